@@ -1,0 +1,115 @@
+"""The file or folder that ships: its manifest, and the digest that is its identity.
+
+A manifest lists (relative path, bytes, SHA-256) of every file, sorted by path; the artefact's digest is the
+SHA-256 of that list. File digests are cached by inode, size and modification time, so a second run of a large
+model does not read it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchharness.errors import UsageError
+
+#: A folder that holds more files than this is a mistake (a home folder, a checkout), not a model.
+MOST_FILES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestEntry:
+    """One file of an artefact; `path` is relative to it, with forward slashes ("" for a single file)."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All files of an artefact, sorted by path."""
+
+    entries: tuple[ManifestEntry, ...]
+
+    @property
+    def digest(self) -> str:
+        """The artefact's identity: SHA-256 over the sorted entries, hexadecimal."""
+        lines = "".join(f"{entry.path}\0{entry.bytes}\0{entry.sha256}\n" for entry in self.entries)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk, the sum over all files."""
+        return sum(entry.bytes for entry in self.entries)
+
+
+class DigestCache:
+    """File digests by (device, inode, size, mtime), kept in one JSON file; losing it costs only time."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, str] = {}
+        if path is not None:
+            try:
+                loaded = json.loads(path.read_text())
+                self._known = {str(key): str(value) for key, value in loaded.items()}
+            except (OSError, ValueError, AttributeError):
+                self._known = {}
+
+    def sha256(self, file: Path) -> str:
+        """The file's SHA-256, read only if it changed since it was last asked for."""
+        stat = file.stat()
+        key = f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+        if key not in self._known:
+            with file.open("rb") as stream:
+                self._known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self._known[key]
+
+    def save(self) -> None:
+        """Writes the cache; a read-only or full disk is no reason to stop a benchmark."""
+        if self._path is None:
+            return
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(self._known))
+            temporary.replace(self._path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
+
+def manifest_of(artefact: Path, cache: DigestCache) -> Manifest:
+    """Lists and hashes an artefact. Raises `UsageError` where it is missing, unreadable or not a model's folder."""
+    try:
+        entries = tuple(
+            ManifestEntry(
+                path=file.relative_to(artefact).as_posix() if file != artefact else "",
+                bytes=file.stat().st_size,
+                sha256=cache.sha256(file),
+            )
+            for file in _files(artefact)
+        )
+    except OSError as error:
+        raise UsageError(
+            f"{artefact}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from error
+    if not entries:
+        raise UsageError(f"{artefact}: the folder holds no files; point to the folder that holds the model")
+    return Manifest(entries=entries)
+
+
+def _files(artefact: Path) -> list[Path]:
+    if not artefact.exists():
+        raise UsageError(f"{artefact}: no such file or folder; check the path")
+    if not artefact.is_dir():
+        return [artefact]
+    files = []
+    for path in artefact.rglob("*"):
+        if path.is_file():
+            files.append(path)
+            if len(files) > MOST_FILES:
+                raise UsageError(f"{artefact}: more than {MOST_FILES} files; point to the model's own folder")
+    return sorted(files, key=lambda file: file.relative_to(artefact).as_posix())

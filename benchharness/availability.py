@@ -1,0 +1,62 @@
+"""Which adapters run on this machine, asked in a process each: a broken runtime can end the process that imports it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from benchharness.device import adapters
+from benchharness.errors import Unsupported
+
+_PATIENCE_S = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedAvailability:
+    """An adapter, and whether it runs here."""
+
+    name: str
+    formats: tuple[str, ...]
+    available: bool
+    version: str
+    accelerators: tuple[str, ...]
+    reason: str
+
+
+def availabilities() -> Iterator[NamedAvailability]:
+    """Every adapter that is built in or installed."""
+    for name in adapters.names():
+        answer = _asked(name)
+        yield NamedAvailability(
+            name=name,
+            formats=_formats(name),
+            available=bool(answer.get("available")),
+            version=str(answer.get("version", "unknown")),
+            accelerators=tuple(map(str, answer.get("accelerators", ()))),
+            reason=str(answer.get("reason", "")),
+        )
+
+
+def _formats(name: str) -> tuple[str, ...]:
+    try:
+        return adapters.formats(name)
+    except Unsupported:
+        return ()
+
+
+def _asked(name: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchharness.device.adapters", name]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired:
+        return {"reason": f"its runtime did not load within {_PATIENCE_S} s"}
+    try:
+        answer = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        words = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:]
+        return {"reason": f"loading it ended with exit code {done.returncode}: {' '.join(words)}"}
+    return answer if isinstance(answer, dict) else {}

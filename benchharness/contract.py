@@ -1,0 +1,141 @@
+"""What an adapter promises the harness: the code that loads one model format in one runtime and runs it.
+
+A session only runs. Warm-up, repeats, clocks, sampling and statistics belong to the harness, so they are the
+same for every runtime. Needs Python 3.9 and numpy's types only; the worker imports it on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+#: How a language session keeps its key/value cache.
+CACHE_IN_PLACE = "in-place"  # the graph appends to a buffer that the adapter owns
+CACHE_GROWN_BY_GRAPH = "grown-by-graph"  # the graph writes a longer copy at every step (Concat)
+CACHE_COPIED_BY_BINDING = "copied-by-binding"  # the language binding copies it out and in at every step
+CACHE_NONE = "none"  # no cache: each step runs over all tokens again
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How a model is to be run, as requested: what the adapter got is in `EffectiveConfiguration`."""
+
+    runtime: str
+    accelerator: str | None = None  # execution provider, delegate or compute unit; None: the runtime's CPU
+    threads: int | None = None  # None: the runtime's own default
+    options: Mapping[str, Any] = field(default_factory=dict)  # the runtime's session options, by its own names
+    accelerator_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EffectiveConfiguration:
+    """What the runtime really did, read back from it and never copied from the request."""
+
+    accelerators: Sequence[str]  # in order of preference, as the runtime reports them for this session
+    threads: int | None  # None: the runtime does not tell
+    cache: str | None = None  # one of CACHE_*; None: not a language model
+    runtime_version: str = "unknown"
+    facts: Mapping[str, Any] = field(default_factory=dict)  # anything else worth knowing, JSON values only
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether an adapter can run on this device, with its version and accelerators, or the reason why not."""
+
+    available: bool
+    version: str = "unknown"
+    accelerators: Sequence[str] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output. `shape` holds a length, the name of a dynamic dimension, or None for unknown."""
+
+    name: str
+    dtype: str  # numpy's name: "float32", "int64", "bool"; "str" for strings
+    shape: Sequence[int | str | None]
+
+
+class Session(Protocol):
+    """A model loaded in a runtime."""
+
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    effective: EffectiveConfiguration
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """One inference: arrays by input name to arrays by output name. Raises `ModelFailure`."""
+        ...
+
+
+@runtime_checkable
+class LanguageSession(Protocol):
+    """A causal language model with its key/value cache inside. It is a `Session` too."""
+
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    effective: EffectiveConfiguration
+    vocabulary_size: int
+    context_length: int
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """One inference on raw inputs, beside the cache. Raises `ModelFailure`."""
+        ...
+
+    def reset(self) -> None:
+        """Empties the cache."""
+        ...
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        """Appends one or more tokens; the logits of the next one, shape (vocabulary_size,), on the host.
+
+        The array may be a view that the next call overwrites. Raises `Unsupported` where the tokens do not fit
+        the context, `ModelFailure` where the runtime fails.
+        """
+        ...
+
+    def decode(self, token: int) -> Array:
+        """Appends one token through the cache; the logits of the next one, like `extend([token])`."""
+        ...
+
+
+class Adapter(Protocol):
+    """Loads one or more model formats in one runtime."""
+
+    name: str  # "onnxruntime"
+    formats: Sequence[str]  # (".onnx",)
+
+    def availability(self) -> Availability:
+        """What runs here, or the reason why nothing does. Never raises."""
+        ...
+
+    def open(self, artefact: Path, configuration: Configuration) -> AbstractContextManager[Session]:
+        """Loads the model. Raises `ModelFailure` for a bad file, `Unsupported` for a request it cannot meet."""
+        ...
+
+
+@runtime_checkable
+class ReportsPlacement(Protocol):
+    """An optional ability: tells where the operators run."""
+
+    def placement(self) -> Mapping[str, Mapping[str, int]]:
+        """Operators per accelerator: {"CPUExecutionProvider": {"MatMul": 31, ...}, ...}."""
+        ...
+
+
+@runtime_checkable
+class ScoresText(Protocol):
+    """An optional ability: the logits of all positions in one pass."""
+
+    def score(self, tokens: Sequence[int]) -> Array:
+        """Logits after each token, shape (len(tokens), vocabulary_size), from an empty cache."""
+        ...

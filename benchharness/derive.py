@@ -1,0 +1,168 @@
+"""Attempts -> results: what a job yields, with intervals, ratios to the reference, and doubts. Pure.
+
+Nothing derived is ever stored, so taking an attempt away changes every number that stood on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from benchharness.doubts import doubts_of
+from benchharness.metrics import METRICS, Metric
+from benchharness.result import (
+    Attempt,
+    AttemptValue,
+    Estimate,
+    Job,
+    Measurement,
+    MetricResult,
+    Outcome,
+    OutcomeKind,
+    Parameters,
+    Result,
+)
+from benchharness.statistics.intervals import estimate, paired_ratio, samples_for_percentile
+
+#: An outcome for a job that never got an attempt.
+_NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
+
+
+def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list[Result]:
+    """One result for every (job, why it stopped), in order, each compared with its reference."""
+    by_job: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        by_job.setdefault(attempt.job, []).append(attempt)
+    results = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
+    references = {_cell(result.job): result for result in results if result.job.is_reference}
+    return [_compared(result, references.get(_cell(result.job))) for result in results]
+
+
+def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
+    """The result of one job, not yet compared with its reference."""
+    good = [attempt for attempt in attempts if attempt.outcome.ok]
+    metrics = [found for grouped in _by_metric(good) for found in _metric_results(*grouped)]
+    last = (good or attempts)[-1] if attempts else None
+    result = Result(
+        job=job,
+        outcome=_outcome(attempts),
+        devices=sorted({attempt.device for attempt in attempts}),
+        outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
+        stopped=stopped,
+        metrics=metrics,
+        effective=last.effective if last else {},
+        conditions=last.conditions if last else {},
+    )
+    given = [warning for attempt in attempts for warning in attempt.warnings]
+    return replace(result, warnings=list(dict.fromkeys([*given, *doubts_of(result, good)])))
+
+
+def _outcome(attempts: Sequence[Attempt]) -> Outcome:
+    """`ok` if most attempts were; else how most of the others ended, in the words of the last such one."""
+    if not attempts:
+        return _NEVER_TRIED
+    failed = [attempt.outcome for attempt in attempts if not attempt.outcome.ok]
+    if len(failed) * 2 < len(attempts):
+        return Outcome(kind=OutcomeKind.OK)
+    commonest, _ = Counter(outcome.kind for outcome in failed).most_common(1)[0]
+    return next(outcome for outcome in reversed(failed) if outcome.kind is commonest)
+
+
+def _by_metric(
+    attempts: Sequence[Attempt],
+) -> list[tuple[Metric, Parameters, list[tuple[Attempt, Measurement]]]]:
+    """The measurements of all attempts, grouped by metric and parameters, in the order first met."""
+    groups: dict[tuple[str, str], list[tuple[Attempt, Measurement]]] = {}
+    for attempt in attempts:
+        for measurement in attempt.measurements:
+            key = (measurement.metric, json.dumps(dict(measurement.parameters), sort_keys=True))
+            groups.setdefault(key, []).append((attempt, measurement))
+    return [(METRICS[name], group[0][1].parameters, group) for (name, _), group in groups.items() if name in METRICS]
+
+
+def _metric_results(
+    metric: Metric, parameters: Parameters, group: Sequence[tuple[Attempt, Measurement]]
+) -> list[MetricResult]:
+    if not metric.percentiles:
+        sampled = any(len(measurement.samples) > 1 for _, measurement in group)
+        statistic = "geometric mean of attempts' " + ("medians" if sampled else "values")
+        values = [_attempt_value(attempt, measurement, measurement.value) for attempt, measurement in group]
+        return [_metric_result(metric, parameters, values, statistic)]
+    return [_percentile_result(metric, parameters, group, percentile) for percentile in metric.percentiles]
+
+
+def _percentile_result(
+    metric: Metric, parameters: Parameters, group: Sequence[tuple[Attempt, Measurement]], percentile: int
+) -> MetricResult:
+    needed = samples_for_percentile(percentile)
+    fewest = min(len(measurement.samples) for _, measurement in group)
+    statistic = f"geometric mean of attempts' p{percentile}"
+    with_percentile = {**parameters, "percentile": percentile}
+    if fewest < needed:
+        reason = f"{fewest} samples an attempt, and p{percentile} needs {needed}"
+        unknown = Estimate(value=None, count=len(group), statistic=statistic, reason=reason)
+        return MetricResult(
+            name=metric.name, parameters=with_percentile, unit=metric.unit, estimate=unknown, attempts=()
+        )
+    values = [
+        _attempt_value(attempt, measurement, float(np.percentile(measurement.samples, percentile)))
+        for attempt, measurement in group
+    ]
+    return _metric_result(metric, with_percentile, values, statistic)
+
+
+def _attempt_value(attempt: Attempt, measurement: Measurement, value: float) -> AttemptValue:
+    return AttemptValue(
+        attempt=attempt.id,
+        device=attempt.device,
+        round=attempt.round,
+        value=value,
+        samples=measurement.samples,
+        row_length=measurement.row_length,
+    )
+
+
+def _metric_result(
+    metric: Metric, parameters: Parameters, values: Sequence[AttemptValue], statistic: str
+) -> MetricResult:
+    return MetricResult(
+        name=metric.name,
+        parameters=parameters,
+        unit=metric.unit,
+        estimate=estimate([value.value for value in values], statistic=statistic),
+        attempts=values,
+    )
+
+
+def _cell(job: Job) -> tuple[str, ...]:
+    """What two jobs must share to be compared: everything but the variant."""
+    parts = (job.configuration, job.workload, job.settings)
+    return (job.hardware, job.model, job.scenario, *(json.dumps(dict(part), sort_keys=True) for part in parts))
+
+
+def _compared(result: Result, reference: Result | None) -> Result:
+    if reference is None or reference is result:
+        return result
+    counterparts = {_identity(metric): metric for metric in reference.metrics}
+    metrics = [replace(metric, ratio=_ratio(metric, counterparts.get(_identity(metric)))) for metric in result.metrics]
+    return replace(result, metrics=metrics)
+
+
+def _identity(metric: MetricResult) -> tuple[str, str]:
+    return metric.name, json.dumps(dict(metric.parameters), sort_keys=True)
+
+
+def _ratio(metric: MetricResult, reference: MetricResult | None) -> Estimate | None:
+    if reference is None:
+        return None
+    theirs: Mapping[tuple[str, int], float] = {(value.device, value.round): value.value for value in reference.attempts}
+    pairs = [
+        (value.value, theirs[value.device, value.round])
+        for value in metric.attempts
+        if (value.device, value.round) in theirs
+    ]
+    return paired_ratio(pairs, statistic="geometric mean of this / reference, round by round")

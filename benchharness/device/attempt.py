@@ -1,0 +1,195 @@
+"""One attempt as the supervisor sees it: a worker process, its deadline, and the evidence when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from benchharness.device import conditions, page_cache, protocol
+from benchharness.device.lifeline import die_with_parent
+from benchharness.device.protocol import Message
+
+#: The worker's standard error is cut to its last part when it grows beyond this.
+_MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
+_EVIDENCE_TAIL_BYTES = 8 * 1024
+#: How long a worker that has reported may take to end before it is killed.
+_GRACE_S = 5.0
+#: Signals that a process brings upon itself, as against those that others send.
+_OWN_SIGNALS = frozenset(
+    getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE") if hasattr(signal, name)
+)
+
+
+class RunningAttempt:
+    """A started worker. One of `measured`, `failed`, `ended`, `timed_out`, `cancelled` closes it, once."""
+
+    def __init__(self, order: Message, *, scratch: Path, bundle: str) -> None:
+        self.id: str = order["id"]
+        self._identity = {key: order[key] for key in ("id", "job", "round")}
+        self.phase = "start"
+        self._timeout_s: float = order["timeout_s"]
+        self._scratch = scratch
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._conditions = _conditions_before(order)
+        self._kills_before = conditions.out_of_memory_kills()
+        self._evidence = scratch / "stderr"
+        self._started_unix_ns = time.time_ns()
+        with self._evidence.open("ab") as stderr:  # appending: see bound_evidence
+            self._spawned_ns = time.perf_counter_ns()
+            self._process = subprocess.Popen(
+                _worker_command(order.get("python"), bundle),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=scratch,  # an empty folder: nothing in it can shadow a module
+                start_new_session=True,
+                preexec_fn=_in_child(os.getpid()) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
+            )
+        self._send(order)
+
+    @property
+    def answers(self) -> BinaryIO:
+        """The worker's messages."""
+        assert self._process.stdout is not None
+        return os.fdopen(os.dup(self._process.stdout.fileno()), "rb")
+
+    def _send(self, order: Message) -> None:
+        assert self._process.stdin is not None
+        # Where it died at once nobody reads this; its end says how.
+        message = {**order, "type": "order", "spawned_ns": self._spawned_ns}
+        protocol.Writer(self._process.stdin.fileno()).send(message)
+
+    def remaining_s(self) -> float:
+        """Time until the attempt's limit; negative when it is over."""
+        return self._timeout_s - (time.perf_counter_ns() - self._spawned_ns) / 1e9
+
+    def bound_evidence(self) -> None:
+        """Keeps a chatty runtime from filling the disk: what it writes next lands behind the kept tail."""
+        if self._evidence.stat().st_size > _MOST_EVIDENCE_BYTES:
+            tail = self._tail()
+            os.truncate(self._evidence, 0)
+            with self._evidence.open("ab") as stream:
+                stream.write(tail.encode())
+
+    def kill(self) -> None:
+        """Ends the worker and everything it started, at once."""
+        if self._process.poll() is None:
+            if os.name == "posix":
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+            self._process.wait()
+
+    def measured(self, message: Message) -> Message:
+        """The worker reported measurements."""
+        self._let_end()
+        return self._finished("ok", "", message)
+
+    def failed(self, message: Message) -> Message:
+        """The worker reported why it could not measure."""
+        self._let_end()
+        return self._finished(message["outcome"], protocol.text(message["reason"]), {})
+
+    def ended(self) -> Message:
+        """The worker's output ended without a report."""
+        self._let_end()
+        code = self._process.returncode
+        if code >= 0:
+            return self._finished("crashed", f"the worker ended with exit code {code} in phase {self.phase}", {})
+        name = signal.Signals(-code).name
+        if -code in _OWN_SIGNALS:
+            return self._finished("crashed", f"{name} in phase {self.phase}", {})
+        kills = conditions.out_of_memory_kills()
+        if (
+            -code == signal.SIGKILL
+            and kills is not None
+            and self._kills_before is not None
+            and kills > self._kills_before
+        ):
+            return self._finished("out-of-memory", f"killed by the kernel in phase {self.phase}", {})
+        return self._finished("killed", f"{name} in phase {self.phase}", {})
+
+    def timed_out(self) -> Message:
+        """The limit is over."""
+        self.kill()
+        return self._finished("timeout", f"no result within {self._timeout_s:g} s, last phase {self.phase}", {})
+
+    def cancelled(self) -> Message:
+        """The host wants it no more."""
+        self.kill()
+        return self._finished("killed", "cancelled by the host", {})
+
+    def _let_end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _finished(self, kind: str, reason: str, measured: Message) -> Message:
+        duration_ns = time.perf_counter_ns() - self._spawned_ns
+        evidence = "" if kind == "ok" else self._tail()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        if "python" in measured:
+            self._conditions["python"] = measured["python"]
+        return {
+            "type": "finished",
+            **self._identity,
+            "outcome": {"kind": kind, "reason": reason, "evidence": evidence},
+            "task": measured.get("task"),
+            "measurements": measured.get("measurements", []),
+            "effective": measured.get("effective", {}),
+            "conditions": self._conditions,
+            "started_unix_ns": self._started_unix_ns,
+            "duration_ns": duration_ns,
+        }
+
+    def _tail(self) -> str:
+        try:
+            with self._evidence.open("rb") as stream:
+                stream.seek(max(0, self._evidence.stat().st_size - _EVIDENCE_TAIL_BYTES))
+                return stream.read(_EVIDENCE_TAIL_BYTES).decode("utf-8", "backslashreplace")
+        except OSError:
+            return ""
+
+
+def _conditions_before(order: Message) -> dict[str, Any]:
+    """The device's state just before the worker starts; the page cache is brought into the state asked for."""
+    files = [Path(file) for file in order["files"]]
+    asked = order["settings"].get("page_cache", "warm")
+    found: dict[str, Any] = {"load_average": conditions.load_average(), "governor": conditions.governor()}
+    found["page_cache"] = asked
+    try:
+        (page_cache.evict if asked == "evicted" else page_cache.warm)(files)
+        share = page_cache.resident_share(files)
+    except OSError as error:
+        share = None
+        found["page_cache"] = conditions.unknown(f"a file of the model cannot be read: {error.strerror}")
+    found["page_cache_resident"] = conditions.unknown("the system does not tell") if share is None else round(share, 3)
+    return found
+
+
+def _worker_command(python: str | None, bundle: str) -> Sequence[str]:
+    """The worker under the interpreter asked for. Where benchharness is not installed it comes out of the bundle."""
+    installed = Path(__file__).is_file()
+    if python is None and installed:
+        return [sys.executable, "-m", "benchharness.device.worker"]
+    return [python or sys.executable, bundle, "worker"]
+
+
+def _in_child(supervisor: int) -> Any:
+    def tie_to_supervisor() -> None:
+        die_with_parent(supervisor)
+
+    return tie_to_supervisor

@@ -1,0 +1,186 @@
+"""What is asked of a model: prompts and continuations for language models, input arrays for the others."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchharness.contract import LanguageSession, Session, TensorSpec
+from benchharness.errors import InvalidOutput, Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.contract import Array
+
+#: Lengths for dynamic dimensions that the workload does not give, by what their names contain (first match).
+DEFAULT_DIMENSIONS = (
+    (("batch",), 1),
+    (("seq", "len", "token", "time"), 64),
+    (("height", "width", "image"), 224),
+)
+#: ... and for those whose name says nothing, or that have none.
+DEFAULT_DIMENSION = 1
+
+
+class Tokenizer:
+    """A Hugging Face `tokenizer.json`; `tokenizers` is imported only where a prompt is text."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from tokenizers import Tokenizer as Backend
+        except ImportError as error:
+            raise Unsupported(f"a text prompt needs the package 'tokenizers', which is not here: {error}") from error
+        try:
+            self._backend = Backend.from_file(str(path))
+        except Exception as error:
+            raise Unsupported(f"{path.name}: not a readable tokenizer.json: {error}") from error
+
+    def encode(self, prompt: str) -> list[int]:
+        """Token ids of the prompt, with whatever special tokens the tokenizer itself adds."""
+        return list(self._backend.encode(prompt).ids)
+
+
+@dataclass(frozen=True)
+class LanguageRequest:
+    """One prompt and what follows it. `text` is set where the prompt is text and tokenisation can be timed."""
+
+    prompt: Sequence[int]
+    prefix: Sequence[int]  # fills the context before the prompt; never timed
+    continuation: Sequence[int] | None  # the tokens fed while decoding; None: the model's own greedy choice
+    output_tokens: int
+    text: str | None
+    tokenizer: Tokenizer | None
+
+
+def language_request(
+    session: LanguageSession, workload: Mapping[str, Any], tokenizer: Tokenizer | None
+) -> LanguageRequest:
+    """The workload's request for this model. Raises `Unsupported` where it does not fit the model."""
+    source = workload["prompt"]
+    text = source.get("text")
+    if text is not None:
+        if tokenizer is None:
+            raise Unsupported(
+                "the prompt is text, and there is no tokenizer.json beside the model; name one with 'tokenizer', "
+                "or give the prompt as tokens"
+            )
+        prompt = tokenizer.encode(text)
+    elif source.get("tokens") is not None:
+        prompt = list(source["tokens"])
+    else:
+        prompt = seeded_tokens(session.vocabulary_size, source["length"], seed=source["seed"])
+    request = LanguageRequest(
+        prompt=prompt,
+        prefix=seeded_tokens(session.vocabulary_size, workload["context_depth"], seed=source["seed"] + 1),
+        continuation=_continuation(session, workload),
+        output_tokens=workload["output_tokens"],
+        text=text,
+        tokenizer=tokenizer,
+    )
+    _check_fit(session, request)
+    return request
+
+
+def seeded_tokens(vocabulary_size: int, count: int, *, seed: int) -> list[int]:
+    """`count` token ids, the same for a seed on every machine and interpreter."""
+    generator = random.Random(seed)
+    return [generator.randrange(vocabulary_size) for _ in range(count)]
+
+
+def _continuation(session: LanguageSession, workload: Mapping[str, Any]) -> list[int] | None:
+    if workload["continuation"] == "greedy":
+        return None
+    count = workload["output_tokens"]
+    given = workload["prompt"].get("continuation_tokens")
+    if given is None:
+        return seeded_tokens(session.vocabulary_size, count, seed=workload["prompt"]["seed"] + 2)
+    if len(given) < count:
+        raise Unsupported(f"the continuation has {len(given)} tokens, and output_tokens asks for {count}")
+    return list(given[:count])
+
+
+def _check_fit(session: LanguageSession, request: LanguageRequest) -> None:
+    if not request.prompt:
+        raise Unsupported("the prompt has no tokens")
+    needed = len(request.prefix) + len(request.prompt) + request.output_tokens
+    if needed > session.context_length:
+        raise Unsupported(
+            f"{len(request.prefix)} tokens of context + {len(request.prompt)} of prompt + {request.output_tokens} of "
+            f"output = {needed}, more than the model's context of {session.context_length}; ask for fewer"
+        )
+    largest = max(request.prompt)
+    if largest >= session.vocabulary_size or min(request.prompt) < 0:
+        raise Unsupported(f"the prompt has token {largest}, and the vocabulary ends at {session.vocabulary_size - 1}")
+
+
+def check_logits(logits: Array, vocabulary_size: int) -> None:
+    """Raises `InvalidOutput` for logits that cannot be: wrong length, NaN or infinite, all the same."""
+    if logits.shape != (vocabulary_size,):
+        raise InvalidOutput(f"the logits have the shape {logits.shape}, not ({vocabulary_size},)")
+    values = np.asarray(logits, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise InvalidOutput(f"{int((~np.isfinite(values)).sum())} of {values.size} logits are NaN or infinite")
+    if values.min() == values.max():
+        raise InvalidOutput(f"all {values.size} logits are {values[0]:g}: the runtime did not run the model")
+
+
+def tensor_inputs(session: Session, workload: Mapping[str, Any]) -> dict[str, Array]:
+    """Seeded input arrays from the model's signature; the same for a seed on every machine.
+
+    Floats are uniform in [0, 1), whole numbers are 0 to 9 (masks 1), booleans True, strings "a". Dynamic dimensions
+    come from the workload's `dimensions`, else from `DEFAULT_DIMENSIONS`; `values` overrides an input by a constant.
+    """
+    unknown = set(workload["values"]) - {spec.name for spec in session.inputs}
+    if unknown:
+        known = ", ".join(spec.name for spec in session.inputs)
+        raise Unsupported(f"the workload gives a value for {sorted(unknown)[0]!r}; the model's inputs are {known}")
+    generator = np.random.default_rng(workload["seed"])
+    return {spec.name: _fill(spec, workload, generator) for spec in session.inputs}
+
+
+def _fill(spec: TensorSpec, workload: Mapping[str, Any], generator: np.random.Generator) -> Array:
+    shape = [_length(dimension, workload["dimensions"]) for dimension in spec.shape]
+    if spec.name in workload["values"]:
+        return np.full(shape, workload["values"][spec.name], dtype=_dtype(spec))
+    if spec.dtype == "str":
+        return np.full(shape, "a", dtype=object)
+    dtype = _dtype(spec)
+    if dtype.kind == "f":
+        return generator.random(shape).astype(dtype)
+    if dtype.kind == "b" or "mask" in spec.name:
+        return np.ones(shape, dtype)
+    return generator.integers(0, 10, shape).astype(dtype)
+
+
+def _dtype(spec: TensorSpec) -> np.dtype[Any]:
+    try:
+        return np.dtype(object if spec.dtype == "str" else spec.dtype)
+    except TypeError as error:
+        raise Unsupported(f"input {spec.name!r} is of type {spec.dtype}, for which no values can be made") from error
+
+
+def _length(dimension: int | str | None, given: Mapping[str, int]) -> int:
+    if isinstance(dimension, int) and dimension > 0:
+        return dimension
+    name = dimension if isinstance(dimension, str) else ""
+    if name in given:
+        return given[name]
+    for parts, length in DEFAULT_DIMENSIONS:
+        if any(part in name.lower() for part in parts):
+            return length
+    return DEFAULT_DIMENSION
+
+
+def check_outputs(outputs: Mapping[str, Array]) -> None:
+    """Raises `InvalidOutput` where every number of an output is NaN, or every output is all zeros."""
+    numeric = {name: np.asarray(value) for name, value in outputs.items() if np.asarray(value).dtype.kind in "fiu"}
+    for name, value in numeric.items():
+        if value.size and value.dtype.kind == "f" and np.isnan(value).all():
+            raise InvalidOutput(f"output {name!r} is all NaN")
+    filled = [value for value in numeric.values() if value.size]
+    if filled and not any(value.any() for value in filled):
+        raise InvalidOutput("every output is all zeros: the runtime did not run the model, or the input kills it")

@@ -1,0 +1,105 @@
+"""Scenario `first-token`: what a user waits for before anything appears, cold and warm."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from benchharness.contract import LanguageSession
+from benchharness.device.requests import (
+    LanguageRequest,
+    check_logits,
+    check_outputs,
+    language_request,
+    tensor_inputs,
+)
+from benchharness.device.scenarios import Stage, measurement
+from benchharness.device.timing import goes_on, quiet_collector
+
+if TYPE_CHECKING:
+    from benchharness.contract import Array
+
+
+def measure(stage: Stage) -> list[dict[str, Any]]:
+    """Cold start by phase; then, for language models, warm `model_ttft` and `request_ttft`."""
+    if isinstance(stage.session, LanguageSession):
+        return _measure_language(stage, stage.session)
+    return _measure_other(stage)
+
+
+def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, Any]]:
+    # Making the request tokenises a text prompt, so from here to `end_ns` is what an application's first request does.
+    request = language_request(session, stage.workload, stage.tokenizer)
+    logits = _answer(session, request)
+    logits.argmax()
+    end_ns = time.perf_counter_ns()
+    check_logits(logits, session.vocabulary_size)
+    depth = len(request.prefix)
+    # A cold start begins with an empty context, so at depth there is none to report.
+    measurements = [] if depth else stage.cold_start("cold_start_ttft", end_ns)
+
+    for done in range(stage.settings["warmup"]):
+        stage.progress("warm-up", done, stage.settings["warmup"])
+        _timed_request(session, request)
+    model_ns, request_ns = _repeat(stage, session, request)
+    parameters = {"prompt_tokens": len(request.prompt), "context_depth": depth}
+    measurements.append(measurement("model_ttft", parameters, samples=model_ns))
+    if request.text is not None and not depth:
+        measurements.append(measurement("request_ttft", parameters, samples=request_ns))
+    return measurements
+
+
+def _answer(session: LanguageSession, request: LanguageRequest) -> Array:
+    session.reset()
+    if request.prefix:
+        session.extend(request.prefix)
+    return session.extend(request.prompt)
+
+
+def _repeat(stage: Stage, session: LanguageSession, request: LanguageRequest) -> tuple[list[int], list[int]]:
+    model_ns: list[int] = []
+    request_ns: list[int] = []
+    settings = stage.settings
+    started_ns = time.perf_counter_ns()
+    while goes_on(
+        len(model_ns),
+        started_ns,
+        at_least=settings["repeats"],
+        at_most=settings["most_repeats"],
+        min_time_ns=settings["min_time_ns"],
+    ):
+        stage.progress("measure", len(model_ns), settings["repeats"])
+        with quiet_collector():
+            model, whole = _timed_request(session, request)
+        model_ns.append(model)
+        request_ns.append(whole)
+    return model_ns, request_ns
+
+
+def _timed_request(session: LanguageSession, request: LanguageRequest) -> tuple[int, int]:
+    """One request to the first token: (model_ttft, request_ttft) in ns. At depth the prefix is fed untimed."""
+    clock = time.perf_counter_ns
+    started = clock()
+    tokens = request.prompt
+    if request.text is not None and request.tokenizer is not None:
+        tokens = request.tokenizer.encode(request.text)
+    session.reset()
+    if request.prefix:
+        session.extend(request.prefix)
+    handed = clock()
+    logits = session.extend(tokens)
+    on_host = clock()
+    logits.argmax()
+    return on_host - handed, clock() - started
+
+
+def _measure_other(stage: Stage) -> list[dict[str, Any]]:
+    inputs = tensor_inputs(stage.session, stage.workload)
+    handed = time.perf_counter_ns()
+    outputs = stage.session.run(inputs)
+    end_ns = time.perf_counter_ns()
+    check_outputs(outputs)
+    return [
+        measurement("first_inference", {}, end_ns - handed),
+        *stage.cold_start("cold_start_inference", end_ns),
+    ]

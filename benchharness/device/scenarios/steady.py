@@ -1,0 +1,136 @@
+"""Scenario `steady`: a warm model at work. Prefill and decode rates, ITL and TPOT; or one inference after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchharness.contract import LanguageSession
+from benchharness.device.requests import (
+    LanguageRequest,
+    check_logits,
+    check_outputs,
+    language_request,
+    tensor_inputs,
+)
+from benchharness.device.scenarios import Stage, measurement, timed_inference
+from benchharness.device.timing import goes_on, quiet_collector, warm_up
+from benchharness.errors import Unsupported
+
+#: Tokens that a warm-up request decodes; the full output would only make the attempt longer.
+_WARMUP_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The stamps of one answer, in ns of one clock."""
+
+    handed: int  # the prompt's tokens were handed to the runtime
+    prefilled: int  # the first token's logits were on the host
+    chosen: Sequence[int]  # each output token was chosen
+
+
+def measure(stage: Stage) -> list[dict[str, Any]]:
+    """Rates and latencies of a warm session."""
+    if isinstance(stage.session, LanguageSession):
+        return _measure_language(stage, stage.session)
+    return _measure_other(stage)
+
+
+def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, Any]]:
+    request = language_request(session, stage.workload, stage.tokenizer)
+    if request.output_tokens < 2:
+        raise Unsupported(f"output_tokens = {request.output_tokens}: 'steady' measures gaps between tokens; ask for 2")
+    settings = stage.settings
+    for done in range(settings["warmup"]):
+        stage.progress("warm-up", done, settings["warmup"])
+        answer(session, request, min(_WARMUP_TOKENS, request.output_tokens))
+    check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
+    answers: list[Answer] = []
+    started_ns = time.perf_counter_ns()
+    while goes_on(
+        len(answers),
+        started_ns,
+        at_least=settings["repeats"],
+        at_most=settings["most_repeats"],
+        min_time_ns=settings["min_time_ns"],
+    ):
+        stage.progress("measure", len(answers), settings["repeats"])
+        with quiet_collector():
+            answers.append(answer(session, request, request.output_tokens))
+    check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
+    return _language_measurements(request, answers)
+
+
+def answer(session: LanguageSession, request: LanguageRequest, output_tokens: int) -> Answer:
+    """Prefills the prompt and decodes `output_tokens` tokens, each chosen greedily.
+
+    With a fixed continuation the choice is made and timed all the same, and then the given token is fed, so that
+    every variant sees the same tokens. The last token is chosen and not fed: nobody asks for what follows it.
+    """
+    clock = time.perf_counter_ns
+    decode = session.decode
+    chosen = [0] * output_tokens
+    fed = request.continuation
+    session.reset()
+    if request.prefix:
+        session.extend(request.prefix)
+    handed = clock()
+    logits = session.extend(request.prompt)
+    prefilled = clock()
+    token = int(logits.argmax())
+    chosen[0] = clock()
+    for index in range(1, output_tokens):
+        logits = decode(token if fed is None else fed[index - 1])
+        token = int(logits.argmax())
+        chosen[index] = clock()
+    return Answer(handed=handed, prefilled=prefilled, chosen=chosen)
+
+
+def _language_measurements(request: LanguageRequest, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    prompt, depth = len(request.prompt), len(request.prefix)
+    after_first = request.output_tokens - 1
+    spans = [given.chosen[-1] - given.chosen[0] for given in answers]
+    gaps = [later - sooner for given in answers for sooner, later in zip(given.chosen, given.chosen[1:])]
+    prefill = {"prompt_tokens": prompt, "context_depth": depth}
+    decode = {"output_tokens": request.output_tokens, "context_depth": depth + prompt}
+    return [
+        measurement(
+            "prefill_rate", prefill, samples=[prompt * 1e9 / (given.prefilled - given.handed) for given in answers]
+        ),
+        measurement("decode_rate", decode, samples=[after_first * 1e9 / span for span in spans]),
+        measurement("tpot", decode, samples=[span / after_first for span in spans]),
+        measurement("itl", decode, samples=gaps, row_length=after_first),
+    ]
+
+
+def _measure_other(stage: Stage) -> list[dict[str, Any]]:
+    session, settings = stage.session, stage.settings
+    inputs = tensor_inputs(session, stage.workload)
+    check_outputs(session.run(inputs))
+    stage.progress("warm-up", 0, 1)
+    with quiet_collector():
+        warm_up(
+            lambda: timed_inference(session, inputs),
+            at_least=settings["warmup"],
+            longest_ns=settings["min_time_ns"],
+        )
+        stage.progress("measure", 0, 1)
+        started_ns = time.perf_counter_ns()
+        samples: list[float] = []
+        while goes_on(
+            len(samples),
+            started_ns,
+            at_least=settings["repeats"],
+            at_most=settings["most_inferences"],
+            min_time_ns=settings["min_time_ns"],
+        ):
+            samples.append(timed_inference(session, inputs))
+        elapsed_ns = time.perf_counter_ns() - started_ns
+    check_outputs(session.run(inputs))
+    return [
+        measurement("steady_inference", {}, samples=samples),
+        measurement("inference_rate", {}, len(samples) * 1e9 / elapsed_ns),
+    ]

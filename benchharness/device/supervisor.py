@@ -1,0 +1,184 @@
+"""The supervisor: starts and watches one worker at a time, and tells the host how each attempt ended.
+
+It talks to the host on standard input and a duplicate of standard output (`protocol`), keeps finished attempts in a
+spool until the host acknowledges them, and ends, with its worker, when the host's end of standard input closes.
+Reading happens in threads; everything else in one loop over one inbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from benchharness import __version__
+from benchharness.device import conditions, protocol
+from benchharness.device.attempt import RunningAttempt
+from benchharness.device.lifeline import die_with_parent
+from benchharness.device.protocol import Message
+from benchharness.device.spool import Spool
+from benchharness.errors import ProtocolError
+
+_TICK_S = 0.5
+
+
+class Supervisor:
+    """Serves one host until it says `stop` or is gone."""
+
+    def __init__(self, *, work: Path, bundle: str, host: BinaryIO, writer: protocol.Writer) -> None:
+        self._work = work
+        self._bundle = bundle
+        self._writer = writer
+        self._spool = Spool(work / "spool")
+        self._inbox: queue.Queue[tuple[str, Message | None]] = queue.Queue()
+        self._attempt: RunningAttempt | None = None
+        threading.Thread(target=self._read_host, args=(host,), daemon=True).start()
+
+    def _read_host(self, host: BinaryIO) -> None:
+        try:
+            while (message := protocol.read_message(host)) is not None:
+                self._inbox.put(("host", message))
+        except ProtocolError as error:
+            self._writer.send({"type": "refused", "id": "", "reason": str(error)})
+        self._inbox.put(("host", None))
+
+    def serve(self) -> None:
+        """The loop. Returns when the host is gone or says `stop`; the worker is dead by then."""
+        waiting = list(self._spool.waiting())
+        self._writer.send(
+            {
+                "type": "ready",
+                "protocol": protocol.VERSION,
+                "version": __version__,
+                "clock_unix_ns": time.time_ns(),
+                "facts": conditions.device_facts(),
+                "waiting": len(waiting),  # finished attempts that follow at once, from before
+            }
+        )
+        for finished in waiting:
+            self._writer.send(finished)
+        try:
+            while self._step():
+                pass
+        finally:
+            if self._attempt is not None:
+                self._attempt.kill()
+
+    def _step(self) -> bool:
+        try:
+            source, message = self._inbox.get(timeout=self._patience_s())
+        except queue.Empty:
+            self._tick()
+            return True
+        if source == "host":
+            return self._on_host(message)
+        self._on_worker(source, message)
+        return True
+
+    def _patience_s(self) -> float | None:
+        return None if self._attempt is None else min(_TICK_S, max(0.0, self._attempt.remaining_s()))
+
+    def _on_host(self, message: Message | None) -> bool:
+        kind = "stop" if message is None else message["type"]
+        if message is None or kind == "stop":
+            return False
+        if kind == "attempt":
+            self._start(message)
+        elif kind == "acknowledge":
+            self._spool.forget(message["id"])
+        elif kind == "cancel":
+            if self._attempt is not None and self._attempt.id == message["id"]:
+                self._finish(self._attempt.cancelled())
+        else:
+            self._writer.send({"type": "refused", "id": message.get("id", ""), "reason": f"{kind} is not for me"})
+        return True
+
+    def _start(self, order: Message) -> None:
+        if self._attempt is not None:
+            reason = f"attempt {self._attempt.id} is still running"
+            self._writer.send({"type": "refused", "id": order["id"], "reason": reason})
+            return
+        try:
+            self._attempt = RunningAttempt(order, scratch=self._work / "scratch", bundle=self._bundle)
+        except (OSError, KeyError) as error:
+            reason = f"the worker could not be started: {type(error).__name__}: {error}"
+            self._writer.send({"type": "refused", "id": order["id"], "reason": reason})
+            return
+        threading.Thread(target=self._read_worker, args=(self._attempt,), daemon=True).start()
+
+    def _read_worker(self, attempt: RunningAttempt) -> None:
+        try:
+            with attempt.answers as answers:
+                while (message := protocol.read_message(answers)) is not None:
+                    self._inbox.put((attempt.id, message))
+        except ProtocolError as error:
+            self._inbox.put((attempt.id, {"type": "failed", "outcome": "crashed", "reason": protocol.text(error)}))
+        self._inbox.put((attempt.id, None))
+
+    def _on_worker(self, source: str, message: Message | None) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.id != source:
+            return  # the last words of a worker that is already accounted for
+        if message is None:
+            self._finish(attempt.ended())
+        elif message["type"] == "progress":
+            attempt.phase = protocol.text(message["phase"], 40)
+            self._writer.send(message)
+        elif message["type"] == "measured":
+            self._finish(attempt.measured(message))
+        else:
+            self._finish(attempt.failed(message))
+
+    def _tick(self) -> None:
+        if self._attempt is None:
+            return
+        self._attempt.bound_evidence()
+        if self._attempt.remaining_s() <= 0:
+            self._finish(self._attempt.timed_out())
+
+    def _finish(self, finished: Message) -> None:
+        self._attempt = None
+        self._spool.keep(finished)
+        self._writer.send(finished)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serves the host on standard input and output: `supervisor --work FOLDER --bundle FILE`."""
+    parser = argparse.ArgumentParser(prog="supervisor", description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="folder for the spool and for scratch files")
+    parser.add_argument("--bundle", required=True, help="the zip file this device side came in, for other interpreters")
+    options = parser.parse_args(arguments)
+    die_with_parent(os.getppid())
+    os.umask(0o077)
+    options.work.mkdir(parents=True, exist_ok=True)
+    if not _lock(options.work):
+        sys.exit(f"{options.work}: another supervisor is at work in this folder; is the run still going on?")
+    shutil.rmtree(options.work / "scratch", ignore_errors=True)  # what a killed one left behind
+    writer = protocol.Writer(protocol.claim_standard_output())
+    Supervisor(work=options.work, bundle=options.bundle, host=sys.stdin.buffer, writer=writer).serve()
+    os._exit(0)  # reader threads still wait for input that nobody will send
+
+
+def _lock(work: Path) -> Any:
+    """Holds the folder until this process ends, however it ends; None where somebody else holds it."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system; a run's folder is its own, so nothing but a double resume is missed
+        return True
+    descriptor = os.open(work / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None
+    return descriptor or True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The worker: one attempt in a fresh process. Opens the adapter, runs one scenario, reports, ends.
+
+It gets one `order` on standard input and answers on a private duplicate of standard output. It imports the standard
+library, numpy, one adapter and its runtime, so that it starts fast and leaves the memory to the model.
+"""
+
+from __future__ import annotations
+
+import time
+
+_ENTERED_NS = time.perf_counter_ns()  # before the other imports: they belong to the phase `import`
+
+import importlib
+import os
+import platform
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from benchharness.device import protocol
+from benchharness.errors import AttemptError, InvalidOutput, Unsupported
+
+_SCENARIOS = {
+    "first-token": "benchharness.device.scenarios.first_token",
+    "steady": "benchharness.device.scenarios.steady",
+}
+#: What runtimes write when an allocation fails; they raise their own error types and not MemoryError.
+_MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "cannot allocate", "bad allocation")
+_PROGRESS_EVERY_NS = 200_000_000
+
+
+def main() -> None:
+    """Reads the order, makes the attempt, reports how it went. Never raises."""
+    writer = protocol.Writer(protocol.claim_standard_output())
+    order = protocol.read_message(sys.stdin.buffer)
+    if order is None:
+        return
+    threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
+    try:
+        writer.send(_attempt(order, writer))
+    except Exception as error:
+        traceback.print_exc()
+        writer.send(_failure(error))
+    sys.stderr.flush()
+    os._exit(0)  # a runtime's static destructors may hang or crash, and the attempt is told
+
+
+def _end_with_parent(lifeline: BinaryIO) -> None:
+    while lifeline.read(1):
+        pass
+    os._exit(1)
+
+
+def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
+    marks = [("start", _ENTERED_NS)]
+    progress = _Progress(writer, order["id"])
+    progress.phase("import")
+    from benchharness.device import adapters
+
+    adapter = adapters.load(order["adapter"])
+    scenario = importlib.import_module(_scenario_module(order["scenario"]))
+    from benchharness.contract import Configuration, LanguageSession, ReportsPlacement
+    from benchharness.device.requests import Tokenizer
+    from benchharness.device.scenarios import Stage
+
+    text_prompt = order["workload"]["prompt"].get("text") is not None
+    configuration = Configuration(runtime=order["adapter"], **order["configuration"])
+    marks.append(("import", time.perf_counter_ns()))
+    progress.phase("load")
+    with adapter.open(Path(order["artefact"]), configuration) as session:
+        language = isinstance(session, LanguageSession)
+        _check_task(order, language)
+        tokenizer = Tokenizer(Path(order["tokenizer"])) if language and text_prompt and order["tokenizer"] else None
+        marks.append(("load", time.perf_counter_ns()))
+        progress.phase("first request")
+        stage = Stage(
+            session=session,
+            workload=order["workload"],
+            settings=order["settings"],
+            tokenizer=tokenizer,
+            spawned_ns=order["spawned_ns"],
+            marks=marks,
+            progress=progress,
+        )
+        measurements = scenario.measure(stage)
+        effective = _effective(session.effective)
+        effective["inputs"] = {spec.name: [spec.dtype, *spec.shape] for spec in session.inputs}
+        if isinstance(session, ReportsPlacement):
+            effective["placement"] = {place: dict(count) for place, count in session.placement().items()}
+    return {
+        "type": "measured",
+        "task": "causal-lm" if language else "tensor",
+        "measurements": measurements,
+        "effective": effective,
+        "python": platform.python_version(),
+    }
+
+
+def _scenario_module(name: str) -> str:
+    try:
+        return _SCENARIOS[name]
+    except KeyError:
+        raise Unsupported(
+            f"this device's worker knows no scenario {name!r} (it knows {', '.join(_SCENARIOS)})"
+        ) from None
+
+
+def _check_task(order: Mapping[str, Any], language: bool) -> None:
+    """The suite's word about the task, and what a workload asks for, against what the model turned out to be."""
+    task, asks = order["task"], order["workload"]["asks"]
+    if task == "causal-lm" and not language:
+        raise Unsupported("the suite calls this a causal language model; it has no token inputs with logits")
+    if asks == "language" and not language:
+        raise Unsupported("the workload has a prompt, and the model is not a causal language model")
+    if asks == "tensor" and language:
+        raise Unsupported("the workload has input dimensions or values, and the model is a causal language model")
+
+
+def _effective(effective: Any) -> dict[str, Any]:
+    return {
+        "accelerators": list(effective.accelerators),
+        "threads": effective.threads,
+        "cache": effective.cache,
+        "runtime_version": effective.runtime_version,
+        "facts": dict(effective.facts),
+    }
+
+
+class _Progress:
+    """Tells the supervisor what the attempt is doing: every phase, and repeats now and then."""
+
+    def __init__(self, writer: protocol.Writer, attempt: str) -> None:
+        self._writer = writer
+        self._attempt = attempt
+        self._next_ns = 0
+
+    def phase(self, name: str) -> None:
+        self._writer.send({"type": "progress", "id": self._attempt, "phase": name, "done": 0, "total": 0})
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = time.perf_counter_ns()
+        if done and now < self._next_ns:
+            return
+        self._next_ns = now + _PROGRESS_EVERY_NS
+        message = {"type": "progress", "id": self._attempt, "phase": phase, "done": done, "total": total}
+        self._writer.send(message)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    reason = protocol.text(error) or type(error).__name__
+    if isinstance(error, Unsupported):
+        kind = "unsupported"
+    elif isinstance(error, InvalidOutput):
+        kind = "invalid"
+    elif isinstance(error, MemoryError) or any(word in reason.lower() for word in _MEMORY_WORDS):
+        kind = "out-of-memory"
+    elif isinstance(error, AttemptError):
+        kind = "runtime-error"
+    else:
+        kind, reason = "runtime-error", f"{type(error).__name__}: {reason}"
+    return {"type": "failed", "outcome": kind, "reason": reason}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The rules behind the typed warnings: when a number is to be doubted, and what its reader can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean, median, stdev
+
+from benchharness.metrics import METRICS
+from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
+
+#: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
+UNSTABLE_SHARE = 0.10
+#: hyperfine's outlier rule: modified z-score beyond this.
+OUTLIER_SCORE = 14.8
+#: A timed region shorter than this holds more than 1 % of clock: two calls take about 36 ns each.
+SHORTEST_TIMED_NS = 7_200
+
+
+def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """Every warning that the attempts behind a result give reason for."""
+    yield from _too_few(result, attempts)
+    yield from _failed_attempts(result, attempts)
+    yield from _not_applied(result)
+    for metric in result.metrics:
+        if METRICS[metric.name].headline:
+            yield from _unstable(metric)
+        yield from _timer(metric)
+        yield from _slow_first(metric)
+
+
+def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    if 0 < len(attempts) < 5:
+        yield ResultWarning(
+            kind=Doubt.TOO_FEW_SAMPLES,
+            message=f"{len(attempts)} attempts: intervals over fewer than 5 fresh processes are wide or missing",
+            hint="ask for --attempts 5 or more",
+        )
+    if result.stopped and "interval not reached" in result.stopped:
+        yield ResultWarning(
+            kind=Doubt.NO_INTERVAL,
+            message=result.stopped,
+            hint="close other programs, or allow more attempts (at_most) or time (--max-time)",
+        )
+
+
+def _failed_attempts(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    failed = {kind: count for kind, count in result.outcomes.items() if kind != "ok"}
+    if failed and attempts:
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(failed.items()))
+        yield ResultWarning(
+            kind=Doubt.UNSTABLE,
+            message=f"{listed} beside {len(attempts)} good attempts: the numbers stand on the good ones only",
+            hint="see the evidence of the failed attempts before trusting this cell",
+        )
+
+
+def _not_applied(result: Result) -> Iterator[ResultWarning]:
+    requested, effective = result.job.configuration, result.effective
+    accelerators = effective.get("accelerators") or []
+    wanted = requested.get("accelerator")
+    if wanted and accelerators and wanted not in accelerators:
+        yield ResultWarning(
+            kind=Doubt.NOT_APPLIED,
+            message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
+            hint="see 'benchharness adapters' for what runs here",
+        )
+    threads = effective.get("threads")
+    if requested.get("threads") and threads is not None and threads != requested["threads"]:
+        yield ResultWarning(
+            kind=Doubt.NOT_APPLIED,
+            message=f"{requested['threads']} threads were requested and the runtime used {threads}",
+            hint="the runtime limits its threads; request what it can give",
+        )
+
+
+def _unstable(metric: MetricResult) -> Iterator[ResultWarning]:
+    values = [value.value for value in metric.attempts]
+    if len(values) < 2 or stdev(values) <= UNSTABLE_SHARE * fmean(values):
+        return
+    share = stdev(values) / fmean(values)
+    yield ResultWarning(
+        kind=Doubt.UNSTABLE,
+        message=f"{METRICS[metric.name].title}: attempts spread by {share:.0%} of their mean (pyperf's limit is 10 %)",
+        hint="close other programs, or ask for a narrower interval with --ci-target",
+    )
+
+
+def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
+    shortest = min((min(value.samples) for value in metric.attempts if value.samples), default=None)
+    if metric.unit == "ns" and shortest is not None and shortest < SHORTEST_TIMED_NS:
+        if metric.parameters.get("percentile", 50) != 50:
+            return
+        yield ResultWarning(
+            kind=Doubt.BELOW_TIMER_RESOLUTION,
+            message=f"{METRICS[metric.name].title}: a sample of {shortest:.0f} ns; reading the clock takes 36 ns twice",
+            hint="measure a larger workload",
+        )
+
+
+def _slow_first(metric: MetricResult) -> Iterator[ResultWarning]:
+    in_rows = any(value.row_length for value in metric.attempts)
+    if in_rows or metric.parameters.get("percentile", 50) != 50:
+        return  # the first gap of an answer is not the first iteration of a session
+    slow = sum(_first_is_outlier(value.samples) for value in metric.attempts)
+    attempts = len(metric.attempts)
+    if slow * 2 > attempts > 0:
+        yield ResultWarning(
+            kind=Doubt.SLOW_FIRST_ITERATION,
+            message=f"{METRICS[metric.name].title}: the first sample is far slower in {slow} of {attempts} attempts",
+            hint="raise 'warmup' in the scenario's settings",
+        )
+
+
+def _first_is_outlier(samples: Sequence[float]) -> bool:
+    if len(samples) < 5:
+        return False
+    middle = median(samples)
+    spread = median(abs(sample - middle) for sample in samples)
+    return spread > 0 and samples[0] > middle and (samples[0] - middle) / spread > OUTLIER_SCORE

@@ -1,0 +1,136 @@
+"""Results for other programs: JSON with a schema version, CSV with a row per metric. Times in ns, sizes in bytes.
+
+JSON, schema 1::
+
+    {"schema": 1, "run": {"id", "suite", "started"}, "results": [{"hardware", "device", "model", "variant",
+     "configuration": {}, "workload": {}, "scenario", "outcome", "conditions": {}, "warnings": [], "metrics": [{"name",
+     "parameters": {}, "unit", "value", "low", "high", "statistic", "attempts": [{"id", "device", "value",
+     "samples": []}]}]}]}
+
+A key may be added within a schema; none changes its meaning or goes. A value that is unknown is null, with `reason`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from benchharness.result import SCHEMA, MetricResult, Result, Run
+
+_CSV_COLUMNS = (
+    *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
+    *("metric", "parameters", "unit", "value", "low", "high", "count", "ratio", "ratio_low", "ratio_high", "reason"),
+)
+
+
+def to_json(run: Run, results: Sequence[Result]) -> str:
+    """A run as JSON, schema 1."""
+    document = {
+        "schema": SCHEMA,
+        "run": {
+            "id": run.id,
+            "suite": run.suite,
+            "suite_digest": run.suite_digest,
+            "started": run.started.isoformat(),
+            "finished": run.finished.isoformat() if run.finished else None,
+            "state": run.state,
+            "benchharness": run.version,
+        },
+        "results": [_result(result) for result in results],
+    }
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def to_csv(run: Run, results: Sequence[Result]) -> str:
+    """A run as CSV: a row per result and metric, and a row without a metric for a result that has none."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        job = result.job
+        cell = {
+            "run": run.id,
+            "hardware": job.hardware,
+            "device": " ".join(result.devices),
+            "model": job.model,
+            "variant": job.variant,
+            "configuration": job.configuration["name"],
+            "workload": job.workload["name"],
+            "scenario": job.scenario,
+            "outcome": str(result.outcome),
+        }
+        rows: list[dict[str, Any]] = [_csv_metric(metric) for metric in result.metrics] or [{}]
+        writer.writerows({key: _harmless(value) for key, value in {**cell, **row}.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula, made plain text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def _csv_metric(metric: MetricResult) -> dict[str, Any]:
+    estimate, ratio = metric.estimate, metric.ratio
+    row = {
+        "metric": metric.name,
+        "parameters": json.dumps(dict(metric.parameters), sort_keys=True),
+        "unit": metric.unit,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "count": estimate.count,
+        "reason": estimate.reason,
+    }
+    if ratio is not None:
+        row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+    return {key: "" if value is None else value for key, value in row.items()}
+
+
+def _result(result: Result) -> dict[str, Any]:
+    job = result.job
+    return {
+        "hardware": job.hardware,
+        "device": result.devices[0] if len(result.devices) == 1 else list(result.devices),
+        "model": job.model,
+        "task": job.task or result.effective.get("task"),
+        "variant": job.variant,
+        "reference": job.reference,
+        "artefact": {"path": job.artefact, "digest": job.digest, "bytes": job.artefact_bytes, "recipe": job.recipe},
+        "configuration": dict(job.configuration),
+        "effective": dict(result.effective),
+        "workload": dict(job.workload),
+        "scenario": job.scenario,
+        "settings": dict(job.settings),
+        "outcome": str(result.outcome.kind),
+        "reason": result.outcome.reason,
+        "evidence": result.outcome.evidence,
+        "outcomes": dict(result.outcomes),
+        "stopped": result.stopped,
+        "conditions": dict(result.conditions),
+        "warnings": [
+            {"kind": str(warning.kind), "message": warning.message, "hint": warning.hint} for warning in result.warnings
+        ],
+        "metrics": [_metric(metric) for metric in result.metrics],
+    }
+
+
+def _metric(metric: MetricResult) -> dict[str, Any]:
+    estimate, ratio = metric.estimate, metric.ratio
+    return {
+        "name": metric.name,
+        "parameters": dict(metric.parameters),
+        "unit": str(metric.unit),
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "statistic": estimate.statistic,
+        "reason": estimate.reason,
+        "ratio": ratio and {"value": ratio.value, "low": ratio.low, "high": ratio.high, "statistic": ratio.statistic},
+        "attempts": [
+            {"id": value.attempt, "device": value.device, "value": value.value, "samples": list(value.samples)}
+            for value in metric.attempts
+        ],
+    }

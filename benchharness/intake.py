@@ -1,0 +1,118 @@
+"""A device's `finished` message -> an attempt. Device output is not trusted: everything is checked and bounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchharness.metrics import METRICS
+from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_ShortText = Annotated[str, Field(max_length=4000)]
+
+
+class _Received(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Outcome(_Received):
+    kind: OutcomeKind
+    reason: _ShortText = ""
+    evidence: Annotated[str, Field(max_length=100_000)] = ""
+
+
+class _Measurement(_Received):
+    metric: Annotated[str, Field(max_length=60)]
+    parameters: dict[str, int | float | str]
+    value: _Finite
+    samples: list[_Finite] = []
+    row_length: Annotated[int, Field(ge=0)] = 0
+
+
+class _Finished(_Received):
+    id: _ShortText
+    job: _ShortText
+    round: Annotated[int, Field(ge=0)]
+    outcome: _Outcome
+    task: str | None = None
+    measurements: Annotated[list[_Measurement], Field(max_length=10_000)]
+    effective: dict[str, Any]
+    conditions: dict[str, Any]
+    started_unix_ns: int
+    duration_ns: Annotated[int, Field(ge=0)]
+
+
+def attempt_from(message: Mapping[str, Any], *, device: Mapping[str, Any], host: str, clock_offset_ns: int) -> Attempt:
+    """The attempt that a message tells of. What breaks the protocol becomes an `invalid` attempt, not an exception.
+
+    `clock_offset_ns` is the device's wall clock minus the host's.
+    """
+    conditions = {key: value for key, value in device.items() if key != "device"}
+    try:
+        finished = _Finished.model_validate(message)
+        started = datetime.fromtimestamp((finished.started_unix_ns - clock_offset_ns) / 1e9, UTC)
+    except (ValidationError, OverflowError, ValueError, OSError) as error:
+        return _invalid(message, str(device.get("device", "unknown")), host, conditions, str(error))
+    return Attempt(
+        id=finished.id,
+        job=finished.job,
+        round=finished.round,
+        device=str(device.get("device", "unknown")),
+        host=host,
+        started=started,
+        duration_ns=finished.duration_ns,
+        outcome=_outcome(finished),
+        measurements=[Measurement(**measurement.model_dump()) for measurement in finished.measurements],
+        effective={**finished.effective, "task": finished.task},
+        conditions={**conditions, **finished.conditions},
+    )
+
+
+def _outcome(finished: _Finished) -> Outcome:
+    """The device's word, unless its numbers cannot be: then `invalid`, and the numbers are not used."""
+    nonsense = _nonsense(finished) if finished.outcome.kind is OutcomeKind.OK else ""
+    if nonsense:
+        return Outcome(kind=OutcomeKind.INVALID, reason=nonsense)
+    return Outcome(**finished.outcome.model_dump())
+
+
+def _nonsense(finished: _Finished) -> str:
+    for measurement in finished.measurements:
+        if measurement.metric not in METRICS:
+            return f"the device reports {measurement.metric!r}, which is no metric of this version"
+        if measurement.value <= 0 or min(measurement.samples, default=1) <= 0:
+            return f"{measurement.metric} is not positive"
+    return _phases_do_not_add_up(finished)
+
+
+def _phases_do_not_add_up(finished: _Finished) -> str:
+    whole = [
+        each.value for each in finished.measurements if each.metric.startswith("cold_start_") and not each.parameters
+    ]
+    phases = [each.value for each in finished.measurements if each.metric == "cold_start_phase"]
+    if whole and phases and not math.isclose(sum(phases), whole[0], rel_tol=1e-6):
+        return f"the phases of the cold start add up to {sum(phases):.0f} ns, and the whole is {whole[0]:.0f} ns"
+    if whole and whole[0] > finished.duration_ns:
+        return f"the cold start of {whole[0]:.0f} ns is longer than the attempt of {finished.duration_ns} ns"
+    return ""
+
+
+def _invalid(message: Mapping[str, Any], device: str, host: str, conditions: dict[str, Any], why: str) -> Attempt:
+    return Attempt(
+        id=str(message.get("id"))[:36],
+        job=str(message.get("job"))[:16],
+        round=message["round"] if isinstance(message.get("round"), int) else 0,
+        device=device,
+        host=host,
+        started=datetime.now(UTC),
+        duration_ns=0,
+        outcome=Outcome(
+            kind=OutcomeKind.INVALID, reason="the device's answer breaks the protocol", evidence=why[:4000]
+        ),
+        conditions=conditions,
+    )

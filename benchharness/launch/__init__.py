@@ -1,0 +1,54 @@
+"""How the harness reaches a device: put files there, start a supervisor, talk to it, fetch what it left, end it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from benchharness.device.protocol import Message
+
+
+class Connection(Protocol):
+    """The line to one running supervisor."""
+
+    def send(self, message: Message) -> None:
+        """Sends one message. Raises `ConnectionLost`."""
+        ...
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """The next message, None if none came in time. Raises `ConnectionLost` or `ProtocolError`."""
+        ...
+
+    def kill(self) -> None:
+        """Ends the supervisor, and with it its worker, now. Safe to call twice."""
+        ...
+
+
+class Launcher(Protocol):
+    """Reaches one device. Paths it returns are the device's; nothing else crosses over."""
+
+    def put(self, file: Path, name: str, digest: str) -> str:
+        """Makes a local file available on the device under a relative name; its path there.
+
+        `digest` (SHA-256) lets a launcher skip what is already there.
+        """
+        ...
+
+    def start(self, work: str, bundle: str) -> Connection:
+        """Starts a supervisor with its work folder and device bundle. Raises `LaunchError`."""
+        ...
+
+    def work_folder(self, run: str) -> str:
+        """Where a run's spool and scratch files live on the device."""
+        ...
+
+    def fetch(self, path: str) -> bytes:
+        """The content of a file on the device. Raises `LaunchError`."""
+        ...
+
+
+def supervisor_command(python: str, work: str, bundle: str, *, installed: bool) -> Sequence[str]:
+    """The command line that starts a supervisor on a device."""
+    program = ["-m", "benchharness.device.supervisor"] if installed else [bundle, "supervisor"]
+    return [python, *program, "--work", work, "--bundle", bundle]

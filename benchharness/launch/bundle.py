@@ -1,0 +1,60 @@
+"""The device side as one pure-Python zip file, for devices and interpreters that have no benchharness installed.
+
+`python bundle.pyz supervisor …` and `python bundle.pyz worker`; numpy and the runtime must be on the device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+_MAIN = b"""import sys
+
+if sys.argv[1] == "worker":
+    from benchharness.device.worker import main
+
+    main()
+else:
+    from benchharness.device.supervisor import main
+
+    main(sys.argv[2:])
+"""
+#: Zip entries carry a time; a fixed one keeps the bundle's digest the same for the same code.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write_bundle(folder: Path) -> tuple[Path, str]:
+    """Writes the bundle into a folder; its path and SHA-256. The same code gives the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(_contents()):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+    data = buffer.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    path = folder / f"device-{digest[:12]}.pyz"
+    if not path.is_file() or path.read_bytes() != data:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return path, digest
+
+
+def _contents() -> Iterator[tuple[str, bytes]]:
+    yield "__main__.py", _MAIN
+    package = files("benchharness")
+    for name in ("__init__.py", "contract.py", "errors.py"):
+        yield f"benchharness/{name}", package.joinpath(name).read_bytes()
+    yield from _modules(package.joinpath("device"), "benchharness/device")
+    yield from _modules(files("targets"), "targets")
+
+
+def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _modules(entry, f"{prefix}/{entry.name}")
+        elif entry.name.endswith(".py"):
+            yield f"{prefix}/{entry.name}", entry.read_bytes()

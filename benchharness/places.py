@@ -1,0 +1,37 @@
+"""Where things are kept on the host: the store unless one is named, files of runs that go on, hashes of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from benchharness.artefact import DigestCache
+from benchharness.errors import StoreError
+
+_DIRS = PlatformDirs("benchharness", appauthor=False)
+
+
+def default_store() -> str:
+    """The URL of the user's own store; its folder is made."""
+    folder = Path(_DIRS.user_data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'store.db'}"
+
+
+def state_folder(store: str) -> Path:
+    """The folder for spools and scratch files: beside an SQLite store, so that the two move and die together."""
+    try:
+        url = make_url(store)
+    except ArgumentError as error:
+        raise StoreError(f"{store!r} is not a store's URL; write for example sqlite:///results.db") from error
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        return Path(f"{url.database}.state").absolute()
+    return Path(_DIRS.user_state_dir)
+
+
+def digest_cache() -> DigestCache:
+    """Hashes of model files by inode, size and time."""
+    return DigestCache(Path(_DIRS.user_cache_dir) / "digests.json")

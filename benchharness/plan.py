@@ -1,0 +1,209 @@
+"""suite x hardware target -> jobs. Pure: files have been read and hashed before (`Materials`)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchharness.artefact import Manifest
+from benchharness.errors import SuiteError
+from benchharness.hardware import HardwareTarget
+from benchharness.result import Job
+from benchharness.suite import ConfigurationTable, Model, Prompt, Suite, Workload
+
+#: The prompt of a language model where the suite asks for none: seeded tokens, so that any vocabulary will do.
+DEFAULT_PROMPT = Prompt(tokens=(64,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materials:
+    """What the files named in a suite hold."""
+
+    manifests: Mapping[Path, Manifest]
+    texts: Mapping[Path, str] = field(default_factory=dict)  # prompt files
+    tokens: Mapping[Path, Sequence[int]] = field(default_factory=dict)  # token files
+    tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
+
+
+def plan(
+    suite: Suite, hardware: HardwareTarget, materials: Materials, formats: Callable[[str], Sequence[str]]
+) -> list[Job]:
+    """Every job of a suite on one hardware target, in the suite's order.
+
+    `formats` gives the file endings a runtime takes; a configuration is paired with the variants it can open. Raises
+    `SuiteError` for names used twice and for variants that no configuration opens.
+    """
+    configurations = _named(
+        [each for table in suite.configurations for each in _configurations(table)], "configuration"
+    )
+    workloads = _named([each for table in suite.workloads for each in _workloads(table, materials)], "workload")
+    scenarios = list(_scenarios(suite))
+    jobs: list[Job] = []
+    for model_name, model in suite.models.items():
+        fitting = [workload for workload in workloads if _fits(workload, model_name, model)]
+        if not fitting:
+            raise SuiteError(f"models.{model_name}: no workload is for it; add one, or widen 'models' of another")
+        for variant, configuration in _pairs(model_name, model, configurations, formats):
+            for workload, (scenario, settings) in itertools.product(fitting, scenarios):
+                job = _job(suite, hardware, materials, model_name, variant, configuration, workload, scenario, settings)
+                jobs.append(job)
+    return jobs
+
+
+def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:
+    """Which of the known file endings an artefact has: its own, or for a folder that of a file in it."""
+    for ending in known:
+        if artefact.name.endswith(ending) or (artefact.is_dir() and any(artefact.glob(f"*{ending}"))):
+            return ending
+    return None
+
+
+def _pairs(
+    model_name: str,
+    model: Model,
+    configurations: Sequence[dict[str, Any]],
+    formats: Callable[[str], Sequence[str]],
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, variant in model.variants.items():
+        opened = [
+            configuration
+            for configuration in configurations
+            if artefact_format(variant.artefact, formats(configuration["runtime"])) is not None
+        ]
+        if not opened:
+            runtimes = ", ".join(sorted({configuration["runtime"] for configuration in configurations}))
+            raise SuiteError(
+                f"models.{model_name}.variants.{name}: no configuration opens {variant.artefact} ({runtimes}); "
+                "point to a model file such as model.onnx or the folder that holds it, or add a [[configurations]]"
+            )
+        for configuration in opened:
+            yield name, configuration
+
+
+def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
+    for accelerator, threads in itertools.product(table.accelerator, table.threads):
+        parts = [table.name or table.runtime]
+        if accelerator is not None and (table.name is None or len(table.accelerator) > 1):
+            parts.append(accelerator)
+        if threads is not None and (table.name is None or len(table.threads) > 1):
+            parts.append(f"{threads} thread{'s' if threads > 1 else ''}")
+        yield {
+            "name": " ".join(parts),
+            "runtime": table.runtime,
+            "accelerator": accelerator,
+            "threads": threads,
+            "options": table.options,
+            "accelerator_options": table.accelerator_options,
+            "python": str(table.python) if table.python else None,
+        }
+
+
+def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
+    base = {
+        "models": list(table.models) if table.models is not None else None,
+        "asks": "language" if table.prompt else "tensor" if table.dimensions or table.values else "any",
+        "continuation": table.continuation,
+        "dimensions": table.dimensions,
+        "values": table.values,
+        "seed": table.seed,
+    }
+    prompts = list(_prompts(table, materials))
+    for prompt, output, depth in itertools.product(prompts, table.output_tokens, table.context_depth):
+        title = [table.name] if table.name else []
+        if not table.name or len(prompts) > 1:
+            title.append(_prompt_title(prompt))
+        if len(table.output_tokens) > 1:
+            title.append(f"{output} out")
+        if len(table.context_depth) > 1 or (depth and not table.name):
+            title.append(f"depth {depth}")
+        yield {**base, "name": " ".join(title), "prompt": prompt, "output_tokens": output, "context_depth": depth}
+
+
+def _prompts(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
+    prompt = table.prompt or DEFAULT_PROMPT
+    common: dict[str, Any] = {"seed": prompt.seed}
+    if table.continuation_file is not None:
+        common["continuation_tokens"] = list(materials.tokens[table.continuation_file])
+    if prompt.text is not None:
+        yield {**common, "text": prompt.text}
+    elif prompt.file is not None:
+        yield {**common, "text": materials.texts[prompt.file], "file": prompt.file.name}
+    elif prompt.tokens_file is not None:
+        yield {**common, "tokens": list(materials.tokens[prompt.tokens_file]), "file": prompt.tokens_file.name}
+    else:
+        yield from ({**common, "length": length} for length in prompt.tokens or ())
+
+
+def _prompt_title(prompt: Mapping[str, Any]) -> str:
+    if "length" in prompt:
+        return f"{prompt['length']}-token prompt"
+    return str(prompt.get("file", "text prompt"))
+
+
+def _scenarios(suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
+    first = suite.scenarios.first_token
+    if first is not None:
+        shared = first.model_dump(exclude={"min_time", "page_cache"})
+        for page_cache in first.page_cache:
+            yield "first-token", {**shared, "min_time_ns": round(first.min_time * 1e9), "page_cache": page_cache}
+    steady = suite.scenarios.steady
+    if steady is not None:
+        yield "steady", {**steady.model_dump(exclude={"min_time"}), "min_time_ns": round(steady.min_time * 1e9)}
+
+
+def _fits(workload: Mapping[str, Any], name: str, model: Model) -> bool:
+    if workload["models"] is not None:
+        return name in workload["models"]
+    if model.task is None or workload["asks"] == "any":
+        return True
+    return bool((workload["asks"] == "language") == (model.task == "causal-lm"))
+
+
+def _named(tables: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    seen: set[str] = set()
+    for table in tables:
+        if table["name"] in seen:
+            raise SuiteError(f"two {what}s are called {table['name']!r}; give each a 'name' of its own")
+        seen.add(table["name"])
+    return tables
+
+
+def _job(
+    suite: Suite,
+    hardware: HardwareTarget,
+    materials: Materials,
+    model_name: str,
+    variant_name: str,
+    configuration: dict[str, Any],
+    workload: dict[str, Any],
+    scenario: str,
+    settings: dict[str, Any],
+) -> Job:
+    model = suite.models[model_name]
+    variant = model.variants[variant_name]
+    manifest = materials.manifests[variant.artefact]
+    tokenizer = materials.tokenizers.get(variant.artefact) if "text" in workload["prompt"] else None
+    facts: dict[str, Any] = {
+        "hardware": hardware.name,
+        "model": model_name,
+        "task": model.task,
+        "variant": variant_name,
+        "reference": model.reference or next(iter(model.variants)),
+        "artefact": str(variant.artefact),
+        "digest": manifest.digest,
+        "artefact_bytes": manifest.bytes,
+        "recipe": variant.recipe,
+        "tokenizer": str(tokenizer) if tokenizer else None,
+        "configuration": configuration,
+        "workload": {key: value for key, value in workload.items() if key != "models"},
+        "scenario": scenario,
+        "settings": settings,
+        "timeout_s": suite.attempts.timeout,
+    }
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return Job(key=key, **facts)

@@ -1,0 +1,90 @@
+"""What happens before a job runs: files are read and hashed, and a suite is made where the user gave only models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchharness.artefact import DigestCache, Manifest, manifest_of
+from benchharness.errors import SuiteError, UsageError
+from benchharness.plan import Materials
+from benchharness.suite import Suite, check_suite, read_prompt, read_tokens
+
+TOKENIZER = "tokenizer.json"
+
+
+def gather(suite: Suite, cache: DigestCache) -> Materials:
+    """Reads and hashes every file that a suite names. Raises `UsageError` for the first that cannot be read."""
+    artefacts = [variant.artefact for model in suite.models.values() for variant in model.variants.values()]
+    manifests = {artefact: manifest_of(artefact, cache) for artefact in artefacts}
+    cache.save()
+    prompts = [workload.prompt for workload in suite.workloads if workload.prompt is not None]
+    token_files = [prompt.tokens_file for prompt in prompts if prompt.tokens_file is not None]
+    token_files += [
+        workload.continuation_file for workload in suite.workloads if workload.continuation_file is not None
+    ]
+    return Materials(
+        manifests=manifests,
+        texts={prompt.file: read_prompt(prompt.file) for prompt in prompts if prompt.file is not None},
+        tokens={file: read_tokens(file) for file in token_files},
+        tokenizers=_tokenizers(suite),
+    )
+
+
+def verify(manifests: dict[Path, Manifest], digests: dict[str, str]) -> None:
+    """Raises `UsageError` if an artefact is no longer the one that a run began with: numbers would be mixed."""
+    for artefact, manifest in manifests.items():
+        expected = digests.get(str(artefact))
+        if expected is not None and manifest.digest != expected:
+            raise UsageError(
+                f"{artefact} has changed since this run began (digest {manifest.digest[:12]}, was {expected[:12]}); "
+                "start a new run instead of resuming"
+            )
+
+
+def suite_from_models(artefacts: Sequence[Path], *, reference: Path | None, task: str | None) -> Suite:
+    """A suite for `benchharness run a.onnx b.onnx`: one model, its variants named after what tells the paths apart."""
+    paths = [artefact.expanduser().absolute() for artefact in artefacts]
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path}: no such file or folder; check the path")
+        if paths.count(path) > 1:
+            raise UsageError(f"{path}: named twice; name each variant once")
+    names = _variant_names(paths)
+    table: dict[str, Any] = {"variants": {name: {"artefact": path} for name, path in names.items()}, "task": task}
+    if reference is not None:
+        wanted = reference.expanduser().absolute()
+        found = [name for name, path in names.items() if path == wanted]
+        if not found:
+            raise UsageError(f"--reference {reference}: is not one of the models given")
+        table["reference"] = found[0]
+    model = _model_name(paths)
+    return check_suite({"name": model, "models": {model: table}}, where="the command line")
+
+
+def _variant_names(paths: Sequence[Path]) -> dict[str, Path]:
+    """Short names: the shortest tail of the path, without its ending, that no other path shares."""
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join((*path.parts[:-1], path.stem if path.is_file() else path.name)[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return {name[-100:]: path for name, path in zip(names, paths, strict=True)}
+    raise SuiteError("two of the models given have the same name up to their ending; rename one")
+
+
+def _model_name(paths: Sequence[Path]) -> str:
+    return paths[0].parent.name or "model"
+
+
+def _tokenizers(suite: Suite) -> dict[Path, Path]:
+    """Each artefact's tokenizer.json: the one its model names, else the one in or beside the artefact."""
+    found = {}
+    for name, model in suite.models.items():
+        if model.tokenizer is not None and not model.tokenizer.is_file():
+            raise SuiteError(f"models.{name}.tokenizer: {model.tokenizer} is not a file")
+        for variant in model.variants.values():
+            folder = variant.artefact if variant.artefact.is_dir() else variant.artefact.parent
+            candidate = model.tokenizer or folder / TOKENIZER
+            if candidate.is_file():
+                found[variant.artefact] = candidate
+    return found

@@ -1,0 +1,210 @@
+"""What a run leaves behind: attempts as measured, results as derived from them. Frozen plain data.
+
+Schema history
+    1  first version: see `benchharness.export` for its JSON form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+SCHEMA = 1
+
+
+class OutcomeKind(StrEnum):
+    """How an attempt, and with it a job, ended."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    KILLED = "killed"
+    CRASHED = "crashed"
+    RUNTIME_ERROR = "runtime-error"
+    UNSUPPORTED = "unsupported"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How it ended, why in one sentence, and the evidence (the end of the worker's standard error)."""
+
+    kind: OutcomeKind
+    reason: str = ""
+    evidence: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is something to measure."""
+        return self.kind is OutcomeKind.OK
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.reason})" if self.reason else str(self.kind)
+
+
+class Doubt(StrEnum):
+    """The kinds of typed warnings that a result can carry."""
+
+    UNSTABLE = "unstable"
+    THROTTLED = "throttled"
+    CONTENDED = "contended"
+    SLOW_FIRST_ITERATION = "slow-first-iteration"
+    TOO_FEW_SAMPLES = "too-few-samples"
+    BELOW_TIMER_RESOLUTION = "below-timer-resolution"
+    BINDING_COPIES = "binding-copies"
+    NOT_APPLIED = "not-applied"  # something requested that the runtime did not do
+    NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultWarning:
+    """A doubt about a result: what was seen, and what the user can do about it."""
+
+    kind: Doubt
+    message: str
+    hint: str = ""
+
+
+Parameters = Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One metric of one attempt.
+
+    `value` is in the metric's base unit; `samples` in the order taken, empty where the value is the only one.
+    `row_length` cuts the samples into rows of equal meaning, such as the gaps of one answer (0: no rows).
+    """
+
+    metric: str
+    parameters: Parameters
+    value: float
+    samples: Sequence[float] = ()
+    row_length: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One execution of a job in a fresh process."""
+
+    id: str
+    job: str  # the job's key
+    round: int  # 0-based; attempts of one round ran close together in time and are compared as pairs
+    device: str
+    host: str
+    started: datetime
+    duration_ns: int
+    outcome: Outcome
+    measurements: Sequence[Measurement] = ()
+    effective: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[ResultWarning] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value and its 95 % interval. A missing value or interval says why in `reason`."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    count: int = 0  # attempts behind it
+    statistic: str = ""
+    reason: str = ""
+
+    @property
+    def relative_half_width(self) -> float | None:
+        """Half the interval over the value, or None where either is missing or the value is zero."""
+        if self.low is None or self.high is None or not self.value:
+            return None
+        return abs((self.high - self.low) / 2 / self.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptValue:
+    """What one attempt contributes to a metric."""
+
+    attempt: str
+    device: str
+    round: int
+    value: float
+    samples: Sequence[float] = ()
+    row_length: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricResult:
+    """One metric of a result, with the attempts it stands on, and its ratio to the reference variant."""
+
+    name: str
+    parameters: Parameters
+    unit: str
+    estimate: Estimate
+    attempts: Sequence[AttemptValue]
+    ratio: Estimate | None = None  # this / reference; None on the reference itself or where there is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """hardware target x variant x configuration x workload x scenario, as planned. `key` is its identity."""
+
+    key: str
+    hardware: str
+    model: str
+    task: str | None
+    variant: str
+    reference: str  # the name of the model's reference variant
+    artefact: str  # path as the user gave it, made absolute
+    digest: str  # SHA-256 of the artefact's manifest, or "" where it cannot be read
+    artefact_bytes: int
+    recipe: str
+    tokenizer: str | None  # path of its tokenizer.json, where the prompt is text
+    configuration: Mapping[str, Any]
+    workload: Mapping[str, Any]
+    scenario: str
+    settings: Mapping[str, Any]  # the scenario's own settings: warm-up, repeats, page cache
+    timeout_s: float
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this job measures the variant that the others of its model are compared with."""
+        return self.variant == self.reference
+
+    @property
+    def title(self) -> str:
+        """A short name for progress lines and tables."""
+        parts = (self.model, self.variant, self.configuration["name"], self.workload["name"], self.scenario)
+        return " · ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a job yields. Every job yields one, failures too."""
+
+    job: Job
+    outcome: Outcome
+    devices: Sequence[str]
+    outcomes: Mapping[str, int]  # how many attempts ended how
+    stopped: str  # why no more attempts were made
+    metrics: Sequence[MetricResult] = ()
+    effective: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[ResultWarning] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a suite."""
+
+    id: str  # UUIDv7
+    suite: str
+    suite_digest: str
+    started: datetime
+    finished: datetime | None
+    state: str  # running, interrupted, finished
+    version: str  # benchharness that ran it
+    jobs: int
+    attempts: int

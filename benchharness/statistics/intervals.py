@@ -1,0 +1,66 @@
+"""How sure a number is: intervals over attempts, paired ratios, and percentiles that the sample count can carry.
+
+The attempt (a fresh process) is the unit: samples inside one process are not independent of each other. Latencies
+and rates are positive and their errors multiply, so means and intervals are taken of logarithms (Student's t), which
+gives a geometric mean; a ratio of two variants is taken round by round, so that drift of the machine cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from benchharness.result import Estimate
+
+LEVEL = 0.95
+#: MLPerf LoadGen's early stopping: this confidence that the percentile is not underestimated ...
+_PERCENTILE_CONFIDENCE = 0.99
+#: ... when this many samples lie above it.
+_SAMPLES_ABOVE = 1
+
+
+def estimate(values: Sequence[float], *, statistic: str) -> Estimate:
+    """Geometric mean of attempts' values and its 95 % interval. Values that are not positive have no logarithm."""
+    if not values:
+        return Estimate(value=None, statistic=statistic, reason="no attempt has a value")
+    if min(values) <= 0:
+        return Estimate(value=None, count=len(values), statistic=statistic, reason=f"a value of {min(values):g}")
+    return _from_logarithms(np.log(values), statistic)
+
+
+def paired_ratio(pairs: Sequence[tuple[float, float]], *, statistic: str) -> Estimate:
+    """Geometric mean of first / second over the pairs, and its 95 % interval."""
+    if not pairs:
+        return Estimate(value=None, statistic=statistic, reason="no round has both")
+    if min(min(pair) for pair in pairs) <= 0:
+        return Estimate(value=None, count=len(pairs), statistic=statistic, reason="a value is not positive")
+    logarithms = np.log([first for first, _ in pairs]) - np.log([second for _, second in pairs])
+    return _from_logarithms(logarithms, statistic)
+
+
+def _from_logarithms(logarithms: np.ndarray[tuple[int], np.dtype[np.float64]], statistic: str) -> Estimate:
+    count = len(logarithms)
+    mean = float(np.mean(logarithms))
+    if count < 2:
+        return Estimate(
+            value=math.exp(mean), count=count, statistic=statistic, reason="one attempt says nothing about spread"
+        )
+    error = float(np.std(logarithms, ddof=1)) / math.sqrt(count)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * error
+    return Estimate(
+        value=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), count=count, statistic=statistic
+    )
+
+
+def samples_for_percentile(percentile: int) -> int:
+    """The fewest samples that carry a percentile: 64 for p90, 662 for p99 (MLPerf LoadGen); the median needs one."""
+    if percentile <= 50:
+        return 1
+    above = 1 - percentile / 100
+    count = _SAMPLES_ABOVE + 1
+    while float(stats.binom.cdf(_SAMPLES_ABOVE, count, above)) > 1 - _PERCENTILE_CONFIDENCE:
+        count += 1
+    return count

@@ -1,0 +1,298 @@
+"""The suite: the user's TOML file as checked, frozen objects.
+
+A suite is code, trusted like a Makefile: `python =` and custom-operator libraries are executed. Paths are relative
+to the suite's own folder. Lists in `threads`, `accelerator`, `tokens`, `output_tokens`, `context_depth` and
+`page_cache` expand to one job each (`plan`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from benchharness import quantity
+from benchharness.errors import SuiteError, UsageError
+from benchharness.suite_errors import explain
+
+Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
+#: A text prompt or token file longer than this is a mistake: it would be stored with every run.
+MOST_PROMPT_BYTES = 4 * 1024 * 1024
+_CHECKED_BEFORE = "checked before"
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[^\x00-\x1f\x7f]{1,100}", value):
+        raise ValueError("a name is 1 to 100 characters on one line")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _seconds(value: Any, info: ValidationInfo) -> Any:
+    return _with_unit(quantity.seconds, value, info)
+
+
+def _share(value: Any, info: ValidationInfo) -> Any:
+    return _with_unit(quantity.share, value, info)
+
+
+def _with_unit(parse: Callable[[str], float], value: Any, info: ValidationInfo) -> Any:
+    """Text through `parse`. A bare number has no unit, and is taken only from a suite that was checked before."""
+    if not isinstance(value, str):
+        if value is None or info.context == _CHECKED_BEFORE:
+            return value
+        raise ValueError(f'{value!r} has no unit: write it as text, such as "{value} {next(iter(_unit_of(parse)))}"')
+    try:
+        return parse(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+def _unit_of(parse: Callable[[str], float]) -> tuple[str, ...]:
+    return ("s",) if parse is quantity.seconds else ("%",)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Depth = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+
+
+class Table(BaseModel):
+    """A table of the suite: unknown keys are refused, objects are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Variant(Table):
+    """A model's artefact and the recipe that made it."""
+
+    artefact: Path
+    recipe: str = ""
+
+
+class Model(Table):
+    """A network, its task, and its variants; `reference` names the variant that the others are compared with."""
+
+    task: Task | None = None
+    reference: str | None = None
+    tokenizer: Path | None = None
+    variants: Annotated[dict[Name, Variant], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _reference_exists(self) -> Model:
+        if self.reference is not None and self.reference not in self.variants:
+            raise ValueError(f"reference {self.reference!r} is not a variant (there are: {', '.join(self.variants)})")
+        return self
+
+    @model_validator(mode="after")
+    def _artefacts_differ(self) -> Model:
+        seen: dict[Path, str] = {}
+        for name, variant in self.variants.items():
+            if variant.artefact in seen:
+                raise ValueError(
+                    f"variants {seen[variant.artefact]!r} and {name!r} are the same file: {variant.artefact}"
+                )
+            seen[variant.artefact] = name
+        return self
+
+
+class ConfigurationTable(Table):
+    """Runtime, accelerators, threads and options as requested."""
+
+    name: Name | None = None
+    runtime: Name = "onnxruntime"
+    accelerator: Annotated[tuple[Name | None, ...], BeforeValidator(_as_list), Field(min_length=1)] = (None,)
+    threads: Annotated[tuple[Count | None, ...], BeforeValidator(_as_list), Field(min_length=1)] = (None,)
+    options: dict[str, Any] = {}
+    accelerator_options: dict[str, Any] = {}
+    python: Path | None = None
+
+
+class Prompt(Table):
+    """A text, a text file, a file of token ids, or a number of seeded tokens: exactly one of them."""
+
+    text: str | None = None
+    file: Path | None = None
+    tokens_file: Path | None = None
+    tokens: Annotated[tuple[Count, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Prompt:
+        given = [key for key in ("text", "file", "tokens_file", "tokens") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of text, file, tokens_file, tokens (given: {', '.join(given) or 'none'})"
+            )
+        return self
+
+
+class Workload(Table):
+    """What is asked of a model. With a prompt it is for language models, with dimensions or values for others."""
+
+    name: Name | None = None
+    models: tuple[Name, ...] | None = None  # None: every model it fits
+    prompt: Prompt | None = None
+    output_tokens: Annotated[tuple[Count, ...], BeforeValidator(_as_list), Field(min_length=1)] = (64,)
+    context_depth: Annotated[tuple[Depth, ...], BeforeValidator(_as_list), Field(min_length=1)] = (0,)
+    continuation: Literal["fixed", "greedy"] = "fixed"
+    continuation_file: Path | None = None  # token ids to feed while decoding, instead of seeded ones
+    dimensions: dict[str, Count] = {}
+    values: dict[str, float | int | bool | str] = {}
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Workload:
+        if self.prompt is not None and (self.dimensions or self.values):
+            raise ValueError("a workload has a prompt (language models) or dimensions and values (others), not both")
+        return self
+
+
+class FirstToken(Table):
+    """Settings of scenario `first-token`."""
+
+    page_cache: Annotated[tuple[Literal["warm", "evicted"], ...], BeforeValidator(_as_list)] = ("warm",)
+    warmup: Depth = 3
+    repeats: Count = 5
+    most_repeats: Count = 100
+    min_time: Seconds = 0.3
+
+
+class Steady(Table):
+    """Settings of scenario `steady`."""
+
+    warmup: Depth = 2
+    repeats: Count = 3
+    most_repeats: Count = 30
+    most_inferences: Count = 2000
+    min_time: Seconds = 0.5
+
+
+class Scenarios(Table):
+    """The scenarios to run; one that is not named is not run. Without the table: both, with their defaults."""
+
+    first_token: FirstToken | None = Field(default=None, alias="first-token")
+    steady: Steady | None = None
+
+
+class Attempts(Table):
+    """How many fresh processes a job gets, and when it stops."""
+
+    at_least: Annotated[int, Field(ge=1, le=1000)] = 5
+    at_most: Annotated[int, Field(ge=1, le=1000)] = 30
+    interval: Share | None = None  # half-width asked for, relative; None: exactly `at_least` attempts
+    max_time: Seconds | None = None  # for the whole run
+    timeout: Seconds = 600.0  # for one attempt
+
+
+class Suite(Table):
+    """A checked suite. `name` is the file's stem unless it says otherwise."""
+
+    name: Name
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    configurations: tuple[ConfigurationTable, ...] = (ConfigurationTable(),)
+    workloads: tuple[Workload, ...] = (Workload(),)
+    scenarios: Scenarios = Scenarios.model_validate({"first-token": {}, "steady": {}})
+    attempts: Attempts = Attempts()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the checked suite, with every default spelled out."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+
+
+def load_suite(path: Path) -> Suite:
+    """Reads a suite file. Raises `SuiteError` that says which key of which file is wrong, and what to write."""
+    table = read_toml(path)
+    table.setdefault("name", path.stem)
+    return _absolute(check_suite(table, where=str(path)), path.parent.absolute())
+
+
+def check_suite(table: dict[str, Any], *, where: str, stored: bool = False) -> Suite:
+    """A suite from a plain table. `where` names its origin in errors; `stored`: units are base units already."""
+    try:
+        return Suite.model_validate(table, context=_CHECKED_BEFORE if stored else None)
+    except ValidationError as error:
+        raise SuiteError(explain(error, Suite, where)) from error
+
+
+def restore_suite(text: str) -> Suite:
+    """The suite that a run stored as JSON."""
+    return check_suite(json.loads(text), where="the stored suite", stored=True)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a table. Raises `SuiteError`."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"{path}: not valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SuiteError(f"{path}: not a text file in UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise SuiteError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _absolute(suite: Suite, folder: Path) -> Suite:
+    """The same suite with its paths relative to `folder` made absolute, and prompt files read into it."""
+    table = suite.model_dump(by_alias=True)
+    for model in table["models"].values():
+        model["tokenizer"] = model["tokenizer"] and folder / model["tokenizer"].expanduser()
+        for variant in model["variants"].values():
+            variant["artefact"] = folder / variant["artefact"].expanduser()
+    for configuration in table["configurations"]:
+        python = configuration["python"]
+        configuration["python"] = python and folder / python.expanduser()
+    for workload in table["workloads"]:
+        _absolute_workload(workload, folder)
+    return check_suite(table, where=suite.name, stored=True)
+
+
+def _absolute_workload(workload: dict[str, Any], folder: Path) -> None:
+    if workload["continuation_file"]:
+        workload["continuation_file"] = folder / workload["continuation_file"].expanduser()
+    for key in ("file", "tokens_file"):
+        if workload["prompt"] and workload["prompt"][key]:
+            workload["prompt"][key] = folder / workload["prompt"][key].expanduser()
+
+
+def read_prompt(path: Path) -> str:
+    """A prompt's text. Raises `SuiteError`."""
+    try:
+        if path.stat().st_size > MOST_PROMPT_BYTES:
+            raise SuiteError(f"{path}: longer than {MOST_PROMPT_BYTES} bytes; cut the prompt")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path}: the prompt cannot be read as UTF-8 text: {error}") from error
+
+
+def read_tokens(path: Path) -> list[int]:
+    """Token ids from a file: a JSON list, or whole numbers between blanks, commas or line ends."""
+    text = read_prompt(path)
+    try:
+        tokens = [int(word) for word in text.strip().strip("[]").replace(",", " ").split()]
+    except ValueError as error:
+        raise SuiteError(f"{path}: not a list of token ids: {error}") from error
+    if not tokens or min(tokens) < 0:
+        raise SuiteError(f"{path}: holds {'a negative number' if tokens else 'no token ids'}")
+    return tokens

@@ -1,0 +1,225 @@
+"""What the terminal shows: progress while a run goes on, tables of what it found. Plain lines where it is none."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from benchharness.metrics import METRICS, Better, Unit
+from benchharness.result import Attempt, Estimate, Job, MetricResult, Result, Run
+
+#: Redraws a second: each one costs the measured machine some of its time.
+_REDRAWS_PER_S = 2
+_SCALES: dict[str, Sequence[tuple[float, str]]] = {
+    Unit.NANOSECONDS: ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")),
+    Unit.BYTES: ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")),
+    Unit.TOKENS_PER_SECOND: ((1, "tok/s"),),
+    Unit.INFERENCES_PER_SECOND: ((1, "inf/s"),),
+}
+
+
+class ProgressBar:
+    """An `execute.Observer` for a terminal: job, attempt, phase, and an estimate of the time left."""
+
+    def __init__(self, console: Console, jobs: int, attempts: int) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            refresh_per_second=_REDRAWS_PER_S,
+            transient=True,
+        )
+        self._task: TaskID = self._progress.add_task(f"{jobs} jobs", total=attempts, left="")
+        self._done = 0
+        self._title = ""
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+        """Draws the attempt's title and the time left."""
+        self._title = f"{escape(job.title)} · attempt {attempt} of {of}"
+        left = "" if left_s is None else f"about {duration(left_s)} left"
+        self._progress.update(self._task, description=self._title, left=left)
+
+    def phase(self, phase: str, done: int, total: int) -> None:
+        """Draws what the attempt is doing."""
+        counted = f" {done}/{total}" if total > 1 else ""
+        self._progress.update(self._task, description=f"{self._title} · {escape(phase)}{counted}")
+
+    def ended(self, job: Job, attempt: Attempt) -> None:
+        """Counts it, and says at once how it failed if it did."""
+        self._done += 1
+        total = max(self._done, int(self._progress.tasks[0].total or 0))
+        self._progress.update(self._task, completed=self._done, total=total)
+        if not attempt.outcome.ok:
+            self._progress.console.print(f"{escape(job.title)}: {escape(str(attempt.outcome))}", style="red")
+
+
+class PlainLines:
+    """An `execute.Observer` for logs: one line an attempt."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started_s = 0.0
+        self._prefix = ""
+
+    def __enter__(self) -> PlainLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+        """Remembers what the line will be about."""
+        self._started_s = time.monotonic()
+        left = "" if left_s is None else f", about {duration(left_s)} left before it"
+        self._prefix = f"{job.title}: attempt {attempt} of {of}{left}"
+
+    def phase(self, phase: str, done: int, total: int) -> None:
+        """Nothing: a log wants results, not phases."""
+
+    def ended(self, job: Job, attempt: Attempt) -> None:
+        """Prints the line."""
+        took = duration(time.monotonic() - self._started_s)
+        self._console.print(f"{self._prefix}: {attempt.outcome} after {took}", markup=False, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value in a readable multiple of its unit, three significant digits."""
+    scale, name = _scale(value, unit)
+    return f"{_digits(value / scale)} {name}"
+
+
+def _scale(value: float, unit: str) -> tuple[float, str]:
+    scales = _SCALES.get(unit, ((1, unit),))
+    return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
+
+
+def _digits(value: float) -> str:
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    places = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{places}f}"
+
+
+def summary(run: Run, results: Sequence[Result], console: Console) -> None:
+    """A table per model and workload: variants and configurations down, headline metrics across; then the warnings."""
+    console.print(f"run {run.id} · {escape(run.suite)} · {run.state} · {run.attempts} attempts in {run.jobs} jobs")
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for result in results:
+        job = result.job
+        groups.setdefault((job.model, job.workload["name"], job.scenario), []).append(result)
+    for group in groups.values():
+        console.print(_table(group))
+    _warnings(results, console)
+    ratio = "The last column compares with the reference, attempts paired by round. " if len(results) > 1 else ""
+    console.print(f"{ratio}Intervals are 95 %, over attempts (fresh processes).", style="dim")
+
+
+def _table(group: Sequence[Result]) -> Table:
+    job = group[0].job
+    page_caches = {result.job.settings.get("page_cache") for result in group}
+    table = Table(title=Text(f"{job.model} · {job.workload['name']} · {job.scenario}"), title_justify="left")
+    table.add_column("variant")
+    table.add_column("configuration")
+    if len(page_caches) > 1:
+        table.add_column("page cache")
+    table.add_column("size", justify="right")
+    columns = _columns(group)
+    for name in columns:
+        table.add_column(METRICS[name].title, justify="right")
+    for result in group:
+        job = result.job
+        variant = f"{job.variant} (reference)" if job.is_reference else job.variant
+        cells = [Text(variant), Text(job.configuration["name"])]
+        if len(page_caches) > 1:
+            cells.append(Text(str(job.settings.get("page_cache"))))
+        cells.append(Text(quantity(job.artefact_bytes, Unit.BYTES)))
+        if result.metrics:
+            cells += [_cell(_headline(result, name)) for name in columns]
+        else:
+            cells += [Text(str(result.outcome), style="red"), *[Text("")] * (len(columns) - 1)][: max(1, len(columns))]
+        table.add_row(*cells)
+    return table
+
+
+def _columns(group: Sequence[Result]) -> list[str]:
+    found = {metric.name for result in group for metric in result.metrics}
+    return [name for name, metric in METRICS.items() if metric.headline and name in found] or ["model_ttft"]
+
+
+def _headline(result: Result, name: str) -> MetricResult | None:
+    found = [metric for metric in result.metrics if metric.name == name]
+    return next((metric for metric in found if metric.parameters.get("percentile", 50) == 50), None)
+
+
+def _cell(metric: MetricResult | None) -> Text:
+    if metric is None:
+        return Text("unknown (not measured)", style="dim")
+    estimate = metric.estimate
+    if estimate.value is None:
+        return Text(f"unknown ({estimate.reason})", style="dim")
+    text = Text(quantity(estimate.value, metric.unit))
+    half = estimate.relative_half_width
+    text.append(f" ± {half:.1%}" if half is not None else " ± ?", style="dim")
+    if metric.ratio is not None and metric.ratio.value is not None:
+        text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=_style(metric))
+    return text
+
+
+def _range(ratio: Estimate) -> str:
+    return "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def _style(metric: MetricResult) -> str:
+    """Green or red only where the interval of the ratio excludes 1."""
+    ratio = metric.ratio
+    if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high:
+        return "dim"
+    lower = ratio.high < 1
+    return "green" if lower == (METRICS[metric.name].better is Better.LOWER) else "red"
+
+
+def _warnings(results: Sequence[Result], console: Console) -> None:
+    for result in results:
+        for warning in result.warnings:
+            line = f"{warning.kind}: {result.job.title}: {warning.message}" + (
+                f"; {warning.hint}" if warning.hint else ""
+            )
+            console.print(line, style="yellow", markup=False, highlight=False)
+
+
+def run_table(runs: Sequence[Run]) -> Table:
+    """A table of runs, newest first."""
+    table = Table("run", "suite", "started", "state", "jobs", "attempts")
+    for run in runs:
+        started = run.started.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(run.id, Text(run.suite), started, run.state, str(run.jobs), str(run.attempts))
+    return table

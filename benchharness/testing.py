@@ -1,0 +1,320 @@
+"""The test suite that every adapter passes: subclass `AdapterContract`, give it an adapter and an artefact or two.
+
+::
+
+    class TestMyRuntime(AdapterContract):
+        @pytest.fixture
+        def adapter(self):
+            return MyRuntime()
+
+        @pytest.fixture
+        def language_artefact(self):
+            return Path("tiny.mymodel")
+
+pytest collects the subclass and runs what the artefacts allow; the rest is skipped with a reason. Needs pytest and
+numpy. Subclass once for each kind of artefact (float32, float16, quantized).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchharness.contract import (
+    Adapter,
+    Configuration,
+    LanguageSession,
+    ReportsPlacement,
+    ScoresText,
+    Session,
+    TensorSpec,
+)
+from benchharness.errors import AttemptError, Unsupported
+
+#: A context longer than this is not filled by the tests: it would take a real model minutes.
+LONGEST_FILLED_CONTEXT_TOKENS = 1024
+
+#: The length that a dynamic dimension is given in inputs made from a signature.
+DYNAMIC_LENGTH = 2
+
+
+class AdapterContract:
+    """What the harness relies on. Override fixtures to supply the subject, attributes to say what it can keep."""
+
+    #: Largest difference between logits computed in two ways that must agree, where the artefact computes in float32.
+    #: A float32 model of 30 layers differed by 5e-5 between one pass and token by token; this allows twenty times that.
+    tolerance = 1e-3
+
+    #: False for float16 and for dynamically quantized artefacts: their rounding depends on how tokens are grouped.
+    chunks_agree = True
+
+    @pytest.fixture
+    def adapter(self) -> Adapter:
+        """The adapter under test. Every subclass overrides this one."""
+        raise NotImplementedError("override the `adapter` fixture")
+
+    @pytest.fixture
+    def configuration(self, adapter: Adapter) -> Configuration:
+        """How artefacts are opened: by default the runtime's CPU with one thread."""
+        return Configuration(runtime=adapter.name, threads=1)
+
+    @pytest.fixture
+    def language_artefact(self) -> Path | None:
+        """A causal language model; None skips what needs one."""
+        return None
+
+    @pytest.fixture
+    def tensor_artefact(self) -> Path | None:
+        """Any other network; None skips what needs one."""
+        return None
+
+    @pytest.fixture
+    def language_session(
+        self, adapter: Adapter, configuration: Configuration, language_artefact: Path | None
+    ) -> Iterator[LanguageSession]:
+        """The language artefact, opened."""
+        if language_artefact is None:
+            pytest.skip("no language_artefact given")
+        with adapter.open(language_artefact, configuration) as session:
+            assert isinstance(session, LanguageSession), f"{language_artefact} opened as {type(session).__name__}"
+            yield session
+
+    @pytest.fixture
+    def tensor_session(
+        self, adapter: Adapter, configuration: Configuration, tensor_artefact: Path | None
+    ) -> Iterator[Session]:
+        """The tensor artefact, opened."""
+        if tensor_artefact is None:
+            pytest.skip("no tensor_artefact given")
+        with adapter.open(tensor_artefact, configuration) as session:
+            yield session
+
+    @pytest.fixture
+    def any_artefact(self, language_artefact: Path | None, tensor_artefact: Path | None) -> Path:
+        """One of the artefacts, for what holds of any model."""
+        artefact = language_artefact or tensor_artefact
+        if artefact is None:
+            pytest.skip("neither language_artefact nor tensor_artefact given")
+        return artefact
+
+    # Availability and opening.
+
+    def test_availability_names_a_version_or_a_reason(self, adapter: Adapter) -> None:
+        """An adapter says what it can do here without raising."""
+        availability = adapter.availability()
+        if availability.available:
+            assert availability.version not in {"", "unknown"}, "an available runtime has a version"
+            assert availability.accelerators, "an available runtime runs somewhere"
+        else:
+            assert availability.reason, "an unavailable runtime says why"
+
+    @pytest.mark.parametrize("content", [None, b"", b"This is no model.\n" * 20], ids=["missing", "empty", "text"])
+    def test_a_bad_file_is_named(
+        self, adapter: Adapter, configuration: Configuration, tmp_path: Path, content: bytes | None
+    ) -> None:
+        """A missing file, an empty one and a text file end the attempt with an error that names them."""
+        path = tmp_path / f"bad{adapter.formats[0]}"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(AttemptError, match=path.name), adapter.open(path, configuration):
+            pass
+
+    def test_an_unknown_accelerator_is_refused(self, adapter: Adapter, any_artefact: Path) -> None:
+        """What is not there is not replaced in silence."""
+        configuration = Configuration(runtime=adapter.name, accelerator="NoSuchAccelerator")
+        with pytest.raises(Unsupported, match="NoSuchAccelerator"), adapter.open(any_artefact, configuration):
+            pass
+
+    def test_an_unknown_option_is_refused(self, adapter: Adapter, any_artefact: Path) -> None:
+        """An option that the runtime would ignore is an error."""
+        configuration = Configuration(runtime=adapter.name, options={"no_such_option": 1})
+        with pytest.raises(Unsupported, match="no_such_option"), adapter.open(any_artefact, configuration):
+            pass
+
+    def test_the_effective_configuration_is_told(
+        self, adapter: Adapter, configuration: Configuration, any_artefact: Path
+    ) -> None:
+        """A session names the accelerator and the version that it really runs on."""
+        with adapter.open(any_artefact, configuration) as session:
+            effective = session.effective
+        assert effective.accelerators, "no effective accelerator"
+        assert all(effective.accelerators), "an accelerator without a name"
+        assert effective.runtime_version == adapter.availability().version
+
+    def test_placement_counts_operators(
+        self, adapter: Adapter, configuration: Configuration, any_artefact: Path
+    ) -> None:
+        """Where an adapter tells where operators run, there are some."""
+        with adapter.open(any_artefact, configuration) as session:
+            if not isinstance(session, ReportsPlacement):
+                pytest.skip("sessions of this adapter do not report placement")
+            placement = session.placement()
+        counts = [count for operators in placement.values() for count in operators.values()]
+        assert counts, "no operator is placed anywhere"
+        assert min(counts) > 0, "an operator placed zero times"
+
+    # Any network.
+
+    def test_outputs_are_those_of_the_signature(self, tensor_session: Session) -> None:
+        """One array for each output, of the type and the fixed lengths that the signature gives."""
+        outputs = tensor_session.run(make_inputs(tensor_session.inputs))
+        assert set(outputs) == {spec.name for spec in tensor_session.outputs}
+        for spec in tensor_session.outputs:
+            array = outputs[spec.name]
+            assert array.dtype.name == spec.dtype, spec.name
+            for length, expected in zip(array.shape, spec.shape, strict=True):
+                assert not isinstance(expected, int) or length == expected, spec.name
+
+    def test_outputs_can_be_an_answer(self, tensor_session: Session) -> None:
+        """Neither NaN nor one value throughout: what a broken conversion answers."""
+        for name, array in tensor_session.run(make_inputs(tensor_session.inputs)).items():
+            assert_varied(np.asarray(array), name)
+
+    def test_the_same_inputs_give_the_same_outputs(self, tensor_session: Session) -> None:
+        """A session holds nothing over from one inference to the next."""
+        inputs = make_inputs(tensor_session.inputs)
+        first = {name: np.array(array) for name, array in tensor_session.run(inputs).items()}
+        for name, array in tensor_session.run(inputs).items():
+            np.testing.assert_array_equal(array, first[name], err_msg=name)
+
+    def test_a_missing_input_is_refused(self, tensor_session: Session) -> None:
+        """An inference without its inputs ends the attempt and not the worker."""
+        with pytest.raises(AttemptError):
+            tensor_session.run({})
+
+    # Language models.
+
+    def test_logits_are_one_finite_row(self, language_session: LanguageSession) -> None:
+        """One number for each token of the vocabulary, which differ."""
+        for logits in (language_session.extend(prompt(language_session)), language_session.decode(1)):
+            assert logits.shape == (language_session.vocabulary_size,)
+            assert_varied(np.asarray(logits), "logits")
+
+    def test_token_by_token_equals_one_pass(self, language_session: LanguageSession) -> None:
+        """The cache gives what a pass over all tokens gives."""
+        self._needs_agreeing_chunks()
+        tokens = prompt(language_session)
+        expected = np.array(language_session.extend(tokens))
+        language_session.reset()
+        for token in tokens:
+            logits = language_session.decode(token)
+        self._assert_close(logits, expected)
+
+    def test_appending_at_depth_equals_one_pass(self, language_session: LanguageSession) -> None:
+        """A prompt in chunks, with decoded tokens between them, is the same prompt."""
+        self._needs_agreeing_chunks()
+        tokens = prompt(language_session)
+        expected = np.array(language_session.extend(tokens))
+        language_session.reset()
+        language_session.extend(tokens[:3])
+        language_session.decode(tokens[3])
+        language_session.extend(tokens[4:6])
+        self._assert_close(language_session.extend(tokens[6:]), expected)
+
+    def test_the_same_tokens_give_the_same_logits(self, language_session: LanguageSession) -> None:
+        """`reset` leaves nothing behind, not even after longer texts."""
+        tokens = prompt(language_session)
+        first = np.array(language_session.extend(tokens))
+        first_decoded = np.array(language_session.decode(2))
+        language_session.extend(tokens[::-1])
+        language_session.reset()
+        np.testing.assert_array_equal(language_session.extend(tokens), first)
+        np.testing.assert_array_equal(language_session.decode(2), first_decoded)
+
+    def test_the_past_matters(self, language_session: LanguageSession) -> None:
+        """The same token after another text has other logits: the cache is read, not only written."""
+        tokens = prompt(language_session)
+        language_session.extend(tokens)
+        first = np.array(language_session.decode(1))
+        language_session.reset()
+        language_session.extend(tokens[::-1])
+        assert not np.array_equal(language_session.decode(1), first), "the logits do not depend on what came before"
+
+    def test_score_gives_the_logits_of_all_positions(self, language_session: LanguageSession) -> None:
+        """One pass for quality is the same model, and leaves an empty cache."""
+        if not isinstance(language_session, ScoresText):
+            pytest.skip("sessions of this adapter do not score texts in one pass")
+        tokens = prompt(language_session)
+        language_session.extend(tokens[:2])
+        try:
+            scored = language_session.score(tokens)
+        except Unsupported as reason:
+            pytest.skip(str(reason))
+        assert scored.shape == (len(tokens), language_session.vocabulary_size)
+        expected = np.array(language_session.extend(tokens))
+        np.testing.assert_array_equal(np.asarray(scored)[-1], expected)
+        self._needs_agreeing_chunks()
+        language_session.reset()
+        for row, token in enumerate(tokens):
+            self._assert_close(np.asarray(scored)[row], np.array(language_session.decode(token)))
+
+    @pytest.mark.parametrize("offset", [0, 7], ids=["first-beyond", "far-beyond"])
+    def test_a_token_beyond_the_vocabulary_is_refused(self, language_session: LanguageSession, offset: int) -> None:
+        """The message names the token and the vocabulary, and the session stays usable."""
+        size = language_session.vocabulary_size
+        for append in (lambda token: language_session.extend([1, token]), language_session.decode):
+            with pytest.raises(Unsupported, match=rf"{size + offset}\b.*\b{size}\b"):
+                append(size + offset)
+            with pytest.raises(Unsupported, match="-1"):
+                append(-1)
+        assert language_session.extend([1]).shape == (size,)
+
+    def test_no_tokens_are_refused(self, language_session: LanguageSession) -> None:
+        """There is no next token of nothing."""
+        with pytest.raises(Unsupported):
+            language_session.extend([])
+
+    def test_a_prompt_longer_than_the_context_is_refused(self, language_session: LanguageSession) -> None:
+        """The message names both lengths, and the session stays usable."""
+        context = language_session.context_length
+        with pytest.raises(Unsupported, match=rf"\b{context + 1}\b.*\b{context}\b"):
+            language_session.extend([1] * (context + 1))
+        assert language_session.extend([1]).shape == (language_session.vocabulary_size,)
+
+    def test_a_full_context_takes_no_more(self, language_session: LanguageSession) -> None:
+        """The last position can be used, the one after it cannot."""
+        context = language_session.context_length
+        if context > LONGEST_FILLED_CONTEXT_TOKENS:
+            pytest.skip(f"a context of {context} tokens takes too long to fill")
+        language_session.extend([1] * (context - 1))
+        assert_varied(np.asarray(language_session.decode(1)), "logits")
+        with pytest.raises(Unsupported, match=rf"\b{context + 1}\b.*\b{context}\b"):
+            language_session.decode(1)
+
+    def _needs_agreeing_chunks(self) -> None:
+        if not self.chunks_agree:
+            pytest.skip("this artefact's rounding depends on how tokens are grouped")
+
+    def _assert_close(self, actual: NDArray[Any], expected: NDArray[Any]) -> None:
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=self.tolerance)
+
+
+def prompt(session: LanguageSession) -> list[int]:
+    """Nine tokens spread over the vocabulary, the same ones each time."""
+    return [(7 * index + 3) % session.vocabulary_size for index in range(9)]
+
+
+def make_inputs(specs: Any) -> Mapping[str, NDArray[np.generic]]:
+    """Arrays for a signature: seeded normal values for floats, zeros for all else."""
+    random = np.random.default_rng(0)
+    return {spec.name: _make_input(cast(TensorSpec, spec), random) for spec in specs}
+
+
+def _make_input(spec: TensorSpec, random: np.random.Generator) -> NDArray[np.generic]:
+    shape = [length if isinstance(length, int) else DYNAMIC_LENGTH for length in spec.shape]
+    if spec.dtype == "str":
+        return np.full(shape, "text", dtype=object)
+    if spec.dtype.startswith("float"):
+        return random.normal(size=shape).astype(spec.dtype)
+    return np.zeros(shape, spec.dtype)
+
+
+def assert_varied(array: NDArray[Any], what: str) -> None:
+    """Fails for NaN, infinity, and for one value throughout more than one element."""
+    assert np.isfinite(array).all(), f"{what}: not all finite"
+    assert array.size < 2 or (array != array.flat[0]).any(), f"{what}: one value throughout, {array.flat[0]}"
