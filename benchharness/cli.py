@@ -224,7 +224,7 @@ def main() -> None:
     arguments = _with_bare_resume(sys.argv[1:])
     signal.signal(signal.SIGTERM, _as_interrupt)  # a job runner's polite end is Ctrl-C's
     try:
-        app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     except BenchharnessError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -233,6 +233,8 @@ def main() -> None:
         if not hasattr(error, "format_message"):  # click's own errors about options have a sentence; others are ours
             raise
         _fail(f"{error.format_message()}; see: benchharness --help", errors.USAGE)
+    else:
+        sys.exit(code if isinstance(code, int) else errors.DONE)
 
 
 def _as_interrupt(_signal: int, _frame: Any) -> None:

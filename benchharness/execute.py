@@ -83,7 +83,7 @@ class Execution:
             link.close()
             self._store.set_state(self._run, "interrupted")
             raise
-        link.close()
+        link.leave()
         self._store.set_state(self._run, "finished")
 
     def _due(self) -> list[_State]:

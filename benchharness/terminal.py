@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchharness.metrics import METRICS, Better, Unit
-from benchharness.result import Attempt, Estimate, Job, MetricResult, Result, Run
+from benchharness.result import Attempt, Estimate, Job, MetricResult, Result, ResultWarning, Run
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
@@ -208,12 +208,14 @@ def _style(metric: MetricResult) -> str:
 
 
 def _warnings(results: Sequence[Result], console: Console) -> None:
+    concerned: dict[ResultWarning, list[str]] = {}
     for result in results:
         for warning in result.warnings:
-            line = f"{warning.kind}: {result.job.title}: {warning.message}" + (
-                f"; {warning.hint}" if warning.hint else ""
-            )
-            console.print(line, style="yellow", markup=False, highlight=False)
+            concerned.setdefault(warning, []).append(result.job.title)
+    for warning, titles in concerned.items():
+        where = titles[0] if len(titles) == 1 else f"{len(titles)} results"
+        line = f"{warning.kind}: {where}: {warning.message}" + (f"; {warning.hint}" if warning.hint else "")
+        console.print(line, style="yellow", markup=False, highlight=False)
 
 
 def run_table(runs: Sequence[Run]) -> Table:

@@ -87,7 +87,8 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         )
         measurements = scenario.measure(stage)
         effective = _effective(session.effective)
-        effective["inputs"] = {spec.name: [spec.dtype, *spec.shape] for spec in session.inputs}
+        if not language:
+            effective["inputs"] = {spec.name: [spec.dtype, *spec.shape] for spec in session.inputs}
         if isinstance(session, ReportsPlacement):
             effective["placement"] = {place: dict(count) for place, count in session.placement().items()}
     return {

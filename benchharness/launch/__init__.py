@@ -47,6 +47,10 @@ class Launcher(Protocol):
         """The content of a file on the device. Raises `LaunchError`."""
         ...
 
+    def remove(self, work: str) -> None:
+        """Removes a run's work folder from the device; one that is not there is no error."""
+        ...
+
 
 def supervisor_command(python: str, work: str, bundle: str, *, installed: bool) -> Sequence[str]:
     """The command line that starts a supervisor on a device."""

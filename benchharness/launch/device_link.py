@@ -63,6 +63,11 @@ class DeviceLink:
             self._connection.kill()
             self._connection = None
 
+    def leave(self) -> None:
+        """Ends the supervisor and removes what the run kept on the device: all of it is saved."""
+        self.close()
+        self._launcher.remove(self._work)
+
     def attempt(self, job: Job, manifest: Manifest, *, attempt: str, round_: int, progress: Progress) -> Attempt:
         """Makes one attempt and returns it, saved. Raises `LaunchError` where no supervisor can be started at all."""
         order = self._order(job, manifest, attempt, round_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,7 @@ class LocalLauncher:
             return Path(path).read_bytes()
         except OSError as error:
             raise LaunchError(f"{path}: {error.strerror}") from error
+
+    def remove(self, work: str) -> None:
+        """Removes a run's work folder."""
+        shutil.rmtree(work, ignore_errors=True)

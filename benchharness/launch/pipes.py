@@ -23,7 +23,8 @@ class PipeConnection:
         assert process.stdin is not None
         self._writer = protocol.Writer(process.stdin.fileno())
         self._inbox: queue.Queue[Message | ProtocolError | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -63,6 +64,9 @@ class PipeConnection:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join(1)  # its stream has ended with the process
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _last_words(self) -> str:
         try:

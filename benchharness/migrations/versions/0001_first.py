@@ -25,7 +25,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "jobs",
-        sa.Column("run_id", sa.ForeignKey("runs.id"), primary_key=True),
+        sa.Column("run_id", sa.String(36), sa.ForeignKey("runs.id"), primary_key=True),
         sa.Column("key", sa.String(16), primary_key=True),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("job_json", sa.Text, nullable=False),
@@ -34,7 +34,7 @@ def upgrade() -> None:
     op.create_table(
         "attempts",
         sa.Column("id", sa.String(36), primary_key=True),
-        sa.Column("run_id", sa.ForeignKey("runs.id"), nullable=False, index=True),
+        sa.Column("run_id", sa.String(36), sa.ForeignKey("runs.id"), nullable=False, index=True),
         sa.Column("job_key", sa.String(16), nullable=False),
         sa.Column("round", sa.Integer, nullable=False),
         sa.Column("device", sa.String(64), nullable=False),
@@ -50,7 +50,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "measurements",
-        sa.Column("attempt_id", sa.ForeignKey("attempts.id"), primary_key=True),
+        sa.Column("attempt_id", sa.String(36), sa.ForeignKey("attempts.id"), primary_key=True),
         sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("metric", sa.String(60), nullable=False),
         sa.Column("parameters", sa.JSON, nullable=False),

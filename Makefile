@@ -1,0 +1,53 @@
+# Every target makes the environment it needs; nothing is installed outside this folder.
+PYTHON ?= python3
+VENV := .venv
+MODELS := .venv-models
+BIN := $(VENV)/bin
+# A virtual environment is as old as its last install: it is made again when what it depends on changes.
+READY := $(VENV)/.ready
+MODELS_READY := $(MODELS)/.ready
+
+.PHONY: help demo test check format smollm2 demo-model benchmarks clean
+
+help:  ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "benchharness needs Python 3.11 or later; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## benchmark the bundled demo model at every precision and write report/
+	$(BIN)/benchharness demo --out report --store sqlite:///build/demo.db
+
+test: $(READY)  ## run every test
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## ruff, mypy and every test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: $(READY)  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(MODELS_READY): examples/requirements-models.txt
+	$(PYTHON) -m venv $(MODELS)
+	$(MODELS)/bin/python -m pip install --quiet --upgrade pip
+	# torch first and alone: the packages after it are content with this CPU build
+	$(MODELS)/bin/python -m pip install --quiet torch==2.13.0
+	$(MODELS)/bin/python -m pip install --quiet -r examples/requirements-models.txt
+	@touch $@
+
+smollm2: $(MODELS_READY)  ## build SmolLM2-135M-Instruct at every precision into build/smollm2
+	$(MODELS)/bin/python examples/smollm2/build.py --out build/smollm2
+
+demo-model: $(MODELS_READY)  ## train and export the bundled demo model again
+	$(MODELS)/bin/python examples/demo_model/build.py
+
+clean:  ## remove environments and everything built
+	rm -rf $(VENV) $(MODELS) build report

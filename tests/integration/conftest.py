@@ -1,0 +1,110 @@
+"""Runs jobs on the awkward adapter through the real supervisor and worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchharness.artefact import DigestCache
+from benchharness.derive import derive
+from benchharness.device.adapters import formats
+from benchharness.execute import Execution
+from benchharness.hardware import HardwareTarget
+from benchharness.launch import Launcher
+from benchharness.launch.local import LocalLauncher
+from benchharness.plan import plan
+from benchharness.prepare import gather
+from benchharness.result import Attempt, Job, Result
+from benchharness.store import Store
+from benchharness.suite import Suite, check_suite
+
+ADAPTERS = Path(__file__).parent.parent / "awkward"
+
+
+class Silence:
+    """An observer that remembers the attempts it was told of."""
+
+    def __init__(self) -> None:
+        self.attempts: list[Attempt] = []
+        self.phases: list[str] = []
+
+    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+        pass
+
+    def phase(self, phase: str, done: int, total: int) -> None:
+        self.phases.append(phase)
+
+    def ended(self, job: Job, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+
+
+class Bench:
+    """Makes awkward models and runs suites of them."""
+
+    def __init__(self, folder: Path, store_url: str) -> None:
+        self._folder = folder
+        self.store = Store(store_url)
+        self.observer = Silence()
+        self.run_id = ""
+
+    def model(self, words: str, name: str = "model") -> Path:
+        path = self._folder / f"{name}.awkward"
+        path.write_text(words)
+        return path
+
+    def suite(
+        self,
+        artefacts: Sequence[Path],
+        *,
+        attempts: int = 2,
+        timeout: str = "30 s",
+        accelerator: str | None = None,
+        prompt_tokens: int = 64,
+        scenario: str | None = None,
+        delay_s: float = 0.0,
+    ) -> Suite:
+        configuration: dict[str, Any] = {"runtime": "awkward", "accelerator": accelerator}
+        configuration["options"] = {"delay_s": delay_s}
+        quick = {"min_time": "1 ms"}
+        table: dict[str, Any] = {
+            "name": "awkward",
+            "models": {"m": {"variants": {path.stem: {"artefact": path} for path in artefacts}}},
+            "configurations": [configuration],
+            "workloads": [{"prompt": {"tokens": prompt_tokens}}],
+            "attempts": {"at_least": attempts, "timeout": timeout},
+            "scenarios": {scenario: quick} if scenario else {"first-token": quick, "steady": quick},
+        }
+        return check_suite(table, where="test")
+
+    def run(self, artefacts: Sequence[Path], *, launcher: Launcher | None = None, **settings: Any) -> list[Result]:
+        suite = self.suite(artefacts, **settings)
+        materials = gather(suite, DigestCache(None))
+        hardware = HardwareTarget(name="this-machine")
+        self.run_id = self.store.create_run(
+            suite=suite.name,
+            digest=suite.digest,
+            suite_json=suite.model_dump_json(by_alias=True),
+            hardware_json=hardware.model_dump_json(),
+            planned=plan(suite, hardware, materials, formats),
+        )
+        execution = Execution(
+            self.store, self.run_id, rules=suite.attempts, manifests=materials.manifests, observer=self.observer
+        )
+        execution.walk(launcher or LocalLauncher(self._folder / "state"), self._folder / "state")
+        return derive(self.store.jobs(self.run_id), self.store.attempts(self.run_id))
+
+    def one(self, artefact: Path, *, scenario: str = "first-token", **settings: Any) -> Result:
+        (result,) = self.run([artefact], scenario=scenario, **settings)
+        return result
+
+
+@pytest.fixture
+def bench(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.syspath_prepend(str(ADAPTERS))
+    monkeypatch.setenv("PYTHONPATH", str(ADAPTERS))
+    made = Bench(tmp_path, store_url)
+    yield made
+    made.store.close()
