@@ -269,6 +269,7 @@ def _version(
 
 
 def _suite(what: Sequence[Path], reference: Path | None, task: TaskName | None) -> Suite:
+    from benchharness.device import adapters
     from benchharness.prepare import suite_from_models
     from benchharness.suite import load_suite
 
@@ -276,7 +277,8 @@ def _suite(what: Sequence[Path], reference: Path | None, task: TaskName | None) 
         raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
     suites = [path for path in what if path.suffix == ".toml"]
     if not suites:
-        return suite_from_models(what, reference=reference, task=task.value if task else None)
+        known = {name: adapters.formats(name) for name in adapters.usable()}
+        return suite_from_models(what, known, reference=reference, task=task.value if task else None)
     if len(what) > 1:
         raise UsageError("name one suite, or models; not both, and not two suites")
     if reference or task:
@@ -394,9 +396,11 @@ def _results(store: Store, name: str) -> tuple[Run, list[Result]]:
 
 
 def _write_reports(found: Sequence[tuple[Run, Sequence[Result]]], out: Path) -> None:
-    from reports.html import write
+    from datetime import UTC, datetime
 
-    for path in write(found, out):
+    from reports.html import render_runs, write
+
+    for path in write(render_runs(found, written=datetime.now(UTC)), out):
         _console().print(f"report: {path}", highlight=False, soft_wrap=True)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchharness.artefact import DigestCache, Manifest, manifest_of
 from benchharness.errors import SuiteError, UsageError
-from benchharness.plan import Materials
+from benchharness.plan import Materials, artefact_format
 from benchharness.suite import Suite, check_suite, read_prompt, read_tokens
 
 TOKENIZER = "tokenizer.json"
@@ -43,14 +43,25 @@ def verify(manifests: dict[Path, Manifest], digests: dict[str, str]) -> None:
             )
 
 
-def suite_from_models(artefacts: Sequence[Path], *, reference: Path | None, task: str | None) -> Suite:
-    """A suite for `benchharness run a.onnx b.onnx`: one model, its variants named after what tells the paths apart."""
+def suite_from_models(
+    artefacts: Sequence[Path], formats: Mapping[str, Sequence[str]], *, reference: Path | None, task: str | None
+) -> Suite:
+    """A suite for `benchharness run a.onnx b.onnx`: one model, its variants named after what tells the paths apart.
+
+    `formats` are the file endings by runtime; each runtime that opens one of the models gets a configuration.
+    """
     paths = [artefact.expanduser().absolute() for artefact in artefacts]
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder; check the path")
         if paths.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each variant once")
+    runtimes = [name for name, known in formats.items() if any(artefact_format(path, known) for path in paths)]
+    if not runtimes:
+        endings = ", ".join(sorted({ending for known in formats.values() for ending in known}))
+        raise UsageError(
+            f"{paths[0]}: no adapter opens it; models end in {endings}, or are folders that hold such a file"
+        )
     names = _variant_names(paths)
     table: dict[str, Any] = {"variants": {name: {"artefact": path} for name, path in names.items()}, "task": task}
     if reference is not None:
@@ -60,7 +71,9 @@ def suite_from_models(artefacts: Sequence[Path], *, reference: Path | None, task
             raise UsageError(f"--reference {reference}: is not one of the models given")
         table["reference"] = found[0]
     model = _model_name(paths)
-    return check_suite({"name": model, "models": {model: table}}, where="the command line")
+    configurations = [{"runtime": name} for name in runtimes]
+    suite = {"name": model, "models": {model: table}, "configurations": configurations}
+    return check_suite(suite, where="the command line")
 
 
 def _variant_names(paths: Sequence[Path]) -> dict[str, Path]:

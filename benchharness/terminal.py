@@ -17,6 +17,8 @@ from benchharness.result import Attempt, Estimate, Job, MetricResult, Result, Re
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
+#: An interval with a larger relative half-width is shown by its ends.
+_WIDE = 0.2
 _SCALES: dict[str, Sequence[tuple[float, str]]] = {
     Unit.NANOSECONDS: ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")),
     Unit.BYTES: ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")),
@@ -96,7 +98,9 @@ class PlainLines:
     def ended(self, job: Job, attempt: Attempt) -> None:
         """Prints the line."""
         took = duration(time.monotonic() - self._started_s)
-        self._console.print(f"{self._prefix}: {attempt.outcome} after {took}", markup=False, highlight=False)
+        self._console.print(
+            f"{self._prefix}: {attempt.outcome} after {took}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def duration(seconds: float) -> str:
@@ -126,7 +130,7 @@ def _digits(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     places = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{places}f}"
+    return f"{value:,.{places}f}"
 
 
 def summary(run: Run, results: Sequence[Result], console: Console) -> None:
@@ -187,11 +191,20 @@ def _cell(metric: MetricResult | None) -> Text:
     if estimate.value is None:
         return Text(f"unknown ({estimate.reason})", style="dim")
     text = Text(quantity(estimate.value, metric.unit))
-    half = estimate.relative_half_width
-    text.append(f" ± {half:.1%}" if half is not None else " ± ?", style="dim")
+    text.append(_interval(estimate, metric.unit), style="dim")
     if metric.ratio is not None and metric.ratio.value is not None:
         text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=_style(metric))
     return text
+
+
+def _interval(estimate: Estimate, unit: str) -> str:
+    """± a share where that is small; else both ends, because a wide interval is not symmetric."""
+    half = estimate.relative_half_width
+    if half is None or estimate.low is None or estimate.high is None:
+        return " ± unknown"
+    if half <= _WIDE:
+        return f" ± {half:.1%}"
+    return f"\n[{quantity(estimate.low, unit)}, {quantity(estimate.high, unit)}]"
 
 
 def _range(ratio: Estimate) -> str:

@@ -46,6 +46,18 @@ def names() -> list[str]:
     return [*BUILT_IN, *sorted(third_party())]
 
 
+def usable() -> list[str]:
+    """The adapters whose formats can be told: all built-in ones, and those of others that load here."""
+    found = []
+    for name in names():
+        try:
+            formats(name)
+        except Unsupported:
+            continue
+        found.append(name)
+    return found
+
+
 def load(name: str) -> Adapter:
     """The adapter of that name, its runtime imported. Raises `Unsupported` where there is none or it cannot load."""
     try:
