@@ -168,7 +168,7 @@ def _named(tables: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
     seen: set[str] = set()
     for table in tables:
         if table["name"] in seen:
-            raise SuiteError(f"two {what}s are called {table['name']!r}; give each a 'name' of its own")
+            raise SuiteError(f"suite: two {what}s are called {table['name']!r}; give each a 'name' of its own")
         seen.add(table["name"])
     return tables
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 Array = NDArray[Any]
 
-VOCABULARY, HEAD_SIZE, HEADS, LAYERS, CONTEXT = 37, 16, 2, 2, 80
+VOCABULARY, HEAD_SIZE, HEADS, LAYERS, CONTEXT = 37, 16, 2, 2, 160
 WIDTH = HEADS * HEAD_SIZE
 OPSETS = {"": 17, "com.microsoft": 1}
 

@@ -1,0 +1,97 @@
+"""Results as a report groups them: which run they are of, which row they stand in, what they are called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchharness.result import Result
+from reports.visible import name_text, value_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A result with what a page calls it. `scenario` names the settings that tell it from its like."""
+
+    anchor: str
+    run: str  # "" where the report covers one run only
+    scenario: str
+    result: Result
+
+    @property
+    def who(self) -> str:
+        """The row it stands in: variant, configuration and, among several, run."""
+        job = self.result.job
+        parts = (name_text(job.variant), configuration_name(job.configuration), self.run)
+        return " · ".join(part for part in parts if part)
+
+
+def entries_of(results: Sequence[tuple[str, Result]]) -> list[Entry]:
+    """One entry a result, in order; `results` pairs the label of a run with each of its results."""
+    differing = _differing_settings([result for _, result in results])
+    return [
+        Entry(
+            anchor=f"job-{number}",
+            run=run,
+            scenario=_scenario_label(result, differing.get(result.job.scenario, ())),
+            result=result,
+        )
+        for number, (run, result) in enumerate(results, start=1)
+    ]
+
+
+def by_comparison(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    """Entries by (model, workload), in order."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        job = entry.result.job
+        groups.setdefault((job.model, str(job.workload.get("name", ""))), []).append(entry)
+    return groups
+
+
+def by_row(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries of one variant, configuration and run together, one a scenario; a second one starts another row."""
+    rows: dict[tuple[str, str, str], list[list[Entry]]] = {}
+    ordered: list[list[Entry]] = []
+    for entry in entries:
+        job = entry.result.job
+        same = rows.setdefault((entry.run, job.variant, str(job.configuration.get("name"))), [])
+        row = next((row for row in same if all(other.scenario != entry.scenario for other in row)), None)
+        if row is None:
+            row = []
+            same.append(row)
+            ordered.append(row)
+        row.append(entry)
+    return ordered
+
+
+def configuration_name(configuration: Mapping[str, Any]) -> str:
+    """What the suite calls a configuration."""
+    return name_text(configuration.get("name") or configuration.get("runtime") or "configuration without a name")
+
+
+def same_key(value: object) -> str:
+    """A text that is equal for equal JSON values."""
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _differing_settings(results: Sequence[Result]) -> dict[str, tuple[str, ...]]:
+    """By scenario: the settings that are not the same in all of its jobs."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for result in results:
+        settings = seen.setdefault(result.job.scenario, {})
+        for name, value in result.job.settings.items():
+            settings.setdefault(name, set()).add(same_key(value))
+    return {
+        scenario: tuple(name for name, values in settings.items() if len(values) > 1)
+        for scenario, settings in seen.items()
+    }
+
+
+def _scenario_label(result: Result, differing: Sequence[str]) -> str:
+    settings = result.job.settings
+    told = [f"{name_text(name)} {value_text(settings.get(name), name)}" for name in differing]
+    scenario = name_text(result.job.scenario)
+    return f"{scenario} ({', '.join(told)})" if told else scenario

@@ -1,0 +1,75 @@
+"""Estimates in words: values with intervals, and ratios with the verdict that their interval allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchharness.metrics import METRICS, Better
+from benchharness.result import Estimate, MetricResult
+from reports.page import Quantity, Ratio
+from reports.units import Scale, interval_text, quantity_text
+from reports.visible import name_text, value_text, visible
+
+_NO_REASON = "no reason was recorded"
+
+
+def quantity(estimate: Estimate, unit: str, scale: Scale | None = None) -> Quantity:
+    """A value with its interval, or `unknown` with the reason."""
+    if estimate.value is None:
+        return Quantity(text="unknown", reason=visible(estimate.reason or _NO_REASON))
+    text = quantity_text(estimate.value, name_text(unit), scale)
+    if estimate.low is None or estimate.high is None:
+        return Quantity(text=text, reason=f"no interval: {visible(estimate.reason or _NO_REASON)}")
+    return Quantity(text=text, interval=interval_text(estimate.low, estimate.high, estimate.value, unit, scale))
+
+
+def ratio(metric: MetricResult, *, is_reference: bool) -> Ratio:
+    """This over the reference. Better or worse is said only where the interval leaves out 1."""
+    if is_reference:
+        return Ratio(text="reference", verdict="reference")
+    if metric.ratio is None:
+        missing = "here" if metric.estimate.value is None else "on the reference"
+        return Ratio(text="no ratio", verdict="none", reason=f"no value {missing}")
+    estimate = metric.ratio
+    if estimate.value is None:
+        return Ratio(text="unknown", verdict="none", reason=visible(estimate.reason or _NO_REASON))
+    text = f"{quantity_text(estimate.value, '')}×"
+    if estimate.low is None or estimate.high is None:
+        return Ratio(text=text, verdict="no-interval", reason=visible(estimate.reason or _NO_REASON))
+    return Ratio(
+        text=text,
+        interval=interval_text(estimate.low, estimate.high, estimate.value, ""),
+        verdict=_verdict(estimate.low, estimate.high, better_of(metric.name)),
+    )
+
+
+def better_of(name: str) -> Better | None:
+    """Which direction is better; None for a metric that this version does not know."""
+    return METRICS[name].better if name in METRICS else None
+
+
+def title_of(name: str) -> str:
+    """A metric's title, or its name where this version does not know it."""
+    return METRICS[name].title if name in METRICS else name_text(name)
+
+
+def metric_title(metric: MetricResult) -> str:
+    """The title with the percentile, which reads better there than among the parameters."""
+    percentile = metric.parameters.get("percentile")
+    title = title_of(metric.name)
+    return title if percentile is None else f"{title} p{name_text(percentile)}"
+
+
+def parameters_text(parameters: Mapping[str, object]) -> str:
+    """Every parameter but the percentile."""
+    return ", ".join(
+        f"{name_text(name)} {value_text(value, name)}" for name, value in parameters.items() if name != "percentile"
+    )
+
+
+def _verdict(low: float, high: float, better: Better | None) -> str:
+    if low <= 1 <= high:
+        return "not-apart"
+    if better is None:
+        return "unjudged"
+    return "better" if (high < 1) == (better is Better.LOWER) else "worse"

@@ -1,0 +1,80 @@
+"""Base units -> readable multiples. A value and its interval share one multiple and one precision."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+#: Readable multiples of the base units, smallest first. Units that are not here are written as they are.
+_MULTIPLES: dict[str, tuple[tuple[float, str], ...]] = {
+    "ns": ((1, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")),
+    "bytes": ((1, "B"), (2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"), (2**40, "TiB")),
+}
+#: Digits that a reader needs; more would pretend a precision that few results have.
+_SIGNIFICANT_DIGITS = 3
+#: Below this a plain decimal is a row of zeros, and powers of ten are shorter.
+_SMALLEST_PLAIN = 1e-4
+#: A column whose values differ by more than this gets no common multiple: it would print five digits or more.
+_WIDEST_COLUMN = 5e3
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A multiple of a base unit: what to divide by, and its symbol."""
+
+    divisor: float
+    symbol: str
+
+
+def scale_for(unit: str, value: float) -> Scale:
+    """The largest multiple in which a value, once rounded, is at least 1."""
+    multiples = _MULTIPLES.get(unit, ((1.0, unit),))
+    magnitude = abs(value) if math.isfinite(value) else 0.0
+    chosen = multiples[0]
+    for divisor, symbol in multiples:
+        if magnitude / divisor >= 0.9995:  # what three digits round up to 1.00
+            chosen = (divisor, symbol)
+    return Scale(*chosen)
+
+
+def common_scale(unit: str, values: list[float]) -> Scale | None:
+    """One multiple for a column of values, so that they compare at a glance; None where they differ too much."""
+    magnitudes = [abs(value) for value in values if value and math.isfinite(value)]
+    if not magnitudes or max(magnitudes) > _WIDEST_COLUMN * min(magnitudes):
+        return None
+    return scale_for(unit, min(magnitudes))
+
+
+def quantity_text(value: float, unit: str, scale: Scale | None = None) -> str:
+    """A value with its unit, such as `95.1 ms`."""
+    scale = scale or scale_for(unit, value)
+    number = _number(value / scale.divisor, _decimals(value / scale.divisor))
+    return f"{number} {scale.symbol}".rstrip()
+
+
+def interval_text(low: float, high: float, value: float, unit: str, scale: Scale | None = None) -> str:
+    """An interval in the multiple and precision of its value, such as `93.8 to 96.4`; the unit stands at the value."""
+    scale = scale or scale_for(unit, value)
+    decimals = _decimals(value / scale.divisor)
+    return f"{_number(low / scale.divisor, decimals)} to {_number(high / scale.divisor, decimals)}"
+
+
+def _decimals(scaled: float) -> int | None:
+    """Decimals that make three significant digits; None: powers of ten."""
+    magnitude = abs(scaled)
+    if magnitude == 0 or not math.isfinite(magnitude):
+        return 0
+    if magnitude < _SMALLEST_PLAIN:
+        return None
+    rounded = float(f"{magnitude:.{_SIGNIFICANT_DIGITS - 1}e}")  # 9.996 has the decimals of 10.0
+    return max(0, _SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(rounded)))
+
+
+def _number(scaled: float, decimals: int | None) -> str:
+    if math.isinf(scaled):
+        return "∞" if scaled > 0 else "-∞"
+    if math.isnan(scaled):
+        return "not a number"
+    if decimals is None:
+        return f"{scaled:.{_SIGNIFICANT_DIGITS - 1}e}"
+    return f"{scaled:.{decimals}f}"

@@ -1,0 +1,191 @@
+"""Results -> pages: one hardware target, one page, everything on it as plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from benchharness.metrics import METRICS
+from benchharness.result import Result, Run
+from reports.comparison import comparison
+from reports.entries import Entry, by_comparison, entries_of
+from reports.page import Comparison, Definition, Failure, Page, RunLine
+from reports.visible import name_text, value_text
+
+READING_GUIDE = (
+    "Interval: 95 %, over attempts (fresh processes); n: attempts behind a value. A ratio is the row over the "
+    "reference under the same configuration; it is called better or worse only where its interval leaves out 1."
+)
+#: What each scenario tells, for the list of what a report is silent about.
+_SCENARIOS = {
+    "first-token": "how long the first answer takes, cold or warm",
+    "steady": "warm speed",
+    "sustained": "speed over minutes, when a device grows hot",
+    "quality": "what compression lost in the answers",
+    "constrained": "behaviour under tight memory",
+}
+_DIGEST_DIGITS = 12
+
+Runs = Sequence[tuple[Run, Sequence[Result]]]
+
+
+def pages(
+    runs: Runs,
+    *,
+    written: datetime,
+    title: str | None = None,
+    hardware: Sequence[str] = (),
+    not_run: Mapping[str, str] | None = None,
+) -> dict[str, Page]:
+    """One page for each hardware target that has results or is named in `hardware`, by its name.
+
+    `title` heads every page. `not_run` gives hardware targets that were planned and not run, with the reason.
+    """
+    found = [result.job.hardware for _, results in runs for result in results]
+    names = list(dict.fromkeys([*hardware, *found]))
+    return {name: _page(name, runs, written, title, _not_here(name, names, not_run or {})) for name in names}
+
+
+def _page(hardware: str, runs: Runs, written: datetime, title: str | None, elsewhere: Sequence[str]) -> Page:
+    several = len(runs) > 1
+    labelled = [(f"run {number}" if several else "", run) for number, (run, _) in enumerate(runs, start=1)]
+    here = [
+        (label, result)
+        for (label, _), (_, results) in zip(labelled, runs, strict=True)
+        for result in results
+        if result.job.hardware == hardware
+    ]
+    entries = entries_of(here)
+    groups = by_comparison(entries).values()
+    comparisons = tuple(
+        comparison(f"comparison-{number}", group, _colours(entries, group[0].result.job.model))
+        for number, group in enumerate(groups, start=1)
+    )
+    return Page(
+        title=value_text(title) if title else f"What each variant costs on {name_text(hardware)}",
+        hardware=name_text(hardware),
+        written=_moment(written),
+        devices=tuple(dict.fromkeys(name_text(device) for _, result in here for device in result.devices)),
+        runs=tuple(_run_line(label, run) for label, run in labelled),
+        several_runs=several,
+        reading_guide=READING_GUIDE,
+        compared=_compared(entries),
+        jobs=len(entries),
+        warnings=sum(len(entry.result.warnings) for entry in entries),
+        failures=tuple(_failures(comparisons)),
+        comparisons=comparisons,
+        definitions=tuple(_definitions(entries)),
+        stops=_stops(entries),
+        is_not=(*_silent_about(entries), *elsewhere),
+    )
+
+
+def _colours(entries: Sequence[Entry], model: str) -> dict[str, int]:
+    """A number for each variant of a model, the same in all of its figures."""
+    variants = dict.fromkeys(entry.result.job.variant for entry in entries if entry.result.job.model == model)
+    return {variant: number for number, variant in enumerate(variants)}
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M %Z").strip()
+
+
+def _run_line(label: str, run: Run) -> RunLine:
+    return RunLine(
+        label=label,
+        id=name_text(run.id),
+        suite=name_text(run.suite),
+        suite_digest=name_text(run.suite_digest[:_DIGEST_DIGITS]),
+        started=_moment(run.started),
+        state=name_text(run.state),
+        version=name_text(run.version),
+    )
+
+
+def _compared(entries: Sequence[Entry]) -> str:
+    """What was compared, in one line."""
+    jobs = [entry.result.job for entry in entries]
+    counts = (
+        (len({job.model for job in jobs}), "model"),
+        (len({(job.model, job.variant) for job in jobs}), "variant"),
+        (len({str(job.configuration.get("name")) for job in jobs}), "configuration"),
+        (len({str(job.workload.get("name")) for job in jobs}), "workload"),
+        (len({entry.scenario for entry in entries}), "scenario"),
+    )
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
+
+def _failures(comparisons: Sequence[Comparison]) -> list[Failure]:
+    several = len(comparisons) > 1
+    return [
+        Failure(
+            anchor=row.anchor,
+            who=" · ".join(
+                part
+                for part in (
+                    each.model if several else "",
+                    each.workload if several else "",
+                    row.variant,
+                    row.configuration,
+                    row.run,
+                )
+                if part
+            ),
+            scenario=ended.scenario,
+            kind=ended.kind,
+            reason=ended.reason,
+        )
+        for each in comparisons
+        for row in each.rows
+        for ended in row.ended
+        if not ended.ok
+    ]
+
+
+def _definitions(entries: Sequence[Entry]) -> list[Definition]:
+    shown = {metric.name for entry in entries for metric in entry.result.metrics}
+    known = [
+        Definition(
+            title=metric.title, better=f"{metric.better} is better", text=metric.definition, source=metric.source
+        )
+        for name, metric in METRICS.items()
+        if name in shown
+    ]
+    foreign = [
+        Definition(title=name_text(name), better="", text="not a metric of this version of benchharness", source="")
+        for name in sorted(shown - set(METRICS))
+    ]
+    return known + foreign
+
+
+def _stops(entries: Sequence[Entry]) -> tuple[tuple[str, int], ...]:
+    """Why jobs got no more attempts, and how many jobs for each reason."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        reason = value_text(entry.result.stopped or "not recorded")
+        counts[reason] = counts.get(reason, 0) + 1
+    return tuple(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _silent_about(entries: Sequence[Entry]) -> list[str]:
+    """What nobody may read out of this page."""
+    devices = {device for entry in entries for device in entry.result.devices}
+    ran = {entry.result.job.scenario for entry in entries}
+    silent = [
+        f"It says nothing about {tells}: scenario {name} was not run."
+        for name, tells in _SCENARIOS.items()
+        if name not in ran
+    ]
+    if len(devices) == 1:
+        silent.insert(0, "It speaks of one device. Another unit of the same kind may differ.")
+    return silent
+
+
+def _not_here(hardware: str, all_hardware: Sequence[str], not_run: Mapping[str, str]) -> list[str]:
+    others = [name_text(name) for name in all_hardware if name != hardware]
+    told = [f"It does not speak of {', '.join(others)}: each hardware target has its own report."] if others else []
+    told += [
+        f"{name_text(name)} was not run: {value_text(reason)}." for name, reason in not_run.items() if name != hardware
+    ]
+    told.append("Its numbers do not carry over to another kind of device.")
+    return told

@@ -1,0 +1,310 @@
+"""The command line as a user meets it: real models, and bad input that ends in a sentence and an exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from tests.conftest import CommandLine
+from tests.contract.tiny_models import Variant, build_image_model, build_language_model
+
+QUICK = ("--attempts", "1", "--timeout", "60 s")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    build_language_model(folder / "base", Variant())
+    build_language_model(folder / "shared", Variant(cache="shared"))
+    build_image_model(folder / "image.onnx")
+    return folder
+
+
+def suite_of(folder: Path, models: Path, **replaced: str) -> Path:
+    """A suite over two language models, two thread counts and two depths; `replaced` changes a line of it."""
+    lines = {
+        "base": f'base = {{ artefact = "{models / "base"}" }}',
+        "shared": f'shared = {{ artefact = "{models / "shared"}" }}',
+        "threads": "threads = [1, 2]",
+        "prompt": "prompt = { tokens = 8 }",
+        "more": "output_tokens = 8\ncontext_depth = [0, 16]",
+        "attempts": "at_least = 1",
+        **replaced,
+    }
+    path = folder / "suite.toml"
+    path.write_text(
+        f"""
+[models.tiny]
+task = "causal-lm"
+[models.tiny.variants]
+{lines["base"]}
+{lines["shared"]}
+[[configurations]]
+runtime = "onnxruntime"
+{lines["threads"]}
+[[workloads]]
+name = "w"
+{lines["prompt"]}
+{lines["more"]}
+[scenarios]
+first-token = {{ min_time = "10 ms" }}
+steady = {{ min_time = "10 ms" }}
+[attempts]
+{lines["attempts"]}
+"""
+    )
+    return path
+
+
+def exported(benchharness: CommandLine, *arguments: str) -> dict[str, Any]:
+    done = benchharness("export", *arguments)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_a_suite_runs_to_tables_report_and_export(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
+    done = benchharness("run", suite_of(tmp_path, models), "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "decode rate (tg)" in done.stdout
+    assert "base (reference)" in done.stdout
+    page = (tmp_path / "out" / "this-machine.html").read_text()
+    assert "<script" not in page
+    document = exported(benchharness)
+    # two variants x two thread counts x two depths x two scenarios
+    assert len(document["results"]) == 16
+    assert {result["outcome"] for result in document["results"]} == {"ok"}
+    caches = {result["variant"]: result["effective"]["cache"] for result in document["results"]}
+    assert caches == {"base": "grown-by-graph", "shared": "in-place"}
+    assert {result["effective"]["threads"] for result in document["results"]} == {1, 2}
+
+
+def test_the_export_is_schema_1(benchharness: CommandLine, models: Path) -> None:
+    assert benchharness("run", models / "base", models / "shared", *QUICK).returncode == 0
+    document = exported(benchharness)
+    assert document["schema"] == 1
+    assert {"id", "suite", "started"} <= set(document["run"])
+    keys = {"hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome", "conditions"}
+    for result in document["results"]:
+        assert keys | {"warnings", "metrics"} <= set(result)
+        for metric in result["metrics"]:
+            assert {"name", "parameters", "unit", "value", "low", "high", "statistic", "attempts"} <= set(metric)
+            assert not any(character.isdigit() for character in metric["name"])
+            for attempt in metric["attempts"]:
+                assert {"id", "device", "value", "samples"} <= set(attempt)
+    rates = [
+        metric for result in document["results"] for metric in result["metrics"] if metric["name"] == "decode_rate"
+    ]
+    assert all(metric["unit"] == "tokens/s" and metric["parameters"]["output_tokens"] == 64 for metric in rates)
+
+
+def test_models_without_a_suite_are_compared_with_the_reference_named(benchharness: CommandLine, models: Path) -> None:
+    done = benchharness("run", models / "base", models / "shared", "--reference", models / "shared", *QUICK)
+    assert done.returncode == 0, done.stderr
+    document = exported(benchharness)
+    assert {result["reference"] for result in document["results"]} == {"shared"}
+    compared = [
+        metric["ratio"] for result in document["results"] if result["variant"] == "base" for metric in result["metrics"]
+    ]
+    assert all(ratio is None or ratio["value"] > 0 for ratio in compared)
+    assert any(ratio is not None for ratio in compared)
+
+
+def test_any_other_model_is_measured_too(benchharness: CommandLine, models: Path) -> None:
+    done = benchharness("run", models / "image.onnx", *QUICK)
+    assert done.returncode == 0, done.stderr
+    names = {metric["name"] for result in exported(benchharness)["results"] for metric in result["metrics"]}
+    assert {"first_inference", "cold_start_inference", "steady_inference", "inference_rate"} <= names
+
+
+def test_chosen_scenario_show_runs_report_and_csv(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
+    assert benchharness("run", models / "base", "--scenario", "steady", *QUICK).returncode == 0
+    (result,) = exported(benchharness)["results"]
+    assert result["scenario"] == "steady"
+    run = exported(benchharness, "latest")["run"]["id"]
+    assert run in benchharness("runs").stdout
+    assert "decode rate" in benchharness("show", run[:20]).stdout
+    assert benchharness("report", run, "--out", tmp_path / "again").returncode == 0
+    assert (tmp_path / "again" / "this-machine.html").is_file()
+    rows = list(csv.DictReader(io.StringIO(benchharness("export", "--format", "csv").stdout)))
+    assert {row["scenario"] for row in rows} == {"steady"}
+
+
+def test_attempts_go_on_until_the_interval_or_the_time_is_reached(benchharness: CommandLine, models: Path) -> None:
+    arguments = ("--attempts", "2", "--ci-target", "0.01%", "--max-time", "6 s", "--scenario", "steady")
+    done = benchharness("run", models / "base", *arguments)
+    assert done.returncode == 0, done.stderr
+    (result,) = exported(benchharness)["results"]
+    assert result["outcomes"]["ok"] > 2
+    assert "time budget of 6 s ended; interval not reached" in result["stopped"]
+    assert any(warning["kind"] == "interval-not-reached" for warning in result["warnings"])
+    benchharness("run", models / "base", "--ci-target", "99%", "--attempts", "2", "--scenario", "steady")
+    (result,) = exported(benchharness)["results"]
+    assert "intervals within" in result["stopped"]
+
+
+def test_an_evicted_page_cache_is_a_condition(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
+    suite = suite_of(tmp_path, models)
+    text = suite.read_text().replace("first-token = {", 'first-token = { page_cache = ["warm", "evicted"],')
+    suite.write_text(text)
+    assert benchharness("run", suite, "--scenario", "first-token").returncode == 0
+    found = {
+        (result["settings"]["page_cache"], result["conditions"]["page_cache"])
+        for result in exported(benchharness)["results"]
+    }
+    assert found == {("warm", "warm"), ("evicted", "evicted")}
+
+
+def test_adapters_says_what_runs_here(benchharness: CommandLine) -> None:
+    done = benchharness("adapters")
+    assert done.returncode == 0
+    assert "onnxruntime" in done.stdout
+    assert "CPUExecutionProvider" in done.stdout
+
+
+def broken(folder: Path, models: Path, what: str) -> Path:
+    path = folder / f"{what}.onnx"
+    whole = (models / "base" / "model.onnx").read_bytes()
+    if what == "empty":
+        path.write_bytes(b"")
+    elif what == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif what == "text":
+        path.write_text("this is not a model\n")
+    elif what == "newer":
+        model = onnx.load(models / "base" / "model.onnx")
+        model.opset_import[0].version = 999
+        onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("what", ["empty", "truncated", "text", "newer"])
+def test_a_bad_model_file_is_a_recorded_outcome_and_the_good_one_is_measured(
+    benchharness: CommandLine, models: Path, tmp_path: Path, what: str
+) -> None:
+    done = benchharness("run", models / "base" / "model.onnx", broken(tmp_path, models, what), *QUICK)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    outcomes = {result["variant"]: result for result in exported(benchharness)["results"]}
+    assert outcomes["model"]["outcome"] == "ok"
+    assert outcomes[what]["outcome"] in ("runtime-error", "unsupported")
+    assert str(tmp_path / f"{what}.onnx") in outcomes[what]["reason"]
+
+
+def test_only_bad_models_is_exit_code_4(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
+    done = benchharness("run", broken(tmp_path, models, "text"), *QUICK)
+    assert done.returncode == 4
+    assert "not one of 2 jobs gave a result" in done.stderr
+
+
+def test_an_unknown_provider_is_a_recorded_outcome_naming_the_known(
+    benchharness: CommandLine, models: Path, tmp_path: Path
+) -> None:
+    suite = suite_of(tmp_path, models, threads='accelerator = "CPUExecutionProvidr"')
+    assert benchharness("run", suite).returncode == 4
+    result = exported(benchharness)["results"][0]
+    assert result["outcome"] == "unsupported"
+    assert "CPUExecutionProvider" in result["reason"]
+
+
+def test_a_prompt_longer_than_the_context_says_both_lengths(
+    benchharness: CommandLine, models: Path, tmp_path: Path
+) -> None:
+    assert benchharness("run", suite_of(tmp_path, models, prompt="prompt = { tokens = 159 }")).returncode == 4
+    result = exported(benchharness)["results"][0]
+    assert result["outcome"] == "unsupported"
+    assert "159 of prompt + 8 of output = 167, more than the model's context of 160" in result["reason"]
+
+
+def test_a_text_prompt_without_a_tokenizer_says_what_to_do(
+    benchharness: CommandLine, models: Path, tmp_path: Path
+) -> None:
+    assert benchharness("run", suite_of(tmp_path, models, prompt='prompt = { text = "hello" }')).returncode == 4
+    assert "tokenizer" in exported(benchharness)["results"][0]["reason"]
+
+
+BAD_WORDS = [
+    (("run", "nowhere.onnx"), "nowhere.onnx: no such file"),
+    (("run", "nowhere.toml"), "nowhere.toml: cannot be read"),
+    (("run",), "name a suite"),
+    (("run", "notes.txt"), "no adapter opens it"),
+    (("run", "--attempts", "0", "x.onnx"), "--attempts"),
+    (("run", "x.onnx", "--ci-target", "2"), 'such as "2 %"'),
+    (("run", "x.onnx", "--max-time", "10 parsecs"), "is not a duration"),
+    (("run", "x.onnx", "--on", "phone"), "hardware target 'phone'"),
+    (("run", "x.onnx", "x.onnx"), "named twice"),
+    (("run", "x.onnx", "--reference", "y.onnx"), "is not one of the models given"),
+    (("run", "--resume", "abc"), "no run begins with 'abc'"),
+    (("run", "x.onnx", "--resume"), "leave the suite or models away"),
+    (("show",), "holds no run yet"),
+    (("show", "--store", "nonsense"), "not a store's URL"),
+    (("show", "--store", "sqlite:////nowhere/at/all.db"), "unable to open database file"),
+    (("dance",), "dance"),
+    (("run", "--scenario", "fast", "x.onnx"), "fast"),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), BAD_WORDS, ids=[" ".join(words) for words, _ in BAD_WORDS])
+def test_bad_words_end_in_a_sentence_and_exit_code_2(
+    benchharness: CommandLine, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    (tmp_path / "x.onnx").write_text("x")
+    (tmp_path / "y.onnx").write_text("y")
+    (tmp_path / "notes.txt").write_text("notes")
+    done = benchharness(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+BAD_SUITES = [
+    ({"threads": "thread = 1"}, "unknown key 'configurations[0].thread'; did you mean 'threads'?"),
+    ({"attempts": "at_leest = 1"}, "unknown key 'attempts.at_leest'; did you mean 'at_least'?"),
+    ({"attempts": "timeout = 10"}, "has no unit"),
+    ({"base": 'shared = { artefact = "other" }'}, "not valid TOML"),
+    ({"base": 'base = { artefact = "missing.onnx" }'}, "missing.onnx: no such file"),
+    ({"threads": "threads = [1, 1]"}, "two configurations are called"),
+    ({"prompt": 'prompt = { tokens = 8, text = "x" }'}, "give exactly one of"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), BAD_SUITES, ids=[sentence for _, sentence in BAD_SUITES])
+def test_a_bad_suite_says_which_key_and_what_to_write(
+    benchharness: CommandLine, models: Path, tmp_path: Path, change: dict[str, str], sentence: str
+) -> None:
+    done = benchharness("run", suite_of(tmp_path, models, **change))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "suite" in done.stderr or "missing" in done.stderr
+
+
+def test_a_model_that_changed_is_not_resumed(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "base", tmp_path / "base")
+    assert benchharness("run", "base", "--scenario", "steady", *QUICK).returncode == 0
+    (tmp_path / "base" / "model.onnx").write_bytes((models / "shared" / "model.onnx").read_bytes())
+    done = benchharness("run", "--resume")
+    assert done.returncode == 2
+    assert "has changed since this run began" in done.stderr
+
+
+def test_resuming_a_finished_run_repeats_nothing(benchharness: CommandLine, models: Path) -> None:
+    benchharness("run", models / "base", "--scenario", "steady", *QUICK)
+    before = [attempt["id"] for attempt in exported(benchharness)["results"][0]["metrics"][0]["attempts"]]
+    assert benchharness("run", "--resume").returncode == 0
+    after = [attempt["id"] for attempt in exported(benchharness)["results"][0]["metrics"][0]["attempts"]]
+    assert after == before
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "runs", "show", "report", "export", "adapters"])
+def test_every_command_has_help_with_an_example_and_takes_a_store(benchharness: CommandLine, command: str) -> None:
+    done = benchharness(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: benchharness {command}" in done.stdout
+    assert "--store" in done.stdout
