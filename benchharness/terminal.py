@@ -148,30 +148,33 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
 
 
 def _table(group: Sequence[Result]) -> Table:
+    """Rows are results; whatever all of them share stands in the title instead of a column."""
+    marks = {
+        "configuration": [result.job.configuration["name"] for result in group],
+        "page cache": [str(result.job.settings.get("page_cache", "")) for result in group],
+    }
+    told_apart = {name: marks[name] for name in marks if len(set(marks[name])) > 1}
     job = group[0].job
-    page_caches = {result.job.settings.get("page_cache") for result in group}
-    table = Table(title=Text(f"{job.model} · {job.workload['name']} · {job.scenario}"), title_justify="left")
-    table.add_column("variant")
-    table.add_column("configuration")
-    if len(page_caches) > 1:
-        table.add_column("page cache")
+    shared = [job.configuration["name"]] if "configuration" not in told_apart else []
+    title = " · ".join([job.model, job.workload["name"], job.scenario, *shared])
+    metrics = _columns(group)
+    table = Table("variant", *told_apart, title=Text(title), title_justify="left")
     table.add_column("size", justify="right")
-    columns = _columns(group)
-    for name in columns:
+    for name in metrics:
         table.add_column(METRICS[name].title, justify="right")
-    for result in group:
-        job = result.job
-        variant = f"{job.variant} (reference)" if job.is_reference else job.variant
-        cells = [Text(variant), Text(job.configuration["name"])]
-        if len(page_caches) > 1:
-            cells.append(Text(str(job.settings.get("page_cache"))))
-        cells.append(Text(quantity(job.artefact_bytes, Unit.BYTES)))
-        if result.metrics:
-            cells += [_cell(_headline(result, name)) for name in columns]
-        else:
-            cells += [Text(str(result.outcome), style="red"), *[Text("")] * (len(columns) - 1)][: max(1, len(columns))]
-        table.add_row(*cells)
+    for row, result in enumerate(group):
+        variant = f"{result.job.variant} (reference)" if result.job.is_reference else result.job.variant
+        size = quantity(result.job.artefact_bytes, Unit.BYTES)
+        cells = [Text(text) for text in (variant, *(column[row] for column in told_apart.values()), size)]
+        table.add_row(*cells, *_measured(result, metrics))
     return table
+
+
+def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
+    """A result's cells; one that failed says how in the first of them."""
+    if result.metrics:
+        return [_cell(_headline(result, name)) for name in metrics]
+    return [Text(str(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
 
 
 def _columns(group: Sequence[Result]) -> list[str]:

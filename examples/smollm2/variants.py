@@ -41,9 +41,7 @@ def _genai_builder(precision: str, provider: str = "cpu") -> Callable[[Path, Pat
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=offline, check=False)
         if ended.returncode != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
-            raise BuildError(
-                f"the model builder failed at precision {precision}; all of {log.name} ends:\n{tail}"
-            )
+            raise BuildError(f"the model builder failed at precision {precision}; all of {log.name} ends:\n{tail}")
 
     return build
 
