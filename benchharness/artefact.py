@@ -7,6 +7,7 @@ model does not read it again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -78,7 +79,8 @@ class DigestCache:
             temporary.write_text(json.dumps(self._known))
             temporary.replace(self._path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def manifest_of(artefact: Path, cache: DigestCache) -> Manifest:

@@ -25,6 +25,9 @@ _CSV_COLUMNS = (
     *("metric", "parameters", "unit", "value", "low", "high", "count", "ratio", "ratio_low", "ratio_high", "reason"),
 )
 
+#: A cell that begins like this is run by a spreadsheet.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
 
 def to_json(run: Run, results: Sequence[Result]) -> str:
     """A run as JSON, schema 1."""
@@ -47,7 +50,7 @@ def to_json(run: Run, results: Sequence[Result]) -> str:
 def to_csv(run: Run, results: Sequence[Result]) -> str:
     """A run as CSV: a row per result and metric, and a row without a metric for a result that has none."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, _CSV_COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(buffer, _CSV_COLUMNS, restval="", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
     for result in results:
         job = result.job
@@ -69,7 +72,7 @@ def to_csv(run: Run, results: Sequence[Result]) -> str:
 
 def _harmless(value: Any) -> Any:
     """Text that a spreadsheet would run as a formula, made plain text."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA_STARTS else value
 
 
 def _csv_metric(metric: MetricResult) -> dict[str, Any]:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: Bounds on what a device may say; the store's columns hold no more.
+_MOST_ROUNDS = 1_000_000
+_LONGEST_NS = 10**18  # thirty years
+_MOST_SAMPLES = 10_000_000
+
+
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    json.dumps(value, allow_nan=False)  # ValueError where a number is none
+    return value
+
+
+_Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _ShortText = Annotated[str, Field(max_length=4000)]
+_Json = Annotated[dict[str, Any], AfterValidator(_json)]
 
 
 class _Received(BaseModel):
@@ -28,23 +41,23 @@ class _Outcome(_Received):
 
 class _Measurement(_Received):
     metric: Annotated[str, Field(max_length=60)]
-    parameters: dict[str, int | float | str]
+    parameters: dict[str, Annotated[int, Field(strict=True)] | _Finite | str]
     value: _Finite
-    samples: list[_Finite] = []
-    row_length: Annotated[int, Field(ge=0)] = 0
+    samples: Annotated[list[_Finite], Field(max_length=_MOST_SAMPLES)] = []
+    row_length: Annotated[int, Field(ge=0, le=_MOST_SAMPLES)] = 0
 
 
 class _Finished(_Received):
     id: _ShortText
     job: _ShortText
-    round: Annotated[int, Field(ge=0)]
+    round: Annotated[int, Field(strict=True, ge=0, le=_MOST_ROUNDS)]
     outcome: _Outcome
     task: str | None = None
     measurements: Annotated[list[_Measurement], Field(max_length=10_000)]
-    effective: dict[str, Any]
-    conditions: dict[str, Any]
+    effective: _Json
+    conditions: _Json
     started_unix_ns: int
-    duration_ns: Annotated[int, Field(ge=0)]
+    duration_ns: Annotated[int, Field(strict=True, ge=0, le=_LONGEST_NS)]
 
 
 def attempt_from(message: Mapping[str, Any], *, device: Mapping[str, Any], host: str, clock_offset_ns: int) -> Attempt:
@@ -87,6 +100,9 @@ def _nonsense(finished: _Finished) -> str:
             return f"the device reports {measurement.metric!r}, which is no metric of this version"
         if measurement.value <= 0 or min(measurement.samples, default=1) <= 0:
             return f"{measurement.metric} is not positive"
+    told = [(each.metric, json.dumps(each.parameters, sort_keys=True)) for each in finished.measurements]
+    if len(set(told)) < len(told):
+        return "a metric is reported twice with the same parameters"
     return _phases_do_not_add_up(finished)
 
 
@@ -103,16 +119,22 @@ def _phases_do_not_add_up(finished: _Finished) -> str:
 
 
 def _invalid(message: Mapping[str, Any], device: str, host: str, conditions: dict[str, Any], why: str) -> Attempt:
+    round_ = message.get("round")
     return Attempt(
-        id=str(message.get("id"))[:36],
-        job=str(message.get("job"))[:16],
-        round=message["round"] if isinstance(message.get("round"), int) else 0,
+        id=_printable(message.get("id"))[:36],
+        job=_printable(message.get("job"))[:16],
+        round=round_ if isinstance(round_, int) and 0 <= round_ <= _MOST_ROUNDS else 0,
         device=device,
         host=host,
         started=datetime.now(UTC),
         duration_ns=0,
         outcome=Outcome(
-            kind=OutcomeKind.INVALID, reason="the device's answer breaks the protocol", evidence=why[:4000]
+            kind=OutcomeKind.INVALID, reason="the device's answer breaks the protocol", evidence=_printable(why)[:4000]
         ),
         conditions=conditions,
     )
+
+
+def _printable(value: Any) -> str:
+    """Text that a database takes: half surrogate pairs are spelled out."""
+    return str(value).encode("utf-8", "backslashreplace").decode()

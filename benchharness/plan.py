@@ -43,6 +43,9 @@ def plan(
     )
     workloads = _named([each for table in suite.workloads for each in _workloads(table, materials)], "workload")
     scenarios = list(_scenarios(suite))
+    if not scenarios:
+        raise SuiteError("suite: no scenario is named; add [scenarios.first-token] or [scenarios.steady]")
+    _check_models(suite)
     jobs: list[Job] = []
     for model_name, model in suite.models.items():
         fitting = [workload for workload in workloads if _fits(workload, model_name, model)]
@@ -53,6 +56,14 @@ def plan(
                 job = _job(suite, hardware, materials, model_name, variant, configuration, workload, scenario, settings)
                 jobs.append(job)
     return jobs
+
+
+def _check_models(suite: Suite) -> None:
+    for position, workload in enumerate(suite.workloads):
+        unknown = [name for name in workload.models or () if name not in suite.models]
+        if unknown:
+            known = ", ".join(suite.models)
+            raise SuiteError(f"workloads[{position}].models: no model is called {unknown[0]!r} (there are: {known})")
 
 
 def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:

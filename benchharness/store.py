@@ -7,103 +7,36 @@ speaks. What is read back is not trusted: blobs are bounded, JSON is data, nothi
 from __future__ import annotations
 
 import json
-import zlib
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import uuid_utils
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    Float,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.engine import RowMapping, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
-from benchharness.result import Attempt, Job, Measurement, Outcome, OutcomeKind, ResultWarning, Run
+from benchharness.result import Attempt, Job, Measurement, Run
+from benchharness.schema import (
+    REVISION,
+    attempt_from,
+    attempt_row,
+    attempts,
+    jobs,
+    measurement_from,
+    measurement_rows,
+    measurements,
+    runs,
+    utc,
+)
 
-#: The Alembic revision that this code reads and writes.
-REVISION = "0001"
-#: A blob that unpacks to more is not ours: 10 million samples.
-_MOST_BLOB_BYTES = 80_000_000
 #: How long a writer waits for another one's transaction.
 _BUSY_MS = 30_000
-
-metadata = MetaData()
-runs = Table(
-    "runs",
-    metadata,
-    Column("id", String(36), primary_key=True),
-    Column("suite", String(100), nullable=False),
-    Column("suite_digest", String(64), nullable=False),
-    Column("suite_json", Text, nullable=False),
-    Column("hardware_json", Text, nullable=False),
-    Column("version", String(40), nullable=False),
-    Column("started", DateTime(timezone=True), nullable=False),
-    Column("finished", DateTime(timezone=True)),
-    Column("state", String(20), nullable=False),
-)
-jobs = Table(
-    "jobs",
-    metadata,
-    Column("run_id", ForeignKey("runs.id"), primary_key=True),
-    Column("key", String(16), primary_key=True),
-    Column("position", Integer, nullable=False),
-    Column("job_json", Text, nullable=False),
-    Column("stopped", Text, nullable=False, default=""),
-)
-attempts = Table(
-    "attempts",
-    metadata,
-    Column("id", String(36), primary_key=True),
-    Column("run_id", ForeignKey("runs.id"), nullable=False, index=True),
-    Column("job_key", String(16), nullable=False),
-    Column("round", Integer, nullable=False),
-    Column("device", String(64), nullable=False),
-    Column("host", String(64), nullable=False),
-    Column("started", DateTime(timezone=True), nullable=False),
-    Column("duration_ns", BigInteger, nullable=False),
-    Column("outcome", String(20), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("evidence", Text, nullable=False),
-    Column("effective", JSON, nullable=False),
-    Column("conditions", JSON, nullable=False),
-    Column("warnings", JSON, nullable=False),
-)
-measurements = Table(
-    "measurements",
-    metadata,
-    Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("metric", String(60), nullable=False),
-    Column("parameters", JSON, nullable=False),
-    Column("value", Float, nullable=False),
-    Column("row_length", Integer, nullable=False),
-    Column("samples", LargeBinary, nullable=False),  # zlib of little-endian float64
-)
 
 
 class Store:
@@ -120,7 +53,7 @@ class Store:
     ) -> str:
         """Stores a new run with its jobs; its id (UUIDv7)."""
         run = str(uuid_utils.uuid7())
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute(
                 insert(runs).values(
                     id=run,
@@ -148,28 +81,28 @@ class Store:
 
     def save_attempt(self, run: str, attempt: Attempt) -> None:
         """Stores an attempt with its measurements in one transaction; one that is there already is left alone."""
-        with self._transaction() as connection:
+        with self._writing() as connection:
             if connection.execute(select(attempts.c.id).where(attempts.c.id == attempt.id)).first():
                 return
-            connection.execute(insert(attempts).values(run_id=run, **_attempt_row(attempt)))
+            connection.execute(insert(attempts).values(run_id=run, **attempt_row(attempt)))
             if attempt.measurements:
-                connection.execute(insert(measurements), _measurement_rows(attempt))
+                connection.execute(insert(measurements), measurement_rows(attempt))
 
     def stop_job(self, run: str, job: str, reason: str) -> None:
         """Notes why a job gets no more attempts."""
-        with self._transaction() as connection:
+        with self._writing() as connection:
             where = (jobs.c.run_id == run) & (jobs.c.key == job)
             connection.execute(update(jobs).where(where).values(stopped=reason))
 
     def set_state(self, run: str, state: str) -> None:
         """`running`, `interrupted` or `finished`."""
         finished = datetime.now(UTC) if state == "finished" else None
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(state=state, finished=finished))
 
     def find(self, name: str) -> str:
         """A run's id from its id, a unique prefix, or `latest`. Raises `RunNotFound`."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             if name == "latest":
                 found = connection.execute(select(runs.c.id).order_by(runs.c.started.desc()).limit(1)).scalars().all()
                 if not found:
@@ -186,30 +119,30 @@ class Store:
 
     def list_runs(self) -> list[Run]:
         """Every run, newest first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             found = connection.execute(select(runs).order_by(runs.c.started.desc())).mappings().all()
             return [self._run(connection, row) for row in found]
 
     def run(self, run: str) -> Run:
         """One run by its full id."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return self._run(connection, connection.execute(select(runs).where(runs.c.id == run)).mappings().one())
 
     def suite_and_hardware(self, run: str) -> tuple[str, str]:
         """The JSON of the suite and of the hardware target that a run was started with."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             row = connection.execute(select(runs.c.suite_json, runs.c.hardware_json).where(runs.c.id == run)).one()
             return str(row[0]), str(row[1])
 
     def jobs(self, run: str) -> list[tuple[Job, str]]:
         """A run's jobs in the suite's order, each with why it stopped ("" if it did not)."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             query = select(jobs.c.job_json, jobs.c.stopped).where(jobs.c.run_id == run).order_by(jobs.c.position)
             return [(Job(**json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
 
     def attempts(self, run: str) -> list[Attempt]:
         """A run's attempts with their measurements, in the order they were made."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             query = (
                 select(measurements)
                 .join(attempts, attempts.c.id == measurements.c.attempt_id)
@@ -218,17 +151,22 @@ class Store:
             )
             measured: dict[str, list[Measurement]] = {}
             for row in connection.execute(query).mappings():
-                measured.setdefault(row["attempt_id"], []).append(_measurement(row))
+                measured.setdefault(row["attempt_id"], []).append(measurement_from(row))
             query = select(attempts).where(attempts.c.run_id == run).order_by(attempts.c.started, attempts.c.id)
-            return [_attempt(row, measured.get(row["id"], [])) for row in connection.execute(query).mappings()]
+            return [attempt_from(row, measured.get(row["id"], [])) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:
         """Lets go of the database."""
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _reading(self) -> Iterator[Connection]:
         with _as_store_errors(self.url), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with _as_store_errors(self.url), _writer(self._engine).begin() as connection:
             yield connection
 
     def _run(self, connection: Connection, row: RowMapping) -> Run:
@@ -240,8 +178,8 @@ class Store:
             id=row["id"],
             suite=row["suite"],
             suite_digest=row["suite_digest"],
-            started=_utc(row["started"]),
-            finished=row["finished"] and _utc(row["finished"]),
+            started=utc(row["started"]),
+            finished=row["finished"] and utc(row["finished"]),
             state=row["state"],
             version=row["version"],
             jobs=counts[0],
@@ -250,20 +188,54 @@ class Store:
 
 
 def _engine(url: str) -> Engine:
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ValueError as error:  # a port that is no number
+        raise ArgumentError(str(error)) from error
     engine = create_engine(parsed)
     if parsed.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
+def _writer(engine: Engine) -> Engine:
+    return engine.execution_options(writes=True)
+
+
 def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where SQLAlchemy begins them, table changes included
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # an attempt reported as saved survives a power cut
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its lock at once and waits for it; a reader that becomes a writer would be refused instead.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _use_wal(engine: Engine) -> None:
+    """Write-ahead logging, which stays with the file. Two openers of a new file can be in each other's way."""
+    if engine.dialect.name != "sqlite":
+        return
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    raw = engine.raw_connection()
+    try:
+        while True:
+            try:
+                raw.cursor().execute("PRAGMA journal_mode=WAL")
+            except engine.dialect.loaded_dbapi.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise StoreError(f"{engine.url}: {error}; check its path, permissions and free space") from error
+                time.sleep(0.02)
+            else:
+                return
+    finally:
+        raw.close()
 
 
 def _bring_up_to_date(engine: Engine, url: str) -> None:
@@ -271,12 +243,18 @@ def _bring_up_to_date(engine: Engine, url: str) -> None:
 
     with engine.connect() as connection:
         revision = migrations.revision_of(connection)
+        if revision is None and inspect(connection).get_table_names():
+            raise StoreError(
+                f"{url}: a database of something else; name a file of its own, such as sqlite:///results.db"
+            )
     if revision == REVISION:
         return
     if revision is not None and revision not in migrations.known():
         raise StoreError(f"{url}: written by a newer benchharness (schema {revision}); upgrade benchharness to read it")
-    with engine.begin() as connection:
-        migrations.upgrade(connection)
+    _use_wal(engine)
+    with _writer(engine).begin() as connection:
+        if migrations.revision_of(connection) != REVISION:  # nobody else was faster
+            migrations.upgrade(connection)
 
 
 @contextmanager
@@ -290,69 +268,5 @@ def _as_store_errors(url: str) -> Iterator[None]:
         raise StoreError(f"the store {url} failed: {cause}; check its path, permissions and free space") from error
     except ModuleNotFoundError as error:
         raise StoreError(f"the store {url} needs a driver that is not installed: {error.name}") from error
-
-
-def _attempt_row(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "id": attempt.id,
-        "job_key": attempt.job,
-        "round": attempt.round,
-        "device": attempt.device,
-        "host": attempt.host,
-        "started": attempt.started,
-        "duration_ns": attempt.duration_ns,
-        "outcome": attempt.outcome.kind.value,
-        "reason": attempt.outcome.reason,
-        "evidence": attempt.outcome.evidence,
-        "effective": dict(attempt.effective),
-        "conditions": dict(attempt.conditions),
-        "warnings": [asdict(warning) for warning in attempt.warnings],
-    }
-
-
-def _measurement_rows(attempt: Attempt) -> list[dict[str, Any]]:
-    return [
-        {
-            "attempt_id": attempt.id,
-            "position": position,
-            "metric": measurement.metric,
-            "parameters": dict(measurement.parameters),
-            "value": measurement.value,
-            "row_length": measurement.row_length,
-            "samples": zlib.compress(np.asarray(measurement.samples, "<f8").tobytes(), 1),
-        }
-        for position, measurement in enumerate(attempt.measurements)
-    ]
-
-
-def _measurement(row: RowMapping) -> Measurement:
-    unpacked = zlib.decompressobj().decompress(row["samples"], _MOST_BLOB_BYTES)
-    return Measurement(
-        metric=row["metric"],
-        parameters=row["parameters"],
-        value=row["value"],
-        samples=np.frombuffer(unpacked, "<f8").tolist(),
-        row_length=row["row_length"],
-    )
-
-
-def _attempt(row: RowMapping, measured: Sequence[Measurement]) -> Attempt:
-    return Attempt(
-        id=row["id"],
-        job=row["job_key"],
-        round=row["round"],
-        device=row["device"],
-        host=row["host"],
-        started=_utc(row["started"]),
-        duration_ns=row["duration_ns"],
-        outcome=Outcome(kind=OutcomeKind(row["outcome"]), reason=row["reason"], evidence=row["evidence"]),
-        measurements=measured,
-        effective=row["effective"],
-        conditions=row["conditions"],
-        warnings=[ResultWarning(**warning) for warning in row["warnings"]],
-    )
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite forgets the time zone; everything stored is UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"the store {url} holds what cannot be read: {error}; it is damaged or not ours") from error

@@ -46,6 +46,21 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _all_different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("names one twice")
+    return values
+
+
+def _storable(value: dict[str, Any]) -> dict[str, Any]:
+    """Options travel to the device and into the store as JSON."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"holds what JSON cannot: {error}; write text, finite numbers, true, false, lists") from error
+    return value
+
+
 def _seconds(value: Any, info: ValidationInfo) -> Any:
     return _with_unit(quantity.seconds, value, info)
 
@@ -123,8 +138,8 @@ class ConfigurationTable(Table):
     runtime: Name = "onnxruntime"
     accelerator: Annotated[tuple[Name | None, ...], BeforeValidator(_as_list), Field(min_length=1)] = (None,)
     threads: Annotated[tuple[Count | None, ...], BeforeValidator(_as_list), Field(min_length=1)] = (None,)
-    options: dict[str, Any] = {}
-    accelerator_options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
+    accelerator_options: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
     python: Path | None = None
 
 
@@ -171,7 +186,9 @@ class Workload(Table):
 class FirstToken(Table):
     """Settings of scenario `first-token`."""
 
-    page_cache: Annotated[tuple[Literal["warm", "evicted"], ...], BeforeValidator(_as_list)] = ("warm",)
+    page_cache: Annotated[
+        tuple[Literal["warm", "evicted"], ...], BeforeValidator(_as_list), AfterValidator(_all_different)
+    ] = ("warm",)
     warmup: Depth = 3
     repeats: Count = 5
     most_repeats: Count = 100

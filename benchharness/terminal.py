@@ -60,8 +60,8 @@ class ProgressBar:
 
     def phase(self, phase: str, done: int, total: int) -> None:
         """Draws what the attempt is doing."""
-        counted = f" {done}/{total}" if total > 1 else ""
-        self._progress.update(self._task, description=f"{self._title} · {escape(phase)}{counted}")
+        counted = f" {done}/{total}" if 1 < total >= done else ""
+        self._progress.update(self._task, description=f"{self._title} · {escape(visible(phase))}{counted}")
 
     def ended(self, job: Job, attempt: Attempt) -> None:
         """Counts it, and says at once how it failed if it did."""
@@ -69,7 +69,7 @@ class ProgressBar:
         total = max(self._done, int(self._progress.tasks[0].total or 0))
         self._progress.update(self._task, completed=self._done, total=total)
         if not attempt.outcome.ok:
-            self._progress.console.print(f"{escape(job.title)}: {escape(str(attempt.outcome))}", style="red")
+            self._progress.console.print(f"{escape(job.title)}: {escape(visible(attempt.outcome))}", style="red")
 
 
 class PlainLines:
@@ -99,8 +99,16 @@ class PlainLines:
         """Prints the line."""
         took = duration(time.monotonic() - self._started_s)
         self._console.print(
-            f"{self._prefix}: {attempt.outcome} after {took}", markup=False, highlight=False, soft_wrap=True
+            f"{self._prefix}: {visible(attempt.outcome)} after {took}", markup=False, highlight=False, soft_wrap=True
         )
+
+
+def visible(text: object) -> str:
+    """Text from a model, a runtime or a device, with whatever would steer the terminal spelled out."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in str(text)
+    )
 
 
 def duration(seconds: float) -> str:
@@ -174,7 +182,7 @@ def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     """A result's cells; one that failed says how in the first of them."""
     if result.metrics:
         return [_cell(_headline(result, name)) for name in metrics]
-    return [Text(str(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
+    return [Text(visible(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
 
 
 def _columns(group: Sequence[Result]) -> list[str]:
@@ -192,7 +200,7 @@ def _cell(metric: MetricResult | None) -> Text:
         return Text("unknown (not measured)", style="dim")
     estimate = metric.estimate
     if estimate.value is None:
-        return Text(f"unknown ({estimate.reason})", style="dim")
+        return Text(f"unknown ({visible(estimate.reason)})", style="dim")
     text = Text(quantity(estimate.value, metric.unit))
     text.append(_interval(estimate, metric.unit), style="dim")
     if metric.ratio is not None and metric.ratio.value is not None:
@@ -231,7 +239,7 @@ def _warnings(results: Sequence[Result], console: Console) -> None:
     for warning, titles in concerned.items():
         where = titles[0] if len(titles) == 1 else f"{len(titles)} results"
         line = f"{warning.kind}: {where}: {warning.message}" + (f"; {warning.hint}" if warning.hint else "")
-        console.print(line, style="yellow", markup=False, highlight=False)
+        console.print(visible(line), style="yellow", markup=False, highlight=False)
 
 
 def run_table(runs: Sequence[Run]) -> Table:

@@ -41,12 +41,16 @@ def decode(line: bytes) -> Message:
     if len(line) > LONGEST_LINE_BYTES:
         raise ProtocolError(f"a line of {len(line)} bytes; at most {LONGEST_LINE_BYTES} are allowed")
     try:
-        message = json.loads(line)
-    except ValueError as error:
+        message: Any = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {line[:80]!r}") from error
-    if not isinstance(message, dict) or message.get("type") not in TYPES:
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str) or message["type"] not in TYPES:
         raise ProtocolError(f"not a message of protocol {VERSION}: {line[:80]!r}")
     return message
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def read_message(stream: IO[bytes]) -> Message | None:

@@ -112,9 +112,11 @@ def _check_fit(session: LanguageSession, request: LanguageRequest) -> None:
             f"{len(request.prefix)} tokens of context + {len(request.prompt)} of prompt + {request.output_tokens} of "
             f"output = {needed}, more than the model's context of {session.context_length}; ask for fewer"
         )
-    largest = max(request.prompt)
-    if largest >= session.vocabulary_size or min(request.prompt) < 0:
-        raise Unsupported(f"the prompt has token {largest}, and the vocabulary ends at {session.vocabulary_size - 1}")
+    for what, tokens in (("prompt", request.prompt), ("continuation", request.continuation or ())):
+        wrong = next((token for token in tokens if not 0 <= token < session.vocabulary_size), None)
+        if wrong is not None:
+            last = session.vocabulary_size - 1
+            raise Unsupported(f"the {what} has token {wrong}, and the vocabulary ends at {last}")
 
 
 def check_logits(logits: Array, vocabulary_size: int) -> None:
@@ -145,7 +147,7 @@ def tensor_inputs(session: Session, workload: Mapping[str, Any]) -> dict[str, Ar
 def _fill(spec: TensorSpec, workload: Mapping[str, Any], generator: np.random.Generator) -> Array:
     shape = [_length(dimension, workload["dimensions"]) for dimension in spec.shape]
     if spec.name in workload["values"]:
-        return np.full(shape, workload["values"][spec.name], dtype=_dtype(spec))
+        return _filled(spec, shape, workload["values"][spec.name])
     if spec.dtype == "str":
         return np.full(shape, "a", dtype=object)
     dtype = _dtype(spec)
@@ -154,6 +156,13 @@ def _fill(spec: TensorSpec, workload: Mapping[str, Any], generator: np.random.Ge
     if dtype.kind == "b" or "mask" in spec.name:
         return np.ones(shape, dtype)
     return generator.integers(0, 10, shape).astype(dtype)
+
+
+def _filled(spec: TensorSpec, shape: Sequence[int], value: Any) -> Array:
+    try:
+        return np.full(shape, value, dtype=_dtype(spec))
+    except (ValueError, OverflowError, TypeError) as error:
+        raise Unsupported(f"the value {value!r} does not fit input {spec.name!r} of type {spec.dtype}") from error
 
 
 def _dtype(spec: TensorSpec) -> np.dtype[Any]:
