@@ -1,0 +1,157 @@
+"""The limits that control groups put on this process, in both versions of cgroups (Linux).
+
+A limit holds for everything below it, so the tightest one counts of all groups from the process's own up to the top
+of what is mounted here. Inside a container groups further up are hidden: `none` means that no visible group limits.
+Sources: the kernel's cgroup-v1/memory.rst, scheduler/sched-bwc.rst and cgroup-v2.rst, proc_pid_mountinfo(5).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from benchharness.device.readings import ROOT, Unreadable, or_unknown, text_of, text_or_nothing
+
+NO_LIMIT = "none"
+#: What version 1 writes for "no limit": LONG_MAX rounded down to a page (of 4 to 64 KiB) on 64 bit, LONG_MAX pages
+#: on 32 bit.
+_UNLIMITED_64_BIT = 2**63 - 2**16
+_UNLIMITED_32_BIT = (2**31 - 1) * 4096
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Where one controller's files for this process are: its own group first, then the groups around it."""
+
+    version: int
+    folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _Mount:
+    version: int
+    controllers: frozenset[str]
+    top: str  # which group of its hierarchy is mounted
+    folder: Path
+
+
+def limits(root: Path = ROOT) -> dict[str, Any]:
+    """Memory limit in bytes, CPU quota and its period in µs; `none` where nothing limits."""
+    quota = cpu_quota_us(root)
+    known = isinstance(quota, tuple)
+    return {
+        "cgroup_memory_limit_bytes": memory_limit_bytes(root),
+        "cgroup_cpu_quota_us": quota[0] if known else quota,
+        "cgroup_cpu_period_us": quota[1] if known else quota,
+    }
+
+
+@or_unknown
+def memory_limit_bytes(root: Path = ROOT) -> Any:
+    """The tightest memory limit in bytes, or `none`."""
+    groups = groups_of("memory", root)
+    name = "memory.max" if groups.version == 2 else "memory.limit_in_bytes"
+    found = [int(text) for text in _texts(groups, name) if text != "max"]
+    tight = [limit for limit in found if limit < _UNLIMITED_64_BIT and limit != _UNLIMITED_32_BIT]
+    return min(tight) if tight else NO_LIMIT
+
+
+@or_unknown
+def cpu_quota_us(root: Path = ROOT) -> Any:
+    """The tightest (quota, period) in µs, or `none`: the group may run for quota in every period, over all cores."""
+    groups = groups_of("cpu", root)
+    quotas = [pair for pair in (_quota(folder, groups.version) for folder in groups.folders) if pair]
+    return min(quotas, key=lambda pair: pair[0] / pair[1]) if quotas else NO_LIMIT
+
+
+def _quota(folder: Path, version: int) -> tuple[int, int] | None:
+    if version == 2:
+        words = text_or_nothing(folder / "cpu.max").split()
+    else:
+        words = [text_or_nothing(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+    if not words or words[0] in {"", "max", "-1"}:
+        return None
+    return int(words[0]), int(words[1])
+
+
+def _texts(groups: Groups, name: str) -> Iterator[str]:
+    """A file's text in every group that has it: the top of a hierarchy has no limits and no such files."""
+    for folder in groups.folders:
+        if text := text_or_nothing(folder / name):
+            yield text
+
+
+def can_limit(controller: str, root: Path = ROOT) -> str:
+    """Says that this process may make groups with this controller, and where. Raises `Unreadable` with why not."""
+    groups = groups_of(controller, root)
+    folder = groups.folders[0]
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Unreadable(f"cgroup version {groups.version} is there, and this user may not make groups in its own one")
+    return f"cgroup version {groups.version}, own group writable"
+
+
+def groups_of(controller: str, root: Path = ROOT) -> Groups:
+    """The groups of this process that have a controller. Raises `Unreadable`."""
+    try:
+        memberships = text_of(root / "proc/self/cgroup").splitlines()
+    except Unreadable as error:
+        raise Unreadable(f"no cgroups on this system ({error})") from error
+    mounts = list(_mounts(root))
+    by_version = {1: "", 2: ""}
+    for line in memberships:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            by_version[2] = path
+        elif controller in controllers.split(","):
+            by_version[1] = path
+    version = 1 if by_version[1] else 2  # a controller is in one version at a time
+    for mount in mounts:
+        if mount.version == version and by_version[version] and controller in mount.controllers:
+            return Groups(version, tuple(_folders(mount, by_version[version])))
+    raise Unreadable(f"the cgroup controller {controller} is not to be seen from here")
+
+
+def _mounts(root: Path) -> Iterator[_Mount]:
+    for line in text_of(root / "proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        fields, options = before.split(), after.split()
+        if not options or options[0] not in {"cgroup", "cgroup2"}:
+            continue
+        top, folder = _unescaped(fields[3]), root / _unescaped(fields[4]).lstrip("/")
+        if options[0] == "cgroup2":
+            yield _Mount(2, frozenset(text_or_nothing(folder / "cgroup.controllers").split()), top, folder)
+        else:
+            yield _Mount(1, frozenset(options[2].split(",")), top, folder)
+
+
+def _unescaped(field: str) -> str:
+    """Blanks and backslashes in mountinfo are octal."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def _folders(mount: _Mount, path: str) -> Iterator[Path]:
+    """The group's folder and those above it. A group outside of what is mounted is seen as the mount itself."""
+    own, top = PurePosixPath(path), PurePosixPath(mount.top)
+    inside = ".." not in own.parts and (own == top or top in own.parents)
+    folder = mount.folder / own.relative_to(top) if inside else mount.folder
+    if not folder.is_dir():
+        raise Unreadable("this process's cgroup is not to be seen from here")
+    while folder != mount.folder:
+        yield folder
+        folder = folder.parent
+    yield mount.folder
+
+
+def pressure(resource: str, root: Path = ROOT) -> float:
+    """Share of the last 10 s, in percent, in which some task waited for `memory`, `cpu` or `io` (the kernel's PSI)."""
+    for line in text_of(root / "proc/pressure" / resource).splitlines():
+        kind, average = line.split()[:2]
+        if kind == "some" and average.startswith("avg10="):
+            return float(average[6:])
+    raise Unreadable(f"/proc/pressure/{resource} has no average over 10 s")
+
+
