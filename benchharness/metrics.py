@@ -45,6 +45,7 @@ class Metric:
 
 
 _OURS = "benchharness"
+_PROC = "proc(5): VmHWM, VmRSS, RssAnon, RssFile, smaps_rollup"
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -153,6 +154,55 @@ METRICS: dict[str, Metric] = {
             better=Better.HIGHER,
             definition="warm inferences / the time they took, back to back",
             source="TFLite benchmark_model",
+        ),
+        Metric(
+            name="peak_memory",
+            title="peak memory",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="highest resident memory of the worker process, runtime and Python included",
+            source=_PROC,
+            headline=True,
+        ),
+        Metric(
+            name="model_memory",
+            title="model memory",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="peak memory minus what was resident after the runtime's import: what loading and running took",
+            source=_PROC,
+        ),
+        Metric(
+            name="runtime_memory",
+            title="runtime memory",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="resident after the import of adapter and runtime (numpy included) minus resident before it",
+            source=_PROC,
+        ),
+        Metric(
+            name="phase_peak_memory",
+            title="peak memory by phase",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="highest resident memory within a phase: start, import, load, first_request, measure",
+            source=_PROC,
+        ),
+        Metric(
+            name="settled_memory",
+            title="memory at phase end",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="held when a phase ended, by kind: rss, pss, uss, anonymous, file (mapped weights are file)",
+            source=_PROC,
+        ),
+        Metric(
+            name="memory_timeline",
+            title="memory over time",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="resident memory seen from outside ten times a second; its value is the highest one seen",
+            source=_PROC,
         ),
     )
 }

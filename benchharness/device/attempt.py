@@ -15,13 +15,17 @@ from typing import Any, BinaryIO
 
 from benchharness.device import conditions, page_cache, protocol
 from benchharness.device.lifeline import die_with_parent
+from benchharness.device.measured import measurement
 from benchharness.device.protocol import Message
+from benchharness.device.sensors.memory import resident_bytes
 
 #: The worker's standard error is cut to its last part when it grows beyond this.
 _MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
 _EVIDENCE_TAIL_BYTES = 8 * 1024
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
+#: What the worker tells beside its measurements that belongs to the attempt's conditions.
+_WORKER_CONDITIONS = ("python", "memory_unknown", "watching_ns")
 #: Signals that a process brings upon itself, as against those that others send.
 _OWN_SIGNALS = frozenset(
     getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE") if hasattr(signal, name)
@@ -42,7 +46,7 @@ class RunningAttempt:
         self._kills_before = conditions.out_of_memory_kills()
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
-        with self._evidence.open("ab") as stderr:  # appending: see bound_evidence
+        with self._evidence.open("ab") as stderr:  # appending: see _bound_evidence
             self._spawned_ns = time.perf_counter_ns()
             self._process = subprocess.Popen(
                 _worker_command(order.get("python"), bundle),
@@ -54,6 +58,7 @@ class RunningAttempt:
                 start_new_session=True,
                 preexec_fn=_in_child(os.getpid()) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
             )
+        self._timeline: list[int] = []  # ns since the start, resident bytes, and so on
         self._send(order)
 
     @property
@@ -72,7 +77,14 @@ class RunningAttempt:
         """Time until the attempt's limit; negative when it is over."""
         return self._timeout_s - (time.perf_counter_ns() - self._spawned_ns) / 1e9
 
-    def bound_evidence(self) -> None:
+    def look(self) -> None:
+        """Notes the worker's resident memory for the timeline, and keeps its standard error small."""
+        resident = resident_bytes(self._process.pid)
+        if resident:
+            self._timeline += (time.perf_counter_ns() - self._spawned_ns, resident)
+        self._bound_evidence()
+
+    def _bound_evidence(self) -> None:
         """Keeps a chatty runtime from filling the disk: what it writes next lands behind the kept tail."""
         if self._evidence.stat().st_size > _MOST_EVIDENCE_BYTES:
             tail = self._tail()
@@ -141,19 +153,25 @@ class RunningAttempt:
         duration_ns = time.perf_counter_ns() - self._spawned_ns
         evidence = "" if kind == "ok" else self._tail()
         shutil.rmtree(self._scratch, ignore_errors=True)
-        if "python" in measured:
-            self._conditions["python"] = measured["python"]
+        self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         return {
             "type": "finished",
             **self._identity,
             "outcome": {"kind": kind, "reason": reason, "evidence": evidence},
             "task": measured.get("task"),
-            "measurements": measured.get("measurements", []),
+            "measurements": [*measured.get("measurements", []), *self._timeline_measurement(kind)],
             "effective": measured.get("effective", {}),
             "conditions": self._conditions,
             "started_unix_ns": self._started_unix_ns,
             "duration_ns": duration_ns,
         }
+
+    def _timeline_measurement(self, kind: str) -> list[Message]:
+        """The worker's resident memory over time, from outside; too coarse for peaks, which the worker reads itself."""
+        if kind != "ok" or not self._timeline:
+            return []
+        highest = max(self._timeline[1::2])
+        return [measurement("memory_timeline", {}, highest, samples=self._timeline, row_length=2)]
 
     def _tail(self) -> str:
         try:

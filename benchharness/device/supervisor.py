@@ -26,7 +26,8 @@ from benchharness.device.protocol import Message
 from benchharness.device.spool import Spool
 from benchharness.errors import ProtocolError
 
-_TICK_S = 0.5
+#: How often the worker is looked at: its resident memory for the timeline, its deadline.
+_TICK_S = 0.1
 
 
 class Supervisor:
@@ -139,7 +140,7 @@ class Supervisor:
     def _tick(self) -> None:
         if self._attempt is None:
             return
-        self._attempt.bound_evidence()
+        self._attempt.look()
         if self._attempt.remaining_s() <= 0:
             self._finish(self._attempt.timed_out())
 

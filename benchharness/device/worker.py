@@ -55,7 +55,9 @@ def _end_with_parent(lifeline: BinaryIO) -> None:
 
 
 def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
-    marks = [("start", _ENTERED_NS)]
+    from benchharness.device.phases import Phases
+
+    phases = Phases(order["spawned_ns"], _ENTERED_NS)
     progress = _Progress(writer, order["id"])
     progress.phase("import")
     from benchharness.device import adapters
@@ -68,24 +70,24 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
 
     text_prompt = order["workload"]["prompt"].get("text") is not None
     configuration = Configuration(runtime=order["adapter"], **order["configuration"])
-    marks.append(("import", time.perf_counter_ns()))
+    phases.end("import")
     progress.phase("load")
     with adapter.open(Path(order["artefact"]), configuration) as session:
         language = isinstance(session, LanguageSession)
         _check_task(order, language)
         tokenizer = Tokenizer(Path(order["tokenizer"])) if language and text_prompt and order["tokenizer"] else None
-        marks.append(("load", time.perf_counter_ns()))
+        phases.end("load")
         progress.phase("first request")
         stage = Stage(
             session=session,
             workload=order["workload"],
             settings=order["settings"],
             tokenizer=tokenizer,
-            spawned_ns=order["spawned_ns"],
-            marks=marks,
+            phases=phases,
             progress=progress,
         )
         measurements = scenario.measure(stage)
+        phases.end("measure")
         effective = _effective(session.effective)
         if not language:
             effective["inputs"] = {spec.name: [spec.dtype, *spec.shape] for spec in session.inputs}
@@ -94,9 +96,10 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
-        "measurements": measurements,
+        "measurements": [*measurements, *phases.memory()],
         "effective": effective,
         "python": platform.python_version(),
+        **phases.facts(),
     }
 
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import LanguageSession
+from benchharness.device.measured import measurement
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
@@ -13,7 +14,7 @@ from benchharness.device.requests import (
     language_request,
     tensor_inputs,
 )
-from benchharness.device.scenarios import Stage, measurement
+from benchharness.device.scenarios import Stage
 from benchharness.device.timing import goes_on, quiet_collector
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
 
 
 def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, Any]]:
-    # Making the request tokenises a text prompt, so from here to `end_ns` is what an application's first request does.
+    # Making the request tokenises a text prompt: from here to the phase's end is an application's first request.
     request = language_request(session, stage.workload, stage.tokenizer)
     logits = _answer(session, request)
     logits.argmax()
-    end_ns = time.perf_counter_ns()
+    stage.phases.end("first_request")
     check_logits(logits, session.vocabulary_size)
     depth = len(request.prefix)
     # A cold start begins with an empty context, so at depth there is none to report.
-    measurements = [] if depth else stage.cold_start("cold_start_ttft", end_ns)
+    measurements = [] if depth else stage.phases.cold_start("cold_start_ttft")
 
     for done in range(stage.settings["warmup"]):
         stage.progress("warm-up", done, stage.settings["warmup"])
@@ -98,8 +99,9 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     handed = time.perf_counter_ns()
     outputs = stage.session.run(inputs)
     end_ns = time.perf_counter_ns()
+    stage.phases.end("first_request", end_ns)
     check_outputs(outputs)
     return [
         measurement("first_inference", {}, end_ns - handed),
-        *stage.cold_start("cold_start_inference", end_ns),
+        *stage.phases.cold_start("cold_start_inference"),
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchharness.contract import LanguageSession
+from benchharness.device.measured import measurement
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
@@ -15,7 +16,7 @@ from benchharness.device.requests import (
     language_request,
     tensor_inputs,
 )
-from benchharness.device.scenarios import Stage, measurement, timed_inference
+from benchharness.device.scenarios import Stage, timed_inference
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported
 

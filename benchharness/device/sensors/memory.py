@@ -8,7 +8,6 @@ Windows: what psutil gives, where it is installed. Mapped weights count as file-
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from collections.abc import Mapping
@@ -78,29 +77,13 @@ def _kib_fields(file: Path) -> dict[str, int]:
     return fields
 
 
-class _RusageInfoV4(ctypes.Structure):
-    """`struct rusage_info_v4` of <sys/resource.h>; every field but the first is a 64-bit number."""
-
-    _fields_ = (
-        ("ri_uuid", ctypes.c_uint8 * 16),
-        *((name, ctypes.c_uint64) for name in ("user_time", "system_time", "pkg_idle_wkups", "interrupt_wkups")),
-        *((name, ctypes.c_uint64) for name in ("pageins", "wired_size", "resident_size", "phys_footprint")),
-        ("later", ctypes.c_uint64 * 18),
-        ("lifetime_max_phys_footprint", ctypes.c_uint64),
-        ("rest", ctypes.c_uint64 * 16),  # more room than the structure has, so that a longer version does no harm
-    )
-
-
-_RUSAGE_INFO_V4 = 4
-
-
 def _read_macos() -> MemoryReading:
-    info = _RusageInfoV4()
-    if ctypes.CDLL(None).proc_pid_rusage(os.getpid(), _RUSAGE_INFO_V4, ctypes.byref(info)) != 0:
-        raise OSError("proc_pid_rusage failed")
+    from benchharness.device.sensors import macos  # loads ctypes
+
+    usage = macos.resource_usage()
     return MemoryReading(
-        peak=int(info.lifetime_max_phys_footprint),
-        settled={"rss": int(info.resident_size), "footprint": int(info.phys_footprint)},
+        peak=usage.lifetime_max_phys_footprint,
+        settled={"rss": usage.resident_size, "footprint": usage.phys_footprint},
         unknown=dict.fromkeys(("pss", "uss", "anonymous", "file"), "macOS tells the physical footprint instead"),
     )
 

@@ -1,0 +1,25 @@
+"""A measurement as the worker reports it: plain values, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+
+def measurement(
+    metric: str,
+    parameters: Mapping[str, Any],
+    value: float | None = None,
+    *,
+    samples: Sequence[float] = (),
+    row_length: int = 0,
+) -> dict[str, Any]:
+    """One measurement in the metric's base unit; without a value it is the median of the samples."""
+    return {
+        "metric": metric,
+        "parameters": dict(parameters),
+        "value": float(median(samples) if value is None else value),
+        "samples": list(samples),
+        "row_length": row_length,
+    }

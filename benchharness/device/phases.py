@@ -1,0 +1,78 @@
+"""The phases of an attempt: when each ended, and what memory it needed. Reading memory is taken out of the times."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from benchharness.device.measured import measurement
+from benchharness.device.sensors import memory
+
+#: The phases that together are the cold start, in order.
+COLD_START = ("start", "import", "load", "first_request")
+
+
+class Phases:
+    """Contiguous phases since the worker was spawned.
+
+    `end` stamps a phase and then reads memory (about 2 ms). All later stamps are moved back by what that took, so the
+    phases add up to the time that the attempt would have taken without being watched.
+    """
+
+    def __init__(self, spawned_ns: int, entered_ns: int) -> None:
+        self._spawned_ns = spawned_ns
+        self._ends: dict[str, int] = {}
+        self._watching_ns = 0
+        self._peaks: dict[str, int] = {}
+        self._settled: dict[str, dict[str, int]] = {}
+        self._highest = 0
+        self._unknown: dict[str, str] = {}
+        self._own_peak = True  # the first phase's peak is the process's so far
+        self.end("start", entered_ns)
+
+    def end(self, phase: str, at_ns: int | None = None) -> None:
+        """The phase ended now, or at a stamp of `time.perf_counter_ns` taken just before."""
+        began_ns = time.perf_counter_ns()
+        self._ends[phase] = (began_ns if at_ns is None else at_ns) - self._watching_ns
+        self._read_memory(phase)
+        self._watching_ns += time.perf_counter_ns() - began_ns
+
+    def _read_memory(self, phase: str) -> None:
+        reading = memory.read()
+        self._unknown.update(reading.unknown)
+        self._settled[phase] = dict(reading.settled)
+        if reading.peak is not None:
+            self._highest = max(self._highest, reading.peak)
+            if self._own_peak:
+                self._peaks[phase] = reading.peak
+            else:
+                self._unknown["phase peaks"] = "this system keeps one peak for the whole process"
+        self._own_peak = memory.reset_peak()
+
+    def cold_start(self, metric: str) -> list[dict[str, Any]]:
+        """The cold start as a whole and by phase, in ns; the phases add up to the whole exactly."""
+        measurements, previous_ns = [], self._spawned_ns
+        for phase in COLD_START:
+            measurements.append(measurement("cold_start_phase", {"phase": phase}, self._ends[phase] - previous_ns))
+            previous_ns = self._ends[phase]
+        return [measurement(metric, {}, previous_ns - self._spawned_ns), *measurements]
+
+    def memory(self) -> list[dict[str, Any]]:
+        """Peak and settled memory by phase, in bytes, absolute and above what was there before the model."""
+        found = [measurement("phase_peak_memory", {"phase": phase}, peak) for phase, peak in self._peaks.items()]
+        found += [
+            measurement("settled_memory", {"phase": phase, "kind": kind}, held)
+            for phase, kinds in self._settled.items()
+            for kind, held in kinds.items()
+            if held > 0
+        ]
+        resident = {phase: kinds["rss"] for phase, kinds in self._settled.items() if "rss" in kinds}
+        added = {"peak_memory": self._highest}
+        if {"start", "import"} <= set(resident):
+            added["model_memory"] = self._highest - resident["import"]
+            added["runtime_memory"] = resident["import"] - resident["start"]
+        return found + [measurement(metric, {}, value) for metric, value in added.items() if value > 0]
+
+    def facts(self) -> dict[str, Any]:
+        """What could not be read and why, and how long the reading took, which no phase contains."""
+        return {"memory_unknown": dict(self._unknown), "watching_ns": self._watching_ns}
