@@ -32,9 +32,11 @@ class Awkward:
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[AwkwardSession]:
         when, _, what = artefact.read_text().strip().partition(" ")
+        taken = bytearray(int(what.split()[1]) * 2**20) if what.startswith("take") else b""
         if when == "load":
             misbehave(what)
         yield AwkwardSession(what if when == "run" else "", configuration)
+        del taken
 
 
 class AwkwardSession:
