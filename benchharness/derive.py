@@ -28,6 +28,8 @@ from benchharness.result import (
 )
 from benchharness.statistics.intervals import estimate, paired_ratio, samples_for_percentile
 
+#: The statistic of a value that no attempt can change.
+EXACT = "exact"
 #: An outcome for a job that never got an attempt.
 _NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
 
@@ -53,12 +55,23 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         devices=sorted({attempt.device for attempt in attempts}),
         outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
         stopped=stopped,
-        metrics=metrics,
+        metrics=[*metrics, *_sizes(job)] if metrics else [],
         effective=last.effective if last else {},
         conditions=last.conditions if last else {},
     )
     given = [warning for attempt in attempts for warning in attempt.warnings]
     return replace(result, warnings=list(dict.fromkeys([*given, *doubts_of(result, good)])))
+
+
+def _sizes(job: Job) -> list[MetricResult]:
+    """What is known exactly, without an attempt."""
+    sizes = {"artefact_size": job.artefact_bytes, "download_size": job.download_bytes}
+    found = []
+    for name, size in sizes.items():
+        reason = "" if size is not None else "the artefact is too large to be compressed in passing"
+        exact = Estimate(value=size, low=size, high=size, statistic=EXACT, reason=reason)
+        found.append(MetricResult(name=name, parameters={}, unit=METRICS[name].unit, estimate=exact, attempts=()))
+    return found
 
 
 def _outcome(attempts: Sequence[Attempt]) -> Outcome:
@@ -159,6 +172,8 @@ def _identity(metric: MetricResult) -> tuple[str, str]:
 def _ratio(metric: MetricResult, reference: MetricResult | None) -> Estimate | None:
     if reference is None:
         return None
+    if metric.estimate.statistic == EXACT:
+        return _exact_ratio(metric.estimate, reference.estimate)
     theirs: Mapping[tuple[str, int], float] = {(value.device, value.round): value.value for value in reference.attempts}
     pairs = [
         (value.value, theirs[value.device, value.round])
@@ -166,3 +181,10 @@ def _ratio(metric: MetricResult, reference: MetricResult | None) -> Estimate | N
         if (value.device, value.round) in theirs
     ]
     return paired_ratio(pairs, statistic="geometric mean of this / reference, round by round")
+
+
+def _exact_ratio(this: Estimate, reference: Estimate) -> Estimate | None:
+    if this.value is None or not reference.value:
+        return None
+    ratio = this.value / reference.value
+    return Estimate(value=ratio, low=ratio, high=ratio, statistic=EXACT)

@@ -116,6 +116,18 @@ def _result(result: Result) -> dict[str, Any]:
         "warnings": [
             {"kind": str(warning.kind), "message": warning.message, "hint": warning.hint} for warning in result.warnings
         ],
+        "verdicts": [
+            {
+                "budget": verdict.budget,
+                "origin": verdict.origin,
+                "metric": verdict.metric,
+                "parameters": dict(verdict.parameters),
+                "limit": verdict.limit,
+                "verdict": str(verdict.kind),
+                "reason": verdict.reason,
+            }
+            for verdict in result.verdicts
+        ],
         "metrics": [_metric(metric) for metric in result.metrics],
     }
 

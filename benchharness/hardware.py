@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from benchharness.errors import SuiteError
-from benchharness.suite import Name, Table, read_toml
+from benchharness.suite import Budgets, Name, Table, read_toml
 from benchharness.suite_errors import explain
 
 THIS_MACHINE = "this-machine"
@@ -20,6 +20,7 @@ class HardwareTarget(Table):
     name: Name
     description: Annotated[str, Field(max_length=1000)] = ""
     reach: Literal["local"] = "local"
+    budgets: Budgets = {}  # noqa: RUF012 - pydantic copies it
     python: Path | None = None  # the interpreter for the device side; None: the harness's own
 
 

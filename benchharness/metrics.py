@@ -204,5 +204,29 @@ METRICS: dict[str, Metric] = {
             definition="resident memory seen from outside ten times a second; its value is the highest one seen",
             source=_PROC,
         ),
+        Metric(
+            name="artefact_size",
+            title="size",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="the artefact on disk, all its files",
+            source=_OURS,
+        ),
+        Metric(
+            name="download_size",
+            title="download size",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="the artefact's files compressed one by one with DEFLATE, level 6, as app packages are",
+            source="RFC 1951",
+        ),
+        Metric(
+            name="runtime_libraries",
+            title="runtime libraries",
+            unit=Unit.BYTES,
+            better=Better.LOWER,
+            definition="shared libraries, on disk, that the runtime's import and the load mapped; numpy's not counted",
+            source="proc(5): maps",
+        ),
     )
 }

@@ -26,6 +26,7 @@ class Materials:
 
     manifests: Mapping[Path, Manifest]
     texts: Mapping[Path, str] = field(default_factory=dict)  # prompt files
+    downloads: Mapping[Path, int] = field(default_factory=dict)  # artefact -> compressed bytes, where computed
     tokens: Mapping[Path, Sequence[int]] = field(default_factory=dict)  # token files
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
 
@@ -208,6 +209,8 @@ def _job(
         "artefact": str(variant.artefact),
         "digest": manifest.digest,
         "artefact_bytes": manifest.bytes,
+        "download_bytes": materials.downloads.get(variant.artefact),
+        "ships": variant.ships,
         "recipe": variant.recipe,
         "tokenizer": str(tokenizer) if tokenizer else None,
         "configuration": configuration,

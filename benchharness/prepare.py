@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchharness.artefact import DigestCache, Manifest, manifest_of
+from benchharness.artefact import DigestCache, Manifest, download_bytes, manifest_of
 from benchharness.errors import SuiteError, UsageError
 from benchharness.plan import Materials, artefact_format
 from benchharness.suite import Suite, check_suite, read_prompt, read_tokens
 
 TOKENIZER = "tokenizer.json"
+#: Compressing more than this takes minutes; the download size is then unknown.
+MOST_COMPRESSED_BYTES = 2 << 30
+#: Compressing this much takes seconds, which the user is told.
+_LONG_BYTES = 50 << 20
 
 
-def gather(suite: Suite, cache: DigestCache) -> Materials:
-    """Reads and hashes every file that a suite names. Raises `UsageError` for the first that cannot be read."""
+def gather(suite: Suite, cache: DigestCache, tell: Callable[[str], None] = lambda _: None) -> Materials:
+    """Reads, hashes and compresses every file that a suite names; `tell` hears of what takes long.
+
+    Raises `UsageError` for the first file that cannot be read.
+    """
     artefacts = [variant.artefact for model in suite.models.values() for variant in model.variants.values()]
     manifests = {artefact: manifest_of(artefact, cache) for artefact in artefacts}
+    downloads = _downloads(manifests, cache, tell)
     cache.save()
     prompts = [workload.prompt for workload in suite.workloads if workload.prompt is not None]
     token_files = [prompt.tokens_file for prompt in prompts if prompt.tokens_file is not None]
@@ -26,10 +34,23 @@ def gather(suite: Suite, cache: DigestCache) -> Materials:
     ]
     return Materials(
         manifests=manifests,
+        downloads=downloads,
         texts={prompt.file: read_prompt(prompt.file) for prompt in prompts if prompt.file is not None},
         tokens={file: read_tokens(file) for file in token_files},
         tokenizers=_tokenizers(suite),
     )
+
+
+def _downloads(manifests: Mapping[Path, Manifest], cache: DigestCache, tell: Callable[[str], None]) -> dict[Path, int]:
+    """Compressed sizes; of artefacts too large to compress in passing there is none."""
+    found = {}
+    for artefact, manifest in manifests.items():
+        if manifest.bytes > MOST_COMPRESSED_BYTES:
+            continue
+        if manifest.bytes > _LONG_BYTES and not cache.knows_compressed(artefact, manifest):
+            tell(f"compressing {artefact.name} once, to know its download size")
+        found[artefact] = download_bytes(artefact, manifest, cache)
+    return found
 
 
 def verify(manifests: dict[Path, Manifest], digests: dict[str, str]) -> None:

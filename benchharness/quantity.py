@@ -5,11 +5,30 @@ from __future__ import annotations
 import re
 
 from benchharness.errors import UsageError
+from benchharness.metrics import Unit
 
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]+)\s*")
 
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 SHARES = {"%": 0.01}
+BYTES = {
+    "B": 1.0,
+    "kB": 1e3,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+}
+
+#: The units in which a limit on a metric may be written, their worth in the metric's base unit, and an example.
+_LIMITS: dict[str, tuple[dict[str, float], str, str]] = {
+    Unit.NANOSECONDS: ({name: worth * 1e9 for name, worth in SECONDS.items()}, "a duration", "250 ms"),
+    Unit.BYTES: (BYTES, "a size", "600 MiB"),
+    Unit.TOKENS_PER_SECOND: ({"tokens/s": 1.0, "tok/s": 1.0}, "a rate of tokens", "20 tokens/s"),
+    Unit.INFERENCES_PER_SECOND: ({"inferences/s": 1.0, "inf/s": 1.0}, "a rate of inferences", "30 inferences/s"),
+}
 
 
 def seconds(text: str) -> float:
@@ -20,6 +39,11 @@ def seconds(text: str) -> float:
 def share(text: str) -> float:
     """A share of one, from percent. Raises `UsageError`."""
     return _quantity(text, SHARES, "a share", "2 %")
+
+
+def limit(text: str, unit: str) -> float:
+    """A limit on a metric, in the metric's base unit. Raises `UsageError` for a unit of another kind."""
+    return _quantity(text, *_LIMITS[unit])
 
 
 def _quantity(text: str, units: dict[str, float], what: str, example: str) -> float:

@@ -147,6 +147,27 @@ class MetricResult:
     ratio: Estimate | None = None  # this / reference; None on the reference itself or where there is none
 
 
+class VerdictKind(StrEnum):
+    """Whether a budget is kept."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a secret
+    MISS = "miss"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a result says about one budget; `limit` is in the metric's base unit."""
+
+    budget: str  # "model_ttft 250 ms"
+    origin: str  # "suite" or "hardware target"
+    metric: str
+    parameters: Parameters
+    limit: float
+    kind: VerdictKind
+    reason: str = ""  # why it is undecided
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """hardware target x variant x configuration x workload x scenario, as planned. `key` is its identity."""
@@ -167,6 +188,8 @@ class Job:
     scenario: str
     settings: Mapping[str, Any]  # the scenario's own settings: warm-up, repeats, page cache
     timeout_s: float
+    download_bytes: int | None = None  # what the artefact takes when compressed for a download; None: not computed
+    ships: bool = True  # budgets apply
 
     @property
     def is_reference(self) -> bool:
@@ -193,6 +216,7 @@ class Result:
     effective: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[ResultWarning] = ()
+    verdicts: Sequence[Verdict] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from benchharness import quantity
+from benchharness import budgets, quantity
 from benchharness.errors import SuiteError, UsageError
 from benchharness.suite_errors import explain
 
@@ -92,6 +92,17 @@ Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Depth = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 
 
+def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
+    try:
+        budgets.parse(table, "suite")
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return table
+
+
+Budgets = Annotated[dict[str, str | dict[str, str]], AfterValidator(_valid_budgets)]
+
+
 class Table(BaseModel):
     """A table of the suite: unknown keys are refused, objects are frozen."""
 
@@ -99,10 +110,11 @@ class Table(BaseModel):
 
 
 class Variant(Table):
-    """A model's artefact and the recipe that made it."""
+    """A model's artefact and the recipe that made it. One that does not ship is measured, and no budget applies."""
 
     artefact: Path
     recipe: str = ""
+    ships: bool = True
 
 
 class Model(Table):
@@ -187,7 +199,10 @@ class FirstToken(Table):
     """Settings of scenario `first-token`."""
 
     page_cache: Annotated[
-        tuple[Literal["warm", "evicted"], ...], BeforeValidator(_as_list), AfterValidator(_all_different)
+        tuple[Literal["warm", "evicted"], ...],
+        BeforeValidator(_as_list),
+        Field(min_length=1),
+        AfterValidator(_all_different),
     ] = ("warm",)
     warmup: Depth = 3
     repeats: Count = 5
@@ -231,6 +246,7 @@ class Suite(Table):
     workloads: tuple[Workload, ...] = (Workload(),)
     scenarios: Scenarios = Scenarios.model_validate({"first-token": {}, "steady": {}})
     attempts: Attempts = Attempts()
+    budgets: Budgets = {}
 
     @property
     def digest(self) -> str:

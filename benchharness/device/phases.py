@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from benchharness.device.measured import measurement
@@ -10,6 +11,7 @@ from benchharness.device.sensors import memory
 
 #: The phases that together are the cold start, in order.
 COLD_START = ("start", "import", "load", "first_request")
+_NUMPYS = frozenset(("numpy", "numpy.libs"))
 
 
 class Phases:
@@ -27,6 +29,8 @@ class Phases:
         self._settled: dict[str, dict[str, int]] = {}
         self._highest = 0
         self._unknown: dict[str, str] = {}
+        self._library_bytes = 0
+        self._libraries = memory.mapped_libraries()
         self._own_peak = True  # the first phase's peak is the process's so far
         self.end("start", entered_ns)
 
@@ -67,12 +71,26 @@ class Phases:
             if held > 0
         ]
         resident = {phase: kinds["rss"] for phase, kinds in self._settled.items() if "rss" in kinds}
-        added = {"peak_memory": self._highest}
+        added = {"peak_memory": self._highest, "runtime_libraries": self._library_bytes}
         if {"start", "import"} <= set(resident):
             added["model_memory"] = self._highest - resident["import"]
             added["runtime_memory"] = resident["import"] - resident["start"]
         return found + [measurement(metric, {}, value) for metric, value in added.items() if value > 0]
 
+    def note_libraries(self) -> None:
+        """Adds up the shared libraries mapped since the start; numpy's are the harness's own."""
+        began_ns = time.perf_counter_ns()
+        added = memory.mapped_libraries() - self._libraries
+        self._library_bytes = sum(_size(path) for path in added if not _NUMPYS.intersection(path.parts))
+        self._watching_ns += time.perf_counter_ns() - began_ns
+
     def facts(self) -> dict[str, Any]:
         """What could not be read and why, and how long the reading took, which no phase contains."""
         return {"memory_unknown": dict(self._unknown), "watching_ns": self._watching_ns}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # deleted while it was mapped
+        return 0

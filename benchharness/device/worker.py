@@ -77,6 +77,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         _check_task(order, language)
         tokenizer = Tokenizer(Path(order["tokenizer"])) if language and text_prompt and order["tokenizer"] else None
         phases.end("load")
+        phases.note_libraries()
         progress.phase("first request")
         stage = Stage(
             session=session,

@@ -1,0 +1,72 @@
+"""The plug board: adapters by name, and what is said about names that are none."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from benchharness.device import adapters
+from benchharness.errors import Unsupported
+
+
+class Mine:
+    """A third party's adapter."""
+
+    name = "mine"
+    formats = (".mine",)
+
+
+@pytest.fixture
+def third_parties(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {
+        "mine": EntryPoint("mine", f"{__name__}:Mine", adapters.ENTRY_POINT_GROUP),
+        "broken": EntryPoint("broken", "no_such_module_at_all:Adapter", adapters.ENTRY_POINT_GROUP),
+    }
+    monkeypatch.setattr(adapters, "third_party", lambda: points)
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Mine.__module__])
+
+
+def test_a_name_that_is_none_is_answered_with_the_nearest_and_all(third_parties: None) -> None:
+    with pytest.raises(Unsupported, match="no adapter is called 'onnxruntme'; did you mean 'onnxruntime'"):
+        adapters.load("onnxruntme")
+    with pytest.raises(Unsupported, match=r"\(there are: onnxruntime, broken, mine\)"):
+        adapters.load("zzzzzz")
+
+
+def test_a_third_partys_adapter_is_loaded_by_its_entry_point(third_parties: None) -> None:
+    assert adapters.load("mine").name == "mine"
+    assert adapters.formats("mine") == (".mine",)
+    assert adapters.names() == ["onnxruntime", "broken", "mine"]
+    assert adapters.usable() == ["onnxruntime", "mine"]
+
+
+def test_an_adapter_whose_runtime_is_missing_says_so(third_parties: None) -> None:
+    with pytest.raises(Unsupported, match="'broken' cannot be loaded here: No module named 'no_such_module_at_all'"):
+        adapters.load("broken")
+
+
+def test_formats_of_built_in_adapters_are_known_without_their_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapters, "load", lambda name: pytest.fail(f"{name} was loaded"))
+    assert adapters.formats("onnxruntime") == (".onnx",)
+
+
+def test_built_in_formats_are_those_of_the_classes() -> None:
+    assert adapters.BUILT_IN.keys() == adapters.BUILT_IN_FORMATS.keys()
+    for name, formats in adapters.BUILT_IN_FORMATS.items():
+        adapter = adapters.load(name)
+        assert tuple(adapter.formats) == formats
+        assert adapter.name == name
+
+
+def test_a_third_party_cannot_take_a_built_in_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("onnxruntime", f"{__name__}:Mine", adapters.ENTRY_POINT_GROUP)
+
+    class Points(list[EntryPoint]):
+        def select(self, group: str) -> list[EntryPoint]:
+            return [each for each in self if each.group == group]
+
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda: Points([point]))
+    assert adapters.third_party() == {}
+    assert adapters.names() == ["onnxruntime"]

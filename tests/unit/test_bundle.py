@@ -1,0 +1,136 @@
+"""The device side as one zip file: the same bytes for the same code, and nothing in it that a device may lack."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from benchharness.launch import bundle
+from benchharness.launch.bundle import write_bundle
+
+#: What a module of the bundle may import while it is being imported.
+ON_THE_DEVICE = {"benchharness", "targets", "numpy", "onnxruntime"}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path)[0]
+
+
+def imported_at_once(source: bytes) -> set[str]:
+    """Top-level packages that are imported when the module is: not those inside functions or for type checkers."""
+    found: set[str] = set()
+    pending: list[ast.AST] = [ast.parse(source)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            found.add((node.module or "").partition(".")[0])
+        pending.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def test_the_same_code_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, digest = write_bundle(tmp_path / "one")
+    contents = list(bundle._contents())
+    monkeypatch.setattr(bundle, "_contents", lambda: iter(contents[::-1]))
+    other, again = write_bundle(tmp_path / "other")
+    assert one.read_bytes() == other.read_bytes()
+    assert digest == again == hashlib.sha256(one.read_bytes()).hexdigest()
+    assert one.name == other.name == f"device-{digest[:12]}.pyz"
+
+
+def test_other_code_gives_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, digest = write_bundle(tmp_path)
+    monkeypatch.setattr(bundle, "_MAIN", b"print('other')\n")
+    other, changed = write_bundle(tmp_path)
+    assert (path != other, digest != changed) == (True, True)
+
+
+def test_a_damaged_bundle_is_written_again(tmp_path: Path) -> None:
+    path, digest = write_bundle(tmp_path)
+    path.write_bytes(b"half of it")
+    write_bundle(tmp_path)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def test_it_holds_the_device_side_and_the_adapters_only(written: Path) -> None:
+    names = set(zipfile.ZipFile(written).namelist())
+    assert "benchharness/device/scenarios/first_token.py" in names
+    assert "targets/onnx_runtime.py" in names
+    allowed = ("benchharness/device/", "targets/")
+    others = {name for name in names if not name.startswith(allowed)}
+    top = {"__init__.py", "contract.py", "errors.py"}
+    assert others == {"__main__.py"} | {f"benchharness/{name}" for name in top}
+
+
+def test_it_imports_nothing_that_a_device_may_lack(written: Path) -> None:
+    allowed = sys.stdlib_module_names | ON_THE_DEVICE
+    with zipfile.ZipFile(written) as archive:
+        found = {name: imported_at_once(archive.read(name)) - allowed for name in archive.namelist()}
+    assert {name: foreign for name, foreign in found.items() if foreign} == {}
+
+
+def test_only_adapters_import_a_runtime_at_once(written: Path) -> None:
+    with zipfile.ZipFile(written) as archive:
+        found = {name for name in archive.namelist() if "onnxruntime" in imported_at_once(archive.read(name))}
+    assert found
+    assert all(name.startswith("targets/") for name in found)
+
+
+def assert_helps(python: str, bundle_file: Path) -> None:
+    done = subprocess.run(
+        [python, "-I", str(bundle_file), "supervisor", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=bundle_file.parent,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--work" in done.stdout
+
+
+def test_its_supervisor_starts_with_nothing_else_installed(written: Path) -> None:
+    assert_helps(sys.executable, written)
+
+
+def test_its_supervisor_starts_under_the_oldest_python(written: Path) -> None:
+    python = shutil.which("python3.9")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("no working python3.9 on PATH: the device side is not tried under the oldest Python it promises")
+    assert_helps(python, written)
+
+
+def test_every_module_of_it_is_written_for_the_oldest_python(written: Path) -> None:
+    with zipfile.ZipFile(written) as archive:
+        for name in archive.namelist():
+            ast.parse(archive.read(name), name, feature_version=(3, 9))
+
+
+def test_its_worker_ends_with_its_host(written: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(written), "worker"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=written.parent,
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )
+    assert (done.returncode, done.stdout) == (0, b"")

@@ -1,0 +1,140 @@
+"""The typed warnings: each fires where its rule says, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import pytest
+
+from benchharness.derive import derive_one
+from benchharness.doubts import SHORTEST_TIMED_NS
+from benchharness.result import Attempt, Doubt, Measurement, OutcomeKind, ResultWarning
+from tests.unit.made_up import attempt, job, measured
+
+LONG = 1e7
+
+
+def warnings_of(attempts: Sequence[Attempt], stopped: str = "", **changes: Any) -> list[ResultWarning]:
+    return list(derive_one(job(**changes), attempts, stopped).warnings)
+
+
+def kinds(attempts: Sequence[Attempt], stopped: str = "", **changes: Any) -> set[Doubt]:
+    return {warning.kind for warning in warnings_of(attempts, stopped, **changes)}
+
+
+def five(*measurements: Measurement) -> list[Attempt]:
+    return [attempt(round_, *measurements) for round_ in range(5)]
+
+
+def test_quiet_attempts_raise_no_doubt() -> None:
+    assert kinds(five(measured("model_ttft", LONG, [LONG] * 6))) == set()
+
+
+def test_fewer_than_five_attempts_are_too_few() -> None:
+    attempts = five(measured("model_ttft", LONG))
+    assert kinds(attempts[:4]) == {Doubt.TOO_FEW_SAMPLES}
+    assert kinds(attempts) == set()
+
+
+def test_only_good_attempts_count_towards_enough() -> None:
+    failed = attempt(4, outcome=OutcomeKind.CRASHED)
+    assert Doubt.TOO_FEW_SAMPLES in kinds([*five(measured("model_ttft", LONG))[:4], failed])
+
+
+def test_an_interval_that_was_not_reached_is_told() -> None:
+    attempts = five(measured("model_ttft", LONG))
+    stopped = "30 attempts, the most allowed; interval not reached: ± 3.0 % where ± 2.0 % was asked for"
+    (warning,) = warnings_of(attempts, stopped)
+    assert warning.kind is Doubt.NO_INTERVAL
+    assert warning.message == stopped
+    assert kinds(attempts, "intervals within 2.0% after 7 attempts") == set()
+
+
+def test_one_failed_attempt_beside_good_ones_is_told() -> None:
+    attempts = five(measured("model_ttft", LONG))
+    assert kinds([*attempts, attempt(5, outcome=OutcomeKind.CRASHED)]) == {Doubt.UNSTABLE}
+    assert Doubt.UNSTABLE not in kinds([attempt(0, outcome=OutcomeKind.CRASHED)])  # there are no numbers to doubt
+
+
+@pytest.mark.parametrize(("spread", "doubts"), [(0.099, set()), (0.101, {Doubt.UNSTABLE})])
+def test_attempts_that_spread_by_more_than_a_tenth_are_unstable(spread: float, doubts: set[Doubt]) -> None:
+    shape = [-2.0, -1.0, 0.0, 1.0, 2.0]
+    values = [LONG * (1 + spread * step / stdev(shape)) for step in shape]
+    assert stdev(values) / fmean(values) == pytest.approx(spread)
+    attempts = [attempt(round_, measured("model_ttft", value)) for round_, value in enumerate(values)]
+    assert kinds(attempts) == doubts
+
+
+def test_a_metric_that_is_no_headline_may_spread() -> None:
+    attempts = [attempt(round_, measured("request_ttft", LONG * (1 + round_))) for round_ in range(5)]
+    assert kinds(attempts) == set()
+
+
+@pytest.mark.parametrize(
+    ("shortest", "doubts"), [(SHORTEST_TIMED_NS, set()), (SHORTEST_TIMED_NS - 1, {Doubt.BELOW_TIMER_RESOLUTION})]
+)
+def test_a_sample_that_is_mostly_clock_is_told_once(shortest: float, doubts: set[Doubt]) -> None:
+    assert kinds(five(measured("model_ttft", LONG, [LONG, shortest, LONG]))) == doubts
+    of_percentiles = warnings_of(five(measured("steady_inference", LONG, [LONG] * 700 + [shortest])))
+    assert [warning.kind for warning in of_percentiles] == list(doubts)
+
+
+def test_a_rate_is_no_duration() -> None:
+    assert kinds(five(measured("decode_rate", 20.0, [20.0, 20.0]))) == set()
+
+
+def first_slower_by(scores: float) -> Measurement:
+    """Samples whose median is LONG and whose median deviation is 1000, the first `scores` deviations above."""
+    rest = [LONG - 1000, LONG - 1000, LONG, LONG, LONG + 1000, LONG + 1000]
+    return measured("model_ttft", LONG, [LONG + 1000 * scores, *rest])
+
+
+@pytest.mark.parametrize(("scores", "doubts"), [(14.7, set()), (14.9, {Doubt.SLOW_FIRST_ITERATION})])
+def test_a_first_sample_far_off_is_told(scores: float, doubts: set[Doubt]) -> None:
+    assert kinds(five(first_slower_by(scores))) == doubts
+
+
+def test_a_fast_first_sample_is_no_warm_up() -> None:
+    assert kinds(five(first_slower_by(-100))) == set()
+
+
+@pytest.mark.parametrize(("slow", "doubts"), [(2, set()), (3, {Doubt.SLOW_FIRST_ITERATION})])
+def test_a_slow_first_sample_is_told_where_most_attempts_have_one(slow: int, doubts: set[Doubt]) -> None:
+    measurements = [first_slower_by(100)] * slow + [first_slower_by(0)] * (5 - slow)
+    assert kinds([attempt(round_, each) for round_, each in enumerate(measurements)]) == doubts
+
+
+def test_the_first_gap_of_an_answer_may_be_slow() -> None:
+    samples = first_slower_by(100).samples
+    assert kinds(five(measured("itl", LONG, samples, row_length=len(samples)))) == set()
+    assert kinds(five(measured("itl", LONG, samples))) == {Doubt.SLOW_FIRST_ITERATION}
+
+
+def requested(**changes: Any) -> dict[str, Any]:
+    return {"configuration": {**job().configuration, **changes}}
+
+
+def test_another_accelerator_than_the_one_requested_is_told() -> None:
+    attempts = five(measured("model_ttft", LONG))  # on "cpu", with 2 threads
+    (warning,) = warnings_of(attempts, **requested(accelerator="npu"))
+    assert warning.kind is Doubt.NOT_APPLIED
+    assert warning.message == "npu was requested and the runtime used cpu"
+    assert kinds(attempts, **requested(accelerator="cpu")) == set()
+
+
+def test_another_number_of_threads_than_requested_is_told() -> None:
+    attempts = five(measured("model_ttft", LONG))
+    (warning,) = warnings_of(attempts, **requested(threads=4))
+    assert warning.kind is Doubt.NOT_APPLIED
+    assert warning.message == "4 threads were requested and the runtime used 2"
+    assert kinds(attempts, **requested(threads=2)) == set()
+    silent = [attempt(round_, measured("model_ttft", LONG), effective={"threads": None}) for round_ in range(5)]
+    assert kinds(silent, **requested(threads=4)) == set()
+
+
+def test_the_devices_own_warnings_are_kept_and_not_repeated() -> None:
+    said = ResultWarning(kind=Doubt.BINDING_COPIES, message="the binding copies the cache")
+    attempts = [attempt(round_, measured("model_ttft", LONG), warnings=[said]) for round_ in range(5)]
+    assert warnings_of(attempts) == [said]

@@ -1,0 +1,137 @@
+"""`inspect` on the host: an adapter's word in a process of its own, size and digest beside it, shown as tables."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchharness import inspection
+from benchharness.artefact import DigestCache, manifest_of
+from benchharness.errors import ModelFailure, Unsupported, UsageError
+from benchharness.inspection import inspect_model, inspection_tables
+from tests.contract.tiny_models import Variant, build_image_model, build_language_model
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "digest_cache", lambda: DigestCache(None))
+
+
+def drawn(found: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    for table in inspection_tables(found):
+        console.print(table)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_a_model_is_described_with_size_and_digest(tmp_path: Path) -> None:
+    path = build_image_model(tmp_path / "image.onnx")
+    found = inspect_model(path)
+    manifest = manifest_of(path, DigestCache(None))
+    assert (found["bytes"], found["digest"]) == (path.stat().st_size, manifest.digest)
+    assert (found["adapter"], found["task"], found["warnings"]) == ("onnxruntime", "tensor", [])
+    assert found["operators"] == {"ai.onnx": {"Conv": 1, "Relu": 1, "ReduceMean": 1, "MatMul": 1}}
+    assert found["parameters"][0] == {
+        "dtype": "float32",
+        "role": "weights",
+        "tensors": 2,
+        "numbers": 4 * 3 * 3 * 3 + 4 * 5,
+        "bytes": 4 * (4 * 3 * 3 * 3 + 4 * 5),
+    }
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_the_tables_name_what_was_found(tmp_path: Path) -> None:
+    model = build_language_model(tmp_path, Variant())
+    text = drawn(inspect_model(model.folder))
+    for word in ("causal-lm", "past_key_values.N.key", "input_ids", "MatMul", "float32", "context length", "160"):
+        assert word in text, word
+
+
+def test_the_zipped_size_is_close_to_a_real_zips(tmp_path: Path) -> None:
+    path = build_image_model(tmp_path / "image.onnx")
+    found = inspect_model(path, compressed=True)
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        archive.write(path, "image.onnx")
+    assert found["compressed_bytes"] == archive.getinfo("image.onnx").compress_size
+    assert "zipped" in drawn(found)
+
+
+def test_a_models_own_words_cannot_command_the_terminal(tmp_path: Path) -> None:
+    import onnx
+
+    path = build_image_model(tmp_path / "image.onnx")
+    model = onnx.load(path)
+    model.producer_name = "\x1b[2Jnice\x07[bold]"
+    model.metadata_props.add(key="k\x1b]0;title", value="v" * 5000)
+    onnx.save(model, path)
+    text = drawn(inspect_model(path))
+    assert "\x1b" not in text
+    assert "nice" in text
+    assert "[bold]" in text
+
+
+def test_weights_outside_the_artefact_are_a_warning(tmp_path: Path) -> None:
+    import onnx
+
+    path = build_image_model(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="m.data", size_threshold=0)
+    assert "give the folder instead" in inspect_model(path)["warnings"][0]
+    assert inspect_model(tmp_path)["warnings"] == []
+    (tmp_path / "m.data").unlink()
+    assert "missing: m.data" in inspect_model(tmp_path)["warnings"][0]
+
+
+def test_what_no_adapter_opens_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        inspect_model(tmp_path / "gone.onnx")
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(UsageError, match=r"models end in .*\.onnx"):
+        inspect_model(tmp_path / "notes.txt")
+
+
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(b"\0" * 99)
+    with pytest.raises(ModelFailure, match=r"bad\.onnx: is no ONNX model"):
+        inspect_model(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "kind", "said"),
+    [
+        (-11, b"", ModelFailure, "ended with signal 11: the last word"),
+        (1, b"", ModelFailure, "ended with exit code 1"),
+        (0, b"no JSON\n", ModelFailure, "exit code 0"),
+        (0, b'{"description": 3}', ModelFailure, "gave no description"),
+        (0, b"[]", ModelFailure, "exit code 0"),
+        (0, b'{"failed": "unsupported", "reason": "cannot look"}', Unsupported, "cannot look"),
+    ],
+)
+def test_a_process_that_ends_badly_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, output: bytes, kind: type[Exception], said: str
+) -> None:
+    def ends(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess(command, code, output, b"first\nthe last word\n")
+
+    monkeypatch.setattr("benchharness.inspection.subprocess.run", ends)
+    with pytest.raises(kind, match=said):
+        inspect_model(build_image_model(tmp_path / "m.onnx"))
+
+
+def test_a_process_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr("benchharness.inspection.subprocess.run", hangs)
+    with pytest.raises(ModelFailure, match="did not end within 60 s"):
+        inspect_model(build_image_model(tmp_path / "m.onnx"))

@@ -1,0 +1,209 @@
+"""suite x hardware target -> jobs: which there are, what they are called, and what identifies them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchharness.errors import SuiteError
+from tests.unit.made_up import TWO_VARIANTS, jobs_of, loaded, write_suite
+
+GRID = (
+    TWO_VARIANTS
+    + """
+[[configurations]]
+threads = [1, 2]
+[[workloads]]
+name = "chat"
+prompt = { tokens = 16 }
+context_depth = [0, 512]
+[scenarios.first-token]
+[scenarios.steady]
+"""
+)
+
+PRINT_KEYS = """
+import sys
+from pathlib import Path
+from benchharness.suite import load_suite
+from tests.unit.made_up import jobs_of
+
+print(*(job.key for job in jobs_of(load_suite(Path(sys.argv[1])))))
+"""
+
+
+def test_a_grid_expands_to_every_combination_once(tmp_path: Path) -> None:
+    jobs = jobs_of(loaded(tmp_path, GRID))
+
+    cells = [(job.variant, job.configuration["threads"], job.workload["context_depth"], job.scenario) for job in jobs]
+    assert cells == [
+        (variant, threads, depth, scenario)
+        for variant in ("fp32", "int8")
+        for threads in (1, 2)
+        for depth in (0, 512)
+        for scenario in ("first-token", "steady")
+    ]
+    assert len({job.key for job in jobs}) == 16
+    assert len({job.title for job in jobs}) == 16
+
+
+def test_names_say_what_was_expanded(tmp_path: Path) -> None:
+    jobs = jobs_of(loaded(tmp_path, GRID))
+    assert {job.configuration["name"] for job in jobs} == {"onnxruntime 1 thread", "onnxruntime 2 threads"}
+    assert {job.workload["name"] for job in jobs} == {"chat depth 0", "chat depth 512"}
+
+
+def test_keys_are_the_same_in_every_process(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, GRID)
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", PRINT_KEYS, str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parent.parent.parent,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert printed[0] == printed[1] == [job.key for job in jobs_of(loaded(tmp_path, GRID))]
+
+
+def test_a_changed_artefact_changes_the_keys_of_its_jobs_only(tmp_path: Path) -> None:
+    suite = loaded(tmp_path, GRID)
+    before = {job.key: job for job in jobs_of(suite)}
+    (tmp_path / "int8.onnx").write_bytes(b"SMALLER")  # of the same size
+    after = {job.key: job for job in jobs_of(suite)}
+
+    assert {before[key].variant for key in before.keys() - after.keys()} == {"int8"}
+    assert {before[key].variant for key in before.keys() & after.keys()} == {"fp32"}
+    assert len(before.keys() & after.keys()) == 8
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("threads = [1, 2]", "threads = [1, 3]"),
+        ("tokens = 16", "tokens = 17"),
+        ("[scenarios.steady]", "[scenarios.steady]\nrepeats = 9"),
+        ("threads = [1, 2]", "threads = [1, 2]\noptions = { spin = 0 }"),
+        ("[scenarios.steady]", "[scenarios.steady]\n[attempts]\ntimeout = '3 s'"),
+    ],
+)
+def test_what_changes_a_measurement_changes_a_key(tmp_path: Path, one: str, other: str) -> None:
+    before = {job.key for job in jobs_of(loaded(tmp_path, GRID))}
+    after = {job.key for job in jobs_of(loaded(tmp_path, GRID.replace(one, other)))}
+    assert before != after
+
+
+def test_how_many_attempts_are_made_changes_no_key(tmp_path: Path) -> None:
+    before = [job.key for job in jobs_of(loaded(tmp_path, GRID))]
+    after = [job.key for job in jobs_of(loaded(tmp_path, GRID + "[attempts]\nat_least = 9"))]
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[configurations]]\n[[configurations]]\noptions = { a = 1 }", "two configurations are called 'onnxruntime'"),
+        ("[[configurations]]\nthreads = [2, 2]", "two configurations are called 'onnxruntime 2 threads'"),
+        ("[[workloads]]\nname = 'chat'\n[[workloads]]\nname = 'chat'", "two workloads are called 'chat'"),
+        ("[[workloads]]\nname = 'chat'\noutput_tokens = [8, 8]", "two workloads are called 'chat 8 out'"),
+    ],
+)
+def test_a_name_used_twice_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SuiteError, match=said):
+        jobs_of(loaded(tmp_path, TWO_VARIANTS + text))
+
+
+def test_the_same_page_cache_state_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="page_cache"):
+        jobs_of(loaded(tmp_path, TWO_VARIANTS + '[scenarios.first-token]\npage_cache = ["warm", "warm"]'))
+
+
+@pytest.mark.parametrize("scenarios", ["[scenarios]", "[scenarios.first-token]\npage_cache = []"])
+def test_a_suite_without_a_single_job_is_refused(tmp_path: Path, scenarios: str) -> None:
+    with pytest.raises(SuiteError, match="scenario"):
+        jobs_of(loaded(tmp_path, TWO_VARIANTS + scenarios))
+
+
+@pytest.mark.parametrize("task", ["classifier", "embedding", "tensor"])
+def test_a_prompt_is_not_for_a_model_of_another_task(tmp_path: Path, task: str) -> None:
+    text = TWO_VARIANTS + (
+        f"[models.chat]\ntask = '{task}'\n"
+        "[[workloads]]\nname = 'ask'\nprompt = { tokens = 8 }\n[[workloads]]\nname = 'scan'\ndimensions = { batch = 2 }"
+    )
+    assert {job.workload["name"] for job in jobs_of(loaded(tmp_path, text))} == {"scan"}
+
+
+def test_dimensions_are_not_for_a_language_model(tmp_path: Path) -> None:
+    text = TWO_VARIANTS + (
+        "[models.chat]\ntask = 'causal-lm'\n"
+        "[[workloads]]\nname = 'ask'\nprompt = { tokens = 8 }\n[[workloads]]\nname = 'scan'\ndimensions = { batch = 2 }"
+    )
+    assert {job.workload["name"] for job in jobs_of(loaded(tmp_path, text))} == {"ask"}
+
+
+def test_a_model_whose_task_is_not_said_gets_every_workload(tmp_path: Path) -> None:
+    text = TWO_VARIANTS + "[[workloads]]\nname = 'ask'\nprompt = { tokens = 8 }\n[[workloads]]\nname = 'any'\n"
+    assert {job.workload["name"] for job in jobs_of(loaded(tmp_path, text))} == {"ask", "any"}
+
+
+def test_a_model_that_no_workload_is_for_is_refused(tmp_path: Path) -> None:
+    text = TWO_VARIANTS + "[models.chat]\ntask = 'tensor'\n[[workloads]]\nprompt = { tokens = 8 }"
+    with pytest.raises(SuiteError, match=r"models\.chat: no workload is for it"):
+        jobs_of(loaded(tmp_path, text))
+
+
+def test_a_workload_for_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    text = TWO_VARIANTS + "[[workloads]]\nname = 'any'\n[[workloads]]\nname = 'ask'\nmodels = ['chta']"
+    with pytest.raises(SuiteError, match="chta"):
+        jobs_of(loaded(tmp_path, text))
+
+
+def test_a_variant_that_no_configuration_opens_is_refused_with_its_place(tmp_path: Path) -> None:
+    write_suite(tmp_path, "", contents={"fp32.onnx": b"1", "int8.tflite": b"2"})
+    with pytest.raises(SuiteError, match=r"models\.chat\.variants\.int8: no configuration opens .*int8\.tflite"):
+        jobs_of(loaded(tmp_path, TWO_VARIANTS.replace("int8.onnx", "int8.tflite")))
+
+
+def test_a_variant_is_paired_with_the_configurations_that_open_it(tmp_path: Path) -> None:
+    (tmp_path / "int8.other").write_bytes(b"3")
+    text = TWO_VARIANTS.replace("int8.onnx", "int8.other") + (
+        "[[configurations]]\n[[configurations]]\nruntime = 'another'\n[scenarios.steady]"
+    )
+    pairs = [(job.variant, job.configuration["runtime"]) for job in jobs_of(loaded(tmp_path, text))]
+    assert pairs == [("fp32", "onnxruntime"), ("int8", "another")]
+
+
+def test_a_folder_is_opened_by_the_model_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "model.onnx").write_bytes(b"1")
+    assert len(jobs_of(loaded(tmp_path, '[models.chat.variants.all]\nartefact = "folder"'))) == 2
+
+
+def test_the_reference_is_the_first_variant_unless_said(tmp_path: Path) -> None:
+    assert {job.reference for job in jobs_of(loaded(tmp_path, TWO_VARIANTS))} == {"fp32"}
+    said = jobs_of(loaded(tmp_path, TWO_VARIANTS + "[models.chat]\nreference = 'int8'"))
+    assert {job.reference for job in said} == {"int8"}
+    assert {job.variant for job in said if job.is_reference} == {"int8"}
+
+
+def test_texts_and_tokens_are_in_the_job(tmp_path: Path) -> None:
+    (tmp_path / "ask.txt").write_text("What?", encoding="utf-8")
+    (tmp_path / "ids").write_text("[4, 5]")
+    (tmp_path / "next").write_text("[6]")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    text = TWO_VARIANTS + (
+        "[[workloads]]\nprompt = { file = 'ask.txt' }\n"
+        "[[workloads]]\nprompt = { tokens_file = 'ids' }\ncontinuation_file = 'next'\n[scenarios.steady]"
+    )
+    first, second, *_ = jobs_of(loaded(tmp_path, text))
+    assert first.workload["prompt"] == {"seed": 0, "text": "What?", "file": "ask.txt"}
+    assert first.tokenizer == str(tmp_path / "tokenizer.json")
+    assert second.workload["prompt"] == {"seed": 0, "tokens": [4, 5], "file": "ids", "continuation_tokens": [6]}
+    assert second.tokenizer is None

@@ -1,0 +1,121 @@
+"""What happens before a job runs: files are read, and a suite is made of the models on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchharness.artefact import DigestCache
+from benchharness.errors import SuiteError, UsageError
+from benchharness.prepare import gather, suite_from_models, verify
+from tests.unit.made_up import TWO_VARIANTS, loaded
+
+FORMATS = {"onnxruntime": (".onnx",), "another": (".other", ".else")}
+
+
+def models(folder: Path, *names: str) -> list[Path]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return [folder / name for name in names]
+
+
+def names_of(folder: Path, *names: str) -> list[str]:
+    (model,) = suite_from_models(models(folder, *names), FORMATS, reference=None, task=None).models.values()
+    return list(model.variants)
+
+
+def test_everything_a_suite_names_is_read(tmp_path: Path) -> None:
+    (tmp_path / "ask.txt").write_text("Où?", encoding="utf-8")
+    (tmp_path / "ids").write_text("1 2")
+    (tmp_path / "next").write_text("3")
+    text = "[[workloads]]\nprompt = { file = 'ask.txt' }\ncontinuation_file = 'next'\n"
+    suite = loaded(tmp_path, TWO_VARIANTS + text + "[[workloads]]\nprompt = { tokens_file = 'ids' }")
+    materials = gather(suite, DigestCache(None))
+    assert {path.name: manifest.bytes for path, manifest in materials.manifests.items()} == {
+        "fp32.onnx": 11,
+        "int8.onnx": 7,
+    }
+    assert materials.texts == {tmp_path / "ask.txt": "Où?"}
+    assert materials.tokens == {tmp_path / "ids": [1, 2], tmp_path / "next": [3]}
+    assert materials.tokenizers == {}
+
+
+def test_a_tokenizer_is_the_one_named_else_the_one_beside_the_artefact(tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "other.json"):
+        (tmp_path / name).write_text("{}")
+    beside = gather(loaded(tmp_path, TWO_VARIANTS), DigestCache(None)).tokenizers
+    assert set(beside.values()) == {tmp_path / "tokenizer.json"}
+    named = loaded(tmp_path, TWO_VARIANTS + "[models.chat]\ntokenizer = 'other.json'")
+    assert set(gather(named, DigestCache(None)).tokenizers.values()) == {tmp_path / "other.json"}
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("[models.chat]\ntokenizer = 'nowhere.json'", "nowhere.json"),
+        ("[[workloads]]\nprompt = { file = 'nowhere.txt' }", "nowhere.txt"),
+        ("[[workloads]]\nprompt = { tokens_file = 'no-ids' }", "no-ids"),
+        ("[models.chat.variants.int4]\nartefact = 'nowhere.onnx'", "nowhere.onnx"),
+    ],
+)
+def test_a_file_that_is_missing_is_refused_with_its_path(tmp_path: Path, text: str, missing: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        gather(loaded(tmp_path, TWO_VARIANTS + text), DigestCache(None))
+    assert str(tmp_path / missing) in str(refused.value)
+
+
+def test_a_model_that_changed_since_its_run_began_is_refused(tmp_path: Path) -> None:
+    suite = loaded(tmp_path, TWO_VARIANTS)
+    began = {str(path): each.digest for path, each in gather(suite, DigestCache(None)).manifests.items()}
+    verify(dict(gather(suite, DigestCache(None)).manifests), began)
+    (tmp_path / "int8.onnx").write_bytes(b"other")
+    with pytest.raises(UsageError, match=r"int8\.onnx has changed since this run began"):
+        verify(dict(gather(suite, DigestCache(None)).manifests), began)
+
+
+def test_variants_are_named_by_the_shortest_tail_that_tells_them_apart(tmp_path: Path) -> None:
+    assert names_of(tmp_path, "fp32.onnx", "int8.onnx") == ["fp32", "int8"]
+    assert names_of(tmp_path, "a/model.onnx", "b/model.onnx") == ["a/model", "b/model"]
+    assert names_of(tmp_path, "x/a/m.onnx", "y/a/m.onnx", "y/b/m.onnx") == ["x/a/m", "y/a/m", "y/b/m"]
+
+
+def test_a_folder_keeps_the_dots_in_its_name(tmp_path: Path) -> None:
+    models(tmp_path, "chat-1.5/model.onnx")
+    suite = suite_from_models([tmp_path / "chat-1.5"], FORMATS, reference=None, task=None)
+    assert list(next(iter(suite.models.values())).variants) == ["chat-1.5"]
+
+
+def test_models_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="same name up to their ending"):
+        names_of(tmp_path, "m.onnx", "m.other")
+
+
+def test_the_reference_is_the_model_named(tmp_path: Path) -> None:
+    paths = models(tmp_path, "fp32.onnx", "int8.onnx")
+    suite = suite_from_models(paths, FORMATS, reference=paths[1], task="tensor")
+    (model,) = suite.models.values()
+    assert (model.reference, model.task) == ("int8", "tensor")
+    with pytest.raises(UsageError, match="is not one of the models given"):
+        suite_from_models(paths, FORMATS, reference=tmp_path / "other.onnx", task=None)
+
+
+def test_a_model_named_twice_or_missing_is_refused(tmp_path: Path) -> None:
+    (path,) = models(tmp_path, "fp32.onnx")
+    with pytest.raises(UsageError, match="named twice"):
+        suite_from_models([path, path], FORMATS, reference=None, task=None)
+    with pytest.raises(UsageError, match="no such file or folder"):
+        suite_from_models([tmp_path / "nowhere.onnx"], FORMATS, reference=None, task=None)
+
+
+def test_each_runtime_that_opens_a_model_gets_a_configuration(tmp_path: Path) -> None:
+    both = suite_from_models(models(tmp_path, "a.onnx", "b.other"), FORMATS, reference=None, task=None)
+    assert [configuration.runtime for configuration in both.configurations] == ["onnxruntime", "another"]
+    one = suite_from_models(models(tmp_path, "a.onnx"), FORMATS, reference=None, task=None)
+    assert [configuration.runtime for configuration in one.configurations] == ["onnxruntime"]
+
+
+def test_a_file_that_no_adapter_opens_is_refused_with_the_endings(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no adapter opens it; models end in \.else, \.onnx, \.other"):
+        suite_from_models(models(tmp_path, "notes.txt"), FORMATS, reference=None, task=None)

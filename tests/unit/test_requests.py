@@ -1,0 +1,270 @@
+"""What is asked of a model, the same on every machine, and which answers cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchharness.contract import EffectiveConfiguration, TensorSpec
+from benchharness.device.requests import (
+    Tokenizer,
+    check_logits,
+    check_outputs,
+    language_request,
+    seeded_tokens,
+    tensor_inputs,
+)
+from benchharness.errors import InvalidOutput, Unsupported
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class TensorModel:
+    """A session that has a signature only."""
+
+    outputs: Sequence[TensorSpec] = ()
+    effective = EffectiveConfiguration(accelerators=("cpu",), threads=1)
+
+    def __init__(self, *inputs: TensorSpec) -> None:
+        self.inputs: Sequence[TensorSpec] = inputs
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return inputs
+
+
+class LanguageModel(TensorModel):
+    vocabulary_size = 32_000
+    context_length = 128
+
+    def reset(self) -> None:
+        return
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        return np.zeros(self.vocabulary_size)
+
+    def decode(self, token: int) -> Array:
+        return np.zeros(self.vocabulary_size)
+
+
+class OneTokenPerWord(Tokenizer):
+    def __init__(self) -> None:
+        return
+
+    def encode(self, prompt: str) -> list[int]:
+        return [len(word) for word in prompt.split()]
+
+
+def asked(prompt: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    return {
+        "prompt": {"length": 4, "seed": 7, **(prompt or {})},
+        "output_tokens": 3,
+        "context_depth": 0,
+        "continuation": "fixed",
+        "dimensions": {},
+        "values": {},
+        "seed": 0,
+        **changes,
+    }
+
+
+def test_seeded_tokens_are_these_on_every_machine_and_interpreter() -> None:
+    expected = [10611, 31059, 4943, 12937, 21329, 1582, 2373, 26911]
+    assert seeded_tokens(32_000, 8, seed=7) == expected
+    assert seeded_tokens(32_000, 3, seed=7) == expected[:3]
+    assert seeded_tokens(32_000, 8, seed=8) != expected
+
+
+def test_prompt_context_and_continuation_are_seeded_apart() -> None:
+    request = language_request(LanguageModel(), asked(context_depth=5), None)
+    assert request.prompt == seeded_tokens(32_000, 4, seed=7)
+    assert request.prefix == seeded_tokens(32_000, 5, seed=8)
+    assert request.continuation == seeded_tokens(32_000, 3, seed=9)
+
+
+def test_tokens_and_continuation_are_fed_as_given() -> None:
+    request = language_request(LanguageModel(), asked({"tokens": [5, 6], "continuation_tokens": [1, 2, 3, 4]}), None)
+    assert (request.prompt, request.continuation) == ([5, 6], [1, 2, 3])
+    assert language_request(LanguageModel(), asked(continuation="greedy"), None).continuation is None
+
+
+def test_a_text_is_tokenised() -> None:
+    request = language_request(LanguageModel(), asked({"text": "what is this"}), OneTokenPerWord())
+    assert (request.prompt, request.text) == ([4, 2, 4], "what is this")
+
+
+@pytest.mark.parametrize(
+    ("workload", "said"),
+    [
+        (asked({"text": "hello"}), "there is no tokenizer.json"),
+        (asked({"tokens": []}), "the prompt has no tokens"),
+        (asked({"length": 126}), "= 129, more than the model's context of 128"),
+        (asked(context_depth=122), "122 tokens of context .* = 129"),
+        (asked({"tokens": [32_000]}), "has token 32000, and the vocabulary ends at 31999"),
+        (asked({"tokens": [-1, 5]}), "has token -1"),
+        (asked({"continuation_tokens": [1, 2]}), "the continuation has 2 tokens, and output_tokens asks for 3"),
+    ],
+)
+def test_a_request_that_does_not_fit_the_model_is_unsupported(workload: dict[str, Any], said: str) -> None:
+    with pytest.raises(Unsupported, match=said):
+        language_request(LanguageModel(), workload, None)
+
+
+@pytest.mark.parametrize("tokens", [[32_000, 1, 2], [-1, 1, 2]])
+def test_a_continuation_outside_the_vocabulary_is_unsupported(tokens: list[int]) -> None:
+    with pytest.raises(Unsupported, match="vocabulary"):
+        language_request(LanguageModel(), asked({"continuation_tokens": tokens}), None)
+
+
+def test_a_request_that_just_fits_is_made() -> None:
+    request = language_request(LanguageModel(), asked({"length": 125}), None)
+    assert len(request.prompt) == 125
+
+
+@pytest.mark.parametrize("content", [None, "not JSON"])
+def test_a_tokenizer_that_cannot_be_read_is_unsupported(tmp_path: Path, content: str | None) -> None:
+    pytest.importorskip("tokenizers")
+    if content is not None:
+        (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(Unsupported, match=r"tokenizer\.json: not a readable"):
+        Tokenizer(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.parametrize(
+    ("dimension", "length"),
+    [
+        (7, 7),
+        ("batch_size", 1),
+        ("N", 1),
+        (None, 1),
+        (0, 1),
+        (-1, 1),
+        ("sequence_length", 64),
+        ("num_tokens", 64),
+        ("image_height", 224),
+        ("WIDTH", 224),
+        ("batch_sequence", 1),
+    ],
+)
+def test_dynamic_dimensions_get_a_length_from_their_name(dimension: int | str | None, length: int) -> None:
+    model = TensorModel(TensorSpec("x", "float32", (dimension, 3)))
+    assert tensor_inputs(model, asked())["x"].shape == (length, 3)
+
+
+def test_dimensions_of_the_workload_come_first() -> None:
+    model = TensorModel(TensorSpec("x", "float32", ("batch_size", "channels", 3)))
+    inputs = tensor_inputs(model, asked(dimensions={"batch_size": 8, "channels": 5, "3": 9}))
+    assert inputs["x"].shape == (8, 5, 3)
+
+
+def test_inputs_are_filled_by_type_and_seed() -> None:
+    model = TensorModel(
+        TensorSpec("real", "float16", (50,)),
+        TensorSpec("whole", "int64", (50,)),
+        TensorSpec("attention_mask", "int64", (50,)),
+        TensorSpec("flag", "bool", (50,)),
+        TensorSpec("word", "str", (50,)),
+    )
+    inputs = tensor_inputs(model, asked(seed=3))
+    assert {name: str(array.dtype) for name, array in inputs.items()} == {
+        "real": "float16",
+        "whole": "int64",
+        "attention_mask": "int64",
+        "flag": "bool",
+        "word": "object",
+    }
+    assert 0 <= inputs["real"].min() < inputs["real"].max() <= 1
+    assert 0 <= inputs["whole"].min() < inputs["whole"].max() <= 9
+    assert (inputs["attention_mask"] == 1).all()
+    assert inputs["flag"].all()
+    assert set(inputs["word"]) == {"a"}
+
+    again = tensor_inputs(model, asked(seed=3))
+    assert all((inputs[name] == again[name]).all() for name in inputs)
+    other = tensor_inputs(model, asked(seed=4))
+    assert (inputs["real"] != other["real"]).any()
+
+
+def test_seeded_inputs_are_these_on_every_machine() -> None:
+    model = TensorModel(TensorSpec("x", "float64", (3,)), TensorSpec("y", "int64", (3,)))
+    inputs = tensor_inputs(model, asked(seed=3))
+    assert inputs["x"].tolist() == [0.08564916714362436, 0.2368105065960997, 0.8012744652063969]
+    assert inputs["y"].tolist() == [8, 5, 0]
+
+
+def test_a_value_of_the_workload_fills_an_input() -> None:
+    model = TensorModel(TensorSpec("scale", "float32", (2, "batch")), TensorSpec("word", "str", (1,)))
+    inputs = tensor_inputs(model, asked(values={"scale": 2, "word": "hello"}))
+    assert inputs["scale"].tolist() == [[2.0], [2.0]]
+    assert inputs["scale"].dtype == np.float32
+    assert inputs["word"].tolist() == ["hello"]
+
+
+def test_a_value_for_no_input_is_unsupported_with_the_inputs() -> None:
+    model = TensorModel(TensorSpec("scale", "float32", (1,)), TensorSpec("bias", "float32", (1,)))
+    with pytest.raises(Unsupported, match="gives a value for 'scael'; the model's inputs are scale, bias"):
+        tensor_inputs(model, asked(values={"scael": 1}))
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", "fast"), ("int8", 300), ("int64", "x")])
+def test_a_value_that_an_input_cannot_hold_is_unsupported(dtype: str, value: Any) -> None:
+    with pytest.raises(Unsupported, match="'scale'"):
+        tensor_inputs(TensorModel(TensorSpec("scale", dtype, (1,))), asked(values={"scale": value}))
+
+
+def test_an_input_of_an_unknown_type_is_unsupported() -> None:
+    with pytest.raises(Unsupported, match="input 'x' is of type sequence"):
+        tensor_inputs(TensorModel(TensorSpec("x", "sequence", (1,))), asked())
+
+
+@pytest.mark.parametrize(
+    ("logits", "said"),
+    [
+        ([0.0, 1.0, np.nan], "1 of 3 logits are NaN or infinite"),
+        ([0.0, -np.inf, np.inf], "2 of 3 logits are NaN or infinite"),
+        ([0.0, 0.0, 0.0], "all 3 logits are 0"),
+        ([2.5, 2.5, 2.5], "all 3 logits are 2.5"),
+        ([1.0, 2.0], r"have the shape \(2,\), not \(3,\)"),
+        ([[1.0, 2.0, 3.0]], r"have the shape \(1, 3\)"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_logits_that_cannot_be_are_invalid(logits: Any, said: str, dtype: str) -> None:
+    with pytest.raises(InvalidOutput, match=said):
+        check_logits(np.array(logits, dtype), 3)
+
+
+def test_real_logits_are_valid() -> None:
+    check_logits(np.array([0.0, 0.0, 1e-3], "float16"), 3)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ({"a": [1.0], "b": [np.nan, np.nan]}, "output 'b' is all NaN"),
+        ({"a": [0.0, 0.0], "b": [0]}, "every output is all zeros"),
+        ({"a": [], "b": [0.0]}, "every output is all zeros"),
+    ],
+)
+def test_outputs_that_cannot_be_are_invalid(outputs: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidOutput, match=said):
+        check_outputs({name: np.array(value) for name, value in outputs.items()})
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"a": [0.0, 1.0], "b": [0.0]},
+        {"a": [0.0, np.nan, 1.0]},
+        {"a": [2.0, 2.0]},  # the one class of a classifier may be the same for every row
+        {"a": []},
+        {"a": [False]},
+        {"a": ["text"]},
+        {},
+    ],
+)
+def test_outputs_that_can_be_are_valid(outputs: dict[str, Any]) -> None:
+    check_outputs({name: np.array(value) for name, value in outputs.items()})

@@ -1,0 +1,183 @@
+"""What the terminal shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchharness import terminal
+from benchharness.derive import derive
+from benchharness.result import Attempt, Job, Outcome, OutcomeKind, Run
+from tests.unit.made_up import STARTED, attempt, job, measured
+
+RUN = Run(
+    id="0195a3c2",
+    suite="phones",
+    suite_digest="",
+    started=STARTED,
+    finished=STARTED,
+    state="finished",
+    version="0.1.0",
+    jobs=2,
+    attempts=10,
+)
+INT8 = job()
+FP32 = job("fedcba9876543210", variant="fp32")
+
+
+def console(width: int = 200) -> tuple[Console, io.StringIO]:
+    buffer = io.StringIO()
+    return Console(file=buffer, width=width, color_system=None), buffer
+
+
+def shown(jobs: Sequence[Job], attempts: Sequence[Attempt], width: int = 200) -> str:
+    made, buffer = console(width)
+    terminal.summary(RUN, derive([(each, "") for each in jobs], attempts), made)
+    return buffer.getvalue()
+
+
+def attempts_of(key: str, value: float, **changes: Any) -> list[Attempt]:
+    spread = (0.99, 1.0, 1.01, 0.99, 1.01)
+    return [
+        attempt(round_, measured("decode_rate", value * each), job=key, **changes) for round_, each in enumerate(spread)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.4, "9.4 s"),
+        (12, "12 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert terminal.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (812_345_678, "ns", "812 ms"),
+        (1_500_000_000, "ns", "1.50 s"),
+        (36, "ns", "36.0 ns"),
+        (0, "ns", "0 ns"),
+        (0.25, "ns", "0.250 ns"),
+        (7_200, "ns", "7.20 µs"),
+        (136_314_880, "bytes", "130 MiB"),
+        (1000, "bytes", "1,000 B"),
+        (16.44, "tokens/s", "16.4 tok/s"),
+        (3, "inferences/s", "3.00 inf/s"),
+    ],
+)
+def test_quantities_have_a_readable_unit_and_three_digits(value: float, unit: str, text: str) -> None:
+    assert terminal.quantity(value, unit) == text
+
+
+def test_a_summary_shows_every_variant_with_interval_and_ratio() -> None:
+    text = shown([FP32, INT8], [*attempts_of(FP32.key, 20.0), *attempts_of(INT8.key, 30.0)])
+    assert "fp32 (reference)" in text
+    assert "20.0 tok/s ± 1." in text
+    assert "30.0 tok/s ± 1." in text
+    assert "× 1.50 [1.50, 1.50]" in text
+    assert text.count("×") == 1
+
+
+GREEN, RED = "\x1b[32m", "\x1b[31m"
+
+
+@pytest.mark.parametrize(("metric", "colour"), [("decode_rate", GREEN), ("model_ttft", RED)])
+def test_a_ratio_is_coloured_by_what_is_better_where_its_interval_excludes_one(metric: str, colour: str) -> None:
+    def coloured(scale: float, spread: float) -> str:
+        buffer = io.StringIO()
+        made = Console(file=buffer, width=200, force_terminal=True, color_system="standard")
+        ours = [attempt(i, measured(metric, 1e9 * scale * (1 + spread * (i % 2)))) for i in range(5)]
+        theirs = [attempt(i, measured(metric, 1e9), job=FP32.key) for i in range(5)]
+        terminal.summary(RUN, derive([(FP32, ""), (INT8, "")], [*theirs, *ours]), made)
+        return buffer.getvalue()
+
+    assert f"{colour}× 1.5" in coloured(1.5, 0.01)
+    unsure = coloured(1.0, 0.05)
+    assert "× 1.0" in unsure
+    assert f"{GREEN}×" not in unsure
+    assert f"{RED}×" not in unsure
+
+
+def test_a_failed_job_is_a_row_that_says_how() -> None:
+    failed = attempt(0, job=INT8.key, outcome=Outcome(kind=OutcomeKind.TIMEOUT, reason="no result within 3 s"))
+    text = shown([FP32, INT8], [*attempts_of(FP32.key, 20.0), failed])
+    assert "timeout(no result within 3 s)" in text
+
+
+def test_an_unknown_interval_is_called_unknown() -> None:
+    assert "20.0 tok/s ± unknown" in shown([FP32], [attempt(0, measured("decode_rate", 20.0), job=FP32.key)])
+
+
+def test_what_tells_results_apart_has_a_column() -> None:
+    other = job("1" * 16, configuration={**INT8.configuration, "name": "2 threads"})
+    assert "configuration" not in shown([FP32, INT8], [])
+    text = shown([INT8, other], [])
+    assert "configuration" in text
+    assert "2 threads" in text
+
+
+def test_warnings_are_told_once_with_how_many_results_they_concern() -> None:
+    attempts = [*attempts_of(FP32.key, 20.0)[:2], *attempts_of(INT8.key, 30.0)[:2]]
+    text = shown([FP32, INT8], attempts)
+    assert text.count("too-few-samples") == 1
+    assert "too-few-samples: 2 results: 2 attempts" in text
+
+
+def test_names_are_shown_as_they_are() -> None:
+    named = job(variant="[bold]int8[/bold]", model="[red]chat")
+    text = shown([named], attempts_of(INT8.key, 30.0))
+    assert "[bold]int8[/bold]" in text
+    assert "[red]chat" in text
+
+
+ESCAPES = "\x1b]0;title\x07\x1b[2J\x9b31m"
+
+
+def test_a_devices_words_cannot_steer_the_terminal() -> None:
+    outcome = Outcome(kind=OutcomeKind.CRASHED, reason=f"before{ESCAPES}after")
+    text = shown([INT8], [attempt(0, job=INT8.key, outcome=outcome)])
+    assert "before" in text
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)
+
+
+@pytest.mark.parametrize("observer", [terminal.PlainLines, lambda made: terminal.ProgressBar(made, 1, 1)])
+def test_a_devices_words_cannot_steer_the_terminal_during_a_run(observer: Any) -> None:
+    made, buffer = console()
+    outcome = Outcome(kind=OutcomeKind.CRASHED, reason=f"before{ESCAPES}after")
+    with observer(made) as watching:
+        watching.begins(INT8, 1, 5, None)
+        watching.phase(f"load{ESCAPES}", 0, 1)
+        watching.ended(INT8, attempt(0, outcome=outcome))
+    assert "before" in buffer.getvalue()
+    assert not {"\x1b", "\x07", "\x9b"} & set(buffer.getvalue())
+
+
+def test_plain_lines_tell_each_attempt() -> None:
+    made, buffer = console()
+    with terminal.PlainLines(made) as watching:
+        watching.begins(INT8, 2, 5, 70.0)
+        watching.phase("load", 0, 0)
+        watching.ended(INT8, attempt(1))
+    assert buffer.getvalue().startswith(
+        f"{INT8.title}: attempt 2 of 5, about 1 min 10 s left before it: ok after 0.0 s"
+    )
+
+
+def test_runs_are_listed_in_a_table() -> None:
+    made, buffer = console()
+    made.print(terminal.run_table([RUN]))
+    for part in ("0195a3c2", "phones", "finished", "2", "10"):
+        assert part in buffer.getvalue()
