@@ -18,9 +18,39 @@ result            what a job yields: metrics, outcome, warnings, conditions
 run (noun)        one execution of a suite, with one id
 session           a model loaded in a runtime
 
-This module imports nothing: the worker, which must leave memory and time to the model, imports it too.
+Python API: `run`, `resume`, `load`, `runs`, `render`, `load_suite`, and the classes they take and give (see
+`benchharness.api`). They are loaded when first used: the worker imports this module too, and must leave memory and
+time to the model.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchharness.api import Findings, load, render, resume, run, runs
+    from benchharness.errors import BenchharnessError
+    from benchharness.suite import Overrides, Suite, load_suite
+
 __version__ = "0.1.0"
+__all__ = [
+    "BenchharnessError",
+    "Findings",
+    "Overrides",
+    "Suite",
+    "load",
+    "load_suite",
+    "render",
+    "resume",
+    "run",
+    "runs",
+]
+
+_HOMES = {"BenchharnessError": "errors", "Overrides": "suite", "Suite": "suite", "load_suite": "suite"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'benchharness' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"benchharness.{_HOMES.get(name, 'api')}"), name)

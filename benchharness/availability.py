@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.device import adapters
 from benchharness.errors import Unsupported
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _PATIENCE_S = 60
 
@@ -25,6 +28,21 @@ class NamedAvailability:
     version: str
     accelerators: tuple[str, ...]
     reason: str
+
+
+def adapters_table() -> Table:
+    """A table of every adapter, for the terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from benchharness.terminal import visible
+
+    table = Table("adapter", "runs here", "version", "formats", "accelerators")
+    for found in availabilities():
+        runs_here = Text("yes", "green") if found.available else Text(visible(f"no: {found.reason}"), "red")
+        row = (found.version, ", ".join(found.formats), "\n".join(found.accelerators))
+        table.add_row(found.name, runs_here, *(Text(visible(cell)) for cell in row))
+    return table
 
 
 def availabilities() -> Iterator[NamedAvailability]:

@@ -79,6 +79,8 @@ def unmeasured(results: Sequence[Result], budgets: Sequence[Budget]) -> list[Bud
 
 
 def _verdicts(result: Result, budgets: Sequence[Budget]) -> Iterator[Verdict]:
+    if not result.job.ships:
+        return
     for budget in budgets:
         for metric in result.metrics:
             if metric.name == budget.metric and metric.parameters.get("percentile") == budget.percentile:

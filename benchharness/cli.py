@@ -1,4 +1,4 @@
-"""The command line, and the composition root: the only module that knows stores, launchers, adapters and reports."""
+"""The command line: options, exit codes, and what is printed. Everything else is `benchharness.api`'s."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -17,11 +17,7 @@ from benchharness.errors import BenchharnessError, NothingRan, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchharness.artefact import Manifest
-    from benchharness.hardware import HardwareTarget
-    from benchharness.result import Result, Run
-    from benchharness.store import Store
-    from benchharness.suite import Attempts, Suite
+    from benchharness.api import Findings
 
 app = typer.Typer(
     help="What a compressed model costs on each device it ships to, and what it lost on the way.",
@@ -44,6 +40,13 @@ class ExportFormat(StrEnum):
 
     JSON = "json"
     CSV = "csv"
+
+
+class Undecided(StrEnum):
+    """What an undecided budget does to the exit code."""
+
+    WARN = "warn"
+    FAIL = "fail"
 
 
 class TaskName(StrEnum):
@@ -78,6 +81,10 @@ MaxTimeOption = Annotated[
 TimeoutOption = Annotated[
     str | None, typer.Option("--timeout", metavar="TIME", help="For one attempt; 10 min unless said.")
 ]
+UndecidedOption = Annotated[
+    Undecided, typer.Option("--undecided", help="Whether a budget that no interval decides makes the exit code 1.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of tables.")]
 
 
 @app.command()
@@ -95,6 +102,7 @@ def run(
     ci_target: TargetOption = None,
     max_time: MaxTimeOption = None,
     timeout: TimeoutOption = None,
+    undecided: UndecidedOption = Undecided.WARN,
     out: OutOption = Path("report"),
     resume: Annotated[
         str | None,
@@ -106,16 +114,26 @@ def run(
 
     Example: [bold]benchharness run model.onnx model-int8.onnx --ci-target 2%[/bold]
     """
-    if resume is not None:
-        if what:
-            raise UsageError("--resume goes on with the suite that its run stored; leave the suite or models away")
-        _resume(resume, max_time=max_time, out=out, store=store)
-        return
-    from benchharness.hardware import load_hardware
+    from benchharness import api
+    from benchharness.suite import Overrides
 
-    suite = _suite(what or [], reference, task)
-    suite = _overridden(suite, scenario, attempts=attempts, ci_target=ci_target, max_time=max_time, timeout=timeout)
-    _run_suite(suite, load_hardware(on), out=out, store=store)
+    overrides = Overrides(
+        attempts=attempts,
+        interval=ci_target,
+        max_time=max_time,
+        timeout=timeout,
+        scenarios=[name.value for name in scenario] if scenario else None,
+    )
+    try:
+        if resume is None:
+            found = api.run(what or [], on=on, reference=reference, task=task, overrides=overrides, store=store)
+        elif what or scenario or reference or task:
+            raise UsageError("--resume goes on with what its run stored; leave the suite, models and scenarios away")
+        else:
+            found = api.resume(resume, overrides=overrides, store=store)
+    except KeyboardInterrupt:
+        _say_how_to_resume(store)
+    _finish(found, out, undecided)
 
 
 @app.command()
@@ -129,14 +147,16 @@ def demo(
 
     Example: [bold]benchharness demo --out report[/bold]
     """
-    from benchharness.hardware import load_hardware
-    from benchharness.suite import load_suite
+    from benchharness import api
 
-    found = Path(__file__).parent.parent / "examples" / "demo_model" / "suite.toml"
-    if not found.is_file():
+    suite = Path(__file__).parent.parent / "examples" / "demo_model" / "suite.toml"
+    if not suite.is_file():
         raise UsageError("the demo model is not part of this installation; run the demo from a checkout: make demo")
-    suite = _overridden(load_suite(found), None, attempts=attempts, ci_target=None, max_time=None, timeout=None)
-    _run_suite(suite, load_hardware(on), out=out, store=store)
+    try:
+        found = api.run(suite, on=on, attempts=attempts, store=store)
+    except KeyboardInterrupt:
+        _say_how_to_resume(store)
+    _finish(found, out, Undecided.WARN)
 
 
 @app.command()
@@ -145,9 +165,10 @@ def runs(store: StoreOption = None) -> None:
 
     Example: [bold]benchharness runs[/bold]
     """
+    from benchharness import api
     from benchharness.terminal import run_table
 
-    _console().print(run_table(_open(store).list_runs()))
+    _console().print(run_table(api.runs(store=store)))
 
 
 @app.command()
@@ -156,9 +177,11 @@ def show(run: RunArgument = "latest", store: StoreOption = None) -> None:
 
     Example: [bold]benchharness show latest[/bold]
     """
+    from benchharness import api
     from benchharness.terminal import summary
 
-    summary(*_results(_open(store), run), _console())
+    found = api.load(run, store=store)
+    summary(found.run, found.results, _console())
 
 
 @app.command()
@@ -171,8 +194,9 @@ def report(
 
     Example: [bold]benchharness report latest --out report[/bold]
     """
-    opened = _open(store)
-    _write_reports([_results(opened, name) for name in names or ["latest"]], out)
+    from benchharness import api
+
+    _tell_paths(api.render([api.load(name, store=store) for name in names or ["latest"]], out))
 
 
 @app.command()
@@ -188,9 +212,10 @@ def export(
 
     Example: [bold]benchharness export latest --format csv --out results.csv[/bold]
     """
-    from benchharness.export import to_csv, to_json
+    from benchharness import api
 
-    text = (to_json if format_ is ExportFormat.JSON else to_csv)(*_results(_open(store), run))
+    found = api.load(run, store=store)
+    text = found.to_json() if format_ is ExportFormat.JSON else found.to_csv()
     if out is None:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return
@@ -206,17 +231,31 @@ def adapters(store: StoreOption = None) -> None:
 
     Example: [bold]benchharness adapters[/bold]
     """
-    from rich.table import Table
-    from rich.text import Text
+    from benchharness.availability import adapters_table
 
-    from benchharness.availability import availabilities
+    _console().print(adapters_table())
 
-    table = Table("adapter", "runs here", "version", "formats", "accelerators")
-    for found in availabilities():
-        runs_here = Text("yes", "green") if found.available else Text(f"no: {found.reason}", "red")
-        row = (found.version, ", ".join(found.formats), "\n".join(found.accelerators))
-        table.add_row(found.name, runs_here, *map(Text, row))
-    _console().print(table)
+
+@app.command()
+def hardware(
+    probe: Annotated[
+        str, typer.Option("--probe", metavar="TIME", help='How long to measure noise; "0 s" for not at all.')
+    ] = "2 s",
+    json_: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Describe this machine: what it is, its sensors, its limits, and how noisy it is.
+
+    Example: [bold]benchharness hardware --probe "2 s"[/bold]
+    """
+    from benchharness import hardware_view, quantity
+
+    description = hardware_view.describe_hardware(quantity.seconds(probe))
+    if json_:
+        sys.stdout.write(f"{hardware_view.to_json(description)}\n")
+        return
+    for table in hardware_view.hardware_tables(description):
+        _console().print(table)
 
 
 def main() -> None:
@@ -252,11 +291,21 @@ def _with_bare_resume(arguments: Sequence[str]) -> list[str]:
     return spelled
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     from rich.console import Console
 
     Console(stderr=True).print(f"benchharness: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)
+
+
+def _say_how_to_resume(store: str | None) -> NoReturn:
+    from benchharness import api
+
+    latest = next(iter(api.runs(store=store)), None)
+    if latest is None or latest.state == "finished":
+        _fail("interrupted before anything was measured", errors.INTERRUPTED)
+    kept = f"stopped; {latest.attempts} attempts are kept"
+    _fail(f"{kept}. Go on with: benchharness run --resume {latest.id}", errors.INTERRUPTED)
 
 
 @app.callback(invoke_without_command=True)
@@ -268,147 +317,30 @@ def _version(
         raise typer.Exit
 
 
-def _suite(what: Sequence[Path], reference: Path | None, task: TaskName | None) -> Suite:
-    from benchharness.device import adapters
-    from benchharness.prepare import suite_from_models
-    from benchharness.suite import load_suite
-
-    if not what:
-        raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
-    suites = [path for path in what if path.suffix == ".toml"]
-    if not suites:
-        known = {name: adapters.formats(name) for name in adapters.usable()}
-        return suite_from_models(what, known, reference=reference, task=task.value if task else None)
-    if len(what) > 1:
-        raise UsageError("name one suite, or models; not both, and not two suites")
-    if reference or task:
-        raise UsageError("--reference and --task are for models without a suite; write them into the suite")
-    return load_suite(suites[0])
-
-
-def _overridden(
-    suite: Suite,
-    scenario: Sequence[ScenarioName] | None,
-    *,
-    attempts: int | None,
-    ci_target: str | None,
-    max_time: str | None,
-    timeout: str | None,
-) -> Suite:
-    """The suite with the command line's word put over its own."""
-    from benchharness import quantity
-    from benchharness.suite import Scenarios
-
-    rules: dict[str, Any] = {}
-    if attempts is not None:
-        rules |= {"at_least": attempts, "at_most": max(attempts, suite.attempts.at_most)}
-    if ci_target is not None:
-        rules["interval"] = quantity.share(ci_target)
-    if max_time is not None:
-        rules["max_time"] = quantity.seconds(max_time)
-    if timeout is not None:
-        rules["timeout"] = quantity.seconds(timeout)
-    changed: dict[str, Any] = {"attempts": suite.attempts.model_copy(update=rules)}
-    if scenario:
-        tables = suite.scenarios.model_dump(by_alias=True)
-        chosen = {name.value: tables[name.value] or {} for name in scenario}
-        changed["scenarios"] = Scenarios.model_validate(chosen, context="checked before")
-    return suite.model_copy(update=changed)
-
-
-def _run_suite(suite: Suite, hardware: HardwareTarget, *, out: Path, store: str | None) -> None:
-    from benchharness.device.adapters import formats
-    from benchharness.places import digest_cache
-    from benchharness.plan import plan
-    from benchharness.prepare import gather
-
-    materials = gather(suite, digest_cache())
-    planned = plan(suite, hardware, materials, formats)
-    opened = _open(store)
-    made = opened.create_run(
-        suite=suite.name,
-        digest=suite.digest,
-        suite_json=suite.model_dump_json(by_alias=True),
-        hardware_json=hardware.model_dump_json(),
-        planned=planned,
-    )
-    _execute(opened, made, suite.attempts, hardware, dict(materials.manifests), out)
-
-
-def _resume(name: str, *, max_time: str | None, out: Path, store: str | None) -> None:
-    from benchharness import quantity
-    from benchharness.hardware import HardwareTarget
-    from benchharness.places import digest_cache
-    from benchharness.prepare import gather, verify
-    from benchharness.suite import restore_suite
-
-    opened = _open(store)
-    run = opened.find(name)
-    suite_json, hardware_json = opened.suite_and_hardware(run)
-    suite, hardware = restore_suite(suite_json), HardwareTarget.model_validate_json(hardware_json)
-    manifests = dict(gather(suite, digest_cache()).manifests)
-    verify(manifests, {job.artefact: job.digest for job, _ in opened.jobs(run)})
-    rules = suite.attempts
-    if max_time is not None:
-        rules = rules.model_copy(update={"max_time": quantity.seconds(max_time)})
-    _execute(opened, run, rules, hardware, manifests, out)
-
-
-def _execute(
-    store: Store, run: str, rules: Attempts, hardware: HardwareTarget, manifests: dict[Path, Manifest], out: Path
-) -> None:
-    """Walks a run's jobs, shows and reports what was found. The exit code says what became of the jobs."""
-    from benchharness.execute import Execution
-    from benchharness.launch.local import LocalLauncher
-    from benchharness.places import state_folder
-    from benchharness.terminal import PlainLines, ProgressBar, summary
+def _finish(found: Findings, out: Path, undecided: Undecided) -> None:
+    """Shows and reports what a run found, and ends with the exit code that says it: 4 before 1 before 3."""
+    from benchharness.result import VerdictKind
+    from benchharness.terminal import summary
 
     console = _console()
-    count = store.run(run).jobs
-    bar = ProgressBar(console, count, count * rules.at_least) if console.is_terminal else PlainLines(console)
-    state = state_folder(store.url)
-    launcher = LocalLauncher(state, str(hardware.python) if hardware.python else None)
-    try:
-        with bar:
-            Execution(store, run, rules=rules, manifests=manifests, observer=bar).walk(launcher, state)
-    except KeyboardInterrupt:
-        kept = store.run(run).attempts
-        _fail(f"stopped; {kept} attempts are kept. Go on with: benchharness run --resume {run}", errors.INTERRUPTED)
-    found, results = _results(store, run)
-    summary(found, results, console)
-    _write_reports([(found, results)], out)
-    _exit_with(results)
-
-
-def _exit_with(results: Sequence[Result]) -> None:
-    failed = [result for result in results if not result.outcome.ok]
-    if failed and len(failed) == len(results):
-        raise NothingRan(f"not one of {len(results)} jobs gave a result; the first: {failed[0].outcome}")
+    summary(found.run, found.results, console)
+    for budget in found.unmeasured_budgets:
+        line = f"budget {budget.title} {budget.text} (set by the {budget.origin}) is undecided: nothing measured it"
+        console.print(line, style="yellow", markup=False, highlight=False)
+    _tell_paths(found.render(out))
+    failed = [result for result in found.results if not result.outcome.ok]
+    if failed and len(failed) == len(found.results):
+        raise NothingRan(f"not one of {len(failed)} jobs gave a result; the first: {failed[0].outcome}")
+    open_question = undecided is Undecided.FAIL and found.verdicts(VerdictKind.UNDECIDED) > 0
+    if found.verdicts(VerdictKind.MISS) or open_question:
+        raise typer.Exit(errors.GATE_FAILED)
     if failed:
         raise typer.Exit(errors.SOME_FAILED)
 
 
-def _results(store: Store, name: str) -> tuple[Run, list[Result]]:
-    from benchharness.derive import derive
-
-    run = store.find(name)
-    return store.run(run), derive(store.jobs(run), store.attempts(run))
-
-
-def _write_reports(found: Sequence[tuple[Run, Sequence[Result]]], out: Path) -> None:
-    from datetime import UTC, datetime
-
-    from reports.html import render_runs, write
-
-    for path in write(render_runs(found, written=datetime.now(UTC)), out):
-        _console().print(f"report: {path}", highlight=False, soft_wrap=True)
-
-
-def _open(url: str | None) -> Store:
-    from benchharness.places import default_store
-    from benchharness.store import Store
-
-    return Store(url or default_store())
+def _tell_paths(paths: Sequence[Path]) -> None:
+    for path in paths:
+        _console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _console() -> Console:

@@ -20,7 +20,10 @@ _MOST_SAMPLES = 10_000_000
 
 
 def _json(value: dict[str, Any]) -> dict[str, Any]:
-    json.dumps(value, allow_nan=False)  # ValueError where a number is none
+    try:
+        json.dumps(value, allow_nan=False)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
     return value
 
 
@@ -65,17 +68,19 @@ def attempt_from(message: Mapping[str, Any], *, device: Mapping[str, Any], host:
 
     `clock_offset_ns` is the device's wall clock minus the host's.
     """
+    name = _printable(device.get("device", "unknown"))[:64]
     conditions = {key: value for key, value in device.items() if key != "device"}
     try:
+        json.dumps(conditions, allow_nan=False).encode()
         finished = _Finished.model_validate(message)
         started = datetime.fromtimestamp((finished.started_unix_ns - clock_offset_ns) / 1e9, UTC)
-    except (ValidationError, OverflowError, ValueError, OSError) as error:
-        return _invalid(message, str(device.get("device", "unknown")), host, conditions, str(error))
+    except (ValidationError, OverflowError, ValueError, TypeError, RecursionError, OSError) as error:
+        return _invalid(message, name, host, str(error))
     return Attempt(
         id=finished.id,
         job=finished.job,
         round=finished.round,
-        device=str(device.get("device", "unknown")),
+        device=name,
         host=host,
         started=started,
         duration_ns=finished.duration_ns,
@@ -118,7 +123,7 @@ def _phases_do_not_add_up(finished: _Finished) -> str:
     return ""
 
 
-def _invalid(message: Mapping[str, Any], device: str, host: str, conditions: dict[str, Any], why: str) -> Attempt:
+def _invalid(message: Mapping[str, Any], device: str, host: str, why: str) -> Attempt:
     round_ = message.get("round")
     return Attempt(
         id=_printable(message.get("id"))[:36],
@@ -131,7 +136,6 @@ def _invalid(message: Mapping[str, Any], device: str, host: str, conditions: dic
         outcome=Outcome(
             kind=OutcomeKind.INVALID, reason="the device's answer breaks the protocol", evidence=_printable(why)[:4000]
         ),
-        conditions=conditions,
     )
 
 

@@ -209,8 +209,6 @@ def _job(
         "artefact": str(variant.artefact),
         "digest": manifest.digest,
         "artefact_bytes": manifest.bytes,
-        "download_bytes": materials.downloads.get(variant.artefact),
-        "ships": variant.ships,
         "recipe": variant.recipe,
         "tokenizer": str(tokenizer) if tokenizer else None,
         "configuration": configuration,
@@ -220,4 +218,5 @@ def _job(
         "timeout_s": suite.attempts.timeout,
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    return Job(key=key, **facts)
+    # What follows does not change what is run, and so not which job this is.
+    return Job(key=key, **facts, download_bytes=materials.downloads.get(variant.artefact), ships=variant.ships)

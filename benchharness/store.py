@@ -162,7 +162,11 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with _as_store_errors(self.url), self._engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except (ValueError, TypeError, KeyError) as error:
+                what = f"the store {self.url} holds what cannot be read: {error}; it is damaged or not ours"
+                raise StoreError(what) from error
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -268,5 +272,3 @@ def _as_store_errors(url: str) -> Iterator[None]:
         raise StoreError(f"the store {url} failed: {cause}; check its path, permissions and free space") from error
     except ModuleNotFoundError as error:
         raise StoreError(f"the store {url} needs a driver that is not installed: {error.name}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"the store {url} holds what cannot be read: {error}; it is damaged or not ours") from error

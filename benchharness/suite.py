@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -230,11 +231,17 @@ class Scenarios(Table):
 class Attempts(Table):
     """How many fresh processes a job gets, and when it stops."""
 
-    at_least: Annotated[int, Field(ge=1, le=1000)] = 5
-    at_most: Annotated[int, Field(ge=1, le=1000)] = 30
+    at_least: Annotated[int, Field(ge=1, le=1000, strict=True)] = 5
+    at_most: Annotated[int, Field(ge=1, le=1000, strict=True)] = 30
     interval: Share | None = None  # half-width asked for, relative; None: exactly `at_least` attempts
     max_time: Seconds | None = None  # for the whole run
     timeout: Seconds = 600.0  # for one attempt
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Attempts:
+        if self.at_most < self.at_least:
+            raise ValueError(f"at_most = {self.at_most} is fewer than at_least = {self.at_least}")
+        return self
 
 
 class Suite(Table):
@@ -254,11 +261,50 @@ class Suite(Table):
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
-def load_suite(path: Path) -> Suite:
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What a command line or a caller puts over a suite's own word. None leaves the suite's."""
+
+    attempts: int | None = None
+    interval: str | None = None  # "2 %"
+    max_time: str | None = None  # "10 min"
+    timeout: str | None = None  # "60 s", for one attempt
+    scenarios: Sequence[str] | None = None  # only these
+
+
+def overridden(suite: Suite, overrides: Overrides) -> Suite:
+    """The suite with the overrides in it. Raises `UsageError` for a wrong unit."""
+    rules: dict[str, Any] = {}
+    if overrides.attempts is not None:
+        rules |= {"at_least": overrides.attempts, "at_most": max(overrides.attempts, suite.attempts.at_most)}
+    if overrides.interval is not None:
+        rules["interval"] = quantity.share(overrides.interval)
+    if overrides.max_time is not None:
+        rules["max_time"] = quantity.seconds(overrides.max_time)
+    if overrides.timeout is not None:
+        rules["timeout"] = quantity.seconds(overrides.timeout)
+    changed: dict[str, Any] = {"attempts": suite.attempts.model_copy(update=rules)}
+    if overrides.scenarios:
+        tables = suite.scenarios.model_dump(by_alias=True)
+        unknown = sorted(set(overrides.scenarios) - set(tables))
+        if unknown:
+            raise UsageError(f"no scenario is called {unknown[0]!r} (there are: {', '.join(tables)})")
+        chosen = {name: tables[name] or {} for name in overrides.scenarios}
+        changed["scenarios"] = Scenarios.model_validate(chosen, context=_CHECKED_BEFORE)
+    return suite.model_copy(update=changed)
+
+
+def load_suite(path: str | Path) -> Suite:
     """Reads a suite file. Raises `SuiteError` that says which key of which file is wrong, and what to write."""
-    table = read_toml(path)
-    table.setdefault("name", path.stem)
-    return _absolute(check_suite(table, where=str(path)), path.parent.absolute())
+    file = Path(path)
+    table = read_toml(file)
+    table.setdefault("name", file.stem)
+    return _absolute(check_suite(table, where=str(file)), file.parent.absolute())
+
+
+def suite_from_table(table: Mapping[str, Any]) -> Suite:
+    """A suite from a plain table, its paths relative to the working folder. Raises `SuiteError`."""
+    return _absolute(check_suite({"name": "suite", **table}, where="the suite"), Path.cwd())
 
 
 def check_suite(table: dict[str, Any], *, where: str, stored: bool = False) -> Suite:

@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from benchharness.metrics import METRICS, Better, Unit
-from benchharness.result import Attempt, Estimate, Job, MetricResult, Result, ResultWarning, Run
+from benchharness.result import Attempt, Estimate, Job, MetricResult, Result, ResultWarning, Run, VerdictKind
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
+_VERDICT_STYLES = {VerdictKind.PASS: "green", VerdictKind.MISS: "red", VerdictKind.UNDECIDED: "yellow"}
 #: An interval with a larger relative half-width is shown by its ends.
 _WIDE = 0.2
 _SCALES: dict[str, Sequence[tuple[float, str]]] = {
@@ -25,6 +26,14 @@ _SCALES: dict[str, Sequence[tuple[float, str]]] = {
     Unit.TOKENS_PER_SECOND: ((1, "tok/s"),),
     Unit.INFERENCES_PER_SECOND: ((1, "inf/s"),),
 }
+
+
+def watch(jobs: int, attempts: int) -> ProgressBar | PlainLines:
+    """Progress for wherever this runs: a bar on a terminal or in a notebook, lines elsewhere."""
+    console = Console()
+    if console.is_terminal or console.is_jupyter:
+        return ProgressBar(console, jobs, jobs * attempts)
+    return PlainLines(console)
 
 
 class ProgressBar:
@@ -150,8 +159,9 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
         groups.setdefault((job.model, job.workload["name"], job.scenario), []).append(result)
     for group in groups.values():
         console.print(_table(group))
+    _verdicts(results, console)
     _warnings(results, console)
-    ratio = "The last column compares with the reference, attempts paired by round. " if len(results) > 1 else ""
+    ratio = "Ratios compare with the reference, attempts paired by round. " if len(results) > 1 else ""
     console.print(f"{ratio}Intervals are 95 %, over attempts (fresh processes).", style="dim")
 
 
@@ -229,6 +239,18 @@ def _style(metric: MetricResult) -> str:
         return "dim"
     lower = ratio.high < 1
     return "green" if lower == (METRICS[metric.name].better is Better.LOWER) else "red"
+
+
+def _verdicts(results: Sequence[Result], console: Console) -> None:
+    if not any(result.verdicts for result in results):
+        return
+    table = Table("budget", "set by", "result", "verdict", title="budgets", title_justify="left")
+    for result in results:
+        for verdict in result.verdicts:
+            words = f"{verdict.kind}: {verdict.reason}" if verdict.reason else str(verdict.kind)
+            shown = Text(visible(words), style=_VERDICT_STYLES[verdict.kind])
+            table.add_row(Text(verdict.budget), verdict.origin, Text(visible(result.job.title)), shown)
+    console.print(table)
 
 
 def _warnings(results: Sequence[Result], console: Console) -> None:

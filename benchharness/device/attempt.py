@@ -186,7 +186,7 @@ def _conditions_before(order: Message) -> dict[str, Any]:
     """The device's state just before the worker starts; the page cache is brought into the state asked for."""
     files = [Path(file) for file in order["files"]]
     asked = order["settings"].get("page_cache", "warm")
-    found: dict[str, Any] = {"load_average": conditions.load_average(), "governor": conditions.governor()}
+    found: dict[str, Any] = conditions.conditions_now()
     found["page_cache"] = asked
     try:
         (page_cache.evict if asked == "evicted" else page_cache.warm)(files)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchharness.device.readings import ROOT, Unreadable, or_unknown, text_of, text_or_nothing
 
@@ -23,16 +22,14 @@ _UNLIMITED_64_BIT = 2**63 - 2**16
 _UNLIMITED_32_BIT = (2**31 - 1) * 4096
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """Where one controller's files for this process are: its own group first, then the groups around it."""
 
     version: int
     folders: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
-class _Mount:
+class _Mount(NamedTuple):
     version: int
     controllers: frozenset[str]
     top: str  # which group of its hierarchy is mounted
@@ -69,20 +66,18 @@ def cpu_quota_us(root: Path = ROOT) -> Any:
 
 
 def _quota(folder: Path, version: int) -> tuple[int, int] | None:
-    if version == 2:
-        words = text_or_nothing(folder / "cpu.max").split()
-    else:
-        words = [text_or_nothing(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-    if not words or words[0] in {"", "max", "-1"}:
+    files = ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    if not (folder / files[0]).exists():
         return None
-    return int(words[0]), int(words[1])
+    quota, period = " ".join(text_of(folder / name) for name in files).split()
+    return None if quota in {"max", "-1"} else (int(quota), int(period))
 
 
 def _texts(groups: Groups, name: str) -> Iterator[str]:
     """A file's text in every group that has it: the top of a hierarchy has no limits and no such files."""
     for folder in groups.folders:
-        if text := text_or_nothing(folder / name):
-            yield text
+        if (folder / name).exists():
+            yield text_of(folder / name)
 
 
 def can_limit(controller: str, root: Path = ROOT) -> str:
@@ -144,14 +139,3 @@ def _folders(mount: _Mount, path: str) -> Iterator[Path]:
         yield folder
         folder = folder.parent
     yield mount.folder
-
-
-def pressure(resource: str, root: Path = ROOT) -> float:
-    """Share of the last 10 s, in percent, in which some task waited for `memory`, `cpu` or `io` (the kernel's PSI)."""
-    for line in text_of(root / "proc/pressure" / resource).splitlines():
-        kind, average = line.split()[:2]
-        if kind == "some" and average.startswith("avg10="):
-            return float(average[6:])
-    raise Unreadable(f"/proc/pressure/{resource} has no average over 10 s")
-
-

@@ -1,108 +1,132 @@
-"""What this device is, and the state it is in while an attempt runs. Unreadable facts are `unknown` with a reason."""
+"""The state that the device is in just before an attempt. What cannot be read is `unknown` with the reason.
+
+Readings that are never the same twice are floats, states and limits are not: so a report can tell the two apart.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
+from benchharness.device import cgroup, macos
+from benchharness.device.facts import device_facts, device_id, meminfo_bytes, memory_bytes, processor, virtualisation
+from benchharness.device.power import power
+from benchharness.device.readings import ON_LINUX, ROOT, Unreadable, or_unknown, text_of, unknown
+from benchharness.device.temperature import hottest
 
-def unknown(reason: str) -> dict[str, str]:
-    """How a fact that cannot be read is written: never as zero, never left out."""
-    return {"unknown": reason}
+__all__ = [
+    "available_memory_bytes",
+    "conditions_now",
+    "cores_allowed",
+    "cpu_pressure",
+    "device_facts",
+    "device_id",
+    "governor",
+    "load_average",
+    "memory_bytes",
+    "memory_pressure",
+    "out_of_memory_kills",
+    "pressure",
+    "processor",
+    "temperature",
+    "unknown",
+]
 
 
-def device_facts() -> dict[str, Any]:
-    """What does not change while this process lives."""
+def conditions_now(root: Path = ROOT) -> dict[str, Any]:
+    """Everything about the device's present state, flat, the same keys on every system. Never raises.
+
+    Takes about half a millisecond on Linux, three times that when first called, and more with many cores or sensors;
+    macOS is asked through programs, which take longer. Read it outside of timed regions.
+    """
     return {
-        "device": device_id(),
-        "os": f"{platform.system()} {platform.release()}",
-        "kernel": platform.version(),
-        "machine": platform.machine(),
-        "processor": processor(),
-        "cores": os.cpu_count() or unknown("the system does not say"),
-        "memory_bytes": memory_bytes(),
+        "governor": governor(root),
+        **power(root),
+        "load_average": load_average(),
+        "memory_available_bytes": available_memory_bytes(root),
+        "memory_pressure": memory_pressure(root),
+        "cpu_pressure": cpu_pressure(root),
+        **temperature(root),
+        **cgroup.limits(root),
+        "cores_allowed": cores_allowed(),
+        "virtualisation": virtualisation(root),
     }
 
 
-def device_id() -> str:
-    """A stable name for this unit: the machine's own id, hashed, so that nothing private leaves it."""
-    return hashlib.sha256(b"benchharness device " + _machine_id().encode()).hexdigest()[:12]
-
-
-def _machine_id() -> str:
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/sys/class/dmi/id/product_uuid"):
-        try:
-            found = Path(path).read_text().strip()
-        except OSError:
-            continue
-        if found:
-            return found
-    if sys.platform == "darwin":
-        listing = _output(["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"])
-        for line in listing.splitlines():
-            if "IOPlatformUUID" in line:
-                return line.split('"')[-2]
-    return f"{platform.node()} {uuid.getnode():x}"
-
-
-def processor() -> Any:
-    """The processor's marketing name."""
-    if sys.platform == "darwin":
-        return _output(["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]) or unknown("sysctl does not say")
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or unknown("the system does not say")
-    for key in ("model name", "Model", "Hardware"):
-        for line in lines:
-            if line.startswith(key) and ":" in line:
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or unknown("/proc/cpuinfo names no model")
-
-
-def memory_bytes() -> Any:
-    """Physical memory in bytes."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return unknown("sysconf does not say")
-
-
-def load_average() -> Any:
-    """Runnable tasks averaged over the last minute, before the attempt began."""
-    try:
-        return round(os.getloadavg()[0], 2)
-    except (OSError, AttributeError):
-        return unknown("this system has no load average")
-
-
-def governor() -> Any:
+@or_unknown
+def governor(root: Path = ROOT) -> Any:
     """The frequency governors of all cores, usually one."""
-    files = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"))
-    try:
-        found = sorted({file.read_text().strip() for file in files})
-    except OSError as error:
-        return unknown(f"cpufreq cannot be read: {error.strerror}")
+    files = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"))
+    found = sorted({text_of(file) for file in files})
     return ", ".join(found) if found else unknown("no cpufreq on this system")
 
 
-def out_of_memory_kills() -> int | None:
+@or_unknown
+def load_average() -> Any:
+    """Runnable tasks (on Linux also those that wait for a disk), averaged over the last minute."""
+    if not hasattr(os, "getloadavg"):
+        return unknown("this system has no load average")
+    return round(os.getloadavg()[0], 2)
+
+
+@or_unknown
+def available_memory_bytes(root: Path = ROOT) -> Any:
+    """Memory that can be had without swapping, in bytes: the kernel's own estimate where it makes one."""
+    if sys.platform == "darwin":
+        return macos.available_memory_bytes()
+    if sys.platform == "win32":
+        from benchharness.device import windows
+
+        return float(windows.memory_bytes()[1])
+    return float(meminfo_bytes("MemAvailable", root))
+
+
+@or_unknown
+def memory_pressure(root: Path = ROOT) -> Any:
+    """Percent of the last 10 s in which some task waited for memory; on macOS the kernel's level in a word."""
+    return macos.memory_pressure() if sys.platform == "darwin" else pressure("memory", root)
+
+
+@or_unknown
+def cpu_pressure(root: Path = ROOT) -> Any:
+    """Percent of the last 10 s in which some task waited for a core."""
+    return pressure("cpu", root)
+
+
+def pressure(resource: str, root: Path = ROOT) -> float:
+    """The kernel's pressure stall information for `cpu`, `memory` or `io`: `some`, over 10 s. Raises `Unreadable`."""
+    for line in text_of(root / "proc/pressure" / resource).splitlines():
+        kind, average = line.split()[:2]
+        if kind == "some" and average.startswith("avg10="):
+            return float(average[len("avg10=") :])
+    raise Unreadable(f"/proc/pressure/{resource} has no average over 10 s")
+
+
+def temperature(root: Path = ROOT) -> dict[str, Any]:
+    """`temperature_celsius` of the processor's hottest sensor, and which one that was."""
+    try:
+        if not ON_LINUX:
+            raise Unreadable("temperatures are read on Linux only; elsewhere they need a driver or an administrator")
+        found = hottest(root)
+    except Unreadable as error:
+        return {"temperature_celsius": unknown(str(error)), "temperature_sensor": unknown(str(error))}
+    return {"temperature_celsius": found.celsius, "temperature_sensor": found.sensor}
+
+
+@or_unknown
+def cores_allowed() -> Any:
+    """How many logical cores this process, and so the worker it starts, may run on."""
+    if not hasattr(os, "sched_getaffinity"):
+        return unknown("this system does not say which cores a process may use")
+    return len(os.sched_getaffinity(0))
+
+
+def out_of_memory_kills(root: Path = ROOT) -> int | None:
     """How often the kernel has killed for want of memory since it started, cgroup limits included; Linux only."""
     try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
+        lines = text_of(root / "proc/vmstat").splitlines()
+    except Unreadable:
         return None
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
-
-
-def _output(command: list[str]) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""

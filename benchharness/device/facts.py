@@ -11,8 +11,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import macos, windows
-from benchharness.device.readings import ROOT, Unreadable, or_unknown, text_of, text_or_nothing, unknown
+from benchharness.device import macos
+from benchharness.device.readings import ON_LINUX, ROOT, Unreadable, or_unknown, text_of, text_or_nothing, unknown
 
 #: What firmware names as the maker or product of a virtual machine, in lower case.
 _VIRTUAL_PRODUCTS = ("qemu", "kvm", "vmware", "virtualbox", "virtual machine", "amazon ec2", "google compute", "xen")
@@ -48,6 +48,8 @@ def _machine_id(root: Path) -> str:
         if sys.platform == "darwin":
             return macos.machine_id()
         if sys.platform == "win32":
+            from benchharness.device import windows
+
             return windows.machine_id()
     except (Unreadable, OSError):
         pass  # the network's names are the last resort everywhere
@@ -90,8 +92,10 @@ def _cpuinfo(root: Path) -> str:
 def memory_bytes(root: Path = ROOT) -> Any:
     """Physical memory in bytes, as the kernel has it to give."""
     if sys.platform == "win32":
+        from benchharness.device import windows  # not above: it needs ctypes, which others need not load
+
         return windows.memory_bytes()[0]
-    if sys.platform.startswith("linux"):
+    if ON_LINUX:
         return meminfo_bytes("MemTotal", root)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import macos, windows
+from benchharness.device import macos
 from benchharness.device.readings import ROOT, Unreadable, text_or_nothing, unknown
 
 
 def power(root: Path = ROOT) -> Mapping[str, Any]:
-    """`power_source` (`mains`, `battery`, or `mains and battery` where the charger is too weak) and `battery_percent`."""
+    """`power_source` (`mains`, `battery`; both in words where the charger is too weak) and `battery_percent`."""
     try:
         source, percent = _power(root)
     except (Unreadable, OSError, ValueError) as error:
@@ -27,6 +27,8 @@ def _power(root: Path) -> tuple[str, float | None]:
     if sys.platform == "darwin":
         return macos.power()
     if sys.platform == "win32":
+        from benchharness.device import windows
+
         return windows.power()
     supplies = [folder for folder in supply_folders(root) if text_or_nothing(folder / "type")]
     batteries = [folder for folder in supplies if text_or_nothing(folder / "type") in {"Battery", "UPS"}]

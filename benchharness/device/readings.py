@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable, TypeVar, cast
 
 #: Where the files of the system stand.
 ROOT = Path("/")
+#: Whether the files are Linux's; Android has them too, and its Python goes by that name since 3.13.
+ON_LINUX = sys.platform.startswith(("linux", "android"))
 #: The programs asked are local and answer in milliseconds; one that hangs must not hold up an attempt.
 _PATIENCE_S = 5
 

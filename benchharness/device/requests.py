@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.contract import LanguageSession, Session, TensorSpec
+from benchharness.device.shapes import input_shapes
 from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
-#: Lengths for dynamic dimensions that the workload does not give, by what their names contain (first match).
-DEFAULT_DIMENSIONS = (
-    (("batch",), 1),
-    (("seq", "len", "token", "time"), 64),
-    (("height", "width", "image"), 224),
+#: What speech models run at.
+SAMPLE_RATE_HZ = 16_000
+#: Values of whole-number inputs by what their names contain, first match; the others' are 0 to 9.
+DEFAULT_VALUES = (
+    (("mask",), 1),
+    (("token_type", "segment"), 0),  # a model may know one type only
+    (("sample_rate", "sampling_rate"), SAMPLE_RATE_HZ),
 )
-#: ... and for those whose name says nothing, or that have none.
-DEFAULT_DIMENSION = 1
 
 
 class Tokenizer:
@@ -133,29 +134,40 @@ def check_logits(logits: Array, vocabulary_size: int) -> None:
 def tensor_inputs(session: Session, workload: Mapping[str, Any]) -> dict[str, Array]:
     """Seeded input arrays from the model's signature; the same for a seed on every machine.
 
-    Floats are uniform in [0, 1), whole numbers are 0 to 9 (masks 1), booleans True, strings "a". Dynamic dimensions
-    come from the workload's `dimensions`, else from `DEFAULT_DIMENSIONS`; `values` overrides an input by a constant.
+    Floats are uniform in [0, 1), whole numbers 0 to 9 or as in `DEFAULT_VALUES`, booleans True, strings "a". Lengths
+    that the model leaves open come from the workload's `dimensions`, else from `shapes`; `values` overrides an input
+    by a constant.
     """
     unknown = set(workload["values"]) - {spec.name for spec in session.inputs}
     if unknown:
         known = ", ".join(spec.name for spec in session.inputs)
         raise Unsupported(f"the workload gives a value for {sorted(unknown)[0]!r}; the model's inputs are {known}")
     generator = np.random.default_rng(workload["seed"])
-    return {spec.name: _fill(spec, workload, generator) for spec in session.inputs}
+    shapes = input_shapes(session.inputs, workload["dimensions"]).by_input
+    return {spec.name: _fill(spec, shapes[spec.name], workload["values"], generator) for spec in session.inputs}
 
 
-def _fill(spec: TensorSpec, workload: Mapping[str, Any], generator: np.random.Generator) -> Array:
-    shape = [_length(dimension, workload["dimensions"]) for dimension in spec.shape]
-    if spec.name in workload["values"]:
-        return _filled(spec, shape, workload["values"][spec.name])
+def _fill(spec: TensorSpec, shape: Sequence[int], values: Mapping[str, Any], generator: np.random.Generator) -> Array:
+    if spec.name in values:
+        return _filled(spec, shape, values[spec.name])
     if spec.dtype == "str":
         return np.full(shape, "a", dtype=object)
     dtype = _dtype(spec)
     if dtype.kind == "f":
         return generator.random(shape).astype(dtype)
-    if dtype.kind == "b" or "mask" in spec.name:
+    if dtype.kind == "b":
         return np.ones(shape, dtype)
+    value = _default_value(spec.name.lower())
+    if value is not None and (dtype.kind not in "iu" or value <= np.iinfo(dtype).max):
+        return np.full(shape, value, dtype)
     return generator.integers(0, 10, shape).astype(dtype)
+
+
+def _default_value(name: str) -> int | None:
+    """What an input's name says that it holds; None where it says nothing."""
+    if name == "sr":
+        return SAMPLE_RATE_HZ
+    return next((value for parts, value in DEFAULT_VALUES if any(part in name for part in parts)), None)
 
 
 def _filled(spec: TensorSpec, shape: Sequence[int], value: Any) -> Array:
@@ -170,18 +182,6 @@ def _dtype(spec: TensorSpec) -> np.dtype[Any]:
         return np.dtype(object if spec.dtype == "str" else spec.dtype)
     except TypeError as error:
         raise Unsupported(f"input {spec.name!r} is of type {spec.dtype}, for which no values can be made") from error
-
-
-def _length(dimension: int | str | None, given: Mapping[str, int]) -> int:
-    if isinstance(dimension, int) and dimension > 0:
-        return dimension
-    name = dimension if isinstance(dimension, str) else ""
-    if name in given:
-        return given[name]
-    for parts, length in DEFAULT_DIMENSIONS:
-        if any(part in name.lower() for part in parts):
-            return length
-    return DEFAULT_DIMENSION
 
 
 def check_outputs(outputs: Mapping[str, Array]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from benchharness.device.readings import ROOT, Unreadable, text_of, text_or_nothing
 
@@ -17,16 +17,14 @@ _SMALLEST_MILLIDEGREES = 200
 _PLAUSIBLE_CELSIUS = (-40.0, 150.0)
 
 
-@dataclass(frozen=True)
-class Temperature:
+class Temperature(NamedTuple):
     """One reading, and the sensor's name as its driver gives it."""
 
     sensor: str
     celsius: float
 
 
-@dataclass(frozen=True)
-class _Sensor:
+class _Sensor(NamedTuple):
     name: str
     file: Path
 

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from benchharness.device import protocol
-from benchharness.errors import AttemptError, InvalidOutput, Unsupported
+from benchharness.device.shapes import input_shapes, tell_inputs
+from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, Unsupported
 
 _SCENARIOS = {
     "first-token": "benchharness.device.scenarios.first_token",
@@ -87,11 +88,11 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             phases=phases,
             progress=progress,
         )
-        measurements = scenario.measure(stage)
+        measurements = _measure(scenario, stage, language)
         phases.end("measure")
         effective = _effective(session.effective)
         if not language:
-            effective["inputs"] = {spec.name: [spec.dtype, *spec.shape] for spec in session.inputs}
+            effective.update(_input_facts(session.inputs, order["workload"]))
         if isinstance(session, ReportsPlacement):
             effective["placement"] = {place: dict(count) for place, count in session.placement().items()}
     return {
@@ -101,6 +102,28 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
+    }
+
+
+def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
+    """The scenario's measurements; a failure on inputs that were made here says which, and how to change them."""
+    try:
+        return list(scenario.measure(stage))
+    except (ModelFailure, InvalidOutput) as error:
+        if language:
+            raise
+        inputs = stage.session.inputs
+        told = tell_inputs(inputs, input_shapes(inputs, stage.workload["dimensions"]))
+        raise type(error)(f"{error} {told}") from error
+
+
+def _input_facts(inputs: Any, workload: Mapping[str, Any]) -> dict[str, Any]:
+    """What was really fed, and which lengths were assumed or asked for in vain."""
+    shapes = input_shapes(inputs, workload["dimensions"])
+    return {
+        "inputs": {spec.name: [spec.dtype, *shapes.by_input[spec.name]] for spec in inputs},
+        "assumed_dimensions": dict(shapes.assumed),
+        "unused_dimensions": list(shapes.unused),
     }
 
 

@@ -19,6 +19,10 @@ if sys.argv[1] == "worker":
     from benchharness.device.worker import main
 
     main()
+elif sys.argv[1] == "describe":
+    from benchharness.device.describe import main
+
+    main(sys.argv[2:])
 else:
     from benchharness.device.supervisor import main
 
@@ -33,7 +37,7 @@ def write_bundle(folder: Path) -> tuple[Path, str]:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(_contents()):
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
+            archive.writestr(_entry(name), content)
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest()
     path = folder / f"device-{digest[:12]}.pyz"
@@ -41,6 +45,13 @@ def write_bundle(folder: Path) -> tuple[Path, str]:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return path, digest
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = 3  # Unix, wherever it is written: the digest must not depend on the host
+    return entry
 
 
 def _contents() -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,6 @@ spool holds. Only an attempt that was still running is made again.
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -155,8 +154,8 @@ class DeviceLink:
     def _given_up(self, order: Message, lost: str) -> Attempt:
         """The line broke again and again. The spool may hold the attempt even so; else it crashed."""
         try:
-            message = json.loads(self._launcher.fetch(f"{self._work}/spool/{order['id']}.json"))
-        except (LaunchError, ValueError):
+            message = protocol.decode(self._launcher.fetch(f"{self._work}/spool/{order['id']}.json"))
+        except LaunchError:
             message = {
                 **{key: order[key] for key in ("id", "job", "round")},
                 "outcome": {

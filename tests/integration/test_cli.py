@@ -242,7 +242,7 @@ BAD_WORDS = [
     (("run", "x.onnx", "x.onnx"), "named twice"),
     (("run", "x.onnx", "--reference", "y.onnx"), "is not one of the models given"),
     (("run", "--resume", "abc"), "no run begins with 'abc'"),
-    (("run", "x.onnx", "--resume"), "leave the suite or models away"),
+    (("run", "x.onnx", "--resume"), "leave the suite, models and scenarios away"),
     (("show",), "holds no run yet"),
     (("show", "--store", "nonsense"), "not a store's URL"),
     (("show", "--store", "sqlite:////nowhere/at/all.db"), "unable to open database file"),

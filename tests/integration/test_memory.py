@@ -125,6 +125,8 @@ def test_reading_memory_is_taken_out_of_the_phases(monkeypatch: pytest.MonkeyPat
 
 
 def test_macos_usage_has_the_layout_of_the_header() -> None:
-    assert macos.ResourceUsage.phys_footprint.offset == 16 + 7 * 8
-    assert macos.ResourceUsage.lifetime_max_phys_footprint.offset == 16 + 28 * 8
+    offsets = {
+        name: getattr(macos.ResourceUsage, name).offset for name in ("phys_footprint", "lifetime_max_phys_footprint")
+    }
+    assert offsets == {"phys_footprint": 16 + 7 * 8, "lifetime_max_phys_footprint": 16 + 28 * 8}
     assert ctypes.sizeof(macos.ResourceUsage) == 16 + 35 * 8

@@ -52,8 +52,16 @@ def test_a_model_is_described_with_size_and_digest(tmp_path: Path) -> None:
 def test_the_tables_name_what_was_found(tmp_path: Path) -> None:
     model = build_language_model(tmp_path, Variant())
     text = drawn(inspect_model(model.folder))
-    for word in ("causal-lm", "past_key_values.N.key", "input_ids", "MatMul", "float32", "context length", "160"):
+    for word in ("causal-lm", "past_key_values.1.key", "input_ids", "MatMul", "float32", "context length", "160"):
         assert word in text, word
+
+
+def test_names_that_differ_by_a_number_share_a_row(tmp_path: Path) -> None:
+    found = inspect_model(build_image_model(tmp_path / "image.onnx"))
+    found["inputs"] = [{"name": f"past.{layer}.key", "dtype": "float16", "shape": [1, None]} for layer in range(3)]
+    text = drawn(found)
+    assert "past.N.key (3 of them)" in text
+    assert "1 × ?" in text
 
 
 def test_the_zipped_size_is_close_to_a_real_zips(tmp_path: Path) -> None:

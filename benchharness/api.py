@@ -1,0 +1,237 @@
+"""The Python API, and the composition root: what the command line does, as functions that return plain objects.
+
+::
+
+    import benchharness
+
+    found = benchharness.run("suite.toml", attempts=5)   # or benchharness.load("latest")
+    found.frame()                                        # a row per result and metric
+    found.attempts_frame()                               # a row per attempt and metric
+    found.compare()                                      # ratios to the reference, with intervals
+    found.render("report")                               # one HTML page per hardware target
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchharness.budgets import Budget, judged, parse, unmeasured
+from benchharness.derive import derive
+from benchharness.device import adapters
+from benchharness.errors import UsageError
+from benchharness.execute import Execution, Observer
+from benchharness.export import to_csv, to_json
+from benchharness.hardware import THIS_MACHINE, HardwareTarget, load_hardware
+from benchharness.launch.local import LocalLauncher
+from benchharness.places import default_store, digest_cache, state_folder
+from benchharness.plan import plan
+from benchharness.prepare import gather, suite_from_models, verify
+from benchharness.result import Result, Run, VerdictKind
+from benchharness.store import Store
+from benchharness.suite import Overrides, Suite, load_suite, overridden, restore_suite, suite_from_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Watching = AbstractContextManager[Observer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """A run and what it found. Shown as a table in a notebook."""
+
+    run: Run
+    results: Sequence[Result]
+    unmeasured_budgets: Sequence[Budget] = ()
+
+    def verdicts(self, kind: VerdictKind) -> int:
+        """How many budgets were passed, missed or left undecided, over all results; unmeasured ones are undecided."""
+        told = sum(verdict.kind is kind for result in self.results for verdict in result.verdicts)
+        return told + (len(self.unmeasured_budgets) if kind is VerdictKind.UNDECIDED else 0)
+
+    def frame(self) -> pd.DataFrame:
+        """A row per result and metric: what was measured, value, 95 % interval, ratio to the reference, outcome."""
+        from benchharness import frames
+
+        return frames.results_frame(self.results)
+
+    def attempts_frame(self) -> pd.DataFrame:
+        """A row per attempt and metric, with the raw samples."""
+        from benchharness import frames
+
+        return frames.attempts_frame(self.results)
+
+    def compare(self) -> pd.DataFrame:
+        """Ratios to the reference variant: a row per metric, a column per variant."""
+        from benchharness import frames
+
+        return frames.comparison_frame(self.results)
+
+    def render(self, folder: str | Path) -> list[Path]:
+        """Writes one HTML page per hardware target; their paths."""
+        return render([self], folder)
+
+    def to_json(self) -> str:
+        """Schema 1, see `benchharness.export`."""
+        return to_json(self.run, self.results)
+
+    def to_csv(self) -> str:
+        """A row per result and metric."""
+        return to_csv(self.run, self.results)
+
+    def _repr_html_(self) -> str:
+        from benchharness import frames
+
+        return frames.summary_html(self.run, self.results)
+
+
+def run(
+    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path],
+    *,
+    on: str = THIS_MACHINE,
+    reference: str | Path | None = None,
+    task: str | None = None,
+    overrides: Overrides | None = None,
+    store: str | None = None,
+    watching: Watching | None = None,
+    **changes: Any,
+) -> Findings:
+    """Runs a suite (a `Suite`, a table, a path) or models without one (a list of paths), and returns what it found.
+
+    `changes` are the fields of `Overrides`: `attempts=3`, `interval="2%"`, `max_time="5 min"`, `scenarios=["steady"]`.
+    Without `watching` progress is drawn on the terminal or in the notebook. Raises `BenchharnessError`.
+    """
+    suite = overridden(_suite(what, reference, task), overrides or Overrides(**changes))
+    hardware = load_hardware(on)
+    opened = open_store(store)
+    try:
+        made, manifests = _planned(suite, hardware, opened)
+        return _execute(opened, made, suite, hardware, manifests, watching)
+    finally:
+        opened.close()
+
+
+def resume(
+    name: str = "latest",
+    *,
+    overrides: Overrides | None = None,
+    store: str | None = None,
+    watching: Watching | None = None,
+) -> Findings:
+    """Goes on with an interrupted run, repeating nothing. Raises `UsageError` where a model has changed since."""
+    opened = open_store(store)
+    try:
+        found = opened.find(name)
+        suite, hardware = _as_stored(opened, found)
+        suite = overridden(suite, overrides or Overrides())
+        manifests = dict(gather(suite, digest_cache()).manifests)
+        verify(manifests, {job.artefact: job.digest for job, _ in opened.jobs(found)})
+        return _execute(opened, found, suite, hardware, manifests, watching)
+    finally:
+        opened.close()
+
+
+def load(name: str = "latest", *, store: str | None = None) -> Findings:
+    """What a run found: its id, a unique prefix, or `latest`. Raises `RunNotFound`."""
+    opened = open_store(store)
+    try:
+        return _findings(opened, opened.find(name))
+    finally:
+        opened.close()
+
+
+def runs(*, store: str | None = None) -> list[Run]:
+    """Every run in the store, newest first."""
+    opened = open_store(store)
+    try:
+        return opened.list_runs()
+    finally:
+        opened.close()
+
+
+def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
+    """Writes one HTML page per hardware target over one or several runs; their paths."""
+    from reports.html import render_runs, write
+
+    pages = render_runs([(found.run, found.results) for found in findings], written=datetime.now(UTC))
+    return write(pages, Path(folder))
+
+
+def open_store(url: str | None = None) -> Store:
+    """The store at a URL, or the user's own. Raises `StoreError`."""
+    return Store(url or default_store())
+
+
+def _suite(
+    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path], reference: str | Path | None, task: str | None
+) -> Suite:
+    if isinstance(what, Suite):
+        return what
+    if isinstance(what, Mapping):
+        return suite_from_table(what)
+    paths = [Path(what)] if isinstance(what, str | Path) else [Path(path) for path in what]
+    if not paths:
+        raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
+    if not any(path.suffix == ".toml" for path in paths):
+        known = {name: adapters.formats(name) for name in adapters.usable()}
+        return suite_from_models(paths, known, reference=Path(reference) if reference else None, task=task)
+    if len(paths) > 1:
+        raise UsageError("name one suite, or models; not both, and not two suites")
+    if reference or task:
+        raise UsageError("a reference and a task are for models without a suite; write them into the suite")
+    return load_suite(paths[0])
+
+
+def _planned(suite: Suite, hardware: HardwareTarget, store: Store) -> tuple[str, dict[Path, Any]]:
+    """A new run in the store, with its jobs; and the manifests of its artefacts."""
+    materials = gather(suite, digest_cache(), _tell)
+    planned = plan(suite, hardware, materials, adapters.formats)
+    made = store.create_run(
+        suite=suite.name,
+        digest=suite.digest,
+        suite_json=suite.model_dump_json(by_alias=True),
+        hardware_json=hardware.model_dump_json(),
+        planned=planned,
+    )
+    return made, dict(materials.manifests)
+
+
+def _tell(what: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(what, style="dim", markup=False, highlight=False)
+
+
+def _execute(
+    store: Store,
+    run_: str,
+    suite: Suite,
+    hardware: HardwareTarget,
+    manifests: Mapping[Path, Any],
+    watching: Watching | None,
+) -> Findings:
+    from benchharness.terminal import watch
+
+    state = state_folder(store.url)
+    launcher = LocalLauncher(state, str(hardware.python) if hardware.python else None)
+    with watching or watch(store.run(run_).jobs, suite.attempts.at_least) as observer:
+        execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
+        execution.walk(launcher, state)
+    return _findings(store, run_)
+
+
+def _as_stored(store: Store, run_: str) -> tuple[Suite, HardwareTarget]:
+    suite_json, hardware_json = store.suite_and_hardware(run_)
+    return restore_suite(suite_json), HardwareTarget.model_validate_json(hardware_json)
+
+
+def _findings(store: Store, run_: str) -> Findings:
+    suite, hardware = _as_stored(store, run_)
+    budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
+    results = judged(derive(store.jobs(run_), store.attempts(run_)), budgets)
+    return Findings(run=store.run(run_), results=results, unmeasured_budgets=unmeasured(results, budgets))
