@@ -23,11 +23,13 @@ ENTRY_POINT_GROUP = "benchharness.targets"
 
 BUILT_IN = {
     "onnxruntime": "targets.onnx_runtime:OnnxRuntime",
+    "null": "targets.null:Null",
 }
 
 #: Formats of the built-in adapters, known without importing a runtime (a test compares them with the classes).
 BUILT_IN_FORMATS = {
     "onnxruntime": (".onnx",),
+    "null": (".null",),
 }
 
 
