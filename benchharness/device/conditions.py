@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import cgroup, macos
 from benchharness.device.facts import device_facts, device_id, meminfo_bytes, memory_bytes, processor, virtualisation
-from benchharness.device.power import power
-from benchharness.device.readings import ON_LINUX, ROOT, Unreadable, or_unknown, text_of, unknown
-from benchharness.device.temperature import hottest
+from benchharness.device.sensors import cgroup, macos
+from benchharness.device.sensors.power import power
+from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, or_unknown, text_of, unknown
+from benchharness.device.sensors.temperature import hottest
 
 __all__ = [
     "available_memory_bytes",
@@ -77,7 +77,7 @@ def available_memory_bytes(root: Path = ROOT) -> Any:
     if sys.platform == "darwin":
         return macos.available_memory_bytes()
     if sys.platform == "win32":
-        from benchharness.device import windows
+        from benchharness.device.sensors import windows
 
         return float(windows.memory_bytes()[1])
     return float(meminfo_bytes("MemAvailable", root))

@@ -15,8 +15,8 @@ from typing import Any
 from benchharness import __version__
 from benchharness.device.conditions import conditions_now
 from benchharness.device.facts import device_facts
-from benchharness.device.inventory import sensors
 from benchharness.device.noise import probe
+from benchharness.device.sensors.inventory import sensors
 
 
 def describe(probe_s: float = 0.0) -> dict[str, Any]:

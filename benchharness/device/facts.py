@@ -11,8 +11,16 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import macos
-from benchharness.device.readings import ON_LINUX, ROOT, Unreadable, or_unknown, text_of, text_or_nothing, unknown
+from benchharness.device.sensors import macos
+from benchharness.device.sensors.readings import (
+    ON_LINUX,
+    ROOT,
+    Unreadable,
+    or_unknown,
+    text_of,
+    text_or_nothing,
+    unknown,
+)
 
 #: What firmware names as the maker or product of a virtual machine, in lower case.
 _VIRTUAL_PRODUCTS = ("qemu", "kvm", "vmware", "virtualbox", "virtual machine", "amazon ec2", "google compute", "xen")
@@ -48,7 +56,7 @@ def _machine_id(root: Path) -> str:
         if sys.platform == "darwin":
             return macos.machine_id()
         if sys.platform == "win32":
-            from benchharness.device import windows
+            from benchharness.device.sensors import windows
 
             return windows.machine_id()
     except (Unreadable, OSError):
@@ -92,7 +100,7 @@ def _cpuinfo(root: Path) -> str:
 def memory_bytes(root: Path = ROOT) -> Any:
     """Physical memory in bytes, as the kernel has it to give."""
     if sys.platform == "win32":
-        from benchharness.device import windows  # not above: it needs ctypes, which others need not load
+        from benchharness.device.sensors import windows  # not above: it needs ctypes, which others need not load
 
         return windows.memory_bytes()[0]
     if ON_LINUX:

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Callable, NamedTuple
 
-from benchharness.device.readings import ROOT, or_unknown, reason_of, unknown
-from benchharness.device.steal import core_ticks, steal_share
+from benchharness.device.sensors.readings import ROOT, or_unknown, reason_of, unknown
+from benchharness.device.sensors.steal import core_ticks, steal_share
 
 BLOCKS = 20
 #: Five a block: fewer have no median to speak of.

@@ -14,7 +14,7 @@ from benchharness.contract import TensorSpec
 BATCH = 1
 #: Tokens of a text, frames of a recording: what a language model's default prompt has.
 SEQUENCE = 64
-#: Samples of a signal: 32 ms at 16 kHz, the frame of streaming audio models (silero-vad takes no other at that rate).
+#: Samples of a signal: 32 ms at 16 kHz, the frame of streaming voice detectors such as silero-vad.
 SIGNAL = 512
 CHANNELS = 3
 #: Pixels: ImageNet's classifiers, and a multiple of 32, which detectors want.
@@ -81,7 +81,8 @@ def tell_inputs(inputs: Sequence[TensorSpec], shapes: Shapes) -> str:
     )
     assumed = ", ".join(f"{name} = {length}" for name, length in shapes.assumed.items())
     hint = f" Assumed, because neither the file nor the workload says: {assumed}." if assumed else ""
-    example = next(iter(shapes.assumed), f"{inputs[0].name}[0]" if inputs else "x[0]")
+    likely = [name for name, length in shapes.assumed.items() if length != BATCH]
+    example = next(iter(likely or shapes.assumed), f"{inputs[0].name}[0]" if inputs else "x[0]")
     value = inputs[0].name if inputs else "x"
     return (
         f"The inputs were {tried}.{hint} In a suite, a workload sets lengths with "

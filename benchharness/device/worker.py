@@ -30,6 +30,8 @@ _SCENARIOS = {
 }
 #: What runtimes write when an allocation fails; they raise their own error types and not MemoryError.
 _MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "cannot allocate", "bad allocation")
+#: A runtime's own words are cut here where a hint follows them: some print a whole graph.
+_LONGEST_REASON = 1000
 _PROGRESS_EVERY_NS = 200_000_000
 
 
@@ -114,7 +116,7 @@ def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
             raise
         inputs = stage.session.inputs
         told = tell_inputs(inputs, input_shapes(inputs, stage.workload["dimensions"]))
-        raise type(error)(f"{error} {told}") from error
+        raise type(error)(f"{str(error)[:_LONGEST_REASON]} {told}") from error
 
 
 def _input_facts(inputs: Any, workload: Mapping[str, Any]) -> dict[str, Any]:

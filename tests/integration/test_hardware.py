@@ -17,8 +17,9 @@ import psutil
 import pytest
 from rich.console import Console
 
-from benchharness.device import cgroup, conditions
-from benchharness.device.readings import Unreadable, reason_of
+from benchharness.device import conditions
+from benchharness.device.sensors import cgroup
+from benchharness.device.sensors.readings import Unreadable, reason_of
 from benchharness.errors import LaunchError
 from benchharness.hardware_view import describe_hardware, hardware_tables, to_json
 from benchharness.launch.bundle import write_bundle
@@ -98,7 +99,7 @@ def _remove_group(folder: Path) -> None:
 
 def test_the_limits_of_a_real_group_are_read(limited_group: list[Path]) -> None:
     code = "import sys, pathlib\nfor folder in sys.argv[1:]: (pathlib.Path(folder) / 'cgroup.procs').write_text('0')\n"
-    code += "import json; from benchharness.device.cgroup import limits; print(json.dumps(limits()))"
+    code += "import json; from benchharness.device.sensors.cgroup import limits; print(json.dumps(limits()))"
     command = [sys.executable, "-c", code, *map(str, limited_group)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert list(json.loads(said).values()) == [67108864, 10000, 40000]

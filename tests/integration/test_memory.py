@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchharness.device.phases import Phases
-from benchharness.device.sensors import macos, memory
+from benchharness.device.sensors import macos_memory, memory
 from benchharness.result import Result
 from tests.integration.conftest import Bench
 
@@ -125,8 +125,7 @@ def test_reading_memory_is_taken_out_of_the_phases(monkeypatch: pytest.MonkeyPat
 
 
 def test_macos_usage_has_the_layout_of_the_header() -> None:
-    offsets = {
-        name: getattr(macos.ResourceUsage, name).offset for name in ("phys_footprint", "lifetime_max_phys_footprint")
-    }
+    names = ("phys_footprint", "lifetime_max_phys_footprint")
+    offsets = {name: getattr(macos_memory.ResourceUsage, name).offset for name in names}
     assert offsets == {"phys_footprint": 16 + 7 * 8, "lifetime_max_phys_footprint": 16 + 28 * 8}
-    assert ctypes.sizeof(macos.ResourceUsage) == 16 + 35 * 8
+    assert ctypes.sizeof(macos_memory.ResourceUsage) == 16 + 35 * 8

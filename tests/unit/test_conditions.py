@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import cgroup, conditions, facts, inventory, macos, windows
-from benchharness.device.readings import Unreadable, reason_of
+from benchharness.device import conditions, facts
+from benchharness.device.sensors import cgroup, inventory, macos, windows
+from benchharness.device.sensors.readings import Unreadable, reason_of
 
 MEMORY = "MemTotal:       16000000 kB\nMemFree:  1000000 kB\nMemAvailable:    9000000 kB\n"
 PRESSURE = "some avg10=1.25 avg60=0.5 avg300=0.1 total=99\nfull avg10=0.75 avg60=0.2 avg300=0.0 total=55\n"

@@ -78,9 +78,9 @@ def _kib_fields(file: Path) -> dict[str, int]:
 
 
 def _read_macos() -> MemoryReading:
-    from benchharness.device.sensors import macos  # loads ctypes
+    from benchharness.device.sensors import macos_memory  # loads ctypes
 
-    usage = macos.resource_usage()
+    usage = macos_memory.resource_usage()
     return MemoryReading(
         peak=usage.lifetime_max_phys_footprint,
         settled={"rss": usage.resident_size, "footprint": usage.phys_footprint},

@@ -6,12 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Callable
 
-from benchharness.device import cgroup
 from benchharness.device.conditions import out_of_memory_kills, pressure
-from benchharness.device.power import supply_folders
-from benchharness.device.readings import ON_LINUX, ROOT, Unreadable, or_unknown, reason_of, text_of, text_or_nothing
-from benchharness.device.steal import core_ticks
-from benchharness.device.temperature import temperatures
+from benchharness.device.sensors import cgroup
+from benchharness.device.sensors.power import supply_folders
+from benchharness.device.sensors.readings import (
+    ON_LINUX,
+    ROOT,
+    Unreadable,
+    or_unknown,
+    reason_of,
+    text_of,
+    text_or_nothing,
+)
+from benchharness.device.sensors.steal import core_ticks
+from benchharness.device.sensors.temperature import temperatures
 
 #: A laptop has a dozen temperatures, a server a hundred; the hottest ones tell.
 _MOST_LISTED = 12

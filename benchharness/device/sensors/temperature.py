@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchharness.device.readings import ROOT, Unreadable, text_of, text_or_nothing
+from benchharness.device.sensors.readings import ROOT, Unreadable, text_of, text_or_nothing
 
 #: Words in the names of sensors that sit on a processor. A drive's or a battery's sensor can be hotter and would say
 #: nothing about throttling, and asking a drive wakes it.

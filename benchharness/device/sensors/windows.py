@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-from benchharness.device.readings import Unreadable
+from benchharness.device.sensors.readings import Unreadable
 
 #: What GetSystemPowerStatus writes where it does not know.
 _UNKNOWN = 255

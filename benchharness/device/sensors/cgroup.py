@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from benchharness.device.readings import ROOT, Unreadable, or_unknown, text_of, text_or_nothing
+from benchharness.device.sensors.readings import ROOT, Unreadable, or_unknown, text_of, text_or_nothing
 
 NO_LIMIT = "none"
 #: What version 1 writes for "no limit": LONG_MAX rounded down to a page (of 4 to 64 KiB) on 64 bit, LONG_MAX pages

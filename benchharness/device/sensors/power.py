@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import macos
-from benchharness.device.readings import ROOT, Unreadable, text_or_nothing, unknown
+from benchharness.device.sensors import macos
+from benchharness.device.sensors.readings import ROOT, Unreadable, text_or_nothing, unknown
 
 
 def power(root: Path = ROOT) -> Mapping[str, Any]:
@@ -27,7 +27,7 @@ def _power(root: Path) -> tuple[str, float | None]:
     if sys.platform == "darwin":
         return macos.power()
     if sys.platform == "win32":
-        from benchharness.device import windows
+        from benchharness.device.sensors import windows
 
         return windows.power()
     supplies = [folder for folder in supply_folders(root) if text_or_nothing(folder / "type")]

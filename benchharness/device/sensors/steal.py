@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from benchharness.device.readings import ROOT, Unreadable, text_of
+from benchharness.device.sensors.readings import ROOT, Unreadable, text_of
 
 
 class CoreTicks(NamedTuple):
