@@ -258,6 +258,31 @@ def hardware(
         _console().print(table)
 
 
+@app.command()
+def inspect(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, or the folder that holds it.")],
+    compressed: Annotated[
+        bool, typer.Option("--compressed", help="Also its download size, which takes a while.")
+    ] = False,
+    json_: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Say what a model is: task, inputs, outputs, operators, weights by precision, quantization, size, digest.
+
+    Example: [bold]benchharness inspect model.onnx[/bold]
+    """
+    import json
+
+    from benchharness.inspection import inspect_model, inspection_tables
+
+    found = inspect_model(model, compressed=compressed)
+    if json_:
+        sys.stdout.write(f"{json.dumps(found, indent=1)}\n")
+        return
+    for table in inspection_tables(found):
+        _console().print(table)
+
+
 def main() -> None:
     """Runs the command line; errors become a sentence on standard error and an exit code."""
     arguments = _with_bare_resume(sys.argv[1:])

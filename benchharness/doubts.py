@@ -21,6 +21,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _too_few(result, attempts)
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)
+    yield from _dimensions(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
             yield from _unstable(metric)
@@ -70,6 +71,25 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
             kind=Doubt.NOT_APPLIED,
             message=f"{requested['threads']} threads were requested and the runtime used {threads}",
             hint="the runtime limits its threads; request what it can give",
+        )
+
+
+def _dimensions(result: Result) -> Iterator[ResultWarning]:
+    """Input lengths that nobody asked for, and lengths asked for that no input has."""
+    assumed = result.effective.get("assumed_dimensions") or {}
+    if assumed:
+        listed = ", ".join(f"{name} = {length}" for name, length in assumed.items())
+        yield ResultWarning(
+            kind=Doubt.ASSUMED_INPUT,
+            message=f"input lengths were assumed: {listed}",
+            hint="set them under 'dimensions' in a suite's workload to what the product feeds",
+        )
+    unused = result.effective.get("unused_dimensions") or ()
+    if unused:
+        yield ResultWarning(
+            kind=Doubt.NOT_APPLIED,
+            message=f"dimensions that no input has: {', '.join(map(str, unused))}",
+            hint="compare with: benchharness inspect MODEL",
         )
 
 

@@ -127,13 +127,19 @@ def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]
     prompts = list(_prompts(table, materials))
     for prompt, output, depth in itertools.product(prompts, table.output_tokens, table.context_depth):
         title = [table.name] if table.name else []
-        if not table.name or len(prompts) > 1:
+        if len(prompts) > 1 or (table.prompt and not table.name):
             title.append(_prompt_title(prompt))
         if len(table.output_tokens) > 1:
             title.append(f"{output} out")
         if len(table.context_depth) > 1 or (depth and not table.name):
             title.append(f"depth {depth}")
-        yield {**base, "name": " ".join(title), "prompt": prompt, "output_tokens": output, "context_depth": depth}
+        yield {
+            **base,
+            "name": " ".join(title) or "default",
+            "prompt": prompt,
+            "output_tokens": output,
+            "context_depth": depth,
+        }
 
 
 def _prompts(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:

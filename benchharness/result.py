@@ -56,6 +56,7 @@ class Doubt(StrEnum):
     BELOW_TIMER_RESOLUTION = "below-timer-resolution"
     BINDING_COPIES = "binding-copies"
     NOT_APPLIED = "not-applied"  # something requested that the runtime did not do
+    ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
 
 

@@ -8,7 +8,7 @@ for which an in-place cache reserves room at load.
 
 The family: `onnx_files` finds the model, `onnx_options` checks the request, `onnx_loading` loads, `onnx_graph` and
 `onnx_signature` tell what was loaded, `onnx_session` runs it, `onnx_language` and `onnx_cache` run it as a language
-model.
+model. `onnx_inspection`, `onnx_contents` and `onnx_quantization` describe a file without running it, on `onnx_wire`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,17 @@ except ImportError as error:
 else:
     _missing = ""
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, Availability, Configuration, EffectiveConfiguration
+from benchharness.contract import (
+    CACHE_COPIED_BY_BINDING,
+    Availability,
+    Configuration,
+    EffectiveConfiguration,
+    ModelDescription,
+)
 from benchharness.errors import Unsupported
 from targets.onnx_files import GENAI_CONFIG, Description, describe, find_model
 from targets.onnx_graph import GraphFacts
+from targets.onnx_inspection import inspect_model
 from targets.onnx_signature import LanguageSignature, read_signature, why_no_language_model
 
 
@@ -52,6 +59,10 @@ class OnnxRuntime:
             version=onnxruntime.__version__,
             accelerators=tuple(onnxruntime.get_available_providers()),
         )
+
+    def inspect(self, artefact: Path) -> ModelDescription:
+        """What a `.onnx` file, or the one in a folder, holds; reads no weights. Raises `ModelFailure`."""
+        return inspect_model(Path(artefact))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[OnnxSession]:

@@ -18,6 +18,7 @@ from benchharness.device.requests import (
     seeded_tokens,
     tensor_inputs,
 )
+from benchharness.device.shapes import input_shapes, tell_inputs
 from benchharness.errors import InvalidOutput, Unsupported
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -158,6 +159,93 @@ def test_dimensions_of_the_workload_come_first() -> None:
     model = TensorModel(TensorSpec("x", "float32", ("batch_size", "channels", 3)))
     inputs = tensor_inputs(model, asked(dimensions={"batch_size": 8, "channels": 5, "3": 9}))
     assert inputs["x"].shape == (8, 5, 3)
+
+
+def shape(*dimensions: int | str | None, dtype: str = "float32", name: str = "x") -> tuple[int, ...]:
+    return input_shapes([TensorSpec(name, dtype, dimensions)], {}).by_input[name]
+
+
+@pytest.mark.parametrize(
+    ("declared", "shaped"),
+    [
+        ((None, 3, "?", "?"), (1, 3, 224, 224)),  # PaddlePaddle
+        (("p2o.DynamicDimension.0", None, "p2o.DynamicDimension.1", 64), (1, 3, 224, 64)),
+        (("unk__12", None, None, 3), (1, 224, 224, 3)),  # tf2onnx, channels last
+        ((None, None, None, None), (1, 3, 224, 224)),
+        (("N", "channels", "H", "W"), (1, 3, 224, 224)),
+        (("batch", 1, "mel", "time"), (1, 1, 224, 64)),
+        ((None, None), (1, 512)),  # silero-vad: a signal
+        (("batch", "sequence"), (1, 512)),
+        (("batch", 1, "T"), (1, 1, 512)),
+        (("batch", "num_samples"), (1, 512)),
+        (("n_samples", 30), (1, 30)),  # rows of a table
+        (("batch", 80, "frames"), (1, 80, 64)),
+        ((None, None, 80), (1, 64, 80)),
+        ((2, None, 128), (2, 1, 128)),  # two layers of state
+        ((None,), (1,)),
+        ((), ()),
+        ((None, None, None, None, None), (1, 1, 1, 1, 1)),
+    ],
+)
+def test_floats_get_lengths_from_names_and_positions(
+    declared: tuple[int | str | None, ...], shaped: tuple[int, ...]
+) -> None:
+    assert shape(*declared) == shaped
+
+
+def test_whole_numbers_are_tokens_and_states_have_one_sequence() -> None:
+    assert shape(None, None, dtype="int64") == (1, 64)
+    assert shape("batch", "sequence", dtype="int64") == (1, 64)
+    assert shape(1, None, 128, name="initial_state") == (1, 1, 128)
+
+
+def test_a_name_stands_for_one_length_in_every_input() -> None:
+    specs = [TensorSpec("mask", "int64", ("batch", "sequence")), TensorSpec("wave", "float32", ("batch", "sequence"))]
+    for order in (specs, specs[::-1]):
+        found = input_shapes(order, {})
+        assert found.by_input == {"mask": (1, 512), "wave": (1, 512)}
+        assert found.assumed == {"batch": 1, "sequence": 512}
+
+
+def test_what_was_assumed_and_what_was_asked_for_in_vain_is_told() -> None:
+    specs = [TensorSpec("x", "float32", (None, 3, "height", "?")), TensorSpec("y", "float32", (None,))]
+    found = input_shapes(specs, {"height": 48, "x[3]": 320, "hieght": 1, "x[1]": 5})
+    assert found.by_input == {"x": (1, 3, 48, 320), "y": (1,)}
+    assert found.assumed == {"x[0]": 1, "y[0]": 1}
+    assert found.unused == ["hieght", "x[1]"]
+
+
+def test_a_place_comes_before_a_name() -> None:
+    specs = [TensorSpec("x", "float32", ("n", "n"))]
+    assert input_shapes(specs, {"n": 5, "x[1]": 7}).by_input == {"x": (5, 7)}
+
+
+def test_a_model_that_failed_on_its_inputs_is_told_how_to_get_others() -> None:
+    specs = [TensorSpec("x", "float32", (None, 3, "?", "?")), TensorSpec("sr", "int64", ())]
+    told = tell_inputs(specs, input_shapes(specs, {"x[3]": 320}))
+    assert "x float32 1 × 3 × 224 × 320, sr int64 (one number)" in told
+    assert "Assumed, because neither the file nor the workload says: x[0] = 1, x[2] = 224." in told
+    assert 'dimensions = { "x[2]" = … } and contents with values = { x = … }' in told
+    fixed = [TensorSpec("x", "float32", (1, 3))]
+    assert "Assumed" not in tell_inputs(fixed, input_shapes(fixed, {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "value"),
+    [
+        ("attention_mask", "int64", 1),
+        ("token_type_ids", "int64", 0),
+        ("sr", "int64", 16_000),
+        ("sampling_rate", "int32", 16_000),
+    ],
+)
+def test_a_name_tells_what_an_input_holds(name: str, dtype: str, value: int) -> None:
+    inputs = tensor_inputs(TensorModel(TensorSpec(name, dtype, (1, 8))), asked())
+    assert (inputs[name] == value).all()
+
+
+def test_a_value_that_the_type_cannot_hold_is_not_taken_from_the_name() -> None:
+    assert tensor_inputs(TensorModel(TensorSpec("sr", "int8", (8,))), asked())["sr"].max() < 10
 
 
 def test_inputs_are_filled_by_type_and_seed() -> None:
