@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import fmean, median, stdev
 
+from benchharness.contract import CACHE_COPIED_BY_BINDING
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 
@@ -14,6 +15,11 @@ UNSTABLE_SHARE = 0.10
 OUTLIER_SCORE = 14.8
 #: A timed region shorter than this holds more than 1 % of clock: two calls take about 36 ns each.
 SHORTEST_TIMED_NS = 7_200
+#: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a session raised it by
+#: at least this much; undisturbed sessions stayed below.
+CONTENDED_SHARE = 0.05
+#: A quota that stops a group this often is felt; once or twice happens at a group's start.
+THROTTLED_TIMES = 3
 
 
 def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
@@ -22,6 +28,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)
     yield from _dimensions(result)
+    yield from _disturbed(attempts)
+    yield from _binding_copies(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
             yield from _unstable(metric)
@@ -90,6 +98,36 @@ def _dimensions(result: Result) -> Iterator[ResultWarning]:
             kind=Doubt.NOT_APPLIED,
             message=f"dimensions that no input has: {', '.join(map(str, unused))}",
             hint="compare with: benchharness inspect MODEL",
+        )
+
+
+def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """Attempts that had to wait for a core, or that a CPU quota stopped."""
+    waiting = [attempt.conditions.get("waiting_share") for attempt in attempts]
+    contended = [share for share in waiting if isinstance(share, float) and share >= CONTENDED_SHARE]
+    if contended:
+        count = f"{len(contended)} of {len(attempts)} attempts"
+        yield ResultWarning(
+            kind=Doubt.CONTENDED,
+            message=f"{count} waited for a core, up to {max(contended):.0%} of their time",
+            hint="close other programs, use fewer threads, or measure on a device that does nothing else",
+        )
+    stopped = [attempt.conditions.get("times_throttled") for attempt in attempts]
+    throttled = [times for times in stopped if isinstance(times, int) and times >= THROTTLED_TIMES]
+    if throttled:
+        yield ResultWarning(
+            kind=Doubt.THROTTLED,
+            message=f"a CPU quota stopped {len(throttled)} of {len(attempts)} attempts up to {max(throttled)} times",
+            hint="raise the container's CPU limit, or say in the report that the quota belongs to the product",
+        )
+
+
+def _binding_copies(result: Result) -> Iterator[ResultWarning]:
+    if result.effective.get("cache") == CACHE_COPIED_BY_BINDING:
+        yield ResultWarning(
+            kind=Doubt.BINDING_COPIES,
+            message="the language binding copies the key/value cache at every token; the runtime alone is faster",
+            hint="measure with a native runner before deciding on these numbers",
         )
 
 

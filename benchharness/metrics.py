@@ -90,7 +90,7 @@ METRICS: dict[str, Metric] = {
             title="cold-start phase",
             unit=Unit.NANOSECONDS,
             better=Better.LOWER,
-            definition="one phase of the cold start: start (interpreter), import, load, first_request; they add up",
+            definition="a phase of the cold start: start (interpreter, worker), import (runtime), load, first_request",
             source=_OURS,
         ),
         Metric(

@@ -18,6 +18,8 @@ from benchharness.device.lifeline import die_with_parent
 from benchharness.device.measured import measurement
 from benchharness.device.protocol import Message
 from benchharness.device.sensors.memory import resident_bytes
+from benchharness.device.sensors.readings import Unreadable, unknown
+from benchharness.device.sensors.scheduling import times_throttled
 
 #: The worker's standard error is cut to its last part when it grows beyond this.
 _MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
@@ -25,7 +27,7 @@ _EVIDENCE_TAIL_BYTES = 8 * 1024
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
 #: What the worker tells beside its measurements that belongs to the attempt's conditions.
-_WORKER_CONDITIONS = ("python", "memory_unknown", "watching_ns")
+_WORKER_CONDITIONS = ("python", "memory_unknown", "watching_ns", "waiting_share")
 #: Signals that a process brings upon itself, as against those that others send.
 _OWN_SIGNALS = frozenset(
     getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE") if hasattr(signal, name)
@@ -44,6 +46,7 @@ class RunningAttempt:
         scratch.mkdir(parents=True, exist_ok=True)
         self._conditions = _conditions_before(order)
         self._kills_before = conditions.out_of_memory_kills()
+        self._throttled_before = _times_throttled()
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
         with self._evidence.open("ab") as stderr:  # appending: see _bound_evidence
@@ -154,6 +157,7 @@ class RunningAttempt:
         evidence = "" if kind == "ok" else self._tail()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
+        self._conditions["times_throttled"] = _since(self._throttled_before)
         return {
             "type": "finished",
             **self._identity,
@@ -193,8 +197,8 @@ def _conditions_before(order: Message) -> dict[str, Any]:
         share = page_cache.resident_share(files)
     except OSError as error:
         share = None
-        found["page_cache"] = conditions.unknown(f"a file of the model cannot be read: {error.strerror}")
-    found["page_cache_resident"] = conditions.unknown("the system does not tell") if share is None else round(share, 3)
+        found["page_cache"] = unknown(f"a file of the model cannot be read: {error.strerror}")
+    found["page_cache_resident"] = unknown("the system does not tell") if share is None else round(share, 3)
     return found
 
 
@@ -211,3 +215,16 @@ def _in_child(supervisor: int) -> Any:
         die_with_parent(supervisor)
 
     return tie_to_supervisor
+
+
+def _times_throttled() -> Any:
+    try:
+        return times_throttled()
+    except Unreadable as error:
+        return unknown(str(error))
+
+
+def _since(before: Any) -> Any:
+    """How often the CPU quota stopped this device's groups since then; or why that is unknown."""
+    now = _times_throttled()
+    return now - before if isinstance(now, int) and isinstance(before, int) else now

@@ -8,6 +8,8 @@ from typing import Any
 
 from benchharness.device.measured import measurement
 from benchharness.device.sensors import memory
+from benchharness.device.sensors.readings import Unreadable, unknown
+from benchharness.device.sensors.scheduling import waited_and_ran_ns
 
 #: The phases that together are the cold start, in order.
 COLD_START = ("start", "import", "load", "first_request")
@@ -21,7 +23,7 @@ class Phases:
     phases add up to the time that the attempt would have taken without being watched.
     """
 
-    def __init__(self, spawned_ns: int, entered_ns: int) -> None:
+    def __init__(self, spawned_ns: int) -> None:
         self._spawned_ns = spawned_ns
         self._ends: dict[str, int] = {}
         self._watching_ns = 0
@@ -30,15 +32,18 @@ class Phases:
         self._highest = 0
         self._unknown: dict[str, str] = {}
         self._library_bytes = 0
+        self._waiting: Any = unknown("a thread ended while it was measured")
         self._libraries = memory.mapped_libraries()
         self._own_peak = True  # the first phase's peak is the process's so far
-        self.end("start", entered_ns)
+        self._waited_and_ran: tuple[int, int] | None = None
+        self.end("start")
 
     def end(self, phase: str, at_ns: int | None = None) -> None:
         """The phase ended now, or at a stamp of `time.perf_counter_ns` taken just before."""
         began_ns = time.perf_counter_ns()
         self._ends[phase] = (began_ns if at_ns is None else at_ns) - self._watching_ns
         self._read_memory(phase)
+        self._read_scheduling(phase)
         self._watching_ns += time.perf_counter_ns() - began_ns
 
     def _read_memory(self, phase: str) -> None:
@@ -52,6 +57,22 @@ class Phases:
             else:
                 self._unknown["phase peaks"] = "this system keeps one peak for the whole process"
         self._own_peak = memory.reset_peak()
+
+    def _read_scheduling(self, phase: str) -> None:
+        """Between the end of the load and the end of the measuring: how much of its time the process had to wait."""
+        if phase not in {"load", "measure"}:
+            return
+        try:
+            waited_ns, ran_ns = waited_and_ran_ns()
+        except Unreadable as error:
+            self._waiting = unknown(str(error))
+            return
+        if phase == "load":
+            self._waited_and_ran = (waited_ns, ran_ns)
+        elif self._waited_and_ran is not None:
+            waited_ns, ran_ns = waited_ns - self._waited_and_ran[0], ran_ns - self._waited_and_ran[1]
+            if waited_ns >= 0 and ran_ns > 0:
+                self._waiting = waited_ns / (waited_ns + ran_ns)
 
     def cold_start(self, metric: str) -> list[dict[str, Any]]:
         """The cold start as a whole and by phase, in ns; the phases add up to the whole exactly."""
@@ -85,8 +106,12 @@ class Phases:
         self._watching_ns += time.perf_counter_ns() - began_ns
 
     def facts(self) -> dict[str, Any]:
-        """What could not be read and why, and how long the reading took, which no phase contains."""
-        return {"memory_unknown": dict(self._unknown), "watching_ns": self._watching_ns}
+        """What could not be read and why, how long reading took (in no phase), and the share of time spent waiting."""
+        return {
+            "memory_unknown": dict(self._unknown),
+            "watching_ns": self._watching_ns,
+            "waiting_share": self._waiting,
+        }
 
 
 def _size(path: Path) -> int:

@@ -6,21 +6,19 @@ library, numpy, one adapter and its runtime, so that it starts fast and leaves t
 
 from __future__ import annotations
 
-import time
-
-_ENTERED_NS = time.perf_counter_ns()  # before the other imports: they belong to the phase `import`
-
 import importlib
 import os
 import platform
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchharness.device import protocol
+from benchharness.device import adapters, protocol
+from benchharness.device.phases import Phases
 from benchharness.device.shapes import input_shapes, tell_inputs
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, Unsupported
 
@@ -58,13 +56,9 @@ def _end_with_parent(lifeline: BinaryIO) -> None:
 
 
 def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
-    from benchharness.device.phases import Phases
-
-    phases = Phases(order["spawned_ns"], _ENTERED_NS)
+    phases = Phases(order["spawned_ns"])
     progress = _Progress(writer, order["id"])
     progress.phase("import")
-    from benchharness.device import adapters
-
     adapter = adapters.load(order["adapter"])
     scenario = importlib.import_module(_scenario_module(order["scenario"]))
     from benchharness.contract import Configuration, LanguageSession, ReportsPlacement

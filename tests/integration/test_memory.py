@@ -33,7 +33,7 @@ def settle(what: str, mib: int) -> str:
 import json, mmap, resource, sys, time
 from benchharness.device.phases import Phases
 
-phases = Phases(time.perf_counter_ns(), time.perf_counter_ns())
+phases = Phases(time.perf_counter_ns())
 phases.end("import")
 taken = {what}
 phases.end("load")
@@ -115,7 +115,7 @@ def test_reading_memory_is_taken_out_of_the_phases(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(memory, "read", read_slowly)
     began_ns = time.perf_counter_ns()
-    phases = Phases(began_ns, began_ns)
+    phases = Phases(began_ns)
     for phase in ("import", "load", "first_request"):
         phases.end(phase)
     whole, *parts = phases.cold_start("cold_start_ttft")
