@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from benchharness.metrics import METRICS
+from benchharness.plausibility import doubts_about
 from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
 
 #: Bounds on what a device may say; the store's columns hold no more.
@@ -84,43 +83,21 @@ def attempt_from(message: Mapping[str, Any], *, device: Mapping[str, Any], host:
         host=host,
         started=started,
         duration_ns=finished.duration_ns,
-        outcome=_outcome(finished),
+        outcome=_outcome(finished, device),
         measurements=[Measurement(**measurement.model_dump()) for measurement in finished.measurements],
         effective={**finished.effective, "task": finished.task},
         conditions={**conditions, **finished.conditions},
     )
 
 
-def _outcome(finished: _Finished) -> Outcome:
+def _outcome(finished: _Finished, device: Mapping[str, Any]) -> Outcome:
     """The device's word, unless its numbers cannot be: then `invalid`, and the numbers are not used."""
-    nonsense = _nonsense(finished) if finished.outcome.kind is OutcomeKind.OK else ""
-    if nonsense:
-        return Outcome(kind=OutcomeKind.INVALID, reason=nonsense)
+    if finished.outcome.kind is OutcomeKind.OK:
+        measured = [Measurement(**measurement.model_dump()) for measurement in finished.measurements]
+        nonsense = next(doubts_about(measured, finished.duration_ns, device.get("memory_bytes")), "")
+        if nonsense:
+            return Outcome(kind=OutcomeKind.INVALID, reason=nonsense)
     return Outcome(**finished.outcome.model_dump())
-
-
-def _nonsense(finished: _Finished) -> str:
-    for measurement in finished.measurements:
-        if measurement.metric not in METRICS:
-            return f"the device reports {measurement.metric!r}, which is no metric of this version"
-        if measurement.value <= 0 or min(measurement.samples, default=1) <= 0:
-            return f"{measurement.metric} is not positive"
-    told = [(each.metric, json.dumps(each.parameters, sort_keys=True)) for each in finished.measurements]
-    if len(set(told)) < len(told):
-        return "a metric is reported twice with the same parameters"
-    return _phases_do_not_add_up(finished)
-
-
-def _phases_do_not_add_up(finished: _Finished) -> str:
-    whole = [
-        each.value for each in finished.measurements if each.metric.startswith("cold_start_") and not each.parameters
-    ]
-    phases = [each.value for each in finished.measurements if each.metric == "cold_start_phase"]
-    if whole and phases and not math.isclose(sum(phases), whole[0], rel_tol=1e-6):
-        return f"the phases of the cold start add up to {sum(phases):.0f} ns, and the whole is {whole[0]:.0f} ns"
-    if whole and whole[0] > finished.duration_ns:
-        return f"the cold start of {whole[0]:.0f} ns is longer than the attempt of {finished.duration_ns} ns"
-    return ""
 
 
 def _invalid(message: Mapping[str, Any], device: str, host: str, why: str) -> Attempt:

@@ -1,0 +1,94 @@
+"""Numbers that cannot be: what a device reports is checked against itself before it counts as a measurement.
+
+Every rule compares two figures that were taken in different ways, or a figure with a bound that nothing can exceed. An
+attempt that breaks one becomes `invalid` with the rule's sentence as its reason.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchharness.metrics import METRICS
+from benchharness.result import Measurement
+
+#: Two ways of computing one figure may differ by rounding only.
+_ROUNDING = 1e-6
+#: The kernel counts resident pages per core and adds them up now and then: readings moments apart differ by this much.
+_PAGES_IN_FLIGHT_BYTES = 4 << 20
+
+
+def doubts_about(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:
+    """Sentences about what cannot be, the first of which is reason enough. `duration_ns` is the whole attempt's."""
+    yield from _each(measured)
+    yield from _cold_start(measured, duration_ns)
+    yield from _tokens(measured, duration_ns)
+    yield from _memory(measured, duration_ns, device_memory)
+
+
+def _each(measured: Sequence[Measurement]) -> Iterator[str]:
+    told = set()
+    for measurement in measured:
+        if measurement.metric not in METRICS:
+            yield f"the device reports {measurement.metric!r}, which is no metric of this version"
+        if measurement.value <= 0 or min(measurement.samples, default=1) <= 0:
+            yield f"{measurement.metric} is not positive"
+        identity = (measurement.metric, json.dumps(dict(measurement.parameters), sort_keys=True))
+        if identity in told:
+            yield f"{measurement.metric} is reported twice with the same parameters"
+        told.add(identity)
+        if measurement.row_length and len(measurement.samples) % measurement.row_length:
+            yield f"{measurement.metric}: {len(measurement.samples)} samples are no rows of {measurement.row_length}"
+
+
+def _cold_start(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]:
+    whole = [each.value for each in measured if each.metric in ("cold_start_ttft", "cold_start_inference")]
+    phases = [each.value for each in measured if each.metric == "cold_start_phase"]
+    if whole and phases and not math.isclose(sum(phases), whole[0], rel_tol=_ROUNDING):
+        yield f"the phases of the cold start add up to {sum(phases):.0f} ns, and the whole is {whole[0]:.0f} ns"
+    if whole and whole[0] > duration_ns:
+        yield f"the cold start of {whole[0]:.0f} ns is longer than the attempt of {duration_ns} ns"
+
+
+def _tokens(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]:
+    gaps, rates, tpots = (_only(measured, name) for name in ("itl", "decode_rate", "tpot"))
+    if gaps is not None:
+        expected = gaps.parameters.get("output_tokens")
+        if isinstance(expected, int) and gaps.row_length != expected - 1:
+            yield f"an answer of {expected} tokens has {expected - 1} gaps, and {gaps.row_length} are reported"
+        if sum(gaps.samples) > duration_ns:
+            yield f"the gaps between tokens add up to more than the attempt's {duration_ns} ns"
+    if rates is not None and tpots is not None:
+        pairs = zip(rates.samples, tpots.samples, strict=False)
+        if any(not math.isclose(rate * tpot, 1e9, rel_tol=_ROUNDING) for rate, tpot in pairs):
+            yield "decode rate and TPOT of the same answers contradict each other"
+    for latency in (_only(measured, name) for name in ("model_ttft", "request_ttft", "steady_inference")):
+        if latency is not None and sum(latency.samples) > duration_ns:
+            yield f"{latency.metric}'s samples add up to more than the attempt's {duration_ns} ns"
+
+
+def _memory(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:
+    whole = _only(measured, "peak_memory")
+    if whole is None:
+        return
+    if isinstance(device_memory, int) and whole.value > device_memory:
+        yield f"a peak of {whole.value:.0f} bytes on a device that has {device_memory}"
+    for each in measured:
+        resident = each.metric == "settled_memory" and each.parameters.get("kind") == "rss"
+        if (resident or each.metric == "phase_peak_memory") and each.value > whole.value + _PAGES_IN_FLIGHT_BYTES:
+            phase = each.parameters.get("phase")
+            yield f"phase {phase} held {each.value:.0f} bytes, more than the whole attempt's peak of {whole.value:.0f}"
+    timeline = _only(measured, "memory_timeline")
+    if timeline is not None:
+        moments = timeline.samples[::2]
+        if any(later <= sooner for sooner, later in itertools.pairwise(moments)):
+            yield "the memory timeline does not go forward in time"
+        if moments and moments[-1] > duration_ns:
+            yield "the memory timeline goes on after the attempt's end"
+
+
+def _only(measured: Sequence[Measurement], metric: str) -> Measurement | None:
+    return next((each for each in measured if each.metric == metric), None)

@@ -1,0 +1,82 @@
+"""Nonsense is caught, and what a real attempt reports is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchharness.plausibility import doubts_about
+from benchharness.result import Measurement
+from tests.unit.made_up import measured
+
+DURATION_NS = 2_000_000_000
+MIB = 2.0**20
+
+
+def sound() -> list[Measurement]:
+    """What an attempt of two answers of five tokens reports."""
+    gaps = [1e7, 1.1e7, 0.9e7, 1e7]
+    decode = {"output_tokens": 5, "context_depth": 8}
+    span = sum(gaps)
+    return [
+        measured("cold_start_ttft", 4e8),
+        *(measured("cold_start_phase", 1e8, parameters={"phase": phase}) for phase in ("start", "import", "load", "x")),
+        measured("itl", 1e7, gaps * 2, parameters=decode, row_length=4),
+        measured("tpot", span / 4, [span / 4] * 2, parameters=decode),
+        measured("decode_rate", 4e9 / span, [4e9 / span] * 2, parameters=decode),
+        measured("model_ttft", 5e7, [5e7, 6e7]),
+        measured("peak_memory", 200 * MIB),
+        measured("phase_peak_memory", 200 * MIB, parameters={"phase": "load"}),
+        measured("settled_memory", 150 * MIB, parameters={"phase": "load", "kind": "rss"}),
+        measured("memory_timeline", 190 * MIB, [1e8, 50 * MIB, 2e8, 190 * MIB], row_length=2),
+    ]
+
+
+def said(measurements: list[Measurement], duration_ns: int = DURATION_NS) -> list[str]:
+    return list(doubts_about(measurements, duration_ns, 2**34))
+
+
+def changed(metric: str, /, **changes: Any) -> list[Measurement]:
+    """The sound attempt with its first measurement of a metric changed."""
+    found, done = [], False
+    for each in sound():
+        mine = each.metric == metric and not done
+        done = done or mine
+        found.append(replace(each, **changes) if mine else each)
+    assert done
+    return found
+
+
+def test_a_sound_attempt_raises_no_doubt() -> None:
+    assert said(sound()) == []
+
+
+@pytest.mark.parametrize(
+    ("measurements", "sentence"),
+    [
+        (changed("model_ttft", metric="speed"), "which is no metric of this version"),
+        (changed("model_ttft", value=0.0), "model_ttft is not positive"),
+        (changed("decode_rate", value=-5.0), "decode_rate is not positive"),
+        (changed("model_ttft", samples=[1.0, -1.0]), "model_ttft is not positive"),
+        ([*sound(), measured("model_ttft", 1.0)], "reported twice"),
+        (changed("itl", samples=[1e7] * 7), "7 samples are no rows of 4"),
+        (changed("cold_start_phase", value=2e8), "add up to 500000000 ns, and the whole is 400000000 ns"),
+        (changed("itl", samples=[1e7] * 15, row_length=5), "has 4 gaps, and 5 are reported"),
+        (changed("itl", samples=[1e9] * 8), "gaps between tokens add up to more"),
+        (changed("decode_rate", samples=[1684.0, 52.0]), "contradict each other"),
+        (changed("model_ttft", samples=[1.5e9, 1.5e9]), "model_ttft's samples add up to more"),
+        (changed("peak_memory", value=2.0**35), "on a device that has 17179869184"),
+        (changed("settled_memory", value=300 * MIB), "more than the whole attempt's peak"),
+        (changed("phase_peak_memory", value=300 * MIB), "more than the whole attempt's peak"),
+        (changed("memory_timeline", samples=[2e8, MIB, 1e8, MIB]), "does not go forward"),
+        (changed("memory_timeline", samples=[1e8, MIB, 3e9, MIB]), "goes on after the attempt's end"),
+    ],
+)
+def test_nonsense_is_caught_with_a_sentence(measurements: list[Measurement], sentence: str) -> None:
+    assert any(sentence in each for each in said(measurements)), said(measurements)
+
+
+def test_a_cold_start_longer_than_the_attempt_is_caught() -> None:
+    assert any("is longer than the attempt" in each for each in said(sound(), duration_ns=300_000_000))
