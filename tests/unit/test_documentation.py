@@ -1,0 +1,59 @@
+"""What the documentation says exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from benchharness.cli import app
+from benchharness.metrics import METRICS
+from benchharness.result import Doubt, OutcomeKind
+from benchharness.suite import check_suite
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback is not None]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_stands_in_the_readme(command: str) -> None:
+    assert f"`benchharness {command}" in README
+
+
+@pytest.mark.parametrize("doubt", [doubt.value for doubt in Doubt])
+def test_every_warning_stands_in_the_readme(doubt: str) -> None:
+    assert f"`{doubt}`" in README
+
+
+@pytest.mark.parametrize("outcome", [kind.value for kind in OutcomeKind])
+def test_every_outcome_stands_in_the_readme(outcome: str) -> None:
+    assert f"`{outcome}`" in README
+
+
+@pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.headline])
+def test_every_headline_metric_stands_in_the_readme(metric: str) -> None:
+    assert f"`{metric}`" in README
+
+
+def test_the_suite_in_the_readme_is_a_suite() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    suite = check_suite({"name": "readme", **tomllib.loads(text)}, where="README.md")
+    assert suite.budgets
+    assert suite.attempts.interval == 0.02
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
+def test_every_link_of_the_readme_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make ([a-z0-9-]+)", README, flags=re.MULTILINE))
+def test_every_make_target_of_the_readme_is_one(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+def test_the_changelog_and_the_decisions_are_there() -> None:
+    assert (ROOT / "CHANGELOG.md").is_file()
+    assert list((ROOT / "docs" / "decisions").glob("0001-*.md"))
