@@ -158,8 +158,11 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     """Writes one HTML page per hardware target over one or several runs; their paths."""
     from reports.html import render_runs, write
 
-    pages = render_runs([(found.run, found.results) for found in findings], written=datetime.now(UTC))
-    return write(pages, Path(folder))
+    unmeasured_ = [
+        (f"{budget.title} {budget.text}", budget.origin) for found in findings for budget in found.unmeasured_budgets
+    ]
+    runs_ = [(found.run, found.results) for found in findings]
+    return write(render_runs(runs_, written=datetime.now(UTC), unmeasured=unmeasured_), Path(folder))
 
 
 def open_store(url: str | None = None) -> Store:

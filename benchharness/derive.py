@@ -101,7 +101,8 @@ def _metric_results(
     metric: Metric, parameters: Parameters, group: Sequence[tuple[Attempt, Measurement]]
 ) -> list[MetricResult]:
     if not metric.percentiles:
-        sampled = any(len(measurement.samples) > 1 for _, measurement in group)
+        # Samples in rows are no repeats of the value: its maker says what it is of them.
+        sampled = any(len(measurement.samples) > 1 and not measurement.row_length for _, measurement in group)
         statistic = "geometric mean of attempts' " + ("medians" if sampled else "values")
         values = [_attempt_value(attempt, measurement, measurement.value) for attempt, measurement in group]
         return [_metric_result(metric, parameters, values, statistic)]

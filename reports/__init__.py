@@ -1,11 +1,14 @@
 """Reports on results: one HTML page per hardware target, readable offline.
 
     visible, units      text and numbers as a reader may see them
-    page                what a page shows, as frozen plain data
+    page, figures       what a page and its figures show, as frozen plain data
     comparison, jobs,   results -> parts of a page
+    budgets, memory,
+    sizes, conditions,
     series
     view                results -> a whole page
-    charts              the figures of a page -> inline SVG
+    charts, canvas,     the figures of a page -> inline SVG
+    memory_charts
     html                page and figures -> one self-contained HTML string or file
 
 A report reads results and never changes or measures anything.

@@ -12,19 +12,23 @@ import warnings
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
-from reports.page import CurvePanel, Distribution, Figure, PhaseBars, Strip, TokenCurves
+from reports import memory_charts
+from reports.canvas import GRID, INK, QUIET, axes_of, canvas, colour_of, label, phase_colour, short
+from reports.figures import (
+    CurvePanel,
+    Distribution,
+    Figure,
+    MemoryBars,
+    MemoryLines,
+    PhaseBars,
+    Strip,
+    TokenCurves,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-#: Okabe and Ito's colours, which colour-blind readers can tell apart; the yellow is left out, too pale on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
-#: A start's phases follow each other, so their colours go from dark to light.
-PHASE_COLOURS = ("#1b3a57", "#33658a", "#75a4c4", "#f0a35e", "#c8d5df", "#8a8f98")
-_INK, _QUIET, _GRID = "#222a33", "#5b6570", "#dfe3e8"
-_WIDTH = 7.2  # inches; 72 units of the SVG each
-_LABEL_CHARACTERS = 90
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "benchharness",
@@ -33,12 +37,12 @@ _SETTINGS: dict[Any, Any] = {
     # DejaVu comes with matplotlib, so the layout is the same everywhere; it is wider than most fonts of readers.
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
-    "axes.edgecolor": _GRID,
-    "axes.labelcolor": _QUIET,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": QUIET,
     "axes.unicode_minus": False,
-    "xtick.color": _QUIET,
-    "ytick.color": _QUIET,
-    "text.color": _INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "text.color": INK,
     "path.simplify": True,
 }
 
@@ -56,11 +60,13 @@ def svg(figure: Figure, name: str) -> str:
 def legend(figure: Figure) -> list[tuple[str, str]]:
     """(colour, label) for each thing that a colour of this figure stands for; none where labels stand in it."""
     if isinstance(figure, PhaseBars):
-        return [(_phase_colour(number), phase) for number, phase in enumerate(figure.phases)]
+        return [(phase_colour(number), phase) for number, phase in enumerate(figure.phases)]
     if isinstance(figure, TokenCurves):
         return list(
-            dict.fromkeys((_colour(curve.colour), curve.label) for panel in figure.panels for curve in panel.curves)
+            dict.fromkeys((colour_of(curve.colour), curve.label) for panel in figure.panels for curve in panel.curves)
         )
+    if isinstance(figure, MemoryBars):
+        return memory_charts.bars_legend(figure)
     return []
 
 
@@ -74,34 +80,18 @@ def _draw(figure: Figure) -> Drawing:
         return _distribution(figure)
     if isinstance(figure, TokenCurves):
         return _token_curves(figure)
+    if isinstance(figure, MemoryBars):
+        return memory_charts.bars(figure)
+    if isinstance(figure, MemoryLines):
+        return memory_charts.lines(figure)
     return _phase_bars(figure)
-
-
-def _canvas(height: float) -> Drawing:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(_WIDTH, height))
-    FigureCanvasSVG(drawing)
-    return drawing
-
-
-def _axes(drawing: Drawing, *, bottom: float, height: float) -> Axes:
-    """Axes over the whole width, `height` inches high and `bottom` inches above the lower edge."""
-    total = drawing.get_figheight()
-    axes = drawing.add_axes((0.02, bottom / total, 0.955, height / total))
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(length=0)
-    axes.set_axisbelow(True)
-    axes.grid(axis="x", color=_GRID, linewidth=0.8)
-    return axes
 
 
 def _distribution(figure: Distribution) -> Drawing:
     """Strips from top to bottom, each under its label; in a strip, one lane an attempt."""
     heights = [0.34 + min(0.1 * len(strip.lanes), 1.6) for strip in figure.strips]
-    drawing = _canvas(sum(heights) + 0.55)
-    axes = _axes(drawing, bottom=0.5, height=sum(heights))
+    drawing = canvas(sum(heights) + 0.55)
+    axes = axes_of(drawing, bottom=0.5, height=sum(heights))
     axes.set_yticks([])
     axes.set_ylim(sum(heights), 0)
     if figure.logarithmic:
@@ -109,7 +99,7 @@ def _distribution(figure: Distribution) -> Drawing:
         _plain_logarithms(axes)
     top = 0.0
     for strip, height in zip(figure.strips, heights, strict=True):
-        _label(axes, top + 0.15, strip.label)
+        label(axes, top + 0.15, strip.label)
         _lanes(axes, strip, top + 0.26, height - 0.34)
         top += height
     scale = ", logarithmic scale" if figure.logarithmic else ""
@@ -119,7 +109,7 @@ def _distribution(figure: Distribution) -> Drawing:
 
 def _lanes(axes: Axes, strip: Strip, top: float, height: float) -> None:
     step = height / len(strip.lanes)
-    colour = _colour(strip.colour)
+    colour = colour_of(strip.colour)
     for number, lane in enumerate(strip.lanes):
         middle = top + step * (number + 0.5)
         # Every other lane is paler, so that neighbours do not run into each other.
@@ -127,7 +117,7 @@ def _lanes(axes: Axes, strip: Strip, top: float, height: float) -> None:
         axes.plot(
             lane.values, [middle] * len(lane.values), "o", color=colour, markersize=2.6, markeredgewidth=0, alpha=alpha
         )
-        axes.plot([lane.middle] * 2, [middle - step * 0.45, middle + step * 0.45], color=_INK, linewidth=1.3)
+        axes.plot([lane.middle] * 2, [middle - step * 0.45, middle + step * 0.45], color=INK, linewidth=1.3)
 
 
 def _plain_logarithms(axes: Axes) -> None:
@@ -143,13 +133,13 @@ def _token_curves(figure: TokenCurves) -> Drawing:
     """Panels from top to bottom on the same axes, so that they compare by eye."""
     panel, gap = 1.75, 0.55
     height = (panel + gap) * len(figure.panels) + 0.15
-    drawing = _canvas(height)
+    drawing = canvas(height)
     highest = max(max(curve.high) for each in figure.panels for curve in each.curves)
     for number, each in enumerate(figure.panels):
         bottom = height - (panel + gap) * number - panel - 0.25
         axes = _panel_axes(drawing, bottom, panel, highest)
         _curves(axes, each)
-        axes.set_title(f"{_short(each.label)} (ITL, {figure.unit})", loc="left", fontsize=9, color=_INK)
+        axes.set_title(f"{short(each.label)} (ITL, {figure.unit})", loc="left", fontsize=9, color=INK)
         if number == len(figure.panels) - 1:
             axes.set_xlabel("token of the answer (the first gap ends with token 2)", loc="left")
     return drawing
@@ -162,7 +152,7 @@ def _panel_axes(drawing: Drawing, bottom: float, height: float, highest: float) 
     axes = drawing.add_axes((0.075, bottom / total, 0.9, height / total))
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, highest * 1.05 if highest > 0 else 1)
     return axes
@@ -170,7 +160,7 @@ def _panel_axes(drawing: Drawing, bottom: float, height: float, highest: float) 
 
 def _curves(axes: Axes, panel: CurvePanel) -> None:
     for curve in panel.curves:
-        colour = _colour(curve.colour)
+        colour = colour_of(curve.colour)
         axes.fill_between(curve.index, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(curve.index, curve.middle, color=colour, linewidth=1.4, marker="o" if len(curve.index) == 1 else "")
 
@@ -179,43 +169,23 @@ def _phase_bars(figure: PhaseBars) -> Drawing:
     """Bars from top to bottom, each under its label, the whole written at its end."""
     step = 0.52
     height = step * len(figure.bars)
-    drawing = _canvas(height + 0.55)
-    axes = _axes(drawing, bottom=0.5, height=height)
+    drawing = canvas(height + 0.55)
+    axes = axes_of(drawing, bottom=0.5, height=height)
     axes.set_yticks([])
     axes.set_ylim(len(figure.bars), 0)
     longest = max(sum(bar.segments) for bar in figure.bars)
     axes.set_xlim(0, longest * 1.13 if longest > 0 else 1)  # room for the total behind the longest bar
     for number, bar in enumerate(figure.bars):
-        _label(axes, number + 0.22, bar.label)
+        label(axes, number + 0.22, bar.label)
         start = 0.0
         for phase, length in enumerate(bar.segments):
-            axes.barh(number + 0.65, length, height=0.4, left=start, color=_phase_colour(phase))
+            axes.barh(number + 0.65, length, height=0.4, left=start, color=phase_colour(phase))
             start += length
         axes.annotate(
-            bar.total, (start, number + 0.65), (5, 0), textcoords="offset points", va="center", fontsize=9, color=_INK
+            bar.total, (start, number + 0.65), (5, 0), textcoords="offset points", va="center", fontsize=9, color=INK
         )
     axes.set_xlabel(f"time since the process was started ({figure.unit})", loc="left")
     return drawing
-
-
-def _label(axes: Axes, at: float, text: str) -> None:
-    """A row's label, over the row and not beside it: names are long, and screens narrow."""
-    axes.annotate(_short(text), (0, at), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=_INK)
-
-
-def _short(text: str) -> str:
-    if len(text) <= _LABEL_CHARACTERS:
-        return text
-    kept = _LABEL_CHARACTERS // 2
-    return f"{text[:kept]}…{text[-kept:]}"
-
-
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
-
-
-def _phase_colour(number: int) -> str:
-    return PHASE_COLOURS[number % len(PHASE_COLOURS)]
 
 
 def _inline(drawing: Drawing, name: str, title: str) -> str:

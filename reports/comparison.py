@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from benchharness.metrics import METRICS, Better
 from benchharness.result import Estimate, MetricResult
-from reports.conditions import differences, notices_of
+from reports.conditions import conditions_of, notices_of
 from reports.entries import Entry, by_row, configuration_name, same_key
 from reports.estimates import better_of, parameters_text, quantity, ratio, title_of
 from reports.jobs import ended_of, job_detail, warnings_of
-from reports.page import Cell, Column, Comparison, Facts, Leader, Row, Smallest
+from reports.memory import GROUP, SUMMARY_METRICS, memory_of, telling_scenarios
+from reports.page import Cell, Column, ColumnGroup, Comparison, Facts, Leader, Row, Warned
 from reports.series import figures_of
-from reports.units import Scale, common_scale, quantity_text
+from reports.sizes import is_smallest, sizes_of, smallest
+from reports.units import Scale, common_scale
 from reports.visible import fact_texts, name_text, value_text
 
 #: A percentile metric stands in the summary with its median; the others are in the details.
@@ -50,24 +53,29 @@ def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]
         )
         for number, (row, line) in enumerate(zip(rows, found, strict=True))
     ]
-    conditions = differences(entries)
+    conditions = conditions_of(entries)
+    common = _carried_by_all(entries)
     return Comparison(
         anchor=anchor,
         model=name_text(job.model),
         workload=name_text(job.workload.get("name", "")),
         task=_task(entries),
+        configuration=_only([configuration_name(entry.result.job.configuration) for entry in entries]),
         asked=_asked(job.workload),
         leaders=tuple(_leaders(rows, measures, found, bests, scales)),
-        smallest=_smallest(rows),
+        smallest=smallest(rows),
         failed=sum(not entry.result.outcome.ok for entry in entries),
         jobs=len(entries),
-        columns=tuple(_column(measure) for measure in measures),
+        groups=tuple(_groups(measures, entries)),
         rows=tuple(
-            _row(f"{anchor}-row-{number}", row, cells[number - 1], rows) for number, row in enumerate(rows, start=1)
+            _row(f"{anchor}-row-{number}", row, line, rows, common)
+            for number, (row, line) in enumerate(zip(rows, cells, strict=True), start=1)
         ),
         notices=notices_of(entries, conditions),
+        warnings=tuple(common),
         conditions=conditions,
         figures=figures_of(entries, colours),
+        memory=memory_of(entries, colours),
         details=tuple(job_detail(entry) for entry in entries),
     )
 
@@ -91,22 +99,54 @@ def _measures(entries: Sequence[Entry]) -> list[_Measure]:
             if metric.name in METRICS and METRICS[metric.name].headline and _in_summary(metric):
                 measure = _Measure(entry.scenario, metric.name, metric.parameters)
                 seen.setdefault(measure.key, measure)
+    telling = telling_scenarios(entries)
+    kept = [each for each in seen.values() if each.name not in SUMMARY_METRICS or each.scenario in telling]
     scenarios = list(dict.fromkeys(entry.scenario for entry in entries))
     registered = list(METRICS)
-    return sorted(seen.values(), key=lambda each: (scenarios.index(each.scenario), registered.index(each.name)))
+    return sorted(
+        kept,
+        key=lambda each: (each.name in SUMMARY_METRICS, scenarios.index(each.scenario), registered.index(each.name)),
+    )
 
 
 def _in_summary(metric: MetricResult) -> bool:
     return metric.parameters.get("percentile", _SUMMARY_PERCENTILE) == _SUMMARY_PERCENTILE
 
 
-def _column(measure: _Measure) -> Column:
+def _groups(measures: Sequence[_Measure], entries: Sequence[Entry]) -> Iterator[ColumnGroup]:
+    """Columns under their scenario, those on memory apart, with the parameters that no two of a group contradict."""
+    for name, group in groupby(measures, key=lambda each: GROUP if each.name in SUMMARY_METRICS else each.scenario):
+        alike = list(group)
+        shared = _shared([each.parameters for each in alike])
+        columns = [_column(each, shared, _where(each, alike, entries)) for each in alike]
+        yield ColumnGroup(name=name, parameters=parameters_text(shared), columns=tuple(columns))
+
+
+def _shared(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, list[Any]] = {}
+    for each in parameters:
+        for name, value in each.items():
+            found.setdefault(name, []).append(value)
+    return {name: values[0] for name, values in found.items() if all(value == values[0] for value in values)}
+
+
+def _where(measure: _Measure, group: Sequence[_Measure], entries: Sequence[Entry]) -> str:
+    """Which scenario a column on memory is from, where there are several."""
+    if measure.name not in SUMMARY_METRICS or len({entry.scenario for entry in entries}) < 2:
+        return ""
+    measured = {
+        entry.scenario for entry in entries if any(metric.name == measure.name for metric in entry.result.metrics)
+    }
+    return f"in {measure.scenario}" + (", where it was highest" if len(measured) > len(group) else "")
+
+
+def _column(measure: _Measure, shared: Mapping[str, Any], where: str) -> Column:
     better = better_of(measure.name)
     percentile = f" p{_SUMMARY_PERCENTILE}" if "percentile" in measure.parameters else ""
+    own = {name: value for name, value in measure.parameters.items() if name not in shared}
     return Column(
-        scenario=measure.scenario,
         title=title_of(measure.name) + percentile,
-        parameters=parameters_text(measure.parameters),
+        parameters=", ".join(part for part in (parameters_text(own), where) if part),
         better=f"{better} is better" if better else "",
     )
 
@@ -189,10 +229,10 @@ def _leaders(
 
 def _leader_title(measure: _Measure, measures: Sequence[_Measure]) -> str:
     """The column's title, with what tells it from another column of the same metric."""
-    column = _column(measure)
+    column = _column(measure, {}, "")
     alike = [other for other in measures if other.name == measure.name]
     if len({other.scenario for other in alike}) > 1:
-        return f"{column.title}, {column.scenario}"
+        return f"{column.title}, {measure.scenario}"
     return f"{column.title}, {column.parameters}" if len(alike) > 1 else column.title
 
 
@@ -232,36 +272,14 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + more
 
 
-def _sizes(rows: Sequence[Sequence[Entry]]) -> dict[str, int]:
-    """Known artefact sizes by variant. A size of 0 means that the artefact could not be read."""
-    jobs = [row[0].result.job for row in rows]
-    return {job.variant: job.artefact_bytes for job in jobs if job.artefact_bytes > 0}
-
-
-def _smallest(rows: Sequence[Sequence[Entry]]) -> Smallest | None:
-    """The smallest artefact; None where there are not two to compare."""
-    sizes = _sizes(rows)
-    if len(sizes) < 2:
-        return None
-    variant = min(sizes, key=sizes.__getitem__)
-    return Smallest(
-        variant=name_text(variant),
-        size=quantity_text(sizes[variant], "bytes"),
-        ratio=_size_ratio(rows[0][0].result.job.reference, variant, sizes),
-    )
-
-
-def _size_ratio(reference: str, variant: str, sizes: Mapping[str, int]) -> str:
-    """Sizes are exact, so their ratio has no interval."""
-    if variant == reference or reference not in sizes or variant not in sizes:
-        return ""
-    return f"{quantity_text(sizes[variant] / sizes[reference], '')}×"
-
-
-def _row(anchor: str, row: Sequence[Entry], cells: tuple[Cell, ...], rows: Sequence[Sequence[Entry]]) -> Row:
+def _row(
+    anchor: str,
+    row: Sequence[Entry],
+    cells: tuple[Cell, ...],
+    rows: Sequence[Sequence[Entry]],
+    common: Sequence[Warned],
+) -> Row:
     job = row[0].result.job
-    sizes = _sizes(rows)
-    known = job.artefact_bytes > 0
     return Row(
         anchor=anchor,
         run=row[0].run,
@@ -269,10 +287,44 @@ def _row(anchor: str, row: Sequence[Entry], cells: tuple[Cell, ...], rows: Seque
         configuration=configuration_name(job.configuration),
         recipe=value_text(job.recipe),
         reference=job.is_reference,
-        size=quantity_text(job.artefact_bytes, "bytes") if known else "unknown",
-        size_ratio=_size_ratio(job.reference, job.variant, sizes),
-        smallest=known and len(sizes) > 1 and job.artefact_bytes == min(sizes.values()),
+        who=row[0].who,
+        sizes=tuple(sizes_of(row, rows)),
+        smallest=is_smallest(job, rows),
         cells=cells,
         ended=tuple(ended_of(entry) for entry in row),
-        warnings=tuple(warned for entry in row for warned in warnings_of(entry)),
+        warnings=tuple(_merged(row, common)),
     )
+
+
+def _carried_by_all(entries: Sequence[Entry]) -> list[Warned]:
+    """Warnings that every job which was measured carries, told once for all of them."""
+    measured = [warnings_of(entry) for entry in entries if entry.result.metrics]
+    if len(measured) < 2:
+        return []
+    return [
+        replace(warning, about="every job that has a value")
+        for warning in measured[0]
+        if all(any(_alike(warning, other) for other in others) for others in measured)
+    ]
+
+
+def _merged(row: Sequence[Entry], common: Sequence[Warned]) -> list[Warned]:
+    """A row's warnings: those that several of its scenarios carry once, those that all rows carry not again."""
+    found: list[Warned] = []
+    for warning in (warning for entry in row for warning in warnings_of(entry)):
+        if any(_alike(warning, other) for other in common):
+            continue
+        at = next((at for at, other in enumerate(found) if _alike(warning, other)), None)
+        if at is None:
+            found.append(warning)
+        else:
+            found[at] = replace(found[at], about=f"{found[at].about}, {warning.about}")
+    return found
+
+
+def _alike(warning: Warned, other: Warned) -> bool:
+    return (warning.kind, warning.message, warning.hint) == (other.kind, other.message, other.hint)
+
+
+def _only(names: Sequence[str]) -> str:
+    return names[0] if len(set(names)) == 1 else ""

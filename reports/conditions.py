@@ -1,29 +1,84 @@
-"""The conditions that compared rows ran under: what was the same, what differed, and whether that matters."""
+"""The conditions that compared rows ran under: what was the same, what differed, what matters, what is unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reports.entries import Entry, by_row, same_key
-from reports.page import Difference
+from reports.page import Conditions, Difference, Facts, Unreadable
 from reports.visible import name_text, value_text
 
 _MOST_ROWS = 6
 _READING = "a reading"
+_UNKNOWN = "unknown"
+#: What moves by itself from one attempt to the next though it is no fraction: which sensor is the hottest, how long
+#: reading memory took.
+_ALSO_READINGS = frozenset(("temperature_sensor", "watching_ns"))
+#: Names that read better in words. Others stand as the device gave them.
+_TITLES = {
+    "memory_bytes": "memory",
+    "memory_available_bytes": "memory available",
+    "load_average": "load average (1 min)",
+    "memory_pressure": "memory pressure (10 s)",
+    "cpu_pressure": "CPU pressure (10 s)",
+    "power_source": "power source",
+    "battery_percent": "battery",
+    "temperature_celsius": "temperature",
+    "temperature_sensor": "hottest sensor",
+    "cgroup_memory_limit_bytes": "cgroup memory limit",
+    "cgroup_cpu_quota_us": "cgroup CPU quota",
+    "cgroup_cpu_period_us": "cgroup CPU period",
+    "cores_allowed": "cores allowed",
+    "page_cache": "page cache before the load",
+    "page_cache_resident": "artefact in the page cache",
+    "watching_ns": "time spent reading memory, in no phase",
+}
 
 
-def differences(entries: Sequence[Entry]) -> tuple[Difference, ...]:
-    """Every condition of the jobs compared, with the rows in each state; those that matter first."""
+def conditions_of(entries: Sequence[Entry]) -> Conditions:
+    """Every condition of the jobs compared; of those that differ, the ones that matter first."""
     told = [(entry, dict(_conditions(entry))) for entry in entries if entry.result.conditions]
     names = list(dict.fromkeys(name for _, conditions in told for name in conditions))
-    found = [_difference(name, [(entry, known[name]) for entry, known in told if name in known]) for name in names]
-    return tuple(sorted(found, key=lambda each: (not each.matters, len(each.states) < 2)))
+    alike: list[tuple[str, str]] = []
+    differing: list[Difference] = []
+    unknown: dict[str, str] = {}
+    for name in names:
+        states = [(entry, known[name]) for entry, known in told if name in known]
+        if all(_is_unknown(value) for _, value in states):
+            unknown[_title(name)] = _reasons(states)
+            continue
+        difference = _difference(name, states)
+        if len(difference.states) == 1:
+            alike.append((difference.name, difference.states[0][0]))
+        else:
+            differing.append(difference)
+    return Conditions(
+        alike=tuple(alike),
+        differing=tuple(sorted(differing, key=lambda each: not each.matters)),
+        unreadable=grouped_by_reason(unknown),
+    )
 
 
-def notices_of(entries: Sequence[Entry], conditions: Sequence[Difference]) -> tuple[str, ...]:
+def split(conditions: Mapping[str, Any]) -> tuple[Facts, tuple[Unreadable, ...]]:
+    """The conditions of one job: those that are known, and those that are not."""
+    told = dict(_flat(conditions))
+    unknown = {_title(name): value_text(value["unknown"]) for name, value in told.items() if _is_unknown(value)}
+    known = tuple((_title(name), value_text(value, name)) for name, value in told.items() if not _is_unknown(value))
+    return known, grouped_by_reason(unknown)
+
+
+def grouped_by_reason(reasons: Mapping[str, str]) -> tuple[Unreadable, ...]:
+    """Names with one reason together."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        groups.setdefault(reason, []).append(name)
+    return tuple(Unreadable(names=tuple(names), reason=reason) for reason, names in groups.items())
+
+
+def notices_of(entries: Sequence[Entry], conditions: Conditions) -> tuple[str, ...]:
     """What a reader must know before comparing the rows."""
-    return (*_different_conditions(conditions), *_reference_missing(entries), *_different_artefacts(entries))
+    return (*_different_conditions(conditions.differing), *_reference_missing(entries), *_different_artefacts(entries))
 
 
 def _conditions(entry: Entry) -> Iterator[tuple[str, Any]]:
@@ -33,44 +88,74 @@ def _conditions(entry: Entry) -> Iterator[tuple[str, Any]]:
     if version := result.effective.get("runtime_version"):
         # Versions of two runtimes are no difference in conditions: the configurations say that already.
         yield f"{result.job.configuration.get('runtime', 'runtime')} version", version
-    yield from result.conditions.items()
+    yield from _flat(result.conditions)
+
+
+def _flat(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Kinds of memory that are unknown count as conditions of their own."""
+    for name, value in conditions.items():
+        if name != "memory_unknown" or not isinstance(value, Mapping):
+            yield name, value
+            continue
+        for kind, reason in value.items():
+            yield f"memory: {kind}", {"unknown": reason}
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name) or name_text(name)
+
+
+def _is_unknown(value: Any) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"unknown"}
+
+
+def _reasons(states: Sequence[tuple[Entry, Any]]) -> str:
+    return "; ".join(dict.fromkeys(value_text(value["unknown"]) for _, value in states))
 
 
 def _difference(name: str, states: Sequence[tuple[Entry, Any]]) -> Difference:
     by_state: dict[str, list[Entry]] = {}
     texts: dict[str, str] = {}
     for entry, value in states:
-        key = _reading_or_key(value)
+        key = _state(name, value)
         by_state.setdefault(key, []).append(entry)
         texts[key] = value_text(value, name)
-    readings = [float(value) for _, value in states if _is_reading(value)]
-    if readings and min(readings) < max(readings):
-        texts[_READING] = f"{value_text(min(readings), name)} to {value_text(max(readings), name)}"
+    if _READING in texts:
+        texts[_READING] = _range_text(name, [value for _, value in states if _is_reading(name, value)])
     entries = [entry for entry, _ in states]
     return Difference(
-        name=name_text(name),
+        name=_title(name),
         states=tuple((texts[key], _rows_of(here, entries)) for key, here in by_state.items()),
-        matters=_matters(states),
+        matters=_matters(name, states),
     )
 
 
-def _is_reading(value: Any) -> bool:
-    """A fraction is a reading, such as the load, which is hardly ever the same twice; the rest are states."""
-    return isinstance(value, float)
+def _is_reading(name: str, value: Any) -> bool:
+    """A fraction is a reading, such as the load, which is hardly ever the same twice; most others are states."""
+    return not _is_unknown(value) and (isinstance(value, float) or name in _ALSO_READINGS)
 
 
-def _reading_or_key(value: Any) -> str:
-    """Readings are told together, as a range."""
-    return _READING if _is_reading(value) else same_key(value)
+def _state(name: str, value: Any) -> str:
+    """Readings are told together, as a range; what is unknown is unknown for whatever reason."""
+    if _is_unknown(value):
+        return _UNKNOWN
+    return _READING if _is_reading(name, value) else same_key(value)
 
 
-def _matters(states: Sequence[tuple[Entry, Any]]) -> bool:
+def _range_text(name: str, values: Sequence[Any]) -> str:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if len(numbers) == len(values) and min(numbers) < max(numbers):
+        return f"{value_text(min(numbers), name)} to {value_text(max(numbers), name)}"
+    return ", ".join(dict.fromkeys(value_text(value, name) for value in values))
+
+
+def _matters(name: str, states: Sequence[tuple[Entry, Any]]) -> bool:
     """Whether rows of one scenario met different states."""
-    if any(_is_reading(value) for _, value in states):
+    if any(_is_reading(name, value) for _, value in states):
         return False
     by_scenario: dict[str, set[str]] = {}
     for entry, value in states:
-        by_scenario.setdefault(entry.scenario, set()).add(same_key(value))
+        by_scenario.setdefault(entry.scenario, set()).add(_state(name, value))
     return any(len(values) > 1 for values in by_scenario.values())
 
 

@@ -13,32 +13,39 @@ from reports.visible import name_text, value_text
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A result with what a page calls it. `scenario` names the settings that tell it from its like."""
+    """A result with what a page calls it. `scenario` names the settings that tell it from its like.
+
+    `configuration` is "" where a page has one configuration only, which then stands in its header.
+    """
 
     anchor: str
     run: str  # "" where the report covers one run only
     scenario: str
+    configuration: str
     result: Result
 
     @property
     def who(self) -> str:
         """The row it stands in: variant, configuration and, among several, run."""
         job = self.result.job
-        parts = (name_text(job.variant), configuration_name(job.configuration), self.run)
+        parts = (name_text(job.variant), self.configuration, self.run)
         return " · ".join(part for part in parts if part)
 
 
 def entries_of(results: Sequence[tuple[str, Result]]) -> list[Entry]:
     """One entry a result, in order; `results` pairs the label of a run with each of its results."""
     differing = _differing_settings([result for _, result in results])
+    names = [configuration_name(result.job.configuration) for _, result in results]
+    several = len(set(names)) > 1
     return [
         Entry(
             anchor=f"job-{number}",
             run=run,
             scenario=_scenario_label(result, differing.get(result.job.scenario, ())),
+            configuration=name if several else "",
             result=result,
         )
-        for number, (run, result) in enumerate(results, start=1)
+        for number, (name, (run, result)) in enumerate(zip(names, results, strict=True), start=1)
     ]
 
 

@@ -10,6 +10,8 @@ from reports.page import Quantity, Ratio
 from reports.units import Scale, interval_text, quantity_text
 from reports.visible import name_text, value_text, visible
 
+#: The statistic of a value that no attempt can change, such as a size: its interval is the value itself.
+EXACT = "exact"
 _NO_REASON = "no reason was recorded"
 
 
@@ -18,6 +20,8 @@ def quantity(estimate: Estimate, unit: str, scale: Scale | None = None) -> Quant
     if estimate.value is None:
         return Quantity(text="unknown", reason=visible(estimate.reason or _NO_REASON))
     text = quantity_text(estimate.value, name_text(unit), scale)
+    if estimate.statistic == EXACT:
+        return Quantity(text=text)
     if estimate.low is None or estimate.high is None:
         return Quantity(text=text, reason=f"no interval: {visible(estimate.reason or _NO_REASON)}")
     return Quantity(text=text, interval=interval_text(estimate.low, estimate.high, estimate.value, unit, scale))
@@ -38,8 +42,8 @@ def ratio(metric: MetricResult, *, is_reference: bool) -> Ratio:
         return Ratio(text=text, verdict="no-interval", reason=visible(estimate.reason or _NO_REASON))
     return Ratio(
         text=text,
-        interval=interval_text(estimate.low, estimate.high, estimate.value, ""),
-        verdict=_verdict(estimate.low, estimate.high, better_of(metric.name)),
+        interval="" if estimate.statistic == EXACT else interval_text(estimate.low, estimate.high, estimate.value, ""),
+        verdict=_verdict(estimate, better_of(metric.name)),
     )
 
 
@@ -67,9 +71,11 @@ def parameters_text(parameters: Mapping[str, object]) -> str:
     )
 
 
-def _verdict(low: float, high: float, better: Better | None) -> str:
-    if low <= 1 <= high:
-        return "not-apart"
+def _verdict(estimate: Estimate, better: Better | None) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "no-interval"
+    if estimate.low <= 1 <= estimate.high:
+        return "same" if estimate.statistic == EXACT else "not-apart"
     if better is None:
         return "unjudged"
-    return "better" if (high < 1) == (better is Better.LOWER) else "worse"
+    return "better" if (estimate.high < 1) == (better is Better.LOWER) else "worse"

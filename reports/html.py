@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from benchharness.errors import UsageError
 from benchharness.result import Result, Run
 from reports import charts
+from reports.budgets import Unmeasured
 from reports.page import Page
 from reports.view import Runs, pages
 
@@ -33,9 +34,12 @@ def render(
     title: str | None = None,
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
+    unmeasured: Unmeasured = (),
 ) -> dict[str, str]:
     """The reports on one run: HTML by hardware target. See `render_runs`."""
-    return render_runs([(run, results)], written=written, title=title, hardware=hardware, not_run=not_run)
+    return render_runs(
+        [(run, results)], written=written, title=title, hardware=hardware, not_run=not_run, unmeasured=unmeasured
+    )
 
 
 def render_runs(
@@ -45,13 +49,15 @@ def render_runs(
     title: str | None = None,
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
+    unmeasured: Unmeasured = (),
 ) -> dict[str, str]:
     """The reports on one or more runs: one HTML page for each hardware target, by its name.
 
     `written` is the moment that the page states. `title` heads every page in place of its own. `hardware` names
     targets that get a page even without results; `not_run` those that were planned and not run, with the reason.
+    `unmeasured` are budgets that no result says anything about: (as written, who set it).
     """
-    views = pages(runs, written=written, title=title, hardware=hardware, not_run=not_run)
+    views = pages(runs, written=written, title=title, hardware=hardware, not_run=not_run, unmeasured=unmeasured)
     return {name: render_page(page) for name, page in views.items()}
 
 
@@ -60,9 +66,10 @@ def render_page(page: Page) -> str:
     from markupsafe import Markup
 
     figures = {
-        f"{comparison.anchor}-figure-{number}": figure
+        f"{comparison.anchor}-{part}-{number}": figure
         for comparison in page.comparisons
-        for number, figure in enumerate(comparison.figures, start=1)
+        for part, found in (("figure", comparison.figures), ("memory", comparison.memory and comparison.memory.figures))
+        for number, figure in enumerate(found or (), start=1)
     }
     # Marked as safe: a style sheet of ours, and SVG whose text the XML writer has escaped.
     drawn = {name: Markup(charts.svg(figure, name)) for name, figure in figures.items()}  # noqa: S704

@@ -7,8 +7,10 @@ from pathlib import PurePath
 from typing import Any
 
 from benchharness.result import Job, MetricResult, Result
+from reports.conditions import split
 from reports.entries import Entry
-from reports.estimates import metric_title, parameters_text, quantity, ratio
+from reports.estimates import EXACT, metric_title, parameters_text, quantity, ratio
+from reports.memory import BY_PHASE, phase_table
 from reports.page import Ended, Facts, JobDetail, MetricRow, Placement, Setting, Warned
 from reports.units import quantity_text
 from reports.visible import evidence_text, fact_texts, name_text, value_text
@@ -21,16 +23,19 @@ _DIGEST_DIGITS = 16
 def job_detail(entry: Entry) -> JobDetail:
     """The details of one job."""
     result = entry.result
+    known, unreadable = split(result.conditions)
     return JobDetail(
         anchor=entry.anchor,
         who=entry.who,
         scenario=entry.scenario,
         ended=ended_of(entry),
         stopped=value_text(result.stopped or "not recorded"),
-        metrics=tuple(_metric_row(metric, result.job) for metric in result.metrics),
+        metrics=tuple(_metric_row(metric, result.job) for metric in result.metrics if metric.name not in BY_PHASE),
+        memory=phase_table(entry),
         settings=tuple(_settings(result)),
         placement=tuple(_placement(result.effective.get("placement"))),
-        facts=_facts(result),
+        facts=(*_facts(result), *known),
+        unreadable=unreadable,
         warnings=warnings_of(entry),
     )
 
@@ -47,6 +52,7 @@ def ended_of(entry: Entry) -> Ended:
         reason=value_text(outcome.reason),
         evidence=evidence_text(outcome.evidence),
         attempts=counts or "no attempt",
+        clean=outcome.ok and set(entry.result.outcomes) <= {outcome.kind},
     )
 
 
@@ -70,16 +76,19 @@ def _metric_row(metric: MetricResult, job: Job) -> MetricRow:
         statistic=value_text(metric.estimate.statistic or "not recorded"),
         quantity=quantity(metric.estimate, metric.unit),
         ratio=ratio(metric, is_reference=job.is_reference),
-        count=metric.estimate.count,
+        attempts="none needed" if metric.estimate.statistic == EXACT else str(metric.estimate.count),
         samples=_samples(metric),
     )
 
 
 def _samples(metric: MetricResult) -> str:
     """How many samples its attempts hold. An attempt without samples has its one value."""
+    if metric.estimate.statistic == EXACT:
+        return "none needed"
     if not metric.attempts:
         return "unknown"
-    return str(sum(max(1, len(value.samples)) for value in metric.attempts))
+    columns = 2 if metric.name == "memory_timeline" else 1  # each look is a time and a size
+    return str(sum(max(1, len(value.samples) // columns) for value in metric.attempts))
 
 
 def _settings(result: Result) -> Iterator[Setting]:
@@ -151,13 +160,18 @@ def _facts(result: Result) -> Facts:
         # A path tells more about its owner than about the model, and the digest names the content.
         "artefact": PurePath(job.artefact).name or job.artefact,
         "artefact size": quantity_text(job.artefact_bytes, "bytes") if job.artefact_bytes > 0 else "unknown",
+        "download size": _download_text(job),
         "artefact SHA-256": f"{job.digest[:_DIGEST_DIGITS]}…" if job.digest else {"unknown": "it cannot be read"},
         "recipe": job.recipe or "not given",
         "devices": list(result.devices),
         "time limit of an attempt": f"{job.timeout_s:g} s",
     }
     settings = {f"setting {name}": value for name, value in job.settings.items()}
-    return (*fact_texts(facts), *fact_texts(settings), *fact_texts(result.conditions))
+    return (*fact_texts(facts), *fact_texts(settings))
+
+
+def _download_text(job: Job) -> Any:
+    return {"unknown": "not computed"} if job.download_bytes is None else quantity_text(job.download_bytes, "bytes")
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -6,7 +6,8 @@ No HTML and no drawing: tests and other kinds of report read the same data.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
+
+from reports.figures import Figure
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -26,7 +27,7 @@ class Ratio:
 
     text: str
     interval: str = ""
-    verdict: str  # better, worse, not-apart, no-interval, reference, unjudged, none
+    verdict: str  # better, worse, same, not-apart, no-interval, reference, unjudged, none
     reason: str = ""
 
 
@@ -44,12 +45,20 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One headline metric with its parameters, under the scenario that measures it."""
+    """One headline metric. `parameters` are those that its group does not state for all of its columns."""
 
-    scenario: str
     title: str
     parameters: str
     better: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnGroup:
+    """Neighbouring columns: those of a scenario, or those on memory, with the parameters that they share."""
+
+    name: str
+    parameters: str
+    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +82,17 @@ class Ended:
     reason: str
     evidence: str
     attempts: str
+    clean: bool  # not one attempt ended otherwise than ok
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much something takes on disk or on the wire, and its ratio to the reference ("" where there is none)."""
+
+    title: str
+    text: str
+    ratio: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +105,8 @@ class Row:
     configuration: str
     recipe: str
     reference: bool
-    size: str
-    size_ratio: str
+    who: str
+    sizes: tuple[Size, ...]
     smallest: bool
     cells: tuple[Cell, ...]
     ended: tuple[Ended, ...]
@@ -100,6 +120,23 @@ class Difference:
     name: str
     states: tuple[tuple[str, tuple[str, ...]], ...]  # (value, who)
     matters: bool  # a state of the device that differs, not a reading such as the load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """Conditions that could not be read, and the one reason for all of them."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What the rows ran under: what all met alike, readings as a range, states that differ, and what is unknown."""
+
+    alike: Facts
+    differing: tuple[Difference, ...]
+    unreadable: tuple[Unreadable, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +157,43 @@ class Smallest:
     variant: str
     size: str
     ratio: str
+    download: str  # "" where it is unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetLine:
+    """One result held against a budget. `verdict`: pass, miss or undecided."""
+
+    who: str
+    scenario: str  # "" where the value belongs to the artefact, whatever was run
+    parameters: str
+    anchor: str  # of the job's details; "" where there is none
+    quantity: Quantity
+    share: str  # of the limit
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A limit as it was written, and every result held against it. The worst verdict of its lines is its own."""
+
+    text: str
+    origin: str
+    limit: str  # in this page's units
+    verdict: str
+    whose: str  # those of that verdict, each with its worst value
+    lines: tuple[BudgetLine, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budgets:
+    """All budgets, in one line, in a few, and in full; `notes` say which results were not judged."""
+
+    summary: str
+    headlines: tuple[tuple[str, str, str], ...]  # (verdict, budget, whose), misses first
+    budgets: tuple[Budget, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +216,7 @@ class MetricRow:
     statistic: str
     quantity: Quantity
     ratio: Ratio
-    count: int
+    attempts: str
     samples: str
 
 
@@ -167,6 +241,44 @@ class Placement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemoryRow:
+    """A row, or a phase of a job, with one quantity for each column of its table."""
+
+    who: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryTable:
+    """Quantities of memory; `columns` are (title, what it is)."""
+
+    scenario: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[MemoryRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPart:
+    """What the rows needed under one scenario."""
+
+    table: MemoryTable
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What the rows of a comparison needed, under the scenarios that needed most, the highest first."""
+
+    parts: tuple[MemoryPart, ...]
+    unknown: tuple[Unreadable, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures, in the order of the page."""
+        return tuple(figure for part in self.parts for figure in part.figures)
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobDetail:
     """Everything that is known about one job."""
 
@@ -176,92 +288,12 @@ class JobDetail:
     ended: Ended
     stopped: str
     metrics: tuple[MetricRow, ...]
+    memory: MemoryTable | None  # by phase
     settings: tuple[Setting, ...]
     placement: tuple[Placement, ...]
     facts: Facts
+    unreadable: tuple[Unreadable, ...]
     warnings: tuple[Warned, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lane:
-    """The samples of one attempt, in the figure's unit; `total` were measured, fewer may be drawn."""
-
-    values: tuple[float, ...]
-    middle: float
-    total: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strip:
-    """One row of a distribution: a variant under a configuration, one lane an attempt."""
-
-    label: str
-    colour: int
-    lanes: tuple[Lane, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distribution:
-    """Samples of one metric, one strip a row."""
-
-    title: str
-    unit: str
-    note: str
-    logarithmic: bool
-    strips: tuple[Strip, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """A median and its p10 to p90 band over the token index."""
-
-    label: str
-    colour: int
-    index: tuple[float, ...]
-    middle: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePanel:
-    """The curves of one configuration."""
-
-    label: str
-    curves: tuple[Curve, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenCurves:
-    """ITL over the token index, one panel a configuration, all on the same axes."""
-
-    title: str
-    unit: str
-    note: str
-    panels: tuple[CurvePanel, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One stacked bar: the phases of a start, in the figure's unit."""
-
-    label: str
-    segments: tuple[float, ...]  # as many as the figure has phases
-    total: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhaseBars:
-    """Cold starts by phase."""
-
-    title: str
-    unit: str
-    note: str
-    phases: tuple[str, ...]
-    bars: tuple[Bar, ...]
-
-
-Figure = Distribution | TokenCurves | PhaseBars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,23 +304,25 @@ class Comparison:
     model: str
     workload: str
     task: str
+    configuration: str  # the one of all rows; "" where they differ
     asked: Facts
     leaders: tuple[Leader, ...]
     smallest: Smallest | None
     failed: int
     jobs: int
-    columns: tuple[Column, ...]
+    groups: tuple[ColumnGroup, ...]
     rows: tuple[Row, ...]
     notices: tuple[str, ...]
-    conditions: tuple[Difference, ...]
+    warnings: tuple[Warned, ...]  # those that every one of its jobs carries
+    conditions: Conditions
     figures: tuple[Figure, ...]
+    memory: Memory | None
     details: tuple[JobDetail, ...]
 
     @property
-    def scenarios(self) -> list[tuple[str, int]]:
-        """Scenarios over the columns, in their order, with the number of columns under each."""
-        groups = groupby(self.columns, key=lambda column: column.scenario)
-        return [(scenario, len(list(columns))) for scenario, columns in groups]
+    def width(self) -> int:
+        """Columns of the summary table."""
+        return 2 + sum(len(group.columns) for group in self.groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,8 +360,10 @@ class Page:
     several_runs: bool
     reading_guide: str
     compared: str
+    configuration: str  # the one of all jobs; "" where they differ
     jobs: int
     warnings: int
+    budgets: Budgets | None
     failures: tuple[Failure, ...]
     comparisons: tuple[Comparison, ...]
     definitions: tuple[Definition, ...]

@@ -12,7 +12,7 @@ from benchharness.metrics import METRICS
 from benchharness.result import AttemptValue, MetricResult
 from reports.entries import Entry, configuration_name, same_key
 from reports.estimates import parameters_text
-from reports.page import Bar, Curve, CurvePanel, Distribution, Figure, Lane, PhaseBars, Strip, TokenCurves
+from reports.figures import Bar, Curve, CurvePanel, Distribution, Figure, Lane, PhaseBars, Strip, TokenCurves
 from reports.units import Scale, quantity_text, scale_for
 from reports.visible import name_text
 

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from benchharness.metrics import METRICS
 from benchharness.result import Result, Run
+from reports.budgets import Unmeasured, budgets_of
 from reports.comparison import comparison
-from reports.entries import Entry, by_comparison, entries_of
+from reports.entries import Entry, by_comparison, configuration_name, entries_of
 from reports.page import Comparison, Definition, Failure, Page, RunLine
 from reports.visible import name_text, value_text
 
@@ -36,17 +37,28 @@ def pages(
     title: str | None = None,
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
+    unmeasured: Unmeasured = (),
 ) -> dict[str, Page]:
     """One page for each hardware target that has results or is named in `hardware`, by its name.
 
     `title` heads every page. `not_run` gives hardware targets that were planned and not run, with the reason.
+    `unmeasured` are budgets that no result says anything about: (as written, who set it).
     """
     found = [result.job.hardware for _, results in runs for result in results]
     names = list(dict.fromkeys([*hardware, *found]))
-    return {name: _page(name, runs, written, title, _not_here(name, names, not_run or {})) for name in names}
+    return {
+        name: _page(name, runs, written, title, _not_here(name, names, not_run or {}), unmeasured) for name in names
+    }
 
 
-def _page(hardware: str, runs: Runs, written: datetime, title: str | None, elsewhere: Sequence[str]) -> Page:
+def _page(
+    hardware: str,
+    runs: Runs,
+    written: datetime,
+    title: str | None,
+    elsewhere: Sequence[str],
+    unmeasured: Unmeasured,
+) -> Page:
     several = len(runs) > 1
     labelled = [(f"run {number}" if several else "", run) for number, (run, _) in enumerate(runs, start=1)]
     here = [
@@ -70,8 +82,10 @@ def _page(hardware: str, runs: Runs, written: datetime, title: str | None, elsew
         several_runs=several,
         reading_guide=READING_GUIDE,
         compared=_compared(entries),
+        configuration=_configuration(entries),
         jobs=len(entries),
         warnings=sum(len(entry.result.warnings) for entry in entries),
+        budgets=budgets_of(entries, unmeasured),
         failures=tuple(_failures(comparisons)),
         comparisons=comparisons,
         definitions=tuple(_definitions(entries)),
@@ -115,6 +129,11 @@ def _compared(entries: Sequence[Entry]) -> str:
     return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
 
+def _configuration(entries: Sequence[Entry]) -> str:
+    names = {configuration_name(entry.result.job.configuration) for entry in entries}
+    return names.pop() if len(names) == 1 else ""
+
+
 def _failures(comparisons: Sequence[Comparison]) -> list[Failure]:
     several = len(comparisons) > 1
     return [
@@ -125,9 +144,7 @@ def _failures(comparisons: Sequence[Comparison]) -> list[Failure]:
                 for part in (
                     each.model if several else "",
                     each.workload if several else "",
-                    row.variant,
-                    row.configuration,
-                    row.run,
+                    row.who,
                 )
                 if part
             ),

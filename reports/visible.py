@@ -22,6 +22,10 @@ _MOST_ITEMS = 12
 #: How a key without a name is written; ONNX calls its default operator set so.
 _NAMELESS = '""'
 
+#: What the ending of a name tells about its number: what makes it a base unit, or the sign behind it.
+_UNIT_ENDINGS = {"_bytes": (1.0, "bytes"), "_ns": (1.0, "ns"), "_us": (1e3, "ns")}
+_SIGN_ENDINGS = {"_percent": "%", "_pressure": "%", "_celsius": "°C"}
+
 #: Control characters but tab and line feed; surrogates and non-characters, which UTF-8 or XML cannot hold;
 #: characters without width and those that turn the direction of text, which make a name look like another.
 _HIDDEN = re.compile(
@@ -82,10 +86,14 @@ def _several(values: Mapping[str, Any] | Sequence[Any]) -> str:
 
 
 def _number(value: float, name: str) -> str:
-    if name.endswith("_bytes") or name == "bytes":
-        return quantity_text(value, "bytes")
-    if name.endswith("_ns"):
-        return quantity_text(value, "ns")
+    for ending, (factor, unit) in _UNIT_ENDINGS.items():
+        if name.endswith(ending) or f"_{name}" == ending:
+            return quantity_text(value * factor, unit)
+    for ending, sign in _SIGN_ENDINGS.items():
+        if name.endswith(ending):
+            return f"{value:g} {sign}"
+    if name.endswith("_resident"):  # a share
+        return f"{value:.0%}"
     return str(value) if isinstance(value, int) else f"{value:g}"
 
 

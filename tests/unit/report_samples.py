@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchharness import budgets as budgets_of_suite
 from benchharness.result import (
     AttemptValue,
     Doubt,
@@ -48,6 +49,8 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "cpu 1 thread": {"threads": 1},
     "cpu 2 threads": {"threads": 2, "options": {"graph_optimization_level": "ORT_ENABLE_ALL", "spin": "0"}},
 }
+COLD = ("start", "import", "load", "first_request", "measure")
+WARM = ("start", "import", "load", "measure")
 CHAT = {"name": "chat 128", "prompt": {"length": 128, "seed": 0}, "output_tokens": 32, "context_depth": 0}
 IMAGES = {"name": "one image", "dimensions": {"batch": 1}}
 EVIDENCE = "Traceback (most recent call last):\n\x1b[31mRuntimeError\x1b[0m: weights\x00 of 1.2 GiB do not fit\ud83d\n"
@@ -112,6 +115,38 @@ class Fake:
             ratio=ratio if self.ratio else None,
         )
 
+    def exactly(self, name: str, value: float, ratio: float | None = None) -> MetricResult:
+        exact = Estimate(value=value, low=value, high=value, statistic="exact")
+        compared = ratio and Estimate(value=ratio, low=ratio, high=ratio, statistic="exact")
+        return MetricResult(name=name, parameters={}, unit="bytes", estimate=exact, attempts=(), ratio=compared or None)
+
+    def memory(self, phases: Sequence[str], peak: float) -> list[MetricResult]:
+        """Memory as the worker tells it; `peak` in bytes, before the runtime 15 MiB, with it 50 MiB."""
+        held = {"start": 15 * 2**20, "import": 50 * 2**20}
+        own = Fake(1.0, attempts=self.attempts, seed=len(phases), ratio=self.ratio)
+        found = []
+        for phase in phases:
+            resident = held.get(phase, peak * 0.9)
+            where = {"phase": phase}
+            found.append(own.metric("phase_peak_memory", "bytes", held.get(phase, peak), parameters=where))
+            for kind, share in {"rss": 1.0, "anonymous": 0.6, "file": 0.4, "pss": 0.8, "uss": 0.7}.items():
+                found.append(
+                    own.metric("settled_memory", "bytes", resident * share, parameters={**where, "kind": kind})
+                )
+        highest = own.metric("peak_memory", "bytes", peak)
+        timeline = [
+            replace(value, samples=[2e8, 15.0 * 2**20, 3e8, 50.0 * 2**20, 4e8, value.value], row_length=2)
+            for value in highest.attempts
+        ]
+        found += [
+            highest,
+            own.metric("model_memory", "bytes", peak - 50 * 2**20),
+            own.metric("runtime_memory", "bytes", 35 * 2**20),
+            own.metric("runtime_libraries", "bytes", 44 * 2**20),
+            replace(highest, name="memory_timeline", attempts=timeline),
+        ]
+        return found
+
     def first_token(self) -> list[MetricResult]:
         phases = {"start": 21e6, "import": 160e6, "load": 420e6, "first_request": 830e6}
         return [
@@ -165,6 +200,7 @@ def result(
         reference="fp32",
         artefact=f"/home/someone/models/{variant}/model.onnx",
         digest="ab12" * 16,
+        download_bytes=VARIANTS.get(variant, (1.0, 1_000_000))[1] * 3 // 4,
         artefact_bytes=VARIANTS.get(variant, (1.0, 1_000_000))[1],
         recipe="as exported" if variant == "fp32" else f"{variant} weights, per channel",
         tokenizer=None,
@@ -195,8 +231,19 @@ def result(
             "processor": "A processor @ 2.9 GHz",
             "cores": 2,
             "memory_bytes": 8_320_000_000,
-            "load_average": 0.41,
             "governor": {"unknown": "no cpufreq on this system"},
+            "power_source": {"unknown": "nothing in /sys/class/power_supply"},
+            "battery_percent": {"unknown": "nothing in /sys/class/power_supply"},
+            "load_average": 0.41,
+            "memory_available_bytes": 6.2e9,
+            "cpu_pressure": 1.5,
+            "temperature_celsius": 51.5,
+            "temperature_sensor": "x86_pkg_temp",
+            "cgroup_cpu_quota_us": "none",
+            "cores_allowed": 2,
+            "python": "3.11.7",
+            "memory_unknown": {},
+            "watching_ns": 6_000_000 + 1000 * len(variant),
         },
     )
     return replace(whole, **changes)
@@ -213,8 +260,12 @@ def realistic() -> list[Result]:
             if variant != "fp32":
                 fake.metric("model_ttft", "ns", 1.0)  # moves the random numbers on
             ended = {"ok": fake.attempts}
-            found.append(result(variant, configuration, "first-token", fake.first_token(), outcomes=ended))
-            found.append(result(variant, configuration, "steady", fake.steady(), outcomes=ended))
+            size = VARIANTS[variant][1]
+            first = [*fake.first_token(), *fake.memory(COLD, size * 1.4)]
+            steady = [*fake.steady(), *fake.memory(WARM, size * 1.5)]
+            for scenario, metrics in (("first-token", first), ("steady", steady)):
+                metrics.append(fake.exactly("download_size", size * 0.75, None if number == 0 else 0.3))
+                found.append(result(variant, configuration, scenario, metrics, outcomes=ended))
     found[1] = replace(found[1], conditions={**found[1].conditions, "governor": "powersave"})
     found[4] = replace(
         found[4],
@@ -242,7 +293,12 @@ def realistic() -> list[Result]:
         found.append(
             result(variant, scenario="steady", metrics=fake.inference(), workload=IMAGES, model="mobilenet-v3")
         )
-    return found
+    return judged(found, peak_memory="300 MiB", model_ttft="2 s", download="200 MB", steady_inference={"p50": "10 ms"})
+
+
+def judged(results: Sequence[Result], **budgets: str | Mapping[str, str]) -> list[Result]:
+    """The results with the verdicts of a suite's `[budgets]`."""
+    return budgets_of_suite.judged(results, budgets_of_suite.parse(budgets, "suite"))
 
 
 def page_of(results: Sequence[Result], **options: Any) -> Page:

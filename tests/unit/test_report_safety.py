@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchharness.result import Doubt, Job, Outcome, OutcomeKind, Result, ResultWarning
+from benchharness.result import Doubt, Job, Outcome, OutcomeKind, Result, ResultWarning, Verdict, VerdictKind
 from reports.html import render
-from tests.unit.report_samples import CHAT, RUN, WRITTEN, Fake, realistic, result
+from tests.unit.report_samples import CHAT, COLD, RUN, WRITTEN, Fake, realistic, result
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,22 @@ def test_no_name_or_text_acts(attack: str) -> None:
     for variant in ("fp32", attack):
         fake = Fake(0.5, ratio=variant != "fp32")
         metrics = [*fake.first_token(), *fake.steady()]
+        for metric in fake.memory(COLD, 3e8):
+            hostile_phase = {name: attack if name == "phase" else value for name, value in metric.parameters.items()}
+            metrics += [metric, replace(metric, parameters=hostile_phase)]
+        verdicts = [
+            Verdict(
+                budget=attack,
+                origin=attack,
+                metric=name,
+                parameters={attack: attack},
+                limit=1.0,
+                kind=kind,
+                reason=attack,
+            )
+            for name in ("model_ttft", attack)
+            for kind in VerdictKind
+        ]
         metrics += [replace(metric, parameters={**metric.parameters, attack: attack}) for metric in metrics]
         metrics.append(replace(metrics[0], name=attack, unit=attack))
         hostile.append(
@@ -99,7 +115,13 @@ def test_no_name_or_text_acts(attack: str) -> None:
                     "facts": {attack: attack},
                     "placement": {attack: {attack: 1}},
                 },
-                conditions={attack: attack, "governor": {"unknown": attack}, "other": variant},
+                conditions={
+                    attack: attack,
+                    "governor": {"unknown": attack},
+                    "memory_unknown": {attack: attack},
+                    "other": variant,
+                },
+                verdicts=verdicts,
                 warnings=[ResultWarning(kind=Doubt.UNSTABLE, message=attack, hint=attack)],
             )
         )
@@ -109,7 +131,9 @@ def test_no_name_or_text_acts(attack: str) -> None:
         for each, job in zip(hostile, plain, strict=True)
     ]
     run = replace(RUN, id=attack, suite=attack, suite_digest=attack, state=attack, version=attack)
-    page = render(run, hostile, written=WRITTEN, title=attack, not_run={attack: attack})[attack]
+    page = render(run, hostile, written=WRITTEN, title=attack, not_run={attack: attack}, unmeasured=[(attack, attack)])[
+        attack
+    ]
     elements = Elements(page)
     known = {
         "html",

@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from benchharness.contract import Session
 from benchharness.device.phases import Phases
 from benchharness.device.requests import Tokenizer
+from benchharness.device.timing import goes_on, quiet_collector
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,28 @@ class Stage:
     tokenizer: Tokenizer | None
     phases: Phases
     progress: Callable[[str, int, int], None]  # phase, done, total
+
+    def warm_up(self, once: Callable[[], object]) -> None:
+        """Runs `once` as often as the settings' `warmup` says; nothing of it counts."""
+        for done in range(self.settings["warmup"]):
+            self.progress("warm-up", done, self.settings["warmup"])
+            once()
+
+    def repeat(self, once: Callable[[], Measured]) -> list[Measured]:
+        """What `once` gave each time: at least `repeats` times, for at least `min_time_ns`, at most `most_repeats`."""
+        taken: list[Measured] = []
+        started_ns = time.perf_counter_ns()
+        while goes_on(
+            len(taken),
+            started_ns,
+            at_least=self.settings["repeats"],
+            at_most=self.settings["most_repeats"],
+            min_time_ns=self.settings["min_time_ns"],
+        ):
+            self.progress("measure", len(taken), self.settings["repeats"])
+            with quiet_collector():
+                taken.append(once())
+        return taken
 
 
 def timed_inference(session: Session, inputs: Mapping[str, Any]) -> int:

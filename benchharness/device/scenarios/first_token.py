@@ -15,7 +15,6 @@ from benchharness.device.requests import (
     tensor_inputs,
 )
 from benchharness.device.scenarios import Stage
-from benchharness.device.timing import goes_on, quiet_collector
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -39,14 +38,12 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
     # A cold start begins with an empty context, so at depth there is none to report.
     measurements = [] if depth else stage.phases.cold_start("cold_start_ttft")
 
-    for done in range(stage.settings["warmup"]):
-        stage.progress("warm-up", done, stage.settings["warmup"])
-        _timed_request(session, request)
-    model_ns, request_ns = _repeat(stage, session, request)
+    stage.warm_up(lambda: _timed_request(session, request))
+    timed = stage.repeat(lambda: _timed_request(session, request))
     parameters = {"prompt_tokens": len(request.prompt), "context_depth": depth}
-    measurements.append(measurement("model_ttft", parameters, samples=model_ns))
+    measurements.append(measurement("model_ttft", parameters, samples=[model for model, _ in timed]))
     if request.text is not None and not depth:
-        measurements.append(measurement("request_ttft", parameters, samples=request_ns))
+        measurements.append(measurement("request_ttft", parameters, samples=[whole for _, whole in timed]))
     return measurements
 
 
@@ -55,26 +52,6 @@ def _answer(session: LanguageSession, request: LanguageRequest) -> Array:
     if request.prefix:
         session.extend(request.prefix)
     return session.extend(request.prompt)
-
-
-def _repeat(stage: Stage, session: LanguageSession, request: LanguageRequest) -> tuple[list[int], list[int]]:
-    model_ns: list[int] = []
-    request_ns: list[int] = []
-    settings = stage.settings
-    started_ns = time.perf_counter_ns()
-    while goes_on(
-        len(model_ns),
-        started_ns,
-        at_least=settings["repeats"],
-        at_most=settings["most_repeats"],
-        min_time_ns=settings["min_time_ns"],
-    ):
-        stage.progress("measure", len(model_ns), settings["repeats"])
-        with quiet_collector():
-            model, whole = _timed_request(session, request)
-        model_ns.append(model)
-        request_ns.append(whole)
-    return model_ns, request_ns
 
 
 def _timed_request(session: LanguageSession, request: LanguageRequest) -> tuple[int, int]:

@@ -44,23 +44,9 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
     request = language_request(session, stage.workload, stage.tokenizer)
     if request.output_tokens < 2:
         raise Unsupported(f"output_tokens = {request.output_tokens}: 'steady' measures gaps between tokens; ask for 2")
-    settings = stage.settings
-    for done in range(settings["warmup"]):
-        stage.progress("warm-up", done, settings["warmup"])
-        answer(session, request, min(_WARMUP_TOKENS, request.output_tokens))
+    stage.warm_up(lambda: answer(session, request, min(_WARMUP_TOKENS, request.output_tokens)))
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
-    answers: list[Answer] = []
-    started_ns = time.perf_counter_ns()
-    while goes_on(
-        len(answers),
-        started_ns,
-        at_least=settings["repeats"],
-        at_most=settings["most_repeats"],
-        min_time_ns=settings["min_time_ns"],
-    ):
-        stage.progress("measure", len(answers), settings["repeats"])
-        with quiet_collector():
-            answers.append(answer(session, request, request.output_tokens))
+    answers = stage.repeat(lambda: answer(session, request, request.output_tokens))
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
     return _language_measurements(request, answers)
 

@@ -1,0 +1,202 @@
+"""Reports: memory and sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchharness.result import AttemptValue, MetricResult, Outcome, OutcomeKind, Result
+from reports import charts
+from reports.figures import MemoryBars, MemoryLines
+from reports.html import render
+from reports.page import Comparison, Memory
+from tests.unit.report_samples import COLD, RUN, WARM, WRITTEN, Fake, page_of, realistic, result
+
+MIB = 2**20
+
+
+def measured(first: float, steady: float, variant: str = "int8") -> list[Result]:
+    return [
+        result(variant, scenario="first-token", metrics=Fake(1.0).memory(COLD, first * MIB)),
+        result(variant, scenario="steady", metrics=Fake(1.0).memory(WARM, steady * MIB)),
+    ]
+
+
+def compared(results: list[Result]) -> Comparison:
+    return page_of(results).comparisons[0]
+
+
+def memory_of(results: list[Result]) -> Memory:
+    found = compared(results).memory
+    assert found
+    return found
+
+
+def test_peak_memory_stands_once_from_the_scenario_that_needed_most() -> None:
+    comparison = compared([*measured(300, 400, "fp32"), *measured(200, 250)])
+    (group,) = comparison.groups
+    assert [(group.name, column.title, column.parameters) for column in group.columns] == [
+        ("memory", "peak memory", "in steady, where it was highest")
+    ]
+    assert [leader.metric for leader in comparison.leaders] == ["peak memory"]
+
+
+def test_peak_memory_stands_twice_where_no_scenario_needed_most_on_every_row() -> None:
+    (group,) = compared([*measured(500, 400, "fp32"), *measured(200, 250)]).groups
+    assert [column.parameters for column in group.columns] == ["in first-token", "in steady"]
+    failed = replace(measured(300, 400)[1], metrics=(), outcome=Outcome(kind=OutcomeKind.OUT_OF_MEMORY))
+    (group,) = compared([*measured(300, 400, "fp32"), measured(200, 250)[0], failed]).groups
+    assert len(group.columns) == 2  # the one value of a row with a failed job is not hidden
+
+
+def test_the_table_adds_up_to_the_peak_and_says_what_each_includes() -> None:
+    (part,) = memory_of(measured(300, 400)).parts
+    assert [title for title, _ in part.table.columns] == [
+        "before the runtime",
+        "+ runtime",
+        "+ model",
+        "= peak",
+        "PSS at the end",
+        "USS at the end",
+    ]
+    values = [cell.quantity.text for cell in part.table.rows[0].cells if cell.quantity]
+    numbers = [float(text.split()[0]) for text in values]
+    assert sum(numbers[:3]) == pytest.approx(numbers[3], rel=0.05)
+    assert numbers[4] == pytest.approx(400 * 0.9 * 0.8, rel=0.1)  # at the end, not at the start
+    html = render(RUN, measured(300, 400), written=WRITTEN)["this-machine"]
+    assert "Python, the runtime and the model" in html
+    assert "mapped weights" in html
+
+
+def without(results: list[Result], *kinds: str) -> list[Result]:
+    return [
+        replace(
+            each,
+            metrics=[metric for metric in each.metrics if metric.parameters.get("kind") not in kinds],
+            conditions={**each.conditions, "memory_unknown": dict.fromkeys(kinds, "smaps_rollup cannot be read")},
+        )
+        for each in results
+    ]
+
+
+def test_an_unknown_kind_says_why() -> None:
+    memory = memory_of(without(measured(300, 400), "pss", "uss"))
+    pss = memory.parts[0].table.rows[0].cells[4]
+    assert pss.state == "unknown"
+    assert pss.quantity
+    assert pss.quantity.reason == "smaps_rollup cannot be read"
+    assert [(each.names, each.reason) for each in memory.unknown] == [(("pss", "uss"), "smaps_rollup cannot be read")]
+
+
+def test_memory_that_could_not_be_read_at_all_says_why() -> None:
+    blind = result(metrics=Fake(1.0).first_token(), conditions={"memory_unknown": {"memory": "psutil is missing"}})
+    assert [each.reason for each in memory_of([blind]).unknown] == ["psutil is missing"]
+    html = render(RUN, [blind], written=WRITTEN)["this-machine"]
+    assert "psutil is missing" in html
+    odd = result(metrics=Fake(1.0).first_token(), conditions={"memory_unknown": "garbled"})
+    assert compared([odd]).memory is None
+
+
+def test_bars_show_both_parts_the_peak_and_the_baseline() -> None:
+    bars, lines = memory_of(measured(300, 400)).figures
+    assert isinstance(bars, MemoryBars)
+    assert isinstance(lines, MemoryLines)
+    (group,) = bars.groups
+    assert bars.unit == "MiB"
+    assert [bar.phase for bar in group.bars] == list(WARM)
+    last = group.bars[-1]
+    assert last.anonymous + last.file == pytest.approx(360, rel=0.05)
+    assert last.anonymous == pytest.approx(1.5 * last.file, rel=0.1)
+    assert last.resident == 0
+    assert last.peak == pytest.approx(400, rel=0.05)
+    assert group.baseline == pytest.approx(50, rel=0.05)
+    drawn = charts.svg(bars, "bars")
+    assert all(f">{phase}</text>" in drawn for phase in WARM)
+    told = [label for _, label in charts.legend(bars)]
+    assert told == [
+        "anonymous",
+        "file-backed (mapped weights, libraries)",
+        "tick: highest within the phase",
+        "dashed: before a model was loaded",
+    ]
+
+
+def test_bars_without_the_two_parts_show_what_is_resident() -> None:
+    bars = memory_of(without(measured(300, 400), "anonymous", "file")).figures[0]
+    assert isinstance(bars, MemoryBars)
+    assert bars.groups[0].bars[-1].resident == pytest.approx(360, rel=0.05)
+    assert "resident, its parts unknown" in [label for _, label in charts.legend(bars)]
+    assert charts.svg(bars, "bars").startswith("<svg")
+
+
+def timeline(samples: list[float], row_length: int = 2) -> list[Result]:
+    found = measured(300, 400)[1]
+    value = AttemptValue(attempt="a", device="d", round=0, value=1.0, samples=samples, row_length=row_length)
+
+    def changed(metric: MetricResult) -> MetricResult:
+        return replace(metric, attempts=[value]) if metric.name == "memory_timeline" else metric
+
+    return [replace(found, metrics=[changed(metric) for metric in found.metrics])]
+
+
+def lines_of(results: list[Result]) -> MemoryLines | None:
+    return next((figure for figure in memory_of(results).figures if isinstance(figure, MemoryLines)), None)
+
+
+def test_lines_are_seconds_and_mebibytes_one_an_attempt() -> None:
+    lines = lines_of(measured(300, 400))
+    assert lines
+    (panel,) = lines.panels
+    assert len(panel.lines) == 5
+    assert panel.lines[0].seconds == (0.2, 0.3, 0.4)
+    assert panel.lines[0].resident[:2] == (15.0, 50.0)
+
+
+def test_a_long_line_is_thinned_and_keeps_its_peak() -> None:
+    looks = [number for at in range(5000) for number in (at * 1e8, (900.0 if at == 2500 else 10.0) * MIB)]
+    lines = lines_of(timeline(looks))
+    assert lines
+    (line,) = lines.panels[0].lines
+    assert len(line.seconds) <= 240
+    assert max(line.resident) == 900
+
+
+@pytest.mark.parametrize(
+    ("samples", "row_length"), [([], 2), ([1.0, 2.0], 0), ([1.0], 2), ([float("nan"), 2.0], 2), ([1.0, 2.0], 3)]
+)
+def test_a_timeline_that_makes_no_sense_is_not_drawn(samples: list[float], row_length: int) -> None:
+    assert lines_of(timeline(samples, row_length)) is None
+
+
+def test_a_jobs_memory_by_phase_is_one_table_and_not_thirty_rows() -> None:
+    (job,) = compared(measured(300, 400)[:1]).details
+    assert job.memory
+    assert [row.who for row in job.memory.rows] == list(COLD)
+    assert [title for title, _ in job.memory.columns][:2] == ["highest within it", "rss at its end"]
+    assert not [metric for metric in job.metrics if "phase" in metric.parameters and "memory" in metric.title]
+
+
+def test_sizes_have_no_interval_and_a_ratio_to_the_reference() -> None:
+    chat = compared(realistic())
+    assert [(size.title, size.text, size.ratio) for size in chat.rows[2].sizes] == [
+        ("on disk", "130 MiB", "0.253×"),
+        ("download", "97.5 MiB", "0.253×"),
+        ("runtime libraries", "43.8 MiB", ""),
+    ]
+    assert chat.smallest
+    assert (chat.smallest.variant, chat.smallest.ratio, chat.smallest.download) == ("int4", "0.171×", "66.0 MiB")
+    download = next(metric for metric in chat.details[4].metrics if metric.title == "download size")
+    assert (download.quantity.interval, download.attempts, download.samples) == ("", "none needed", "none needed")
+    assert (download.ratio.text, download.ratio.interval, download.ratio.verdict) == ("0.300×", "", "better")
+    same = result(metrics=[Fake(1.0).exactly("download_size", 5.0, 1.0)])
+    assert compared([same]).details[0].metrics[0].ratio.verdict == "same"
+
+
+def test_an_unknown_download_size_says_why() -> None:
+    unknown = Fake(1.0).exactly("download_size", 5.0)
+    estimate = replace(unknown.estimate, value=None, low=None, high=None, reason="too large")
+    found = result(metrics=[replace(unknown, estimate=estimate)])
+    found = replace(found, job=replace(found.job, download_bytes=None))
+    size = compared([found]).rows[0].sizes[1]
+    assert (size.title, size.text, size.reason) == ("download", "unknown", "too large")
