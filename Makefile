@@ -49,5 +49,8 @@ smollm2: $(MODELS_READY)  ## build SmolLM2-135M-Instruct at every precision into
 demo-model: $(MODELS_READY)  ## train and export the bundled demo model again
 	$(MODELS)/bin/python examples/demo_model/build.py
 
+benchmarks: $(READY)  ## how fast and how true the harness is; wants make smollm2 first, and a quiet machine
+	$(BIN)/python -m benchmarks
+
 clean:  ## remove environments and everything built
 	rm -rf $(VENV) $(MODELS) build report

@@ -38,8 +38,8 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
     # A cold start begins with an empty context, so at depth there is none to report.
     measurements = [] if depth else stage.phases.cold_start("cold_start_ttft")
 
-    stage.warm_up(lambda: _timed_request(session, request))
-    timed = stage.repeat(lambda: _timed_request(session, request))
+    stage.warm_up(lambda: timed_request(session, request))
+    timed = stage.repeat(lambda: timed_request(session, request))
     parameters = {"prompt_tokens": len(request.prompt), "context_depth": depth}
     measurements.append(measurement("model_ttft", parameters, samples=[model for model, _ in timed]))
     if request.text is not None and not depth:
@@ -54,7 +54,7 @@ def _answer(session: LanguageSession, request: LanguageRequest) -> Array:
     return session.extend(request.prompt)
 
 
-def _timed_request(session: LanguageSession, request: LanguageRequest) -> tuple[int, int]:
+def timed_request(session: LanguageSession, request: LanguageRequest) -> tuple[int, int]:
     """One request to the first token: (model_ttft, request_ttft) in ns. At depth the prefix is fed untimed."""
     clock = time.perf_counter_ns
     started = clock()
