@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 import pytest
 
-from tests.conftest import CommandLine
+from tests.conftest import ARTEFACTS, CommandLine
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 QUICK = ("--attempts", "1", "--timeout", "60 s")
@@ -308,3 +308,49 @@ def test_every_command_has_help_with_an_example_and_takes_a_store(benchharness: 
     assert done.returncode == 0
     assert f"Example: benchharness {command}" in done.stdout
     assert "--store" in done.stdout
+
+
+def test_prompts_from_token_files_and_text_files_are_what_the_model_gets(
+    benchharness: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "prompt.txt").write_text("In the beginning God created the heaven and the earth.")
+    (tmp_path / "tokens.json").write_text("[5, 6, 7, 8, 9]")
+    (tmp_path / "next.txt").write_text(" ".join(map(str, range(10, 18))))
+    (tmp_path / "prompts.toml").write_text(
+        f"""
+[models.demo.variants]
+int4 = {{ artefact = "{ARTEFACTS / "onnx-int4"}" }}
+[[workloads]]
+name = "file"
+prompt = {{ file = "prompt.txt" }}
+output_tokens = 8
+continuation = "greedy"
+[[workloads]]
+name = "tokens"
+prompt = {{ tokens_file = "tokens.json" }}
+continuation_file = "next.txt"
+output_tokens = 8
+[scenarios]
+first-token = {{ min_time = "10 ms" }}
+[attempts]
+at_least = 1
+"""
+    )
+    done = benchharness("run", "prompts.toml")
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for result in exported(benchharness)["results"]:
+        found[result["workload"]["name"]] = {metric["name"]: metric for metric in result["metrics"]}
+    assert found["tokens"]["model_ttft"]["parameters"]["prompt_tokens"] == 5
+    assert "request_ttft" not in found["tokens"]  # there is nothing to tokenise
+    text = found["file"]
+    assert text["model_ttft"]["parameters"]["prompt_tokens"] == len(encoded(tmp_path / "prompt.txt"))
+    assert text["request_ttft"]["value"] > text["model_ttft"]["value"]
+
+
+def encoded(path: Path) -> list[int]:
+    """The prompt through the demo model's tokenizer, without benchharness."""
+    from tokenizers import Tokenizer
+
+    ids: list[int] = Tokenizer.from_file(str(ARTEFACTS / "onnx-int4" / "tokenizer.json")).encode(path.read_text()).ids
+    return ids

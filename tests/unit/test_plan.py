@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchharness.errors import SuiteError
+from benchharness.suite import load_suite
+from tests.conftest import ROOT
 from tests.unit.made_up import TWO_VARIANTS, jobs_of, loaded, write_suite
 
 GRID = (
@@ -207,3 +209,33 @@ def test_texts_and_tokens_are_in_the_job(tmp_path: Path) -> None:
     assert first.tokenizer == str(tmp_path / "tokenizer.json")
     assert second.workload["prompt"] == {"seed": 0, "tokens": [4, 5], "file": "ids", "continuation_tokens": [6]}
     assert second.tokenizer is None
+
+
+def test_two_models_with_two_variants_and_two_configurations_each_expand_to_their_jobs(tmp_path: Path) -> None:
+    """The demo model and SmolLM2 in one suite; SmolLM2's folders stand in where they are not built."""
+    for name in ("smollm2-fp32", "smollm2-int4"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.onnx").write_text(name)
+    demo = ROOT / "examples" / "demo_model" / "artefacts"
+    (tmp_path / "both.toml").write_text(
+        f"""
+        [models.demo.variants]
+        fp32 = {{ artefact = "{demo / "onnx-fp32"}" }}
+        int4 = {{ artefact = "{demo / "onnx-int4"}" }}
+        [models.smollm2.variants]
+        fp32 = {{ artefact = "smollm2-fp32" }}
+        int4 = {{ artefact = "smollm2-int4" }}
+        [[configurations]]
+        threads = [1, 2]
+        """
+    )
+    jobs = jobs_of(load_suite(tmp_path / "both.toml"))
+    cells = {(job.model, job.variant, job.configuration["threads"], job.scenario) for job in jobs}
+    assert cells == {
+        (model, variant, threads, scenario)
+        for model in ("demo", "smollm2")
+        for variant in ("fp32", "int4")
+        for threads in (1, 2)
+        for scenario in ("first-token", "steady")
+    }
+    assert len(jobs) == len(cells) == 16
