@@ -205,9 +205,9 @@ def _planned(suite: Suite, hardware: HardwareTarget, store: Store) -> tuple[str,
 
 
 def _tell(what: str) -> None:
-    from rich.console import Console
+    from benchharness.terminal import console
 
-    Console(stderr=True).print(what, style="dim", markup=False, highlight=False)
+    console(stderr=True).print(what, style="dim", markup=False, highlight=False)
 
 
 def _execute(

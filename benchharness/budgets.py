@@ -6,8 +6,10 @@ wrong side, and is undecided in between or where there is no interval: more atte
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from benchharness import quantity
 from benchharness.errors import UsageError
@@ -34,7 +36,7 @@ class Budget:
         return self.metric if self.percentile is None else f"{self.metric} p{self.percentile}"
 
 
-def parse(table: Mapping[str, str | Mapping[str, str]], origin: str) -> list[Budget]:
+def parse(table: Mapping[str, Any], origin: str) -> list[Budget]:
     """The budgets of a `[budgets]` table. Raises `UsageError` for an unknown metric, percentile, or wrong unit.
 
     `model_ttft = "250 ms"`, or `itl = { p95 = "50 ms" }` for metrics that have percentiles.
@@ -42,20 +44,27 @@ def parse(table: Mapping[str, str | Mapping[str, str]], origin: str) -> list[Bud
     return [budget for key, value in table.items() for budget in _parse_one(key, value, origin)]
 
 
-def _parse_one(key: str, value: str | Mapping[str, str], origin: str) -> Iterator[Budget]:
+def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
     metric = METRICS.get(ALIASES.get(key, key))
     if metric is None:
-        raise UsageError(f"{key!r} is no metric; budgets are for {', '.join((*ALIASES, *METRICS))}")
+        names = [*ALIASES, *METRICS]
+        nearest = difflib.get_close_matches(key, names, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"budgets are for {', '.join(names)}"
+        raise UsageError(f"{key!r} is no metric; {hint}")
     if isinstance(value, str):
         if metric.percentiles:
             example = f'{key} = {{ p{metric.percentiles[-1]} = "{value}" }}'
             raise UsageError(f"{key} has percentiles: say which one, such as {example}")
         yield _budget(metric.name, None, value, origin)
         return
+    if not isinstance(value, Mapping):
+        raise UsageError(f'{key}: {value!r} has no unit: write it as text, such as "250 ms"')
     known = {f"p{percentile}": percentile for percentile in metric.percentiles}
     for name, text in value.items():
         if name not in known:
             raise UsageError(f"{key} has no {name!r} (there are: {', '.join(known) or 'no percentiles'})")
+        if not isinstance(text, str):
+            raise UsageError(f'{key}.{name}: {text!r} has no unit: write it as text, such as "250 ms"')
         yield _budget(metric.name, known[name], text, origin)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -131,7 +133,7 @@ def run(
             raise UsageError("--resume goes on with what its run stored; leave the suite, models and scenarios away")
         else:
             found = api.resume(resume, overrides=overrides, store=store)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         _say_how_to_resume(store)
     _finish(found, out, undecided)
 
@@ -154,7 +156,7 @@ def demo(
         raise UsageError("the demo model is not part of this installation; run the demo from a checkout: make demo")
     try:
         found = api.run(suite, on=on, attempts=attempts, store=store)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         _say_how_to_resume(store)
     _finish(found, out, Undecided.WARN)
 
@@ -285,14 +287,23 @@ def inspect(
 
 def main() -> None:
     """Runs the command line; errors become a sentence on standard error and an exit code."""
-    arguments = _with_bare_resume(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _as_interrupt)  # a job runner's polite end is Ctrl-C's
+    _prepare_streams()
+    _prepare_signals()
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(_with_bare_resume(sys.argv[1:]), standalone_mode=False)
+        sys.stdout.flush()
     except BenchharnessError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", errors.INTERRUPTED)
+    except BrokenPipeError:
+        _leave_quietly()
+    except SystemExit as ended:
+        if ended.code != 1:  # ours; the option parser says 1 where a reader has left, and 1 is a missed budget here
+            raise
+        _leave_quietly()
+    except OSError as error:
+        _leave_quietly(f"standard output cannot be written: {error.strerror}")
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's own errors about options have a sentence; others are ours
             raise
@@ -301,8 +312,36 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else errors.DONE)
 
 
+def _prepare_streams() -> None:
+    """Standard output may be closed, or know ASCII only: neither is a reason to fail."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - it stands in for the process's life
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _prepare_signals() -> None:
+    """A job runner's polite end and a lost terminal are Ctrl-C; what `nohup` ignores stays ignored."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _as_interrupt)
+
+
 def _as_interrupt(_signal: int, _frame: Any) -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # once is enough: what follows ends workers and keeps results
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _leave_quietly(message: str = "") -> NoReturn:
+    """Ends without the interpreter trying to flush what nobody reads; with a sentence where there is one."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if message:
+        _fail(message, errors.USAGE)
+    sys.exit(errors.READER_LEFT)
 
 
 def _with_bare_resume(arguments: Sequence[str]) -> list[str]:
@@ -317,9 +356,10 @@ def _with_bare_resume(arguments: Sequence[str]) -> list[str]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    from rich.console import Console
+    from benchharness.terminal import console, visible
 
-    Console(stderr=True).print(f"benchharness: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    line = visible(f"benchharness: {message}")
+    console(stderr=True).print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)
 
 
@@ -369,6 +409,6 @@ def _tell_paths(paths: Sequence[Path]) -> None:
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from benchharness.terminal import console
 
-    return Console()
+    return console()

@@ -72,9 +72,13 @@ class Execution:
     def walk(self, launcher: Launcher, scratch: Path) -> None:
         """Makes attempts until every job has stopped. Raises `LaunchError` where the device cannot be reached."""
         link = DeviceLink(launcher, run=self._run, scratch=scratch, save=self._save)
+        try:
+            link.connect()  # refused where another harness is at this run: nothing of it has been touched yet
+        except BaseException:
+            link.close()
+            raise
         self._store.set_state(self._run, "running")
         try:
-            link.connect()
             for state in self._states.values():
                 self._decide(state)
             while due := self._due():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from benchharness.errors import UsageError
@@ -51,4 +52,7 @@ def _quantity(text: str, units: dict[str, float], what: str, example: str) -> fl
     if match is None or match[2] not in units:
         known = ", ".join(units)
         raise UsageError(f'{text!r} is not {what}: write a number and a unit ({known}), such as "{example}"')
-    return float(match[1]) * units[match[2]]
+    number = float(match[1]) * units[match[2]]
+    if not math.isfinite(number):
+        raise UsageError(f"{text[:40]!r}… is too large a number")
+    return number

@@ -7,16 +7,19 @@ speaks. What is read back is not trusted: blobs are bounded, JSON is data, nothi
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import uuid_utils
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, update
-from sqlalchemy.engine import RowMapping, make_url
+from sqlalchemy.engine import URL, RowMapping, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from benchharness import __version__
@@ -196,11 +199,28 @@ def _engine(url: str) -> Engine:
         parsed = make_url(url)
     except ValueError as error:  # a port that is no number
         raise ArgumentError(str(error)) from error
-    engine = create_engine(parsed)
+    engine = create_engine(parsed, creator=_read_only_opener(parsed)) if _is_archive(parsed) else create_engine(parsed)
     if parsed.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _is_archive(url: URL) -> bool:
+    """Whether this is an SQLite file that may be read and not written: a nightly job's, kept for others to look at."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.query:
+        return False
+    path = Path(url.database)
+    return path.is_file() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _read_only_opener(url: URL) -> Callable[[], sqlite3.Connection]:
+    """Opens the file without writing beside it; where no log of unfinished writes is, as one that does not change."""
+    path = Path(url.database or "").absolute()
+    log = path.with_name(f"{path.name}-wal")
+    settled = not log.exists() or log.stat().st_size == 0
+    address = f"{path.as_uri()}?mode=ro{'&immutable=1' if settled else ''}"
+    return lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
 
 
 def _writer(engine: Engine) -> Engine:

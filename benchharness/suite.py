@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,10 +34,13 @@ Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 #: A text prompt or token file longer than this is a mistake: it would be stored with every run.
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
 _CHECKED_BEFORE = "checked before"
+_DEEPEST_OPTIONS = 50
+#: A suite file is written by hand, or by a program that lists models.
+_MOST_SUITE_BYTES = 10 * 1024 * 1024
 
 
 def _name(value: str) -> str:
-    if not re.fullmatch(r"[^\x00-\x1f\x7f]{1,100}", value):
+    if not value.isprintable() or not 1 <= len(value) <= 100:
         raise ValueError("a name is 1 to 100 characters on one line")
     return value
 
@@ -55,11 +57,25 @@ def _all_different(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _storable(value: dict[str, Any]) -> dict[str, Any]:
     """Options travel to the device and into the store as JSON."""
+    if _depth(value) > _DEEPEST_OPTIONS:
+        raise ValueError(f"is nested too deep: {_DEEPEST_OPTIONS} levels at most")
     try:
         json.dumps(value, allow_nan=False)
     except (ValueError, TypeError) as error:
         raise ValueError(f"holds what JSON cannot: {error}; write text, finite numbers, true, false, lists") from error
     return value
+
+
+def _depth(value: Any) -> int:
+    """Levels of tables and lists; counts no further than matters."""
+    level, depth = [value], 0
+    while level and depth <= _DEEPEST_OPTIONS:
+        depth += 1
+        inner = [
+            list(each.values()) if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)
+        ]
+        level = [each for container in inner for each in container]
+    return depth
 
 
 def _seconds(value: Any, info: ValidationInfo) -> Any:
@@ -101,7 +117,7 @@ def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
     return table
 
 
-Budgets = Annotated[dict[str, str | dict[str, str]], AfterValidator(_valid_budgets)]
+Budgets = Annotated[dict[str, Any], AfterValidator(_valid_budgets)]
 
 
 class Table(BaseModel):
@@ -283,7 +299,11 @@ def overridden(suite: Suite, overrides: Overrides) -> Suite:
         rules["max_time"] = quantity.seconds(overrides.max_time)
     if overrides.timeout is not None:
         rules["timeout"] = quantity.seconds(overrides.timeout)
-    changed: dict[str, Any] = {"attempts": suite.attempts.model_copy(update=rules)}
+    try:
+        attempts = Attempts.model_validate({**suite.attempts.model_dump(), **rules}, context=_CHECKED_BEFORE)
+    except ValidationError as error:
+        raise UsageError(explain(error, Attempts, "the command line")) from error
+    changed: dict[str, Any] = {"attempts": attempts}
     if overrides.scenarios:
         tables = suite.scenarios.model_dump(by_alias=True)
         unknown = sorted(set(overrides.scenarios) - set(tables))
@@ -313,6 +333,8 @@ def check_suite(table: dict[str, Any], *, where: str, stored: bool = False) -> S
         return Suite.model_validate(table, context=_CHECKED_BEFORE if stored else None)
     except ValidationError as error:
         raise SuiteError(explain(error, Suite, where)) from error
+    except RecursionError as error:
+        raise SuiteError(f"{where}: nested too deep") from error
 
 
 def restore_suite(text: str) -> Suite:
@@ -323,7 +345,11 @@ def restore_suite(text: str) -> Suite:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a table. Raises `SuiteError`."""
     try:
+        if path.is_file() and path.stat().st_size > _MOST_SUITE_BYTES:
+            raise SuiteError(f"{path}: {path.stat().st_size} bytes; a suite has {_MOST_SUITE_BYTES} at most")
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise SuiteError(f"{path}: nested too deep") from error
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"{path}: not valid TOML: {error}") from error
     except UnicodeDecodeError as error:

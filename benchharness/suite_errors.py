@@ -11,11 +11,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+#: Whoever has made more mistakes than this has made one of them often.
+_MOST_PROBLEMS = 10
+
 
 def explain(error: ValidationError, root: type[BaseModel], where: str) -> str:
     """Every problem of a file, a line each."""
-    lines = [f"{where}: {_sentence(problem, root)}" for problem in error.errors(include_url=False)]
-    return "\n".join(dict.fromkeys(lines))
+    problems = error.errors(include_url=False)
+    lines = list(dict.fromkeys(f"{where}: {_sentence(problem, root)}" for problem in problems[:_MOST_PROBLEMS]))
+    if len(problems) > _MOST_PROBLEMS:
+        lines.append(f"{where}: and {len(problems) - _MOST_PROBLEMS} more")
+    return "\n".join(lines)
 
 
 def _sentence(problem: ErrorDetails, root: type[BaseModel]) -> str:

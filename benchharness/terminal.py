@@ -28,12 +28,24 @@ _SCALES: dict[str, Sequence[tuple[float, str]]] = {
 }
 
 
+class _Console(Console):
+    """A console that says when its reader has left, instead of ending the process with a budget's exit code."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or whatever stands in for it."""
+    return _Console(stderr=stderr)
+
+
 def watch(jobs: int, attempts: int) -> ProgressBar | PlainLines:
     """Progress for wherever this runs: a bar on a terminal or in a notebook, lines elsewhere."""
-    console = Console()
-    if console.is_terminal or console.is_jupyter:
-        return ProgressBar(console, jobs, jobs * attempts)
-    return PlainLines(console)
+    made = console()
+    if made.is_terminal or made.is_jupyter:
+        return ProgressBar(made, jobs, jobs * attempts)
+    return PlainLines(made)
 
 
 class ProgressBar:

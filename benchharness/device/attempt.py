@@ -20,6 +20,7 @@ from benchharness.device.protocol import Message
 from benchharness.device.sensors.memory import resident_bytes
 from benchharness.device.sensors.readings import Unreadable, unknown
 from benchharness.device.sensors.scheduling import times_throttled
+from benchharness.device.want_of_memory import speaks_of_memory
 
 #: The worker's standard error is cut to its last part when it grows beyond this.
 _MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
@@ -119,6 +120,9 @@ class RunningAttempt:
         """The worker's output ended without a report."""
         self._let_end()
         code = self._process.returncode
+        last_words = speaks_of_memory(self._tail())
+        if last_words and (code >= 0 or -code in _OWN_SIGNALS):
+            return self._finished("out-of-memory", f"{last_words[:300]}, in phase {self.phase}", {})
         if code >= 0:
             return self._finished("crashed", f"the worker ended with exit code {code} in phase {self.phase}", {})
         name = signal.Signals(-code).name

@@ -20,14 +20,13 @@ from typing import Any, BinaryIO
 from benchharness.device import adapters, protocol
 from benchharness.device.phases import Phases
 from benchharness.device.shapes import input_shapes, tell_inputs
+from benchharness.device.want_of_memory import speaks_of_memory
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, Unsupported
 
 _SCENARIOS = {
     "first-token": "benchharness.device.scenarios.first_token",
     "steady": "benchharness.device.scenarios.steady",
 }
-#: What runtimes write when an allocation fails; they raise their own error types and not MemoryError.
-_MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "cannot allocate", "bad allocation")
 #: A runtime's own words are cut here where a hint follows them: some print a whole graph.
 _LONGEST_REASON = 1000
 _PROGRESS_EVERY_NS = 200_000_000
@@ -179,7 +178,7 @@ def _failure(error: Exception) -> dict[str, Any]:
         kind = "unsupported"
     elif isinstance(error, InvalidOutput):
         kind = "invalid"
-    elif isinstance(error, MemoryError) or any(word in reason.lower() for word in _MEMORY_WORDS):
+    elif isinstance(error, MemoryError) or speaks_of_memory(reason):
         kind = "out-of-memory"
     elif isinstance(error, AttemptError):
         kind = "runtime-error"

@@ -13,6 +13,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from benchharness.errors import LaunchError
+
 _MAIN = b"""import sys
 
 if sys.argv[1] == "worker":
@@ -41,9 +43,12 @@ def write_bundle(folder: Path) -> tuple[Path, str]:
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest()
     path = folder / f"device-{digest[:12]}.pyz"
-    if not path.is_file() or path.read_bytes() != data:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    try:
+        if not path.is_file() or path.read_bytes() != data:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    except OSError as error:
+        raise LaunchError(f"{path}: cannot be written ({error.strerror}); it is needed beside the store") from error
     return path, digest
 
 

@@ -30,10 +30,10 @@ class LocalLauncher:
     def start(self, work: str, bundle: str) -> PipeConnection:
         """Starts the supervisor in a session of its own, so that Ctrl-C reaches the harness alone."""
         folder = Path(work)
-        folder.mkdir(parents=True, exist_ok=True)
         log = folder / "supervisor.log"
         command = supervisor_command(self._python or sys.executable, work, bundle, installed=self._python is None)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             with log.open("wb") as stderr:
                 process = subprocess.Popen(
                     command,
@@ -44,7 +44,8 @@ class LocalLauncher:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise LaunchError(f"{command[0]}: the supervisor cannot be started: {error.strerror}") from error
+            what = error.filename or command[0]
+            raise LaunchError(f"{what}: the supervisor cannot be started ({error.strerror})") from error
         return PipeConnection(process, log)
 
     def fetch(self, path: str) -> bytes:

@@ -1,24 +1,13 @@
-"""Files that no suite should name: each ends in a sentence or a recorded outcome, soon, and never in a traceback."""
+"""Suites, names and options that cannot be: each ends in a sentence, soon, and never in a traceback."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import CommandLine
-from tests.contract.tiny_models import Variant, build_language_model
-from tests.integration.awkward_run import Background, awkward_suite, python_path, without_override
-
-QUICK = ("--attempts", "1", "--scenario", "steady")
-#: A command that only refuses something is done long before; one that hangs is not.
-SOON_S = 15.0
+from tests.integration.awkward_run import SOON_S, awkward_suite, python_path, refused, results
 
 
 @pytest.fixture(autouse=True)
@@ -26,44 +15,8 @@ def awkward(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", python_path())
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_language_model(tmp_path_factory.mktemp("models") / "model", Variant()).folder
-
-
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """A sentence of bearable length that holds the words, and exit code 2."""
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr[-2000:]
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert len(done.stderr) < 4000
-    for word in words:
-        assert word in done.stderr
-
-
-def results(benchharness: CommandLine) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(benchharness("export").stdout)["results"]
-    return found
-
-
-def prompt_suite(folder: Path, model: Path, prompt: str) -> Path:
-    path = folder / "suite.toml"
-    path.write_text(
-        f"""
-        [models.m.variants]
-        a = {{ artefact = '{model}' }}
-        [[workloads]]
-        prompt = {{ {prompt} }}
-        [scenarios.steady]
-        min_time = "1 ms"
-        [attempts]
-        at_least = 1
-        """
-    )
-    return path
-
-
 def test_a_suite_of_50_megabytes_is_refused(benchharness: CommandLine, tmp_path: Path) -> None:
-    suite = awkward_suite(tmp_path, more=f'b = {{ artefact = "1.awkward", recipe = "{"x" * 50_000_000}" }}')
+    suite = awkward_suite(tmp_path, more=f'b = {{ artefact = "0.awkward", recipe = "{"x" * 50_000_000}" }}')
     refused(benchharness("run", suite, timeout=SOON_S), "suite.toml", "50")
 
 
@@ -89,138 +42,6 @@ def test_thousands_of_mistakes_are_not_all_listed(benchharness: CommandLine, tmp
     refused(benchharness("run", "suite.toml"), "models.m.variants.v0")
 
 
-NO_FILES = ["fifo", "endless device", "empty device", "socket", "link to itself"]
-
-
-def place(path: Path, what: str) -> None:
-    if what == "fifo":
-        os.mkfifo(path)
-    elif what == "socket":
-        code = f"import socket; socket.socket(socket.AF_UNIX).bind({path.name!r})"
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=path.parent)
-    else:
-        path.symlink_to({"endless device": "/dev/zero", "empty device": "/dev/null"}.get(what, path.name))
-
-
-@pytest.mark.parametrize("what", NO_FILES)
-def test_an_artefact_that_is_no_file_is_refused_at_once(benchharness: CommandLine, tmp_path: Path, what: str) -> None:
-    place(tmp_path / "model.onnx", what)
-    refused(benchharness("run", "model.onnx", *QUICK, timeout=SOON_S), "model.onnx")
-
-
-@pytest.mark.parametrize("what", NO_FILES)
-def test_a_suite_that_is_no_file_is_refused_at_once(benchharness: CommandLine, tmp_path: Path, what: str) -> None:
-    place(tmp_path / "suite.toml", what)
-    if what == "endless device":
-        refused(limited(tmp_path, "run", "suite.toml"), "suite.toml")
-    else:
-        refused(benchharness("run", "suite.toml", timeout=SOON_S), "suite")
-
-
-@pytest.mark.parametrize("what", NO_FILES)
-def test_a_prompt_that_is_no_file_is_refused_at_once(tmp_path: Path, model: Path, what: str) -> None:
-    place(tmp_path / "prompt", what)
-    refused(limited(tmp_path, "run", prompt_suite(tmp_path, model, "file = 'prompt'")), "prompt")
-
-
-def limited(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command line with 4 GB of addresses, so that reading without end does not take the machine with it."""
-    environment = {**os.environ, "BENCHHARNESS_STORE": f"sqlite:///{folder / 'store.db'}", "NO_COLOR": "1"}
-    script = 'ulimit -v 4000000; exec "$@"'
-    command = ["sh", "-c", script, "sh", sys.executable, "-m", "benchharness", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=SOON_S, cwd=folder, env=environment, check=False
-    )
-
-
-def test_links_that_go_round_inside_an_artefact_are_not_followed(
-    benchharness: CommandLine, tmp_path: Path, model: Path
-) -> None:
-    shutil.copytree(model, tmp_path / "round")
-    (tmp_path / "round" / "self").symlink_to(".")
-    (tmp_path / "round" / "up").symlink_to("../round")
-    done = benchharness("run", "round", *QUICK, timeout=SOON_S)
-    assert done.returncode == 0, done.stderr
-    (result,) = results(benchharness)
-    assert result["artefact_bytes"] == sum(file.stat().st_size for file in model.iterdir())
-
-
-@pytest.mark.parametrize("what", ["file", "folder"])
-def test_an_unreadable_part_of_an_artefact_is_refused(tmp_path: Path, model: Path, what: str) -> None:
-    """Left out it would be missing from the digest, which is the artefact's identity."""
-    before = without_override()
-    if before is None:
-        pytest.skip("root can read everything, and there is no setpriv to give that up")
-    folder = shutil.copytree(model, tmp_path / "model")
-    closed = folder / "config.json" if what == "file" else folder / "more"
-    closed.mkdir(exist_ok=True) if what == "folder" else None
-    closed.chmod(0)
-    environment = {**os.environ, "BENCHHARNESS_STORE": f"sqlite:///{tmp_path / 'store.db'}"}
-    command = [*before, sys.executable, "-m", "benchharness", "run", "model", *QUICK]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment, check=False
-    )
-    closed.chmod(0o755)
-    refused(done, "Permission denied")
-
-
-def test_an_artefact_deleted_during_a_run_is_an_outcome_and_the_other_goes_on(
-    benchharness: CommandLine, tmp_path: Path, store_url: str
-) -> None:
-    suite = awkward_suite(tmp_path, {"gone": "fine", "stays": "fine"}, attempts=4, min_time="100 ms")
-    run = Background(tmp_path, store_url, suite)
-    try:
-        run.wait_for_attempts(2)
-        (tmp_path / "0.awkward").unlink()
-        assert run.wait() == 3, run.complained
-    finally:
-        run.end()
-    assert "Traceback" not in run.complained
-    gone, stays = results(benchharness)
-    assert stays["outcomes"] == {"ok": 4}
-    assert gone["outcome"] == "runtime-error"
-    assert "0.awkward" in gone["reason"]
-
-
-@pytest.mark.parametrize("content", [b"this is not JSON", b'{"version": "1.0"}', b"\x00\xff\xfe", b""])
-def test_a_tokenizer_that_is_none_is_an_outcome(
-    benchharness: CommandLine, tmp_path: Path, model: Path, content: bytes
-) -> None:
-    folder = shutil.copytree(model, tmp_path / "model")
-    (folder / "tokenizer.json").write_bytes(content)
-    assert benchharness("run", prompt_suite(tmp_path, folder, 'text = "hello"')).returncode == 4
-    (result,) = results(benchharness)
-    assert result["outcome"] == "unsupported"
-    assert "tokenizer.json: not a readable tokenizer.json" in result["reason"]
-
-
-BAD_PROMPTS = [
-    ("file", b"hi \xff\xfe", "UTF-8"),
-    ("file", b"x" * (4 * 2**20 + 1), "cut the prompt"),
-    ("tokens_file", b"1 2 1e3", "'1e3'"),
-    ("tokens_file", b"1 -2", "negative"),
-    ("tokens_file", b"", "no token ids"),
-    ("tokens_file", b"[[1], [2]]", "not a list of token ids"),
-    ("tokens_file", b"1 " + b"9" * 5000, "not a list of token ids"),
-]
-
-
-@pytest.mark.parametrize(("key", "content", "word"), BAD_PROMPTS, ids=[word for _, _, word in BAD_PROMPTS])
-def test_a_bad_prompt_file_is_refused(
-    benchharness: CommandLine, tmp_path: Path, model: Path, key: str, content: bytes, word: str
-) -> None:
-    (tmp_path / "prompt").write_bytes(content)
-    refused(benchharness("run", prompt_suite(tmp_path, model, f"{key} = 'prompt'")), "prompt", word)
-
-
-def test_a_huge_token_is_an_outcome_that_names_it(benchharness: CommandLine, tmp_path: Path, model: Path) -> None:
-    (tmp_path / "prompt").write_text("1 2 " + "9" * 30)
-    assert benchharness("run", prompt_suite(tmp_path, model, "tokens_file = 'prompt'")).returncode == 4
-    (result,) = results(benchharness)
-    assert result["outcome"] == "unsupported"
-    assert f"token {'9' * 30}, and the vocabulary ends at 36" in result["reason"]
-
-
 def test_names_in_any_script_are_shown_as_they_are(benchharness: CommandLine, tmp_path: Path) -> None:
     names = ["mödel ünï", "日本語", "نموذج", "a|b [red]c[/red]"]
     suite = awkward_suite(tmp_path, {f'"{name}"': "fine" for name in names})
@@ -235,31 +56,6 @@ def test_names_that_would_steer_a_terminal_are_refused(benchharness: CommandLine
     done = benchharness("run", awkward_suite(tmp_path, {f'"{name}"': "fine"}))
     refused(done, "1 to 100 characters")
     assert not set(done.stderr) & set("\x1b\x9b\u202e\u2028")
-
-
-@pytest.mark.parametrize("where", ["folder", "file"])
-def test_a_path_that_is_not_utf_8_is_a_sentence_or_measured(
-    benchharness: CommandLine, tmp_path: Path, model: Path, where: str
-) -> None:
-    raw = os.fsdecode(b"bad\xff")
-    folder = shutil.copytree(model, tmp_path / (raw if where == "folder" else "good"))
-    if where == "file":
-        (folder / raw).write_text("x")
-    done = benchharness("run", folder, *QUICK)
-    assert "Traceback" not in done.stderr, done.stderr[-1500:]
-    assert done.returncode in (0, 2)
-
-
-def test_two_variants_of_the_same_content_are_two_variants(
-    benchharness: CommandLine, tmp_path: Path, model: Path
-) -> None:
-    """Comparing a model with itself is how a bench is tried out."""
-    for name in ("one", "two"):
-        shutil.copytree(model, tmp_path / name)
-    assert benchharness("run", "one", "two", *QUICK).returncode == 0
-    one, two = results(benchharness)
-    assert one["digest"] == two["digest"]
-    assert (one["variant"], two["variant"]) == ("one", "two")
 
 
 BAD_OPTIONS = [

@@ -17,9 +17,17 @@ ATTACK = "<img src=x onerror=document.title='HACKED'>"
 SCRIPT = "<script>document.title='HACKED'</script>"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ALONE = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --virtual-time-budget=2000 --dump-dom"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=2000",
+    "--dump-dom",
+)
 
 
 @pytest.fixture(scope="module")
