@@ -43,7 +43,7 @@ class Manifest:
     def digest(self) -> str:
         """The artefact's identity: SHA-256 over the sorted entries, hexadecimal."""
         lines = "".join(f"{entry.path}\0{entry.bytes}\0{entry.sha256}\n" for entry in self.entries)
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
     @property
     def bytes(self) -> int:
@@ -135,15 +135,20 @@ def _deflated(file: Path) -> int:
     return size + len(packer.flush())
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _files(artefact: Path) -> list[Path]:
     if not artefact.exists():
         raise UsageError(f"{artefact}: no such file or folder; check the path")
-    if not artefact.is_dir():
+    if artefact.is_file():
         return [artefact]
+    if not artefact.is_dir():  # a pipe or a device may never end
+        raise UsageError(f"{artefact}: neither a file nor a folder; point to the model")
     files = []
-    for path in artefact.rglob("*"):
-        if path.is_file():
-            files.append(path)
-            if len(files) > MOST_FILES:
-                raise UsageError(f"{artefact}: more than {MOST_FILES} files; point to the model's own folder")
+    for folder, _, names in os.walk(artefact, onerror=_raise):  # rglob leaves out folders that it may not read
+        files += [path for path in (Path(folder, name) for name in names) if path.is_file()]
+        if len(files) > MOST_FILES:
+            raise UsageError(f"{artefact}: more than {MOST_FILES} files; point to the model's own folder")
     return sorted(files, key=lambda file: file.relative_to(artefact).as_posix())

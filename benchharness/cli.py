@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -303,6 +304,8 @@ def main() -> None:
             raise
         _leave_quietly()
     except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS:
+            raise
         _leave_quietly(f"standard output cannot be written: {error.strerror}")
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's own errors about options have a sentence; others are ours
@@ -310,6 +313,10 @@ def main() -> None:
         _fail(f"{error.format_message()}; see: benchharness --help", errors.USAGE)
     else:
         sys.exit(code if isinstance(code, int) else errors.DONE)
+
+
+#: What writing to standard output can fail with; any other system error is a defect of ours, to be seen whole.
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 
 
 def _prepare_streams() -> None:

@@ -28,7 +28,8 @@ def state_folder(store: str) -> Path:
     except ArgumentError as error:
         raise StoreError(f"{store!r} is not a store's URL; write for example sqlite:///results.db") from error
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-        return Path(f"{url.database}.state").absolute()
+        database = url.database.removeprefix("file:") if url.query.get("uri") else url.database
+        return Path(f"{database}.state").absolute()
     return Path(_DIRS.user_state_dir)
 
 

@@ -66,7 +66,7 @@ class Store:
                     hardware_json=hardware_json,
                     version=__version__,
                     started=datetime.now(UTC),
-                    state="running",
+                    state="interrupted",  # until somebody walks it
                 )
             )
             rows = [
@@ -218,7 +218,7 @@ def _read_only_opener(url: URL) -> Callable[[], sqlite3.Connection]:
     """Opens the file without writing beside it; where no log of unfinished writes is, as one that does not change."""
     path = Path(url.database or "").absolute()
     log = path.with_name(f"{path.name}-wal")
-    settled = not log.exists() or log.stat().st_size == 0
+    settled = not log.exists()
     address = f"{path.as_uri()}?mode=ro{'&immutable=1' if settled else ''}"
     return lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
 

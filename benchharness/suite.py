@@ -345,6 +345,7 @@ def restore_suite(text: str) -> Suite:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a table. Raises `SuiteError`."""
     try:
+        _refuse_no_file(path)
         if path.is_file() and path.stat().st_size > _MOST_SUITE_BYTES:
             raise SuiteError(f"{path}: {path.stat().st_size} bytes; a suite has {_MOST_SUITE_BYTES} at most")
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -356,6 +357,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SuiteError(f"{path}: not a text file in UTF-8: {error.reason}") from error
     except OSError as error:
         raise SuiteError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _refuse_no_file(path: Path) -> None:
+    """A pipe or a device may never end. Raises `SuiteError`."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise SuiteError(f"{path}: is not a file; name one")
 
 
 def _absolute(suite: Suite, folder: Path) -> Suite:
@@ -384,6 +391,7 @@ def _absolute_workload(workload: dict[str, Any], folder: Path) -> None:
 def read_prompt(path: Path) -> str:
     """A prompt's text. Raises `SuiteError`."""
     try:
+        _refuse_no_file(path)
         if path.stat().st_size > MOST_PROMPT_BYTES:
             raise SuiteError(f"{path}: longer than {MOST_PROMPT_BYTES} bytes; cut the prompt")
         return path.read_text(encoding="utf-8")

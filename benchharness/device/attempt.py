@@ -90,11 +90,12 @@ class RunningAttempt:
 
     def _bound_evidence(self) -> None:
         """Keeps a chatty runtime from filling the disk: what it writes next lands behind the kept tail."""
-        if self._evidence.stat().st_size > _MOST_EVIDENCE_BYTES:
-            tail = self._tail()
-            os.truncate(self._evidence, 0)
-            with self._evidence.open("ab") as stream:
-                stream.write(tail.encode())
+        with contextlib.suppress(OSError):  # a full disk costs evidence, not the attempt
+            if self._evidence.stat().st_size > _MOST_EVIDENCE_BYTES:
+                tail = self._tail()
+                os.truncate(self._evidence, 0)
+                with self._evidence.open("ab") as stream:
+                    stream.write(tail.encode())
 
     def kill(self) -> None:
         """Ends the worker and everything it started, at once."""

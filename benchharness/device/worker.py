@@ -109,7 +109,7 @@ def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
             raise
         inputs = stage.session.inputs
         told = tell_inputs(inputs, input_shapes(inputs, stage.workload["dimensions"]))
-        raise type(error)(f"{str(error)[:_LONGEST_REASON]} {told}") from error
+        raise type(error)(f"{str(error)[:_LONGEST_REASON]}. {told}") from error
 
 
 def _input_facts(inputs: Any, workload: Mapping[str, Any]) -> dict[str, Any]:

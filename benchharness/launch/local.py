@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ class LocalLauncher:
     def start(self, work: str, bundle: str) -> PipeConnection:
         """Starts the supervisor in a session of its own, so that Ctrl-C reaches the harness alone."""
         folder = Path(work)
-        log = folder / "supervisor.log"
+        log = folder / f"supervisor-{os.getpid()}.log"  # another harness at the same run keeps its own
         command = supervisor_command(self._python or sys.executable, work, bundle, installed=self._python is None)
         try:
             folder.mkdir(parents=True, exist_ok=True)

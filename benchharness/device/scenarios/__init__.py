@@ -30,11 +30,12 @@ class Stage:
     phases: Phases
     progress: Callable[[str, int, int], None]  # phase, done, total
 
-    def warm_up(self, once: Callable[[], object]) -> None:
-        """Runs `once` as often as the settings' `warmup` says; nothing of it counts."""
-        for done in range(self.settings["warmup"]):
-            self.progress("warm-up", done, self.settings["warmup"])
-            once()
+    def warm_up(self, once: Callable[[int], object]) -> None:
+        """Runs `once`, told how many are left, as often as the settings' `warmup` says; nothing of it counts."""
+        total = self.settings["warmup"]
+        for done in range(total):
+            self.progress("warm-up", done, total)
+            once(total - done - 1)
 
     def repeat(self, once: Callable[[], Measured]) -> list[Measured]:
         """What `once` gave each time: at least `repeats` times, for at least `min_time_ns`, at most `most_repeats`."""

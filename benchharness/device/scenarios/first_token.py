@@ -38,7 +38,7 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
     # A cold start begins with an empty context, so at depth there is none to report.
     measurements = [] if depth else stage.phases.cold_start("cold_start_ttft")
 
-    stage.warm_up(lambda: timed_request(session, request))
+    stage.warm_up(lambda _: timed_request(session, request))
     timed = stage.repeat(lambda: timed_request(session, request))
     parameters = {"prompt_tokens": len(request.prompt), "context_depth": depth}
     measurements.append(measurement("model_ttft", parameters, samples=[model for model, _ in timed]))

@@ -20,7 +20,7 @@ from benchharness.device.scenarios import Stage, timed_inference
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported
 
-#: Tokens that a warm-up request decodes; the full output would only make the attempt longer.
+#: Tokens that a warm-up request but the last decodes; the full output would only make the attempt longer.
 _WARMUP_TOKENS = 8
 
 
@@ -44,11 +44,16 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
     request = language_request(session, stage.workload, stage.tokenizer)
     if request.output_tokens < 2:
         raise Unsupported(f"output_tokens = {request.output_tokens}: 'steady' measures gaps between tokens; ask for 2")
-    stage.warm_up(lambda: answer(session, request, min(_WARMUP_TOKENS, request.output_tokens)))
+    stage.warm_up(lambda left: answer(session, request, _warmup_tokens(request.output_tokens, left)))
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
     answers = stage.repeat(lambda: answer(session, request, request.output_tokens))
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
     return _language_measurements(request, answers)
+
+
+def _warmup_tokens(output_tokens: int, left: int) -> int:
+    """Short answers, and a last one of full length: a graph that grows its cache has then met every length once."""
+    return min(_WARMUP_TOKENS, output_tokens) if left else output_tokens
 
 
 def answer(session: LanguageSession, request: LanguageRequest, output_tokens: int) -> Answer:
