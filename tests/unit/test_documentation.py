@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from benchharness.cli import app
+from benchharness.hardware import load_hardware
 from benchharness.metrics import METRICS
 from benchharness.result import Doubt, OutcomeKind
 from benchharness.suite import check_suite
@@ -57,3 +59,8 @@ def test_every_make_target_of_the_readme_is_one(target: str) -> None:
 def test_the_changelog_and_the_decisions_are_there() -> None:
     assert (ROOT / "CHANGELOG.md").is_file()
     assert list((ROOT / "docs" / "decisions").glob("0001-*.md"))
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "targets" / "hardware").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_hardware_profile_is_one(profile: Path) -> None:
+    assert load_hardware(str(profile)).budgets
