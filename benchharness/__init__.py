@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchharness.api import Findings, load, render, resume, run, runs
     from benchharness.errors import BenchharnessError
-    from benchharness.suite import Overrides, Suite, load_suite
+    from benchharness.overrides import Overrides
+    from benchharness.suite import Suite, load_suite
 
 __version__ = "0.1.0"
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
     "runs",
 ]
 
-_HOMES = {"BenchharnessError": "errors", "Overrides": "suite", "Suite": "suite", "load_suite": "suite"}
+_HOMES = {"BenchharnessError": "errors", "Overrides": "overrides", "Suite": "suite", "load_suite": "suite"}
 
 
 def __getattr__(name: str) -> Any:

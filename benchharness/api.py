@@ -28,12 +28,13 @@ from benchharness.execute import Execution, Observer
 from benchharness.export import to_csv, to_json
 from benchharness.hardware import THIS_MACHINE, HardwareTarget, load_hardware
 from benchharness.launch.local import LocalLauncher
+from benchharness.overrides import Overrides, overridden
 from benchharness.places import default_store, digest_cache, state_folder
 from benchharness.plan import plan
 from benchharness.prepare import gather, suite_from_models, verify
 from benchharness.result import Result, Run, VerdictKind
 from benchharness.store import Store
-from benchharness.suite import Overrides, Suite, load_suite, overridden, restore_suite, suite_from_table
+from benchharness.suite import Suite, load_suite, restore_suite, suite_from_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from benchharness import __version__, errors
-from benchharness.errors import BenchharnessError, NothingRan, UsageError
+from benchharness.entry import fail
+from benchharness.errors import NothingRan, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +115,7 @@ def run(
     Example: [bold]benchharness run model.onnx model-int8.onnx --ci-target 2%[/bold]
     """
     from benchharness import api
-    from benchharness.suite import Overrides
+    from benchharness.overrides import Overrides
 
     overrides = Overrides(
         attempts=attempts,
@@ -286,98 +283,14 @@ def inspect(
         _console().print(table)
 
 
-def main() -> None:
-    """Runs the command line; errors become a sentence on standard error and an exit code."""
-    _prepare_streams()
-    _prepare_signals()
-    try:
-        code = app(_with_bare_resume(sys.argv[1:]), standalone_mode=False)
-        sys.stdout.flush()
-    except BenchharnessError as error:
-        _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", errors.INTERRUPTED)
-    except BrokenPipeError:
-        _leave_quietly()
-    except SystemExit as ended:
-        if ended.code != 1:  # ours; the option parser says 1 where a reader has left, and 1 is a missed budget here
-            raise
-        _leave_quietly()
-    except OSError as error:
-        if error.errno not in _OUTPUT_ERRORS:
-            raise
-        _leave_quietly(f"standard output cannot be written: {error.strerror}")
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # click's own errors about options have a sentence; others are ours
-            raise
-        _fail(f"{error.format_message()}; see: benchharness --help", errors.USAGE)
-    else:
-        sys.exit(code if isinstance(code, int) else errors.DONE)
-
-
-#: What writing to standard output can fail with; any other system error is a defect of ours, to be seen whole.
-_OUTPUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
-
-
-def _prepare_streams() -> None:
-    """Standard output may be closed, or know ASCII only: neither is a reason to fail."""
-    if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - it stands in for the process's life
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-
-
-def _prepare_signals() -> None:
-    """A job runner's polite end and a lost terminal are Ctrl-C; what `nohup` ignores stays ignored."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _as_interrupt)
-
-
-def _as_interrupt(_signal: int, _frame: Any) -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # once is enough: what follows ends workers and keeps results
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def _leave_quietly(message: str = "") -> NoReturn:
-    """Ends without the interpreter trying to flush what nobody reads; with a sentence where there is one."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if message:
-        _fail(message, errors.USAGE)
-    sys.exit(errors.READER_LEFT)
-
-
-def _with_bare_resume(arguments: Sequence[str]) -> list[str]:
-    """`--resume` alone means the latest run; the option parser wants that said."""
-    spelled = []
-    for position, argument in enumerate(arguments):
-        spelled.append(argument)
-        following = arguments[position + 1] if position + 1 < len(arguments) else "-"
-        if argument == "--resume" and following.startswith("-"):
-            spelled.append("latest")
-    return spelled
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    from benchharness.terminal import console, visible
-
-    line = visible(f"benchharness: {message}")
-    console(stderr=True).print(line, style="red", markup=False, highlight=False, soft_wrap=True)
-    sys.exit(code)
-
-
 def _say_how_to_resume(store: str | None) -> NoReturn:
     from benchharness import api
 
     latest = next(iter(api.runs(store=store)), None)
     if latest is None or latest.state == "finished":
-        _fail("interrupted before anything was measured", errors.INTERRUPTED)
+        fail("interrupted before anything was measured", errors.INTERRUPTED)
     kept = f"stopped; {latest.attempts} attempts are kept"
-    _fail(f"{kept}. Go on with: benchharness run --resume {latest.id}", errors.INTERRUPTED)
+    fail(f"{kept}. Go on with: benchharness run --resume {latest.id}", errors.INTERRUPTED)
 
 
 @app.callback(invoke_without_command=True)

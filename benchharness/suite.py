@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,7 +32,8 @@ from benchharness.suite_errors import explain
 Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 #: A text prompt or token file longer than this is a mistake: it would be stored with every run.
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
-_CHECKED_BEFORE = "checked before"
+#: The validation context of a suite whose units are base units already.
+CHECKED_BEFORE = "checked before"
 _DEEPEST_OPTIONS = 50
 #: A suite file is written by hand, or by a program that lists models.
 _MOST_SUITE_BYTES = 10 * 1024 * 1024
@@ -89,7 +89,7 @@ def _share(value: Any, info: ValidationInfo) -> Any:
 def _with_unit(parse: Callable[[str], float], value: Any, info: ValidationInfo) -> Any:
     """Text through `parse`. A bare number has no unit, and is taken only from a suite that was checked before."""
     if not isinstance(value, str):
-        if value is None or info.context == _CHECKED_BEFORE:
+        if value is None or info.context == CHECKED_BEFORE:
             return value
         raise ValueError(f'{value!r} has no unit: write it as text, such as "{value} {next(iter(_unit_of(parse)))}"')
     try:
@@ -277,43 +277,6 @@ class Suite(Table):
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Overrides:
-    """What a command line or a caller puts over a suite's own word. None leaves the suite's."""
-
-    attempts: int | None = None
-    interval: str | None = None  # "2 %"
-    max_time: str | None = None  # "10 min"
-    timeout: str | None = None  # "60 s", for one attempt
-    scenarios: Sequence[str] | None = None  # only these
-
-
-def overridden(suite: Suite, overrides: Overrides) -> Suite:
-    """The suite with the overrides in it. Raises `UsageError` for a wrong unit."""
-    rules: dict[str, Any] = {}
-    if overrides.attempts is not None:
-        rules |= {"at_least": overrides.attempts, "at_most": max(overrides.attempts, suite.attempts.at_most)}
-    if overrides.interval is not None:
-        rules["interval"] = quantity.share(overrides.interval)
-    if overrides.max_time is not None:
-        rules["max_time"] = quantity.seconds(overrides.max_time)
-    if overrides.timeout is not None:
-        rules["timeout"] = quantity.seconds(overrides.timeout)
-    try:
-        attempts = Attempts.model_validate({**suite.attempts.model_dump(), **rules}, context=_CHECKED_BEFORE)
-    except ValidationError as error:
-        raise UsageError(explain(error, Attempts, "the command line")) from error
-    changed: dict[str, Any] = {"attempts": attempts}
-    if overrides.scenarios:
-        tables = suite.scenarios.model_dump(by_alias=True)
-        unknown = sorted(set(overrides.scenarios) - set(tables))
-        if unknown:
-            raise UsageError(f"no scenario is called {unknown[0]!r} (there are: {', '.join(tables)})")
-        chosen = {name: tables[name] or {} for name in overrides.scenarios}
-        changed["scenarios"] = Scenarios.model_validate(chosen, context=_CHECKED_BEFORE)
-    return suite.model_copy(update=changed)
-
-
 def load_suite(path: str | Path) -> Suite:
     """Reads a suite file. Raises `SuiteError` that says which key of which file is wrong, and what to write."""
     file = Path(path)
@@ -330,7 +293,7 @@ def suite_from_table(table: Mapping[str, Any]) -> Suite:
 def check_suite(table: dict[str, Any], *, where: str, stored: bool = False) -> Suite:
     """A suite from a plain table. `where` names its origin in errors; `stored`: units are base units already."""
     try:
-        return Suite.model_validate(table, context=_CHECKED_BEFORE if stored else None)
+        return Suite.model_validate(table, context=CHECKED_BEFORE if stored else None)
     except ValidationError as error:
         raise SuiteError(explain(error, Suite, where)) from error
     except RecursionError as error:
