@@ -72,8 +72,12 @@ def _prepare_signals() -> None:
 def _as_interrupt(_signal: int, _frame: Any) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # once is enough: what follows ends workers and keeps results
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+            signal.signal(getattr(signal, name), _take_no_notice)
     raise KeyboardInterrupt
+
+
+def _take_no_notice(_signal: int, _frame: Any) -> None:
+    """Not SIG_IGN: a signal that was on its way while that is set makes Python complain of a race."""
 
 
 def _leave_quietly(message: str = "") -> NoReturn:
