@@ -16,6 +16,9 @@ import typer
 from benchharness import errors
 from benchharness.errors import BenchharnessError
 
+#: A job runner's polite end and a lost terminal are Ctrl-C to us.
+_POLITE_ENDS = ("SIGINT", "SIGTERM", "SIGHUP")
+
 
 def main() -> None:
     """Runs the command line; errors become a sentence on standard error and an exit code."""
@@ -63,21 +66,25 @@ def _prepare_streams() -> None:
 
 def _prepare_signals() -> None:
     """A job runner's polite end and a lost terminal are Ctrl-C; what `nohup` ignores stays ignored."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for name in _POLITE_ENDS:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _as_interrupt)
 
 
 def _as_interrupt(_signal: int, _frame: Any) -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # once is enough: what follows ends workers and keeps results
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _take_no_notice)
+    _answer_signals_with(_take_no_notice)  # once is enough: what follows ends workers and keeps results
     raise KeyboardInterrupt
 
 
 def _take_no_notice(_signal: int, _frame: Any) -> None:
     """Not SIG_IGN: a signal that was on its way while that is set makes Python complain of a race."""
+
+
+def _answer_signals_with(handler: Any) -> None:
+    for name in _POLITE_ENDS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handler)
 
 
 def _leave_quietly(message: str = "") -> NoReturn:
@@ -105,4 +112,6 @@ def fail(message: str, code: int) -> NoReturn:
 
     line = visible(f"benchharness: {message}")
     console(stderr=True).print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    if code == errors.INTERRUPTED:
+        _answer_signals_with(signal.SIG_IGN)  # a leaving interpreter forgets our own handler, and would die of the next
     sys.exit(code)
