@@ -20,6 +20,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## benchmark the bundled demo model at every precision and write report/
+	@mkdir -p build
 	$(BIN)/benchharness demo --out report --store sqlite:///build/demo.db
 
 test: $(READY)  ## run every test
