@@ -23,6 +23,15 @@ CACHE_GROWN_BY_GRAPH = "grown-by-graph"  # the graph writes a longer copy at eve
 CACHE_COPIED_BY_BINDING = "copied-by-binding"  # the language binding copies it out and in at every step
 CACHE_NONE = "none"  # no cache: each step runs over all tokens again
 
+#: What a session's answers are evidence of.
+EXECUTION_DEVICE = "device"  # the runtime that ships, on this device
+EXECUTION_REFERENCE = "reference"  # another runtime computes what the weights say: quality, never latency or memory
+
+#: What a configuration wants where the accelerator it names takes only part of the model, or none of it.
+FALLBACK_ALLOW = "allow"  # the rest runs elsewhere, and the result tells how much
+FALLBACK_WARN = "warn"  # so too, with a warning
+FALLBACK_FAIL = "fail"  # the attempt ends `unsupported`
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -33,16 +42,30 @@ class Configuration:
     threads: int | None = None  # None: the runtime's own default
     options: Mapping[str, Any] = field(default_factory=dict)  # the runtime's session options, by its own names
     accelerator_options: Mapping[str, Any] = field(default_factory=dict)
+    fallback: str = FALLBACK_WARN  # one of FALLBACK_*
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An accelerator that was tried and took nothing: the session runs without it."""
+
+    reason: str  # the runtime's own words
+    lost_ns: int  # what trying took before the model was loaded without it
 
 
 @dataclass(frozen=True)
 class EffectiveConfiguration:
-    """What the runtime really did, read back from it and never copied from the request."""
+    """What the runtime really did, read back from it and never copied from the request.
+
+    The accelerator that was asked for keeps the spelling of the request wherever it is named, here and in placements.
+    """
 
     accelerators: Sequence[str]  # in order of preference, as the runtime reports them for this session
     threads: int | None  # None: the runtime does not tell
     cache: str | None = None  # one of CACHE_*; None: not a language model
     runtime_version: str = "unknown"
+    execution: str = EXECUTION_DEVICE  # one of EXECUTION_*
+    refusal: Refusal | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # anything else worth knowing, JSON values only
 
 
@@ -119,7 +142,11 @@ class Adapter(Protocol):
         ...
 
     def open(self, artefact: Path, configuration: Configuration) -> AbstractContextManager[Session]:
-        """Loads the model. Raises `ModelFailure` for a bad file, `Unsupported` for a request it cannot meet."""
+        """Loads the model. Raises `ModelFailure` for a bad file, `Unsupported` for a request it cannot meet.
+
+        An accelerator that this device has and that refuses the whole model ends in `Unsupported` where the
+        configuration's fallback is `fail`; otherwise the model is loaded without it, and `refusal` tells.
+        """
         ...
 
 
