@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,8 @@ from benchharness.metrics import METRICS, Metric
 from benchharness.result import (
     Attempt,
     AttemptValue,
+    Basis,
+    Contrast,
     Estimate,
     Job,
     Measurement,
@@ -40,8 +42,9 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
     for attempt in attempts:
         by_job.setdefault(attempt.job, []).append(attempt)
     results = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
-    references = {_cell(result.job): result for result in results if result.job.is_reference}
-    return [_compared(result, references.get(_cell(result.job))) for result in results]
+    references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
+    compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
+    return [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
 
 
 def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
@@ -55,7 +58,7 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         devices=sorted({attempt.device for attempt in attempts}),
         outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
         stopped=stopped,
-        metrics=[*metrics, *_sizes(job)] if metrics else [],
+        metrics=[*metrics, *_sizes(job)] if good else [],
         effective=last.effective if last else {},
         conditions=last.conditions if last else {},
     )
@@ -161,31 +164,78 @@ def _cell(job: Job) -> tuple[str, ...]:
 def _compared(result: Result, reference: Result | None) -> Result:
     if reference is None or reference is result:
         return result
-    counterparts = {_identity(metric): metric for metric in reference.metrics}
-    metrics = [replace(metric, ratio=_ratio(metric, counterparts.get(_identity(metric)))) for metric in result.metrics]
-    return replace(result, metrics=metrics)
+    ratios = _ratios(result, reference, "reference")
+    return replace(result, metrics=[replace(metric, ratio=ratios.get(_identity(metric))) for metric in result.metrics])
+
+
+def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
+    """The result against the same precision in the suite's first runtime, and against itself without accelerator."""
+    for basis, differs in ((Basis.RUNTIME, _runtime_peer), (Basis.ACCELERATOR, _without_accelerator)):
+        peer = next((other for other in others if differs(result.job, other.job)), None)
+        if peer is None or peer is result:
+            continue
+        ratios = _ratios(result, peer, "other")
+        found = [
+            (metric.name, metric.parameters, ratio)
+            for metric in result.metrics
+            if (ratio := ratios.get(_identity(metric))) is not None
+        ]
+        yield Contrast(basis=basis, other=peer.job.key, title=peer.job.title, ratios=found)
+
+
+def _asks_the_same(job: Job, other: Job) -> bool:
+    same = ("hardware", "model", "scenario", "workload", "settings")
+    return all(getattr(job, name) == getattr(other, name) for name in same)
+
+
+def _runtime_peer(job: Job, other: Job) -> bool:
+    """Whether another job is the first to measure the same precision with as many threads, whatever runs it."""
+    return (
+        job.precision is not None
+        and job.precision == other.precision
+        and job.configuration.get("threads") == other.configuration.get("threads")
+        and _asks_the_same(job, other)
+    )
+
+
+def _without_accelerator(job: Job, other: Job) -> bool:
+    """Whether another job is this one on the runtime's own CPU path."""
+    if job.configuration.get("accelerator") is None or other.configuration.get("accelerator") is not None:
+        return False
+    same = ("runtime", "threads", "options", "python")
+    alike = all(job.configuration.get(name) == other.configuration.get(name) for name in same)
+    return alike and job.variant == other.variant and _asks_the_same(job, other)
 
 
 def _identity(metric: MetricResult) -> tuple[str, str]:
     return metric.name, json.dumps(dict(metric.parameters), sort_keys=True)
 
 
-def _ratio(metric: MetricResult, reference: MetricResult | None) -> Estimate | None:
-    if reference is None:
-        return None
+def _ratios(result: Result, other: Result, called: str) -> dict[tuple[str, str], Estimate]:
+    """this / other of every metric that both have, attempts paired by round; `called`: the other's name."""
+    theirs = {_identity(metric): metric for metric in other.metrics}
+    ratios = {
+        identity: _ratio(metric, theirs[identity], called)
+        for metric in result.metrics
+        if (identity := _identity(metric)) in theirs
+    }
+    return {identity: ratio for identity, ratio in ratios.items() if ratio is not None}
+
+
+def _ratio(metric: MetricResult, other: MetricResult, called: str) -> Estimate | None:
     if metric.estimate.statistic == EXACT:
-        return _exact_ratio(metric.estimate, reference.estimate)
-    theirs: Mapping[tuple[str, int], float] = {(value.device, value.round): value.value for value in reference.attempts}
+        return _exact_ratio(metric.estimate, other.estimate)
+    theirs: Mapping[tuple[str, int], float] = {(value.device, value.round): value.value for value in other.attempts}
     pairs = [
         (value.value, theirs[value.device, value.round])
         for value in metric.attempts
         if (value.device, value.round) in theirs
     ]
-    return paired_ratio(pairs, statistic="geometric mean of this / reference, round by round")
+    return paired_ratio(pairs, statistic=f"geometric mean of this / {called}, round by round")
 
 
-def _exact_ratio(this: Estimate, reference: Estimate) -> Estimate | None:
-    if this.value is None or not reference.value:
+def _exact_ratio(this: Estimate, other: Estimate) -> Estimate | None:
+    if this.value is None or not other.value:
         return None
-    ratio = this.value / reference.value
+    ratio = this.value / other.value
     return Estimate(value=ratio, low=ratio, high=ratio, statistic=EXACT)

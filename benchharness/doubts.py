@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING
+from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 
@@ -27,6 +27,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _too_few(result, attempts)
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)
+    yield from _fallback(result)
+    yield from _reference_execution(result)
     yield from _dimensions(result)
     yield from _disturbed(attempts)
     yield from _binding_copies(result)
@@ -67,7 +69,7 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
     requested, effective = result.job.configuration, result.effective
     accelerators = effective.get("accelerators") or []
     wanted = requested.get("accelerator")
-    if wanted and accelerators and wanted not in accelerators:
+    if wanted and accelerators and wanted not in accelerators and "fallback" not in effective:
         yield ResultWarning(
             kind=Doubt.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
@@ -79,6 +81,27 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
             kind=Doubt.NOT_APPLIED,
             message=f"{requested['threads']} threads were requested and the runtime used {threads}",
             hint="the runtime limits its threads; request what it can give",
+        )
+
+
+def _fallback(result: Result) -> Iterator[ResultWarning]:
+    """An accelerator that was asked for and did not take everything, unless the configuration allows that."""
+    fallback = result.effective.get("fallback")
+    if isinstance(fallback, Mapping) and result.job.configuration.get("fallback") != FALLBACK_ALLOW:
+        yield ResultWarning(
+            kind=Doubt.FALLBACK,
+            message=str(fallback.get("summary")),
+            hint='compare with a configuration without accelerator; fallback = "fail" makes it an outcome, "allow" '
+            "accepts it",
+        )
+
+
+def _reference_execution(result: Result) -> Iterator[ResultWarning]:
+    if result.effective.get("execution") == EXECUTION_REFERENCE:
+        yield ResultWarning(
+            kind=Doubt.REFERENCE_EXECUTION,
+            message="reference execution, weights only: sizes, operators and quality, never latency or memory",
+            hint="measure on a device that has the runtime",
         )
 
 

@@ -18,7 +18,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from benchharness.result import SCHEMA, MetricResult, Result, Run
+from benchharness.result import SCHEMA, Contrast, Estimate, MetricResult, Result, Run
 
 _CSV_COLUMNS = (
     *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
@@ -100,6 +100,7 @@ def _result(result: Result) -> dict[str, Any]:
         "model": job.model,
         "task": job.task or result.effective.get("task"),
         "variant": job.variant,
+        "precision": job.precision,
         "reference": job.reference,
         "artefact": {"path": job.artefact, "digest": job.digest, "bytes": job.artefact_bytes, "recipe": job.recipe},
         "configuration": dict(job.configuration),
@@ -129,7 +130,23 @@ def _result(result: Result) -> dict[str, Any]:
             for verdict in result.verdicts
         ],
         "metrics": [_metric(metric) for metric in result.metrics],
+        "contrasts": [_contrast(contrast) for contrast in result.contrasts],
     }
+
+
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    return {
+        "basis": str(contrast.basis),
+        "other": contrast.title,
+        "ratios": [
+            {"name": name, "parameters": dict(parameters), **_ratio(ratio)}
+            for name, parameters, ratio in contrast.ratios
+        ],
+    }
+
+
+def _ratio(ratio: Estimate) -> dict[str, Any]:
+    return {"value": ratio.value, "low": ratio.low, "high": ratio.high, "statistic": ratio.statistic}
 
 
 def _metric(metric: MetricResult) -> dict[str, Any]:
@@ -143,7 +160,7 @@ def _metric(metric: MetricResult) -> dict[str, Any]:
         "high": estimate.high,
         "statistic": estimate.statistic,
         "reason": estimate.reason,
-        "ratio": ratio and {"value": ratio.value, "low": ratio.low, "high": ratio.high, "statistic": ratio.statistic},
+        "ratio": ratio and _ratio(ratio),
         "attempts": [
             {"id": value.attempt, "device": value.device, "value": value.value, "samples": list(value.samples)}
             for value in metric.attempts

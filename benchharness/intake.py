@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from benchharness.contract import EXECUTION_DEVICE
+from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.plausibility import doubts_about
 from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
 
@@ -93,11 +95,20 @@ def attempt_from(message: Mapping[str, Any], *, device: Mapping[str, Any], host:
 def _outcome(finished: _Finished, device: Mapping[str, Any]) -> Outcome:
     """The device's word, unless its numbers cannot be: then `invalid`, and the numbers are not used."""
     if finished.outcome.kind is OutcomeKind.OK:
+        if finished.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+            of_device = [each.metric for each in finished.measurements if _is_of_device(each.metric)]
+            if of_device:
+                return Outcome(kind=OutcomeKind.INVALID, reason=f"{of_device[0]} out of a reference execution")
         measured = [Measurement(**measurement.model_dump()) for measurement in finished.measurements]
         nonsense = next(doubts_about(measured, finished.duration_ns, device.get("memory_bytes")), "")
         if nonsense:
             return Outcome(kind=OutcomeKind.INVALID, reason=nonsense)
     return Outcome(**finished.outcome.model_dump())
+
+
+def _is_of_device(metric: str) -> bool:
+    """Whether a metric says what a device does in what time and memory."""
+    return metric not in METRICS or METRICS[metric].unit in OF_DEVICE
 
 
 def _invalid(message: Mapping[str, Any], device: str, host: str, why: str) -> Attempt:

@@ -19,6 +19,10 @@ class Unit(StrEnum):
     INFERENCES_PER_SECOND = "inferences/s"
 
 
+#: Units of what a device does in what time and memory: nothing else than a device can say it.
+OF_DEVICE = (Unit.NANOSECONDS, Unit.BYTES, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND)
+
+
 class Better(StrEnum):
     """Which direction a user wants."""
 
@@ -91,6 +95,14 @@ METRICS: dict[str, Metric] = {
             unit=Unit.NANOSECONDS,
             better=Better.LOWER,
             definition="a phase of the cold start: start (interpreter, worker), import (runtime), load, first_request",
+            source=_OURS,
+        ),
+        Metric(
+            name="refused_load",
+            title="refused load",
+            unit=Unit.NANOSECONDS,
+            better=Better.LOWER,
+            definition="what trying an accelerator took that refused the model, before it was loaded without it",
             source=_OURS,
         ),
         Metric(

@@ -53,9 +53,10 @@ def plan(
         if not fitting:
             raise SuiteError(f"models.{model_name}: no workload is for it; add one, or widen 'models' of another")
         for variant, configuration in _pairs(model_name, model, configurations, formats):
+            reference = _reference(model, variant, formats(configuration["runtime"]))
             for workload, (scenario, settings) in itertools.product(fitting, scenarios):
-                job = _job(suite, hardware, materials, model_name, variant, configuration, workload, scenario, settings)
-                jobs.append(job)
+                what = (model_name, variant, reference, configuration, workload, scenario, settings)
+                jobs.append(_job(suite, hardware, materials, *what))
     return jobs
 
 
@@ -97,6 +98,13 @@ def _pairs(
             yield name, configuration
 
 
+def _reference(model: Model, variant: str, opened: Sequence[str]) -> str:
+    """The variant that another is compared with: the first reference in a format that the same runtime opens."""
+    named = model.reference or tuple(model.variants)[:1]
+    fitting = (name for name in named if artefact_format(model.variants[name].artefact, opened) is not None)
+    return variant if variant in named else next(fitting, named[0])
+
+
 def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
     for accelerator, threads in itertools.product(table.accelerator, table.threads):
         parts = [table.name or table.runtime]
@@ -111,6 +119,7 @@ def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
             "threads": threads,
             "options": table.options,
             "accelerator_options": table.accelerator_options,
+            "fallback": table.fallback,
             "python": str(table.python) if table.python else None,
         }
 
@@ -197,6 +206,7 @@ def _job(
     materials: Materials,
     model_name: str,
     variant_name: str,
+    reference: str,
     configuration: dict[str, Any],
     workload: dict[str, Any],
     scenario: str,
@@ -211,7 +221,7 @@ def _job(
         "model": model_name,
         "task": model.task,
         "variant": variant_name,
-        "reference": model.reference or next(iter(model.variants)),
+        "reference": reference,
         "artefact": str(variant.artefact),
         "digest": manifest.digest,
         "artefact_bytes": manifest.bytes,
@@ -225,4 +235,10 @@ def _job(
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     # What follows does not change what is run, and so not which job this is.
-    return Job(key=key, **facts, download_bytes=materials.downloads.get(variant.artefact), ships=variant.ships)
+    return Job(
+        key=key,
+        **facts,
+        download_bytes=materials.downloads.get(variant.artefact),
+        ships=variant.ships,
+        precision=variant.precision,
+    )

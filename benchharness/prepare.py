@@ -90,7 +90,7 @@ def suite_from_models(
         found = [name for name, path in names.items() if path == wanted]
         if not found:
             raise UsageError(f"--reference {reference}: is not one of the models given")
-        table["reference"] = found[0]
+        table["reference"] = found
     model = _model_name(paths)
     configurations = [{"runtime": name} for name in runtimes]
     suite = {"name": model, "models": {model: table}, "configurations": configurations}

@@ -56,6 +56,8 @@ class Doubt(StrEnum):
     BELOW_TIMER_RESOLUTION = "below-timer-resolution"
     BINDING_COPIES = "binding-copies"
     NOT_APPLIED = "not-applied"  # something requested that the runtime did not do
+    FALLBACK = "fallback"  # an accelerator took only part of the model, or nothing
+    REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
 
@@ -169,6 +171,23 @@ class Verdict:
     reason: str = ""  # why it is undecided
 
 
+class Basis(StrEnum):
+    """What two compared results of one model differ in, beside the variant and its reference."""
+
+    RUNTIME = "runtime"  # the same precision in another runtime
+    ACCELERATOR = "accelerator"  # the same variant without the accelerator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A result against one that is not its reference: `ratios` are this / other, by metric."""
+
+    basis: Basis
+    other: str  # the other job's key
+    title: str  # the other job's
+    ratios: Sequence[tuple[str, Parameters, Estimate]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """hardware target x variant x configuration x workload x scenario, as planned. `key` is its identity."""
@@ -178,7 +197,7 @@ class Job:
     model: str
     task: str | None
     variant: str
-    reference: str  # the name of the model's reference variant
+    reference: str  # the name of the variant that this one is compared with
     artefact: str  # path as the user gave it, made absolute
     digest: str  # SHA-256 of the artefact's manifest, or "" where it cannot be read
     artefact_bytes: int
@@ -191,6 +210,7 @@ class Job:
     timeout_s: float
     download_bytes: int | None = None  # what the artefact takes when compressed for a download; None: not computed
     ships: bool = True  # budgets apply
+    precision: str | None = None  # as the suite calls it; variants of one precision are compared across runtimes
 
     @property
     def is_reference(self) -> bool:
@@ -218,6 +238,7 @@ class Result:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[ResultWarning] = ()
     verdicts: Sequence[Verdict] = ()
+    contrasts: Sequence[Contrast] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,25 +127,33 @@ class Table(BaseModel):
 
 
 class Variant(Table):
-    """A model's artefact and the recipe that made it. One that does not ship is measured, and no budget applies."""
+    """A model's artefact and the recipe that made it. One that does not ship is measured, and no budget applies.
+
+    Variants of one `precision` are compared across runtimes.
+    """
 
     artefact: Path
     recipe: str = ""
     ships: bool = True
+    precision: Name | None = None
 
 
 class Model(Table):
-    """A network, its task, and its variants; `reference` names the variant that the others are compared with."""
+    """A network, its task, and its variants; `reference` names the variant that the others are compared with.
+
+    A list names one for each format: a variant is compared with the first of its own format.
+    """
 
     task: Task | None = None
-    reference: str | None = None
+    reference: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_all_different)] = ()
     tokenizer: Path | None = None
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _reference_exists(self) -> Model:
-        if self.reference is not None and self.reference not in self.variants:
-            raise ValueError(f"reference {self.reference!r} is not a variant (there are: {', '.join(self.variants)})")
+        for name in self.reference:
+            if name not in self.variants:
+                raise ValueError(f"reference {name!r} is not a variant (there are: {', '.join(self.variants)})")
         return self
 
     @model_validator(mode="after")
@@ -169,6 +177,7 @@ class ConfigurationTable(Table):
     threads: Annotated[tuple[Count | None, ...], BeforeValidator(_as_list), Field(min_length=1)] = (None,)
     options: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
     accelerator_options: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
+    fallback: Literal["allow", "warn", "fail"] = "warn"
     python: Path | None = None
 
 

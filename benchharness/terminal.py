@@ -12,8 +12,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from benchharness.contract import EXECUTION_DEVICE
 from benchharness.metrics import METRICS, Better, Unit
-from benchharness.result import Attempt, Estimate, Job, MetricResult, Result, ResultWarning, Run, VerdictKind
+from benchharness.result import (
+    Attempt,
+    Basis,
+    Contrast,
+    Estimate,
+    Job,
+    MetricResult,
+    Result,
+    ResultWarning,
+    Run,
+    VerdictKind,
+)
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
@@ -171,6 +183,7 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
         groups.setdefault((job.model, job.workload["name"], job.scenario), []).append(result)
     for group in groups.values():
         console.print(_table(group))
+    _contrasts(results, console)
     _verdicts(results, console)
     _warnings(results, console)
     ratio = "Ratios compare with the reference, attempts paired by round. " if len(results) > 1 else ""
@@ -202,6 +215,8 @@ def _table(group: Sequence[Result]) -> Table:
 
 def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     """A result's cells; one that failed says how in the first of them."""
+    if result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+        return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
     if result.metrics:
         return [_cell(_headline(result, name)) for name in metrics]
     return [Text(visible(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
@@ -226,7 +241,8 @@ def _cell(metric: MetricResult | None) -> Text:
     text = Text(quantity(estimate.value, metric.unit))
     text.append(_interval(estimate, metric.unit), style="dim")
     if metric.ratio is not None and metric.ratio.value is not None:
-        text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=_style(metric))
+        style = _ratio_style(metric.ratio, metric.name)
+        text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=style)
     return text
 
 
@@ -244,13 +260,42 @@ def _range(ratio: Estimate) -> str:
     return "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
-def _style(metric: MetricResult) -> str:
+def _ratio_style(ratio: Estimate, metric: str) -> str:
     """Green or red only where the interval of the ratio excludes 1."""
-    ratio = metric.ratio
-    if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high:
+    if ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high:
         return "dim"
     lower = ratio.high < 1
-    return "green" if lower == (METRICS[metric.name].better is Better.LOWER) else "red"
+    return "green" if lower == (METRICS[metric].better is Better.LOWER) else "red"
+
+
+_BASES = {
+    Basis.RUNTIME: "runtimes at equal precision: this / the first of them",
+    Basis.ACCELERATOR: "accelerators: this / the same variant without",
+}
+
+
+def _contrasts(results: Sequence[Result], console: Console) -> None:
+    """A table per basis: the headline ratios of results that are compared with others than their reference."""
+    for basis, title in _BASES.items():
+        pairs = [(result, contrast) for result in results for contrast in result.contrasts if contrast.basis is basis]
+        found = {name for _, contrast in pairs for name, _, _ in contrast.ratios if METRICS[name].headline}
+        names = [name for name in METRICS if name in found]
+        if not names:
+            continue
+        table = Table("this", "other", title=title, title_justify="left")
+        for name in names:
+            table.add_column(METRICS[name].title, justify="right")
+        for result, contrast in pairs:
+            cells = [_ratio_cell(contrast, name) for name in names]
+            table.add_row(Text(visible(result.job.title)), Text(visible(contrast.title)), *cells)
+        console.print(table)
+
+
+def _ratio_cell(contrast: Contrast, metric: str) -> Text:
+    for name, parameters, ratio in contrast.ratios:
+        if name == metric and parameters.get("percentile", 50) == 50 and ratio.value is not None:
+            return Text(f"× {ratio.value:.2f}{_range(ratio)}", style=_ratio_style(ratio, metric))
+    return Text("")
 
 
 def _verdicts(results: Sequence[Result], console: Console) -> None:

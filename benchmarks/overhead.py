@@ -18,7 +18,7 @@ from statistics import median
 import psutil
 
 import benchharness
-from benchharness.device.sensors.memory import resident_bytes
+from benchharness.device.sensors.memory import ResidentSize
 from benchharness.result import Attempt, Job
 from benchharness.statistics.intervals import paired_ratio
 from benchharness.store import Store
@@ -93,7 +93,7 @@ class _SupervisorWatcher:
     def ended(self, job: Job, attempt: Attempt) -> None:
         """Reads the memory of this process's child, the supervisor."""
         for child in psutil.Process().children():
-            held = resident_bytes(child.pid) if any("supervisor" in word for word in child.cmdline()) else None
+            held = ResidentSize(child.pid).read() if any("supervisor" in word for word in child.cmdline()) else None
             if held is not None:
                 self.resident.append(held)
 

@@ -16,15 +16,12 @@ from typing import Any, BinaryIO
 from benchharness.device import conditions, page_cache, protocol
 from benchharness.device.lifeline import die_with_parent
 from benchharness.device.measured import measurement
+from benchharness.device.onlooker import Onlooker
 from benchharness.device.protocol import Message
-from benchharness.device.sensors.memory import resident_bytes
 from benchharness.device.sensors.readings import Unreadable, unknown
 from benchharness.device.sensors.scheduling import times_throttled
 from benchharness.device.want_of_memory import speaks_of_memory
 
-#: The worker's standard error is cut to its last part when it grows beyond this.
-_MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
-_EVIDENCE_TAIL_BYTES = 8 * 1024
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
 #: What the worker tells beside its measurements that belongs to the attempt's conditions.
@@ -50,7 +47,7 @@ class RunningAttempt:
         self._throttled_before = _times_throttled()
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
-        with self._evidence.open("ab") as stderr:  # appending: see _bound_evidence
+        with self._evidence.open("ab") as stderr:  # appending: see `Onlooker`
             self._spawned_ns = time.perf_counter_ns()
             self._process = subprocess.Popen(
                 _worker_command(order.get("python"), bundle),
@@ -62,7 +59,7 @@ class RunningAttempt:
                 start_new_session=True,
                 preexec_fn=_in_child(os.getpid()) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
             )
-        self._timeline: list[int] = []  # ns since the start, resident bytes, and so on
+        self._onlooker = Onlooker(self._process.pid, self._evidence, self._spawned_ns)
         self._send(order)
 
     @property
@@ -83,19 +80,7 @@ class RunningAttempt:
 
     def look(self) -> None:
         """Notes the worker's resident memory for the timeline, and keeps its standard error small."""
-        resident = resident_bytes(self._process.pid)
-        if resident:
-            self._timeline += (time.perf_counter_ns() - self._spawned_ns, resident)
-        self._bound_evidence()
-
-    def _bound_evidence(self) -> None:
-        """Keeps a chatty runtime from filling the disk: what it writes next lands behind the kept tail."""
-        with contextlib.suppress(OSError):  # a full disk costs evidence, not the attempt
-            if self._evidence.stat().st_size > _MOST_EVIDENCE_BYTES:
-                tail = self._tail()
-                os.truncate(self._evidence, 0)
-                with self._evidence.open("ab") as stream:
-                    stream.write(tail.encode())
+        self._onlooker.look()
 
     def kill(self) -> None:
         """Ends the worker and everything it started, at once."""
@@ -121,7 +106,7 @@ class RunningAttempt:
         """The worker's output ended without a report."""
         self._let_end()
         code = self._process.returncode
-        last_words = speaks_of_memory(self._tail())
+        last_words = speaks_of_memory(self._onlooker.tail())
         if last_words and (code >= 0 or -code in _OWN_SIGNALS):
             return self._finished("out-of-memory", f"{last_words[:300]}, in phase {self.phase}", {})
         if code >= 0:
@@ -159,7 +144,8 @@ class RunningAttempt:
 
     def _finished(self, kind: str, reason: str, measured: Message) -> Message:
         duration_ns = time.perf_counter_ns() - self._spawned_ns
-        evidence = "" if kind == "ok" else self._tail()
+        evidence = "" if kind == "ok" else self._onlooker.tail()
+        self._onlooker.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions["times_throttled"] = _since(self._throttled_before)
@@ -168,27 +154,23 @@ class RunningAttempt:
             **self._identity,
             "outcome": {"kind": kind, "reason": reason, "evidence": evidence},
             "task": measured.get("task"),
-            "measurements": [*measured.get("measurements", []), *self._timeline_measurement(kind)],
+            "measurements": self._with_timeline(measured.get("measurements", [])),
             "effective": measured.get("effective", {}),
             "conditions": self._conditions,
             "started_unix_ns": self._started_unix_ns,
             "duration_ns": duration_ns,
         }
 
-    def _timeline_measurement(self, kind: str) -> list[Message]:
-        """The worker's resident memory over time, from outside; too coarse for peaks, which the worker reads itself."""
-        if kind != "ok" or not self._timeline:
-            return []
-        highest = max(self._timeline[1::2])
-        return [measurement("memory_timeline", {}, highest, samples=self._timeline, row_length=2)]
+    def _with_timeline(self, measurements: Sequence[Message]) -> list[Message]:
+        """Adds the worker's resident memory over time, from outside: too coarse for peaks, which it reads itself.
 
-    def _tail(self) -> str:
-        try:
-            with self._evidence.open("rb") as stream:
-                stream.seek(max(0, self._evidence.stat().st_size - _EVIDENCE_TAIL_BYTES))
-                return stream.read(_EVIDENCE_TAIL_BYTES).decode("utf-8", "backslashreplace")
-        except OSError:
-            return ""
+        Where the worker has nothing to report there is nothing to add: it failed, or its memory means nothing.
+        """
+        timeline = self._onlooker.timeline
+        if not measurements or not timeline:
+            return list(measurements)
+        highest = max(timeline[1::2])
+        return [*measurements, measurement("memory_timeline", {}, highest, samples=timeline, row_length=2)]
 
 
 def _conditions_before(order: Message) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +100,17 @@ class Phases:
             added["runtime_memory"] = resident["import"] - resident["start"]
         return found + [measurement(metric, {}, value) for metric, value in added.items() if value > 0]
 
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Around what the harness does for itself between two phases: it belongs to neither."""
+        began_ns = time.perf_counter_ns()
+        yield
+        self._watching_ns += time.perf_counter_ns() - began_ns
+
     def note_libraries(self) -> None:
         """Adds up the shared libraries mapped since the start; numpy's are the harness's own."""
-        began_ns = time.perf_counter_ns()
         added = memory.mapped_libraries() - self._libraries
         self._library_bytes = sum(_size(path) for path in added if not _NUMPYS.intersection(path.parts))
-        self._watching_ns += time.perf_counter_ns() - began_ns
 
     def facts(self) -> dict[str, Any]:
         """What could not be read and why, how long reading took (in no phase), and the share of time spent waiting."""

@@ -38,7 +38,7 @@ class Supervisor:
         self._bundle = bundle
         self._writer = writer
         self._spool = Spool(work / "spool")
-        self._inbox: queue.Queue[tuple[str, Message | None]] = queue.Queue()
+        self._inbox: queue.SimpleQueue[tuple[str, Message | None]] = queue.SimpleQueue()
         self._attempt: RunningAttempt | None = None
         threading.Thread(target=self._read_host, args=(host,), daemon=True).start()
 

@@ -27,6 +27,8 @@ _SCENARIOS = {
     "first-token": "benchharness.device.scenarios.first_token",
     "steady": "benchharness.device.scenarios.steady",
 }
+#: A session whose times and memory mean nothing is only shown to answer.
+_ONCE = {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 0}
 #: A runtime's own words are cut here where a hint follows them: some print a whole graph.
 _LONGEST_REASON = 1000
 _PROGRESS_EVERY_NS = 200_000_000
@@ -60,7 +62,9 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     progress.phase("import")
     adapter = adapters.load(order["adapter"])
     scenario = importlib.import_module(_scenario_module(order["scenario"]))
-    from benchharness.contract import Configuration, LanguageSession, ReportsPlacement
+    from benchharness.contract import EXECUTION_DEVICE, Configuration, LanguageSession
+    from benchharness.device.fallback import placement_facts
+    from benchharness.device.measured import measurement
     from benchharness.device.requests import Tokenizer
     from benchharness.device.scenarios import Stage
 
@@ -73,27 +77,31 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         _check_task(order, language)
         tokenizer = Tokenizer(Path(order["tokenizer"])) if language and text_prompt and order["tokenizer"] else None
         phases.end("load")
-        phases.note_libraries()
+        with phases.unwatched():
+            phases.note_libraries()
+            placed = placement_facts(configuration, session)
         progress.phase("first request")
+        on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
             session=session,
             workload=order["workload"],
-            settings=order["settings"],
+            settings=order["settings"] if on_device else {**order["settings"], **_ONCE},
             tokenizer=tokenizer,
             phases=phases,
             progress=progress,
         )
         measurements = _measure(scenario, stage, language)
         phases.end("measure")
-        effective = _effective(session.effective)
+        refused = session.effective.refusal
+        if refused is not None:
+            measurements.append(measurement("refused_load", {}, refused.lost_ns))
+        effective = {**_effective(session.effective), **placed}
         if not language:
             effective.update(_input_facts(session.inputs, order["workload"]))
-        if isinstance(session, ReportsPlacement):
-            effective["placement"] = {place: dict(count) for place, count in session.placement().items()}
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
-        "measurements": [*measurements, *phases.memory()],
+        "measurements": [*measurements, *phases.memory()] if on_device else [],
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
@@ -148,6 +156,7 @@ def _effective(effective: Any) -> dict[str, Any]:
         "threads": effective.threads,
         "cache": effective.cache,
         "runtime_version": effective.runtime_version,
+        "execution": effective.execution,
         "facts": dict(effective.facts),
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.artefact import Manifest
+from benchharness.contract import FALLBACK_WARN
 from benchharness.device import protocol
 from benchharness.device.protocol import Message
 from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
@@ -85,6 +86,7 @@ class DeviceLink:
         artefact, files = self._place(Path(job.artefact), manifest)
         configuration = {key: job.configuration[key] for key in ("accelerator", "threads", "options")}
         configuration["accelerator_options"] = job.configuration["accelerator_options"]
+        configuration["fallback"] = job.configuration.get("fallback", FALLBACK_WARN)  # a run of before there was one
         return {
             "type": "attempt",
             "id": attempt,

@@ -15,45 +15,45 @@ import threading
 import time
 from pathlib import Path
 
-from benchharness.device.sensors.memory import resident_bytes
+from benchharness.device.onlooker import Onlooker
 from benchharness.device.supervisor import _TICK_S  # the supervisor's own, or it would not be its cost
 
 
 def main() -> None:
     """Looks while it is on, and tells at the end how often and at what cost."""
     asked = json.loads(sys.argv[1])
-    inbox: queue.Queue[str] = queue.Queue()
+    inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(inbox,), daemon=True).start()
     order = random.Random(asked["seed"])
     looks, cpu_ns = 0, 0
     with tempfile.NamedTemporaryFile() as evidence:
+        onlooker = Onlooker(asked["process"], Path(evidence.name), time.perf_counter_ns())
         while (told := inbox.get()) != "end":
             print(told, flush=True)
             if told == "on":
                 began_ns = time.process_time_ns()
-                looks += _look(asked["process"], inbox, Path(evidence.name), order.random() * _TICK_S)
+                looks += _look(onlooker, inbox, order.random() * _TICK_S)
                 cpu_ns += time.process_time_ns() - began_ns
     print(json.dumps({"looks": looks, "cpu_ns": cpu_ns}), flush=True)
 
 
-def _look(process: int, inbox: queue.Queue[str], evidence: Path, first_s: float) -> int:
+def _look(onlooker: Onlooker, inbox: queue.SimpleQueue[str], first_s: float) -> int:
     """Looks as `Supervisor._tick` does until something is told; how often. The first look comes after `first_s`."""
-    timeline: list[int] = []
+    looks = 0
     patience_s = first_s
     while True:
         try:
             told = inbox.get(timeout=patience_s)
         except queue.Empty:
-            resident = resident_bytes(process)
-            timeline += (time.perf_counter_ns(), resident or 0)
-            evidence.stat()
+            onlooker.look()
+            looks += 1
             patience_s = _TICK_S
         else:
             print(told, flush=True)
-            return len(timeline) // 2
+            return looks
 
 
-def _read(inbox: queue.Queue[str]) -> None:
+def _read(inbox: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         inbox.put(line.strip())
 

@@ -239,3 +239,28 @@ def test_two_models_with_two_variants_and_two_configurations_each_expand_to_thei
         for scenario in ("first-token", "steady")
     }
     assert len(jobs) == len(cells) == 16
+
+
+def test_a_reference_of_each_format(tmp_path: Path) -> None:
+    text = """
+    [[configurations]]
+    runtime = "onnxruntime"
+    [[configurations]]
+    runtime = "another"
+    [models.chat]
+    reference = ["fp32", "theirs"]
+    [models.chat.variants]
+    fp32 = { artefact = "fp32.onnx", precision = "fp32" }
+    int8 = { artefact = "int8.onnx", precision = "int8" }
+    theirs = { artefact = "fp32.other", precision = "fp32" }
+    small = { artefact = "int8.other" }
+    """
+    contents = {name: name.encode() for name in ("fp32.onnx", "int8.onnx", "fp32.other", "int8.other")}
+    jobs = jobs_of(load_suite(write_suite(tmp_path, text, contents=contents)))
+    found = {job.variant: (job.reference, job.precision) for job in jobs}
+    assert found == {
+        "fp32": ("fp32", "fp32"),
+        "int8": ("fp32", "int8"),
+        "theirs": ("theirs", "fp32"),
+        "small": ("theirs", None),
+    }

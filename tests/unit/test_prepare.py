@@ -96,7 +96,7 @@ def test_the_reference_is_the_model_named(tmp_path: Path) -> None:
     paths = models(tmp_path, "fp32.onnx", "int8.onnx")
     suite = suite_from_models(paths, FORMATS, reference=paths[1], task="tensor")
     (model,) = suite.models.values()
-    assert (model.reference, model.task) == ("int8", "tensor")
+    assert (model.reference, model.task) == (("int8",), "tensor")
     with pytest.raises(UsageError, match="is not one of the models given"):
         suite_from_models(paths, FORMATS, reference=tmp_path / "other.onnx", task=None)
 

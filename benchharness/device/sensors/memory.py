@@ -8,6 +8,7 @@ Windows: what psutil gives, where it is installed. Mapped weights count as file-
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -100,13 +101,29 @@ def _read_psutil() -> MemoryReading:
     return MemoryReading(peak=getattr(info, "peak_wset", None), settled=settled, unknown=unknown)
 
 
-def resident_bytes(process: int) -> int | None:
-    """Another process's resident size, cheaply; None where it is gone or the system needs more than a file to tell."""
-    try:
-        with Path(f"/proc/{process}/statm").open("rb", buffering=0) as file:
-            return int(file.read(100).split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return None
+class ResidentSize:
+    """Another process's resident size, read cheaply and often: the file that tells it stays open."""
+
+    def __init__(self, process: int) -> None:
+        self._file: int | None = None
+        with contextlib.suppress(OSError):  # gone, or a system without such files
+            self._file = os.open(f"/proc/{process}/statm", os.O_RDONLY)
+            self._page_bytes = os.sysconf("SC_PAGE_SIZE")
+
+    def read(self) -> int | None:
+        """Bytes; None where the process is gone or the system needs more than a file to tell."""
+        if self._file is None:
+            return None
+        try:
+            return int(os.pread(self._file, 100, 0).split()[1]) * self._page_bytes
+        except (OSError, IndexError, ValueError):
+            return None
+
+    def close(self) -> None:
+        """Closes the file; what is read from then on is None."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def mapped_libraries() -> frozenset[Path]:

@@ -1,0 +1,53 @@
+"""Looks at a worker from outside while it works: its resident memory over time, and the size of its standard error.
+
+It does so ten times a second beside the measurement, so a look opens nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from benchharness.device.sensors.memory import ResidentSize
+
+#: The worker's standard error is cut to its last part when it grows beyond this.
+_MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
+_EVIDENCE_TAIL_BYTES = 8 * 1024
+
+
+class Onlooker:
+    """One worker's onlooker. `timeline` holds ns since `started_ns`, resident bytes, and so on."""
+
+    def __init__(self, process: int, evidence: Path, started_ns: int) -> None:
+        self.timeline: list[int] = []
+        self._resident = ResidentSize(process)
+        self._path = evidence
+        self._evidence = evidence.open("ab", buffering=0)  # what it appends lands behind the kept tail
+        self._started_ns = started_ns
+
+    def look(self) -> None:
+        """Notes the resident memory, and keeps a chatty runtime from filling the disk."""
+        resident = self._resident.read()
+        if resident:
+            self.timeline += (time.perf_counter_ns() - self._started_ns, resident)
+        with contextlib.suppress(OSError):  # a full disk costs evidence, not the attempt
+            if os.fstat(self._evidence.fileno()).st_size > _MOST_EVIDENCE_BYTES:
+                tail = self.tail()
+                self._evidence.truncate(0)
+                self._evidence.write(tail.encode())
+
+    def tail(self) -> str:
+        """The end of the worker's standard error."""
+        try:
+            with self._path.open("rb") as stream:
+                stream.seek(max(0, self._path.stat().st_size - _EVIDENCE_TAIL_BYTES))
+                return stream.read(_EVIDENCE_TAIL_BYTES).decode("utf-8", "backslashreplace")
+        except OSError:
+            return ""
+
+    def close(self) -> None:
+        """Ends looking; the timeline and the tail can still be read."""
+        self._resident.close()
+        self._evidence.close()
