@@ -50,7 +50,9 @@ def _fallback(
     dropped = accelerator not in session.effective.accelerators
     if refusal is None and not elsewhere and not dropped:
         return None
-    reason = refusal.reason if refusal else "the runtime left it out and does not say why" if dropped else ""
+    reason = refusal.reason if refusal else ""
+    if dropped and not refusal:
+        reason = f"the runtime used {', '.join(session.effective.accelerators)} and does not say why"
     total = sum(count for operators in (placed or {}).values() for count in operators.values())
     return {
         "summary": _summary(accelerator, reason, elsewhere, total),

@@ -67,7 +67,7 @@ def test_an_unsupported_job_is_tried_once(bench: Bench) -> None:
 
 def test_a_fallback_that_nobody_asked_for_is_a_warning(bench: Bench) -> None:
     result = bench.one(bench.model("run fallback"), attempts=1, accelerator="npu")
-    assert any(warning.kind == "not-applied" and "something else" in warning.message for warning in result.warnings)
+    assert any(warning.kind == "fallback" and "something else" in warning.message for warning in result.warnings)
 
 
 def test_a_prompt_longer_than_the_context_is_unsupported_and_says_by_how_much(bench: Bench) -> None:
