@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from benchharness.device import conditions, page_cache, protocol
+from benchharness.device.libraries import Libraries
 from benchharness.device.lifeline import die_with_parent
 from benchharness.device.measured import measurement
 from benchharness.device.onlooker import Onlooker
@@ -35,14 +36,16 @@ _OWN_SIGNALS = frozenset(
 class RunningAttempt:
     """A started worker. One of `measured`, `failed`, `ended`, `timed_out`, `cancelled` closes it, once."""
 
-    def __init__(self, order: Message, *, scratch: Path, bundle: str) -> None:
+    def __init__(self, order: Message, *, scratch: Path, bundle: str, libraries: Libraries) -> None:
         self.id: str = order["id"]
         self._identity = {key: order[key] for key in ("id", "job", "round")}
         self.phase = "start"
         self._timeout_s: float = order["timeout_s"]
         self._scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
-        self._conditions = _conditions_before(order)
+        self._order = order
+        self._libraries = libraries
+        self._conditions = _conditions_before(order, libraries.of(order))
         self._kills_before = conditions.out_of_memory_kills()
         self._throttled_before = _times_throttled()
         self._evidence = scratch / "stderr"
@@ -95,6 +98,7 @@ class RunningAttempt:
     def measured(self, message: Message) -> Message:
         """The worker reported measurements."""
         self._let_end()
+        self._libraries.learn(self._order, message.get("libraries", ()))
         return self._finished("ok", "", message)
 
     def failed(self, message: Message) -> Message:
@@ -173,13 +177,18 @@ class RunningAttempt:
         return [*measurements, measurement("memory_timeline", {}, highest, samples=timeline, row_length=2)]
 
 
-def _conditions_before(order: Message) -> dict[str, Any]:
-    """The device's state just before the worker starts; the page cache is brought into the state asked for."""
+def _conditions_before(order: Message, libraries: Sequence[Path]) -> dict[str, Any]:
+    """The device's state just before the worker starts; the page cache is brought into the state asked for.
+
+    That state is the model's: the runtime's `libraries` are always warmed.
+    """
     files = [Path(file) for file in order["files"]]
     asked = order["settings"].get("page_cache", "warm")
     found: dict[str, Any] = conditions.conditions_now()
     found["page_cache"] = asked
+    found["warmed_libraries"] = len(libraries)
     try:
+        page_cache.warm(libraries)
         (page_cache.evict if asked == "evicted" else page_cache.warm)(files)
         share = page_cache.resident_share(files)
     except OSError as error:

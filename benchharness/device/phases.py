@@ -34,6 +34,7 @@ class Phases:
         self._highest = 0
         self._unknown: dict[str, str] = {}
         self._library_bytes = 0
+        self._mapped: list[str] = []
         self._waiting: Any = unknown("a thread ended while it was measured")
         self._libraries = memory.mapped_libraries()
         self._own_peak = True  # the first phase's peak is the process's so far
@@ -109,7 +110,9 @@ class Phases:
 
     def note_libraries(self) -> None:
         """Adds up the shared libraries mapped since the start; numpy's are the harness's own."""
-        added = memory.mapped_libraries() - self._libraries
+        mapped = memory.mapped_libraries()
+        self._mapped = sorted(map(str, mapped))
+        added = mapped - self._libraries
         self._library_bytes = sum(_size(path) for path in added if not _NUMPYS.intersection(path.parts))
 
     def facts(self) -> dict[str, Any]:
@@ -118,6 +121,7 @@ class Phases:
             "memory_unknown": dict(self._unknown),
             "watching_ns": self._watching_ns,
             "waiting_share": self._waiting,
+            "libraries": self._mapped,
         }
 
 

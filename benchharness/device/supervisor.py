@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from benchharness import __version__
 from benchharness.device import conditions, protocol
 from benchharness.device.attempt import RunningAttempt
+from benchharness.device.libraries import Libraries
 from benchharness.device.lifeline import die_with_parent
 from benchharness.device.protocol import Message
 from benchharness.device.spool import Spool
@@ -38,6 +39,7 @@ class Supervisor:
         self._bundle = bundle
         self._writer = writer
         self._spool = Spool(work / "spool")
+        self._libraries = Libraries(work.parent)  # beside the runs' own folders, which do not last
         self._inbox: queue.SimpleQueue[tuple[str, Message | None]] = queue.SimpleQueue()
         self._attempt: RunningAttempt | None = None
         threading.Thread(target=self._read_host, args=(host,), daemon=True).start()
@@ -107,7 +109,9 @@ class Supervisor:
             self._writer.send({"type": "refused", "id": order["id"], "reason": reason})
             return
         try:
-            self._attempt = RunningAttempt(order, scratch=self._work / "scratch", bundle=self._bundle)
+            self._attempt = RunningAttempt(
+                order, scratch=self._work / "scratch", bundle=self._bundle, libraries=self._libraries
+            )
         except (OSError, KeyError) as error:
             reason = f"the worker could not be started: {type(error).__name__}: {error}"
             self._writer.send({"type": "refused", "id": order["id"], "reason": reason})
