@@ -1,9 +1,9 @@
 """The shared libraries that workers map, remembered, so that every attempt finds them in memory in the same state.
 
 Resident memory counts every page of a library that the kernel maps, and with a touched page it maps the neighbours that
-the page cache holds in one piece. Pages of a freshly installed library lie in larger pieces than those read from disk: on
-Linux 6.18 the same attempt held 72 MB after an installation and 66 MB later. So libraries that a worker is seen to map
-for the first time are dropped from the page cache once, and read before each worker starts, like the model's files.
+the page cache holds in one piece. Pages of a freshly installed library lie in larger pieces than those read from disk:
+on Linux 6.18 the same attempt held 72 MB after an installation and 66 MB later. So libraries that a worker is seen to
+map for the first time are dropped from the page cache once, and read before each worker starts, like the model's files.
 """
 
 from __future__ import annotations
