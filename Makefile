@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo test check format smollm2 demo-model benchmarks clean
+.PHONY: help demo demo-full test check format smollm2 demo-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -19,14 +19,31 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## benchmark the bundled demo model at every precision and write report/
+demo: $(READY)  ## benchmark the bundled demo model in three runtimes and write report/
 	@mkdir -p build
 	$(BIN)/benchharness demo --out report --store sqlite:///build/demo.db
 
-test: $(READY)  ## run every test
+demo-full: $(READY)  ## the same at every precision, with enough attempts: about ten minutes
+	@mkdir -p build
+	$(BIN)/benchharness run examples/demo_model/suite-full.toml --out report --store sqlite:///build/demo.db
+
+# tflite-runtime wants numpy below 2 and Python 3.9 to 3.11, so it has an environment of its own, where there is such a
+# Python; without one its tests are skipped, and say so.
+OLD_PYTHON := $(firstword $(shell for name in python3.11 python3.10 python3.9 $(PYTHON); do \
+  $$name -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null && echo $$name; done))
+TFLITE_RUNTIME := .venv-tflite-runtime
+TFLITE_RUNTIME_READY := $(if $(OLD_PYTHON),$(TFLITE_RUNTIME)/.ready)
+
+$(TFLITE_RUNTIME)/.ready:
+	$(OLD_PYTHON) -m venv $(TFLITE_RUNTIME)
+	$(TFLITE_RUNTIME)/bin/python -m pip install --quiet --upgrade pip
+	$(TFLITE_RUNTIME)/bin/python -m pip install --quiet 'tflite-runtime==2.14.0' 'numpy<2'
+	@touch $@
+
+test: $(READY) $(TFLITE_RUNTIME_READY)  ## run every test
 	$(BIN)/python -m pytest
 
-check: $(READY)  ## ruff, mypy and every test
+check: $(READY) $(TFLITE_RUNTIME_READY)  ## ruff, mypy and every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -54,4 +71,4 @@ benchmarks: $(READY)  ## how fast and how true the harness is; wants make smollm
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove environments and everything built
-	rm -rf $(VENV) $(MODELS) build report
+	rm -rf $(VENV) $(MODELS) $(TFLITE_RUNTIME) build report

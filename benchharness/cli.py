@@ -143,7 +143,7 @@ def demo(
     out: OutOption = Path("report"),
     store: StoreOption = None,
 ) -> None:
-    """Benchmark the bundled demo model at every precision and write the report.
+    """Benchmark the bundled demo model in three runtimes at two precisions, and write the report.
 
     Example: [bold]benchharness demo --out report[/bold]
     """

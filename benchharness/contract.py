@@ -38,7 +38,7 @@ class Configuration:
     """How a model is to be run, as requested: what the adapter got is in `EffectiveConfiguration`."""
 
     runtime: str
-    accelerator: str | None = None  # execution provider, delegate or compute unit; None: the runtime's CPU
+    accelerator: str | None = None  # execution provider, delegate or compute unit; None: the runtime's own default
     threads: int | None = None  # None: the runtime's own default
     options: Mapping[str, Any] = field(default_factory=dict)  # the runtime's session options, by its own names
     accelerator_options: Mapping[str, Any] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Refusal:
     """An accelerator that was tried and took nothing: the session runs without it."""
 
     reason: str  # the runtime's own words
-    lost_ns: int  # what trying took before the model was loaded without it
+    lost_ns: int | None  # what trying took before the model was loaded without it; None: a part of the same load
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class EffectiveConfiguration:
     runtime_version: str = "unknown"
     execution: str = EXECUTION_DEVICE  # one of EXECUTION_*
     refusal: Refusal | None = None
+    wanted_places: Sequence[str] = ()  # where an accelerator that names several places is wanted; else its own name
     facts: Mapping[str, Any] = field(default_factory=dict)  # anything else worth knowing, JSON values only
 
 

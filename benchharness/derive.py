@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchharness.device.adapters import PLAIN
 from benchharness.doubts import doubts_of
 from benchharness.metrics import METRICS, Metric
 from benchharness.result import (
@@ -172,7 +173,7 @@ def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
     """The result against the same precision in the suite's first runtime, and against itself without accelerator."""
     for basis, differs in ((Basis.RUNTIME, _runtime_peer), (Basis.ACCELERATOR, _without_accelerator)):
         peer = next((other for other in others if differs(result.job, other.job)), None)
-        if peer is None or peer is result:
+        if peer is None or peer is result or (basis is Basis.RUNTIME and _same_runtime(result.job, peer.job)):
             continue
         ratios = _ratios(result, peer, "other")
         found = [
@@ -198,9 +199,14 @@ def _runtime_peer(job: Job, other: Job) -> bool:
     )
 
 
+def _same_runtime(job: Job, other: Job) -> bool:
+    return bool(job.configuration.get("runtime") == other.configuration.get("runtime"))
+
+
 def _without_accelerator(job: Job, other: Job) -> bool:
     """Whether another job is this one on the runtime's own CPU path."""
-    if job.configuration.get("accelerator") is None or other.configuration.get("accelerator") is not None:
+    plain = PLAIN.get(str(job.configuration.get("runtime")))
+    if job.configuration.get("accelerator") == plain or other.configuration.get("accelerator") != plain:
         return False
     same = ("runtime", "threads", "options", "python")
     alike = all(job.configuration.get(name) == other.configuration.get(name) for name in same)

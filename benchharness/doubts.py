@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 
@@ -27,8 +27,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _too_few(result, attempts)
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)
-    yield from _fallback(result)
-    yield from _reference_execution(result)
+    yield from _fallback(result, attempts)
+    yield from _reference_execution(attempts)
     yield from _dimensions(result)
     yield from _disturbed(attempts)
     yield from _binding_copies(result)
@@ -40,7 +40,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
 
 
 def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
-    if 0 < len(attempts) < 5:
+    on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
+    if 0 < len(attempts) < 5 and on_device:
         yield ResultWarning(
             kind=Doubt.TOO_FEW_SAMPLES,
             message=f"{len(attempts)} attempts: intervals over fewer than 5 fresh processes are wide or missing",
@@ -84,20 +85,26 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
         )
 
 
-def _fallback(result: Result) -> Iterator[ResultWarning]:
-    """An accelerator that was asked for and did not take everything, unless the configuration allows that."""
-    fallback = result.effective.get("fallback")
-    if isinstance(fallback, Mapping) and result.job.configuration.get("fallback") != FALLBACK_ALLOW:
+def _fallback(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """An accelerator that was asked for and did not take everything, unless the configuration allows that.
+
+    No configuration allows that attempts differ in it: their numbers would be of two ways of running.
+    """
+    told = [attempt.effective.get("fallback") for attempt in attempts]
+    fallen = [fallback for fallback in told if isinstance(fallback, Mapping)]
+    ways = {str(fallback.get("operators_elsewhere")) if isinstance(fallback, Mapping) else "" for fallback in told}
+    mixed = f"in {len(fallen)} of {len(told)} attempts, and not alike in all: " if len(ways) > 1 else ""
+    if fallen and (mixed or result.job.configuration.get("fallback") != FALLBACK_ALLOW):
         yield ResultWarning(
             kind=Doubt.FALLBACK,
-            message=str(fallback.get("summary")),
+            message=f"{mixed}{fallen[-1].get('summary')}",
             hint='compare with a configuration without accelerator; fallback = "fail" makes it an outcome, "allow" '
             "accepts it",
         )
 
 
-def _reference_execution(result: Result) -> Iterator[ResultWarning]:
-    if result.effective.get("execution") == EXECUTION_REFERENCE:
+def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    if any(attempt.effective.get("execution") == EXECUTION_REFERENCE for attempt in attempts):
         yield ResultWarning(
             kind=Doubt.REFERENCE_EXECUTION,
             message="reference execution, weights only: sizes, operators and quality, never latency or memory",

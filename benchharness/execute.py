@@ -16,6 +16,7 @@ from typing import Protocol
 import uuid_utils
 
 from benchharness.artefact import Manifest
+from benchharness.contract import EXECUTION_DEVICE
 from benchharness.derive import derive_one
 from benchharness.launch import Launcher
 from benchharness.launch.device_link import DeviceLink
@@ -135,6 +136,8 @@ class Execution:
             self._stop(state, f"{last.kind}: it would end like that every time")
         elif made >= _MOST_FAILURES and not any(attempt.outcome.ok for attempt in state.attempts):
             self._stop(state, f"{made} attempts failed and none succeeded")
+        elif last.ok and state.attempts[-1].effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+            self._stop(state, "one attempt: a reference execution has nothing to time")
         elif made >= rules.at_least and rules.interval is None:
             self._stop(state, f"{made} attempts, as asked")
         elif made >= rules.at_least and self._width(state) <= (rules.interval or 0.0):

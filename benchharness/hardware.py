@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from benchharness.errors import SuiteError
-from benchharness.suite import Budgets, Name, Table, read_toml
+from benchharness.suite import Budgets, Name, System, Table, read_toml
 from benchharness.suite_errors import explain
 
 THIS_MACHINE = "this-machine"
@@ -22,6 +23,12 @@ class HardwareTarget(Table):
     reach: Literal["local"] = "local"
     budgets: Budgets = {}  # noqa: RUF012 - pydantic copies it
     python: Path | None = None  # the interpreter for the device side; None: the harness's own
+
+    @property
+    def system(self) -> System:
+        """What its devices run: this machine's system, as long as nothing else can be reached."""
+        systems: dict[str, System] = {"darwin": "macos", "win32": "windows"}
+        return systems.get(sys.platform, "linux")
 
 
 def load_hardware(given: str) -> HardwareTarget:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from benchharness.contract import EXECUTION_DEVICE
+from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE
 from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.plausibility import doubts_about
 from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
@@ -95,7 +95,10 @@ def attempt_from(message: Mapping[str, Any], *, device: Mapping[str, Any], host:
 def _outcome(finished: _Finished, device: Mapping[str, Any]) -> Outcome:
     """The device's word, unless its numbers cannot be: then `invalid`, and the numbers are not used."""
     if finished.outcome.kind is OutcomeKind.OK:
-        if finished.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+        execution = finished.effective.get("execution", EXECUTION_DEVICE)
+        if execution not in (EXECUTION_DEVICE, EXECUTION_REFERENCE):
+            return Outcome(kind=OutcomeKind.INVALID, reason=f"there is no execution {_printable(execution)[:60]!r}")
+        if execution == EXECUTION_REFERENCE:
             of_device = [each.metric for each in finished.measurements if _is_of_device(each.metric)]
             if of_device:
                 return Outcome(kind=OutcomeKind.INVALID, reason=f"{of_device[0]} out of a reference execution")

@@ -39,9 +39,10 @@ def plan(
     `formats` gives the file endings a runtime takes; a configuration is paired with the variants it can open. Raises
     `SuiteError` for names used twice and for variants that no configuration opens.
     """
-    configurations = _named(
-        [each for table in suite.configurations for each in _configurations(table)], "configuration"
-    )
+    here = [table for table in suite.configurations if hardware.system in table.only_on]
+    if not here:
+        raise SuiteError(f"suite: every configuration is for other systems than {hardware.system}; see 'only_on'")
+    configurations = _named([each for table in here for each in _configurations(table)], "configuration")
     workloads = _named([each for table in suite.workloads for each in _workloads(table, materials)], "workload")
     scenarios = list(_scenarios(suite))
     if not scenarios:

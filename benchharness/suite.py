@@ -29,6 +29,9 @@ from benchharness import budgets, quantity
 from benchharness.errors import SuiteError, UsageError
 from benchharness.suite_errors import explain
 
+#: What a hardware target's devices run.
+System = Literal["linux", "macos", "windows"]
+SYSTEMS: tuple[System, ...] = ("linux", "macos", "windows")
 Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 #: A text prompt or token file longer than this is a mistake: it would be stored with every run.
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
@@ -169,7 +172,7 @@ class Model(Table):
 
 
 class ConfigurationTable(Table):
-    """Runtime, accelerators, threads and options as requested."""
+    """Runtime, accelerators, threads and options as requested; `only_on` these systems, where it is given."""
 
     name: Name | None = None
     runtime: Name = "onnxruntime"
@@ -179,6 +182,7 @@ class ConfigurationTable(Table):
     accelerator_options: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
     fallback: Literal["allow", "warn", "fail"] = "warn"
     python: Path | None = None
+    only_on: Annotated[tuple[System, ...], BeforeValidator(_as_list), Field(min_length=1)] = SYSTEMS
 
 
 class Prompt(Table):

@@ -277,7 +277,12 @@ _BASES = {
 def _contrasts(results: Sequence[Result], console: Console) -> None:
     """A table per basis: the headline ratios of results that are compared with others than their reference."""
     for basis, title in _BASES.items():
-        pairs = [(result, contrast) for result in results for contrast in result.contrasts if contrast.basis is basis]
+        pairs = [
+            (result, contrast)
+            for result in results
+            for contrast in result.contrasts
+            if contrast.basis is basis and any(METRICS[name].headline for name, _, _ in contrast.ratios)
+        ]
         found = {name for _, contrast in pairs for name, _, _ in contrast.ratios if METRICS[name].headline}
         names = [name for name in METRICS if name in found]
         if not names:

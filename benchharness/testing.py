@@ -17,30 +17,45 @@ numpy. Subclass once for each kind of artefact (float32, float16, quantized).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from benchharness.contract import (
+    CACHE_COPIED_BY_BINDING,
+    CACHE_GROWN_BY_GRAPH,
+    CACHE_IN_PLACE,
+    CACHE_NONE,
+    EXECUTION_DEVICE,
+    EXECUTION_REFERENCE,
+    FALLBACK_FAIL,
     Adapter,
     Configuration,
+    Inspects,
     LanguageSession,
     ReportsPlacement,
     ScoresText,
     Session,
-    TensorSpec,
 )
-from benchharness.errors import AttemptError, Unsupported
+from benchharness.errors import AttemptError, ModelFailure, Unsupported
+from benchharness.testing_materials import make_inputs, prompt, truncated_copy, write_no_model
 
 #: A context longer than this is not filled by the tests: it would take a real model minutes.
 LONGEST_FILLED_CONTEXT_TOKENS = 1024
 
-#: The length that a dynamic dimension is given in inputs made from a signature.
-DYNAMIC_LENGTH = 2
+#: A prompt longer than this is not made, be the context as long as it says.
+LONGEST_PROMPT_TOKENS = 1 << 20
+
+_CACHES = (CACHE_IN_PLACE, CACHE_GROWN_BY_GRAPH, CACHE_COPIED_BY_BINDING, CACHE_NONE)
+_NO_MODELS = pytest.mark.parametrize(
+    "content", [None, b"", b"This is no model.\n" * 20, "folder"], ids=["missing", "empty", "text", "empty-folder"]
+)
 
 
 class AdapterContract:
@@ -52,6 +67,9 @@ class AdapterContract:
 
     #: False for float16 and for dynamically quantized artefacts: their rounding depends on how tokens are grouped.
     chunks_agree = True
+
+    #: False for a format in which half a file is a whole one.
+    truncation_shows = True
 
     @pytest.fixture
     def adapter(self) -> Adapter:
@@ -104,6 +122,13 @@ class AdapterContract:
 
     # Availability and opening.
 
+    def test_name_and_formats_are_words(self, adapter: Adapter) -> None:
+        """A configuration names the adapter, and file endings tell which models it opens."""
+        assert adapter.name
+        assert not isinstance(adapter.formats, str), "formats: a sequence of endings is wanted, not one text"
+        assert adapter.formats
+        assert all(ending.startswith(".") for ending in adapter.formats), "a file ending begins with a dot"
+
     def test_availability_names_a_version_or_a_reason(self, adapter: Adapter) -> None:
         """An adapter says what it can do here without raising."""
         availability = adapter.availability()
@@ -113,15 +138,24 @@ class AdapterContract:
         else:
             assert availability.reason, "an unavailable runtime says why"
 
-    @pytest.mark.parametrize("content", [None, b"", b"This is no model.\n" * 20], ids=["missing", "empty", "text"])
+    @_NO_MODELS
     def test_a_bad_file_is_named(
-        self, adapter: Adapter, configuration: Configuration, tmp_path: Path, content: bytes | None
+        self, adapter: Adapter, configuration: Configuration, tmp_path: Path, content: bytes | str | None
     ) -> None:
-        """A missing file, an empty one and a text file end the attempt with an error that names them."""
-        path = tmp_path / f"bad{adapter.formats[0]}"
-        if content is not None:
-            path.write_bytes(content)
-        with pytest.raises(AttemptError, match=path.name), adapter.open(path, configuration):
+        """What is missing, empty or another kind of file ends the attempt with an error that names it."""
+        path = write_no_model(tmp_path / f"bad{adapter.formats[0]}", content)
+        with pytest.raises(AttemptError, match=re.escape(path.name)), adapter.open(path, configuration):
+            pass
+
+    def test_a_truncated_artefact_is_named(
+        self, adapter: Adapter, configuration: Configuration, any_artefact: Path, tmp_path: Path
+    ) -> None:
+        """Half a file is an error, not half a model."""
+        if not self.truncation_shows:
+            pytest.skip("half a file of this format is a whole one")
+        artefact, cut = truncated_copy(any_artefact, tmp_path / "truncated")
+        names = "|".join(re.escape(path.name) for path in (artefact, cut))
+        with pytest.raises(AttemptError, match=names), adapter.open(artefact, configuration):
             pass
 
     def test_an_unknown_accelerator_is_refused(self, adapter: Adapter, any_artefact: Path) -> None:
@@ -130,33 +164,104 @@ class AdapterContract:
         with pytest.raises(Unsupported, match="NoSuchAccelerator"), adapter.open(any_artefact, configuration):
             pass
 
+    def test_an_accelerator_takes_part_or_refuses(self, adapter: Adapter, any_artefact: Path) -> None:
+        """Each one that is said to be here is used under the name that was asked for, or says why it is not."""
+        for accelerator in adapter.availability().accelerators:
+            configuration = Configuration(runtime=adapter.name, accelerator=accelerator)
+            with adapter.open(any_artefact, configuration) as session:
+                effective = session.effective
+            if effective.refusal is None:
+                assert accelerator in effective.accelerators, f"{accelerator} was left out without a refusal"
+            else:
+                assert effective.refusal.reason, f"{accelerator} refused without a reason"
+
+    def test_a_refusal_can_be_made_to_fail(self, adapter: Adapter, any_artefact: Path) -> None:
+        """With `fallback = "fail"` no session runs without the accelerator."""
+        for accelerator in adapter.availability().accelerators:
+            configuration = Configuration(runtime=adapter.name, accelerator=accelerator, fallback=FALLBACK_FAIL)
+            try:
+                with adapter.open(any_artefact, configuration) as session:
+                    effective = session.effective
+            except Unsupported as refused:
+                told = str(refused)
+            else:
+                assert effective.refusal is None, f"{accelerator} refused, and the session runs on without it"
+                told = " ".join(effective.accelerators)
+            assert accelerator in told
+
     def test_an_unknown_option_is_refused(self, adapter: Adapter, any_artefact: Path) -> None:
         """An option that the runtime would ignore is an error."""
         configuration = Configuration(runtime=adapter.name, options={"no_such_option": 1})
         with pytest.raises(Unsupported, match="no_such_option"), adapter.open(any_artefact, configuration):
             pass
 
+    def test_an_unknown_accelerator_option_is_refused_or_told(self, adapter: Adapter, any_artefact: Path) -> None:
+        """Where a runtime takes any option and says nothing, the session's facts name it as unconfirmed."""
+        configuration = Configuration(runtime=adapter.name, accelerator_options={"no_such_option": 1})
+        try:
+            with adapter.open(any_artefact, configuration) as session:
+                told = str(session.effective.facts)
+        except Unsupported as refused:
+            told = str(refused)
+        assert "no_such_option" in told, "an unknown accelerator option was ignored in silence"
+
     def test_the_effective_configuration_is_told(
         self, adapter: Adapter, configuration: Configuration, any_artefact: Path
     ) -> None:
-        """A session names the accelerator and the version that it really runs on."""
+        """A session names what it really runs on, and how."""
         with adapter.open(any_artefact, configuration) as session:
             effective = session.effective
+            caches = _CACHES if isinstance(session, LanguageSession) else (None,)
         assert effective.accelerators, "no effective accelerator"
+        assert not isinstance(effective.accelerators, str), "accelerators: a sequence of names is wanted, not one text"
         assert all(effective.accelerators), "an accelerator without a name"
-        assert effective.runtime_version == adapter.availability().version
+        assert effective.threads is None or effective.threads > 0
+        assert effective.cache in caches
+        assert effective.execution in (EXECUTION_DEVICE, EXECUTION_REFERENCE)
+        if effective.execution == EXECUTION_DEVICE:
+            assert effective.runtime_version == adapter.availability().version
+        json.dumps(dict(effective.facts), allow_nan=False)
 
     def test_placement_counts_operators(
         self, adapter: Adapter, configuration: Configuration, any_artefact: Path
     ) -> None:
-        """Where an adapter tells where operators run, there are some."""
+        """Where an adapter tells where operators run, there are some, and in places that the session names."""
         with adapter.open(any_artefact, configuration) as session:
             if not isinstance(session, ReportsPlacement):
                 pytest.skip("sessions of this adapter do not report placement")
-            placement = session.placement()
+            try:
+                placement = session.placement()
+            except Unsupported as reason:
+                pytest.skip(str(reason))
+            places = set(session.effective.accelerators)
         counts = [count for operators in placement.values() for count in operators.values()]
         assert counts, "no operator is placed anywhere"
         assert min(counts) > 0, "an operator placed zero times"
+        assert set(placement) <= places, "operators run where no effective accelerator is"
+
+    # Inspection.
+
+    def test_inspection_tells_what_opens(
+        self, adapter: Adapter, configuration: Configuration, any_artefact: Path
+    ) -> None:
+        """What a file says without being run is what a session turns out to be."""
+        if not isinstance(adapter, Inspects):
+            pytest.skip("this adapter does not inspect files")
+        described = adapter.inspect(any_artefact)
+        with adapter.open(any_artefact, configuration) as session:
+            assert described.task == ("causal-lm" if isinstance(session, LanguageSession) else "tensor")
+        assert described.format
+        assert described.operators, "a model without operators"
+        json.dumps(dict(described.facts), allow_nan=False)
+
+    @_NO_MODELS
+    def test_inspection_names_a_bad_file(self, adapter: Adapter, tmp_path: Path, content: bytes | str | None) -> None:
+        """A file is not trusted: what cannot be read is an error, not a description."""
+        if not isinstance(adapter, Inspects):
+            pytest.skip("this adapter does not inspect files")
+        path = write_no_model(tmp_path / f"bad{adapter.formats[0]}", content)
+        with pytest.raises(ModelFailure, match=re.escape(path.name)):
+            adapter.inspect(path)
 
     # Any network.
 
@@ -165,15 +270,21 @@ class AdapterContract:
         outputs = tensor_session.run(make_inputs(tensor_session.inputs))
         assert set(outputs) == {spec.name for spec in tensor_session.outputs}
         for spec in tensor_session.outputs:
-            array = outputs[spec.name]
-            assert array.dtype.name == spec.dtype, spec.name
+            array = np.asarray(outputs[spec.name])
+            dtype = "str" if array.dtype.kind in "OSU" else array.dtype.name
+            assert dtype == spec.dtype, spec.name
+            assert array.ndim == len(spec.shape), spec.name
             for length, expected in zip(array.shape, spec.shape, strict=True):
                 assert not isinstance(expected, int) or length == expected, spec.name
 
     def test_outputs_can_be_an_answer(self, tensor_session: Session) -> None:
-        """Neither NaN nor one value throughout: what a broken conversion answers."""
-        for name, array in tensor_session.run(make_inputs(tensor_session.inputs)).items():
-            assert_varied(np.asarray(array), name)
+        """Neither NaN nor one value throughout: what a broken conversion answers. Labels may happen to be one."""
+        outputs = tensor_session.run(make_inputs(tensor_session.inputs))
+        arrays = {name: np.asarray(array) for name, array in outputs.items()}
+        for name, array in arrays.items():
+            if np.issubdtype(array.dtype, np.inexact):
+                assert_varied(array, name)
+        assert any(varies(array) for array in arrays.values()), "every output is one value throughout"
 
     def test_the_same_inputs_give_the_same_outputs(self, tensor_session: Session) -> None:
         """A session holds nothing over from one inference to the next."""
@@ -191,9 +302,11 @@ class AdapterContract:
 
     def test_logits_are_one_finite_row(self, language_session: LanguageSession) -> None:
         """One number for each token of the vocabulary, which differ."""
-        for logits in (language_session.extend(prompt(language_session)), language_session.decode(1)):
+        extended = np.array(language_session.extend(prompt(language_session)))  # the next call may overwrite it
+        for logits in (extended, np.asarray(language_session.decode(1))):
             assert logits.shape == (language_session.vocabulary_size,)
-            assert_varied(np.asarray(logits), "logits")
+            assert np.issubdtype(logits.dtype, np.floating), f"logits are {logits.dtype}"
+            assert_varied(logits, "logits")
 
     def test_token_by_token_equals_one_pass(self, language_session: LanguageSession) -> None:
         """The cache gives what a pass over all tokens gives."""
@@ -235,6 +348,16 @@ class AdapterContract:
         language_session.extend(tokens[::-1])
         assert not np.array_equal(language_session.decode(1), first), "the logits do not depend on what came before"
 
+    def test_the_last_token_matters(self, language_session: LanguageSession) -> None:
+        """Logits stand for the token after the last one given, not after an earlier one."""
+        *beginning, last = prompt(language_session)
+        other = (last + 1) % language_session.vocabulary_size
+        for append in (lambda token: language_session.extend([*beginning, token]), language_session.decode):
+            language_session.reset()
+            first = np.array(append(last))
+            language_session.reset()
+            assert not np.array_equal(append(other), first), "the logits do not depend on the last token"
+
     def test_score_gives_the_logits_of_all_positions(self, language_session: LanguageSession) -> None:
         """One pass for quality is the same model, and leaves an empty cache."""
         if not isinstance(language_session, ScoresText):
@@ -242,16 +365,16 @@ class AdapterContract:
         tokens = prompt(language_session)
         language_session.extend(tokens[:2])
         try:
-            scored = language_session.score(tokens)
+            scored = np.array(language_session.score(tokens))
         except Unsupported as reason:
             pytest.skip(str(reason))
         assert scored.shape == (len(tokens), language_session.vocabulary_size)
         expected = np.array(language_session.extend(tokens))
-        np.testing.assert_array_equal(np.asarray(scored)[-1], expected)
+        np.testing.assert_array_equal(scored[-1], expected)
         self._needs_agreeing_chunks()
         language_session.reset()
         for row, token in enumerate(tokens):
-            self._assert_close(np.asarray(scored)[row], np.array(language_session.decode(token)))
+            self._assert_close(scored[row], np.array(language_session.decode(token)))
 
     @pytest.mark.parametrize("offset", [0, 7], ids=["first-beyond", "far-beyond"])
     def test_a_token_beyond_the_vocabulary_is_refused(self, language_session: LanguageSession, offset: int) -> None:
@@ -272,6 +395,8 @@ class AdapterContract:
     def test_a_prompt_longer_than_the_context_is_refused(self, language_session: LanguageSession) -> None:
         """The message names both lengths, and the session stays usable."""
         context = language_session.context_length
+        if context > LONGEST_PROMPT_TOKENS:
+            pytest.skip(f"a prompt longer than {context} tokens takes too much memory")
         with pytest.raises(Unsupported, match=rf"\b{context + 1}\b.*\b{context}\b"):
             language_session.extend([1] * (context + 1))
         assert language_session.extend([1]).shape == (language_session.vocabulary_size,)
@@ -294,27 +419,12 @@ class AdapterContract:
         np.testing.assert_allclose(actual, expected, rtol=0, atol=self.tolerance)
 
 
-def prompt(session: LanguageSession) -> list[int]:
-    """Nine tokens spread over the vocabulary, the same ones each time."""
-    return [(7 * index + 3) % session.vocabulary_size for index in range(9)]
-
-
-def make_inputs(specs: Any) -> Mapping[str, NDArray[np.generic]]:
-    """Arrays for a signature: seeded normal values for floats, zeros for all else."""
-    random = np.random.default_rng(0)
-    return {spec.name: _make_input(cast(TensorSpec, spec), random) for spec in specs}
-
-
-def _make_input(spec: TensorSpec, random: np.random.Generator) -> NDArray[np.generic]:
-    shape = [length if isinstance(length, int) else DYNAMIC_LENGTH for length in spec.shape]
-    if spec.dtype == "str":
-        return np.full(shape, "text", dtype=object)
-    if spec.dtype.startswith("float"):
-        return random.normal(size=shape).astype(spec.dtype)
-    return np.zeros(shape, spec.dtype)
-
-
 def assert_varied(array: NDArray[Any], what: str) -> None:
     """Fails for NaN, infinity, and for one value throughout more than one element."""
     assert np.isfinite(array).all(), f"{what}: not all finite"
-    assert array.size < 2 or (array != array.flat[0]).any(), f"{what}: one value throughout, {array.flat[0]}"
+    assert varies(array), f"{what}: one value throughout, {array.flat[0]}"
+
+
+def varies(array: NDArray[Any]) -> bool:
+    """Whether an array holds different values, or too few to tell."""
+    return array.size < 2 or bool((array != array.flat[0]).any())

@@ -2,55 +2,81 @@
 
 from __future__ import annotations
 
+import re
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from benchharness.contract import Configuration
+from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from targets import onnx_options
 from targets.onnx_graph import GraphFacts, read_graph
 
 _UPDATE = "update onnxruntime, or"
 
-#: Parts of ONNX Runtime's messages, and what they mean to the user. The first that occurs is taken.
-_REFUSALS: tuple[tuple[str, type[AttemptError], str], ...] = (
+#: Parts of ONNX Runtime's messages about a file, and what they mean to the user. The first that occurs is taken.
+_OF_THE_FILE: tuple[tuple[str, type[AttemptError], str], ...] = (
     ("under development", Unsupported, f"needs a newer opset; {_UPDATE} export with an older one"),
     ("Unsupported model IR version", Unsupported, f"has a newer IR version; {_UPDATE} save with an older one"),
     ("No Op registered", Unsupported, f"has an unknown operator; {_UPDATE} set options.custom_op_libraries"),
     ("is not a registered", Unsupported, f"has an unknown operator; {_UPDATE} set options.custom_op_libraries"),
-    ("NOT_IMPLEMENTED", Unsupported, "has an operator that this provider does not run with these types"),
     ("xternal data", ModelFailure, "has weights outside it that are missing or cut short; copy the whole folder"),
     ("Protobuf parsing failed", ModelFailure, "is no ONNX model, or one cut short; build or download it again"),
     ("No graph was found", ModelFailure, "is no ONNX model, or one cut short; build or download it again"),
 )
+#: The same about a file and a provider together.
+_OF_THE_PROVIDER = (
+    ("NOT_IMPLEMENTED", Unsupported, "has an operator that this provider does not run with these types"),
+)
+
+#: Standard error as a file, to which ONNX Runtime logs.
+_STANDARD_ERROR = Path("/proc/self/fd/2")
+_LOGGED = re.compile(r"\[E:onnxruntime:[^\]]*\] (.*)")
+#: Colours, and the file, line and function of ONNX Runtime's source that stand before the words.
+_NOT_WORDS = re.compile(r"\x1b\[[0-9;]*m|^/\S+:\d+ .*?\) (?=[A-Z\[])")
+_MOST_LOGGED_BYTES = 64 * 1024
+_LONGEST_REASON = 1000
 
 
-def load(model: Path, configuration: Configuration) -> tuple[Any, dict[str, Any]]:
-    """An `onnxruntime.InferenceSession`, and what it did with the request: options, providers, threads started.
+@dataclass(frozen=True)
+class Loaded:
+    """A session, and what ONNX Runtime did with the request."""
+
+    session: Any  # onnxruntime.InferenceSession
+    threads: int | None  # that run an operator; None: not known
+    refusal: Refusal | None
+    facts: dict[str, Any]
+
+
+def load(model: Path, configuration: Configuration) -> Loaded:
+    """Loads a file, on the accelerator asked for or, where the configuration allows it, without.
 
     Raises `Unsupported` for a request that cannot be met, `ModelFailure` for a file that cannot be loaded.
     """
     onnxruntime.set_default_logger_severity(onnx_options.ERRORS_ONLY)
     options = onnx_options.make_session_options(configuration)
-    providers = onnx_options.choose_providers(configuration)
-    threads_before = _count_threads()
-    try:
-        # The fallback of ONNX Runtime's Python class prints to standard output and hides what failed.
-        session = onnxruntime.InferenceSession(str(model), options, providers=providers, enable_fallback=0)
-    except MemoryError:
-        raise
-    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-        raise _refusal(model, error) from error
+    provider, provider_options = onnx_options.choose_provider(configuration)
+    session, refusal, threads_before = None, None, None
+    if provider != onnx_options.CPU:
+        session, refusal = _try_accelerator(model, options, configuration)
+    if session is None:
+        threads_before = _count_threads()
+        try:
+            session = _make_session(model, options, onnx_options.CPU, {} if refusal else provider_options)
+        except MemoryError:
+            raise
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise _failure(model, error) from error
     threads, source = _threads(session, threads_before)
-    return session, {
-        "threads": threads,
+    facts = {
         "threads_source": source,
         **onnx_options.read_back(session, configuration),
         **onnx_options.confirm_provider_options(session, configuration),
-        **_dropped(session, providers[0][0]),
     }
+    return Loaded(session, threads, refusal, facts)
 
 
 def read_graph_facts(model: Path) -> GraphFacts:
@@ -61,17 +87,83 @@ def read_graph_facts(model: Path) -> GraphFacts:
         return GraphFacts()
 
 
-def _refusal(model: Path, error: Exception) -> AttemptError:
+def _make_session(model: Path, options: Any, provider: str, provider_options: dict[str, str]) -> Any:
+    # The fallback of ONNX Runtime's Python class prints to standard output and hides what failed.
+    providers = [(provider, provider_options)]
+    return onnxruntime.InferenceSession(str(model), options, providers=providers, enable_fallback=0)
+
+
+def _try_accelerator(model: Path, options: Any, configuration: Configuration) -> tuple[Any, Refusal | None]:
+    """A session, or None where ONNX Runtime would not make one, and the accelerator's refusal where it refused.
+
+    ONNX Runtime raises for some accelerators that do not start. Others it leaves out, with a line in its log, and goes
+    on loading without them: what trying took is then a part of one load and cannot be told apart, so it is unknown.
+    """
+    provider, provider_options = onnx_options.choose_provider(configuration)
+    logged, began_ns = _logged_bytes(), time.perf_counter_ns()
+    session, lost_ns = None, None
+    try:
+        session = _make_session(model, options, provider, provider_options)
+        if provider in session.get_providers():
+            return session, None
+        words = _logged_since(logged) or "onnxruntime left it out while loading, and says why in its log only"
+    except MemoryError:
+        raise
+    except Exception as error:
+        lost_ns = time.perf_counter_ns() - began_ns
+        failure = _meaning(model, error, _OF_THE_FILE)
+        if failure is not None:
+            raise failure from error
+        words = "; ".join(filter(None, (_words(str(error)), _logged_since(logged))))
+    words = words[:_LONGEST_REASON] or "onnxruntime does not say why"
+    blamed = onnx_options.blamed_option(configuration, words)
+    if blamed is not None:
+        raise Unsupported(f"accelerator_options.{blamed}: {provider} does not take it: {words}")
+    if configuration.fallback == FALLBACK_FAIL:
+        raise Unsupported(f'fallback = "fail": {provider} takes no part in {model}: {words}')
+    return session, Refusal(words, lost_ns)
+
+
+def _failure(model: Path, error: Exception) -> AttemptError:
+    known = _meaning(model, error, (*_OF_THE_FILE, *_OF_THE_PROVIDER))
+    return known or ModelFailure(f"{model}: onnxruntime {onnxruntime.__version__} cannot load it: {error}")
+
+
+def _meaning(
+    model: Path, error: Exception, known: tuple[tuple[str, type[AttemptError], str], ...]
+) -> AttemptError | None:
     message = str(error)
-    for part, kind, meaning in _REFUSALS:
+    for part, kind, meaning in known:
         if part in message:
             return kind(f"{model}: {meaning}. onnxruntime {onnxruntime.__version__} says: {message}")
-    return ModelFailure(f"{model}: onnxruntime {onnxruntime.__version__} cannot load it: {message}")
+    return None
 
 
-def _dropped(session: Any, asked: str) -> dict[str, str]:
-    """ONNX Runtime leaves out a provider that fails to start, and runs on the next."""
-    return {} if asked in session.get_providers() else {"accelerator_dropped": asked}
+def _logged_bytes() -> int:
+    try:
+        return _STANDARD_ERROR.stat().st_size
+    except OSError:
+        return 0
+
+
+def _logged_since(start: int) -> str:
+    """The errors that ONNX Runtime logged since; "" where standard error is no file that can be read back.
+
+    Its Python class hands out no log. A worker's standard error is a file, whose place Linux shows.
+    """
+    try:
+        if not _STANDARD_ERROR.is_file():
+            return ""
+        with _STANDARD_ERROR.open("rb") as stream:
+            stream.seek(start)
+            text = stream.read(_MOST_LOGGED_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "; ".join(dict.fromkeys(_words(line) for line in _LOGGED.findall(text)))
+
+
+def _words(message: str) -> str:
+    return _NOT_WORDS.sub("", message).strip()
 
 
 def _threads(session: Any, before: int | None) -> tuple[int | None, str]:

@@ -7,6 +7,7 @@ of. What can be checked is checked here or read back after loading; the rest is 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ def read_back(session: Any, configuration: Configuration) -> dict[str, Any]:
     return facts
 
 
-def choose_providers(configuration: Configuration) -> list[tuple[str, dict[str, str]]]:
+def choose_provider(configuration: Configuration) -> tuple[str, dict[str, str]]:
     """The provider to register, with its options; ONNX Runtime itself adds the CPU's behind it."""
     name = configuration.accelerator or CPU
     available = onnxruntime.get_available_providers()
@@ -82,15 +83,24 @@ def choose_providers(configuration: Configuration) -> list[tuple[str, dict[str, 
             f"accelerator {name!r}: this onnxruntime has no such execution provider{_nearest(name, available)}; "
             f"it has {', '.join(available)}"
         )
-    return [(name, {str(key): str(value) for key, value in configuration.accelerator_options.items()})]
+    return name, _provider_options(configuration)
+
+
+def blamed_option(configuration: Configuration, words: str) -> str | None:
+    """The accelerator's option that a refusal speaks of, if any: a wrong request, and no wrong device.
+
+    A name behind a dot is a variable of ONNX Runtime's source, as in `cudaSetDevice(info_.device_id)`.
+    """
+    keys = _provider_options(configuration)
+    return next((key for key in keys if re.search(rf"(?<![\w.:>]){re.escape(key)}(?!\w)", words)), None)
 
 
 def confirm_provider_options(session: Any, configuration: Configuration) -> dict[str, Any]:
     """Compares the provider's options with those it says it took. Raises `Unsupported` for one that it ignored."""
     name = configuration.accelerator or CPU
-    asked = {str(key): str(value) for key, value in configuration.accelerator_options.items()}
+    asked = _provider_options(configuration)
     held = session.get_provider_options().get(name)
-    if not asked or held is None:  # None: the provider was dropped, which is told on its own
+    if not asked or held is None:  # None: the provider refused, which is told on its own
         return {}
     if not held and name != CPU:  # several providers never report their options
         return {"accelerator_options_unconfirmed": asked}
@@ -104,6 +114,10 @@ def cache_capacity(configuration: Configuration) -> int:
     """Positions to reserve at load, 0 where the request leaves it to the adapter."""
     value = configuration.options.get(CACHE_CAPACITY)
     return 0 if value is None else _positive(f"options.{CACHE_CAPACITY}", value)
+
+
+def _provider_options(configuration: Configuration) -> dict[str, str]:
+    return {str(key): str(value) for key, value in configuration.accelerator_options.items()}
 
 
 def _member(option: str, value: Any) -> Any:

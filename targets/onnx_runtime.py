@@ -22,7 +22,7 @@ try:
     import onnxruntime
 
     from targets.onnx_language import cache_facts, cache_kind, open_language_session
-    from targets.onnx_loading import load, read_graph_facts
+    from targets.onnx_loading import Loaded, load, read_graph_facts
     from targets.onnx_options import cache_capacity
     from targets.onnx_session import OnnxSession, make_specs
 except ImportError as error:
@@ -82,24 +82,25 @@ class OnnxRuntime:
 def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     model = find_model(artefact)
     description = describe(model)
-    loaded, facts = load(model, configuration)
+    loaded = load(model, configuration)
+    session, facts = loaded.session, loaded.facts
     graph = read_graph_facts(model)
     facts.update(ir_version=graph.ir_version, producer=graph.producer, opsets=dict(graph.opsets))
 
-    inputs, outputs = make_specs(loaded.get_inputs()), make_specs(loaded.get_outputs())
+    inputs, outputs = make_specs(session.get_inputs()), make_specs(session.get_outputs())
     reason = why_no_language_model(inputs, outputs, description)
     if reason:
         facts.update(layout="tensors", no_language_model=reason)
-        return OnnxSession(loaded, str(model), _effective(loaded, facts))
+        return OnnxSession(session, str(model), _effective(loaded))
 
     signature = read_signature(inputs, outputs, description, str(model))
     in_place = _appends_in_place(signature, graph)
     facts.update(_language_facts(signature, description))
-    cache = cache_kind(signature, in_place=in_place) if _in_host_memory(loaded) else CACHE_COPIED_BY_BINDING
+    cache = cache_kind(signature, in_place=in_place) if _in_host_memory(session) else CACHE_COPIED_BY_BINDING
     return open_language_session(
-        loaded,
+        session,
         str(model),
-        _effective(loaded, facts, cache),
+        _effective(loaded, cache),
         signature,
         in_place=in_place,
         capacity=cache_capacity(configuration),
@@ -112,18 +113,19 @@ def _appends_in_place(signature: LanguageSignature, graph: GraphFacts) -> bool:
     return bool(pairs) and pairs <= graph.appended
 
 
-def _in_host_memory(loaded: Any) -> bool:
+def _in_host_memory(session: Any) -> bool:
     """Whether outputs stay in host memory, where this adapter keeps the cache. Elsewhere the binding copies."""
-    return all(info.name.lower().startswith("cpu") for info in loaded.get_output_memory_infos())
+    return all(info.name.lower().startswith("cpu") for info in session.get_output_memory_infos())
 
 
-def _effective(loaded: Any, facts: dict[str, Any], cache: str | None = None) -> EffectiveConfiguration:
+def _effective(loaded: Loaded, cache: str | None = None) -> EffectiveConfiguration:
     return EffectiveConfiguration(
-        accelerators=tuple(loaded.get_providers()),
-        threads=facts.pop("threads"),
+        accelerators=tuple(loaded.session.get_providers()),
+        threads=loaded.threads,
         cache=cache,
         runtime_version=onnxruntime.__version__,
-        facts=facts,
+        refusal=loaded.refusal,
+        facts=loaded.facts,
     )
 
 

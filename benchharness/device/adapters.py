@@ -23,14 +23,21 @@ ENTRY_POINT_GROUP = "benchharness.targets"
 
 BUILT_IN = {
     "onnxruntime": "targets.onnx_runtime:OnnxRuntime",
+    "tflite": "targets.tflite:TFLite",
+    "coreml": "targets.core_ml:CoreML",
     "null": "targets.null:Null",
 }
 
 #: Formats of the built-in adapters, known without importing a runtime (a test compares them with the classes).
 BUILT_IN_FORMATS = {
     "onnxruntime": (".onnx",),
+    "tflite": (".tflite", ".litertlm"),
+    "coreml": (".mlpackage", ".mlmodelc", ".mlmodel"),
     "null": (".null",),
 }
+
+#: Where a runtime's default is no plain CPU: the accelerator that is.
+PLAIN = {"coreml": "CPU_ONLY"}
 
 
 def third_party() -> dict[str, EntryPoint]:
@@ -62,19 +69,33 @@ def usable() -> list[str]:
 
 def load(name: str) -> Adapter:
     """The adapter of that name, its runtime imported. Raises `Unsupported` where there is none or it cannot load."""
-    try:
-        if name in BUILT_IN:
-            module, _, attribute = BUILT_IN[name].partition(":")
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        try:
             adapter: Adapter = getattr(importlib.import_module(module), attribute)()
-            return adapter
-        points = third_party()
-        if name in points:
-            return points[name].load()()  # type: ignore[no-any-return]
-    except ImportError as error:
-        raise Unsupported(f"the adapter {name!r} cannot be loaded here: {error}") from error
+        except ImportError as error:
+            raise Unsupported(f"the adapter {name!r} cannot be loaded here: {error}") from error
+        return adapter
+    points = third_party()
+    if name in points:
+        return _load_third_party(points[name])
     nearest = difflib.get_close_matches(name, names(), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise Unsupported(f"no adapter is called {name!r}{hint} (there are: {', '.join(names())})")
+
+
+def _load_third_party(point: EntryPoint) -> Adapter:
+    """An adapter of another package: whatever goes wrong in it is its own failure and not the harness's."""
+    try:
+        adapter: Adapter = point.load()()
+        endings = adapter.formats
+    except Exception as error:
+        raise Unsupported(
+            f"the adapter {point.name!r} cannot be loaded here: {type(error).__name__}: {error}"
+        ) from error
+    if isinstance(endings, str):
+        raise Unsupported(f"the adapter {point.name!r}: its formats are one text, {endings!r}; make them a sequence")
+    return adapter
 
 
 def formats(name: str) -> tuple[str, ...]:

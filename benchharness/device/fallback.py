@@ -41,10 +41,11 @@ def _fallback(
 ) -> dict[str, Any] | None:
     """What did not run on the accelerator; None where all of it did, or where nothing shows that some did not."""
     refusal = session.effective.refusal
+    wanted = session.effective.wanted_places or (accelerator,)
     elsewhere = {
         f"{operator} on {place}": count
         for place, operators in (placed or {}).items()
-        if place != accelerator
+        if place not in wanted
         for operator, count in operators.items()
     }
     dropped = accelerator not in session.effective.accelerators

@@ -69,8 +69,13 @@ def input_shapes(inputs: Sequence[TensorSpec], given: Mapping[str, int]) -> Shap
     return Shapes(
         by_input={spec.name: tuple(length(spec, position) for position in range(len(spec.shape))) for spec in inputs},
         assumed=assumed,
-        unused=[name for name in given if name not in known],
+        unused=[name for name in given if name not in known and not _is_fixed_batch(name, given[name], inputs)],
     )
+
+
+def _is_fixed_batch(name: str, length: int, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a model without a dimension of that name does what is asked for: its first axes have that length."""
+    return name == "batch" and bool(inputs) and all(list(spec.shape[:1]) == [length] for spec in inputs)
 
 
 def tell_inputs(inputs: Sequence[TensorSpec], shapes: Shapes) -> str:

@@ -93,7 +93,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         measurements = _measure(scenario, stage, language)
         phases.end("measure")
         refused = session.effective.refusal
-        if refused is not None:
+        if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
         effective = {**_effective(session.effective), **placed}
         if not language:

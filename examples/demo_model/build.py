@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import core_ml
 import corpus
 import export
 import numpy as np
 import score
+import tflite
 import train
 from ngram import Trigram
 from tokenizers import Tokenizer
@@ -209,6 +211,8 @@ def main() -> None:
     }
     print(json.dumps(evaluation, indent=2))
     (arguments.out / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
+    tflite.build(hf, arguments.out)  # both add their figures to the file
+    core_ml.build(hf, arguments.out, arguments.work)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import tflite
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -23,7 +24,16 @@ from sklearn.neighbors import KNeighborsClassifier
 
 FOLDER = Path(__file__).resolve().parent
 EXAMPLE = "example: python examples/digits/build.py --out /tmp/digits --seed 8"
-PACKAGES = ("torch", "scikit-learn", "numpy", "onnx", "onnxruntime")
+PACKAGES = (
+    "torch",
+    "scikit-learn",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "litert-torch",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+)
 
 HELD_OUT = 500
 CALIBRATION = 200
@@ -50,9 +60,12 @@ def main() -> None:
     net = train_net(*train, epochs=options.epochs, seed=options.seed)
     fp32, int8 = (options.out / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8"))
     export(net, fp32)
-    quantize(fp32, int8, train[0][:CALIBRATION])
+    calibration = train[0][:CALIBRATION]
+    quantize(fp32, int8, calibration)
+    artefacts = {"fp32": fp32, "int8": int8}
+    artefacts |= tflite.export_all(net, options.out / "artefacts", as_input(calibration))
 
-    figures = evaluate(net, {"fp32": fp32, "int8": int8}, *held_out)
+    figures = evaluate(net, artefacts, *held_out)
     figures = {
         "seed": options.seed,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -205,6 +218,8 @@ def evaluate(
 
 def run(path: Path, pictures: Pictures) -> NDArray[np.float32]:
     """The scores of every picture, one picture at a time as a device would ask."""
+    if path.suffix == ".tflite":
+        return tflite.run(path, as_input(pictures))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {"image": one[None]})[0] for one in as_input(pictures)])
 
@@ -232,9 +247,10 @@ def shared_pictures(train: Pictures, held_out: Pictures) -> int:
 
 def check(figures: Mapping[str, Any]) -> None:
     """Ends the build with an error where an artefact is not what it should be."""
-    difference = figures["largest_score_difference_from_torch"]["fp32"]
-    if difference > CLOSE:
-        raise SystemExit(f"fp32.onnx differs from torch by {difference:g}, more than {CLOSE:g}")
+    for name in ("fp32", "tflite-fp32"):
+        difference = figures["largest_score_difference_from_torch"][name]
+        if difference > CLOSE:
+            raise SystemExit(f"{name} differs from torch by {difference:g}, more than {CLOSE:g}")
     for name, accuracy in figures["accuracy"].items():
         if accuracy["share"] < ACCURATE:
             raise SystemExit(f"{name}: held-out accuracy is {accuracy['share']:.1%}, less than {ACCURATE:.0%}")

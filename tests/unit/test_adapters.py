@@ -31,20 +31,47 @@ def third_parties(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_is_none_is_answered_with_the_nearest_and_all(third_parties: None) -> None:
     with pytest.raises(Unsupported, match="no adapter is called 'onnxruntme'; did you mean 'onnxruntime'"):
         adapters.load("onnxruntme")
-    with pytest.raises(Unsupported, match=r"\(there are: onnxruntime, null, broken, mine\)"):
+    with pytest.raises(Unsupported, match=r"\(there are: onnxruntime, tflite, coreml, null, broken, mine\)"):
         adapters.load("zzzzzz")
 
 
 def test_a_third_partys_adapter_is_loaded_by_its_entry_point(third_parties: None) -> None:
     assert adapters.load("mine").name == "mine"
     assert adapters.formats("mine") == (".mine",)
-    assert adapters.names() == ["onnxruntime", "null", "broken", "mine"]
-    assert adapters.usable() == ["onnxruntime", "null", "mine"]
+    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "null", "broken", "mine"]
+    assert adapters.usable() == ["onnxruntime", "tflite", "coreml", "null", "mine"]
 
 
 def test_an_adapter_whose_runtime_is_missing_says_so(third_parties: None) -> None:
-    with pytest.raises(Unsupported, match="'broken' cannot be loaded here: No module named 'no_such_module_at_all'"):
+    with pytest.raises(
+        Unsupported, match=r"'broken' cannot be loaded here: .*: No module named 'no_such_module_at_all'"
+    ):
         adapters.load("broken")
+
+
+class RaisesAtOnce:
+    def __init__(self) -> None:
+        raise RuntimeError("no licence")
+
+
+class OneText:
+    name = "text"
+    formats = ".mine"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "why"), [("Nowhere", "AttributeError"), ("RaisesAtOnce", "no licence"), ("OneText", "one text")]
+)
+def test_a_third_partys_broken_adapter_is_a_reason_and_harms_nobody(
+    monkeypatch: pytest.MonkeyPatch, attribute: str, why: str
+) -> None:
+    point = EntryPoint("bad", f"{__name__}:{attribute}", adapters.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(adapters, "third_party", lambda: {"bad": point})
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Mine.__module__])
+    with pytest.raises(Unsupported, match=f"'bad'.*{why}"):
+        adapters.load("bad")
+    assert "bad" not in adapters.usable()
+    assert "onnxruntime" in adapters.usable()
 
 
 def test_formats_of_built_in_adapters_are_known_without_their_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,4 +96,4 @@ def test_a_third_party_cannot_take_a_built_in_name(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("importlib.metadata.entry_points", lambda: Points([point]))
     assert adapters.third_party() == {}
-    assert adapters.names() == ["onnxruntime", "null"]
+    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "null"]

@@ -138,3 +138,36 @@ def test_the_devices_own_warnings_are_kept_and_not_repeated() -> None:
     said = ResultWarning(kind=Doubt.BINDING_COPIES, message="the binding copies the cache")
     attempts = [attempt(round_, measured("model_ttft", LONG), warnings=[said]) for round_ in range(5)]
     assert warnings_of(attempts) == [said]
+
+
+FELL_BACK = {"summary": "3 of 8 operators do not run on npu", "lost_ns": None, "operators": 8, "operators_elsewhere": 3}
+ON_NPU = {"name": "x", "runtime": "r", "accelerator": "npu", "threads": None}
+
+
+def in_turn(*fallbacks: Any) -> list[Attempt]:
+    effective = [{"accelerators": ["npu"], **({"fallback": each} if each else {})} for each in fallbacks]
+    return [attempt(round_, measured("model_ttft", LONG), effective=each) for round_, each in enumerate(effective * 5)]
+
+
+@pytest.mark.parametrize(("fallback", "expected"), [("warn", [FELL_BACK["summary"]]), ("allow", [])])
+def test_a_fallback_is_told_unless_it_is_allowed(fallback: str, expected: list[str]) -> None:
+    warnings = warnings_of(in_turn(FELL_BACK), configuration={**ON_NPU, "fallback": fallback})
+    assert [warning.message for warning in warnings if warning.kind is Doubt.FALLBACK] == expected
+
+
+@pytest.mark.parametrize("fallback", ["warn", "allow"])
+@pytest.mark.parametrize("other", [None, {**FELL_BACK, "operators_elsewhere": 8}])
+@pytest.mark.parametrize("order", [1, -1])
+def test_attempts_that_fell_back_differently_are_told_whatever_is_allowed(
+    fallback: str, other: dict[str, Any] | None, order: int
+) -> None:
+    attempts = in_turn(*(FELL_BACK, other)[::order])
+    warnings = warnings_of(attempts, configuration={**ON_NPU, "fallback": fallback})
+    (message,) = [warning.message for warning in warnings if warning.kind is Doubt.FALLBACK]
+    assert message.startswith(f"in {10 if other else 5} of 10 attempts, and not alike in all: ")
+
+
+def test_one_reference_execution_among_attempts_is_told() -> None:
+    attempts = [attempt(0, effective={"execution": "reference"}), attempt(1, measured("model_ttft", LONG))]
+    assert Doubt.REFERENCE_EXECUTION in kinds(attempts)
+    assert Doubt.REFERENCE_EXECUTION not in kinds(attempts[1:])

@@ -264,3 +264,18 @@ def test_a_reference_of_each_format(tmp_path: Path) -> None:
         "theirs": ("theirs", "fp32"),
         "small": ("theirs", None),
     }
+
+
+def test_a_configuration_for_another_system_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TWO_VARIANTS + '\n[[configurations]]\nname = "a"\nonly_on = "macos"\n[[configurations]]\nname = "b"\n'
+    suite = loaded(tmp_path, text)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert {job.configuration["name"] for job in jobs_of(suite)} == {"b"}
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert {job.configuration["name"] for job in jobs_of(suite)} == {"a", "b"}
+
+
+def test_a_suite_for_another_system_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(SuiteError, match="other systems than linux"):
+        jobs_of(loaded(tmp_path, TWO_VARIANTS + '\n[[configurations]]\nonly_on = ["macos", "windows"]\n'))

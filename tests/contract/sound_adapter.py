@@ -1,0 +1,166 @@
+"""A sound adapter, for the tests of the adapters' test suite.
+
+A model is a line of JSON: its kind, and the seed of its weights. A language model is a recurrent network, whose state
+is its cache; any other is one linear layer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.contract import (
+    CACHE_IN_PLACE,
+    FALLBACK_FAIL,
+    Availability,
+    Configuration,
+    EffectiveConfiguration,
+    ModelDescription,
+    Refusal,
+    TensorSpec,
+)
+from benchharness.errors import ModelFailure, Unsupported
+
+Array = NDArray[Any]
+
+VOCABULARY, WIDTH, CONTEXT, FEATURES, CLASSES = 29, 8, 40, 4, 3
+VERSION = "1.0"
+
+
+class Tensors:
+    """`x` (batch, FEATURES) to `scores` (batch, CLASSES) and `label` (batch,)."""
+
+    def __init__(self, seed: int, effective: EffectiveConfiguration) -> None:
+        self.matrix = np.random.default_rng(seed).normal(size=(FEATURES, CLASSES)).astype(np.float32)
+        self.inputs: Sequence[TensorSpec] = (TensorSpec("x", "float32", ("batch", FEATURES)),)
+        self.outputs: Sequence[TensorSpec] = (
+            TensorSpec("scores", "float32", ("batch", CLASSES)),
+            TensorSpec("label", "int64", ("batch",)),
+        )
+        self.effective = effective
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        if "x" not in inputs:
+            raise ModelFailure("no input 'x'")
+        scores = self.scores(inputs["x"])
+        return {"scores": scores, "label": np.asarray(scores).argmax(-1)}
+
+    def scores(self, x: Array) -> Array:
+        scores: Array = x @ self.matrix
+        return scores
+
+    def placement(self) -> Mapping[str, Mapping[str, int]]:
+        return {"cpu": {"MatMul": 1, "ArgMax": 1}}
+
+
+class Language:
+    """state = tanh(embedding[token] + state @ recurrent); logits = state @ output."""
+
+    vocabulary_size, context_length = VOCABULARY, CONTEXT
+
+    def __init__(self, seed: int, effective: EffectiveConfiguration) -> None:
+        random = np.random.default_rng(seed)
+        sizes = ((VOCABULARY, WIDTH), (WIDTH, WIDTH), (WIDTH, VOCABULARY))
+        self.embedding, self.recurrent, self.output = (random.normal(size=size).astype(np.float32) for size in sizes)
+        self.inputs: Sequence[TensorSpec] = ()
+        self.outputs: Sequence[TensorSpec] = ()
+        self.effective = replace(effective, cache=CACHE_IN_PLACE)
+        self.state, self.length = np.zeros(WIDTH, np.float32), 0
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        raise ModelFailure("tokens only")
+
+    def reset(self) -> None:
+        self.state, self.length = np.zeros(WIDTH, np.float32), 0
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        self.check(tokens)
+        return np.asarray(self.rows(tokens)[-1])
+
+    def decode(self, token: int) -> Array:
+        return self.extend([token])
+
+    def score(self, tokens: Sequence[int]) -> Array:
+        self.reset()
+        rows = self.rows(tokens)
+        self.reset()
+        return rows
+
+    def check(self, tokens: Sequence[int]) -> None:
+        if not tokens:
+            raise Unsupported("no tokens")
+        for token in tokens:
+            if not 0 <= token < VOCABULARY:
+                raise Unsupported(f"token {token} is not one of {VOCABULARY}")
+        if self.length + len(tokens) > CONTEXT:
+            raise Unsupported(f"{self.length + len(tokens)} tokens exceed the context of {CONTEXT}")
+
+    def rows(self, tokens: Sequence[int]) -> Array:
+        """Logits after each token."""
+        rows = []
+        for token in tokens:
+            self.state = np.tanh(self.embedding[token] + self.state @ self.recurrent)
+            rows.append(self.state @ self.output)
+        self.length += len(tokens)
+        return np.array(rows)
+
+    def placement(self) -> Mapping[str, Mapping[str, int]]:
+        return {"cpu": {"Gather": 1, "MatMul": 2, "Tanh": 1}}
+
+
+class Sound:
+    """An adapter as it should be. `npu` is here and refuses every model."""
+
+    name = "sound"
+    formats: Sequence[str] = (".sound",)
+    tensors: type[Tensors] = Tensors
+    language: type[Language] = Language
+
+    def availability(self) -> Availability:
+        return Availability(available=True, version=VERSION, accelerators=("cpu", "npu"))
+
+    def inspect(self, artefact: Path) -> ModelDescription:
+        task = "causal-lm" if self.read(artefact)["kind"] == "language" else "tensor"
+        operators = {"": {"MatMul": 1}}
+        return ModelDescription("sound", task, (), (), operators, parameters=(), quantization=(), external_files={})
+
+    @contextmanager
+    def open(self, artefact: Path, configuration: Configuration) -> Iterator[Tensors | Language]:
+        self.check(configuration)
+        model = self.read(artefact)
+        session = self.language if model["kind"] == "language" else self.tensors
+        yield session(model["seed"], self.effective(configuration))
+
+    def check(self, configuration: Configuration) -> None:
+        if configuration.accelerator not in (None, "cpu", "npu"):
+            raise Unsupported(f"no accelerator {configuration.accelerator!r}")
+        for option in (*configuration.options, *configuration.accelerator_options):
+            raise Unsupported(f"no option {option!r}")
+        if configuration.accelerator == "npu" and configuration.fallback == FALLBACK_FAIL:
+            raise Unsupported("npu refuses the model")
+
+    def effective(self, configuration: Configuration) -> EffectiveConfiguration:
+        refusal = Refusal("too large for me", 1000) if configuration.accelerator == "npu" else None
+        return EffectiveConfiguration(accelerators=("cpu",), threads=1, runtime_version=VERSION, refusal=refusal)
+
+    def read(self, artefact: Path) -> dict[str, Any]:
+        try:
+            model = json.loads(artefact.read_text())
+            return {"kind": model["kind"], "seed": int(model["seed"])}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelFailure(f"{artefact}: {error}") from error
+
+
+def write_models(folder: Path) -> tuple[Path, Path]:
+    """A language model and a tensor model."""
+    paths = folder / "language.sound", folder / "tensors.sound"
+    for path in paths:
+        path.write_text(json.dumps({"kind": path.stem, "seed": 3}))
+    return paths
