@@ -1,0 +1,113 @@
+"""Finds the parts of a Core ML model: the specification of a package, and whether a folder is what its name says.
+
+An `.mlpackage` is a folder: `Manifest.json` names the specification in it, which names the weights. An `.mlmodel` is
+the specification alone, with its weights in it. An `.mlmodelc` is what the compiler made of either, a folder too.
+Nothing here is trusted, and the framework's own readers are not asked: on a folder that is no compiled model they end
+the process instead of raising.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from benchharness.errors import ModelFailure
+
+PACKAGE, COMPILED, SPECIFICATION = ".mlpackage", ".mlmodelc", ".mlmodel"
+FORMATS = (PACKAGE, COMPILED, SPECIFICATION)
+
+#: Every compiled model holds this file; Core ML aborts the process where it is missing.
+COMPILED_MARK = "coremldata.bin"
+#: What the compiler tells of a model, and its program as text where it is one.
+COMPILED_METADATA, COMPILED_PROGRAM = "metadata.json", "model.mil"
+
+_MANIFEST = "Manifest.json"
+_DATA = "Data"
+_LONGEST_JSON_BYTES = 16 << 20
+#: First bytes of a file whose content was left on a Git LFS server, and of a zip archive.
+_LFS_POINTER, _ZIP = b"version https://git-lfs", b"PK\x03\x04"
+
+
+def find_model(artefact: Path) -> Path:
+    """The model of an artefact: itself, or the one in a folder, the package first where a compiled one lies beside it.
+
+    Raises `ModelFailure` where a folder holds none, or more than one to choose from.
+    """
+    if artefact.suffix in FORMATS or not artefact.is_dir():
+        return artefact
+    for ending in FORMATS:
+        found = sorted(artefact.glob(f"*{ending}"))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(path.name for path in found)
+            raise ModelFailure(f"{artefact}: several models ({names}); name one of them as the artefact")
+    raise ModelFailure(f"{artefact}: no Core ML model in this folder; expected model{PACKAGE}")
+
+
+def check_artefact(path: Path) -> None:
+    """Raises `ModelFailure`, with what to do, for a path that cannot be what its ending says."""
+    if not path.exists():
+        raise ModelFailure(f"{path}: no such file or folder; check the artefact's path")
+    if path.suffix not in FORMATS:
+        raise ModelFailure(f"{path}: no Core ML model; expected a name ending in {PACKAGE}, {COMPILED} or .mlmodel")
+    if path.suffix == SPECIFICATION:
+        _check_content(path)
+    elif not path.is_dir():
+        raise ModelFailure(f"{path}: a file, where an {path.suffix} is a folder; {_advice(path)}")
+    elif path.suffix == COMPILED and not (path / COMPILED_MARK).is_file():
+        raise ModelFailure(f"{path}: no {COMPILED_MARK} in it, so it is no compiled model; compile it again")
+
+
+def find_specification(path: Path) -> Path:
+    """The specification of an `.mlpackage` or `.mlmodel`. Raises `ModelFailure` where the package is damaged."""
+    if path.suffix == SPECIFICATION:
+        return path
+    manifest = read_json(path / _MANIFEST)
+    try:
+        item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
+        inside = PurePosixPath(item)
+    except (KeyError, TypeError) as error:
+        raise ModelFailure(f"{path / _MANIFEST}: names no root model; save the package again") from error
+    if inside.is_absolute() or ".." in inside.parts:
+        raise ModelFailure(f"{path / _MANIFEST}: names {item}, which is outside the package")
+    specification = path / _DATA / inside
+    if not specification.is_file():
+        raise ModelFailure(f"{path}: {_DATA}/{item} is missing; copy the whole folder")
+    _check_content(specification)
+    return specification
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a model. Raises `ModelFailure` where it is missing, too long or none."""
+    try:
+        if path.stat().st_size > _LONGEST_JSON_BYTES:
+            raise ModelFailure(f"{path}: longer than {_LONGEST_JSON_BYTES} bytes, so it is no Core ML file")
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ModelFailure(f"{path}: missing; copy the whole folder") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFailure(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def _check_content(path: Path) -> None:
+    if not path.is_file():
+        raise ModelFailure(f"{path}: no such file; check the artefact's path")
+    if not path.stat().st_size:
+        raise ModelFailure(f"{path}: the file is empty; build or download it again")
+    if _begins_with(path, _LFS_POINTER):
+        raise ModelFailure(f"{path}: a Git LFS pointer and not the model; run `git lfs pull`")
+
+
+def _advice(path: Path) -> str:
+    if _begins_with(path, _ZIP):
+        return "unpack the archive first"
+    if _begins_with(path, _LFS_POINTER):
+        return "it is a Git LFS pointer; run `git lfs pull`"
+    return "save or download the model again"
+
+
+def _begins_with(path: Path, beginning: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(beginning)) == beginning

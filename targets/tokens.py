@@ -1,0 +1,51 @@
+"""Checks of token ids that every language session makes before its runtime sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchharness.errors import Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.contract import Array
+
+
+def check_tokens(tokens: Sequence[int], vocabulary_size: int, used: int, context_length: int) -> Array:
+    """Token ids as int64, shape (tokens,). `used`: the tokens that are in the cache already.
+
+    Raises `Unsupported` where they are none, outside the vocabulary, or more than the context has room for.
+    """
+    ids = np.ascontiguousarray(tokens, np.int64).reshape(-1)
+    if not ids.size:
+        raise Unsupported("no tokens: a language model needs at least one")
+    if int(ids.min()) < 0 or int(ids.max()) >= vocabulary_size:
+        refuse_token(next(int(token) for token in ids if not 0 <= token < vocabulary_size), vocabulary_size)
+    if used + ids.size > context_length:
+        refuse_length(used + ids.size, context_length)
+    return ids
+
+
+def check_token(token: int, vocabulary_size: int, used: int, context_length: int) -> None:
+    """The same for a single token, without an array: it runs between two decoded tokens."""
+    if not 0 <= token < vocabulary_size:
+        refuse_token(token, vocabulary_size)
+    if used >= context_length:
+        refuse_length(used + 1, context_length)
+
+
+def refuse_token(token: int, vocabulary_size: int) -> None:
+    """Raises `Unsupported` for a token that the model does not know."""
+    raise Unsupported(
+        f"token {token} is outside the model's vocabulary of {vocabulary_size}; "
+        "was the text encoded with this model's tokenizer?"
+    )
+
+
+def refuse_length(tokens: int, context_length: int) -> None:
+    """Raises `Unsupported` for more tokens than the context holds."""
+    raise Unsupported(
+        f"{tokens} tokens do not fit the model's context of {context_length}; shorten the prompt or the output"
+    )
