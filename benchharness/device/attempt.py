@@ -186,7 +186,7 @@ def _conditions_before(order: Message, libraries: Sequence[Path]) -> dict[str, A
     asked = order["settings"].get("page_cache", "warm")
     found: dict[str, Any] = conditions.conditions_now()
     found["page_cache"] = asked
-    found["warmed_libraries"] = len(libraries)
+    found["libraries"] = "warm" if libraries else "as found"  # in the page cache
     try:
         page_cache.warm(libraries)
         (page_cache.evict if asked == "evicted" else page_cache.warm)(files)
