@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import core_ml
 import numpy as np
 import onnx
 import onnxruntime
 import tflite
 import torch
+from core_ml_package import size  # core_ml has put its folder on the path
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -64,6 +66,7 @@ def main() -> None:
     quantize(fp32, int8, calibration)
     artefacts = {"fp32": fp32, "int8": int8}
     artefacts |= tflite.export_all(net, options.out / "artefacts", as_input(calibration))
+    artefacts |= core_ml.export_all(net, options.out / "artefacts")
 
     figures = evaluate(net, artefacts, *held_out)
     figures = {
@@ -212,7 +215,7 @@ def evaluate(
         "largest_score_difference_from_torch": {
             name: float(f"{np.abs(scores[name] - reference).max():.3g}") for name in artefacts
         },
-        "bytes": {name: path.stat().st_size for name, path in artefacts.items()},
+        "bytes": {name: size(path) for name, path in artefacts.items()},
     }
 
 
@@ -220,6 +223,8 @@ def run(path: Path, pictures: Pictures) -> NDArray[np.float32]:
     """The scores of every picture, one picture at a time as a device would ask."""
     if path.suffix == ".tflite":
         return tflite.run(path, as_input(pictures))
+    if path.suffix == ".mlpackage":
+        return core_ml.run(path, as_input(pictures))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {"image": one[None]})[0] for one in as_input(pictures)])
 

@@ -1,6 +1,6 @@
-"""SmolLM2 as Core ML packages that keep their cache as state: five precisions, and their checks.
+"""SmolLM2 as Core ML packages that keep their cache as state, at five precisions, and their checks.
 
-`build` does all of it, on any operating system. Run alone: python examples/smollm2/core_ml.py
+`build` does it, on any operating system. Run alone: python examples/smollm2/core_ml.py [NAME ...]
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ RECIPES = {
 }
 """What is made of the float16 conversion; fp32 is a conversion of its own."""
 
+USUAL = ("coreml-fp32", "coreml-fp16", "coreml-int8", "coreml-int4")
+"""Not the palettes: they take ten minutes, and what is made with them writes nonsense."""
+
 TEXT = FOLDER.parent / "demo_model" / "heldout.txt"
 TOKENS = 384
 """Of the start of TEXT: bits per byte are measured on them, token by token."""
@@ -54,17 +57,20 @@ CLOSE = 0.02
 would make whole numbers."""
 
 
-def build(hf: Path, out: Path, *, force: bool = False) -> None:
-    """Make the folders below `out` that are not there, and check all. Fails if float32 is not torch's model."""
+def build(hf: Path, out: Path, names: Sequence[str] = USUAL, *, force: bool = False) -> None:
+    """Make those of the named folders that are not below `out`, and check all named ones.
+
+    Raises `BuildError` if float32 is not torch's model, or if float16 cannot carry its activations.
+    """
     model = LlamaForCausalLM.from_pretrained(hf).eval()
-    missing = [name for name in RECIPES if force or not (out / name / "model.mlpackage").exists()]
+    missing = [name for name in names if force or not (out / name / "model.mlpackage").exists()]
     half = core_ml_llama.convert_flexible(model, CONTEXT) if set(missing) - {"coreml-fp32"} else None
     for name in missing:
         started = time.monotonic()
         save(convert(name, model, half), hf, out / name)
         size = core_ml_package.size(out / name / "model.mlpackage")
         print(f"[{name}] built in {time.monotonic() - started:.0f} s, {size / 1e6:.0f} MB", flush=True)
-    check(model, hf, out)
+    check(model, hf, out, names)
 
 
 def convert(name: str, model: LlamaForCausalLM, half: Any) -> Any:
@@ -80,8 +86,8 @@ def save(converted: Any, hf: Path, folder: Path) -> None:
     core_ml_package.save(converted, folder / "model.mlpackage")
 
 
-def check(model: LlamaForCausalLM, hf: Path, out: Path) -> None:
-    """Print how well each predicts the text and what it writes; fail where float32 or float16 is not torch's model."""
+def check(model: LlamaForCausalLM, hf: Path, out: Path, names: Sequence[str]) -> None:
+    """Print how well each predicts the text, and what it writes."""
     tokens = AutoTokenizer.from_pretrained(hf)(TEXT.read_text(encoding="utf-8"))["input_ids"][:TOKENS]
     prompt = greedy.chat_prompt(hf)
     with torch.no_grad():
@@ -89,7 +95,7 @@ def check(model: LlamaForCausalLM, hf: Path, out: Path) -> None:
     expected = greedy.torch_greedy(hf, prompt)
     say(hf, "torch", tokens, logits, expected)
     check_float16_range(model, prompt)
-    for name in RECIPES:
+    for name in names:
         runner = core_ml_checks.Runner(out / name)
         continuation = core_ml_checks.greedy(runner, prompt, greedy.TOKENS, AutoConfig.from_pretrained(hf).eos_token_id)
         if name == "coreml-fp32":
@@ -137,4 +143,4 @@ def say(hf: Path, name: str, tokens: Sequence[int], logits: np.ndarray, continua
 
 if __name__ == "__main__":
     folder = FOLDER.parents[1] / "build" / "smollm2"
-    build(folder / "hf", folder, force="--force" in sys.argv[1:])
+    build(folder / "hf", folder, sys.argv[1:] or USUAL)
