@@ -35,6 +35,7 @@ PACKAGES = (
     "litert-torch",
     "ai-edge-litert",
     "ai-edge-quantizer",
+    "coremltools",
 )
 
 HELD_OUT = 500
@@ -215,7 +216,7 @@ def evaluate(
         "largest_score_difference_from_torch": {
             name: float(f"{np.abs(scores[name] - reference).max():.3g}") for name in artefacts
         },
-        "bytes": {name: size(path) for name, path in artefacts.items()},
+        "bytes": {name: size(path) if path.is_dir() else path.stat().st_size for name, path in artefacts.items()},
     }
 
 
