@@ -53,6 +53,7 @@ _NETWORKS, _NETWORK_LAYERS, _FIRST_LAYER_TYPE = (303, 403, 500), 1, 100
 
 def inspect_model(artefact: Path) -> ModelDescription:
     """Describes a `.mlpackage`, `.mlmodel` or `.mlmodelc`. Raises `ModelFailure` for what is none, or is damaged."""
+    protobuf()  # says what to install where it is missing
     try:
         described = describe(artefact)
         if artefact.suffix == COMPILED:
@@ -273,7 +274,7 @@ def _compiled(artefact: Path, described: Description) -> ModelDescription:
 def _texts(section: Any) -> Mapping[str, str]:
     """A section of texts by name; neither all of them nor the whole of one are needed where they are many or long."""
     items = section.items() if isinstance(section, Mapping) else ()
-    return {_cut(key): _cut(value) for key, value in islice(items, _MOST_TEXTS)}
+    return {_cut(key): _cut(value) for key, value in islice(sorted(items), _MOST_TEXTS)}
 
 
 def _cut(text: Any) -> str:

@@ -48,17 +48,25 @@ def _not_equal(call: Call) -> str:
     return call.add("Not", call.add("Equal", *pair(call)))
 
 
-def _divide(call: Call) -> str:
+def _whole_pair(call: Call) -> tuple[str, str]:
+    """Two integers, of which the second divides. By zero is not defined, and would end the process: it becomes one."""
     x, y = pair(call)
-    if call.output_dtype() == "float32":
-        return call.add("Div", x, y)
-    return call.cast(call.add("Div", call.cast(x, "float32"), call.cast(y, "float32")), "int32")
+    divisor = call.known("y")
+    if divisor is not None and divisor.all():
+        return x, y
+    by_zero = call.add("Equal", y, call.graph.constant(0, "int32"))
+    return x, call.add("Where", by_zero, call.graph.constant(1, "int32"), y)
+
+
+def _divide(call: Call) -> str:
+    """Integers are rounded towards zero."""
+    return call.add("Div", *(pair(call) if call.output_dtype() == "float32" else _whole_pair(call)))
 
 
 def _floor_divide(call: Call) -> str:
-    x, y = pair(call)
     if call.output_dtype() == "float32":
-        return call.add("Floor", call.add("Div", x, y))
+        return call.add("Floor", call.add("Div", *pair(call)))
+    x, y = _whole_pair(call)
     # ONNX rounds towards zero. What is left over has the sign of x, and another than that of y where it rounded up.
     quotient = call.add("Div", x, y)
     rest = call.add("Sub", x, call.add("Mul", quotient, y))
@@ -70,9 +78,9 @@ def _floor_divide(call: Call) -> str:
 
 def _modulo(call: Call) -> str:
     """The rest has the sign of the divisor, as in Python."""
-    x, y = pair(call)
     if call.output_dtype() != "float32":
-        return call.add("Mod", x, y)
+        return call.add("Mod", *_whole_pair(call))
+    x, y = pair(call)
     rest, zero = call.add("Mod", x, y, fmod=1), call.graph.constant(0, "float32")
     signs_differ = call.add("Xor", call.add("Less", rest, zero), call.add("Less", y, zero))
     other = call.add("And", signs_differ, call.add("Not", call.add("Equal", rest, zero)))

@@ -14,8 +14,8 @@ from targets.core_ml_operators_layers import onnx_pads
 #: The first version of the operators whose reshape counts zeros from the last dimension.
 _ZEROS_FROM_THE_END = 7
 
-#: Numbers above which no constant shape makes any tensor.
-_MOST_NUMBERS = 1 << 33
+#: Numbers above which no constant shape makes a tensor: ONNX Runtime makes it while it loads. 2^28 take a gigabyte.
+_MOST_NUMBERS = 1 << 28
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
 

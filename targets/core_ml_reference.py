@@ -97,7 +97,7 @@ class ReferenceModel:
 
     def close(self) -> None:
         """Frees the model. It cannot run any more."""
-        del self._session
+        del self._session, self._translated
 
     def _spec(self, feature: Feature) -> TensorSpec:
         """An input's type and shape; of an image those of the tensor that the program takes."""
@@ -120,7 +120,8 @@ class ReferenceModel:
     def _array(self, name: str, value: Any) -> Array:
         type_ = self._types[name]
         try:
-            rounded = np.asarray(value).astype(type_.dtype)
+            with np.errstate(over="ignore"):  # what a float16 cannot hold is infinite, as it is for Core ML
+                rounded = np.asarray(value).astype(type_.dtype)
         except (TypeError, ValueError) as error:
             raise ModelFailure(f"{self._name}: the input {name!r} is no array of numbers: {error}") from error
         shape = type_.shape or ()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: Numbers above which no value that is computed has any: 2^33 of them are 32 GB.
 _MOST_NUMBERS = 1 << 33
 
-#: Pieces above which a state is not taken apart. A language model has one for each layer.
-_MOST_PIECES = 512
+#: A state of so many dimensions and no more pieces along the first is taken apart: the caches of a model's layers.
+_FEWEST_DIMENSIONS, _MOST_PIECES = 4, 128
 
 #: Operators on states and of classifiers, which are handled here.
 _READ_STATE, _WRITE_STATES = "read_state", ("write_state", "coreml_update_state")
@@ -53,8 +53,8 @@ class StatePart:
 class Translated:
     """A program as ONNX. Names are those of ONNX values; the keys are the program's."""
 
-    model: Any  # onnx.ModelProto without the weights that `weights` holds
-    weights: Mapping[str, Array]
+    model: Any  # onnx.ModelProto without the numbers of `weights`
+    weights: Mapping[str, Array]  # ONNX Runtime computes with this memory, so it must outlive the session
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     states: Sequence[StatePart]
@@ -98,12 +98,11 @@ class _Translation:
         self.types: dict[str, TensorType] = dict(outer.types) if outer else {}
         self.states: dict[str, str] = {}
         self.rounded: set[str] = set()  # values that a float16 holds exactly
+        self.renamed: dict[str, str] = {}  # values of which an output has the name
         self.elements: dict[str, list[int | None]] = outer.elements if outer else {}
         self.classes: Classes | None = None
 
     def translate(self) -> Translated:
-        from onnx import helper
-
         main = self.program.main
         given = [each for each in main.inputs if not each.type.is_state]
         for each in given:
@@ -112,7 +111,7 @@ class _Translation:
         self._operations(main.block.operations)
         outputs = {name: f"out:{name}" for name in main.block.outputs if not self._is_label(name)}
         for name, onnx_name in outputs.items():
-            self.graph.nodes.append(helper.make_node("Identity", [self.onnx_name(name)], [onnx_name]))
+            self._give_out(self.onnx_name(name), onnx_name)
         states = [part for name, parts in held.items() for part in self._release(name, parts)]
         taken = [_value_info(f"in:{each.name}", each.type, each.name) for each in given]
         made = [_value_info(onnx_name, self.types[name]) for name, onnx_name in outputs.items()]
@@ -138,7 +137,7 @@ class _Translation:
         if type_.shape is None or None in type_.shape or working_dtype(type_.dtype) != "float32":
             raise Unsupported(f"the state {name!r} of {type_.dtype} and shape {type_.shape}")
         self._define(name, f"state:{name}", type_)
-        first = type_.shape[0] if len(type_.shape) > 1 else None
+        first = type_.shape[0] if len(type_.shape) >= _FEWEST_DIMENSIONS else None
         names = [f"state:{name}"]
         if first is not None and 1 < first <= _MOST_PIECES:
             names = [f"state:{name}:{index}" for index in range(first)]
@@ -149,8 +148,6 @@ class _Translation:
 
     def _release(self, name: str, before: Sequence[str]) -> list[StatePart]:
         """Gives out the pieces of a state that have changed."""
-        from onnx import helper
-
         shape = tuple(length or 0 for length in self.types[name].shape or ())
         whole, after = self.states[name], [self.states[name]]
         if len(before) > 1:
@@ -164,8 +161,17 @@ class _Translation:
                 parts.append(StatePart(old, None, shape))
                 continue
             parts.append(StatePart(old, f"next:{name}:{index}", shape))
-            self.graph.nodes.append(helper.make_node("Identity", [new], [f"next:{name}:{index}"]))
+            self._give_out(new, f"next:{name}:{index}")
         return parts
+
+    def _give_out(self, value: str, onnx_name: str) -> None:
+        """Makes a value an output: under that name where an operator makes it, which saves a copy of every cache."""
+        from onnx import helper
+
+        if value in self.renamed or not any(value in node.output for node in reversed(self.graph.nodes)):
+            self.graph.nodes.append(helper.make_node("Identity", [value], [onnx_name]))
+        else:
+            self.renamed[value] = onnx_name
 
     def onnx_name(self, argument: Argument) -> str:
         """The ONNX value of an argument; a constant becomes one when it is first asked for."""
@@ -280,10 +286,23 @@ class _Translation:
             tensor.external_data.add(key="location", value="weights")
             initializers.append(tensor)
             outside[name] = array
+        for node in self.graph.nodes:
+            _rename(node, self.renamed)
         nodes = _needed(self.graph.nodes, {each.name for each in outputs})
         graph = helper.make_graph(nodes, "main", inputs, outputs, initializers)
         opset = helper.make_opsetid("", OPSET)
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION), outside
+
+
+def _rename(node: Any, names: Mapping[str, str]) -> None:
+    """Gives values new names, in graphs inside a node too."""
+    for listed in (node.input, node.output):
+        for index, name in enumerate(listed):
+            if name in names:
+                listed[index] = names[name]
+    for attribute in node.attribute:
+        for inside in attribute.g.node:
+            _rename(inside, names)
 
 
 def _needed(nodes: Sequence[Any], outputs: set[str]) -> list[Any]:

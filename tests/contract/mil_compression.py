@@ -14,7 +14,7 @@ from tests.contract.mil_programs import Array, ct, mb, save
 _random = np.random.default_rng(7)
 
 
-def compressible(precision: str, tmp_path: Path) -> tuple[Path, Array, Array]:
+def compressible(precision: str, tmp_path: Path, *, opset: Any = ct.target.iOS18) -> tuple[Path, Array, Array]:
     """A program with a linear layer and a convolution large enough to be compressed; their weights."""
     dtype = np.dtype(precision.lower())
     linear, conv = _random.uniform(-1, 1, (64, 96)).astype(dtype), _random.uniform(-1, 1, (32, 16, 3, 3)).astype(dtype)
@@ -23,7 +23,7 @@ def compressible(precision: str, tmp_path: Path) -> tuple[Path, Array, Array]:
         return mb.linear(x=x, weight=linear, name="l"), mb.conv(x=image, weight=conv, pad_type="valid", name="c")
 
     inputs = {"x": np.zeros((2, 96), dtype), "image": np.zeros((1, 16, 5, 5), dtype)}
-    return save(build, inputs, tmp_path, opset=ct.target.iOS18, precision=precision), linear, conv
+    return save(build, inputs, tmp_path, opset=opset, precision=precision), linear, conv
 
 
 def optimized(path: Path, *steps: Callable[[Any], Any]) -> Path:

@@ -197,6 +197,13 @@ INFERRED: dict[str, Case] = {
         )
         for axes, keep in (([1], True), ([0, -1], False))
     },
+    **{  # numbers that a float32 would round
+        f"{name} of large integers": (
+            lambda x, name=name: getattr(mb, name)(x=x, axes=[0]),
+            {"x": np.array([[1 << 30, 3], [5, (1 << 24) + 1]], np.int32)},
+        )
+        for name in ("reduce_sum", "reduce_max")
+    },
     "reduce_sum of all": (lambda x: mb.reduce_sum(x=x), {"x": X}),
     **{
         f"{name} of integers": (lambda x, name=name: getattr(mb, name)(x=x, axes=[1]), {"x": N})
@@ -272,6 +279,7 @@ INFERRED: dict[str, Case] = {
             )
         )
     },
+    "real_div of integers": (lambda x: mb.real_div(x=x, y=np.int32(2)), {"x": np.array([4, -6, 8], np.int32)}),
     "slice_by_size": (lambda x: mb.slice_by_size(x=x, begin=[0, 1, -2], size=[2, -1, 1]), {"x": X}),
     # Picking.
     "gather": (lambda x: mb.gather(x=x, indices=np.array([2, 0, -1], np.int32), axis=1), {"x": X}),
@@ -569,6 +577,11 @@ COMPUTED: dict[str, tuple[Callable[..., Any], dict[str, Array], Callable[[], Any
         ),
         {"x": POOL_X},
         lambda: pooled(POOL_X, [2, 2], [2, 2], [(0, 1), (0, 0)], mean, outside=np.nan),
+    ),
+    "avg_pool same, of padding": (
+        lambda x: mb.avg_pool(x=x, kernel_sizes=[2, 2], strides=[2, 2], pad_type="same"),
+        {"x": POOL_X},
+        lambda: pooled(POOL_X, [2, 2], [2, 2], [(0, 1), (0, 0)], mean, outside=0),
     ),
     **{
         f"avg_pool of part windows {exclude}": (
@@ -913,6 +926,25 @@ COMPUTED: dict[str, tuple[Callable[..., Any], dict[str, Array], Callable[[], Any
         {"x": IMAGE, "c": np.array([[[[1.5, 2.0]]], [[[9.0, -3.0]]]], np.float32)},
         lambda: np.stack([(IMAGE[0, :, 2, 1] + IMAGE[0, :, 2, 2]) / 2, IMAGE[1, :, 0, 5]])[:, :, None, None],
     ),
+    **{
+        f"resample by {padding}": (
+            lambda x, c, padding=padding: mb.resample(
+                x=x,
+                coordinates=c,
+                sampling_mode="bilinear",
+                padding_mode=padding,
+                padding_value=0.0,
+                coordinates_mode="normalized_zero_to_one",
+                align_corners=True,
+            ),
+            {"x": IMAGE, "c": np.array([[[[-0.3, 1.2]]], [[[0.5, 1.1]]]], np.float32)},
+            lambda columns=columns, rows=rows: np.stack(  # type: ignore[misc]
+                [resized(IMAGE[number : number + 1], [rows[number]], [columns[number]])[0] for number in range(2)]
+            ),
+        )
+        # Pixels -1.5 and 6, 2.5 and 5.5 of six, at the last pixel's centre or its edge.
+        for padding, columns, rows in (("reflection", (1.5, 2.5), (4, 4.5)), ("symmetric", (0.5, 2.5), (5, 5)))
+    },
     "resample by shares of the width": (
         lambda x, c: mb.resample(
             x=x,

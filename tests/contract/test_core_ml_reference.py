@@ -20,7 +20,7 @@ from targets.core_ml_program import read_program
 from targets.core_ml_reference import ReferenceModel
 from targets.core_ml_to_onnx import translate
 from targets.core_ml_weights import Weights
-from tests.contract.mil_compression import COMPRESSIONS, compressible, optimized
+from tests.contract.mil_compression import COMPRESSIONS, compressible, linearly, optimized, palettized
 from tests.contract.mil_programs import Array, convert, ct, declared, mb, run, save, types
 
 ROOT = Path(__file__).parent.parent.parent
@@ -117,9 +117,11 @@ def test_float16_weights_keep_their_values_and_activations_are_float32(tmp_path:
 
 def test_inputs_are_rounded_to_the_signatures_types(tmp_path: Path) -> None:
     path = save(lambda x: mb.mul(x=x, y=np.float16(1)), {"x": np.zeros(3, np.float16)}, tmp_path, opset=IOS17)
-    x = floats(3)
-    (found,) = ReferenceModel(path).predict({"x": x}).values()
+    model, x = ReferenceModel(path), floats(3)
+    (found,) = model.predict({"x": x}).values()
     assert (found == x.astype(np.float16)).all()
+    (found,) = model.predict({"x": [1e9, -1e9, 65504]}).values()
+    assert found.tolist() == [np.inf, -np.inf, 65504]
 
 
 def test_weights_stay_outside_the_graph(tmp_path: Path) -> None:
@@ -150,10 +152,19 @@ def as_coremltools_decompresses(path: Path) -> dict[str, Array]:
     return found
 
 
-@pytest.mark.parametrize("precision", ["FLOAT32", "FLOAT16"])
-@pytest.mark.parametrize("name", COMPRESSIONS)
-def test_compressed_weights_are_those_that_coremltools_decompresses(name: str, precision: str, tmp_path: Path) -> None:
-    path = optimized(compressible(precision, tmp_path)[0], *COMPRESSIONS[name])
+#: Compressions that iOS 16 knows, by operators of its own.
+OLDER = ("int8", "int8 with zero points", "palette of 1 bits", "palette of 4 bits", "palette of 6 bits", "pruned")
+EVERY = [
+    *((name, precision, IOS18) for name in COMPRESSIONS for precision in ("FLOAT32", "FLOAT16")),
+    *((name, "FLOAT16", IOS16) for name in OLDER),
+]
+
+
+@pytest.mark.parametrize(("name", "precision", "opset"), EVERY)
+def test_compressed_weights_are_those_that_coremltools_decompresses(
+    name: str, precision: str, opset: Any, tmp_path: Path
+) -> None:
+    path = optimized(compressible(precision, tmp_path, opset=opset)[0], *COMPRESSIONS[name])
     program = read_program(path)
     operations = {each.kind: each for each in program.main.block.operations}
     assert any(kind.startswith("constexpr_") for kind in operations)
@@ -174,6 +185,49 @@ def test_a_compressed_model_computes_with_its_compressed_weights(tmp_path: Path)
     x = floats(2, 96).astype(np.float16)
     found = ReferenceModel(path).predict({"x": x, "image": np.zeros((1, 16, 5, 5))})
     np.testing.assert_allclose(found["l"], x.astype(np.float32) @ weight.T, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point"),
+    [
+        (np.float16(0.1), np.uint8(3)),
+        (np.linspace(0.1, 0.4, 8, dtype=np.float16), np.uint8(3)),
+        (np.float32(0.1), np.arange(8, dtype=np.uint8)),
+    ],
+)
+def test_scales_and_zero_points_for_all_or_for_each(scale: Any, zero_point: Any, tmp_path: Path) -> None:
+    from coremltools.converters.mil.mil.ops.defs.iOS16.constexpr_ops import constexpr_affine_dequantize
+
+    data = _random.integers(0, 256, (6, 8)).astype(np.uint8)
+
+    def build(x: Any) -> Any:
+        weight = mb.constexpr_affine_dequantize(quantized_data=data, scale=scale, zero_point=zero_point, axis=1)
+        return mb.linear(x=x, weight=weight)
+
+    path = save(build, {"x": np.zeros((1, 8), scale.dtype)}, tmp_path, opset=IOS16)
+    program = read_program(path)
+    weight = program.main.block.operations[-1].inputs["weight"][0]
+    found = Constants(program.main.block.all_operations(), Weights(program.package)).value(weight)
+    expected = constexpr_affine_dequantize.decompress(data, np.asarray(zero_point), np.asarray(scale), 1)
+    assert found.dtype == expected.dtype
+    assert (found == expected).all()
+
+
+def test_a_palette_whose_values_are_quantized(tmp_path: Path) -> None:
+    """coremltools makes these and cannot decompress them itself."""
+    path, *_ = compressible("FLOAT16", tmp_path)
+    steps = palettized(nbits=4), linearly(joint=True, mode="linear_symmetric", granularity="per_tensor")
+    program = read_program(optimized(path, *steps))
+    operations = program.main.block.operations
+    constants = Constants(program.main.block.all_operations(), Weights(program.package))
+    (weight,) = next(each for each in operations if each.kind == "linear").inputs["weight"]
+    assert isinstance(weight, str)
+    parts = {name: constants.value(given[0]) for name, given in constants.maker(weight).inputs.items()}
+    (palette,) = constants.maker(weight).inputs["lut"]
+    assert isinstance(palette, str)
+    assert constants.maker(palette).kind.startswith("constexpr_")
+    assert (constants.value(weight) == parts["lut"].reshape(-1)[parts["indices"]]).all()
+    assert len(np.unique(parts["lut"])) > 8
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -226,6 +280,49 @@ def test_a_float16_state_holds_float16_numbers(tmp_path: Path) -> None:
     model.predict({"x": [0.1, 2049, 1e-9]}, state)
     found = model.predict({"x": [0, 0, 0]}, state)["before"]
     assert found.tolist() == np.array([0.1, 2049, 1e-9], np.float16).astype(np.float32).tolist()
+
+
+def test_caches_of_layers_may_be_written_by_layer_and_as_a_whole(tmp_path: Path) -> None:
+    """They are kept apart inside, which nothing may show."""
+    shape = (3, 1, 2, 4)
+
+    @declared(
+        mb.TensorSpec((2, 4)),
+        mb.TensorSpec(shape),
+        mb.TensorSpec((1,), dtype=types.int32),
+        mb.StateTensorSpec(shape, dtype=types.fp16),
+        opset=IOS18,
+    )
+    def program(row: Any, whole: Any, at: Any, cache: Any) -> Any:
+        before = mb.cast(x=mb.read_state(input=cache), dtype="fp32")
+        some = mb.slice_update(
+            x=before, update=row, begin=[1, 0, 0, 0], end=[2, 0, 0, 0], squeeze_mask=[True, True, False, False],
+            end_mask=[False, False, True, True],
+        )  # fmt: skip
+        layer = mb.slice_by_index(x=some, begin=[-2, 0, 0, 1], end=[-1, 1, 2, 3])
+        first, rest = np.array([1, 0, 0], np.int32), np.array([2, 1, 2], np.int32)
+        moving = mb.slice_by_index(
+            x=some,
+            begin=mb.concat(values=(first, at), axis=0),
+            end=mb.concat(values=(rest, np.array([4], np.int32)), axis=0),
+        )
+        mb.coreml_update_state(state=cache, value=mb.cast(x=some, dtype="fp16"))
+        every = mb.add(x=mb.cast(x=mb.read_state(input=cache), dtype="fp32"), y=whole)
+        mb.coreml_update_state(state=cache, value=mb.cast(x=every, dtype="fp16"))
+        return [mb.identity(x=x, name=name) for x, name in ((before, "before"), (layer, "layer"), (moving, "moving"))]
+
+    # Its own passes take the second reading of a state for the first.
+    as_written = {"minimum_deployment_target": IOS18, "pass_pipeline": ct.PassPipeline.EMPTY}
+    model = ReferenceModel(convert(program, tmp_path, **as_written))
+    state, kept = model.make_state(), np.zeros(shape, np.float32)
+    for at in range(3):
+        row, whole = floats(2, 4), floats(*shape)
+        found = model.predict({"row": row, "whole": whole, "at": [at]}, state)
+        np.testing.assert_array_equal(found["before"], kept)
+        kept[1, 0] = row
+        np.testing.assert_array_equal(found["layer"], kept[1:2, :, :, 1:3])
+        np.testing.assert_array_equal(found["moving"], kept[1:2, :, :, at:])
+        kept = (kept.astype(np.float16) + whole).astype(np.float16).astype(np.float32)
 
 
 def test_a_model_with_states_asks_for_one(tmp_path: Path) -> None:
@@ -349,6 +446,33 @@ def test_every_unknown_operator_is_named_at_once(tmp_path: Path) -> None:
     path = save(build, {"x": floats(2, 3), "boxes": floats(1, 4, 5)}, tmp_path, opset=IOS17)
     with pytest.raises(Unsupported, match=r"random_normal \(2\), non_maximum_suppression \(1\)"):
         ReferenceModel(path)
+
+
+def test_integers_divided_by_zero_do_not_end_the_process(tmp_path: Path) -> None:
+    def build(x: Any, y: Any) -> Any:
+        return [getattr(mb, name)(x=x, y=y) for name in ("real_div", "floor_div", "mod")]
+
+    numbers = np.array([7, -7], np.int32)
+    found = run(build, {"x": numbers, "y": np.array([0, 2], np.int32)}, tmp_path, opset=IOS17)
+    assert [each[1] for each in found] == [-3, -4, 1]
+
+
+def test_an_input_without_a_number_of_dimensions_is_refused(package: Path) -> None:
+    def unranked(model: Any) -> None:
+        tensor = model.mlProgram.functions["main"].inputs[0].type.tensorType
+        tensor.rank = -1
+        del tensor.dimensions[:]
+
+    rewritten(package, unranked)
+    with pytest.raises(Unsupported, match="number of dimensions"):
+        ReferenceModel(package)
+
+
+@pytest.mark.parametrize("package_name", ["onnx", "onnxruntime", "coremltools.proto"])
+def test_what_is_missing_is_named(package_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package_name, None)
+    with pytest.raises(Unsupported, match=r"install benchharness\[coreml\]"):
+        ReferenceModel(GOLDEN / "conv.mlpackage")
 
 
 def test_older_models_are_refused_with_what_to_do(tmp_path: Path) -> None:
