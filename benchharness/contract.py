@@ -184,7 +184,8 @@ class StoredNumbers:
 class Quantization:
     """One way in which a model file is quantized, and what is quantized in that way."""
 
-    method: str  # {block-wise, static, dynamic, palettized, pruned} weights, {static, dynamic} activations, half precision
+    method: str  # {block-wise, static, dynamic, palettized, pruned} weights, {static, dynamic} activations, half
+    # precision
     dtype: str  # of the quantized weights or activations
     operators: Mapping[str, int]  # how many do it, by operator; empty where it is no operator's doing
     granularity: str  # what shares a scale: "per-tensor", "per-channel", "blocks of 32"; else "unknown" or "none"
