@@ -37,7 +37,7 @@ TFLITE_RUNTIME_READY := $(if $(OLD_PYTHON),$(TFLITE_RUNTIME)/.ready)
 $(TFLITE_RUNTIME)/.ready:
 	$(OLD_PYTHON) -m venv $(TFLITE_RUNTIME)
 	$(TFLITE_RUNTIME)/bin/python -m pip install --quiet --upgrade pip
-	$(TFLITE_RUNTIME)/bin/python -m pip install --quiet 'tflite-runtime==2.14.0' 'numpy<2'
+	$(TFLITE_RUNTIME)/bin/python -m pip install --quiet 'tflite-runtime==2.14.0' 'numpy<2' pytest
 	@touch $@
 
 test: $(READY) $(TFLITE_RUNTIME_READY)  ## run every test

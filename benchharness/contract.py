@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: How a language session keeps its key/value cache.
 CACHE_IN_PLACE = "in-place"  # the graph appends to a buffer that the adapter owns
-CACHE_GROWN_BY_GRAPH = "grown-by-graph"  # the graph writes a longer copy at every step (Concat)
+CACHE_GROWN_BY_GRAPH = "grown-by-graph"  # the graph writes a new copy at every step (Concat)
 CACHE_COPIED_BY_BINDING = "copied-by-binding"  # the language binding copies it out and in at every step
 CACHE_NONE = "none"  # no cache: each step runs over all tokens again
 
@@ -148,6 +148,15 @@ class Adapter(Protocol):
         An accelerator that this device has and that refuses the whole model ends in `Unsupported` where the
         configuration's fallback is `fail`; otherwise the model is loaded without it, and `refusal` tells.
         """
+        ...
+
+
+@runtime_checkable
+class FindsTokenizer(Protocol):
+    """An optional ability of an adapter: finds the tokenizer that an artefact carries inside."""
+
+    def tokenizer(self, artefact: Path) -> Path | None:
+        """The path of its `tokenizer.json`, None where it has none. Raises `Unsupported` for one of another kind."""
         ...
 
 

@@ -9,13 +9,15 @@ has several) and `xnnpack` (on or off, also beside a delegate from a library).
 The family: `tflite_files` finds the model, `tflite_package` the runtime, `tflite_options` checks the request,
 `tflite_loading` loads, `tflite_signature` and `tflite_placement` tell what was loaded, `tflite_session` runs it,
 `tflite_language` and `tflite_cache` run it as a language model. `tflite_inspection`, `tflite_contents`,
-`tflite_quantization` and `tflite_bundle` describe a file without running it, on `tflite_wire`.
+`tflite_quantization` and `tflite_bundle` describe a file without running it, on `tflite_wire`; `tflite_updates` and
+`tflite_faults` say of one what no runtime does.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,11 +31,10 @@ from benchharness.errors import Unsupported
 from targets import tflite_loading
 from targets.tflite_cache import CompiledSteps, RunnerSteps, Steps, fits_buffers, sizes
 from targets.tflite_files import find_model, find_tokenizer, model_file
-from targets.tflite_inspection import inspect_model, read_model
 from targets.tflite_language import TfliteLanguageSession
 from targets.tflite_loading import Loaded
 from targets.tflite_options import CPU, XNNPACK, Request, read_request
-from targets.tflite_package import TFLITE_RUNTIME, Package, import_package
+from targets.tflite_package import LITERT, TFLITE_RUNTIME, Package, import_package
 from targets.tflite_placement import parts_of, place, read_nodes
 from targets.tflite_session import Placement, TfliteSession, runs_main_graph
 from targets.tflite_signature import (
@@ -62,6 +63,8 @@ class TFLite:
 
     def inspect(self, artefact: Path) -> ModelDescription:
         """What a `.tflite` file, a bundle, or the one in a folder holds; reads no weights. Raises `ModelFailure`."""
+        from targets.tflite_inspection import inspect_model
+
         return inspect_model(Path(artefact))
 
     def tokenizer(self, artefact: Path) -> Path | None:
@@ -97,25 +100,24 @@ def _package(request: Request) -> Package:
 
 
 def _open(artefact: Path, package: Package, request: Request) -> TfliteSession | TfliteLanguageSession:
-    model = model_file(find_model(artefact))
+    found = find_model(artefact)
+    began_ns = time.perf_counter_ns()
+    model = model_file(found)
+    facts: dict[str, Any] = {"package": package.name}
+    if model != found:
+        facts.update(bundle=found.name, unpack_ns=time.perf_counter_ns() - began_ns)
     if package.name == TFLITE_RUNTIME:
-        read_model(model)  # that package does not check files: damaged ones end its process
+        _check_for_tflite_runtime(model, package)
     threads_before = tflite_loading.count_threads()
     loaded = tflite_loading.load(model, package, request)
     with tflite_loading.refusing(model, package):
         signatures = read_signatures(loaded.interpreter)
     reason = why_no_language_model(signatures) if request.signature is None else "options.signature names one to run"
     if not reason:
-        return _open_language_model(model, package, request, loaded, signatures, threads_before)
+        return _open_language_model(model, package, request, loaded, signatures, threads_before, facts)
     signature = choose_signature(signatures, request.signature, str(model), reason)
-    tflite_loading.allocate(loaded, model, package)
-    facts: dict[str, Any] = {
-        "package": package.name,
-        "api": "Interpreter",
-        "layout": "tensors",
-        "no_language_model": reason,
-        "signature": signature.key or None,
-    }
+    loaded = tflite_loading.allocate(loaded, model, package, request)
+    facts.update(api="Interpreter", layout="tensors", no_language_model=reason, signature=signature.key or None)
     if signature.details:
         facts["quantization"] = dict(signature.details)
     main_graph = runs_main_graph(loaded.interpreter, signature)
@@ -136,10 +138,11 @@ def _open_language_model(
     loaded: Loaded,
     signatures: Sequence[Signature],
     threads_before: int | None,
+    facts: dict[str, Any],
 ) -> TfliteLanguageSession:
     used = language_signatures(signatures)
     layout = read_layout(used, read_updates(model, [one.key for one in used]), str(model))
-    facts = {"package": package.name, **_language_facts(layout)}
+    facts.update(_language_facts(layout))
     if package.compiled_model is not None and loaded.delegate is None and fits_buffers(used):
         refusal = loaded.refusal
         del loaded  # the interpreter has verified the file, which CompiledModel does not
@@ -150,13 +153,23 @@ def _open_language_model(
         effective = dataclasses.replace(effective, refusal=refusal)
         placement = _compiled_placement(model, used, request)
     else:
-        tflite_loading.allocate(loaded, model, package)
+        loaded = tflite_loading.allocate(loaded, model, package, request)
         steps = RunnerSteps(loaded.interpreter, used, layout.cache)
         facts["api"] = "SignatureRunner"
         facts["binding_copy_ns_per_token"] = steps.copy_ns_per_run()
         effective = _effective(package, request, loaded, facts, threads_before, steps.kind)
         placement = _interpreter_placement(loaded, main_graph=False)
     return TfliteLanguageSession(steps, layout, used, str(model), effective, placement)
+
+
+def _check_for_tflite_runtime(model: Path, package: Package) -> None:
+    """Looks into a file for a package that does not: damaged ones end its process, and some it computes wrongly."""
+    from targets.tflite_faults import known_fault
+    from targets.tflite_inspection import read_model
+
+    fault = known_fault(read_model(model))
+    if fault:
+        raise Unsupported(f"{model}: has {fault}. {package.name} {package.version} says nothing; use {LITERT}")
 
 
 def _language_facts(layout: LanguageLayout) -> dict[str, Any]:
@@ -233,6 +246,8 @@ def _compiled_placement(model: Path, used: Sequence[Signature], request: Request
     def placement() -> Mapping[str, Mapping[str, int]]:
         if request.xnnpack:
             raise Unsupported("LiteRT's CompiledModel does not tell which operators XNNPACK took")
+        from targets.tflite_inspection import read_model
+
         contents = read_model(model)
         graphs = {entry.graph for entry in contents.signatures if entry.key in {one.key for one in used}}
         return {CPU: dict(Counter(one.name for graph in graphs for one in contents.graphs[graph].operators))}

@@ -11,15 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from targets.tflite_operators import OPERATORS
+from targets.tflite_schema import IDENTIFIER, read_code, read_names
 from targets.tflite_wire import Table, Wire
-
-IDENTIFIER = b"TFL3"
 
 # Field numbers of schema.fbs.
 _MODEL_VERSION, _MODEL_CODES, _MODEL_GRAPHS, _MODEL_DESCRIPTION, _MODEL_BUFFERS = 0, 1, 2, 3, 4
 _MODEL_METADATA_BUFFERS, _MODEL_METADATA, _MODEL_SIGNATURES, _MODEL_GROUPS, _MODEL_EXTERNAL = 5, 6, 7, 8, 9
-_CODE_OLD, _CODE_CUSTOM, _CODE_VERSION, _CODE_BUILTIN = 0, 1, 2, 3
 _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS, _GRAPH_NAME = 0, 1, 2, 3, 4
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 1, 2, 3, 4
 _TENSOR_VARIABLE, _TENSOR_SPARSITY, _TENSOR_OPEN_SHAPE, _TENSOR_VARIANTS, _TENSOR_EXTERNAL = 5, 6, 7, 9, 10
@@ -33,7 +30,6 @@ _OPERATOR_CUSTOM, _OPERATOR_MUTATING, _OPERATOR_INTERMEDIATES = 5, 7, 8
 _OPERATOR_LARGE_START, _OPERATOR_LARGE_BYTES, _OPERATOR_OPTIONS2_KIND, _OPERATOR_OPTIONS2 = 9, 10, 11, 12
 _BUFFER_DATA, _BUFFER_START, _BUFFER_BYTES = 0, 1, 2
 _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_KEY, _SIGNATURE_GRAPH = 0, 1, 2, 4
-_ENTRY_NAME, _ENTRY_TENSOR = 0, 1
 _METADATA_NAME, _METADATA_BUFFER = 0, 1
 _GROUP_NAME = 0
 _EXTERNAL_ID, _EXTERNAL_GROUP, _EXTERNAL_START, _EXTERNAL_BYTES = 0, 1, 2, 3
@@ -65,7 +61,6 @@ TYPES = {
     22: ("float8e5m2", 8),
 }
 _MIN_VERSION, _LONGEST_VERSION = "min_runtime_version", 32
-_CUSTOM = 32  # BuiltinOperator.CUSTOM
 
 #: Vectors (bytes of an item) inside operators' options, by number of the options' type and of the field.
 _OPTION_VECTORS: Mapping[int, Mapping[int, int]] = {
@@ -234,18 +229,6 @@ def _read_buffer(wire: Wire, buffer: Table) -> tuple[int, int]:
     return buffer.vector(_BUFFER_DATA, 1)
 
 
-def read_code(code: Table) -> tuple[str, bool, int]:
-    """An operator's name, whether it is a custom one, and the version that the file wants."""
-    number = max(code.number(_CODE_OLD, "i8"), code.number(_CODE_BUILTIN, "i32"))
-    custom = code.text(_CODE_CUSTOM)
-    version = code.number(_CODE_VERSION, "i32", 1)
-    if number == _CUSTOM:
-        return custom or "CUSTOM", True, version
-    if number < 0:
-        raise ValueError(f"an operator of number {number}")
-    return OPERATORS[number] if number < len(OPERATORS) else f"operator {number}", False, version
-
-
 def _read_graph(
     wire: Wire,
     graph: Table,
@@ -386,14 +369,3 @@ def _read_signature(entry: Table, graphs: Sequence[Graph]) -> SignatureEntry:
         inputs=read_names(entry, _SIGNATURE_INPUTS, len(graph.tensors)),
         outputs=read_names(entry, _SIGNATURE_OUTPUTS, len(graph.tensors)),
     )
-
-
-def read_names(entry: Table, field_number: int, tensors: int) -> dict[str, int]:
-    """A signature's inputs or outputs: numbers of a graph's tensors by name."""
-    names = {}
-    for one in entry.children(field_number):
-        number = one.number(_ENTRY_TENSOR, "u32")
-        if number >= tensors:
-            raise ValueError(f"tensor {number} of {tensors}, in a signature")
-        names[one.text(_ENTRY_NAME)] = number
-    return names

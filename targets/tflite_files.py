@@ -1,7 +1,8 @@
 """Finds the model in an artefact: a `.tflite` file, a folder that holds one, or a `.litertlm` bundle.
 
 A bundle packs a model with its tokenizer; what is needed of it is unpacked once into a cache folder, because the
-runtime maps a model into memory from a file of its own.
+runtime maps a model into memory from a file of its own. What reads bundles is imported where there is one: importing
+the adapter is part of every cold start.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchharness.errors import ModelFailure
-from targets.tflite_bundle import unpack_model, unpack_tokenizer
 
 MODEL_ENDING, BUNDLE_ENDING = ".tflite", ".litertlm"
 
@@ -36,7 +36,11 @@ def find_model(artefact: Path) -> Path:
 
 def model_file(found: Path) -> Path:
     """The `.tflite` file of what `find_model` found: itself, or what a bundle unpacks to."""
-    return unpack_model(found) if found.suffix == BUNDLE_ENDING else found
+    if found.suffix != BUNDLE_ENDING:
+        return found
+    from targets.tflite_bundle import unpack_model
+
+    return unpack_model(found)
 
 
 def find_tokenizer(artefact: Path) -> Path | None:
@@ -45,7 +49,11 @@ def find_tokenizer(artefact: Path) -> Path | None:
     Raises `ModelFailure` for a damaged bundle, `Unsupported` for a tokenizer of another format.
     """
     bundles = sorted(artefact.glob(f"*{BUNDLE_ENDING}")) if artefact.is_dir() else [artefact]
-    return unpack_tokenizer(bundles[0]) if len(bundles) == 1 and bundles[0].suffix == BUNDLE_ENDING else None
+    if len(bundles) != 1 or bundles[0].suffix != BUNDLE_ENDING:
+        return None
+    from targets.tflite_bundle import unpack_tokenizer
+
+    return unpack_tokenizer(bundles[0])
 
 
 def _find_in_folder(folder: Path) -> Path:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchharness.contract import Refusal
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
-from targets.tflite_options import Request
+from targets.tflite_options import XNNPACK, Request
 from targets.tflite_package import Package
-from targets.tflite_placement import count_nodes
+from targets.tflite_placement import count_nodes, parts_of
 
 #: What a delegate's library has to export.
 _PLUGIN_FUNCTIONS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 #: What the runtime says behind a delegate's own words.
 _UNDONE = "Restored original execution plan after delegate application failure."
+
+#: The runtime reports no error, and no operator of the file's first graph is the accelerator's.
+_TAKES_NOTHING = "it takes no operator of the model"
 
 #: What both packages' Python interfaces use where they are not told.
 DEFAULT_THREADS = 1
@@ -34,11 +37,12 @@ _REFUSALS: tuple[tuple[str, type[AttemptError], str], ...] = (
     ("not a valid Flatbuffer", ModelFailure, "is no TFLite model, or one cut short"),
     ("not a valid flatbuffer", ModelFailure, "is no TFLite model, or one cut short"),
     ("model identifier", ModelFailure, "is no TFLite model, or one cut short"),
+    ("invalidly specified in schema", ModelFailure, "is no TFLite model, or one cut short"),
     ("type == kTfLite", Unsupported, "has an operator that this runtime does not run with these types"),
 )
 
 
-@dataclass
+@dataclasses.dataclass
 class Loaded:
     """An interpreter, not yet allocated, and how it came about."""
 
@@ -119,10 +123,20 @@ def _make(model: Path, package: Package, request: Request, delegates: list[Any] 
     )
 
 
-def allocate(loaded: Loaded, model: Path, package: Package) -> None:
-    """Gives the tensors memory, which is when XNNPACK takes its part. Raises like `load`."""
+def allocate(loaded: Loaded, model: Path, package: Package, request: Request) -> Loaded:
+    """Gives the tensors memory, which is when XNNPACK takes its part. Raises like `load`.
+
+    An accelerator that was asked for by name and took nothing has refused, although the runtime does not call it so.
+    """
     with refusing(model, package):
         loaded.interpreter.allocate_tensors()
+    wanted = XNNPACK if request.names_xnnpack else loaded.delegate
+    taking = parts_of(loaded.interpreter, loaded.delegate, loaded.nodes_with_delegate)
+    if wanted is None or wanted in taking:
+        return loaded
+    if not request.fallback_allowed:
+        raise Unsupported(f"accelerator {wanted}: refuses {model}: {_TAKES_NOTHING}")
+    return dataclasses.replace(loaded, refusal=Refusal(_TAKES_NOTHING, lost_ns=None))
 
 
 def compile_model(model: Path, package: Package, request: Request) -> Any:
@@ -167,7 +181,7 @@ def count_threads() -> int | None:
         return None
 
 
-@dataclass
+@dataclasses.dataclass
 class Heard:
     """What was printed to standard error."""
 

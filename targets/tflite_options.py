@@ -28,10 +28,11 @@ class Request:
     package: str | None  # None: the first one there is
     signature: str | None  # None: the one that the adapter chooses
     xnnpack: bool
+    names_xnnpack: bool  # as the accelerator: it must take part
     delegate: str | None  # path of a delegate's library
     delegate_options: Mapping[str, Any]
     threads: int | None  # None: the package's default
-    fallback_allowed: bool  # where the delegate refuses the whole model
+    fallback_allowed: bool  # where the accelerator refuses the whole model
 
 
 def read_request(configuration: Configuration) -> Request:
@@ -54,6 +55,7 @@ def read_request(configuration: Configuration) -> Request:
         package=_package(options.get("package")),
         signature=_text("options.signature", options.get("signature")),
         xnnpack=_xnnpack(accelerator, options.get("xnnpack")),
+        names_xnnpack=accelerator == XNNPACK,
         delegate=delegate,
         delegate_options=dict(configuration.accelerator_options),
         threads=_threads(configuration.threads),

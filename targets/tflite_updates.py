@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchharness.errors import ModelFailure
-from targets.tflite_contents import IDENTIFIER, read_code, read_names
+from targets.tflite_schema import IDENTIFIER, read_code, read_names
 from targets.tflite_wire import Table, Wire, mapped
 
 # Field numbers of schema.fbs.

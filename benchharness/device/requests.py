@@ -185,11 +185,12 @@ def _dtype(spec: TensorSpec) -> np.dtype[Any]:
 
 
 def check_outputs(outputs: Mapping[str, Array]) -> None:
-    """Raises `InvalidOutput` where every number of an output is NaN, or every output is all zeros."""
+    """Raises `InvalidOutput` where every number of an output is NaN, or every output of real numbers is all zeros."""
     numeric = {name: np.asarray(value) for name, value in outputs.items() if np.asarray(value).dtype.kind in "fiu"}
     for name, value in numeric.items():
         if value.size and value.dtype.kind == "f" and np.isnan(value).all():
             raise InvalidOutput(f"output {name!r} is all NaN")
-    filled = [value for value in numeric.values() if value.size]
+    # A whole number may well be zero: a class, or a probability that is quantized.
+    filled = [value for value in numeric.values() if value.size and value.dtype.kind == "f"]
     if filled and not any(value.any() for value in filled):
         raise InvalidOutput("every output is all zeros: the runtime did not run the model, or the input kills it")

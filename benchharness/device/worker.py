@@ -15,13 +15,17 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchharness.device import adapters, protocol
 from benchharness.device.phases import Phases
 from benchharness.device.shapes import input_shapes, tell_inputs
 from benchharness.device.want_of_memory import speaks_of_memory
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.contract import Adapter
+    from benchharness.device.requests import Tokenizer
 
 _SCENARIOS = {
     "first-token": "benchharness.device.scenarios.first_token",
@@ -65,7 +69,6 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     from benchharness.contract import EXECUTION_DEVICE, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
-    from benchharness.device.requests import Tokenizer
     from benchharness.device.scenarios import Stage
 
     text_prompt = order["workload"]["prompt"].get("text") is not None
@@ -75,11 +78,11 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     with adapter.open(Path(order["artefact"]), configuration) as session:
         language = isinstance(session, LanguageSession)
         _check_task(order, language)
-        tokenizer = Tokenizer(Path(order["tokenizer"])) if language and text_prompt and order["tokenizer"] else None
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
             placed = placement_facts(configuration, session)
+            tokenizer = _tokenizer(adapter, order) if language and text_prompt else None
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -106,6 +109,17 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         "python": platform.python_version(),
         **phases.facts(),
     }
+
+
+def _tokenizer(adapter: Adapter, order: Mapping[str, Any]) -> Tokenizer | None:
+    """The tokenizer that the host names, else the one inside the artefact."""
+    from benchharness.contract import FindsTokenizer
+    from benchharness.device.requests import Tokenizer
+
+    path = order["tokenizer"]
+    if path is None and isinstance(adapter, FindsTokenizer):
+        path = adapter.tokenizer(Path(order["artefact"]))
+    return None if path is None else Tokenizer(Path(path))
 
 
 def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:

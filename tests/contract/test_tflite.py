@@ -52,6 +52,7 @@ VARIANTS = {
     "full-prefill": Variant(prefill=(CONTEXT,)),
     "no-prefill": Variant(prefill=()),
     "cache-read-twice": Variant(past_read_twice=True),
+    "scattered": Variant(scattered=True),
 }
 FLOATS = [name for name, variant in VARIANTS.items() if variant.weights == "float32"]
 TOKENS = [(5 * index + index * index) % VOCABULARY for index in range(CONTEXT)]
@@ -339,7 +340,12 @@ def test_a_signature_of_a_language_model_runs_as_any_network(models: dict[str, L
 
 @pytest.mark.parametrize(
     ("name", "cache"),
-    [("float", CACHE_IN_PLACE), ("int8", CACHE_IN_PLACE), ("cache-read-twice", CACHE_GROWN_BY_GRAPH)],
+    [
+        ("float", CACHE_IN_PLACE),
+        ("int8", CACHE_IN_PLACE),
+        ("cache-read-twice", CACHE_GROWN_BY_GRAPH),
+        ("scattered", CACHE_GROWN_BY_GRAPH),
+    ],
 )
 def test_the_facts_of_a_language_model(models: dict[str, LanguageModel], name: str, cache: str) -> None:
     with open_model(models[name].file) as session:
@@ -440,3 +446,59 @@ def test_an_outsized_type_falls_back_to_copies(tmp_path: Path) -> None:
         assert session.effective.facts["binding_copy_ns_per_token"] > 0
         np.testing.assert_allclose(session.extend(TOKENS[:8]), expected[7], atol=TOLERANCE)
         np.testing.assert_allclose(session.decode(TOKENS[8]), expected[8], atol=TOLERANCE)
+
+
+# The bundled models, as LiteRT's own exporter wrote them.
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+class TestExportedFloatLanguageModel(TfliteContract):
+    @pytest.fixture
+    def language_artefact(self) -> Path | None:
+        return EXAMPLES / "demo_model" / "artefacts" / "tflite-fp32"
+
+
+class TestExportedInt8LanguageModel(TfliteContract):
+    chunks_agree = False
+
+    @pytest.fixture
+    def language_artefact(self) -> Path | None:
+        return EXAMPLES / "demo_model" / "artefacts" / "tflite-int8"
+
+
+class TestExportedInt4LanguageModel(TfliteContract):
+    chunks_agree = False
+
+    @pytest.fixture
+    def language_artefact(self) -> Path | None:
+        return EXAMPLES / "demo_model" / "artefacts" / "tflite-int4"
+
+
+def test_logits_of_the_exported_model_are_torchs() -> None:
+    with np.load(GOLDEN / "demo_logits.npz") as golden:
+        tokens, expected = golden["tokens"].tolist(), golden["logits"]
+    with open_model(EXAMPLES / "demo_model" / "artefacts" / "tflite-fp32") as session:
+        for row, token in enumerate(tokens):
+            np.testing.assert_allclose(session.decode(token), expected[row], rtol=0, atol=1e-3)
+        for count in (2, 33, 34, len(tokens)):
+            session.reset()
+            np.testing.assert_allclose(session.extend(tokens[:count]), expected[count - 1], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["tflite-fp32", "tflite-int8", "tflite-int4"])
+def test_decoding_an_exported_model_equals_the_runtimes_own_loop_exactly(name: str) -> None:
+    file = EXAMPLES / "demo_model" / "artefacts" / name / "model.tflite"
+    runner = Interpreter(model_path=str(file), num_threads=1).get_signature_runner(DECODE)
+    details = runner.get_input_details()
+    cache = {key: np.zeros(one["shape"], one["dtype"]) for key, one in details.items() if "cache" in key}
+    mask = np.full(details["mask"]["shape"], -1e9, np.float32)
+    with open_model(file) as session:
+        for position in range(64):
+            token = (7 * position + 3) % session.vocabulary_size
+            mask[..., position] = 0
+            ids, place = np.array([[token]], np.int32), np.array([position], np.int32)
+            outputs = runner(tokens=ids, input_pos=place, mask=mask, **cache)
+            cache = {key: outputs[key] for key in cache}
+            np.testing.assert_array_equal(session.decode(token), outputs["logits"].reshape(-1))

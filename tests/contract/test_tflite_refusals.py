@@ -19,6 +19,7 @@ from tests.contract.tflite_models import (
     build_chain,
     build_image_model,
     build_language_model,
+    build_outsized_constant,
     build_two_signatures,
 )
 
@@ -98,6 +99,13 @@ def test_a_truncated_file_is_named(tmp_path: Path, kept: float) -> None:
     path.write_bytes(content[: int(kept * len(content))])
     for act in (lambda: TFLite().inspect(path), lambda: open_model(path).__enter__()):
         with pytest.raises(ModelFailure, match=r"short\.tflite.*no TFLite model"):
+            act()
+
+
+def test_a_constant_that_the_file_does_not_hold_is_a_damaged_file(tmp_path: Path) -> None:
+    path = build_outsized_constant(tmp_path / "outsized.tflite")
+    for act in (lambda: TFLite().inspect(path), lambda: open_model(path).__enter__()):
+        with pytest.raises(ModelFailure, match=r"outsized\.tflite.*no TFLite model"):
             act()
 
 

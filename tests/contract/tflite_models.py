@@ -183,10 +183,11 @@ class Variant:
 
     prefill: Sequence[int] = (4, 8)
     mask: str | None = "float32"  # additive; "bool"; None: the graph masks by position
-    weights: str = "float32"  # "int8": dynamically quantized, a scale for each row
+    weights: str = "float32"  # "int8": dynamically quantized, a scale for each row; "int8-tensor": one for all
     prefill_logits: bool = False
     token_dtype: str = "int32"
     past_read_twice: bool = False  # by an operator that copies: the cache cannot be one buffer
+    scattered: bool = False  # each token is written where its own position says, also a padding one
     past_moved: bool = False  # through an operator that copies, before it is written to
     extra_input: str = ""  # one that no exporter writes
     logits_value: float | None = None  # of every weight of the last matrix
@@ -231,9 +232,10 @@ def build_language_model(path: Path, variant: Variant | None = None) -> Language
         weights["logits"] = np.full_like(weights["logits"], variant.logits_value)
     file = ModelFile()
     stored = dict(weights) if variant.weights == "float32" else {}
-    if variant.weights == "int8":
+    if variant.weights != "float32":
         stored = {
-            name: array if name in {"embedding", "positions"} else _rows(array) for name, array in weights.items()
+            name: array if name in {"embedding", "positions"} else _whole_numbers(array, variant.weights == "int8")
+            for name, array in weights.items()
         }
         weights = {name: _meant(array) if isinstance(array, tuple) else array for name, array in stored.items()}
     shared = {"causal": np.where(np.tri(CONTEXT, dtype=bool), 0, FAR_BELOW).astype(np.float32)}
@@ -243,9 +245,9 @@ def build_language_model(path: Path, variant: Variant | None = None) -> Language
     return LanguageModel(file.write(path), variant, weights)
 
 
-def _rows(array: Floats) -> Any:
-    """int8 with one scale for each row, zero standing for zero."""
-    scales = np.abs(array).max(1) / 127
+def _whole_numbers(array: Floats, by_row: bool) -> Any:
+    """int8 with one scale for each row, or for all of them, zero standing for zero."""
+    scales = np.abs(array).max(1 if by_row else None, keepdims=not by_row).reshape(-1) / 127
     return np.round(array / scales[:, None]).astype(np.int8), Scale(scales.tolist(), [0] * len(scales))
 
 
@@ -313,9 +315,11 @@ def _add_language_graph(
             past = cache[name]
             if variant.past_moved:
                 past = graph.add(operators.ABS, [past], (1, CONTEXT, WIDTH))
-            outputs[name] = graph.add(
-                operators.DYNAMIC_UPDATE_SLICE, [past, new, start], (1, CONTEXT, WIDTH), version=1
-            )
+            if variant.scattered:
+                outputs[name] = _scatter(graph, past, new, position, length)
+            else:
+                updated = [past, new, start]
+                outputs[name] = graph.add(operators.DYNAMIC_UPDATE_SLICE, updated, (1, CONTEXT, WIDTH))
             kept.append(outputs[name])
         scores = graph.add(
             operators.BATCH_MATMUL,
@@ -341,6 +345,36 @@ def _add_language_graph(
     if with_logits:
         outputs["logits"] = dense(state, "logits", VOCABULARY)
     graph.sign(key, {**inputs, **cache}, outputs)
+
+
+def _scatter(graph: Graph, past: int, new: int, position: int, length: int) -> int:
+    """The cache with new rows (1, length, WIDTH) at their positions; rows at one position add up."""
+    operators = schema.BuiltinOperator
+    depth = graph.constant("depth", np.array(CONTEXT, np.int32))
+    ones, zeros = (graph.constant(str(value), np.array(value, np.float32)) for value in (1, 0))
+    places = graph.add(
+        operators.ONE_HOT,
+        [position, depth, ones, zeros],
+        (length, CONTEXT),
+        options=options_of("OneHotOptions", axis=-1),
+    )
+    shape = graph.constant("places", np.array([1, length, CONTEXT], np.int32))
+    places = graph.add(operators.RESHAPE, [places, shape], (1, length, CONTEXT))
+    written = graph.add(
+        operators.BATCH_MATMUL,
+        [places, new],
+        (1, CONTEXT, WIDTH),
+        options=options_of("BatchMatMulOptions", adjX=True),
+    )
+    axis = graph.constant("axis", np.array([1], np.int32))
+    taken = graph.add(
+        operators.REDUCE_MAX, [places, axis], (1, CONTEXT), options=options_of("ReducerOptions", keepDims=False)
+    )
+    column = graph.constant("column", np.array([1, CONTEXT, 1], np.int32))
+    taken = graph.add(operators.RESHAPE, [taken, column], (1, CONTEXT, 1))
+    free = graph.add(operators.SUB, [ones, taken], (1, CONTEXT, 1), options=options_of("SubOptions"))
+    kept = graph.add(operators.MUL, [past, free], (1, CONTEXT, WIDTH), options=options_of("MulOptions"))
+    return graph.add(operators.ADD, [kept, written], (1, CONTEXT, WIDTH), options=options_of("AddOptions"))
 
 
 PIXELS, CHANNELS, FEATURES, CLASSES = 8, 3, 4, 5
@@ -513,6 +547,20 @@ def build_chain(path: Path, operators: Sequence[int | str], *, version: int = 1,
     for operator in operators:
         value = graph.add(operator, [value], (length,), version=version)
     graph.made.outputs = [value]
+    return file.write(path)
+
+
+def build_outsized_constant(path: Path) -> Path:
+    """Writes a network whose constant claims more numbers than the file holds."""
+    file = ModelFile()
+    graph = file.graph("main")
+    size = 1 << 22
+    value = graph.input("x", (size,))
+    constant = graph.constant("c", np.ones(4, np.float32))
+    graph.made.tensors[constant].shape = [size]
+    graph.made.outputs = [
+        graph.add(schema.BuiltinOperator.ADD, [value, constant], (size,), options=options_of("AddOptions"))
+    ]
     return file.write(path)
 
 

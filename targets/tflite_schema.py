@@ -1,10 +1,21 @@
-"""The names of TFLite's built-in operators, in the order of their numbers.
+"""What every reader of `.tflite` files needs of their schema: its identifier, operators, and a signature's names.
 
-From `BuiltinOperator` in https://github.com/google-ai-edge/LiteRT/blob/main/tflite/converter/schema/schema.fbs.
+From https://github.com/google-ai-edge/LiteRT/blob/main/tflite/converter/schema/schema.fbs.
 """
 
 from __future__ import annotations
 
+from targets.tflite_wire import Table
+
+IDENTIFIER = b"TFL3"
+
+# Field numbers of schema.fbs.
+_CODE_OLD, _CODE_CUSTOM, _CODE_VERSION, _CODE_BUILTIN = 0, 1, 2, 3
+_ENTRY_NAME, _ENTRY_TENSOR = 0, 1
+
+_CUSTOM = 32  # BuiltinOperator.CUSTOM
+
+#: `BuiltinOperator` in the order of its numbers.
 _NAMES = """
 ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP FLOOR
 FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION
@@ -34,3 +45,26 @@ REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT STABLEHLO_
 """
 
 OPERATORS = tuple(_NAMES.split())
+
+
+def read_code(code: Table) -> tuple[str, bool, int]:
+    """An operator's name, whether it is a custom one, and the version that the file wants."""
+    number = max(code.number(_CODE_OLD, "i8"), code.number(_CODE_BUILTIN, "i32"))
+    custom = code.text(_CODE_CUSTOM)
+    version = code.number(_CODE_VERSION, "i32", 1)
+    if number == _CUSTOM:
+        return custom or "CUSTOM", True, version
+    if number < 0:
+        raise ValueError(f"an operator of number {number}")
+    return OPERATORS[number] if number < len(OPERATORS) else f"operator {number}", False, version
+
+
+def read_names(entry: Table, field_number: int, tensors: int) -> dict[str, int]:
+    """A signature's inputs or outputs: numbers of a graph's tensors by name."""
+    names = {}
+    for one in entry.children(field_number):
+        number = one.number(_ENTRY_TENSOR, "u32")
+        if number >= tensors:
+            raise ValueError(f"tensor {number} of {tensors}, in a signature")
+        names[one.text(_ENTRY_NAME)] = number
+    return names
