@@ -1,14 +1,17 @@
 """Reports on results: one HTML page per hardware target, readable offline.
 
     visible, units      text and numbers as a reader may see them
-    page, figures       what a page and its figures show, as frozen plain data
+    page, tables,       what a page, its tables and figures show, as frozen plain data
+    figures
     comparison, jobs,   results -> parts of a page
-    budgets, memory,
-    sizes, conditions,
-    series
+    columns, contrasts,
+    placement, budgets,
+    memory, sizes,
+    conditions, series
     view                results -> a whole page
     charts, canvas,     the figures of a page -> inline SVG
-    memory_charts
+    memory_charts,
+    ratio_charts
     html                page and figures -> one self-contained HTML string or file
 
 A report reads results and never changes or measures anything.

@@ -9,7 +9,8 @@ from benchharness.metrics import Better
 from benchharness.result import MetricResult, Verdict, VerdictKind
 from reports.entries import Entry, same_key
 from reports.estimates import EXACT, better_of, parameters_text, quantity
-from reports.page import Budget, BudgetLine, Budgets, Quantity
+from reports.page import Budget, BudgetLine, Budgets
+from reports.tables import Quantity
 from reports.units import Scale, quantity_text, scale_for
 from reports.visible import name_text, value_text
 

@@ -12,7 +12,7 @@ import warnings
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
-from reports import memory_charts
+from reports import memory_charts, ratio_charts
 from reports.canvas import GRID, INK, QUIET, axes_of, canvas, colour_of, label, phase_colour, short
 from reports.figures import (
     CurvePanel,
@@ -21,6 +21,7 @@ from reports.figures import (
     MemoryBars,
     MemoryLines,
     PhaseBars,
+    Ratios,
     Strip,
     TokenCurves,
 )
@@ -67,6 +68,8 @@ def legend(figure: Figure) -> list[tuple[str, str]]:
         )
     if isinstance(figure, MemoryBars):
         return memory_charts.bars_legend(figure)
+    if isinstance(figure, Ratios):
+        return ratio_charts.legend(figure)
     return []
 
 
@@ -84,6 +87,8 @@ def _draw(figure: Figure) -> Drawing:
         return memory_charts.bars(figure)
     if isinstance(figure, MemoryLines):
         return memory_charts.lines(figure)
+    if isinstance(figure, Ratios):
+        return ratio_charts.ratios(figure)
     return _phase_bars(figure)
 
 

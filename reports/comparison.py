@@ -2,59 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from benchharness.metrics import METRICS, Better
+from benchharness.metrics import Better
 from benchharness.result import Estimate, MetricResult
+from reports.columns import Measure, cell_of, column, column_groups, find, joined, measures_of, scale_of
 from reports.conditions import conditions_of, notices_of
-from reports.entries import Entry, by_row, configuration_name, same_key
-from reports.estimates import better_of, parameters_text, quantity, ratio, title_of
+from reports.contrasts import contrasts_of
+from reports.entries import Entry, by_row, configuration_name
+from reports.estimates import better_of, quantity, ratio
 from reports.jobs import ended_of, job_detail, warnings_of
-from reports.memory import GROUP, SUMMARY_METRICS, memory_of, telling_scenarios
-from reports.page import Cell, Column, ColumnGroup, Comparison, Facts, Leader, Row, Warned
+from reports.memory import memory_of
+from reports.page import Comparison, Facts, Leader, Row, Warned
+from reports.placement import placements_of
 from reports.series import figures_of
 from reports.sizes import is_smallest, sizes_of, smallest
-from reports.units import Scale, common_scale
+from reports.tables import Cell, Ratio
+from reports.units import Scale
 from reports.visible import fact_texts, name_text, value_text
 
-#: A percentile metric stands in the summary with its median; the others are in the details.
-_SUMMARY_PERCENTILE = 50
 _MOST_NAMES = 3
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """A column before it is put in words."""
-
-    scenario: str
-    name: str
-    parameters: Mapping[str, Any]
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return self.scenario, self.name, same_key(dict(self.parameters))
 
 
 def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> Comparison:
     """One model on one workload; `entries` are its jobs, `colours` numbers the model's variants."""
     job = entries[0].result.job
+    entries = _by_runtime(entries)
     rows = by_row(entries)
-    measures = _measures(entries)
-    found = [[_find(row, measure) for measure in measures] for row in rows]
+    anchors = [f"{anchor}-row-{number}" for number in range(1, len(rows) + 1)]
+    measures = measures_of(entries)
+    found = [[find(row, measure) for measure in measures] for row in rows]
     bests = [_best(measure, [line[at] for line in found]) for at, measure in enumerate(measures)]
-    scales = [_scale([line[at] for line in found]) for at in range(len(measures))]
+    scales = [scale_of(line[at] for line in found) for at in range(len(measures))]
     cells = [
-        tuple(
-            replace(_cell(row, measure, line[at], scales[at]), best=bests[at] == number)
-            for at, measure in enumerate(measures)
+        joined(
+            (
+                replace(cell_of(row, measure, scales[at], _to_reference), best=bests[at] == number)
+                for at, measure in enumerate(measures)
+            ),
+            states=("absent",),
         )
-        for number, (row, line) in enumerate(zip(rows, found, strict=True))
+        for number, row in enumerate(rows)
     ]
     conditions = conditions_of(entries)
     common = _carried_by_all(entries)
+    headings = _headings(rows)
     return Comparison(
         anchor=anchor,
         model=name_text(job.model),
@@ -66,18 +60,46 @@ def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]
         smallest=smallest(rows),
         failed=sum(not entry.result.outcome.ok for entry in entries),
         jobs=len(entries),
-        groups=tuple(_groups(measures, entries)),
-        rows=tuple(
-            _row(f"{anchor}-row-{number}", row, line, rows, common)
-            for number, (row, line) in enumerate(zip(rows, cells, strict=True), start=1)
-        ),
+        groups=tuple(column_groups(measures, entries)),
+        rows=tuple(_row(anchors[at], headings[at], row, cells[at], rows, common) for at, row in enumerate(rows)),
         notices=notices_of(entries, conditions),
         warnings=tuple(common),
         conditions=conditions,
         figures=figures_of(entries, colours),
-        memory=memory_of(entries, colours),
+        runtimes=contrasts_of(rows, anchors),
+        placements=placements_of(rows),
+        memory=memory_of([entry for entry in entries if not entry.weights_only], colours),
         details=tuple(job_detail(entry) for entry in entries),
     )
+
+
+def _by_runtime(entries: Sequence[Entry]) -> list[Entry]:
+    """Those of one runtime together, in the order in which the runtimes come first."""
+    runtimes = list(dict.fromkeys(_runtime(entry) for entry in entries))
+    return sorted(entries, key=lambda entry: runtimes.index(_runtime(entry)))
+
+
+def _runtime(entry: Entry) -> str:
+    return name_text(entry.result.job.configuration.get("runtime") or "runtime not recorded")
+
+
+def _headings(rows: Sequence[Sequence[Entry]]) -> list[str]:
+    """For each row the name of its runtime and its reference, where the rows of several runtimes begin."""
+    references: dict[str, dict[str, None]] = {}
+    for row in rows:
+        references.setdefault(_runtime(row[0]), {})[name_text(row[0].result.job.reference)] = None
+    if len(references) == 1:
+        return ["" for _ in rows]
+    headings = []
+    for number, row in enumerate(rows):
+        runtime = _runtime(row[0])
+        begins = number == 0 or _runtime(rows[number - 1][0]) != runtime
+        headings.append(f"{runtime}; reference: {', '.join(references[runtime])}" if begins else "")
+    return headings
+
+
+def _to_reference(entry: Entry, metric: MetricResult) -> Ratio:
+    return ratio(metric, is_reference=entry.result.job.is_reference)
 
 
 def _task(entries: Sequence[Entry]) -> str:
@@ -91,79 +113,11 @@ def _asked(workload: Mapping[str, Any]) -> Facts:
     return tuple(fact_texts(shown))
 
 
-def _measures(entries: Sequence[Entry]) -> list[_Measure]:
-    """The headline metrics that any job has, scenario by scenario, in the registry's order."""
-    seen: dict[tuple[str, str, str], _Measure] = {}
-    for entry in entries:
-        for metric in entry.result.metrics:
-            if metric.name in METRICS and METRICS[metric.name].headline and _in_summary(metric):
-                measure = _Measure(entry.scenario, metric.name, metric.parameters)
-                seen.setdefault(measure.key, measure)
-    telling = telling_scenarios(entries)
-    kept = [each for each in seen.values() if each.name not in SUMMARY_METRICS or each.scenario in telling]
-    scenarios = list(dict.fromkeys(entry.scenario for entry in entries))
-    registered = list(METRICS)
-    return sorted(
-        kept,
-        key=lambda each: (each.name in SUMMARY_METRICS, scenarios.index(each.scenario), registered.index(each.name)),
-    )
-
-
-def _in_summary(metric: MetricResult) -> bool:
-    return metric.parameters.get("percentile", _SUMMARY_PERCENTILE) == _SUMMARY_PERCENTILE
-
-
-def _groups(measures: Sequence[_Measure], entries: Sequence[Entry]) -> Iterator[ColumnGroup]:
-    """Columns under their scenario, those on memory apart, with the parameters that no two of a group contradict."""
-    for name, group in groupby(measures, key=lambda each: GROUP if each.name in SUMMARY_METRICS else each.scenario):
-        alike = list(group)
-        shared = _shared([each.parameters for each in alike])
-        columns = [_column(each, shared, _where(each, alike, entries)) for each in alike]
-        yield ColumnGroup(name=name, parameters=parameters_text(shared), columns=tuple(columns))
-
-
-def _shared(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found: dict[str, list[Any]] = {}
-    for each in parameters:
-        for name, value in each.items():
-            found.setdefault(name, []).append(value)
-    return {name: values[0] for name, values in found.items() if all(value == values[0] for value in values)}
-
-
-def _where(measure: _Measure, group: Sequence[_Measure], entries: Sequence[Entry]) -> str:
-    """Which scenario a column on memory is from, where there are several."""
-    if measure.name not in SUMMARY_METRICS or len({entry.scenario for entry in entries}) < 2:
-        return ""
-    measured = {
-        entry.scenario for entry in entries if any(metric.name == measure.name for metric in entry.result.metrics)
-    }
-    return f"in {measure.scenario}" + (", where it was highest" if len(measured) > len(group) else "")
-
-
-def _column(measure: _Measure, shared: Mapping[str, Any], where: str) -> Column:
-    better = better_of(measure.name)
-    percentile = f" p{_SUMMARY_PERCENTILE}" if "percentile" in measure.parameters else ""
-    own = {name: value for name, value in measure.parameters.items() if name not in shared}
-    return Column(
-        title=title_of(measure.name) + percentile,
-        parameters=", ".join(part for part in (parameters_text(own), where) if part),
-        better=f"{better} is better" if better else "",
-    )
-
-
-def _find(row: Sequence[Entry], measure: _Measure) -> MetricResult | None:
-    for entry in row:
-        for metric in entry.result.metrics:
-            if (entry.scenario, metric.name, same_key(dict(metric.parameters))) == measure.key:
-                return metric
-    return None
-
-
 def _value(metric: MetricResult | None) -> float | None:
     return None if metric is None else metric.estimate.value
 
 
-def _best(measure: _Measure, metrics: Sequence[MetricResult | None]) -> int | None:
+def _best(measure: Measure, metrics: Sequence[MetricResult | None]) -> int | None:
     """Which row has the best value; None where there is none, or nothing to compare it with."""
     values = {number: value for number, metric in enumerate(metrics) if (value := _value(metric)) is not None}
     if len(values) < 2:
@@ -172,38 +126,14 @@ def _best(measure: _Measure, metrics: Sequence[MetricResult | None]) -> int | No
     return choose(values, key=values.__getitem__)
 
 
-def _scale(metrics: Sequence[MetricResult | None]) -> Scale | None:
-    known = [(metric.unit, value) for metric in metrics if metric and (value := metric.estimate.value) is not None]
-    return common_scale(known[0][0], [value for _, value in known]) if known else None
-
-
-def _cell(row: Sequence[Entry], measure: _Measure, metric: MetricResult | None, scale: Scale | None) -> Cell:
-    entry = next((entry for entry in row if entry.scenario == measure.scenario), None)
-    if entry is None:
-        return Cell(state="absent", note="not asked for")
-    if metric is None:
-        outcome = entry.result.outcome
-        if outcome.ok:
-            return Cell(state="unknown", note="the worker did not report it")
-        return Cell(state="failed", note=str(outcome.kind))
-    shown = quantity(metric.estimate, metric.unit, scale)
-    if metric.estimate.value is None:
-        return Cell(state="unknown", quantity=shown, count=metric.estimate.count)
-    return Cell(
-        state="value",
-        quantity=shown,
-        ratio=ratio(metric, is_reference=entry.result.job.is_reference),
-        count=metric.estimate.count,
-    )
-
-
 def _leaders(
     rows: Sequence[Sequence[Entry]],
-    measures: Sequence[_Measure],
+    measures: Sequence[Measure],
     found: Sequence[Sequence[MetricResult | None]],
     bests: Sequence[int | None],
     scales: Sequence[Scale | None],
 ) -> list[Leader]:
+    references = {row[0].result.job.reference for row in rows}
     leaders = []
     for at, (measure, best) in enumerate(zip(measures, bests, strict=True)):
         metric = None if best is None else found[best][at]
@@ -221,19 +151,20 @@ def _leaders(
                 who=rows[best][0].who,
                 quantity=quantity(metric.estimate, metric.unit, scales[at]),
                 ratio=ratio(metric, is_reference=job.is_reference),
+                over=name_text(job.reference) if len(references) > 1 and not job.is_reference else "",
                 beside=_beside(metric.estimate, others),
             )
         )
     return leaders
 
 
-def _leader_title(measure: _Measure, measures: Sequence[_Measure]) -> str:
+def _leader_title(measure: Measure, measures: Sequence[Measure]) -> str:
     """The column's title, with what tells it from another column of the same metric."""
-    column = _column(measure, {}, "")
+    whole = column(measure, {}, "")
     alike = [other for other in measures if other.name == measure.name]
     if len({other.scenario for other in alike}) > 1:
-        return f"{column.title}, {measure.scenario}"
-    return f"{column.title}, {column.parameters}" if len(alike) > 1 else column.title
+        return f"{whole.title}, {measure.scenario}"
+    return f"{whole.title}, {whole.parameters}" if len(alike) > 1 else whole.title
 
 
 def _beside(best: Estimate, others: Mapping[str, Estimate]) -> str:
@@ -274,6 +205,7 @@ def _names(names: Sequence[str]) -> str:
 
 def _row(
     anchor: str,
+    heading: str,
     row: Sequence[Entry],
     cells: tuple[Cell, ...],
     rows: Sequence[Sequence[Entry]],
@@ -282,6 +214,7 @@ def _row(
     job = row[0].result.job
     return Row(
         anchor=anchor,
+        heading=heading,
         run=row[0].run,
         variant=name_text(job.variant),
         configuration=configuration_name(job.configuration),

@@ -10,6 +10,9 @@ from typing import Any
 from benchharness.result import Result
 from reports.visible import name_text, value_text
 
+#: As the device says it.
+_REFERENCE_EXECUTION = "reference"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -23,6 +26,11 @@ class Entry:
     scenario: str
     configuration: str
     result: Result
+
+    @property
+    def weights_only(self) -> bool:
+        """Whether another runtime computed what the weights say: nothing of it is about time or memory here."""
+        return self.result.effective.get("execution") == _REFERENCE_EXECUTION
 
     @property
     def who(self) -> str:

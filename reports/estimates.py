@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchharness.metrics import METRICS, Better
 from benchharness.result import Estimate, MetricResult
-from reports.page import Quantity, Ratio
+from reports.tables import Quantity, Ratio
 from reports.units import Scale, interval_text, quantity_text
 from reports.visible import name_text, value_text, visible
 
@@ -31,10 +31,14 @@ def ratio(metric: MetricResult, *, is_reference: bool) -> Ratio:
     """This over the reference. Better or worse is said only where the interval leaves out 1."""
     if is_reference:
         return Ratio(text="reference", verdict="reference")
-    if metric.ratio is None:
-        missing = "here" if metric.estimate.value is None else "on the reference"
-        return Ratio(text="no ratio", verdict="none", reason=f"no value {missing}")
-    estimate = metric.ratio
+    missing = "here" if metric.estimate.value is None else "on the reference"
+    return ratio_of(metric.name, metric.ratio, f"no value {missing}")
+
+
+def ratio_of(name: str, estimate: Estimate | None, missing: str) -> Ratio:
+    """A ratio of a metric, whatever it is compared with; `missing` says why there is none."""
+    if estimate is None:
+        return Ratio(text="no ratio", verdict="none", reason=missing)
     if estimate.value is None:
         return Ratio(text="unknown", verdict="none", reason=visible(estimate.reason or _NO_REASON))
     text = f"{quantity_text(estimate.value, '')}×"
@@ -43,7 +47,7 @@ def ratio(metric: MetricResult, *, is_reference: bool) -> Ratio:
     return Ratio(
         text=text,
         interval="" if estimate.statistic == EXACT else interval_text(estimate.low, estimate.high, estimate.value, ""),
-        verdict=_verdict(estimate, better_of(metric.name)),
+        verdict=_verdict(estimate, better_of(name)),
     )
 
 

@@ -141,4 +141,36 @@ class MemoryLines:
     panels: tuple[MemoryPanel, ...]
 
 
-Figure = Distribution | TokenCurves | PhaseBars | MemoryBars | MemoryLines
+@dataclass(frozen=True, kw_only=True)
+class RatioDot:
+    """The ratio of one metric, with its interval where there is one; `verdict` as in `tables.Ratio`."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioGroup:
+    """The ratios of one row, or of one of its scenarios."""
+
+    label: str
+    dots: tuple[RatioDot, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratios:
+    """Ratios of rows to one of them, as dots on a logarithmic axis from `lowest` to `highest`, with a line at 1."""
+
+    title: str
+    unit: str
+    note: str
+    lowest: float
+    highest: float
+    groups: tuple[RatioGroup, ...]
+
+
+Figure = Distribution | TokenCurves | PhaseBars | MemoryBars | MemoryLines | Ratios

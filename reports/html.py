@@ -68,7 +68,11 @@ def render_page(page: Page) -> str:
     figures = {
         f"{comparison.anchor}-{part}-{number}": figure
         for comparison in page.comparisons
-        for part, found in (("figure", comparison.figures), ("memory", comparison.memory and comparison.memory.figures))
+        for part, found in (
+            ("figure", comparison.figures),
+            ("ratios", comparison.runtimes and comparison.runtimes.figures),
+            ("memory", comparison.memory and comparison.memory.figures),
+        )
         for number, figure in enumerate(found or (), start=1)
     }
     # Marked as safe: a style sheet of ours, and SVG whose text the XML writer has escaped.

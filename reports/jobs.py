@@ -11,11 +11,11 @@ from reports.conditions import split
 from reports.entries import Entry
 from reports.estimates import EXACT, metric_title, parameters_text, quantity, ratio
 from reports.memory import BY_PHASE, phase_table
-from reports.page import Ended, Facts, JobDetail, MetricRow, Placement, Setting, Warned
+from reports.page import Ended, Facts, JobDetail, Warned
+from reports.tables import MetricRow, Setting
 from reports.units import quantity_text
 from reports.visible import evidence_text, fact_texts, name_text, value_text
 
-_MOST_OPERATORS = 40
 #: Enough of a SHA-256 to tell artefacts apart by eye.
 _DIGEST_DIGITS = 16
 
@@ -33,7 +33,6 @@ def job_detail(entry: Entry) -> JobDetail:
         metrics=tuple(_metric_row(metric, result.job) for metric in result.metrics if metric.name not in BY_PHASE),
         memory=phase_table(entry),
         settings=tuple(_settings(result)),
-        placement=tuple(_placement(result.effective.get("placement"))),
         facts=(*_facts(result), *known),
         unreadable=unreadable,
         warnings=warnings_of(entry),
@@ -95,13 +94,14 @@ def _settings(result: Result) -> Iterator[Setting]:
     requested = dict(result.job.configuration)
     effective = dict(result.effective)
     facts = _mapping(effective.pop("facts", None))
-    effective.pop("placement", None)
+    for told_elsewhere in ("placement", "placement_unknown", "fallback"):  # see `placement`
+        effective.pop(told_elsewhere, None)
     requested.pop("name", None)
     yield _setting("runtime", requested.pop("runtime", None), effective.pop("runtime_version", None), "version ")
     accelerators = effective.pop("accelerators", None)
     wanted = requested.pop("accelerator", None)
     yield _setting(
-        "accelerator", wanted, accelerators, differs=bool(accelerators and wanted) and wanted not in accelerators
+        "accelerator", wanted, accelerators, differs=bool(wanted and accelerators) and not _among(wanted, accelerators)
     )
     yield _compared("threads", requested.pop("threads", None), effective.pop("threads", None))
     options = _mapping(requested.pop("options", None))
@@ -120,6 +120,10 @@ def _compared(name: str, requested: Any, effective: Any) -> Setting:
     return _setting(name, requested, effective, differs=both and _spelled(requested) != _spelled(effective))
 
 
+def _among(wanted: Any, accelerators: Any) -> bool:
+    return wanted in accelerators if isinstance(accelerators, list | tuple) else wanted == accelerators
+
+
 def _spelled(value: Any) -> str:
     """Runtimes echo options with other capitals and types: `True`, `"true"` and `"TRUE"` are one value."""
     return str(value).casefold()
@@ -132,26 +136,6 @@ def _setting(name: str, requested: Any, effective: Any, prefix: str = "", *, dif
         effective="the runtime does not tell" if effective is None else prefix + value_text(effective, name),
         differs=differs,
     )
-
-
-def _placement(placement: Any) -> Iterator[Placement]:
-    """Operators per accelerator, most first. What is not shaped like that is not shown."""
-    counted = {
-        accelerator: {name: count for name, count in _mapping(operators).items() if isinstance(count, int)}
-        for accelerator, operators in _mapping(placement).items()
-    }
-    everywhere = sum(sum(operators.values()) for operators in counted.values())
-    for accelerator, operators in counted.items():
-        total = sum(operators.values())
-        ordered = sorted(operators.items(), key=lambda item: -item[1])
-        names = [f"{count} {name_text(name)}" for name, count in ordered[:_MOST_OPERATORS]]
-        more = [f"and {len(ordered) - _MOST_OPERATORS} other kinds"] if len(ordered) > _MOST_OPERATORS else []
-        yield Placement(
-            accelerator=name_text(accelerator),
-            total=total,
-            share=f"{total / everywhere:.0%}" if everywhere else "none",
-            operators=", ".join(names + more),
-        )
 
 
 def _facts(result: Result) -> Facts:

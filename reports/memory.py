@@ -11,7 +11,8 @@ from reports.conditions import grouped_by_reason
 from reports.entries import Entry
 from reports.estimates import quantity, ratio
 from reports.figures import Figure, MemoryBar, MemoryBars, MemoryGroup, MemoryLine, MemoryLines, MemoryPanel
-from reports.page import Cell, Memory, MemoryPart, MemoryRow, MemoryTable, Quantity, Unreadable
+from reports.page import Memory, MemoryPart, Unreadable
+from reports.tables import Cell, MemoryRow, MemoryTable, Quantity
 from reports.units import Scale, common_scale
 from reports.visible import name_text, value_text
 

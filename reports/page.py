@@ -8,57 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.figures import Figure
+from reports.tables import (
+    Cell,
+    ColumnGroup,
+    MemoryTable,
+    MetricRow,
+    Placements,
+    Quantity,
+    Ratio,
+    RuntimeContrasts,
+    Setting,
+    Size,
+)
 
 Facts = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantity:
-    """A value and its 95 % interval in words. `reason` says why either is missing."""
-
-    text: str
-    interval: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """A ratio to the reference. `verdict`: better or worse only where the interval leaves out 1."""
-
-    text: str
-    interval: str = ""
-    verdict: str  # better, worse, same, not-apart, no-interval, reference, unjudged, none
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One headline metric of one row. `state`: value, unknown, failed (no value, because the job failed) or absent."""
-
-    state: str
-    quantity: Quantity | None = None
-    ratio: Ratio | None = None
-    count: int = 0  # attempts behind it
-    note: str = ""
-    best: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One headline metric. `parameters` are those that its group does not state for all of its columns."""
-
-    title: str
-    parameters: str
-    better: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnGroup:
-    """Neighbouring columns: those of a scenario, or those on memory, with the parameters that they share."""
-
-    name: str
-    parameters: str
-    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +49,11 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """How much something takes on disk or on the wire, and its ratio to the reference ("" where there is none)."""
-
-    title: str
-    text: str
-    ratio: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
     """A variant under a configuration, over all scenarios of one workload."""
 
     anchor: str
+    heading: str  # of the runtime whose rows begin here; "" on the others, and where there is one runtime only
     run: str
     variant: str
     configuration: str
@@ -141,12 +95,16 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True)
 class Leader:
-    """The best row of one headline metric. `beside`: rows that it is not clearly apart from."""
+    """The best row of one headline metric. `beside`: rows that it is not clearly apart from.
+
+    `over` names the reference that its ratio is to; "" where all rows have the same.
+    """
 
     metric: str
     who: str
     quantity: Quantity
     ratio: Ratio | None
+    over: str
     beside: str
 
 
@@ -208,56 +166,6 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricRow:
-    """A metric in full."""
-
-    title: str
-    parameters: str
-    statistic: str
-    quantity: Quantity
-    ratio: Ratio
-    attempts: str
-    samples: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What was requested and what the runtime did; `differs` where both say something and not the same."""
-
-    name: str
-    requested: str
-    effective: str
-    differs: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """Operators that ran on one accelerator."""
-
-    accelerator: str
-    total: int
-    share: str
-    operators: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryRow:
-    """A row, or a phase of a job, with one quantity for each column of its table."""
-
-    who: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryTable:
-    """Quantities of memory; `columns` are (title, what it is)."""
-
-    scenario: str
-    columns: tuple[tuple[str, str], ...]
-    rows: tuple[MemoryRow, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class MemoryPart:
     """What the rows needed under one scenario."""
 
@@ -290,7 +198,6 @@ class JobDetail:
     metrics: tuple[MetricRow, ...]
     memory: MemoryTable | None  # by phase
     settings: tuple[Setting, ...]
-    placement: tuple[Placement, ...]
     facts: Facts
     unreadable: tuple[Unreadable, ...]
     warnings: tuple[Warned, ...]
@@ -316,6 +223,8 @@ class Comparison:
     warnings: tuple[Warned, ...]  # those that every one of its jobs carries
     conditions: Conditions
     figures: tuple[Figure, ...]
+    runtimes: RuntimeContrasts | None
+    placements: Placements
     memory: Memory | None
     details: tuple[JobDetail, ...]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchharness.result import Job
 from reports.entries import Entry
-from reports.page import Size, Smallest
+from reports.page import Smallest
+from reports.tables import Size
 from reports.units import quantity_text
 from reports.visible import name_text, value_text
 
@@ -19,11 +20,12 @@ def smallest(rows: Rows) -> Smallest | None:
     if len(sizes) < 2:
         return None
     variant = min(sizes, key=sizes.__getitem__)
+    job = next(row[0].result.job for row in rows if row[0].result.job.variant == variant)
     downloads = _downloads(rows)
     return Smallest(
         variant=name_text(variant),
         size=quantity_text(sizes[variant], "bytes"),
-        ratio=_ratio(rows[0][0].result.job.reference, variant, sizes),
+        ratio=_ratio(job.reference, variant, sizes),
         download=quantity_text(downloads[variant], "bytes") if variant in downloads else "",
     )
 

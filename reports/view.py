@@ -14,7 +14,7 @@ from reports.page import Comparison, Definition, Failure, Page, RunLine
 from reports.visible import name_text, value_text
 
 READING_GUIDE = (
-    "Interval: 95 %, over attempts (fresh processes); n: attempts behind a value. A ratio is the row over the "
+    "Interval: 95 %, over attempts (fresh processes); n: attempts behind a value. A ratio is the row over its "
     "reference under the same configuration; it is called better or worse only where its interval leaves out 1."
 )
 #: What each scenario tells, for the list of what a report is silent about.
@@ -95,9 +95,24 @@ def _page(
 
 
 def _colours(entries: Sequence[Entry], model: str) -> dict[str, int]:
-    """A number for each variant of a model, the same in all of its figures."""
-    variants = dict.fromkeys(entry.result.job.variant for entry in entries if entry.result.job.model == model)
-    return {variant: number for number, variant in enumerate(variants)}
+    """A number for each variant of a model, the same in all of its figures.
+
+    Variants of one precision have the same where no runtime has both: a precision then looks alike in every runtime.
+    """
+    runtimes: dict[tuple[str, str | None], set[str]] = {}
+    for job in (entry.result.job for entry in entries if entry.result.job.model == model):
+        runtimes.setdefault((job.variant, job.precision), set()).add(str(job.configuration.get("runtime")))
+    taken: list[tuple[str, set[str]]] = []  # by number: the precision, and the runtimes that have it in this colour
+    numbers: dict[str, int] = {}
+    for (variant, precision), here in runtimes.items():
+        kind = precision or variant
+        alike = (at for at, (other, there) in enumerate(taken) if precision and other == kind and not there & here)
+        number = next(alike, len(taken))
+        if number == len(taken):
+            taken.append((kind, set()))
+        taken[number][1].update(here)
+        numbers[variant] = number
+    return numbers
 
 
 def _moment(moment: datetime) -> str:

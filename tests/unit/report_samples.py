@@ -189,7 +189,7 @@ def result(
     model: str = "smollm2-135m",
     **changes: Any,
 ) -> Result:
-    requested = {"name": configuration, "runtime": "onnxruntime", "accelerator": "cpu"}
+    requested = {"name": configuration, "runtime": "onnxruntime", "accelerator": None, "threads": None}
     requested |= CONFIGURATIONS.get(configuration, {})
     job = Job(
         key=f"{model}{variant}{configuration}{scenario}",
@@ -218,10 +218,11 @@ def result(
         stopped="5 attempts, as asked",
         metrics=metrics,
         effective={
-            "accelerators": ["cpu"],
+            "accelerators": ["CPUExecutionProvider"],
             "threads": requested.get("threads"),
             "cache": "in-place",
             "runtime_version": "1.31.1",
+            "execution": "device",
             "facts": {"graph_optimization_level": "ORT_ENABLE_ALL", "opsets": {"": 21}},
             "placement": {"CPUExecutionProvider": {"MatMul": 31, "Add": 60, "Softmax": 4}},
             "task": "causal-lm",
