@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import build
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-
-import build
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
