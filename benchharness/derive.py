@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchharness.device.adapters import PLAIN
 from benchharness.doubts import doubts_of
 from benchharness.metrics import METRICS, Metric
 from benchharness.result import (
+    PLAIN,
     Attempt,
     AttemptValue,
     Basis,

@@ -14,6 +14,9 @@ from typing import Any
 
 SCHEMA = 1
 
+#: Where a runtime's default is no plain CPU: the accelerator that is.
+PLAIN = {"coreml": "CPU_ONLY"}
+
 
 class OutcomeKind(StrEnum):
     """How an attempt, and with it a job, ended."""

@@ -197,6 +197,11 @@ def _not_judged(entries: Sequence[Entry]) -> Iterator[str]:
     failed = [f"{_who(entry, entries, exact=False)}, {entry.scenario}" for entry in entries if _failed(entry)]
     if failed:
         yield f"Without a verdict, because the job has no value: {'; '.join(failed)}."
+    by_weights = dict.fromkeys(
+        _who(entry, entries, exact=False) for entry in entries if entry.weights_only and entry.result.job.ships
+    )
+    if by_weights:
+        yield f"Judged on sizes alone, because the execution is a reference one: {', '.join(by_weights)}."
 
 
 def _failed(entry: Entry) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchharness.result import Basis, Contrast, Estimate, Job
+from benchharness.result import PLAIN, Basis, Contrast, Estimate, Job
 from reports.columns import WEIGHTS_ONLY, Measure, column, in_summary, why_failed
 from reports.contrasts import contrast_of, ratio_in
 from reports.entries import Entry, same_key
@@ -19,8 +19,6 @@ from reports.visible import name_text, value_text
 
 Row = Sequence[Entry]
 
-#: Where a runtime's default is no plain CPU: the accelerator that is. As in `benchharness.device.adapters`.
-PLAIN = {"coreml": "CPU_ONLY"}
 #: What trying an accelerator can cost or bring: (metric, parameters that pick it), in the order of the table.
 _COSTS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("cold_start_phase", {"phase": "load"}),

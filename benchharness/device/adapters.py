@@ -36,9 +36,6 @@ BUILT_IN_FORMATS = {
     "null": (".null",),
 }
 
-#: Where a runtime's default is no plain CPU: the accelerator that is.
-PLAIN = {"coreml": "CPU_ONLY"}
-
 
 def third_party() -> dict[str, EntryPoint]:
     """Installed adapters of other packages, by name."""

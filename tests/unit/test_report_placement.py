@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import adapters
 from benchharness.result import Estimate, Parameters, Result
 from reports.html import render
-from reports.placement import PLAIN
 from reports.tables import PlacementRow, Placements
 from tests.unit.report_runtime_samples import (
     CORE_ML,
@@ -171,7 +169,6 @@ def core_ml(accelerator: str | None) -> Ran:
 
 
 def test_a_runtime_whose_default_is_no_plain_cpu_has_an_accelerator_that_is() -> None:
-    assert PLAIN == adapters.PLAIN
     placements = placements_of(derived([core_ml("CPU_ONLY"), core_ml(None)]))
     plain, default = placements.rows
     assert (plain.asked, plain.instead) == ("", "no accelerator was asked for")
