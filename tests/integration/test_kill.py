@@ -182,9 +182,8 @@ def test_a_killed_worker_is_a_recorded_outcome(harness: Harness, store_url: str)
 def test_ctrl_c_keeps_results_and_says_how_to_resume(harness: Harness) -> None:
     harness.start("suite.toml")
     deadline = time.monotonic() + 20
-    while harness.find("worker") is None and time.monotonic() < deadline:
+    while harness.stored() < 1 and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.7)
     assert harness.process is not None
     harness.process.send_signal(signal.SIGINT)
     assert harness.wait() == 130
