@@ -14,6 +14,7 @@ import numpy as np
 
 from benchharness.doubts import doubts_of
 from benchharness.metrics import METRICS, Metric
+from benchharness.quality import quality_metrics
 from benchharness.result import (
     PLAIN,
     Attempt,
@@ -51,7 +52,10 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
 def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
     """The result of one job, not yet compared with its reference."""
     good = [attempt for attempt in attempts if attempt.outcome.ok]
-    metrics = [found for grouped in _by_metric(good) for found in _metric_results(*grouped)]
+    if job.against is not None:
+        metrics = list(quality_metrics(good[-1])) if good else []
+    else:
+        metrics = [found for grouped in _by_metric(good) for found in _metric_results(*grouped)]
     last = (good or attempts)[-1] if attempts else None
     result = Result(
         job=job,
@@ -171,6 +175,8 @@ def _compared(result: Result, reference: Result | None) -> Result:
 
 def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
     """The result against the same precision in the suite's first runtime, and against itself without accelerator."""
+    if result.job.against is not None:
+        return  # it is a comparison already
     for basis, differs in ((Basis.RUNTIME, _runtime_peer), (Basis.ACCELERATOR, _without_accelerator)):
         peer = next((other for other in others if differs(result.job, other.job)), None)
         if peer is None or peer is result or (basis is Basis.RUNTIME and _same_runtime(result.job, peer.job)):

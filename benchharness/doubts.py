@@ -29,6 +29,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _not_applied(result)
     yield from _fallback(result, attempts)
     yield from _reference_execution(attempts)
+    yield from _shared_samples(result)
     yield from _dimensions(result)
     yield from _disturbed(attempts)
     yield from _binding_copies(result)
@@ -41,7 +42,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
 
 def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
-    if 0 < len(attempts) < 5 and on_device:
+    if 0 < len(attempts) < 5 and on_device and result.job.against is None:  # quality is computed, not timed
         yield ResultWarning(
             kind=Doubt.TOO_FEW_SAMPLES,
             message=f"{len(attempts)} attempts: intervals over fewer than 5 fresh processes are wide or missing",
@@ -109,6 +110,16 @@ def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]
             kind=Doubt.REFERENCE_EXECUTION,
             message="reference execution, weights only: sizes, operators and quality, never latency or memory",
             hint="measure on a device that has the runtime",
+        )
+
+
+def _shared_samples(result: Result) -> Iterator[ResultWarning]:
+    data = result.job.workload.get("data") or {}
+    if data.get("shared_samples"):
+        yield ResultWarning(
+            kind=Doubt.SHARED_SAMPLES,
+            message=f"{data['shared_samples']} samples of the evaluation data stand in {data['calibration']} too",
+            hint="evaluate on data that chose no scales; quality reads too good on these",
         )
 
 

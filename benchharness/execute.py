@@ -103,22 +103,38 @@ class Execution:
 
     def _round(self, link: DeviceLink, due: Sequence[_State]) -> None:
         for state in due:
+            if state.stopped:
+                continue  # measured in another's pass
             if self._time_is_over():
                 self._stop(state, f"time budget of {self._rules.max_time:g} s ended{self._shortfall(state)}")
                 continue
             made = len(state.attempts)
             self._observer.begins(state.job, made + 1, max(made + 1, self._rules.at_least), self._left_s())
             before_s = time.monotonic()
+            alongside = self._alongside(state, due)
             attempt = link.attempt(
                 state.job,
-                self._manifests[Path(state.job.artefact)],
+                self._manifests,
                 attempt=str(uuid_utils.uuid7()),
                 round_=made,
                 progress=self._observer.phase,
+                companions={str(uuid_utils.uuid7()): other.job for other in alongside},
             )
             self._spent_s.append(time.monotonic() - before_s)
             self._observer.ended(state.job, attempt)
             self._decide(state)
+            for other in alongside:
+                self._observer.ended(other.job, other.attempts[-1])
+                self._decide(other)
+
+    def _alongside(self, state: _State, due: Sequence[_State]) -> list[_State]:
+        """The other jobs of this round that the same pass of the reference serves."""
+        shared = state.job.comparison_pass
+        if shared is None:
+            return []
+        return [
+            other for other in due if other is not state and not other.stopped and other.job.comparison_pass == shared
+        ]
 
     def _save(self, attempt: Attempt) -> None:
         self._store.save_attempt(self._run, attempt)
@@ -136,6 +152,8 @@ class Execution:
             self._stop(state, f"{last.kind}: it would end like that every time")
         elif made >= _MOST_FAILURES and not any(attempt.outcome.ok for attempt in state.attempts):
             self._stop(state, f"{made} attempts failed and none succeeded")
+        elif state.job.against is not None and last.ok:
+            self._stop(state, "one attempt: quality is computed, not timed")
         elif last.ok and state.attempts[-1].effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
             self._stop(state, "one attempt: a reference execution has nothing to time")
         elif made >= rules.at_least and rules.interval is None:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from benchharness.errors import SuiteError
-from benchharness.suite import Budgets, Name, System, Table, read_toml
+from benchharness.suite import Budgets, System, read_toml
 from benchharness.suite_errors import explain
+from benchharness.suite_fields import Name, Table
 
 THIS_MACHINE = "this-machine"
 

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from benchharness import quantity
 from benchharness.errors import UsageError
-from benchharness.suite import CHECKED_BEFORE, Attempts, Scenarios, Suite
+from benchharness.suite import Attempts, Suite
 from benchharness.suite_errors import explain
+from benchharness.suite_fields import CHECKED_BEFORE
+from benchharness.suite_scenarios import Scenarios
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.artefact import Manifest
+from benchharness.data_files import TEXT_KINDS, DataFile
 from benchharness.errors import SuiteError
 from benchharness.hardware import HardwareTarget
 from benchharness.result import Job
@@ -29,6 +30,7 @@ class Materials:
     downloads: Mapping[Path, int] = field(default_factory=dict)  # artefact -> compressed bytes, where computed
     tokens: Mapping[Path, Sequence[int]] = field(default_factory=dict)  # token files
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
+    data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
 
 
 def plan(
@@ -45,20 +47,74 @@ def plan(
     configurations = _named([each for table in here for each in _configurations(table)], "configuration")
     workloads = _named([each for table in suite.workloads for each in _workloads(table, materials)], "workload")
     scenarios = list(_scenarios(suite))
-    if not scenarios:
+    if not scenarios and suite.scenarios.quality is None:
         raise SuiteError("suite: no scenario is named; add [scenarios.first-token] or [scenarios.steady]")
     _check_models(suite)
     jobs: list[Job] = []
     for model_name, model in suite.models.items():
         fitting = [workload for workload in workloads if _fits(workload, model_name, model)]
-        if not fitting:
+        if scenarios and not fitting:
             raise SuiteError(f"models.{model_name}: no workload is for it; add one, or widen 'models' of another")
-        for variant, configuration in _pairs(model_name, model, configurations, formats):
+        pairs = list(_pairs(model_name, model, configurations, formats))
+        for variant, configuration in pairs:
             reference = _reference(model, variant, formats(configuration["runtime"]))
             for workload, (scenario, settings) in itertools.product(fitting, scenarios):
                 what = (model_name, variant, reference, configuration, workload, scenario, settings)
                 jobs.append(_job(suite, hardware, materials, *what))
+        jobs += _quality_jobs(suite, hardware, materials, model_name, pairs)
     return jobs
+
+
+def _quality_jobs(
+    suite: Suite, hardware: HardwareTarget, materials: Materials, name: str, pairs: Sequence[tuple[str, dict[str, Any]]]
+) -> Iterator[Job]:
+    """The model's variants, each against the model's first reference, wherever they run; threads change no answer.
+
+    The reference runs in the first configuration that opens it, and is not compared with itself.
+    """
+    model, settings = suite.models[name], suite.scenarios.quality
+    if settings is None or model.evaluation is None:
+        return
+    reference = (model.reference or tuple(model.variants))[0]
+    theirs = next(configuration for variant, configuration in pairs if variant == reference)
+    against = {
+        "variant": reference,
+        "artefact": str(model.variants[reference].artefact),
+        "digest": materials.manifests[model.variants[reference].artefact].digest,
+        "configuration": theirs,
+    }
+    data = materials.data[model.evaluation]
+    workload = {
+        "name": model.evaluation.name,
+        "models": None,
+        "asks": "any",
+        "prompt": {"length": 1, "seed": 0},
+        "output_tokens": 1,
+        "context_depth": 0,
+        "continuation": "greedy",
+        "dimensions": {},
+        "values": {},
+        "seed": 0,
+        "data": {
+            "path": str(model.evaluation),
+            "kind": data.kind,
+            "sha256": data.sha256,
+            "calibration": model.calibration.name if model.calibration else None,
+            "shared_samples": data.shared_samples,
+        },
+    }
+    seen: set[str] = {_apart_from_threads(reference, theirs)}
+    for variant, configuration in pairs:
+        what = _apart_from_threads(variant, configuration)
+        if what not in seen:
+            seen.add(what)
+            parts = (name, variant, reference, configuration, workload, "quality", settings.model_dump())
+            yield _job(suite, hardware, materials, *parts, against=against)
+
+
+def _apart_from_threads(variant: str, configuration: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in configuration.items() if key not in ("name", "threads")}
+    return json.dumps([variant, rest], sort_keys=True)
 
 
 def _check_models(suite: Suite) -> None:
@@ -212,11 +268,15 @@ def _job(
     workload: dict[str, Any],
     scenario: str,
     settings: dict[str, Any],
+    *,
+    against: dict[str, Any] | None = None,
 ) -> Job:
     model = suite.models[model_name]
     variant = model.variants[variant_name]
     manifest = materials.manifests[variant.artefact]
-    tokenizer = materials.tokenizers.get(variant.artefact) if "text" in workload["prompt"] else None
+    asks_for_text = "text" in workload["prompt"] or workload.get("data", {}).get("kind") in TEXT_KINDS
+    speaks = Path(against["artefact"]) if against else variant.artefact  # one tokenizer for a whole pass
+    tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None
     facts: dict[str, Any] = {
         "hardware": hardware.name,
         "model": model_name,
@@ -233,6 +293,7 @@ def _job(
         "scenario": scenario,
         "settings": settings,
         "timeout_s": suite.attempts.timeout,
+        **({"against": against} if against else {}),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     # What follows does not change what is run, and so not which job this is.

@@ -9,16 +9,46 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchharness.metrics import METRICS
-from benchharness.result import Measurement
+from benchharness.metrics import METRICS, OF_DEVICE
+from benchharness.result import Measurement, Parameters
 
 #: Two ways of computing one figure may differ by rounding only.
 _ROUNDING = 1e-6
 #: The kernel counts resident pages per core and adds them up now and then: readings moments apart differ by this much.
 _PAGES_IN_FLIGHT_BYTES = 4 << 20
+
+
+_ANY = math.inf
+#: A sum of rounded terms of which each is tiny may end a little below zero.
+_ROUNDED = -1e-9
+#: Metrics in rows: how wide a row is, and what its columns may hold.
+ROWS: Mapping[str, tuple[int, Sequence[tuple[str, float, float]]]] = {
+    "token_divergence": (
+        4,
+        (
+            ("-ln p of the reference", _ROUNDED, _ANY),
+            ("-ln p of the variant", _ROUNDED, _ANY),
+            ("KLD", _ROUNDED, _ANY),
+            ("same top token", 0, 1),
+        ),
+    ),
+    "class_decisions": (
+        4,
+        (("label", -1, _ANY), ("reference's class", 0, _ANY), ("variant's class", 0, _ANY), ("KLD", _ROUNDED, _ANY)),
+    ),
+    "tensor_error": (
+        4,
+        (
+            ("signal power", 0, _ANY),
+            ("noise power", 0, _ANY),
+            ("cosine", -1 + _ROUNDED, 1 - _ROUNDED),
+            ("largest error", 0, _ANY),
+        ),
+    ),
+}
 
 
 def doubts_about(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:
@@ -34,7 +64,9 @@ def _each(measured: Sequence[Measurement]) -> Iterator[str]:
     for measurement in measured:
         if measurement.metric not in METRICS:
             yield f"the device reports {measurement.metric!r}, which is no metric of this version"
-        if measurement.value <= 0 or min(measurement.samples, default=1) <= 0:
+        elif METRICS[measurement.metric].unit not in OF_DEVICE:
+            yield from _quality(measurement)
+        elif measurement.value <= 0 or min(measurement.samples, default=1) <= 0:
             yield f"{measurement.metric} is not positive"
         identity = (measurement.metric, json.dumps(dict(measurement.parameters), sort_keys=True))
         if identity in told:
@@ -42,6 +74,28 @@ def _each(measured: Sequence[Measurement]) -> Iterator[str]:
         told.add(identity)
         if measurement.row_length and len(measurement.samples) % measurement.row_length:
             yield f"{measurement.metric}: {len(measurement.samples)} samples are no rows of {measurement.row_length}"
+
+
+def _quality(measurement: Measurement) -> Iterator[str]:
+    """Rows that `benchharness.quality` can read: whole, of the number stated, with columns that can be."""
+    if measurement.metric not in ROWS:
+        return
+    width, columns = ROWS[measurement.metric]
+    rows = len(measurement.samples) // width
+    if not rows or measurement.row_length != width or len(measurement.samples) % width:
+        yield f"{measurement.metric} has {len(measurement.samples)} numbers in rows of {measurement.row_length}"
+        return
+    if measurement.metric == "token_divergence" and not _chunks_fit(measurement.parameters, rows):
+        yield f"{measurement.metric} has {rows} rows, which are not its scored positions times its chunks"
+    for column, (name, low, high) in enumerate(columns):
+        found = measurement.samples[column::width]
+        if min(found) < low or max(found) > high:
+            yield f"{measurement.metric}: {name} is {min(found):g} to {max(found):g}"
+
+
+def _chunks_fit(parameters: Parameters, rows: int) -> bool:
+    scored, chunks = parameters.get("scored"), parameters.get("chunks")
+    return isinstance(scored, int) and isinstance(chunks, int) and scored > 0 and scored * chunks == rows
 
 
 def _cold_start(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchharness.artefact import DigestCache, Manifest, download_bytes, manifest_of
+from benchharness.data_files import DataFile, data_file, shared_samples
 from benchharness.errors import SuiteError, UsageError
 from benchharness.plan import Materials, artefact_format
 from benchharness.suite import Suite, check_suite, read_prompt, read_tokens
@@ -38,7 +40,26 @@ def gather(suite: Suite, cache: DigestCache, tell: Callable[[str], None] = lambd
         texts={prompt.file: read_prompt(prompt.file) for prompt in prompts if prompt.file is not None},
         tokens={file: read_tokens(file) for file in token_files},
         tokenizers=_tokenizers(suite),
+        data=_data(suite),
     )
+
+
+def _data(suite: Suite) -> dict[Path, DataFile]:
+    """The models' evaluation data. Raises `SuiteError` where it shares samples with the calibration data."""
+    found = {}
+    for name, model in suite.models.items():
+        if suite.scenarios.quality is None or model.evaluation is None:
+            continue
+        evaluation = data_file(model.evaluation)
+        shared = shared_samples(evaluation, data_file(model.calibration)) if model.calibration else 0
+        found[model.evaluation] = replace(evaluation, shared_samples=shared)
+        if shared and model.calibration is not None and not model.allow_overlap:
+            raise SuiteError(
+                f"models.{name}: {shared} samples of {model.evaluation.name} stand in {model.calibration.name} too: a "
+                "variant was fitted to them, and its quality would read too good; evaluate on other data, or set "
+                "allow_overlap = true"
+            )
+    return found
 
 
 def _downloads(manifests: Mapping[Path, Manifest], cache: DigestCache, tell: Callable[[str], None]) -> dict[Path, int]:

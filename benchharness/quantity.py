@@ -8,7 +8,7 @@ import re
 from benchharness.errors import UsageError
 from benchharness.metrics import Unit
 
-_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]+)\s*")
+_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]*)\s*")
 
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 SHARES = {"%": 0.01}
@@ -28,6 +28,11 @@ _LIMITS: dict[str, tuple[dict[str, float], str, str]] = {
     Unit.NANOSECONDS: ({name: worth * 1e9 for name, worth in SECONDS.items()}, "a duration", "250 ms"),
     Unit.BYTES: (BYTES, "a size", "600 MiB"),
     Unit.TOKENS_PER_SECOND: ({"tokens/s": 1.0, "tok/s": 1.0}, "a rate of tokens", "20 tokens/s"),
+    Unit.NATS: ({"nats": 1.0, "nat": 1.0}, "a divergence", "0.1 nats"),
+    Unit.SHARE: (SHARES, "a share", "98 %"),
+    Unit.TOKENS: ({"tokens": 1.0, "token": 1.0}, "a number of tokens", "20 tokens"),
+    Unit.DECIBELS: ({"dB": 1.0}, "a ratio of powers", "30 dB"),
+    Unit.NUMBER: ({"": 1.0}, "a plain number", "22.5"),
     Unit.INFERENCES_PER_SECOND: ({"inferences/s": 1.0, "inf/s": 1.0}, "a rate of inferences", "30 inferences/s"),
 }
 

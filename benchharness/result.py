@@ -6,6 +6,7 @@ Schema history
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -60,6 +61,7 @@ class Doubt(StrEnum):
     BINDING_COPIES = "binding-copies"
     NOT_APPLIED = "not-applied"  # something requested that the runtime did not do
     FALLBACK = "fallback"  # an accelerator took only part of the model, or nothing
+    SHARED_SAMPLES = "shared-samples"  # evaluated on what a variant was fitted to
     REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
@@ -214,11 +216,19 @@ class Job:
     download_bytes: int | None = None  # what the artefact takes when compressed for a download; None: not computed
     ships: bool = True  # budgets apply
     precision: str | None = None  # as the suite calls it; variants of one precision are compared across runtimes
+    against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
 
     @property
     def is_reference(self) -> bool:
         """Whether this job measures the variant that the others of its model are compared with."""
         return self.variant == self.reference
+
+    @property
+    def comparison_pass(self) -> str | None:
+        """What the jobs share that one pass of their reference serves; None for jobs that need no reference."""
+        if self.against is None:
+            return None
+        return json.dumps([self.hardware, self.model, self.against, self.workload, self.settings], sort_keys=True)
 
     @property
     def title(self) -> str:

@@ -10,24 +10,34 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
-from benchharness import budgets, quantity
+from benchharness import budgets
 from benchharness.errors import SuiteError, UsageError
 from benchharness.suite_errors import explain
+from benchharness.suite_fields import (
+    CHECKED_BEFORE,
+    Count,
+    Depth,
+    Name,
+    Seconds,
+    Share,
+    Table,
+    all_different,
+    as_list,
+    storable,
+)
+from benchharness.suite_scenarios import Scenarios
 
 #: What a hardware target's devices run.
 System = Literal["linux", "macos", "windows"]
@@ -35,81 +45,8 @@ SYSTEMS: tuple[System, ...] = ("linux", "macos", "windows")
 Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 #: A text prompt or token file longer than this is a mistake: it would be stored with every run.
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
-#: The validation context of a suite whose units are base units already.
-CHECKED_BEFORE = "checked before"
-_DEEPEST_OPTIONS = 50
 #: A suite file is written by hand, or by a program that lists models.
 _MOST_SUITE_BYTES = 10 * 1024 * 1024
-
-
-def _name(value: str) -> str:
-    if not value.isprintable() or not 1 <= len(value) <= 100:
-        raise ValueError("a name is 1 to 100 characters on one line")
-    return value
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _all_different(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError("names one twice")
-    return values
-
-
-def _storable(value: dict[str, Any]) -> dict[str, Any]:
-    """Options travel to the device and into the store as JSON."""
-    if _depth(value) > _DEEPEST_OPTIONS:
-        raise ValueError(f"is nested too deep: {_DEEPEST_OPTIONS} levels at most")
-    try:
-        json.dumps(value, allow_nan=False)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"holds what JSON cannot: {error}; write text, finite numbers, true, false, lists") from error
-    return value
-
-
-def _depth(value: Any) -> int:
-    """Levels of tables and lists; counts no further than matters."""
-    level, depth = [value], 0
-    while level and depth <= _DEEPEST_OPTIONS:
-        depth += 1
-        inner = [
-            list(each.values()) if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)
-        ]
-        level = [each for container in inner for each in container]
-    return depth
-
-
-def _seconds(value: Any, info: ValidationInfo) -> Any:
-    return _with_unit(quantity.seconds, value, info)
-
-
-def _share(value: Any, info: ValidationInfo) -> Any:
-    return _with_unit(quantity.share, value, info)
-
-
-def _with_unit(parse: Callable[[str], float], value: Any, info: ValidationInfo) -> Any:
-    """Text through `parse`. A bare number has no unit, and is taken only from a suite that was checked before."""
-    if not isinstance(value, str):
-        if value is None or info.context == CHECKED_BEFORE:
-            return value
-        raise ValueError(f'{value!r} has no unit: write it as text, such as "{value} {next(iter(_unit_of(parse)))}"')
-    try:
-        return parse(value)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
-
-
-def _unit_of(parse: Callable[[str], float]) -> tuple[str, ...]:
-    return ("s",) if parse is quantity.seconds else ("%",)
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-Depth = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 
 
 def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
@@ -121,12 +58,6 @@ def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
 
 
 Budgets = Annotated[dict[str, Any], AfterValidator(_valid_budgets)]
-
-
-class Table(BaseModel):
-    """A table of the suite: unknown keys are refused, objects are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Variant(Table):
@@ -148,8 +79,11 @@ class Model(Table):
     """
 
     task: Task | None = None
-    reference: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_all_different)] = ()
+    reference: Annotated[tuple[str, ...], BeforeValidator(as_list), AfterValidator(all_different)] = ()
     tokenizer: Path | None = None
+    evaluation: Path | None = None  # data that scenario `quality` compares variant and reference on
+    calibration: Path | None = None  # data that chose the variants' scales: no sample of it may be evaluated on
+    allow_overlap: bool = False
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -176,13 +110,13 @@ class ConfigurationTable(Table):
 
     name: Name | None = None
     runtime: Name = "onnxruntime"
-    accelerator: Annotated[tuple[Name | None, ...], BeforeValidator(_as_list), Field(min_length=1)] = (None,)
-    threads: Annotated[tuple[Count | None, ...], BeforeValidator(_as_list), Field(min_length=1)] = (None,)
-    options: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
-    accelerator_options: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
+    accelerator: Annotated[tuple[Name | None, ...], BeforeValidator(as_list), Field(min_length=1)] = (None,)
+    threads: Annotated[tuple[Count | None, ...], BeforeValidator(as_list), Field(min_length=1)] = (None,)
+    options: Annotated[dict[str, Any], AfterValidator(storable)] = Field(default_factory=dict)
+    accelerator_options: Annotated[dict[str, Any], AfterValidator(storable)] = Field(default_factory=dict)
     fallback: Literal["allow", "warn", "fail"] = "warn"
     python: Path | None = None
-    only_on: Annotated[tuple[System, ...], BeforeValidator(_as_list), Field(min_length=1)] = SYSTEMS
+    only_on: Annotated[tuple[System, ...], BeforeValidator(as_list), Field(min_length=1)] = SYSTEMS
 
 
 class Prompt(Table):
@@ -191,7 +125,7 @@ class Prompt(Table):
     text: str | None = None
     file: Path | None = None
     tokens_file: Path | None = None
-    tokens: Annotated[tuple[Count, ...], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    tokens: Annotated[tuple[Count, ...], BeforeValidator(as_list), Field(min_length=1)] | None = None
     seed: int = 0
 
     @model_validator(mode="after")
@@ -210,12 +144,12 @@ class Workload(Table):
     name: Name | None = None
     models: tuple[Name, ...] | None = None  # None: every model it fits
     prompt: Prompt | None = None
-    output_tokens: Annotated[tuple[Count, ...], BeforeValidator(_as_list), Field(min_length=1)] = (64,)
-    context_depth: Annotated[tuple[Depth, ...], BeforeValidator(_as_list), Field(min_length=1)] = (0,)
+    output_tokens: Annotated[tuple[Count, ...], BeforeValidator(as_list), Field(min_length=1)] = (64,)
+    context_depth: Annotated[tuple[Depth, ...], BeforeValidator(as_list), Field(min_length=1)] = (0,)
     continuation: Literal["fixed", "greedy"] = "fixed"
     continuation_file: Path | None = None  # token ids to feed while decoding, instead of seeded ones
-    dimensions: dict[str, Count] = {}
-    values: dict[str, float | int | bool | str] = {}
+    dimensions: dict[str, Count] = Field(default_factory=dict)
+    values: dict[str, float | int | bool | str] = Field(default_factory=dict)
     seed: int = 0
 
     @model_validator(mode="after")
@@ -223,38 +157,6 @@ class Workload(Table):
         if self.prompt is not None and (self.dimensions or self.values):
             raise ValueError("a workload has a prompt (language models) or dimensions and values (others), not both")
         return self
-
-
-class FirstToken(Table):
-    """Settings of scenario `first-token`."""
-
-    page_cache: Annotated[
-        tuple[Literal["warm", "evicted"], ...],
-        BeforeValidator(_as_list),
-        Field(min_length=1),
-        AfterValidator(_all_different),
-    ] = ("warm",)
-    warmup: Depth = 3
-    repeats: Count = 5
-    most_repeats: Count = 100
-    min_time: Seconds = 0.3
-
-
-class Steady(Table):
-    """Settings of scenario `steady`."""
-
-    warmup: Depth = 2
-    repeats: Count = 3
-    most_repeats: Count = 30
-    most_inferences: Count = 2000
-    min_time: Seconds = 0.5
-
-
-class Scenarios(Table):
-    """The scenarios to run; one that is not named is not run. Without the table: both, with their defaults."""
-
-    first_token: FirstToken | None = Field(default=None, alias="first-token")
-    steady: Steady | None = None
 
 
 class Attempts(Table):
@@ -282,7 +184,7 @@ class Suite(Table):
     workloads: tuple[Workload, ...] = (Workload(),)
     scenarios: Scenarios = Scenarios.model_validate({"first-token": {}, "steady": {}})
     attempts: Attempts = Attempts()
-    budgets: Budgets = {}
+    budgets: Budgets = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -345,7 +247,8 @@ def _absolute(suite: Suite, folder: Path) -> Suite:
     """The same suite with its paths relative to `folder` made absolute, and prompt files read into it."""
     table = suite.model_dump(by_alias=True)
     for model in table["models"].values():
-        model["tokenizer"] = model["tokenizer"] and folder / model["tokenizer"].expanduser()
+        for key in ("tokenizer", "evaluation", "calibration"):
+            model[key] = model[key] and folder / model[key].expanduser()
         for variant in model["variants"].values():
             variant["artefact"] = folder / variant["artefact"].expanduser()
     for configuration in table["configurations"]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchharness.contract import EXECUTION_DEVICE
+from benchharness.derive import EXACT
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.result import (
     Attempt,
@@ -37,7 +38,15 @@ _SCALES: dict[str, Sequence[tuple[float, str]]] = {
     Unit.BYTES: ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")),
     Unit.TOKENS_PER_SECOND: ((1, "tok/s"),),
     Unit.INFERENCES_PER_SECOND: ((1, "inf/s"),),
+    Unit.SHARE: ((0.01, "%"),),
+    Unit.NUMBER: ((1, ""),),
 }
+
+
+#: Smaller numbers are written with an exponent.
+_TINY = 1e-4
+#: A share of a share, or of a number that may be below zero, is easily misread.
+_BY_THEIR_ENDS = frozenset((Unit.SHARE, Unit.NATS, Unit.DECIBELS, Unit.NUMBER))
 
 
 class _Console(Console):
@@ -159,7 +168,7 @@ def duration(seconds: float) -> str:
 def quantity(value: float, unit: str) -> str:
     """A value in a readable multiple of its unit, three significant digits."""
     scale, name = _scale(value, unit)
-    return f"{_digits(value / scale)} {name}"
+    return f"{_digits(value / scale)} {name}".rstrip()
 
 
 def _scale(value: float, unit: str) -> tuple[float, str]:
@@ -170,6 +179,8 @@ def _scale(value: float, unit: str) -> tuple[float, str]:
 def _digits(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
+    if abs(value) < _TINY:
+        return f"{value:.2e}"
     places = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{places}f}"
 
@@ -239,19 +250,21 @@ def _cell(metric: MetricResult | None) -> Text:
     if estimate.value is None:
         return Text(f"unknown ({visible(estimate.reason)})", style="dim")
     text = Text(quantity(estimate.value, metric.unit))
-    text.append(_interval(estimate, metric.unit), style="dim")
+    text.append(interval(estimate, metric.unit), style="dim")
     if metric.ratio is not None and metric.ratio.value is not None:
         style = _ratio_style(metric.ratio, metric.name)
         text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=style)
     return text
 
 
-def _interval(estimate: Estimate, unit: str) -> str:
-    """± a share where that is small; else both ends, because a wide interval is not symmetric."""
+def interval(estimate: Estimate, unit: str) -> str:
+    """± a share where that is small; else both ends, as a wide interval is not symmetric. Exact values have none."""
+    if estimate.statistic == EXACT:
+        return ""
     half = estimate.relative_half_width
-    if half is None or estimate.low is None or estimate.high is None:
+    if estimate.low is None or estimate.high is None:
         return " ± unknown"
-    if half <= _WIDE:
+    if half is not None and half <= _WIDE and unit not in _BY_THEIR_ENDS:
         return f" ± {half:.1%}"
     return f"\n[{quantity(estimate.low, unit)}, {quantity(estimate.high, unit)}]"
 

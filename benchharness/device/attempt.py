@@ -38,10 +38,12 @@ class RunningAttempt:
 
     def __init__(self, order: Message, *, scratch: Path, bundle: str, libraries: Libraries) -> None:
         self.id: str = order["id"]
-        self._identity = {key: order[key] for key in ("id", "job", "round")}
+        self._members = [_identity(each) for each in (*order.get("companions", ()), order)]
+        self._conducts = "companions" in order
         self.phase = "start"
         self._timeout_s: float = order["timeout_s"]
         self._scratch = scratch
+        self._bundle = bundle
         scratch.mkdir(parents=True, exist_ok=True)
         self._order = order
         self._libraries = libraries
@@ -53,7 +55,7 @@ class RunningAttempt:
         with self._evidence.open("ab") as stderr:  # appending: see `Onlooker`
             self._spawned_ns = time.perf_counter_ns()
             self._process = subprocess.Popen(
-                _worker_command(order.get("python"), bundle),
+                _worker_command(_own_interpreter(order), bundle),
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -74,7 +76,7 @@ class RunningAttempt:
     def _send(self, order: Message) -> None:
         assert self._process.stdin is not None
         # Where it died at once nobody reads this; its end says how.
-        message = {**order, "type": "order", "spawned_ns": self._spawned_ns}
+        message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": self._bundle}
         protocol.Writer(self._process.stdin.fileno()).send(message)
 
     def remaining_s(self) -> float:
@@ -95,18 +97,18 @@ class RunningAttempt:
                 self._process.kill()
             self._process.wait()
 
-    def measured(self, message: Message) -> Message:
+    def measured(self, message: Message) -> list[Message]:
         """The worker reported measurements."""
         self._let_end()
         self._libraries.learn(self._order, message.get("libraries", ()))
         return self._finished("ok", "", message)
 
-    def failed(self, message: Message) -> Message:
+    def failed(self, message: Message) -> list[Message]:
         """The worker reported why it could not measure."""
         self._let_end()
         return self._finished(message["outcome"], protocol.text(message["reason"]), {})
 
-    def ended(self) -> Message:
+    def ended(self) -> list[Message]:
         """The worker's output ended without a report."""
         self._let_end()
         code = self._process.returncode
@@ -128,12 +130,12 @@ class RunningAttempt:
             return self._finished("out-of-memory", f"killed by the kernel in phase {self.phase}", {})
         return self._finished("killed", f"{name} in phase {self.phase}", {})
 
-    def timed_out(self) -> Message:
+    def timed_out(self) -> list[Message]:
         """The limit is over."""
         self.kill()
         return self._finished("timeout", f"no result within {self._timeout_s:g} s, last phase {self.phase}", {})
 
-    def cancelled(self) -> Message:
+    def cancelled(self) -> list[Message]:
         """The host wants it no more."""
         self.kill()
         return self._finished("killed", "cancelled by the host", {})
@@ -146,35 +148,57 @@ class RunningAttempt:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def _finished(self, kind: str, reason: str, measured: Message) -> Message:
+    def _finished(self, kind: str, reason: str, measured: Message) -> list[Message]:
+        """One `finished` message for each job that this attempt serves, its own the last."""
         duration_ns = time.perf_counter_ns() - self._spawned_ns
-        evidence = "" if kind == "ok" else self._onlooker.tail()
+        evidence = "" if kind == "ok" and "members" not in measured else self._onlooker.tail()
         self._onlooker.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions["times_throttled"] = _since(self._throttled_before)
+        told = {"outcome": {"kind": kind, "reason": reason}, **measured}
+        members = measured.get("members", {})
+        return [
+            {
+                "type": "finished",
+                **identity,
+                **self._found(members.get(identity["id"], told), evidence),
+                "conditions": self._conditions,
+                "started_unix_ns": self._started_unix_ns,
+                "duration_ns": duration_ns,
+            }
+            for identity in self._members
+        ]
+
+    def _found(self, told: Message, evidence: str) -> Message:
+        outcome = told["outcome"]
         return {
-            "type": "finished",
-            **self._identity,
-            "outcome": {"kind": kind, "reason": reason, "evidence": evidence},
-            "task": measured.get("task"),
-            "measurements": self._with_timeline(measured.get("measurements", [])),
-            "effective": measured.get("effective", {}),
-            "conditions": self._conditions,
-            "started_unix_ns": self._started_unix_ns,
-            "duration_ns": duration_ns,
+            "outcome": {**outcome, "evidence": "" if outcome["kind"] == "ok" else evidence},
+            "task": told.get("task"),
+            "measurements": self._with_timeline(told.get("measurements", [])),
+            "effective": told.get("effective", {}),
         }
 
     def _with_timeline(self, measurements: Sequence[Message]) -> list[Message]:
         """Adds the worker's resident memory over time, from outside: too coarse for peaks, which it reads itself.
 
-        Where the worker has nothing to report there is nothing to add: it failed, or its memory means nothing.
+        Where the worker has nothing to report there is nothing to add: it failed, or its memory means nothing. What a
+        conductor holds is no model's memory either.
         """
         timeline = self._onlooker.timeline
-        if not measurements or not timeline:
+        if not measurements or not timeline or self._conducts:
             return list(measurements)
         highest = max(timeline[1::2])
         return [*measurements, measurement("memory_timeline", {}, highest, samples=timeline, row_length=2)]
+
+
+def _identity(order: Message) -> Message:
+    return {key: order[key] for key in ("id", "job", "round")}
+
+
+def _own_interpreter(order: Message) -> str | None:
+    """The interpreter asked for; a conductor needs none, its scorers do."""
+    return None if "companions" in order else order.get("python")
 
 
 def _conditions_before(order: Message, libraries: Sequence[Path]) -> dict[str, Any]:

@@ -28,7 +28,16 @@ HOST_TO_SUPERVISOR = ("attempt", "acknowledge", "cancel", "stop")
 SUPERVISOR_TO_HOST = ("ready", "progress", "finished", "refused")
 SUPERVISOR_TO_WORKER = ("order",)
 WORKER_TO_SUPERVISOR = ("progress", "measured", "failed")
-TYPES = frozenset(HOST_TO_SUPERVISOR + SUPERVISOR_TO_HOST + SUPERVISOR_TO_WORKER + WORKER_TO_SUPERVISOR)
+CONDUCTOR_TO_SCORER = ("open", "score", "continue", "run")  # private to one version: see `quality.scorer`
+SCORER_TO_CONDUCTOR = ("opened", "continued", "done", "failed")
+TYPES = frozenset(
+    HOST_TO_SUPERVISOR
+    + SUPERVISOR_TO_HOST
+    + SUPERVISOR_TO_WORKER
+    + WORKER_TO_SUPERVISOR
+    + CONDUCTOR_TO_SCORER
+    + SCORER_TO_CONDUCTOR
+)
 
 
 def encode(message: Message) -> bytes:

@@ -44,6 +44,10 @@ class Tokenizer:
         """Token ids of the prompt, with whatever special tokens the tokenizer itself adds."""
         return list(self._backend.encode(prompt).ids)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, special tokens spelled out."""
+        return str(self._backend.decode(list(tokens), skip_special_tokens=False))
+
 
 @dataclass(frozen=True)
 class LanguageRequest:

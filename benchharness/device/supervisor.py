@@ -148,10 +148,12 @@ class Supervisor:
         if self._attempt.remaining_s() <= 0:
             self._finish(self._attempt.timed_out())
 
-    def _finish(self, finished: Message) -> None:
+    def _finish(self, finished: list[Message]) -> None:
         self._attempt = None
-        self._spool.keep(finished)
-        self._writer.send(finished)
+        for each in finished:
+            self._spool.keep(each)
+        for each in finished:
+            self._writer.send(each)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchharness.device import adapters, protocol
+from benchharness.device.outcomes import effective_facts, failure
 from benchharness.device.phases import Phases
 from benchharness.device.shapes import input_shapes, tell_inputs
-from benchharness.device.want_of_memory import speaks_of_memory
-from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, Unsupported
+from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Adapter
@@ -46,10 +46,10 @@ def main() -> None:
         return
     threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
     try:
-        writer.send(_attempt(order, writer))
+        writer.send(_attempt(order, writer) if order["scenario"] != "quality" else _compare(order, writer))
     except Exception as error:
         traceback.print_exc()
-        writer.send(_failure(error))
+        writer.send(failure(error))
     sys.stderr.flush()
     os._exit(0)  # a runtime's static destructors may hang or crash, and the attempt is told
 
@@ -98,7 +98,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         refused = session.effective.refusal
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
-        effective = {**_effective(session.effective), **placed}
+        effective = {**effective_facts(session.effective), **placed}
         if not language:
             effective.update(_input_facts(session.inputs, order["workload"]))
     return {
@@ -120,6 +120,12 @@ def _tokenizer(adapter: Adapter, order: Mapping[str, Any]) -> Tokenizer | None:
     if path is None and isinstance(adapter, FindsTokenizer):
         path = adapter.tokenizer(Path(order["artefact"]))
     return None if path is None else Tokenizer(Path(path))
+
+
+def _compare(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
+    from benchharness.device.quality.conductor import conduct
+
+    return conduct(order, _Progress(writer, order["id"]), order.get("bundle"))
 
 
 def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
@@ -164,17 +170,6 @@ def _check_task(order: Mapping[str, Any], language: bool) -> None:
         raise Unsupported("the workload has input dimensions or values, and the model is a causal language model")
 
 
-def _effective(effective: Any) -> dict[str, Any]:
-    return {
-        "accelerators": list(effective.accelerators),
-        "threads": effective.threads,
-        "cache": effective.cache,
-        "runtime_version": effective.runtime_version,
-        "execution": effective.execution,
-        "facts": dict(effective.facts),
-    }
-
-
 class _Progress:
     """Tells the supervisor what the attempt is doing: every phase, and repeats now and then."""
 
@@ -193,21 +188,6 @@ class _Progress:
         self._next_ns = now + _PROGRESS_EVERY_NS
         message = {"type": "progress", "id": self._attempt, "phase": phase, "done": done, "total": total}
         self._writer.send(message)
-
-
-def _failure(error: Exception) -> dict[str, Any]:
-    reason = protocol.text(error) or type(error).__name__
-    if isinstance(error, Unsupported):
-        kind = "unsupported"
-    elif isinstance(error, InvalidOutput):
-        kind = "invalid"
-    elif isinstance(error, MemoryError) or speaks_of_memory(reason):
-        kind = "out-of-memory"
-    elif isinstance(error, AttemptError):
-        kind = "runtime-error"
-    else:
-        kind, reason = "runtime-error", f"{type(error).__name__}: {reason}"
-    return {"type": "failed", "outcome": kind, "reason": reason}
 
 
 if __name__ == "__main__":

@@ -29,6 +29,14 @@ _GRACE_S = 60.0
 _POLL_S = 0.2
 #: How often a line may break under one attempt before the attempt counts as crashed.
 _MOST_LOSSES = 3
+#: What a configuration tells an adapter, and what it tells where a run of before did not say.
+_OPENED_WITH: Mapping[str, Any] = {
+    "accelerator": None,
+    "threads": None,
+    "options": {},
+    "accelerator_options": {},
+    "fallback": FALLBACK_WARN,
+}
 
 Progress = Callable[[str, int, int], None]
 
@@ -68,9 +76,27 @@ class DeviceLink:
         self.close()
         self._launcher.remove(self._work)
 
-    def attempt(self, job: Job, manifest: Manifest, *, attempt: str, round_: int, progress: Progress) -> Attempt:
-        """Makes one attempt and returns it, saved. Raises `LaunchError` where no supervisor can be started at all."""
-        order = self._order(job, manifest, attempt, round_)
+    def attempt(
+        self,
+        job: Job,
+        manifests: Mapping[Path, Manifest],
+        *,
+        attempt: str,
+        round_: int,
+        progress: Progress,
+        companions: Mapping[str, Job] | None = None,
+    ) -> Attempt:
+        """Makes one attempt and returns it, saved. Raises `LaunchError` where no supervisor can be started at all.
+
+        `companions` are other jobs, by attempt, that the same pass of a reference serves: saved too, before this one.
+        """
+        order = self._order(job, manifests, attempt, round_)
+        if job.against is not None:
+            order["reference"] = self._opened(job.against, manifests)
+            order["companions"] = [
+                {"id": id_, "job": other.key, "round": round_, **self._opened(_as_opened(other), manifests)}
+                for id_, other in (companions or {}).items()
+            ]
         lost = ""
         for _ in range(_MOST_LOSSES):
             try:
@@ -82,28 +108,40 @@ class DeviceLink:
                 self.close()
         return self._given_up(order, lost)
 
-    def _order(self, job: Job, manifest: Manifest, attempt: str, round_: int) -> Message:
-        artefact, files = self._place(Path(job.artefact), manifest)
-        configuration = {key: job.configuration[key] for key in ("accelerator", "threads", "options")}
-        configuration["accelerator_options"] = job.configuration["accelerator_options"]
-        configuration["fallback"] = job.configuration.get("fallback", FALLBACK_WARN)  # a run of before there was one
+    def _order(self, job: Job, manifests: Mapping[Path, Manifest], attempt: str, round_: int) -> Message:
         return {
             "type": "attempt",
             "id": attempt,
             "job": job.key,
             "round": round_,
-            "adapter": job.configuration["runtime"],
-            "configuration": configuration,
-            "python": job.configuration["python"],
-            "artefact": artefact,
-            "files": files,
+            **self._opened(_as_opened(job), manifests),
             "tokenizer": self._place_tokenizer(job),
             "task": job.task,
-            "workload": dict(job.workload),
+            "workload": self._place_data(job.workload),
             "scenario": job.scenario,
             "settings": dict(job.settings),
             "timeout_s": job.timeout_s,
         }
+
+    def _opened(self, what: Mapping[str, Any], manifests: Mapping[Path, Manifest]) -> Message:
+        """What a session is opened with: adapter, configuration, interpreter, and the artefact on the device."""
+        configuration = what["configuration"]
+        artefact, files = self._place(Path(what["artefact"]), manifests[Path(what["artefact"])])
+        return {
+            "adapter": configuration["runtime"],
+            "configuration": {key: configuration.get(key, default) for key, default in _OPENED_WITH.items()},
+            "python": configuration["python"],
+            "artefact": artefact,
+            "files": files,
+        }
+
+    def _place_data(self, workload: Mapping[str, Any]) -> Message:
+        """The workload with its data file, if it has one, on the device."""
+        data = workload.get("data")
+        if not data:
+            return dict(workload)
+        name = f"data/{data['sha256'][:16]}{Path(data['path']).suffix}"
+        return {**workload, "data": {**data, "path": self._launcher.put(Path(data["path"]), name, data["sha256"])}}
 
     def _place(self, artefact: Path, manifest: Manifest) -> tuple[str, list[str]]:
         """Puts an artefact's files on the device, once; its path there and theirs."""
@@ -154,7 +192,12 @@ class DeviceLink:
         return finished
 
     def _given_up(self, order: Message, lost: str) -> Attempt:
-        """The line broke again and again. The spool may hold the attempt even so; else it crashed."""
+        """The line broke again and again. The spool may hold the attempts even so; else they crashed."""
+        for companion in order.get("companions", ()):
+            self._given_up_one(companion, lost)
+        return self._given_up_one(order, lost)
+
+    def _given_up_one(self, order: Message, lost: str) -> Attempt:
         try:
             message = protocol.decode(self._launcher.fetch(f"{self._work}/spool/{order['id']}.json"))
         except LaunchError:
@@ -174,6 +217,10 @@ class DeviceLink:
         attempt = attempt_from(message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns)
         self._save(attempt)
         return attempt
+
+
+def _as_opened(job: Job) -> Mapping[str, Any]:
+    return {"configuration": job.configuration, "artefact": job.artefact}
 
 
 def _next(connection: Connection) -> Message:

@@ -6,6 +6,7 @@ import pytest
 
 from benchharness import errors
 from benchharness.metrics import METRICS, Better, Unit
+from benchharness.metrics.performance import PERFORMANCE
 from benchharness.result import Estimate
 
 
@@ -22,7 +23,7 @@ def test_a_name_carries_no_numbers() -> None:
 
 
 def test_times_are_better_low_and_rates_high() -> None:
-    for metric in METRICS.values():
+    for metric in PERFORMANCE:
         rate = metric.unit in (Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND)
         assert metric.better is (Better.HIGHER if rate else Better.LOWER)
         assert metric.name.endswith("_rate") is rate

@@ -1,0 +1,38 @@
+"""How a session or a failure is told in messages: the same words from a worker and from a scorer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchharness.contract import EffectiveConfiguration
+from benchharness.device import protocol
+from benchharness.device.want_of_memory import speaks_of_memory
+from benchharness.errors import AttemptError, InvalidOutput, Unsupported
+
+
+def effective_facts(effective: EffectiveConfiguration) -> dict[str, Any]:
+    """What a runtime really did, as JSON."""
+    return {
+        "accelerators": list(effective.accelerators),
+        "threads": effective.threads,
+        "cache": effective.cache,
+        "runtime_version": effective.runtime_version,
+        "execution": effective.execution,
+        "facts": dict(effective.facts),
+    }
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """The `failed` message for an exception."""
+    reason = protocol.text(error) or type(error).__name__
+    if isinstance(error, Unsupported):
+        kind = "unsupported"
+    elif isinstance(error, InvalidOutput):
+        kind = "invalid"
+    elif isinstance(error, MemoryError) or speaks_of_memory(reason):
+        kind = "out-of-memory"
+    elif isinstance(error, AttemptError):
+        kind = "runtime-error"
+    else:
+        kind, reason = "runtime-error", f"{type(error).__name__}: {reason}"
+    return {"type": "failed", "outcome": kind, "reason": reason}

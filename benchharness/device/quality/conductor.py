@@ -1,0 +1,130 @@
+"""Conducts one pass: opens the reference and the variants, asks all of them the same, keeps what is worth keeping.
+
+A variant that fails leaves the pass with its own outcome and the others go on. Where the reference fails, nothing
+can be compared, and every variant says so.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchharness.device.quality import samples, tokens
+from benchharness.device.quality.players import Player, PlayerFailed, as_failure
+from benchharness.device.requests import Tokenizer
+from benchharness.errors import AttemptError, Unsupported
+
+Progress = Callable[[str, int, int], None]
+
+
+class Pass:
+    """A reference and its variants, answering. `variants` holds those that still do, by attempt."""
+
+    def __init__(self, reference: Player, variants: dict[str, Player]) -> None:
+        self.reference = reference
+        self.variants = variants
+        self.failed: dict[str, PlayerFailed] = {}
+        self.metric_ns = 0
+        self.forward_ns = 0
+
+    def of_each(self, ask: Callable[[Player], Any]) -> dict[str, Any]:
+        """What each variant gives; one that fails leaves the pass. Time spent here is the models'."""
+        found = {}
+        for attempt, player in list(self.variants.items()):
+            try:
+                found[attempt] = self.of_reference(ask, player)
+            except AttemptError as error:
+                self.leave(attempt, error)
+        return found
+
+    def of_reference(self, ask: Callable[[Player], Any], player: Player | None = None) -> Any:
+        """What the reference gives, or the player named. Raises `PlayerFailed`."""
+        began_ns = time.perf_counter_ns()
+        try:
+            return ask(player or self.reference)
+        finally:
+            self.forward_ns += time.perf_counter_ns() - began_ns
+
+    def tell(self, command: Mapping[str, Any]) -> None:
+        """Asks everybody the same."""
+        for player in (self.reference, *self.variants.values()):
+            player.tell(command)
+
+    def leave(self, attempt: str, error: Exception) -> None:
+        """A variant has failed."""
+        self.failed[attempt] = as_failure(error)
+        self.variants.pop(attempt).end()
+
+
+def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = None) -> dict[str, Any]:
+    """Makes the pass of an order; its `measured` message. Raises `AttemptError` where the reference cannot be asked."""
+    members = {order["id"]: order, **{each["id"]: each for each in order["companions"]}}
+    with ExitStack() as stack:
+        progress("load", 0, len(members) + 1)
+        reference = Player(order["reference"], bundle)
+        stack.callback(reference.end)
+        players = {attempt: Player(each, bundle) for attempt, each in members.items()}
+        for player in players.values():
+            stack.callback(player.end)
+        made = Pass(reference, dict(players))
+        try:
+            reference.opened = reference.json()
+        except PlayerFailed as error:
+            raise _of_reference(error) from error
+        for attempt, opened in made.of_each(Player.json).items():
+            players[attempt].opened = opened
+        try:
+            found = _compared(order, made, progress)
+        except PlayerFailed as error:
+            raise _of_reference(error) from error
+        outcomes = {attempt: _member(attempt, players[attempt], made, found) for attempt in members}
+    lead = outcomes[order["id"]]
+    return {
+        "type": "measured",
+        "task": reference.opened["task"],
+        "measurements": lead["measurements"],
+        "effective": lead["effective"],
+        "python": platform.python_version(),
+        "members": outcomes,
+    }
+
+
+def _compared(order: Mapping[str, Any], made: Pass, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
+    """By attempt: measurements, and the examples worth showing."""
+    language = made.reference.opened["task"] == "causal-lm"
+    for attempt, player in list(made.variants.items()):
+        if player.opened["task"] != made.reference.opened["task"]:
+            told = f"the reference is a {made.reference.opened['task']} model, and this one {player.opened['task']}"
+            made.leave(attempt, Unsupported(told))
+    if language:
+        tokenizer = Tokenizer(Path(order["tokenizer"])) if order["tokenizer"] else None
+        return tokens.compare(made, order["workload"]["data"], order["settings"], tokenizer, progress)
+    return samples.compare(made, order["workload"]["data"], order["settings"], order["task"], progress)
+
+
+def _member(attempt: str, player: Player, made: Pass, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    task = made.reference.opened["task"]
+    failed = made.failed.get(attempt)
+    if failed is not None:
+        outcome = {"kind": failed.outcome, "reason": failed.reason}
+        return {"outcome": outcome, "task": task, "measurements": [], "effective": {}}
+    effective = {
+        **player.opened["effective"],
+        "reference": made.reference.opened["effective"],
+        "metric_cost": {"metric_ns": made.metric_ns, "forward_ns": made.forward_ns},
+        **found[attempt]["shown"],
+    }
+    return {
+        "outcome": {"kind": "ok", "reason": ""},
+        "task": task,
+        "measurements": found[attempt]["measurements"],
+        "effective": effective,
+    }
+
+
+def _of_reference(error: PlayerFailed) -> PlayerFailed:
+    return PlayerFailed(error.outcome, f"the reference failed, and there is nothing to compare with: {error.reason}")

@@ -1,0 +1,153 @@
+"""A scorer's process as its conductor sees it: commands to it, answers from it, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from benchharness.device import protocol
+from benchharness.device.lifeline import die_with_parent
+from benchharness.device.quality import frames
+from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+#: Frames that may wait to be compared: all scorers work at once, and none runs far ahead.
+_MOST_WAITING = 8
+_GRACE_S = 5.0
+_POLL_S = 0.05
+
+
+class PlayerFailed(AttemptError):
+    """A scorer gave up, died or broke the protocol: `outcome` and `reason` as an attempt's."""
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason
+
+
+class Player:
+    """One scorer. `opened` tells of its model."""
+
+    def __init__(self, order: Mapping[str, Any], bundle: str | None) -> None:
+        parent = os.getpid()
+        self._process = subprocess.Popen(
+            _command(order.get("python"), bundle),
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=(lambda: die_with_parent(parent)) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._commands = protocol.Writer(self._process.stdin.fileno())
+        self._answers: queue.Queue[tuple[bytes, bytes] | ProtocolError | None] = queue.Queue(_MOST_WAITING)
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+        self.opened: Mapping[str, Any] = {}
+        self.tell({"type": "open", **{key: order[key] for key in ("adapter", "configuration", "artefact")}})
+
+    def _read(self, raw: BinaryIO) -> None:
+        with os.fdopen(os.dup(raw.fileno()), "rb", buffering=1 << 20) as stream:
+            try:
+                while (frame := frames.receive(stream)) is not None:
+                    self._answers.put(frame)
+            except ProtocolError as error:
+                self._answers.put(error)
+            self._answers.put(None)
+
+    def tell(self, command: Mapping[str, Any]) -> None:
+        """Sends a command. Where the scorer has died nobody reads it; the next answer says how."""
+        with contextlib.suppress(OSError):
+            self._commands.send(dict(command))
+
+    def json(self) -> dict[str, Any]:
+        """The next answer, a JSON object. Raises `PlayerFailed`."""
+        kind, content = self._next()
+        if kind != frames.JSON:
+            raise PlayerFailed("crashed", f"a frame of kind {kind!r} where an answer was due")
+        answer: dict[str, Any] = protocol.decode(content)
+        if answer.get("type") == "failed":
+            raise PlayerFailed(str(answer.get("outcome")), protocol.text(answer.get("reason")))
+        return answer
+
+    def row(self, vocabulary_size: int) -> Array:
+        """The next row of logits. Raises `PlayerFailed`, also where the scorer says why there is none."""
+        kind, content = self._next()
+        if kind == frames.ROW:
+            dtype = {4: np.float32, 8: np.float64}.get(len(content) // max(1, vocabulary_size))
+            if dtype is None or len(content) % vocabulary_size:
+                raise PlayerFailed("invalid", f"a row of {len(content)} bytes for {vocabulary_size} tokens")
+            return np.frombuffer(content, dtype)
+        answer = protocol.decode(content) if kind == frames.JSON else {}
+        raise PlayerFailed(
+            str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason", "no row of logits"))
+        )
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays up to the end of an answer, by name. Raises `PlayerFailed`."""
+        found = {}
+        while True:
+            kind, content = self._next()
+            if kind == frames.ARRAY:
+                name, array = frames.array_of(content)
+                found[name] = array
+                continue
+            answer = protocol.decode(content) if kind == frames.JSON else {"type": "failed", "reason": "a row"}
+            if answer.get("type") == "done":
+                return found
+            raise PlayerFailed(str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason")))
+
+    def _next(self) -> tuple[bytes, bytes]:
+        frame = self._answers.get()
+        if isinstance(frame, ProtocolError):
+            raise PlayerFailed("crashed", str(frame))
+        if frame is None:
+            raise PlayerFailed(*self._how_it_ended())
+        return frame
+
+    def _how_it_ended(self) -> tuple[str, str]:
+        try:
+            code = self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.end()
+            return "crashed", "closed its output without an answer"
+        if code >= 0:
+            return "crashed", f"ended with exit code {code}"
+        return ("killed" if -code == signal.SIGKILL else "crashed"), f"ended by {signal.Signals(-code).name}"
+
+    def end(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        while self._reader.is_alive():  # it may be waiting to hand on a frame that nobody wants any more
+            with contextlib.suppress(queue.Empty):
+                self._answers.get(timeout=_POLL_S)
+
+
+def as_failure(error: Exception) -> PlayerFailed:
+    """Another error in the same words."""
+    if isinstance(error, PlayerFailed):
+        return error
+    kinds = {Unsupported: "unsupported", InvalidOutput: "invalid", ModelFailure: "runtime-error"}
+    kind = next((name for of, name in kinds.items() if isinstance(error, of)), "runtime-error")
+    return PlayerFailed(kind, protocol.text(error))
+
+
+def _command(python: str | None, bundle: str | None) -> list[str]:
+    """The scorer under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
+    if python is None and Path(__file__).is_file():
+        return [sys.executable, "-m", "benchharness.device.quality.scorer"]
+    return [python or sys.executable, str(bundle), "scorer"]

@@ -1,0 +1,222 @@
+"""Language models compared: every scored token's divergence, and how long greedy answers stay the same.
+
+A chunk's first part is context only, as in llama-perplexity; from there each token of the text is predicted by both,
+token by token through the cache (`decode`) or in one pass over the chunk (`prefill`). The two differ under dynamic
+quantization, whose scales span whatever is computed at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchharness.device.measured import measurement
+from benchharness.device.quality.divergence import log_softmax, token_rows
+from benchharness.device.quality.evaluation_data import chunks_of
+from benchharness.device.quality.players import Player
+from benchharness.device.requests import Tokenizer
+from benchharness.errors import AttemptError, Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.device.quality.conductor import Pass
+
+#: Rows of logits compared at once: one set of float64 rows of a vocabulary of 49,152 is then 6 MiB.
+_BLOCK = 16
+_MOST_EXAMPLES = 20
+_MOST_CONTINUATIONS = 4
+_LONGEST_TEXT = 200
+_CONTEXT_SHOWN = 24  # tokens
+_NLL_REFERENCE, _NLL_VARIANT, _DIVERGENCE, _SAME_TOP = range(4)
+
+
+def compare(
+    made: Pass,
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    tokenizer: Tokenizer | None,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, dict[str, Any]]:
+    """By attempt: measurements `token_divergence` and `greedy_prefix`, and examples. Raises what the reference does."""
+    length = settings["chunk_tokens"]
+    chunks = chunks_of(data, tokenizer, length=length, most=settings["most_chunks"])
+    first = max(1, math.ceil(length * settings["context_share"]))
+    _check_models(made, chunks, length + settings["continuation_tokens"])
+    kept = {attempt: _Kept() for attempt in made.variants}
+    for number, chunk in enumerate(chunks):
+        progress("compare", number, len(chunks))
+        _compare_chunk(made, chunk, first, settings["evaluation"], kept)
+    greedy = _greedy(made, [chunk[:first] for chunk in chunks[: settings["continuation_prompts"]]], settings, progress)
+    parameters = {
+        "evaluation": settings["evaluation"],
+        "chunk_tokens": length,
+        "scored_from": first,
+        "scored": length - first,
+        "chunks": len(chunks),
+        **({"prefill_chunk": length} if settings["evaluation"] == "prefill" else {}),
+    }
+    return {
+        attempt: {
+            "measurements": [*kept[attempt].measurements(parameters), *greedy[attempt].measurements],
+            "shown": {
+                "examples": kept[attempt].examples(chunks, first, tokenizer),
+                "continuations": greedy[attempt].shown(tokenizer),
+            },
+        }
+        for attempt in made.variants
+    }
+
+
+def _check_models(made: Pass, chunks: Sequence[Sequence[int]], needed: int) -> None:
+    size, context = made.reference.opened["vocabulary_size"], made.reference.opened["context_length"]
+    highest = max(max(chunk) for chunk in chunks)
+    if highest >= size:
+        raise Unsupported(f"the evaluation data has token {highest}, and the reference's vocabulary ends at {size - 1}")
+    if needed > context:
+        raise Unsupported(f"chunk and continuation take {needed} tokens, and the reference's context has {context}")
+    for attempt, player in list(made.variants.items()):
+        theirs = player.opened["vocabulary_size"]
+        if theirs != size:
+            told = f"the vocabularies differ: the reference has {size} tokens, this variant {theirs}"
+            made.leave(attempt, Unsupported(told))
+        elif needed > player.opened["context_length"]:
+            told = f"chunk and continuation take {needed} tokens, and this variant's context has "
+            made.leave(attempt, Unsupported(f"{told}{player.opened['context_length']}; set a smaller chunk_tokens"))
+
+
+class _Kept:
+    """What is kept of one variant: four numbers a token, and the two most probable tokens where they differ most."""
+
+    def __init__(self) -> None:
+        self._rows: list[Any] = []
+        self._worst: list[tuple[float, int, int, int]] = []  # KLD, index, reference's top, variant's top
+
+    def add(self, rows: Any, tops: Any) -> None:
+        """Rows of one block, and both models' top tokens (n, 2)."""
+        start = sum(len(block) for block in self._rows)
+        self._rows.append(rows)
+        self._worst += [
+            (float(row[_DIVERGENCE]), start + index, int(top[0]), int(top[1]))
+            for index, (row, top) in enumerate(zip(rows, tops))
+            if row[_DIVERGENCE] > 0
+        ]
+        self._worst = sorted(self._worst, reverse=True)[:_MOST_EXAMPLES]
+
+    def measurements(self, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows as one measurement."""
+        rows = np.concatenate(self._rows)
+        mean = float(rows[:, _DIVERGENCE].mean())
+        samples = rows.reshape(-1).tolist()
+        return [measurement("token_divergence", dict(parameters), mean, samples=samples, row_length=4)]
+
+    def examples(
+        self, chunks: Sequence[Sequence[int]], first: int, tokenizer: Tokenizer | None
+    ) -> list[dict[str, Any]]:
+        """The worst positions, in words where there is a tokenizer."""
+        scored = len(chunks[0]) - first
+        found = []
+        for divergence, index, reference, variant in self._worst:
+            chunk, position = index // scored, first + index % scored
+            before = chunks[chunk][max(0, position - _CONTEXT_SHOWN) : position]
+            found.append(
+                {
+                    "chunk": chunk,
+                    "position": position,
+                    "kld": divergence,
+                    "context": _text(tokenizer, before),
+                    "target": _text(tokenizer, [chunks[chunk][position]]),
+                    "reference_top": _text(tokenizer, [reference]),
+                    "variant_top": _text(tokenizer, [variant]),
+                }
+            )
+        return found
+
+
+def _compare_chunk(made: Pass, chunk: Sequence[int], first: int, evaluation: str, kept: Mapping[str, _Kept]) -> None:
+    made.tell({"type": "score", "tokens": chunk, "from": first, "evaluation": evaluation})
+    size = made.reference.opened["vocabulary_size"]
+    for start in range(first, len(chunk), _BLOCK):
+        targets = np.asarray(chunk[start : start + _BLOCK])
+        reference = np.stack(made.of_reference(_rows(len(targets), size)))
+        answers = made.of_each(_rows(len(targets), size))
+        began_ns = time.perf_counter_ns()
+        theirs = log_softmax(reference, "the reference")
+        tops = reference.argmax(axis=-1)
+        for attempt, rows in answers.items():
+            try:
+                ours = log_softmax(np.stack(rows), "this variant")
+                kept[attempt].add(token_rows(theirs, ours, targets), np.stack([tops, ours.argmax(axis=-1)], axis=1))
+            except AttemptError as error:
+                made.leave(attempt, error)
+        made.metric_ns += time.perf_counter_ns() - began_ns
+    made.of_reference(Player.json)
+    made.of_each(Player.json)
+
+
+def _rows(count: int, size: int) -> Callable[[Player], list[Any]]:
+    return lambda player: [player.row(size) for _ in range(count)]
+
+
+class _Greedy:
+    """Greedy continuations of one variant beside the reference's."""
+
+    def __init__(self) -> None:
+        self.measurements: list[dict[str, Any]] = []
+        self._pairs: list[tuple[Sequence[int], Sequence[int], Sequence[int], int]] = []
+
+    def add(self, prompt: Sequence[int], reference: Sequence[int], variant: Sequence[int]) -> int:
+        """Notes both; the length of what they share."""
+        same = next((at for at, pair in enumerate(zip(reference, variant)) if pair[0] != pair[1]), len(reference))
+        self._pairs.append((prompt, reference, variant, same))
+        return same
+
+    def shown(self, tokenizer: Tokenizer | None) -> list[dict[str, Any]]:
+        """The continuations that part soonest."""
+        soonest = sorted(self._pairs, key=lambda pair: pair[3])[:_MOST_CONTINUATIONS]
+        return [
+            {
+                "prompt": _text(tokenizer, prompt[-_CONTEXT_SHOWN:]),
+                "reference": _text(tokenizer, reference),
+                "variant": _text(tokenizer, variant),
+                "same": same,
+            }
+            for prompt, reference, variant, same in soonest
+        ]
+
+
+def _greedy(
+    made: Pass,
+    prompts: Sequence[Sequence[int]],
+    settings: Mapping[str, Any],
+    progress: Callable[[str, int, int], None],
+) -> dict[str, _Greedy]:
+    found = {attempt: _Greedy() for attempt in made.variants}
+    lengths: dict[str, list[float]] = {attempt: [] for attempt in made.variants}
+    count = settings["continuation_tokens"]
+    for number, prompt in enumerate(prompts if count else ()):
+        progress("continue", number, len(prompts))
+        made.tell({"type": "continue", "tokens": prompt, "count": count})
+        reference = made.of_reference(_continued)
+        for attempt, variant in made.of_each(_continued).items():
+            lengths[attempt].append(float(found[attempt].add(prompt, reference, variant)))
+    for attempt, samples in lengths.items():
+        if samples:
+            parameters = {"prompt_tokens": len(prompts[0]), "continuation_tokens": count}
+            mean = sum(samples) / len(samples)
+            found[attempt].measurements.append(measurement("greedy_prefix", parameters, mean, samples=samples))
+    return found
+
+
+def _continued(player: Player) -> Sequence[int]:
+    tokens: Sequence[int] = player.json()["tokens"]
+    player.json()
+    return tokens
+
+
+def _text(tokenizer: Tokenizer | None, tokens: Sequence[int]) -> str:
+    if tokenizer is None:
+        return " ".join(str(token) for token in tokens)[-_LONGEST_TEXT:]
+    return tokenizer.decode(tokens)[-_LONGEST_TEXT:]

@@ -1,0 +1,50 @@
+"""What a metric is: a name without numbers, a unit, a direction, a definition and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """Base units; `reports` and the terminal choose a readable multiple."""
+
+    NANOSECONDS = "ns"
+    BYTES = "bytes"
+    TOKENS_PER_SECOND = "tokens/s"
+    INFERENCES_PER_SECOND = "inferences/s"
+    NATS = "nats"  # natural logarithms
+    SHARE = "share"  # 0 to 1, or a difference of two of them
+    TOKENS = "tokens"
+    DECIBELS = "dB"
+    NUMBER = "1"  # a plain number: a perplexity, a cosine, a p-value
+
+
+#: Units of what a device does in what time and memory: nothing else than a device can say it.
+OF_DEVICE = (Unit.NANOSECONDS, Unit.BYTES, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND)
+
+
+class Better(StrEnum):
+    """Which direction a user wants."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    NEITHER = "neither"  # context for another metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One measured quantity.
+
+    `percentiles` are read from the samples of an attempt, where there are enough of them; without percentiles an
+    attempt's value stands as the worker stored it (the median of its samples, or the one value it has).
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    better: Better
+    definition: str
+    source: str
+    headline: bool = False  # named in the summary, and what an interval asked for applies to
+    percentiles: tuple[int, ...] = ()

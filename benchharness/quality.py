@@ -1,0 +1,188 @@
+"""What compression lost: the raw rows of a quality attempt -> metrics. Pure.
+
+The device reports four numbers a token (or an input) and no statistics; everything here can be derived again from what
+is stored. Names and formulas as llama-perplexity prints them, in natural logarithms and float64. Means have an interval
+from a bootstrap over chunks of text, because errors within a text are correlated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.metrics import METRICS
+from benchharness.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
+from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over
+
+Rows = NDArray[np.float64]
+
+#: Percentiles of the divergence and of the change of probability, as llama-perplexity prints them.
+DIVERGENCE_PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+CHANGE_PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
+#: The columns of `token_divergence` and of `class_decisions`.
+_NLL_REFERENCE, _NLL_VARIANT, _DIVERGENCE, _SAME_TOP = range(4)
+_LABEL, _CLASS_REFERENCE, _CLASS_VARIANT, _CLASS_DIVERGENCE = range(4)
+
+
+def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
+    """Every quality metric that one attempt carries. Quality is computed, not timed: one attempt says it all."""
+    makers: Mapping[str, Callable[[_Of, Measurement], Iterator[MetricResult]]] = {
+        "token_divergence": _token_metrics,
+        "greedy_prefix": _greedy_metrics,
+        "class_decisions": _class_metrics,
+        "embedding_similarity": _embedding_metrics,
+        "similarity_ranks": _rank_metrics,
+        "tensor_error": _tensor_metrics,
+    }
+    for measurement in attempt.measurements:
+        maker = makers.get(measurement.metric)
+        if maker is not None:
+            of = _Of(attempt, measurement)
+            yield from maker(of, measurement)
+            if measurement.row_length:
+                yield of.raw(measurement)
+
+
+class _Of:
+    """Makes metric results of one measurement, raw rows left where they are stored."""
+
+    def __init__(self, attempt: Attempt, measurement: Measurement) -> None:
+        self._attempt = attempt
+        self.parameters: Parameters = measurement.parameters
+
+    def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
+        """A metric of this measurement."""
+        value = AttemptValue(
+            attempt=self._attempt.id,
+            device=self._attempt.device,
+            round=self._attempt.round,
+            value=0.0 if found.value is None else found.value,
+        )
+        return MetricResult(
+            name=name,
+            parameters={**self.parameters, **parameters},
+            unit=METRICS[name].unit,
+            estimate=found,
+            attempts=(value,),
+        )
+
+    def raw(self, measurement: Measurement) -> MetricResult:
+        """The rows themselves, for figures and for whoever wants to compute something else."""
+        made = self.metric(measurement.metric, Estimate(value=measurement.value, count=1, statistic="of the raw rows"))
+        (value,) = made.attempts
+        rows = replace(value, samples=measurement.samples, row_length=measurement.row_length)
+        return replace(made, attempts=(rows,))
+
+    def exact(self, name: str, value: float, statistic: str, **parameters: float | str) -> MetricResult:
+        """A metric that has no interval, because it is no mean."""
+        found = Estimate(value=value, count=1, statistic=statistic, reason="no mean, and so no interval")
+        return self.metric(name, found, **parameters)
+
+
+def rows_of(measurement: Measurement) -> Rows:
+    """The rows of a measurement, shape (inputs, row_length)."""
+    return np.asarray(measurement.samples, dtype=np.float64).reshape(-1, max(1, measurement.row_length))
+
+
+def chunks_of(measurement: Measurement) -> NDArray[np.float64]:
+    """The rows of `token_divergence` by chunk, shape (chunks, scored, 4)."""
+    scored = int(measurement.parameters["scored"])
+    return rows_of(measurement).reshape(-1, scored, 4)
+
+
+def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    chunks = chunks_of(measurement)
+    reference, variant = chunks[..., _NLL_REFERENCE], chunks[..., _NLL_VARIANT]
+    divergence, same_top = chunks[..., _DIVERGENCE], chunks[..., _SAME_TOP]
+    change = np.exp(-variant) - np.exp(-reference)
+    mean = "mean over tokens, interval by bootstrap over chunks"
+    exp_mean = f"exp of the {mean}"
+    yield of.metric("kld", mean_over(divergence.mean(axis=1), statistic=mean))
+    for percentile in DIVERGENCE_PERCENTILES:
+        value = float(np.percentile(divergence, percentile))
+        yield of.exact("kld_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
+    yield of.exact("kld_largest", float(divergence.max()), "largest over tokens")
+    yield of.metric("perplexity", mean_over(variant.mean(axis=1), statistic=exp_mean, through=math.exp))
+    yield of.metric("reference_perplexity", mean_over(reference.mean(axis=1), statistic=exp_mean, through=math.exp))
+    yield of.metric("log_perplexity_ratio", mean_over((variant - reference).mean(axis=1), statistic=mean))
+    yield of.metric("probability_change", mean_over(change.mean(axis=1), statistic=mean))
+    squared = mean_over((change**2).mean(axis=1), statistic=f"root of the {mean}", through=math.sqrt)
+    yield of.metric("probability_change_rms", squared)
+    for percentile in CHANGE_PERCENTILES:
+        value = float(np.percentile(change, percentile))
+        yield of.exact("probability_change_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
+    yield of.metric("same_top_token", mean_over(same_top.mean(axis=1), statistic=mean))
+
+
+def _greedy_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    statistic = "mean over prompts, interval by bootstrap over prompts"
+    yield of.metric("greedy_prefix", mean_over(measurement.samples, statistic=statistic, unit="prompts"))
+
+
+def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    rows = rows_of(measurement)
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    same = rows[:, _CLASS_REFERENCE] == rows[:, _CLASS_VARIANT]
+    yield of.metric("agreement", _share(int(same.sum()), len(rows)))
+    yield of.metric("kld", mean_over(rows[:, _CLASS_DIVERGENCE], statistic=statistic, unit="inputs"))
+    labelled = rows[rows[:, _LABEL] >= 0]
+    if not len(labelled):
+        return
+    reference = labelled[:, _CLASS_REFERENCE] == labelled[:, _LABEL]
+    variant = labelled[:, _CLASS_VARIANT] == labelled[:, _LABEL]
+    yield of.metric("accuracy", _share(int(variant.sum()), len(labelled)))
+    yield of.metric("reference_accuracy", _share(int(reference.sum()), len(labelled)))
+    change = variant.astype(np.float64) - reference
+    yield of.metric("accuracy_change", mean_over(change, statistic=f"paired: {statistic}", unit="inputs"))
+    gained, lost = int((variant & ~reference).sum()), int((reference & ~variant).sum())
+    yield of.exact("mcnemar_p", exact_mcnemar(gained, lost), f"exact McNemar: {gained} gained, {lost} lost")
+    for label in np.unique(labelled[:, _LABEL]):
+        of_class = labelled[:, _LABEL] == label
+        drop = float(change[of_class].mean())
+        statistic_ = f"mean over the {int(of_class.sum())} inputs of the class"
+        yield of.exact("class_accuracy_change", drop, statistic_, label=int(label))
+
+
+def _share(hits: int, trials: int) -> Estimate:
+    low, high = clopper_pearson(hits, trials)
+    return Estimate(value=hits / trials, low=low, high=high, count=1, statistic=f"{hits} of {trials}, Clopper-Pearson")
+
+
+def _embedding_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    yield of.metric("cosine", mean_over(measurement.samples, statistic=statistic, unit="inputs"))
+
+
+def _rank_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    yield of.exact("similarity_ranks", measurement.value, "Spearman's rank correlation of all pairs' cosines")
+
+
+def _tensor_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    signal, noise, cosine, largest = rows_of(measurement).T
+    total = "over all inputs"
+    if noise.sum() > 0 and signal.sum() > 0:
+        yield of.exact("sqnr", 10 * math.log10(signal.sum() / noise.sum()), total)
+    else:
+        reason = "the outputs are identical: there is no noise" if not noise.any() else "the reference is all zeros"
+        yield of.metric("sqnr", Estimate(value=None, statistic=total, reason=reason))
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    yield of.metric("cosine", mean_over(cosine, statistic=statistic, unit="inputs"))
+    yield of.exact("largest_error", float(largest.max()), f"largest {total}")
+
+
+def divergence_by_position(measurement: Measurement) -> tuple[list[int], list[float]]:
+    """Mean KLD along the context: positions, and the mean over chunks at each."""
+    chunks = chunks_of(measurement)
+    first = int(measurement.parameters["scored_from"])
+    return list(range(first, first + chunks.shape[1])), chunks[..., _DIVERGENCE].mean(axis=0).tolist()
+
+
+def evaluation_of(parameters: Mapping[str, Any]) -> str:
+    """How the model was evaluated: results of different evaluation are never compared."""
+    chunk = parameters.get("prefill_chunk")
+    return f"prefill({chunk})" if chunk else str(parameters.get("evaluation", ""))

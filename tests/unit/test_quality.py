@@ -1,0 +1,168 @@
+"""Raw rows -> quality metrics, against the definitions written out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchharness.quality import divergence_by_position, quality_metrics
+from benchharness.result import Estimate, Measurement, MetricResult
+from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over
+from tests.unit.made_up import attempt
+
+RANDOM = np.random.default_rng(11)
+CHUNKS, SCORED = 12, 16
+
+
+def tokens(*, same: bool = False) -> np.ndarray:
+    rows = np.abs(RANDOM.normal(size=(CHUNKS * SCORED, 4))) + 0.01
+    rows[:, 3] = RANDOM.integers(0, 2, len(rows))
+    if same:
+        rows[:, 1], rows[:, 2], rows[:, 3] = rows[:, 0], 0.0, 1.0
+    return rows
+
+
+def metrics_of(rows: np.ndarray, metric: str = "token_divergence", **parameters: float | str) -> list[MetricResult]:
+    told = {"evaluation": "decode", "scored": SCORED, "scored_from": 16, "chunks": len(rows) // SCORED, **parameters}
+    measurement = Measurement(
+        metric=metric, parameters=told, value=0.5, samples=rows.reshape(-1).tolist(), row_length=rows.shape[1]
+    )
+    return list(quality_metrics(attempt(0, measurement)))
+
+
+def one(metrics: list[MetricResult], name: str, **parameters: float | str) -> Estimate:
+    (found,) = [
+        metric.estimate
+        for metric in metrics
+        if metric.name == name and all(metric.parameters.get(key) == value for key, value in parameters.items())
+    ]
+    return found
+
+
+def test_the_numbers_of_llama_perplexity() -> None:
+    rows = tokens()
+    reference, variant, divergence, same = rows.T
+    change = np.exp(-variant) - np.exp(-reference)
+    found = metrics_of(rows)
+    expected = {
+        "kld": divergence.mean(),
+        "kld_largest": divergence.max(),
+        "perplexity": math.exp(variant.mean()),
+        "reference_perplexity": math.exp(reference.mean()),
+        "log_perplexity_ratio": math.log(math.exp(variant.mean()) / math.exp(reference.mean())),
+        "probability_change": change.mean(),
+        "probability_change_rms": math.sqrt((change**2).mean()),
+        "same_top_token": same.mean(),
+    }
+    for name, value in expected.items():
+        assert one(found, name).value == pytest.approx(value, rel=1e-9), name
+    for percentile in (50, 90, 95, 99, 99.9):
+        value = one(found, "kld_percentile", percentile=percentile).value
+        assert value == pytest.approx(np.percentile(divergence, percentile))
+    assert one(found, "probability_change_percentile", percentile=5).value == pytest.approx(np.percentile(change, 5))
+
+
+def test_a_variant_identical_to_its_reference_reads_zero() -> None:
+    found = metrics_of(tokens(same=True))
+    for name in ("kld", "log_perplexity_ratio", "probability_change", "probability_change_rms"):
+        estimate = one(found, name)
+        assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0), name
+    assert one(found, "same_top_token").value == 1.0
+    assert one(found, "perplexity").value == one(found, "reference_perplexity").value
+
+
+def test_the_interval_is_over_chunks_and_not_over_tokens() -> None:
+    # All tokens of a chunk alike: there are as many independent figures as chunks.
+    rows = tokens()
+    rows[:, 2] = np.repeat(np.abs(RANDOM.normal(size=CHUNKS)) + 1, SCORED)
+    estimate = one(metrics_of(rows), "kld")
+    assert estimate.low is not None
+    assert estimate.high is not None
+    error = np.unique(rows[:, 2]).std(ddof=1) / math.sqrt(CHUNKS)
+    assert (estimate.high - estimate.low) / 2 == pytest.approx(1.96 * error, rel=0.25)
+
+
+def test_few_chunks_carry_no_interval() -> None:
+    estimate = one(metrics_of(tokens()[: 3 * SCORED]), "kld")
+    assert (estimate.low, estimate.high) == (None, None)
+    assert estimate.reason == "3 chunks, and an interval needs 5"
+
+
+def test_the_bootstrap_covers_what_it_promises() -> None:
+    # 400 samples of 40 from a skewed distribution of known mean: the percentile bootstrap is a little short of 95 %.
+    hits = 0
+    for _ in range(400):
+        found = mean_over(RANDOM.gamma(4.0, size=40), statistic="mean")
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= 4.0 <= found.high
+    assert 0.90 <= hits / 400 <= 0.98
+
+
+def test_divergence_along_the_context() -> None:
+    rows = tokens()
+    measurement = Measurement(
+        metric="token_divergence",
+        parameters={"scored": SCORED, "scored_from": 16, "chunks": CHUNKS},
+        value=1.0,
+        samples=rows.reshape(-1).tolist(),
+        row_length=4,
+    )
+    positions, means = divergence_by_position(measurement)
+    assert positions == list(range(16, 32))
+    np.testing.assert_allclose(means, rows[:, 2].reshape(CHUNKS, SCORED).mean(axis=0))
+
+
+def classes(rows: list[tuple[int, int, int]]) -> list[MetricResult]:
+    return metrics_of(np.array([(*row, 0.1) for row in rows], dtype=float), "class_decisions", classes=3)
+
+
+def test_a_classifier_gains_and_loses() -> None:
+    # label, reference, variant: 6 both right, 3 lost, 1 gained, 2 both wrong and alike
+    rows = [(0, 0, 0)] * 6 + [(1, 1, 2)] * 3 + [(2, 1, 2)] + [(2, 0, 0)] * 2
+    found = classes(rows)
+    assert one(found, "accuracy").value == pytest.approx(7 / 12)
+    assert one(found, "reference_accuracy").value == pytest.approx(9 / 12)
+    assert one(found, "agreement").value == pytest.approx(8 / 12)
+    assert one(found, "accuracy_change").value == pytest.approx(-2 / 12)
+    assert one(found, "mcnemar_p").value == pytest.approx(stats.binomtest(1, 4, 0.5).pvalue)
+    assert one(found, "class_accuracy_change", label=1).value == -1.0
+    low, high = stats.binomtest(7, 12).proportion_ci(0.95, "exact")
+    accuracy = one(found, "accuracy")
+    assert accuracy.low == pytest.approx(low)
+    assert accuracy.high == pytest.approx(high)
+
+
+def test_without_labels_there_is_agreement_and_no_accuracy() -> None:
+    found = classes([(-1, 0, 0), (-1, 1, 2)])
+    assert one(found, "agreement").value == 0.5
+    assert not [metric for metric in found if metric.name == "accuracy"]
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 20), (20, 20), (7, 20)])
+def test_clopper_pearson_is_that_of_scipy(hits: int, trials: int) -> None:
+    expected = stats.binomtest(hits, trials).proportion_ci(0.95, "exact")
+    low, high = clopper_pearson(hits, trials)
+    assert low == pytest.approx(expected.low)
+    assert high == pytest.approx(expected.high)
+
+
+def test_mcnemar_of_no_difference_is_one() -> None:
+    assert exact_mcnemar(0, 0) == 1.0
+
+
+def test_signal_to_noise_over_all_inputs() -> None:
+    rows = np.array([[100.0, 1.0, 0.99, 0.5], [300.0, 3.0, 0.97, 0.25]])
+    found = metrics_of(rows, "tensor_error", output="y")
+    assert one(found, "sqnr").value == pytest.approx(20.0)
+    assert one(found, "largest_error").value == 0.5
+    assert one(found, "cosine").value == pytest.approx(0.98)
+
+
+def test_identical_tensors_have_no_noise_to_compare_with() -> None:
+    estimate = one(metrics_of(np.array([[100.0, 0.0, 1.0, 0.0]]), "tensor_error", output="y"), "sqnr")
+    assert estimate.value is None
+    assert "identical" in estimate.reason
