@@ -1,0 +1,238 @@
+"""Calibration data: reads it, holds it against the model's inputs, and says which samples it holds.
+
+`.npz` holds arrays by input name whose first axis counts samples, or one array for a model of one input. `.jsonl` holds
+a sample a line, a mapping of input names to nested lists. `.txt` is text for a causal language model. Nothing is
+scaled, cast or guessed: what does not fit is refused, with what is expected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.contract import TensorSpec
+from benchharness.errors import UsageError
+
+Array = NDArray[Any]
+Sample = Mapping[str, Array]  # input names to arrays of the input's shape
+
+MOST_SAMPLES = 10_000
+_MOST_BYTES = 4 << 30
+_MOST_TEXT_BYTES = 16 << 20
+#: Text becomes samples of this many tokens, and no more of them than so many: ranges settle long before.
+CHUNK_TOKENS = 128
+MOST_CHUNKS = 64
+#: No tokenizer makes fewer tokens of so much text than all chunks take.
+_ENOUGH_CHARACTERS = 1 << 20
+_DIGITS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Calibration text as token ids, and what it was."""
+
+    chunks: Sequence[Sequence[int]]
+    lines: Sequence[str]  # those that went into the chunks, whole or in part
+
+
+def sample_digest(sample: Sample) -> str:
+    """What a sample is known by: SHA-256 over the bytes of its arrays in order of their names, 16 hex digits.
+
+    Names and shapes do not count, so that an evaluation finds a sample again that it batches or names otherwise.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(sample):
+        digest.update(np.ascontiguousarray(sample[name]).tobytes())
+    return digest.hexdigest()[:_DIGITS]
+
+
+def line_digest(line: str) -> str:
+    """What a line of text is known by: SHA-256 of it without blanks around it, in UTF-8, 16 hex digits."""
+    return hashlib.sha256(line.strip().encode()).hexdigest()[:_DIGITS]
+
+
+def describe(samples: Sequence[Sample], lines: Sequence[str] = ()) -> dict[str, Any]:
+    """What `recipe.json` tells of calibration data: a digest of all, how many, and a digest of each."""
+    digests = [sample_digest(sample) for sample in samples]
+    whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    found: dict[str, Any] = {"digest": whole, "count": len(samples), "samples": digests}
+    return {**found, "lines": [line_digest(line) for line in lines]} if lines else found
+
+
+def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> list[Sample]:
+    """The samples of an .npz or .jsonl file. Raises `UsageError` that says what does not fit and what would."""
+    if path.suffix == ".npz":
+        return _from_arrays(path, _load_arrays(path, inputs), inputs)
+    if path.suffix == ".jsonl":
+        return _from_lines(path, inputs)
+    if path.suffix == ".txt":
+        raise UsageError(f"{path}: text calibrates causal language models, and this model takes {_listed(inputs)}")
+    raise UsageError(f"{path}: calibration data ends in .npz, .jsonl or .txt")
+
+
+def read_text(path: Path, tokenizer: Path, longest: int) -> Text:
+    """Text in chunks of token ids, none longer than `longest`. Raises `UsageError`."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise UsageError(f"calibrating with text needs the package 'tokenizers', which is not here: {error}") from error
+    if not tokenizer.is_file():
+        raise UsageError(f"{path}: text needs the model's tokenizer.json, and {tokenizer.parent} has none")
+    try:
+        if path.stat().st_size > _MOST_TEXT_BYTES:
+            raise UsageError(f"{path}: longer than {_MOST_TEXT_BYTES} bytes; calibration needs no more than pages")
+        text = path.read_text(encoding="utf-8")[:_ENOUGH_CHARACTERS]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    try:
+        encoding = Tokenizer.from_file(str(tokenizer)).encode(text, add_special_tokens=False)
+    except Exception as error:  # the library raises bare exceptions
+        raise UsageError(f"{tokenizer}: not a readable tokenizer.json: {error}") from error
+    length = min(CHUNK_TOKENS, longest, len(encoding.ids))
+    if not length:
+        raise UsageError(f"{path}: holds no text")
+    count = min(len(encoding.ids) // length, MOST_CHUNKS)
+    used = text[: encoding.offsets[count * length - 1][1]]
+    return Text(
+        chunks=[encoding.ids[start : start + length] for start in range(0, count * length, length)],
+        lines=[line for line in used.splitlines() if line.strip()],
+    )
+
+
+def _load_arrays(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _MOST_BYTES:
+            raise UsageError(f"{path}: {size} bytes unpacked, {_MOST_BYTES} at most; give fewer samples")
+        with np.load(path, allow_pickle=False) as loaded:
+            arrays = {name: np.asarray(loaded[name]) for name in loaded.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UsageError(f"{path}: cannot be read as .npz ({error}); write it with numpy.savez") from error
+    if len(arrays) == 1 and len(inputs) == 1:  # a single array may have any name
+        return {inputs[0].name: next(iter(arrays.values()))}
+    return arrays
+
+
+def _from_arrays(path: Path, arrays: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> list[Sample]:
+    _check_names(str(path), arrays, inputs)
+    counts = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+    if len(set(counts.values())) != 1 or not next(iter(counts.values())):
+        told = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise UsageError(f"{path}: the first axis of every array counts samples, and they differ or are none ({told})")
+    count = next(iter(counts.values()))
+    if count > MOST_SAMPLES:
+        raise UsageError(f"{path}: {count} samples; {MOST_SAMPLES} at most, and some hundreds do")
+    samples: list[Sample] = [{} for _ in range(count)]
+    for spec in inputs:
+        array = arrays[spec.name]
+        # Of the input's own rank, the first axis is the batch's; of one more, each entry is a whole input.
+        whole = array.ndim == len(spec.shape) + 1
+        parts = [array[position] if whole else array[position : position + 1] for position in range(count)]
+        _check(f"{path}: {spec.name}", parts[0], spec, array)
+        samples = [{**sample, spec.name: part} for sample, part in zip(samples, parts, strict=True)]
+        _check_finite(f"{path}: {spec.name}", array)
+    return samples
+
+
+def _from_lines(path: Path, inputs: Sequence[TensorSpec]) -> list[Sample]:
+    samples: list[Sample] = []
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"{path}: larger than {_MOST_BYTES} bytes; give fewer samples")
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    samples.append(_from_line(f"{path}:{number}", line, inputs))
+                if len(samples) > MOST_SAMPLES:
+                    raise UsageError(f"{path}: more than {MOST_SAMPLES} samples; some hundreds do")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    if not samples:
+        raise UsageError(f"{path}: holds no samples")
+    return samples
+
+
+def _from_line(where: str, line: str, inputs: Sequence[TensorSpec]) -> Sample:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: a sample is a mapping of input names to nested lists")
+    _check_names(where, values, inputs)
+    sample = {}
+    for spec in inputs:
+        array = _as_array(f"{where}: {spec.name}", values[spec.name], spec)
+        array = array[np.newaxis] if array.ndim == len(spec.shape) - 1 else array
+        _check(f"{where}: {spec.name}", array, spec, array)
+        _check_finite(f"{where}: {spec.name}", array)
+        sample[spec.name] = array
+    return sample
+
+
+def _as_array(where: str, value: Any, spec: TensorSpec) -> Array:
+    """A nested list as the input's type; whole numbers stand for floats, and nothing else for anything else."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise UsageError(f"{where}: its lists differ in length; expected {_shown(spec)}") from error
+    wanted = np.dtype(spec.dtype)
+    allowed = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}.get(wanted.kind, "")
+    if array.dtype.kind not in allowed:
+        raise UsageError(f"{where}: holds {array.dtype} values; expected {_shown(spec)}")
+    if wanted.kind in "iu" and array.size and not _fits(array, wanted):
+        raise UsageError(f"{where}: has values outside {wanted}; expected {_shown(spec)}")
+    return array.astype(wanted)
+
+
+def _fits(array: Array, wanted: np.dtype[Any]) -> bool:
+    limits = np.iinfo(wanted)
+    return int(array.min()) >= limits.min and int(array.max()) <= limits.max
+
+
+def _check_names(where: str, given: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> None:
+    wanted = {spec.name for spec in inputs}
+    if set(given) != wanted:
+        missing, unknown = sorted(wanted - set(given)), sorted(set(given) - wanted)
+        parts = [f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("has", unknown)) if names]
+        raise UsageError(f"{where}: {' and '.join(parts)}; the model's inputs are {_listed(inputs)}")
+
+
+def _check(where: str, sample: Array, spec: TensorSpec, given: Array) -> None:
+    """Raises `UsageError` where a sample is not what the input takes."""
+    if str(sample.dtype) != spec.dtype:
+        raise UsageError(
+            f"{where}: is {given.dtype} of shape {given.shape}; the model takes {_shown(spec)}. "
+            "Prepare the data as the model expects it (scaled as in training): nothing is cast or scaled here"
+        )
+    fits = sample.ndim == len(spec.shape) and all(
+        not isinstance(wanted, int) or wanted == length for wanted, length in zip(spec.shape, sample.shape, strict=True)
+    )
+    if not fits:
+        raise UsageError(
+            f"{where}: is {given.dtype} of shape {given.shape}, so a sample has shape {sample.shape}; "
+            f"the model takes {_shown(spec)}"
+        )
+
+
+def _check_finite(where: str, array: Array) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UsageError(f"{where}: holds NaN or infinite values, from which no range can be taken")
+
+
+def _listed(inputs: Sequence[TensorSpec]) -> str:
+    return "; ".join(_shown(spec) for spec in inputs) or "none"
+
+
+def _shown(spec: TensorSpec) -> str:
+    shape = " × ".join("?" if length is None else str(length) for length in spec.shape) or "one number"
+    return f"{spec.name} ({spec.dtype}, {shape})"

@@ -1,0 +1,178 @@
+"""Makes the variants: checks everything first, then one recipe after the other, then the suite over all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchharness.artefact import DigestCache
+from benchharness.compress import outputs
+from benchharness.compress.process import Failed, carry_out
+from benchharness.compress.recipes import Recipe, choose
+from benchharness.compress.source import Source, find_format, find_source, is_lone
+from benchharness.compress.suite_file import write_suite
+from benchharness.errors import UsageError
+from benchharness.places import digest_cache
+
+#: k-means over a few hundred million weights takes about this long.
+TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compressed:
+    """What became of one recipe. Sizes are those of the model and its weights, without tokenizer and the like."""
+
+    recipe: str
+    path: Path | None  # the artefact; None where it was not made
+    bytes: int
+    source_bytes: int
+    seconds: float
+    failure: str = ""
+    notes: Sequence[str] = ()
+
+
+class Progress(Protocol):
+    """Whoever wants to hear how it goes."""
+
+    def tells(self, words: str) -> None:
+        """A remark on the whole."""
+
+    def begins(self, recipe: str, position: int, of: int) -> None:
+        """The recipe at this position, counted from 1, is being made."""
+
+    def ended(self, made: Compressed) -> None:
+        """It was made, kept, or failed."""
+
+
+class _Silence:
+    def tells(self, words: str) -> None: ...
+    def begins(self, recipe: str, position: int, of: int) -> None: ...
+    def ended(self, made: Compressed) -> None: ...
+
+
+def compress(
+    model: str | Path,
+    to: Sequence[str],
+    *,
+    out: str | Path,
+    calibrate: str | Path | None = None,
+    force: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    progress: Progress | None = None,
+) -> list[Compressed]:
+    """Makes a variant of `model` for each recipe in `to`: names, precisions (`int8`), or `all`.
+
+    Each goes to `out/<recipe>/`, with `recipe.json` beside it; `out/suite.toml` benchmarks all of them against the
+    original. What was made before in the same way is kept, unless `force`. `timeout_s` is for one recipe. Raises
+    `UsageError` before anything is made; a recipe that fails is told in its `failure`.
+    """
+    told = progress or _Silence()
+    path, folder = Path(model).expanduser().absolute(), Path(out).expanduser()
+    data = None if calibrate is None else Path(calibrate).expanduser().absolute()
+    format_ = find_format(path)
+    chosen, left_out = choose(to, format_, calibrated=data is not None)
+    for recipe in left_out:
+        told.tells(f"{recipe.name} is left out: it needs calibration data (--calibrate)")
+    used = outputs.versions(format_)
+    _prepare(folder, path)
+    found = _look(path, format_, data, timeout_s)
+    cache = digest_cache()
+    source = find_source(path, format_, found["beside"], cache)
+    wanted = {recipe: outputs.made_from(recipe, source, found["calibration"], used) for recipe in chosen}
+    records = {recipe: outputs.kept(folder / recipe.name, each, cache, force=force) for recipe, each in wanted.items()}
+    workshop = _Workshop(
+        out=folder, source=source, model_bytes=found["bytes"], data=data, timeout_s=timeout_s, cache=cache
+    )
+    made = []
+    for position, recipe in enumerate(chosen, 1):
+        told.begins(recipe.name, position, len(chosen))
+        record = records[recipe]
+        one = workshop.make(recipe, wanted[recipe]) if record is None else workshop.keep(recipe, record)
+        told.ended(one)
+        made.append(one)
+    cache.save()
+    suite, why = write_suite(folder, source, found["precision"])
+    told.tells(f"no suite.toml was written: {why}" if suite is None else f"suite: {suite}")
+    return made
+
+
+def _prepare(out: Path, model: Path) -> None:
+    """Makes the output folder. Raises `UsageError`."""
+    if not is_lone(model) and out.absolute().is_relative_to(model):
+        raise UsageError(f"--out {out}: lies in the model's own folder, and would change it; choose another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be made ({error.strerror}); choose another folder") from error
+    outputs.sweep(out)
+
+
+def _look(path: Path, format_: str, data: Path | None, timeout_s: float) -> dict[str, Any]:
+    """What the tools say of the model and the calibration data. Raises `UsageError` where they cannot read them."""
+    if data is not None and not data.is_file():
+        raise UsageError(f"--calibrate {data}: no such file; check the path")
+    order = {"do": "look", "artefact": str(path), "format": format_, "calibrate": None if data is None else str(data)}
+    try:
+        return carry_out(order, timeout_s)
+    except Failed as error:
+        raise UsageError(str(error)) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Workshop:
+    """What is the same for every recipe of one call."""
+
+    out: Path
+    source: Source
+    model_bytes: int  # of the original model and its weights
+    data: Path | None
+    timeout_s: float
+    cache: DigestCache
+
+    def make(self, recipe: Recipe, wanted: Mapping[str, Any]) -> Compressed:
+        """Runs a recipe in a process of its own. Whatever goes wrong is told in the answer."""
+        started = time.monotonic()
+        try:
+            with outputs.made_whole(self.out, recipe.name) as folder:
+                answer = carry_out(self._order(recipe, folder), self.timeout_s)
+                seconds = time.monotonic() - started
+                record = outputs.write_record(folder, recipe, wanted, answer, seconds, self.cache)
+        except Failed as error:
+            return self._failed(recipe, str(error), time.monotonic() - started)
+        except OSError as error:
+            return self._failed(recipe, f"{self.out}: cannot be written ({error})", time.monotonic() - started)
+        return self._told(recipe, record)
+
+    def keep(self, recipe: Recipe, record: Mapping[str, Any]) -> Compressed:
+        """What was made before in the same way."""
+        return self._told(recipe, record, "kept from before")
+
+    def _order(self, recipe: Recipe, folder: Path) -> dict[str, Any]:
+        return {
+            "do": "compress",
+            "artefact": str(self.source.path),
+            "format": self.source.format,
+            "recipe": recipe.name,
+            "folder": str(folder.absolute()),
+            "calibrate": str(self.data) if recipe.needs_calibration else None,
+        }
+
+    def _told(self, recipe: Recipe, record: Mapping[str, Any], *notes: str) -> Compressed:
+        artefact = record["artefact"]
+        larger = ["not smaller than the original"] if artefact["model_bytes"] >= self.model_bytes else []
+        return Compressed(
+            recipe=recipe.name,
+            path=self.out / recipe.name / artefact["path"],
+            bytes=artefact["model_bytes"],
+            source_bytes=self.model_bytes,
+            seconds=record["seconds"],
+            notes=(*notes, *larger, *record["notes"]),
+        )
+
+    def _failed(self, recipe: Recipe, reason: str, seconds: float) -> Compressed:
+        return Compressed(
+            recipe=recipe.name, path=None, bytes=0, source_bytes=self.model_bytes, seconds=seconds, failure=reason
+        )
