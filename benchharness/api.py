@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.budgets import Budget, judged, parse, unmeasured
+from benchharness.choice import Choice, Wish, choices
 from benchharness.derive import derive
 from benchharness.device import adapters
 from benchharness.errors import UsageError
@@ -77,9 +78,14 @@ class Findings:
         """Writes one HTML page per hardware target; their paths."""
         return render([self], folder)
 
+    def choices(self, wish: Wish = Wish.SMALLEST) -> list[Choice]:
+        """The Pareto front and the recommendation for each model, hardware target and workload."""
+        told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
+        return choices(self.results, wish, told)
+
     def to_json(self) -> str:
         """Schema 1, see `benchharness.export`."""
-        return to_json(self.run, self.results)
+        return to_json(self.run, self.results, self.choices())
 
     def to_csv(self) -> str:
         """A row per result and metric."""
@@ -163,7 +169,9 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
         (f"{budget.title} {budget.text}", budget.origin) for found in findings for budget in found.unmeasured_budgets
     ]
     runs_ = [(found.run, found.results) for found in findings]
-    return write(render_runs(runs_, written=datetime.now(UTC), unmeasured=unmeasured_), Path(folder))
+    choices_ = [{**asdict(choice), "run": found.run.id} for found in findings for choice in found.choices()]
+    pages = render_runs(runs_, written=datetime.now(UTC), unmeasured=unmeasured_, choices=choices_)
+    return write(pages, Path(folder))
 
 
 def open_store(url: str | None = None) -> Store:

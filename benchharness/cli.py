@@ -33,6 +33,7 @@ class ScenarioName(StrEnum):
 
     FIRST_TOKEN = "first-token"  # noqa: S105 - a scenario, not a secret
     STEADY = "steady"
+    QUALITY = "quality"
 
 
 class ExportFormat(StrEnum):
@@ -132,8 +133,8 @@ def run(
         else:
             found = api.resume(resume, overrides=overrides, store=store)
     except (KeyboardInterrupt, BrokenPipeError):
-        _say_how_to_resume(store)
-    _finish(found, out, undecided)
+        say_how_to_resume(store)
+    finish(found, out, undecided)
 
 
 @app.command()
@@ -155,8 +156,8 @@ def demo(
     try:
         found = api.run(suite, on=on, attempts=attempts, store=store)
     except (KeyboardInterrupt, BrokenPipeError):
-        _say_how_to_resume(store)
-    _finish(found, out, Undecided.WARN)
+        say_how_to_resume(store)
+    finish(found, out, Undecided.WARN)
 
 
 @app.command()
@@ -168,7 +169,7 @@ def runs(store: StoreOption = None) -> None:
     from benchharness import api
     from benchharness.terminal import run_table
 
-    _console().print(run_table(api.runs(store=store)))
+    terminal().print(run_table(api.runs(store=store)))
 
 
 @app.command()
@@ -181,7 +182,7 @@ def show(run: RunArgument = "latest", store: StoreOption = None) -> None:
     from benchharness.terminal import summary
 
     found = api.load(run, store=store)
-    summary(found.run, found.results, _console())
+    summary(found.run, found.results, terminal())
 
 
 @app.command()
@@ -233,7 +234,7 @@ def adapters(store: StoreOption = None) -> None:
     """
     from benchharness.availability import adapters_table
 
-    _console().print(adapters_table())
+    terminal().print(adapters_table())
 
 
 @app.command()
@@ -255,7 +256,7 @@ def hardware(
         sys.stdout.write(f"{hardware_view.to_json(description)}\n")
         return
     for table in hardware_view.hardware_tables(description):
-        _console().print(table)
+        terminal().print(table)
 
 
 @app.command()
@@ -280,10 +281,11 @@ def inspect(
         sys.stdout.write(f"{json.dumps(found, indent=1)}\n")
         return
     for table in inspection_tables(found):
-        _console().print(table)
+        terminal().print(table)
 
 
-def _say_how_to_resume(store: str | None) -> NoReturn:
+def say_how_to_resume(store: str | None) -> NoReturn:
+    """Ends an interrupted run, naming the command that goes on with it."""
     from benchharness import api
 
     latest = next(iter(api.runs(store=store)), None)
@@ -302,12 +304,12 @@ def _version(
         raise typer.Exit
 
 
-def _finish(found: Findings, out: Path, undecided: Undecided) -> None:
+def finish(found: Findings, out: Path, undecided: Undecided) -> None:
     """Shows and reports what a run found, and ends with the exit code that says it: 4 before 1 before 3."""
     from benchharness.result import VerdictKind
     from benchharness.terminal import summary
 
-    console = _console()
+    console = terminal()
     summary(found.run, found.results, console)
     for budget in found.unmeasured_budgets:
         line = f"budget {budget.title} {budget.text} (set by the {budget.origin}) is undecided: nothing measured it"
@@ -325,10 +327,11 @@ def _finish(found: Findings, out: Path, undecided: Undecided) -> None:
 
 def _tell_paths(paths: Sequence[Path]) -> None:
     for path in paths:
-        _console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+        terminal().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _console() -> Console:
+def terminal() -> Console:
+    """Where commands print."""
     from benchharness.terminal import console
 
     return console()

@@ -22,7 +22,7 @@ _POLITE_ENDS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 def main() -> None:
     """Runs the command line; errors become a sentence on standard error and an exit code."""
-    from benchharness.cli import app
+    from benchharness.cli_variants import app  # every command: it adds its own to those of `cli`
 
     _prepare_streams()
     _prepare_signals()

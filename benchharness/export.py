@@ -16,8 +16,10 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from benchharness.choice import Choice
 from benchharness.result import SCHEMA, Contrast, Estimate, MetricResult, Result, Run
 
 _CSV_COLUMNS = (
@@ -29,8 +31,8 @@ _CSV_COLUMNS = (
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def to_json(run: Run, results: Sequence[Result]) -> str:
-    """A run as JSON, schema 1."""
+def to_json(run: Run, results: Sequence[Result], choices: Sequence[Choice] = ()) -> str:
+    """A run as JSON, schema 1, with the choices that can be made from it."""
     document = {
         "schema": SCHEMA,
         "run": {
@@ -43,6 +45,7 @@ def to_json(run: Run, results: Sequence[Result]) -> str:
             "benchharness": run.version,
         },
         "results": [_result(result) for result in results],
+        "choices": [asdict(choice) for choice in choices],
     }
     return json.dumps(document, indent=1, allow_nan=False)
 

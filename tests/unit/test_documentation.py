@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.cli import app
+from benchharness.cli_variants import app
 from benchharness.hardware import load_hardware
 from benchharness.metrics import METRICS
 from benchharness.result import Doubt, OutcomeKind
