@@ -198,7 +198,9 @@ def _not_judged(entries: Sequence[Entry]) -> Iterator[str]:
     if failed:
         yield f"Without a verdict, because the job has no value: {'; '.join(failed)}."
     by_weights = dict.fromkeys(
-        _who(entry, entries, exact=False) for entry in entries if entry.weights_only and entry.result.job.ships
+        _who(entry, entries, exact=False)
+        for entry in entries
+        if entry.weights_only and entry.result.job.ships and entry.result.job.against is None
     )
     if by_weights:
         yield f"Judged on sizes alone, because the execution is a reference one: {', '.join(by_weights)}."

@@ -10,17 +10,21 @@ from __future__ import annotations
 import io
 import warnings
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reports import memory_charts, ratio_charts
+from reports import choice_charts, memory_charts, quality_charts, ratio_charts
 from reports.canvas import GRID, INK, QUIET, axes_of, canvas, colour_of, label, phase_colour, short
 from reports.figures import (
+    ClassBars,
     CurvePanel,
     Distribution,
     Figure,
+    Front,
     MemoryBars,
     MemoryLines,
     PhaseBars,
+    PositionCurves,
     Ratios,
     Strip,
     TokenCurves,
@@ -60,17 +64,25 @@ def svg(figure: Figure, name: str) -> str:
 
 def legend(figure: Figure) -> list[tuple[str, str]]:
     """(colour, label) for each thing that a colour of this figure stands for; none where labels stand in it."""
-    if isinstance(figure, PhaseBars):
-        return [(phase_colour(number), phase) for number, phase in enumerate(figure.phases)]
-    if isinstance(figure, TokenCurves):
-        return list(
-            dict.fromkeys((colour_of(curve.colour), curve.label) for panel in figure.panels for curve in panel.curves)
-        )
-    if isinstance(figure, MemoryBars):
-        return memory_charts.bars_legend(figure)
-    if isinstance(figure, Ratios):
-        return ratio_charts.legend(figure)
-    return []
+    makers: dict[type, Callable[[Any], list[tuple[str, str]]]] = {
+        PhaseBars: _phases_legend,
+        TokenCurves: _curves_legend,
+        MemoryBars: memory_charts.bars_legend,
+        Ratios: ratio_charts.legend,
+        PositionCurves: quality_charts.legend,
+        Front: choice_charts.legend,
+    }
+    maker = makers.get(type(figure))
+    return maker(figure) if maker else []
+
+
+def _phases_legend(figure: PhaseBars) -> list[tuple[str, str]]:
+    return [(phase_colour(number), phase) for number, phase in enumerate(figure.phases)]
+
+
+def _curves_legend(figure: TokenCurves) -> list[tuple[str, str]]:
+    curves = (curve for panel in figure.panels for curve in panel.curves)
+    return list(dict.fromkeys((colour_of(curve.colour), curve.label) for curve in curves))
 
 
 def description(figure: Figure) -> str:
@@ -79,17 +91,18 @@ def description(figure: Figure) -> str:
 
 
 def _draw(figure: Figure) -> Drawing:
-    if isinstance(figure, Distribution):
-        return _distribution(figure)
-    if isinstance(figure, TokenCurves):
-        return _token_curves(figure)
-    if isinstance(figure, MemoryBars):
-        return memory_charts.bars(figure)
-    if isinstance(figure, MemoryLines):
-        return memory_charts.lines(figure)
-    if isinstance(figure, Ratios):
-        return ratio_charts.ratios(figure)
-    return _phase_bars(figure)
+    makers: dict[type, Callable[[Any], Drawing]] = {
+        Distribution: _distribution,
+        TokenCurves: _token_curves,
+        PhaseBars: _phase_bars,
+        MemoryBars: memory_charts.bars,
+        MemoryLines: memory_charts.lines,
+        Ratios: ratio_charts.ratios,
+        PositionCurves: quality_charts.position_curves,
+        ClassBars: quality_charts.class_bars,
+        Front: choice_charts.front,
+    }
+    return makers[type(figure)](figure)
 
 
 def _distribution(figure: Distribution) -> Drawing:

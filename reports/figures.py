@@ -173,4 +173,79 @@ class Ratios:
     groups: tuple[RatioGroup, ...]
 
 
-Figure = Distribution | TokenCurves | PhaseBars | MemoryBars | MemoryLines | Ratios
+@dataclass(frozen=True, kw_only=True)
+class PositionCurve:
+    """The mean divergence of one variant along the context."""
+
+    label: str
+    colour: int
+    position: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionPanel:
+    """The variants of one configuration."""
+
+    label: str
+    curves: tuple[PositionCurve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionCurves:
+    """Divergence from the reference along the context, on a logarithmic axis, one panel a configuration."""
+
+    title: str
+    unit: str
+    note: str
+    panels: tuple[PositionPanel, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPanel:
+    """What one row gained (above 0) or lost in each class."""
+
+    label: str
+    colour: int
+    classes: tuple[str, ...]
+    changes: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassBars:
+    """Accuracy change by class, one panel a row, all on the same axes."""
+
+    title: str
+    unit: str
+    note: str
+    panels: tuple[ClassPanel, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontPoint:
+    """A candidate. `x` and `y` are (value, low, high); `loss` is 0 to 1 among the shown, None where it is unknown."""
+
+    number: int
+    label: str
+    x: tuple[float, float, float]
+    y: tuple[float, float, float]
+    loss: float | None
+    dominated: bool
+    recommended: bool
+    in_front: bool  # no other point of the figure is better in one and not worse in the other
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """Candidates by two objectives, with the edge of what they reach; `higher`: more of `y` is better."""
+
+    title: str
+    unit: str
+    note: str
+    x_title: str
+    y_title: str
+    higher: bool
+    points: tuple[FrontPoint, ...]
+
+
+Figure = Distribution | TokenCurves | PhaseBars | MemoryBars | MemoryLines | Ratios | PositionCurves | ClassBars | Front

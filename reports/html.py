@@ -10,12 +10,13 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchharness.errors import UsageError
 from benchharness.result import Result, Run
 from reports import charts
 from reports.budgets import Unmeasured
+from reports.figures import Figure
 from reports.page import Page
 from reports.view import Runs, pages
 
@@ -35,10 +36,17 @@ def render(
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
     unmeasured: Unmeasured = (),
+    choices: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, str]:
     """The reports on one run: HTML by hardware target. See `render_runs`."""
     return render_runs(
-        [(run, results)], written=written, title=title, hardware=hardware, not_run=not_run, unmeasured=unmeasured
+        [(run, results)],
+        written=written,
+        title=title,
+        hardware=hardware,
+        not_run=not_run,
+        unmeasured=unmeasured,
+        choices=choices,
     )
 
 
@@ -50,14 +58,24 @@ def render_runs(
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
     unmeasured: Unmeasured = (),
+    choices: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, str]:
     """The reports on one or more runs: one HTML page for each hardware target, by its name.
 
     `written` is the moment that the page states. `title` heads every page in place of its own. `hardware` names
     targets that get a page even without results; `not_run` those that were planned and not run, with the reason.
-    `unmeasured` are budgets that no result says anything about: (as written, who set it).
+    `unmeasured` are budgets that no result says anything about: (as written, who set it). `choices` are
+    recommendations as plain mappings, see `reports.choice`.
     """
-    views = pages(runs, written=written, title=title, hardware=hardware, not_run=not_run, unmeasured=unmeasured)
+    views = pages(
+        runs,
+        written=written,
+        title=title,
+        hardware=hardware,
+        not_run=not_run,
+        unmeasured=unmeasured,
+        choices=choices,
+    )
     return {name: render_page(page) for name, page in views.items()}
 
 
@@ -65,7 +83,7 @@ def render_page(page: Page) -> str:
     """One page as HTML."""
     from markupsafe import Markup
 
-    figures = {
+    figures: dict[str, Figure] = {
         f"{comparison.anchor}-{part}-{number}": figure
         for comparison in page.comparisons
         for part, found in (
@@ -75,6 +93,13 @@ def render_page(page: Page) -> str:
         )
         for number, figure in enumerate(found or (), start=1)
     }
+    figures |= {
+        f"{table.anchor}-figure-{number}": figure
+        for quality in page.qualities
+        for table in quality.tables
+        for number, figure in enumerate(table.figures, start=1)
+    }
+    figures |= {f"{choice.anchor}-figure": choice.figure for choice in page.choices if choice.figure}
     # Marked as safe: a style sheet of ours, and SVG whose text the XML writer has escaped.
     drawn = {name: Markup(charts.svg(figure, name)) for name, figure in figures.items()}  # noqa: S704
     return (

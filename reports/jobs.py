@@ -12,7 +12,7 @@ from reports.entries import Entry
 from reports.estimates import EXACT, metric_title, parameters_text, quantity, ratio
 from reports.memory import BY_PHASE, phase_table
 from reports.page import Ended, Facts, JobDetail, Warned
-from reports.tables import MetricRow, Setting
+from reports.tables import MetricRow, Ratio, Setting
 from reports.units import quantity_text
 from reports.visible import evidence_text, fact_texts, name_text, value_text
 
@@ -74,10 +74,16 @@ def _metric_row(metric: MetricResult, job: Job) -> MetricRow:
         parameters=parameters_text(metric.parameters) or "none",
         statistic=value_text(metric.estimate.statistic or "not recorded"),
         quantity=quantity(metric.estimate, metric.unit),
-        ratio=ratio(metric, is_reference=job.is_reference),
+        ratio=_ratio(metric, job),
         attempts="none needed" if metric.estimate.statistic == EXACT else str(metric.estimate.count),
         samples=_samples(metric),
     )
+
+
+def _ratio(metric: MetricResult, job: Job) -> Ratio:
+    if job.against is not None:
+        return Ratio(text="none: it is itself a comparison", verdict="none")
+    return ratio(metric, is_reference=job.is_reference)
 
 
 def _samples(metric: MetricResult) -> str:
@@ -94,7 +100,8 @@ def _settings(result: Result) -> Iterator[Setting]:
     requested = dict(result.job.configuration)
     effective = dict(result.effective)
     facts = _mapping(effective.pop("facts", None))
-    for told_elsewhere in ("placement", "placement_unknown", "fallback"):  # see `placement`
+    # See `placement` and `quality`.
+    for told_elsewhere in ("placement", "placement_unknown", "fallback", "examples", "continuations"):
         effective.pop(told_elsewhere, None)
     requested.pop("name", None)
     yield _setting("runtime", requested.pop("runtime", None), effective.pop("runtime_version", None), "version ")

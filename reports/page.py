@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.figures import Figure
+from reports.figures import Figure, Front
 from reports.tables import (
     Cell,
+    Column,
     ColumnGroup,
     MemoryTable,
     MetricRow,
@@ -235,6 +236,87 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QualityRow:
+    """What one variant under one configuration lost; one row an output where a model has several to compare."""
+
+    anchor: str  # of the job's details
+    variant: str
+    configuration: str
+    run: str
+    output: str
+    runtime: str
+    size: str
+    label: str  # reference execution, which says nothing about a device; "" otherwise
+    how: str  # evaluation and positions, where the rows of a table differ in them
+    cells: tuple[Cell, ...]
+    ended: Ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Texts of one row, such as its worst examples, as a small table."""
+
+    who: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityTable:
+    """Rows that were held against one reference on the same inputs in the same way. `told` says which and how."""
+
+    anchor: str
+    data: str
+    told: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[QualityRow, ...]
+    warnings: tuple[Warned, ...]  # each once, with the rows that it is about
+    figures: tuple[Figure, ...]
+    examples: tuple[Shown, ...]
+    continuations: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """What compression lost in one model."""
+
+    anchor: str
+    model: str
+    title: str
+    summary: str
+    jobs: int
+    failed: int
+    tables: tuple[QualityTable, ...]
+    details: tuple[JobDetail, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateRow:
+    """A variant on a configuration with its figure for each objective; `number` is that of its point."""
+
+    number: int
+    who: str
+    recommended: bool
+    dominated_by: str
+    unfit: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which variant to ship: the one recommended and why, or what holds each back, and the candidates."""
+
+    anchor: str
+    title: str
+    recommended: str
+    reason: str
+    why_none: tuple[tuple[str, str], ...]  # (who, what keeps it from being recommended)
+    columns: tuple[Column, ...]
+    rows: tuple[CandidateRow, ...]
+    figure: Front | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunLine:
     """A run in the header."""
 
@@ -274,7 +356,9 @@ class Page:
     warnings: int
     budgets: Budgets | None
     failures: tuple[Failure, ...]
+    choices: tuple[Choice, ...]
     comparisons: tuple[Comparison, ...]
+    qualities: tuple[Quality, ...]
     definitions: tuple[Definition, ...]
     stops: tuple[tuple[str, int], ...]
     is_not: tuple[str, ...]

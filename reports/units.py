@@ -8,12 +8,18 @@ from dataclasses import dataclass
 #: Readable multiples of the base units, smallest first. Units that are not here are written as they are.
 _MULTIPLES: dict[str, tuple[tuple[float, str], ...]] = {
     "ns": ((1, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")),
+    "share": ((0.01, "%"),),
+    "1": ((1, ""),),
     "bytes": ((1, "B"), (2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"), (2**40, "TiB")),
 }
 #: Digits that a reader needs; more would pretend a precision that few results have.
 _SIGNIFICANT_DIGITS = 3
 #: Below this a plain decimal is a row of zeros, and powers of ten are shorter.
 _SMALLEST_PLAIN = 1e-4
+#: Units of what is 1 at most, or often: a share, a cosine.
+_BOUNDED = ("share", "1")
+#: Beyond them a double has nothing to say.
+_MOST_DECIMALS = 9
 #: A column whose values differ by more than this gets no common multiple: it would print five digits or more.
 _WIDEST_COLUMN = 5e3
 
@@ -48,24 +54,36 @@ def common_scale(unit: str, values: list[float]) -> Scale | None:
 def quantity_text(value: float, unit: str, scale: Scale | None = None) -> str:
     """A value with its unit, such as `95.1 ms`."""
     scale = scale or scale_for(unit, value)
-    number = _number(value / scale.divisor, _decimals(value / scale.divisor))
+    number = _number(value / scale.divisor, _decimals(value / scale.divisor, _bound(unit, scale)))
     return f"{number} {scale.symbol}".rstrip()
 
 
 def interval_text(low: float, high: float, value: float, unit: str, scale: Scale | None = None) -> str:
     """An interval in the multiple and precision of its value, such as `93.8 to 96.4`; the unit stands at the value."""
     scale = scale or scale_for(unit, value)
-    decimals = _decimals(value / scale.divisor)
+    telling = value or max(abs(low), abs(high))  # a value of 0 has no precision of its own
+    decimals = _decimals(telling / scale.divisor, _bound(unit, scale))
     return f"{_number(low / scale.divisor, decimals)} to {_number(high / scale.divisor, decimals)}"
 
 
-def _decimals(scaled: float) -> int | None:
-    """Decimals that make three significant digits; None: powers of ten."""
+def _bound(unit: str, scale: Scale) -> float | None:
+    """What shares, cosines and probabilities do not exceed, in the multiple; None for other units."""
+    return 1 / scale.divisor if unit in _BOUNDED else None
+
+
+def _decimals(scaled: float, bound: float | None = None) -> int | None:
+    """Decimals that make three significant digits; None: powers of ten.
+
+    Just below `bound` as many as make two digits of what is missing: 99.98 % is not 100 %.
+    """
     magnitude = abs(scaled)
     if magnitude == 0 or not math.isfinite(magnitude):
         return 0
     if magnitude < _SMALLEST_PLAIN:
         return None
+    missing = bound - magnitude if bound else 0.0
+    if bound and 0 < missing < bound / 100:
+        return min(_MOST_DECIMALS, 1 - math.floor(math.log10(missing)))
     rounded = float(f"{magnitude:.{_SIGNIFICANT_DIGITS - 1}e}")  # 9.996 has the decimals of 10.0
     return max(0, _SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(rounded)))
 

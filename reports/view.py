@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from benchharness.metrics import METRICS
 from benchharness.result import Result, Run
 from reports.budgets import Unmeasured, budgets_of
+from reports.choice import choices_of
 from reports.comparison import comparison
 from reports.entries import Entry, by_comparison, configuration_name, entries_of
-from reports.page import Comparison, Definition, Failure, Page, RunLine
+from reports.page import Comparison, Definition, Failure, Page, Quality, RunLine
+from reports.quality import qualities_of
 from reports.visible import name_text, value_text
 
 READING_GUIDE = (
@@ -38,16 +41,27 @@ def pages(
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
     unmeasured: Unmeasured = (),
+    choices: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Page]:
     """One page for each hardware target that has results or is named in `hardware`, by its name.
 
     `title` heads every page. `not_run` gives hardware targets that were planned and not run, with the reason.
-    `unmeasured` are budgets that no result says anything about: (as written, who set it).
+    `unmeasured` are budgets that no result says anything about: (as written, who set it). `choices` are candidates
+    and recommendations as plain mappings, see `reports.choice`.
     """
     found = [result.job.hardware for _, results in runs for result in results]
     names = list(dict.fromkeys([*hardware, *found]))
     return {
-        name: _page(name, runs, written, title, _not_here(name, names, not_run or {}), unmeasured) for name in names
+        name: _page(
+            name,
+            runs,
+            written,
+            title,
+            _not_here(name, names, not_run or {}),
+            unmeasured,
+            [choice for choice in choices if choice.get("hardware") == name],
+        )
+        for name in names
     }
 
 
@@ -58,6 +72,7 @@ def _page(
     title: str | None,
     elsewhere: Sequence[str],
     unmeasured: Unmeasured,
+    choices: Sequence[Mapping[str, Any]],
 ) -> Page:
     several = len(runs) > 1
     labelled = [(f"run {number}" if several else "", run) for number, (run, _) in enumerate(runs, start=1)]
@@ -68,10 +83,14 @@ def _page(
         if result.job.hardware == hardware
     ]
     entries = entries_of(here)
-    groups = by_comparison(entries).values()
+    groups = by_comparison([entry for entry in entries if entry.result.job.against is None]).values()
     comparisons = tuple(
         comparison(f"comparison-{number}", group, _colours(entries, group[0].result.job.model))
         for number, group in enumerate(groups, start=1)
+    )
+    qualities = qualities_of(
+        [entry for entry in entries if entry.result.job.against is not None],
+        {model: _colours(entries, model) for model in {entry.result.job.model for entry in entries}},
     )
     return Page(
         title=value_text(title) if title else f"What each variant costs on {name_text(hardware)}",
@@ -86,8 +105,10 @@ def _page(
         jobs=len(entries),
         warnings=sum(len(entry.result.warnings) for entry in entries),
         budgets=budgets_of(entries, unmeasured),
-        failures=tuple(_failures(comparisons)),
+        failures=(*_failures(comparisons), *_quality_failures(qualities)),
+        choices=choices_of(choices, {run.id: label for label, run in labelled}),
         comparisons=comparisons,
+        qualities=qualities,
         definitions=tuple(_definitions(entries)),
         stops=_stops(entries),
         is_not=(*_silent_about(entries), *elsewhere),
@@ -172,6 +193,19 @@ def _failures(comparisons: Sequence[Comparison]) -> list[Failure]:
         for ended in row.ended
         if not ended.ok
     ]
+
+
+def _quality_failures(qualities: Sequence[Quality]) -> Iterator[Failure]:
+    for each in qualities:
+        for job in each.details:
+            if not job.ended.ok:
+                yield Failure(
+                    anchor=job.anchor,
+                    who=f"{each.model} · {job.who}",
+                    scenario=job.scenario,
+                    kind=job.ended.kind,
+                    reason=job.ended.reason,
+                )
 
 
 def _definitions(entries: Sequence[Entry]) -> list[Definition]:

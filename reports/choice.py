@@ -1,0 +1,234 @@
+"""Recommendations -> which variant to ship, the candidates in a table, and the Pareto front as a figure.
+
+A choice comes as a plain mapping: {"hardware", "model", "workload", "wish", "recommended": a candidate's name or "",
+"reason", "candidates": [{"variant", "configuration", "figures": {objective: {"metric", "estimate": {"value", "low",
+"high", "statistic", "reason"}}}, "unfit": [], "dominated_by": a candidate's name or ""}]}, and "run", its id, where a
+report covers several. A candidate's name is `variant · configuration`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchharness.metrics import METRICS, Better
+from benchharness.result import Estimate
+from reports.estimates import better_of, quantity, title_of
+from reports.figures import Front, FrontPoint
+from reports.page import CandidateRow, Choice
+from reports.tables import Cell, Column, Quantity
+from reports.units import Scale, common_scale, scale_for
+from reports.visible import name_text, value_text
+
+#: Better by these where they were measured, in this order, the size apart.
+_SPEEDS = ("speed", "first token")
+#: Of these no interval is expected: a size is exact.
+_SIZE, _QUALITY = "size", "quality"
+#: Losses further apart than ten thousand to one look alike at the lower end: else one of nothing hides all others.
+_WIDEST_LOSS = math.log(1e4)
+Given = Mapping[str, Any]
+
+
+def choices_of(choices: Sequence[Given], runs: Mapping[str, str]) -> tuple[Choice, ...]:
+    """Choices between two candidates or more; `runs` are the labels of runs by id."""
+    several = [choice for choice in choices if len(choice.get("candidates") or ()) > 1]
+    return tuple(
+        _choice(f"choice-{number}", choice, runs.get(str(choice.get("run")), ""))
+        for number, choice in enumerate(several, start=1)
+    )
+
+
+def _choice(anchor: str, choice: Given, run: str) -> Choice:
+    candidates: Sequence[Given] = choice["candidates"]
+    objectives = list(dict.fromkeys(name for each in candidates for name in each["figures"]))
+    scales = {name: _scale(candidates, name) for name in objectives}
+    recommended = str(choice.get("recommended") or "")
+    parts = (name_text(choice.get("model", "")), name_text(choice.get("workload", "")), run)
+    return Choice(
+        anchor=anchor,
+        title=f"Which one to ship: {' · '.join(part for part in parts if part)}",
+        recommended=name_text(recommended),
+        reason=value_text(str(choice.get("reason") or "")),
+        why_none=()
+        if recommended
+        else tuple(
+            (_name(each), "; ".join(value_text(reason) for reason in each["unfit"]))
+            for each in candidates
+            if each["unfit"]
+        ),
+        columns=tuple(_column(candidates, name) for name in objectives),
+        rows=tuple(
+            CandidateRow(
+                number=number,
+                who=_name(each),
+                recommended=bool(recommended) and _plain_name(each) == recommended,
+                dominated_by=name_text(each.get("dominated_by") or ""),
+                unfit=tuple(value_text(reason) for reason in each["unfit"]),
+                cells=tuple(_cell(each, name, scales[name]) for name in objectives),
+            )
+            for number, each in enumerate(candidates, start=1)
+        ),
+        figure=_front(candidates, recommended),
+    )
+
+
+def _plain_name(candidate: Given) -> str:
+    return f"{candidate['variant']} · {candidate['configuration']}"
+
+
+def _name(candidate: Given) -> str:
+    return f"{name_text(candidate['variant'])} · {name_text(candidate['configuration'])}"
+
+
+def _estimate(candidate: Given, objective: str) -> Estimate | None:
+    """The estimate of an objective that has a finite value."""
+    figure = candidate["figures"].get(objective)
+    if figure is None:
+        return None
+    given = figure["estimate"]
+    found = Estimate(**{name: given[name] for name in Estimate.__dataclass_fields__ if name in given})
+    return found if found.value is not None and math.isfinite(found.value) else None
+
+
+def _metrics(candidates: Sequence[Given], objective: str) -> list[str]:
+    return list(
+        dict.fromkeys(each["figures"][objective]["metric"] for each in candidates if objective in each["figures"])
+    )
+
+
+def _unit(metric: str) -> str:
+    return str(METRICS[metric].unit) if metric in METRICS else ""
+
+
+def _column(candidates: Sequence[Given], objective: str) -> Column:
+    metrics = _metrics(candidates, objective)
+    better = list(dict.fromkeys(str(better_of(metric)) for metric in metrics))
+    return Column(
+        title=name_text(objective),
+        parameters=", ".join(title_of(metric) for metric in metrics),
+        better=f"{better[0]} is better" if len(better) == 1 and better_of(metrics[0]) else "",
+    )
+
+
+def _scale(candidates: Sequence[Given], objective: str) -> Scale | None:
+    units = {_unit(metric) for metric in _metrics(candidates, objective)}
+    values = [found.value for each in candidates if (found := _estimate(each, objective)) and found.value is not None]
+    return common_scale(units.pop(), values) if len(units) == 1 else None
+
+
+def _cell(candidate: Given, objective: str, scale: Scale | None) -> Cell:
+    estimate = _estimate(candidate, objective)
+    if estimate is None:
+        return Cell(state="absent", note="not measured")
+    shown = quantity(estimate, _unit(candidate["figures"][objective]["metric"]), scale)
+    return Cell(state="value", quantity=Quantity(text=shown.text, interval=shown.interval, reason=shown.reason))
+
+
+def _front(candidates: Sequence[Given], recommended: str) -> Front | None:
+    """Size against speed, or the first token; None where not two candidates have both."""
+    for objective in _SPEEDS:
+        metrics = _metrics(candidates, objective)
+        both = [
+            (number, each)
+            for number, each in enumerate(candidates, start=1)
+            if _estimate(each, _SIZE) and _estimate(each, objective)
+        ]
+        if len(both) > 1 and len(metrics) == 1:
+            return _figure(both, objective, metrics[0], recommended)
+    return None
+
+
+def _figure(candidates: Sequence[tuple[int, Given]], objective: str, metric: str, recommended: str) -> Front:
+    given = [each for _, each in candidates]
+    size = _axis_scale(given, _SIZE, "bytes")
+    speed = _axis_scale(given, objective, _unit(metric))
+    higher = better_of(metric) is Better.HIGHER
+    losses = _losses(given)
+    places = [(_ends(each, _SIZE, size), _ends(each, objective, speed)) for each in given]
+    fair = [place for place, each in zip(places, given, strict=True) if not each.get("dominated_by")]
+    points = tuple(
+        FrontPoint(
+            number=number,
+            label=_label(each),
+            x=place[0],
+            y=place[1],
+            loss=loss,
+            dominated=bool(each.get("dominated_by")),
+            recommended=bool(recommended) and _plain_name(each) == recommended,
+            in_front=not each.get("dominated_by") and not any(_beats(other, place, higher) for other in fair),
+        )
+        for (number, each), place, loss in zip(candidates, places, losses, strict=True)
+    )
+    note = f"{'Up' if higher else 'Down'} and to the left is better. "
+    note += "The line joins the front of these two objectives, by the values alone; "
+    note += "pale: dominated in all objectives together. Bars are 95 % intervals; a ring marks the recommendation."
+    if any(loss is not None for loss in losses):
+        note += " Darker points lost less; grey: what it lost was not measured."
+    better = "higher" if higher else "lower"
+    return Front(
+        title=f"Size against {name_text(objective)}",
+        unit=f"{size.symbol} and {speed.symbol or '1'}",
+        note=note,
+        x_title=f"artefact size ({size.symbol}), lower is better",
+        higher=higher,
+        y_title=f"{title_of(metric)} ({speed.symbol}), {better} is better",
+        points=points,
+    )
+
+
+def _axis_scale(candidates: Sequence[Given], objective: str, unit: str) -> Scale:
+    values = [found.value for each in candidates if (found := _estimate(each, objective)) and found.value is not None]
+    return scale_for(unit, max(values, key=abs))
+
+
+def _ends(candidate: Given, objective: str, scale: Scale) -> tuple[float, float, float]:
+    """Value, low and high in the axis' unit; without an interval all three are the value."""
+    found = _estimate(candidate, objective)
+    value = 0.0 if found is None or found.value is None else found.value
+    low = value if found is None or found.low is None else min(found.low, value)
+    high = value if found is None or found.high is None else max(found.high, value)
+    return value / scale.divisor, low / scale.divisor, high / scale.divisor
+
+
+Place = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+
+def _beats(one: Place, other: Place, higher: bool) -> bool:
+    """Whether one is better in one of both and not worse in the other, by their values alone."""
+    sign = -1.0 if higher else 1.0
+    mine, theirs = (one[0][0], sign * one[1][0]), (other[0][0], sign * other[1][0])
+    return mine != theirs and mine[0] <= theirs[0] and mine[1] <= theirs[1]
+
+
+def _losses(candidates: Sequence[Given]) -> list[float | None]:
+    """How much each lost, 0 to 1 on a logarithmic scale between the least and the most; None where it is unknown."""
+    metrics = _metrics(candidates, _QUALITY)
+    if len(metrics) != 1:
+        return [None for _ in candidates]  # figures of two metrics do not compare
+    higher = better_of(metrics[0]) is Better.HIGHER
+    found = [_estimate(each, _QUALITY) for each in candidates]
+    lost = [
+        None if each is None or each.value is None else max(0.0, 1 - each.value if higher else each.value)
+        for each in found
+    ]
+    logs = [math.log(each) for each in lost if each]
+    high = max(logs, default=0.0)
+    low = max(min(logs, default=0.0), high - _WIDEST_LOSS)
+    return [
+        None if each is None else max(0.0, math.log(each) - low) / (high - low) if each and high > low else 0.0
+        for each in lost
+    ]
+
+
+def _label(candidate: Given) -> str:
+    estimate = _estimate(candidate, _QUALITY)
+    parts = [_name(candidate)]
+    if estimate is not None:
+        metric = candidate["figures"][_QUALITY]["metric"]
+        parts.append(f"{title_of(metric)} {quantity(estimate, _unit(metric)).text}")
+    if candidate.get("dominated_by"):
+        parts.append("dominated")
+    if candidate["unfit"]:
+        parts.append("held back (see the table)")
+    return ", ".join(parts)

@@ -1,0 +1,276 @@
+"""What compression lost: quality results -> tables, figures and texts, one section a model.
+
+Rows of one table were held against the same reference on the same inputs. What a device reported beside its numbers
+(examples, continuations) is untrusted: it is shown where it has the expected form and left out where it has not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchharness.metrics import METRICS
+from benchharness.result import Job, MetricResult
+from reports.columns import WEIGHTS_ONLY
+from reports.entries import Entry, configuration_name, same_key
+from reports.estimates import quantity, title_of
+from reports.jobs import ended_of, job_detail, warnings_of
+from reports.page import Quality, QualityRow, QualityTable, Shown, Warned
+from reports.quality_figures import figures_of
+from reports.tables import Cell, Column, Quantity
+from reports.units import quantity_text
+from reports.visible import name_text, value_text, visible
+
+#: The columns, where any row of a table has them; of a percentile metric only the one named.
+_COLUMNS: Mapping[str, float | None] = {
+    "kld": None,
+    "kld_percentile": 99.0,
+    "perplexity": None,
+    "reference_perplexity": None,
+    "log_perplexity_ratio": None,
+    "same_top_token": None,
+    "probability_change": None,
+    "probability_change_rms": None,
+    "greedy_prefix": None,
+    "accuracy": None,
+    "reference_accuracy": None,
+    "accuracy_change": None,
+    "mcnemar_p": None,
+    "agreement": None,
+    "cosine": None,
+    "similarity_ranks": None,
+    "sqnr": None,
+    "largest_error": None,
+}
+#: They are no means, so that an interval is not missing: it does not exist.
+NO_MEANS = frozenset(
+    ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "sqnr", "largest_error", "class_accuracy_change")
+)
+#: What stands for a row in one line, the first that it has.
+_HEADLINES = ("accuracy_change", "kld", "cosine", "sqnr", "agreement")
+_MOST_HEADLINES = 8
+#: Names of the fields of examples and continuations; others come after them, under their own names.
+_FIELDS = {
+    "chunk": "chunk",
+    "position": "position",
+    "sample": "input",
+    "prompt": "prompt",
+    "context": "text before",
+    "target": "the text goes on with",
+    "label": "label",
+    "reference_top": "reference's top token",
+    "variant_top": "variant's top token",
+    "reference": "reference",
+    "variant": "variant",
+    "same": "tokens in common",
+    "kld": "KLD (nats)",
+}
+_MOST_EXAMPLES, _MOST_FIELDS, _LONGEST_TEXT = 20, 10, 200
+
+
+def qualities_of(entries: Sequence[Entry], colours: Mapping[str, Mapping[str, int]]) -> tuple[Quality, ...]:
+    """A section for each model; `entries` are quality jobs, `colours` numbers each model's variants."""
+    models: dict[str, list[Entry]] = {}
+    for entry in entries:
+        models.setdefault(entry.result.job.model, []).append(entry)
+    return tuple(
+        _quality(f"quality-{number}", model, of_model, colours[model])
+        for number, (model, of_model) in enumerate(models.items(), start=1)
+    )
+
+
+def _quality(anchor: str, model: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> Quality:
+    passes: dict[str, list[Entry]] = {}
+    for entry in entries:
+        job = entry.result.job
+        passes.setdefault(same_key([job.against, job.workload, job.settings]), []).append(entry)
+    return Quality(
+        anchor=anchor,
+        model=name_text(model),
+        title=f"What compression lost: {name_text(model)}",
+        summary=_summary(entries),
+        jobs=len(entries),
+        failed=sum(not entry.result.outcome.ok for entry in entries),
+        tables=tuple(
+            _table(f"{anchor}-{number}", of_pass, colours) for number, of_pass in enumerate(passes.values(), start=1)
+        ),
+        details=tuple(job_detail(entry) for entry in entries),
+    )
+
+
+def _summary(entries: Sequence[Entry]) -> str:
+    """One figure a row, in the order of the suite: what ran as reference execution is no rival of what did not."""
+    told = []
+    for entry in entries:
+        by_name = {metric.name: metric for metric in entry.result.metrics}
+        metric = next((by_name[name] for name in _HEADLINES if name in by_name), None)
+        if metric is not None:
+            shown = _shown(metric)
+            interval = f" ({shown.interval})" if shown.interval else ""
+            told.append(f"{entry.who} {title_of(metric.name)} {shown.text}{interval}")
+    more = f"; and {len(told) - _MOST_HEADLINES} more" if len(told) > _MOST_HEADLINES else ""
+    return "; ".join(told[:_MOST_HEADLINES]) + more if told else "No values."
+
+
+def _table(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> QualityTable:
+    job = entries[0].result.job
+    found = [(entry, output, _metrics(entry, output)) for entry in entries for output in _outputs(entry)]
+    names = [name for name in _COLUMNS if any(name in metrics for _, _, metrics in found)]
+    ways = list(dict.fromkeys(way for entry in entries if (way := how(entry))))
+    return QualityTable(
+        anchor=anchor,
+        data=name_text(job.workload.get("name", "")),
+        told=tuple(_told(job, ways)),
+        columns=tuple(_column(name) for name in names),
+        rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
+        warnings=tuple(_warnings(entries)),
+        figures=figures_of([(entry, how(entry) if len(ways) > 1 else "") for entry in entries], colours),
+        examples=tuple(_texts(entries, "examples")),
+        continuations=tuple(_texts(entries, "continuations")),
+    )
+
+
+def _told(job: Job, ways: Sequence[str]) -> Iterator[str]:
+    against: Mapping[str, Any] = job.against or {}
+    configuration = against.get("configuration")
+    on = configuration_name(configuration) if isinstance(configuration, Mapping) else ""
+    variant = name_text(against.get("variant") or "not recorded")
+    yield f"Reference: {variant}{f' on {on}' if on else ''}. Every row is held against it on the same inputs."
+    if len(ways) == 1:
+        yield f"Evaluation: {ways[0]}."
+    elif ways:
+        yield "Rows were evaluated differently, as each says; they do not compare with each other."
+    yield (
+        "Intervals: 95 %, by bootstrap over chunks of text or over inputs (Clopper-Pearson for shares of inputs); they "
+        "speak of other inputs of this kind, not of other attempts. Percentiles, p-values, SQNR and largest errors are "
+        "no means and have none."
+    )
+    data = job.workload.get("data")
+    calibration = data.get("shared_samples") if isinstance(data, Mapping) else None
+    if isinstance(calibration, int) and calibration > 0:
+        yield f"{calibration} of the inputs were also calibrated on: what is shown here may flatter."
+
+
+def _warnings(entries: Sequence[Entry]) -> Iterator[Warned]:
+    about: dict[Warned, list[str]] = {}
+    for entry in entries:
+        for warning in warnings_of(entry):
+            about.setdefault(replace(warning, about=""), []).append(entry.who)
+    for warning, rows in about.items():
+        yield replace(warning, about=", ".join(dict.fromkeys(rows)))
+
+
+def how(entry: Entry) -> str:
+    """How a job evaluated and what it scored: `decode, positions 128 to 255 of 256, 32 chunks`; "" where unknown."""
+    for metric in entry.result.metrics:
+        parameters = metric.parameters
+        if metric.name in ("token_divergence", "kld") and "evaluation" in parameters:
+            return ", ".join((_evaluation(parameters), *_positions(parameters)))
+        if metric.name in ("class_decisions", "tensor_error") and metric.attempts:
+            value = metric.attempts[0]
+            return f"{len(value.samples) // max(1, value.row_length)} inputs"
+    return ""
+
+
+def _evaluation(parameters: Mapping[str, Any]) -> str:
+    chunk = parameters.get("prefill_chunk")
+    return f"prefill({value_text(chunk)})" if chunk else name_text(parameters["evaluation"])
+
+
+def _positions(parameters: Mapping[str, Any]) -> Iterator[str]:
+    first, scored = parameters.get("scored_from"), parameters.get("scored")
+    if isinstance(first, int | float) and isinstance(scored, int | float):
+        of = f" of {value_text(parameters['chunk_tokens'])}" if "chunk_tokens" in parameters else ""
+        yield f"scored at positions {first:g} to {first + scored - 1:g}{of} in each chunk"
+    if "chunks" in parameters:
+        yield f"{value_text(parameters['chunks'])} chunks"
+
+
+def _outputs(entry: Entry) -> list[str | None]:
+    """The outputs that a job compares, each a row; one row without a name where its metrics have none."""
+    named = [str(metric.parameters["output"]) for metric in entry.result.metrics if "output" in metric.parameters]
+    return list(dict.fromkeys(named)) or [None]
+
+
+def _metrics(entry: Entry, output: str | None) -> dict[str, MetricResult]:
+    return {
+        metric.name: metric
+        for metric in entry.result.metrics
+        if metric.name in _COLUMNS
+        and (output is None or str(metric.parameters.get("output", output)) == output)
+        and (_COLUMNS[metric.name] is None or metric.parameters.get("percentile") == _COLUMNS[metric.name])
+    }
+
+
+def _column(name: str) -> Column:
+    better = METRICS[name].better
+    percentile = _COLUMNS[name]
+    title = METRICS[name].title if percentile is None else f"KLD p{percentile:g}"
+    unit = METRICS[name].unit
+    return Column(
+        title=title,
+        parameters=str(unit) if unit in ("nats", "dB", "tokens") else "",
+        better=f"{better} is better" if str(better) != "neither" else "for comparison",
+    )
+
+
+def _row(
+    entry: Entry, output: str | None, metrics: Mapping[str, MetricResult], names: Sequence[str], several_ways: bool
+) -> QualityRow:
+    job = entry.result.job
+    outcome = entry.result.outcome
+    failed = not outcome.ok and not metrics
+    return QualityRow(
+        anchor=entry.anchor,
+        variant=name_text(job.variant),
+        configuration=configuration_name(job.configuration),
+        run=entry.run,
+        output="" if output is None else name_text(output),
+        runtime=name_text(job.configuration.get("runtime") or "not recorded"),
+        size=quantity_text(job.artefact_bytes, "bytes") if job.artefact_bytes > 0 else "unknown",
+        label=WEIGHTS_ONLY if entry.weights_only else "",
+        how=how(entry) if several_ways else "",
+        cells=(Cell(state="failed", note=name_text(outcome.kind), span=max(1, len(names))),)
+        if failed
+        else tuple(_cell(metrics.get(name)) for name in names),
+        ended=ended_of(entry),
+    )
+
+
+def _cell(metric: MetricResult | None) -> Cell:
+    if metric is None:
+        return Cell(state="absent", note="not reported")
+    return Cell(state="value", quantity=_shown(metric))
+
+
+def _shown(metric: MetricResult) -> Quantity:
+    shown = quantity(metric.estimate, metric.unit)
+    if metric.name in NO_MEANS and metric.estimate.value is not None:
+        return Quantity(text=shown.text)
+    return shown
+
+
+def _texts(entries: Sequence[Entry], name: str) -> Iterator[Shown]:
+    for entry in entries:
+        told = entry.result.effective.get(name)
+        lines = [line for line in told if isinstance(line, Mapping)] if isinstance(told, list | tuple) else []
+        lines = lines[:_MOST_EXAMPLES]
+        keys = list(dict.fromkeys(key for line in lines for key in line))
+        known = [key for key in _FIELDS if key in keys]
+        shown = [*known, *(key for key in keys if key not in _FIELDS)][:_MOST_FIELDS]
+        if shown:
+            yield Shown(
+                who=entry.who,
+                columns=tuple(_FIELDS.get(key) or name_text(key) for key in shown),
+                lines=tuple(tuple(_text(line.get(key)) for key in shown) for line in lines),
+            )
+
+
+def _text(value: Any) -> str:
+    """A text as it is, its line ends visible; a number in three digits."""
+    if isinstance(value, float):
+        return f"{value:.3g}" if math.isfinite(value) else value_text(value)
+    text = visible(value, _LONGEST_TEXT) if isinstance(value, str) else visible(value_text(value), _LONGEST_TEXT)
+    return text.replace("\n", "\\n").replace("\t", "\\t")

@@ -1,0 +1,243 @@
+"""Reports: what compression lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchharness.metrics import METRICS
+from benchharness.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
+from reports.figures import ClassBars, PositionCurves
+from reports.html import render
+from reports.page import Quality
+from reports.quality_figures import divergence_by_position
+from reports.units import interval_text, quantity_text
+from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, result
+
+TOKENS: dict[str, Any] = {
+    "evaluation": "prefill",
+    "prefill_chunk": 64,
+    "chunk_tokens": 8,
+    "scored_from": 4,
+    "scored": 4,
+    "chunks": 2,
+}
+
+
+def metric(
+    name: str, value: float | None, *ends: float, samples: Sequence[float] = (), **parameters: Any
+) -> MetricResult:
+    low, high = ends or (None, None)
+    reason = "no mean, and so no interval" if low is None else ""
+    return MetricResult(
+        name=name,
+        parameters=parameters,
+        unit=METRICS[name].unit,
+        estimate=Estimate(value=value, low=low, high=high, count=1, statistic="mean", reason=reason),
+        attempts=[AttemptValue(attempt="a", device="d", round=0, value=value or 0.0, samples=samples, row_length=4)],
+    )
+
+
+def rows(scale: float = 1.0) -> list[float]:
+    """Two chunks of four positions; the KLD of a position is its number, in the second chunk three times that."""
+    return [each for chunk in (1, 3) for at in range(1, 5) for each in (2.0, 2.1, chunk * at * scale, 1.0)]
+
+
+def language_model(scale: float = 1.0) -> list[MetricResult]:
+    return [
+        metric("kld", 0.0029, 0.0027, 0.0031, **TOKENS),
+        metric("kld_percentile", 0.0001, percentile=50.0, **TOKENS),
+        metric("kld_percentile", 0.0179, percentile=99.0, **TOKENS),
+        metric("perplexity", 13.917, 12.41, 15.48, **TOKENS),
+        metric("reference_perplexity", 13.855, 12.36, 15.41, **TOKENS),
+        metric("log_perplexity_ratio", 0.00447, 0.00228, 0.00687, **TOKENS),
+        metric("same_top_token", 0.9617, 0.9561, 0.967, **TOKENS),
+        metric("probability_change", -0.000788, -0.0012, -0.000362, **TOKENS),
+        metric("probability_change_rms", 0.0139, 0.013, 0.0149, **TOKENS),
+        metric("greedy_prefix", 18.5, 9.25, 27.4),
+        metric("token_divergence", 0.0029, samples=rows(scale), **TOKENS),
+    ]
+
+
+def lost(
+    variant: str = "int8",
+    metrics: Sequence[MetricResult] = (),
+    effective: Mapping[str, Any] | None = None,
+    outcome: Outcome | None = None,
+) -> Result:
+    """A quality result."""
+    made = result(variant, metrics=metrics)
+    job = replace(
+        made.job,
+        scenario="quality",
+        workload={"name": "heldout.txt", "data": {"kind": "text", "shared_samples": 0}},
+        settings={"evaluation": "prefill"},
+        against={"variant": "fp32", "configuration": {"name": "cpu 1 thread", "runtime": "onnxruntime"}},
+        key=f"quality-{variant}",
+    )
+    return replace(
+        made, job=job, effective=effective or {}, outcome=outcome or made.outcome, warnings=(), conditions={}
+    )
+
+
+def quality(*results: Result) -> Quality:
+    (found,) = page_of(list(results)).qualities
+    return found
+
+
+def cells(found: Quality, row: int = 0) -> dict[str, tuple[str, str]]:
+    table = found.tables[0]
+    shown = zip(table.columns, table.rows[row].cells, strict=True)
+    return {column.title: (cell.quantity.text, cell.quantity.interval) for column, cell in shown if cell.quantity}
+
+
+def test_a_language_models_row_has_every_figure_with_its_unit() -> None:
+    assert cells(quality(lost(metrics=language_model()))) == {
+        "KLD": ("0.00290 nats", "0.00270 to 0.00310"),
+        "KLD p99": ("0.0179 nats", ""),
+        "PPL": ("13.9", "12.4 to 15.5"),
+        "reference's PPL": ("13.9", "12.4 to 15.4"),
+        "ln PPL ratio": ("0.00447 nats", "0.00228 to 0.00687"),
+        "same top token": ("96.2 %", "95.6 to 96.7"),
+        "mean Δp": ("-0.0788 %", "-0.1200 to -0.0362"),
+        "RMS Δp": ("1.39 %", "1.30 to 1.49"),
+        "greedy prefix": ("18.5 tokens", "9.2 to 27.4"),
+    }
+
+
+def test_it_is_said_how_it_was_evaluated_and_against_what() -> None:
+    told = quality(lost(metrics=language_model())).tables[0].told
+    assert told[0].startswith("Reference: fp32 on cpu 1 thread.")
+    assert told[1] == "Evaluation: prefill(64), scored at positions 4 to 7 of 8 in each chunk, 2 chunks."
+
+
+def test_rows_that_were_evaluated_differently_say_so_each() -> None:
+    decoded = [replace(each, parameters={**each.parameters, "evaluation": "decode"}) for each in language_model()]
+    for each in decoded:
+        dict(each.parameters).pop("prefill_chunk", None)
+    decoded = [
+        replace(each, parameters={k: v for k, v in each.parameters.items() if k != "prefill_chunk"}) for each in decoded
+    ]
+    table = quality(lost("int8", language_model()), lost("int4", decoded)).tables[0]
+    assert "they do not compare" in table.told[1]
+    assert [row.how.partition(",")[0] for row in table.rows] == ["prefill(64)", "decode"]
+
+
+def test_quality_stands_apart_from_what_was_timed() -> None:
+    timed = result(metrics=Fake(1.0).first_token())
+    page = page_of([timed, lost(metrics=language_model())])
+    assert [each.workload for each in page.comparisons] == ["chat 128"]
+    assert [group.name for group in page.comparisons[0].groups if "quality" in group.name] == []
+    assert len(page.qualities) == 1
+    assert page.jobs == 2
+
+
+def test_divergence_along_the_context_is_the_mean_over_chunks() -> None:
+    found = divergence_by_position(language_model()[-1])
+    assert found
+    assert (found[0], found[1].tolist()) == (4, [2.0, 4.0, 6.0, 8.0])
+    (figure,) = quality(lost(metrics=language_model())).tables[0].figures
+    assert isinstance(figure, PositionCurves)
+    assert figure.panels[0].curves[0].position == (4.0, 5.0, 6.0, 7.0)
+    assert figure.panels[0].curves[0].values == (2.0, 4.0, 6.0, 8.0)
+
+
+@pytest.mark.parametrize("change", [{"scored": 3}, {"scored": 0}, {"scored": "4"}, {"scored_from": None}])
+def test_rows_that_do_not_add_up_make_no_figure(change: dict[str, Any]) -> None:
+    raw = language_model()[-1]
+    assert divergence_by_position(replace(raw, parameters={**raw.parameters, **change})) is None
+    assert divergence_by_position(replace(raw, attempts=())) is None
+
+
+def test_what_does_not_diverge_is_named_and_not_drawn() -> None:
+    (figure,) = quality(lost("int8", language_model()), lost("same", language_model(0.0))).tables[0].figures
+    assert isinstance(figure, PositionCurves)
+    assert [curve.label for panel in figure.panels for curve in panel.curves] == ["int8"]
+    assert figure.note.endswith("millionth of the largest: same.")
+
+
+def classifier() -> list[MetricResult]:
+    return [
+        metric("agreement", 0.99, 0.97, 0.999),
+        metric("accuracy", 0.95, 0.92, 0.97),
+        metric("reference_accuracy", 0.96, 0.93, 0.98),
+        metric("accuracy_change", 0.0, -0.014, 0.004),
+        metric("mcnemar_p", 0.375),
+        metric("class_accuracy_change", 0.0, label=0),
+        metric("class_accuracy_change", -0.05, label=1),
+        metric("class_decisions", 0.99, samples=[0.0, 0, 0, 0] * 50),
+    ]
+
+
+def test_a_classifier_shows_accuracies_and_what_each_class_lost() -> None:
+    found = quality(lost(metrics=classifier()))
+    assert cells(found)["accuracy change"] == ("0 %", "-1.40 to 0.40")
+    assert cells(found)["McNemar p"] == ("0.375", "")
+    assert found.tables[0].told[1] == "Evaluation: 50 inputs."
+    (figure,) = found.tables[0].figures
+    assert isinstance(figure, ClassBars)
+    assert (figure.panels[0].classes, figure.panels[0].changes) == (("0", "1"), (0.0, -5.0))
+    assert "Accuracy change by class" in render(RUN, [lost(metrics=classifier())], written=WRITTEN)["this-machine"]
+
+
+def test_each_output_of_a_tensor_model_has_a_row() -> None:
+    found = quality(
+        lost(metrics=[metric("sqnr", value, output=name) for name, value in (("boxes", 41.2), ("scores", 30.0))])
+    )
+    assert [row.output for row in found.tables[0].rows] == ["boxes", "scores"]
+    assert cells(found, 1) == {"SQNR": ("30.0 dB", "")}
+
+
+def test_a_failed_job_is_told_and_its_details_are_there() -> None:
+    failed = lost("int4", outcome=Outcome(kind=OutcomeKind.CRASHED, reason="signal 9"))
+    results = [lost(metrics=language_model()), failed]
+    page = page_of(results)
+    assert [(each.who, each.kind) for each in page.failures] == [("smollm2-135m · int4", "crashed")]
+    html = render(RUN, results, written=WRITTEN)["this-machine"]
+    assert f'id="{page.failures[0].anchor}"' in html
+    assert "1 of 2 jobs failed" in html
+
+
+def test_examples_are_escaped_cut_and_may_be_anything() -> None:
+    hostile = [
+        {"chunk": 1, "position": 5, "kld": 0.0648, "context": "<script>x</script>\n\u202e", "target": "y" * 999},
+        "no mapping",
+        {"kld": float("nan"), "other": {"deep": [1]}, 7: None},
+    ]
+    continuations = [{"prompt": "p", "reference": "r", "variant": "v", "same": 2}]
+    for examples in (hostile, None, 7, {"a": 1}, []):
+        told = {"examples": examples, "continuations": continuations, "execution": "reference"}
+        found = lost(metrics=language_model(), effective=told)
+        html = render(RUN, [found], written=WRITTEN)["this-machine"]
+        assert "<script>" not in html
+        assert "reference execution, weights only" in html
+    table = quality(lost(metrics=language_model(), effective={"examples": hostile})).tables[0]
+    line = table.examples[0].lines[0]
+    assert "<script>x</script>\\n\\u202e" in line
+    assert max(len(text) for text in line) < 300
+    shown = quality(lost(effective=told)).tables[0].continuations[0]
+    assert shown.columns == ("prompt", "reference", "variant", "tokens in common")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.9617, "share", "96.2 %"),
+        (0.99987, "share", "99.987 %"),
+        (0.99996, "share", "99.9960 %"),
+        (1.0, "share", "100 %"),
+        (0.0, "share", "0 %"),
+        (0.999871, "1", "0.99987"),
+        (13.86, "1", "13.9"),
+        (41.2, "dB", "41.2 dB"),
+    ],
+)
+def test_units_of_quality(value: float, unit: str, text: str) -> None:
+    assert quantity_text(value, unit) == text
+
+
+def test_an_interval_around_nothing_is_not_rounded_away() -> None:
+    assert interval_text(-0.003, 0.001, 0.0, "share") == "-0.300 to 0.100"
