@@ -226,7 +226,8 @@ def _table(group: Sequence[Result]) -> Table:
 
 def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     """A result's cells; one that failed says how in the first of them."""
-    if result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+    on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
+    if not on_device and result.job.against is None:  # quality it can tell
         return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
     if result.metrics:
         return [_cell(_headline(result, name)) for name in metrics]

@@ -181,3 +181,15 @@ def test_runs_are_listed_in_a_table() -> None:
     made.print(terminal.run_table([RUN]))
     for part in ("0195a3c2", "phones", "finished", "2", "10"):
         assert part in buffer.getvalue()
+
+
+def test_a_reference_execution_tells_quality_and_nothing_else() -> None:
+    weights_only = {"execution": "reference"}
+    assert "reference execution, weights only" in shown([INT8], [attempt(effective=weights_only)])
+    rows = [0.5, 0.6, 0.25, 1.0] * 12
+    parameters = {"scored": 2, "scored_from": 2, "chunks": 6}
+    divergence = measured("token_divergence", 0.25, rows, parameters=parameters, row_length=4)
+    compared = job(scenario="quality", against={"variant": "fp32"})
+    told = shown([compared], [attempt(0, divergence, effective=weights_only)])
+    assert "0.250 nats" in told
+    assert "weights only" not in told.split("reference-execution")[0]
