@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchharness.errors import SuiteError
 
 #: What a file holds, by its ending.
@@ -75,6 +73,8 @@ def _samples(data: DataFile) -> Iterator[bytes]:
 
 
 def _rows(data: DataFile) -> Iterator[bytes]:
+    import numpy as np  # not every command needs it
+
     try:
         with np.load(data.path, allow_pickle=False) as arrays:
             named = {name: arrays[name] for name in sorted(arrays.files) if name != "labels"}

@@ -30,14 +30,8 @@ SUPERVISOR_TO_WORKER = ("order",)
 WORKER_TO_SUPERVISOR = ("progress", "measured", "failed")
 CONDUCTOR_TO_SCORER = ("open", "score", "continue", "run")  # private to one version: see `quality.scorer`
 SCORER_TO_CONDUCTOR = ("opened", "continued", "done", "failed")
-TYPES = frozenset(
-    HOST_TO_SUPERVISOR
-    + SUPERVISOR_TO_HOST
-    + SUPERVISOR_TO_WORKER
-    + WORKER_TO_SUPERVISOR
-    + CONDUCTOR_TO_SCORER
-    + SCORER_TO_CONDUCTOR
-)
+PUBLIC = frozenset(HOST_TO_SUPERVISOR + SUPERVISOR_TO_HOST + SUPERVISOR_TO_WORKER + WORKER_TO_SUPERVISOR)
+TYPES = PUBLIC.union(CONDUCTOR_TO_SCORER, SCORER_TO_CONDUCTOR)
 
 
 def encode(message: Message) -> bytes:

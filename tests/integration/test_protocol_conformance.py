@@ -119,7 +119,7 @@ def worker(bench: Bench) -> Iterator[Conversation]:
 
 def test_the_schema_is_a_schema_and_describes_every_message() -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    assert {reference["$ref"].rsplit("/", 1)[1] for reference in SCHEMA["oneOf"]} == protocol.TYPES
+    assert {reference["$ref"].rsplit("/", 1)[1] for reference in SCHEMA["oneOf"]} == protocol.PUBLIC
 
 
 def test_a_supervisor_speaks_the_schema_from_ready_to_the_end(supervisor: Conversation, bench: Bench) -> None:
