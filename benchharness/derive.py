@@ -16,6 +16,7 @@ from benchharness.doubts import doubts_of
 from benchharness.metrics import METRICS, Metric
 from benchharness.quality import quality_metrics
 from benchharness.result import (
+    EXACT,
     PLAIN,
     Attempt,
     AttemptValue,
@@ -32,8 +33,6 @@ from benchharness.result import (
 )
 from benchharness.statistics.intervals import estimate, paired_ratio, samples_for_percentile
 
-#: The statistic of a value that no attempt can change.
-EXACT = "exact"
 #: An outcome for a job that never got an attempt.
 _NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
 

@@ -15,6 +15,9 @@ from typing import Any
 
 SCHEMA = 1
 
+#: The statistic of a value that no attempt can change.
+EXACT = "exact"
+
 #: Where a runtime's default is no plain CPU: the accelerator that is.
 PLAIN = {"coreml": "CPU_ONLY"}
 

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from benchharness.contract import EXECUTION_DEVICE
-from benchharness.derive import EXACT
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.result import (
+    EXACT,
     Attempt,
     Basis,
     Contrast,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchharness.derive import EXACT, derive, derive_one
-from benchharness.result import Attempt, Doubt, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.derive import derive, derive_one
+from benchharness.result import EXACT, Attempt, Doubt, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.store import Store
 from tests.unit.made_up import attempt, job, measured
 
