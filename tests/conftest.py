@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,9 @@ DEMO = ROOT / "examples" / "demo_model"
 ARTEFACTS = DEMO / "artefacts"
 
 CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts from one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
 from benchharness.compress.recipes import CORE_ML, Recipe, plain
 from benchharness.errors import ModelFailure, Unsupported
-from targets.core_ml_description import load_specification
-from targets.core_ml_files import check_artefact, find_specification
+from targets.core_ml.description import load_specification
+from targets.core_ml.files import check_artefact, find_specification
 
 _PROGRAM = "mlProgram"
 #: Element types of a program, https://apple.github.io/coremltools/mlmodel/Format/MIL.html

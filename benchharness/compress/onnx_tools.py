@@ -33,8 +33,8 @@ from benchharness.compress.look import Look
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.onnx_files import describe, find_model
-from targets.onnx_signature import (
+from targets.onnx_runtime.files import describe, find_model
+from targets.onnx_runtime.signature import (
     CACHE_BRANCH,
     MASK,
     POSITIONS,

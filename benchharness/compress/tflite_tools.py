@@ -16,8 +16,8 @@ from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.errors import ModelFailure, Unsupported
-from targets.tflite_files import MODEL_ENDING, find_model
-from targets.tflite_signature import read_signatures, why_no_language_model
+from targets.tflite.files import MODEL_ENDING, find_model
+from targets.tflite.signature import read_signatures, why_no_language_model
 
 _FLOATS = {schema.TensorType.FLOAT32: "float32", schema.TensorType.FLOAT16: "float16"}
 _IDENTIFIER = b"TFL3"

@@ -3,7 +3,7 @@
 coremltools' own Python runs in full on top of it: `compile_model`, `CompiledMLModel`, `MLModel`, `MLState`,
 `MLComputePlan`, with their checks and their messages. What Core ML would compute, the reference execution does.
 Messages of the framework are written after those that users of coremltools reported. What a stand-in does is never a
-measurement: the adapter must call it reference execution (`core_ml_loading.execution_of`).
+measurement: the adapter must call it reference execution (`loading.execution_of`).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from coremltools.models.compute_plan import (
     MLModelStructureProgramOperation,
 )
 
-from targets import core_ml_system
-from targets.core_ml_description import Feature, describe
-from targets.core_ml_files import COMPILED_MARK, COMPILED_METADATA, COMPILED_PROGRAM
-from targets.core_ml_program import read_program
-from targets.core_ml_reference import ReferenceModel
-from targets.core_ml_to_onnx import count_operators
+from targets.core_ml import system
+from targets.core_ml.description import Feature, describe
+from targets.core_ml.files import COMPILED_MARK, COMPILED_METADATA, COMPILED_PROGRAM
+from targets.core_ml.program import read_program
+from targets.core_ml.reference import ReferenceModel
+from targets.core_ml.to_onnx import count_operators
 
 MACOS, BUILD = (15, 6), "24G84"
 #: What the compiler keeps of the model that it compiled.
@@ -344,9 +344,9 @@ def install(monkeypatch: pytest.MonkeyPatch, home: Path) -> type[Mac]:
         monkeypatch.setattr(importer, "_macos_version", lambda: MACOS)
         if hasattr(importer, "_is_macos"):
             monkeypatch.setattr(importer, "_is_macos", lambda: True)
-    monkeypatch.setattr(core_ml_system, "on_macos", lambda: True)
-    monkeypatch.setattr(core_ml_system, "macos_version", lambda: MACOS)
-    monkeypatch.setattr(core_ml_system, "macos_build", lambda: BUILD)
+    monkeypatch.setattr(system, "on_macos", lambda: True)
+    monkeypatch.setattr(system, "macos_version", lambda: MACOS)
+    monkeypatch.setattr(system, "macos_build", lambda: BUILD)
     monkeypatch.setenv("HOME", str(home))
     for name, value in (("devices", Mac.devices), ("refused_units", frozenset()), ("predictions_fail", "")):
         monkeypatch.setattr(Mac, name, value)

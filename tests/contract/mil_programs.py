@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from targets.core_ml_program import quiet_coremltools
-from targets.core_ml_reference import ReferenceModel
+from targets.core_ml.program import quiet_coremltools
+from targets.core_ml.reference import ReferenceModel
 
 with quiet_coremltools():
     ct = pytest.importorskip("coremltools")

@@ -15,7 +15,7 @@ import pytest
 
 from benchharness.contract import ModelDescription, TensorSpec
 from benchharness.errors import ModelFailure
-from targets.core_ml_inspection import inspect_model
+from targets.core_ml.inspection import inspect_model
 from tests.contract.mil_compression import COMPRESSIONS, compressible, optimized
 from tests.contract.mil_programs import convert, ct, declared, mb, save
 

@@ -31,9 +31,8 @@ from benchharness.contract import (
 from benchharness.device.fallback import placement_facts
 from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
-from targets import core_ml_loading, core_ml_system
-from targets.core_ml import CoreML
-from targets.core_ml_compiled import cache_folder
+from targets.core_ml import CoreML, loading, system
+from targets.core_ml.compilation import cache_folder
 from tests.contract import core_ml_stand_in
 from tests.contract.core_ml_models import build_sum_model, build_tensor_model
 from tests.contract.core_ml_stand_in import Mac
@@ -190,10 +189,10 @@ def test_a_stand_in_is_never_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
         assert session.effective.facts["label"] == "reference execution, weights only"
         # Nor on a Mac: what answers is Python.
         monkeypatch.setattr(sys, "platform", "darwin")
-        assert core_ml_loading.execution_of(session._model) == EXECUTION_REFERENCE
+        assert loading.execution_of(session._model) == EXECUTION_REFERENCE
         # Nor where a compiled function answers, but not Core ML's.
         monkeypatch.setattr(core_ml_stand_in.Model, "predict", len)
-        assert core_ml_loading.execution_of(session._model) == EXECUTION_REFERENCE
+        assert loading.execution_of(session._model) == EXECUTION_REFERENCE
 
 
 def test_a_worker_on_a_stand_in_reports_no_measurement(tmp_path: Path) -> None:
@@ -319,7 +318,7 @@ def test_another_system_compiles_again(monkeypatch: pytest.MonkeyPatch, artefact
     with open_model(artefact):
         pass
     if name == "macos_build":
-        monkeypatch.setattr(core_ml_system, "macos_build", lambda: "25A1")
+        monkeypatch.setattr(system, "macos_build", lambda: "25A1")
     else:
         monkeypatch.setattr(coremltools, "__version__", "9.1")
     with open_model(artefact) as session:
@@ -471,7 +470,7 @@ def test_float16_outputs_keep_their_type(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [(14, 5), (12, 0)])
 def test_a_model_for_a_newer_macos(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]) -> None:
-    monkeypatch.setattr(core_ml_system, "macos_version", lambda: version)
+    monkeypatch.setattr(system, "macos_version", lambda: version)
     with pytest.raises(Unsupported, match=r"specification version 9 with states needs macOS 15"), open_model(FLEXIBLE):
         pass
     if version < (13,):

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from benchharness.errors import ModelFailure, Unsupported
-from targets.core_ml_constants import Constants
-from targets.core_ml_program import read_program
-from targets.core_ml_reference import ReferenceModel
-from targets.core_ml_to_onnx import translate
-from targets.core_ml_weights import Weights
+from targets.core_ml.constants import Constants
+from targets.core_ml.program import read_program
+from targets.core_ml.reference import ReferenceModel
+from targets.core_ml.to_onnx import translate
+from targets.core_ml.weights import Weights
 from tests.contract.mil_compression import COMPRESSIONS, compressible, linearly, optimized, palettized
 from tests.contract.mil_programs import Array, convert, ct, declared, mb, run, save, types
 
@@ -687,8 +687,8 @@ FUZZ = """
 import random, resource, shutil, signal, sys
 from pathlib import Path
 from benchharness.errors import ModelFailure, Unsupported
-from targets.core_ml_inspection import inspect_model
-from targets.core_ml_reference import ReferenceModel
+from targets.core_ml.inspection import inspect_model
+from targets.core_ml.reference import ReferenceModel
 
 package, rounds = Path(sys.argv[1]), int(sys.argv[2])
 ReferenceModel(package)

@@ -15,9 +15,9 @@ from coremltools.proto import Model_pb2
 
 from benchharness.contract import Configuration
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
-from targets import core_ml, core_ml_system
-from targets.core_ml import CoreML
-from targets.core_ml_description import describe
+from targets import core_ml
+from targets.core_ml import CoreML, system
+from targets.core_ml.description import describe
 from tests.contract import core_ml_stand_in
 from tests.contract.core_ml_models import (
     Layout,
@@ -122,7 +122,7 @@ def test_a_request_that_cannot_be_met_is_named(fields: dict[str, Any], message: 
 def test_an_option_that_core_ml_would_not_take(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(core_ml_system, "on_macos", lambda: True)
+    monkeypatch.setattr(system, "on_macos", lambda: True)
     with pytest.raises(Unsupported, match=message), open_model(ONE_TOKEN, accelerator="ALL", options=options):
         pass
 

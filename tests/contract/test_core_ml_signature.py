@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from targets.core_ml_description import Description, Feature
-from targets.core_ml_signature import (
+from targets.core_ml.description import Description, Feature
+from targets.core_ml.signature import (
     FLEXIBLE,
     NO_CACHE,
     POSITIONS,

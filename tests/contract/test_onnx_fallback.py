@@ -20,8 +20,7 @@ import pytest
 
 from benchharness.contract import Configuration, LanguageSession
 from benchharness.errors import ModelFailure, Unsupported
-from targets import onnx_loading
-from targets.onnx_runtime import OnnxRuntime
+from targets.onnx_runtime import OnnxRuntime, loading
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 NPU, CPU = "MadeUpExecutionProvider", "CPUExecutionProvider"
@@ -71,7 +70,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that is the adapter's standard error, with something in it already."""
     path = tmp_path / "stderr"
     path.write_text(LOGGED.replace("libnpu.so", "an earlier line"))
-    monkeypatch.setattr(onnx_loading, "_STANDARD_ERROR", path)
+    monkeypatch.setattr(loading, "_STANDARD_ERROR", path)
     return path
 
 

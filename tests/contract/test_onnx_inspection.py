@@ -19,10 +19,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchharness.contract import Inspects, ModelDescription, TensorSpec
 from benchharness.errors import ModelFailure
-from targets.onnx_contents import read_contents
-from targets.onnx_inspection import inspect_model
 from targets.onnx_runtime import OnnxRuntime
-from targets.onnx_wire import Wire
+from targets.onnx_runtime.contents import read_contents
+from targets.onnx_runtime.inspection import inspect_model
+from targets.protobuf_wire import Wire
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -112,7 +112,7 @@ def test_the_signature_has_onnx_runtimes_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", BUNDLED, ids=[path.relative_to(EXAMPLES).as_posix() for path in BUNDLED])
 def test_the_signature_is_the_one_that_onnx_runtime_gives(path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    from targets.onnx_session import make_specs
+    from targets.onnx_runtime.session import make_specs
 
     session = onnxruntime.InferenceSession(path)
     found = inspect_model(path)
@@ -276,10 +276,10 @@ def test_what_no_honest_file_says_is_refused(tmp_path: Path, content: bytes, sai
 
 
 def test_a_file_of_nothing_but_fields_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("targets.onnx_wire.MOST_FIELDS", 1000)
+    monkeypatch.setattr("targets.protobuf_wire.MOST_FIELDS", 1000)
     with pytest.raises(ValueError, match="more than 1000 fields"):
         read_contents(Wire(b"\x3a\xa0\x1f" + b"\x10\x01" * 2000))
-    monkeypatch.setattr("targets.onnx_wire.MOST_TEXT", 1000)
+    monkeypatch.setattr("targets.protobuf_wire.MOST_TEXT", 1000)
     with pytest.raises(ValueError, match="more than 1000 bytes of names"):
         read_contents(Wire(b"\x12\x7f" + b"a" * 127 + (b"\x1a\x7f" + b"a" * 127) * 8))
 

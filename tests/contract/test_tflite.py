@@ -24,8 +24,8 @@ from benchharness.device.requests import check_logits, check_outputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.tflite import TFLite
-from targets.tflite_language import TfliteLanguageSession
-from targets.tflite_signature import DECODE
+from targets.tflite.language import TfliteLanguageSession
+from targets.tflite.signature import DECODE
 from tests.contract.tflite_models import (
     CONTEXT,
     LAYERS,

@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from benchharness.contract import CACHE_COPIED_BY_BINDING, FALLBACK_ALLOW, FALLBACK_FAIL, FALLBACK_WARN, Configuration
 from benchharness.errors import Unsupported
 from targets.tflite import TFLite
-from targets.tflite_placement import Node, place
+from targets.tflite.placement import Node, place
 from tests.contract.tflite_models import (
     Variant,
     build_additions,

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from benchharness.contract import Configuration, Inspects, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets.tflite import TFLite
-from targets.tflite_bundle import read_sections
-from targets.tflite_contents import TYPES, read_contents
-from targets.tflite_schema import OPERATORS
-from targets.tflite_updates import Update, read_updates
-from targets.tflite_wire import Wire, mapped
+from targets.tflite.bundle import read_sections
+from targets.tflite.contents import TYPES, read_contents
+from targets.tflite.schema import OPERATORS
+from targets.tflite.updates import Update, read_updates
+from targets.tflite.wire import Wire, mapped
 from tests.contract.tflite_models import (
     CONTEXT,
     LAYERS,

@@ -17,10 +17,9 @@ import pytest
 from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE, Adapter, Availability, Configuration
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
-from targets import core_ml_compiled, core_ml_system
-from targets.core_ml import CoreML
-from targets.core_ml_description import Description, describe
-from targets.core_ml_plan import available_devices
+from targets.core_ml import CoreML, compilation, system
+from targets.core_ml.description import Description, describe
+from targets.core_ml.plan import available_devices
 from tests.conftest import ARTEFACTS, CommandLine
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "core_ml"
@@ -34,7 +33,7 @@ FLOAT32_TOLERANCE = 5e-3  # the cache is float16, and a number may fall on the o
 
 pytestmark = [
     pytest.mark.macos,
-    pytest.mark.skipif(not core_ml_system.on_macos(), reason="Core ML predicts on macOS only"),
+    pytest.mark.skipif(not system.on_macos(), reason="Core ML predicts on macOS only"),
     pytest.mark.filterwarnings("default"),  # coremltools' own
 ]
 
@@ -42,7 +41,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Compiled models of a test stay in the test's folder."""
-    monkeypatch.setattr(core_ml_compiled, "cache_folder", lambda: tmp_path / "compiled")
+    monkeypatch.setattr(compilation, "cache_folder", lambda: tmp_path / "compiled")
     return tmp_path / "compiled"
 
 
@@ -171,8 +170,8 @@ def test_every_session_names_its_units_and_is_a_device(units: str) -> None:
     assert "label" not in effective.facts
     assert effective.threads is None
     assert effective.facts["devices"]
-    assert f"({core_ml_system.macos_build()})" in effective.runtime_version
-    assert core_ml_system.macos_build() != "unknown"
+    assert f"({system.macos_build()})" in effective.runtime_version
+    assert system.macos_build() != "unknown"
 
 
 def test_placement_is_the_compute_plan_s(units: str) -> None:

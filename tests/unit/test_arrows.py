@@ -17,6 +17,8 @@ OURS = {"benchharness", "targets", "reports"}
 LATE = {"benchharness.device.requests": {"tokenizers"}, "benchharness.device.sensors.memory": {"psutil"}}
 #: The runtimes that adapters are for.
 RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools", "onnx"}
+#: What adapters for several runtimes use.
+SHARED = ("targets.protobuf_wire", "targets.tokens")
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -81,6 +83,13 @@ def test_the_device_side_takes_only_the_version_from_the_package() -> None:
 
 
 @pytest.mark.parametrize(("module", "path"), IN_TARGETS, ids=[name for name, _ in IN_TARGETS])
+def test_an_adapter_knows_no_other_adapter(module: str, path: Path) -> None:
+    own = ".".join(module.split(".")[:2])
+    others = {name for name in imports(path) if top(name) == "targets" and not within(name, own, *SHARED)}
+    assert others == set()
+
+
+@pytest.mark.parametrize(("module", "path"), IN_TARGETS, ids=[name for name, _ in IN_TARGETS])
 def test_an_adapter_knows_the_contract_and_its_runtime(module: str, path: Path) -> None:
     others = {
         name
@@ -93,7 +102,13 @@ def test_an_adapter_knows_the_contract_and_its_runtime(module: str, path: Path) 
 
 @pytest.mark.parametrize(("module", "path"), IN_REPORTS, ids=[name for name, _ in IN_REPORTS])
 def test_reports_know_results_and_not_how_they_came_about(module: str, path: Path) -> None:
-    known = ("benchharness.result", "benchharness.metrics", "benchharness.errors", "reports")
+    known = (
+        "benchharness.result",
+        "benchharness.result_sessions",
+        "benchharness.metrics",
+        "benchharness.errors",
+        "reports",
+    )
     assert {name for name in imports(path) if top(name) in OURS and not within(name, *known)} == set()
 
 

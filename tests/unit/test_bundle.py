@@ -73,7 +73,7 @@ def test_a_damaged_bundle_is_written_again(tmp_path: Path) -> None:
 def test_it_holds_the_device_side_and_the_adapters_only(written: Path) -> None:
     names = set(zipfile.ZipFile(written).namelist())
     assert "benchharness/device/scenarios/first_token.py" in names
-    assert "targets/onnx_runtime.py" in names
+    assert "targets/onnx_runtime/__init__.py" in names
     allowed = ("benchharness/device/", "targets/")
     others = {name for name in names if not name.startswith(allowed)}
     top = {"__init__.py", "contract.py", "errors.py"}

@@ -1,0 +1,146 @@
+"""Runs `.onnx` models in ONNX Runtime: any network, and causal language models with their cache kept inside.
+
+Importing this package imports ONNX Runtime. A configuration's `accelerator` is an execution provider by its exact name,
+`threads` the intra-op threads, `accelerator_options` the provider's options. `options` are session options
+(`graph_optimization_level = "ORT_ENABLE_BASIC"`, `execution_mode`, `inter_op_num_threads`, `enable_mem_pattern`,
+`enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `session_config`) and `cache_capacity`: the tokens
+for which an in-place cache reserves room at load.
+
+Its modules: `files` finds the model, `options` checks the request, `loading` loads, `graph` and `signature` tell what
+was loaded, `session` runs it, `language` and `cache` run it as a language model. `inspection`, `contents` and
+`quantization` describe a file without running it, on `targets.protobuf_wire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+try:
+    import onnxruntime
+
+    from targets.onnx_runtime.language import cache_facts, cache_kind, open_language_session
+    from targets.onnx_runtime.loading import Loaded, load, read_graph_facts
+    from targets.onnx_runtime.options import cache_capacity
+    from targets.onnx_runtime.session import OnnxSession, make_specs
+except ImportError as error:
+    _missing = f"onnxruntime cannot be imported ({error}); install benchharness[onnx]"
+else:
+    _missing = ""
+
+from benchharness.contract import (
+    CACHE_COPIED_BY_BINDING,
+    Availability,
+    Configuration,
+    EffectiveConfiguration,
+    ModelDescription,
+)
+from benchharness.errors import Unsupported
+from targets.onnx_runtime.files import GENAI_CONFIG, Description, describe, find_model
+from targets.onnx_runtime.graph import GraphFacts
+from targets.onnx_runtime.inspection import inspect_model
+from targets.onnx_runtime.signature import LanguageSignature, read_signature, why_no_language_model
+
+
+class OnnxRuntime:
+    """The adapter for ONNX Runtime."""
+
+    name = "onnxruntime"
+    formats: Sequence[str] = (".onnx",)
+
+    def availability(self) -> Availability:
+        """ONNX Runtime's version and execution providers here, or the reason why there is none. Never raises."""
+        if _missing:
+            return Availability(available=False, reason=_missing)
+        return Availability(
+            available=True,
+            version=onnxruntime.__version__,
+            accelerators=tuple(onnxruntime.get_available_providers()),
+        )
+
+    def inspect(self, artefact: Path) -> ModelDescription:
+        """What a `.onnx` file, or the one in a folder, holds; reads no weights. Raises `ModelFailure`."""
+        return inspect_model(Path(artefact))
+
+    @contextmanager
+    def open(self, artefact: Path, configuration: Configuration) -> Iterator[OnnxSession]:
+        """Loads a `.onnx` file, or the one in a folder; a causal language model gives a `LanguageSession`.
+
+        Raises, on entering, `ModelFailure` for a bad file and `Unsupported` for a request that cannot be met.
+        """
+        if _missing:
+            raise Unsupported(_missing)
+        session = _open(Path(artefact), configuration)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
+    model = find_model(artefact)
+    description = describe(model)
+    loaded = load(model, configuration)
+    session, facts = loaded.session, loaded.facts
+    graph = read_graph_facts(model)
+    facts.update(ir_version=graph.ir_version, producer=graph.producer, opsets=dict(graph.opsets))
+
+    inputs, outputs = make_specs(session.get_inputs()), make_specs(session.get_outputs())
+    reason = why_no_language_model(inputs, outputs, description)
+    if reason:
+        facts.update(layout="tensors", no_language_model=reason)
+        return OnnxSession(session, str(model), _effective(loaded))
+
+    signature = read_signature(inputs, outputs, description, str(model))
+    in_place = _appends_in_place(signature, graph)
+    facts.update(_language_facts(signature, description))
+    cache = cache_kind(signature, in_place=in_place) if _in_host_memory(session) else CACHE_COPIED_BY_BINDING
+    return open_language_session(
+        session,
+        str(model),
+        _effective(loaded, cache),
+        signature,
+        in_place=in_place,
+        capacity=cache_capacity(configuration),
+    )
+
+
+def _appends_in_place(signature: LanguageSignature, graph: GraphFacts) -> bool:
+    """Whether every cache tensor may share one buffer between its past and its present."""
+    pairs = {(tensor.past, tensor.present) for tensor in signature.cache}
+    return bool(pairs) and pairs <= graph.appended
+
+
+def _in_host_memory(session: Any) -> bool:
+    """Whether outputs stay in host memory, where this adapter keeps the cache. Elsewhere the binding copies."""
+    return all(info.name.lower().startswith("cpu") for info in session.get_output_memory_infos())
+
+
+def _effective(loaded: Loaded, cache: str | None = None) -> EffectiveConfiguration:
+    return EffectiveConfiguration(
+        accelerators=tuple(loaded.session.get_providers()),
+        threads=loaded.threads,
+        cache=cache,
+        runtime_version=onnxruntime.__version__,
+        refusal=loaded.refusal,
+        facts=loaded.facts,
+    )
+
+
+def _language_facts(signature: LanguageSignature, description: Description) -> dict[str, Any]:
+    return {
+        "layout": _layout(signature, description),
+        "described_by": description.source,
+        "context_length_source": signature.context_length_source,
+        "logits_dtype": signature.logits_dtype,
+        **cache_facts(signature),
+    }
+
+
+def _layout(signature: LanguageSignature, description: Description) -> str:
+    """The exporter's convention: the same tensor names, told apart by the configuration file."""
+    if not signature.cache:
+        return "no-cache"
+    return "genai" if description.source == GENAI_CONFIG else "optimum"

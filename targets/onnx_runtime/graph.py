@@ -1,0 +1,113 @@
+"""The few facts of an .onnx file that ONNX Runtime does not tell: opsets, producer, and who appends to which cache.
+
+Reads the protobuf wire format directly, so that the device needs no `onnx` package and no operator has to run: a trial
+step at load would warm the session up and hide what the first request really costs. Weights are stepped over, not read.
+Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from targets.protobuf_wire import Wire, mapped
+
+# Field numbers of onnx.proto.
+_MODEL_IR_VERSION, _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 1, 2, 7, 8
+_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+_GRAPH_NODE = 1
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5
+_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 6, 11
+
+# com.microsoft.GroupQueryAttention takes (query, key, value, past_key, past_value, ...) and gives (output, present_key,
+# present_value). Where past and present are one buffer, it writes the new positions and leaves the others alone.
+_APPENDING_OPERATOR = "GroupQueryAttention"
+_APPENDED = ((3, 1), (4, 2))  # (position of the past input, position of the present output)
+
+# Operators whose attributes are graphs that read the names of the graph around them.
+_NESTING_OPERATORS = frozenset({"If", "Loop", "Scan"})
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """What an .onnx file says about itself. `appended` holds the (past, present) names that may share one buffer."""
+
+    ir_version: int = 0
+    producer: str = ""
+    opsets: Mapping[str, int] = field(default_factory=dict)  # by domain; ONNX's own is ""
+    appended: frozenset[tuple[str, str]] = frozenset()
+
+
+def read_graph(path: Path) -> GraphFacts:
+    """Reads a file that ONNX Runtime has accepted. Raises `ValueError` where it is not protobuf after all."""
+    with mapped(path) as wire:
+        return _read_model(wire)
+
+
+def _read_model(wire: Wire) -> GraphFacts:
+    ir_version, producer, opsets = 0, "", {}
+    appended: frozenset[tuple[str, str]] = frozenset()
+    for number, value, end in wire.fields(0, len(wire.content)):
+        if number == _MODEL_IR_VERSION:
+            ir_version = value
+        elif number == _MODEL_PRODUCER:
+            producer = wire.text(value, end)
+        elif number == _MODEL_OPSET:
+            domain, version = read_opset(wire, value, end)
+            opsets[domain] = version
+        elif number == _MODEL_GRAPH:
+            appended = _find_appended(wire, value, end)
+    return GraphFacts(ir_version, producer, opsets, appended)
+
+
+def read_opset(wire: Wire, start: int, stop: int) -> tuple[str, int]:
+    """An operator set's domain and version."""
+    domain, version = "", 0
+    for number, value, end in wire.fields(start, stop):
+        if number == _OPSET_DOMAIN:
+            domain = wire.text(value, end)
+        elif number == _OPSET_VERSION:
+            version = value
+    return domain, version
+
+
+def _find_appended(wire: Wire, start: int, stop: int) -> frozenset[tuple[str, str]]:
+    """Pairs that one appending operator joins, and whose past no other operator looks at.
+
+    Another reader of the past would see the length of the whole buffer where it expects the number of tokens.
+    """
+    pairs: set[tuple[str, str]] = set()
+    readers: dict[str, int] = {}
+    for operator, inputs, outputs in _nodes(wire, start, stop):
+        for name in inputs:
+            readers[name] = readers.get(name, 0) + 1
+        if operator == _APPENDING_OPERATOR:
+            pairs.update(
+                (inputs[past], outputs[present])
+                for past, present in _APPENDED
+                if past < len(inputs) and present < len(outputs)
+            )
+    return frozenset(pair for pair in pairs if readers[pair[0]] == 1)
+
+
+def _nodes(wire: Wire, start: int, stop: int) -> Iterator[tuple[str, list[str], list[str]]]:
+    """(operator, inputs, outputs) of every node, those of nested graphs included."""
+    for number, value, end in wire.fields(start, stop):
+        if number == _GRAPH_NODE:
+            operator, inputs, outputs, attributes = "", [], [], []
+            for part, part_value, part_end in wire.fields(value, end):
+                if part == _NODE_INPUT:
+                    inputs.append(wire.text(part_value, part_end))
+                elif part == _NODE_OUTPUT:
+                    outputs.append(wire.text(part_value, part_end))
+                elif part == _NODE_OPERATOR:
+                    operator = wire.text(part_value, part_end)
+                elif part == _NODE_ATTRIBUTE:
+                    attributes.append((part_value, part_end))
+            yield operator, inputs, outputs
+            if operator in _NESTING_OPERATORS:
+                for attribute in attributes:
+                    for part, part_value, part_end in wire.fields(*attribute):
+                        if part in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+                            yield from _nodes(wire, part_value, part_end)

@@ -1,0 +1,250 @@
+"""A causal language model in ONNX Runtime: tokens in, logits of the next token out.
+
+One IO binding serves the session. What stays the same between two tokens stays bound: a decoded token writes its id
+and position to buffers that are bound already, and lengthens the mask. The batch is always one sequence.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchharness.contract import CACHE_NONE, EffectiveConfiguration
+from benchharness.errors import Unsupported
+from targets.onnx_runtime.cache import GrownCache, InPlaceCache
+from targets.onnx_runtime.session import OnnxSession
+from targets.onnx_runtime.signature import CACHE_BRANCH, LOGITS, MASK, POSITIONS, TOKENS, LanguageSignature
+from targets.tokens import check_token, check_tokens
+
+if TYPE_CHECKING:
+    from benchharness.contract import Array
+
+
+class OnnxLanguageSession(OnnxSession, ABC):
+    """What every causal language model here shares: the limits, the mask, the logits."""
+
+    def __init__(
+        self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
+    ) -> None:
+        super().__init__(session, name, effective)
+        self.vocabulary_size = signature.vocabulary_size
+        self.context_length = signature.context_length
+        self._signature = signature
+        self._length = 0  # tokens in the cache
+        self._binding = session.io_binding()
+        self._binding.bind_output(LOGITS)  # first, so that it is the first of the binding's outputs
+        self._masked = signature.mask_dtype is not None
+        self._mask = np.ones((1, self.context_length), signature.mask_dtype or "int64")
+        self._mask_address = self._mask.ctypes.data
+        self._positions = np.arange(self.context_length, dtype=signature.position_dtype or "int64")[None]
+
+    def reset(self) -> None:
+        """Empties the cache."""
+        self._length = 0
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
+        logits: Array = self._forward(self._checked(tokens))[-1]
+        return logits.astype(np.float32, copy=False)
+
+    def decode(self, token: int) -> Array:
+        """Appends one token; the logits of the next one, float32, shape (vocabulary_size,)."""
+        return self.extend([token])
+
+    def score(self, tokens: Sequence[int]) -> Array:
+        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.
+
+        Raises `Unsupported` where the graph yields the last token's logits only.
+        """
+        if not self._signature.all_logits:
+            raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
+        self.reset()
+        try:
+            return self._forward(self._checked(tokens)).astype(np.float32, copy=False)
+        finally:
+            self.reset()
+
+    def close(self) -> None:
+        """Frees the model and its cache. The session cannot run any more."""
+        del self._binding
+        super().close()
+
+    @abstractmethod
+    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Appends a chunk (1, tokens) of ids; its logits (tokens, vocabulary_size), or (1, ...) where pruned."""
+
+    def _checked(self, tokens: Sequence[int]) -> np.ndarray[Any, Any]:
+        """Token ids as one row. Raises `Unsupported` where they are none, out of range or too many."""
+        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
+        return ids[None].astype(self._signature.token_dtype, copy=False)
+
+    def _bind_mask(self, tokens: int) -> None:
+        self._binding.bind_input(MASK, "cpu", 0, self._mask.dtype, (1, tokens), self._mask_address)
+
+    def _run(self) -> None:
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except MemoryError:
+            raise
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise self._failure(error) from error
+
+    def _read_logits(self) -> np.ndarray[Any, Any]:
+        """All logits of the last run (tokens, vocabulary_size), a view where ONNX Runtime allows one."""
+        return self._binding.get_outputs()[0].numpy()[0]  # type: ignore[no-any-return]
+
+
+class CachedSession(OnnxLanguageSession):
+    """A language model that keeps its keys and values. `in_place`: its graph can append to a shared buffer."""
+
+    def __init__(
+        self,
+        session: Any,
+        name: str,
+        effective: EffectiveConfiguration,
+        signature: LanguageSignature,
+        *,
+        in_place: bool,
+        capacity: int,
+    ) -> None:
+        super().__init__(session, name, effective, signature)
+        self._cache: InPlaceCache | GrownCache = (
+            InPlaceCache(self._binding, signature.cache, self.context_length, capacity)
+            if in_place
+            else GrownCache(self._binding, signature.cache)
+        )
+        self._token = np.zeros((1, 1), signature.token_dtype)
+        self._position = np.zeros((1, 1), signature.position_dtype or "int64")
+        self._step_logits = np.zeros((1, 1, self.vocabulary_size), signature.logits_dtype)
+        self._converts = signature.logits_dtype != "float32"
+        self._bound_for_step = False
+        self._cache_branch = np.zeros((1,), np.bool_)
+        if signature.has_cache_branch:
+            self._bind(CACHE_BRANCH, self._cache_branch)
+
+    def reset(self) -> None:
+        """Empties the cache. An in-place cache keeps its memory for the next request."""
+        super().reset()
+        self._cache.clear()
+
+    def decode(self, token: int) -> Array:
+        """Appends one token; the logits of the next one, float32, shape (vocabulary_size,).
+
+        The next call overwrites them.
+        """
+        position = self._length
+        check_token(token, self.vocabulary_size, position, self.context_length)
+        if not self._bound_for_step:
+            self._bind_step()
+        self._token[0, 0] = token
+        self._position[0, 0] = position
+        self._append(position + 1)
+        logits: Array = self._step_logits[0, 0]
+        return logits.astype(np.float32) if self._converts else logits
+
+    def close(self) -> None:
+        """Frees the model and its cache. The session cannot run any more."""
+        del self._cache
+        super().close()
+
+    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        start, stop = self._length, self._length + chunk.size
+        self._cache.reserve(stop, used=start)
+        self._bound_for_step = False
+        self._binding.bind_cpu_input(TOKENS, chunk)
+        if self._signature.position_dtype is not None:
+            self._binding.bind_cpu_input(POSITIONS, self._positions[:, start:stop])
+        self._binding.bind_output(LOGITS)  # ONNX Runtime allocates: a long prompt's logits are no buffer to keep
+        self._append(stop)
+        return self._read_logits()
+
+    def _append(self, tokens: int) -> None:
+        """Runs the bound tokens, after which the cache holds `tokens`."""
+        self._cache_branch[0] = self._length > 0
+        if self._masked:
+            self._bind_mask(tokens)
+        self._cache.before_step(tokens)
+        self._run()
+        self._cache.after_step()
+        self._length = tokens
+
+    def _bind_step(self) -> None:
+        """Binds the buffers of a single token, which stay bound until the next longer chunk."""
+        self._bind(TOKENS, self._token)
+        if self._signature.position_dtype is not None:
+            self._bind(POSITIONS, self._position)
+        logits = self._step_logits
+        self._binding.bind_output(LOGITS, "cpu", 0, logits.dtype, logits.shape, logits.ctypes.data)
+        self._bound_for_step = True
+
+    def _bind(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        """Binds memory that this object owns and rewrites."""
+        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+
+class UncachedSession(OnnxLanguageSession):
+    """A language model without a cache: every step runs over all tokens again."""
+
+    def __init__(
+        self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
+    ) -> None:
+        super().__init__(session, name, effective, signature)
+        self._tokens = np.zeros((1, self.context_length), signature.token_dtype)
+
+    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        start, stop = self._length, self._length + chunk.size
+        self._tokens[:, start:stop] = chunk
+        self._binding.bind_cpu_input(TOKENS, self._tokens[:, :stop])
+        if self._signature.position_dtype is not None:
+            self._binding.bind_cpu_input(POSITIONS, self._positions[:, :stop])
+        if self._masked:
+            self._bind_mask(stop)
+        self._binding.bind_output(LOGITS)
+        self._run()
+        self._length = stop
+        return self._read_logits()
+
+
+def open_language_session(
+    session: Any,
+    name: str,
+    effective: EffectiveConfiguration,
+    signature: LanguageSignature,
+    *,
+    in_place: bool,
+    capacity: int,
+) -> CachedSession | UncachedSession:
+    """The session that fits the signature. Raises `Unsupported` for a cache that this adapter cannot keep."""
+    if not signature.cache:
+        return UncachedSession(session, name, effective, signature)
+    if not in_place and signature.cache[0].capacity is not None:
+        raise Unsupported(
+            f"{name}: a cache of fixed length that the graph does not append to in place; "
+            "export it with a dynamic length"
+        )
+    return CachedSession(session, name, effective, signature, in_place=in_place, capacity=capacity)
+
+
+def cache_kind(signature: LanguageSignature, *, in_place: bool) -> str:
+    """How the cache is kept, one of the contract's CACHE_*."""
+    if not signature.cache:
+        return CACHE_NONE
+    return InPlaceCache.kind if in_place else GrownCache.kind
+
+
+def cache_facts(signature: LanguageSignature) -> Mapping[str, Any]:
+    """Sizes of the cache, for the report."""
+    if not signature.cache:
+        return {}
+    first = signature.cache[0]
+    values = sum(tensor.heads * tensor.head_size * np.dtype(tensor.dtype).itemsize for tensor in signature.cache)
+    return {
+        "layers": len(signature.cache) // 2,
+        "kv_heads": first.heads,
+        "head_size": first.head_size,
+        "cache_dtype": first.dtype,
+        "cache_bytes_per_token": values,
+    }

@@ -1,0 +1,152 @@
+"""Tells a causal language model by its signature, and finds the shape of its key/value cache.
+
+Exporters agree on the names: `input_ids`, `attention_mask`, `position_ids`, `use_cache_branch` and
+`past_key_values.N.key|value` in; `logits` and `present.N.key|value` out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchharness.contract import TensorSpec
+from benchharness.errors import Unsupported
+from targets.onnx_runtime.files import Description
+
+TOKENS, MASK, POSITIONS, CACHE_BRANCH, LOGITS = (
+    "input_ids",
+    "attention_mask",
+    "position_ids",
+    "use_cache_branch",
+    "logits",
+)
+_PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
+
+#: The context assumed where no file names one: long enough for any test, short enough to allocate a mask of it.
+UNKNOWN_CONTEXT_TOKENS = 32_768
+
+_FLOATS = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class CacheTensor:
+    """One layer's keys or values: what goes in, what comes out. Shape (1, heads, tokens, head_size)."""
+
+    past: str
+    present: str
+    dtype: str
+    heads: int
+    head_size: int
+    capacity: int | None  # tokens, where the graph fixes them
+
+
+@dataclass(frozen=True)
+class LanguageSignature:
+    """A causal language model as its graph and the files beside it describe it."""
+
+    vocabulary_size: int
+    context_length: int
+    context_length_source: str
+    cache: tuple[CacheTensor, ...]
+    token_dtype: str
+    mask_dtype: str | None  # None: the graph takes no mask
+    position_dtype: str | None  # None: the graph takes no positions
+    has_cache_branch: bool
+    logits_dtype: str
+    all_logits: bool  # False: the graph yields the last token's only
+
+
+def why_no_language_model(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], description: Description) -> str:
+    """The reason why a signature is not a causal language model's, empty where it is one."""
+    taken = {spec.name: spec for spec in inputs}
+    given = {spec.name: spec for spec in outputs}
+    if TOKENS not in taken or LOGITS not in given:
+        return f"no {TOKENS} in or no {LOGITS} out"
+    if len(given[LOGITS].shape) != 3:
+        return f"{LOGITS} have {len(given[LOGITS].shape)} dimensions, not batch x tokens x vocabulary"
+    if description.causal is False:
+        return f"{description.source} names an architecture that does not predict the next token"
+    pasts = [name for name in taken if _PAST.fullmatch(name)]
+    for name in pasts:
+        if _present(name) not in given:
+            return f"{name} goes in and {_present(name)} does not come out"
+    known = {TOKENS, MASK, POSITIONS, CACHE_BRANCH, *pasts}
+    unknown = sorted(set(taken) - known)
+    if unknown:
+        return f"inputs that no language model layout here has: {', '.join(unknown)}"
+    flat = [name for name in (TOKENS, MASK, POSITIONS) if name in taken and len(taken[name].shape) != 2]
+    return f"{flat[0]} is not batch x tokens" if flat else ""
+
+
+def read_signature(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], description: Description, where: str
+) -> LanguageSignature:
+    """The signature of a causal language model. Raises `Unsupported` where a size is in no file, or a type unknown."""
+    taken = {spec.name: spec for spec in inputs}
+    logits = next(spec for spec in outputs if spec.name == LOGITS)
+    if logits.dtype not in _FLOATS:
+        raise Unsupported(f"{where}: logits of type {logits.dtype}; this adapter reads {' and '.join(_FLOATS)}")
+    pasts = sorted((name for name in taken if _PAST.fullmatch(name)), key=_layer)
+    cache = tuple(_cache_tensor(taken[name], description, where) for name in pasts)
+    context, source = _context_length(cache, description)
+    return LanguageSignature(
+        vocabulary_size=_known(logits.shape[2], description.vocabulary_size, "vocabulary size", where),
+        context_length=context,
+        context_length_source=source,
+        cache=cache,
+        token_dtype=taken[TOKENS].dtype,
+        mask_dtype=taken[MASK].dtype if MASK in taken else None,
+        position_dtype=taken[POSITIONS].dtype if POSITIONS in taken else None,
+        has_cache_branch=CACHE_BRANCH in taken,
+        logits_dtype=logits.dtype,
+        all_logits=logits.shape[1] != 1,
+    )
+
+
+def _present(past: str) -> str:
+    return past.replace("past_key_values", "present")
+
+
+def _layer(past: str) -> tuple[int, str]:
+    match = _PAST.fullmatch(past)
+    assert match, past
+    return int(match[1]), match[2]
+
+
+def _cache_tensor(spec: TensorSpec, description: Description, where: str) -> CacheTensor:
+    if len(spec.shape) != 4:
+        raise Unsupported(
+            f"{where}: {spec.name} has {len(spec.shape)} dimensions; this adapter knows caches of four: "
+            "batch, heads, tokens, head size"
+        )
+    _, heads, tokens, head_size = spec.shape
+    return CacheTensor(
+        past=spec.name,
+        present=_present(spec.name),
+        dtype=spec.dtype,
+        heads=_known(heads, description.kv_heads, "number of key/value heads", where),
+        head_size=_known(head_size, description.head_size, "head size", where),
+        capacity=tokens if isinstance(tokens, int) else None,
+    )
+
+
+def _known(in_graph: object, described: int | None, what: str, where: str) -> int:
+    """A size from the graph where it is a number, else from the configuration file."""
+    if isinstance(in_graph, int):
+        return in_graph
+    if described is None:
+        raise Unsupported(
+            f"{where}: the {what} is neither in the graph nor in a config.json or genai_config.json beside it; "
+            "give the folder that the exporter wrote"
+        )
+    return described
+
+
+def _context_length(cache: Sequence[CacheTensor], description: Description) -> tuple[int, str]:
+    fixed = [tensor.capacity for tensor in cache if tensor.capacity is not None]
+    if fixed:
+        return min(fixed), "graph"
+    if description.context_length is not None:
+        return description.context_length, description.source
+    return UNKNOWN_CONTEXT_TOKENS, "assumed"

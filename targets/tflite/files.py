@@ -1,0 +1,68 @@
+"""Finds the model in an artefact: a `.tflite` file, a folder that holds one, or a `.litertlm` bundle.
+
+A bundle packs a model with its tokenizer; what is needed of it is unpacked once into a cache folder, because the
+runtime maps a model into memory from a file of its own. What reads bundles is imported where there is one: importing
+the adapter is part of every cold start.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchharness.errors import ModelFailure
+
+MODEL_ENDING, BUNDLE_ENDING = ".tflite", ".litertlm"
+
+#: First bytes of a file whose content was left on a Git LFS server.
+_LFS_POINTER = b"version https://git-lfs"
+
+
+def find_model(artefact: Path) -> Path:
+    """The file of an artefact that holds the model. Raises `ModelFailure` where there is none, or several."""
+    model = _find_in_folder(artefact) if artefact.is_dir() else artefact
+    try:
+        with model.open("rb") as file:
+            beginning = file.read(len(_LFS_POINTER))
+    except FileNotFoundError:
+        raise ModelFailure(f"{model}: no such file; check the artefact's path") from None
+    except OSError as error:
+        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
+    if not beginning:
+        raise ModelFailure(f"{model}: the file is empty; build or download it again")
+    if beginning == _LFS_POINTER:
+        raise ModelFailure(f"{model}: a Git LFS pointer and not the model; run `git lfs pull`")
+    return model
+
+
+def model_file(found: Path) -> Path:
+    """The `.tflite` file of what `find_model` found: itself, or what a bundle unpacks to."""
+    if found.suffix != BUNDLE_ENDING:
+        return found
+    from targets.tflite.bundle import unpack_model
+
+    return unpack_model(found)
+
+
+def find_tokenizer(artefact: Path) -> Path | None:
+    """The `tokenizer.json` that a bundle holds, unpacked; None where there is no bundle, or none in it.
+
+    Raises `ModelFailure` for a damaged bundle, `Unsupported` for a tokenizer of another format.
+    """
+    bundles = sorted(artefact.glob(f"*{BUNDLE_ENDING}")) if artefact.is_dir() else [artefact]
+    if len(bundles) != 1 or bundles[0].suffix != BUNDLE_ENDING:
+        return None
+    from targets.tflite.bundle import unpack_tokenizer
+
+    return unpack_tokenizer(bundles[0])
+
+
+def _find_in_folder(folder: Path) -> Path:
+    """The only `.tflite` of a folder, else its only bundle: exporters leave both, of the same model."""
+    for ending in (MODEL_ENDING, BUNDLE_ENDING):
+        found = sorted(folder.glob(f"*{ending}"))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(path.name for path in found)
+            raise ModelFailure(f"{folder}: several models ({names}); name one of them as the artefact")
+    raise ModelFailure(f"{folder}: no {MODEL_ENDING} or {BUNDLE_ENDING} file in this folder")

@@ -1,0 +1,189 @@
+"""Describes a `.tflite` file or a bundle without a runtime: signatures, operators, stored numbers, quantization.
+
+Reads the file and no weights. Files are not trusted: what cannot be read becomes a `ModelFailure`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
+from benchharness.errors import ModelFailure, Unsupported
+from targets.tflite.bundle import read_sections
+from targets.tflite.contents import Contents, Graph, Tensor, read_contents
+from targets.tflite.files import BUNDLE_ENDING, find_model, model_file
+from targets.tflite.quantization import find_quantization
+from targets.tflite.signature import (
+    DECODE,
+    Signature,
+    choose_signature,
+    read_layout,
+    why_no_language_model,
+)
+from targets.tflite.updates import read_updates
+from targets.tflite.wire import mapped
+
+_BUILT_IN, _CUSTOM = "built-in", "custom"
+#: Bytes of a scale and of a zero point, which the file keeps beside each tensor.
+_SCALE_BYTES, _ZERO_POINT_BYTES = 4, 8
+
+
+def inspect_model(artefact: Path) -> ModelDescription:
+    """Describes a `.tflite` file, a bundle or the one in a folder. Raises `ModelFailure` for what is none."""
+    found = find_model(artefact)
+    model = model_file(found)
+    return _describe(found, model, read_model(model))
+
+
+def read_model(model: Path) -> Contents:
+    """The contents of a `.tflite` file. Raises `ModelFailure` for what is none, or is damaged."""
+    try:
+        with mapped(model) as wire:
+            return read_contents(wire)
+    except ValueError as error:
+        raise ModelFailure(
+            f"{model}: is no TFLite model, or one cut short ({error}); build or download it again"
+        ) from error
+    except OSError as error:
+        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
+
+
+def signatures_of(contents: Contents) -> list[Signature]:
+    """The signatures that a file declares; one without a key where it declares none."""
+    found = []
+    for entry in contents.signatures:
+        graph = contents.graphs[entry.graph]
+        found.append(_signature(entry.key, graph, entry.inputs, entry.outputs))
+    if not found:
+        graph = contents.graphs[0]
+        found.append(_signature("", graph, _names(graph, graph.inputs), _names(graph, graph.outputs)))
+    return found
+
+
+def _names(graph: Graph, numbers: tuple[int, ...]) -> dict[str, int]:
+    names = [graph.tensors[number].name for number in numbers]
+    return {name if names.count(name) == 1 else f"{name}#{number}": number for name, number in zip(names, numbers)}
+
+
+def _signature(key: str, graph: Graph, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Signature:
+    def specs(names: Mapping[str, int]) -> dict[str, TensorSpec]:
+        found = {}
+        for name, number in names.items():
+            tensor = graph.tensors[number]
+            found[name] = TensorSpec(name, tensor.dtype, tensor.open_shape)
+        return found
+
+    return Signature(key, specs(inputs), specs(outputs), dict(inputs), dict(outputs), {})
+
+
+def _describe(found: Path, model: Path, contents: Contents) -> ModelDescription:
+    signatures = signatures_of(contents)
+    operators: dict[str, Counter[str]] = {}
+    for graph in contents.graphs:
+        for operator in graph.operators:
+            operators.setdefault(_CUSTOM if operator.custom else _BUILT_IN, Counter())[operator.name] += 1
+    task, shown, language = _task(signatures, model, str(found))
+    return ModelDescription(
+        format="tflite",
+        task=task,
+        inputs=list(shown.inputs.values()),
+        outputs=list(shown.outputs.values()),
+        operators={domain: dict(counts.most_common()) for domain, counts in sorted(operators.items())},
+        parameters=_parameters(contents),
+        quantization=find_quantization(contents),
+        external_files={name: _size_beside(found, name) for name in contents.groups},
+        facts={
+            "file": found.name,
+            "schema_version": contents.version,
+            "description": contents.description,
+            "min_runtime_version": contents.min_runtime_version,
+            "signatures": {entry.key: len(contents.graphs[entry.graph].operators) for entry in contents.signatures},
+            "graphs": len(contents.graphs),
+            "buffers": contents.buffers,
+            "metadata": sorted(contents.metadata),
+            "stateful": any(operator.name == "VAR_HANDLE" for graph in contents.graphs for operator in graph.operators),
+            **_bundle_facts(found),
+            **language,
+        },
+    )
+
+
+def _task(signatures: list[Signature], model: Path, where: str) -> tuple[str, Signature, dict[str, Any]]:
+    """The task that the adapter would see, the signature that it would run, and what a language model's sizes are."""
+    reason = why_no_language_model(signatures)
+    if reason:
+        try:
+            shown = choose_signature(signatures, None, where, reason)
+        except Unsupported as error:
+            return "tensor", signatures[0], {"no_language_model": reason, "cannot_run": str(error)}
+        return "tensor", shown, {"no_language_model": reason}
+    decode = next(signature for signature in signatures if signature.key == DECODE)
+    try:
+        layout = read_layout(signatures, read_updates(model, [DECODE]), where)
+    except Unsupported as error:
+        return "causal-lm", decode, {"cannot_run": str(error)}
+    return (
+        "causal-lm",
+        decode,
+        {
+            "vocabulary_size": layout.vocabulary_size,
+            "context_length": layout.context_length,
+            "context_length_source": layout.context_length_source,
+            "prefill_lengths": [prefill.length for prefill in layout.prefills],
+            "cache_tensors": len(layout.cache),
+        },
+    )
+
+
+def _stored(contents: Contents) -> Iterator[tuple[Tensor, bool]]:
+    """Every stored tensor once, however many graphs share its numbers, and whether it holds other tensors' scales."""
+    seen: set[int] = set()
+    for graph in contents.graphs:
+        scales = {one.quantized.scales_tensor for one in graph.tensors if one.quantized is not None}
+        for number, tensor in enumerate(graph.tensors):
+            if not tensor.stored or tensor.buffer in seen:
+                continue
+            if tensor.group is None:
+                seen.add(tensor.buffer)
+            yield tensor, number in scales
+
+
+def _parameters(contents: Contents) -> list[StoredNumbers]:
+    """Stored tensors, summed by type and role; the largest first. Scales lie beside the tensors, or are some."""
+    sums: dict[tuple[str, str], list[int]] = {}
+
+    def add(role: str, dtype: str, tensors: int, numbers: int, size: int) -> None:
+        total = sums.setdefault((role, dtype), [0, 0, 0])
+        for index, more in enumerate((tensors, numbers, size)):
+            total[index] += more
+
+    for tensor, scales in _stored(contents):
+        add("scales" if scales else "weights", tensor.dtype, 1, tensor.numbers, tensor.bytes)
+        if tensor.quantized is not None and tensor.quantized.scales:
+            count = tensor.quantized.scales
+            add("scales", "float32", 1, count, count * _SCALE_BYTES)
+            add("scales", "int64", 1, count, count * _ZERO_POINT_BYTES)
+    found = [
+        StoredNumbers(dtype=dtype, role=role, tensors=tensors, numbers=numbers, bytes=size)
+        for (role, dtype), (tensors, numbers, size) in sums.items()
+    ]
+    return sorted(found, key=lambda stored: (stored.role != "weights", -stored.bytes, stored.dtype))
+
+
+def _size_beside(model: Path, name: str) -> int | None:
+    """The size of a file beside the model; None where it is missing, or named outside the folder."""
+    if not name or name != Path(name).name:
+        return None
+    try:
+        return (model.parent / name).stat().st_size
+    except (OSError, ValueError):
+        return None
+
+
+def _bundle_facts(found: Path) -> dict[str, Any]:
+    if found.suffix != BUNDLE_ENDING:
+        return {}
+    return {"sections": [section.kind for section in read_sections(found)]}
