@@ -78,10 +78,13 @@ class Findings:
         """Writes one HTML page per hardware target; their paths."""
         return render([self], folder)
 
-    def choices(self, wish: Wish = Wish.SMALLEST) -> list[Choice]:
-        """The Pareto front and the recommendation for each model, hardware target and workload."""
+    def choices(self, wish: Wish | str = Wish.SMALLEST) -> list[Choice]:
+        """The Pareto front and the recommendation for each model, hardware target and workload.
+
+        `wish` is "smallest" or "fastest". Raises `UsageError` for any other.
+        """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
-        return choices(self.results, wish, told)
+        return choices(self.results, Wish(wish), told)
 
     def to_json(self) -> str:
         """Schema 1, see `benchharness.export`."""

@@ -35,7 +35,7 @@ def adapters_table() -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from benchharness.terminal import visible
+    from benchharness.terminal_values import visible
 
     table = Table("adapter", "runs here", "version", "formats", "accelerators")
     for found in availabilities():

@@ -13,8 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 from benchharness.contract import EXECUTION_DEVICE
+from benchharness.errors import UsageError
 from benchharness.metrics import METRICS, Better
-from benchharness.result import Estimate, Result, Verdict, VerdictKind
+from benchharness.result import Estimate, MetricResult, Result, Verdict, VerdictKind
 
 
 class Wish(StrEnum):
@@ -22,6 +23,10 @@ class Wish(StrEnum):
 
     SMALLEST = "smallest"
     FASTEST = "fastest"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise UsageError(f"{value!r} is no wish; the recommended variant is one of: {', '.join(cls)}")
 
 
 #: What a variant is chosen by, the first metric of each that was measured.
@@ -41,10 +46,11 @@ OBJECTIVE_OF = {
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A candidate's figure for one objective."""
+    """A candidate's figure for one objective. The `reference` lost nothing, by definition and not by measurement."""
 
     metric: str
     estimate: Estimate
+    reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +98,7 @@ def _choice(
     key: tuple[str, str, str], group: Sequence[Result], results: Sequence[Result], wish: Wish, unmeasured: Sequence[str]
 ) -> Choice:
     hardware, model, workload = key
-    candidates = [
-        _candidate(of_one, _quality(of_one[0], results), unmeasured) for of_one in _by_candidate(group).values()
-    ]
+    candidates = [_candidate(of_one, results, unmeasured) for of_one in _by_candidate(group).values()]
     candidates = [_judged(candidate, candidates) for candidate in candidates]
     recommended, reason = _recommended([each for each in candidates if not each.unfit], wish)
     if recommended:
@@ -135,8 +139,26 @@ def _apart_from_threads(configuration: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in configuration.items() if key not in ("name", "threads")}
 
 
-def _candidate(measured: Sequence[Result], quality: Sequence[Result], unmeasured: Sequence[str]) -> Candidate:
-    everything = [*measured, *quality]
+def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
+    """What a reference lost: nothing, in the metric that the others were compared with it by."""
+    job = result.job
+    others = [
+        other
+        for other in results
+        if other.job.against is not None
+        and (other.job.hardware, other.job.model, other.job.against["variant"])
+        == (job.hardware, job.model, job.variant)
+        and _apart_from_threads(other.job.against["configuration"]) == _apart_from_threads(job.configuration)
+    ]
+    for metric in (metric for name in OBJECTIVES["quality"] for metric in _named(others, name)):
+        best = 1.0 if METRICS[metric.name].better is Better.HIGHER else 0.0
+        exact = Estimate(value=best, low=best, high=best, statistic="it is the reference itself")
+        yield "quality", Figure(metric=metric.name, estimate=exact, reference=True)
+        return
+
+
+def _candidate(measured: Sequence[Result], results: Sequence[Result], unmeasured: Sequence[str]) -> Candidate:
+    everything = [*measured, *_quality(measured[0], results)]
     job = measured[0].job
     return Candidate(
         hardware=job.hardware,
@@ -144,7 +166,7 @@ def _candidate(measured: Sequence[Result], quality: Sequence[Result], unmeasured
         workload=job.workload["name"],
         variant=job.variant,
         configuration=job.configuration["name"],
-        figures=dict(_figures(everything)),
+        figures=dict([*_figures(everything), *_held_against(measured[0], results)]),
         unfit=[*_failures(everything), *_misses(everything), *(f"{budget} was not measured" for budget in unmeasured)]
         if job.ships
         else ["it does not ship"],
@@ -153,21 +175,23 @@ def _candidate(measured: Sequence[Result], quality: Sequence[Result], unmeasured
 
 def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
     for objective, names in OBJECTIVES.items():
-        found = [
-            metric
-            for name in names
-            for result in results
-            for metric in result.metrics
-            if metric.name == name
-            and metric.estimate.value is not None
-            and metric.parameters.get("percentile", 50) == 50
-        ]
+        found = [metric for name in names for metric in _named(results, name)]
         if found:
             name = found[0].name
             yield (
                 objective,
                 Figure(metric=name, estimate=_worst([each.estimate for each in found if each.name == name], name)),
             )
+
+
+def _named(results: Sequence[Result], name: str) -> list[MetricResult]:
+    """The metrics of a name that have a value; of percentiles the median."""
+    return [
+        metric
+        for result in results
+        for metric in result.metrics
+        if metric.name == name and metric.estimate.value is not None and metric.parameters.get("percentile", 50) == 50
+    ]
 
 
 def _worst(estimates: Sequence[Estimate], metric: str) -> Estimate:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from benchharness.choice import OBJECTIVES, Candidate, Choice
 from benchharness.metrics import METRICS
-from benchharness.terminal import interval, quantity, visible
+from benchharness.terminal_values import interval, quantity, visible
 
 
 def show_choices(choices: Sequence[Choice], console: Console) -> None:
@@ -46,6 +46,8 @@ def _figure(candidate: Candidate, objective: str) -> Text:
     figure = candidate.figures.get(objective)
     if figure is None or figure.estimate.value is None:
         return Text("unknown", style="dim")
+    if figure.reference:
+        return Text("reference")
     unit = METRICS[figure.metric].unit
     return Text(quantity(figure.estimate.value, unit) + interval(figure.estimate, unit))
 

@@ -40,6 +40,10 @@ CalibrateOption = Annotated[
     Path | None,
     typer.Option("--calibrate", metavar="DATA", help="Samples for static recipes: .npz, .jsonl, or .txt for text."),
 ]
+EvaluateOption = Annotated[
+    Path | None,
+    typer.Option("--evaluate", metavar="DATA", help="What quality is measured on: .txt, .jsonl, .tokens, .npz."),
+]
 
 
 @app.command()
@@ -49,6 +53,7 @@ def compress(
     ] = None,
     to: ToOption = "",
     calibrate: CalibrateOption = None,
+    evaluate: EvaluateOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the variants go.")] = Path("variants"),
     force: Annotated[
         bool, typer.Option("--force", help="Make again what is there, whatever it was made from.")
@@ -67,7 +72,8 @@ def compress(
         return
     if model is None:
         raise UsageError("name a model, such as: benchharness compress model.onnx --to int8,int4; --list shows recipes")
-    made = _make([model], _words(to), out, calibrate, force=force, timeout_s=quantity.seconds(timeout))[model]
+    data = (calibrate, evaluate)
+    made = _make([model], _words(to), out, *data, force=force, timeout_s=quantity.seconds(timeout))[model]
     if any(one.failure for one in made):
         raise typer.Exit(errors.SOME_FAILED)
 
@@ -77,10 +83,7 @@ def sweep(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL…", help="One original of each format.")],
     to: ToOption = "",
     calibrate: CalibrateOption = None,
-    evaluate: Annotated[
-        Path | None,
-        typer.Option("--evaluate", metavar="DATA", help="What quality is measured on: .txt, .jsonl, .tokens, .npz."),
-    ] = None,
+    evaluate: EvaluateOption = None,
     budget: Annotated[
         list[str] | None,
         typer.Option("--budget", metavar="METRIC=LIMIT", help='Such as "kld=0.1 nats"; may be repeated.'),
@@ -106,6 +109,7 @@ def sweep(
     from benchharness import api
     from benchharness.choice_table import show_choices
     from benchharness.overrides import Overrides
+    from benchharness.prepare import evaluation_data
     from benchharness.sweep import Sweep, budgets_from, suite_of
 
     asked = Sweep(
@@ -116,8 +120,8 @@ def sweep(
         threads=threads,
         budgets=budgets_from(budget or []),
     )
-    suite_of(asked, {})  # what is wrong with the request is said before minutes are spent on it
-    made = _make(models, _words(to), variants, calibrate, force=False, timeout_s=quantity.seconds("60 min"))
+    evaluation_data(suite_of(asked, {}))  # what is wrong with the request is said before minutes are spent on it
+    made = _make(models, _words(to), variants, calibrate, evaluate, force=False, timeout_s=quantity.seconds("60 min"))
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)
     try:
         found = api.run(suite_of(asked, made), on=on, overrides=overrides, store=store)
@@ -135,7 +139,14 @@ def _words(to: str) -> list[str]:
 
 
 def _make(
-    models: Sequence[Path], to: Sequence[str], out: Path, calibrate: Path | None, *, force: bool, timeout_s: float
+    models: Sequence[Path],
+    to: Sequence[str],
+    out: Path,
+    calibrate: Path | None,
+    evaluate: Path | None,
+    *,
+    force: bool,
+    timeout_s: float,
 ) -> dict[Path, list[Compressed]]:
     """What became of every recipe, by model; shown as it goes. Raises `NothingRan` where nothing was made."""
     from benchharness import compress as compressing
@@ -146,7 +157,14 @@ def _make(
         folder = out if len(models) == 1 else out / model.suffix.lstrip(".") if model.is_file() else out / model.name
         with ProgressLines(terminal()) as progress:
             made[model] = compressing.compress(
-                model, to, out=folder, calibrate=calibrate, force=force, timeout_s=timeout_s, progress=progress
+                model,
+                to,
+                out=folder,
+                calibrate=calibrate,
+                evaluate=evaluate,
+                force=force,
+                timeout_s=timeout_s,
+                progress=progress,
             )
         terminal().print(compressed_table(made[model]))
     everything = [one for of_one in made.values() for one in of_one]

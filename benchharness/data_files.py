@@ -1,8 +1,9 @@
-"""Evaluation and calibration data: which kind a file is, its digest, and whether two files share samples."""
+"""Evaluation and calibration data: which kind a file is, its digest, and which samples were calibrated on too."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ TEXT_KINDS = ("text", "jsonl")
 MOST_DATA_BYTES = 1 << 30
 #: Token ids that are one sample when two files are searched for what they share.
 _SAMPLE_TOKENS = 16
+#: What `benchharness compress` writes beside an artefact, and how much of a sample's SHA-256 stands in it.
+RECORD, _DIGITS = "recipe.json", 16
+_MOST_RECORD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,23 @@ def shared_samples(evaluation: DataFile, calibration: DataFile) -> int:
     """How many samples of the evaluation data stand in the calibration data too."""
     known = set(_samples(calibration))
     return sum(sample in known for sample in _samples(evaluation))
+
+
+def shared_with(evaluation: DataFile, artefact: Path) -> int:
+    """How many samples of the evaluation data a compressed artefact was calibrated on, by the record beside it."""
+    known = _calibrated_on(artefact.parent / RECORD)
+    return sum(sample.hex()[:_DIGITS] in known for sample in _samples(evaluation)) if known else 0
+
+
+def _calibrated_on(record: Path) -> set[str]:
+    """Digests of the samples and the lines that `recipe.json` tells of; none where there is no such file."""
+    try:
+        if record.stat().st_size > _MOST_RECORD_BYTES:
+            return set()
+        told = json.loads(record.read_text(encoding="utf-8"))["calibration"] or {}
+        return {str(digest) for name in ("samples", "lines") for digest in told.get(name, ())}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
 
 
 def _samples(data: DataFile) -> Iterator[bytes]:

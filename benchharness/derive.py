@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchharness.constrained import constrained_metrics, ladder_of
 from benchharness.doubts import doubts_of
-from benchharness.metrics import METRICS, Metric
+from benchharness.metrics import METRICS, ROWS, Metric
 from benchharness.quality import quality_metrics
 from benchharness.result import (
     EXACT,
@@ -31,8 +32,12 @@ from benchharness.result import (
     Parameters,
     Result,
 )
+from benchharness.result_sessions import Course
 from benchharness.statistics.intervals import estimate, paired_ratio, samples_for_percentile
+from benchharness.sustained import courses, retention_of_steady, sustained_metrics
 
+#: Rows of a session or a ladder are no values: courses and ladders are made of them.
+_SHOWN = METRICS.keys() - {metric.name for metric in ROWS}
 #: An outcome for a job that never got an attempt.
 _NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
 
@@ -42,32 +47,51 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
     by_job: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         by_job.setdefault(attempt.job, []).append(attempt)
-    results = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
+    alone = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
+    results = [_beside_steady(result, alone) for result in alone]
     references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
     compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
     return [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
 
 
 def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
-    """The result of one job, not yet compared with its reference."""
+    """The result of one job, not yet compared with its reference. One good attempt is all that quality needs."""
     good = [attempt for attempt in attempts if attempt.outcome.ok]
-    if job.against is not None:
-        metrics = list(quality_metrics(good[-1])) if good else []
-    else:
-        metrics = [found for grouped in _by_metric(good) for found in _metric_results(*grouped)]
+    over_time = list(courses(good))
     last = (good or attempts)[-1] if attempts else None
     result = Result(
         job=job,
-        outcome=_outcome(attempts),
+        outcome=good[-1].outcome if job.against is not None and good else _outcome(attempts),
         devices=sorted({attempt.device for attempt in attempts}),
         outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
         stopped=stopped,
-        metrics=[*metrics, *_sizes(job)] if good else [],
+        metrics=[*_metrics(job, good, over_time), *_sizes(job)] if good else [],
         effective=last.effective if last else {},
         conditions=last.conditions if last else {},
+        courses=over_time,
+        ladders=[ladder for attempt in good if (ladder := ladder_of(attempt)) is not None],
     )
     given = [warning for attempt in attempts for warning in attempt.warnings]
     return replace(result, warnings=list(dict.fromkeys([*given, *doubts_of(result, good)])))
+
+
+def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> Iterator[MetricResult]:
+    """What the good attempts of a job measured; of scenarios that one attempt says all of, the last one."""
+    if job.scenario == "quality":
+        yield from quality_metrics(good[-1])
+    elif job.scenario == "constrained":
+        yield from constrained_metrics(good[-1])
+    else:
+        for grouped in _by_metric(good):
+            yield from _metric_results(*grouped)
+        yield from sustained_metrics(good, over_time)
+
+
+def _beside_steady(result: Result, others: Sequence[Result]) -> Result:
+    """A session's result with its rate held against that of scenario `steady`."""
+    if not result.courses or (kept := retention_of_steady(result, others)) is None:
+        return result
+    return replace(result, metrics=[*result.metrics, kept])
 
 
 def _sizes(job: Job) -> list[MetricResult]:
@@ -101,7 +125,7 @@ def _by_metric(
         for measurement in attempt.measurements:
             key = (measurement.metric, json.dumps(dict(measurement.parameters), sort_keys=True))
             groups.setdefault(key, []).append((attempt, measurement))
-    return [(METRICS[name], group[0][1].parameters, group) for (name, _), group in groups.items() if name in METRICS]
+    return [(METRICS[name], group[0][1].parameters, group) for (name, _), group in groups.items() if name in _SHOWN]
 
 
 def _metric_results(

@@ -8,6 +8,7 @@ from statistics import fmean, median, stdev
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
+from benchharness.result_sessions import SessionState
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
 UNSTABLE_SHARE = 0.10
@@ -31,7 +32,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _reference_execution(attempts)
     yield from _shared_samples(result)
     yield from _dimensions(result)
-    yield from _disturbed(attempts)
+    yield from _sessions(result) if result.courses else _disturbed(attempts)
+    yield from _unsettled(attempts)
     yield from _binding_copies(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
@@ -42,7 +44,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
 
 def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
-    if 0 < len(attempts) < 5 and on_device and result.job.against is None:  # quality is computed, not timed
+    by_itself = result.job.scenario in ("quality", "constrained")  # computed, not timed; or makes its own trials
+    if 0 < len(attempts) < 5 and on_device and not by_itself:
         yield ResultWarning(
             kind=Doubt.TOO_FEW_SAMPLES,
             message=f"{len(attempts)} attempts: intervals over fewer than 5 fresh processes are wide or missing",
@@ -160,6 +163,41 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
             kind=Doubt.THROTTLED,
             message=f"a CPU quota stopped {len(throttled)} of {len(attempts)} attempts up to {max(throttled)} times",
             hint="raise the container's CPU limit, or say in the report that the quota belongs to the product",
+        )
+
+
+#: Which doubt a session's verdict is, and what can be done about it.
+_VERDICTS = {
+    SessionState.QUOTA: (Doubt.THROTTLED, "raise the container's CPU limit, or say that the quota is the product's"),
+    SessionState.HEAT: (Doubt.THROTTLED, "this is what the device keeps up: plan with the steady-state rate"),
+    SessionState.CONTENTION: (Doubt.CONTENDED, "close other programs, or measure on a device that does nothing else"),
+    SessionState.STEAL: (Doubt.CONTENDED, "the hypervisor gives the cores to others: use a machine of its own"),
+    SessionState.SLOW_CORE: (Doubt.NOT_STEADY, "heat does this, and so does a neighbour that uses the memory"),
+    SessionState.UNKNOWN: (Doubt.NOT_STEADY, "measure for longer, from a settled device"),
+}
+
+
+def _sessions(result: Result) -> Iterator[ResultWarning]:
+    """Sustained attempts that were not steady, by verdict, in the words of the last of each."""
+    for state, (kind, hint) in _VERDICTS.items():
+        found = [course for course in result.courses if course.state is state]
+        if found:
+            yield ResultWarning(
+                kind=kind,
+                message=f"{state} in {len(found)} of {len(result.courses)} sessions: {'; '.join(found[-1].evidence)}",
+                hint=hint,
+            )
+
+
+def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """Attempts that began before the entry gate had seen the device cool and settled."""
+    gates = [attempt.conditions.get("entry_gate") for attempt in attempts]
+    early = [gate for gate in gates if isinstance(gate, Mapping) and gate.get("settled") is not True]
+    if early:
+        yield ResultWarning(
+            kind=Doubt.UNSETTLED,
+            message=f"{len(early)} of {len(attempts)} attempts began unsettled: {early[-1].get('reason')}",
+            hint="raise entry_gate, cool the device, or stop what else runs on it",
         )
 
 

@@ -108,7 +108,8 @@ def _with_bare_resume(arguments: Sequence[str]) -> list[str]:
 
 def fail(message: str, code: int) -> NoReturn:
     """Ends the process with a sentence on standard error and an exit code."""
-    from benchharness.terminal import console, visible
+    from benchharness.terminal import console
+    from benchharness.terminal_values import visible
 
     line = visible(f"benchharness: {message}")
     console(stderr=True).print(line, style="red", markup=False, highlight=False, soft_wrap=True)

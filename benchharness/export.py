@@ -134,6 +134,8 @@ def _result(result: Result) -> dict[str, Any]:
         ],
         "metrics": [_metric(metric) for metric in result.metrics],
         "contrasts": [_contrast(contrast) for contrast in result.contrasts],
+        "courses": [asdict(course) for course in result.courses],
+        "ladders": [asdict(ladder) for ladder in result.ladders],
     }
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from benchharness.errors import LaunchError
 from benchharness.metrics import Unit
 from benchharness.noise import LOWER_BOUND, Verdict, judge
-from benchharness.terminal import quantity
+from benchharness.terminal_values import quantity
 
 #: For starting the interpreter and asking a system's own programs; the probe's time comes on top, twice, because a
 #: slow machine finishes its fixed number of iterations late.
@@ -94,14 +94,21 @@ def _facts(title: str, facts: Mapping[str, Any]) -> Table:
 
 def _sensors(sensors: Mapping[str, Mapping[str, Any]]) -> Table:
     table = _table("sensors", "sensor", "found", "reading, or why not")
+    table.add_column("a look costs", justify="right")
     for name, sensor in sensors.items():
         if sensor["found"]:
-            reading = _listed(sensor["reading"])
-            told = Text(f"{_clean(sensor['source'])}: {reading}" if reading else _clean(sensor["source"]))
-            table.add_row(Text(_clean(name)), Text("yes", "green"), told)
+            cost = quantity(sensor["cost_us"] * 1000, Unit.NANOSECONDS) if "cost_us" in sensor else ""
+            table.add_row(Text(_clean(name)), Text("yes", "green"), _told(sensor), Text(cost))
         else:
             table.add_row(Text(_clean(name)), Text("no", "yellow"), Text(_clean(sensor["reason"]), "dim"))
     return table
+
+
+def _told(sensor: Mapping[str, Any]) -> Text:
+    """Where it reads, what it reads, and how much of what is there it leaves out."""
+    reading = _listed(sensor["reading"])
+    left_out = f"; {len(sensor['left_out'])} not read" if sensor.get("left_out") else ""
+    return Text(f"{_clean(sensor['source'])}{': ' if reading else ''}{reading}{left_out}")
 
 
 def _noise(probe: Mapping[str, Any], noise: Mapping[str, Any]) -> Iterator[Table]:
@@ -153,7 +160,7 @@ def _listed(reading: Mapping[str, Any]) -> str:
     """Readings with their names: `cpu 0.3 %, memory 0 %`. Where several share a unit, that is the name above them."""
     parts: list[str] = []
     for name, value in reading.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and set(value) != {"unknown"}:
             parts += [f"{_clean(key)} {_value(name, item)}" for key, item in value.items()]
         else:
             parts.append(f"{_words(name)} {_value(name, value)}")

@@ -23,7 +23,7 @@ from benchharness.errors import ModelFailure, Unsupported, UsageError
 from benchharness.metrics import Unit
 from benchharness.places import digest_cache
 from benchharness.plan import artefact_format
-from benchharness.terminal import quantity
+from benchharness.terminal_values import quantity
 
 #: A model of 540 MB takes half a second, nearly all of it the import of its runtime.
 _PATIENCE_S = 60

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE
-from benchharness.metrics import METRICS, OF_DEVICE
+from benchharness.metrics import METRICS, OF_DEVICE, ROWS
 from benchharness.plausibility import doubts_about
 from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
 
@@ -18,6 +18,7 @@ from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
 _MOST_ROUNDS = 1_000_000
 _LONGEST_NS = 10**18  # thirty years
 _MOST_SAMPLES = 10_000_000
+_ROWS = {metric.name for metric in ROWS}
 
 
 def _json(value: dict[str, Any]) -> dict[str, Any]:
@@ -110,8 +111,8 @@ def _outcome(finished: _Finished, device: Mapping[str, Any]) -> Outcome:
 
 
 def _is_of_device(metric: str) -> bool:
-    """Whether a metric says what a device does in what time and memory."""
-    return metric not in METRICS or METRICS[metric].unit in OF_DEVICE
+    """Whether a metric says what a device does in what time and memory, and so do the rows of sessions and ladders."""
+    return metric not in METRICS or METRICS[metric].unit in OF_DEVICE or metric in _ROWS
 
 
 def _invalid(message: Mapping[str, Any], device: str, host: str, why: str) -> Attempt:

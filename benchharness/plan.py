@@ -57,10 +57,13 @@ def plan(
             raise SuiteError(f"models.{model_name}: no workload is for it; add one, or widen 'models' of another")
         pairs = list(_pairs(model_name, model, configurations, formats))
         for variant, configuration in pairs:
-            reference = _reference(model, variant, formats(configuration["runtime"]))
+            opened = formats(configuration["runtime"])
+            reference = _reference(model, variant, opened)
             for workload, (scenario, settings) in itertools.product(fitting, scenarios):
                 what = (model_name, variant, reference, configuration, workload, scenario, settings)
-                jobs.append(_job(suite, hardware, materials, *what))
+                chain = _chain(suite, materials, model_name, configuration, opened) if scenario == "constrained" else []
+                leads = bool(chain) and chain[0]["variant"] == variant
+                jobs.append(_job(suite, hardware, materials, *what, chain=chain if leads else []))
         jobs += _quality_jobs(suite, hardware, materials, model_name, pairs)
     return jobs
 
@@ -123,6 +126,9 @@ def _check_models(suite: Suite) -> None:
         if unknown:
             known = ", ".join(suite.models)
             raise SuiteError(f"workloads[{position}].models: no model is called {unknown[0]!r} (there are: {known})")
+    chain = suite.scenarios.constrained.fallback_chain if suite.scenarios.constrained else ()
+    if not any(_has_all(model.variants, chain) for model in suite.models.values()):
+        raise SuiteError(f"scenarios.constrained.fallback_chain: no model has all the variants {', '.join(chain)}")
 
 
 def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:
@@ -230,14 +236,47 @@ def _prompt_title(prompt: Mapping[str, Any]) -> str:
 
 
 def _scenarios(suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
-    first = suite.scenarios.first_token
-    if first is not None:
-        shared = first.model_dump(exclude={"min_time", "page_cache"})
-        for page_cache in first.page_cache:
-            yield "first-token", {**shared, "min_time_ns": round(first.min_time * 1e9), "page_cache": page_cache}
-    steady = suite.scenarios.steady
-    if steady is not None:
-        yield "steady", {**steady.model_dump(exclude={"min_time"}), "min_time_ns": round(steady.min_time * 1e9)}
+    """Each scenario with each of its settings; what holds for every attempt is among them."""
+    gate = suite.attempts.entry_gate
+    for name, settings in suite.scenarios.expanded():
+        yield name, settings if gate is None else {**settings, "entry_gate_s": gate}
+
+
+def _chain(
+    suite: Suite, materials: Materials, name: str, configuration: dict[str, Any], opened: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The variants that a product would try one after another, each as it is opened. Raises `SuiteError`."""
+    variants, settings = suite.models[name].variants, suite.scenarios.constrained
+    names = settings.fallback_chain if settings else ()
+    if not _has_all(variants, names):
+        return []
+    closed = [each for each in names if artefact_format(variants[each].artefact, opened) is None]
+    if len(closed) == len(names):
+        return []  # the chain is another runtime's
+    if closed:
+        raise SuiteError(
+            f"scenarios.constrained.fallback_chain: {configuration['name']} does not open {closed[0]!r}; a product "
+            "falls back within one runtime: name variants of one format"
+        )
+    return [
+        {
+            "variant": each,
+            "artefact": str(variants[each].artefact),
+            "digest": materials.manifests[variants[each].artefact].digest,
+            "configuration": configuration,
+        }
+        for each in names
+    ]
+
+
+def _has_all(variants: Mapping[str, Any], names: Sequence[str]) -> bool:
+    return all(name in variants for name in names)
+
+
+def _asked_for_ns(settings: Mapping[str, Any]) -> int:
+    """How long an attempt takes because its settings say so."""
+    pauses = sum(settings.get("pauses_ns", ())) * settings.get("pause_repeats", 0)
+    return int(settings.get("duration_ns", 0) + pauses)
 
 
 def _fits(workload: Mapping[str, Any], name: str, model: Model) -> bool:
@@ -270,6 +309,7 @@ def _job(
     settings: dict[str, Any],
     *,
     against: dict[str, Any] | None = None,
+    chain: Sequence[Mapping[str, Any]] = (),
 ) -> Job:
     model = suite.models[model_name]
     variant = model.variants[variant_name]
@@ -292,8 +332,10 @@ def _job(
         "workload": {key: value for key, value in workload.items() if key != "models"},
         "scenario": scenario,
         "settings": settings,
-        "timeout_s": suite.attempts.timeout,
+        # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.
+        "timeout_s": suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
         **({"against": against} if against else {}),
+        **({"chain": list(chain)} if chain else {}),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     # What follows does not change what is run, and so not which job this is.

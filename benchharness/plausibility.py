@@ -22,6 +22,12 @@ _PAGES_IN_FLIGHT_BYTES = 4 << 20
 
 
 _ANY = math.inf
+#: Thirty years.
+_LONGEST_NS = 1e18
+#: Sums of counters of 64 bits.
+_LARGEST_READING = 1e24
+#: What the rates of a session count.
+_SESSION_UNITS = ("tokens/s", "inferences/s")
 #: A sum of rounded terms of which each is tiny may end a little below zero.
 _ROUNDED = -1e-9
 #: Metrics in rows: how wide a row is, and what its columns may hold.
@@ -48,6 +54,25 @@ ROWS: Mapping[str, tuple[int, Sequence[tuple[str, float, float]]]] = {
             ("largest error", 0, _ANY),
         ),
     ),
+    "sustained_window": (
+        13,
+        (
+            ("start", 0, _LONGEST_NS),
+            ("end", 0, _LONGEST_NS),
+            ("inferences", 1, _LONGEST_NS),
+            ("busy", 1, _LONGEST_NS),
+            ("process CPU", 0, _LONGEST_NS),
+            ("least wall time", 0, _LONGEST_NS),
+            ("p50 wall time", 0, _LONGEST_NS),
+            ("p90 wall time", 0, _LONGEST_NS),
+            ("p99 wall time", 0, _LONGEST_NS),
+            ("longest wall time", 0, _LONGEST_NS),
+            ("least CPU time", 0, _LONGEST_NS),
+            ("requests", 0, _LONGEST_NS),
+            ("TTFT", 0, _LONGEST_NS),
+        ),
+    ),
+    "sensor_reading": (2, (("moment", 0, _LONGEST_NS), ("reading", -_LARGEST_READING, _LARGEST_READING))),
 }
 
 
@@ -57,6 +82,47 @@ def doubts_about(measured: Sequence[Measurement], duration_ns: int, device_memor
     yield from _cold_start(measured, duration_ns)
     yield from _tokens(measured, duration_ns)
     yield from _memory(measured, duration_ns, device_memory)
+    for each in measured:
+        if each.metric == "sustained_window" and _is_table(each):
+            yield from _session(each, duration_ns)
+        elif each.metric == "sensor_reading" and _is_table(each):
+            yield from _sensor(each, duration_ns)
+
+
+def _is_table(measurement: Measurement) -> bool:
+    width, _ = ROWS[measurement.metric]
+    return bool(measurement.samples) and measurement.row_length == width and len(measurement.samples) % width == 0
+
+
+def _session(measurement: Measurement, duration_ns: int) -> Iterator[str]:
+    """Windows follow each other within the attempt, and what each of them says of its inferences fits together."""
+    width, _ = ROWS["sustained_window"]
+    if measurement.parameters.get("unit") not in _SESSION_UNITS:
+        yield f"a session's unit is {str(measurement.parameters.get('unit'))[:40]!r}"
+    last_end = 0.0
+    for at in range(0, len(measurement.samples), width):
+        start, end, inferences, busy, _, *walls, _, requests, first_token = measurement.samples[at : at + width]
+        window = f"window {at // width + 1} of the session"
+        if not last_end <= start < end <= duration_ns:
+            yield f"{window} is from {start:.0f} to {end:.0f} ns, after one to {last_end:.0f} ns, of {duration_ns} ns"
+        if inferences % 1 or requests % 1:
+            yield f"{window} has {inferences:g} inferences in {requests:g} requests, which are no whole numbers"
+        if any(later < sooner for sooner, later in itertools.pairwise(walls)):
+            yield f"{window}: its percentiles are not in order"
+        shortest, longest = inferences * walls[0] * (1 - _ROUNDING), inferences * walls[-1] * (1 + _ROUNDING)
+        if not shortest <= busy <= min(longest, end - start):
+            yield f"{window}: {inferences:g} inferences took {busy:.0f} ns together, in {end - start:.0f} ns"
+        if first_token > end - start:
+            yield f"{window}: a TTFT of {first_token:.0f} ns, longer than the window"
+        last_end = end
+
+
+def _sensor(measurement: Measurement, duration_ns: int) -> Iterator[str]:
+    channel, moments = str(measurement.parameters.get("channel"))[:60], measurement.samples[::2]
+    if any(later <= sooner for sooner, later in itertools.pairwise(moments)):
+        yield f"the readings of {channel!r} do not go forward in time"
+    if moments[-1] > duration_ns:
+        yield f"the readings of {channel!r} go on after the attempt's end"
 
 
 def _each(measured: Sequence[Measurement]) -> Iterator[str]:

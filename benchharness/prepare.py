@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.artefact import DigestCache, Manifest, download_bytes, manifest_of
-from benchharness.data_files import DataFile, data_file, shared_samples
+from benchharness.data_files import RECORD, DataFile, data_file, shared_samples, shared_with
 from benchharness.errors import SuiteError, UsageError
 from benchharness.plan import Materials, artefact_format
-from benchharness.suite import Suite, check_suite, read_prompt, read_tokens
+from benchharness.suite import Model, Suite, check_suite, read_prompt, read_tokens
 
 TOKENIZER = "tokenizer.json"
 #: Compressing more than this takes minutes; the download size is then unknown.
@@ -40,26 +40,37 @@ def gather(suite: Suite, cache: DigestCache, tell: Callable[[str], None] = lambd
         texts={prompt.file: read_prompt(prompt.file) for prompt in prompts if prompt.file is not None},
         tokens={file: read_tokens(file) for file in token_files},
         tokenizers=_tokenizers(suite),
-        data=_data(suite),
+        data=evaluation_data(suite),
     )
 
 
-def _data(suite: Suite) -> dict[Path, DataFile]:
-    """The models' evaluation data. Raises `SuiteError` where it shares samples with the calibration data."""
+def evaluation_data(suite: Suite) -> dict[Path, DataFile]:
+    """The models' evaluation data. Raises `SuiteError` where a variant was calibrated on samples of it."""
     found = {}
     for name, model in suite.models.items():
         if suite.scenarios.quality is None or model.evaluation is None:
             continue
         evaluation = data_file(model.evaluation)
-        shared = shared_samples(evaluation, data_file(model.calibration)) if model.calibration else 0
+        shared, where = _shared(model, evaluation)
         found[model.evaluation] = replace(evaluation, shared_samples=shared)
-        if shared and model.calibration is not None and not model.allow_overlap:
+        if shared and not model.allow_overlap:
             raise SuiteError(
-                f"models.{name}: {shared} samples of {model.evaluation.name} stand in {model.calibration.name} too: a "
-                "variant was fitted to them, and its quality would read too good; evaluate on other data, or set "
-                "allow_overlap = true"
+                f"models.{name}: {shared} samples of {model.evaluation.name} {where}: a variant was fitted to them, "
+                "and its quality would read too good; evaluate on other data, or set allow_overlap = true"
             )
     return found
+
+
+def _shared(model: Model, evaluation: DataFile) -> tuple[int, str]:
+    """The most samples that a variant was calibrated on, by the suite's word or by the record beside it; and where."""
+    found = [(0, "")]
+    if model.calibration is not None:
+        named = shared_samples(evaluation, data_file(model.calibration))
+        found.append((named, f"stand in {model.calibration.name} too"))
+    for name, variant in model.variants.items():
+        told = f"calibrated variants.{name}, as {RECORD} beside it says"
+        found.append((shared_with(evaluation, variant.artefact), told))
+    return max(found, key=lambda each: each[0])
 
 
 def _downloads(manifests: Mapping[Path, Manifest], cache: DigestCache, tell: Callable[[str], None]) -> dict[Path, int]:

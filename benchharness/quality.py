@@ -8,9 +8,9 @@ from a bootstrap over chunks of text, because errors within a text are correlate
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ Rows = NDArray[np.float64]
 #: Percentiles of the divergence and of the change of probability, as llama-perplexity prints them.
 DIVERGENCE_PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 CHANGE_PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
+_LARGEST_EXPONENT = math.log(sys.float_info.max)
 #: The columns of `token_divergence` and of `class_decisions`.
 _NLL_REFERENCE, _NLL_VARIANT, _DIVERGENCE, _SAME_TOP = range(4)
 _LABEL, _CLASS_REFERENCE, _CLASS_VARIANT, _CLASS_DIVERGENCE = range(4)
@@ -95,6 +96,11 @@ def chunks_of(measurement: Measurement) -> NDArray[np.float64]:
     return rows_of(measurement).reshape(-1, scored, 4)
 
 
+def _exp(value: float) -> float:
+    """e to the value; the largest number there is where that is larger still."""
+    return math.exp(min(value, _LARGEST_EXPONENT))
+
+
 def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     chunks = chunks_of(measurement)
     reference, variant = chunks[..., _NLL_REFERENCE], chunks[..., _NLL_VARIANT]
@@ -107,8 +113,8 @@ def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
         value = float(np.percentile(divergence, percentile))
         yield of.exact("kld_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
     yield of.exact("kld_largest", float(divergence.max()), "largest over tokens")
-    yield of.metric("perplexity", mean_over(variant.mean(axis=1), statistic=exp_mean, through=math.exp))
-    yield of.metric("reference_perplexity", mean_over(reference.mean(axis=1), statistic=exp_mean, through=math.exp))
+    yield of.metric("perplexity", mean_over(variant.mean(axis=1), statistic=exp_mean, through=_exp))
+    yield of.metric("reference_perplexity", mean_over(reference.mean(axis=1), statistic=exp_mean, through=_exp))
     yield of.metric("log_perplexity_ratio", mean_over((variant - reference).mean(axis=1), statistic=mean))
     yield of.metric("probability_change", mean_over(change.mean(axis=1), statistic=mean))
     squared = mean_over((change**2).mean(axis=1), statistic=f"root of the {mean}", through=math.sqrt)
@@ -180,9 +186,3 @@ def divergence_by_position(measurement: Measurement) -> tuple[list[int], list[fl
     chunks = chunks_of(measurement)
     first = int(measurement.parameters["scored_from"])
     return list(range(first, first + chunks.shape[1])), chunks[..., _DIVERGENCE].mean(axis=0).tolist()
-
-
-def evaluation_of(parameters: Mapping[str, Any]) -> str:
-    """How the model was evaluated: results of different evaluation are never compared."""
-    chunk = parameters.get("prefill_chunk")
-    return f"prefill({chunk})" if chunk else str(parameters.get("evaluation", ""))

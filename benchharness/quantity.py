@@ -29,6 +29,7 @@ _LIMITS: dict[str, tuple[dict[str, float], str, str]] = {
     Unit.BYTES: (BYTES, "a size", "600 MiB"),
     Unit.TOKENS_PER_SECOND: ({"tokens/s": 1.0, "tok/s": 1.0}, "a rate of tokens", "20 tokens/s"),
     Unit.NATS: ({"nats": 1.0, "nat": 1.0}, "a divergence", "0.1 nats"),
+    Unit.JOULES: ({"mJ": 1e-3, "J": 1.0}, "an energy", "50 mJ"),
     Unit.SHARE: (SHARES, "a share", "98 %"),
     Unit.TOKENS: ({"tokens": 1.0, "token": 1.0}, "a number of tokens", "20 tokens"),
     Unit.DECIBELS: ({"dB": 1.0}, "a ratio of powers", "30 dB"),
@@ -45,6 +46,11 @@ def seconds(text: str) -> float:
 def share(text: str) -> float:
     """A share of one, from percent. Raises `UsageError`."""
     return _quantity(text, SHARES, "a share", "2 %")
+
+
+def size(text: str) -> float:
+    """A size in bytes. Raises `UsageError`."""
+    return _quantity(text, BYTES, "a size", "600 MiB")
 
 
 def limit(text: str, unit: str) -> float:

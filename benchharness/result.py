@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from benchharness.result_sessions import Course, Ladder
+
 SCHEMA = 1
 
 #: The statistic of a value that no attempt can change.
@@ -67,6 +69,8 @@ class Doubt(StrEnum):
     SHARED_SAMPLES = "shared-samples"  # evaluated on what a variant was fitted to
     REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
+    NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
+    UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
 
 
@@ -220,6 +224,7 @@ class Job:
     ships: bool = True  # budgets apply
     precision: str | None = None  # as the suite calls it; variants of one precision are compared across runtimes
     against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
+    chain: Sequence[Mapping[str, Any]] = ()  # scenario constrained: the variants that a product would try in turn
 
     @property
     def is_reference(self) -> bool:
@@ -236,8 +241,16 @@ class Job:
     @property
     def title(self) -> str:
         """A short name for progress lines and tables."""
-        parts = (self.model, self.variant, self.configuration["name"], self.workload["name"], self.scenario)
-        return " · ".join(parts)
+        asked = f"{self.scenario} {self.pace}".strip()
+        return " · ".join((self.model, self.variant, self.configuration["name"], self.workload["name"], asked))
+
+    @property
+    def pace(self) -> str:
+        """How the requests of a session follow each other, in words; empty where they are back to back."""
+        if self.settings.get("every_ns"):
+            seconds = self.settings["every_ns"] / 1e9
+            return f"every {seconds:g} s" if seconds >= 1 else f"every {seconds * 1000:g} ms"
+        return f"at {self.settings['duty'] * 100:g} % duty" if self.settings.get("duty") else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +268,8 @@ class Result:
     warnings: Sequence[ResultWarning] = ()
     verdicts: Sequence[Verdict] = ()
     contrasts: Sequence[Contrast] = ()
+    courses: Sequence[Course] = ()  # of sustained attempts
+    ladders: Sequence[Ladder] = ()  # of constrained attempts
 
 
 @dataclass(frozen=True, kw_only=True)

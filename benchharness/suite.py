@@ -30,6 +30,7 @@ from benchharness.suite_fields import (
     Count,
     Depth,
     Name,
+    Pause,
     Seconds,
     Share,
     Table,
@@ -167,6 +168,7 @@ class Attempts(Table):
     interval: Share | None = None  # half-width asked for, relative; None: exactly `at_least` attempts
     max_time: Seconds | None = None  # for the whole run
     timeout: Seconds = 600.0  # for one attempt
+    entry_gate: Pause | None = None  # longest wait before each attempt for a cool, settled device; None: the scenario's
 
     @model_validator(mode="after")
     def _in_order(self) -> Attempts:

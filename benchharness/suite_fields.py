@@ -65,25 +65,38 @@ def _share(value: Any, info: ValidationInfo) -> Any:
     return _with_unit(quantity.share, value, info)
 
 
+def _fraction(value: Any, info: ValidationInfo) -> Any:
+    return _share(value, info) if isinstance(value, str) else value
+
+
 def _with_unit(parse: Callable[[str], float], value: Any, info: ValidationInfo) -> Any:
     """Text through `parse`. A bare number has no unit, and is taken only from a suite that was checked before."""
     if not isinstance(value, str):
         if value is None or info.context == CHECKED_BEFORE:
             return value
-        raise ValueError(f'{value!r} has no unit: write it as text, such as "{value} {next(iter(_unit_of(parse)))}"')
+        raise ValueError(f'{value!r} has no unit: write it as text, such as "{value} {_UNITS[parse]}"')
     try:
         return parse(value)
     except UsageError as error:
         raise ValueError(str(error)) from error
 
 
-def _unit_of(parse: Callable[[str], float]) -> tuple[str, ...]:
-    return ("s",) if parse is quantity.seconds else ("%",)
+def _bytes(value: Any, info: ValidationInfo) -> Any:
+    return _with_unit(quantity.size, value, info)
+
+
+#: A unit of each kind, for an example.
+_UNITS: dict[Callable[[str], float], str] = {quantity.seconds: "s", quantity.share: "%", quantity.size: "MiB"}
 
 
 Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+#: A time that may be none at all.
+Pause = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+Bytes = Annotated[float, BeforeValidator(_bytes), Field(ge=1, le=2**50)]
 Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
+#: A share that may be written as a plain fraction, too: 0.5 for 50 %.
+Fraction = Annotated[float, BeforeValidator(_fraction), Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Depth = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 
@@ -15,7 +14,6 @@ from rich.text import Text
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.result import (
-    EXACT,
     Attempt,
     Basis,
     Contrast,
@@ -27,26 +25,12 @@ from benchharness.result import (
     Run,
     VerdictKind,
 )
+from benchharness.terminal_sessions import sessions
+from benchharness.terminal_values import duration, interval, quantity, visible
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
 _VERDICT_STYLES = {VerdictKind.PASS: "green", VerdictKind.MISS: "red", VerdictKind.UNDECIDED: "yellow"}
-#: An interval with a larger relative half-width is shown by its ends.
-_WIDE = 0.2
-_SCALES: dict[str, Sequence[tuple[float, str]]] = {
-    Unit.NANOSECONDS: ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")),
-    Unit.BYTES: ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")),
-    Unit.TOKENS_PER_SECOND: ((1, "tok/s"),),
-    Unit.INFERENCES_PER_SECOND: ((1, "inf/s"),),
-    Unit.SHARE: ((0.01, "%"),),
-    Unit.NUMBER: ((1, ""),),
-}
-
-
-#: Smaller numbers are written with an exponent.
-_TINY = 1e-4
-#: A share of a share, or of a number that may be below zero, is easily misread.
-_BY_THEIR_ENDS = frozenset((Unit.SHARE, Unit.NATS, Unit.DECIBELS, Unit.NUMBER))
 
 
 class _Console(Console):
@@ -145,46 +129,6 @@ class PlainLines:
         )
 
 
-def visible(text: object) -> str:
-    """Text from a model, a runtime or a device, with whatever would steer the terminal spelled out."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
-        for character in str(text)
-    )
-
-
-def duration(seconds: float) -> str:
-    """A duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def quantity(value: float, unit: str) -> str:
-    """A value in a readable multiple of its unit, three significant digits."""
-    scale, name = _scale(value, unit)
-    return f"{_digits(value / scale)} {name}".rstrip()
-
-
-def _scale(value: float, unit: str) -> tuple[float, str]:
-    scales = _SCALES.get(unit, ((1, unit),))
-    return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
-
-
-def _digits(value: float) -> str:
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    if abs(value) < _TINY:
-        return f"{value:.2e}"
-    places = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{places}f}"
-
-
 def summary(run: Run, results: Sequence[Result], console: Console) -> None:
     """A table per model and workload: variants and configurations down, headline metrics across; then the warnings."""
     console.print(f"run {run.id} · {escape(run.suite)} · {run.state} · {run.attempts} attempts in {run.jobs} jobs")
@@ -194,11 +138,20 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
         groups.setdefault((job.model, job.workload["name"], job.scenario), []).append(result)
     for group in groups.values():
         console.print(_table(group))
+    sessions(results, console)
     _contrasts(results, console)
     _verdicts(results, console)
     _warnings(results, console)
-    ratio = "Ratios compare with the reference, attempts paired by round. " if len(results) > 1 else ""
-    console.print(f"{ratio}Intervals are 95 %, over attempts (fresh processes).", style="dim")
+    console.print(_how_to_read(results), style="dim")
+
+
+def _how_to_read(results: Sequence[Result]) -> str:
+    quality = [result for result in results if result.job.against is not None]
+    timed = len(results) - len(quality)
+    ratio = "Ratios compare with the reference, attempts paired by round. " if timed > 1 else ""
+    over = ["attempts (fresh processes)"] if timed else []
+    over += ["the inputs compared, for quality"] if quality else []
+    return f"{ratio}Intervals are 95 %, over {'; over '.join(over)}."
 
 
 def _table(group: Sequence[Result]) -> Table:
@@ -206,6 +159,7 @@ def _table(group: Sequence[Result]) -> Table:
     marks = {
         "configuration": [result.job.configuration["name"] for result in group],
         "page cache": [str(result.job.settings.get("page_cache", "")) for result in group],
+        "pace": [result.job.pace or "back to back" for result in group],
     }
     told_apart = {name: marks[name] for name in marks if len(set(marks[name])) > 1}
     job = group[0].job
@@ -256,18 +210,6 @@ def _cell(metric: MetricResult | None) -> Text:
         style = _ratio_style(metric.ratio, metric.name)
         text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=style)
     return text
-
-
-def interval(estimate: Estimate, unit: str) -> str:
-    """± a share where that is small; else both ends, as a wide interval is not symmetric. Exact values have none."""
-    if estimate.statistic == EXACT:
-        return ""
-    half = estimate.relative_half_width
-    if estimate.low is None or estimate.high is None:
-        return " ± unknown"
-    if half is not None and half <= _WIDE and unit not in _BY_THEIR_ENDS:
-        return f" ± {half:.1%}"
-    return f"\n[{quantity(estimate.low, unit)}, {quantity(estimate.high, unit)}]"
 
 
 def _range(ratio: Estimate) -> str:

@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reports import choice_charts, memory_charts, quality_charts, ratio_charts
+from reports import choice_charts, ladder_charts, memory_charts, quality_charts, ratio_charts, session_charts
 from reports.canvas import GRID, INK, QUIET, axes_of, canvas, colour_of, label, phase_colour, short
 from reports.figures import (
     ClassBars,
@@ -29,6 +29,7 @@ from reports.figures import (
     Strip,
     TokenCurves,
 )
+from reports.session_figures import LadderChart, PauseCurves, RateBars, SessionChart, SlowdownBars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,6 +72,10 @@ def legend(figure: Figure) -> list[tuple[str, str]]:
         Ratios: ratio_charts.legend,
         PositionCurves: quality_charts.legend,
         Front: choice_charts.legend,
+        SessionChart: session_charts.session_legend,
+        RateBars: session_charts.rates_legend,
+        PauseCurves: session_charts.pauses_legend,
+        LadderChart: ladder_charts.ladder_legend,
     }
     maker = makers.get(type(figure))
     return maker(figure) if maker else []
@@ -101,6 +106,11 @@ def _draw(figure: Figure) -> Drawing:
         PositionCurves: quality_charts.position_curves,
         ClassBars: quality_charts.class_bars,
         Front: choice_charts.front,
+        SessionChart: session_charts.session,
+        RateBars: session_charts.rates,
+        PauseCurves: session_charts.pauses,
+        LadderChart: ladder_charts.ladder,
+        SlowdownBars: ladder_charts.slowdown,
     }
     return makers[type(figure)](figure)
 

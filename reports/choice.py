@@ -1,9 +1,10 @@
 """Recommendations -> which variant to ship, the candidates in a table, and the Pareto front as a figure.
 
 A choice comes as a plain mapping: {"hardware", "model", "workload", "wish", "recommended": a candidate's name or "",
-"reason", "candidates": [{"variant", "configuration", "figures": {objective: {"metric", "estimate": {"value", "low",
-"high", "statistic", "reason"}}}, "unfit": [], "dominated_by": a candidate's name or ""}]}, and "run", its id, where a
-report covers several. A candidate's name is `variant · configuration`.
+"reason", "candidates": [{"variant", "configuration", "figures": {objective: {"metric", "reference": true where it
+is what the others are held against, "estimate": {"value", "low", "high", "statistic", "reason"}}}, "unfit": [],
+"dominated_by": a candidate's name or ""}]}, and "run", its id, where a report covers several. A candidate's name is
+`variant · configuration`.
 """
 
 from __future__ import annotations
@@ -106,21 +107,32 @@ def _column(candidates: Sequence[Given], objective: str) -> Column:
     better = list(dict.fromkeys(str(better_of(metric)) for metric in metrics))
     return Column(
         title=name_text(objective),
-        parameters=", ".join(title_of(metric) for metric in metrics),
+        parameters=", ".join(told for metric in metrics if (told := title_of(metric)) != objective),
         better=f"{better[0]} is better" if len(better) == 1 and better_of(metrics[0]) else "",
     )
 
 
 def _scale(candidates: Sequence[Given], objective: str) -> Scale | None:
     units = {_unit(metric) for metric in _metrics(candidates, objective)}
-    values = [found.value for each in candidates if (found := _estimate(each, objective)) and found.value is not None]
-    return common_scale(units.pop(), values) if len(units) == 1 else None
+    values = [
+        found.value
+        for each in candidates
+        if (found := _estimate(each, objective)) and found.value is not None and not _is_reference(each, objective)
+    ]
+    return common_scale(units.pop(), values) if len(units) == 1 and values else None
+
+
+def _is_reference(candidate: Given, objective: str) -> bool:
+    """Whether its figure is nothing measured, but what the others are held against."""
+    return bool(candidate["figures"][objective].get("reference"))
 
 
 def _cell(candidate: Given, objective: str, scale: Scale | None) -> Cell:
     estimate = _estimate(candidate, objective)
     if estimate is None:
         return Cell(state="absent", note="not measured")
+    if _is_reference(candidate, objective):
+        return Cell(state="value", quantity=Quantity(text="reference"))
     shown = quantity(estimate, _unit(candidate["figures"][objective]["metric"]), scale)
     return Cell(state="value", quantity=Quantity(text=shown.text, interval=shown.interval, reason=shown.reason))
 
@@ -224,7 +236,9 @@ def _losses(candidates: Sequence[Given]) -> list[float | None]:
 def _label(candidate: Given) -> str:
     estimate = _estimate(candidate, _QUALITY)
     parts = [_name(candidate)]
-    if estimate is not None:
+    if estimate is not None and _is_reference(candidate, _QUALITY):
+        parts.append("reference")
+    elif estimate is not None:
         metric = candidate["figures"][_QUALITY]["metric"]
         parts.append(f"{title_of(metric)} {quantity(estimate, _unit(metric)).text}")
     if candidate.get("dominated_by"):

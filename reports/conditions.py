@@ -12,9 +12,11 @@ from reports.visible import name_text, value_text
 _MOST_ROWS = 6
 _READING = "a reading"
 _UNKNOWN = "unknown"
+#: It holds figures, which differ from job to job: told in the details of each.
+_GATE_REASON = "entry gate: reason"
 #: What moves by itself from one attempt to the next though it is no fraction: which sensor is the hottest, how long
 #: reading memory took.
-_ALSO_READINGS = frozenset(("temperature_sensor", "watching_ns"))
+_ALSO_READINGS = frozenset(("temperature_sensor", "watching_ns", "entry gate: waited_s"))
 #: Names that read better in words. Others stand as the device gave them.
 _TITLES = {
     "memory_bytes": "memory",
@@ -32,6 +34,7 @@ _TITLES = {
     "cores_allowed": "cores allowed",
     "page_cache": "page cache before the load",
     "page_cache_resident": "artefact in the page cache",
+    "entry gate: waited_s": "entry gate: waited (s)",
     "watching_ns": "time spent reading memory, in no phase",
 }
 
@@ -88,17 +91,31 @@ def _conditions(entry: Entry) -> Iterator[tuple[str, Any]]:
     if version := result.effective.get("runtime_version"):
         # Versions of two runtimes are no difference in conditions: the configurations say that already.
         yield f"{result.job.configuration.get('runtime', 'runtime')} version", version
-    yield from _flat(result.conditions)
+    yield from ((name, value) for name, value in _flat(result.conditions) if name != _GATE_REASON)
 
 
 def _flat(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Kinds of memory that are unknown count as conditions of their own."""
+    """Kinds of memory and sensors that are unknown, and what an entry gate tells, are conditions of their own."""
     for name, value in conditions.items():
-        if name != "memory_unknown" or not isinstance(value, Mapping):
+        if not isinstance(value, Mapping) or _is_unknown(value):
             yield name, value
-            continue
-        for kind, reason in value.items():
-            yield f"memory: {kind}", {"unknown": reason}
+        elif name == "memory_unknown":
+            yield from ((f"memory: {kind}", {"unknown": reason}) for kind, reason in value.items())
+        elif name == "sensors":
+            yield from _sensors(value)
+        elif name == "entry_gate":
+            yield from ((f"entry gate: {fact}", told) for fact, told in value.items())
+        else:
+            yield name, value
+
+
+def _sensors(sensors: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Which there were, not what each reading of them cost, which is never the same twice."""
+    told = {name: entry for name, entry in sensors.items() if isinstance(entry, Mapping)}
+    yield "sensors read", [name for name, entry in told.items() if entry.get("found")]
+    for name, entry in told.items():
+        if not entry.get("found"):
+            yield f"sensor: {name}", {"unknown": entry.get("reason", "no reason was recorded")}
 
 
 def _title(name: str) -> str:

@@ -39,6 +39,12 @@ class Entry:
         parts = (name_text(job.variant), self.configuration, self.run)
         return " · ".join(part for part in parts if part)
 
+    @property
+    def who_and_how(self) -> str:
+        """The row, and the settings of its scenario where others of the scenario have different ones."""
+        settings = self.scenario.removeprefix(name_text(self.result.job.scenario)).strip()
+        return f"{self.who} {settings}" if settings else self.who
+
 
 def entries_of(results: Sequence[tuple[str, Result]]) -> list[Entry]:
     """One entry a result, in order; `results` pairs the label of a run with each of its results."""
@@ -107,6 +113,6 @@ def _differing_settings(results: Sequence[Result]) -> dict[str, tuple[str, ...]]
 
 def _scenario_label(result: Result, differing: Sequence[str]) -> str:
     settings = result.job.settings
-    told = [f"{name_text(name)} {value_text(settings.get(name), name)}" for name in differing]
+    told = [f"{name_text(name.removesuffix('_ns'))} {value_text(settings.get(name), name)}" for name in differing]
     scenario = name_text(result.job.scenario)
     return f"{scenario} ({', '.join(told)})" if told else scenario

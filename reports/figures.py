@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reports.session_figures import LadderChart, PauseCurves, RateBars, SessionChart, SlowdownBars
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
@@ -248,4 +250,19 @@ class Front:
     points: tuple[FrontPoint, ...]
 
 
-Figure = Distribution | TokenCurves | PhaseBars | MemoryBars | MemoryLines | Ratios | PositionCurves | ClassBars | Front
+Figure = (
+    Distribution
+    | TokenCurves
+    | PhaseBars
+    | MemoryBars
+    | MemoryLines
+    | Ratios
+    | PositionCurves
+    | ClassBars
+    | Front
+    | SessionChart
+    | RateBars
+    | PauseCurves
+    | LadderChart
+    | SlowdownBars
+)

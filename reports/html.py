@@ -18,6 +18,7 @@ from reports import charts
 from reports.budgets import Unmeasured
 from reports.figures import Figure
 from reports.page import Page
+from reports.session_page import Constraints, Pauses, Sessions
 from reports.view import Runs, pages
 
 if TYPE_CHECKING:
@@ -99,6 +100,9 @@ def render_page(page: Page) -> str:
         for table in quality.tables
         for number, figure in enumerate(table.figures, start=1)
     }
+    sections: tuple[Sessions | Pauses | Constraints, ...] = (*page.sessions, *page.pauses, *page.constraints)
+    for section in sections:
+        figures.update(section.figures)
     figures |= {f"{choice.anchor}-figure": choice.figure for choice in page.choices if choice.figure}
     # Marked as safe: a style sheet of ours, and SVG whose text the XML writer has escaped.
     drawn = {name: Markup(charts.svg(figure, name)) for name, figure in figures.items()}  # noqa: S704

@@ -100,8 +100,15 @@ def _settings(result: Result) -> Iterator[Setting]:
     requested = dict(result.job.configuration)
     effective = dict(result.effective)
     facts = _mapping(effective.pop("facts", None))
-    # See `placement` and `quality`.
-    for told_elsewhere in ("placement", "placement_unknown", "fallback", "examples", "continuations"):
+    # See `placement`, `quality` and `ladders`.
+    for told_elsewhere in (
+        "placement",
+        "placement_unknown",
+        "fallback",
+        "examples",
+        "continuations",
+        "constrained",
+    ):
         effective.pop(told_elsewhere, None)
     requested.pop("name", None)
     yield _setting("runtime", requested.pop("runtime", None), effective.pop("runtime_version", None), "version ")

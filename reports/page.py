@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.figures import Figure, Front
+from reports.session_page import Constraints, Pauses, Sessions
 from reports.tables import (
     Cell,
     Column,
@@ -244,7 +245,7 @@ class QualityRow:
     configuration: str
     run: str
     output: str
-    runtime: str
+    runtime: str  # "" where the configuration's name tells
     size: str
     label: str  # reference execution, which says nothing about a device; "" otherwise
     how: str  # evaluation and positions, where the rows of a table differ in them
@@ -358,6 +359,9 @@ class Page:
     failures: tuple[Failure, ...]
     choices: tuple[Choice, ...]
     comparisons: tuple[Comparison, ...]
+    sessions: tuple[Sessions, ...]
+    pauses: tuple[Pauses, ...]
+    constraints: tuple[Constraints, ...]
     qualities: tuple[Quality, ...]
     definitions: tuple[Definition, ...]
     stops: tuple[tuple[str, int], ...]

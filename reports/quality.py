@@ -48,6 +48,8 @@ _COLUMNS: Mapping[str, float | None] = {
 NO_MEANS = frozenset(
     ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "sqnr", "largest_error", "class_accuracy_change")
 )
+#: What the reference itself reached: it is one figure, told once where all rows agree.
+_OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
 #: What stands for a row in one line, the first that it has.
 _HEADLINES = ("accuracy_change", "kld", "cosine", "sqnr", "agreement")
 _MOST_HEADLINES = 8
@@ -118,11 +120,13 @@ def _table(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) ->
     job = entries[0].result.job
     found = [(entry, output, _metrics(entry, output)) for entry in entries for output in _outputs(entry)]
     names = [name for name in _COLUMNS if any(name in metrics for _, _, metrics in found)]
+    reached = {name: shown for name in _OF_REFERENCE if (shown := _agreed(name, [each for _, _, each in found]))}
+    names = [name for name in names if name not in reached]
     ways = list(dict.fromkeys(way for entry in entries if (way := how(entry))))
     return QualityTable(
         anchor=anchor,
         data=name_text(job.workload.get("name", "")),
-        told=tuple(_told(job, ways)),
+        told=tuple(_told(job, ways, reached)),
         columns=tuple(_column(name) for name in names),
         rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
         warnings=tuple(_warnings(entries)),
@@ -132,12 +136,24 @@ def _table(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) ->
     )
 
 
-def _told(job: Job, ways: Sequence[str]) -> Iterator[str]:
+def _agreed(name: str, rows: Sequence[Mapping[str, MetricResult]]) -> str:
+    """A figure of the reference that every row has alike, in words; "" where rows differ or none has it."""
+    told = {_told_of(row[name]) for row in rows if name in row}
+    return told.pop() if len(told) == 1 else ""
+
+
+def _told_of(metric: MetricResult) -> str:
+    shown = _shown(metric)
+    return f"{title_of(metric.name)} {shown.text}{f' ({shown.interval})' if shown.interval else ''}"
+
+
+def _told(job: Job, ways: Sequence[str], reached: Mapping[str, str]) -> Iterator[str]:
     against: Mapping[str, Any] = job.against or {}
     configuration = against.get("configuration")
     on = configuration_name(configuration) if isinstance(configuration, Mapping) else ""
     variant = name_text(against.get("variant") or "not recorded")
-    yield f"Reference: {variant}{f' on {on}' if on else ''}. Every row is held against it on the same inputs."
+    itself = f" {_capital('; '.join(reached.values()))}." if reached else ""
+    yield f"Reference: {variant}{f' on {on}' if on else ''}. Every row is held against it on the same inputs.{itself}"
     if len(ways) == 1:
         yield f"Evaluation: {ways[0]}."
     elif ways:
@@ -151,6 +167,10 @@ def _told(job: Job, ways: Sequence[str]) -> Iterator[str]:
     calibration = data.get("shared_samples") if isinstance(data, Mapping) else None
     if isinstance(calibration, int) and calibration > 0:
         yield f"{calibration} of the inputs were also calibrated on: what is shown here may flatter."
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _warnings(entries: Sequence[Entry]) -> Iterator[Warned]:
@@ -228,7 +248,7 @@ def _row(
         configuration=configuration_name(job.configuration),
         run=entry.run,
         output="" if output is None else name_text(output),
-        runtime=name_text(job.configuration.get("runtime") or "not recorded"),
+        runtime=_runtime(job),
         size=quantity_text(job.artefact_bytes, "bytes") if job.artefact_bytes > 0 else "unknown",
         label=WEIGHTS_ONLY if entry.weights_only else "",
         how=how(entry) if several_ways else "",
@@ -237,6 +257,12 @@ def _row(
         else tuple(_cell(metrics.get(name)) for name in names),
         ended=ended_of(entry),
     )
+
+
+def _runtime(job: Job) -> str:
+    """The runtime, where the configuration's name does not begin with it."""
+    runtime = name_text(job.configuration.get("runtime") or "not recorded")
+    return "" if configuration_name(job.configuration).startswith(runtime) else runtime
 
 
 def _cell(metric: MetricResult | None) -> Cell:

@@ -98,7 +98,7 @@ def _averaged(first: int, means: Floats) -> tuple[tuple[float, ...], tuple[float
 
 
 def _class_bars(entries: Described, colours: Mapping[str, int]) -> Iterator[ClassBars]:
-    panels, cut = [], False
+    panels, same, cut = [], [], False
     for entry, _ in entries:
         changes = [
             (metric.parameters["label"], metric.estimate.value * 100)
@@ -107,7 +107,8 @@ def _class_bars(entries: Described, colours: Mapping[str, int]) -> Iterator[Clas
             and metric.estimate.value is not None
             and "label" in metric.parameters
         ]
-        if not changes:
+        if not any(change for _, change in changes):
+            same += [entry.who] if changes else []
             continue
         if len(changes) > _MOST_CLASSES:
             cut = True
@@ -124,6 +125,7 @@ def _class_bars(entries: Described, colours: Mapping[str, int]) -> Iterator[Clas
         return
     note = "Below 0: answers of the class that the reference had right and the variant has not, less those it gained."
     note += f" The {_MOST_CLASSES} classes that lost most." if cut else ""
+    note += f" Without a panel, no class changed: {', '.join(same)}." if same else ""
     note += f" The first {_MOST_PANELS} rows of {len(panels)}." if len(panels) > _MOST_PANELS else ""
     yield ClassBars(
         title="Accuracy change by class", unit="percentage points", note=note, panels=tuple(panels[:_MOST_PANELS])

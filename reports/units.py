@@ -10,6 +10,7 @@ _MULTIPLES: dict[str, tuple[tuple[float, str], ...]] = {
     "ns": ((1, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")),
     "share": ((0.01, "%"),),
     "1": ((1, ""),),
+    "J": ((1e-6, "µJ"), (1e-3, "mJ"), (1, "J"), (1e3, "kJ")),
     "bytes": ((1, "B"), (2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"), (2**40, "TiB")),
 }
 #: Digits that a reader needs; more would pretend a precision that few results have.

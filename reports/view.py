@@ -12,13 +12,18 @@ from reports.budgets import Unmeasured, budgets_of
 from reports.choice import choices_of
 from reports.comparison import comparison
 from reports.entries import Entry, by_comparison, configuration_name, entries_of
+from reports.ladders import constraints_of
 from reports.page import Comparison, Definition, Failure, Page, Quality, RunLine
+from reports.pauses import pauses_of
 from reports.quality import qualities_of
+from reports.sessions import sessions_of
 from reports.visible import name_text, value_text
 
-READING_GUIDE = (
-    "Interval: 95 %, over attempts (fresh processes); n: attempts behind a value. A ratio is the row over its "
-    "reference under the same configuration; it is called better or worse only where its interval leaves out 1."
+_OVER_ATTEMPTS = "Interval: 95 %, over attempts (fresh processes); n: attempts behind a value. "
+_OVER_INPUTS = "Intervals of quality: 95 %, over the inputs that were compared, as each of its tables says. "
+_RATIOS = (
+    "A ratio is the row over its reference under the same configuration; it is called better or worse only where its "
+    "interval leaves out 1."
 )
 #: What each scenario tells, for the list of what a report is silent about.
 _SCENARIOS = {
@@ -83,15 +88,14 @@ def _page(
         if result.job.hardware == hardware
     ]
     entries = entries_of(here)
-    groups = by_comparison([entry for entry in entries if entry.result.job.against is None]).values()
+    of_device = [entry for entry in entries if entry.result.job.against is None]
+    colours = {model: _colours(entries, model) for model in {entry.result.job.model for entry in entries}}
+    groups = by_comparison(of_device).values()
     comparisons = tuple(
-        comparison(f"comparison-{number}", group, _colours(entries, group[0].result.job.model))
+        comparison(f"comparison-{number}", group, colours[group[0].result.job.model])
         for number, group in enumerate(groups, start=1)
     )
-    qualities = qualities_of(
-        [entry for entry in entries if entry.result.job.against is not None],
-        {model: _colours(entries, model) for model in {entry.result.job.model for entry in entries}},
-    )
+    qualities = qualities_of([entry for entry in entries if entry.result.job.against is not None], colours)
     return Page(
         title=value_text(title) if title else f"What each variant costs on {name_text(hardware)}",
         hardware=name_text(hardware),
@@ -99,7 +103,7 @@ def _page(
         devices=tuple(dict.fromkeys(name_text(device) for _, result in here for device in result.devices)),
         runs=tuple(_run_line(label, run) for label, run in labelled),
         several_runs=several,
-        reading_guide=READING_GUIDE,
+        reading_guide=_reading_guide(entries),
         compared=_compared(entries),
         configuration=_configuration(entries),
         jobs=len(entries),
@@ -108,11 +112,21 @@ def _page(
         failures=(*_failures(comparisons), *_quality_failures(qualities)),
         choices=choices_of(choices, {run.id: label for label, run in labelled}),
         comparisons=comparisons,
+        sessions=sessions_of(of_device, colours),
+        pauses=pauses_of(of_device, colours),
+        constraints=constraints_of(of_device),
         qualities=qualities,
         definitions=tuple(_definitions(entries)),
         stops=_stops(entries),
         is_not=(*_silent_about(entries), *elsewhere),
     )
+
+
+def _reading_guide(entries: Sequence[Entry]) -> str:
+    """What the intervals and ratios of this page are; those of quality are others than those of time and memory."""
+    against = [entry.result.job.against is not None for entry in entries]
+    timed, quality = not all(against) or not against, any(against)
+    return f"{_OVER_ATTEMPTS if timed else ''}{_OVER_INPUTS if quality else ''}{_RATIOS if timed else ''}".strip()
 
 
 def _colours(entries: Sequence[Entry], model: str) -> dict[str, int]:

@@ -14,6 +14,7 @@ from benchharness.compress.process import Failed, carry_out
 from benchharness.compress.recipes import Recipe, choose
 from benchharness.compress.source import Source, find_format, find_source, is_lone
 from benchharness.compress.suite_file import write_suite
+from benchharness.data_files import data_file
 from benchharness.errors import UsageError
 from benchharness.places import digest_cache
 
@@ -59,6 +60,7 @@ def compress(
     *,
     out: str | Path,
     calibrate: str | Path | None = None,
+    evaluate: str | Path | None = None,
     force: bool = False,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
@@ -66,12 +68,14 @@ def compress(
     """Makes a variant of `model` for each recipe in `to`: names, precisions (`int8`), or `all`.
 
     Each goes to `out/<recipe>/`, with `recipe.json` beside it; `out/suite.toml` benchmarks all of them against the
-    original. What was made before in the same way is kept, unless `force`. `timeout_s` is for one recipe. Raises
-    `UsageError` before anything is made; a recipe that fails is told in its `failure`.
+    original, and compares them on the data `evaluate`, if it is given. What was made before in the same way is kept,
+    unless `force`. `timeout_s` is for one recipe. Raises `UsageError` before anything is made; a recipe that fails is
+    told in its `failure`.
     """
     told = progress or _Silence()
     path, folder = Path(model).expanduser().absolute(), Path(out).expanduser()
     data = None if calibrate is None else Path(calibrate).expanduser().absolute()
+    evaluation = None if evaluate is None else data_file(Path(evaluate).expanduser().absolute()).path
     format_ = find_format(path)
     chosen, left_out = choose(to, format_, calibrated=data is not None)
     for recipe in left_out:
@@ -94,7 +98,7 @@ def compress(
         told.ended(one)
         made.append(one)
     cache.save()
-    suite, why = write_suite(folder, source, found["precision"])
+    suite, why = write_suite(folder, source, found["precision"], evaluation)
     told.tells(f"no suite.toml was written: {why}" if suite is None else f"suite: {suite}")
     return made
 

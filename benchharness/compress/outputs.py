@@ -21,9 +21,9 @@ import psutil
 from benchharness.artefact import DigestCache
 from benchharness.compress.recipes import OPTIONAL_PACKAGES, PACKAGES, SEED, Recipe, plain
 from benchharness.compress.source import Source, manifest_with
+from benchharness.data_files import RECORD
 from benchharness.errors import UsageError
 
-RECORD = "recipe.json"
 _SCHEMA = 1
 _MAKING = ".making-"
 _NOT_INSTALLED = "not installed"

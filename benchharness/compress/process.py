@@ -14,7 +14,7 @@ from typing import IO, Any
 from benchharness.compress.recipes import SEED
 from benchharness.device.want_of_memory import speaks_of_memory
 from benchharness.errors import AttemptError, ModelFailure
-from benchharness.terminal import duration
+from benchharness.terminal_values import duration
 
 _WORKER = "benchharness.compress.one"
 #: Of what a tool printed, so much is looked at.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ from benchharness.device import adapters
 SUITE = "suite.toml"
 _ORIGINAL = "original"
 _FIRST_LINE = "# Written by `benchharness compress`, again whenever it runs: copy it before you change it.\n"
+#: What whoever wants to know what was lost has to uncomment, with the line under [scenarios].
+_WITHOUT_DATA = '# evaluation = "heldout.txt"  # what quality is measured on; written by --evaluate\n'
 #: What whoever runs the suite on another system has to uncomment.
 _OFF_MACOS = '# accelerator = "reference"  # where Core ML cannot predict, off macOS: quality, no latency or memory'
 
 
-def write_suite(out: Path, source: Source, precision: str | None) -> tuple[Path | None, str]:
-    """Writes the suite over all artefacts in `out` that were made from this original; its path, or None and why."""
+def write_suite(
+    out: Path, source: Source, precision: str | None, evaluate: Path | None = None
+) -> tuple[Path | None, str]:
+    """Writes the suite over all artefacts in `out` that were made from this original; its path, or None and why.
+
+    With data to evaluate on, given now or in the suite that is replaced, it measures quality too.
+    """
     runtime = _runtime(source.format)
     variants = _variants(out, source)
     path = out / SUITE
@@ -35,11 +43,13 @@ def write_suite(out: Path, source: Source, precision: str | None) -> tuple[Path 
     if precision is not None:
         original["precision"] = precision
     name = source.path.stem if source.path.is_file() else source.path.name
+    data = _relative(evaluate, out) if evaluate is not None else _evaluation_before(path)
     lines = [
         _FIRST_LINE,
         f"name = {_text(name)}\n",
         "[models.model]",
-        f"reference = {_text(_ORIGINAL)}\n",
+        f"reference = {_text(_ORIGINAL)}",
+        _WITHOUT_DATA if data is None else f"evaluation = {_text(data)}\n",
         "[models.model.variants]",
         *(f"{_text(key)} = {_table(variant)}" for key, variant in {_ORIGINAL: original, **variants}.items()),
         "\n[[configurations]]",
@@ -47,7 +57,8 @@ def write_suite(out: Path, source: Source, precision: str | None) -> tuple[Path 
         *([_OFF_MACOS] if source.format == CORE_ML else []),
         "\n[scenarios]",
         "first-token = {}",
-        "steady = {}\n",
+        "steady = {}",
+        "# quality = {}\n" if data is None else "quality = {}\n",
     ]
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text("\n".join(lines), encoding="utf-8")
@@ -89,6 +100,15 @@ def _is_ours(path: Path) -> bool:
         return True
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def _evaluation_before(path: Path) -> str | None:
+    """The evaluation data that an earlier call was given, where it is still there."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))["models"]["model"]["evaluation"]
+        return told if isinstance(told, str) and (path.parent / told).is_file() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _table(values: Mapping[str, Any]) -> str:

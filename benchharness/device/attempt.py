@@ -19,10 +19,13 @@ from benchharness.device.lifeline import die_with_parent
 from benchharness.device.measured import measurement
 from benchharness.device.onlooker import Onlooker
 from benchharness.device.protocol import Message
+from benchharness.device.sensors.memory_kills import kills_in_own_group, limit_and_peak
+from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
-from benchharness.device.sensors.scheduling import times_throttled
 from benchharness.device.want_of_memory import speaks_of_memory
 
+#: Scenarios whose process opens no model itself: it conducts others that do.
+CONDUCTED = ("quality", "constrained")
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
 #: What the worker tells beside its measurements that belongs to the attempt's conditions.
@@ -36,10 +39,12 @@ _OWN_SIGNALS = frozenset(
 class RunningAttempt:
     """A started worker. One of `measured`, `failed`, `ended`, `timed_out`, `cancelled` closes it, once."""
 
-    def __init__(self, order: Message, *, scratch: Path, bundle: str, libraries: Libraries) -> None:
+    def __init__(
+        self, order: Message, *, scratch: Path, bundle: str, libraries: Libraries, entry_gate: Message
+    ) -> None:
         self.id: str = order["id"]
         self._members = [_identity(each) for each in (*order.get("companions", ()), order)]
-        self._conducts = "companions" in order
+        self._conducts = order["scenario"] in CONDUCTED
         self.phase = "start"
         self._timeout_s: float = order["timeout_s"]
         self._scratch = scratch
@@ -47,8 +52,8 @@ class RunningAttempt:
         scratch.mkdir(parents=True, exist_ok=True)
         self._order = order
         self._libraries = libraries
-        self._conditions = _conditions_before(order, libraries.of(order))
-        self._kills_before = conditions.out_of_memory_kills()
+        self._conditions = {**_conditions_before(order, libraries.of(order)), **entry_gate}
+        self._kills_before = kills_in_own_group()
         self._throttled_before = _times_throttled()
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
@@ -64,7 +69,9 @@ class RunningAttempt:
                 start_new_session=True,
                 preexec_fn=_in_child(os.getpid()) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
             )
-        self._onlooker = Onlooker(self._process.pid, self._evidence, self._spawned_ns)
+        self._onlooker = Onlooker(
+            self._process.pid, self._evidence, self._spawned_ns, sensors=order["scenario"] == "sustained"
+        )
         self._send(order)
 
     @property
@@ -99,6 +106,7 @@ class RunningAttempt:
 
     def measured(self, message: Message) -> list[Message]:
         """The worker reported measurements."""
+        self.look()  # once more: what it did since the last look belongs to its last windows
         self._let_end()
         self._libraries.learn(self._order, message.get("libraries", ()))
         return self._finished("ok", "", message)
@@ -120,14 +128,15 @@ class RunningAttempt:
         name = signal.Signals(-code).name
         if -code in _OWN_SIGNALS:
             return self._finished("crashed", f"{name} in phase {self.phase}", {})
-        kills = conditions.out_of_memory_kills()
+        kills = kills_in_own_group()
         if (
             -code == signal.SIGKILL
             and kills is not None
             and self._kills_before is not None
             and kills > self._kills_before
         ):
-            return self._finished("out-of-memory", f"killed by the kernel in phase {self.phase}", {})
+            told = ", ".join(filter(None, (f"killed by the kernel for memory in phase {self.phase}", limit_and_peak())))
+            return self._finished("out-of-memory", told, {})
         return self._finished("killed", f"{name} in phase {self.phase}", {})
 
     def timed_out(self) -> list[Message]:
@@ -152,6 +161,7 @@ class RunningAttempt:
         """One `finished` message for each job that this attempt serves, its own the last."""
         duration_ns = time.perf_counter_ns() - self._spawned_ns
         evidence = "" if kind == "ok" and "members" not in measured else self._onlooker.tail()
+        self._conditions.update(self._onlooker.sensors())
         self._onlooker.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
@@ -186,10 +196,12 @@ class RunningAttempt:
         conductor holds is no model's memory either.
         """
         timeline = self._onlooker.timeline
-        if not measurements or not timeline or self._conducts:
+        if not measurements or self._conducts:
             return list(measurements)
-        highest = max(timeline[1::2])
-        return [*measurements, measurement("memory_timeline", {}, highest, samples=timeline, row_length=2)]
+        if timeline:
+            highest = max(timeline[1::2])
+            measurements = [*measurements, measurement("memory_timeline", {}, highest, samples=timeline, row_length=2)]
+        return [*measurements, *self._onlooker.readings()]
 
 
 def _identity(order: Message) -> Message:
@@ -198,7 +210,7 @@ def _identity(order: Message) -> Message:
 
 def _own_interpreter(order: Message) -> str | None:
     """The interpreter asked for; a conductor needs none, its scorers do."""
-    return None if "companions" in order else order.get("python")
+    return None if order["scenario"] in CONDUCTED else order.get("python")
 
 
 def _conditions_before(order: Message, libraries: Sequence[Path]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from benchharness.device.facts import device_facts, device_id, meminfo_bytes, memory_bytes, processor, virtualisation
 from benchharness.device.sensors import cgroup, macos
 from benchharness.device.sensors.power import power
+from benchharness.device.sensors.pressure import pressure
 from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, or_unknown, text_of, unknown
 from benchharness.device.sensors.temperature import hottest
 
@@ -93,15 +94,6 @@ def memory_pressure(root: Path = ROOT) -> Any:
 def cpu_pressure(root: Path = ROOT) -> Any:
     """Percent of the last 10 s in which some task waited for a core."""
     return pressure("cpu", root)
-
-
-def pressure(resource: str, root: Path = ROOT) -> float:
-    """The kernel's pressure stall information for `cpu`, `memory` or `io`: `some`, over 10 s. Raises `Unreadable`."""
-    for line in text_of(root / "proc/pressure" / resource).splitlines():
-        kind, average = line.split()[:2]
-        if kind == "some" and average.startswith("avg10="):
-            return float(average[len("avg10=") :])
-    raise Unreadable(f"/proc/pressure/{resource} has no average over 10 s")
 
 
 def temperature(root: Path = ROOT) -> dict[str, Any]:

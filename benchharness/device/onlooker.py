@@ -1,4 +1,4 @@
-"""Looks at a worker from outside while it works: its resident memory over time, and the size of its standard error.
+"""Looks at a worker from outside while it works: memory and sensors over time, and the size of its standard error.
 
 It does so ten times a second beside the measurement, so a look opens nothing.
 """
@@ -8,9 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from benchharness.device.measured import measurement
 from benchharness.device.sensors.memory import ResidentSize
+from benchharness.device.sensors.panel import Panel
 
 #: The worker's standard error is cut to its last part when it grows beyond this.
 _MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
@@ -18,10 +22,15 @@ _EVIDENCE_TAIL_BYTES = 8 * 1024
 
 
 class Onlooker:
-    """One worker's onlooker. `timeline` holds ns since `started_ns`, resident bytes, and so on."""
+    """One worker's onlooker. `timeline` holds ns since `started_ns`, resident bytes, and so on.
 
-    def __init__(self, process: int, evidence: Path, started_ns: int) -> None:
+    With `sensors` every look reads the device's sensors, too.
+    """
+
+    def __init__(self, process: int, evidence: Path, started_ns: int, *, sensors: bool) -> None:
         self.timeline: list[int] = []
+        self._panel = Panel(process) if sensors else None
+        self._series: dict[str, list[float]] = {}
         self._resident = ResidentSize(process)
         self._path = evidence
         self._evidence = evidence.open("ab", buffering=0)  # what it appends lands behind the kept tail
@@ -32,11 +41,30 @@ class Onlooker:
         resident = self._resident.read()
         if resident:
             self.timeline += (time.perf_counter_ns() - self._started_ns, resident)
+        if self._panel is not None:
+            self._read(self._panel)
         with contextlib.suppress(OSError):  # a full disk costs evidence, not the attempt
             if os.fstat(self._evidence.fileno()).st_size > _MOST_EVIDENCE_BYTES:
                 tail = self.tail()
                 self._evidence.truncate(0)
                 self._evidence.write(tail.encode())
+
+    def _read(self, panel: Panel) -> None:
+        # Counters go on while they are read: the moment between before and after is the least wrong one.
+        before_ns = time.perf_counter_ns()
+        readings = panel.look()
+        moment_ns = (before_ns + time.perf_counter_ns()) // 2 - self._started_ns
+        for channel, value in readings.items():
+            self._series.setdefault(channel, []).extend((moment_ns, value))
+
+    def readings(self) -> Iterator[dict[str, Any]]:
+        """Every channel's readings, as measurements."""
+        for channel, series in self._series.items():
+            yield measurement("sensor_reading", {"channel": channel}, series[-1], samples=series, row_length=2)
+
+    def sensors(self) -> dict[str, Any]:
+        """Which sensors were read and how, and which were not and why; empty where none was asked for."""
+        return {} if self._panel is None else {"sensors": self._panel.sensors()}
 
     def tail(self) -> str:
         """The end of the worker's standard error."""
@@ -51,3 +79,5 @@ class Onlooker:
         """Ends looking; the timeline and the tail can still be read."""
         self._resident.close()
         self._evidence.close()
+        if self._panel is not None:
+            self._panel.close()

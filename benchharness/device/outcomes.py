@@ -23,9 +23,12 @@ def effective_facts(effective: EffectiveConfiguration) -> dict[str, Any]:
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    """The `failed` message for an exception."""
+    """The `failed` message for an exception. One with an `outcome` was a scorer's: its conductor passes it on."""
     reason = protocol.text(error) or type(error).__name__
-    if isinstance(error, Unsupported):
+    told = getattr(error, "outcome", None)
+    if isinstance(error, AttemptError) and isinstance(told, str):
+        kind = told
+    elif isinstance(error, Unsupported):
         kind = "unsupported"
     elif isinstance(error, InvalidOutput):
         kind = "invalid"

@@ -26,7 +26,7 @@ class Phases:
     """
 
     def __init__(self, spawned_ns: int) -> None:
-        self._spawned_ns = spawned_ns
+        self.spawned_ns = spawned_ns
         self._ends: dict[str, int] = {}
         self._watching_ns = 0
         self._peaks: dict[str, int] = {}
@@ -79,11 +79,11 @@ class Phases:
 
     def cold_start(self, metric: str) -> list[dict[str, Any]]:
         """The cold start as a whole and by phase, in ns; the phases add up to the whole exactly."""
-        measurements, previous_ns = [], self._spawned_ns
+        measurements, previous_ns = [], self.spawned_ns
         for phase in COLD_START:
             measurements.append(measurement("cold_start_phase", {"phase": phase}, self._ends[phase] - previous_ns))
             previous_ns = self._ends[phase]
-        return [measurement(metric, {}, previous_ns - self._spawned_ns), *measurements]
+        return [measurement(metric, {}, previous_ns - self.spawned_ns), *measurements]
 
     def memory(self) -> list[dict[str, Any]]:
         """Peak and settled memory by phase, in bytes, absolute and above what was there before the model."""

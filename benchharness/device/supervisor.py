@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 from benchharness import __version__
 from benchharness.device import conditions, protocol
 from benchharness.device.attempt import RunningAttempt
+from benchharness.device.constrained.groups import remove_stale
+from benchharness.device.entry_gate import EntryGate
 from benchharness.device.libraries import Libraries
 from benchharness.device.lifeline import die_with_parent
 from benchharness.device.protocol import Message
@@ -42,6 +44,8 @@ class Supervisor:
         self._libraries = Libraries(work.parent)  # beside the runs' own folders, which do not last
         self._inbox: queue.SimpleQueue[tuple[str, Message | None]] = queue.SimpleQueue()
         self._attempt: RunningAttempt | None = None
+        self._gate = EntryGate()
+        self._at_gate: Message | None = None  # the order that waits to begin
         threading.Thread(target=self._read_host, args=(host,), daemon=True).start()
 
     def _read_host(self, host: BinaryIO) -> None:
@@ -73,6 +77,7 @@ class Supervisor:
         finally:
             if self._attempt is not None:
                 self._attempt.kill()
+                remove_stale()
 
     def _step(self) -> bool:
         try:
@@ -86,6 +91,8 @@ class Supervisor:
         return True
 
     def _patience_s(self) -> float | None:
+        if self._at_gate is not None:
+            return _TICK_S
         return None if self._attempt is None else min(_TICK_S, max(0.0, self._attempt.remaining_s()))
 
     def _on_host(self, message: Message | None) -> bool:
@@ -93,24 +100,51 @@ class Supervisor:
         if message is None or kind == "stop":
             return False
         if kind == "attempt":
-            self._start(message)
+            self._receive(message)
         elif kind == "acknowledge":
             self._spool.forget(message["id"])
         elif kind == "cancel":
-            if self._attempt is not None and self._attempt.id == message["id"]:
-                self._finish(self._attempt.cancelled())
+            self._cancel(message["id"])
         else:
             self._writer.send({"type": "refused", "id": message.get("id", ""), "reason": f"{kind} is not for me"})
         return True
 
-    def _start(self, order: Message) -> None:
-        if self._attempt is not None:
-            reason = f"attempt {self._attempt.id} is still running"
-            self._writer.send({"type": "refused", "id": order["id"], "reason": reason})
+    def _receive(self, order: Message) -> None:
+        busy = self._attempt.id if self._attempt is not None else self._at_gate and self._at_gate["id"]
+        if busy:
+            self._writer.send({"type": "refused", "id": order["id"], "reason": f"attempt {busy} is still running"})
             return
+        self._at_gate = order
+        self._gate.begin(order.get("entry_gate_s", 0))
+        self._wait_at_gate()
+        if self._at_gate is not None:
+            self._writer.send({"type": "progress", "id": order["id"], "phase": "entry gate", "done": 0, "total": 0})
+
+    def _wait_at_gate(self) -> None:
+        """Starts the order that waits, once the gate is open."""
+        order, facts = self._at_gate, self._gate.step()
+        if order is None or facts is None:
+            return
+        self._at_gate = None
+        self._start(order, facts)
+
+    def _cancel(self, attempt: str) -> None:
+        if self._attempt is not None and self._attempt.id == attempt:
+            self._finish(self._attempt.cancelled())
+        elif self._at_gate is not None and self._at_gate["id"] == attempt:
+            order, self._at_gate = self._at_gate, None
+            self._start(order, {})
+            if self._attempt is not None:
+                self._finish(self._attempt.cancelled())
+
+    def _start(self, order: Message, gate: Message) -> None:
         try:
             self._attempt = RunningAttempt(
-                order, scratch=self._work / "scratch", bundle=self._bundle, libraries=self._libraries
+                order,
+                scratch=self._work / "scratch",
+                bundle=self._bundle,
+                libraries=self._libraries,
+                entry_gate={"entry_gate": gate} if gate else {},
             )
         except (OSError, KeyError) as error:
             reason = f"the worker could not be started: {type(error).__name__}: {error}"
@@ -142,6 +176,8 @@ class Supervisor:
             self._finish(attempt.failed(message))
 
     def _tick(self) -> None:
+        if self._at_gate is not None:
+            self._wait_at_gate()
         if self._attempt is None:
             return
         self._attempt.look()
@@ -150,6 +186,7 @@ class Supervisor:
 
     def _finish(self, finished: list[Message]) -> None:
         self._attempt = None
+        remove_stale()  # a conductor that was killed could not
         for each in finished:
             self._spool.keep(each)
         for each in finished:
@@ -168,6 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not _lock(options.work):
         sys.exit(f"{options.work}: another supervisor is at work in this folder; is the run still going on?")
     shutil.rmtree(options.work / "scratch", ignore_errors=True)  # what a killed one left behind
+    remove_stale()
     writer = protocol.Writer(protocol.claim_standard_output())
     Supervisor(work=options.work, bundle=options.bundle, host=sys.stdin.buffer, writer=writer).serve()
     os._exit(0)  # reader threads still wait for input that nobody will send

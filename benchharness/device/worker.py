@@ -30,9 +30,16 @@ if TYPE_CHECKING:
 _SCENARIOS = {
     "first-token": "benchharness.device.scenarios.first_token",
     "steady": "benchharness.device.scenarios.steady",
+    "sustained": "benchharness.device.scenarios.sustained",
+    "answer": "benchharness.device.scenarios.answer",  # private: what a trial of `constrained` does
+}
+#: Scenarios that conduct workers of their own.
+_CONDUCTORS = {
+    "quality": "benchharness.device.quality.conductor",
+    "constrained": "benchharness.device.constrained.conductor",
 }
 #: A session whose times and memory mean nothing is only shown to answer.
-_ONCE = {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 0}
+_ONCE = {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 0, "duration_ns": 0, "pauses_ns": ()}
 #: A runtime's own words are cut here where a hint follows them: some print a whole graph.
 _LONGEST_REASON = 1000
 _PROGRESS_EVERY_NS = 200_000_000
@@ -46,7 +53,7 @@ def main() -> None:
         return
     threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
     try:
-        writer.send(_attempt(order, writer) if order["scenario"] != "quality" else _compare(order, writer))
+        writer.send(_conduct(order, writer) if order["scenario"] in _CONDUCTORS else _attempt(order, writer))
     except Exception as error:
         traceback.print_exc()
         writer.send(failure(error))
@@ -122,10 +129,10 @@ def _tokenizer(adapter: Adapter, order: Mapping[str, Any]) -> Tokenizer | None:
     return None if path is None else Tokenizer(Path(path))
 
 
-def _compare(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
-    from benchharness.device.quality.conductor import conduct
-
-    return conduct(order, _Progress(writer, order["id"]), order.get("bundle"))
+def _conduct(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
+    conductor = importlib.import_module(_CONDUCTORS[order["scenario"]])
+    message: dict[str, Any] = conductor.conduct(order, _Progress(writer, order["id"]), order.get("bundle"))
+    return message
 
 
 def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
@@ -177,15 +184,16 @@ class _Progress:
         self._writer = writer
         self._attempt = attempt
         self._next_ns = 0
+        self._phase = ""
 
     def phase(self, name: str) -> None:
         self._writer.send({"type": "progress", "id": self._attempt, "phase": name, "done": 0, "total": 0})
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.perf_counter_ns()
-        if done and now < self._next_ns:
+        if phase == self._phase and now < self._next_ns:
             return
-        self._next_ns = now + _PROGRESS_EVERY_NS
+        self._phase, self._next_ns = phase, now + _PROGRESS_EVERY_NS
         message = {"type": "progress", "id": self._attempt, "phase": phase, "done": done, "total": total}
         self._writer.send(message)
 

@@ -92,11 +92,14 @@ class DeviceLink:
         """
         order = self._order(job, manifests, attempt, round_)
         if job.against is not None:
+            order["timeout_s"] *= 2 + len(companions or {})  # the limit is one session's, and they may share a core
             order["reference"] = self._opened(job.against, manifests)
             order["companions"] = [
                 {"id": id_, "job": other.key, "round": round_, **self._opened(_as_opened(other), manifests)}
                 for id_, other in (companions or {}).items()
             ]
+        if job.scenario == "constrained":
+            order["chain"] = [{"variant": each["variant"], **self._opened(each, manifests)} for each in job.chain]
         lost = ""
         for _ in range(_MOST_LOSSES):
             try:
@@ -121,6 +124,7 @@ class DeviceLink:
             "scenario": job.scenario,
             "settings": dict(job.settings),
             "timeout_s": job.timeout_s,
+            "entry_gate_s": job.settings.get("entry_gate_s", 0),
         }
 
     def _opened(self, what: Mapping[str, Any], manifests: Mapping[Path, Manifest]) -> Message:
@@ -167,7 +171,7 @@ class DeviceLink:
         connection = self._connection
         assert connection is not None
         connection.send(order)
-        deadline = time.monotonic() + order["timeout_s"] + _GRACE_S
+        deadline = time.monotonic() + order["entry_gate_s"] + order["timeout_s"] + _GRACE_S
         while time.monotonic() < deadline:
             message = connection.receive(_POLL_S)
             if message is None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from benchharness.metrics.definition import OF_DEVICE, Better, Metric, Unit
 from benchharness.metrics.performance import PERFORMANCE
 from benchharness.metrics.quality import QUALITY, RAW
+from benchharness.metrics.sessions import ROWS, SESSIONS
 
-__all__ = ["METRICS", "OF_DEVICE", "Better", "Metric", "Unit"]
+__all__ = ["METRICS", "OF_DEVICE", "ROWS", "Better", "Metric", "Unit"]
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *QUALITY, *RAW)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *QUALITY, *RAW, *ROWS)}

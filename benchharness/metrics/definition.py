@@ -13,6 +13,7 @@ class Unit(StrEnum):
     BYTES = "bytes"
     TOKENS_PER_SECOND = "tokens/s"
     INFERENCES_PER_SECOND = "inferences/s"
+    JOULES = "J"
     NATS = "nats"  # natural logarithms
     SHARE = "share"  # 0 to 1, or a difference of two of them
     TOKENS = "tokens"
@@ -21,7 +22,7 @@ class Unit(StrEnum):
 
 
 #: Units of what a device does in what time and memory: nothing else than a device can say it.
-OF_DEVICE = (Unit.NANOSECONDS, Unit.BYTES, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND)
+OF_DEVICE = (Unit.NANOSECONDS, Unit.BYTES, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND, Unit.JOULES)
 
 
 class Better(StrEnum):

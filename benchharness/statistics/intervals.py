@@ -41,6 +41,30 @@ def paired_ratio(pairs: Sequence[tuple[float, float]], *, statistic: str) -> Est
     return _from_logarithms(logarithms, statistic)
 
 
+def independent_ratio(these: Sequence[float], those: Sequence[float], *, statistic: str) -> Estimate:
+    """Geometric mean of these over that of those, which no round pairs, and its 95 % interval (Welch's t)."""
+    count = min(len(these), len(those))
+    if not count:
+        return Estimate(value=None, statistic=statistic, reason="one of the two has no value")
+    if min(*these, *those) <= 0:
+        return Estimate(value=None, count=count, statistic=statistic, reason="a value is not positive")
+    logarithms = [np.log(values) for values in (these, those)]
+    ratio = float(np.mean(logarithms[0]) - np.mean(logarithms[1]))
+    if count < 2:
+        reason = "one attempt says nothing about spread"
+        return Estimate(value=math.exp(ratio), count=count, statistic=statistic, reason=reason)
+    parts = [float(np.var(values, ddof=1)) / len(values) for values in logarithms]
+    whole = sum(parts)
+    if not whole:
+        value = math.exp(ratio)
+        return Estimate(value=value, low=value, high=value, count=count, statistic=statistic)
+    squares = sum(part**2 / (len(values) - 1) for part, values in zip(parts, logarithms, strict=True))
+    half = float(special.stdtrit(whole**2 / squares, (1 + LEVEL) / 2)) * math.sqrt(whole)
+    return Estimate(
+        value=math.exp(ratio), low=math.exp(ratio - half), high=math.exp(ratio + half), count=count, statistic=statistic
+    )
+
+
 def _from_logarithms(logarithms: np.ndarray[tuple[int], np.dtype[np.float64]], statistic: str) -> Estimate:
     count = len(logarithms)
     mean = float(np.mean(logarithms))

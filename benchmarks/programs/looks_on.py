@@ -27,7 +27,7 @@ def main() -> None:
     order = random.Random(asked["seed"])
     looks, cpu_ns = 0, 0
     with tempfile.NamedTemporaryFile() as evidence:
-        onlooker = Onlooker(asked["process"], Path(evidence.name), time.perf_counter_ns())
+        onlooker = Onlooker(asked["process"], Path(evidence.name), time.perf_counter_ns(), sensors=True)
         while (told := inbox.get()) != "end":
             print(told, flush=True)
             if told == "on":

@@ -59,6 +59,8 @@ def main() -> None:
     (options.out / "artefacts").mkdir(parents=True, exist_ok=True)
     train, held_out = split(options.seed)
     np.savez_compressed(options.out / "heldout.npz", images=held_out[0], labels=held_out[1].astype(np.uint8))
+    evaluation = {"image": as_input(held_out[0]), "labels": held_out[1].astype(np.int64)}
+    np.savez_compressed(options.out / "evaluation.npz", **evaluation)
 
     net = train_net(*train, epochs=options.epochs, seed=options.seed)
     fp32, int8 = (options.out / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8"))

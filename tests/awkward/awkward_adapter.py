@@ -7,8 +7,10 @@ accelerator takes all of a model, or what `_PLACEMENTS` says; it refuses the mod
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from benchharness.contract import (
     Refusal,
     TensorSpec,
 )
+from benchharness.device.sensors.cgroup import memory_limit_bytes
 from benchharness.errors import ModelFailure, Unsupported
 
 VOCABULARY = 32
@@ -51,6 +54,7 @@ class Awkward:
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[AwkwardSession]:
         when, _, what = artefact.read_text().strip().partition(" ")
+        what = in_this_room(what)
         taken = bytearray(int(what.split()[1]) * 2**20) if what.startswith("take") else b""
         if when == "load":
             misbehave(what)
@@ -115,13 +119,36 @@ class PlacedSession(AwkwardSession):
         return {first: {**on_accelerator, **elsewhere}} if first == CPU else {first: on_accelerator, CPU: elsewhere}
 
 
+def in_this_room(what: str) -> str:
+    """`tight 64 hang` is `hang` where the group's memory limit is below 64 MiB, and nothing elsewhere."""
+    if not what.startswith("tight"):
+        return what
+    _, mib, *then = what.split()
+    limit = memory_limit_bytes()
+    return " ".join(then) if isinstance(limit, int) and limit < int(mib) << 20 else ""
+
+
+def page_in() -> None:
+    """Touches a mapped file of 256 MiB, page by page."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(256 << 20)
+        with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+            pages.madvise(mmap.MADV_RANDOM)
+            for offset in range(0, len(pages), mmap.PAGESIZE):
+                pages[offset]
+
+
+_WITHOUT_END = {"hang": lambda: time.sleep(3600), "spin": lambda: None, "page-in": page_in}
+
+
 def misbehave(what: str) -> None:
     if what == "segfault":
         ctypes.string_at(0)
     elif what == "abort":
         os.abort()
-    elif what == "hang":
-        time.sleep(3600)
+    elif what in _WITHOUT_END:
+        while True:
+            _WITHOUT_END[what]()
     elif what == "hang-holding-the-lock":
         ctypes.PyDLL(None).sleep(3600)
     elif what.startswith("exit"):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+from rich.console import Console
+
 from benchharness.budgets import judged, parse
 from benchharness.choice import Candidate, Figure, Wish, choices, dominates
+from benchharness.choice_table import show_choices
 from benchharness.derive import derive
+from benchharness.errors import UsageError
 from benchharness.result import Estimate, Job, Result
 from tests.unit.made_up import attempt, job, measured
 
@@ -65,7 +71,7 @@ def results_of(kld: Mapping[str, float], rates: Mapping[str, float], **changes: 
             for round_ in range(5)
         ]
         if variant in kld:
-            against = {"variant": "fp32", "configuration": {"name": "onnxruntime"}}
+            against = {"variant": "fp32", "configuration": dict(job(key).configuration)}
             jobs.append((job(f"q{key[1:]}", variant=variant, scenario="quality", against=against), ""))
             rows = list(ROWS)
             rows[2::4] = [kld[variant] * (1 + index / 1000) for index in range(60)]
@@ -117,3 +123,29 @@ def test_where_none_is_fit_each_says_why() -> None:
 
 def test_a_variant_that_does_not_ship_is_not_recommended() -> None:
     assert chosen(results_of({}, RATES, ships=False))[0] == ""
+
+
+def test_a_reference_lost_nothing_and_is_not_dominated_by_what_lost() -> None:
+    (choice,) = choices(results_of(DIVERGENCES, RATES))
+    reference, int8, _ = choice.candidates
+    assert reference.figures["quality"].reference
+    assert reference.figures["quality"].estimate.value == 0.0
+    assert not int8.figures["quality"].reference
+    assert not reference.dominated_by
+    assert list(reference.figures)[-1] == "quality"  # in the order of every other candidate
+    shown = io.StringIO()
+    show_choices([choice], Console(width=200, file=shown))
+    (row,) = [line for line in shown.getvalue().splitlines() if "fp32 ·" in line and "│" in line]
+    assert "reference" in row
+    assert "unknown" not in row
+
+
+def test_without_quality_a_reference_has_no_figure_of_it() -> None:
+    (choice,) = choices(results_of({}, RATES))
+    assert "quality" not in choice.candidates[0].figures
+    assert choice.candidates[0].dominated_by
+
+
+def test_an_unknown_wish_is_told() -> None:
+    with pytest.raises(UsageError, match="'cheapest' is no wish; the recommended variant is one of: smallest, fastest"):
+        Wish("cheapest")

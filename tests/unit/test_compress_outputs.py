@@ -291,3 +291,45 @@ def test_companions_are_the_known_files_and_small_texts_of_a_folder(tmp_path: Pa
     model = tmp_path / "model.onnx"
     assert [file.name for file in companions(model, model)] == ["tokenizer.json", "tokenizer.model"]
     assert [file.name for file in companions(tmp_path, model)] == ["notes.txt", "tokenizer.json", "tokenizer.model"]
+
+
+def test_the_suite_measures_quality_where_data_is_given_and_goes_on_doing_so(
+    tools: Tools, model: Path, tmp_path: Path
+) -> None:
+    suite, data = tmp_path / "out" / "suite.toml", tmp_path / "held out.txt"
+    compress(model, ["int8"], out=tmp_path / "out")
+    without = load_suite(suite)
+    assert without.scenarios.quality is None
+    assert "--evaluate" in suite.read_text()
+    data.write_text("some text")
+    compress(model, ["int8"], out=tmp_path / "out", evaluate=data)
+    for recipe in ("int8", "fp16"):  # the second call says nothing of the data, and the suite knows it
+        (made,) = load_suite(suite).models.values()
+        assert made.evaluation is not None
+        assert made.evaluation.samefile(data)
+        assert load_suite(suite).scenarios.quality is not None
+        assert str(tmp_path) not in suite.read_text()
+        compress(model, [recipe], out=tmp_path / "out")
+    data.unlink()
+    compress(model, ["int8"], out=tmp_path / "out")
+    assert load_suite(suite).scenarios.quality is None
+
+
+def test_what_comments_the_suite_comes_alive_when_uncommented(tools: Tools, model: Path, tmp_path: Path) -> None:
+    compress(model, ["int8"], out=tmp_path / "out")
+    suite = tmp_path / "out" / "suite.toml"
+    suite.write_text(suite.read_text().replace("# evaluation", "evaluation").replace("# quality", "quality"))
+    (made,) = load_suite(suite).models.values()
+    assert made.evaluation == tmp_path / "out" / "heldout.txt"
+    assert load_suite(suite).scenarios.quality is not None
+
+
+@pytest.mark.parametrize(("name", "told"), [("no.txt", "no such file"), ("data.csv", "data is read from")])
+def test_evaluation_data_of_no_use_is_told_before_anything_is_made(
+    tools: Tools, model: Path, tmp_path: Path, name: str, told: str
+) -> None:
+    if name.endswith("csv"):
+        (tmp_path / name).write_text("1,2")
+    with pytest.raises(UsageError, match=told):
+        compress(model, ["int8"], out=tmp_path / "out", evaluate=tmp_path / name)
+    assert not (tmp_path / "out").exists()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchharness.device import conditions, facts
-from benchharness.device.sensors import cgroup, inventory, macos, windows
+from benchharness.device.sensors import cgroup, macos, windows
 from benchharness.device.sensors.readings import Unreadable, reason_of
 
 MEMORY = "MemTotal:       16000000 kB\nMemFree:  1000000 kB\nMemAvailable:    9000000 kB\n"
@@ -234,35 +234,6 @@ def test_a_limit_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> No
 def test_a_group_outside_of_the_mount_is_seen_as_the_mount(tmp_path: Path) -> None:
     tree(tmp_path, {**V2, "proc/self/cgroup": "0::/../other\n"})
     assert cgroup.memory_limit_bytes(tmp_path) == 536870912
-
-
-def test_every_sensor_of_the_laptop_is_found(laptop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda _path, _mode: True)
-    found = inventory.sensors(laptop)
-    assert {name for name, sensor in found.items() if not sensor["found"]} == set()
-    assert found["temperature"]["reading"]["celsius"]["nvme"] == 80.85
-    assert found["energy"] == {"found": True, "source": "RAPL", "reading": {"joules": {"package-0": 5.0}}}
-    assert found["clocks"]["reading"] == {"lowest_khz": 800000, "highest_khz": 4200000}
-    assert found["throttle counters"]["reading"] == {"throttled_times": 6}
-    assert found["steal"]["reading"] == {"stolen_ticks": 10, "all_ticks": 1010}
-    assert found["pressure"]["reading"] == {"cpu_percent": 1.25, "memory_percent": 0.0, "io_percent": 1.25}
-
-
-def test_energy_comes_from_the_battery_where_rapl_is_for_administrators(laptop: Path) -> None:
-    (laptop / "sys/class/powercap/intel-rapl:0/energy_uj").write_text("")
-    assert inventory.sensors(laptop)["energy"]["reading"] == {"watts": 18.0}
-    (laptop / SUPPLY / "BAT0/current_now").unlink()
-    assert "only an administrator" in inventory.sensors(laptop)["energy"]["reason"]
-
-
-def test_every_sensor_that_is_missing_has_a_reason(virtual_machine: Path) -> None:
-    found = inventory.sensors(virtual_machine)
-    assert [sensor for sensor in found.values() if sensor["found"] or not sensor["reason"]] == []
-
-
-def test_a_cgroup_that_may_not_be_changed_is_told(laptop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    assert "may not make groups" in inventory.sensors(laptop)["cgroup memory control"]["reason"]
 
 
 def test_facts_of_this_machine_are_json_and_name_the_device() -> None:

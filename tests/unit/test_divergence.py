@@ -15,8 +15,9 @@ from benchharness.device.quality.divergence import (
     divergence,
     log_softmax,
     rank_correlation,
+    softened,
     tensor_row,
-    token_rows,
+    token_row,
 )
 from benchharness.errors import InvalidOutput
 
@@ -54,8 +55,13 @@ def _exact_divergence(reference: np.ndarray, variant: np.ndarray) -> float:
     return math.fsum(float(a) * math.log(a / b) for a, b in zip(p, q, strict=True))
 
 
+def token_rows(reference: np.ndarray, variant: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    rows = zip(reference, variant, targets, strict=True)
+    return np.array([token_row(softened(one, "r"), softened(other, "v"), target) for one, other, target in rows])
+
+
 def test_identical_logits_diverge_by_exactly_nothing() -> None:
-    found = token_rows(log_softmax(one := logits(), "r"), log_softmax(one.copy(), "v"), np.arange(5))
+    found = token_rows(one := logits(), one.copy(), np.arange(5))
     assert (found[:, 2] == 0.0).all()
     assert (found[:, 3] == 1.0).all()
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
@@ -63,10 +69,39 @@ def test_identical_logits_diverge_by_exactly_nothing() -> None:
 
 def test_negative_log_likelihoods_are_those_of_the_targets() -> None:
     one, other, targets = logits(), logits(), np.array([3, 1, 4, 1, 5])
-    rows = token_rows(log_softmax(one, "r"), log_softmax(other, "v"), targets)
+    rows = token_rows(one, other, targets)
     for column, values in ((0, one), (1, other)):
         expected = -special.log_softmax(values.astype(np.float64), axis=-1)[np.arange(5), targets]
         np.testing.assert_allclose(rows[:, column], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("noise", [1e-4, 5e-3, 0.1, 2.0])
+def test_a_tokens_divergence_is_that_of_scipy(noise: float) -> None:
+    reference = logits()
+    variant = reference + RANDOM.normal(size=reference.shape).astype(np.float32) * noise
+    p, q = (special.softmax(rows.astype(np.float64), axis=-1) for rows in (reference, variant))
+    expected = special.rel_entr(p, q).sum(axis=-1)
+    assert (expected.mean() < 1e-7) == (noise == 1e-4)
+    found = token_rows(reference, variant, np.zeros(5, int))[:, 2]
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+    np.testing.assert_array_equal(
+        token_rows(reference, variant, np.zeros(5, int))[:, 3],
+        (reference.argmax(-1) == variant.argmax(-1)).astype(float),
+    )
+
+
+def test_tokens_that_are_masked_or_no_numbers() -> None:
+    one, other = np.array([0.0, 1.0, -np.inf], np.float32), np.array([0.0, 1.5, -np.inf], np.float32)
+    masked = token_row(softened(one, "r"), softened(other, "v"), 0)
+    assert masked[2] == pytest.approx(token_row(softened(one[:2], "r"), softened(other[:2], "v"), 0)[2], rel=1e-12)
+    assert masked[2] > 0
+    with pytest.raises(InvalidOutput, match="probability 0"):
+        token_row(softened(np.zeros(3), "r"), softened(one, "v"), 0)
+    with pytest.raises(InvalidOutput, match="perplexity is infinite"):
+        token_row(softened(one, "r"), softened(other, "v"), 2)
+    for bad in ([np.nan, 1.0], [1.0, np.nan], [np.inf, 1.0], [-np.inf, -np.inf]):
+        with pytest.raises(InvalidOutput, match="this variant: NaN or infinite"):
+            softened(np.array(bad), "this variant")
 
 
 def test_a_masked_token_counts_nothing_where_both_mask_it() -> None:
@@ -118,3 +153,10 @@ def test_neighbours_are_ranked_as_scipy_ranks_them() -> None:
     expected = stats.spearmanr(*((rows @ rows.T)[pairs] for rows in unit)).statistic
     assert rank_correlation(one, other) == pytest.approx(expected, rel=1e-9)
     assert rank_correlation(one, one.copy()) == 1.0
+
+
+def test_a_variant_that_tells_no_pair_from_another_has_no_order() -> None:
+    reference = RANDOM.normal(size=(6, 3))
+    assert rank_correlation(reference, np.zeros((6, 3))) == 0.0
+    assert rank_correlation(reference, np.ones((6, 3))) == 0.0
+    assert rank_correlation(np.ones((6, 3)), np.ones((6, 3))) == 1.0

@@ -48,7 +48,7 @@ def test_a_latency_out_of_a_reference_execution_is_invalid(metric: str, also: tu
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_of_time_or_memory_is_refused(metric: str) -> None:
     attempt = taken_in(finished(metric))
-    of_device = METRICS[metric].unit in ("ns", "bytes", "tokens/s", "inferences/s")
+    of_device = METRICS[metric].unit in ("ns", "bytes", "tokens/s", "inferences/s", "J")
     refused = attempt.outcome.kind is OutcomeKind.INVALID and "reference execution" in attempt.outcome.reason
     assert refused == of_device
 

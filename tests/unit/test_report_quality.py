@@ -99,7 +99,6 @@ def test_a_language_models_row_has_every_figure_with_its_unit() -> None:
         "KLD": ("0.00290 nats", "0.00270 to 0.00310"),
         "KLD p99": ("0.0179 nats", ""),
         "PPL": ("13.9", "12.4 to 15.5"),
-        "reference's PPL": ("13.9", "12.4 to 15.4"),
         "ln PPL ratio": ("0.00447 nats", "0.00228 to 0.00687"),
         "same top token": ("96.2 %", "95.6 to 96.7"),
         "mean Δp": ("-0.0788 %", "-0.1200 to -0.0362"),
@@ -111,7 +110,25 @@ def test_a_language_models_row_has_every_figure_with_its_unit() -> None:
 def test_it_is_said_how_it_was_evaluated_and_against_what() -> None:
     told = quality(lost(metrics=language_model())).tables[0].told
     assert told[0].startswith("Reference: fp32 on cpu 1 thread.")
+    assert told[0].endswith("Reference's PPL 13.9 (12.4 to 15.4).")
     assert told[1] == "Evaluation: prefill(64), scored at positions 4 to 7 of 8 in each chunk, 2 chunks."
+
+
+def test_what_the_reference_reached_has_a_column_where_rows_differ_in_it() -> None:
+    other = [
+        metric("reference_perplexity", 20.5, 19.5, 21.5, **TOKENS) if each.name == "reference_perplexity" else each
+        for each in language_model()
+    ]
+    found = quality(lost("int8", language_model()), lost("int4", other))
+    assert [cells(found, row)["reference's PPL"][0] for row in (0, 1)] == ["13.9", "20.5"]
+    assert "PPL" not in found.tables[0].told[0]
+
+
+def test_a_runtime_is_told_where_the_configuration_does_not() -> None:
+    named = lost(metrics=language_model())
+    plain = replace(named, job=replace(named.job, configuration={"name": "tflite 2 threads", "runtime": "tflite"}))
+    odd = replace(named, job=replace(named.job, configuration={"name": "phone", "runtime": "tflite"}))
+    assert [quality(each).tables[0].rows[0].runtime for each in (plain, odd)] == ["", "tflite"]
 
 
 def test_rows_that_were_evaluated_differently_say_so_each() -> None:
@@ -124,6 +141,15 @@ def test_rows_that_were_evaluated_differently_say_so_each() -> None:
     table = quality(lost("int8", language_model()), lost("int4", decoded)).tables[0]
     assert "they do not compare" in table.told[1]
     assert [row.how.partition(",")[0] for row in table.rows] == ["prefill(64)", "decode"]
+
+
+def test_the_guide_says_what_each_kind_of_interval_is_over() -> None:
+    timed, lossy = result(metrics=Fake(1.0).first_token()), lost(metrics=language_model())
+    both, only = page_of([timed, lossy]).reading_guide, page_of([lossy]).reading_guide
+    assert "over attempts" in both
+    assert "over the inputs" in both
+    assert "over attempts" not in only
+    assert "over the inputs" not in page_of([timed]).reading_guide
 
 
 def test_quality_stands_apart_from_what_was_timed() -> None:
@@ -181,6 +207,19 @@ def test_a_classifier_shows_accuracies_and_what_each_class_lost() -> None:
     assert isinstance(figure, ClassBars)
     assert (figure.panels[0].classes, figure.panels[0].changes) == (("0", "1"), (0.0, -5.0))
     assert "Accuracy change by class" in render(RUN, [lost(metrics=classifier())], written=WRITTEN)["this-machine"]
+
+
+def test_a_row_in_which_no_class_changed_is_named_and_not_drawn() -> None:
+    same = [
+        metric("class_accuracy_change", 0.0, label=each.parameters["label"])
+        for each in classifier()
+        if each.name == "class_accuracy_change"
+    ]
+    (figure,) = quality(lost("int8", classifier()), lost("fp16", same)).tables[0].figures
+    assert isinstance(figure, ClassBars)
+    assert len(figure.panels) == 1
+    assert "Without a panel, no class changed: fp16" in figure.note
+    assert not quality(lost("fp16", same)).tables[0].figures
 
 
 def test_each_output_of_a_tensor_model_has_a_row() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchharness import terminal
+from benchharness import terminal, terminal_values
 from benchharness.derive import derive
 from benchharness.result import Attempt, Job, Outcome, OutcomeKind, Run
 from tests.unit.made_up import STARTED, attempt, job, measured
@@ -60,7 +60,7 @@ def attempts_of(key: str, value: float, **changes: Any) -> list[Attempt]:
     ],
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert terminal.duration(seconds) == text
+    assert terminal_values.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
     ],
 )
 def test_quantities_have_a_readable_unit_and_three_digits(value: float, unit: str, text: str) -> None:
-    assert terminal.quantity(value, unit) == text
+    assert terminal_values.quantity(value, unit) == text
 
 
 def test_a_summary_shows_every_variant_with_interval_and_ratio() -> None:

@@ -65,9 +65,13 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
     members = {order["id"]: order, **{each["id"]: each for each in order["companions"]}}
     with ExitStack() as stack:
         progress("load", 0, len(members) + 1)
-        reference = Player(order["reference"], bundle)
+
+        def waits(name: str) -> None:
+            progress(f"waiting for {name}", 0, 0)
+
+        reference = Player(order["reference"], bundle, waits)
         stack.callback(reference.end)
-        players = {attempt: Player(each, bundle) for attempt, each in members.items()}
+        players = {attempt: Player(each, bundle, waits) for attempt, each in members.items()}
         for player in players.values():
             stack.callback(player.end)
         made = Pass(reference, dict(players))
@@ -86,7 +90,7 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
     return {
         "type": "measured",
         "task": reference.opened["task"],
-        "measurements": lead["measurements"],
+        "measurements": [],  # each member has its own, the lead too: twice the same would not fit the longest line
         "effective": lead["effective"],
         "python": platform.python_version(),
         "members": outcomes,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Array = np.ndarray[Any, np.dtype[Any]]
+
+_INFINITE = "the variant gives probability 0 to what the reference gives more: KLD is infinite"
 
 
 def log_softmax(logits: Array, whose: str) -> Floats:
@@ -32,16 +35,55 @@ def divergence(reference: Floats, variant: Floats) -> Floats:
         terms = np.exp(reference) * (reference - variant)
     found: Floats = np.where(np.isneginf(reference), 0.0, terms).sum(axis=-1)
     if not np.isfinite(found).all():
-        raise InvalidOutput("the variant gives probability 0 to what the reference gives more: KLD is infinite")
+        raise InvalidOutput(_INFINITE)
     return found
 
 
-def token_rows(reference: Floats, variant: Floats, targets: Array) -> Floats:
-    """Rows (nll_reference, nll_variant, KLD, same top token) for log probabilities (n, vocabulary), targets (n,)."""
-    at = np.arange(len(targets))
-    same_top = reference.argmax(axis=-1) == variant.argmax(axis=-1)
-    columns = (-reference[at, targets], -variant[at, targets], divergence(reference, variant), same_top)
-    return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+class Softened(NamedTuple):
+    """One row of logits on the way to probabilities: exp(shifted) / total, in float64. A row stays in the cache."""
+
+    shifted: Floats  # logits less the highest of them
+    weights: Floats  # exp(shifted)
+    total: float  # of the weights
+    log_total: float
+    top: int  # the most probable token
+
+    def negative_log(self, token: int) -> float:
+        """-ln p of a token."""
+        return self.log_total - float(self.shifted[token])
+
+
+def softened(logits: Array, whose: str) -> Softened:
+    """For logits of the shape (vocabulary,). Raises `InvalidOutput` as `log_softmax` does."""
+    top = int(logits.argmax())  # the first NaN, where there is one
+    highest = float(logits[top])
+    if not math.isfinite(highest):
+        raise InvalidOutput(f"{whose}: NaN or infinite logits")
+    shifted: Floats = np.subtract(logits, highest, dtype=np.float64)
+    weights: Floats = np.exp(shifted)
+    total = float(weights.sum())
+    return Softened(shifted, weights, total, math.log(total), top)
+
+
+def token_row(reference: Softened, variant: Softened, target: int) -> tuple[float, float, float, float]:
+    """(nll_reference, nll_variant, KLD, same top token) where the text goes on with `target`.
+
+    KLD as in `divergence`, with one logarithm a row: sum p_ref (shifted_ref - shifted_var) + ln total_var - ln
+    total_ref. What cancels there is of the size of the logits' difference: digits stay at any divergence worth telling.
+    """
+    with np.errstate(invalid="ignore"):  # minus infinity less minus infinity
+        difference = reference.shifted - variant.shifted
+        # No dot product: its threads would take the cores from the models.
+        weighted = float(np.multiply(reference.weights, difference, out=difference).sum())
+    if not math.isfinite(weighted):
+        weighted = float(np.where(np.isneginf(reference.shifted), 0.0, difference).sum())
+    found = weighted / reference.total + (variant.log_total - reference.log_total)
+    if not math.isfinite(found):
+        raise InvalidOutput(_INFINITE)
+    theirs, ours = reference.negative_log(target), variant.negative_log(target)
+    if math.isinf(theirs + ours):
+        raise InvalidOutput("the text goes on with a token of probability 0: perplexity is infinite")
+    return theirs, ours, max(0.0, found), float(reference.top == variant.top)
 
 
 def class_distribution(scores: Array, whose: str) -> Floats:
@@ -76,13 +118,17 @@ def cosine(one: Floats, other: Floats) -> float:
 
 
 def rank_correlation(reference: Floats, variant: Floats) -> float:
-    """Spearman's rank correlation of the cosines of all pairs of rows; 1 for identical ones. Shapes (n, d), n >= 3."""
+    """Spearman's rank correlation of the cosines of all pairs of rows. Shapes (n, d), n >= 3.
+
+    1 for identical ranks; 0 where one of the two tells no pair from another, and so has no order.
+    """
     pairs = np.triu_indices(len(reference), k=1)
     one, other = (_ranks(_unit(rows) @ _unit(rows).T, pairs) for rows in (reference, variant))
     if np.array_equal(one, other):
         return 1.0
     one, other = one - one.mean(), other - other.mean()
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+    length = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / length if length > 0 else 0.0
 
 
 def _unit(rows: Floats) -> Floats:

@@ -87,6 +87,11 @@ def read_arrays(path: Path) -> dict[str, Array]:
     return {name: array for name, array in _all_arrays(path).items() if name != LABELS}
 
 
+def has_labels(path: Path) -> bool:
+    """Whether the file says which class each sample is of, as only a classifier's does."""
+    return LABELS in _all_arrays(path)
+
+
 def read_labels(path: Path, classes: int) -> Array | None:
     """The labels, shape (samples,), whole numbers below `classes`; None where there are none."""
     labels = _all_arrays(path).get(LABELS)

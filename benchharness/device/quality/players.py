@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MOST_WAITING = 8
 _GRACE_S = 5.0
 _POLL_S = 0.05
+#: After so long without an answer the user is told who is waited for: it may be what ends the pass.
+_LONG_S = 5.0
 
 
 class PlayerFailed(AttemptError):
@@ -39,10 +41,14 @@ class PlayerFailed(AttemptError):
 
 
 class Player:
-    """One scorer. `opened` tells of its model."""
+    """One scorer. `opened` tells of its model; `waits` hears the model's name when an answer takes long."""
 
-    def __init__(self, order: Mapping[str, Any], bundle: str | None) -> None:
+    def __init__(
+        self, order: Mapping[str, Any], bundle: str | None, waits: Callable[[str], None] = lambda _: None
+    ) -> None:
         parent = os.getpid()
+        self._name = f"{Path(order['artefact']).name} ({order['adapter']})"
+        self._waits = waits
         self._process = subprocess.Popen(
             _command(order.get("python"), bundle),
             bufsize=0,
@@ -111,12 +117,19 @@ class Player:
             raise PlayerFailed(str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason")))
 
     def _next(self) -> tuple[bytes, bytes]:
-        frame = self._answers.get()
+        frame = self._answer()
         if isinstance(frame, ProtocolError):
             raise PlayerFailed("crashed", str(frame))
         if frame is None:
             raise PlayerFailed(*self._how_it_ended())
         return frame
+
+    def _answer(self) -> tuple[bytes, bytes] | ProtocolError | None:
+        while True:
+            try:
+                return self._answers.get(timeout=_LONG_S)
+            except queue.Empty:
+                self._waits(self._name)
 
     def _how_it_ended(self) -> tuple[str, str]:
         try:

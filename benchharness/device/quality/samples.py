@@ -17,7 +17,7 @@ from benchharness.device.quality.divergence import (
     rank_correlation,
     tensor_row,
 )
-from benchharness.device.quality.evaluation_data import count_samples, read_labels
+from benchharness.device.quality.evaluation_data import count_samples, has_labels, read_labels
 from benchharness.device.quality.players import Player
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
@@ -65,7 +65,7 @@ def compare(
 
 
 def _kept(task: str | None, path: Path) -> _Classes | _Embeddings | _Tensors:
-    if task == "classifier":
+    if task == "classifier" or (task is None and has_labels(path)):
         return _Classes(path)
     return _Embeddings() if task == "embedding" else _Tensors()
 

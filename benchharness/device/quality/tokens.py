@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchharness.device import protocol
 from benchharness.device.measured import measurement
-from benchharness.device.quality.divergence import log_softmax, token_rows
+from benchharness.device.quality.divergence import softened, token_row
 from benchharness.device.quality.evaluation_data import chunks_of
 from benchharness.device.quality.players import Player
 from benchharness.device.requests import Tokenizer
@@ -24,13 +26,13 @@ from benchharness.errors import AttemptError, Unsupported
 if TYPE_CHECKING:
     from benchharness.device.quality.conductor import Pass
 
-#: Rows of logits compared at once: one set of float64 rows of a vocabulary of 49,152 is then 6 MiB.
-_BLOCK = 16
+#: A scored token in an answer, at most: three numbers of 24 characters, one of 3, commas; and what else is told.
+_ROW_BYTES = 80
 _MOST_EXAMPLES = 20
 _MOST_CONTINUATIONS = 4
 _LONGEST_TEXT = 200
 _CONTEXT_SHOWN = 24  # tokens
-_NLL_REFERENCE, _NLL_VARIANT, _DIVERGENCE, _SAME_TOP = range(4)
+_DIVERGENCE = 2  # the column of a row
 
 
 def compare(
@@ -45,6 +47,7 @@ def compare(
     chunks = chunks_of(data, tokenizer, length=length, most=settings["most_chunks"])
     first = max(1, math.ceil(length * settings["context_share"]))
     _check_models(made, chunks, length + settings["continuation_tokens"])
+    _check_answer(len(chunks), length - first, len(made.variants))
     kept = {attempt: _Kept() for attempt in made.variants}
     for number, chunk in enumerate(chunks):
         progress("compare", number, len(chunks))
@@ -87,30 +90,42 @@ def _check_models(made: Pass, chunks: Sequence[Sequence[int]], needed: int) -> N
             made.leave(attempt, Unsupported(f"{told}{player.opened['context_length']}; set a smaller chunk_tokens"))
 
 
+def _check_answer(chunks: int, scored: int, variants: int) -> None:
+    """Raises `Unsupported` where the rows of all variants would not fit one line, before anything is computed; or none
+    is scored."""
+    if scored < 1:
+        raise Unsupported(
+            "context_share leaves no token of a chunk to score: set a smaller one under [scenarios.quality]"
+        )
+    most = protocol.LONGEST_LINE_BYTES // (_ROW_BYTES * max(1, variants) * scored)
+    if chunks > most:
+        raise Unsupported(
+            f"{chunks} chunks of {scored} scored tokens for {variants} variants do not fit one answer: set most_chunks "
+            f"to {most} or less under [scenarios.quality], or measure fewer variants at once"
+        )
+
+
 class _Kept:
     """What is kept of one variant: four numbers a token, and the two most probable tokens where they differ most."""
 
     def __init__(self) -> None:
-        self._rows: list[Any] = []
+        self._rows = array("d")  # boxed numbers would take four times the memory
         self._worst: list[tuple[float, int, int, int]] = []  # KLD, index, reference's top, variant's top
 
-    def add(self, rows: Any, tops: Any) -> None:
-        """Rows of one block, and both models' top tokens (n, 2)."""
-        start = sum(len(block) for block in self._rows)
-        self._rows.append(rows)
-        self._worst += [
-            (float(row[_DIVERGENCE]), start + index, int(top[0]), int(top[1]))
-            for index, (row, top) in enumerate(zip(rows, tops))
-            if row[_DIVERGENCE] > 0
-        ]
-        self._worst = sorted(self._worst, reverse=True)[:_MOST_EXAMPLES]
+    def add(self, row: Sequence[float], reference_top: int, variant_top: int) -> None:
+        """The next scored token's numbers."""
+        index = len(self._rows) // len(row)
+        self._rows.extend(row)
+        divergence = row[_DIVERGENCE]
+        if divergence > 0 and (len(self._worst) < _MOST_EXAMPLES or divergence > self._worst[-1][0]):
+            self._worst.append((divergence, index, reference_top, variant_top))
+            self._worst = sorted(self._worst, reverse=True)[:_MOST_EXAMPLES]
 
     def measurements(self, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows as one measurement."""
-        rows = np.concatenate(self._rows)
+        rows = np.frombuffer(self._rows).reshape(-1, 4)
         mean = float(rows[:, _DIVERGENCE].mean())
-        samples = rows.reshape(-1).tolist()
-        return [measurement("token_divergence", dict(parameters), mean, samples=samples, row_length=4)]
+        return [measurement("token_divergence", dict(parameters), mean, samples=self._rows.tolist(), row_length=4)]
 
     def examples(
         self, chunks: Sequence[Sequence[int]], first: int, tokenizer: Tokenizer | None
@@ -136,28 +151,23 @@ class _Kept:
 
 
 def _compare_chunk(made: Pass, chunk: Sequence[int], first: int, evaluation: str, kept: Mapping[str, _Kept]) -> None:
+    """Token by token: nothing waits here but one row of each model."""
     made.tell({"type": "score", "tokens": chunk, "from": first, "evaluation": evaluation})
     size = made.reference.opened["vocabulary_size"]
-    for start in range(first, len(chunk), _BLOCK):
-        targets = np.asarray(chunk[start : start + _BLOCK])
-        reference = np.stack(made.of_reference(_rows(len(targets), size)))
-        answers = made.of_each(_rows(len(targets), size))
+    for target in chunk[first:]:
+        reference = made.of_reference(lambda player: player.row(size))
+        answers = made.of_each(lambda player: player.row(size))
         began_ns = time.perf_counter_ns()
-        theirs = log_softmax(reference, "the reference")
-        tops = reference.argmax(axis=-1)
-        for attempt, rows in answers.items():
+        theirs = softened(reference, "the reference")
+        for attempt, row in answers.items():
             try:
-                ours = log_softmax(np.stack(rows), "this variant")
-                kept[attempt].add(token_rows(theirs, ours, targets), np.stack([tops, ours.argmax(axis=-1)], axis=1))
+                ours = softened(row, "this variant")
+                kept[attempt].add(token_row(theirs, ours, target), theirs.top, ours.top)
             except AttemptError as error:
                 made.leave(attempt, error)
         made.metric_ns += time.perf_counter_ns() - began_ns
     made.of_reference(Player.json)
     made.of_each(Player.json)
-
-
-def _rows(count: int, size: int) -> Callable[[Player], list[Any]]:
-    return lambda player: [player.row(size) for _ in range(count)]
 
 
 class _Greedy:

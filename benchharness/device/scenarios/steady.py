@@ -17,6 +17,7 @@ from benchharness.device.requests import (
     tensor_inputs,
 )
 from benchharness.device.scenarios import Stage, timed_inference
+from benchharness.device.scenarios.pauses import measure_pauses
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported
 
@@ -48,7 +49,8 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
     answers = stage.repeat(lambda: answer(session, request, request.output_tokens))
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
-    return _language_measurements(request, answers)
+    paused = measure_pauses(stage, lambda: _figures(answer(session, request, request.output_tokens)))
+    return [*_language_measurements(request, answers), *paused]
 
 
 def _warmup_tokens(output_tokens: int, left: int) -> int:
@@ -79,6 +81,15 @@ def answer(session: LanguageSession, request: LanguageRequest, output_tokens: in
         token = int(logits.argmax())
         chosen[index] = clock()
     return Answer(handed=handed, prefilled=prefilled, chosen=chosen)
+
+
+def _figures(given: Answer) -> dict[str, float]:
+    """One answer's time to the first token in ns, and its decode rate in tokens/s."""
+    span = given.chosen[-1] - given.chosen[0]
+    return {
+        "ttft_after_pause": given.prefilled - given.handed,
+        "decode_rate_after_pause": (len(given.chosen) - 1) * 1e9 / span,
+    }
 
 
 def _language_measurements(request: LanguageRequest, answers: Sequence[Answer]) -> list[dict[str, Any]]:
@@ -121,8 +132,10 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
         ):
             samples.append(timed_inference(session, inputs))
         elapsed_ns = time.perf_counter_ns() - started_ns
+    paused = measure_pauses(stage, lambda: {"inference_after_pause": timed_inference(session, inputs)})
     check_outputs(session.run(inputs))
     return [
         measurement("steady_inference", {}, samples=samples),
         measurement("inference_rate", {}, len(samples) * 1e9 / elapsed_ns),
+        *paused,
     ]

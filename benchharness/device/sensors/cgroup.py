@@ -89,10 +89,10 @@ def can_limit(controller: str, root: Path = ROOT) -> str:
     return f"cgroup version {groups.version}, own group writable"
 
 
-def groups_of(controller: str, root: Path = ROOT) -> Groups:
-    """The groups of this process that have a controller. Raises `Unreadable`."""
+def groups_of(controller: str, root: Path = ROOT, process: str = "self") -> Groups:
+    """The groups of this process, or of another one by its number, that have a controller. Raises `Unreadable`."""
     try:
-        memberships = text_of(root / "proc/self/cgroup").splitlines()
+        memberships = text_of(root / "proc" / process / "cgroup").splitlines()
     except Unreadable as error:
         raise Unreadable(f"no cgroups on this system ({error})") from error
     mounts = list(_mounts(root))

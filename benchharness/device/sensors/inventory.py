@@ -1,98 +1,124 @@
-"""Which sensors there are on this device and which are not, with the reason: what a report will be able to say."""
+"""Which sensors there are on this device and which are not, with the reason: what a report will be able to say.
+
+The sensors are those of the panel that watches a measurement, looked at once; what else a measurement can use is tried.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from benchharness.device.conditions import out_of_memory_kills, pressure
+from benchharness.device.conditions import out_of_memory_kills
 from benchharness.device.sensors import cgroup
-from benchharness.device.sensors.power import supply_folders
-from benchharness.device.sensors.readings import (
-    ON_LINUX,
-    ROOT,
-    Unreadable,
-    or_unknown,
-    reason_of,
-    text_of,
-    text_or_nothing,
-)
-from benchharness.device.sensors.steal import core_ticks
-from benchharness.device.sensors.temperature import temperatures
+from benchharness.device.sensors.panel import Panel
+from benchharness.device.sensors.pressure import pressure
+from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, or_unknown, reason_of
+from benchharness.device.sensors.sensor import ANYONE, Reading
+from benchharness.device.sensors.throttling import meaning_of
 
-#: A laptop has a dozen temperatures, a server a hundred; the hottest ones tell.
+#: A phone has a hundred temperatures; the hottest ones tell.
 _MOST_LISTED = 12
-_CPUS = "sys/devices/system/cpu"
-_RASPBERRY_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
 def sensors(root: Path = ROOT) -> dict[str, dict[str, Any]]:
-    """By name `{"found": true, "source", "reading"}` or `{"found": false, "reason"}`. Takes some milliseconds."""
-    return {name: _entry(look, root) for name, look in _SENSORS.items()}
+    """By name `{"found": true, "source", "reading", "unit", "resolution", "permission", "cost_us", …}`.
+
+    Or `{"found": false, "reason"}`. Takes some milliseconds.
+    """
+    with Panel(os.getpid(), root) as panel:
+        readings = panel.by_sensor()
+        found = panel.sensors()
+    for name, told in readings.items():
+        found[name]["reading"] = _SUMMARIES.get(name, dict)(told) if told else {}
+    if found["pressure"]["found"]:
+        found["pressure"]["reading"] = _pressure(found["pressure"]["left_out"], root)
+    return {**found, **{name: _tried(look, root) for name, look in _ABILITIES.items()}}
 
 
-def _entry(look: Callable[[Path], tuple[str, Any]], root: Path) -> dict[str, Any]:
+def _pressure(left_out: Mapping[str, str], root: Path) -> dict[str, Any]:
+    """Percent of the last 10 s, which says more to a reader than µs since the start do."""
+    told = [resource for resource in ("cpu", "memory", "io") if resource not in left_out]
+    return {f"{resource}_percent": or_unknown(pressure)(resource, root) for resource in told}
+
+
+def _temperatures(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    hottest = sorted(_named(readings).items(), key=lambda pair: -pair[1])[:_MOST_LISTED]
+    return {"celsius": dict(hottest)}
+
+
+def _clocks(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    cores = [khz for channel, khz in readings.items() if channel != "khz.gpu"]
+    gpu = {"gpu_khz": readings["khz.gpu"]} if "khz.gpu" in readings else {}
+    return {**({"lowest_khz": min(cores), "highest_khz": max(cores)} if cores else {}), **gpu}
+
+
+def _throttled_times(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    return {"throttled_times": readings["throttle_count"]}
+
+
+def _firmware(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    bits = int(readings["get_throttled"])
+    since_start = meaning_of(bits, since_start=True)
+    return {
+        "get_throttled": f"{bits:#x}",
+        "now": _in_words(meaning_of(bits)),
+        "since the start": _in_words(since_start),
+    }
+
+
+def _in_words(meaning: tuple[tuple[str, ...], ...]) -> str:
+    return ", ".join(word for words in meaning for word in words) or "nothing"
+
+
+def _cooling(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    return {"steps": _named(readings)}
+
+
+def _energy(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    return {"joules": {name: round(count / 1e6, 3) for name, count in _named(readings).items()}}
+
+
+def _rails(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    return {"watts": {name: round(power / 1e6, 3) for name, power in _named(readings).items()}}
+
+
+def _battery(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    scaled = (("battery_uw", "watts", 1e6), ("battery_uwh", "watt_hours", 1e6), ("battery_uah", "ampere_hours", 1e6))
+    found = {name: round(readings[channel] / scale, 3) for channel, name, scale in scaled if channel in readings}
+    return {**found, **{name: readings[name] for name in ("battery_percent",) if name in readings}}
+
+
+def _named(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Readings by the name of their sensor, which is the channel without its unit."""
+    return {channel.partition(".")[2]: value for channel, value in readings.items()}
+
+
+_SUMMARIES: dict[str, Callable[[Mapping[str, Reading]], dict[str, Any]]] = {
+    "temperature": _temperatures,
+    "clocks": _clocks,
+    "throttle counters": _throttled_times,
+    "firmware throttling": _firmware,
+    "cooling": _cooling,
+    "energy counters": _energy,
+    "power rails": _rails,
+    "battery": _battery,
+}
+
+
+def _tried(look: Callable[[Path], tuple[str, Any]], root: Path) -> dict[str, Any]:
     if not ON_LINUX:
         return {"found": False, "reason": "read on Linux only so far"}
+    began_ns = time.perf_counter_ns()
     found = or_unknown(look)(root)
+    cost_us = round((time.perf_counter_ns() - began_ns) / 1000, 1)
     reason = reason_of(found)
     if reason is not None:
         return {"found": False, "reason": reason}
     source, reading = found
-    return {"found": True, "source": source, "reading": reading}
-
-
-def _temperature(root: Path) -> tuple[str, Any]:
-    found = sorted(temperatures(root), key=lambda each: -each.celsius)
-    if not found:
-        raise Unreadable("no thermal zone and no hardware monitor gives a temperature")
-    celsius = {each.sensor: each.celsius for each in reversed(found[:_MOST_LISTED])}  # the hotter of two of one name
-    return "/sys/class/thermal, /sys/class/hwmon", {"celsius": dict(reversed(celsius.items()))}
-
-
-def _clocks(root: Path) -> tuple[str, Any]:
-    current = _numbers((root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
-    if not current:
-        raise Unreadable("no cpufreq: the clock of the cores cannot be read")
-    return "cpufreq", {"lowest_khz": min(current), "highest_khz": max(current)}
-
-
-def _throttle_counters(root: Path) -> tuple[str, Any]:
-    if bits := text_or_nothing(root / _RASPBERRY_THROTTLED):
-        return "the board's firmware", {"get_throttled": bits}
-    counts = _numbers((root / _CPUS).glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
-    if not counts:
-        raise Unreadable("no thermal_throttle counters and no get_throttled: heat must be told from speed alone")
-    return "thermal_throttle", {"throttled_times": max(counts)}
-
-
-def _energy(root: Path) -> tuple[str, Any]:
-    files = sorted((root / "sys/class/powercap").glob("*/energy_uj"))
-    readable = {text_or_nothing(file.with_name("name")) or file.parent.name: _numbers([file]) for file in files}
-    joules = {name: round(values[0] / 1e6, 3) for name, values in readable.items() if values}
-    if joules:
-        return "RAPL", {"joules": joules}
-    watts = [found for folder in supply_folders(root) if (found := _battery_watts(folder)) is not None]
-    if watts:
-        return "battery", {"watts": round(sum(watts), 3)}
-    if files:
-        raise Unreadable("RAPL counters are there and only an administrator may read them")
-    raise Unreadable("no RAPL counters, and no battery that tells its power")
-
-
-def _battery_watts(supply: Path) -> float | None:
-    """From `power_now` in µW, or `current_now` in µA times `voltage_now` in µV. Drivers differ in signs."""
-    if text_or_nothing(supply / "type") != "Battery":
-        return None
-    if power := _numbers([supply / "power_now"]):
-        return abs(power[0]) / 1e6
-    both = _numbers([supply / "current_now", supply / "voltage_now"])
-    return abs(both[0]) * both[1] / 1e12 if len(both) == 2 else None
-
-
-def _pressure(root: Path) -> tuple[str, Any]:
-    return "/proc/pressure", {f"{resource}_percent": pressure(resource, root) for resource in ("cpu", "memory", "io")}
+    return {"found": True, "source": source, "permission": ANYONE, "cost_us": cost_us, "reading": reading}
 
 
 def _memory_control(root: Path) -> tuple[str, Any]:
@@ -101,18 +127,6 @@ def _memory_control(root: Path) -> tuple[str, Any]:
 
 def _cpu_control(root: Path) -> tuple[str, Any]:
     return cgroup.can_limit("cpu", root), {}
-
-
-def _scheduling(root: Path) -> tuple[str, Any]:
-    ran_ns, waited_ns, _ = map(int, text_of(root / "proc/self/schedstat").split())
-    if not ran_ns:
-        raise Unreadable("/proc/self/schedstat counts nothing: this kernel was built without scheduler statistics")
-    return "/proc/self/schedstat", {"ran_ns": ran_ns, "waited_ns": waited_ns}
-
-
-def _steal(root: Path) -> tuple[str, Any]:
-    ticks = core_ticks(root)
-    return "/proc/stat", {"stolen_ticks": ticks.stolen, "all_ticks": ticks.total}
 
 
 def _peak_memory(root: Path) -> tuple[str, Any]:
@@ -131,22 +145,9 @@ def _kills(root: Path) -> tuple[str, Any]:
     return "/proc/vmstat", {"kills": kills}
 
 
-def _numbers(files: Iterable[Path]) -> list[int]:
-    """The numbers in those files that can be read."""
-    texts = (text_or_nothing(file) for file in files)
-    return [int(text) for text in texts if text.lstrip("-").isdigit()]
-
-
-_SENSORS: dict[str, Callable[[Path], tuple[str, Any]]] = {
-    "temperature": _temperature,
-    "clocks": _clocks,
-    "throttle counters": _throttle_counters,
-    "energy": _energy,
-    "pressure": _pressure,
+_ABILITIES: dict[str, Callable[[Path], tuple[str, Any]]] = {
     "cgroup memory control": _memory_control,
     "cgroup cpu control": _cpu_control,
-    "scheduling": _scheduling,
-    "steal": _steal,
     "peak memory reset": _peak_memory,
     "out-of-memory kills": _kills,
 }

@@ -7,6 +7,8 @@ own programs. A reader raises `Unreadable` and is made harmless by `@or_unknown`
 from __future__ import annotations
 
 import functools
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,12 @@ from typing import Any, Callable, TypeVar, cast
 ROOT = Path("/")
 #: Whether the files are Linux's; Android has them too, and its Python goes by that name since 3.13.
 ON_LINUX = sys.platform.startswith(("linux", "android"))
+#: What is read of a file at most, text and counters: one that never ends must not fill the memory.
+_MOST_TEXT_BYTES = 2**20
+_MOST_BYTES = 8192
+#: No counter of a kernel is larger; what is larger was not written by one.
+_LARGEST_NUMBER = 2**64
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 #: The programs asked are local and answer in milliseconds; one that hangs must not hold up an attempt.
 _PATIENCE_S = 5
 
@@ -54,9 +62,10 @@ def or_unknown(reader: Reader) -> Reader:
 
 
 def text_of(path: Path) -> str:
-    """A small file's text, stripped. Raises `Unreadable`."""
+    """A file's text, stripped, 1 MB of it at most. Raises `Unreadable`."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        with path.open("rb") as file:
+            return file.read(_MOST_TEXT_BYTES).decode("utf-8", "replace").strip()
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror or error}") from error
 
@@ -67,6 +76,87 @@ def text_or_nothing(path: Path) -> str:
         return text_of(path)
     except Unreadable:
         return ""
+
+
+class _Kept:
+    """A descriptor that stays open. Raises `Unreadable` where it cannot be opened."""
+
+    def __init__(self, path: Path, flags: int = 0) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | flags)
+        except OSError as error:
+            raise Unreadable(f"{path}: {error.strerror or error}") from error
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            raise Unreadable(f"{self.path} is closed")
+        return self._descriptor
+
+    def close(self) -> None:
+        """Gives the descriptor back; reading from then on raises `Unreadable`."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class KeptFile(_Kept):
+    """A small file of the kernel that stays open, so that another look costs one call and no search of its path.
+
+    It stays the same thing's file too: when a thread or a device ends, reading fails, whatever takes its name later.
+    """
+
+    def read(self) -> bytes:
+        """What it says now, at most 8 kB of it. Raises `Unreadable`."""
+        try:
+            return os.pread(self._open(), _MOST_BYTES, 0)
+        except OSError as error:
+            raise Unreadable(f"{self.path}: {error.strerror or error}") from error
+
+    def number(self) -> int:
+        """The whole number that it holds. Raises `Unreadable`."""
+        return whole_number(self.read(), self.path)
+
+
+class KeptFolder(_Kept):
+    """A folder that stays open for the same reason."""
+
+    def names(self) -> set[str]:
+        """The names in it now. Raises `Unreadable`."""
+        try:
+            return set(os.listdir(self._open()))  # noqa: PTH208 pathlib lists by path
+        except OSError as error:
+            raise Unreadable(f"{self.path}: {error.strerror or error}") from error
+
+
+def whole_number(text: bytes | str, path: Path) -> int:
+    """The number that a file's text is, if a kernel can have counted to it. Raises `Unreadable`."""
+    words = (text.decode("ascii", "backslashreplace") if isinstance(text, bytes) else text).strip()
+    if _NUMBER.fullmatch(words) and abs(number := int(words)) <= _LARGEST_NUMBER:
+        return number
+    raise Unreadable(f"{path} holds no number but {words[:40]!r}")
+
+
+def label_of(path: Path) -> str:
+    """A name that a driver gives, as one short line; empty where it gives none."""
+    return " ".join(text_or_nothing(path).split())[:48]
+
+
+def number_of(path: Path) -> int:
+    """The whole number in a file. Raises `Unreadable`."""
+    return whole_number(text_of(path), path)
+
+
+def number_or_none(path: Path) -> int | None:
+    """The whole number in a file; None where there is none to read."""
+    try:
+        return number_of(path)
+    except Unreadable:
+        return None
 
 
 def output_of(command: list[str]) -> str:

@@ -1,0 +1,231 @@
+"""One trial: a fresh worker that loads, answers and ends, inside an enclosure; and how it fared."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, BinaryIO
+
+from benchharness.device import protocol
+from benchharness.device.constrained.limits import Enclosure, NotApplied
+from benchharness.device.lifeline import die_with_parent
+from benchharness.device.sensors.readings import ROOT, text_or_nothing
+from benchharness.device.want_of_memory import speaks_of_memory
+from benchharness.errors import ProtocolError
+
+#: How a trial ended, as stored.
+ANSWERED = 0
+LATE = 1  # ended by us at its time limit, at work to the last
+ERROR = 2  # the worker said what went wrong
+OUT_OF_MEMORY = 3  # killed by the kernel because the limit was reached
+HUNG = 4  # ended by us at its time limit, after it had used no processor and paged nothing in for half of it
+CRASHED = 5  # ended otherwise
+
+_GRACE_S = 5.0
+_POLL_S = 0.05
+_TAIL_BYTES = 8192
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How one trial fared. Times in ns."""
+
+    code: int
+    time_ns: int  # the process's start until its last answer, or until its end where that did not come
+    answer_ns: float = 0.0  # one answer after the first, median; 0: there was none
+    page_ins: int = 0  # major page faults
+    peak_bytes: float = 0.0  # 0: not known
+    kills: int = 0  # by the kernel, because the limit was reached
+    outcome: str = ""  # of a trial that failed, as an attempt's
+    reason: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)  # the worker's own report
+
+    def row(self) -> list[float]:
+        """As it is stored."""
+        return [self.code, self.time_ns, self.answer_ns, self.page_ins, self.peak_bytes, self.kills]
+
+
+class Trial:
+    """A started worker. `order` is the worker's; `enter` is called in the child just before it becomes the worker."""
+
+    def __init__(
+        self, order: Mapping[str, Any], enclosure: Enclosure, bundle: str | None, enter: Callable[[], None]
+    ) -> None:
+        self._enclosure = enclosure
+        self._phase = "start"
+        self._last_words: collections.deque[bytes] = collections.deque(maxlen=8)
+        self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        parent = os.getpid()
+
+        def prepare() -> None:
+            die_with_parent(parent)
+            enclosure.enter()
+            enter()
+
+        self._spawned_ns = time.perf_counter_ns()
+        try:
+            self._process = subprocess.Popen(
+                enclosure.command(_command(order.get("python"), bundle)),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                preexec_fn=prepare if os.name == "posix" else None,  # noqa: PLW1509 - our one thread has no locks
+            )
+        except subprocess.SubprocessError as error:  # what `prepare` raised does not come over
+            raise NotApplied("the trial's process could not be put under the limit") from error
+        self._progressed = (self._spawned_ns, _effort(self._alive()))
+        assert self._process.stdin is not None
+        self._readers = [
+            threading.Thread(target=self._read_answers, args=(self._process.stdout,), daemon=True),
+            threading.Thread(target=self._read_words, args=(self._process.stderr,), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        # Where it died at once nobody reads this; its end says how.
+        message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": bundle}
+        protocol.Writer(self._process.stdin.fileno()).send(message)
+
+    def _read_answers(self, raw: BinaryIO) -> None:
+        with os.fdopen(os.dup(raw.fileno()), "rb") as stream:
+            try:
+                while (message := protocol.read_message(stream)) is not None:
+                    self._inbox.put(message)
+            except ProtocolError as error:
+                self._inbox.put({"type": "failed", "outcome": "crashed", "reason": str(error)})
+        self._inbox.put(None)
+
+    def _read_words(self, raw: BinaryIO) -> None:
+        """Keeps the end of standard error; a chatty runtime must not fill a pipe."""
+        while words := os.read(raw.fileno(), _TAIL_BYTES):
+            self._last_words.append(words)
+
+    def wait(self, limit_s: float | None) -> Tried:
+        """How it fares, ended where the time limit is over. It is gone then, and so is everything that it started."""
+        message: dict[str, Any] | None = None
+        late = False
+        while not late:
+            try:
+                message = self._inbox.get(timeout=_POLL_S)
+            except queue.Empty:
+                self._look()
+                late = limit_s is not None and self._elapsed_ns() > limit_s * 1e9
+                continue
+            if message is None or message["type"] != "progress":
+                break
+            self._phase = protocol.text(message.get("phase"), 40)
+        self._enclosure.look(self._process.pid)
+        elapsed_ns = self._elapsed_ns()
+        code, page_ins = self._end(at_once=late)
+        return self._found(None if late else message, code, page_ins, elapsed_ns, limit_s)
+
+    def _elapsed_ns(self) -> int:
+        return time.perf_counter_ns() - self._spawned_ns
+
+    def _alive(self) -> list[int]:
+        return self._enclosure.processes() or [self._process.pid]
+
+    def _look(self) -> None:
+        self._enclosure.look(self._process.pid)
+        effort = _effort(self._alive())
+        if effort != self._progressed[1]:
+            self._progressed = (time.perf_counter_ns(), effort)
+
+    def _end(self, *, at_once: bool) -> tuple[int, int]:
+        """Exit code and major page faults of the ended process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # its lifeline
+        ended = None if at_once else _reap(self._process.pid, _GRACE_S)
+        if ended is None:
+            for process in {self._process.pid, *self._enclosure.processes()}:
+                with contextlib.suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+            ended = _reap(self._process.pid, None)
+        assert ended is not None
+        self._process.returncode = ended[0]
+        for reader in self._readers:
+            reader.join(1)  # its stream has ended with the process, unless a child of it holds it open
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
+        return ended
+
+    def _found(
+        self, message: dict[str, Any] | None, code: int, page_ins: int, elapsed_ns: int, limit_s: float | None
+    ) -> Tried:
+        told = message if message is not None and message["type"] == "measured" else {}
+        numbers = {each["metric"]: each for each in told.get("measurements", ())}
+        kills = self._enclosure.kills()
+        peak = self._enclosure.peak_bytes({name: float(each["value"]) for name, each in numbers.items()})
+        common: dict[str, Any] = {"page_ins": page_ins, "peak_bytes": peak, "kills": kills}
+        limit_ns = float("inf") if limit_s is None else limit_s * 1e9
+        if told:
+            stamps = numbers["answered_at"]["samples"] if "answered_at" in numbers else [0, time.perf_counter_ns()]
+            whole_ns = int(stamps[-1]) - self._spawned_ns
+            answers = [later - sooner for sooner, later in zip(stamps[1:], stamps[2:])]
+            common["answer_ns"] = float(median(answers)) if answers else 0.0
+            if whole_ns <= limit_ns:
+                return Tried(ANSWERED, whole_ns, told=told, **common)
+        if told or elapsed_ns > limit_ns:
+            idle_ns = 0 if told else time.perf_counter_ns() - self._progressed[0]
+            hung = idle_ns > limit_ns / 2
+            what = "without using a processor or paging anything in" if hung else f"{page_ins} page-ins"
+            reason = f"no answer within {limit_ns / 1e9:.1f} s, {what}, in phase {self._phase}"
+            return Tried(HUNG if hung else LATE, elapsed_ns, outcome="timeout", reason=reason, **common)
+        return Tried(time_ns=elapsed_ns, **common, **self._failed(message, code, kills, peak))
+
+    def _failed(self, message: dict[str, Any] | None, code: int, kills: int, peak: float) -> dict[str, Any]:
+        if kills:
+            reason = f"killed by the kernel for memory in phase {self._phase}, peak {peak / _MIB:.1f} MiB"
+            return {"code": OUT_OF_MEMORY, "outcome": "out-of-memory", "reason": reason}
+        if message is not None:
+            said = protocol.text(message.get("reason"), 1000)
+            return {"code": ERROR, "outcome": str(message.get("outcome")), "reason": said}
+        words = speaks_of_memory(b"".join(self._last_words).decode("utf-8", "backslashreplace"))
+        if words:
+            return {"code": ERROR, "outcome": "out-of-memory", "reason": f"{words[:300]}, in phase {self._phase}"}
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        outcome = "killed" if -code == signal.SIGKILL else "crashed"
+        return {"code": CRASHED, "outcome": outcome, "reason": f"ended with {name} in phase {self._phase}"}
+
+
+def _reap(process: int, patience_s: float | None) -> tuple[int, int] | None:
+    """(exit code, major page faults) of an ended child; None where it has not ended in time."""
+    deadline_s = float("inf") if patience_s is None else time.monotonic() + patience_s
+    while True:
+        done, status, usage = os.wait4(process, os.WNOHANG)
+        if done:
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            return code, usage.ru_majflt
+        if time.monotonic() > deadline_s:
+            return None
+        time.sleep(0.002)
+
+
+def _effort(processes: list[int]) -> int:
+    """Processor time and major page faults of processes, added up: it grows while any of them gets on."""
+    total = 0
+    for process in processes:
+        fields = text_or_nothing(ROOT / f"proc/{process}/stat").rpartition(")")[2].split()
+        if len(fields) > 12:
+            total += int(fields[9]) + int(fields[11]) + int(fields[12])  # majflt, utime, stime
+    return total
+
+
+def _command(python: str | None, bundle: str | None) -> list[str]:
+    """The worker under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
+    if python is None and Path(__file__).is_file():
+        return [sys.executable, "-m", "benchharness.device.worker"]
+    return [python or sys.executable, str(bundle), "worker"]

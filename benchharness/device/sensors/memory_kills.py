@@ -1,0 +1,45 @@
+"""How often the kernel has killed here for want of memory, and under which limit. Linux only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchharness.device.sensors.cgroup import groups_of, memory_limit_bytes
+from benchharness.device.sensors.readings import ROOT, Unreadable, text_or_nothing
+
+_MIB = 1 << 20
+#: By version: where a group's own kills are counted, without those in groups below it.
+_COUNTED = {1: "memory.oom_control", 2: "memory.events.local"}
+_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
+_PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
+
+
+def kills_in_own_group(root: Path = ROOT) -> int | None:
+    """Kills among the processes of this process's group; where it counts none, those of the whole system.
+
+    A worker is in its supervisor's group. The trials of `constrained` are not: theirs are no kills of the worker.
+    """
+    try:
+        groups = groups_of("memory", root)
+    except Unreadable:
+        found = None
+    else:
+        found = _oom_kill(groups.folders[0] / _COUNTED[groups.version])
+    return _oom_kill(root / "proc/vmstat") if found is None else found
+
+
+def limit_and_peak(root: Path = ROOT) -> str:
+    """The tightest memory limit on this process's group and the peak under it, for a message; empty without a limit."""
+    limit = memory_limit_bytes(root)
+    if not isinstance(limit, int):
+        return ""
+    groups = groups_of("memory", root)
+    held_by = (folder for folder in groups.folders if text_or_nothing(folder / _LIMIT[groups.version]) == str(limit))
+    peak = text_or_nothing(next(held_by) / _PEAK[groups.version])
+    told = f", peak {int(peak) / _MIB:.1f} MiB" if peak.isdigit() else ""
+    return f"the group's limit is {limit / _MIB:.1f} MiB{told}"
+
+
+def _oom_kill(file: Path) -> int | None:
+    lines = (line.split() for line in text_or_nothing(file).splitlines())
+    return next((int(words[1]) for words in lines if len(words) == 2 and words[0] == "oom_kill"), None)

@@ -1,0 +1,355 @@
+"""Sustained sessions -> a section: verdicts with their evidence, burst against steady state, one chart a job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import median
+
+from benchharness.result import Estimate, MetricResult
+from benchharness.result_sessions import Course, SessionState
+from reports.entries import Entry, by_comparison
+from reports.estimates import quantity
+from reports.session_figures import Ends, RateBars, RatePair
+from reports.session_page import Missing, SessionPart, Sessions
+from reports.session_series import chart_of, finite, known, unreadable_of
+from reports.tables import Cell, MemoryRow, MemoryTable, Quantity
+from reports.units import quantity_text
+from reports.visible import fact_texts, name_text, value_text
+
+SCENARIO = "sustained"
+_STEADY = SessionState.STEADY
+#: Worst first; what is not here, a file from outside may say.
+_SEVERITY = (
+    SessionState.HEAT,
+    SessionState.QUOTA,
+    SessionState.SLOW_CORE,
+    SessionState.CONTENTION,
+    SessionState.STEAL,
+    SessionState.UNKNOWN,
+    SessionState.STEADY,
+)
+_GLOSSARY = {
+    SessionState.STEADY: "nothing slowed the session down, as far as could be read",
+    SessionState.QUOTA: "a limit on CPU time (a cgroup quota) stopped the process again and again",
+    SessionState.HEAT: "the cores became slower, and a temperature sensor or a throttle counter says why; "
+    "never said without a sensor's word",
+    SessionState.SLOW_CORE: "an inference took more CPU time than before: heat looks like this where no sensor tells, "
+    "and so does a busy memory bus",
+    SessionState.CONTENTION: "the process waited for a core longer than before: something else ran",
+    SessionState.STEAL: "the hypervisor gave the core's time to another virtual machine",
+    SessionState.UNKNOWN: "no verdict, for the reason beside it",
+}
+_TERMS = (
+    ("burst", "the rate in the baseline: the first seconds after warm-up"),
+    ("steady state", "the rate in the last windows of the session"),
+    ("retention", "steady state over burst"),
+    ("change point", "where the session splits best into two; it never decides the verdict"),
+)
+_TOLD = (
+    "Requests ran back to back, or paced as asked for, in one process for a set time, which is cut into windows; none "
+    "is left out. A rate counts the time that inferences took; pauses asked for between requests are not in it.",
+    "A verdict is the worst attempt's, and its evidence comes first. Sensors were read from outside the process.",
+)
+_RATES = (("burst_decode_rate", "settled_decode_rate"), ("burst_inference_rate", "settled_inference_rate"))
+#: Percent of the burst rate, and where a course says when that much was lost.
+_LOSSES = ((10, "below_10_s"), (25, "below_25_s"))
+_COLUMNS = (
+    ("verdict", "of the worst attempt"),
+    ("burst", "in the baseline"),
+    ("steady state", "in the last windows"),
+    ("retention", "steady state / burst"),
+    ("of the cool rate", "steady state / scenario steady"),
+    ("time to -10\u00a0%", "of the burst rate"),
+    ("time to -25\u00a0%", "of the burst rate"),
+    ("energy", "an inference"),
+    ("start", "entry gate before the last attempt"),
+)
+_ENERGY_WORDS = ("energy", "watt", "power")
+_MOST_SENTENCES, _MOST_ROWS = 12, 8
+
+
+def sessions_of(entries: Sequence[Entry], colours: Mapping[str, Mapping[str, int]]) -> tuple[Sessions, ...]:
+    """A section for each model and workload with sustained jobs; `colours` numbers each model's variants."""
+    found = [entry for entry in entries if entry.result.job.scenario == SCENARIO or entry.result.courses]
+    return tuple(
+        _sessions(f"sessions-{number}", group, colours[group[0].result.job.model])
+        for number, group in enumerate(by_comparison(found).values(), start=1)
+    )
+
+
+def _sessions(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> Sessions:
+    job = entries[0].result.job
+    measured = [entry for entry in entries if entry.result.courses]
+    worst = min(measured, key=lambda entry: _rank(worst_of(entry.result.courses)), default=None)
+    states = {course.state for entry in measured for course in entry.result.courses}
+    states |= {window.state for entry in measured for course in entry.result.courses for window in course.windows}
+    return Sessions(
+        anchor=anchor,
+        title=f"Sustained sessions: {name_text(job.model)} · {name_text(job.workload.get('name', ''))}",
+        summary=_summary(measured),
+        told=(*_TOLD, f"Asked for: {'; or '.join(_asked(entries))}."),
+        bars=_bars(entries, colours),
+        table=_table(entries),
+        parts=tuple(
+            _part(entry, colours.get(entry.result.job.variant, 0), folded=_quiet(entry) and entry is not worst)
+            for entry in measured
+        ),
+        missing=tuple(missing(entries, lambda entry: bool(entry.result.courses), "no session was recorded")),
+        glossary=(*((state, text) for state, text in _GLOSSARY.items() if state in {_STEADY, *states}), *_TERMS),
+    )
+
+
+def _asked(entries: Sequence[Entry]) -> list[str]:
+    """The settings of the jobs, those that are alike once."""
+    told = (
+        ", ".join(f"{name.removesuffix('_ns')} {value}" for name, value in fact_texts(dict(_settings(entry))))
+        for entry in entries
+    )
+    return list(dict.fromkeys(each or "no settings were recorded" for each in told))
+
+
+def _settings(entry: Entry) -> Iterator[tuple[str, object]]:
+    """Those that were set, with times in ns, so that they are told in a readable unit."""
+    for name, value in entry.result.job.settings.items():
+        if name.endswith("_s") and isinstance(value, int | float):
+            yield f"{name.removesuffix('_s')}_ns", value * 1e9
+        elif value is not None:
+            yield name, value
+
+
+def missing(entries: Sequence[Entry], has: Callable[[Entry], bool], nothing: str) -> Iterator[Missing]:
+    """The jobs without anything to show, and why."""
+    for entry in entries:
+        if not has(entry):
+            outcome = entry.result.outcome
+            yield Missing(
+                anchor=entry.anchor,
+                who=entry.who_and_how,
+                reason=nothing if outcome.ok else value_text(": ".join(filter(None, (outcome.kind, outcome.reason)))),
+            )
+
+
+def _rank(course: Course) -> tuple[int, float]:
+    severity = _SEVERITY.index(course.state) if course.state in _SEVERITY else len(_SEVERITY)
+    kept = course.retention
+    return severity, kept if kept is not None and math.isfinite(kept) else 1.0
+
+
+def worst_of(courses: Sequence[Course]) -> Course:
+    """The attempt with the worst verdict; of several such, the one that kept least of its speed."""
+    return min(courses, key=_rank)
+
+
+def _quiet(entry: Entry) -> bool:
+    return all(course.state == _STEADY for course in entry.result.courses)
+
+
+def _summary(entries: Sequence[Entry]) -> str:
+    told = []
+    for entry in entries:
+        worst = worst_of(entry.result.courses)
+        told.append(f"{entry.who_and_how}: {name_text(worst.state)}, {_kept(worst)}")
+    more = f"; and {len(told) - _MOST_ROWS} more" if len(told) > _MOST_ROWS else ""
+    return "; ".join(told[:_MOST_ROWS]) + more if told else "No session was recorded."
+
+
+def _kept(course: Course) -> str:
+    return "too short to tell" if course.retention is None else f"kept {_percent(course.retention)} of its burst rate"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g} %" if math.isfinite(share) else "an unknown share"
+
+
+def _part(entry: Entry, colour: int, *, folded: bool) -> SessionPart:
+    courses = entry.result.courses
+    worst = worst_of(courses)
+    names = [f"attempt {number}" for number in range(1, len(courses) + 1)]
+    counts: dict[str, int] = {}
+    for course in courses:
+        counts[name_text(course.state)] = counts.get(name_text(course.state), 0) + 1
+    figure, silent = chart_of(entry, courses, worst, colour)
+    return SessionPart(
+        anchor=entry.anchor,
+        who=entry.who_and_how,
+        verdict=name_text(worst.state),
+        tone={_STEADY: "ok", SessionState.UNKNOWN: ""}.get(worst.state, "bad"),
+        counts=", ".join(f"{_among(count, courses)} {state}" for state, count in counts.items()),
+        evidence=(*_evidence(worst), *_course_facts(worst), *_gate_facts(entry)),
+        others=tuple(
+            f"{name}{_on(course, courses)}: {name_text(course.state)}, {_kept(course)}. {' '.join(_evidence(course))}"
+            for name, course in zip(names, courses, strict=True)
+            if course is not worst
+        )[:_MOST_SENTENCES],
+        figure=figure,
+        silent=silent,
+        unreadable=unreadable_of(courses),
+        folded=folded,
+    )
+
+
+def _among(count: int, courses: Sequence[Course]) -> str:
+    return f"{count} of {len(courses)} attempts" if len(courses) > 1 else "the one attempt"
+
+
+def _on(course: Course, courses: Sequence[Course]) -> str:
+    """The device, where there are several."""
+    return f" on {name_text(course.device)}" if len({each.device for each in courses}) > 1 else ""
+
+
+def _evidence(course: Course) -> list[str]:
+    return [value_text(sentence) for sentence in course.evidence[:_MOST_SENTENCES]] or ["No evidence was recorded."]
+
+
+def _course_facts(course: Course) -> Iterator[str]:
+    unit = name_text(course.unit)
+    burst = quantity_text(course.burst_rate, unit)
+    settled = "unknown" if course.settled_rate is None else quantity_text(course.settled_rate, unit)
+    yield f"Burst {burst}, steady state {settled}: {_kept(course)}."
+    if course.change_s is not None:
+        yield f"Change point at {quantity_text(course.change_s * 1e9, 'ns')}."
+
+
+def _gate_facts(entry: Entry) -> Iterator[str]:
+    gate = entry.result.conditions.get("entry_gate")
+    if isinstance(gate, Mapping) and gate.get("reason"):
+        yield f"Entry gate before the last attempt: {value_text(gate['reason'])}."
+
+
+def _table(entries: Sequence[Entry]) -> MemoryTable:
+    return MemoryTable(
+        scenario=SCENARIO,
+        columns=_COLUMNS,
+        rows=tuple(MemoryRow(who=entry.who_and_how, cells=tuple(_cells(entry))) for entry in entries),
+    )
+
+
+def _cells(entry: Entry) -> Iterator[Cell]:
+    courses = entry.result.courses
+    if courses:
+        worst = worst_of(courses)
+        share = sum(course.state == worst.state for course in courses)
+        yield _text(name_text(worst.state), _among(share, courses))
+    else:
+        yield Cell(state="failed", note=name_text(entry.result.outcome.kind))
+    burst, settled = _rates(entry)
+    yield _metric_cell(burst)
+    yield _metric_cell(settled)
+    yield _metric_cell(_find(entry, "retention"))
+    yield _metric_cell(_find(entry, "retention_of_steady"), "no cool result of scenario steady")
+    for percent, field in _LOSSES:
+        reached = [getattr(course, field) for course in courses]
+        yield _loss(_find(entry, "time_to_loss", percent=percent), reached, courses)
+    yield _metric_cell(_find(entry, "energy_per_inference"), _why_no_energy(courses))
+    yield _gate(entry.result.conditions.get("entry_gate"))
+
+
+def _find(entry: Entry, name: str, **parameters: int) -> MetricResult | None:
+    named = (metric for metric in entry.result.metrics if metric.name == name)
+    return next((metric for metric in named if parameters.items() <= dict(metric.parameters).items()), None)
+
+
+def _rates(entry: Entry) -> tuple[MetricResult | None, MetricResult | None]:
+    found = [(_find(entry, burst), _find(entry, settled)) for burst, settled in _RATES]
+    return next((pair for pair in found if any(pair)), (None, None))
+
+
+def _metric_cell(metric: MetricResult | None, missing: str = "not reported") -> Cell:
+    if metric is None:
+        return Cell(state="absent", note=missing)
+    shown = quantity(metric.estimate, metric.unit)
+    if metric.estimate.value is None:
+        return Cell(state="unknown", quantity=shown)
+    if metric.estimate.count == 1 and not shown.interval:
+        return _text(shown.text, "one attempt: no interval")
+    return Cell(state="value", quantity=shown, count=metric.estimate.count)
+
+
+def _text(text: str, reason: str = "") -> Cell:
+    return Cell(state="value", quantity=Quantity(text=text, reason=reason))
+
+
+def _loss(metric: MetricResult | None, reached: Sequence[float | None], courses: Sequence[Course]) -> Cell:
+    """When the rate fell so far. In most sessions it does not: that is said, not left empty."""
+    times = finite(reached)
+    if courses and not times:
+        ends = [course.windows[-1].end_s for course in courses if course.windows]
+        return _text("not reached", f"in {quantity_text(min(ends) * 1e9, 'ns')}" if ends else "")
+    if metric is not None and metric.estimate.value is not None and len(times) == len(courses):
+        return _metric_cell(metric)
+    if not times:
+        return _metric_cell(metric)
+    text = quantity_text(median(times) * 1e9, "ns")
+    return _text(text, f"reached in {len(times)} of {len(courses)} attempts; their median")
+
+
+def _why_no_energy(courses: Sequence[Course]) -> str:
+    reasons = (
+        f"unknown: {value_text(reason)}"
+        for course in courses
+        for name, reason in course.sensors_unknown.items()
+        if any(word in name.lower() for word in _ENERGY_WORDS)
+    )
+    return next(reasons, "unknown: no sensor of energy was reported")
+
+
+def _gate(gate: object) -> Cell:
+    """How the device was before the session: settled, or not within the time allowed."""
+    if not isinstance(gate, Mapping):
+        return Cell(state="absent", note="no entry gate was recorded")
+    if set(gate) == {"unknown"}:
+        return Cell(state="absent", note=value_text(gate))
+    waited = gate.get("waited_s")
+    told = [f"by {name_text(gate['by'])}"] if gate.get("by") else []
+    if isinstance(waited, int | float) and not isinstance(waited, bool):
+        told.append(f"waited {quantity_text(waited * 1e9, 'ns') if waited else '0 s'}")
+    return _text("settled" if gate.get("settled") is True else "not settled", ", ".join(told))
+
+
+def _bars(entries: Sequence[Entry], colours: Mapping[str, int]) -> RateBars | None:
+    """All rows with a rate in the unit that the first one has."""
+    pairs = [(entry, *_rates(entry)) for entry in entries]
+    unit = next((metric.unit for _, *rates in pairs for metric in rates if metric and _ends(metric)), None)
+    rows = []
+    for entry, burst, settled in pairs:
+        ends = [_ends(metric) if metric and metric.unit == unit else None for metric in (burst, settled)]
+        if any(ends):
+            rows.append(
+                RatePair(
+                    label=entry.who_and_how,
+                    colour=colours.get(entry.result.job.variant, 0),
+                    burst=ends[0],
+                    settled=ends[1],
+                    text=_pair_text(entry, ends[0], ends[1]),
+                )
+            )
+    if not rows or unit is None:
+        return None
+    return RateBars(
+        title="Burst against steady state",
+        unit=name_text(unit),
+        note="Upper bar: the baseline after warm-up. Lower, paler bar: the last windows. Whiskers: 95 % intervals over "
+        "attempts; a bar without one had too few attempts.",
+        rows=tuple(rows),
+    )
+
+
+def _pair_text(entry: Entry, burst: Ends | None, settled: Ends | None) -> str:
+    rates = " → ".join(f"{ends[0]:.3g}" if ends else "unknown" for ends in (burst, settled))
+    retention = _find(entry, "retention")
+    kept = retention.estimate.value if retention else None
+    return rates if kept is None else f"{rates}, {_percent(kept)} kept"
+
+
+def _ends(metric: MetricResult) -> Ends | None:
+    return ends_of(metric.estimate)
+
+
+def ends_of(estimate: Estimate, divisor: float = 1.0) -> Ends | None:
+    """Value and interval, ready to draw: the value thrice where it has none; None where it cannot be drawn."""
+    value = known(estimate.value)
+    if value is None:
+        return None
+    low, high = (value if known(end) is None or end is None else end for end in (estimate.low, estimate.high))
+    return value / divisor, min(low, value) / divisor, max(high, value) / divisor

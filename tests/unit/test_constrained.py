@@ -1,0 +1,233 @@
+"""What the host makes of a constrained attempt's trials: steps, floor, chains, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from benchharness.constrained import (
+    ANSWERED,
+    CRASHED,
+    ERROR,
+    HUNG,
+    LATE,
+    OUT_OF_MEMORY,
+    constrained_metrics,
+    ladder_of,
+)
+from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
+from benchharness.result_sessions import Ladder, Step, StepOutcome
+
+MIB = 2**20
+SECOND = 1e9
+USUAL = [(ANSWERED, time * SECOND, 1e7, 10, 40 * MIB, 0) for time in (0.9, 1.0, 1.0, 1.1, 1.2)]
+FACTS = {"by": "cgroup version 1", "floor": "memory floor", "needed": 4, "memory": "ok", "chain": ["int8", "int4"]}
+
+
+def trials(*codes: int, time_s: float = 1.0, page_ins: float = 10) -> list[tuple[float, ...]]:
+    return [(code, time_s * SECOND, 1e7, page_ins, 30 * MIB, float(code == OUT_OF_MEMORY)) for code in codes]
+
+
+def step(number: int, constraint: str, amount: float | None, rows: Sequence[Sequence[float]]) -> Measurement:
+    parameters: dict[str, Any] = {"constraint": constraint, "step": number, "by": "cgroup version 1"}
+    if amount is not None:
+        parameters["amount"] = amount
+    samples = [number for row in rows for number in row]
+    return Measurement(metric="constrained_trials", parameters=parameters, value=1.0, samples=samples, row_length=6)
+
+
+def tries(number: int, limit: float, rows: Sequence[Sequence[float]]) -> Measurement:
+    samples = [number for row in rows for number in row]
+    parameters = {"limit_bytes": limit, "step": number}
+    return Measurement(metric="fallback_tries", parameters=parameters, value=1.0, samples=samples, row_length=3)
+
+
+def attempt(*measurements: Measurement, **facts: Any) -> Attempt:
+    return Attempt(
+        id="a",
+        job="j",
+        round=0,
+        device="d",
+        host="h",
+        started=datetime.now(UTC),
+        duration_ns=1,
+        outcome=Outcome(kind=OutcomeKind.OK),
+        measurements=[step(0, "none", None, USUAL), *measurements],
+        effective={"constrained": {**FACTS, **facts}},
+    )
+
+
+def ladder(*measurements: Measurement, **facts: Any) -> Ladder:
+    found = ladder_of(attempt(*measurements, **facts))
+    assert found is not None
+    return found
+
+
+def only(*rows: tuple[float, ...], constraint: str = "memory", amount: float | None = 32.0 * MIB) -> Step:
+    return ladder(step(1, constraint, amount, rows)).steps[1]
+
+
+def test_the_floor_lies_between_the_largest_that_failed_and_the_smallest_above_that_suffices() -> None:
+    found = ladder(
+        step(1, "memory", 64 * MIB, trials(*[ANSWERED] * 4)),
+        step(2, "memory", 16 * MIB, trials(OUT_OF_MEMORY, OUT_OF_MEMORY)),
+        step(3, "memory", 32 * MIB, trials(ANSWERED, OUT_OF_MEMORY, *[ANSWERED] * 3)),
+        step(4, "memory", 29 * MIB, trials(ANSWERED, ANSWERED, OUT_OF_MEMORY, OUT_OF_MEMORY)),
+    )
+    assert (found.failing_bytes, found.floor_bytes) == (29 * MIB, 32 * MIB)
+    assert found.unconstrained_ns == SECOND
+    assert [each.answered for each in found.steps] == [5, 4, 0, 4, 2]
+    assert found.reason == ""
+
+
+def test_a_limit_that_suffices_below_one_that_failed_is_no_floor() -> None:
+    found = ladder(
+        step(1, "memory", 64 * MIB, trials(*[ANSWERED] * 4)),
+        step(2, "memory", 32 * MIB, trials(HUNG, HUNG)),
+        step(3, "memory", 16 * MIB, trials(*[ANSWERED] * 4)),
+    )
+    assert (found.failing_bytes, found.floor_bytes) == (32 * MIB, 64 * MIB)
+
+
+def test_an_address_space_floor_is_another_metric() -> None:
+    made = attempt(
+        step(1, "address space", 64 * MIB, trials(*[ANSWERED] * 4)),
+        step(2, "address space", 60 * MIB, trials(ERROR, ERROR)),
+        floor="address-space floor",
+        by="address-space limit",
+    )
+    (metric,) = (each for each in constrained_metrics(made) if each.name.endswith("_floor"))
+    assert metric.name == "address_space_floor"
+    assert (metric.estimate.low, metric.estimate.value, metric.estimate.high) == (60 * MIB, 64 * MIB, 64 * MIB)
+
+
+def test_without_a_floor_the_reason_is_told_and_no_metric_made() -> None:
+    made = attempt(step(1, "memory", None, []), memory="no cgroups on this system")
+    found = ladder_of(made)
+    assert found is not None
+    assert (found.floor_bytes, found.reason) == (None, "no cgroups on this system")
+    assert found.steps[1].outcome is StepOutcome.NOT_APPLIED
+    assert not [each for each in constrained_metrics(made) if each.name == "memory_floor"]
+
+
+OUTCOMES = [
+    (trials(*[ANSWERED] * 4), StepOutcome.FINE),
+    (trials(*[ANSWERED] * 4, time_s=1.15), StepOutcome.FINE),  # one unconstrained trial took longer
+    (trials(*[ANSWERED] * 4, time_s=1.3), StepOutcome.SLOWER),
+    (trials(LATE, LATE, time_s=10, page_ins=5000), StepOutcome.THRASHING),
+    (trials(LATE, LATE, time_s=10, page_ins=12), StepOutcome.TIMEOUT),
+    (trials(HUNG, HUNG, time_s=10, page_ins=5000), StepOutcome.TIMEOUT),
+    (trials(ERROR, ERROR), StepOutcome.ERROR),
+    (trials(CRASHED, CRASHED), StepOutcome.ERROR),
+    (trials(ANSWERED, OUT_OF_MEMORY, ANSWERED, OUT_OF_MEMORY), StepOutcome.KILLED),
+    (trials(LATE, OUT_OF_MEMORY), StepOutcome.KILLED),
+    ([], StepOutcome.NOT_APPLIED),
+]
+
+
+@pytest.mark.parametrize(("rows", "outcome"), OUTCOMES)
+def test_what_trials_come_to(rows: list[tuple[float, ...]], outcome: StepOutcome) -> None:
+    assert only(*rows).outcome is outcome
+
+
+def test_too_slow_without_a_processor_is_slower_and_not_thrashing() -> None:
+    assert only(*trials(LATE, LATE), constraint="cpu quota", amount=0.1).outcome is StepOutcome.SLOWER
+
+
+def test_slower_is_told_over_those_that_answered() -> None:
+    found = only(*trials(*[ANSWERED] * 4, time_s=3), *trials(LATE, time_s=10))
+    assert found.slower == pytest.approx(3)
+    assert found.time_ns == 3 * SECOND
+    assert (found.trials, found.answered, found.page_ins, found.peak_bytes) == (5, 4, 10, 30 * MIB)
+
+
+def test_a_chain_tells_who_answered_and_what_was_lost() -> None:
+    made = attempt(
+        tries(1, 30 * MIB, [(0, OUT_OF_MEMORY, 2 * SECOND), (1, ANSWERED, 3 * SECOND)]),
+        reasons=[[1, "killed by the kernel"]],
+    )
+    found = ladder_of(made)
+    assert found is not None
+    (chain,) = found.chains
+    assert [(link.variant, link.outcome, link.reason) for link in chain.links] == [
+        ("int8", StepOutcome.KILLED, "killed by the kernel"),
+        ("int4", StepOutcome.FINE, ""),
+    ]
+    assert (chain.answered_by, chain.time_ns, chain.lost_ns) == ("int4", 5 * SECOND, 2 * SECOND)
+    values = {each.name: each.estimate.value for each in constrained_metrics(made)}
+    assert (values["fallback_time"], values["fallback_time_lost"]) == (5 * SECOND, 2 * SECOND)
+
+
+def test_a_chain_that_nobody_answers_has_no_time() -> None:
+    made = attempt(tries(1, 30 * MIB, [(0, LATE, 2 * SECOND), (1, ERROR, SECOND)]))
+    found = ladder_of(made)
+    assert found is not None
+    assert found.chains[0].answered_by is None
+    values = {each.name: each.estimate.value for each in constrained_metrics(made)}
+    assert "fallback_time" not in values
+    assert values["fallback_time_lost"] == 3 * SECOND
+
+
+def test_raw_rows_are_kept() -> None:
+    raw = [each for each in constrained_metrics(attempt()) if each.name == "constrained_trials"]
+    assert [list(each.attempts[0].samples) for each in raw] == [[number for row in USUAL for number in row]]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"needed": "four", "chain": 7, "reasons": {"a": 1}, "floor": ["x"], "memory": None},
+        {"reasons": [1, [2], ["x", "y"], [1, None]], "by": None},
+    ],
+)
+def test_what_a_device_tells_beside_its_rows_is_not_trusted(facts: dict[str, Any]) -> None:
+    assert ladder(step(1, "memory", 64 * MIB, trials(*[ANSWERED] * 4)), **facts).floor_bytes == 64 * MIB
+
+
+def test_parameters_of_another_kind_are_none() -> None:
+    odd = Measurement(
+        metric="constrained_trials",
+        parameters={"step": "last", "amount": "much", "constraint": 3},
+        value=1,
+        samples=trials(7)[0],
+        row_length=6,
+    )
+    chain = Measurement(
+        metric="fallback_tries",
+        parameters={"limit_bytes": "little"},
+        value=1,
+        samples=[9, 9, 1],
+        row_length=3,
+    )
+    found = ladder(odd, chain)
+    assert (found.steps[1].amount, found.steps[1].outcome) == (None, StepOutcome.ERROR)
+    assert found.chains[0].links[0].variant == "variant 10"
+
+
+def test_trials_that_took_no_time_are_no_trials() -> None:
+    made = replace(attempt(), measurements=[step(0, "none", None, trials(ANSWERED, time_s=0))])
+    assert ladder_of(made) is None
+
+
+def test_rows_of_another_width_are_no_trials() -> None:
+    odd = Measurement(metric="constrained_trials", parameters={"step": 1}, value=1, samples=[1, 2, 3], row_length=2)
+    assert ladder(odd).steps[1].trials == 0
+
+
+def test_an_attempt_without_trials_has_no_ladder() -> None:
+    bare = Attempt(
+        id="a",
+        job="j",
+        round=0,
+        device="d",
+        host="h",
+        started=datetime.now(UTC),
+        duration_ns=1,
+        outcome=Outcome(kind=OutcomeKind.OK),
+    )
+    assert ladder_of(bare) is None
+    assert list(constrained_metrics(bare)) == []
