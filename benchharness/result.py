@@ -224,7 +224,8 @@ class Job:
     ships: bool = True  # budgets apply
     precision: str | None = None  # as the suite calls it; variants of one precision are compared across runtimes
     against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
-    chain: Sequence[Mapping[str, Any]] = ()  # scenario constrained: the variants that a product would try in turn
+    # Scenario constrained: the variants that a product would try in turn.
+    chain: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def is_reference(self) -> bool:

@@ -181,6 +181,7 @@ def _make(asked: Asked, records: Records, end_s: float) -> None:
         stack.enter_context(ended_by_signal())
         stack.enter_context(adapters_visible(_ADAPTERS))
         conditions = stack.enter_context(Conditions(dilation))
+        print(f"memory traffic: {conditions.memory_hog}; sessions in {records.path}", flush=True)
         stack.callback(shutil.rmtree, state, ignore_errors=True)
         maker = _Maker(asked, conditions, state, dilation)
         stack.callback(maker.close)

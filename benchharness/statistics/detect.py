@@ -309,5 +309,11 @@ def change_point(rate: Series, moments: Series) -> float | None:
     inner = [int(end) for end in ends[:-1]]
     if not inner:
         return None
-    largest = max(inner, key=lambda end: abs(float(logs[:end].mean() - logs[end:].mean())))
+    largest = max(inner, key=lambda end: _gain(logs, end))
     return float(moments[largest * block] - moments[0])
+
+
+def _gain(logs: Series, at: int) -> float:
+    """How much of the scatter a split accounts for; a few windows at an end differ much and account for little."""
+    count = len(logs)
+    return at * (count - at) / count * float(logs[:at].mean() - logs[at:].mean()) ** 2

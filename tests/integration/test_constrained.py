@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -179,6 +180,16 @@ def codes(attempt: Attempt) -> list[list[float]]:
 # Floors
 
 
+def test_what_others_hold_in_memory_is_charged_all_the_same(device: Device) -> None:
+    """This process maps numpy's libraries; where trials may have copies of their own, every page is theirs."""
+    made = device.attempt("fine")
+    told = made.effective["constrained"]
+    assert np.__version__
+    if any("cannot be made" in note for note in told["notes"]):
+        pytest.skip("; ".join(told["notes"]))
+    assert told["not_charged_bytes"] == [0.0, 0.0]
+
+
 def test_the_floor_rises_by_what_a_model_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ground truth: a model that takes and touches N MiB needs N MiB more than one that takes nothing."""
     monkeypatch.setenv("PYTHONPATH", str(ADAPTERS))
@@ -199,7 +210,8 @@ def test_the_floor_rises_by_what_a_model_takes(tmp_path: Path, monkeypatch: pyte
     assert more.failing_bytes is not None
     # Each floor is known to a bracket; what both brackets allow must hold 128 MiB.
     assert more.failing_bytes - base.floor_bytes <= 128 * MIB <= more.floor_bytes - base.failing_bytes
-    assert {str(step.outcome) for step in more.steps if step.amount and step.amount <= more.failing_bytes} == {"killed"}
+    below = {str(step.outcome) for step in more.steps if step.amount and step.amount <= more.failing_bytes}
+    assert below <= {"killed", "thrashing"}
 
 
 def test_a_group_is_charged_for_the_files_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -331,6 +331,12 @@ def test_a_step_is_found_within_one_window() -> None:
         assert found == pytest.approx(4.0, abs=WINDOW_S)
 
 
+def test_a_few_windows_at_the_end_are_not_the_change() -> None:
+    windows = slowed(session(100), 1.25, 40, 100)
+    found = change_point(times(windows.rate, 0.7, 97, 100), windows.start_s)
+    assert found == pytest.approx(4.0, abs=WINDOW_S)
+
+
 def test_no_change_point_where_nothing_changes_or_there_is_too_little() -> None:
     windows = session()
     assert change_point(np.full(COUNT, 5.0), windows.start_s) is None

@@ -8,7 +8,7 @@ import pytest
 
 from benchharness.derive import derive_one
 from benchharness.intake import attempt_from
-from benchharness.metrics import METRICS
+from benchharness.metrics import METRICS, ROWS
 from benchharness.result import Attempt, Doubt, OutcomeKind
 from tests.unit.made_up import job
 
@@ -48,7 +48,8 @@ def test_a_latency_out_of_a_reference_execution_is_invalid(metric: str, also: tu
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_of_time_or_memory_is_refused(metric: str) -> None:
     attempt = taken_in(finished(metric))
-    of_device = METRICS[metric].unit in ("ns", "bytes", "tokens/s", "inferences/s", "J")
+    by_unit = METRICS[metric].unit in ("ns", "bytes", "tokens/s", "inferences/s", "J")
+    of_device = by_unit or metric in {row.name for row in ROWS}
     refused = attempt.outcome.kind is OutcomeKind.INVALID and "reference execution" in attempt.outcome.reason
     assert refused == of_device
 

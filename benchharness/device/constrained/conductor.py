@@ -18,9 +18,9 @@ from benchharness.contract import EXECUTION_DEVICE
 from benchharness.device import page_cache
 from benchharness.device.constrained import hogs, ladder, limits
 from benchharness.device.constrained.limits import NotApplied
+from benchharness.device.constrained.private_files import PrivateFiles
 from benchharness.device.constrained.trial import ANSWERED, HUNG, LATE, Trial, Tried
 from benchharness.device.measured import measurement
-from benchharness.device.sensors.memory import mapped_libraries
 from benchharness.device.sensors.readings import Unreadable
 from benchharness.errors import AttemptError
 
@@ -86,7 +86,7 @@ class _Conductor:
         self._way = way
         self._reasons: list[list[Any]] = []
         self._notes = [f"{way.by} counts {way.counts}"] if way.by != limits.Way.by else []
-        self._libraries: dict[str, list[Path]] = {}  # by adapter and interpreter
+        self._libraries: dict[str, PrivateFiles] = {}  # by adapter and interpreter
         self._not_charged: list[float] = []  # by trial: bytes of the model and the runtime that were not dropped
         self._usual_ns = 0.0
         self._peak_bytes = 0.0
@@ -234,10 +234,11 @@ class _Conductor:
         if self._used() > _NO_MORE and limit_s is not None:
             raise _OutOfTime
         key = f"{opened['adapter']} {opened.get('python')}"
-        files = [*map(Path, opened["files"]), *self._libraries.get(key, ())]
-        evict(files)
-        if key in self._libraries:
-            self._not_charged.append(resident_bytes(files))
+        model, libraries = [Path(file) for file in opened["files"]], self._libraries.get(key)
+        evict(model)
+        if libraries is not None:
+            evict(libraries.copies)
+            self._not_charged.append(resident_bytes([*model, *(libraries.copies or libraries.originals)]))
         order = {
             **{name: self._order[name] for name in ("id", "task", "tokenizer", "workload")},
             **{name: opened[name] for name in ("adapter", "configuration", "python", "artefact")},
@@ -246,16 +247,19 @@ class _Conductor:
         }
         enclosure = self._way.enclose(self._order["id"], **constraint)
         try:
-            trial = Trial(order, enclosure, self._bundle, lambda: _stay_on(affinity))
+            trial = Trial(order, enclosure, self._bundle, lambda: _prepare(affinity, libraries))
             left_s = (_THE_END - self._used()) * self._order["timeout_s"]
             tried = trial.wait(limit_s if limit_s is None else min(limit_s, left_s))
         finally:
             enclosure.close()
         if limit_s is not None and left_s < limit_s and tried.code in (LATE, HUNG):
             raise _OutOfTime  # cut short: it might have answered
-        if "libraries" in tried.told:
-            own = mapped_libraries()  # held by this process, and by every trial of every attempt
-            self._libraries[key] = [path for path in map(Path, tried.told["libraries"]) if path not in own]
+        if libraries is None and "libraries" in tried.told:
+            folder = Path.cwd() / f"libraries-{len(self._libraries)}"
+            mapped = [path for path in map(Path, tried.told["libraries"]) if path.is_file()]
+            self._libraries[key] = made = PrivateFiles(mapped, folder)
+            if made.reason:
+                self._notes.append(made.reason)
         return tried
 
     def _used(self) -> float:
@@ -302,8 +306,8 @@ class _Conductor:
         if most >= _MIB:
             yield (
                 f"{min(self._not_charged) / _MIB:.0f} to {most / _MIB:.0f} MiB of the model's and the runtime's files "
-                "stayed in the page cache, held by other processes, and were not charged: alone, a trial needs up to that "
-                "much more"
+                "stayed in the page cache, held by other processes, and were not charged: alone, a trial needs up to "
+                "that much more"
             )
 
     def _reason(self, reason: str, limit: float | None = None) -> None:
@@ -339,6 +343,8 @@ def _allowed_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def _stay_on(cores: Sequence[int]) -> None:
+def _prepare(cores: Sequence[int], libraries: PrivateFiles | None) -> None:
+    if libraries is not None:
+        libraries.bind()
     if cores:
         os.sched_setaffinity(0, cores)
