@@ -400,8 +400,7 @@ def test_a_worker_killed_by_the_limit_around_it_is_out_of_memory(
 @pytest.mark.parametrize("role", ["trial", "conductor", "supervisor"])
 def test_nothing_is_left_of_whoever_is_killed(device: Device, role: str) -> None:
     device.order("run tight 200 hang", limits_bytes=[128 * MIB], background=["busy-core"], slowest=1000)
-    trial = device.trial()
-    wait_until(lambda: (device.groups() and _limit(device.groups()[0]) == 128 * MIB) is True)
+    wait_until(lambda: any(_limit(each) == 128 * MIB for each in device.groups()))
     trial = device.trial()
     conductor_ = trial.parent()
     assert conductor_ is not None
