@@ -52,6 +52,8 @@ class Hog:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._environment,
+            # Of no terminal: when a shell leaves, the kernel lets the stopped processes of its job go on.
+            start_new_session=True,
             preexec_fn=(lambda: die_with_parent(parent)) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
         )
         assert self._process.stdout is not None
