@@ -19,6 +19,8 @@ SHORTEST_TIMED_NS = 7_200
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a session raised it by
 #: at least this much; undisturbed sessions stayed below.
 CONTENDED_SHARE = 0.05
+#: Share of a memory floor that may go uncounted.
+NOT_CHARGED_SHARE = 0.05
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
 
@@ -34,6 +36,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _dimensions(result)
     yield from _sessions(result) if result.courses else _disturbed(attempts)
     yield from _unsettled(attempts)
+    yield from _not_charged(result)
     yield from _binding_copies(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
@@ -187,6 +190,21 @@ def _sessions(result: Result) -> Iterator[ResultWarning]:
                 message=f"{state} in {len(found)} of {len(result.courses)} sessions: {'; '.join(found[-1].evidence)}",
                 hint=hint,
             )
+
+
+def _not_charged(result: Result) -> Iterator[ResultWarning]:
+    """A memory floor that would be higher where the device does nothing else."""
+    told = result.effective.get("constrained")
+    charged = told.get("not_charged_bytes") if isinstance(told, Mapping) else None
+    most = charged[-1] if isinstance(charged, list) and charged else 0
+    floors = [ladder.floor_bytes for ladder in result.ladders if ladder.floor_bytes is not None]
+    if floors and isinstance(most, int | float) and most > NOT_CHARGED_SHARE * floors[-1]:
+        yield ResultWarning(
+            kind=Doubt.NOT_CHARGED,
+            message=f"up to {most / 2**20:.0f} MiB of the model's and the runtime's files were held by other processes, and no "
+            "limit counted them: the memory floor is that much too low at most",
+            hint="stop what else uses the runtime, or measure as a user who may make mounts",
+        )
 
 
 def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:

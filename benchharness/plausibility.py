@@ -72,8 +72,23 @@ ROWS: Mapping[str, tuple[int, Sequence[tuple[str, float, float]]]] = {
             ("TTFT", 0, _LONGEST_NS),
         ),
     ),
+    "constrained_trials": (
+        6,
+        (
+            ("outcome", 0, 5),
+            ("time", 1, _LONGEST_NS),
+            ("time of an answer", 0, _LONGEST_NS),
+            ("page-ins", 0, _LONGEST_NS),
+            ("peak", 0, _LARGEST_READING),
+            ("kills", 0, _LONGEST_NS),
+        ),
+    ),
+    "fallback_tries": (3, (("place in the chain", 0, 1000), ("outcome", 0, 5), ("time", 1, _LONGEST_NS))),
     "sensor_reading": (2, (("moment", 0, _LONGEST_NS), ("reading", -_LARGEST_READING, _LARGEST_READING))),
 }
+
+#: A constraint that could not be set has no trials.
+_MAY_BE_EMPTY = ("constrained_trials", "fallback_tries")
 
 
 def doubts_about(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:
@@ -148,6 +163,8 @@ def _quality(measurement: Measurement) -> Iterator[str]:
         return
     width, columns = ROWS[measurement.metric]
     rows = len(measurement.samples) // width
+    if not measurement.samples and measurement.metric in _MAY_BE_EMPTY:
+        return
     if not rows or measurement.row_length != width or len(measurement.samples) % width:
         yield f"{measurement.metric} has {len(measurement.samples)} numbers in rows of {measurement.row_length}"
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -12,7 +13,8 @@ from benchharness.cli_variants import app
 from benchharness.hardware import load_hardware
 from benchharness.metrics import METRICS
 from benchharness.result import Doubt, OutcomeKind
-from benchharness.suite import check_suite
+from benchharness.suite import Attempts, check_suite
+from benchharness.suite_scenarios import Scenarios
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -37,6 +39,22 @@ def test_every_outcome_stands_in_the_readme(outcome: str) -> None:
 @pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.headline])
 def test_every_headline_metric_stands_in_the_readme(metric: str) -> None:
     assert f"`{metric}`" in README
+
+
+SETTINGS = [
+    (section, key)
+    for section, table in Scenarios.model_fields.items()
+    for key in next(kind for kind in get_args(table.annotation) if kind is not type(None)).model_fields
+]
+
+
+@pytest.mark.parametrize(("section", "key"), [*SETTINGS, *(("attempts", key) for key in Attempts.model_fields)])
+def test_every_setting_stands_in_its_scenarios_section(section: str, key: str) -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text()
+    heading = "For all of them" if section == "attempts" else section.replace("_", "-")
+    found = re.search(rf"^## {heading}.*?(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    assert found is not None
+    assert f"`{key}`" in found[0]
 
 
 def test_the_suite_in_the_readme_is_a_suite() -> None:

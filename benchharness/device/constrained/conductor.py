@@ -91,7 +91,7 @@ class _Conductor:
         self._usual_ns = 0.0
         self._peak_bytes = 0.0
         self._threads: Any = None
-        self._failing_bytes: int | None = None
+        self._hopeless_bytes: int | None = None  # the largest memory limit under which no trial answered
 
     def unconstrained(self) -> Mapping[str, Any]:
         """The usual time and the peak memory; the last worker's report. Raises `TrialFailed`."""
@@ -116,13 +116,13 @@ class _Conductor:
         for limit in self._settings["limits_bytes"]:
             self._memory_step(limit)
         for share in self._settings["quotas"]:
-            self._answers_to(CPU_QUOTA, share, f"{self._way.by}, CPU quota", cores=share * self._usable())
+            self._trials(CPU_QUOTA, share, f"{self._way.by}, CPU quota", cores=share * self._usable())
         for count in self._settings["cores"]:
             self._cores(count)
         for kind in self._settings["background"]:
             self._background(kind)
         if self._order.get("chain"):
-            limits_bytes = self._settings["limits_bytes"] or [self._failing_bytes or self._comfortable()]
+            limits_bytes = self._settings["limits_bytes"] or [self._hopeless_bytes or self._comfortable()]
             for limit in limits_bytes:
                 self._fall_back(limit)
         return memory
@@ -151,7 +151,6 @@ class _Conductor:
         if not self._peak_bytes:
             return f"{self._way.by} does not tell a peak here, and so not where to begin"
         found = ladder.search(self._peak_bytes, self._settings["bracket"], self._memory_step)
-        self._failing_bytes = found.failing_bytes
         return found.reason or "ok"
 
     def _comfortable(self) -> int:
@@ -160,7 +159,10 @@ class _Conductor:
     def _memory_step(self, limit: int) -> bool:
         by_memory = self._way.floor_name == limits.MEMORY_FLOOR
         constraint = MEMORY if by_memory else ADDRESS_SPACE
-        return self._answers_to(constraint, limit, self._way.by, memory_bytes=limit)
+        answered = self._trials(constraint, limit, self._way.by, memory_bytes=limit)
+        if not answered:
+            self._hopeless_bytes = max(limit, self._hopeless_bytes or 0)
+        return answered >= int(self._settings["needed"])
 
     def _cores(self, count: int) -> None:
         by, allowed = "processor affinity", _allowed_cores()
@@ -170,7 +172,7 @@ class _Conductor:
             )
             self._store(CORES, count, by, [], there)
         else:
-            self._answers_to(CORES, count, by, affinity=allowed[:count])
+            self._trials(CORES, count, by, affinity=allowed[:count])
 
     def _background(self, kind: str) -> None:
         allowed = _allowed_cores()
@@ -178,12 +180,12 @@ class _Conductor:
         try:
             with hogs.Hog(kind, core, bundle=self._bundle) as hog:
                 self._notes.append(f"{kind}: {hog.says}, on core {core}")
-                self._answers_to(_BACKGROUND[kind], None, "a background process")
+                self._trials(_BACKGROUND[kind], None, "a background process")
         except Unreadable as error:
             self._store(_BACKGROUND[kind], None, "a background process", [], str(error))
 
-    def _answers_to(self, constraint: str, amount: float | None, by: str, **how: Any) -> bool:
-        """Trials under one constraint until it is decided whether enough of them answer; whether they do."""
+    def _trials(self, constraint: str, amount: float | None, by: str, **how: Any) -> int:
+        """Trials under one constraint until it is decided whether enough of them answer; how many did."""
         told = constraint if amount is None else f"{constraint} {_told(constraint, amount)}"
         self._progress(told[:40], self.step, 0)
         needed: int = self._settings["needed"]
@@ -196,9 +198,9 @@ class _Conductor:
                 answered += tried[-1].code == ANSWERED
         except NotApplied as error:
             self._store(constraint, amount, by, [], str(error))
-            return False
+            return 0
         self._store(constraint, amount, by, tried)
-        return answered >= needed
+        return answered
 
     def _fall_back(self, limit: int) -> None:
         """What a product would do: try, and where that fails try the next variant, until one answers once."""
