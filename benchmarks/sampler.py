@@ -2,7 +2,7 @@
 
 One session decodes in windows of half a second; another process looks at it in some of them exactly as the supervisor
 does in a sustained session, and waits in the others. A round is one window with and two without, in random order, next
-to each other: the slowdown is the rate without over the rate with. The two without, one over the other, are the control.
+to each other: the slowdown is the rate without over the rate with. The two without, one by the other, are the control.
 """
 
 from __future__ import annotations

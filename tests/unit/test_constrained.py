@@ -19,8 +19,11 @@ from benchharness.constrained import (
     constrained_metrics,
     ladder_of,
 )
-from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
+from benchharness.derive import derive_one
+from benchharness.plausibility import doubts_about
+from benchharness.result import Attempt, Doubt, Measurement, Outcome, OutcomeKind
 from benchharness.result_sessions import Ladder, Step, StepOutcome
+from tests.unit.made_up import job
 
 MIB = 2**20
 SECOND = 1e9
@@ -231,3 +234,45 @@ def test_an_attempt_without_trials_has_no_ladder() -> None:
     )
     assert ladder_of(bare) is None
     assert list(constrained_metrics(bare)) == []
+
+
+def warned(not_charged: Any) -> list[str]:
+    floor = [
+        step(1, "memory", 80.0 * MIB, trials(*[ANSWERED] * 4)),
+        step(2, "memory", 60.0 * MIB, trials(*[OUT_OF_MEMORY] * 2)),
+    ]
+    made = job(scenario="constrained")
+    found = derive_one(made, [replace(attempt(*floor, not_charged_bytes=not_charged), job=made.key)], "")
+    return [warning.message for warning in found.warnings if warning.kind is Doubt.NOT_CHARGED]
+
+
+@pytest.mark.parametrize("told", [[0, 0], [0, 3.9 * MIB], None, [], "much", ["a", "b"]])
+def test_a_floor_that_counts_nearly_everything_is_not_doubted(told: Any) -> None:
+    assert warned(told) == []
+
+
+def test_memory_that_no_limit_counted_is_a_doubt_about_the_floor() -> None:
+    (message,) = warned([0, 30 * MIB])
+    assert "up to 30 MiB" in message
+
+
+@pytest.mark.parametrize(
+    ("metric", "row", "sentence"),
+    [
+        ("constrained_trials", [6.0, 1e9, 1e7, 1.0, 1.0, 0.0], "outcome is 6 to 6"),
+        ("constrained_trials", [0.0, 0.0, 1e7, 1.0, 1.0, 0.0], "time is 0 to 0"),
+        ("constrained_trials", [0.0, 1e9, 1e7, -1.0, 1.0, 0.0], "page-ins is -1 to -1"),
+        ("constrained_trials", [0.0, 1e9], "numbers in rows of"),
+        ("fallback_tries", [0.0, 9.0, 1e9], "outcome is 9 to 9"),
+    ],
+)
+def test_rows_that_cannot_be_are_refused(metric: str, row: list[float], sentence: str) -> None:
+    width = 6 if metric == "constrained_trials" else 3
+    made = Measurement(metric=metric, parameters={}, value=0.0, samples=row, row_length=width)
+    assert any(sentence in each for each in doubts_about([made], 10**12, None))
+
+
+@pytest.mark.parametrize(("metric", "width"), [("constrained_trials", 6), ("fallback_tries", 3)])
+def test_a_constraint_that_could_not_be_set_has_no_rows(metric: str, width: int) -> None:
+    made = Measurement(metric=metric, parameters={}, value=0.0, samples=[], row_length=width)
+    assert list(doubts_about([made], 10**12, None)) == []

@@ -13,7 +13,7 @@ from benchharness.cli_variants import app
 from benchharness.hardware import load_hardware
 from benchharness.metrics import METRICS
 from benchharness.result import Doubt, OutcomeKind
-from benchharness.suite import Attempts, check_suite
+from benchharness.suite import Attempts, check_suite, load_suite
 from benchharness.suite_scenarios import Scenarios
 from tests.conftest import ROOT
 
@@ -82,3 +82,12 @@ def test_the_changelog_and_the_decisions_are_there() -> None:
 @pytest.mark.parametrize("profile", sorted((ROOT / "targets" / "hardware").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_hardware_profile_is_one(profile: Path) -> None:
     assert load_hardware(str(profile)).budgets
+
+
+@pytest.mark.parametrize(
+    "suite", sorted((ROOT / "examples").glob("*/suite*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_example_suite_is_one(suite: Path) -> None:
+    loaded = load_suite(suite)
+    chain = loaded.scenarios.constrained.fallback_chain if loaded.scenarios.constrained else ()
+    assert set(chain) <= {name for model in loaded.models.values() for name in model.variants}
