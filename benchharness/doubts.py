@@ -201,8 +201,8 @@ def _not_charged(result: Result) -> Iterator[ResultWarning]:
     if floors and isinstance(most, int | float) and most > NOT_CHARGED_SHARE * floors[-1]:
         yield ResultWarning(
             kind=Doubt.NOT_CHARGED,
-            message=f"up to {most / 2**20:.0f} MiB of the model's and the runtime's files were held by other processes, "
-            "and no limit counted them: the memory floor is that much too low at most",
+            message=f"up to {most / 2**20:.0f} MiB of the model's and the runtime's files were held by other processes,"
+            " and no limit counted them: the memory floor is that much too low at most",
             hint="stop what else uses the runtime, or measure as a user who may make mounts",
         )
 
