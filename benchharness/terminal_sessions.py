@@ -95,7 +95,8 @@ def constraint(step: Step) -> str:
 
 def _step(step: Step) -> Iterator[Text]:
     slower = f" × {step.slower:.2f}" if step.slower and step.outcome is StepOutcome.SLOWER else ""
-    reason = f" ({visible(step.reason)})" if step.reason else ""
+    first = step.reason.partition("; ")[0]  # the report has the reasons of all trials
+    reason = f" ({visible(first)})" if first else ""
     yield Text(constraint(step))
     yield Text(f"{step.outcome}{slower}{reason}", style=_OUTCOME_STYLES.get(step.outcome, "red"))
     yield Text(f"{step.answered} of {step.trials}")

@@ -156,7 +156,7 @@ def rates(figure: RateBars) -> Drawing:
     axes.set_yticks([])
     axes.set_ylim(len(figure.rows), 0)
     highest = max(ends[2] for row in figure.rows for ends in (row.burst, row.settled) if ends)
-    axes.set_xlim(0, highest * 1.25 if highest > 0 else 1)  # room for the words behind the longest bar
+    axes.set_xlim(0, highest * 1.4 if highest > 0 else 1)  # room for the words behind the longest bar
     for number, row in enumerate(figure.rows):
         label(axes, number + 0.18, row.label)
         colour = colour_of(row.colour)

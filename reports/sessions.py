@@ -63,7 +63,6 @@ _COLUMNS = (
     ("time to -10\u00a0%", "of the burst rate"),
     ("time to -25\u00a0%", "of the burst rate"),
     ("energy", "an inference"),
-    ("start", "entry gate before the last attempt"),
 )
 _ENERGY_WORDS = ("energy", "watt", "power")
 _MOST_SENTENCES, _MOST_ROWS = 12, 8
@@ -242,7 +241,6 @@ def _cells(entry: Entry) -> Iterator[Cell]:
         reached = [getattr(course, field) for course in courses]
         yield _loss(_find(entry, "time_to_loss", percent=percent), reached, courses)
     yield _metric_cell(_find(entry, "energy_per_inference"), _why_no_energy(courses))
-    yield _gate(entry.result.conditions.get("entry_gate"))
 
 
 def _find(entry: Entry, name: str, **parameters: int) -> MetricResult | None:
@@ -294,19 +292,6 @@ def _why_no_energy(courses: Sequence[Course]) -> str:
     return next(reasons, "unknown: no sensor of energy was reported")
 
 
-def _gate(gate: object) -> Cell:
-    """How the device was before the session: settled, or not within the time allowed."""
-    if not isinstance(gate, Mapping):
-        return Cell(state="absent", note="no entry gate was recorded")
-    if set(gate) == {"unknown"}:
-        return Cell(state="absent", note=value_text(gate))
-    waited = gate.get("waited_s")
-    told = [f"by {name_text(gate['by'])}"] if gate.get("by") else []
-    if isinstance(waited, int | float) and not isinstance(waited, bool):
-        told.append(f"waited {quantity_text(waited * 1e9, 'ns') if waited else '0 s'}")
-    return _text("settled" if gate.get("settled") is True else "not settled", ", ".join(told))
-
-
 def _bars(entries: Sequence[Entry], colours: Mapping[str, int]) -> RateBars | None:
     """All rows with a rate in the unit that the first one has."""
     pairs = [(entry, *_rates(entry)) for entry in entries]
@@ -336,10 +321,15 @@ def _bars(entries: Sequence[Entry], colours: Mapping[str, int]) -> RateBars | No
 
 
 def _pair_text(entry: Entry, burst: Ends | None, settled: Ends | None) -> str:
-    rates = " → ".join(f"{ends[0]:.3g}" if ends else "unknown" for ends in (burst, settled))
+    rates = " → ".join(_rate_text(ends[0]) if ends else "unknown" for ends in (burst, settled))
     retention = _find(entry, "retention")
     kept = retention.estimate.value if retention else None
     return rates if kept is None else f"{rates}, {_percent(kept)} kept"
+
+
+def _rate_text(rate: float) -> str:
+    """Three digits, or all that stand before the point."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def _ends(metric: MetricResult) -> Ends | None:

@@ -40,6 +40,7 @@ SLOWER = 0.08
 #: Where a sensor speaks of heat, less is enough.
 SLOWER_WITH_HEAT = 0.03
 _QUANTILE = 0.2
+_HIDDEN = f"a core slower by less than {math.expm1(SLOWER):.0%} is not told from a machine's own drift"
 #: A rate that fell by more than this without any of the causes above is not called steady.
 UNEXPLAINED_LOSS = 0.10
 #: Of the windows, more must tell a figure than this for it to count as read.
@@ -273,8 +274,9 @@ def _without_cause(windows: Windows, first: int, settled: tuple[int, int]) -> tu
             f"the rate fell by {1 - lowest:.1%} over {length} windows from {_second(windows, at)} on and recovered, "
             f"and no cause was seen{unread}",
         )
+    hidden = "" if retained >= math.exp(-SLOWER_WITH_HEAT) else f"; {_HIDDEN}"
     return SessionState.STEADY, (
-        f"the rate at the end is {retained:.1%} of that at the start, with no cause for less{unread}",
+        f"the rate at the end is {retained:.1%} of that at the start, with no cause for less{hidden}{unread}",
     )
 
 

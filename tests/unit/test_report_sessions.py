@@ -124,13 +124,11 @@ def test_burst_and_steady_state_stand_side_by_side_with_their_intervals() -> Non
     assert heat.text == "44 → 25.5, 57.9 % kept"
 
 
-def test_the_table_tells_retention_losses_energy_and_the_start() -> None:
+def test_the_table_tells_retention_losses_and_energy() -> None:
     int8 = row(sessions(), "int8")
     assert text(int8["verdict"]) == ("throttled (quota)", "2 of 3 attempts")
     assert text(int8["time to -10\u00a0%"]) == ("35.5 s", "reached in 2 of 3 attempts; their median")
     assert text(int8["energy"]) == ("unknown", "no sensor counts energy on this device")
-    assert text(int8["start"]) == ("settled", "by probe kernel, waited 12.4 s")
-    assert text(row(sessions(), "int4")["start"])[0] == "not settled"
     assert text(row(sessions(), "int4")["retention"]) == ("57.9 %", "one attempt: no interval")
     assert text(row(sessions(), "int4")["time to -25\u00a0%"]) == ("38.0 s", "one attempt: no interval")
     assert text(row(sessions(), "fp32")["time to -10\u00a0%"]) == ("not reached", "in 120 s")
@@ -142,7 +140,6 @@ def test_what_was_not_reported_says_so() -> None:
     assert text(found["retention"]) == ("", "not reported")
     assert text(found["of the cool rate"]) == ("", "no cool result of scenario steady")
     assert text(found["energy"]) == ("", "unknown: no RAPL counters")
-    assert text(found["start"]) == ("", "no entry gate was recorded")
     assert section([bare]).bars is None
 
 

@@ -208,7 +208,7 @@ class _Conductor:
         for position, link in enumerate(self._order["chain"]):
             self._progress(f"fallback {link['variant']}"[:40], position, len(self._order["chain"]))
             try:
-                tried = self._try({**self._order, **link}, limit_s=self._limit_s(), memory_bytes=limit, answers=1)
+                tried = self._try({**self._order, **link}, limit_s=self._limit_s(), memory_bytes=limit)
             except NotApplied as error:
                 self._reason(str(error))
                 break
@@ -229,7 +229,6 @@ class _Conductor:
         *,
         limit_s: float | None = None,
         affinity: Sequence[int] = (),
-        answers: int | None = None,
         **constraint: Any,
     ) -> Tried:
         """One trial of a model, from a page cache without it. Raises `NotApplied` and `_OutOfTime`."""
@@ -245,7 +244,7 @@ class _Conductor:
             **{name: self._order[name] for name in ("id", "task", "tokenizer", "workload")},
             **{name: opened[name] for name in ("adapter", "configuration", "python", "artefact")},
             "scenario": "answer",
-            "settings": {"answers": answers or self._settings["answers"]},
+            "settings": {"answers": self._settings["answers"]},
         }
         enclosure = self._way.enclose(self._order["id"], **constraint)
         try:
