@@ -246,6 +246,7 @@ def test_an_address_space_floor_has_its_own_name(
 ) -> None:
     """Conducted in this process, where groups can be kept from it."""
     (tmp_path / "m.awkward").write_text("load take 128")
+    monkeypatch.chdir(tmp_path)  # as in an attempt: a folder that goes with it
     monkeypatch.setattr(limits, "best", lambda: (AddressSpace(), ["no groups in this test"]))
     order = {
         **device.opened("m", "load take 128"),

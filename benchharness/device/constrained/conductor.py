@@ -256,7 +256,7 @@ class _Conductor:
         if limit_s is not None and left_s < limit_s and tried.code in (LATE, HUNG):
             raise _OutOfTime  # cut short: it might have answered
         if libraries is None and "libraries" in tried.told:
-            folder = Path.cwd() / f"libraries-{len(self._libraries)}"
+            folder = Path.cwd() / f"libraries-{len(self._libraries)}"  # the scratch folder, gone with the attempt
             mapped = [path for path in map(Path, tried.told["libraries"]) if path.is_file()]
             self._libraries[key] = made = PrivateFiles(mapped, folder)
             if made.reason:
