@@ -19,7 +19,7 @@ from benchharness.device.lifeline import die_with_parent
 from benchharness.device.measured import measurement
 from benchharness.device.onlooker import Onlooker
 from benchharness.device.protocol import Message
-from benchharness.device.sensors.memory_kills import kills_in_own_group, limit_and_peak
+from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
 from benchharness.device.want_of_memory import speaks_of_memory
@@ -53,7 +53,7 @@ class RunningAttempt:
         self._order = order
         self._libraries = libraries
         self._conditions = {**_conditions_before(order, libraries.of(order)), **entry_gate}
-        self._kills_before = kills_in_own_group()
+        self._kills_before = kills(everywhere=not self._conducts)
         self._throttled_before = _times_throttled()
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
@@ -128,16 +128,14 @@ class RunningAttempt:
         name = signal.Signals(-code).name
         if -code in _OWN_SIGNALS:
             return self._finished("crashed", f"{name} in phase {self.phase}", {})
-        kills = kills_in_own_group()
-        if (
-            -code == signal.SIGKILL
-            and kills is not None
-            and self._kills_before is not None
-            and kills > self._kills_before
-        ):
+        if -code == signal.SIGKILL and self._killed_for_memory():
             told = ", ".join(filter(None, (f"killed by the kernel for memory in phase {self.phase}", limit_and_peak())))
             return self._finished("out-of-memory", told, {})
         return self._finished("killed", f"{name} in phase {self.phase}", {})
+
+    def _killed_for_memory(self) -> bool:
+        before, now = self._kills_before, kills(everywhere=not self._conducts)
+        return before is not None and now is not None and now > before
 
     def timed_out(self) -> list[Message]:
         """The limit is over."""

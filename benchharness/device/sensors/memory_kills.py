@@ -14,11 +14,14 @@ _LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
 _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 
 
-def kills_in_own_group(root: Path = ROOT) -> int | None:
-    """Kills among the processes of this process's group; where it counts none, those of the whole system.
+def kills(*, everywhere: bool, root: Path = ROOT) -> int | None:
+    """Kills on the whole system, or among the processes of this process's group, where that counts them.
 
-    A worker is in its supervisor's group. The trials of `constrained` are not: theirs are no kills of the worker.
+    A worker may be in a group of its own, so that any kill may be its own. A conductor is in its supervisor's, and its
+    trials are not: their kills are none of the conductor's.
     """
+    if everywhere:
+        return _oom_kill(root / "proc/vmstat")
     try:
         groups = groups_of("memory", root)
     except Unreadable:
