@@ -1,4 +1,4 @@
-"""What it costs a model that the supervisor looks at its process and the device's sensors ten times a second.
+"""What it costs a model that the supervisor looks at its process and the device's sensors.
 
 One session decodes in windows of half a second; another process looks at it in some of them exactly as the supervisor
 does in a sustained session, and waits in the others. A round is one window with and two without, in random order, next
@@ -52,7 +52,7 @@ def measure(options: Options) -> Bar:
         findings += _findings(case, _measured(case, share_s, order.randrange(2**32)))
     return Bar(
         name="sampler",
-        claim="looking at the worker and at all sensors ten times a second costs under 1 % of the decode rate",
+        claim="looking at the worker and all sensors as often as in a session costs under 1 % of the decode rate",
         findings=findings,
         conditions=[
             f"windows of {WINDOW_S:g} s in one session; a round is one watched and two unwatched ones",

@@ -34,7 +34,7 @@ _PHASE_NOTE = (
     "Dashed line: what Python and the runtime held before a model was loaded."
 )
 _TIME_NOTE = (
-    "One line an attempt, watched from outside ten times a second: peaks between two looks are missed here, "
+    "One line an attempt, watched from outside ten times a second, four in a session: peaks between two looks are missed here, "
     "not in the bars and tables."
 )
 

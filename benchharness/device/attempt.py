@@ -86,6 +86,11 @@ class RunningAttempt:
         message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": self._bundle}
         protocol.Writer(self._process.stdin.fileno()).send(message)
 
+    @property
+    def look_every_s(self) -> float:
+        """How often to look."""
+        return self._onlooker.every_s
+
     def remaining_s(self) -> float:
         """Time until the attempt's limit; negative when it is over."""
         return self._timeout_s - (time.perf_counter_ns() - self._spawned_ns) / 1e9

@@ -29,8 +29,8 @@ from benchharness.device.protocol import Message
 from benchharness.device.spool import Spool
 from benchharness.errors import ProtocolError
 
-#: How often the worker is looked at: its resident memory for the timeline, its deadline.
-_TICK_S = 0.1
+#: How often the entry gate is asked.
+_GATE_TICK_S = 0.1
 
 
 class Supervisor:
@@ -92,8 +92,10 @@ class Supervisor:
 
     def _patience_s(self) -> float | None:
         if self._at_gate is not None:
-            return _TICK_S
-        return None if self._attempt is None else min(_TICK_S, max(0.0, self._attempt.remaining_s()))
+            return _GATE_TICK_S
+        if self._attempt is None:
+            return None
+        return min(self._attempt.look_every_s, max(0.0, self._attempt.remaining_s()))
 
     def _on_host(self, message: Message | None) -> bool:
         kind = "stop" if message is None else message["type"]

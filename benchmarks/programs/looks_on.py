@@ -1,4 +1,4 @@
-"""What the supervisor does to a worker ten times a second, switched on and off from outside.
+"""What the supervisor does to a worker in a sustained session, switched on and off from outside.
 
 Argument: {"process": id, "seed"}. Reads lines: `on`, `off`, `end`; answers each with a line. The last line tells
 {"looks", "cpu_ns": CPU time of this process while on}.
@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from benchharness.device.onlooker import Onlooker
-from benchharness.device.supervisor import _TICK_S  # the supervisor's own, or it would not be its cost
 
 
 def main() -> None:
@@ -32,7 +31,7 @@ def main() -> None:
             print(told, flush=True)
             if told == "on":
                 began_ns = time.process_time_ns()
-                looks += _look(onlooker, inbox, order.random() * _TICK_S)
+                looks += _look(onlooker, inbox, order.random() * onlooker.every_s)
                 cpu_ns += time.process_time_ns() - began_ns
     print(json.dumps({"looks": looks, "cpu_ns": cpu_ns}), flush=True)
 
@@ -47,7 +46,7 @@ def _look(onlooker: Onlooker, inbox: queue.SimpleQueue[str], first_s: float) -> 
         except queue.Empty:
             onlooker.look()
             looks += 1
-            patience_s = _TICK_S
+            patience_s = onlooker.every_s  # the supervisor's own, or it would not be its cost
         else:
             print(told, flush=True)
             return looks
