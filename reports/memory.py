@@ -34,8 +34,8 @@ _PHASE_NOTE = (
     "Dashed line: what Python and the runtime held before a model was loaded."
 )
 _TIME_NOTE = (
-    "One line an attempt, watched from outside ten times a second, four in a session: peaks between two looks are missed here, "
-    "not in the bars and tables."
+    "One line an attempt, watched from outside ten times a second, four in a session: peaks between two looks are "
+    "missed here, not in the bars and tables."
 )
 
 

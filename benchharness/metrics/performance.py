@@ -167,7 +167,7 @@ PERFORMANCE = (
         title="memory over time",
         unit=Unit.BYTES,
         better=Better.LOWER,
-        definition="resident memory seen from outside, ten times a second (four in a session); its value is the highest",
+        definition="resident memory seen from outside, four to ten times a second; its value is the highest",
         source=_PROC,
     ),
     Metric(
