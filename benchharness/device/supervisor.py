@@ -44,6 +44,7 @@ class Supervisor:
         self._libraries = Libraries(work.parent)  # beside the runs' own folders, which do not last
         self._inbox: queue.SimpleQueue[tuple[str, Message | None]] = queue.SimpleQueue()
         self._attempt: RunningAttempt | None = None
+        self._next_look_s = 0.0
         self._gate = EntryGate()
         self._at_gate: Message | None = None  # the order that waits to begin
         threading.Thread(target=self._read_host, args=(host,), daemon=True).start()
@@ -88,6 +89,8 @@ class Supervisor:
         if source == "host":
             return self._on_host(message)
         self._on_worker(source, message)
+        if time.monotonic() >= self._next_look_s:  # a worker that tells much is looked at all the same
+            self._tick()
         return True
 
     def _patience_s(self) -> float | None:
@@ -95,7 +98,7 @@ class Supervisor:
             return _GATE_TICK_S
         if self._attempt is None:
             return None
-        return min(self._attempt.look_every_s, max(0.0, self._attempt.remaining_s()))
+        return max(0.0, min(self._next_look_s - time.monotonic(), self._attempt.remaining_s()))
 
     def _on_host(self, message: Message | None) -> bool:
         kind = "stop" if message is None else message["type"]
@@ -182,6 +185,7 @@ class Supervisor:
             self._wait_at_gate()
         if self._attempt is None:
             return
+        self._next_look_s = time.monotonic() + self._attempt.look_every_s
         self._attempt.look()
         if self._attempt.remaining_s() <= 0:
             self._finish(self._attempt.timed_out())
