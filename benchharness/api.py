@@ -140,7 +140,7 @@ def resume(
         suite, hardware = _as_stored(opened, found)
         suite = overridden(suite, overrides or Overrides())
         manifests = dict(gather(suite, digest_cache()).manifests)
-        verify(manifests, {job.artefact: job.digest for job, _ in opened.jobs(found)})
+        verify(manifests, [job for job, _ in opened.jobs(found)])
         return _execute(opened, found, suite, hardware, manifests, watching)
     finally:
         opened.close()

@@ -160,6 +160,34 @@ class FindsTokenizer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ArtefactFiles:
+    """What an adapter reads when it opens an artefact. Paths are relative to `root`, with forward slashes.
+
+    `root` follows from the model alone, so that an artefact named by its folder or by its file is the same one.
+    """
+
+    root: Path  # a folder that holds all of them: the artefact itself, or one above it
+    model: str  # the file or package that is opened
+    files: Sequence[str]  # every file that is read, those of a package each
+    part: str = ""  # of a pipeline: "encoder"; empty where the model is the whole
+    pipeline: Sequence[str] = ()  # the models of its other parts
+    siblings: Sequence[str] = ()  # other models in the same place, which are not read
+
+
+@runtime_checkable
+class ListsFiles(Protocol):
+    """An optional ability of an adapter: tells which files an artefact is. Without it, it is all of a folder's."""
+
+    def files(self, artefact: Path) -> ArtefactFiles:
+        """The files that `open` reads, found as it finds them. The artefact is not trusted, and nothing is run.
+
+        Raises `ModelFailure` where there is no model, more than one to choose from, a file that is missing, or one
+        that a model must not name.
+        """
+        ...
+
+
 @runtime_checkable
 class ReportsPlacement(Protocol):
     """An optional ability: tells where the operators run."""

@@ -96,10 +96,11 @@ def _beside_steady(result: Result, others: Sequence[Result]) -> Result:
 
 def _sizes(job: Job) -> list[MetricResult]:
     """What is known exactly, without an attempt."""
-    sizes = {"artefact_size": job.artefact_bytes, "download_size": job.download_bytes}
+    unknown = str(job.files.get("unknown", ""))
+    sizes = {"artefact_size": None if unknown else job.artefact_bytes, "download_size": job.download_bytes}
     found = []
     for name, size in sizes.items():
-        reason = "" if size is not None else "the artefact is too large to be compressed in passing"
+        reason = "" if size is not None else unknown or "the artefact is too large to be compressed in passing"
         exact = Estimate(value=size, low=size, high=size, statistic=EXACT, reason=reason)
         found.append(MetricResult(name=name, parameters={}, unit=METRICS[name].unit, estimate=exact, attempts=()))
     return found

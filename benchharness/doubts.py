@@ -33,6 +33,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _fallback(result, attempts)
     yield from _reference_execution(attempts)
     yield from _shared_samples(result)
+    yield from _part_of_pipeline(result)
     yield from _dimensions(result)
     yield from _sessions(result) if result.courses else _disturbed(attempts)
     yield from _unsettled(attempts)
@@ -70,6 +71,18 @@ def _failed_attempts(result: Result, attempts: Sequence[Attempt]) -> Iterator[Re
             kind=Doubt.UNSTABLE,
             message=f"{listed} beside {len(attempts)} good attempts: the numbers stand on the good ones only",
             hint="see the evidence of the failed attempts before trusting this cell",
+        )
+
+
+def _part_of_pipeline(result: Result) -> Iterator[ResultWarning]:
+    files = result.job.files  # empty in runs of before
+    if files.get("part"):
+        others = [str(name) for name in files.get("pipeline", ())]
+        yield ResultWarning(
+            kind=Doubt.PART_OF_PIPELINE,
+            message=f"{files.get('model')} is the {files['part']} of a pipeline: time, memory and size are of this part "
+            "alone",
+            hint=f"measure its other parts too: {', '.join(others[:5])}{' and more' if len(others) > 5 else ''}",
         )
 
 

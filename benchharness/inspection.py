@@ -17,12 +17,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from benchharness.artefact import Manifest, manifest_of
+from benchharness.artefact import Manifest, manifest_of, whole
 from benchharness.device import adapters
 from benchharness.errors import ModelFailure, Unsupported, UsageError
+from benchharness.listing import listing_from
 from benchharness.metrics import Unit
 from benchharness.places import digest_cache
 from benchharness.plan import artefact_format
+from benchharness.prepare import notes
 from benchharness.terminal_values import quantity
 
 #: A model of 540 MB takes half a second, nearly all of it the import of its runtime.
@@ -45,22 +47,28 @@ def inspect_model(path: Path, *, compressed: bool = False) -> dict[str, Any]:
     file that is no model or ends the process that reads it.
     """
     path = path.expanduser().absolute()
+    whole(path)  # raises where there is nothing
     cache = digest_cache()
-    manifest = manifest_of(path, cache)
     adapter = _adapter_for(path)
-    description = _description(adapter, path)
+    description, files = _description(adapter, path)
+    listing = listing_from(path, files)
+    manifest = manifest_of(path, cache, listing)
     cache.save()
     found = {
         "artefact": str(path),
         "adapter": adapter,
         "digest": manifest.digest,
         "bytes": manifest.bytes,
-        "files": [{"path": entry.path or path.name, "bytes": entry.bytes} for entry in manifest.entries],
+        "model": listing.model,
+        "files": [{"path": entry.path, "bytes": entry.bytes} for entry in manifest.entries],
+        "part": listing.part,
+        "pipeline": list(listing.pipeline),
+        "siblings": list(listing.siblings),
         **description,
         "warnings": _warnings(path, description, manifest),
     }
     if compressed:
-        found["compressed_bytes"] = _compressed_bytes(path, manifest)
+        found["compressed_bytes"] = _compressed_bytes(manifest)
     return found
 
 
@@ -73,7 +81,8 @@ def _adapter_for(path: Path) -> str:
     raise UsageError(f"{path}: no adapter opens it; models end in {endings}, or are folders that hold such a file")
 
 
-def _description(adapter: str, path: Path) -> dict[str, Any]:
+def _description(adapter: str, path: Path) -> tuple[dict[str, Any], Any]:
+    """What an adapter says of a model, and of its files."""
     # -P: the working folder may have come with the model, and its Python files are not for running.
     command = [sys.executable, "-P", "-m", "benchharness.device.inspect", adapter, str(path)]
     try:
@@ -89,14 +98,14 @@ def _description(adapter: str, path: Path) -> dict[str, Any]:
         if "failed" in answer:
             kind = Unsupported if answer["failed"] == "unsupported" else ModelFailure
             raise kind(str(answer["reason"]))
-        description = answer["description"]
+        description, files = answer["description"], answer["files"]
     except (ValueError, KeyError, TypeError) as error:
         words = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:]
         ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         raise ModelFailure(f"{path}: the process that read it ended with {ended}: {' '.join(words)}") from error
     if not isinstance(description, dict):
         raise ModelFailure(f"{path}: the adapter {adapter!r} gave no description")
-    return description
+    return description, files
 
 
 def _warnings(path: Path, description: Mapping[str, Any], manifest: Manifest) -> list[str]:
@@ -105,21 +114,18 @@ def _warnings(path: Path, description: Mapping[str, Any], manifest: Manifest) ->
     missing = [name for name, size in files.items() if size is None]
     if missing:
         warnings.append(f"weights are missing: {', '.join(missing)}; copy the whole folder")
-    covered = {entry.path.rpartition("/")[2] for entry in manifest.entries}
-    beside = [name for name, size in files.items() if size is not None and name.rpartition("/")[2] not in covered]
-    if beside:
-        warnings.append(
-            f"size and digest are of {path.name} alone, and weights lie in {', '.join(beside)}; give the folder instead"
-        )
-    return warnings
+    listing = manifest.listing
+    if listing.unknown and not missing:
+        warnings.append(f"it will not run, and size and digest are of {path.name} alone: {listing.unknown}")
+    return warnings + notes(path, manifest)
 
 
-def _compressed_bytes(path: Path, manifest: Manifest) -> int:
+def _compressed_bytes(manifest: Manifest) -> int:
     """What a zip archive of it would take, names and headers not counted."""
     total = 0
-    for entry in manifest.entries:
+    for file in manifest.files:
         squeezer = zlib.compressobj(_ZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        with (path / entry.path if entry.path else path).open("rb") as stream:
+        with file.open("rb") as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 total += len(squeezer.compress(chunk))
         total += len(squeezer.flush())
@@ -147,6 +153,10 @@ def _overview(found: Mapping[str, Any]) -> Table:
     rows.append(("digest", found["digest"]))
     if len(found["files"]) > 1:
         rows.append(("files", _lines(f"{file['path']} ({_bytes(file['bytes'])})" for file in found["files"])))
+    if found["part"]:
+        rows += [("part", found["part"]), ("its pipeline", _lines(found["pipeline"]))]
+    if found["siblings"]:
+        rows.append(("not counted", _lines(found["siblings"])))
     rows += [(name.replace("_", " "), _fact(value)) for name, value in facts.items() if value not in ("", 0, {}, None)]
     rows += [("warning", warning) for warning in found["warnings"]]
     for name, value in rows:

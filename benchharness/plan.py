@@ -20,6 +20,10 @@ from benchharness.suite import ConfigurationTable, Model, Prompt, Suite, Workloa
 #: The prompt of a language model where the suite asks for none: seeded tokens, so that any vocabulary will do.
 DEFAULT_PROMPT = Prompt(tokens=(64,))
 
+#: Where hubs keep the models of a repository, below its configuration and tokenizer; and which.
+HUB_FOLDER, _HUB_ENDINGS = "onnx", (".onnx", ".ort")
+_MOST_FILES_KEPT = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Materials:
@@ -132,11 +136,12 @@ def _check_models(suite: Suite) -> None:
 
 
 def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:
-    """Which of the known file endings an artefact has: its own, or for a folder that of a file in it."""
+    """Which of the known file endings an artefact has: its own, or for a folder that of a file in it or in `onnx/`."""
     for ending in known:
         if artefact.name.endswith(ending) or (artefact.is_dir() and any(artefact.glob(f"*{ending}"))):
             return ending
-    return None
+    below = artefact / HUB_FOLDER
+    return next((ending for ending in known if ending in _HUB_ENDINGS and any(below.glob(f"*{ending}"))), None)
 
 
 def _pairs(
@@ -345,4 +350,20 @@ def _job(
         download_bytes=materials.downloads.get(variant.artefact),
         ships=variant.ships,
         precision=variant.precision,
+        files=_files(manifest),
     )
+
+
+def _files(manifest: Manifest) -> dict[str, Any]:
+    """What a job keeps of its artefact's files; of a package with very many, not each."""
+    listing = manifest.listing
+    hashes = {entry.path: entry.sha256 for entry in manifest.entries}
+    return {
+        "model": listing.model,
+        "files": hashes if len(hashes) <= _MOST_FILES_KEPT else {},
+        "count": len(hashes),
+        "part": listing.part,
+        "pipeline": list(listing.pipeline),
+        "siblings": list(listing.siblings),
+        "unknown": listing.unknown,
+    }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchharness.artefact import DigestCache, Manifest, download_bytes, manifest_of
+from benchharness.artefact import DigestCache, Manifest, download_bytes, manifest_of, whole
 from benchharness.data_files import RECORD, DataFile, data_file, shared_samples, shared_with
-from benchharness.errors import SuiteError, UsageError
-from benchharness.plan import Materials, artefact_format
+from benchharness.device import adapters
+from benchharness.errors import SuiteError, Unsupported, UsageError
+from benchharness.listing import Lister, list_files
+from benchharness.plan import HUB_FOLDER, Materials, artefact_format
+from benchharness.result import Job
 from benchharness.suite import Model, Suite, check_suite, read_prompt, read_tokens
 
 TOKENIZER = "tokenizer.json"
@@ -18,15 +22,23 @@ TOKENIZER = "tokenizer.json"
 MOST_COMPRESSED_BYTES = 2 << 30
 #: Compressing this much takes seconds, which the user is told.
 _LONG_BYTES = 50 << 20
+_MOST_NAMES = 5
 
 
-def gather(suite: Suite, cache: DigestCache, tell: Callable[[str], None] = lambda _: None) -> Materials:
+def gather(
+    suite: Suite, cache: DigestCache, tell: Callable[[str], None] = lambda _: None, *, lister: Lister = list_files
+) -> Materials:
     """Reads, hashes and compresses every file that a suite names; `tell` hears of what takes long.
 
-    Raises `UsageError` for the first file that cannot be read.
+    `lister` tells which files each artefact is. Raises `UsageError` for the first file that cannot be read.
     """
     artefacts = [variant.artefact for model in suite.models.values() for variant in model.variants.values()]
-    manifests = {artefact: manifest_of(artefact, cache) for artefact in artefacts}
+    listings = lister({artefact: _openers(suite, artefact) for artefact in artefacts})
+    manifests = {artefact: manifest_of(artefact, cache, listings[artefact]) for artefact in artefacts}
+    _check_apart(suite, manifests)
+    for artefact, manifest in manifests.items():
+        for words in notes(artefact, manifest):
+            tell(words)
     downloads = _downloads(manifests, cache, tell)
     cache.save()
     prompts = [workload.prompt for workload in suite.workloads if workload.prompt is not None]
@@ -42,6 +54,51 @@ def gather(suite: Suite, cache: DigestCache, tell: Callable[[str], None] = lambd
         tokenizers=_tokenizers(suite),
         data=evaluation_data(suite),
     )
+
+
+def notes(artefact: Path, manifest: Manifest) -> list[str]:
+    """What the user has to know of an artefact's files: which model of several runs, and of what it is a part."""
+    found, listing = [], manifest.listing
+    if listing.siblings and artefact.is_dir() and artefact != listing.root / listing.model:
+        others = _some(listing.siblings)
+        found.append(f"{artefact.name}: {listing.model} is what runs; also there: {others} (name one to run it)")
+    if listing.part:
+        found.append(
+            f"{artefact.name}: {listing.model} is the {listing.part} of a pipeline, and all figures are of this part "
+            f"alone; the others: {_some(listing.pipeline)}"
+        )
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+
+
+def _openers(suite: Suite, artefact: Path) -> list[str]:
+    """The runtimes of a suite that take an artefact; one that cannot be loaded is told of by whoever plans."""
+    found = []
+    for name in dict.fromkeys(table.runtime for table in suite.configurations):
+        with contextlib.suppress(Unsupported):
+            if artefact_format(artefact, adapters.formats(name)) is not None:
+                found.append(name)
+    return found
+
+
+def _check_apart(suite: Suite, manifests: Mapping[Path, Manifest]) -> None:
+    """Raises `SuiteError` where a folder and the file that runs of it are two variants of one model."""
+    for model_name, model in suite.models.items():
+        seen: dict[Path, str] = {}
+        for name, variant in model.variants.items():
+            listing = manifests[variant.artefact].listing
+            if not listing.model:
+                continue
+            file = listing.root / listing.model
+            if file in seen:
+                raise SuiteError(
+                    f"models.{model_name}: variants {seen[file]!r} and {name!r} are the same model, {file}; "
+                    "name another file, or leave one out"
+                )
+            seen[file] = name
 
 
 def evaluation_data(suite: Suite) -> dict[Path, DataFile]:
@@ -77,23 +134,40 @@ def _downloads(manifests: Mapping[Path, Manifest], cache: DigestCache, tell: Cal
     """Compressed sizes; of artefacts too large to compress in passing there is none."""
     found = {}
     for artefact, manifest in manifests.items():
-        if manifest.bytes > MOST_COMPRESSED_BYTES:
+        if manifest.bytes > MOST_COMPRESSED_BYTES or manifest.listing.unknown:
             continue
-        if manifest.bytes > _LONG_BYTES and not cache.knows_compressed(artefact, manifest):
+        if manifest.bytes > _LONG_BYTES and not cache.knows_compressed(manifest):
             tell(f"compressing {artefact.name} once, to know its download size")
-        found[artefact] = download_bytes(artefact, manifest, cache)
+        found[artefact] = download_bytes(manifest, cache)
     return found
 
 
-def verify(manifests: dict[Path, Manifest], digests: dict[str, str]) -> None:
+def verify(manifests: Mapping[Path, Manifest], jobs: Iterable[Job]) -> None:
     """Raises `UsageError` if an artefact is no longer the one that a run began with: numbers would be mixed."""
-    for artefact, manifest in manifests.items():
-        expected = digests.get(str(artefact))
-        if expected is not None and manifest.digest != expected:
-            raise UsageError(
-                f"{artefact} has changed since this run began (digest {manifest.digest[:12]}, was {expected[:12]}); "
-                "start a new run instead of resuming"
-            )
+    for job in jobs:
+        _verify(Path(job.artefact), job.digest, job.files, manifests)
+        for other in (job.against, *job.chain):
+            if other is not None:
+                _verify(Path(other["artefact"]), str(other.get("digest", job.digest)), {}, manifests)
+
+
+def _verify(artefact: Path, digest: str, files: Mapping[str, Any], manifests: Mapping[Path, Manifest]) -> None:
+    manifest = manifests.get(artefact)
+    if manifest is None or manifest.digest == digest:
+        return
+    if not files and manifest_of(artefact, DigestCache(None), whole(artefact)).digest == digest:
+        raise UsageError(
+            f"{artefact} has not changed, but this run began with an earlier version of benchharness, which took the "
+            "file alone or all of the folder for the model; now it is the files that the model reads "
+            f"({len(manifest.entries)} of them, {manifest.bytes} bytes). Start a new run instead of resuming"
+        )
+    before, now = files.get("files", {}), {entry.path: entry.sha256 for entry in manifest.entries}
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name)) if before else []
+    which = f": {_some(changed)}" if changed else ""
+    raise UsageError(
+        f"{artefact} has changed since this run began{which} (digest {manifest.digest[:12]}, was {digest[:12]}); "
+        "start a new run instead of resuming"
+    )
 
 
 def suite_from_models(
@@ -139,7 +213,8 @@ def _variant_names(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _model_name(paths: Sequence[Path]) -> str:
-    return paths[0].parent.name or "model"
+    folder = paths[0].parent
+    return (folder.parent.name if folder.name == HUB_FOLDER else folder.name) or "model"
 
 
 def _tokenizers(suite: Suite) -> dict[Path, Path]:
@@ -150,7 +225,9 @@ def _tokenizers(suite: Suite) -> dict[Path, Path]:
             raise SuiteError(f"models.{name}.tokenizer: {model.tokenizer} is not a file")
         for variant in model.variants.values():
             folder = variant.artefact if variant.artefact.is_dir() else variant.artefact.parent
-            candidate = model.tokenizer or folder / TOKENIZER
-            if candidate.is_file():
-                found[variant.artefact] = candidate
+            folders = [folder, folder.parent] if folder.name == HUB_FOLDER else [folder]
+            candidates = [model.tokenizer] if model.tokenizer else [each / TOKENIZER for each in folders]
+            for candidate in candidates:
+                if candidate.is_file():
+                    found.setdefault(variant.artefact, candidate)
     return found

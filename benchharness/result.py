@@ -72,6 +72,7 @@ class Doubt(StrEnum):
     NOT_CHARGED = "not-charged"  # memory that a limit did not count, because other processes held it
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
+    PART_OF_PIPELINE = "part-of-pipeline"  # one of several models that work together
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
 
 
@@ -224,6 +225,9 @@ class Job:
     download_bytes: int | None = None  # what the artefact takes when compressed for a download; None: not computed
     ships: bool = True  # budgets apply
     precision: str | None = None  # as the suite calls it; variants of one precision are compared across runtimes
+    # Which files the artefact is: `model`, `files` (path to SHA-256), `count`, `part` of a `pipeline`, `siblings`, and
+    # `unknown`, why that is not known. Empty in runs of before: then the artefact is the file or all of the folder.
+    files: Mapping[str, Any] = field(default_factory=dict)
     against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
     # Scenario constrained: the variants that a product would try in turn.
     chain: Sequence[Mapping[str, Any]] = field(default_factory=list)

@@ -26,6 +26,10 @@ _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _VARINT_BITS = 70  # ten bytes, the longest there is
 
 
+class Limit(ValueError):
+    """A file has more in it than is read: what is behind is not known."""
+
+
 class Wire:
     """The fields of one file. Every method raises `ValueError`, naming the byte, where the file is no protobuf."""
 
@@ -40,7 +44,7 @@ class Wire:
         while at < stop:
             self._fields_left -= 1
             if self._fields_left < 0:
-                raise ValueError(f"more than {MOST_FIELDS} fields up to byte {at}")
+                raise Limit(f"more than {MOST_FIELDS} fields up to byte {at}")
             key, at = self._varint(at, stop)
             number, wire_type = key >> 3, key & 7
             if wire_type == _LENGTH:
@@ -74,7 +78,7 @@ class Wire:
         length = min(max(end - start, 0), LONGEST_TEXT)
         self._text_left -= length
         if self._text_left < 0:
-            raise ValueError(f"more than {MOST_TEXT} bytes of names up to byte {start}")
+            raise Limit(f"more than {MOST_TEXT} bytes of names up to byte {start}")
         return bytes(self.content[start : start + length]).decode("utf-8", "replace")
 
     def _varint(self, at: int, stop: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Describes a model file in a process of its own: the file is not trusted, and importing a runtime may end a process.
 
-`python -m benchharness.device.inspect ADAPTER PATH` prints one line of JSON: `{"description": {...}}`, or
-`{"failed": "unsupported" | "model-failure", "reason": "..."}`.
+`python -m benchharness.device.inspect ADAPTER PATH` prints one line of JSON: `{"description": {...}, "files": ...}` with the
+answer of `benchharness.device.files`, or `{"failed": "unsupported" | "model-failure", "reason": "..."}`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from benchharness.contract import Inspects
 from benchharness.device import adapters, protocol
+from benchharness.device.files import files_of
 from benchharness.errors import AttemptError, Unsupported
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     answers = os.fdopen(protocol.claim_standard_output(), "wb")
     name, path = sys.argv[1:]
     try:
-        answer: dict[str, Any] = {"description": _description(name, Path(path))}
+        answer: dict[str, Any] = {"description": _description(name, Path(path)), "files": files_of(Path(path), [name])}
     except AttemptError as error:
         kind = "unsupported" if isinstance(error, Unsupported) else "model-failure"
         answer = {"failed": kind, "reason": protocol.text(error)}

@@ -151,15 +151,14 @@ class DeviceLink:
         """Puts an artefact's files on the device, once; its path there and theirs."""
         known = (str(artefact), manifest.digest)
         if known not in self._placed:
-            prefix = manifest.digest[:16]
-            placed = []
-            for entry in manifest.entries:
-                relative = entry.path or artefact.name
-                local = artefact / entry.path if entry.path else artefact
-                placed.append(self._launcher.put(local, f"{prefix}/{relative}", entry.sha256))
-            first = manifest.entries[0]
-            root = placed[0][: -len(first.path) - 1] if first.path else placed[0]
-            self._placed[known] = (root, placed)
+            prefix, root = manifest.digest[:16], manifest.listing.root
+            placed = [
+                self._launcher.put(root / entry.path, f"{prefix}/{entry.path}", entry.sha256)
+                for entry in manifest.entries
+            ]
+            there = placed[0][: -len(manifest.entries[0].path) - 1]
+            inside = artefact.relative_to(root).as_posix()
+            self._placed[known] = (there if inside == "." else f"{there}/{inside}", placed)
         return self._placed[known]
 
     def _place_tokenizer(self, job: Job) -> str | None:

@@ -27,6 +27,7 @@ from typing import Any
 
 from benchharness.contract import (
     EXECUTION_REFERENCE,
+    ArtefactFiles,
     Availability,
     Configuration,
     EffectiveConfiguration,
@@ -36,7 +37,7 @@ from benchharness.errors import Unsupported
 from targets.core_ml import system
 from targets.core_ml.compilation import Compiled, compiled
 from targets.core_ml.description import Description, check_inputs, describe
-from targets.core_ml.files import COMPILED, FORMATS, PACKAGE, check_artefact, find_model
+from targets.core_ml.files import COMPILED, FORMATS, PACKAGE, check_artefact, find_model, list_files
 from targets.core_ml.language import cache_kind, language_facts, open_language_session
 from targets.core_ml.loading import Loaded, execution_of, load
 from targets.core_ml.options import (
@@ -83,6 +84,10 @@ class CoreML:
         accelerators = (*(() if no_units else _units_here()), *(() if no_reference else (REFERENCE,)))
         reason = "; ".join(filter(None, (no_reference, no_units)))
         return Availability(bool(accelerators), _version(), accelerators, reason)
+
+    def files(self, artefact: Path) -> ArtefactFiles:
+        """The model, of a package its whole folder; and a tokenizer beside it. Raises `ModelFailure`."""
+        return list_files(Path(artefact))
 
     def inspect(self, artefact: Path) -> ModelDescription:
         """What a model holds; reads no weights. Raises `ModelFailure`."""

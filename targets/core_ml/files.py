@@ -9,10 +9,14 @@ the process instead of raising.
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
+from targets.model_files import TOKENIZER, checked, language_files, listing, several
 
 PACKAGE, COMPILED, SPECIFICATION = ".mlpackage", ".mlmodelc", ".mlmodel"
 FORMATS = (PACKAGE, COMPILED, SPECIFICATION)
@@ -41,9 +45,26 @@ def find_model(artefact: Path) -> Path:
         if len(found) == 1:
             return found[0]
         if found:
-            names = ", ".join(path.name for path in found)
-            raise ModelFailure(f"{artefact}: several models ({names}); name one of them as the artefact")
+            raise several(artefact, found)
     raise ModelFailure(f"{artefact}: no Core ML model in this folder; expected model{PACKAGE}")
+
+
+def list_files(artefact: Path) -> ArtefactFiles:
+    """The model: of a package or a compiled model its whole folder; and a tokenizer beside it. Raises `ModelFailure`."""
+    model = find_model(artefact)
+    check_artefact(model)
+    root = model.parent
+    files = [model]
+    if model.is_dir():
+        files = [checked(path, model) for path in _all_files(model)]
+    if (root / TOKENIZER).is_file():
+        files += language_files(root, root)
+    return listing(root, model, files, [path for ending in FORMATS for path in root.glob(f"*{ending}")])
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    for found, _, names in os.walk(folder):
+        yield from (path for path in (Path(found, name) for name in names) if path.is_file())
 
 
 def check_artefact(path: Path) -> None:

@@ -6,7 +6,7 @@ Importing this package imports ONNX Runtime. A configuration's `accelerator` is 
 `enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `session_config`) and `cache_capacity`: the tokens
 for which an in-place cache reserves room at load.
 
-Its modules: `files` finds the model, `options` checks the request, `loading` loads, `graph` and `signature` tell what
+Its modules: `files` finds the model and what belongs to it, `external_data` the files that hold its tensors, `options` checks the request, `loading` loads, `graph` and `signature` tell what
 was loaded, `session` runs it, `language` and `cache` run it as a language model. `inspection`, `contents` and
 `quantization` describe a file without running it, on `targets.protobuf_wire`.
 """
@@ -32,13 +32,14 @@ else:
 
 from benchharness.contract import (
     CACHE_COPIED_BY_BINDING,
+    ArtefactFiles,
     Availability,
     Configuration,
     EffectiveConfiguration,
     ModelDescription,
 )
 from benchharness.errors import Unsupported
-from targets.onnx_runtime.files import GENAI_CONFIG, Description, describe, find_model
+from targets.onnx_runtime.files import GENAI_CONFIG, Description, check_files, describe, find_model, list_files
 from targets.onnx_runtime.graph import GraphFacts
 from targets.onnx_runtime.inspection import inspect_model
 from targets.onnx_runtime.signature import LanguageSignature, read_signature, why_no_language_model
@@ -59,6 +60,10 @@ class OnnxRuntime:
             version=onnxruntime.__version__,
             accelerators=tuple(onnxruntime.get_available_providers()),
         )
+
+    def files(self, artefact: Path) -> ArtefactFiles:
+        """The `.onnx` file, the files that hold its tensors, its configuration and tokenizer. Raises `ModelFailure`."""
+        return list_files(Path(artefact))
 
     def inspect(self, artefact: Path) -> ModelDescription:
         """What a `.onnx` file, or the one in a folder, holds; reads no weights. Raises `ModelFailure`."""
@@ -82,6 +87,7 @@ class OnnxRuntime:
 def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     model = find_model(artefact)
     description = describe(model)
+    check_files(model)
     loaded = load(model, configuration)
     session, facts = loaded.session, loaded.facts
     graph = read_graph_facts(model)

@@ -8,16 +8,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
+from targets.model_files import TOKENIZER, checked, language_files, listing, named_in, several
+from targets.onnx_runtime.external_data import external_files, input_names
+from targets.protobuf_wire import mapped
 
 GENAI_CONFIG, HF_CONFIG = "genai_config.json", "config.json"
+_CONFIGS = (GENAI_CONFIG, HF_CONFIG)
+#: Says how pictures or sound are prepared: the model beside it is no language model.
+_PREPROCESSOR = "preprocessor_config.json"
+#: Names the parts of a Diffusers pipeline.
+_DIFFUSERS = "model_index.json"
+#: What genai's configuration calls the part that answers with logits, and what exporters call token ids.
+_DECODER, _TOKEN_INPUTS = "decoder", ("input_ids", "decoder_input_ids", "input_tokens", "tokens", "ids")
 
-#: Where a folder keeps its model, first found first taken: Optimum's names, and the sub-folder that hubs use.
-_MODEL_NAMES = ("model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx", "onnx/model.onnx")
+#: What a folder's model is called, first found first taken: Optimum's names.
+_MODEL_NAMES = ("model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx")
+#: The sub-folder in which hubs keep the models of a repository, with configuration and tokenizer above it.
+HUB_FOLDER = "onnx"
+_ENDINGS = (".onnx", ".ort")
 
 #: Hugging Face's names for the longest sequence a model takes, by model family.
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -53,25 +67,97 @@ def find_model(artefact: Path) -> Path:
 
 
 def _find_in_folder(folder: Path) -> Path:
-    named = _section(_section(_read_json(folder / GENAI_CONFIG), "model"), "decoder").get("filename")
-    if isinstance(named, str):
-        return folder / named
-    for name in _MODEL_NAMES:
-        if (folder / name).is_file():
-            return folder / name
-    found = sorted(folder.glob("*.onnx"))
-    if len(found) == 1:
-        return found[0]
+    """genai's configuration names the model; else a known name in the folder, then in `onnx/`; else the only one."""
+    named = _genai_models(folder).get(_DECODER)
+    if named is not None:
+        return named
+    places = (folder, folder / HUB_FOLDER)
+    for place in places:
+        for name in _MODEL_NAMES:
+            if (place / name).is_file():
+                return place / name
+    found = [path for place in places for path in models_in(place)]
+    here = [path for path in found if path.parent == folder]
+    if len(here or found) == 1:
+        return (here or found)[0]
     if not found:
         raise ModelFailure(f"{folder}: no .onnx file in this folder; expected {_MODEL_NAMES[0]}")
-    names = ", ".join(path.name for path in found)
-    raise ModelFailure(f"{folder}: several models ({names}); name one of them as the artefact")
+    raise several(folder, here or found)
+
+
+def list_files(artefact: Path) -> ArtefactFiles:
+    """The model, the files that hold its tensors, its configuration, and a language model's tokenizer.
+
+    A tokenizer belongs to a model that takes token ids, and to one whose folder has a configuration and says nothing
+    of pictures or sound. Raises `ModelFailure`.
+    """
+    model = find_model(artefact)
+    beside = _folders(model)
+    root = beside[-1]
+    files = [model, *external_files(model, root)]
+    described = next((folder for folder in beside if any((folder / name).is_file() for name in _CONFIGS)), None)
+    folder = described or next((each for each in beside if (each / TOKENIZER).is_file()), None)
+    if folder is not None:
+        # Read by `describe`, whatever the task.
+        files += [checked(folder / name, root) for name in _CONFIGS if (folder / name).is_file()][:1]
+        if _takes_tokens(model) or (described is not None and not (folder / _PREPROCESSOR).is_file()):
+            files += language_files(folder, root)
+    genai = {section: path for each in beside for section, path in _genai_models(each).items()}
+    if model in genai.values() and len(genai) > 1:
+        part = next(section for section, path in genai.items() if path == model)
+        others = sorted(path.relative_to(root).as_posix() for path in genai.values() if path != model)
+        found = listing(root, model, files, [])
+        return replace(found, part=part, pipeline=others)
+    pipeline = model.parent.parent
+    if (pipeline / _DIFFUSERS).is_file():  # each part in a folder of its own, called after it
+        others = sorted(f"../{path.relative_to(pipeline).as_posix()}" for path in pipeline.glob(f"*/*{model.suffix}"))
+        return replace(
+            listing(root, model, files, models_in(model.parent)),
+            part=model.parent.name.replace("_", " "),
+            pipeline=[name for name in others if not name.startswith(f"../{model.parent.name}/")],
+        )
+    return listing(root, model, files, [path for each in {root, root / HUB_FOLDER, model.parent} for path in models_in(each)])
+
+
+def check_files(model: Path) -> None:
+    """Raises `ModelFailure` where a model names files that are missing or not its own; before a runtime reads them."""
+    external_files(model, _folders(model)[-1])
+
+
+def models_in(folder: Path) -> list[Path]:
+    """The models in a folder, by name."""
+    return sorted(path for ending in _ENDINGS for path in folder.glob(f"*{ending}") if path.is_file())
+
+
+def _folders(model: Path) -> list[Path]:
+    """Where what is said of a model may lie: beside it, or one folder up from `onnx/` or from where genai keeps it."""
+    above = model.parent.parent
+    up = model.parent.name == HUB_FOLDER or model in _genai_models(above).values()
+    return [model.parent, above] if up else [model.parent]
+
+
+def _genai_models(folder: Path) -> dict[str, Path]:
+    """The models that a folder's genai configuration names, by the part that each is. Raises `ModelFailure`."""
+    found = {}
+    for section, told in _section(_read_json(folder / GENAI_CONFIG), "model").items():
+        name = told.get("filename") if isinstance(told, dict) else None
+        if isinstance(name, str) and name:
+            found[section] = named_in(folder / GENAI_CONFIG, name, folder)
+    return found
+
+
+def _takes_tokens(model: Path) -> bool:
+    """Whether one of the model's inputs is called as exporters call token ids."""
+    try:
+        with mapped(model) as wire:
+            return any(name in _TOKEN_INPUTS for name in input_names(wire))
+    except (OSError, ValueError):
+        return False
 
 
 def describe(model: Path) -> Description:
-    """What the configuration file beside `model`, or one folder up from `onnx/`, says. Raises `ModelFailure`."""
-    folders = [model.parent, *([model.parent.parent] if model.parent.name == "onnx" else [])]
-    for folder in folders:
+    """What the configuration file beside `model`, or one folder up, says. Raises `ModelFailure`."""
+    for folder in _folders(model):
         genai = _section(_read_json(folder / GENAI_CONFIG), "model")
         if genai:
             return _describe_genai(genai)

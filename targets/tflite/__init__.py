@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from benchharness.contract import Availability, Configuration, EffectiveConfiguration, ModelDescription
+from benchharness.contract import ArtefactFiles, Availability, Configuration, EffectiveConfiguration, ModelDescription
 from benchharness.errors import Unsupported
 from targets.tflite import loading
 from targets.tflite.cache import CompiledSteps, RunnerSteps, Steps, fits_buffers, sizes
-from targets.tflite.files import find_model, find_tokenizer, model_file
+from targets.tflite.files import find_model, find_tokenizer, list_files, model_file
 from targets.tflite.language import TfliteLanguageSession
 from targets.tflite.loading import Loaded
 from targets.tflite.options import CPU, XNNPACK, Request, read_request
@@ -59,6 +59,10 @@ class TFLite:
 
     name = "tflite"
     formats: Sequence[str] = (".tflite", ".litertlm")
+
+    def files(self, artefact: Path) -> ArtefactFiles:
+        """The model or bundle, and beside a model its configuration and tokenizer. Raises `ModelFailure`."""
+        return list_files(Path(artefact))
 
     def inspect(self, artefact: Path) -> ModelDescription:
         """What a `.tflite` file, a bundle, or the one in a folder holds; reads no weights. Raises `ModelFailure`."""

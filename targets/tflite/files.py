@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
+from targets.model_files import TOKENIZER, checked, language_files, listing, several
 
 MODEL_ENDING, BUNDLE_ENDING = ".tflite", ".litertlm"
 
@@ -56,6 +58,24 @@ def find_tokenizer(artefact: Path) -> Path | None:
     return unpack_tokenizer(bundles[0])
 
 
+def list_files(artefact: Path) -> ArtefactFiles:
+    """The model or bundle, and beside a language model its configuration and tokenizer. Raises `ModelFailure`.
+
+    A bundle holds its own. Of a folder with both, the model runs, and the bundle counts where its tokenizer is the
+    one that is used.
+    """
+    model = find_model(artefact)
+    root = model.parent
+    others = [path for ending in (MODEL_ENDING, BUNDLE_ENDING) for path in sorted(root.glob(f"*{ending}"))]
+    files = [model]
+    if model.suffix == MODEL_ENDING:
+        if (root / TOKENIZER).is_file():
+            files += language_files(root, root)
+        elif artefact.is_dir() and len(bundles := [path for path in others if path.suffix == BUNDLE_ENDING]) == 1:
+            files.append(checked(bundles[0], root))
+    return listing(root, model, files, others)
+
+
 def _find_in_folder(folder: Path) -> Path:
     """The only `.tflite` of a folder, else its only bundle: exporters leave both, of the same model."""
     for ending in (MODEL_ENDING, BUNDLE_ENDING):
@@ -63,6 +83,5 @@ def _find_in_folder(folder: Path) -> Path:
         if len(found) == 1:
             return found[0]
         if found:
-            names = ", ".join(path.name for path in found)
-            raise ModelFailure(f"{folder}: several models ({names}); name one of them as the artefact")
+            raise several(folder, found)
     raise ModelFailure(f"{folder}: no {MODEL_ENDING} or {BUNDLE_ENDING} file in this folder")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchharness.artefact import DigestCache
+from benchharness.artefact import DigestCache, Listing, whole
 from benchharness.hardware import THIS_MACHINE, load_hardware
 from benchharness.plan import plan
 from benchharness.prepare import gather
@@ -42,8 +42,13 @@ def onnx_only(runtime: str) -> Sequence[str]:
     return (".onnx",) if runtime == "onnxruntime" else (".other",)
 
 
+def as_they_are(asked: Mapping[Path, Sequence[str]]) -> dict[Path, Listing]:
+    """Every artefact is all that is there: for files that are no models."""
+    return {path: whole(path) for path in asked}
+
+
 def jobs_of(suite: Suite) -> list[Job]:
-    return plan(suite, load_hardware(THIS_MACHINE), gather(suite, DigestCache(None)), onnx_only)
+    return plan(suite, load_hardware(THIS_MACHINE), gather(suite, DigestCache(None), lister=as_they_are), onnx_only)
 
 
 def job(key: str = "0123456789abcdef", **changes: Any) -> Job:

@@ -1,0 +1,125 @@
+"""Which files belong to a model, whatever its format: what a language model ships with, other models, pipelines.
+
+Models are not trusted: what they name has to lie with them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from benchharness.contract import ArtefactFiles
+from benchharness.errors import ModelFailure
+
+TOKENIZER = "tokenizer.json"
+#: What a language model's folder says of it, read by this harness or by the library that a product ships with.
+_LANGUAGE_FILES = (
+    *("config.json", "genai_config.json", "generation_config.json", "chat_template.jinja", "chat_template.json"),
+    *(TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+)
+#: Tokenizers of older kinds: they ship where there is no `tokenizer.json`, which holds the same.
+_OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
+
+#: Words in a file's name by which exporters call the part of a pipeline that it is.
+_PARTS = re.compile(
+    r"((?:vision|image|audio|speech|text|prompt|mask|vae|feature)[_-])?(encoder|decoder)"
+    r"|(vision|image|audio|speech|text)[_-]model|embed[_-]?tokens|embeddings?(?=[._-]|$)|unet|vocoder|joiner|joint"
+    r"|(?:multi[_-]?modal[_-])?projector|preprocessor|predictor",
+    re.IGNORECASE,
+)
+_MERGED, _WITH_PAST = re.compile("merged", re.IGNORECASE), re.compile("with[_-]?past", re.IGNORECASE)
+_MOST_OTHERS = 100
+
+
+def language_files(folder: Path, root: Path) -> list[Path]:
+    """The configuration and the tokenizer in a language model's folder, each checked to lie in `root`."""
+    names = [*_LANGUAGE_FILES, *(() if (folder / TOKENIZER).is_file() else _OLDER_TOKENIZERS)]
+    return [checked(folder / name, root) for name in names if (folder / name).is_file()]
+
+
+def named_in(owner: Path, name: str, folder: Path) -> Path:
+    """A file that a model names by a path relative to `folder`. Raises `ModelFailure` where it is none such."""
+    path = PurePosixPath(name)
+    reason = ""
+    if not path.parts or "\0" in name or "�" in name:
+        reason = "no path"
+    elif path.is_absolute() or re.match(r"[A-Za-z]:", name):
+        reason = "an absolute path"
+    elif "\\" in name:
+        reason = "a path with a backslash"
+    elif ".." in path.parts:
+        reason = "a path through '..'"
+    if reason:
+        raise ModelFailure(
+            f"{owner}: names the file {name[:200]!r}: {reason}, and a model may only name files in its own folder; "
+            "save it again with its weights beside it"
+        )
+    return folder / path
+
+
+def checked(file: Path, root: Path) -> Path:
+    """The file, if what it links to lies in `root` or in the blobs of the hub's cache that `root` is in.
+
+    The cache keeps `models--ORG--NAME/snapshots/REVISION/...` as links into `models--ORG--NAME/blobs/`. A link to
+    anywhere else may have come with the model, and is refused with `ModelFailure`.
+    """
+    real = file.resolve()
+    allowed = [root.resolve()]
+    for folder in (root.absolute(), *root.absolute().parents):
+        if folder.parent.name == "snapshots":
+            allowed.append(folder.parent.parent.resolve() / "blobs")
+    if not any(_is_in(real, folder) for folder in allowed):
+        raise ModelFailure(
+            f"{file}: links to {real}, outside the model's folder {root}; only a hub's cache may keep files elsewhere: "
+            "copy the file here instead"
+        )
+    return file
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return folder == path or folder in path.parents  # Path.is_relative_to is not in every Python 3.9 stub
+
+
+def several(folder: Path, found: Iterable[Path]) -> ModelFailure:
+    """What to say of a folder with more than one model to choose from."""
+    names = ", ".join(path.relative_to(folder).as_posix() for path in found)
+    return ModelFailure(f"{folder}: several models ({names}); name one of them as the artefact")
+
+
+def listing(root: Path, model: Path, files: Iterable[Path], others: Iterable[Path]) -> ArtefactFiles:
+    """The answer of an adapter. `others`: the models in the same place, among them perhaps `model`."""
+    main, seen = _relative(model, root), sorted({_relative(file, root) for file in files})
+    rest = sorted({_relative(other, root) for other in others} - {main} - set(seen))
+    part, pipeline = _pipeline(main, rest)
+    siblings = [name for name in rest if name not in pipeline]
+    return ArtefactFiles(root, main, seen, part, pipeline[:_MOST_OTHERS], siblings[:_MOST_OTHERS])
+
+
+def _pipeline(main: str, others: Sequence[str]) -> tuple[str, list[str]]:
+    """Which part of a pipeline a model is, by its name and those of the others; and the models of the other parts."""
+    part = _part(main)
+    if not part:
+        return "", []
+    pipeline = [other for other in others if _part(other) and not _same_part(main, other)]
+    return (part, pipeline) if pipeline else ("", [])
+
+
+def _part(name: str) -> str:
+    """The part as its file is called, "vision encoder"; empty for one that is called otherwise."""
+    stem = PurePosixPath(name).stem
+    words = [found.group(0).replace("_", " ").replace("-", " ").lower() for found in _PARTS.finditer(stem)]
+    part = " ".join(words).replace(" model", "")
+    return f"{part} with past" if part and _WITH_PAST.search(stem) and not _MERGED.search(stem) else part
+
+
+def _same_part(one: str, other: str) -> bool:
+    """Whether two files are one part at two precisions. A merged decoder is both of the others in one."""
+    parts = [_part(one), _part(other)]
+    if _MERGED.search(PurePosixPath(one).stem) or _MERGED.search(PurePosixPath(other).stem):
+        parts = [part.replace(" with past", "") for part in parts]
+    return parts[0] == parts[1]
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
