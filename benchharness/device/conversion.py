@@ -112,7 +112,7 @@ def _quantized(array: Array, spec: TensorSpec, wanted: np.dtype[Any], quantizati
     if array.dtype == wanted:
         raise Unsupported(
             f"input {spec.name!r} is quantized {spec.dtype}, and the data holds {array.dtype} too: real values, or "
-            'codes of this input? Where they are codes, write values = "codes" under the model; else give them as float32'
+            'codes of it? Where they are codes, write values = "codes" under the model; else give them as float32'
         )
     scale, zero_point = scale_of(spec.name, quantization)
     real = array.astype(np.float64)
