@@ -2,9 +2,9 @@
 
 A choice comes as a plain mapping: {"hardware", "model", "workload", "wish", "recommended": a candidate's name or "",
 "reason", "candidates": [{"variant", "configuration", "figures": {objective: {"metric", "reference": true where it
-is what the others are held against, "output": the worst of several, "estimate": {"value", "low", "high", "statistic", "reason"}}}, "unfit": [],
-"dominated_by": a candidate's name or ""}]}, and "run", its id, where a report covers several. A candidate's name is
-`variant · configuration`.
+is what the others are held against, "output": the worst of several or "", "estimate": {"value", "low", "high",
+"statistic", "reason"}}}, "unfit": [], "dominated_by": a candidate's name or ""}]}, and "run", its id, where a report
+covers several. A candidate's name is `variant · configuration`.
 """
 
 from __future__ import annotations
