@@ -15,7 +15,7 @@ from typing import Any
 
 from benchharness.device.quality import samples, tokens
 from benchharness.device.quality.players import Player, PlayerFailed, as_failure
-from benchharness.device.requests import Tokenizer
+from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 
 Progress = Callable[[str, int, int], None]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.device.measured import measurement
+from benchharness.device.quality import sampling
 from benchharness.device.quality.divergence import (
     class_distribution,
     cosine,
@@ -17,7 +18,7 @@ from benchharness.device.quality.divergence import (
     rank_correlation,
     tensor_row,
 )
-from benchharness.device.quality.evaluation_data import count_samples, has_labels, read_labels
+from benchharness.device.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
 from benchharness.device.quality.players import Player
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Outputs = Mapping[str, Array]
 
 _MOST_EXAMPLES = 20
-#: All pairs of so many embeddings are compared; of more, the first.
+#: All pairs of so many embeddings are compared; of more, so many, spread evenly.
 _MOST_RANKED = 500
 _FEWEST_RANKED = 3
 
@@ -44,10 +45,10 @@ def compare(
     if data["kind"] != "npz":
         raise Unsupported("a model that is no language model is evaluated on arrays: give an .npz file")
     path = Path(data["path"])
-    total = min(count_samples(path), settings["most_samples"])
-    kept = {attempt: _kept(task, path) for attempt in made.variants}
-    for sample in range(total):
-        progress("compare", sample, total)
+    picked, used = _picked(path, settings["most_samples"])
+    kept = {attempt: _kept(task, path, len(picked)) for attempt in made.variants}
+    for number, sample in enumerate(picked):
+        progress("compare", number, len(picked))
         made.tell({"type": "run", "path": str(path), "sample": sample})
         reference = made.of_reference(Player.arrays)
         answers = made.of_each(Player.arrays)
@@ -59,15 +60,34 @@ def compare(
                 made.leave(attempt, error)
         made.metric_ns += time.perf_counter_ns() - began_ns
     return {
-        attempt: {"measurements": kept[attempt].measurements(), "shown": {"examples": kept[attempt].examples()}}
+        attempt: {
+            "measurements": [_with(each, used) for each in kept[attempt].measurements()],
+            "shown": {
+                "examples": [{**each, "sample": picked[each["sample"]]} for each in kept[attempt].examples()],
+                "evaluated": {"inputs": [len(picked), count_samples(path)], "picked": used},
+            },
+        }
         for attempt in made.variants
     }
 
 
-def _kept(task: str | None, path: Path) -> _Classes | _Embeddings | _Tensors:
+def _picked(path: Path, most: int) -> tuple[list[int], str]:
+    """The samples to use, in order, and how many of how many they are: in proportion to their labels, or evenly."""
+    total, labels = count_samples(path), known_labels(path)
+    if labels is not None and total > most:
+        picked = sampling.by_label(labels, most)
+        return picked, f"{sampling.told(most, total, 'inputs')} in proportion to their labels, seed {sampling.SEED}"
+    return sampling.evenly(total, most), sampling.told(min(most, total), total, "inputs")
+
+
+def _with(made: dict[str, Any], used: str) -> dict[str, Any]:
+    return {**made, "parameters": {"used": used, **made["parameters"]}}
+
+
+def _kept(task: str | None, path: Path, total: int) -> _Classes | _Embeddings | _Tensors:
     if task == "classifier" or (task is None and has_labels(path)):
         return _Classes(path)
-    return _Embeddings() if task == "embedding" else _Tensors()
+    return _Embeddings(total) if task == "embedding" else _Tensors()
 
 
 def _pairs(reference: Outputs, variant: Outputs) -> list[tuple[str, Array, Array]]:
@@ -143,7 +163,9 @@ class _Classes:
 class _Embeddings:
     """An embedding: the cosine of both vectors of each sample, and whether neighbours stay neighbours."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._ranked = frozenset(sampling.evenly(total, _MOST_RANKED))
         self._cosines: list[float] = []
         self._reference: list[Array] = []
         self._variant: list[Array] = []
@@ -154,10 +176,10 @@ class _Embeddings:
         vectors = [np.asarray(array, np.float64).reshape(-1) for array in (one, other)]
         if not all(np.isfinite(vector).all() for vector in vectors):
             raise InvalidOutput("an embedding has NaN or infinite numbers")
-        self._cosines.append(cosine(*vectors))
-        if len(self._reference) < _MOST_RANKED:
+        if len(self._cosines) in self._ranked:
             self._reference.append(vectors[0])
             self._variant.append(vectors[1])
+        self._cosines.append(cosine(*vectors))
 
     def measurements(self) -> list[dict[str, Any]]:
         """The cosines, and one rank correlation."""
@@ -165,7 +187,10 @@ class _Embeddings:
         found = [measurement("embedding_similarity", {}, mean, samples=list(self._cosines))]
         if len(self._reference) >= _FEWEST_RANKED:
             ranked = rank_correlation(np.stack(self._reference), np.stack(self._variant))
-            found.append(measurement("similarity_ranks", {"samples": len(self._reference)}, ranked))
+            parameters = {"samples": len(self._reference)}
+            if len(self._reference) < self._total:
+                parameters["of_samples"] = self._total
+            found.append(measurement("similarity_ranks", parameters, ranked))
         return found
 
     def examples(self) -> list[dict[str, Any]]:
