@@ -51,6 +51,7 @@ class Figure:
     metric: str
     estimate: Estimate
     reference: bool = False
+    used: str = ""  # how much of the evaluation data it stands on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +179,10 @@ def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
         found = [metric for name in names for metric in _named(results, name)]
         if found:
             name = found[0].name
-            yield (
-                objective,
-                Figure(metric=name, estimate=_worst([each.estimate for each in found if each.name == name], name)),
-            )
+            alike = [each for each in found if each.name == name]
+            used = "; ".join(dict.fromkeys(str(each.parameters["used"]) for each in alike if "used" in each.parameters))
+            worst = _worst([each.estimate for each in alike], name)
+            yield objective, Figure(metric=name, estimate=worst, used=used)
 
 
 def _named(results: Sequence[Result], name: str) -> list[MetricResult]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.quality import divergence_by_position, quality_metrics
+from benchharness.quality import quality_metrics
 from benchharness.result import Estimate, Measurement, MetricResult
 from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over
 from tests.unit.made_up import attempt
@@ -100,20 +100,6 @@ def test_the_bootstrap_covers_what_it_promises() -> None:
         assert found.high is not None
         hits += found.low <= 4.0 <= found.high
     assert 0.90 <= hits / 400 <= 0.98
-
-
-def test_divergence_along_the_context() -> None:
-    rows = tokens()
-    measurement = Measurement(
-        metric="token_divergence",
-        parameters={"scored": SCORED, "scored_from": 16, "chunks": CHUNKS},
-        value=1.0,
-        samples=rows.reshape(-1).tolist(),
-        row_length=4,
-    )
-    positions, means = divergence_by_position(measurement)
-    assert positions == list(range(16, 32))
-    np.testing.assert_allclose(means, rows[:, 2].reshape(CHUNKS, SCORED).mean(axis=0))
 
 
 def classes(rows: list[tuple[int, int, int]]) -> list[MetricResult]:

@@ -164,7 +164,7 @@ def test_quality_stands_apart_from_what_was_timed() -> None:
 def test_divergence_along_the_context_is_the_mean_over_chunks() -> None:
     found = divergence_by_position(language_model()[-1])
     assert found
-    assert (found[0], found[1].tolist()) == (4, [2.0, 4.0, 6.0, 8.0])
+    assert (found.positions.tolist(), found.means.tolist()) == ([4, 5, 6, 7], [2.0, 4.0, 6.0, 8.0])
     (figure,) = quality(lost(metrics=language_model())).tables[0].figures
     assert isinstance(figure, PositionCurves)
     assert figure.panels[0].curves[0].position == (4.0, 5.0, 6.0, 7.0)

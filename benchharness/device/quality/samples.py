@@ -187,9 +187,10 @@ class _Embeddings:
         found = [measurement("embedding_similarity", {}, mean, samples=list(self._cosines))]
         if len(self._reference) >= _FEWEST_RANKED:
             ranked = rank_correlation(np.stack(self._reference), np.stack(self._variant))
-            parameters = {"samples": len(self._reference)}
-            if len(self._reference) < self._total:
-                parameters["of_samples"] = self._total
+            count = len(self._reference)
+            parameters: dict[str, Any] = {"samples": count}
+            if count < self._total:
+                parameters["used"] = sampling.told(count, self._total, "inputs compared")
             found.append(measurement("similarity_ranks", parameters, ranked))
         return found
 
