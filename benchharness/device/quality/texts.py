@@ -2,7 +2,8 @@
 
 As llama-perplexity does it: a text is tokenized once and cut into chunks, the first part of each is context only, and
 where the tokenizer puts a token before a text, each chunk begins with it in place of its own first token. Besides, a
-document shorter than a chunk is a chunk of its own length. Token ids in the data are the user's own: none is replaced.
+document shorter than a chunk is a chunk of its own length. A document of token ids is taken as it is: where it begins
+with the tokenizer's leading token, its chunks do, as if it were text; where it does not, none does, and that is told.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Used:
     of_documents: int
     of_tokens: int
     too_short: int  # documents of which no token can be scored
-    leading: str  # the tokens that every chunk of a text begins with
+    leading: str  # the tokens that every chunk begins with
+    not_led: int  # documents of token ids that do not begin with them
 
     @property
     def counted(self) -> str:
@@ -67,6 +69,7 @@ class Used:
             "tokens": [sum(len(chunk.tokens) for chunk in self.chunks), self.of_tokens],
             "scored_tokens": sum(chunk.scored for chunk in self.chunks),
             "leading_tokens": self.leading,
+            "documents_without_them": self.not_led,
         }
 
 
@@ -100,6 +103,7 @@ def chunks_of(
         of_tokens=sum(len(each.tokens) for each in documents),
         too_short=sum(not of_document for of_document in found),
         leading=_leading(documents, tokenizer),
+        not_led=sum(not each.leading for each in documents) if tokenizer is not None and tokenizer.leading else 0,
     )
 
 
@@ -114,11 +118,12 @@ def _cut(number: int, document: _Document, length: int, context_share: float) ->
 
 
 def _leading(documents: Sequence[_Document], tokenizer: Tokenizer | None) -> str:
-    texts = [each for each in documents if each.leading]
-    if tokenizer is None or (not texts and tokenizer.leading):
-        return "as in the data's token ids"
-    some = " where the data is text" if 0 < len(texts) < len(documents) else ""
-    return tokenizer.named(tokenizer.leading) + some
+    if tokenizer is None:
+        return "unknown without a tokenizer.json: token ids as they are"
+    named, having = tokenizer.named(tokenizer.leading), sum(bool(each.leading) for each in documents)
+    if not tokenizer.leading or having == len(documents):
+        return named
+    return f"{named} in {having} of {len(documents)} documents: the token ids of others do not begin with it"
 
 
 def _documents(path: Path, kind: str, tokenizer: Tokenizer | None) -> list[_Document]:
@@ -126,7 +131,7 @@ def _documents(path: Path, kind: str, tokenizer: Tokenizer | None) -> list[_Docu
         raise Unsupported("arrays are no text: a language model is evaluated on .txt, .jsonl or .tokens")
     text = _read(path)
     if kind == "tokens":
-        return [_Document(_token_ids(text.strip().strip("[]").replace(",", " ").split(), "the token file"), ())]
+        return [_given(text.strip().strip("[]").replace(",", " ").split(), "the token file", tokenizer)]
     if kind == "text":
         return [_encoded(text, tokenizer)]
     # A string may hold what else ends a line.
@@ -153,20 +158,21 @@ def _of_line(line: str, number: int, tokenizer: Tokenizer | None) -> _Document:
         other = next((each for each in value["tokens"] if type(each) is not int), None)
         if other is not None:
             raise Unsupported(f"line {number}: not token ids: {str(other)[:_LONGEST_TOLD]!r} is no whole number")
-        return _Document(_token_ids(value["tokens"], f"line {number}"), ())
+        return _given(value["tokens"], f"line {number}", tokenizer)
     if isinstance(value, dict) and isinstance(value.get("text"), str):
         return _encoded(value["text"], tokenizer)
     raise Unsupported(f'line {number} of the evaluation data has neither "text" nor "tokens"')
 
 
-def _token_ids(words: Sequence[Any], where: str) -> list[int]:
+def _given(words: Sequence[Any], where: str, tokenizer: Tokenizer | None) -> _Document:
     try:
         tokens = [int(word) for word in words]
     except (TypeError, ValueError) as error:
         raise Unsupported(f"{where}: not token ids: {error}") from error
     if tokens and min(tokens) < 0:
         raise Unsupported(f"{where}: token {min(tokens)} is below 0")
-    return tokens
+    leading = tokenizer.leading if tokenizer is not None else ()
+    return _Document(tokens, leading if tuple(tokens[: len(leading)]) == leading else ())
 
 
 def _encoded(text: str, tokenizer: Tokenizer | None) -> _Document:
