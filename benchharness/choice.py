@@ -52,6 +52,7 @@ class Figure:
     estimate: Estimate
     reference: bool = False
     output: str = ""  # the worst of several outputs
+    used: str = ""  # how much of the evaluation data it stands on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +180,13 @@ def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
         found = [metric for name in names for metric in _named(results, name)]
         if found:
             name = found[0].name
-            whole = [each for each in found if each.name == name and "output" not in each.parameters]
-            worst = _worst(whole or [each for each in found if each.name == name])
-            outputs = {each.parameters.get("output") for each in found if each.name == name} if not whole else set()
+            alike = [each for each in found if each.name == name]
+            whole = [each for each in alike if "output" not in each.parameters]
+            worst = _worst(whole or alike)
+            outputs = {each.parameters.get("output") for each in alike} if not whole else set()
             output = str(worst.parameters["output"]) if len(outputs) > 1 else ""
-            yield objective, Figure(metric=name, estimate=worst.estimate, output=output)
+            used = "; ".join(dict.fromkeys(str(each.parameters["used"]) for each in alike if "used" in each.parameters))
+            yield objective, Figure(metric=name, estimate=worst.estimate, output=output, used=used)
 
 
 def _named(results: Sequence[Result], name: str) -> list[MetricResult]:

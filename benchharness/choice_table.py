@@ -31,7 +31,9 @@ def recommendation(choice: Choice) -> str:
 def _table(choice: Choice) -> Table:
     shown = [name for name in OBJECTIVES if any(name in candidate.figures for candidate in choice.candidates)]
     title = Text(f"{choice.model} · {choice.workload}: what each variant costs and loses")
-    table = Table(title=title, title_justify="left")
+    used = dict.fromkeys(figure.used for each in choice.candidates for figure in each.figures.values() if figure.used)
+    caption = Text(visible(f"evaluated on {'; '.join(used)}")) if used else None
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     for name in ("candidate", *shown, "budgets"):
         table.add_column(name, overflow="fold")
     for candidate in choice.candidates:

@@ -12,8 +12,8 @@ from benchharness.errors import SuiteError
 
 #: What a file holds, by its ending.
 KINDS = {".txt": "text", ".jsonl": "jsonl", ".tokens": "tokens", ".json": "tokens", ".npz": "npz"}
-#: Kinds that a tokenizer may be needed for.
-TEXT_KINDS = ("text", "jsonl")
+#: Kinds of data for language models: a tokenizer reads text, and knows the token that goes before one.
+TEXT_KINDS = ("text", "jsonl", "tokens")
 #: A larger file is a mistake, or wants to be cut first: it is read whole.
 MOST_DATA_BYTES = 1 << 30
 #: Token ids that are one sample when two files are searched for what they share.

@@ -37,6 +37,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _reference_execution(attempts)
     yield from _shared_samples(result)
     yield from _part_of_pipeline(result)
+    yield from _leading_token(result)
     yield from _dimensions(result)
     yield from _tensors(result)
     yield from _sessions(result) if result.courses else _disturbed(attempts)
@@ -143,6 +144,18 @@ def _shared_samples(result: Result) -> Iterator[ResultWarning]:
             kind=Doubt.SHARED_SAMPLES,
             message=f"{data['shared_samples']} samples of the evaluation data stand in {data['calibration']} too",
             hint="evaluate on data that chose no scales; quality reads too good on these",
+        )
+
+
+def _leading_token(result: Result) -> Iterator[ResultWarning]:
+    """Token ids without the token that the model expects first: some models are lost without it."""
+    told = result.effective.get("evaluated")
+    without = told.get("documents_without_them") if isinstance(told, Mapping) else None
+    if isinstance(without, int) and without > 0:
+        yield ResultWarning(
+            kind=Doubt.LEADING_TOKEN,
+            message=f"{without} documents of token ids do not begin with the token that the tokenizer puts before text",
+            hint="put it first in each of them, or give the text itself: without it perplexity may be absurd",
         )
 
 

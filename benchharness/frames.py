@@ -66,6 +66,7 @@ def summary_html(run: Run, results: Sequence[Result]) -> str:
     shown = frame[frame["metric"].isin(headline) | frame["metric"].isna()]
     title = pd.DataFrame([{"run": run.id, "suite": run.suite, "state": run.state, "attempts": run.attempts}])
     columns = ["model", "variant", "configuration", "workload", "scenario", "outcome", "metric", "unit"]
+    columns += [name for name in ("used",) if name in shown]  # how much of the evaluation data
     table = shown[[*columns, "value", "low", "high", "ratio"]].dropna(axis=1, how="all")
     return str(title.to_html(index=False, escape=True)) + str(table.to_html(index=False, escape=True, na_rep=""))
 

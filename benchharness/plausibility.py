@@ -41,6 +41,7 @@ ROWS: Mapping[str, tuple[int, Sequence[tuple[str, float, float]]]] = {
             ("same top token", 0, 1),
         ),
     ),
+    "scored_chunks": (3, (("document", 0, _ANY), ("first scored position", 1, _ANY), ("scored tokens", 1, _ANY))),
     "class_decisions": (
         4,
         (("label", -1, _ANY), ("reference's class", 0, _ANY), ("variant's class", 0, _ANY), ("KLD", _ROUNDED, _ANY)),
@@ -94,6 +95,7 @@ _MAY_BE_EMPTY = ("constrained_trials", "fallback_tries")
 def doubts_about(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:
     """Sentences about what cannot be, the first of which is reason enough. `duration_ns` is the whole attempt's."""
     yield from _each(measured)
+    yield from _chunks(measured)
     yield from _cold_start(measured, duration_ns)
     yield from _tokens(measured, duration_ns)
     yield from _memory(measured, duration_ns, device_memory)
@@ -177,8 +179,27 @@ def _quality(measurement: Measurement) -> Iterator[str]:
 
 
 def _chunks_fit(parameters: Parameters, rows: int) -> bool:
+    """Whether chunks that are all scored alike make so many rows; of others `scored_chunks` tells."""
     scored, chunks = parameters.get("scored"), parameters.get("chunks")
+    if scored is None:
+        return True
     return isinstance(scored, int) and isinstance(chunks, int) and scored > 0 and scored * chunks == rows
+
+
+def _chunks(measured: Sequence[Measurement]) -> Iterator[str]:
+    """Which rows of tokens belong to which chunk: told by the parameters, by `scored_chunks`, or by both."""
+    tokens, chunks = (_only(measured, name) for name in ("token_divergence", "scored_chunks"))
+    if tokens is None:
+        return
+    rows = len(tokens.samples) // ROWS[tokens.metric][0]
+    if chunks is None:
+        if "scored" not in tokens.parameters:
+            yield "token_divergence has rows of chunks that are not told apart"
+        return
+    if any(number % 1 for number in chunks.samples):
+        yield "scored_chunks has numbers that are no whole ones"
+    elif sum(chunks.samples[2::3]) != rows or len(chunks.samples) // 3 != tokens.parameters.get("chunks"):
+        yield f"scored_chunks tells of {sum(chunks.samples[2::3]):.0f} tokens, and there are rows of {rows}"
 
 
 def _cold_start(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """What compression lost: the raw rows of a quality attempt -> metrics. Pure.
 
 The device reports four numbers a token (or an input) and no statistics; everything here can be derived again from what
-is stored. Names and formulas as llama-perplexity prints them, in natural logarithms and float64. Means have an interval
-from a bootstrap over chunks of text, because errors within a text are correlated.
+is stored. Names and formulas as llama-perplexity prints them, in natural logarithms and float64. Every token counts
+alike, however long its document. Means have an interval from a bootstrap over documents, over chunks where there is
+only one, because errors within a text are correlated.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
-from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over
+from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
 
 Rows = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
     """Every quality metric that one attempt carries. Quality is computed, not timed: one attempt says it all."""
     makers: Mapping[str, Callable[[_Of, Measurement], Iterator[MetricResult]]] = {
         "token_divergence": _token_metrics,
+        "scored_chunks": _nothing,  # it says how the rows belong together
         "greedy_prefix": _greedy_metrics,
         "class_decisions": _class_metrics,
         "embedding_similarity": _embedding_metrics,
@@ -72,6 +74,10 @@ class _Of:
             attempts=(value,),
         )
 
+    def beside(self, name: str) -> Measurement | None:
+        """Another measurement of the same attempt."""
+        return next((each for each in self._attempt.measurements if each.metric == name), None)
+
     def raw(self, measurement: Measurement) -> MetricResult:
         """The rows themselves, for figures and for whoever wants to compute something else."""
         made = self.metric(measurement.metric, Estimate(value=measurement.value, count=1, statistic="of the raw rows"))
@@ -90,10 +96,33 @@ def rows_of(measurement: Measurement) -> Rows:
     return np.asarray(measurement.samples, dtype=np.float64).reshape(-1, max(1, measurement.row_length))
 
 
-def chunks_of(measurement: Measurement) -> NDArray[np.float64]:
-    """The rows of `token_divergence` by chunk, shape (chunks, scored, 4)."""
-    scored = int(measurement.parameters["scored"])
-    return rows_of(measurement).reshape(-1, scored, 4)
+class _Tokens:
+    """The rows of `token_divergence`, and what is drawn again for an interval: documents, or the chunks of only one."""
+
+    def __init__(self, measurement: Measurement, chunks: Measurement | None) -> None:
+        self.columns = rows_of(measurement).T
+        if chunks is None:  # as all were stored once: chunks of one length
+            length = int(measurement.parameters["scored"])
+            self._scored = np.full(self.columns.shape[1] // length, length)
+            documents = np.zeros(len(self._scored))
+        else:
+            documents, _, scored = rows_of(chunks).T
+            self._scored = scored.astype(int)
+        _, of_chunk = np.unique(documents, return_inverse=True)
+        self._by_document = int(of_chunk.max()) > 0
+        drawn = of_chunk if self._by_document else np.arange(len(self._scored))
+        self._drawn = np.repeat(drawn, self._scored)
+        self.unit = "documents" if self._by_document else "chunks"
+
+    def mean(
+        self, values: NDArray[np.float64], *, statistic: str, through: Callable[[float], float] = float
+    ) -> Estimate:
+        """The mean of one value a token."""
+        if not self._by_document and len(set(self._scored.tolist())) == 1:
+            by_chunk = values.reshape(len(self._scored), -1).mean(axis=1)
+            return mean_over(by_chunk, statistic=statistic, through=through)
+        sums, counts = np.bincount(self._drawn, weights=values), np.bincount(self._drawn)
+        return ratio_over(sums, counts, statistic=statistic, unit=self.unit, through=through)
 
 
 def _exp(value: float) -> float:
@@ -102,27 +131,30 @@ def _exp(value: float) -> float:
 
 
 def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
-    chunks = chunks_of(measurement)
-    reference, variant = chunks[..., _NLL_REFERENCE], chunks[..., _NLL_VARIANT]
-    divergence, same_top = chunks[..., _DIVERGENCE], chunks[..., _SAME_TOP]
+    tokens = _Tokens(measurement, of.beside("scored_chunks"))
+    reference, variant, divergence, same_top = tokens.columns
     change = np.exp(-variant) - np.exp(-reference)
-    mean = "mean over tokens, interval by bootstrap over chunks"
+    mean = f"mean over tokens, interval by bootstrap over {tokens.unit}"
     exp_mean = f"exp of the {mean}"
-    yield of.metric("kld", mean_over(divergence.mean(axis=1), statistic=mean))
+    yield of.metric("kld", tokens.mean(divergence, statistic=mean))
     for percentile in DIVERGENCE_PERCENTILES:
         value = float(np.percentile(divergence, percentile))
         yield of.exact("kld_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
     yield of.exact("kld_largest", float(divergence.max()), "largest over tokens")
-    yield of.metric("perplexity", mean_over(variant.mean(axis=1), statistic=exp_mean, through=_exp))
-    yield of.metric("reference_perplexity", mean_over(reference.mean(axis=1), statistic=exp_mean, through=_exp))
-    yield of.metric("log_perplexity_ratio", mean_over((variant - reference).mean(axis=1), statistic=mean))
-    yield of.metric("probability_change", mean_over(change.mean(axis=1), statistic=mean))
-    squared = mean_over((change**2).mean(axis=1), statistic=f"root of the {mean}", through=math.sqrt)
+    yield of.metric("perplexity", tokens.mean(variant, statistic=exp_mean, through=_exp))
+    yield of.metric("reference_perplexity", tokens.mean(reference, statistic=exp_mean, through=_exp))
+    yield of.metric("log_perplexity_ratio", tokens.mean(variant - reference, statistic=mean))
+    yield of.metric("probability_change", tokens.mean(change, statistic=mean))
+    squared = tokens.mean(change**2, statistic=f"root of the {mean}", through=math.sqrt)
     yield of.metric("probability_change_rms", squared)
     for percentile in CHANGE_PERCENTILES:
         value = float(np.percentile(change, percentile))
         yield of.exact("probability_change_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
-    yield of.metric("same_top_token", mean_over(same_top.mean(axis=1), statistic=mean))
+    yield of.metric("same_top_token", tokens.mean(same_top, statistic=mean))
+
+
+def _nothing(_: _Of, __: Measurement) -> Iterator[MetricResult]:
+    return iter(())
 
 
 def _greedy_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
@@ -179,10 +211,3 @@ def _tensor_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]
     statistic = "mean over inputs, interval by bootstrap over inputs"
     yield of.metric("cosine", mean_over(cosine, statistic=statistic, unit="inputs"))
     yield of.exact("largest_error", float(largest.max()), f"largest {total}")
-
-
-def divergence_by_position(measurement: Measurement) -> tuple[list[int], list[float]]:
-    """Mean KLD along the context: positions, and the mean over chunks at each."""
-    chunks = chunks_of(measurement)
-    first = int(measurement.parameters["scored_from"])
-    return list(range(first, first + chunks.shape[1])), chunks[..., _DIVERGENCE].mean(axis=0).tolist()

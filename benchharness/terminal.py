@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -167,7 +168,7 @@ def _table(group: Sequence[Result]) -> Table:
     shared = [job.configuration["name"]] if "configuration" not in told_apart else []
     title = " · ".join([job.model, job.workload["name"], job.scenario, *shared])
     metrics = _columns(group)
-    table = Table("variant", *told_apart, title=Text(title), title_justify="left")
+    table = Table("variant", *told_apart, title=Text(title), title_justify="left", **_evaluated(group))
     table.add_column("size", justify="right")
     for name in metrics:
         table.add_column(METRICS[name].title, justify="right")
@@ -177,6 +178,17 @@ def _table(group: Sequence[Result]) -> Table:
         cells = [Text(text) for text in (variant, *(column[row] for column in told_apart.values()), size)]
         table.add_row(*cells, *_measured(result, metrics))
     return table
+
+
+def _evaluated(group: Sequence[Result]) -> dict[str, Any]:
+    """A caption: how much of the evaluation data was used, and what chunks of text begin with."""
+    found: dict[str, None] = {}
+    for result in group:
+        used = next((each.parameters for each in result.metrics if "used" in each.parameters), {})
+        parts = [f"evaluated on {used['used']}"] if used else []
+        parts += [f"leading token of each chunk: {used['leading_tokens']}"] if "leading_tokens" in used else []
+        found.update(dict.fromkeys(["; ".join(parts)] if parts else []))
+    return {"caption": Text(visible("\n".join(found))), "caption_justify": "left"} if found else {}
 
 
 def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:

@@ -105,9 +105,12 @@ def _unit(metric: str) -> str:
 def _column(candidates: Sequence[Given], objective: str) -> Column:
     metrics = _metrics(candidates, objective)
     better = list(dict.fromkeys(str(better_of(metric)) for metric in metrics))
+    named = [told for metric in metrics if (told := title_of(metric)) != objective]
+    figures = [each["figures"][objective] for each in candidates if objective in each["figures"]]
+    used = dict.fromkeys(f"on {value_text(figure['used'])}" for figure in figures if figure.get("used"))
     return Column(
         title=name_text(objective),
-        parameters=", ".join(told for metric in metrics if (told := title_of(metric)) != objective),
+        parameters=", ".join((*named, *used)),
         better=f"{better[0]} is better" if len(better) == 1 and better_of(metrics[0]) else "",
     )
 

@@ -48,6 +48,8 @@ _COLUMNS: Mapping[str, float | None] = {
 NO_MEANS = frozenset(
     ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "sqnr", "largest_error", "class_accuracy_change")
 )
+#: Figures of inputs; they tell how many of how many.
+_OF_INPUTS = ("agreement", "cosine", "sqnr")
 #: What the reference itself reached: it is one figure, told once where all rows agree.
 _OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
 #: What stands for a row in one line, the first that it has.
@@ -162,8 +164,8 @@ def _told(job: Job, ways: Sequence[str], reached: Mapping[str, str]) -> Iterator
     elif ways:
         yield "Rows were evaluated differently, as each says; they do not compare with each other."
     yield (
-        "Intervals: 95 %, by bootstrap over chunks of text or over inputs (Clopper-Pearson for shares of inputs); they "
-        "speak of other inputs of this kind, not of other attempts. Percentiles, p-values, SQNR and largest errors are "
+        "Intervals: 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson for shares of "
+        "inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, SQNR and largest errors are "
         "no means and have none."
     )
     data = job.workload.get("data")
@@ -186,11 +188,16 @@ def _warnings(entries: Sequence[Entry]) -> Iterator[Warned]:
 
 
 def how(entry: Entry) -> str:
-    """How a job evaluated and what it scored: `decode, positions 128 to 255 of 256, 32 chunks`; "" where unknown."""
+    """How a job evaluated, what it scored and how much of the data that is; "" where unknown.
+
+    Such as `decode, scored at positions 128 to 255 of 256 in each chunk, 32 of 86 chunks, 8192 of 22263 tokens`.
+    """
     for metric in entry.result.metrics:
         parameters = metric.parameters
         if metric.name in ("token_divergence", "kld") and "evaluation" in parameters:
-            return ", ".join((_evaluation(parameters), *_positions(parameters)))
+            return ", ".join((_evaluation(parameters), *_positions(parameters), *_leading(parameters)))
+        if metric.name in _OF_INPUTS and "used" in parameters:
+            return value_text(parameters["used"])
         if metric.name in ("class_decisions", "tensor_error") and metric.attempts:
             value = metric.attempts[0]
             return f"{len(value.samples) // max(1, value.row_length)} inputs"
@@ -207,8 +214,17 @@ def _positions(parameters: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(first, int | float) and isinstance(scored, int | float):
         of = f" of {value_text(parameters['chunk_tokens'])}" if "chunk_tokens" in parameters else ""
         yield f"scored at positions {first:g} to {first + scored - 1:g}{of} in each chunk"
-    if "chunks" in parameters:
+    elif "chunk_tokens" in parameters:
+        yield f"scored at the later positions of each chunk of up to {value_text(parameters['chunk_tokens'])} tokens"
+    if "used" in parameters:
+        yield value_text(parameters["used"])
+    elif "chunks" in parameters:
         yield f"{value_text(parameters['chunks'])} chunks"
+
+
+def _leading(parameters: Mapping[str, Any]) -> Iterator[str]:
+    if "leading_tokens" in parameters:
+        yield f"leading token of each chunk: {value_text(parameters['leading_tokens'])}"
 
 
 def _outputs(entry: Entry) -> list[str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from reports.visible import name_text
 _MOST_POINTS = 32
 _MOST_CLASSES, _MOST_PANELS = 30, 12
 _ROW, _DIVERGENCE = 4, 2
+_CHUNK_ROW = 3
 #: Of the largest divergence; a curve below it would squeeze all others into lines.
 _TOO_SMALL = 1e-6
 
@@ -33,9 +35,9 @@ def _position_curves(entries: Described, colours: Mapping[str, int]) -> Iterator
     left_out: list[str] = []
     widest = 1
     measured = _measured(entries)
-    floor = _TOO_SMALL * max((float(means.max()) for _, _, _, means in measured), default=0.0)
-    for entry, way, first, means in measured:
-        positions, values, width = _averaged(first, means)
+    floor = _TOO_SMALL * max((float(along.means.max()) for _, _, along in measured), default=0.0)
+    for entry, way, along in measured:
+        positions, values, width = _averaged(along)
         widest = max(widest, width)
         if max(values, default=0.0) <= floor:
             left_out.append(entry.who)
@@ -62,37 +64,68 @@ def _position_curves(entries: Described, colours: Mapping[str, int]) -> Iterator
     )
 
 
-def _measured(entries: Described) -> list[tuple[Entry, str, int, Floats]]:
-    """Each entry that has rows by token: how it was evaluated, the first position, and the mean KLD from there."""
-    return [
-        (entry, way, *curve)
-        for entry, way in entries
-        for metric in entry.result.metrics
-        if metric.name == "token_divergence" and (curve := divergence_by_position(metric))
-    ]
+@dataclass(frozen=True)
+class Along:
+    """Mean KLD along the context: the positions that are scored, in order, and the chunks that each is a mean over."""
+
+    positions: Floats
+    means: Floats
+    chunks: Floats
 
 
-def divergence_by_position(metric: MetricResult) -> tuple[int, Floats] | None:
-    """The first scored position and the mean KLD over chunks from there; None where the rows do not add up."""
-    scored, first = metric.parameters.get("scored"), metric.parameters.get("scored_from", 0)
-    if not metric.attempts or not isinstance(scored, int | float) or not isinstance(first, int | float):
+def _measured(entries: Described) -> list[tuple[Entry, str, Along]]:
+    """Each entry that has rows by token: how it was evaluated, and its divergence along the context."""
+    found = []
+    for entry, way in entries:
+        by_name = {metric.name: metric for metric in entry.result.metrics}
+        rows = by_name.get("token_divergence")
+        along = divergence_by_position(rows, by_name.get("scored_chunks")) if rows else None
+        if along is not None:
+            found.append((entry, way, along))
+    return found
+
+
+def divergence_by_position(rows: MetricResult, chunks: MetricResult | None = None) -> Along | None:
+    """The mean over chunks at each scored position; None where the rows do not add up.
+
+    Without `chunks` all were scored alike, as the parameters say.
+    """
+    samples = rows.attempts[0].samples if rows.attempts else ()
+    positions = _positions(rows, chunks)
+    if positions is None or not samples or len(samples) != len(positions) * _ROW:
         return None
-    samples = metric.attempts[0].samples
-    length = int(scored) * _ROW
-    if length < 1 or not samples or len(samples) % length:
+    divergence = np.asarray(samples, dtype=np.float64)[_DIVERGENCE::_ROW]
+    found, place, counts = np.unique(positions, return_inverse=True, return_counts=True)
+    return Along(found.astype(np.float64), np.bincount(place, weights=divergence) / counts, counts.astype(np.float64))
+
+
+def _positions(rows: MetricResult, chunks: MetricResult | None) -> npt.NDArray[np.int64] | None:
+    """The position in its chunk of every row of tokens."""
+    count = len(rows.attempts[0].samples) // _ROW if rows.attempts else 0
+    if chunks is not None and chunks.attempts:
+        told = np.asarray(chunks.attempts[0].samples, dtype=np.float64)
+        if not len(told) or len(told) % _CHUNK_ROW or not np.isfinite(told).all():
+            return None
+        _, firsts, scored = told.reshape(-1, _CHUNK_ROW).T.astype(np.int64)
+    else:
+        first, each = rows.parameters.get("scored_from", 0), rows.parameters.get("scored")
+        if not isinstance(first, int | float) or not isinstance(each, int | float) or each < 1 or count % int(each):
+            return None
+        firsts, scored = np.full((2, count // int(each)), [[int(first)], [int(each)]])
+    if scored.min(initial=1) < 1 or scored.sum() != count:
         return None
-    chunks = np.asarray(samples, dtype=np.float64).reshape(-1, int(scored), _ROW)
-    return int(first), chunks[..., _DIVERGENCE].mean(axis=0)
+    starts = np.cumsum(scored) - scored
+    return np.arange(count) - np.repeat(starts - firsts, scored)
 
 
-def _averaged(first: int, means: Floats) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+def _averaged(along: Along) -> tuple[tuple[float, ...], tuple[float, ...], int]:
     """Positions, means over neighbours, and how many neighbours; what a logarithmic axis cannot hold is left out."""
-    width = -(-len(means) // _MOST_POINTS)
-    points = [
-        (first + start + (len(part) - 1) / 2, float(part.mean()))
-        for start in range(0, len(means), width)
-        if len(part := means[start : start + width])
-    ]
+    width = -(-len(along.means) // _MOST_POINTS)
+    points = []
+    for start in range(0, len(along.means), width):
+        near = slice(start, start + width)
+        value = float(np.average(along.means[near], weights=along.chunks[near]))
+        points.append((float(along.positions[near].mean()), value))
     kept = [(position, value) for position, value in points if np.isfinite(value) and value > 0]
     return tuple(position for position, _ in kept), tuple(value for _, value in kept), width
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from benchharness.contract import TensorSpec
 from benchharness.device.conversion import converted
 from benchharness.device.layouts import arranged
 from benchharness.device.pairing import Pairing, listed, pair
+from benchharness.device.quality.sampling import evenly
+from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import Unsupported, UsageError
 
 Array = NDArray[Any]
@@ -36,7 +38,7 @@ _MOST_TEXT_BYTES = 16 << 20
 #: Text becomes samples of this many tokens, and no more of them than so many: ranges settle long before.
 CHUNK_TOKENS = 128
 MOST_CHUNKS = 64
-#: No tokenizer makes fewer tokens of so much text than all chunks take.
+#: Of a longer text, stretches that make so many are looked at: tokenizing all of it takes a second for each of these.
 _ENOUGH_CHARACTERS = 1 << 20
 _DIGITS = 16
 
@@ -55,6 +57,8 @@ class Text:
 
     chunks: Sequence[Sequence[int]]
     lines: Sequence[str]  # those that went into the chunks, whole or in part
+    characters: int  # of the text, in the chunks
+    of_characters: int
 
 
 def sample_digest(sample: Sample) -> str:
@@ -74,12 +78,18 @@ def line_digest(line: str) -> str:
     return hashlib.sha256(line.strip().encode()).hexdigest()[:_DIGITS]
 
 
-def describe(samples: Sequence[Sample], lines: Sequence[str] = ()) -> dict[str, Any]:
-    """What `recipe.json` tells of calibration data: a digest of all, how many, and a digest of each."""
+def describe(samples: Sequence[Sample], text: Text | None = None) -> dict[str, Any]:
+    """What `recipe.json` tells of calibration data: a digest of all, how many, and a digest of each.
+
+    Of a text also the digests of its lines, and how many of its characters were used: of arrays all samples are.
+    """
     digests = [sample_digest(sample) for sample in samples]
     whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     found: dict[str, Any] = {"digest": whole, "count": len(samples), "samples": digests}
-    return {**found, "lines": [line_digest(line) for line in lines]} if lines else found
+    if text is None:
+        return found
+    used = f"{text.characters} of {text.of_characters} characters"
+    return {**found, "used": used, "lines": [line_digest(line) for line in text.lines]}
 
 
 def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> list[Sample]:
@@ -94,32 +104,72 @@ def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> list[Sample]:
 
 
 def read_text(path: Path, tokenizer: Path, longest: int) -> Text:
-    """Text in chunks of token ids, none longer than `longest`. Raises `UsageError`."""
-    try:
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise UsageError(f"calibrating with text needs the package 'tokenizers', which is not here: {error}") from error
+    """Text in chunks of token ids, none longer than `longest`, spread evenly over it. Raises `UsageError`.
+
+    Each begins with what the tokenizer puts before a text, as it does where the model is evaluated and used.
+    """
     if not tokenizer.is_file():
         raise UsageError(f"{path}: text needs the model's tokenizer.json, and {tokenizer.parent} has none")
     try:
         if path.stat().st_size > _MOST_TEXT_BYTES:
             raise UsageError(f"{path}: longer than {_MOST_TEXT_BYTES} bytes; calibration needs no more than pages")
-        text = path.read_text(encoding="utf-8")[:_ENOUGH_CHARACTERS]
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     try:
-        encoding = Tokenizer.from_file(str(tokenizer)).encode(text, add_special_tokens=False)
-    except Exception as error:  # the library raises bare exceptions
-        raise UsageError(f"{tokenizer}: not a readable tokenizer.json: {error}") from error
-    length = min(CHUNK_TOKENS, longest, len(encoding.ids))
-    if not length:
+        speaker = Tokenizer(tokenizer)
+    except Unsupported as error:
+        raise UsageError(f"{tokenizer.parent}: {error}") from error
+    stretches = [_spoken(text, start, end, speaker) for start, end in _stretches(text)]
+    length = min(CHUNK_TOKENS, longest, max(len(each) for each in stretches))
+    leading = speaker.leading
+    if length <= len(leading):
         raise UsageError(f"{path}: holds no text")
-    count = min(len(encoding.ids) // length, MOST_CHUNKS)
-    used = text[: encoding.offsets[count * length - 1][1]]
+    chunks = [each[at : at + length] for each in stretches for at in range(0, len(each) - length + 1, length)]
+    picked = [chunks[number] for number in evenly(len(chunks), MOST_CHUNKS)]
+    ranges = [(chunk[0].start, chunk[-1].end) for chunk in picked]
     return Text(
-        chunks=[encoding.ids[start : start + length] for start in range(0, count * length, length)],
-        lines=[line for line in used.splitlines() if line.strip()],
+        chunks=[[*leading, *(each.token for each in chunk[len(leading) :])] for chunk in picked],
+        lines=list(_lines(text, ranges)),
+        characters=sum(end - start for start, end in ranges),
+        of_characters=len(text),
     )
+
+
+def _stretches(text: str) -> Iterator[tuple[int, int]]:
+    """Where to look for chunks: everywhere; in a long text one stretch a chunk, spread evenly, from a line's start."""
+    if len(text) <= _ENOUGH_CHARACTERS:
+        yield 0, len(text)
+        return
+    size = _ENOUGH_CHARACTERS // MOST_CHUNKS
+    for start in evenly(len(text) - size + 1, MOST_CHUNKS):
+        line = text.find("\n", start, start + size // 2) if start else -1
+        yield (line + 1 if line >= 0 else start), start + size
+
+
+class _Spoken(NamedTuple):
+    token: int
+    start: int  # the characters that it stands for
+    end: int
+
+
+def _spoken(text: str, start: int, end: int, speaker: Tokenizer) -> list[_Spoken]:
+    """A stretch of the text in tokens, after what the tokenizer puts before one. A word that it cuts is left out."""
+    tokens, spans = speaker.spans(text[start:end])
+    found = [_Spoken(token, start + first, start + last) for token, (first, last) in zip(tokens, spans, strict=True)]
+    return [_Spoken(token, start, start) for token in speaker.leading] + found[: None if end == len(text) else -1]
+
+
+def _lines(text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """The lines that have a part in ranges of characters, which are in order."""
+    start, waiting = 0, list(reversed(ranges))
+    for line in text.splitlines(keepends=True):
+        end = start + len(line)
+        while waiting and waiting[-1][1] <= start:
+            waiting.pop()
+        if waiting and waiting[-1][0] < end and line.strip():
+            yield line.rstrip("\r\n")
+        start = end
 
 
 def _load_arrays(path: Path) -> dict[str, Array]:

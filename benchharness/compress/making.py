@@ -83,6 +83,8 @@ def compress(
     used = outputs.versions(format_)
     _prepare(folder, path)
     found = _look(path, format_, data, timeout_s)
+    if found["calibration"] is not None and "used" in found["calibration"]:
+        told.tells(f"calibration: {found['calibration']['used']}, in {found['calibration']['count']} chunks")
     cache = digest_cache()
     source = find_source(path, format_, found["beside"], cache)
     wanted = {recipe: outputs.made_from(recipe, source, found["calibration"], used) for recipe in chosen}

@@ -130,7 +130,7 @@ def _calibration(data: Sequence[Sample] | Text) -> dict[str, Any]:
     import numpy as np
 
     if isinstance(data, Text):
-        return calibration.describe([{"tokens": np.array(chunk, np.int64)} for chunk in data.chunks], data.lines)
+        return calibration.describe([{"tokens": np.array(chunk, np.int64)} for chunk in data.chunks], data)
     return calibration.describe(data)
 
 

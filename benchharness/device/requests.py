@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchharness.contract import LanguageSession, Session, TensorSpec
 from benchharness.device.shapes import input_shapes
+from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
@@ -25,28 +25,6 @@ DEFAULT_VALUES = (
     (("token_type", "segment"), 0),  # a model may know one type only
     (("sample_rate", "sampling_rate"), SAMPLE_RATE_HZ),
 )
-
-
-class Tokenizer:
-    """A Hugging Face `tokenizer.json`; `tokenizers` is imported only where a prompt is text."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            from tokenizers import Tokenizer as Backend
-        except ImportError as error:
-            raise Unsupported(f"a text prompt needs the package 'tokenizers', which is not here: {error}") from error
-        try:
-            self._backend = Backend.from_file(str(path))
-        except Exception as error:
-            raise Unsupported(f"{path.name}: not a readable tokenizer.json: {error}") from error
-
-    def encode(self, prompt: str) -> list[int]:
-        """Token ids of the prompt, with whatever special tokens the tokenizer itself adds."""
-        return list(self._backend.encode(prompt).ids)
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token ids, special tokens spelled out."""
-        return str(self._backend.decode(list(tokens), skip_special_tokens=False))
 
 
 @dataclass(frozen=True)

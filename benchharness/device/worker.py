@@ -25,7 +25,7 @@ from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Adapter
-    from benchharness.device.requests import Tokenizer
+    from benchharness.device.tokenizer import Tokenizer
 
 _SCENARIOS = {
     "first-token": "benchharness.device.scenarios.first_token",
@@ -106,6 +106,8 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
         effective = {**effective_facts(session.effective), **placed}
+        if tokenizer is not None:
+            effective["tokenizer"] = tokenizer.facts()
         if not language:
             effective.update(_input_facts(session.inputs, order["workload"]))
     return {
@@ -121,7 +123,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
 def _tokenizer(adapter: Adapter, order: Mapping[str, Any]) -> Tokenizer | None:
     """The tokenizer that the host names, else the one inside the artefact."""
     from benchharness.contract import FindsTokenizer
-    from benchharness.device.requests import Tokenizer
+    from benchharness.device.tokenizer import Tokenizer
 
     path = order["tokenizer"]
     if path is None and isinstance(adapter, FindsTokenizer):

@@ -199,6 +199,14 @@ RAW = (
         source=_OURS,
     ),
     Metric(
+        name="scored_chunks",
+        title="tokens scored",
+        unit=Unit.TOKENS,
+        better=Better.NEITHER,
+        definition="rows of 3, in the order of the tokens: a chunk's document, first scored position, scored tokens",
+        source=_OURS,
+    ),
+    Metric(
         name="class_decisions",
         title="decisions by input",
         unit=Unit.SHARE,

@@ -57,7 +57,7 @@ def test_an_answer_that_no_line_holds_is_refused_before_it_is_computed(tmp_path:
     for result in benchharness.run(suite, store=f"sqlite:///{tmp_path}/store.db").results:
         assert result.outcome.kind == "unsupported"
         assert "450000 chunks of 1 scored tokens for 2 variants" in result.outcome.reason
-        assert "set most_chunks to 419430 or less" in result.outcome.reason
+        assert "set most_chunks to 335544 or less" in result.outcome.reason
 
 
 def test_a_context_that_leaves_nothing_to_score_is_refused(tmp_path: Path) -> None:

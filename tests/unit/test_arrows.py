@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 STANDARD = sys.stdlib_module_names
 OURS = {"benchharness", "targets", "reports"}
 #: What the device side imports where it needs it and it is installed, never at once (see `test_bundle`).
-LATE = {"benchharness.device.requests": {"tokenizers"}, "benchharness.device.sensors.memory": {"psutil"}}
+LATE = {"benchharness.device.tokenizer": {"tokenizers"}, "benchharness.device.sensors.memory": {"psutil"}}
 #: The runtimes that adapters are for.
 RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools", "onnx"}
 #: What adapters for several runtimes use.

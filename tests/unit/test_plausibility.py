@@ -80,3 +80,35 @@ def test_nonsense_is_caught_with_a_sentence(measurements: list[Measurement], sen
 
 def test_a_cold_start_longer_than_the_attempt_is_caught() -> None:
     assert any("is longer than the attempt" in each for each in said(sound(), duration_ns=300_000_000))
+
+
+TWO_CHUNKS = [0.0, 4.0, 2.0, 1.0, 3.0, 1.0]  # document, first scored position, scored tokens
+
+
+def scored(told_apart: list[float] | None = None, *, rows: int = 3, **parameters: Any) -> list[Measurement]:
+    """Rows of tokens, and which chunks they are of."""
+    told = {"chunks": 2, **parameters}
+    tokens = measured("token_divergence", 0.1, [1.0, 1.1, 0.1, 1.0] * rows, parameters=told, row_length=4)
+    return [tokens] if told_apart is None else [tokens, measured("scored_chunks", 3.0, told_apart, row_length=3)]
+
+
+def test_rows_of_tokens_that_are_told_apart_raise_no_doubt() -> None:
+    assert said(scored(TWO_CHUNKS)) == []
+    assert said(scored(rows=4, scored=2)) == []  # as all were stored once
+    assert said(scored([0.0, 2.0, 2.0] * 2, rows=4, scored=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("measurements", "sentence"),
+    [
+        (scored(), "chunks that are not told apart"),
+        (scored(TWO_CHUNKS, rows=4), "tells of 3 tokens, and there are rows of 4"),
+        (scored(TWO_CHUNKS, chunks=3), "tells of 3 tokens"),
+        (scored([0.0, 4.0, 1.5, 1.0, 3.0, 1.5]), "no whole ones"),
+        (scored([0.0, 4.0, 3.0, 1.0, 3.0, 0.0]), "scored tokens is 0 to 3"),
+        (scored([-1.0, 4.0, 2.0, 1.0, 3.0, 1.0]), "document is -1"),
+        (scored(TWO_CHUNKS[:5]), "5 numbers in rows of 3"),
+    ],
+)
+def test_rows_of_tokens_that_do_not_add_up_are_caught(measurements: list[Measurement], sentence: str) -> None:
+    assert any(sentence in each for each in said(measurements)), said(measurements)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.quality import divergence_by_position, quality_metrics
+from benchharness.quality import quality_metrics
 from benchharness.result import Estimate, Measurement, MetricResult
-from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over
+from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
 from tests.unit.made_up import attempt
 
 RANDOM = np.random.default_rng(11)
@@ -91,6 +91,110 @@ def test_few_chunks_carry_no_interval() -> None:
     assert estimate.reason == "3 chunks, and an interval needs 5"
 
 
+LENGTHS = [3, 40, 1, 7, 7, 25, 2, 60, 11, 4]  # scored tokens of ten documents
+
+
+def of_chunks(rows: np.ndarray, chunks: list[tuple[int, int, int]], **parameters: int) -> list[MetricResult]:
+    """The metrics of rows that `scored_chunks` shares out: document, first scored position, scored tokens."""
+    tokens = Measurement(
+        metric="token_divergence",
+        parameters={"evaluation": "decode", "chunks": len(chunks), **parameters},
+        value=0.5,
+        samples=rows.reshape(-1).tolist(),
+        row_length=4,
+    )
+    samples = [float(number) for chunk in chunks for number in chunk]
+    shared = Measurement(metric="scored_chunks", parameters={}, value=len(rows), samples=samples, row_length=3)
+    return list(quality_metrics(attempt(0, tokens, shared)))
+
+
+def random_rows(count: int) -> np.ndarray:
+    rows = np.abs(RANDOM.normal(size=(count, 4))) + 0.01
+    rows[:, 3] = RANDOM.integers(0, 2, count)
+    return rows
+
+
+def test_every_token_counts_alike_however_long_its_document() -> None:
+    rows = random_rows(sum(LENGTHS))
+    found = of_chunks(rows, [(number, length, length) for number, length in enumerate(LENGTHS)])
+    reference, variant, divergence, same = rows.T
+    assert one(found, "perplexity").value == pytest.approx(math.exp(variant.mean()), rel=1e-12)
+    assert one(found, "reference_perplexity").value == pytest.approx(math.exp(reference.mean()), rel=1e-12)
+    assert one(found, "kld").value == pytest.approx(divergence.mean(), rel=1e-12)
+    assert one(found, "same_top_token").value == pytest.approx(same.mean(), rel=1e-12)
+    assert one(found, "kld").statistic == "mean over tokens, interval by bootstrap over documents"
+
+
+def test_documents_are_drawn_again_with_all_their_chunks_and_their_length() -> None:
+    # Two chunks of each document: the interval is that of scipy's bootstrap of sums over lengths.
+    rows = random_rows(sum(LENGTHS))
+    rows[:, 2] += np.repeat(RANDOM.normal(size=len(LENGTHS)) ** 2, LENGTHS)  # alike within a document
+    chunks = []
+    for number, length in enumerate(LENGTHS):
+        chunks += [(number, 9, part) for part in (length // 2, length - length // 2) if part]
+    estimate = one(of_chunks(rows, chunks), "kld")
+    ends = np.cumsum(LENGTHS)
+    sums = np.array([part.sum() for part in np.split(rows[:, 2], ends[:-1])])
+    expected = stats.bootstrap(
+        (sums, np.array(LENGTHS)),
+        lambda total, count, axis: total.sum(axis=axis) / count.sum(axis=axis),
+        paired=True,
+        method="percentile",
+        n_resamples=20_000,
+        random_state=3,
+        vectorized=True,
+    ).confidence_interval
+    assert estimate.low == pytest.approx(expected.low, rel=0.03)
+    assert estimate.high == pytest.approx(expected.high, rel=0.03)
+
+
+def test_chunks_of_one_text_are_drawn_and_read_as_they_did_before_they_were_told_apart() -> None:
+    rows = tokens()
+    before = {(each.name, each.parameters.get("percentile")): each.estimate for each in metrics_of(rows)}
+    alike = [(0, 16, SCORED)] * CHUNKS
+    found = of_chunks(rows, alike, scored=SCORED, scored_from=16)
+    assert {each.name for each in found} - {name for name, _ in before} == {"scored_chunks"}
+    for each in (each for each in found if each.name != "scored_chunks"):
+        assert each.estimate == before[each.name, each.parameters.get("percentile")], each.name
+
+
+def test_few_documents_carry_no_interval_however_many_chunks_they_have() -> None:
+    estimate = one(of_chunks(tokens(), [(at % 3, 16, SCORED) for at in range(CHUNKS)]), "kld")
+    assert (estimate.low, estimate.high) == (None, None)
+    assert estimate.reason == "3 documents, and an interval needs 5"
+
+
+def test_a_text_whose_chunks_differ_in_length_is_weighted_by_token() -> None:
+    rows = random_rows(sum(LENGTHS))
+    found = of_chunks(rows, [(0, 1, length) for length in LENGTHS])
+    estimate = one(found, "kld")
+    assert estimate.value == pytest.approx(rows[:, 2].mean(), rel=1e-12)
+    assert estimate.statistic == "mean over tokens, interval by bootstrap over chunks"
+    assert estimate.low is not None
+
+
+def test_of_inputs_of_one_weight_the_ratio_is_the_mean() -> None:
+    values = RANDOM.gamma(4.0, size=40)
+    plain = mean_over(values, statistic="mean")
+    weighted = ratio_over(values * 7, np.full(40, 7), statistic="mean", unit="documents")
+    for found, expected in ((weighted.value, plain.value), (weighted.low, plain.low), (weighted.high, plain.high)):
+        assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_bootstrap_of_documents_covers_what_it_promises() -> None:
+    # Long documents are worse: a mean of documents would be off, and so would an interval without their lengths.
+    true = (2 * 1.0 + 30 * 3.0) / 32
+    hits = 0
+    for _ in range(300):
+        lengths = RANDOM.choice([2, 30], size=60)
+        sums = np.where(lengths == 30, 3.0, 1.0) * lengths + RANDOM.normal(size=60) * lengths
+        found = ratio_over(sums, lengths, statistic="mean", unit="documents")
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= true <= found.high
+    assert 0.90 <= hits / 300 <= 0.985
+
+
 def test_the_bootstrap_covers_what_it_promises() -> None:
     # 400 samples of 40 from a skewed distribution of known mean: the percentile bootstrap is a little short of 95 %.
     hits = 0
@@ -100,20 +204,6 @@ def test_the_bootstrap_covers_what_it_promises() -> None:
         assert found.high is not None
         hits += found.low <= 4.0 <= found.high
     assert 0.90 <= hits / 400 <= 0.98
-
-
-def test_divergence_along_the_context() -> None:
-    rows = tokens()
-    measurement = Measurement(
-        metric="token_divergence",
-        parameters={"scored": SCORED, "scored_from": 16, "chunks": CHUNKS},
-        value=1.0,
-        samples=rows.reshape(-1).tolist(),
-        row_length=4,
-    )
-    positions, means = divergence_by_position(measurement)
-    assert positions == list(range(16, 32))
-    np.testing.assert_allclose(means, rows[:, 2].reshape(CHUNKS, SCORED).mean(axis=0))
 
 
 def classes(rows: list[tuple[int, int, int]]) -> list[MetricResult]:

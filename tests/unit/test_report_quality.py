@@ -164,11 +164,40 @@ def test_quality_stands_apart_from_what_was_timed() -> None:
 def test_divergence_along_the_context_is_the_mean_over_chunks() -> None:
     found = divergence_by_position(language_model()[-1])
     assert found
-    assert (found[0], found[1].tolist()) == (4, [2.0, 4.0, 6.0, 8.0])
+    assert (found.positions.tolist(), found.means.tolist()) == ([4, 5, 6, 7], [2.0, 4.0, 6.0, 8.0])
     (figure,) = quality(lost(metrics=language_model())).tables[0].figures
     assert isinstance(figure, PositionCurves)
     assert figure.panels[0].curves[0].position == (4.0, 5.0, 6.0, 7.0)
     assert figure.panels[0].curves[0].values == (2.0, 4.0, 6.0, 8.0)
+
+
+def test_divergence_along_the_context_of_chunks_that_differ_in_length() -> None:
+    # Positions 1 to 3, 2 to 3 and 1: a mean over the chunks that score each.
+    raw = metric("token_divergence", 1.0, samples=[n for kld in (1, 2, 3, 4, 5, 6) for n in (1.0, 1.0, kld, 1.0)])
+    chunks = metric("scored_chunks", 6.0, samples=[0, 1, 3, 1, 2, 2, 2, 1, 1])
+    found = divergence_by_position(raw, chunks)
+    assert found
+    assert found.positions.tolist() == [1, 2, 3]
+    assert found.means.tolist() == [(1 + 6) / 2, (2 + 4) / 2, (3 + 5) / 2]
+    assert found.chunks.tolist() == [2, 2, 2]
+    for wrong in ([0, 1, 3], [0, 1, 3, 1, 2, 4], [0, 1, 6.0, 1], [0, 1, float("nan")], [0, 1, 7, 0, 1, -1], []):
+        told = replace(chunks, attempts=[replace(chunks.attempts[0], samples=wrong)])
+        assert divergence_by_position(raw, told) is None, wrong
+
+
+def test_how_much_of_the_data_was_used_is_told() -> None:
+    parameters = {**TOKENS, "used": "32 of 130 chunks, 8192 of 33361 tokens", "leading_tokens": "1 <bos>"}
+    text = [replace(each, parameters={**each.parameters, **parameters}) for each in language_model()]
+    assert quality(lost(metrics=text)).tables[0].told[1].endswith(
+        "in each chunk, 32 of 130 chunks, 8192 of 33361 tokens, leading token of each chunk: 1 <bos>."
+    )
+    uneven = [
+        replace(each, parameters={key: each.parameters[key] for key in each.parameters if "scored" not in key})
+        for each in text
+    ]
+    assert "later positions of each chunk of up to 8 tokens" in quality(lost(metrics=uneven)).tables[0].told[1]
+    inputs = [replace(each, parameters={**each.parameters, "used": "50 of 80 inputs"}) for each in classifier()]
+    assert "Evaluation: 50 of 80 inputs." in quality(lost(metrics=inputs)).tables[0].told
 
 
 @pytest.mark.parametrize("change", [{"scored": 3}, {"scored": 0}, {"scored": "4"}, {"scored_from": None}])

@@ -193,3 +193,15 @@ def test_a_reference_execution_tells_quality_and_nothing_else() -> None:
     told = shown([compared], [attempt(0, divergence, effective=weights_only)])
     assert "0.250 nats" in told
     assert "weights only" not in told.split("reference-execution")[0]
+
+
+def test_how_much_of_the_evaluation_data_was_used_stands_under_the_table() -> None:
+    parameters = {"scored": 2, "scored_from": 2, "chunks": 6, "used": "6 of 60 chunks, 24 of 250 tokens"}
+    parameters["leading_tokens"] = "1 <bos>"
+    rows = [0.5, 0.6, 0.25, 1.0] * 12
+    divergence = measured("token_divergence", 0.25, rows, parameters=parameters, row_length=4)
+    told = " ".join(shown([job(scenario="quality", against={"variant": "fp32"})], [attempt(0, divergence)]).split())
+    assert "evaluated on 6 of 60 chunks, 24 of 250 tokens; leading token of each chunk: 1 <bos>" in told
+    decisions = measured("class_decisions", 1.0, [0.0] * 8, parameters={"used": "2 of 9 inputs"}, row_length=4)
+    told = " ".join(shown([job(scenario="quality", against={"variant": "fp32"})], [attempt(0, decisions)]).split())
+    assert "evaluated on 2 of 9 inputs" in told

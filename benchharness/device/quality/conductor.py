@@ -15,7 +15,7 @@ from typing import Any
 
 from benchharness.device.quality import samples, tokens
 from benchharness.device.quality.players import Player, PlayerFailed, as_failure
-from benchharness.device.requests import Tokenizer
+from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 
 Progress = Callable[[str, int, int], None]
@@ -105,9 +105,20 @@ def _compared(order: Mapping[str, Any], made: Pass, progress: Progress) -> Mappi
             told = f"the reference is a {made.reference.opened['task']} model, and this one {player.opened['task']}"
             made.leave(attempt, Unsupported(told))
     if language:
-        tokenizer = Tokenizer(Path(order["tokenizer"])) if order["tokenizer"] else None
-        return tokens.compare(made, order["workload"]["data"], order["settings"], tokenizer, progress)
+        return tokens.compare(made, order["workload"]["data"], order["settings"], _tokenizer(order), progress)
     return samples.compare(made, order["workload"]["data"], order["settings"], order["task"], progress)
+
+
+def _tokenizer(order: Mapping[str, Any]) -> Tokenizer | None:
+    """The tokenizer; token ids can do without one that cannot be read here."""
+    if not order["tokenizer"]:
+        return None
+    try:
+        return Tokenizer(Path(order["tokenizer"]))
+    except Unsupported:
+        if order["workload"]["data"]["kind"] != "tokens":
+            raise
+        return None
 
 
 def _member(attempt: str, player: Player, made: Pass, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.device.measured import measurement
+from benchharness.device.quality import sampling
 from benchharness.device.quality.codes import meant_by
 from benchharness.device.quality.divergence import (
     class_distribution,
@@ -18,7 +19,7 @@ from benchharness.device.quality.divergence import (
     rank_correlation,
     tensor_row,
 )
-from benchharness.device.quality.evaluation_data import count_samples, has_labels, read_labels
+from benchharness.device.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
 from benchharness.device.quality.matching import EMBEDDING, SCORES, Compared, Matched
 from benchharness.device.quality.players import Player
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Outputs = Mapping[str, Array]
 
 _MOST_EXAMPLES = 20
-#: All pairs of so many embeddings are compared; of more, the first.
+#: All pairs of so many embeddings are compared; of more, so many, spread evenly.
 _MOST_RANKED = 500
 _FEWEST_RANKED = 3
 #: No output has a score for so many classes: one row of them would be 8 GiB.
@@ -48,17 +49,18 @@ def compare(
     if data["kind"] != "npz":
         raise Unsupported("a model that is no language model is evaluated on arrays: give an .npz file")
     path = Path(data["path"])
-    total = min(count_samples(path), settings["most_samples"])
+    picked, used = _picked(path, settings["most_samples"])
     fed = {
         "values": data.get("values"),
         "layouts": data.get("layouts"),
         "codes": meant_by(made, path, data.get("values")),
     }
     kept = {
-        attempt: _kept(task, path, made.reference.tensors, player.tensors) for attempt, player in made.variants.items()
+        attempt: _kept(task, path, len(picked), made.reference.tensors, player.tensors)
+        for attempt, player in made.variants.items()
     }
-    for sample in range(total):
-        progress("compare", sample, total)
+    for number, sample in enumerate(picked):
+        progress("compare", number, len(picked))
         made.tell({"type": "run", "path": str(path), "sample": sample, "data": fed})
         reference = made.of_reference(Player.arrays)
         answers = made.of_each(Player.arrays)
@@ -71,9 +73,10 @@ def compare(
         made.metric_ns += time.perf_counter_ns() - began_ns
     return {
         attempt: {
-            "measurements": kept[attempt].measurements(),
+            "measurements": [_with(each, used) for each in kept[attempt].measurements()],
             "shown": {
-                "examples": kept[attempt].examples(),
+                "examples": [{**each, "sample": picked[each["sample"]]} for each in kept[attempt].examples()],
+                "evaluated": {"inputs": [len(picked), count_samples(path)], "picked": used},
                 "tensors": {**player.told.get("fed", {}), **kept[attempt].matched.facts()},
             },
             "of_reference": {"tensors": made.reference.told.get("fed", {})},
@@ -82,14 +85,27 @@ def compare(
     }
 
 
+def _picked(path: Path, most: int) -> tuple[list[int], str]:
+    """The samples to use, in order, and how many of how many they are: in proportion to their labels, or evenly."""
+    total, labels = count_samples(path), known_labels(path)
+    if labels is not None and total > most:
+        picked = sampling.by_label(labels, most)
+        return picked, f"{sampling.told(most, total, 'inputs')} in proportion to their labels, seed {sampling.SEED}"
+    return sampling.evenly(total, most), sampling.told(min(most, total), total, "inputs")
+
+
+def _with(made: dict[str, Any], used: str) -> dict[str, Any]:
+    return {**made, "parameters": {"used": used, **made["parameters"]}}
+
+
 def _kept(
-    task: str | None, path: Path, reference: Mapping[str, Any], variant: Mapping[str, Any]
+    task: str | None, path: Path, total: int, reference: Mapping[str, Any], variant: Mapping[str, Any]
 ) -> _Classes | _Embeddings | _Tensors:
     """What is kept of one variant; `reference` and `variant` are the suite's words about their tensors."""
     if task == "classifier" or (task is None and has_labels(path)):
         return _Classes(path, Matched(reference, variant, SCORES, _most_label(path)))
     if task == "embedding":
-        return _Embeddings(Matched(reference, variant, EMBEDDING))
+        return _Embeddings(total, Matched(reference, variant, EMBEDDING))
     return _Tensors(Matched(reference, variant))
 
 
@@ -153,9 +169,11 @@ class _Classes:
 class _Embeddings:
     """An embedding: the cosine of both vectors of each sample, and whether neighbours stay neighbours."""
 
-    def __init__(self, matched: Matched) -> None:
+    def __init__(self, total: int, matched: Matched) -> None:
         self.matched = matched
         self._others = _Errors()
+        self._total = total
+        self._ranked = frozenset(sampling.evenly(total, _MOST_RANKED))
         self._cosines: list[float] = []
         self._reference: list[Array] = []
         self._variant: list[Array] = []
@@ -166,10 +184,10 @@ class _Embeddings:
         vectors = [np.asarray(each, np.float64).reshape(-1) for each in (embedding.reference, embedding.variant)]
         if not all(np.isfinite(vector).all() for vector in vectors):
             raise InvalidOutput("an embedding has NaN or infinite numbers")
-        self._cosines.append(cosine(*vectors))
-        if len(self._reference) < _MOST_RANKED:
+        if len(self._cosines) in self._ranked:
             self._reference.append(vectors[0])
             self._variant.append(vectors[1])
+        self._cosines.append(cosine(*vectors))
         self._others.add_those_that_are_numbers(others, self.matched)
 
     def measurements(self) -> list[dict[str, Any]]:
@@ -178,7 +196,11 @@ class _Embeddings:
         found = [measurement("embedding_similarity", {}, mean, samples=list(self._cosines))]
         if len(self._reference) >= _FEWEST_RANKED:
             ranked = rank_correlation(np.stack(self._reference), np.stack(self._variant))
-            found.append(measurement("similarity_ranks", {"samples": len(self._reference)}, ranked))
+            count = len(self._reference)
+            parameters: dict[str, Any] = {"samples": count}
+            if count < self._total:
+                parameters["used"] = sampling.told(count, self._total, "inputs compared")
+            found.append(measurement("similarity_ranks", parameters, ranked))
         return [*found, *self._others.measurements()]
 
     def examples(self) -> list[dict[str, Any]]:

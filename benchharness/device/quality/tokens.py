@@ -1,13 +1,12 @@
 """Language models compared: every scored token's divergence, and how long greedy answers stay the same.
 
-A chunk's first part is context only, as in llama-perplexity; from there each token of the text is predicted by both,
-token by token through the cache (`decode`) or in one pass over the chunk (`prefill`). The two differ under dynamic
+A chunk's first part is context only (see `texts`); from there each token of the text is predicted by both, token by
+token through the cache (`decode`) or in one pass over the chunk (`prefill`). The two differ under dynamic
 quantization, whose scales span whatever is computed at once.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +16,11 @@ import numpy as np
 
 from benchharness.device import protocol
 from benchharness.device.measured import measurement
+from benchharness.device.quality import sampling
 from benchharness.device.quality.divergence import softened, token_row
-from benchharness.device.quality.evaluation_data import chunks_of
 from benchharness.device.quality.players import Player
-from benchharness.device.requests import Tokenizer
+from benchharness.device.quality.texts import Chunk, Used, chunks_of
+from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: A scored token in an answer, at most: three numbers of 24 characters, one of 3, commas; and what else is told.
 _ROW_BYTES = 80
+#: A chunk in an answer, at most: three whole numbers of up to 10 digits each.
+_CHUNK_BYTES = 40
 _MOST_EXAMPLES = 20
 _MOST_CONTINUATIONS = 4
 _LONGEST_TEXT = 200
@@ -44,38 +46,51 @@ def compare(
 ) -> dict[str, dict[str, Any]]:
     """By attempt: measurements `token_divergence` and `greedy_prefix`, and examples. Raises what the reference does."""
     length = settings["chunk_tokens"]
-    chunks = chunks_of(data, tokenizer, length=length, most=settings["most_chunks"])
-    first = max(1, math.ceil(length * settings["context_share"]))
-    _check_models(made, chunks, length + settings["continuation_tokens"])
-    _check_answer(len(chunks), length - first, len(made.variants))
+    used = chunks_of(
+        data, tokenizer, length=length, most=settings["most_chunks"], context_share=settings["context_share"]
+    )
+    chunks = used.chunks
+    _check_models(made, chunks, settings["continuation_tokens"])
+    _check_answer(chunks, len(made.variants))
     kept = {attempt: _Kept() for attempt in made.variants}
     for number, chunk in enumerate(chunks):
         progress("compare", number, len(chunks))
-        _compare_chunk(made, chunk, first, settings["evaluation"], kept)
-    greedy = _greedy(made, [chunk[:first] for chunk in chunks[: settings["continuation_prompts"]]], settings, progress)
-    parameters = {
-        "evaluation": settings["evaluation"],
-        "chunk_tokens": length,
-        "scored_from": first,
-        "scored": length - first,
-        "chunks": len(chunks),
-        **({"prefill_chunk": length} if settings["evaluation"] == "prefill" else {}),
-    }
+        _compare_chunk(made, chunk, settings["evaluation"], kept)
+    greedy = _greedy(made, chunks, settings, progress)
+    parameters = _parameters(used, settings)
+    told = {"evaluated": used.facts, **({"tokenizer": tokenizer.facts()} if tokenizer else {})}
     return {
         attempt: {
-            "measurements": [*kept[attempt].measurements(parameters), *greedy[attempt].measurements],
+            "measurements": [*kept[attempt].measurements(parameters, chunks), *greedy[attempt].measurements],
             "shown": {
-                "examples": kept[attempt].examples(chunks, first, tokenizer),
+                "examples": kept[attempt].examples(chunks, tokenizer),
                 "continuations": greedy[attempt].shown(tokenizer),
+                **told,
             },
         }
         for attempt in made.variants
     }
 
 
-def _check_models(made: Pass, chunks: Sequence[Sequence[int]], needed: int) -> None:
+def _parameters(used: Used, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the figures stand on. Where all chunks are scored alike, it is said from where and how many tokens."""
+    length, alike = settings["chunk_tokens"], {(chunk.first, chunk.scored) for chunk in used.chunks}
+    first, scored = next(iter(alike))
+    return {
+        "evaluation": settings["evaluation"],
+        "chunk_tokens": length,
+        **({"scored_from": first, "scored": scored} if len(alike) == 1 else {}),
+        "chunks": len(used.chunks),
+        "used": used.counted,
+        "leading_tokens": used.leading,
+        **({"prefill_chunk": length} if settings["evaluation"] == "prefill" else {}),
+    }
+
+
+def _check_models(made: Pass, chunks: Sequence[Chunk], continuation: int) -> None:
     size, context = made.reference.opened["vocabulary_size"], made.reference.opened["context_length"]
-    highest = max(max(chunk) for chunk in chunks)
+    needed = max(len(chunk.tokens) for chunk in chunks) + continuation
+    highest = max(max(chunk.tokens) for chunk in chunks)
     if highest >= size:
         raise Unsupported(f"the evaluation data has token {highest}, and the reference's vocabulary ends at {size - 1}")
     if needed > context:
@@ -90,18 +105,15 @@ def _check_models(made: Pass, chunks: Sequence[Sequence[int]], needed: int) -> N
             made.leave(attempt, Unsupported(f"{told}{player.opened['context_length']}; set a smaller chunk_tokens"))
 
 
-def _check_answer(chunks: int, scored: int, variants: int) -> None:
-    """Raises `Unsupported` where the rows of all variants would not fit one line, before anything is computed; or none
-    is scored."""
-    if scored < 1:
+def _check_answer(chunks: Sequence[Chunk], variants: int) -> None:
+    """Raises `Unsupported` where the rows of all variants would not fit one line, before anything is computed."""
+    variants, scored = max(1, variants), max(chunk.scored for chunk in chunks)
+    needed = variants * sum(_ROW_BYTES * chunk.scored + _CHUNK_BYTES for chunk in chunks)
+    if needed > protocol.LONGEST_LINE_BYTES:
+        most = protocol.LONGEST_LINE_BYTES // ((_ROW_BYTES * scored + _CHUNK_BYTES) * variants)
         raise Unsupported(
-            "context_share leaves no token of a chunk to score: set a smaller one under [scenarios.quality]"
-        )
-    most = protocol.LONGEST_LINE_BYTES // (_ROW_BYTES * max(1, variants) * scored)
-    if chunks > most:
-        raise Unsupported(
-            f"{chunks} chunks of {scored} scored tokens for {variants} variants do not fit one answer: set most_chunks "
-            f"to {most} or less under [scenarios.quality], or measure fewer variants at once"
+            f"{len(chunks)} chunks of {scored} scored tokens for {variants} variants do not fit one answer: set "
+            f"most_chunks to {most} or less under [scenarios.quality], or measure fewer variants at once"
         )
 
 
@@ -121,28 +133,32 @@ class _Kept:
             self._worst.append((divergence, index, reference_top, variant_top))
             self._worst = sorted(self._worst, reverse=True)[:_MOST_EXAMPLES]
 
-    def measurements(self, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The rows as one measurement."""
+    def measurements(self, parameters: Mapping[str, Any], chunks: Sequence[Chunk]) -> list[dict[str, Any]]:
+        """The rows, and which chunk of which document each belongs to."""
         rows = np.frombuffer(self._rows).reshape(-1, 4)
         mean = float(rows[:, _DIVERGENCE].mean())
-        return [measurement("token_divergence", dict(parameters), mean, samples=self._rows.tolist(), row_length=4)]
+        of_chunks = [number for chunk in chunks for number in (chunk.document, chunk.first, chunk.scored)]
+        return [
+            measurement("token_divergence", dict(parameters), mean, samples=self._rows.tolist(), row_length=4),
+            measurement("scored_chunks", {}, len(rows), samples=of_chunks, row_length=3),
+        ]
 
-    def examples(
-        self, chunks: Sequence[Sequence[int]], first: int, tokenizer: Tokenizer | None
-    ) -> list[dict[str, Any]]:
+    def examples(self, chunks: Sequence[Chunk], tokenizer: Tokenizer | None) -> list[dict[str, Any]]:
         """The worst positions, in words where there is a tokenizer."""
-        scored = len(chunks[0]) - first
+        ends = np.cumsum([chunk.scored for chunk in chunks])
         found = []
         for divergence, index, reference, variant in self._worst:
-            chunk, position = index // scored, first + index % scored
-            before = chunks[chunk][max(0, position - _CONTEXT_SHOWN) : position]
+            number = int(np.searchsorted(ends, index, side="right"))
+            chunk = chunks[number]
+            position = len(chunk.tokens) - int(ends[number]) + index
+            before = chunk.tokens[max(0, position - _CONTEXT_SHOWN) : position]
             found.append(
                 {
-                    "chunk": chunk,
+                    "chunk": number,
                     "position": position,
                     "kld": divergence,
                     "context": _text(tokenizer, before),
-                    "target": _text(tokenizer, [chunks[chunk][position]]),
+                    "target": _text(tokenizer, [chunk.tokens[position]]),
                     "reference_top": _text(tokenizer, [reference]),
                     "variant_top": _text(tokenizer, [variant]),
                 }
@@ -150,11 +166,11 @@ class _Kept:
         return found
 
 
-def _compare_chunk(made: Pass, chunk: Sequence[int], first: int, evaluation: str, kept: Mapping[str, _Kept]) -> None:
+def _compare_chunk(made: Pass, chunk: Chunk, evaluation: str, kept: Mapping[str, _Kept]) -> None:
     """Token by token: nothing waits here but one row of each model."""
-    made.tell({"type": "score", "tokens": chunk, "from": first, "evaluation": evaluation})
+    made.tell({"type": "score", "tokens": chunk.tokens, "from": chunk.first, "evaluation": evaluation})
     size = made.reference.opened["vocabulary_size"]
-    for target in chunk[first:]:
+    for target in chunk.tokens[chunk.first :]:
         reference = made.of_reference(lambda player: player.row(size))
         answers = made.of_each(lambda player: player.row(size))
         began_ns = time.perf_counter_ns()
@@ -199,14 +215,17 @@ class _Greedy:
 
 def _greedy(
     made: Pass,
-    prompts: Sequence[Sequence[int]],
+    chunks: Sequence[Chunk],
     settings: Mapping[str, Any],
     progress: Callable[[str, int, int], None],
 ) -> dict[str, _Greedy]:
+    """Greedy answers to the context of some chunks."""
+    count = settings["continuation_tokens"]
+    picked = sampling.evenly(len(chunks), settings["continuation_prompts"] if count else 0)
+    prompts = [chunks[number].tokens[: chunks[number].first] for number in picked]
     found = {attempt: _Greedy() for attempt in made.variants}
     lengths: dict[str, list[float]] = {attempt: [] for attempt in made.variants}
-    count = settings["continuation_tokens"]
-    for number, prompt in enumerate(prompts if count else ()):
+    for number, prompt in enumerate(prompts):
         progress("continue", number, len(prompts))
         made.tell({"type": "continue", "tokens": prompt, "count": count})
         reference = made.of_reference(_continued)
@@ -214,7 +233,12 @@ def _greedy(
             lengths[attempt].append(float(found[attempt].add(prompt, reference, variant)))
     for attempt, samples in lengths.items():
         if samples:
-            parameters = {"prompt_tokens": len(prompts[0]), "continuation_tokens": count}
+            shortest, longest = min(map(len, prompts)), max(map(len, prompts))
+            parameters = {
+                "prompt_tokens": shortest if shortest == longest else f"{shortest} to {longest}",
+                "continuation_tokens": count,
+                "used": sampling.told(len(prompts), len(chunks), "chunks as prompts"),
+            }
             mean = sum(samples) / len(samples)
             found[attempt].measurements.append(measurement("greedy_prefix", parameters, mean, samples=samples))
     return found

@@ -13,7 +13,7 @@ from typing import Any, Callable, TypeVar
 
 from benchharness.contract import Session
 from benchharness.device.phases import Phases
-from benchharness.device.requests import Tokenizer
+from benchharness.device.tokenizer import Tokenizer
 from benchharness.device.timing import goes_on, quiet_collector
 
 Measured = TypeVar("Measured")
