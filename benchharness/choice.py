@@ -35,12 +35,15 @@ OBJECTIVES: Mapping[str, Sequence[str]] = {
     "first token": ("model_ttft", "first_inference"),
     "speed": ("decode_rate", "steady_inference"),
     "memory": ("peak_memory",),
-    "quality": ("kld", "cosine"),
+    "quality": ("kld", "kld_pooled", "cosine"),
 }
 #: Which objective a budget on a metric speaks of.
 OBJECTIVE_OF = {
     **{name: objective for objective, names in OBJECTIVES.items() for name in names},
-    **dict.fromkeys(("accuracy", "accuracy_change", "agreement", "perplexity", "same_top_token", "sqnr"), "quality"),
+    **dict.fromkeys(
+        ("accuracy", "accuracy_change", "agreement", "perplexity", "same_top_token", "sqnr", "total_variation"),
+        "quality",
+    ),
 }
 
 

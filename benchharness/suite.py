@@ -43,6 +43,8 @@ from benchharness.suite_scenarios import Scenarios
 #: What a hardware target's devices run.
 System = Literal["linux", "macos", "windows"]
 SYSTEMS: tuple[System, ...] = ("linux", "macos", "windows")
+#: What a classifier gives for each class.
+Scores = Literal["probabilities", "log-probabilities", "logits"]
 Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 #: A text prompt or token file longer than this is a mistake: it would be stored with every run.
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
@@ -85,6 +87,7 @@ class Model(Table):
     evaluation: Path | None = None  # data that scenario `quality` compares variant and reference on
     calibration: Path | None = None  # data that chose the variants' scales: no sample of it may be evaluated on
     allow_overlap: bool = False
+    scores: Scores | None = None  # what a classifier's scores are; None: as its graph says, or else its samples
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -17,6 +17,8 @@ from benchharness.statistics.intervals import LEVEL
 #: Draws: the ends of a 95 % interval then move by about a hundredth of its width from seed to seed.
 _DRAWS = 5000
 _SEED = 20_260_301
+#: What a share's interval is called.
+CLOPPER_PEARSON = "Clopper-Pearson"
 #: Fewer inputs than this carry no interval.
 FEWEST = 5
 
@@ -40,7 +42,8 @@ def mean_over(
         reason = f"{drawn.size} {unit}, and an interval needs {FEWEST}"
         return Estimate(value=mean, count=1, statistic=statistic, reason=reason)
     low, high = (through(end) for end in _ends(drawn))
-    return Estimate(value=mean, low=low, high=high, count=1, statistic=statistic)
+    drawn_of = int(drawn.size)
+    return Estimate(value=mean, low=low, high=high, count=1, statistic=statistic, drawn=drawn_of, drawn_unit=unit)
 
 
 def _ends(values: NDArray[np.float64]) -> tuple[float, float]:

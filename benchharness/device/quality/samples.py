@@ -5,20 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from benchharness.device.measured import measurement
-from benchharness.device.quality.divergence import (
-    class_distribution,
-    cosine,
-    divergence,
-    rank_correlation,
-    tensor_row,
-)
+from benchharness.device.quality.divergence import Compared, cosine, no_direction, rank_correlation, tensor_row
 from benchharness.device.quality.evaluation_data import count_samples, has_labels, read_labels
 from benchharness.device.quality.players import Player
+from benchharness.device.quality.scores import Decision, Divergences, decide
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
@@ -45,7 +40,10 @@ def compare(
         raise Unsupported("a model that is no language model is evaluated on arrays: give an .npz file")
     path = Path(data["path"])
     total = min(count_samples(path), settings["most_samples"])
-    kept = {attempt: _kept(task, path) for attempt in made.variants}
+    kept = {
+        attempt: _kept(task, path, _Ends(data.get("scores"), _ends_of(made.reference), _ends_of(player)))
+        for attempt, player in made.variants.items()
+    }
     for sample in range(total):
         progress("compare", sample, total)
         made.tell({"type": "run", "path": str(path), "sample": sample})
@@ -59,14 +57,30 @@ def compare(
                 made.leave(attempt, error)
         made.metric_ns += time.perf_counter_ns() - began_ns
     return {
-        attempt: {"measurements": kept[attempt].measurements(), "shown": {"examples": kept[attempt].examples()}}
+        attempt: {
+            "measurements": kept[attempt].measurements(),
+            "shown": {"examples": kept[attempt].examples(), **kept[attempt].told()},
+        }
         for attempt in made.variants
     }
 
 
-def _kept(task: str | None, path: Path) -> _Classes | _Embeddings | _Tensors:
+class _Ends(NamedTuple):
+    """What is known of the scores before any is seen: the suite's word, and by output the graphs' last operators."""
+
+    said: str | None
+    reference: Mapping[str, str]
+    variant: Mapping[str, str]
+
+
+def _ends_of(player: Player) -> Mapping[str, str]:
+    told = player.opened.get("last_operators")
+    return told if isinstance(told, Mapping) else {}
+
+
+def _kept(task: str | None, path: Path, ends: _Ends) -> _Classes | _Embeddings | _Tensors:
     if task == "classifier" or (task is None and has_labels(path)):
-        return _Classes(path)
+        return _Classes(path, ends)
     return _Embeddings() if task == "embedding" else _Tensors()
 
 
@@ -87,57 +101,78 @@ def _pairs(reference: Outputs, variant: Outputs) -> list[tuple[str, Array, Array
     return pairs
 
 
-def _scores(outputs: Outputs) -> Array:
-    """The classes' scores: the output of numbers with most elements."""
-    numeric = [array for array in outputs.values() if array.dtype.kind in "fiu" and array.size > 1]
+def _scores(outputs: Outputs) -> tuple[str, Array]:
+    """The classes' scores, with their output's name: the output of numbers with most elements."""
+    numeric = [(name, array) for name, array in outputs.items() if array.dtype.kind in "fiu" and array.size > 1]
     if not numeric:
         raise Unsupported("no output holds a score for each class")
-    return max(numeric, key=lambda array: array.size).reshape(-1)
+    name, found = max(numeric, key=lambda each: each[1].size)
+    return name, found.reshape(-1)
 
 
 class _Classes:
-    """A classifier: label, both decisions, and the divergence of the distributions, for each sample."""
+    """A classifier: label and both decisions for each sample, and how far the scores are apart."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ends: _Ends) -> None:
         self._path = path
+        self._ends = ends
         self._labels: Array | None = None
         self._classes = 0
-        self._rows: list[tuple[float, float, float, float]] = []
+        self._divergences: Divergences | None = None
+        self._rows: list[tuple[float, float, float]] = []
 
     def add(self, sample: int, reference: Outputs, variant: Outputs) -> None:
         """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
-        one, other = _scores(reference), _scores(variant)
+        (name, one), (other_name, other) = _scores(reference), _scores(variant)
         if one.size != other.size:
             raise Unsupported(f"the reference tells {one.size} classes apart, and this variant {other.size}")
-        if not self._rows:
+        if self._divergences is None:
             self._classes = one.size
             self._labels = read_labels(self._path, one.size)
-        theirs, ours = class_distribution(one, "the reference"), class_distribution(other, "this variant")
+            operators = self._ends.reference.get(name), self._ends.variant.get(other_name)
+            self._divergences = Divergences(decide(self._ends.said, *operators))
+        self._divergences.add(one, other)
         label = -1.0 if self._labels is None else float(self._labels[sample])
-        row = (label, float(one.argmax()), float(other.argmax()), float(divergence(theirs, ours)))
-        self._rows.append(row)
+        self._rows.append((label, float(one.argmax()), float(other.argmax())))
 
     def measurements(self) -> list[dict[str, Any]]:
-        """One row a sample; the value is the share of samples that both classify alike."""
+        """The decisions, one row a sample, whose value is the share that both classify alike; then the divergences."""
         rows = np.asarray(self._rows)
         agreement = float((rows[:, 1] == rows[:, 2]).mean())
-        parameters = {"classes": self._classes}
-        samples = rows.reshape(-1).tolist()
-        return [measurement("class_decisions", parameters, agreement, samples=samples, row_length=4)]
+        parameters: dict[str, Any] = {"classes": self._classes}
+        found = [measurement("class_decisions", parameters, agreement, samples=_flat(self._rows), row_length=3)]
+        decision, compared = self._decided()
+        if compared:
+            mean = float(np.mean([each.divergence for each in compared]))
+            parameters = {**parameters, "scores": decision.are, "decided": decision.by}
+            found.append(measurement("class_divergence", parameters, mean, samples=_flat(compared), row_length=3))
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """What the scores were taken for, by what, and why no divergence follows where none does."""
+        decision, _ = self._decided()
+        return {"scores": {"are": decision.are, "by": decision.by, "why_not": decision.why_not}}
 
     def examples(self) -> list[dict[str, Any]]:
-        """Where the two disagree, the worst first."""
-        numbered = [(row[3], sample, row) for sample, row in enumerate(self._rows) if row[1] != row[2]]
+        """Where the two disagree, the worst first; and how far apart their scores are, where that is known."""
+        _, compared = self._decided()
+        apart = [each.total_variation for each in compared] or [0.0] * len(self._rows)
+        numbered = [(apart[sample], sample, row) for sample, row in enumerate(self._rows) if row[1] != row[2]]
         return [
             {
                 "sample": sample,
                 "label": int(row[0]) if row[0] >= 0 else None,
                 "reference": int(row[1]),
                 "variant": int(row[2]),
-                "kld": row[3],
+                **({"kld": compared[sample].divergence, "pooled": compared[sample].pooled} if compared else {}),
+                **({"total_variation": compared[sample].total_variation} if compared else {}),
             }
             for _, sample, row in sorted(numbered, reverse=True)[:_MOST_EXAMPLES]
         ]
+
+    def _decided(self) -> tuple[Decision, Sequence[Compared]]:
+        assert self._divergences is not None
+        return self._divergences.decided()
 
 
 class _Embeddings:
@@ -154,6 +189,9 @@ class _Embeddings:
         vectors = [np.asarray(array, np.float64).reshape(-1) for array in (one, other)]
         if not all(np.isfinite(vector).all() for vector in vectors):
             raise InvalidOutput("an embedding has NaN or infinite numbers")
+        if no_direction(vectors[0], vectors[1]):
+            whose = "this variant's" if vectors[0].any() else "the reference's"
+            raise InvalidOutput(f"{whose} embedding is all zeros, and has no direction")
         self._cosines.append(cosine(*vectors))
         if len(self._reference) < _MOST_RANKED:
             self._reference.append(vectors[0])
@@ -165,13 +203,18 @@ class _Embeddings:
         found = [measurement("embedding_similarity", {}, mean, samples=list(self._cosines))]
         if len(self._reference) >= _FEWEST_RANKED:
             ranked = rank_correlation(np.stack(self._reference), np.stack(self._variant))
-            found.append(measurement("similarity_ranks", {"samples": len(self._reference)}, ranked))
+            if ranked is not None:  # one that tells no pair from another has no order
+                found.append(measurement("similarity_ranks", {"samples": len(self._reference)}, ranked))
         return found
 
     def examples(self) -> list[dict[str, Any]]:
         """The samples whose vectors turned most."""
         worst: Sequence[int] = np.argsort(self._cosines)[:_MOST_EXAMPLES].tolist()
         return [{"sample": sample, "cosine": self._cosines[sample]} for sample in worst]
+
+    def told(self) -> dict[str, Any]:
+        """Nothing else."""
+        return {}
 
 
 class _Tensors:
@@ -202,6 +245,10 @@ class _Tensors:
                 largest[sample] = max(largest.get(sample, 0.0), row[3])
         worst = sorted(largest, key=lambda sample: -largest[sample])[:_MOST_EXAMPLES]
         return [{"sample": sample, "largest_error": largest[sample]} for sample in worst]
+
+    def told(self) -> dict[str, Any]:
+        """Nothing else."""
+        return {}
 
 
 def _flat(rows: Sequence[Sequence[float]]) -> list[float]:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from benchharness.contract import Configuration, LanguageSession, ScoresText, Session
+from benchharness.contract import Configuration, LanguageSession, ScoresText, Session, TellsLastOperators
 from benchharness.device import adapters, protocol
 from benchharness.device.fallback import placement_facts
 from benchharness.device.outcomes import effective_facts, failure
@@ -78,6 +78,7 @@ def _opened(session: Session, configuration: Configuration) -> dict[str, Any]:
         "task": "causal-lm" if language else "tensor",
         "vocabulary_size": session.vocabulary_size if isinstance(session, LanguageSession) else None,
         "context_length": session.context_length if isinstance(session, LanguageSession) else None,
+        "last_operators": dict(session.last_operators()) if isinstance(session, TellsLastOperators) else {},
         "effective": {**effective_facts(session.effective), **placement_facts(configuration, session)},
     }
 
