@@ -17,8 +17,6 @@ from benchharness.errors import UsageError
 from benchharness.metrics import METRICS, Better
 from benchharness.result import MetricResult, Result, Verdict, VerdictKind
 
-#: Metrics whose value is a bound from below of what the budget is on: above the limit they decide, below they do not.
-_BOUNDS = {"kld_pooled": "kld"}
 #: The largest of what was seen bounds the largest there is.
 _EXTREMES = ("largest_error", "kld_largest")
 
@@ -101,7 +99,7 @@ def _verdicts(result: Result, budgets: Sequence[Budget]) -> Iterator[Verdict]:
         return
     for budget in budgets:
         for metric in result.metrics:
-            same = budget.metric in (metric.name, _BOUNDS.get(metric.name))
+            same = budget.metric in (metric.name, METRICS[metric.name].bounds)
             if same and metric.parameters.get("percentile") == budget.percentile:
                 yield _verdict(metric, budget)
 

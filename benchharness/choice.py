@@ -243,6 +243,8 @@ def dominates(one: Candidate, other: Candidate) -> bool:
 
 
 def _surely_better(one: Figure, other: Figure) -> bool:
+    if METRICS[one.metric].bounds and not one.reference:
+        return False  # a lower bound of what was lost: it may be any amount more
     low, high = _ends(one.estimate)
     their_low, their_high = _ends(other.estimate)
     return low > their_high if METRICS[one.metric].better is Better.HIGHER else high < their_low

@@ -49,3 +49,4 @@ class Metric:
     source: str
     headline: bool = False  # named in the summary, and what an interval asked for applies to
     percentiles: tuple[int, ...] = ()
+    bounds: str = ""  # the metric that this one is a lower bound of: it may miss a limit for it, and never keep it

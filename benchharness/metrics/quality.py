@@ -26,6 +26,7 @@ QUALITY = (
         "which only the whole mass is compared; mean over inputs",
         source=_OURS,
         headline=True,
+        bounds="kld",
     ),
     Metric(
         name="kld_percentile",

@@ -64,8 +64,8 @@ def exact_mcnemar(gained: int, lost: int) -> float:
     return float(binomtest(min(gained, lost), gained + lost, 0.5).pvalue) if gained + lost else 1.0
 
 
-def clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
-    """The 95 % Clopper-Pearson interval of a share."""
+def clopper_pearson(hits: float, trials: int) -> tuple[float, float]:
+    """The 95 % Clopper-Pearson interval of a share; of hits in between whole ones it is in between, too."""
     from scipy import special
 
     outside = (1 - LEVEL) / 2

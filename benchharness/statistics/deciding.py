@@ -54,8 +54,8 @@ def _inputs_needed(estimate: Estimate, limit: float) -> int | None:
 
 
 def _share_decides(share: float, count: int, limit: float) -> bool:
-    """As many hits as keep the share closest: its interval is not symmetric, and at 100 % it narrows with 1 / n."""
-    low, high = clopper_pearson(round(share * count), count)
+    """Hits in proportion: the interval is not symmetric, and at 100 % it narrows with 1 / n."""
+    low, high = clopper_pearson(share * count, count)
     return low >= limit if share > limit else high < limit
 
 

@@ -50,7 +50,7 @@ def ratio_of_sums(
     found = Estimate(value=value, count=1, statistic=statistic, drawn=int(one.size), drawn_unit=unit)
     if one.size < FEWEST_SKEWED:
         return replace(found, reason=f"{one.size} {unit}, and an interval needs {FEWEST_SKEWED}")
-    if not one.any() or np.array_equal(one * other[0], other * one[0]):
+    if not one.any() or (other.all() and np.ptp(one / other) == 0):
         return replace(found, low=value, high=value)
     ends = _ends(one, other)
     if ends is None:
@@ -69,7 +69,8 @@ def _ends(above: Floats, below: Floats) -> tuple[float, float] | None:
         return None
     left_out = np.log(rest) - np.log(other_rest)
     apart = left_out.mean() - left_out
-    acceleration = float((apart**3).sum() / (6 * (apart**2).sum() ** 1.5))
+    apart /= np.abs(apart).max() or 1.0
+    acceleration = float((apart**3).sum() / (6 * (apart**2).sum() ** 1.5)) if apart.any() else 0.0
     below_whole = float((drawn < whole).mean() + (drawn == whole).mean() / 2)
     if not 0 < below_whole < 1:
         return None

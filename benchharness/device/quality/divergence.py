@@ -86,15 +86,31 @@ def token_row(reference: Softened, variant: Softened, target: int) -> tuple[floa
     return theirs, ours, max(0.0, found), float(reference.top == variant.top)
 
 
+class Room(NamedTuple):
+    """The mass that a variant's probabilities leave for the classes it rounds to zero, and what KLD is with it."""
+
+    mass: float
+    zeros: int  # classes that it rounds to zero
+    step: float  # the least difference between two of its probabilities, which is no less than what they are rounded to
+    divergence: float
+
+
 class Compared(NamedTuple):
-    """Two answers of a classifier: KLD, half the sum of absolute differences, and how many classes KLD has pooled."""
+    """Two answers of a classifier: KLD, half the sum of absolute differences, how many classes KLD has pooled."""
 
     divergence: float
     total_variation: float
     pooled: int
+    room: Room | None = None
+
+    def with_step(self, step: float) -> Compared:
+        """The same once the step of all answers is known: with the mass that is left, where rounding explains it."""
+        if self.room is None or not _is_rounding(self.room.mass, self.room.zeros, step):
+            return self
+        return self._replace(divergence=self.room.divergence)
 
 
-def compare_classes(reference: Floats, variant: Floats, *, resolution: float = 0.0) -> Compared:
+def compare_classes(reference: Floats, variant: Floats) -> Compared:
     """KLD and total variation of two rows of probabilities.
 
     Where the variant gives 0 to a class and the reference more, KLD is infinite, though all that happened may be that
@@ -107,39 +123,43 @@ def compare_classes(reference: Floats, variant: Floats, *, resolution: float = 0
     such an r, r(B) = q(B), and by the log sum inequality sum over B of p ln(p / r) >= p(B) ln(p(B) / r(B)). How p and r
     differ inside of B is all that is left out: a lower bound.
 
-    Scores that add up to 1 leave no mass for B (a softmax in float16, say, whose classes below 6e-8 are 0). Then the
-    others' proportions are all that the variant tells, and (1 - p(B)) KLD(p given not B, q given not B) is what the
-    chain rule leaves as the bound for every r with these proportions. `resolution`: how far from 1 a sum may be and
-    mean nothing.
+    Scores that add up to 1 leave no mass for B, and what differs from 1 by less than half a step, or by more than half
+    a step for each class in B, is the rounding of the others (a float16's sum, say). Then the others' proportions are
+    all that the variant tells, and (1 - p(B)) KLD(p given not B, q given not B) is what the chain rule leaves as the
+    bound for every r with these proportions. `Compared.with_step` chooses, once the variant's step is known.
     """
     total_variation = float(np.abs(reference - variant).sum()) / 2
     zero = (variant == 0) & (reference > 0)
-    if _is_rounded(reference, resolution) or _is_rounded(variant, resolution):
+    rounded = _is_rounding(*_left_of(reference), _step_of(reference))
+    if rounded or _is_rounding(*_left_of(variant), _step_of(variant)):
         zero |= (variant == 0) | (reference == 0)  # the mass of what was rounded away is in the zeros of either
     if not zero.any():
         found = float(divergence(_log_of(reference), _log_of(variant)))
         return Compared(max(0.0, found), total_variation, 0)
-    theirs, theirs_pooled = _pooled(reference, zero, resolution)
-    ours, ours_pooled = _pooled(variant, zero, resolution)
-    if ours_pooled <= 0:
-        kept = theirs.sum()
-        found = kept * _sum_of(theirs / kept, ours / ours.sum()) if kept > 0 and ours.sum() > 0 else 0.0
-    else:
-        found = _sum_of(np.append(theirs, theirs_pooled), np.append(ours, ours_pooled))
-    return Compared(max(0.0, float(found)), total_variation, int(zero.sum()))
+    theirs = reference[~zero] / (1.0 if rounded else reference.sum())
+    ours, kept, missing = variant[~zero], float(theirs.sum()), 1 - float(variant.sum())
+    found = kept * _sum_of(theirs / kept, ours / ours.sum()) if kept > 0 and ours.any() else 0.0
+    room = None
+    if missing > 0 and (left := 1 - float(ours.sum())) > 0:
+        pooled = _sum_of(np.append(theirs, max(0.0, 1 - kept)), np.append(ours, left))
+        room = Room(missing, int((variant == 0).sum()), _step_of(variant), max(0.0, pooled))
+    return Compared(max(0.0, found), total_variation, int(zero.sum()), room)
 
 
-def _is_rounded(values: Floats, resolution: float) -> bool:
-    """Whether probabilities lack mass, which can only be in classes that were rounded to zero."""
-    return bool((values == 0).any()) and 1 - float(values.sum()) > resolution
+def _left_of(values: Floats) -> tuple[float, int]:
+    """The mass that probabilities lack of 1, and the classes of probability 0."""
+    return 1 - float(values.sum()), int((values == 0).sum())
 
 
-def _pooled(values: Floats, zero: Any, resolution: float) -> tuple[Floats, float]:
-    """The probabilities of the classes that stay, and of those pooled; both add up to 1."""
-    kept, total = values[~zero], float(values.sum())
-    if _is_rounded(values, resolution):
-        return kept, 1 - float(kept.sum())
-    return kept / total, float(values[zero].sum()) / total
+def _step_of(values: Floats) -> float:
+    """The least difference between two of the probabilities, 0 among them; infinite where none is above 0."""
+    told = np.unique(np.append(values, 0.0))
+    return float(np.diff(told).min()) if told.size > 1 else math.inf
+
+
+def _is_rounding(missing: float, zeros: int, step: float) -> bool:
+    """Whether mass is missing because classes were rounded to zero: each held less than half a step."""
+    return zeros > 0 and step / 2 <= missing <= zeros * step / 2
 
 
 def _sum_of(p: Floats, q: Floats) -> float:

@@ -145,7 +145,11 @@ class _Classes:
         if compared:
             mean = float(np.mean([each.divergence for each in compared]))
             parameters = {**parameters, "scores": decision.are, "decided": decision.by}
-            found.append(measurement("class_divergence", parameters, mean, samples=_flat(compared), row_length=3))
+            found.append(
+                measurement(
+                    "class_divergence", parameters, mean, samples=_flat([each[:3] for each in compared]), row_length=3
+                )
+            )
         return found
 
     def told(self) -> dict[str, Any]:

@@ -35,8 +35,6 @@ _OF_OPERATORS: Mapping[str, str] = {
     **dict.fromkeys(("FULLY_CONNECTED", "CONV_2D", "linear", "conv"), LOGITS),
 }
 _FROM_SAMPLES = "from all samples"
-#: A softmax in float64 adds up to 1 within this.
-_SUMS = 1e-9
 
 
 class Decision(NamedTuple):
@@ -113,22 +111,25 @@ class Divergences:
                 'the model in the suite, such as scores = "logits"'
             )
         one, other = np.asarray(reference, np.float64), np.asarray(variant, np.float64)
-        rows.append(compare_classes(one, other, resolution=max(_eps(reference), _eps(variant))))
+        rows.append(compare_classes(one, other))
 
     def decided(self) -> tuple[Decision, list[Compared]]:
         """What the scores were, after the last sample, and each sample's divergence; none where it says why not."""
+        decision = self._taken()
+        rows = self._rows.get(decision.are or "", [])
+        step = min((each.room.step for each in rows if each.room), default=0.0)
+        return decision, [each.with_step(step) for each in rows]
+
+    def _taken(self) -> Decision:
         if self._decision.why_not or self._decision.are is not None:
-            return self._decision, next(iter(self._rows.values()), [])
+            return self._decision
         if not self._reference_adds_up:
-            return Decision(LOGITS, _FROM_SAMPLES), self._rows[LOGITS]
+            return Decision(LOGITS, _FROM_SAMPLES)
         if self._not_like_it:
             why = "the reference's scores add up to 1 in every sample, and this variant's are no probabilities"
-            return Decision(
-                None,
-                _FROM_SAMPLES,
-                f'{why} ({self._not_like_it}); write scores = "logits" under the model in the suite if they are',
-            ), []
-        return Decision(PROBABILITIES, _FROM_SAMPLES), self._rows[PROBABILITIES]
+            line = 'write scores = "logits" under the model in the suite if they are'
+            return Decision(None, _FROM_SAMPLES, f"{why} ({self._not_like_it}); {line}")
+        return Decision(PROBABILITIES, _FROM_SAMPLES)
 
 
 def why_no_distribution(scores: Array, *, whole: bool = False) -> str:
@@ -150,7 +151,7 @@ def _of_log(reference: Floats, variant: Floats) -> Compared:
     """Of log probabilities: as probabilities the smallest of them would be 0, as logarithms they are not."""
     one, other = np.exp(reference), np.exp(variant)
     if (np.isneginf(variant) & ~np.isneginf(reference)).any():
-        return compare_classes(one, other, resolution=_SUMS)
+        return compare_classes(one / one.sum(), other / other.sum())
     return Compared(max(0.0, float(divergence(reference, variant))), float(np.abs(one - other).sum()) / 2, 0)
 
 
@@ -173,8 +174,3 @@ def _of_logarithms(values: Array, whose: str) -> Any:
             'they are under the model in the suite, such as scores = "logits"'
         )
     return log_softmax(values, whose)
-
-
-def _eps(values: Array) -> float:
-    """How far from 1 the sum of probabilities of a number type may be without meaning anything."""
-    return float(np.finfo(values.dtype).eps) if values.dtype.kind == "f" else 0.0
