@@ -1,7 +1,8 @@
 """Budgets: limits that a suite or a hardware target sets, and whether a result keeps them.
 
 A result passes only where the whole 95 % interval is on the right side of the limit, misses where all of it is on the
-wrong side, and is undecided in between or where there is no interval: more attempts may decide it.
+wrong side, and is undecided in between or where there is no interval. An undecided one says what would decide it, and
+that nothing would where that is so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from benchharness import quantity
 from benchharness.errors import UsageError
 from benchharness.metrics import METRICS, Better
 from benchharness.result import MetricResult, Result, Verdict, VerdictKind
+
+#: The largest of what was seen bounds the largest there is.
+_EXTREMES = ("largest_error", "kld_largest")
+
+#: Found by a search whose bracket is the interval.
+_SEARCHED = ("memory_floor", "address_space_floor")
 
 #: Short names that budgets may use beside the metrics' own.
 ALIASES = {"download": "download_size", "size": "artefact_size"}
@@ -106,7 +113,8 @@ def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
     found = [
         metric
         for metric in result.metrics
-        if metric.name == budget.metric and metric.parameters.get("percentile") == budget.percentile
+        if budget.metric in (metric.name, METRICS[metric.name].bounds)
+        and metric.parameters.get("percentile") == budget.percentile
     ]
     if budget.output is not None:
         return [metric for metric in found if metric.parameters.get("output") == budget.output]
@@ -114,21 +122,7 @@ def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
 
 
 def _verdict(metric: MetricResult, budget: Budget) -> Verdict:
-    estimate = metric.estimate
-    kind, reason = VerdictKind.UNDECIDED, ""
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        reason = estimate.reason or "there is no interval"
-    else:
-        better, worse = estimate.low, estimate.high
-        within, beyond = worse <= budget.limit, better > budget.limit
-        if METRICS[metric.name].better is Better.HIGHER:
-            within, beyond = better >= budget.limit, worse < budget.limit
-        if within:
-            kind = VerdictKind.PASS
-        elif beyond:
-            kind = VerdictKind.MISS
-        else:
-            reason = "the interval spans the budget: more attempts may decide it"
+    kind, reason = _judge(metric, budget)
     return Verdict(
         budget=f"{budget.title} {budget.text}",
         origin=budget.origin,
@@ -138,3 +132,29 @@ def _verdict(metric: MetricResult, budget: Budget) -> Verdict:
         kind=kind,
         reason=reason,
     )
+
+
+def _judge(metric: MetricResult, budget: Budget) -> tuple[VerdictKind, str]:
+    """The verdict, and why it is undecided."""
+    estimate, limit = metric.estimate, budget.limit
+    if metric.name in _EXTREMES and estimate.value is not None:
+        reason = "the largest of those seen keeps it, and others may be larger: no number of inputs would decide it"
+        return (VerdictKind.MISS, "") if estimate.value > limit else (VerdictKind.UNDECIDED, reason)
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return VerdictKind.UNDECIDED, estimate.reason or "there is no interval"
+    within, beyond = estimate.high <= limit, estimate.low > limit
+    if METRICS[metric.name].better is Better.HIGHER:
+        within, beyond = estimate.low >= limit, estimate.high < limit
+    if beyond:
+        return VerdictKind.MISS, ""
+    if metric.name != budget.metric:
+        reason = f"{metric.name} is a lower bound, which no number of inputs makes a pass; set a budget on it"
+        return VerdictKind.UNDECIDED, f"{reason}, on total_variation or on agreement"
+    if within:
+        return VerdictKind.PASS, ""
+    from benchharness.statistics.deciding import what_would_decide  # scipy takes long to load, and a suite needs none
+
+    hint = what_would_decide(estimate, limit)
+    if metric.name in _SEARCHED:
+        hint = "a smaller bracket under [scenarios.constrained] would decide it"
+    return VerdictKind.UNDECIDED, "the interval spans the budget" + (f": {hint}" if hint else "")

@@ -35,12 +35,15 @@ OBJECTIVES: Mapping[str, Sequence[str]] = {
     "first token": ("model_ttft", "first_inference"),
     "speed": ("decode_rate", "steady_inference"),
     "memory": ("peak_memory",),
-    "quality": ("kld", "cosine"),
+    "quality": ("kld", "kld_pooled", "cosine"),
 }
 #: Which objective a budget on a metric speaks of.
 OBJECTIVE_OF = {
     **{name: objective for objective, names in OBJECTIVES.items() for name in names},
-    **dict.fromkeys(("accuracy", "accuracy_change", "agreement", "perplexity", "same_top_token", "sqnr"), "quality"),
+    **dict.fromkeys(
+        ("accuracy", "accuracy_change", "agreement", "perplexity", "same_top_token", "sqnr", "total_variation"),
+        "quality",
+    ),
 }
 
 
@@ -245,6 +248,8 @@ def dominates(one: Candidate, other: Candidate) -> bool:
 
 
 def _surely_better(one: Figure, other: Figure) -> bool:
+    if METRICS[one.metric].bounds and not one.reference:
+        return False  # a lower bound of what was lost: it may be any amount more
     low, high = _ends(one.estimate)
     their_low, their_high = _ends(other.estimate)
     return low > their_high if METRICS[one.metric].better is Better.HIGHER else high < their_low

@@ -198,6 +198,19 @@ class ReportsPlacement(Protocol):
 
 
 @runtime_checkable
+class TellsLastOperators(Protocol):
+    """An optional ability: tells what computes the outputs, so that scores are known for probabilities or logits."""
+
+    def last_operators(self) -> Mapping[str, str]:
+        """By output, the operator that computes it, by the format's own name: {"probs": "Softmax"}.
+
+        Operators that only rename, reshape, cast or rescale numbers (Identity, Reshape, QuantizeLinear) are seen
+        through. Outputs of which nothing is known are left out.
+        """
+        ...
+
+
+@runtime_checkable
 class ScoresText(Protocol):
     """An optional ability: the logits of all positions in one pass."""
 

@@ -109,8 +109,10 @@ def _quality_jobs(
             "sha256": data.sha256,
             "calibration": model.calibration.name if model.calibration else None,
             "shared_samples": data.shared_samples,
+            # Only where it is said: a job is the one it was before there was such a key.
             **({"values": model.values} if model.values != "real" else {}),
             **({"layouts": model.data_layouts} if model.data_layouts else {}),
+            **({"scores": model.scores} if model.scores else {}),
         },
     }
     seen: set[str] = {_apart_from_threads(reference, theirs)}

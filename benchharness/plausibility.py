@@ -30,6 +30,7 @@ _LARGEST_READING = 1e24
 _SESSION_UNITS = ("tokens/s", "inferences/s")
 #: A sum of rounded terms of which each is tiny may end a little below zero.
 _ROUNDED = -1e-9
+_DECISIONS = (("label", -1, _ANY), ("reference's class", 0, _ANY), ("variant's class", 0, _ANY))
 #: Metrics in rows: how wide a row is, and what its columns may hold.
 ROWS: Mapping[str, tuple[int, Sequence[tuple[str, float, float]]]] = {
     "token_divergence": (
@@ -42,9 +43,10 @@ ROWS: Mapping[str, tuple[int, Sequence[tuple[str, float, float]]]] = {
         ),
     ),
     "scored_chunks": (3, (("document", 0, _ANY), ("first scored position", 1, _ANY), ("scored tokens", 1, _ANY))),
-    "class_decisions": (
-        4,
-        (("label", -1, _ANY), ("reference's class", 0, _ANY), ("variant's class", 0, _ANY), ("KLD", _ROUNDED, _ANY)),
+    "class_decisions": (3, _DECISIONS),
+    "class_divergence": (
+        3,
+        (("KLD", _ROUNDED, _ANY), ("total variation", 0, _ANY), ("classes pooled", 0, _ANY)),
     ),
     "tensor_error": (
         4,
@@ -86,6 +88,11 @@ ROWS: Mapping[str, tuple[int, Sequence[tuple[str, float, float]]]] = {
     ),
     "fallback_tries": (3, (("place in the chain", 0, 1000), ("outcome", 0, 5), ("time", 1, _LONGEST_NS))),
     "sensor_reading": (2, (("moment", 0, _LONGEST_NS), ("reading", -_LARGEST_READING, _LARGEST_READING))),
+}
+
+#: Rows of earlier versions, by metric and width.
+EARLIER: Mapping[tuple[str, int], Sequence[tuple[str, float, float]]] = {
+    ("class_decisions", 4): (*_DECISIONS, ("KLD", _ROUNDED, _ANY)),
 }
 
 #: A constraint that could not be set has no trials.
@@ -164,6 +171,9 @@ def _quality(measurement: Measurement) -> Iterator[str]:
     if measurement.metric not in ROWS:
         return
     width, columns = ROWS[measurement.metric]
+    earlier = EARLIER.get((measurement.metric, measurement.row_length))
+    if earlier is not None:
+        width, columns = measurement.row_length, earlier
     rows = len(measurement.samples) // width
     if not measurement.samples and measurement.metric in _MAY_BE_EMPTY:
         return

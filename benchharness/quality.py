@@ -12,23 +12,38 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
-from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.statistics.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.statistics.ratios import ratio_of_sums
 
 Rows = NDArray[np.float64]
 
 #: Percentiles of the divergence and of the change of probability, as llama-perplexity prints them.
 DIVERGENCE_PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 CHANGE_PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
+#: Why these have no interval.
+_EXTREME = "the largest of those seen, and no interval: other inputs can only show a larger one"
+_OF_TOKENS = "a percentile over tokens, whose errors within a text go together: no interval is computed"
+NO_INTERVAL: Mapping[str, str] = {
+    "largest_error": _EXTREME,
+    "kld_largest": _EXTREME,
+    "kld_percentile": _OF_TOKENS,
+    "probability_change_percentile": _OF_TOKENS,
+    "mcnemar_p": "a p-value, and so no interval",
+    "similarity_ranks": "one figure of all pairs of inputs, and no interval: only it is kept, not the pairs",
+    "class_accuracy_change": "of the inputs of one class alone, and no interval: accuracy_change has one",
+}
 _LARGEST_EXPONENT = math.log(sys.float_info.max)
 #: The columns of `token_divergence` and of `class_decisions`.
 _NLL_REFERENCE, _NLL_VARIANT, _DIVERGENCE, _SAME_TOP = range(4)
-_LABEL, _CLASS_REFERENCE, _CLASS_VARIANT, _CLASS_DIVERGENCE = range(4)
+_LABEL, _CLASS_REFERENCE, _CLASS_VARIANT, _CLASS_DIVERGENCE = range(4)  # the last in rows of earlier versions only
+_KLD, _TOTAL_VARIATION, _POOLED = range(3)  # of `class_divergence`
 
 
 def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
@@ -38,6 +53,7 @@ def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
         "scored_chunks": _nothing,  # it says how the rows belong together
         "greedy_prefix": _greedy_metrics,
         "class_decisions": _class_metrics,
+        "class_divergence": _divergence_metrics,
         "embedding_similarity": _embedding_metrics,
         "similarity_ranks": _rank_metrics,
         "tensor_error": _tensor_metrics,
@@ -58,8 +74,14 @@ class _Of:
         self._attempt = attempt
         self.parameters: Parameters = measurement.parameters
 
+    def told(self, name: str) -> Mapping[str, Any]:
+        """What the attempt told beside its measurements; nothing where it has another form."""
+        told = self._attempt.effective.get(name)
+        return told if isinstance(told, Mapping) else {}
+
     def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
         """A metric of this measurement."""
+        found = _finite(found)
         value = AttemptValue(
             attempt=self._attempt.id,
             device=self._attempt.device,
@@ -86,8 +108,8 @@ class _Of:
         return replace(made, attempts=(rows,))
 
     def exact(self, name: str, value: float, statistic: str, **parameters: float | str) -> MetricResult:
-        """A metric that has no interval, because it is no mean."""
-        found = Estimate(value=value, count=1, statistic=statistic, reason="no mean, and so no interval")
+        """A metric that has no interval, for the reason that goes with its name."""
+        found = Estimate(value=value, count=1, statistic=statistic, reason=NO_INTERVAL[name])
         return self.metric(name, found, **parameters)
 
 
@@ -126,8 +148,19 @@ class _Tokens:
 
 
 def _exp(value: float) -> float:
-    """e to the value; the largest number there is where that is larger still."""
-    return math.exp(min(value, _LARGEST_EXPONENT))
+    """e to the value; infinite where that is larger than any number that can be stored, which `_finite` then says."""
+    return math.exp(value) if value <= _LARGEST_EXPONENT else math.inf
+
+
+def _finite(found: Estimate) -> Estimate:
+    """An estimate without numbers that are larger than a computer holds: the largest one it holds is none of them."""
+    if found.value is not None and math.isinf(found.value):
+        reason = f"larger than {sys.float_info.max:.0e}, the largest number that is stored"
+        return replace(found, value=None, low=None, high=None, reason=reason)
+    if found.high is not None and math.isinf(found.high):
+        reason = "the interval's end is larger than any number that is stored"
+        return replace(found, low=None, high=None, reason=reason)
+    return found
 
 
 def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
@@ -167,7 +200,10 @@ def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     statistic = "mean over inputs, interval by bootstrap over inputs"
     same = rows[:, _CLASS_REFERENCE] == rows[:, _CLASS_VARIANT]
     yield of.metric("agreement", _share(int(same.sum()), len(rows)))
-    yield of.metric("kld", mean_over(rows[:, _CLASS_DIVERGENCE], statistic=statistic, unit="inputs"))
+    if measurement.row_length > _CLASS_DIVERGENCE:
+        yield of.metric("kld", ratio_of_sums(rows[:, _CLASS_DIVERGENCE], None, statistic=statistic))
+    elif why_not := of.told("scores").get("why_not"):
+        yield of.metric("kld", Estimate(value=None, statistic=statistic, reason=str(why_not)))
     labelled = rows[rows[:, _LABEL] >= 0]
     if not len(labelled):
         return
@@ -186,14 +222,53 @@ def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
         yield of.exact("class_accuracy_change", drop, statistic_, label=int(label))
 
 
+def _divergence_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    """One input with classes rounded to zero makes the whole mean a lower bound, and changes its name."""
+    rows = rows_of(measurement)
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    pooled = int((rows[:, _POOLED] > 0).sum())
+    if pooled:
+        most = int(rows[:, _POOLED].max())
+        bound = f"a lower bound: up to {most} classes rounded to zero are pooled in {pooled} of {len(rows)} inputs; "
+        yield of.metric("kld_pooled", ratio_of_sums(rows[:, _KLD], None, statistic=bound + statistic))
+    else:
+        yield of.metric("kld", ratio_of_sums(rows[:, _KLD], None, statistic=statistic))
+    yield of.metric("total_variation", ratio_of_sums(rows[:, _TOTAL_VARIATION], None, statistic=statistic))
+
+
 def _share(hits: int, trials: int) -> Estimate:
     low, high = clopper_pearson(hits, trials)
-    return Estimate(value=hits / trials, low=low, high=high, count=1, statistic=f"{hits} of {trials}, Clopper-Pearson")
+    statistic = f"{hits} of {trials}, {CLOPPER_PEARSON}"
+    value = hits / trials
+    return Estimate(value=value, low=low, high=high, count=1, statistic=statistic, drawn=trials, drawn_unit="inputs")
 
 
 def _embedding_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     statistic = "mean over inputs, interval by bootstrap over inputs"
-    yield of.metric("cosine", mean_over(measurement.samples, statistic=statistic, unit="inputs"))
+    yield of.metric("cosine", _mean_cosine(np.asarray(measurement.samples), statistic))
+
+
+def _mean_cosine(cosines: NDArray[np.float64], statistic: str) -> Estimate:
+    """What is skewed is how much a cosine lacks of 1."""
+    lacking = np.maximum(1 - cosines, 0.0)  # a rounded 1 may be above it
+    return ratio_of_sums(lacking, None, statistic=statistic, through=lambda lack: 1 - lack)
+
+
+def _cosine_of_tensors(
+    signal: NDArray[np.float64], noise: NDArray[np.float64], cosines: NDArray[np.float64], statistic: str
+) -> Estimate:
+    """The device writes 0 where one of two is all zeros and has no direction; what it is of the two tells them."""
+    no_signal, lost = (signal == 0) & (noise > 0), (signal > 0) & (noise == signal) & (cosines == 0)
+    if lost.any():
+        reason = f"in {int(lost.sum())} of {len(signal)} inputs the variant's output is all zeros, and has no direction"
+        return Estimate(value=None, statistic=statistic, reason=reason)
+    if no_signal.all():
+        return Estimate(value=None, statistic=statistic, reason="the reference is all zeros, and has no direction")
+    used = int((~no_signal).sum())
+    left_out = (
+        f"over {used} of {len(signal)} inputs: in the others the reference is all zeros; " if no_signal.any() else ""
+    )
+    return _mean_cosine(cosines[~no_signal], left_out + statistic)
 
 
 def _rank_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
@@ -204,10 +279,15 @@ def _tensor_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]
     signal, noise, cosine, largest = rows_of(measurement).T
     total = "over all inputs"
     if noise.sum() > 0 and signal.sum() > 0:
-        yield of.exact("sqnr", 10 * math.log10(signal.sum() / noise.sum()), total)
+        interval = f"{total}, interval by bootstrap over inputs: signal and noise drawn in pairs"
+        yield of.metric("sqnr", ratio_of_sums(noise, signal, statistic=interval, through=_decibels))
     else:
         reason = "the outputs are identical: there is no noise" if not noise.any() else "the reference is all zeros"
         yield of.metric("sqnr", Estimate(value=None, statistic=total, reason=reason))
     statistic = "mean over inputs, interval by bootstrap over inputs"
-    yield of.metric("cosine", mean_over(cosine, statistic=statistic, unit="inputs"))
+    yield of.metric("cosine", _cosine_of_tensors(signal, noise, cosine, statistic))
     yield of.exact("largest_error", float(largest.max()), f"largest {total}")
+
+
+def _decibels(noise_to_signal: float) -> float:
+    return -10 * math.log10(noise_to_signal)

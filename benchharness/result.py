@@ -136,6 +136,8 @@ class Estimate:
     count: int = 0  # attempts behind it
     statistic: str = ""
     reason: str = ""
+    drawn: int = 0  # inputs, chunks or prompts that the interval is over; 0: it is over attempts
+    drawn_unit: str = ""
 
     @property
     def relative_half_width(self) -> float | None:

@@ -44,6 +44,8 @@ from benchharness.suite_scenarios import Scenarios
 #: What a hardware target's devices run.
 System = Literal["linux", "macos", "windows"]
 SYSTEMS: tuple[System, ...] = ("linux", "macos", "windows")
+#: What a classifier gives for each class.
+Scores = Literal["probabilities", "log-probabilities", "logits"]
 Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 #: A text prompt or token file longer than this is a mistake: it would be stored with every run.
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
@@ -113,6 +115,7 @@ class Model(Table):
     layouts: dict[str, Layout] = Field(default_factory=dict)  # of the model's own inputs and outputs: "NHWC"
     data_layouts: dict[str, Layout] = Field(default_factory=dict)  # of the data's arrays
     values: Literal["real", "codes"] = "real"  # what the data holds for quantized inputs
+    scores: Scores | None = None  # what a classifier's scores are; None: as its graph says, or else its samples
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
 
     @model_validator(mode="after")

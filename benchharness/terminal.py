@@ -32,6 +32,8 @@ from benchharness.terminal_values import duration, interval, quantity, visible
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
+#: Shown only where what it stands beside is: a lower bound says too little by itself.
+_BESIDE = {"total_variation": "kld_pooled"}
 _VERDICT_STYLES = {VerdictKind.PASS: "green", VerdictKind.MISS: "red", VerdictKind.UNDECIDED: "yellow"}
 
 
@@ -197,12 +199,13 @@ def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     if not on_device and result.job.against is None:  # quality it can tell
         return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
     if result.metrics:
-        return [_cell(*_headline(result, name)) for name in metrics]
+        return [_cell(*_headline(result, name), _instead(result, name)) for name in metrics]
     return [Text(visible(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
 
 
 def _columns(group: Sequence[Result]) -> list[str]:
     found = {metric.name for result in group for metric in result.metrics}
+    found -= {name for name, bound in _BESIDE.items() if bound not in found}
     return [name for name, metric in METRICS.items() if metric.headline and name in found] or ["model_ttft"]
 
 
@@ -212,9 +215,15 @@ def _headline(result: Result, name: str) -> tuple[MetricResult | None, str]:
     return to_show([metric for metric in found if metric.parameters.get("percentile", 50) == 50])
 
 
-def _cell(metric: MetricResult | None, output: str = "") -> Text:
+def _instead(result: Result, name: str) -> str:
+    """Why a result has no such metric."""
+    bound = next((each.name for each in result.metrics if METRICS[each.name].bounds == name), None)
+    return f"only bounded: {METRICS[bound].title}" if bound else "not measured"
+
+
+def _cell(metric: MetricResult | None, output: str, otherwise: str) -> Text:
     if metric is None:
-        return Text("unknown (not measured)", style="dim")
+        return Text(f"unknown ({otherwise})", style="dim")
     estimate = metric.estimate
     of = f"\nof {visible(output)}" if output else ""
     if estimate.value is None:

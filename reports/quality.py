@@ -26,6 +26,7 @@ from reports.visible import name_text, value_text, visible
 #: The columns, where any row of a table has them; of a percentile metric only the one named.
 _COLUMNS: Mapping[str, float | None] = {
     "kld": None,
+    "kld_pooled": None,
     "kld_percentile": 99.0,
     "perplexity": None,
     "reference_perplexity": None,
@@ -39,21 +40,22 @@ _COLUMNS: Mapping[str, float | None] = {
     "accuracy_change": None,
     "mcnemar_p": None,
     "agreement": None,
+    "total_variation": None,
     "cosine": None,
     "similarity_ranks": None,
     "sqnr": None,
     "largest_error": None,
 }
-#: They are no means, so that an interval is not missing: it does not exist.
+#: Extremes, p-values and the like, so that an interval is not missing: there is none of them.
 NO_MEANS = frozenset(
-    ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "sqnr", "largest_error", "class_accuracy_change")
+    ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "largest_error", "class_accuracy_change")
 )
 #: Figures of inputs; they tell how many of how many.
 _OF_INPUTS = ("agreement", "cosine", "sqnr")
 #: What the reference itself reached: it is one figure, told once where all rows agree.
 _OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
 #: What stands for a row in one line, the first that it has.
-_HEADLINES = ("accuracy_change", "kld", "cosine", "sqnr", "agreement")
+_HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
 _MOST_HEADLINES = 8
 #: Names of the fields of examples and continuations; others come after them, under their own names.
 _FIELDS = {
@@ -70,6 +72,8 @@ _FIELDS = {
     "variant": "variant",
     "same": "tokens in common",
     "kld": "KLD (nats)",
+    "pooled": "classes pooled in it",
+    "total_variation": "total variation",
 }
 _MOST_EXAMPLES, _MOST_FIELDS, _LONGEST_TEXT = 20, 10, 200
 
@@ -131,7 +135,7 @@ def _table(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) ->
     return QualityTable(
         anchor=anchor,
         data=name_text(job.workload.get("name", "")),
-        told=tuple(_told(job, ways, reached)),
+        told=tuple(_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names)),
         columns=tuple(_column(name) for name in names),
         rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
         warnings=tuple(_warnings(entries)),
@@ -152,7 +156,9 @@ def _told_of(metric: MetricResult) -> str:
     return f"{title_of(metric.name)} {shown.text}{f' ({shown.interval})' if shown.interval else ''}"
 
 
-def _told(job: Job, ways: Sequence[str], reached: Mapping[str, str]) -> Iterator[str]:
+def _told(
+    job: Job, ways: Sequence[str], reached: Mapping[str, str], scores: Sequence[str], *, pooled: bool
+) -> Iterator[str]:
     against: Mapping[str, Any] = job.against or {}
     configuration = against.get("configuration")
     on = configuration_name(configuration) if isinstance(configuration, Mapping) else ""
@@ -163,15 +169,37 @@ def _told(job: Job, ways: Sequence[str], reached: Mapping[str, str]) -> Iterator
         yield f"Evaluation: {ways[0]}."
     elif ways:
         yield "Rows were evaluated differently, as each says; they do not compare with each other."
+    yield from scores
     yield (
         "Intervals: 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson for shares of "
-        "inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, SQNR and largest errors are "
-        "no means and have none."
+        "inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, rank "
+        "correlations and largest errors have none."
     )
+    if pooled:
+        yield (
+            "KLD, pooled (≥): where a variant rounds classes to zero, KLD would be infinite or whatever stands in for "
+            "zero. These classes are pooled into one first, so it is a lower bound; agreement and total variation "
+            "stand beside it."
+        )
     data = job.workload.get("data")
     calibration = data.get("shared_samples") if isinstance(data, Mapping) else None
     if isinstance(calibration, int) and calibration > 0:
         yield f"{calibration} of the inputs were also calibrated on: what is shown here may flatter."
+
+
+def _scores(entries: Sequence[Entry]) -> list[str]:
+    """What the classes' scores were taken for and by what, each way once, with the rows where there are several."""
+    ways: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        told = entry.result.effective.get("scores")
+        if isinstance(told, Mapping) and told.get("are"):
+            way = name_text(told["are"]), value_text(told.get("by", ""))
+            ways.setdefault(way, []).append(entry.who)
+    found = []
+    for (are, by), rows in ways.items():
+        whose = f" of {', '.join(rows)}" if len(ways) > 1 else ""
+        found.append(f"Scores{whose}: {are}, {by}.")
+    return found
 
 
 def _capital(words: str) -> str:

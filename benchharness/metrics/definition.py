@@ -50,3 +50,4 @@ class Metric:
     headline: bool = False  # named in the summary, and what an interval asked for applies to
     percentiles: tuple[int, ...] = ()
     by_output: bool = False  # of a model with several outputs there may be one each, parameter `output`
+    bounds: str = ""  # the metric that this one is a lower bound of: it may miss a limit for it, and never keep it

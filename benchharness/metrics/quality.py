@@ -18,6 +18,17 @@ QUALITY = (
         headline=True,
     ),
     Metric(
+        name="kld_pooled",
+        title="KLD, pooled (≥)",
+        unit=Unit.NATS,
+        better=Better.LOWER,
+        definition="a lower bound of KLD where a variant rounds classes to zero: these are pooled into one first, of "
+        "which only the whole mass is compared; mean over inputs",
+        source=_OURS,
+        headline=True,
+        bounds="kld",
+    ),
+    Metric(
         name="kld_percentile",
         title="KLD percentile",
         unit=Unit.NATS,
@@ -150,6 +161,15 @@ QUALITY = (
         headline=True,
     ),
     Metric(
+        name="total_variation",
+        title="total variation",
+        unit=Unit.SHARE,
+        better=Better.LOWER,
+        definition="half the sum of absolute differences of the classes' probabilities as told, mean over inputs",
+        source=_OURS,
+        headline=True,
+    ),
+    Metric(
         name="cosine",
         title="cosine",
         unit=Unit.NUMBER,
@@ -211,7 +231,15 @@ RAW = (
         title="decisions by input",
         unit=Unit.SHARE,
         better=Better.HIGHER,
-        definition="rows of 4: label (-1: none), reference's and variant's class, KLD",
+        definition="rows of 3: label (-1: none), reference's and variant's class; of 4 before 0.5, with KLD",
+        source=_OURS,
+    ),
+    Metric(
+        name="class_divergence",
+        title="divergence by input",
+        unit=Unit.NATS,
+        better=Better.LOWER,
+        definition="rows of 3: KLD, total variation, classes pooled because either side rounds them to zero (0: none)",
         source=_OURS,
     ),
     Metric(

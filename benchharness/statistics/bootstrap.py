@@ -19,6 +19,8 @@ _DRAWS = 5000
 _SEED = 20_260_301
 #: Of inputs drawn, as many at once as memory holds with ease.
 _MOST_INDICES = 1 << 22
+#: What a share's interval is called.
+CLOPPER_PEARSON = "Clopper-Pearson"
 #: Fewer inputs than this carry no interval.
 FEWEST = 5
 
@@ -42,7 +44,8 @@ def mean_over(
         reason = f"{drawn.size} {unit}, and an interval needs {FEWEST}"
         return Estimate(value=mean, count=1, statistic=statistic, reason=reason)
     low, high = (through(end) for end in _ends(drawn))
-    return Estimate(value=mean, low=low, high=high, count=1, statistic=statistic)
+    drawn_of = int(drawn.size)
+    return Estimate(value=mean, low=low, high=high, count=1, statistic=statistic, drawn=drawn_of, drawn_unit=unit)
 
 
 def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -91,8 +94,8 @@ def exact_mcnemar(gained: int, lost: int) -> float:
     return float(binomtest(min(gained, lost), gained + lost, 0.5).pvalue) if gained + lost else 1.0
 
 
-def clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
-    """The 95 % Clopper-Pearson interval of a share."""
+def clopper_pearson(hits: float, trials: int) -> tuple[float, float]:
+    """The 95 % Clopper-Pearson interval of a share; of hits in between whole ones it is in between, too."""
     from scipy import special
 
     outside = (1 - LEVEL) / 2

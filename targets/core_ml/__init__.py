@@ -33,7 +33,7 @@ from benchharness.contract import (
     EffectiveConfiguration,
     ModelDescription,
 )
-from benchharness.errors import Unsupported
+from benchharness.errors import AttemptError, Unsupported
 from targets.core_ml import system
 from targets.core_ml.compilation import Compiled, compiled
 from targets.core_ml.description import Description, check_inputs, describe
@@ -55,7 +55,7 @@ from targets.core_ml.options import (
     check_specification,
 )
 from targets.core_ml.plan import ALLOWED_PLACES, WANTED_PLACES, available_devices, read_plan
-from targets.core_ml.program import quiet_coremltools
+from targets.core_ml.program import last_operators, quiet_coremltools, read_program
 from targets.core_ml.session import CoreMLSession, Placement
 from targets.core_ml.signature import NoLanguageModel, read_signature
 
@@ -212,9 +212,19 @@ def _session(
         signature = read_signature(description)
     except NoLanguageModel as reason:
         effective = _with_facts(effective, {"layout": "tensors", "no_language_model": str(reason)})
-        return CoreMLSession(model, str(path), effective, description, placement)
+        return CoreMLSession(
+            model, str(path), effective, description, placement, lambda: _last_operators(path, description.function)
+        )
     effective = replace(_with_facts(effective, language_facts(signature)), cache=cache_kind(signature))
     return open_language_session(model, str(path), effective, description, placement, signature)
+
+
+def _last_operators(path: Path, function: str | None) -> Mapping[str, str]:
+    """By output; nothing of a compiled model, or one older than ML programs."""
+    try:
+        return last_operators(read_program(path, function))
+    except (AttemptError, OSError):
+        return {}
 
 
 def _with_facts(effective: EffectiveConfiguration, facts: Mapping[str, Any]) -> EffectiveConfiguration:

@@ -54,6 +54,9 @@ _DEEPEST = 32
 
 Dimension = Optional[int]
 
+#: Operators that hand on the numbers of their first input, whatever shape, type or scale they give them.
+_HANDING_ON = frozenset({"identity", "cast", "quantize", "dequantize", "reshape", "squeeze", "expand_dims"})
+
 
 @dataclass(frozen=True)
 class TensorType:
@@ -180,6 +183,24 @@ def read_program(artefact: Path, function: str | None = None) -> Program:
     if main is None:
         raise ModelFailure(f"{package.artefact}: the program has no function to run; save it again")
     return Program(package, int(model.specificationVersion), model.description, functions, main)
+
+
+def last_operators(program: Program) -> dict[str, str]:
+    """By output, the operator that computes it, those that only hand numbers on seen through."""
+    block = program.main.block
+    makers = {output.name: operation for operation in block.operations for output in operation.outputs}
+    found = {}
+    for name in block.outputs:
+        maker, seen = makers.get(name), {name}
+        while maker is not None and maker.kind in _HANDING_ON:
+            (before, *_) = maker.inputs.get("x") or maker.inputs.get("input") or ("",)
+            if not isinstance(before, str) or before in seen:
+                break
+            seen.add(before)
+            maker = makers.get(before)
+        if maker is not None and maker.kind not in _HANDING_ON:
+            found[name] = maker.kind
+    return found
 
 
 def protobuf() -> Any:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Tells where operators run, and further facts about it. May raise `Unsupported`.
 Placement = Callable[[], "tuple[Mapping[str, Mapping[str, int]], Mapping[str, Any]]"]
 
+LastOperators = Callable[[], Mapping[str, str]]
+
 
 class CoreMLSession:
     """Any Core ML model. A stateful one gets a new state for every inference, so that none depends on the last."""
@@ -33,11 +35,13 @@ class CoreMLSession:
         effective: EffectiveConfiguration,
         description: Description,
         placement: Placement,
+        last_operators: LastOperators = dict,
     ) -> None:
         self._model = model
         self._name = name  # the model's path, for messages
         self._description = description
         self._placement = placement
+        self._last_operators = last_operators
         self._inputs = {feature.name: feature for feature in description.inputs}
         self.inputs: Sequence[TensorSpec] = [feature.spec for feature in description.inputs]
         self.outputs: Sequence[TensorSpec] = [feature.spec for feature in description.outputs]
@@ -67,6 +71,10 @@ class CoreMLSession:
             facts={**self.effective.facts, **facts},
         )
         return placed
+
+    def last_operators(self) -> Mapping[str, str]:
+        """By output, the operator that computes it; nothing of models whose program cannot be read here."""
+        return self._last_operators()
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""

@@ -97,7 +97,7 @@ def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     reason = why_no_language_model(inputs, outputs, description)
     if reason:
         facts.update(layout="tensors", no_language_model=reason)
-        return OnnxSession(session, str(model), _effective(loaded))
+        return OnnxSession(session, str(model), _effective(loaded), graph.last_operators)
 
     signature = read_signature(inputs, outputs, description, str(model))
     in_place = _appends_in_place(signature, graph)

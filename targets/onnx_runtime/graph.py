@@ -1,4 +1,4 @@
-"""The few facts of an .onnx file that ONNX Runtime does not tell: opsets, producer, and who appends to which cache.
+"""The few facts of an .onnx file that ONNX Runtime does not tell: opsets, producer, caches, what computes an output.
 
 Reads the protobuf wire format directly, so that the device needs no `onnx` package and no operator has to run: a trial
 step at load would warm the session up and hide what the first request really costs. Weights are stepped over, not read.
@@ -16,7 +16,8 @@ from targets.protobuf_wire import Wire, mapped
 # Field numbers of onnx.proto.
 _MODEL_IR_VERSION, _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 1, 2, 7, 8
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
-_GRAPH_NODE = 1
+_GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
+_VALUE_NAME = 1
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 6, 11
 
@@ -28,15 +29,24 @@ _APPENDED = ((3, 1), (4, 2))  # (position of the past input, position of the pre
 # Operators whose attributes are graphs that read the names of the graph around them.
 _NESTING_OPERATORS = frozenset({"If", "Loop", "Scan"})
 
+# Operators that hand on the numbers of their first input, whatever shape, type or scale they give them.
+_HANDING_ON = frozenset(
+    {"Identity", "Cast", "QuantizeLinear", "DequantizeLinear", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+)
+
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What an .onnx file says about itself. `appended` holds the (past, present) names that may share one buffer."""
+    """What an .onnx file says about itself. `appended` holds the (past, present) names that may share one buffer.
+
+    `last_operators` names what computes each output of the graph, operators that only hand numbers on seen through.
+    """
 
     ir_version: int = 0
     producer: str = ""
     opsets: Mapping[str, int] = field(default_factory=dict)  # by domain; ONNX's own is ""
     appended: frozenset[tuple[str, str]] = frozenset()
+    last_operators: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_graph(path: Path) -> GraphFacts:
@@ -48,6 +58,7 @@ def read_graph(path: Path) -> GraphFacts:
 def _read_model(wire: Wire) -> GraphFacts:
     ir_version, producer, opsets = 0, "", {}
     appended: frozenset[tuple[str, str]] = frozenset()
+    last: dict[str, str] = {}
     for number, value, end in wire.fields(0, len(wire.content)):
         if number == _MODEL_IR_VERSION:
             ir_version = value
@@ -57,8 +68,8 @@ def _read_model(wire: Wire) -> GraphFacts:
             domain, version = read_opset(wire, value, end)
             opsets[domain] = version
         elif number == _MODEL_GRAPH:
-            appended = _find_appended(wire, value, end)
-    return GraphFacts(ir_version, producer, opsets, appended)
+            appended, last = _find_appended(wire, value, end), _find_last(wire, value, end)
+    return GraphFacts(ir_version, producer, opsets, appended, last)
 
 
 def read_opset(wire: Wire, start: int, stop: int) -> tuple[str, int]:
@@ -91,8 +102,27 @@ def _find_appended(wire: Wire, start: int, stop: int) -> frozenset[tuple[str, st
     return frozenset(pair for pair in pairs if readers[pair[0]] == 1)
 
 
-def _nodes(wire: Wire, start: int, stop: int) -> Iterator[tuple[str, list[str], list[str]]]:
-    """(operator, inputs, outputs) of every node, those of nested graphs included."""
+def _find_last(wire: Wire, start: int, stop: int) -> dict[str, str]:
+    """By the graph's outputs, the operator that computes each."""
+    makers: dict[str, tuple[str, str]] = {}
+    for operator, inputs, outputs in _nodes(wire, start, stop, nested=False):
+        makers.update((name, (operator, inputs[0] if inputs else "")) for name in outputs)
+    found = {}
+    for number, value, end in wire.fields(start, stop):
+        if number == _GRAPH_OUTPUT:
+            name = next((wire.text(*each) for part, *each in wire.fields(value, end) if part == _VALUE_NAME), "")
+            operator, before = makers.get(name, ("", ""))
+            seen = {name}
+            while operator in _HANDING_ON and before not in seen:
+                seen.add(before)
+                operator, before = makers.get(before, ("", ""))
+            if operator:
+                found[name] = operator
+    return found
+
+
+def _nodes(wire: Wire, start: int, stop: int, *, nested: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
+    """(operator, inputs, outputs) of every node, those of nested graphs included where that is wanted."""
     for number, value, end in wire.fields(start, stop):
         if number == _GRAPH_NODE:
             operator, inputs, outputs, attributes = "", [], [], []
@@ -106,7 +136,7 @@ def _nodes(wire: Wire, start: int, stop: int) -> Iterator[tuple[str, list[str], 
                 elif part == _NODE_ATTRIBUTE:
                     attributes.append((part_value, part_end))
             yield operator, inputs, outputs
-            if operator in _NESTING_OPERATORS:
+            if nested and operator in _NESTING_OPERATORS:
                 for attribute in attributes:
                     for part, part_value, part_end in wire.fields(*attribute):
                         if part in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):

@@ -38,12 +38,19 @@ def _dtype(onnx_type: str) -> str:
 class OnnxSession:
     """Any ONNX model. `session` is an `onnxruntime.InferenceSession`, which this object owns from now on."""
 
-    def __init__(self, session: Any, name: str, effective: EffectiveConfiguration) -> None:
+    def __init__(
+        self,
+        session: Any,
+        name: str,
+        effective: EffectiveConfiguration,
+        last_operators: Mapping[str, str] | None = None,
+    ) -> None:
         self._session = session
         self._name = name  # the model's path, for messages
         self.inputs: Sequence[TensorSpec] = make_specs(session.get_inputs())
         self.outputs: Sequence[TensorSpec] = make_specs(session.get_outputs())
         self.effective = effective
+        self._last_operators = last_operators or {}
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """One inference: arrays by input name to arrays by output name. Raises `ModelFailure`."""
@@ -71,6 +78,10 @@ class OnnxSession:
         for subgraph in subgraphs:
             placed.setdefault(subgraph.ep_name, Counter()).update(node.op_type for node in subgraph.get_nodes())
         return {provider: dict(operators) for provider, operators in placed.items()}
+
+    def last_operators(self) -> Mapping[str, str]:
+        """By output, the operator that computes it, as the file says."""
+        return self._last_operators
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""

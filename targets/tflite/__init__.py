@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.contract import ArtefactFiles, Availability, Configuration, EffectiveConfiguration, ModelDescription
-from benchharness.errors import Unsupported
+from benchharness.errors import ModelFailure, Unsupported
 from targets.tflite import loading
 from targets.tflite.cache import CompiledSteps, RunnerSteps, Steps, fits_buffers, sizes
 from targets.tflite.files import find_model, find_tokenizer, list_files, model_file
@@ -131,7 +131,18 @@ def _open(artefact: Path, package: Package, request: Request) -> TfliteSession |
         _effective(package, request, loaded, facts, threads_before),
         _interpreter_placement(loaded, main_graph=main_graph),
         main_graph=main_graph,
+        last_operators=lambda: _last_operators(model, signature.key),
     )
+
+
+def _last_operators(model: Path, key: str) -> Mapping[str, str]:
+    """By output of a signature; nothing of a file that the runtime takes and the reader here does not."""
+    from targets.tflite.inspection import last_operators, read_model
+
+    try:
+        return last_operators(read_model(model), key)
+    except ModelFailure:
+        return {}
 
 
 def _open_language_model(

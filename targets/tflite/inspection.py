@@ -26,6 +26,8 @@ from targets.tflite.signature import (
 from targets.tflite.updates import read_updates
 from targets.tflite.wire import mapped
 
+#: Operators that hand on the numbers of their first input, whatever shape, type or scale they give them.
+_HANDING_ON = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 _BUILT_IN, _CUSTOM = "built-in", "custom"
 #: Bytes of a scale and of a zero point, which the file keeps beside each tensor.
 _SCALE_BYTES, _ZERO_POINT_BYTES = 4, 8
@@ -60,6 +62,23 @@ def signatures_of(contents: Contents) -> list[Signature]:
     if not found:
         graph = contents.graphs[0]
         found.append(_signature("", graph, _names(graph, graph.inputs), _names(graph, graph.outputs)))
+    return found
+
+
+def last_operators(contents: Contents, key: str) -> dict[str, str]:
+    """By output of a signature, the operator that computes it, those that only hand numbers on seen through."""
+    entry = next((each for each in contents.signatures if each.key == key), None)
+    graph = contents.graphs[entry.graph if entry else 0]
+    outputs = entry.outputs if entry else _names(graph, graph.outputs)
+    makers = {number: operator for operator in graph.operators for number in operator.outputs}
+    found = {}
+    for name, number in outputs.items():
+        maker, seen = makers.get(number), {number}
+        while maker is not None and maker.name in _HANDING_ON and maker.inputs and maker.inputs[0] not in seen:
+            seen.add(maker.inputs[0])
+            maker = makers.get(maker.inputs[0])
+        if maker is not None and maker.name not in _HANDING_ON:
+            found[name] = maker.name
     return found
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benchharness.contract import Array
 
 Placement = Callable[[], Mapping[str, Mapping[str, int]]]
+LastOperators = Callable[[], Mapping[str, str]]
 
 
 class TfliteSession:
@@ -29,6 +30,7 @@ class TfliteSession:
         placement: Placement,
         *,
         main_graph: bool,
+        last_operators: LastOperators = dict,
     ) -> None:
         self.inputs: Sequence[TensorSpec] = tuple(signature.inputs.values())
         self.outputs: Sequence[TensorSpec] = tuple(signature.outputs.values())
@@ -37,6 +39,7 @@ class TfliteSession:
         self._signature = signature
         self._name = name  # the model's path, for messages
         self._placement = placement
+        self._last_operators = last_operators
         self._allocated = {spec.name: _allocated_shape(spec) for spec in self.inputs}
         # The interpreter itself runs the first graph only; others run through a runner, which allocates at every call.
         self._runner = None if main_graph else interpreter.get_signature_runner(signature.key)
@@ -57,6 +60,10 @@ class TfliteSession:
     def placement(self) -> Mapping[str, Mapping[str, int]]:
         """Operators per place. Raises `Unsupported` where the runtime does not tell."""
         return self._placement()
+
+    def last_operators(self) -> Mapping[str, str]:
+        """By output, the operator that computes it. The file is read for it, and only where somebody asks."""
+        return self._last_operators()
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""

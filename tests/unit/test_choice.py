@@ -149,3 +149,16 @@ def test_without_quality_a_reference_has_no_figure_of_it() -> None:
 def test_an_unknown_wish_is_told() -> None:
     with pytest.raises(UsageError, match="'cheapest' is no wish; the recommended variant is one of: smallest, fastest"):
         Wish("cheapest")
+
+
+def test_a_lower_bound_of_what_was_lost_beats_nothing() -> None:
+    def lost(metric: str, value: float, *, reference: bool = False) -> Candidate:
+        figure = Figure(metric=metric, estimate=Estimate(value=value, low=value, high=value), reference=reference)
+        return Candidate(
+            hardware="h", model="m", workload="w", variant=metric, configuration="c", figures={"quality": figure}
+        )
+
+    assert not dominates(lost("kld_pooled", 0.001), lost("kld", 0.1))
+    assert not dominates(lost("kld_pooled", 0.001), lost("kld_pooled", 0.1))
+    assert dominates(lost("kld", 0.001), lost("kld_pooled", 0.1))
+    assert dominates(lost("kld_pooled", 0.0, reference=True), lost("kld_pooled", 0.1))

@@ -10,7 +10,6 @@ import pytest
 from scipy import spatial, special, stats
 
 from benchharness.device.quality.divergence import (
-    class_distribution,
     cosine,
     divergence,
     log_softmax,
@@ -124,13 +123,6 @@ def test_logits_that_are_no_numbers_are_named(value: float) -> None:
         log_softmax(broken, "this variant")
 
 
-def test_a_distribution_is_taken_as_it_is_and_scores_are_not() -> None:
-    distribution = special.softmax(np.array([1.0, 2.0, 3.0]))
-    np.testing.assert_allclose(np.exp(class_distribution(distribution, "r")), distribution, rtol=1e-12)
-    scores = np.array([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(np.exp(class_distribution(scores, "r")), special.softmax(scores), rtol=1e-12)
-
-
 def test_tensor_rows_give_signal_to_noise_cosine_and_largest_error() -> None:
     one, other = RANDOM.normal(size=(3, 4)), RANDOM.normal(size=(3, 4))
     signal, noise, alike, largest = tensor_row(one, other)
@@ -157,6 +149,6 @@ def test_neighbours_are_ranked_as_scipy_ranks_them() -> None:
 
 def test_a_variant_that_tells_no_pair_from_another_has_no_order() -> None:
     reference = RANDOM.normal(size=(6, 3))
-    assert rank_correlation(reference, np.zeros((6, 3))) == 0.0
-    assert rank_correlation(reference, np.ones((6, 3))) == 0.0
+    assert rank_correlation(reference, np.zeros((6, 3))) is None
+    assert rank_correlation(reference, np.ones((6, 3))) is None
     assert rank_correlation(np.ones((6, 3)), np.ones((6, 3))) == 1.0

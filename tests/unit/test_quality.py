@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -256,3 +257,71 @@ def test_identical_tensors_have_no_noise_to_compare_with() -> None:
     estimate = one(metrics_of(np.array([[100.0, 0.0, 1.0, 0.0]]), "tensor_error", output="y"), "sqnr")
     assert estimate.value is None
     assert "identical" in estimate.reason
+
+
+def divergences(*rows: tuple[float, float, float]) -> list[MetricResult]:
+    return metrics_of(np.array(rows * 15), "class_divergence", classes=10, scores="probabilities")
+
+
+def test_one_pooled_input_makes_the_mean_a_lower_bound_by_name() -> None:
+    found = divergences((0.1, 0.02, 0), (0.3, 0.04, 7))
+    pooled = one(found, "kld_pooled")
+    assert pooled.value == pytest.approx(0.2)
+    assert "lower bound: up to 7 classes rounded to zero are pooled in 15 of 30 inputs" in pooled.statistic
+    assert one(found, "total_variation").value == pytest.approx(0.03)
+    assert not [metric for metric in found if metric.name == "kld"]
+    whole = divergences((0.1, 0.02, 0), (0.3, 0.04, 0))
+    assert one(whole, "kld").value == pytest.approx(0.2)
+    assert not [metric for metric in whole if metric.name == "kld_pooled"]
+
+
+def test_decisions_of_earlier_versions_still_hold_their_divergence() -> None:
+    assert one(classes([(0, 0, 0), (1, 1, 2)]), "kld").value == pytest.approx(0.1)
+
+
+def test_why_there_is_no_divergence_is_its_reason() -> None:
+    measurement = Measurement(
+        metric="class_decisions", parameters={"classes": 3}, value=1.0, samples=[-1.0, 0.0, 0.0], row_length=3
+    )
+    told = replace(attempt(0, measurement), effective={"scores": {"are": None, "why_not": "the graphs end apart"}})
+    found = list(quality_metrics(told))
+    assert one(found, "agreement").value == 1.0
+    assert (one(found, "kld").value, one(found, "kld").reason) == (None, "the graphs end apart")
+
+
+def test_sqnr_has_an_interval_from_twenty_inputs_on() -> None:
+    rows = np.column_stack([np.full(20, 100.0), np.linspace(0.5, 1.5, 20), np.full(20, 0.99), np.full(20, 0.5)])
+    found = one(metrics_of(rows, "tensor_error", output="y"), "sqnr")
+    assert found.value == pytest.approx(20.0)
+    assert found.low is not None
+    assert found.high is not None
+    assert 19 < found.low < 20 < found.high < 21
+    few = one(metrics_of(rows[:19], "tensor_error", output="y"), "sqnr")
+    assert (few.low, few.reason) == (None, "19 inputs, and an interval needs 20")
+
+
+def test_a_vector_of_zeros_has_no_cosine() -> None:
+    row = (100.0, 1.0, 0.99, 0.5)
+    nothing_there, lost = (0.0, 4.0, 0.0, 2.0), (100.0, 100.0, 0.0, 9.0)
+    kept = one(metrics_of(np.array([row, nothing_there]), "tensor_error", output="y"), "cosine")
+    assert kept.value == pytest.approx(0.99)
+    assert kept.statistic.startswith("over 1 of 2 inputs: in the others the reference is all zeros")
+    gone = one(metrics_of(np.array([row, lost]), "tensor_error", output="y"), "cosine")
+    assert (gone.value, gone.reason) == (
+        None,
+        "in 1 of 2 inputs the variant's output is all zeros, and has no direction",
+    )
+
+
+def test_a_perplexity_beyond_all_numbers_is_none() -> None:
+    rows = tokens()
+    rows[:, 1] = 800.0
+    found = one(metrics_of(rows), "perplexity")
+    assert (found.value, found.low) == (None, None)
+    assert "larger than 2e+308" in found.reason
+
+
+def test_what_has_no_interval_says_why_by_name() -> None:
+    rows = np.array([[100.0, 1.0, 0.99, 0.5]] * 30)
+    assert "other inputs can only show a larger one" in one(metrics_of(rows, "tensor_error"), "largest_error").reason
+    assert "over tokens" in one(metrics_of(tokens()), "kld_percentile", percentile=99).reason

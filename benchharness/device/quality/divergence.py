@@ -86,16 +86,92 @@ def token_row(reference: Softened, variant: Softened, target: int) -> tuple[floa
     return theirs, ours, max(0.0, found), float(reference.top == variant.top)
 
 
-def class_distribution(scores: Array, whose: str) -> Floats:
-    """Log probabilities of the classes: the scores themselves where they are a distribution, else their softmax."""
-    values = np.asarray(scores, dtype=np.float64).reshape(-1)
-    # Outputs rounded to 8 bits add up to 1 within half a step each.
-    if values.min(initial=0.0) >= 0 and abs(float(values.sum()) - 1) <= max(1e-3, values.size / 512):
-        floor = np.finfo(np.float64).tiny
-        clipped = np.maximum(values, floor)
-        found: Floats = np.log(clipped / clipped.sum())
-        return found
-    return log_softmax(values, whose)
+class Room(NamedTuple):
+    """The mass that a variant's probabilities leave for the classes it rounds to zero, and what KLD is with it."""
+
+    mass: float
+    zeros: int  # classes that it rounds to zero
+    step: float  # the least difference between two of its probabilities, which is no less than what they are rounded to
+    divergence: float
+
+
+class Compared(NamedTuple):
+    """Two answers of a classifier: KLD, half the sum of absolute differences, how many classes KLD has pooled."""
+
+    divergence: float
+    total_variation: float
+    pooled: int
+    room: Room | None = None
+
+    def with_step(self, step: float) -> Compared:
+        """The same once the step of all answers is known: with the mass that is left, where rounding explains it."""
+        if self.room is None or not _is_rounding(self.room.mass, self.room.zeros, step):
+            return self
+        return self._replace(divergence=self.room.divergence)
+
+
+def compare_classes(reference: Floats, variant: Floats) -> Compared:
+    """KLD and total variation of two rows of probabilities.
+
+    Where the variant gives 0 to a class and the reference more, KLD is infinite, though all that happened may be that
+    8 bits round what is below half a step to 0. Any number put there instead would be the figure. So the classes that
+    either side rounds to zero are pooled into one, the bucket B, and what is left is compared:
+
+        sum over the others of p ln(p / q)  +  p(B) ln(p(B) / q(B)),    q(B) = 1 - sum of the others' q
+
+    This is never above the divergence from p of any distribution r that has the variant's scores q outside of B: for
+    such an r, r(B) = q(B), and by the log sum inequality sum over B of p ln(p / r) >= p(B) ln(p(B) / r(B)). How p and r
+    differ inside of B is all that is left out: a lower bound.
+
+    Scores that add up to 1 leave no mass for B, and what differs from 1 by less than half a step, or by more than half
+    a step for each class in B, is the rounding of the others (a float16's sum, say). Then the others' proportions are
+    all that the variant tells, and (1 - p(B)) KLD(p given not B, q given not B) is what the chain rule leaves as the
+    bound for every r with these proportions. `Compared.with_step` chooses, once the variant's step is known.
+    """
+    total_variation = float(np.abs(reference - variant).sum()) / 2
+    zero = (variant == 0) & (reference > 0)
+    rounded = _is_rounding(*_left_of(reference), _step_of(reference))
+    if rounded or _is_rounding(*_left_of(variant), _step_of(variant)):
+        zero |= (variant == 0) | (reference == 0)  # the mass of what was rounded away is in the zeros of either
+    if not zero.any():
+        found = float(divergence(_log_of(reference), _log_of(variant)))
+        return Compared(max(0.0, found), total_variation, 0)
+    theirs = reference[~zero] / (1.0 if rounded else reference.sum())
+    ours, kept, missing = variant[~zero], float(theirs.sum()), 1 - float(variant.sum())
+    found = kept * _sum_of(theirs / kept, ours / ours.sum()) if kept > 0 and ours.any() else 0.0
+    room = None
+    if missing > 0 and (left := 1 - float(ours.sum())) > 0:
+        pooled = _sum_of(np.append(theirs, max(0.0, 1 - kept)), np.append(ours, left))
+        room = Room(missing, int((variant == 0).sum()), _step_of(variant), max(0.0, pooled))
+    return Compared(max(0.0, found), total_variation, int(zero.sum()), room)
+
+
+def _left_of(values: Floats) -> tuple[float, int]:
+    """The mass that probabilities lack of 1, and the classes of probability 0."""
+    return 1 - float(values.sum()), int((values == 0).sum())
+
+
+def _step_of(values: Floats) -> float:
+    """The least difference between two of the probabilities, 0 among them; infinite where none is above 0."""
+    told = np.unique(np.append(values, 0.0))
+    return float(np.diff(told).min()) if told.size > 1 else math.inf
+
+
+def _is_rounding(missing: float, zeros: int, step: float) -> bool:
+    """Whether mass is missing because classes were rounded to zero: each held less than half a step."""
+    return zeros > 0 and step / 2 <= missing <= zeros * step / 2
+
+
+def _sum_of(p: Floats, q: Floats) -> float:
+    """sum p ln(p / q); a p of 0 adds nothing."""
+    some = p > 0
+    return float((p[some] * np.log(p[some] / q[some])).sum())
+
+
+def _log_of(values: Floats) -> Floats:
+    with np.errstate(divide="ignore"):  # a probability of 0
+        found: Floats = np.log(values / values.sum())
+    return found
 
 
 def tensor_row(reference: Array, variant: Array) -> tuple[float, float, float, float]:
@@ -110,17 +186,22 @@ def tensor_row(reference: Array, variant: Array) -> tuple[float, float, float, f
 
 
 def cosine(one: Floats, other: Floats) -> float:
-    """Cosine of two vectors: 1 for identical ones, 0 where only one of them is all zeros."""
+    """Cosine of two vectors: 1 for identical ones; 0 where only one is all zeros, which `no_direction` tells apart."""
     if np.array_equal(one, other):
         return 1.0
     length = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / length if length > 0 else 0.0
 
 
-def rank_correlation(reference: Floats, variant: Floats) -> float:
+def no_direction(one: Floats, other: Floats) -> bool:
+    """Whether only one of two vectors is all zeros: then they have no cosine."""
+    return bool(one.any()) != bool(other.any())
+
+
+def rank_correlation(reference: Floats, variant: Floats) -> float | None:
     """Spearman's rank correlation of the cosines of all pairs of rows. Shapes (n, d), n >= 3.
 
-    1 for identical ranks; 0 where one of the two tells no pair from another, and so has no order.
+    1 for identical ranks; None where one of the two tells no pair from another, and so has no order.
     """
     pairs = np.triu_indices(len(reference), k=1)
     one, other = (_ranks(_unit(rows) @ _unit(rows).T, pairs) for rows in (reference, variant))
@@ -128,7 +209,7 @@ def rank_correlation(reference: Floats, variant: Floats) -> float:
         return 1.0
     one, other = one - one.mean(), other - other.mean()
     length = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / length if length > 0 else 0.0
+    return float(one @ other) / length if length > 0 else None
 
 
 def _unit(rows: Floats) -> Floats:

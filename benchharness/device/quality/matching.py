@@ -32,7 +32,7 @@ _NUMBERS = "fiub"
 _FEWEST = 2
 
 
-class Compared(NamedTuple):
+class OutputPair(NamedTuple):
     """An output of the reference with the variant's, in one shape; `name` is what it is known by."""
 
     name: str
@@ -58,7 +58,7 @@ class Matched:
         self.meant = ""
         self.not_compared: dict[str, str] = {}
 
-    def __call__(self, reference: Outputs, variant: Outputs) -> list[Compared]:
+    def __call__(self, reference: Outputs, variant: Outputs) -> list[OutputPair]:
         """What is compared of one sample, the output that is meant first. Raises `Unsupported`."""
         if self._pairing is None:
             self._pairing = self._match(reference, variant)
@@ -85,6 +85,12 @@ class Matched:
             if each.wanted not in self.not_compared
         ]
         return {"outputs": told, "meant": self.meant, "not_compared": self.not_compared}
+
+    def own_names(self, known: str) -> tuple[str, str]:
+        """What the reference's and the variant's output that is known so are called in their own files."""
+        assert self._pairing is not None
+        given = next(each.given for each in self._pairing.pairs if each.wanted == known)
+        return self._own[0][known], self._own[1][given]
 
     def _how(self, pair_: Pair) -> str:
         by_suite = any(pair_.wanted in (tensors.get("outputs") or {}) for tensors in self._tensors)
@@ -117,14 +123,14 @@ class Matched:
                 self.not_compared[each.wanted] = f"holds no numbers ({one.dtype} and {other.dtype})"
         return found
 
-    def _compared(self, each: Pair, reference: Outputs, variant: Outputs) -> Compared:
+    def _compared(self, each: Pair, reference: Outputs, variant: Outputs) -> OutputPair:
         theirs, ours = self._own[0][each.wanted], self._own[1][each.given]
         if theirs not in reference or ours not in variant:
             raise Unsupported(f"output {each.wanted!r} is not there for every sample")
         one, other = reference[theirs], variant[ours]
         layouts = [(tensors.get("layouts") or {}).get(name) for tensors, name in zip(self._tensors, (theirs, ours))]
         turned = aligned(other, one, name=each.wanted, given=layouts[1], wanted=layouts[0])
-        return Compared(each.wanted, one, turned)
+        return OutputPair(each.wanted, one, turned)
 
 
 def meant(outputs: Sequence[TensorSpec], role: str, most_label: int = -1) -> str:

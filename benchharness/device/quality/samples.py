@@ -5,23 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from benchharness.device.measured import measurement
 from benchharness.device.quality import sampling
 from benchharness.device.quality.codes import meant_by
-from benchharness.device.quality.divergence import (
-    class_distribution,
-    cosine,
-    divergence,
-    rank_correlation,
-    tensor_row,
-)
+from benchharness.device.quality.divergence import Compared, cosine, no_direction, rank_correlation, tensor_row
 from benchharness.device.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
-from benchharness.device.quality.matching import EMBEDDING, SCORES, Compared, Matched
+from benchharness.device.quality.matching import EMBEDDING, SCORES, Matched, OutputPair
 from benchharness.device.quality.players import Player
+from benchharness.device.quality.scores import Decision, Divergences, decide
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
@@ -56,7 +51,7 @@ def compare(
         "codes": meant_by(made, path, data.get("values")),
     }
     kept = {
-        attempt: _kept(task, path, len(picked), made.reference.tensors, player.tensors)
+        attempt: _kept(task, path, len(picked), _Sides(data.get("scores"), made.reference, player))
         for attempt, player in made.variants.items()
     }
     for number, sample in enumerate(picked):
@@ -78,6 +73,7 @@ def compare(
                 "examples": [{**each, "sample": picked[each["sample"]]} for each in kept[attempt].examples()],
                 "evaluated": {"inputs": [len(picked), count_samples(path)], "picked": used},
                 "tensors": {**player.told.get("fed", {}), **kept[attempt].matched.facts()},
+                **kept[attempt].told(),
             },
             "of_reference": {"tensors": made.reference.told.get("fed", {})},
         }
@@ -98,15 +94,35 @@ def _with(made: dict[str, Any], used: str) -> dict[str, Any]:
     return {**made, "parameters": {"used": used, **made["parameters"]}}
 
 
-def _kept(
-    task: str | None, path: Path, total: int, reference: Mapping[str, Any], variant: Mapping[str, Any]
-) -> _Classes | _Embeddings | _Tensors:
-    """What is kept of one variant; `reference` and `variant` are the suite's words about their tensors."""
+class _Sides(NamedTuple):
+    """The reference and a variant, and the suite's word on what their scores are."""
+
+    scores: str | None
+    reference: Player
+    variant: Player
+
+    def matched(self, role: str | None = None, most_label: int = -1) -> Matched:
+        """Their outputs, by what the suite says of each side's tensors."""
+        return Matched(self.reference.tensors, self.variant.tensors, role, most_label)
+
+    def decide(self, own_names: tuple[str, str]) -> Decision:
+        """What the scores are, as far as it is known before any is seen; `own_names` are the two outputs'."""
+        last = [_last_operator(player, name) for player, name in zip(self[1:], own_names)]
+        return decide(self.scores, *last)
+
+
+def _last_operator(player: Player, output: str) -> str | None:
+    told = player.opened.get("last_operators")
+    return told.get(output) if isinstance(told, Mapping) else None
+
+
+def _kept(task: str | None, path: Path, total: int, sides: _Sides) -> _Classes | _Embeddings | _Tensors:
+    """What is kept of one variant."""
     if task == "classifier" or (task is None and has_labels(path)):
-        return _Classes(path, Matched(reference, variant, SCORES, _most_label(path)))
+        return _Classes(path, sides)
     if task == "embedding":
-        return _Embeddings(total, Matched(reference, variant, EMBEDDING))
-    return _Tensors(Matched(reference, variant))
+        return _Embeddings(total, sides.matched(EMBEDDING))
+    return _Tensors(sides.matched())
 
 
 def _most_label(path: Path) -> int:
@@ -119,51 +135,73 @@ def _most_label(path: Path) -> int:
 
 
 class _Classes:
-    """A classifier: label, both decisions, and the divergence of the distributions, for each sample."""
+    """A classifier: label and both decisions for each sample, and how far the scores are apart."""
 
-    def __init__(self, path: Path, matched: Matched) -> None:
-        self.matched = matched
+    def __init__(self, path: Path, sides: _Sides) -> None:
+        self.matched = sides.matched(SCORES, _most_label(path))
+        self._sides = sides
         self._path = path
         self._others = _Errors()
         self._labels: Array | None = None
         self._classes = 0
-        self._rows: list[tuple[float, float, float, float]] = []
+        self._divergences: Divergences | None = None
+        self._rows: list[tuple[float, float, float]] = []
 
     def add(self, sample: int, reference: Outputs, variant: Outputs) -> None:
         """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
         (scores, *others) = self.matched(reference, variant)
         one, other = scores.reference.reshape(-1), scores.variant.reshape(-1)
-        if not self._rows:
+        if self._divergences is None:
             self._classes = one.size
             self._labels = read_labels(self._path, one.size)
-        theirs, ours = class_distribution(one, "the reference"), class_distribution(other, "this variant")
+            self._divergences = Divergences(self._sides.decide(self.matched.own_names(scores.name)))
+        self._divergences.add(one, other)
         label = -1.0 if self._labels is None else float(self._labels[sample])
-        row = (label, float(one.argmax()), float(other.argmax()), float(divergence(theirs, ours)))
-        self._rows.append(row)
+        self._rows.append((label, float(one.argmax()), float(other.argmax())))
         self._others.add_those_that_are_numbers(others, self.matched)
 
     def measurements(self) -> list[dict[str, Any]]:
-        """One row a sample; the value is the share of samples that both classify alike."""
+        """The decisions, one row a sample, whose value is the share that both classify alike; then the divergences."""
         rows = np.asarray(self._rows)
         agreement = float((rows[:, 1] == rows[:, 2]).mean())
-        parameters = {"classes": self._classes}
-        samples = rows.reshape(-1).tolist()
-        decisions = measurement("class_decisions", parameters, agreement, samples=samples, row_length=4)
-        return [decisions, *self._others.measurements()]
+        parameters: dict[str, Any] = {"classes": self._classes}
+        found = [measurement("class_decisions", parameters, agreement, samples=_flat(self._rows), row_length=3)]
+        decision, compared = self._decided()
+        if compared:
+            mean = float(np.mean([each.divergence for each in compared]))
+            parameters = {**parameters, "scores": decision.are, "decided": decision.by}
+            found.append(
+                measurement(
+                    "class_divergence", parameters, mean, samples=_flat([each[:3] for each in compared]), row_length=3
+                )
+            )
+        return [*found, *self._others.measurements()]
+
+    def told(self) -> dict[str, Any]:
+        """What the scores were taken for, by what, and why no divergence follows where none does."""
+        decision, _ = self._decided()
+        return {"scores": {"are": decision.are, "by": decision.by, "why_not": decision.why_not}}
 
     def examples(self) -> list[dict[str, Any]]:
-        """Where the two disagree, the worst first."""
-        numbered = [(row[3], sample, row) for sample, row in enumerate(self._rows) if row[1] != row[2]]
+        """Where the two disagree, the worst first; and how far apart their scores are, where that is known."""
+        _, compared = self._decided()
+        apart = [each.total_variation for each in compared] or [0.0] * len(self._rows)
+        numbered = [(apart[sample], sample, row) for sample, row in enumerate(self._rows) if row[1] != row[2]]
         return [
             {
                 "sample": sample,
                 "label": int(row[0]) if row[0] >= 0 else None,
                 "reference": int(row[1]),
                 "variant": int(row[2]),
-                "kld": row[3],
+                **({"kld": compared[sample].divergence, "pooled": compared[sample].pooled} if compared else {}),
+                **({"total_variation": compared[sample].total_variation} if compared else {}),
             }
             for _, sample, row in sorted(numbered, reverse=True)[:_MOST_EXAMPLES]
         ]
+
+    def _decided(self) -> tuple[Decision, Sequence[Compared]]:
+        assert self._divergences is not None
+        return self._divergences.decided()
 
 
 class _Embeddings:
@@ -184,6 +222,9 @@ class _Embeddings:
         vectors = [np.asarray(each, np.float64).reshape(-1) for each in (embedding.reference, embedding.variant)]
         if not all(np.isfinite(vector).all() for vector in vectors):
             raise InvalidOutput("an embedding has NaN or infinite numbers")
+        if no_direction(vectors[0], vectors[1]):
+            whose = "this variant's" if vectors[0].any() else "the reference's"
+            raise InvalidOutput(f"{whose} embedding is all zeros, and has no direction")
         if len(self._cosines) in self._ranked:
             self._reference.append(vectors[0])
             self._variant.append(vectors[1])
@@ -196,17 +237,22 @@ class _Embeddings:
         found = [measurement("embedding_similarity", {}, mean, samples=list(self._cosines))]
         if len(self._reference) >= _FEWEST_RANKED:
             ranked = rank_correlation(np.stack(self._reference), np.stack(self._variant))
-            count = len(self._reference)
-            parameters: dict[str, Any] = {"samples": count}
-            if count < self._total:
-                parameters["used"] = sampling.told(count, self._total, "inputs compared")
-            found.append(measurement("similarity_ranks", parameters, ranked))
+            if ranked is not None:  # one that tells no pair from another has no order
+                count = len(self._reference)
+                parameters: dict[str, Any] = {"samples": count}
+                if count < self._total:
+                    parameters["used"] = sampling.told(count, self._total, "inputs compared")
+                found.append(measurement("similarity_ranks", parameters, ranked))
         return [*found, *self._others.measurements()]
 
     def examples(self) -> list[dict[str, Any]]:
         """The samples whose vectors turned most."""
         worst: Sequence[int] = np.argsort(self._cosines)[:_MOST_EXAMPLES].tolist()
         return [{"sample": sample, "cosine": self._cosines[sample]} for sample in worst]
+
+    def told(self) -> dict[str, Any]:
+        """Nothing else."""
+        return {}
 
 
 class _Errors:
@@ -215,12 +261,12 @@ class _Errors:
     def __init__(self) -> None:
         self.rows: dict[str, list[tuple[float, float, float, float]]] = {}
 
-    def add(self, outputs: Sequence[Compared]) -> None:
+    def add(self, outputs: Sequence[OutputPair]) -> None:
         """Compares one sample. Raises `InvalidOutput`."""
         for each in outputs:
             self.rows.setdefault(each.name, []).append(tensor_row(each.reference, each.variant))
 
-    def add_those_that_are_numbers(self, outputs: Sequence[Compared], matched: Matched) -> None:
+    def add_those_that_are_numbers(self, outputs: Sequence[OutputPair], matched: Matched) -> None:
         """Compares outputs beside the one that is meant: one that cannot be compared is left out from now on."""
         for each in outputs:
             try:
@@ -262,6 +308,10 @@ class _Tensors:
                 largest[sample] = max(largest.get(sample, 0.0), row[3])
         worst = sorted(largest, key=lambda sample: -largest[sample])[:_MOST_EXAMPLES]
         return [{"sample": sample, "largest_error": largest[sample]} for sample in worst]
+
+    def told(self) -> dict[str, Any]:
+        """Nothing else."""
+        return {}
 
 
 def _flat(rows: Sequence[Sequence[float]]) -> list[float]:

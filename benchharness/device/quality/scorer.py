@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from benchharness.contract import Configuration, LanguageSession, ScoresText, Session
+from benchharness.contract import Configuration, LanguageSession, ScoresText, Session, TellsLastOperators
 from benchharness.device import adapters, protocol
 from benchharness.device.fallback import placement_facts
 from benchharness.device.outcomes import effective_facts, failure
@@ -79,6 +79,7 @@ def _opened(session: Session, configuration: Configuration) -> dict[str, Any]:
         "vocabulary_size": session.vocabulary_size if isinstance(session, LanguageSession) else None,
         "context_length": session.context_length if isinstance(session, LanguageSession) else None,
         "inputs": [[spec.name, spec.dtype, list(spec.shape)] for spec in session.inputs],
+        "last_operators": dict(session.last_operators()) if isinstance(session, TellsLastOperators) else {},
         "effective": {**effective_facts(session.effective), **placement_facts(configuration, session)},
     }
 
