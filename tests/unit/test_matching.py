@@ -93,6 +93,13 @@ def test_the_output_that_is_meant_comes_first_and_the_others_after_it() -> None:
         Matched({}, {}, SCORES)(reference, {"embedding": np.ones((1, 64))})
 
 
+def test_so_many_outputs_beside_the_one_that_is_meant_are_enough() -> None:
+    outputs = {"logits": SCORES_, **{f"hidden_{layer}": SCORES_ for layer in range(40)}}
+    matched = Matched({}, {}, SCORES)
+    assert len(matched(outputs, outputs)) == 33
+    assert len(matched.facts()["not_compared"]) == 8
+
+
 @pytest.mark.parametrize(
     ("outputs", "role", "most_label", "expected"),
     [
