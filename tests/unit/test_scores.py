@@ -111,7 +111,8 @@ def test_what_is_left_below_half_a_step_is_no_mass(scale: float) -> None:
 
 def test_all_classes_rounded_to_zero_say_nothing() -> None:
     (row,) = compared(np.full((1, 1000), 1e-3), np.zeros((1, 1000)))[1]
-    assert (row.divergence, row.total_variation, row.pooled) == (0.0, pytest.approx(0.5), 1000)
+    assert (row.divergence, row.pooled) == (0.0, 1000)
+    assert row.total_variation == pytest.approx(0.5)
 
 
 def test_probabilities_above_zero_are_not_pooled() -> None:
@@ -201,13 +202,15 @@ def test_log_probabilities_are_read_as_such() -> None:
 def test_logits_far_apart_keep_the_divergence_that_probabilities_cannot_hold() -> None:
     one, other = np.array([[0.0, -800.0]]), np.array([[-900.0, 0.0]])
     (row,) = compared(one, other, decide("logits", None, None))[1]
-    assert (row.divergence, row.pooled) == (pytest.approx(900.0), 0)
+    assert row.divergence == pytest.approx(900.0)
+    assert row.pooled == 0
 
 
 def test_a_logit_of_minus_infinity_is_pooled_and_not_refused() -> None:
     one, other = np.array([[0.0, 1.0, 2.0]]), np.array([[0.0, 1.0, -np.inf]])
     (row,) = compared(one, other, decide("logits", None, None))[1]
-    assert (row.divergence, row.pooled) == (pytest.approx(0.0, abs=1e-12), 1)
+    assert row.divergence == pytest.approx(0.0, abs=1e-12)
+    assert row.pooled == 1
     assert row.total_variation == pytest.approx(special.softmax([0, 1, 2])[2])
 
 
