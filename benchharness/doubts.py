@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.device.shapes import key
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 from benchharness.result_sessions import SessionState
@@ -34,6 +35,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _reference_execution(attempts)
     yield from _shared_samples(result)
     yield from _dimensions(result)
+    yield from _unexplained(result)
     yield from _sessions(result) if result.courses else _disturbed(attempts)
     yield from _unsettled(attempts)
     yield from _not_charged(result)
@@ -145,6 +147,24 @@ def _dimensions(result: Result) -> Iterator[ResultWarning]:
             kind=Doubt.NOT_APPLIED,
             message=f"dimensions that no input has: {', '.join(map(str, unused))}",
             hint="compare with: benchharness inspect MODEL",
+        )
+
+
+def _unexplained(result: Result) -> Iterator[ResultWarning]:
+    """Inputs that were filled without knowing what they mean: the model may have done other work than it is for."""
+    invented = result.effective.get("invented_inputs")
+    facts = invented if isinstance(invented, Mapping) else {}
+    guessed = {
+        name: f"{name} = {fact.get('value')} ({fact.get('by')})"
+        for name, fact in facts.items()
+        if isinstance(fact, Mapping) and fact.get("explained") is False
+    }
+    if guessed:
+        line = ", ".join(f"{key(name)} = …" for name in guessed)
+        yield ResultWarning(
+            kind=Doubt.UNEXPLAINED_INPUT,
+            message=f"inputs were filled with what may mean other work: {', '.join(guessed.values())}",
+            hint=f'say what the product feeds in the suite\'s workload: values = {{ {line} }}, or inputs = "real.npz"',
         )
 
 

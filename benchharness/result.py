@@ -69,6 +69,7 @@ class Doubt(StrEnum):
     SHARED_SAMPLES = "shared-samples"  # evaluated on what a variant was fitted to
     REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
+    UNEXPLAINED_INPUT = "unexplained-input"  # an input was filled, and nothing says what it means
     NOT_CHARGED = "not-charged"  # memory that a limit did not count, because other processes held it
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled

@@ -24,8 +24,8 @@ from benchharness.device.shapes import input_shapes, tell_inputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.contract import Adapter
-    from benchharness.device.requests import Tokenizer
+    from benchharness.contract import Adapter, Session
+    from benchharness.device.requests import TensorRequest, Tokenizer
 
 _SCENARIOS = {
     "first-token": "benchharness.device.scenarios.first_token",
@@ -76,6 +76,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     from benchharness.contract import EXECUTION_DEVICE, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
+    from benchharness.device.requests import tensor_request
     from benchharness.device.scenarios import Stage
 
     text_prompt = order["workload"]["prompt"].get("text") is not None
@@ -90,6 +91,8 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             phases.note_libraries()
             placed = placement_facts(configuration, session)
             tokenizer = _tokenizer(adapter, order) if language and text_prompt else None
+            # Made here, so that no phase pays for what the harness makes up.
+            asked = None if language else tensor_request(session, order["workload"], _rows(session))
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -99,6 +102,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             tokenizer=tokenizer,
             phases=phases,
             progress=progress,
+            inputs={} if asked is None else asked.inputs,
         )
         measurements = _measure(scenario, stage, language)
         phases.end("measure")
@@ -106,8 +110,8 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
         effective = {**effective_facts(session.effective), **placed}
-        if not language:
-            effective.update(_input_facts(session.inputs, order["workload"]))
+        if asked is not None:
+            effective.update(_input_facts(session.inputs, order["workload"], asked))
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
@@ -147,14 +151,22 @@ def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
         raise type(error)(f"{str(error)[:_LONGEST_REASON]}. {told}") from error
 
 
-def _input_facts(inputs: Any, workload: Mapping[str, Any]) -> dict[str, Any]:
-    """What was really fed, and which lengths were assumed or asked for in vain."""
+def _input_facts(inputs: Any, workload: Mapping[str, Any], asked: TensorRequest) -> dict[str, Any]:
+    """What was really fed, what of it was invented, and which lengths were assumed or asked for in vain."""
     shapes = input_shapes(inputs, workload["dimensions"])
     return {
-        "inputs": {spec.name: [spec.dtype, *shapes.by_input[spec.name]] for spec in inputs},
+        "inputs": {spec.name: [spec.dtype, *asked.inputs[spec.name].shape] for spec in inputs},
+        "invented_inputs": {name: filling.fact() for name, filling in asked.invented.items()},
         "assumed_dimensions": dict(shapes.assumed),
         "unused_dimensions": list(shapes.unused),
     }
+
+
+def _rows(session: Session) -> Mapping[str, int]:
+    """How many rows the tables have that whole-number inputs pick from, where the session tells."""
+    from benchharness.contract import ReportsInputRows
+
+    return session.input_rows() if isinstance(session, ReportsInputRows) else {}
 
 
 def _scenario_module(name: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
+from targets.onnx_runtime.rows import read_input_rows
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -71,6 +73,10 @@ class OnnxSession:
         for subgraph in subgraphs:
             placed.setdefault(subgraph.ep_name, Counter()).update(node.op_type for node in subgraph.get_nodes())
         return {provider: dict(operators) for provider, operators in placed.items()}
+
+    def input_rows(self) -> Mapping[str, int]:
+        """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""
+        return read_input_rows(Path(self._name))
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""
