@@ -29,17 +29,21 @@ class Budget:
     limit: float
     text: str
     origin: str
+    output: str | None = None
 
     @property
     def title(self) -> str:
-        """`itl p95` or `model_ttft`."""
+        """`itl p95`, `sqnr of mask` or `model_ttft`."""
+        if self.output is not None:
+            return f"{self.metric} of {self.output}"
         return self.metric if self.percentile is None else f"{self.metric} p{self.percentile}"
 
 
 def parse(table: Mapping[str, Any], origin: str) -> list[Budget]:
     """The budgets of a `[budgets]` table. Raises `UsageError` for an unknown metric, percentile, or wrong unit.
 
-    `model_ttft = "250 ms"`, or `itl = { p95 = "50 ms" }` for metrics that have percentiles.
+    `model_ttft = "250 ms"`, `itl = { p95 = "50 ms" }` for metrics that have percentiles, `sqnr = { mask = "30 dB" }`
+    for one output of several.
     """
     return [budget for key, value in table.items() for budget in _parse_one(key, value, origin)]
 
@@ -61,11 +65,14 @@ def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
         raise UsageError(f'{key}: {value!r} has no unit: write it as text, such as "250 ms"')
     known = {f"p{percentile}": percentile for percentile in metric.percentiles}
     for name, text in value.items():
-        if name not in known:
+        if name not in known and not metric.by_output:
             raise UsageError(f"{key} has no {name!r} (there are: {', '.join(known) or 'no percentiles'})")
         if not isinstance(text, str):
             raise UsageError(f'{key}.{name}: {text!r} has no unit: write it as text, such as "250 ms"')
-        yield _budget(metric.name, known[name], text, origin)
+        if metric.by_output:
+            yield replace(_budget(metric.name, None, text, origin), output=name)
+        else:
+            yield _budget(metric.name, known[name], text, origin)
 
 
 def _budget(metric: str, percentile: int | None, text: str, origin: str) -> Budget:
@@ -91,9 +98,19 @@ def _verdicts(result: Result, budgets: Sequence[Budget]) -> Iterator[Verdict]:
     if not result.job.ships:
         return
     for budget in budgets:
-        for metric in result.metrics:
-            if metric.name == budget.metric and metric.parameters.get("percentile") == budget.percentile:
-                yield _verdict(metric, budget)
+        yield from (_verdict(metric, budget) for metric in _spoken_of(result, budget))
+
+
+def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
+    """The metrics that a budget limits: without an output's name what the model is about, else every output."""
+    found = [
+        metric
+        for metric in result.metrics
+        if metric.name == budget.metric and metric.parameters.get("percentile") == budget.percentile
+    ]
+    if budget.output is not None:
+        return [metric for metric in found if metric.parameters.get("output") == budget.output]
+    return [metric for metric in found if "output" not in metric.parameters] or found
 
 
 def _verdict(metric: MetricResult, budget: Budget) -> Verdict:

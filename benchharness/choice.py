@@ -51,6 +51,7 @@ class Figure:
     metric: str
     estimate: Estimate
     reference: bool = False
+    output: str = ""  # the worst of several outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +179,11 @@ def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
         found = [metric for name in names for metric in _named(results, name)]
         if found:
             name = found[0].name
-            yield (
-                objective,
-                Figure(metric=name, estimate=_worst([each.estimate for each in found if each.name == name], name)),
-            )
+            whole = [each for each in found if each.name == name and "output" not in each.parameters]
+            worst = _worst(whole or [each for each in found if each.name == name])
+            outputs = {each.parameters.get("output") for each in found if each.name == name} if not whole else set()
+            output = str(worst.parameters["output"]) if len(outputs) > 1 else ""
+            yield objective, Figure(metric=name, estimate=worst.estimate, output=output)
 
 
 def _named(results: Sequence[Result], name: str) -> list[MetricResult]:
@@ -194,10 +196,10 @@ def _named(results: Sequence[Result], name: str) -> list[MetricResult]:
     ]
 
 
-def _worst(estimates: Sequence[Estimate], metric: str) -> Estimate:
-    """Several figures of one objective, such as two peaks of memory: the one to reckon with."""
-    lower = METRICS[metric].better is not Better.HIGHER
-    return (max if lower else min)(estimates, key=lambda estimate: estimate.value or 0.0)
+def _worst(metrics: Sequence[MetricResult]) -> MetricResult:
+    """Several figures of one objective, such as two peaks of memory or two outputs: the one to reckon with."""
+    lower = METRICS[metrics[0].name].better is not Better.HIGHER
+    return (max if lower else min)(metrics, key=lambda metric: metric.estimate.value or 0.0)
 
 
 def _failures(results: Sequence[Result]) -> Iterator[str]:

@@ -49,7 +49,8 @@ def _figure(candidate: Candidate, objective: str) -> Text:
     if figure.reference:
         return Text("reference")
     unit = METRICS[figure.metric].unit
-    return Text(quantity(figure.estimate.value, unit) + interval(figure.estimate, unit))
+    of = f" of {visible(figure.output)}" if figure.output else ""
+    return Text(quantity(figure.estimate.value, unit) + interval(figure.estimate, unit) + of)
 
 
 def _budgets(candidate: Candidate) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
+from typing import Any
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.device.shapes import key
@@ -24,6 +25,8 @@ CONTENDED_SHARE = 0.05
 NOT_CHARGED_SHARE = 0.05
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
+#: How many facts there are about a pair of tensors: its two names, how it was found, whether that is certain.
+_PAIR = 4
 
 
 def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
@@ -36,6 +39,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _shared_samples(result)
     yield from _dimensions(result)
     yield from _unexplained(result)
+    yield from _tensors(result)
     yield from _sessions(result) if result.courses else _disturbed(attempts)
     yield from _unsettled(attempts)
     yield from _not_charged(result)
@@ -166,6 +170,47 @@ def _unexplained(result: Result) -> Iterator[ResultWarning]:
             message=f"inputs were filled with what may mean other work: {', '.join(guessed.values())}",
             hint=f'say what the product feeds in the suite\'s workload: values = {{ {line} }}, or inputs = "real.npz"',
         )
+
+
+def _tensors(result: Result) -> Iterator[ResultWarning]:
+    """Data that saturated a quantized input, outputs that nothing was compared with, and pairs that may be wrong."""
+    ours = _mapping(result.effective.get("tensors"))
+    theirs = _mapping(_mapping(result.effective.get("reference")).get("tensors"))
+    for whose, told in (("", ours), ("of the reference ", theirs)):
+        for name, done in _mapping(told.get("conversion")).items():
+            count, values = _mapping(done).get("saturated"), _mapping(done).get("values")
+            if isinstance(count, int) and isinstance(values, int) and count > 0:
+                yield ResultWarning(
+                    kind=Doubt.SATURATED,
+                    message=f"{count:,} of {values:,} numbers fed to input {name} {whose}are beyond its range, and are "
+                    "fed as the end of it",
+                    hint="feed data scaled as in training, or calibrate on data like it",
+                )
+        for kind, key in (("inputs", "pairing"), ("outputs", "outputs")):
+            unsure = [f"{pair[0]} with {pair[1]}" for pair in _rows(told.get(key)) if pair[3] is False]
+            if unsure:
+                yield ResultWarning(
+                    kind=Doubt.UNSURE_PAIRING,
+                    message=f"{kind} {whose}paired by names that tell nothing: {', '.join(unsure)}",
+                    hint=f"say which is which with '{kind}' under the model or the variant",
+                )
+    left_out = _mapping(ours.get("not_compared"))
+    if left_out:
+        yield ResultWarning(
+            kind=Doubt.NOT_COMPARED,
+            message=f"outputs not compared: {'; '.join(f'{name}: {reason}' for name, reason in left_out.items())}",
+            hint="say which is which with 'outputs' under the model or the variant",
+        )
+
+
+def _mapping(told: object) -> Mapping[str, Any]:
+    """What a device told, where it has the expected form: it is not trusted."""
+    return told if isinstance(told, Mapping) else {}
+
+
+def _rows(told: object) -> list[Sequence[Any]]:
+    rows = told if isinstance(told, list | tuple) else ()
+    return [row for row in rows if isinstance(row, list | tuple) and len(row) >= _PAIR]
 
 
 def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:

@@ -85,6 +85,7 @@ def _quality_jobs(
         "artefact": str(model.variants[reference].artefact),
         "digest": materials.manifests[model.variants[reference].artefact].digest,
         "configuration": theirs,
+        **_told_of_tensors(model, reference),
     }
     data = materials.data[model.evaluation]
     workload = {
@@ -104,6 +105,8 @@ def _quality_jobs(
             "sha256": data.sha256,
             "calibration": model.calibration.name if model.calibration else None,
             "shared_samples": data.shared_samples,
+            **({"values": model.values} if model.values != "real" else {}),
+            **({"layouts": model.data_layouts} if model.data_layouts else {}),
         },
     }
     seen: set[str] = {_apart_from_threads(reference, theirs)}
@@ -113,6 +116,17 @@ def _quality_jobs(
             seen.add(what)
             parts = (name, variant, reference, configuration, workload, "quality", settings.model_dump())
             yield _job(suite, hardware, materials, *parts, against=against)
+
+
+def _told_of_tensors(model: Model, variant: str) -> dict[str, dict[str, dict[str, str]]]:
+    """What the suite says of a variant's tensors; nothing where it says nothing, as runs of before did."""
+    of_one = model.variants[variant]
+    told = {
+        key: getattr(model, key) if getattr(of_one, key) is None else getattr(of_one, key)
+        for key in ("inputs", "outputs", "layouts")
+    }
+    told = {key: table for key, table in told.items() if table}
+    return {"tensors": told} if told else {}
 
 
 def _apart_from_threads(variant: str, configuration: Mapping[str, Any]) -> str:
@@ -335,6 +349,7 @@ def _job(
         # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.
         "timeout_s": suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
         **({"against": against} if against else {}),
+        **(_told_of_tensors(model, variant_name) if workload.get("data") else {}),
         **({"chain": list(chain)} if chain else {}),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

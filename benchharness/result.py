@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from benchharness.metrics import METRICS, Better
 from benchharness.result_sessions import Course, Ladder
 
 SCHEMA = 1
@@ -70,6 +71,9 @@ class Doubt(StrEnum):
     REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
     UNEXPLAINED_INPUT = "unexplained-input"  # an input was filled, and nothing says what it means
+    SATURATED = "saturated"  # data beyond the range of a quantized input
+    NOT_COMPARED = "not-compared"  # an output of reference or variant that has no partner
+    UNSURE_PAIRING = "unsure-pairing"  # tensors paired by names that converters made up, where shapes allow another way
     NOT_CHARGED = "not-charged"  # memory that a limit did not count, because other processes held it
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
@@ -164,6 +168,20 @@ class MetricResult:
     ratio: Estimate | None = None  # this / reference; None on the reference itself or where there is none
 
 
+def to_show(metrics: Sequence[MetricResult]) -> tuple[MetricResult | None, str]:
+    """Which of several metrics of one name stands where one is shown, and the name of the output it is of.
+
+    What a model is about has no output's name; else the worst output is shown, and named where there are others.
+    """
+    whole = next((metric for metric in metrics if "output" not in metric.parameters), None)
+    if whole is not None or not metrics:
+        return whole, ""
+    valued = [metric for metric in metrics if metric.estimate.value is not None]
+    lower = METRICS[metrics[0].name].better is not Better.HIGHER
+    worst = (max if lower else min)(valued, key=lambda each: each.estimate.value or 0.0) if valued else metrics[0]
+    return worst, str(worst.parameters["output"]) if len(metrics) > 1 else ""
+
+
 class VerdictKind(StrEnum):
     """Whether a budget is kept."""
 
@@ -226,6 +244,8 @@ class Job:
     ships: bool = True  # budgets apply
     precision: str | None = None  # as the suite calls it; variants of one precision are compared across runtimes
     against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
+    # What the suite says of this variant's tensors where data is fed: `inputs`, `outputs`, `layouts`.
+    tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # Scenario constrained: the variants that a product would try in turn.
     chain: Sequence[Mapping[str, Any]] = field(default_factory=list)
 

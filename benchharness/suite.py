@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,6 +62,22 @@ def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
 Budgets = Annotated[dict[str, Any], AfterValidator(_valid_budgets)]
 
 
+def _letters(layout: str) -> str:
+    if not re.fullmatch(r"[A-Z]{1,8}", layout) or len(set(layout)) < len(layout):
+        raise ValueError('a layout is a letter for each axis, none twice, such as "NCHW"; N counts the samples')
+    return layout
+
+
+def _each_once(table: dict[str, str]) -> dict[str, str]:
+    twice = [name for name in table.values() if list(table.values()).count(name) > 1]
+    if twice:
+        raise ValueError(f"gives the output {twice[0]!r} two names")
+    return table
+
+
+Layout = Annotated[str, AfterValidator(_letters)]
+
+
 class Variant(Table):
     """A model's artefact and the recipe that made it. One that does not ship is measured, and no budget applies.
 
@@ -71,6 +88,10 @@ class Variant(Table):
     recipe: str = ""
     ships: bool = True
     precision: Name | None = None
+    # As the model's, which each of them replaces.
+    inputs: dict[str, str] | None = None
+    outputs: Annotated[dict[str, str], AfterValidator(_each_once)] | None = None
+    layouts: dict[str, Layout] | None = None
 
 
 class Model(Table):
@@ -85,6 +106,13 @@ class Model(Table):
     evaluation: Path | None = None  # data that scenario `quality` compares variant and reference on
     calibration: Path | None = None  # data that chose the variants' scales: no sample of it may be evaluated on
     allow_overlap: bool = False
+    # Left takes what right gives: a model's input an array of the data, the name that an output is compared under one
+    # of the model's own outputs. `scores` and `embedding` are what a classifier and an embedding are about.
+    inputs: dict[str, str] = Field(default_factory=dict)
+    outputs: Annotated[dict[str, str], AfterValidator(_each_once)] = Field(default_factory=dict)
+    layouts: dict[str, Layout] = Field(default_factory=dict)  # of the model's own inputs and outputs: "NHWC"
+    data_layouts: dict[str, Layout] = Field(default_factory=dict)  # of the data's arrays
+    values: Literal["real", "codes"] = "real"  # what the data holds for quantized inputs
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from benchharness.result import (
     ResultWarning,
     Run,
     VerdictKind,
+    to_show,
 )
 from benchharness.terminal_sessions import sessions
 from benchharness.terminal_values import duration, interval, quantity, visible
@@ -184,7 +185,7 @@ def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     if not on_device and result.job.against is None:  # quality it can tell
         return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
     if result.metrics:
-        return [_cell(_headline(result, name)) for name in metrics]
+        return [_cell(*_headline(result, name)) for name in metrics]
     return [Text(visible(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
 
 
@@ -193,19 +194,21 @@ def _columns(group: Sequence[Result]) -> list[str]:
     return [name for name, metric in METRICS.items() if metric.headline and name in found] or ["model_ttft"]
 
 
-def _headline(result: Result, name: str) -> MetricResult | None:
+def _headline(result: Result, name: str) -> tuple[MetricResult | None, str]:
+    """The metric that a cell shows; of several outputs the worst, and its name."""
     found = [metric for metric in result.metrics if metric.name == name]
-    return next((metric for metric in found if metric.parameters.get("percentile", 50) == 50), None)
+    return to_show([metric for metric in found if metric.parameters.get("percentile", 50) == 50])
 
 
-def _cell(metric: MetricResult | None) -> Text:
+def _cell(metric: MetricResult | None, output: str = "") -> Text:
     if metric is None:
         return Text("unknown (not measured)", style="dim")
     estimate = metric.estimate
+    of = f"\nof {visible(output)}" if output else ""
     if estimate.value is None:
-        return Text(f"unknown ({visible(estimate.reason)})", style="dim")
+        return Text(f"unknown ({visible(estimate.reason)}){of}", style="dim")
     text = Text(quantity(estimate.value, metric.unit))
-    text.append(interval(estimate, metric.unit), style="dim")
+    text.append(f"{interval(estimate, metric.unit)}{of}", style="dim")
     if metric.ratio is not None and metric.ratio.value is not None:
         style = _ratio_style(metric.ratio, metric.name)
         text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=style)

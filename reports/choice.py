@@ -2,9 +2,9 @@
 
 A choice comes as a plain mapping: {"hardware", "model", "workload", "wish", "recommended": a candidate's name or "",
 "reason", "candidates": [{"variant", "configuration", "figures": {objective: {"metric", "reference": true where it
-is what the others are held against, "estimate": {"value", "low", "high", "statistic", "reason"}}}, "unfit": [],
-"dominated_by": a candidate's name or ""}]}, and "run", its id, where a report covers several. A candidate's name is
-`variant · configuration`.
+is what the others are held against, "output": the worst of several or "", "estimate": {"value", "low", "high",
+"statistic", "reason"}}}, "unfit": [], "dominated_by": a candidate's name or ""}]}, and "run", its id, where a report
+covers several. A candidate's name is `variant · configuration`.
 """
 
 from __future__ import annotations
@@ -134,7 +134,14 @@ def _cell(candidate: Given, objective: str, scale: Scale | None) -> Cell:
     if _is_reference(candidate, objective):
         return Cell(state="value", quantity=Quantity(text="reference"))
     shown = quantity(estimate, _unit(candidate["figures"][objective]["metric"]), scale)
-    return Cell(state="value", quantity=Quantity(text=shown.text, interval=shown.interval, reason=shown.reason))
+    text = shown.text + _of_output(candidate["figures"][objective])
+    return Cell(state="value", quantity=Quantity(text=text, interval=shown.interval, reason=shown.reason))
+
+
+def _of_output(figure: Given) -> str:
+    """Which output a figure is of, where it is the worst of several."""
+    output = figure.get("output")
+    return f" of {name_text(output)}" if output else ""
 
 
 def _front(candidates: Sequence[Given], recommended: str) -> Front | None:
@@ -240,7 +247,9 @@ def _label(candidate: Given) -> str:
         parts.append("reference")
     elif estimate is not None:
         metric = candidate["figures"][_QUALITY]["metric"]
-        parts.append(f"{title_of(metric)} {quantity(estimate, _unit(metric)).text}")
+        parts.append(
+            f"{title_of(metric)} {quantity(estimate, _unit(metric)).text}{_of_output(candidate['figures'][_QUALITY])}"
+        )
     if candidate.get("dominated_by"):
         parts.append("dominated")
     if candidate["unfit"]:

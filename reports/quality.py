@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchharness.metrics import METRICS
-from benchharness.result import Job, MetricResult
+from benchharness.result import Job, MetricResult, to_show
 from reports.columns import WEIGHTS_ONLY
 from reports.entries import Entry, configuration_name, same_key
 from reports.estimates import quantity, title_of
@@ -106,12 +106,15 @@ def _summary(entries: Sequence[Entry]) -> str:
     """One figure a row, in the order of the suite: what ran as reference execution is no rival of what did not."""
     told = []
     for entry in entries:
-        by_name = {metric.name: metric for metric in entry.result.metrics}
-        metric = next((by_name[name] for name in _HEADLINES if name in by_name), None)
+        by_name: dict[str, list[MetricResult]] = {}
+        for each in entry.result.metrics:
+            by_name.setdefault(each.name, []).append(each)
+        metric, output = to_show(next((by_name[name] for name in _HEADLINES if name in by_name), []))
         if metric is not None:
             shown = _shown(metric)
             interval = f" ({shown.interval})" if shown.interval else ""
-            told.append(f"{entry.who} {title_of(metric.name)} {shown.text}{interval}")
+            of = f" of {name_text(output)}, the worst output" if output else ""
+            told.append(f"{entry.who} {title_of(metric.name)} {shown.text}{interval}{of}")
     more = f"; and {len(told) - _MOST_HEADLINES} more" if len(told) > _MOST_HEADLINES else ""
     return "; ".join(told[:_MOST_HEADLINES]) + more if told else "No values."
 
@@ -209,9 +212,11 @@ def _positions(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _outputs(entry: Entry) -> list[str | None]:
-    """The outputs that a job compares, each a row; one row without a name where its metrics have none."""
-    named = [str(metric.parameters["output"]) for metric in entry.result.metrics if "output" in metric.parameters]
-    return list(dict.fromkeys(named)) or [None]
+    """The outputs that a job compares, each a row; before them one without a name for what the model is about."""
+    shown = [metric for metric in entry.result.metrics if metric.name in _COLUMNS]
+    named = [str(metric.parameters["output"]) for metric in shown if "output" in metric.parameters]
+    whole = len(named) < len(shown) or not named
+    return [*([None] if whole else []), *dict.fromkeys(named)]
 
 
 def _metrics(entry: Entry, output: str | None) -> dict[str, MetricResult]:
@@ -219,7 +224,7 @@ def _metrics(entry: Entry, output: str | None) -> dict[str, MetricResult]:
         metric.name: metric
         for metric in entry.result.metrics
         if metric.name in _COLUMNS
-        and (output is None or str(metric.parameters.get("output", output)) == output)
+        and (str(metric.parameters["output"]) if "output" in metric.parameters else None) == output
         and (_COLUMNS[metric.name] is None or metric.parameters.get("percentile") == _COLUMNS[metric.name])
     }
 

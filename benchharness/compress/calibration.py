@@ -1,8 +1,9 @@
 """Calibration data: reads it, holds it against the model's inputs, and says which samples it holds.
 
-`.npz` holds arrays by input name whose first axis counts samples, or one array for a model of one input. `.jsonl` holds
-a sample a line, a mapping of input names to nested lists. `.txt` is text for a causal language model. Nothing is
-scaled, cast or guessed: what does not fit is refused, with what is expected.
+`.npz` holds arrays by input name whose first axis counts samples, or one array for a model of one input; an array
+`labels` is no input. `.jsonl` holds a sample a line, a mapping of input names to nested lists. `.txt` is text for a
+causal language model. Arrays find their inputs and their types by the rules of evaluation data (`pairing`, `layouts`,
+`conversion`): nothing is scaled or guessed, and what would change a value is refused, with what is expected.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.contract import TensorSpec
-from benchharness.errors import UsageError
+from benchharness.device.conversion import converted
+from benchharness.device.layouts import arranged
+from benchharness.device.pairing import Pairing, listed, pair
+from benchharness.errors import Unsupported, UsageError
 
 Array = NDArray[Any]
 Sample = Mapping[str, Array]  # input names to arrays of the input's shape
 
+#: In an array file: which class each sample is of.
+_LABELS = "labels"
 MOST_SAMPLES = 10_000
 _MOST_BYTES = 4 << 30
 _MOST_TEXT_BYTES = 16 << 20
@@ -33,6 +39,14 @@ MOST_CHUNKS = 64
 #: No tokenizer makes fewer tokens of so much text than all chunks take.
 _ENOUGH_CHARACTERS = 1 << 20
 _DIGITS = 16
+
+
+class Fed(dict[str, Array]):
+    """A sample as the model takes it. `given` is the same as it stands in the file: an evaluation knows it by that."""
+
+    def __init__(self, arrays: Sample, given: Sample) -> None:
+        super().__init__(arrays)
+        self.given = given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +62,10 @@ def sample_digest(sample: Sample) -> str:
 
     Names and shapes do not count, so that an evaluation finds a sample again that it batches or names otherwise.
     """
+    arrays = sample.given if isinstance(sample, Fed) else sample
     digest = hashlib.sha256()
-    for name in sorted(sample):
-        digest.update(np.ascontiguousarray(sample[name]).tobytes())
+    for name in sorted(arrays):
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
     return digest.hexdigest()[:_DIGITS]
 
 
@@ -70,11 +85,11 @@ def describe(samples: Sequence[Sample], lines: Sequence[str] = ()) -> dict[str, 
 def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> list[Sample]:
     """The samples of an .npz or .jsonl file. Raises `UsageError` that says what does not fit and what would."""
     if path.suffix == ".npz":
-        return _from_arrays(path, _load_arrays(path, inputs), inputs)
+        return _from_arrays(path, _load_arrays(path), inputs)
     if path.suffix == ".jsonl":
         return _from_lines(path, inputs)
     if path.suffix == ".txt":
-        raise UsageError(f"{path}: text calibrates causal language models, and this model takes {_listed(inputs)}")
+        raise UsageError(f"{path}: text calibrates causal language models, and this model takes {listed(inputs)}")
     raise UsageError(f"{path}: calibration data ends in .npz, .jsonl or .txt")
 
 
@@ -107,40 +122,31 @@ def read_text(path: Path, tokenizer: Path, longest: int) -> Text:
     )
 
 
-def _load_arrays(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+def _load_arrays(path: Path) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > _MOST_BYTES:
             raise UsageError(f"{path}: {size} bytes unpacked, {_MOST_BYTES} at most; give fewer samples")
         with np.load(path, allow_pickle=False) as loaded:
-            arrays = {name: np.asarray(loaded[name]) for name in loaded.files}
+            return {name: np.asarray(loaded[name]) for name in loaded.files if name != _LABELS}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise UsageError(f"{path}: cannot be read as .npz ({error}); write it with numpy.savez") from error
-    if len(arrays) == 1 and len(inputs) == 1:  # a single array may have any name
-        return {inputs[0].name: next(iter(arrays.values()))}
-    return arrays
 
 
 def _from_arrays(path: Path, arrays: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> list[Sample]:
-    _check_names(str(path), arrays, inputs)
     counts = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if len(set(counts.values())) != 1 or not next(iter(counts.values())):
-        told = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        told = ", ".join(f"{name}: {count}" for name, count in counts.items()) or "nothing"
         raise UsageError(f"{path}: the first axis of every array counts samples, and they differ or are none ({told})")
     count = next(iter(counts.values()))
     if count > MOST_SAMPLES:
         raise UsageError(f"{path}: {count} samples; {MOST_SAMPLES} at most, and some hundreds do")
-    samples: list[Sample] = [{} for _ in range(count)]
-    for spec in inputs:
-        array = arrays[spec.name]
-        # Of the input's own rank, the first axis is the batch's; of one more, each entry is a whole input.
-        whole = array.ndim == len(spec.shape) + 1
-        parts = [array[position] if whole else array[position : position + 1] for position in range(count)]
-        _check(f"{path}: {spec.name}", parts[0], spec, array)
-        samples = [{**sample, spec.name: part} for sample, part in zip(samples, parts, strict=True)]
-        _check_finite(f"{path}: {spec.name}", array)
-    return samples
+    pairing = _paired(str(path), {name: array[0] for name, array in arrays.items()}, inputs)
+    return [
+        _fed(str(path), {name: array[position] for name, array in arrays.items()}, pairing, inputs)
+        for position in range(count)
+    ]
 
 
 def _from_lines(path: Path, inputs: Sequence[TensorSpec]) -> list[Sample]:
@@ -168,71 +174,49 @@ def _from_line(where: str, line: str, inputs: Sequence[TensorSpec]) -> Sample:
         raise UsageError(f"{where}: not JSON: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{where}: a sample is a mapping of input names to nested lists")
-    _check_names(where, values, inputs)
-    sample = {}
-    for spec in inputs:
-        array = _as_array(f"{where}: {spec.name}", values[spec.name], spec)
-        array = array[np.newaxis] if array.ndim == len(spec.shape) - 1 else array
-        _check(f"{where}: {spec.name}", array, spec, array)
-        _check_finite(f"{where}: {spec.name}", array)
-        sample[spec.name] = array
-    return sample
+    arrays = {name: _as_array(f"{where}: {name}", value) for name, value in values.items()}
+    return _fed(where, arrays, _paired(where, arrays, inputs), inputs)
 
 
-def _as_array(where: str, value: Any, spec: TensorSpec) -> Array:
-    """A nested list as the input's type; whole numbers stand for floats, and nothing else for anything else."""
+def _as_array(where: str, value: Any) -> Array:
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:
-        raise UsageError(f"{where}: its lists differ in length; expected {_shown(spec)}") from error
-    wanted = np.dtype(spec.dtype)
-    allowed = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}.get(wanted.kind, "")
-    if array.dtype.kind not in allowed:
-        raise UsageError(f"{where}: holds {array.dtype} values; expected {_shown(spec)}")
-    if wanted.kind in "iu" and array.size and not _fits(array, wanted):
-        raise UsageError(f"{where}: has values outside {wanted}; expected {_shown(spec)}")
-    return array.astype(wanted)
+        raise UsageError(f"{where}: its lists differ in length") from error
 
 
-def _fits(array: Array, wanted: np.dtype[Any]) -> bool:
-    limits = np.iinfo(wanted)
-    return int(array.min()) >= limits.min and int(array.max()) <= limits.max
+def _paired(where: str, arrays: Sample, inputs: Sequence[TensorSpec]) -> Pairing:
+    """The inputs with what is given. Raises `UsageError` where one has nothing for certain."""
+    given = [TensorSpec(name, _type(array), array.shape) for name, array in arrays.items()]
+    found = pair(inputs, given)
+    if found.missing:
+        parts = [f"lacks {', '.join(found.missing)}", *([f"has {', '.join(found.spare)}"] if found.spare else [])]
+        raise UsageError(f"{where}: {' and '.join(parts)}; the model's inputs are {listed(inputs)}: name arrays so")
+    return found
 
 
-def _check_names(where: str, given: Mapping[str, Any], inputs: Sequence[TensorSpec]) -> None:
-    wanted = {spec.name for spec in inputs}
-    if set(given) != wanted:
-        missing, unknown = sorted(wanted - set(given)), sorted(set(given) - wanted)
-        parts = [f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("has", unknown)) if names]
-        raise UsageError(f"{where}: {' and '.join(parts)}; the model's inputs are {_listed(inputs)}")
+def _type(array: Array) -> str:
+    return array.dtype.name if array.dtype.kind in "fiub" else "str"
 
 
-def _check(where: str, sample: Array, spec: TensorSpec, given: Array) -> None:
-    """Raises `UsageError` where a sample is not what the input takes."""
-    if str(sample.dtype) != spec.dtype:
-        raise UsageError(
-            f"{where}: is {given.dtype} of shape {given.shape}; the model takes {_shown(spec)}. "
-            "Prepare the data as the model expects it (scaled as in training): nothing is cast or scaled here"
-        )
-    fits = sample.ndim == len(spec.shape) and all(
-        not isinstance(wanted, int) or wanted == length for wanted, length in zip(spec.shape, sample.shape, strict=True)
-    )
-    if not fits:
-        raise UsageError(
-            f"{where}: is {given.dtype} of shape {given.shape}, so a sample has shape {sample.shape}; "
-            f"the model takes {_shown(spec)}"
-        )
+def _fed(where: str, given: Sample, pairing: Pairing, inputs: Sequence[TensorSpec]) -> Sample:
+    """A sample in the model's own shapes and types. Raises `UsageError` where one of its values would change."""
+    specs = {spec.name: spec for spec in inputs}
+    sample = {}
+    for each in pairing.pairs:
+        spec, array = specs[each.wanted], given[each.given]
+        try:
+            shaped = arranged(array, spec, array_name=each.given, given=None, wanted=None)
+            sample[spec.name] = converted(shaped, spec, None).array
+        except Unsupported as error:
+            raise UsageError(
+                f"{where}: {error}; a sample of {each.given} is {array.dtype} of shape {array.shape}, and the model "
+                f"takes {listed([spec])}. Prepare the data as the model expects it, scaled as in training"
+            ) from error
+        _check_finite(f"{where}: {spec.name}", array)
+    return Fed(sample, given)
 
 
 def _check_finite(where: str, array: Array) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise UsageError(f"{where}: holds NaN or infinite values, from which no range can be taken")
-
-
-def _listed(inputs: Sequence[TensorSpec]) -> str:
-    return "; ".join(_shown(spec) for spec in inputs) or "none"
-
-
-def _shown(spec: TensorSpec) -> str:
-    shape = " × ".join("?" if length is None else str(length) for length in spec.shape) or "one number"
-    return f"{spec.name} ({spec.dtype}, {shape})"

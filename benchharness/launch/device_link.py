@@ -137,6 +137,7 @@ class DeviceLink:
             "python": configuration["python"],
             "artefact": artefact,
             "files": files,
+            **({"tensors": dict(what["tensors"])} if what.get("tensors") else {}),
         }
 
     def _place_data(self, workload: Mapping[str, Any]) -> Message:
@@ -224,7 +225,7 @@ class DeviceLink:
 
 
 def _as_opened(job: Job) -> Mapping[str, Any]:
-    return {"configuration": job.configuration, "artefact": job.artefact}
+    return {"configuration": job.configuration, "artefact": job.artefact, "tensors": job.tensors}
 
 
 def _next(connection: Connection) -> Message:

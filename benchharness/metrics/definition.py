@@ -49,3 +49,4 @@ class Metric:
     source: str
     headline: bool = False  # named in the summary, and what an interval asked for applies to
     percentiles: tuple[int, ...] = ()
+    by_output: bool = False  # of a model with several outputs there may be one each, parameter `output`

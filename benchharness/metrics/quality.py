@@ -157,6 +157,7 @@ QUALITY = (
         definition="cosine of the variant's and the reference's output, mean over inputs",
         source=_OURS,
         headline=True,
+        by_output=True,
     ),
     Metric(
         name="similarity_ranks",
@@ -174,6 +175,7 @@ QUALITY = (
         definition="signal to quantization noise: 10 log10 of the reference's power over the difference's",
         source=_OURS,
         headline=True,
+        by_output=True,
     ),
     Metric(
         name="largest_error",
@@ -182,6 +184,7 @@ QUALITY = (
         better=Better.LOWER,
         definition="largest absolute difference of an output's numbers",
         source=_OURS,
+        by_output=True,
     ),
 )
 

@@ -48,26 +48,24 @@ def test_a_fixed_batch_wants_whole_inputs(tmp_path: Path) -> None:
     pairs = TensorSpec("image", "float32", [2, 4])
     (sample,) = read_samples(saved(tmp_path, image=np.ones((1, 2, 4), np.float32)), [pairs])
     assert sample["image"].shape == (2, 4)
-    with pytest.raises(UsageError, match=r"so a sample has shape \(1, 4\); the model takes image \(float32, 2 × 4\)"):
+    with pytest.raises(UsageError, match=r"of shape \(4,\), and the model takes image \(float32, 2 × 4\)"):
         read_samples(saved(tmp_path, image=np.ones((6, 4), np.float32)), [pairs])
 
 
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        (
-            {"image": (PICTURES * 255).astype(np.uint8)},
-            "is uint8 of shape (3, 1, 8, 8); the model takes image (float32",
-        ),
-        ({"image": PICTURES.astype(np.float64)}, "nothing is cast or scaled here"),
+        ({"image": PICTURES.astype(np.float64) * 1e300}, "is infinite"),
+        ({"image": PICTURES.astype("U4")}, "input 'image' takes float32, and the data holds <U4"),
+        ({"image": np.full((3, 1, 8, 8), 2**24 + 1)}, "does not hold the whole number 16777217 exactly"),
         (
             {"image": PICTURES[:, 0]},
-            "so a sample has shape (1, 8, 8); the model takes image (float32, batch × 1 × 8 × 8)",
+            "is float32 of shape (8, 8), and the model takes image (float32, batch × 1 × 8 × 8)",
         ),
-        ({"image": PICTURES[..., :7]}, "of shape (3, 1, 8, 7)"),
+        ({"image": PICTURES[..., :7]}, "of shape (1, 8, 7)"),
+        ({"picture": PICTURES, "other": PICTURES}, "lacks image and has picture, other; the model's inputs are image"),
         ({"image": PICTURES[:0]}, "the first axis of every array counts samples"),
         ({"image": np.float32(1)}, "the first axis of every array counts samples"),
-        ({"image": PICTURES, "labels": np.zeros(3)}, "has labels; the model's inputs are image"),
         ({"image": np.full_like(PICTURES, np.nan)}, "holds NaN or infinite values"),
     ],
 )
@@ -75,6 +73,15 @@ def test_arrays_that_do_not_fit_are_refused_with_what_would(tmp_path: Path, arra
     with pytest.raises(UsageError) as told:
         read_samples(saved(tmp_path, **arrays), [IMAGE])
     assert words in str(told.value)
+
+
+def test_labels_are_no_input_and_what_changes_no_value_is_converted(tmp_path: Path) -> None:
+    pixels = (PICTURES * 255).astype(np.uint8)
+    (first, *_) = read_samples(saved(tmp_path, image=pixels, labels=np.arange(3)), [IMAGE])
+    assert first["image"].dtype == np.float32
+    np.testing.assert_array_equal(first["image"][0], pixels[0])
+    # An evaluation on the same file knows the sample again: by its bytes as they stand there.
+    assert sample_digest(first) == hashlib.sha256(pixels[0].tobytes()).hexdigest()[:16]
 
 
 def test_arrays_of_different_counts_are_refused(tmp_path: Path) -> None:
@@ -123,11 +130,11 @@ def test_a_line_is_a_sample(tmp_path: Path) -> None:
         ("{", "data.jsonl:1: not JSON"),
         ("[1]", "data.jsonl:1: a sample is a mapping"),
         ({"tokens": [[1, 2], [3]]}, "tokens: its lists differ in length"),
-        ({"tokens": [[1.5, 2, 3, 4]]}, "tokens: holds float64 values; expected tokens (int64, 1 × 4)"),
-        ({"tokens": [["a", "b", "c", "d"]]}, "expected tokens (int64, 1 × 4)"),
-        ({"tokens": [[1, 2, 3]]}, "so a sample has shape (1, 3)"),
-        ({"tokens": [[1, 2, 3, 1 << 70]]}, "tokens: holds object values"),
-        ({"words": [[1, 2, 3, 4]]}, "lacks tokens and has words"),
+        ({"tokens": [[1.5, 2, 3, 4]]}, "the data holds float64 with fractions, such as 1.5"),
+        ({"tokens": [["a", "b", "c", "d"]]}, "of shape (1, 4), and the model takes tokens (int64, 1 × 4)"),
+        ({"tokens": [[1, 2, 3]]}, "is int64 of shape (1, 3)"),
+        ({"tokens": [[1, 2, 3, 1 << 70]]}, "takes int64, and the data holds object"),
+        ({"words": [[1, 2, 3, 4]], "more": [[1, 2, 3, 4]]}, "lacks tokens and has words, more"),
     ],
 )
 def test_lines_that_do_not_fit_are_refused_with_their_number(tmp_path: Path, line: Any, words: str) -> None:
@@ -142,7 +149,7 @@ def test_whole_numbers_stand_for_floats_in_lines(tmp_path: Path) -> None:
 
 
 def test_values_outside_the_type_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has values outside int8"):
+    with pytest.raises(UsageError, match=r"takes int8 \(-128 to 127\), and the data holds 200"):
         read_samples(lines(tmp_path, {"x": [1, 200]}), [TensorSpec("x", "int8", ["n"])])
 
 

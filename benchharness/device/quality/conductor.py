@@ -118,7 +118,7 @@ def _member(attempt: str, player: Player, made: Pass, found: Mapping[str, Mappin
         return {"outcome": outcome, "task": task, "measurements": [], "effective": {}}
     effective = {
         **player.opened["effective"],
-        "reference": made.reference.opened["effective"],
+        "reference": {**made.reference.opened["effective"], **found[attempt].get("of_reference", {})},
         "metric_cost": {"metric_ns": made.metric_ns, "forward_ns": made.forward_ns},
         **found[attempt]["shown"],
     }

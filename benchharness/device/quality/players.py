@@ -63,7 +63,15 @@ class Player:
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         self.opened: Mapping[str, Any] = {}
-        self.tell({"type": "open", **{key: order[key] for key in ("adapter", "configuration", "artefact")}})
+        self.tensors: Mapping[str, Any] = order.get("tensors") or {}  # what the suite says of its inputs and outputs
+        self.told: Mapping[str, Any] = {}  # the end of its last answer
+        self.tell(
+            {
+                "type": "open",
+                **{key: order[key] for key in ("adapter", "configuration", "artefact")},
+                "tensors": self.tensors,
+            }
+        )
 
     def _read(self, raw: BinaryIO) -> None:
         with os.fdopen(os.dup(raw.fileno()), "rb", buffering=1 << 20) as stream:
@@ -113,6 +121,7 @@ class Player:
                 continue
             answer = protocol.decode(content) if kind == frames.JSON else {"type": "failed", "reason": "a row"}
             if answer.get("type") == "done":
+                self.told = answer
                 return found
             raise PlayerFailed(str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason")))
 

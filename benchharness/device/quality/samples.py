@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.device.measured import measurement
+from benchharness.device.quality.codes import meant_by
 from benchharness.device.quality.divergence import (
     class_distribution,
     cosine,
@@ -18,6 +19,7 @@ from benchharness.device.quality.divergence import (
     tensor_row,
 )
 from benchharness.device.quality.evaluation_data import count_samples, has_labels, read_labels
+from benchharness.device.quality.matching import EMBEDDING, SCORES, Compared, Matched
 from benchharness.device.quality.players import Player
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
@@ -31,6 +33,8 @@ _MOST_EXAMPLES = 20
 #: All pairs of so many embeddings are compared; of more, the first.
 _MOST_RANKED = 500
 _FEWEST_RANKED = 3
+#: No output has a score for so many classes: one row of them would be 8 GiB.
+_MOST_CLASSES = 1 << 30
 
 
 def compare(
@@ -45,10 +49,17 @@ def compare(
         raise Unsupported("a model that is no language model is evaluated on arrays: give an .npz file")
     path = Path(data["path"])
     total = min(count_samples(path), settings["most_samples"])
-    kept = {attempt: _kept(task, path) for attempt in made.variants}
+    fed = {
+        "values": data.get("values"),
+        "layouts": data.get("layouts"),
+        "codes": meant_by(made, path, data.get("values")),
+    }
+    kept = {
+        attempt: _kept(task, path, made.reference.tensors, player.tensors) for attempt, player in made.variants.items()
+    }
     for sample in range(total):
         progress("compare", sample, total)
-        made.tell({"type": "run", "path": str(path), "sample": sample})
+        made.tell({"type": "run", "path": str(path), "sample": sample, "data": fed})
         reference = made.of_reference(Player.arrays)
         answers = made.of_each(Player.arrays)
         began_ns = time.perf_counter_ns()
@@ -59,56 +70,53 @@ def compare(
                 made.leave(attempt, error)
         made.metric_ns += time.perf_counter_ns() - began_ns
     return {
-        attempt: {"measurements": kept[attempt].measurements(), "shown": {"examples": kept[attempt].examples()}}
-        for attempt in made.variants
+        attempt: {
+            "measurements": kept[attempt].measurements(),
+            "shown": {
+                "examples": kept[attempt].examples(),
+                "tensors": {**player.told.get("fed", {}), **kept[attempt].matched.facts()},
+            },
+            "of_reference": {"tensors": made.reference.told.get("fed", {})},
+        }
+        for attempt, player in made.variants.items()
     }
 
 
-def _kept(task: str | None, path: Path) -> _Classes | _Embeddings | _Tensors:
+def _kept(
+    task: str | None, path: Path, reference: Mapping[str, Any], variant: Mapping[str, Any]
+) -> _Classes | _Embeddings | _Tensors:
+    """What is kept of one variant; `reference` and `variant` are the suite's words about their tensors."""
     if task == "classifier" or (task is None and has_labels(path)):
-        return _Classes(path)
-    return _Embeddings() if task == "embedding" else _Tensors()
+        return _Classes(path, Matched(reference, variant, SCORES, _most_label(path)))
+    if task == "embedding":
+        return _Embeddings(Matched(reference, variant, EMBEDDING))
+    return _Tensors(Matched(reference, variant))
 
 
-def _pairs(reference: Outputs, variant: Outputs) -> list[tuple[str, Array, Array]]:
-    """Outputs that belong together: by name, else by their order. Raises `Unsupported` where they do not match."""
-    if len(reference) != len(variant):
-        raise Unsupported(f"the reference has {len(reference)} outputs, and this variant {len(variant)}")
-    same_names = set(reference) == set(variant)
-    others = [variant[name] for name in reference] if same_names else list(variant.values())
-    pairs = []
-    for (name, one), other in zip(reference.items(), others):
-        if one.size != other.size:
-            raise Unsupported(f"output {name!r} has the shape {one.shape}, and of this variant {other.shape}")
-        if one.dtype.kind in "fiu" and other.dtype.kind in "fiu":
-            pairs.append((name, one, other))
-    if not pairs:
-        raise Unsupported("there is no output of numbers to compare")
-    return pairs
-
-
-def _scores(outputs: Outputs) -> Array:
-    """The classes' scores: the output of numbers with most elements."""
-    numeric = [array for array in outputs.values() if array.dtype.kind in "fiu" and array.size > 1]
-    if not numeric:
-        raise Unsupported("no output holds a score for each class")
-    return max(numeric, key=lambda array: array.size).reshape(-1)
+def _most_label(path: Path) -> int:
+    """The largest label, -1 where there are none. Labels that cannot be are told where they are read for good."""
+    try:
+        labels = read_labels(path, _MOST_CLASSES)
+    except Unsupported:
+        return -1
+    return -1 if labels is None else int(labels.max(initial=-1))
 
 
 class _Classes:
     """A classifier: label, both decisions, and the divergence of the distributions, for each sample."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, matched: Matched) -> None:
+        self.matched = matched
         self._path = path
+        self._others = _Errors()
         self._labels: Array | None = None
         self._classes = 0
         self._rows: list[tuple[float, float, float, float]] = []
 
     def add(self, sample: int, reference: Outputs, variant: Outputs) -> None:
         """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
-        one, other = _scores(reference), _scores(variant)
-        if one.size != other.size:
-            raise Unsupported(f"the reference tells {one.size} classes apart, and this variant {other.size}")
+        (scores, *others) = self.matched(reference, variant)
+        one, other = scores.reference.reshape(-1), scores.variant.reshape(-1)
         if not self._rows:
             self._classes = one.size
             self._labels = read_labels(self._path, one.size)
@@ -116,6 +124,7 @@ class _Classes:
         label = -1.0 if self._labels is None else float(self._labels[sample])
         row = (label, float(one.argmax()), float(other.argmax()), float(divergence(theirs, ours)))
         self._rows.append(row)
+        self._others.add_those_that_are_numbers(others, self.matched)
 
     def measurements(self) -> list[dict[str, Any]]:
         """One row a sample; the value is the share of samples that both classify alike."""
@@ -123,7 +132,8 @@ class _Classes:
         agreement = float((rows[:, 1] == rows[:, 2]).mean())
         parameters = {"classes": self._classes}
         samples = rows.reshape(-1).tolist()
-        return [measurement("class_decisions", parameters, agreement, samples=samples, row_length=4)]
+        decisions = measurement("class_decisions", parameters, agreement, samples=samples, row_length=4)
+        return [decisions, *self._others.measurements()]
 
     def examples(self) -> list[dict[str, Any]]:
         """Where the two disagree, the worst first."""
@@ -143,21 +153,24 @@ class _Classes:
 class _Embeddings:
     """An embedding: the cosine of both vectors of each sample, and whether neighbours stay neighbours."""
 
-    def __init__(self) -> None:
+    def __init__(self, matched: Matched) -> None:
+        self.matched = matched
+        self._others = _Errors()
         self._cosines: list[float] = []
         self._reference: list[Array] = []
         self._variant: list[Array] = []
 
     def add(self, _: int, reference: Outputs, variant: Outputs) -> None:
         """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
-        __, one, other = max(_pairs(reference, variant), key=lambda pair: pair[1].size)
-        vectors = [np.asarray(array, np.float64).reshape(-1) for array in (one, other)]
+        (embedding, *others) = self.matched(reference, variant)
+        vectors = [np.asarray(each, np.float64).reshape(-1) for each in (embedding.reference, embedding.variant)]
         if not all(np.isfinite(vector).all() for vector in vectors):
             raise InvalidOutput("an embedding has NaN or infinite numbers")
         self._cosines.append(cosine(*vectors))
         if len(self._reference) < _MOST_RANKED:
             self._reference.append(vectors[0])
             self._variant.append(vectors[1])
+        self._others.add_those_that_are_numbers(others, self.matched)
 
     def measurements(self) -> list[dict[str, Any]]:
         """The cosines, and one rank correlation."""
@@ -166,7 +179,7 @@ class _Embeddings:
         if len(self._reference) >= _FEWEST_RANKED:
             ranked = rank_correlation(np.stack(self._reference), np.stack(self._variant))
             found.append(measurement("similarity_ranks", {"samples": len(self._reference)}, ranked))
-        return found
+        return [*found, *self._others.measurements()]
 
     def examples(self) -> list[dict[str, Any]]:
         """The samples whose vectors turned most."""
@@ -174,16 +187,25 @@ class _Embeddings:
         return [{"sample": sample, "cosine": self._cosines[sample]} for sample in worst]
 
 
-class _Tensors:
-    """Anything else: signal, noise, cosine and largest error, by output."""
+class _Errors:
+    """Signal, noise, cosine and largest error of outputs, by output."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, list[tuple[float, float, float, float]]] = {}
+        self.rows: dict[str, list[tuple[float, float, float, float]]] = {}
 
-    def add(self, _: int, reference: Outputs, variant: Outputs) -> None:
-        """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
-        for name, one, other in _pairs(reference, variant):
-            self._rows.setdefault(name, []).append(tensor_row(one, other))
+    def add(self, outputs: Sequence[Compared]) -> None:
+        """Compares one sample. Raises `InvalidOutput`."""
+        for each in outputs:
+            self.rows.setdefault(each.name, []).append(tensor_row(each.reference, each.variant))
+
+    def add_those_that_are_numbers(self, outputs: Sequence[Compared], matched: Matched) -> None:
+        """Compares outputs beside the one that is meant: one that cannot be compared is left out from now on."""
+        for each in outputs:
+            try:
+                self.add([each])
+            except InvalidOutput as error:
+                matched.not_compared[each.name] = str(error)
+                self.rows.pop(each.name, None)
 
     def measurements(self) -> list[dict[str, Any]]:
         """One measurement for each output; its value is the largest error."""
@@ -191,13 +213,29 @@ class _Tensors:
             measurement(
                 "tensor_error", {"output": name}, max(row[3] for row in rows), samples=_flat(rows), row_length=4
             )
-            for name, rows in self._rows.items()
+            for name, rows in self.rows.items()
         ]
+
+
+class _Tensors:
+    """Anything else: every output counts alike."""
+
+    def __init__(self, matched: Matched) -> None:
+        self.matched = matched
+        self._errors = _Errors()
+
+    def add(self, _: int, reference: Outputs, variant: Outputs) -> None:
+        """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
+        self._errors.add(self.matched(reference, variant))
+
+    def measurements(self) -> list[dict[str, Any]]:
+        """One measurement for each output; its value is the largest error."""
+        return self._errors.measurements()
 
     def examples(self) -> list[dict[str, Any]]:
         """The samples with the largest error of any output."""
         largest: dict[int, float] = {}
-        for rows in self._rows.values():
+        for rows in self._errors.rows.values():
             for sample, row in enumerate(rows):
                 largest[sample] = max(largest.get(sample, 0.0), row[3])
         worst = sorted(largest, key=lambda sample: -largest[sample])[:_MOST_EXAMPLES]

@@ -58,7 +58,7 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
     configuration = Configuration(runtime=order["adapter"], **order["configuration"])
     with adapter.open(Path(order["artefact"]), configuration) as session:
         frames.send_json(answers, _opened(session, configuration))
-        inputs = Inputs(session)
+        inputs = Inputs(session, order["tensors"])
         while True:
             command = commands.get()
             if command["type"] == "score":
@@ -66,9 +66,9 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
             elif command["type"] == "continue":
                 _continue(session, command, answers)
             else:
-                for name, array in inputs.run(Path(command["path"]), command["sample"]).items():
+                for name, array in inputs.run(Path(command["path"]), command["sample"], command["data"]).items():
                     frames.send_array(answers, name, array)
-            frames.send_json(answers, {"type": "done"})
+            frames.send_json(answers, {"type": "done", "fed": inputs.facts()})
 
 
 def _opened(session: Session, configuration: Configuration) -> dict[str, Any]:
@@ -78,6 +78,7 @@ def _opened(session: Session, configuration: Configuration) -> dict[str, Any]:
         "task": "causal-lm" if language else "tensor",
         "vocabulary_size": session.vocabulary_size if isinstance(session, LanguageSession) else None,
         "context_length": session.context_length if isinstance(session, LanguageSession) else None,
+        "inputs": [[spec.name, spec.dtype, list(spec.shape)] for spec in session.inputs],
         "effective": {**effective_facts(session.effective), **placement_facts(configuration, session)},
     }
 
