@@ -7,7 +7,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
-from benchharness.device.shapes import key
+from benchharness.device.shapes import key as toml_key
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 from benchharness.result_sessions import SessionState
@@ -156,15 +156,13 @@ def _dimensions(result: Result) -> Iterator[ResultWarning]:
 
 def _unexplained(result: Result) -> Iterator[ResultWarning]:
     """Inputs that were filled without knowing what they mean: the model may have done other work than it is for."""
-    invented = result.effective.get("invented_inputs")
-    facts = invented if isinstance(invented, Mapping) else {}
     guessed = {
-        name: f"{name} = {fact.get('value')} ({fact.get('by')})"
-        for name, fact in facts.items()
-        if isinstance(fact, Mapping) and fact.get("explained") is False
+        name: f"{name} = {_mapping(fact).get('value')} ({_mapping(fact).get('by')})"
+        for name, fact in _mapping(result.effective.get("invented_inputs")).items()
+        if _mapping(fact).get("explained") is False
     }
     if guessed:
-        line = ", ".join(f"{key(name)} = …" for name in guessed)
+        line = ", ".join(f"{toml_key(name)} = …" for name in guessed)
         yield ResultWarning(
             kind=Doubt.UNEXPLAINED_INPUT,
             message=f"inputs were filled with what may mean other work: {', '.join(guessed.values())}",

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchharness.contract import LanguageSession, Session, TensorSpec
 from benchharness.device.invented import Filling, dtype_of, invent
-from benchharness.device.shapes import input_shapes
+from benchharness.device.shapes import Shapes, input_shapes, lengths_of
 from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
@@ -129,37 +129,44 @@ def check_logits(logits: Array, vocabulary_size: int) -> None:
 
 @dataclass(frozen=True)
 class TensorRequest:
-    """Input arrays of a model that is no language model, and what was invented for it by input name."""
+    """Input arrays of a model that is no language model, their shapes, and what was invented for it by input name."""
 
     inputs: Mapping[str, Array]
     invented: Mapping[str, Filling]
+    shapes: Shapes
 
 
 def tensor_request(
-    session: Session, workload: Mapping[str, Any], rows: Mapping[str, int] | None = None
+    session: Session,
+    workload: Mapping[str, Any],
+    rows: Mapping[str, int] | None = None,
+    real: Mapping[str, Array] | None = None,
 ) -> TensorRequest:
     """Input arrays from the model's signature; the same for a seed on every machine.
 
-    Lengths that the model leaves open come from the workload's `dimensions`, else from `shapes`; `values` gives an
-    input a constant, and the others get what `invented` makes of their names and types. `rows` tells, by input, how
-    many rows the table has that its numbers pick from.
+    `real` arrays are taken as they are. Lengths that the model leaves open come from them and from the workload's
+    `dimensions`, else from `shapes`; `values` gives an input a constant, and the others get what `invented` makes of
+    their names and types. `rows` tells, by input, how many rows the table has that its numbers pick from.
     """
-    specs, values = session.inputs, workload["values"]
+    specs, values, given = session.inputs, workload["values"], dict(real or {})
     unknown = set(values) - {spec.name for spec in specs}
     if unknown:
         known = ", ".join(spec.name for spec in specs)
         raise Unsupported(f"the workload gives a value for {sorted(unknown)[0]!r}; the model's inputs are {known}")
-    shapes = input_shapes(specs, workload["dimensions"]).by_input
-    given = {spec.name: _filled(spec, shapes[spec.name], values[spec.name]) for spec in specs if spec.name in values}
+    lengths = {**workload["dimensions"], **lengths_of(specs, {name: array.shape for name, array in given.items()})}
+    shapes = input_shapes(specs, lengths)
+    for spec in specs:
+        if spec.name in values:
+            given[spec.name] = _filled(spec, shapes.by_input[spec.name], values[spec.name])
     arrays, invented = invent(
         specs,
-        shapes,
+        shapes.by_input,
         workload["seed"],
         rows=rows or {},
         quantization=dict(session.effective.facts).get("quantization") or {},
         given=given,
     )
-    return TensorRequest(arrays, invented)
+    return TensorRequest(arrays, invented, shapes)
 
 
 def _filled(spec: TensorSpec, shape: Sequence[int], value: Any) -> Array:

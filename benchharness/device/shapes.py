@@ -87,6 +87,16 @@ def input_shapes(inputs: Sequence[TensorSpec], given: Mapping[str, int]) -> Shap
     )
 
 
+def lengths_of(inputs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The lengths of free dimensions that arrays of these shapes have, as a workload would give them."""
+    found: dict[str, int] = {}
+    for spec in inputs:
+        for position, length in enumerate(shapes.get(spec.name, ())):
+            if position < len(spec.shape) and _is_free(spec, position):
+                found[_name(spec, position)] = found[_place(spec, position)] = length
+    return found
+
+
 def _given_batch(free: Sequence[tuple[TensorSpec, int]], given: Mapping[str, int]) -> int:
     """The batch that the workload gives, where it gives one: what nobody gives a batch for has the same."""
     asked = {

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from benchharness.device import adapters, protocol
 from benchharness.device.outcomes import effective_facts, failure
 from benchharness.device.phases import Phases
-from benchharness.device.shapes import input_shapes, tell_inputs
+from benchharness.device.shapes import tell_inputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Adapter, Session
+    from benchharness.device.real_inputs import Sample
     from benchharness.device.requests import TensorRequest, Tokenizer
 
 _SCENARIOS = {
@@ -76,11 +77,13 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     from benchharness.contract import EXECUTION_DEVICE, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
-    from benchharness.device.requests import tensor_request
     from benchharness.device.scenarios import Stage
 
     text_prompt = order["workload"]["prompt"].get("text") is not None
     configuration = Configuration(runtime=order["adapter"], **order["configuration"])
+    with phases.unwatched():
+        # Before the model's memory begins to count: what data takes is not the model's.
+        sample = _sample(order)
     phases.end("import")
     progress.phase("load")
     with adapter.open(Path(order["artefact"]), configuration) as session:
@@ -92,7 +95,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             placed = placement_facts(configuration, session)
             tokenizer = _tokenizer(adapter, order) if language and text_prompt else None
             # Made here, so that no phase pays for what the harness makes up.
-            asked = None if language else tensor_request(session, order["workload"], _rows(session))
+            asked, told = (None, {}) if language else _asked(session, order, sample)
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -104,14 +107,14 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             progress=progress,
             inputs={} if asked is None else asked.inputs,
         )
-        measurements = _measure(scenario, stage, language)
+        measurements = _measure(scenario, stage, asked)
         phases.end("measure")
         refused = session.effective.refusal
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
         effective = {**effective_facts(session.effective), **placed}
         if asked is not None:
-            effective.update(_input_facts(session.inputs, order["workload"], asked))
+            effective.update({**_input_facts(session.inputs, asked), **told})
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
@@ -139,26 +142,44 @@ def _conduct(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     return message
 
 
-def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
+def _measure(scenario: Any, stage: Any, asked: TensorRequest | None) -> list[dict[str, Any]]:
     """The scenario's measurements; a failure on inputs that were made here says which, and how to change them."""
     try:
         return list(scenario.measure(stage))
     except (ModelFailure, InvalidOutput) as error:
-        if language:
+        if asked is None:
             raise
-        inputs = stage.session.inputs
-        told = tell_inputs(inputs, input_shapes(inputs, stage.workload["dimensions"]))
+        told = tell_inputs(stage.session.inputs, asked.shapes)
         raise type(error)(f"{str(error)[:_LONGEST_REASON]}. {told}") from error
 
 
-def _input_facts(inputs: Any, workload: Mapping[str, Any], asked: TensorRequest) -> dict[str, Any]:
+def _sample(order: Mapping[str, Any]) -> Sample | None:
+    """The sample that the workload's data holds for this model, None where it has none."""
+    if not order["workload"].get("data"):
+        return None
+    from benchharness.device.real_inputs import Sample
+
+    return Sample(order["workload"]["data"])
+
+
+def _asked(session: Session, order: Mapping[str, Any], sample: Sample | None) -> tuple[TensorRequest, dict[str, Any]]:
+    """What a model that is no language model is fed, and what is told of real data."""
+    from benchharness.device.requests import tensor_request
+
+    workload = order["workload"]
+    if sample is None:
+        return tensor_request(session, workload, _rows(session)), {}
+    arrays, how = sample.inputs(session, order.get("tensors") or {}, workload["values"])
+    return tensor_request(session, workload, real=arrays), {"tensors": how, "real_inputs": sample.fact()}
+
+
+def _input_facts(inputs: Any, asked: TensorRequest) -> dict[str, Any]:
     """What was really fed, what of it was invented, and which lengths were assumed or asked for in vain."""
-    shapes = input_shapes(inputs, workload["dimensions"])
     return {
         "inputs": {spec.name: [spec.dtype, *asked.inputs[spec.name].shape] for spec in inputs},
         "invented_inputs": {name: filling.fact() for name, filling in asked.invented.items()},
-        "assumed_dimensions": dict(shapes.assumed),
-        "unused_dimensions": list(shapes.unused),
+        "assumed_dimensions": dict(asked.shapes.assumed),
+        "unused_dimensions": list(asked.shapes.unused),
     }
 
 
@@ -186,7 +207,9 @@ def _check_task(order: Mapping[str, Any], language: bool) -> None:
     if asks == "language" and not language:
         raise Unsupported("the workload has a prompt, and the model is not a causal language model")
     if asks == "tensor" and language:
-        raise Unsupported("the workload has input dimensions or values, and the model is a causal language model")
+        raise Unsupported(
+            "the workload has input dimensions, values or data, and the model is a causal language model; give a prompt"
+        )
 
 
 class _Progress:

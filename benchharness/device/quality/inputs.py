@@ -41,16 +41,23 @@ class Inputs:
         `data` is what the suite says of the file: `values`, `layouts`; and `codes`, what they mean by array.
         """
         if path != self._path:
-            self._arrays, self._path = read_arrays(path), path
-            self._pairing = paired_with(self._session.inputs, self._arrays, self._tensors)
-            self._done = {}
-            self._check_layouts(data.get("layouts") or {})
-        specs = {spec.name: spec for spec in self._session.inputs}
-        inputs = {pair.wanted: self._input(specs[pair.wanted], pair, sample, data) for pair in self._pairing.pairs}
-        outputs = self._session.run(inputs)
+            self._path, arrays = path, read_arrays(path)
+        else:
+            arrays = self._arrays
+        outputs = self._session.run(self.made(arrays, sample, data))
         return {
             name: dequantized(np.asarray(value), name, self._quantized.get(name)) for name, value in outputs.items()
         }
+
+    def made(self, arrays: Mapping[str, Array], sample: int, data: Mapping[str, Any]) -> dict[str, Array]:
+        """The inputs for one sample of arrays whose first axis counts them. Raises `Unsupported`; see `run`."""
+        if arrays is not self._arrays:
+            self._arrays = arrays
+            self._pairing = paired_with(self._session.inputs, arrays, self._tensors)
+            self._done = {}
+            self._check_layouts(data.get("layouts") or {})
+        specs = {spec.name: spec for spec in self._session.inputs}
+        return {pair.wanted: self._input(specs[pair.wanted], pair, sample, data) for pair in self._pairing.pairs}
 
     def facts(self) -> dict[str, Any]:
         """How the inputs were paired and converted so far: JSON values."""
