@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ class _Rest:
     """A session's signature without the inputs that the suite gives a value for."""
 
     def __init__(self, session: Session, but: Mapping[str, Any]) -> None:
-        self.inputs: list[TensorSpec] = [spec for spec in session.inputs if spec.name not in but]
+        self.inputs: Sequence[TensorSpec] = [spec for spec in session.inputs if spec.name not in but]
         self.outputs = session.outputs
         self.effective = session.effective
         self.run = session.run
@@ -98,7 +98,7 @@ def _read(path: Path, sample: int) -> tuple[dict[str, Array], int]:
             if key != LABELS and row is not None:
                 arrays[key] = row
                 left -= row.nbytes
-    if len(set(counts.values())) != 1 or (not arrays and min(counts.values()) > sample):
+    if len(set(counts.values())) != 1 or not min(counts.values()) or set(counts) == {LABELS}:
         told = ", ".join(f"{key} {count}" for key, count in counts.items()) or "nothing"
         raise Unsupported(f"the arrays must have one row for each sample, inputs and labels alike; there are: {told}")
     count = next(iter(counts.values()))
@@ -109,11 +109,11 @@ def _read(path: Path, sample: int) -> tuple[dict[str, Array], int]:
 
 def _row(member: IO[bytes], sample: int, most: int, what: str) -> tuple[int, Array | None]:
     """How many rows an array has, and the one asked for; None where it has no such row."""
-    version = npy.read_magic(member)  # type: ignore[no-untyped-call]
+    version = npy.read_magic(member)
     if version not in ((1, 0), (2, 0)):
         raise Unsupported(f"{what}: is written in version {version} of NumPy's format; save it with numpy.savez")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, by_columns, dtype = read(member)  # type: ignore[no-untyped-call]
+    shape, by_columns, dtype = read(member)
     if dtype.hasobject:
         raise Unsupported(f"{what}: holds objects, which are not read")
     if not shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ Shape = tuple[int | str | None, ...]
 class Model:
     """A session that has a signature, and what an adapter tells of it."""
 
-    outputs: tuple[TensorSpec, ...] = ()
+    outputs: Sequence[TensorSpec] = ()
 
     def __init__(self, inputs: dict[str, tuple[str, Shape]], facts: dict[str, Any] | None = None) -> None:
-        self.inputs = [TensorSpec(name, dtype, shape) for name, (dtype, shape) in inputs.items()]
+        self.inputs: Sequence[TensorSpec] = [TensorSpec(name, dtype, shape) for name, (dtype, shape) in inputs.items()]
         self.effective = EffectiveConfiguration(accelerators=("cpu",), threads=1, facts=facts or {})
 
     def run(self, inputs: Any) -> Any:
@@ -362,7 +363,7 @@ SPECS = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SPECS, st.dictionaries(NAMES, st.integers(1, 50)), st.integers(1, 200))
 def test_whatever_the_signature_values_are_what_the_rules_promise(
     inputs: dict[str, tuple[str, Shape]], rows: dict[str, int], time: int
