@@ -211,6 +211,15 @@ class TellsLastOperators(Protocol):
 
 
 @runtime_checkable
+class ReportsInputRows(Protocol):
+    """An optional ability of a session: tells which inputs are ids, and of how many."""
+
+    def input_rows(self) -> Mapping[str, int]:
+        """By input: the rows of the smallest stored table that its numbers pick from. Never raises; {} for none."""
+        ...
+
+
+@runtime_checkable
 class ScoresText(Protocol):
     """An optional ability: the logits of all positions in one pass."""
 

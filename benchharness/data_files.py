@@ -43,7 +43,7 @@ def data_file(path: Path) -> DataFile:
         )
     try:
         if not path.is_file():
-            raise SuiteError(f"{path}: there is no such file; 'evaluation' and 'calibration' name files")
+            raise SuiteError(f"{path}: there is no such file; 'evaluation', 'calibration' and 'inputs' name files")
         if path.stat().st_size > MOST_DATA_BYTES:
             raise SuiteError(f"{path}: {path.stat().st_size} bytes; data has {MOST_DATA_BYTES} at most, cut it")
         content = path.read_bytes()

@@ -7,6 +7,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.device.shapes import key as toml_key
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 from benchharness.result_sessions import SessionState
@@ -41,6 +42,7 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _part_of_pipeline(result)
     yield from _leading_token(result)
     yield from _dimensions(result)
+    yield from _unexplained(result)
     yield from _tensors(result)
     yield from _sessions(result) if result.courses else _disturbed(attempts)
     yield from _unsettled(attempts)
@@ -177,6 +179,22 @@ def _dimensions(result: Result) -> Iterator[ResultWarning]:
             kind=Doubt.NOT_APPLIED,
             message=f"dimensions that no input has: {', '.join(map(str, unused))}",
             hint="compare with: benchharness inspect MODEL",
+        )
+
+
+def _unexplained(result: Result) -> Iterator[ResultWarning]:
+    """Inputs that were filled without knowing what they mean: the model may have done other work than it is for."""
+    guessed = {
+        name: f"{name} = {_mapping(fact).get('value')} ({_mapping(fact).get('by')})"
+        for name, fact in _mapping(result.effective.get("invented_inputs")).items()
+        if _mapping(fact).get("explained") is False
+    }
+    if guessed:
+        line = ", ".join(f"{toml_key(name)} = …" for name in guessed)
+        yield ResultWarning(
+            kind=Doubt.UNEXPLAINED_INPUT,
+            message=f"inputs were filled with what may mean other work: {', '.join(guessed.values())}",
+            hint=f'say what the product feeds in the suite\'s workload: values = {{ {line} }}, or inputs = "real.npz"',
         )
 
 

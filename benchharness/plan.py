@@ -109,9 +109,7 @@ def _quality_jobs(
             "sha256": data.sha256,
             "calibration": model.calibration.name if model.calibration else None,
             "shared_samples": data.shared_samples,
-            # Only where it is said: a job is the one it was before there was such a key.
-            **({"values": model.values} if model.values != "real" else {}),
-            **({"layouts": model.data_layouts} if model.data_layouts else {}),
+            **_told_of_data(model),
             **({"scores": model.scores} if model.scores else {}),
         },
     }
@@ -124,6 +122,14 @@ def _quality_jobs(
             yield _job(suite, hardware, materials, *parts, against=against)
 
 
+def _told_of_data(model: Model) -> dict[str, Any]:
+    """What the suite says of the data that a model is fed; nothing where it says nothing, as runs of before did."""
+    return {
+        **({"values": model.values} if model.values != "real" else {}),
+        **({"layouts": model.data_layouts} if model.data_layouts else {}),
+    }
+
+
 def _told_of_tensors(model: Model, variant: str) -> dict[str, dict[str, dict[str, str]]]:
     """What the suite says of a variant's tensors; nothing where it says nothing, as runs of before did."""
     of_one = model.variants[variant]
@@ -133,6 +139,12 @@ def _told_of_tensors(model: Model, variant: str) -> dict[str, dict[str, dict[str
     }
     told = {key: table for key, table in told.items() if table}
     return {"tensors": told} if told else {}
+
+
+def _as_asked(workload: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """A workload as it is stored with a model's job."""
+    asked = {key: value for key, value in workload.items() if key != "models"}
+    return {**asked, "data": {**asked["data"], **_told_of_data(model)}} if asked.get("data") else asked
 
 
 def _apart_from_threads(variant: str, configuration: Mapping[str, Any]) -> str:
@@ -211,15 +223,18 @@ def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
 def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
     base = {
         "models": list(table.models) if table.models is not None else None,
-        "asks": "language" if table.prompt else "tensor" if table.dimensions or table.values else "any",
+        "asks": _asks(table),
         "continuation": table.continuation,
         "dimensions": table.dimensions,
         "values": table.values,
         "seed": table.seed,
     }
     prompts = list(_prompts(table, materials))
-    for prompt, output, depth in itertools.product(prompts, table.output_tokens, table.context_depth):
-        title = [table.name] if table.name else []
+    samples = list(_real_inputs(table, materials))
+    for prompt, output, depth, data in itertools.product(prompts, table.output_tokens, table.context_depth, samples):
+        title = [table.name] if table.name else [table.inputs.name] if table.inputs else []
+        if len(samples) > 1:
+            title.append(f"sample {data['data']['sample']}")
         if len(prompts) > 1 or (table.prompt and not table.name):
             title.append(_prompt_title(prompt))
         if len(table.output_tokens) > 1:
@@ -228,11 +243,28 @@ def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]
             title.append(f"depth {depth}")
         yield {
             **base,
+            **data,
             "name": " ".join(title) or "default",
             "prompt": prompt,
             "output_tokens": output,
             "context_depth": depth,
         }
+
+
+def _asks(table: Workload) -> str:
+    if table.prompt:
+        return "language"
+    return "tensor" if table.dimensions or table.values or table.inputs else "any"
+
+
+def _real_inputs(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
+    """The data of each sample that is asked for; one empty table where inputs are invented, as runs of before did."""
+    if table.inputs is None:
+        yield {}
+        return
+    file = materials.data[table.inputs]
+    for sample in table.sample:
+        yield {"data": {"path": str(table.inputs), "kind": file.kind, "sha256": file.sha256, "sample": sample}}
 
 
 def _prompts(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
@@ -350,7 +382,7 @@ def _job(
         "recipe": variant.recipe,
         "tokenizer": str(tokenizer) if tokenizer else None,
         "configuration": configuration,
-        "workload": {key: value for key, value in workload.items() if key != "models"},
+        "workload": _as_asked(workload, model),
         "scenario": scenario,
         "settings": settings,
         # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.

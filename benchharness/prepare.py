@@ -52,7 +52,7 @@ def gather(
         texts={prompt.file: read_prompt(prompt.file) for prompt in prompts if prompt.file is not None},
         tokens={file: read_tokens(file) for file in token_files},
         tokenizers=_tokenizers(suite),
-        data=evaluation_data(suite),
+        data={**timing_data(suite), **evaluation_data(suite)},
     )
 
 
@@ -101,6 +101,22 @@ def _check_apart(suite: Suite, manifests: Mapping[Path, Manifest]) -> None:
                     "name another file, or leave one out"
                 )
             seen[file] = name
+
+
+def timing_data(suite: Suite) -> dict[Path, DataFile]:
+    """The workloads' real inputs. Raises `SuiteError` for a file of another kind."""
+    found = {}
+    for position, workload in enumerate(suite.workloads):
+        if workload.inputs is None:
+            continue
+        data = data_file(workload.inputs)
+        if data.kind != "npz":
+            raise SuiteError(
+                f"workloads[{position}].inputs: {workload.inputs.name} holds no arrays; real inputs are read "
+                "from an .npz file, one array for each input (language models are timed on a prompt)"
+            )
+        found[workload.inputs] = data
+    return found
 
 
 def evaluation_data(suite: Suite) -> dict[Path, DataFile]:

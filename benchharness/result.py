@@ -70,6 +70,7 @@ class Doubt(StrEnum):
     SHARED_SAMPLES = "shared-samples"  # evaluated on what a variant was fitted to
     REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
+    UNEXPLAINED_INPUT = "unexplained-input"  # an input was filled, and nothing says what it means
     SATURATED = "saturated"  # data beyond the range of a quantized input
     NOT_COMPARED = "not-compared"  # an output of reference or variant that has no partner
     UNSURE_PAIRING = "unsure-pairing"  # tensors paired by names that converters made up, where shapes allow another way

@@ -171,7 +171,7 @@ class Prompt(Table):
 
 
 class Workload(Table):
-    """What is asked of a model. With a prompt it is for language models, with dimensions or values for others."""
+    """What is asked of a model. With a prompt it is for language models; with dimensions, values or data for others."""
 
     name: Name | None = None
     models: tuple[Name, ...] | None = None  # None: every model it fits
@@ -182,12 +182,20 @@ class Workload(Table):
     continuation_file: Path | None = None  # token ids to feed while decoding, instead of seeded ones
     dimensions: dict[str, Count] = Field(default_factory=dict)
     values: dict[str, float | int | bool | str] = Field(default_factory=dict)
+    inputs: Path | None = None  # an .npz file of real inputs, first axis samples
+    sample: Annotated[tuple[Depth, ...], BeforeValidator(as_list), Field(min_length=1)] = (0,)  # which is fed, from 0
     seed: int = 0
 
     @model_validator(mode="after")
     def _one_kind(self) -> Workload:
-        if self.prompt is not None and (self.dimensions or self.values):
-            raise ValueError("a workload has a prompt (language models) or dimensions and values (others), not both")
+        if self.prompt is not None and (self.dimensions or self.values or self.inputs):
+            raise ValueError(
+                "a workload has a prompt (language models) or dimensions, values and inputs (others), not both"
+            )
+        if self.inputs is not None and self.dimensions:
+            raise ValueError("with 'inputs' the data has the lengths; leave out 'dimensions'")
+        if self.inputs is None and self.sample != (0,):
+            raise ValueError("'sample' says which sample of 'inputs' is fed; name the .npz file too")
         return self
 
 
@@ -293,8 +301,9 @@ def _absolute(suite: Suite, folder: Path) -> Suite:
 
 
 def _absolute_workload(workload: dict[str, Any], folder: Path) -> None:
-    if workload["continuation_file"]:
-        workload["continuation_file"] = folder / workload["continuation_file"].expanduser()
+    for key in ("continuation_file", "inputs"):
+        if workload[key]:
+            workload[key] = folder / workload[key].expanduser()
     for key in ("file", "tokens_file"):
         if workload["prompt"] and workload["prompt"][key]:
             workload["prompt"][key] = folder / workload["prompt"][key].expanduser()

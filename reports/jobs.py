@@ -111,6 +111,7 @@ def _settings(result: Result) -> Iterator[Setting]:
     ):
         effective.pop(told_elsewhere, None)
     requested.pop("name", None)
+    invented = _mapping(effective.pop("invented_inputs", None))
     yield _setting("runtime", requested.pop("runtime", None), effective.pop("runtime_version", None), "version ")
     accelerators = effective.pop("accelerators", None)
     wanted = requested.pop("accelerator", None)
@@ -127,6 +128,10 @@ def _settings(result: Result) -> Iterator[Setting]:
     for name, value in {**effective, **facts}.items():
         if value is not None:
             yield _setting(name, None, value)
+    for name, fact in invented.items():
+        told = _mapping(fact)
+        guess = " (nothing says what it means)" if told.get("explained") is False else ""
+        yield _setting(f"invented for {name}", None, f"{told.get('value')}: {told.get('by')}{guess}")
 
 
 def _compared(name: str, requested: Any, effective: Any) -> Setting:

@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.contract import LanguageSession, Session, TensorSpec
-from benchharness.device.shapes import input_shapes
+from benchharness.device.invented import Filling, dtype_of, invent
+from benchharness.device.shapes import Shapes, input_shapes, lengths_of
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-
-#: What speech models run at.
-SAMPLE_RATE_HZ = 16_000
-#: Values of whole-number inputs by what their names contain, first match; the others' are 0 to 9.
-DEFAULT_VALUES = (
-    (("mask",), 1),
-    (("token_type", "segment"), 0),  # a model may know one type only
-    (("sample_rate", "sampling_rate"), SAMPLE_RATE_HZ),
-)
 
 
 @dataclass(frozen=True)
@@ -113,57 +105,53 @@ def check_logits(logits: Array, vocabulary_size: int) -> None:
         raise InvalidOutput(f"all {values.size} logits are {values[0]:g}: the runtime did not run the model")
 
 
-def tensor_inputs(session: Session, workload: Mapping[str, Any]) -> dict[str, Array]:
-    """Seeded input arrays from the model's signature; the same for a seed on every machine.
+@dataclass(frozen=True)
+class TensorRequest:
+    """Input arrays of a model that is no language model, their shapes, and what was invented for it by input name."""
 
-    Floats are uniform in [0, 1), whole numbers 0 to 9 or as in `DEFAULT_VALUES`, booleans True, strings "a". Lengths
-    that the model leaves open come from the workload's `dimensions`, else from `shapes`; `values` overrides an input
-    by a constant.
+    inputs: Mapping[str, Array]
+    invented: Mapping[str, Filling]
+    shapes: Shapes
+
+
+def tensor_request(
+    session: Session,
+    workload: Mapping[str, Any],
+    rows: Mapping[str, int] | None = None,
+    real: Mapping[str, Array] | None = None,
+) -> TensorRequest:
+    """Input arrays from the model's signature; the same for a seed on every machine.
+
+    `real` arrays are taken as they are. Lengths that the model leaves open come from them and from the workload's
+    `dimensions`, else from `shapes`; `values` gives an input a constant, and the others get what `invented` makes of
+    their names and types. `rows` tells, by input, how many rows the table has that its numbers pick from.
     """
-    unknown = set(workload["values"]) - {spec.name for spec in session.inputs}
+    specs, values, given = session.inputs, workload["values"], dict(real or {})
+    unknown = set(values) - {spec.name for spec in specs}
     if unknown:
-        known = ", ".join(spec.name for spec in session.inputs)
+        known = ", ".join(spec.name for spec in specs)
         raise Unsupported(f"the workload gives a value for {sorted(unknown)[0]!r}; the model's inputs are {known}")
-    generator = np.random.default_rng(workload["seed"])
-    shapes = input_shapes(session.inputs, workload["dimensions"]).by_input
-    return {spec.name: _fill(spec, shapes[spec.name], workload["values"], generator) for spec in session.inputs}
-
-
-def _fill(spec: TensorSpec, shape: Sequence[int], values: Mapping[str, Any], generator: np.random.Generator) -> Array:
-    if spec.name in values:
-        return _filled(spec, shape, values[spec.name])
-    if spec.dtype == "str":
-        return np.full(shape, "a", dtype=object)
-    dtype = _dtype(spec)
-    if dtype.kind == "f":
-        return generator.random(shape).astype(dtype)
-    if dtype.kind == "b":
-        return np.ones(shape, dtype)
-    value = _default_value(spec.name.lower())
-    if value is not None and (dtype.kind not in "iu" or value <= np.iinfo(dtype).max):
-        return np.full(shape, value, dtype)
-    return generator.integers(0, 10, shape).astype(dtype)
-
-
-def _default_value(name: str) -> int | None:
-    """What an input's name says that it holds; None where it says nothing."""
-    if name == "sr":
-        return SAMPLE_RATE_HZ
-    return next((value for parts, value in DEFAULT_VALUES if any(part in name for part in parts)), None)
+    lengths = {**workload["dimensions"], **lengths_of(specs, {name: array.shape for name, array in given.items()})}
+    shapes = input_shapes(specs, lengths)
+    for spec in specs:
+        if spec.name in values:
+            given[spec.name] = _filled(spec, shapes.by_input[spec.name], values[spec.name])
+    arrays, invented = invent(
+        specs,
+        shapes.by_input,
+        workload["seed"],
+        rows=rows or {},
+        quantization=dict(session.effective.facts).get("quantization") or {},
+        given=given,
+    )
+    return TensorRequest(arrays, invented, shapes)
 
 
 def _filled(spec: TensorSpec, shape: Sequence[int], value: Any) -> Array:
     try:
-        return np.full(shape, value, dtype=_dtype(spec))
+        return np.full(shape, value, dtype=dtype_of(spec))
     except (ValueError, OverflowError, TypeError) as error:
         raise Unsupported(f"the value {value!r} does not fit input {spec.name!r} of type {spec.dtype}") from error
-
-
-def _dtype(spec: TensorSpec) -> np.dtype[Any]:
-    try:
-        return np.dtype(object if spec.dtype == "str" else spec.dtype)
-    except TypeError as error:
-        raise Unsupported(f"input {spec.name!r} is of type {spec.dtype}, for which no values can be made") from error
 
 
 def check_outputs(outputs: Mapping[str, Array]) -> None:

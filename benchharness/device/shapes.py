@@ -1,7 +1,9 @@
 """The shapes of a model's inputs: what the file fixes, what the workload gives, what is left to be assumed.
 
 An assumed length is a guess that lets a model run at all. It is stored with the result, and the workload's `dimensions`
-override it: `height = 320` by the dimension's name, `"x[2]" = 320` by its position in an input, from 0.
+override it: `height = 320` by the dimension's name, `"x[2]" = 320` by its position in an input, from 0. Dimensions that
+belong together agree: a batch that the workload gives is every input's, and a dimension that an exporter calls
+`past_sequence_length + 1` is what its name says.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.contract import TensorSpec
+from benchharness.device.described import is_length, plain
 
 BATCH = 1
 #: Tokens of a text, frames of a recording: what a language model's default prompt has.
@@ -17,12 +20,15 @@ SEQUENCE = 64
 #: Samples of a signal: 32 ms at 16 kHz, the frame of streaming voice detectors such as silero-vad.
 SIGNAL = 512
 CHANNELS = 3
+#: What earlier calls left: nothing, before the first.
+PAST = 0
 #: Pixels: ImageNet's classifiers, and a multiple of 32, which detectors want.
 PICTURE = 224
 
 #: Lengths by what a dimension's name contains, first match.
 BY_NAME = (
     (("batch",), BATCH),
+    (("past",), PAST),
     (("sample", "audio", "wave", "signal"), SIGNAL),
     (("seq", "len", "token", "time", "frame"), SEQUENCE),
     (("channel",), CHANNELS),
@@ -32,6 +38,7 @@ BY_NAME = (
 _PLACEHOLDERS = ("", "?", "None", "-1")
 #: Names of inputs that carry what the previous call gave: (layers, batch, size), whatever the dimensions are called.
 _STATES = ("state", "hidden", "cell")
+_TOTAL = "total_"
 _PICTURE_DIMENSIONS = 4
 _CHANNEL_COUNTS = (1, 3, 4)
 
@@ -52,10 +59,17 @@ def input_shapes(inputs: Sequence[TensorSpec], given: Mapping[str, int]) -> Shap
     """
     assumed: dict[str, int] = {}
     free = [(spec, position) for spec in inputs for position in range(len(spec.shape)) if _is_free(spec, position)]
+    batch = _given_batch(free, given)
     for spec, position in free:
         name = _name(spec, position)
         if name not in given and _place(spec, position) not in given:
-            assumed[name] = max(assumed.get(name, 1), _assume(spec, position))
+            likely = _assume(spec, position)
+            likely = batch if likely == BATCH and position == 0 else likely
+            assumed[name] = max(assumed.get(name, 0), likely)
+    for name in [name for name in assumed if _is_sum(name)]:
+        total = _sum_of(name, {**assumed, **given})
+        if total is not None:
+            assumed[name] = total
 
     def length(spec: TensorSpec, position: int) -> int:
         fixed = spec.shape[position]
@@ -71,6 +85,46 @@ def input_shapes(inputs: Sequence[TensorSpec], given: Mapping[str, int]) -> Shap
         assumed=assumed,
         unused=[name for name in given if name not in known and not _is_fixed_batch(name, given[name], inputs)],
     )
+
+
+def lengths_of(inputs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The lengths of free dimensions that arrays of these shapes have, as a workload would give them."""
+    found: dict[str, int] = {}
+    for spec in inputs:
+        for position, length in enumerate(shapes.get(spec.name, ())):
+            if position < len(spec.shape) and _is_free(spec, position):
+                found[_name(spec, position)] = found[_place(spec, position)] = length
+    return found
+
+
+def _given_batch(free: Sequence[tuple[TensorSpec, int]], given: Mapping[str, int]) -> int:
+    """The batch that the workload gives, where it gives one: what nobody gives a batch for has the same."""
+    asked = {
+        given[key]
+        for spec, position in free
+        if position == 0 and len(spec.shape) > 1
+        for key in (_place(spec, position), _name(spec, position))
+        if key in given
+    }
+    return asked.pop() if len(asked) == 1 else BATCH
+
+
+def _is_sum(name: str) -> bool:
+    return "+" in name or name.startswith(_TOTAL)
+
+
+def _sum_of(name: str, known: Mapping[str, int]) -> int | None:
+    """What a name such as `past_sequence_length + 1` adds up to; None where it has an unknown part.
+
+    A `total_sequence_length` is that of the past and the present.
+    """
+    rest = name[len(_TOTAL) :]
+    parts = [rest, f"past_{rest}"] if name.startswith(_TOTAL) else [part.strip() for part in name.split("+")]
+    found = [int(part) if part.isdecimal() else known.get(part) for part in parts]
+    if name.startswith(_TOTAL) and found[1] is None:
+        found[1] = PAST
+    lengths = [length for length in found if length is not None]
+    return sum(lengths) if len(lengths) == len(found) else None
 
 
 def _is_fixed_batch(name: str, length: int, inputs: Sequence[TensorSpec]) -> bool:
@@ -91,7 +145,8 @@ def tell_inputs(inputs: Sequence[TensorSpec], shapes: Shapes) -> str:
     value = inputs[0].name if inputs else "x"
     return (
         f"The inputs were {tried}.{hint} In a suite, a workload sets lengths with "
-        f"dimensions = {{ {_key(example)} = … }} and contents with values = {{ {_key(value)} = … }}."
+        f"dimensions = {{ {key(example)} = … }} and contents with values = {{ {key(value)} = … }} or "
+        'inputs = "real.npz".'
     )
 
 
@@ -113,6 +168,10 @@ def _name(spec: TensorSpec, position: int) -> str:
 def _assume(spec: TensorSpec, position: int) -> int:
     own = spec.shape[position]
     name = own.lower() if isinstance(own, str) else ""
+    if is_length(plain(spec.name)) and len(spec.shape) == 1:
+        return BATCH  # one for each row of what it is the length of
+    if name.startswith(f"{spec.name.lower()}_dynamic_axes_"):
+        name = ""  # NeMo's: the input's name and the axis
     for parts, length in BY_NAME:
         if any(part in name for part in parts):
             if length == SIGNAL and position == 0 and len(spec.shape) > 1:
@@ -137,7 +196,7 @@ def _assume_by_position(spec: TensorSpec, position: int) -> int:
 def _is_signal(spec: TensorSpec, position: int) -> bool:
     """Whether this is the time of a raw signal: floats in (batch, samples) or (batch, 1, samples)."""
     rank = len(spec.shape)
-    middle = rank == 2 or (rank == 3 and spec.shape[1] == 1)
+    middle = (rank == 2 and "mask" not in spec.name.lower()) or (rank == 3 and spec.shape[1] == 1)
     return middle and position == rank - 1 and spec.dtype.startswith("float")
 
 
@@ -147,6 +206,6 @@ def _is_state(spec: TensorSpec, first: int | str | None) -> bool:
     return layers or any(part in spec.name.lower() for part in _STATES)
 
 
-def _key(name: str) -> str:
+def key(name: str) -> str:
     """A TOML key: bare where it can be."""
     return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else f'"{name}"'

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from benchharness.device import adapters, protocol
 from benchharness.device.outcomes import effective_facts, failure
 from benchharness.device.phases import Phases
-from benchharness.device.shapes import input_shapes, tell_inputs
+from benchharness.device.shapes import tell_inputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.contract import Adapter
+    from benchharness.contract import Adapter, Session
+    from benchharness.device.real_inputs import Sample
+    from benchharness.device.requests import TensorRequest
     from benchharness.device.tokenizer import Tokenizer
 
 _SCENARIOS = {
@@ -80,6 +82,9 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
 
     text_prompt = order["workload"]["prompt"].get("text") is not None
     configuration = Configuration(runtime=order["adapter"], **order["configuration"])
+    with phases.unwatched():
+        # Before the model's memory begins to count: what data takes is not the model's.
+        sample = _sample(order)
     phases.end("import")
     progress.phase("load")
     with adapter.open(Path(order["artefact"]), configuration) as session:
@@ -90,6 +95,8 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             phases.note_libraries()
             placed = placement_facts(configuration, session)
             tokenizer = _tokenizer(adapter, order) if language and text_prompt else None
+            # Made here, so that no phase pays for what the harness makes up.
+            asked, told = (None, {}) if language else _asked(session, order, sample)
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -99,8 +106,9 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             tokenizer=tokenizer,
             phases=phases,
             progress=progress,
+            inputs={} if asked is None else asked.inputs,
         )
-        measurements = _measure(scenario, stage, language)
+        measurements = _measure(scenario, stage, asked)
         phases.end("measure")
         refused = session.effective.refusal
         if refused is not None and refused.lost_ns:
@@ -108,8 +116,8 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         effective = {**effective_facts(session.effective), **placed}
         if tokenizer is not None:
             effective["tokenizer"] = tokenizer.facts()
-        if not language:
-            effective.update(_input_facts(session.inputs, order["workload"]))
+        if asked is not None:
+            effective.update({**_input_facts(session.inputs, asked), **told})
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
@@ -137,26 +145,52 @@ def _conduct(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     return message
 
 
-def _measure(scenario: Any, stage: Any, language: bool) -> list[dict[str, Any]]:
+def _measure(scenario: Any, stage: Any, asked: TensorRequest | None) -> list[dict[str, Any]]:
     """The scenario's measurements; a failure on inputs that were made here says which, and how to change them."""
     try:
         return list(scenario.measure(stage))
     except (ModelFailure, InvalidOutput) as error:
-        if language:
+        if asked is None:
             raise
-        inputs = stage.session.inputs
-        told = tell_inputs(inputs, input_shapes(inputs, stage.workload["dimensions"]))
+        told = tell_inputs(stage.session.inputs, asked.shapes)
         raise type(error)(f"{str(error)[:_LONGEST_REASON]}. {told}") from error
 
 
-def _input_facts(inputs: Any, workload: Mapping[str, Any]) -> dict[str, Any]:
-    """What was really fed, and which lengths were assumed or asked for in vain."""
-    shapes = input_shapes(inputs, workload["dimensions"])
+def _sample(order: Mapping[str, Any]) -> Sample | None:
+    """The sample that the workload's data holds for this model, None where it has none."""
+    if not order["workload"].get("data"):
+        return None
+    from benchharness.device.real_inputs import Sample
+
+    return Sample(order["workload"]["data"])
+
+
+def _asked(session: Session, order: Mapping[str, Any], sample: Sample | None) -> tuple[TensorRequest, dict[str, Any]]:
+    """What a model that is no language model is fed, and what is told of real data."""
+    from benchharness.device.requests import tensor_request
+
+    workload = order["workload"]
+    if sample is None:
+        return tensor_request(session, workload, _rows(session)), {}
+    arrays, how = sample.inputs(session, order.get("tensors") or {}, workload["values"])
+    return tensor_request(session, workload, real=arrays), {"tensors": how, "real_inputs": sample.fact()}
+
+
+def _input_facts(inputs: Any, asked: TensorRequest) -> dict[str, Any]:
+    """What was really fed, what of it was invented, and which lengths were assumed or asked for in vain."""
     return {
-        "inputs": {spec.name: [spec.dtype, *shapes.by_input[spec.name]] for spec in inputs},
-        "assumed_dimensions": dict(shapes.assumed),
-        "unused_dimensions": list(shapes.unused),
+        "inputs": {spec.name: [spec.dtype, *asked.inputs[spec.name].shape] for spec in inputs},
+        "invented_inputs": {name: filling.fact() for name, filling in asked.invented.items()},
+        "assumed_dimensions": dict(asked.shapes.assumed),
+        "unused_dimensions": list(asked.shapes.unused),
     }
+
+
+def _rows(session: Session) -> Mapping[str, int]:
+    """How many rows the tables have that whole-number inputs pick from, where the session tells."""
+    from benchharness.contract import ReportsInputRows
+
+    return session.input_rows() if isinstance(session, ReportsInputRows) else {}
 
 
 def _scenario_module(name: str) -> str:
@@ -176,7 +210,9 @@ def _check_task(order: Mapping[str, Any], language: bool) -> None:
     if asks == "language" and not language:
         raise Unsupported("the workload has a prompt, and the model is not a causal language model")
     if asks == "tensor" and language:
-        raise Unsupported("the workload has input dimensions or values, and the model is a causal language model")
+        raise Unsupported(
+            "the workload has input dimensions, values or data, and the model is a causal language model; give a prompt"
+        )
 
 
 class _Progress:

@@ -68,6 +68,7 @@ _NESTING_OPERATORS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _READ_ATTRIBUTES = _NESTING_OPERATORS | {
     "Constant",
     "DequantizeLinear",
+    "Gather",
     "QuantizeLinear",
     "GatherBlockQuantized",
     "MatMulNBits",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
+from targets.onnx_runtime.rows import read_input_rows
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -82,6 +84,10 @@ class OnnxSession:
     def last_operators(self) -> Mapping[str, str]:
         """By output, the operator that computes it, as the file says."""
         return self._last_operators
+
+    def input_rows(self) -> Mapping[str, int]:
+        """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""
+        return read_input_rows(Path(self._name))
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure
+from targets.tflite.rows import read_input_rows
 from targets.tflite.signature import Signature
 
 if TYPE_CHECKING:
@@ -64,6 +66,10 @@ class TfliteSession:
     def last_operators(self) -> Mapping[str, str]:
         """By output, the operator that computes it. The file is read for it, and only where somebody asks."""
         return self._last_operators()
+
+    def input_rows(self) -> Mapping[str, int]:
+        """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""
+        return read_input_rows(Path(self._name), self._signature.key, self._signature.indices)
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""

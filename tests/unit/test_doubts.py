@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -171,3 +172,21 @@ def test_one_reference_execution_among_attempts_is_told() -> None:
     attempts = [attempt(0, effective={"execution": "reference"}), attempt(1, measured("model_ttft", LONG))]
     assert Doubt.REFERENCE_EXECUTION in kinds(attempts)
     assert Doubt.REFERENCE_EXECUTION not in kinds(attempts[1:])
+
+
+def invented(**inputs: Any) -> list[ResultWarning]:
+    attempts = [replace(each, effective={"invented_inputs": inputs}) for each in five(measured("model_ttft", LONG))]
+    return [warning for warning in warnings_of(attempts) if warning.kind is Doubt.UNEXPLAINED_INPUT]
+
+
+def test_an_input_that_nothing_explains_is_doubted_with_the_line_to_write() -> None:
+    said = {"by": "length of axis 2 of x", "value": "3000", "explained": True}
+    guess = {"by": "a guess", "value": "random, 0 to 9", "explained": False}
+    assert invented(length=said) == []
+    (warning,) = invented(length=said, **{"what is": guess})
+    assert "what is = random, 0 to 9 (a guess)" in warning.message
+    assert 'values = { "what is" = … }, or inputs = "real.npz"' in warning.hint
+
+
+def test_what_a_device_tells_of_invented_inputs_is_not_trusted() -> None:
+    assert invented(x="so", y=3, z=None) == []

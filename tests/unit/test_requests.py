@@ -16,7 +16,7 @@ from benchharness.device.requests import (
     check_outputs,
     language_request,
     seeded_tokens,
-    tensor_inputs,
+    tensor_request,
 )
 from benchharness.device.shapes import input_shapes, tell_inputs
 from benchharness.errors import InvalidOutput, Unsupported
@@ -161,6 +161,10 @@ def test_dimensions_of_the_workload_come_first() -> None:
     assert inputs["x"].shape == (8, 5, 3)
 
 
+def tensor_inputs(session: Any, workload: Any) -> Any:
+    return tensor_request(session, workload).inputs
+
+
 def shape(*dimensions: int | str | None, dtype: str = "float32", name: str = "x") -> tuple[int, ...]:
     return input_shapes([TensorSpec(name, dtype, dimensions)], {}).by_input[name]
 
@@ -225,7 +229,7 @@ def test_a_model_that_failed_on_its_inputs_is_told_how_to_get_others() -> None:
     told = tell_inputs(specs, input_shapes(specs, {"x[3]": 320}))
     assert "x float32 1 × 3 × 224 × 320, sr int64 (one number)" in told
     assert "Assumed, because neither the file nor the workload says: x[0] = 1, x[2] = 224." in told
-    assert 'dimensions = { "x[2]" = … } and contents with values = { x = … }' in told
+    assert 'dimensions = { "x[2]" = … } and contents with values = { x = … } or inputs = "real.npz"' in told
     fixed = [TensorSpec("x", "float32", (1, 3))]
     assert "Assumed" not in tell_inputs(fixed, input_shapes(fixed, {}))
 

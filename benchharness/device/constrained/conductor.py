@@ -243,6 +243,7 @@ class _Conductor:
         order = {
             **{name: self._order[name] for name in ("id", "task", "tokenizer", "workload")},
             **{name: opened[name] for name in ("adapter", "configuration", "python", "artefact")},
+            "tensors": opened.get("tensors") or {},
             "scenario": "answer",
             "settings": {"answers": self._settings["answers"]},
         }

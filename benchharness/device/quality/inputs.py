@@ -31,7 +31,8 @@ class Inputs:
         self._tensors = tensors
         self._quantized: Mapping[str, Any] = dict(session.effective.facts).get("quantization") or {}
         self._path: Path | None = None
-        self._arrays: Mapping[str, Array] = {}
+        self._read: Mapping[str, Array] = {}
+        self._arrays: Mapping[str, Array] | None = None  # those that the pairing is of
         self._pairing = Pairing(())
         self._done: dict[str, dict[str, Any]] = {}
 
@@ -41,25 +42,33 @@ class Inputs:
         `data` is what the suite says of the file: `values`, `layouts`; and `codes`, what they mean by array.
         """
         if path != self._path:
-            self._arrays, self._path = read_arrays(path), path
-            self._pairing = paired_with(self._session.inputs, self._arrays, self._tensors)
-            self._done = {}
-            self._check_layouts(data.get("layouts") or {})
-        specs = {spec.name: spec for spec in self._session.inputs}
-        inputs = {pair.wanted: self._input(specs[pair.wanted], pair, sample, data) for pair in self._pairing.pairs}
-        outputs = self._session.run(inputs)
+            self._path, self._read = path, read_arrays(path)
+        outputs = self._session.run(self.made(self._read, sample, data))
         return {
             name: dequantized(np.asarray(value), name, self._quantized.get(name)) for name, value in outputs.items()
+        }
+
+    def made(self, arrays: Mapping[str, Array], sample: int, data: Mapping[str, Any]) -> dict[str, Array]:
+        """The inputs for one sample of arrays whose first axis counts them. Raises `Unsupported`; see `run`."""
+        if arrays is not self._arrays:
+            self._arrays = arrays
+            self._pairing = paired_with(self._session.inputs, arrays, self._tensors)
+            self._done = {}
+            self._check_layouts(arrays, data.get("layouts") or {})
+        specs = {spec.name: spec for spec in self._session.inputs}
+        return {
+            pair.wanted: self._input(specs[pair.wanted], pair, arrays[pair.given][sample], data)
+            for pair in self._pairing.pairs
         }
 
     def facts(self) -> dict[str, Any]:
         """How the inputs were paired and converted so far: JSON values."""
         return {"pairing": self._pairing.facts(), "unused": list(self._pairing.spare), "conversion": self._done}
 
-    def _input(self, spec: TensorSpec, pair: Pair, sample: int, data: Mapping[str, Any]) -> Array:
+    def _input(self, spec: TensorSpec, pair: Pair, given: Array, data: Mapping[str, Any]) -> Array:
         made = converted(
             arranged(
-                self._arrays[pair.given][sample],
+                given,
                 spec,
                 array_name=pair.given,
                 given=(data.get("layouts") or {}).get(pair.given),
@@ -77,11 +86,11 @@ class Inputs:
         done["values"] += int(made.array.size)
         return made.array
 
-    def _check_layouts(self, of_data: Mapping[str, str]) -> None:
+    def _check_layouts(self, arrays: Mapping[str, Array], of_data: Mapping[str, str]) -> None:
         tensors = [spec.name for spec in (*self._session.inputs, *self._session.outputs)]
         for key, declared, known in (
             ("layouts", self._tensors.get("layouts") or {}, tensors),
-            ("data_layouts", of_data, list(self._arrays)),
+            ("data_layouts", of_data, list(arrays)),
         ):
             unknown = [name for name in declared if name not in known]
             if unknown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, TypeVar
 
 from benchharness.contract import Session
@@ -29,6 +29,7 @@ class Stage:
     tokenizer: Tokenizer | None
     phases: Phases
     progress: Callable[[str, int, int], None]  # phase, done, total
+    inputs: Mapping[str, Any] = field(default_factory=dict)  # of a model that is no language model: what it is fed
 
     def warm_up(self, once: Callable[[int], object]) -> None:
         """Runs `once`, told how many are left, as often as the settings' `warmup` says; nothing of it counts."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchharness.contract import LanguageSession
 from benchharness.device.measured import measurement
-from benchharness.device.requests import check_logits, check_outputs, language_request, tensor_inputs
+from benchharness.device.requests import check_logits, check_outputs, language_request
 from benchharness.device.scenarios import Stage
 from benchharness.device.scenarios.steady import answer
 
@@ -28,7 +28,7 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         stamps = _stamps(stage, lambda: answer(session, request, request.output_tokens))
         check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
     else:
-        inputs = tensor_inputs(session, stage.workload)
+        inputs = stage.inputs
         stamps = _stamps(stage, lambda: session.run(inputs))
         check_outputs(session.run(inputs))
     return [

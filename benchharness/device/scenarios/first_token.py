@@ -12,7 +12,6 @@ from benchharness.device.requests import (
     check_logits,
     check_outputs,
     language_request,
-    tensor_inputs,
 )
 from benchharness.device.scenarios import Stage
 
@@ -72,7 +71,7 @@ def timed_request(session: LanguageSession, request: LanguageRequest) -> tuple[i
 
 
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:
-    inputs = tensor_inputs(stage.session, stage.workload)
+    inputs = stage.inputs
     handed = time.perf_counter_ns()
     outputs = stage.session.run(inputs)
     end_ns = time.perf_counter_ns()

@@ -14,7 +14,6 @@ from benchharness.device.requests import (
     check_logits,
     check_outputs,
     language_request,
-    tensor_inputs,
 )
 from benchharness.device.scenarios import Stage, timed_inference
 from benchharness.device.scenarios.pauses import measure_pauses
@@ -111,7 +110,7 @@ def _language_measurements(request: LanguageRequest, answers: Sequence[Answer]) 
 
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     session, settings = stage.session, stage.settings
-    inputs = tensor_inputs(session, stage.workload)
+    inputs = stage.inputs
     check_outputs(session.run(inputs))
     stage.progress("warm-up", 0, 1)
     with quiet_collector():

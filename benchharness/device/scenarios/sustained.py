@@ -20,7 +20,6 @@ from benchharness.device.requests import (
     check_logits,
     check_outputs,
     language_request,
-    tensor_inputs,
 )
 from benchharness.device.scenarios import Stage
 from benchharness.device.timing import quiet_collector
@@ -191,7 +190,7 @@ def answer_in_steps(session: LanguageSession, request: LanguageRequest, wall: li
 
 def _other(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:
     session = stage.session
-    inputs = tensor_inputs(session, stage.workload)
+    inputs = stage.inputs
 
     def check() -> None:
         check_outputs(session.run(inputs))
