@@ -19,17 +19,18 @@ Key = tuple[str, str, str | None]
 def smallest(rows: Rows) -> Smallest | None:
     """The smallest artefact; None where there are not two to compare."""
     sizes = _on_disk(rows)
-    if len({name if digest is None else digest for _, name, digest in sizes}) < 2:
+    if len({(name, digest) for _, name, digest in sizes}) < 2:
         return None
-    smallest_key = min(sizes, key=sizes.__getitem__)
-    row = next(row for row in rows if _key(row) == smallest_key)
-    several = len({run for run, name, _ in sizes if name == smallest_key[1]}) > 1
+    key = min(sizes, key=sizes.__getitem__)
+    row = next(row for row in rows if _key(row) == key)
+    run, name, digest = key
+    others = any(name == other and digest != its for _, other, its in sizes)  # of another run, under the same name
     downloads = _downloads(rows)
     return Smallest(
-        variant=" · ".join((name_text(smallest_key[1]), row[0].run)) if several else name_text(smallest_key[1]),
-        size=quantity_text(sizes[smallest_key], "bytes"),
-        ratio=_ratio(row, rows, sizes),
-        download=quantity_text(downloads[smallest_key], "bytes") if smallest_key in downloads else "",
+        variant=" · ".join((name_text(name), run)) if others else name_text(name),
+        size=quantity_text(sizes[key], "bytes"),
+        ratio=_ratio(row, rows, sizes) or ("" if row[0].result.job.is_reference else "no ratio"),
+        download=quantity_text(downloads[key], "bytes") if key in downloads else "",
     )
 
 
