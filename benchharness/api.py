@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.budgets import Budget, judged, parse, unmeasured
 from benchharness.choice import Choice, Wish, choices
+from benchharness.cores import physical_cores
 from benchharness.derive import derive
 from benchharness.device import adapters
 from benchharness.errors import UsageError
@@ -205,7 +206,7 @@ def _suite(
 def _planned(suite: Suite, hardware: HardwareTarget, store: Store) -> tuple[str, dict[Path, Any]]:
     """A new run in the store, with its jobs; and the manifests of its artefacts."""
     materials = gather(suite, digest_cache(), _tell)
-    planned = plan(suite, hardware, materials, adapters.formats)
+    planned = plan(suite, hardware, materials, adapters.formats, threads=physical_cores())
     made = store.create_run(
         suite=suite.name,
         digest=suite.digest,

@@ -15,7 +15,7 @@ from typing import Any
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.errors import UsageError
 from benchharness.metrics import METRICS, Better
-from benchharness.result import Estimate, MetricResult, Result, Verdict, VerdictKind
+from benchharness.result import THREADS_BY, Estimate, MetricResult, Result, Verdict, VerdictKind
 
 
 class Wish(StrEnum):
@@ -141,7 +141,7 @@ def _quality(result: Result, results: Sequence[Result]) -> list[Result]:
 
 
 def _apart_from_threads(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in configuration.items() if key not in ("name", "threads")}
+    return {key: value for key, value in configuration.items() if key not in ("name", "threads", THREADS_BY)}
 
 
 def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:

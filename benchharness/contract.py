@@ -68,6 +68,10 @@ class EffectiveConfiguration:
     refusal: Refusal | None = None
     wanted_places: Sequence[str] = ()  # where an accelerator that names several places is wanted; else its own name
     facts: Mapping[str, Any] = field(default_factory=dict)  # anything else worth knowing, JSON values only
+    # What floating-point operators are computed in, read back: "float32", "bfloat16", "float16"; several joined by "+".
+    # None: the runtime does not tell; say why in facts["precision_unknown"]. Integer operators are no part of it.
+    precision: str | None = None
+    model_precision: str | None = None  # the same as the model file says it; None: not read, or no such type
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,12 @@ from benchharness.result import (
     OutcomeKind,
     Parameters,
     Result,
+    asked_threads,
 )
 from benchharness.result_sessions import Course
 from benchharness.statistics.intervals import estimate, paired_ratio, samples_for_percentile
 from benchharness.sustained import courses, retention_of_steady, sustained_metrics
+from benchharness.unequal import Factor, differences, other_amounts
 
 #: Rows of a session or a ladder are no values: courses and ladders are made of them.
 _SHOWN = METRICS.keys() - {metric.name for metric in ROWS}
@@ -193,7 +195,7 @@ def _cell(job: Job) -> tuple[str, ...]:
 def _compared(result: Result, reference: Result | None) -> Result:
     if reference is None or reference is result:
         return result
-    ratios = _ratios(result, reference, "reference")
+    ratios = _ratios(result, reference, "reference", Factor.VARIANT)
     return replace(result, metrics=[replace(metric, ratio=ratios.get(_identity(metric))) for metric in result.metrics])
 
 
@@ -201,11 +203,14 @@ def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
     """The result against the same precision in the suite's first runtime, and against itself without accelerator."""
     if result.job.against is not None:
         return  # it is a comparison already
-    for basis, differs in ((Basis.RUNTIME, _runtime_peer), (Basis.ACCELERATOR, _without_accelerator)):
+    for basis, factor, differs in (
+        (Basis.RUNTIME, Factor.RUNTIME, _runtime_peer),
+        (Basis.ACCELERATOR, Factor.ACCELERATOR, _without_accelerator),
+    ):
         peer = next((other for other in others if differs(result.job, other.job)), None)
         if peer is None or peer is result or (basis is Basis.RUNTIME and _same_runtime(result.job, peer.job)):
             continue
-        ratios = _ratios(result, peer, "other")
+        ratios = _ratios(result, peer, "other", factor)
         found = [
             (metric.name, metric.parameters, ratio)
             for metric in result.metrics
@@ -224,7 +229,7 @@ def _runtime_peer(job: Job, other: Job) -> bool:
     return (
         job.precision is not None
         and job.precision == other.precision
-        and job.configuration.get("threads") == other.configuration.get("threads")
+        and asked_threads(job.configuration) == asked_threads(other.configuration)
         and _asks_the_same(job, other)
     )
 
@@ -247,27 +252,55 @@ def _identity(metric: MetricResult) -> tuple[str, str]:
     return metric.name, json.dumps(dict(metric.parameters), sort_keys=True)
 
 
-def _ratios(result: Result, other: Result, called: str) -> dict[tuple[str, str], Estimate]:
-    """this / other of every metric that both have, attempts paired by round; `called`: the other's name."""
+def _ratios(result: Result, other: Result, called: str, factor: Factor) -> dict[tuple[str, str], Estimate]:
+    """this / other of every metric that both have, attempts paired by round; `called`: the other's name.
+
+    Where the two differ in more than the factor, the estimates have that for a reason and no value; sizes stay.
+    """
     theirs = {_identity(metric): metric for metric in other.metrics}
-    ratios = {
-        identity: _ratio(metric, theirs[identity], called)
-        for metric in result.metrics
-        if (identity := _identity(metric)) in theirs
-    }
-    return {identity: ratio for identity, ratio in ratios.items() if ratio is not None}
+    apart = "; ".join(differences(result, other, factor))
+    ratios: dict[tuple[str, str], Estimate] = {}
+    for metric in result.metrics:
+        identity = _identity(metric)
+        if identity in theirs:
+            found = _ratio(metric, theirs[identity], called, apart)
+        else:
+            found = _withheld(apart or _other_amounts(metric, other), called) if _elsewhere(metric, other) else None
+        if found is not None:
+            ratios[identity] = found
+    return ratios
 
 
-def _ratio(metric: MetricResult, other: MetricResult, called: str) -> Estimate | None:
+def _elsewhere(metric: MetricResult, other: Result) -> bool:
+    """Whether the other has the metric over another amount of work only."""
+    return metric.estimate.value is not None and bool(_other_amounts(metric, other))
+
+
+def _other_amounts(metric: MetricResult, other: Result) -> str:
+    alike = (each.parameters for each in other.metrics if each.name == metric.name)
+    return next((told for given in alike if (told := other_amounts(metric.parameters, given))), "")
+
+
+def _withheld(apart: str, called: str) -> Estimate:
+    return Estimate(value=None, statistic=_paired_with(called), reason=apart)
+
+
+def _paired_with(called: str) -> str:
+    return f"geometric mean of this / {called}, round by round"
+
+
+def _ratio(metric: MetricResult, other: MetricResult, called: str, apart: str) -> Estimate | None:
     if metric.estimate.statistic == EXACT:
         return _exact_ratio(metric.estimate, other.estimate)
+    if apart:
+        return _withheld(apart, called)
     theirs: Mapping[tuple[str, int], float] = {(value.device, value.round): value.value for value in other.attempts}
     pairs = [
         (value.value, theirs[value.device, value.round])
         for value in metric.attempts
         if (value.device, value.round) in theirs
     ]
-    return paired_ratio(pairs, statistic=f"geometric mean of this / {called}, round by round")
+    return paired_ratio(pairs, statistic=_paired_with(called))
 
 
 def _exact_ratio(this: Estimate, other: Estimate) -> Estimate | None:

@@ -11,6 +11,7 @@ from benchharness.device.shapes import key as toml_key
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 from benchharness.result_sessions import SessionState
+from benchharness.unequal import unlike
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
 UNSTABLE_SHARE = 0.10
@@ -37,6 +38,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)
     yield from _fallback(result, attempts)
+    yield from _unequal_work(result, attempts)
+    yield from _lower_precision(result)
     yield from _reference_execution(attempts)
     yield from _shared_samples(result)
     yield from _part_of_pipeline(result)
@@ -130,6 +133,55 @@ def _fallback(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
             hint='compare with a configuration without accelerator; fallback = "fail" makes it an outcome, "allow" '
             "accepts it",
         )
+
+
+def _unequal_work(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """Attempts of one job that did not do the same: their values are no repeats of one another."""
+    apart = unlike(attempts, result.job)
+    if apart:
+        yield ResultWarning(
+            kind=Doubt.UNEQUAL_WORK,
+            message="; ".join(apart),
+            hint="these values are of different work and no ratio is taken; run it again without changes in between",
+        )
+
+
+#: Bits of a significand, the hidden one included: what a type keeps of a number.
+_SIGNIFICANDS = {
+    "float64": 53,
+    "float32": 24,
+    "tensorfloat32": 11,
+    "float16": 11,
+    "bfloat16": 8,
+    "float8e4m3": 4,
+    "float8e5m2": 3,
+}
+_LABELS = {"fp64": "float64", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "tf32": "tensorfloat32"}
+
+
+def significand(precision: object) -> int | None:
+    """Bits that a floating-point type keeps, by its name or a suite's label; the least of several that `+` joins.
+
+    None for whatever is no such type, as `int8`, `original` or `mixed`.
+    """
+    parts = [part.strip().casefold() for part in str(precision).split("+")]
+    bits = [_SIGNIFICANDS.get(_LABELS.get(part, part)) for part in parts]
+    return None if None in bits else min(one for one in bits if one is not None)
+
+
+def _lower_precision(result: Result) -> Iterator[ResultWarning]:
+    """A session that computes in less than the file's own types, or than what the suite calls the variant."""
+    effective = result.effective.get("precision")
+    computed = significand(effective)
+    for wanted, where in ((result.effective.get("model_precision"), "the model file"), (result.job.precision, "the suite")):
+        asked = significand(wanted)
+        if computed is not None and asked is not None and computed < asked:
+            yield ResultWarning(
+                kind=Doubt.LOWER_PRECISION,
+                message=f"{where} says {wanted} and the runtime computed in {effective}",
+                hint="the runtime's own setting for precision may forbid that; compare runtimes at what they compute in",
+            )
+            return
 
 
 def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:

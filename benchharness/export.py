@@ -25,6 +25,7 @@ from benchharness.result import SCHEMA, Contrast, Estimate, MetricResult, Result
 _CSV_COLUMNS = (
     *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
     *("metric", "parameters", "unit", "value", "low", "high", "count", "ratio", "ratio_low", "ratio_high", "reason"),
+    "ratio_reason",
 )
 
 #: A cell that begins like this is run by a spreadsheet.
@@ -91,7 +92,7 @@ def _csv_metric(metric: MetricResult) -> dict[str, Any]:
         "reason": estimate.reason,
     }
     if ratio is not None:
-        row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+        row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high, "ratio_reason": ratio.reason}
     return {key: "" if value is None else value for key, value in row.items()}
 
 
@@ -157,7 +158,14 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
 
 
 def _ratio(ratio: Estimate) -> dict[str, Any]:
-    return {"value": ratio.value, "low": ratio.low, "high": ratio.high, "statistic": ratio.statistic}
+    """Without a value where the two did not do the same work; the reason says what differs."""
+    return {
+        "value": ratio.value,
+        "low": ratio.low,
+        "high": ratio.high,
+        "statistic": ratio.statistic,
+        "reason": ratio.reason,
+    }
 
 
 def _metric(metric: MetricResult) -> dict[str, Any]:

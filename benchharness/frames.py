@@ -23,7 +23,7 @@ def results_frame(results: Sequence[Result]) -> pd.DataFrame:
         cell = {**_cell(result), "outcome": str(result.outcome), "attempts": sum(result.outcomes.values())}
         rows += [{**cell, **_metric(metric)} for metric in result.metrics] or [cell]
     columns = [*_CELL, "outcome", "attempts", "metric", *_parameters(results), "unit", "value", "low", "high"]
-    return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "statistic", "reason"])
+    return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "statistic", "reason", "ratio_reason"])
 
 
 def attempts_frame(results: Sequence[Result]) -> pd.DataFrame:
@@ -87,7 +87,12 @@ def _metric(metric: MetricResult) -> dict[str, Any]:
     estimate, ratio = metric.estimate, metric.ratio
     compared: Mapping[str, Any] = {}
     if ratio is not None:
-        compared = {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+        compared = {
+            "ratio": ratio.value,
+            "ratio_low": ratio.low,
+            "ratio_high": ratio.high,
+            "ratio_reason": ratio.reason,
+        }
     return {
         "metric": metric.name,
         **metric.parameters,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from benchharness.artefact import Manifest
 from benchharness.data_files import TEXT_KINDS, DataFile
 from benchharness.errors import SuiteError
 from benchharness.hardware import HardwareTarget
-from benchharness.result import Job
+from benchharness.result import EQUAL_THREADS, THREADS_BY, Job
 from benchharness.suite import ConfigurationTable, Model, Prompt, Suite, Workload
 
 #: The prompt of a language model where the suite asks for none: seeded tokens, so that any vocabulary will do.
@@ -38,12 +38,18 @@ class Materials:
 
 
 def plan(
-    suite: Suite, hardware: HardwareTarget, materials: Materials, formats: Callable[[str], Sequence[str]]
+    suite: Suite,
+    hardware: HardwareTarget,
+    materials: Materials,
+    formats: Callable[[str], Sequence[str]],
+    threads: int | None = None,
 ) -> list[Job]:
     """Every job of a suite on one hardware target, in the suite's order.
 
-    `formats` gives the file endings a runtime takes; a configuration is paired with the variants it can open. Raises
-    `SuiteError` for names used twice and for variants that no configuration opens.
+    `formats` gives the file endings a runtime takes; a configuration is paired with the variants it can open. `threads`
+    is what each of several runtimes is asked for that open variants of one model, where the suite names no number:
+    their own defaults differ. None leaves each its own. Raises `SuiteError` for names used twice and for variants that
+    no configuration opens.
     """
     here = [table for table in suite.configurations if hardware.system in table.only_on]
     if not here:
@@ -54,6 +60,8 @@ def plan(
     if not scenarios and suite.scenarios.quality is None:
         raise SuiteError("suite: no scenario is named; add [scenarios.first-token] or [scenarios.steady]")
     _check_models(suite)
+    if threads is not None:
+        configurations = _equally_threaded(configurations, suite.models.values(), formats, threads)
     jobs: list[Job] = []
     for model_name, model in suite.models.items():
         fitting = [workload for workload in workloads if _fits(workload, model_name, model)]
@@ -148,7 +156,7 @@ def _as_asked(workload: Mapping[str, Any], model: Model) -> dict[str, Any]:
 
 
 def _apart_from_threads(variant: str, configuration: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in configuration.items() if key not in ("name", "threads")}
+    rest = {key: value for key, value in configuration.items() if key not in ("name", "threads", THREADS_BY)}
     return json.dumps([variant, rest], sort_keys=True)
 
 
@@ -218,6 +226,30 @@ def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
             "fallback": table.fallback,
             "python": str(table.python) if table.python else None,
         }
+
+
+def _equally_threaded(
+    configurations: Sequence[dict[str, Any]],
+    models: Iterable[Model],
+    formats: Callable[[str], Sequence[str]],
+    threads: int,
+) -> list[dict[str, Any]]:
+    """Configurations without a number of threads ask for this one where another runtime runs the same model so."""
+    unasked = dict.fromkeys(each["runtime"] for each in configurations if each["threads"] is None)
+    compared: set[str] = set()
+    for model in models:
+        opening = {
+            runtime
+            for runtime in unasked
+            if any(artefact_format(variant.artefact, formats(runtime)) for variant in model.variants.values())
+        }
+        compared |= opening if len(opening) > 1 else set()
+    return [
+        {**each, "threads": threads, THREADS_BY: EQUAL_THREADS}
+        if each["threads"] is None and each["runtime"] in compared
+        else each
+        for each in configurations
+    ]
 
 
 def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:

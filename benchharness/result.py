@@ -24,6 +24,10 @@ EXACT = "exact"
 #: Where a runtime's default is no plain CPU: the accelerator that is.
 PLAIN = {"coreml": "CPU_ONLY"}
 
+#: In a configuration: who chose its threads, where the suite did not. See `asked_threads`.
+THREADS_BY = "threads_by"
+EQUAL_THREADS = "default: equal for all runtimes"
+
 
 class OutcomeKind(StrEnum):
     """How an attempt, and with it a job, ended."""
@@ -80,6 +84,8 @@ class Doubt(StrEnum):
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
     PART_OF_PIPELINE = "part-of-pipeline"  # one of several models that work together
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
+    UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
+    LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +175,9 @@ class MetricResult:
     unit: str
     estimate: Estimate
     attempts: Sequence[AttemptValue]
-    ratio: Estimate | None = None  # this / reference; None on the reference itself or where there is none
+    # this / reference; None on the reference itself or where there is none. Without a value where the two did not do
+    # the same work: its reason says what differs.
+    ratio: Estimate | None = None
 
 
 def to_show(metrics: Sequence[MetricResult]) -> tuple[MetricResult | None, str]:
@@ -214,9 +222,17 @@ class Basis(StrEnum):
     ACCELERATOR = "accelerator"  # the same variant without the accelerator
 
 
+def asked_threads(configuration: Mapping[str, Any]) -> Any:
+    """The threads that a suite asks for; None where it leaves them to a default, be it the runtime's or the plan's."""
+    return None if configuration.get(THREADS_BY) else configuration.get("threads")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A result against one that is not its reference: `ratios` are this / other, by metric."""
+    """A result against one that is not its reference: `ratios` are this / other, by metric.
+
+    One without a value says in its reason what differs beside what the comparison is about.
+    """
 
     basis: Basis
     other: str  # the other job's key

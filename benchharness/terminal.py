@@ -233,7 +233,14 @@ def _cell(metric: MetricResult | None, output: str, otherwise: str) -> Text:
     if metric.ratio is not None and metric.ratio.value is not None:
         style = _ratio_style(metric.ratio, metric.name)
         text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=style)
+    elif metric.ratio is not None:
+        text.append(f"\n{_no_ratio(metric.ratio)}", style="dim")
     return text
+
+
+def _no_ratio(ratio: Estimate) -> str:
+    """What stands in place of a ratio: what differs beside what the comparison is about."""
+    return f"no ratio: {visible(ratio.reason)}"
 
 
 def _range(ratio: Estimate) -> str:
@@ -278,7 +285,9 @@ def _contrasts(results: Sequence[Result], console: Console) -> None:
 
 def _ratio_cell(contrast: Contrast, metric: str) -> Text:
     for name, parameters, ratio in contrast.ratios:
-        if name == metric and parameters.get("percentile", 50) == 50 and ratio.value is not None:
+        if name == metric and parameters.get("percentile", 50) == 50:
+            if ratio.value is None:
+                return Text(_no_ratio(ratio), style="dim")
             return Text(f"× {ratio.value:.2f}{_range(ratio)}", style=_ratio_style(ratio, metric))
     return Text("")
 

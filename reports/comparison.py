@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from benchharness.metrics import Better
-from benchharness.result import Estimate, MetricResult
+from benchharness.result import EXACT, Estimate, MetricResult
+from benchharness.unequal import Factor, differences
 from reports.columns import Measure, cell_of, column, column_groups, find, joined, measures_of, scale_of
 from reports.conditions import conditions_of, notices_of
 from reports.contrasts import contrasts_of
@@ -34,12 +35,15 @@ def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]
     anchors = [f"{anchor}-row-{number}" for number in range(1, len(rows) + 1)]
     measures = measures_of(entries)
     found = [[find(row, measure) for measure in measures] for row in rows]
-    bests = [_best(measure, [line[at] for line in found]) for at, measure in enumerate(measures)]
+    apart = [_apart(measure, rows, [line[at] for line in found]) for at, measure in enumerate(measures)]
+    bests = [
+        _best(measure, rows, [line[at] for line in found], apart[at]) for at, measure in enumerate(measures)
+    ]
     scales = [scale_of(line[at] for line in found) for at in range(len(measures))]
     cells = [
         joined(
             (
-                replace(cell_of(row, measure, scales[at], _to_reference), best=bests[at] == number)
+                replace(cell_of(row, measure, scales[at], _to_reference), best=number in bests[at])
                 for at, measure in enumerate(measures)
             ),
             states=("absent",),
@@ -62,7 +66,7 @@ def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]
         jobs=len(entries),
         groups=tuple(column_groups(measures, entries)),
         rows=tuple(_row(anchors[at], headings[at], row, cells[at], rows, common) for at, row in enumerate(rows)),
-        notices=notices_of(entries, conditions),
+        notices=(*notices_of(entries, conditions), *_no_leaders(measures, apart)),
         warnings=tuple(common),
         conditions=conditions,
         figures=figures_of(entries, colours),
@@ -117,33 +121,75 @@ def _value(metric: MetricResult | None) -> float | None:
     return None if metric is None else metric.estimate.value
 
 
-def _best(measure: Measure, metrics: Sequence[MetricResult | None]) -> int | None:
-    """Which row has the best value; None where there is none, or nothing to compare it with."""
+def _apart(
+    measure: Measure, rows: Sequence[Sequence[Entry]], metrics: Sequence[MetricResult | None]
+) -> Mapping[str, str]:
+    """By run: what differs between the work of two rows of a column, so that neither leads; only where something does.
+
+    Sizes are no work.
+    """
+    first: dict[str, Entry] = {}
+    told: dict[str, str] = {}
+    for row, metric in zip(rows, metrics, strict=True):
+        if metric is None or metric.estimate.value is None or metric.estimate.statistic == EXACT:
+            continue
+        entry = next(entry for entry in row if entry.scenario == measure.scenario)
+        other = first.setdefault(entry.run, entry)
+        if entry is not other and (unequal := differences(entry.result, other.result, Factor.CONFIGURATION)):
+            told.setdefault(entry.run, f"{entry.who} and {other.who}: {value_text('; '.join(unequal))}")
+    return told
+
+
+def _no_leaders(measures: Sequence[Measure], apart: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    about: dict[str, list[str]] = {}
+    for measure, told in zip(measures, apart, strict=True):
+        for reason in told.values():
+            about.setdefault(reason, []).append(_leader_title(measure, measures))
+    for reason, titles in about.items():
+        yield f"No row leads in {', '.join(titles)}, because the rows did not do the same work. {reason}."
+
+
+def _best(
+    measure: Measure,
+    rows: Sequence[Sequence[Entry]],
+    metrics: Sequence[MetricResult | None],
+    apart: Mapping[str, str],
+) -> list[int]:
+    """Which row of each run has the best value; none where there is nothing to compare it with, or unequal work.
+
+    An interval speaks of its own run, so rows of two runs are not ranked.
+    """
     values = {number: value for number, metric in enumerate(metrics) if (value := _value(metric)) is not None}
-    if len(values) < 2:
-        return None
     choose = max if better_of(measure.name) is Better.HIGHER else min
-    return choose(values, key=values.__getitem__)
+    bests = []
+    for run in dict.fromkeys(rows[number][0].run for number in values):
+        here = {number: value for number, value in values.items() if rows[number][0].run == run}
+        if len(here) > 1 and run not in apart:
+            bests.append(choose(here, key=here.__getitem__))
+    return bests
 
 
 def _leaders(
     rows: Sequence[Sequence[Entry]],
     measures: Sequence[Measure],
     found: Sequence[Sequence[MetricResult | None]],
-    bests: Sequence[int | None],
+    bests: Sequence[Sequence[int]],
     scales: Sequence[Scale | None],
 ) -> list[Leader]:
     references = {row[0].result.job.reference for row in rows}
     leaders = []
-    for at, (measure, best) in enumerate(zip(measures, bests, strict=True)):
-        metric = None if best is None else found[best][at]
-        if best is None or metric is None:
+    for at, best in ((at, best) for at, several in enumerate(bests) for best in several):
+        measure, metric, run = measures[at], found[best][at], rows[best][0].run
+        if metric is None:
             continue
         job = rows[best][0].result.job
         others = {
             rows[number][0].who: other.estimate
             for number, line in enumerate(found)
-            if number != best and (other := line[at]) is not None and other.estimate.value is not None
+            if number != best
+            and rows[number][0].run == run
+            and (other := line[at]) is not None
+            and other.estimate.value is not None
         }
         leaders.append(
             Leader(

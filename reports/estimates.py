@@ -40,7 +40,7 @@ def ratio_of(name: str, estimate: Estimate | None, missing: str) -> Ratio:
     if estimate is None:
         return Ratio(text="no ratio", verdict="none", reason=missing)
     if estimate.value is None:
-        return Ratio(text="unknown", verdict="none", reason=visible(estimate.reason or _NO_REASON))
+        return Ratio(text="no ratio", verdict="none", reason=visible(estimate.reason or _NO_REASON))
     text = f"{quantity_text(estimate.value, '')}×"
     if estimate.low is None or estimate.high is None:
         return Ratio(text=text, verdict="no-interval", reason=visible(estimate.reason or _NO_REASON))

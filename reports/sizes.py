@@ -12,44 +12,48 @@ from reports.units import quantity_text
 from reports.visible import name_text, value_text
 
 Rows = Sequence[Sequence[Entry]]
+#: (run, variant, digest; None where the artefact cannot be read).
+Key = tuple[str, str, str | None]
 
 
 def smallest(rows: Rows) -> Smallest | None:
     """The smallest artefact; None where there are not two to compare."""
     sizes = _on_disk(rows)
-    if len(sizes) < 2:
+    if len({(name, digest) for _, name, digest in sizes}) < 2:
         return None
-    variant = min(sizes, key=sizes.__getitem__)
-    job = next(row[0].result.job for row in rows if row[0].result.job.variant == variant)
+    key = min(sizes, key=sizes.__getitem__)
+    row = next(row for row in rows if _key(row) == key)
+    run, name, digest = key
+    others = any(name == other and digest != its for _, other, its in sizes)  # of another run, under the same name
     downloads = _downloads(rows)
     return Smallest(
-        variant=name_text(variant),
-        size=quantity_text(sizes[variant], "bytes"),
-        ratio=_ratio(job.reference, variant, sizes),
-        download=quantity_text(downloads[variant], "bytes") if variant in downloads else "",
+        variant=" · ".join((name_text(name), run)) if others else name_text(name),
+        size=quantity_text(sizes[key], "bytes"),
+        ratio=_ratio(row, rows, sizes) or ("" if row[0].result.job.is_reference else "no ratio"),
+        download=quantity_text(downloads[key], "bytes") if key in downloads else "",
     )
 
 
 def is_smallest(job: Job, rows: Rows) -> bool:
     """Whether a job's artefact is the smallest of several."""
     sizes = _on_disk(rows)
-    return len(sizes) > 1 and job.artefact_bytes == min(sizes.values())
+    return smallest(rows) is not None and job.artefact_bytes == min(sizes.values())
 
 
 def sizes_of(row: Sequence[Entry], rows: Rows) -> Iterator[Size]:
     """The sizes of one row: on disk, as a download, and the runtime's libraries where they were read."""
-    job = row[0].result.job
     on_disk, downloads = _on_disk(rows), _downloads(rows)
-    known = job.variant in on_disk
+    key = _key(row)
+    known = key in on_disk
     yield Size(
         title="on disk",
-        text=quantity_text(on_disk[job.variant], "bytes") if known else "unknown",
-        ratio=_ratio(job.reference, job.variant, on_disk),
+        text=quantity_text(on_disk[key], "bytes") if known else "unknown",
+        ratio=_ratio(row, rows, on_disk),
         reason="" if known else "it cannot be read",
     )
-    if job.variant in downloads:
-        text = quantity_text(downloads[job.variant], "bytes")
-        yield Size(title="download", text=text, ratio=_ratio(job.reference, job.variant, downloads))
+    if key in downloads:
+        text = quantity_text(downloads[key], "bytes")
+        yield Size(title="download", text=text, ratio=_ratio(row, rows, downloads))
     elif reason := _why_no_download(row):
         yield Size(title="download", text="unknown", ratio="", reason=reason)
     libraries = [
@@ -62,15 +66,19 @@ def sizes_of(row: Sequence[Entry], rows: Rows) -> Iterator[Size]:
         yield Size(title="runtime libraries", text=quantity_text(max(libraries), "bytes"), ratio="")
 
 
-def _on_disk(rows: Rows) -> dict[str, int]:
-    """Known artefact sizes by variant. A size of 0 means that the artefact could not be read."""
-    jobs = [row[0].result.job for row in rows]
-    return {job.variant: job.artefact_bytes for job in jobs if job.artefact_bytes > 0}
+def _key(row: Sequence[Entry]) -> Key:
+    """Runs may have different artefacts under one name."""
+    job = row[0].result.job
+    return row[0].run, job.variant, job.digest or None
 
 
-def _downloads(rows: Rows) -> dict[str, int]:
-    jobs = [row[0].result.job for row in rows]
-    return {job.variant: job.download_bytes for job in jobs if job.download_bytes is not None}
+def _on_disk(rows: Rows) -> dict[Key, int]:
+    """Known artefact sizes. A size of 0 means that the artefact could not be read."""
+    return {_key(row): size for row in rows if (size := row[0].result.job.artefact_bytes) > 0}
+
+
+def _downloads(rows: Rows) -> dict[Key, int]:
+    return {_key(row): size for row in rows if (size := row[0].result.job.download_bytes) is not None}
 
 
 def _why_no_download(row: Sequence[Entry]) -> str:
@@ -78,7 +86,11 @@ def _why_no_download(row: Sequence[Entry]) -> str:
     return next((value_text(metric.estimate.reason) for metric in metrics if metric.name == "download_size"), "")
 
 
-def _ratio(reference: str, variant: str, sizes: Mapping[str, int]) -> str:
-    if variant == reference or variant not in sizes or not sizes.get(reference):
+def _ratio(row: Sequence[Entry], rows: Rows, sizes: Mapping[Key, int]) -> str:
+    """Over the reference of the same run."""
+    job, key = row[0].result.job, _key(row)
+    others = (_key(other) for other in rows if (other[0].run, other[0].result.job.variant) == (key[0], job.reference))
+    reference = next(others, None)
+    if job.is_reference or reference is None or key not in sizes or not sizes.get(reference):
         return ""
-    return f"{quantity_text(sizes[variant] / sizes[reference], '')}×"
+    return f"{quantity_text(sizes[key] / sizes[reference], '')}×"

@@ -18,6 +18,8 @@ def effective_facts(effective: EffectiveConfiguration) -> dict[str, Any]:
         "cache": effective.cache,
         "runtime_version": effective.runtime_version,
         "execution": effective.execution,
+        "precision": effective.precision,
+        "model_precision": effective.model_precision,
         "facts": dict(effective.facts),
     }
 

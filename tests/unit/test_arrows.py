@@ -106,6 +106,7 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.result",
         "benchharness.result_sessions",
         "benchharness.metrics",
+        "benchharness.unequal",
         "benchharness.errors",
         "reports",
     )
