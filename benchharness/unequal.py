@@ -260,7 +260,9 @@ def _types(this: Side, other: Side) -> Iterator[str]:
     """One artefact takes one type, wherever it runs."""
     ours, theirs = (_mapping(side.effective.get("inputs")) for side in (this, other))
     for name in ours.keys() & theirs.keys():
-        kinds = [entry[0] if isinstance(entry, list | tuple) and entry else None for entry in (ours[name], theirs[name])]
+        kinds = [
+            entry[0] if isinstance(entry, list | tuple) and entry else None for entry in (ours[name], theirs[name])
+        ]
         if kinds[0] != kinds[1]:
             yield f"input {_text(name)} of {_text(kinds[0])} against {_text(kinds[1])}"
 

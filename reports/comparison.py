@@ -36,9 +36,7 @@ def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]
     measures = measures_of(entries)
     found = [[find(row, measure) for measure in measures] for row in rows]
     apart = [_apart(measure, rows, [line[at] for line in found]) for at, measure in enumerate(measures)]
-    bests = [
-        _best(measure, rows, [line[at] for line in found], apart[at]) for at, measure in enumerate(measures)
-    ]
+    bests = [_best(measure, rows, [line[at] for line in found], apart[at]) for at, measure in enumerate(measures)]
     scales = [scale_of(line[at] for line in found) for at in range(len(measures))]
     cells = [
         joined(
