@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchharness.errors import SuiteError
+from benchharness.result import Job
 from benchharness.suite import load_suite
 from tests.conftest import ROOT
 from tests.unit.made_up import TWO_VARIANTS, jobs_of, loaded, write_suite
@@ -279,3 +281,18 @@ def test_a_suite_for_another_system_says_so(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(SuiteError, match="other systems than linux"):
         jobs_of(loaded(tmp_path, TWO_VARIANTS + '\n[[configurations]]\nonly_on = ["macos", "windows"]\n'))
+
+
+def test_what_the_scores_are_goes_along_only_where_it_is_said(tmp_path: Path) -> None:
+    """A suite that says nothing plans the jobs that it planned before there was such a key."""
+    np.savez(tmp_path / "data.npz", x=np.zeros((2, 3)))
+    text = 'evaluation = "data.npz"\n' + TWO_VARIANTS + "[scenarios]\nquality = {}\n"
+    said: dict[str, Job] = {}
+    for word in ("", 'scores = "probabilities"\n'):
+        (said[word],) = jobs_of(loaded(tmp_path, "[models.chat]\n" + word + text))
+    silent, told = said.values()
+    assert "scores" not in silent.workload["data"]
+    assert told.workload["data"]["scores"] == "probabilities"
+    assert silent.key != told.key
+    with pytest.raises(SuiteError, match=r"models\.chat\.scores"):
+        loaded(tmp_path, '[models.chat]\nscores = "softmax"\n' + text)

@@ -12,7 +12,7 @@ from benchharness.device.quality.divergence import Compared, compare_classes
 from benchharness.device.quality.scores import Decision, Divergences, decide
 from benchharness.errors import InvalidOutput, Unsupported
 
-SAID = Decision("probabilities", "the suite says so")
+SAID = Decision("probabilities", "as the suite says")
 
 
 def probabilities(samples: int, classes: int, sharpness: float, seed: int) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_the_last_operator_decides_for_both(operators: tuple[str | None, str | N
 
 
 def test_the_suite_is_believed_first() -> None:
-    assert decide("logits", "Softmax", "Softmax") == Decision("logits", "the suite says so")
+    assert decide("logits", "Softmax", "Softmax") == Decision("logits", "as the suite says")
 
 
 def test_graphs_that_end_differently_are_not_compared() -> None:
@@ -165,7 +165,7 @@ def test_logits_that_add_up_to_one_by_chance_stay_logits() -> None:
     reference = np.array([[0.2, 0.3, 0.5], [2.0, 1.0, -3.0]])
     variant = np.array([[0.25, 0.25, 0.5], [2.5, 1.0, -3.5]])
     decision, rows = compared(reference, variant, decide(None, None, None))
-    assert decision == Decision("logits", "from all samples")
+    assert decision == Decision("logits", "by all samples")
     p, q = special.softmax(reference, axis=1), special.softmax(variant, axis=1)
     np.testing.assert_allclose([row.divergence for row in rows], special.rel_entr(p, q).sum(axis=1), rtol=1e-9)
 
@@ -173,7 +173,7 @@ def test_logits_that_add_up_to_one_by_chance_stay_logits() -> None:
 def test_all_samples_adding_up_to_one_are_probabilities() -> None:
     reference = probabilities(40, 100, 2, 9)
     decision, rows = compared(reference, rounded(reference), decide(None, None, None))
-    assert decision == Decision("probabilities", "from all samples")
+    assert decision == Decision("probabilities", "by all samples")
     assert mean(rows) == mean(compared(reference, rounded(reference))[1])
 
 
@@ -185,7 +185,9 @@ def test_a_variant_that_is_no_distribution_beside_one_has_no_divergence() -> Non
 
 
 def test_scores_that_are_not_what_the_suite_says_are_refused() -> None:
-    with pytest.raises(Unsupported, match="this variant are no probabilities, as the suite says so: one is -1"):
+    with pytest.raises(
+        Unsupported, match="this variant, taken for probabilities as the suite says, are none: one is -1"
+    ):
         compared(np.array([[0.5, 0.5]]), np.array([[2.0, -1.0]]))
     with pytest.raises(Unsupported, match="they add up to 5"):
         compared(np.array([[0.5, 0.5]]), np.array([[2.0, 3.0]]))

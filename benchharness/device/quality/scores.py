@@ -34,7 +34,7 @@ _OF_OPERATORS: Mapping[str, str] = {
     **dict.fromkeys(("MatMul", "Gemm", "Conv", "QLinearMatMul", "QGemm", "QLinearConv", "MatMulNBits"), LOGITS),
     **dict.fromkeys(("FULLY_CONNECTED", "CONV_2D", "linear", "conv"), LOGITS),
 }
-_FROM_SAMPLES = "from all samples"
+_FROM_SAMPLES = "by all samples"
 
 
 class Decision(NamedTuple):
@@ -48,7 +48,7 @@ class Decision(NamedTuple):
 def decide(said: str | None, reference: str | None, variant: str | None) -> Decision:
     """By the suite's word, else by the last operators of both graphs where they tell (None: they do not)."""
     if said is not None:
-        return Decision(said, "the suite says so")
+        return Decision(said, "as the suite says")
     told = [(name, _OF_OPERATORS.get(name or "")) for name in (reference, variant)]
     known = [(name, are) for name, are in told if are is not None]
     if not known:
@@ -59,7 +59,7 @@ def decide(said: str | None, reference: str | None, variant: str | None) -> Deci
             f"the reference's graph ends in {reference} ({told[0][1]}), and this variant's in {variant} ({told[1][1]})"
         )
         return Decision(None, "", f"{ends}: export both with the same last operator, then their scores compare")
-    by = f"the graph's last operator, {name}"
+    by = f"by the graph's last operator, {name}"
     if are == INDEPENDENT:
         return Decision(
             are,
@@ -107,8 +107,8 @@ class Divergences:
         elif wrong:
             whose, why = wrong[0]
             raise Unsupported(
-                f"the scores of {whose} are no probabilities, as {self._decision.by}: {why}; write what they are under "
-                'the model in the suite, such as scores = "logits"'
+                f"the scores of {whose}, taken for probabilities {self._decision.by}, are none: {why}; write what they "
+                'are under the model in the suite, such as scores = "logits"'
             )
         one, other = np.asarray(reference, np.float64), np.asarray(variant, np.float64)
         rows.append(compare_classes(one, other))
