@@ -84,7 +84,7 @@ def compress(
     _prepare(folder, path)
     found = _look(path, format_, data, timeout_s)
     cache = digest_cache()
-    source = find_source(path, format_, found["beside"], cache)
+    source = find_source(path, format_, cache)
     wanted = {recipe: outputs.made_from(recipe, source, found["calibration"], used) for recipe in chosen}
     records = {recipe: outputs.kept(folder / recipe.name, each, cache, force=force) for recipe, each in wanted.items()}
     workshop = _Workshop(
