@@ -71,7 +71,9 @@ def _answers(asked: Sequence[tuple[Path, Sequence[str]]]) -> list[Any]:
     try:
         done = subprocess.run(command, input=question, capture_output=True, timeout=_PATIENCE_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"{paths}: reading them did not end within {_PATIENCE_S} s; are they really models?") from error
+        raise UsageError(
+            f"{paths}: reading them did not end within {_PATIENCE_S} s; are they really models?"
+        ) from error
     try:
         if len(done.stdout) > _LONGEST_ANSWER_BYTES:
             raise UsageError(f"{paths}: a list of files of {len(done.stdout)} bytes; no real model has so many")

@@ -71,7 +71,9 @@ def notes(artefact: Path, manifest: Manifest) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+    return ", ".join(names[:_MOST_NAMES]) + (
+        f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    )
 
 
 def _openers(suite: Suite, artefact: Path) -> list[str]:
@@ -219,7 +221,7 @@ def _model_name(paths: Sequence[Path]) -> str:
 
 def _tokenizers(suite: Suite) -> dict[Path, Path]:
     """Each artefact's tokenizer.json: the one its model names, else the one in or beside the artefact."""
-    found = {}
+    found: dict[Path, Path] = {}
     for name, model in suite.models.items():
         if model.tokenizer is not None and not model.tokenizer.is_file():
             raise SuiteError(f"models.{name}.tokenizer: {model.tokenizer} is not a file")

@@ -116,7 +116,9 @@ def list_files(artefact: Path) -> ArtefactFiles:
             part=model.parent.name.replace("_", " "),
             pipeline=[name for name in others if not name.startswith(f"../{model.parent.name}/")],
         )
-    return listing(root, model, files, [path for each in {root, root / HUB_FOLDER, model.parent} for path in models_in(each)])
+    return listing(
+        root, model, files, [path for each in {root, root / HUB_FOLDER, model.parent} for path in models_in(each)]
+    )
 
 
 def check_files(model: Path) -> None:

@@ -137,7 +137,7 @@ def test_files_of_weights_are_listed_and_nothing_else(tmp_path: Path, locations:
     check_copy_runs(folder, tmp_path / "by folder")
     for name in locations:  # and each of them is read
         (folder / name).rename(tmp_path / "away")
-        with pytest.raises(Exception, match="xternal|exist|No such"):
+        with pytest.raises(Exception, match=r"xternal|exist|No such"):
             outputs(model)
         with pytest.raises(ModelFailure, match=r"missing .*copy the whole folder"):
             ONNX.files(model)
@@ -151,7 +151,9 @@ def in_a_branch(path: Path, tensor: TensorProto) -> Path:
 
     nodes = [
         helper.make_node("Constant", [], ["c"], value=helper.make_tensor("c", TensorProto.BOOL, [], [True])),
-        helper.make_node("If", ["c"], ["y"], then_branch=branch("then", "MatMul"), else_branch=branch("else", "MatMul")),
+        helper.make_node(
+            "If", ["c"], ["y"], then_branch=branch("then", "MatMul"), else_branch=branch("else", "MatMul")
+        ),
     ]
     return save(path, [], nodes)
 
@@ -288,7 +290,7 @@ def test_a_link_to_anywhere_else_is_refused(tmp_path: Path) -> None:
     (folder / "model.data").symlink_to(elsewhere / "model.data")
     outputs_before = elsewhere / "model.data"
     assert outputs_before.is_file()
-    with pytest.raises(ModelFailure, match="links to .* outside the model's folder"):
+    with pytest.raises(ModelFailure, match=r"links to .* outside the model's folder"):
         ONNX.files(folder)
     # Folders that only look like a cache are none: `blobs` has to be where the snapshot's own repository has it.
     snapshot = hub_cache(tmp_path, {"model.onnx": (folder / "model.onnx").read_bytes()})
@@ -435,7 +437,13 @@ def test_a_genai_folder_names_its_model_and_its_parts(tmp_path: Path) -> None:
             [],
         ),
         (["model.onnx", "model_q4.onnx"], "model.onnx", "", [], ["model_q4.onnx"]),
-        (["decoder_model.onnx", "decoder_model_merged.onnx"], "decoder_model.onnx", "", [], ["decoder_model_merged.onnx"]),
+        (
+            ["decoder_model.onnx", "decoder_model_merged.onnx"],
+            "decoder_model.onnx",
+            "",
+            [],
+            ["decoder_model_merged.onnx"],
+        ),
     ],
 )
 def test_a_part_of_a_pipeline_is_named_and_the_others_are_told(
@@ -493,7 +501,9 @@ def test_a_package_is_its_whole_folder_and_has_the_same_digest_wherever_it_is(tm
         CoreML().files(package)
 
 
-def test_an_adapter_without_the_ability_takes_all_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_without_the_ability_takes_all_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not isinstance(Sound(), ListsFiles)
     for name in ("model.sound", "README.md", "below/data"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

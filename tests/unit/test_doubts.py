@@ -171,3 +171,18 @@ def test_one_reference_execution_among_attempts_is_told() -> None:
     attempts = [attempt(0, effective={"execution": "reference"}), attempt(1, measured("model_ttft", LONG))]
     assert Doubt.REFERENCE_EXECUTION in kinds(attempts)
     assert Doubt.REFERENCE_EXECUTION not in kinds(attempts[1:])
+
+
+def test_a_part_of_a_pipeline_is_named_with_the_others() -> None:
+    files = {"model": "encoder_model.onnx", "part": "encoder", "pipeline": ["decoder_model.onnx"], "files": {}}
+    (found,) = warnings_of(five(), files=files)
+    assert found.kind is Doubt.PART_OF_PIPELINE
+    assert "encoder_model.onnx is the encoder" in found.message
+    assert "decoder_model.onnx" in found.hint
+    assert kinds(five(), files={**files, "part": "", "pipeline": []}) == kinds(five(), files={}) == set()
+
+
+def test_a_bundles_unpacked_model_is_not_evicted_and_that_is_said() -> None:
+    bundled = [attempt(round_, effective={"threads": 2, "facts": {"bundle": "chat.litertlm"}}) for round_ in range(5)]
+    assert kinds(bundled, settings={"page_cache": "evicted"}) == {Doubt.NOT_APPLIED}
+    assert kinds(bundled, settings={"page_cache": "warm"}) == kinds(five(), settings={"page_cache": "evicted"}) == set()
