@@ -6,7 +6,7 @@ hardware target   a kind of device people ship to: one TOML profile, one report;
 device            one unit of a hardware target, with a stable id
 adapter           the code that loads one model format in one runtime and runs it
 model             a network and its task: `causal-lm`, `classifier`, `embedding` or `tensor` (anything else)
-artefact          the file or folder that ships; the digest of its manifest is its identity
+artefact          the set of files that the model reads; the digest of its manifest is its identity
 variant           a model's artefact and the recipe that made it; one variant of a model is the *reference*
 configuration     runtime, accelerator, threads, options; *requested* and *effective* are two things
 workload          what is asked: prompt and output lengths or texts, input shapes, context depth

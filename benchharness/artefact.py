@@ -1,9 +1,9 @@
 """The set of files that a model reads: its manifest, and the digest that is its identity.
 
 Which files those are is the adapter's word (`benchharness.listing`); without one it is the file, or all of the folder.
-A manifest lists (relative path, bytes, SHA-256) of every file, sorted by path; the artefact's digest is the
-SHA-256 of that list. A model that is one file, or one package, has the same digest by whatever name. File digests are cached by inode, size and modification time, so a second run of a large
-model does not read it again.
+A manifest lists (relative path, bytes, SHA-256) of every file, sorted by path; the artefact's digest is the SHA-256 of
+that list. A model that is one file, or one package, has the same digest by whatever name. File digests are cached by
+inode, size and modification time, so a second run of a large model does not read it again.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ _SAMPLE_TOKENS = 16
 #: What `benchharness compress` writes beside an artefact, and how much of a sample's SHA-256 stands in it.
 RECORD, _DIGITS = "recipe.json", 16
 _MOST_RECORD_BYTES = 16 << 20
+#: How far above an artefact its record may lie: OUT/RECIPE/model/onnx/model.onnx.
+_RECORD_ABOVE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +64,22 @@ def shared_samples(evaluation: DataFile, calibration: DataFile) -> int:
 
 def shared_with(evaluation: DataFile, artefact: Path) -> int:
     """How many samples of the evaluation data a compressed artefact was calibrated on, by the record beside it."""
-    known = _calibrated_on(artefact.parent / RECORD)
+    known = set().union(*(_calibrated_on(folder / RECORD, artefact) for folder in artefact.parents[:_RECORD_ABOVE]))
     return sum(sample.hex()[:_DIGITS] in known for sample in _samples(evaluation)) if known else 0
 
 
-def _calibrated_on(record: Path) -> set[str]:
-    """Digests of the samples and the lines that `recipe.json` tells of; none where there is no such file."""
+def _calibrated_on(record: Path, artefact: Path) -> set[str]:
+    """Digests of the samples and the lines that `recipe.json` tells of; none where it is of another artefact.
+
+    The artefact may be named by a file in the folder that the record is of.
+    """
     try:
         if record.stat().st_size > _MOST_RECORD_BYTES:
             return set()
-        told = json.loads(record.read_text(encoding="utf-8"))["calibration"] or {}
+        read = json.loads(record.read_text(encoding="utf-8"))
+        if record.parent != artefact.parent and record.parent / read["artefact"]["path"] not in artefact.parents:
+            return set()
+        told = read["calibration"] or {}
         return {str(digest) for name in ("samples", "lines") for digest in told.get(name, ())}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()

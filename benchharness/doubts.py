@@ -92,8 +92,8 @@ def _part_of_pipeline(result: Result) -> Iterator[ResultWarning]:
         others = [str(name) for name in files.get("pipeline", ())]
         yield ResultWarning(
             kind=Doubt.PART_OF_PIPELINE,
-            message=f"{files.get('model')} is the {files['part']} of a pipeline: time, memory and size are of this part "
-            "alone",
+            message=f"{files.get('model')} is the {files['part']} of a pipeline: time, memory and size are of this "
+            "part alone",
             hint=f"measure its other parts too: {', '.join(others[:5])}{' and more' if len(others) > 5 else ''}",
         )
 
@@ -107,6 +107,13 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
             kind=Doubt.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
             hint="see 'benchharness adapters' for what runs here",
+        )
+    bundle = (effective.get("facts") or {}).get("bundle")
+    if bundle and result.job.settings.get("page_cache") == "evicted":
+        yield ResultWarning(
+            kind=Doubt.NOT_APPLIED,
+            message=f'page_cache = "evicted": {bundle} was, and the copy of its model that the runtime maps was not',
+            hint="unpack the bundle's model and measure the .tflite, if its cold start from disk matters",
         )
     threads = effective.get("threads")
     if requested.get("threads") and threads is not None and threads != requested["threads"]:

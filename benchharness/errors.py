@@ -80,5 +80,9 @@ class ModelFailure(AttemptError):
     """The runtime refused the model, or failed while running it."""
 
 
+class SeveralModels(ModelFailure):
+    """A folder holds several models, and it is not clear which one is meant."""
+
+
 class InvalidOutput(AttemptError):
     """The model's answer cannot be an answer: NaN, all zeros, a wrong shape."""

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -43,9 +44,9 @@ def listing_from(path: Path, answer: Any) -> Listing:
     if answer is None:
         return whole(path)
     if "failed" in answer:
-        if path.is_dir():
+        if answer.get("several"):
             raise UsageError(str(answer["failed"]))
-        return Listing(root=path.parent, files=(path.name,), model=path.name, unknown=str(answer["failed"]))
+        return replace(whole(path), unknown=str(answer["failed"]) or "the adapter does not say")
     told = answer["files"]
     root = Path(told["root"])
     files = tuple(dict.fromkeys(map(str, told["files"])))

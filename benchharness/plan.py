@@ -410,7 +410,7 @@ def _job(
         "reference": reference,
         "artefact": str(variant.artefact),
         "digest": manifest.digest,
-        "artefact_bytes": manifest.bytes,
+        "artefact_bytes": 0 if manifest.listing.unknown else manifest.bytes,
         "recipe": variant.recipe,
         "tokenizer": str(tokenizer) if tokenizer else None,
         "configuration": configuration,

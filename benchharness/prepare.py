@@ -237,7 +237,7 @@ def _model_name(paths: Sequence[Path]) -> str:
 
 def _tokenizers(suite: Suite) -> dict[Path, Path]:
     """Each artefact's tokenizer.json: the one its model names, else the one in or beside the artefact."""
-    found = {}
+    found: dict[Path, Path] = {}
     for name, model in suite.models.items():
         if model.tokenizer is not None and not model.tokenizer.is_file():
             raise SuiteError(f"models.{name}.tokenizer: {model.tokenizer} is not a file")

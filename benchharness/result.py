@@ -252,7 +252,7 @@ class Job:
     reference: str  # the name of the variant that this one is compared with
     artefact: str  # path as the user gave it, made absolute
     digest: str  # SHA-256 of the artefact's manifest, or "" where it cannot be read
-    artefact_bytes: int
+    artefact_bytes: int  # 0 where it is not known
     recipe: str
     tokenizer: str | None  # path of its tokenizer.json, where the prompt is text
     configuration: Mapping[str, Any]

@@ -176,7 +176,8 @@ def _table(group: Sequence[Result]) -> Table:
         table.add_column(METRICS[name].title, justify="right")
     for row, result in enumerate(group):
         variant = f"{result.job.variant} (reference)" if result.job.is_reference else result.job.variant
-        size = quantity(result.job.artefact_bytes, Unit.BYTES)
+        known = not result.job.files.get("unknown")
+        size = quantity(result.job.artefact_bytes, Unit.BYTES) if known else "unknown"
         cells = [Text(text) for text in (variant, *(column[row] for column in told_apart.values()), size)]
         table.add_row(*cells, *_measured(result, metrics))
     return table

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from benchharness.contract import ArtefactFiles
-from benchharness.errors import ModelFailure
+from benchharness.errors import ModelFailure, SeveralModels
 
 TOKENIZER = "tokenizer.json"
 #: What a language model's folder says of it, read by this harness or by the library that a product ships with.
@@ -78,13 +78,13 @@ def checked(file: Path, root: Path) -> Path:
 
 
 def _is_in(path: Path, folder: Path) -> bool:
-    return folder == path or folder in path.parents  # Path.is_relative_to is not in every Python 3.9 stub
+    return folder == path or folder in path.parents
 
 
-def several(folder: Path, found: Iterable[Path]) -> ModelFailure:
+def several(folder: Path, found: Iterable[Path]) -> SeveralModels:
     """What to say of a folder with more than one model to choose from."""
     names = ", ".join(path.relative_to(folder).as_posix() for path in found)
-    return ModelFailure(f"{folder}: several models ({names}); name one of them as the artefact")
+    return SeveralModels(f"{folder}: several models ({names}); name one of them as the artefact")
 
 
 def listing(root: Path, model: Path, files: Iterable[Path], others: Iterable[Path]) -> ArtefactFiles:

@@ -86,7 +86,7 @@ def compress(
     if found["calibration"] is not None and "used" in found["calibration"]:
         told.tells(f"calibration: {found['calibration']['used']}, in {found['calibration']['count']} chunks")
     cache = digest_cache()
-    source = find_source(path, format_, found["beside"], cache)
+    source = find_source(path, format_, cache)
     wanted = {recipe: outputs.made_from(recipe, source, found["calibration"], used) for recipe in chosen}
     records = {recipe: outputs.kept(folder / recipe.name, each, cache, force=force) for recipe, each in wanted.items()}
     workshop = _Workshop(

@@ -33,7 +33,7 @@ from benchharness.compress.look import Look
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.onnx_runtime.files import describe, find_model
+from targets.onnx_runtime.files import check_files, describe, find_model
 from targets.onnx_runtime.signature import (
     CACHE_BRANCH,
     MASK,
@@ -54,6 +54,7 @@ _SHARE_WORTH_TELLING = 0.05
 def look(artefact: Path) -> Look:
     """Reads a model without its weights. Raises `ModelFailure` for what is none."""
     path = find_model(artefact)
+    check_files(path)
     model = _load_graph(path)
     beside = _external_files(model)
     for name in beside:

@@ -20,7 +20,7 @@ import psutil
 
 from benchharness.artefact import DigestCache
 from benchharness.compress.recipes import OPTIONAL_PACKAGES, PACKAGES, SEED, Recipe, plain
-from benchharness.compress.source import Source, manifest_with
+from benchharness.compress.source import Source, manifest_as
 from benchharness.data_files import RECORD
 from benchharness.errors import UsageError
 
@@ -87,6 +87,8 @@ def kept(folder: Path, wanted: Mapping[str, Any], cache: DigestCache, *, force: 
     if force:
         return None
     why = f"was made from other {' and '.join(different)}" if different else "has changed since it was made"
+    if "files" not in record["artefact"] and different in ([], ["weights"]):
+        why += ", or by an earlier version of benchharness, which took other files for the model"
     raise UsageError(f"{folder}: {why}; replace it with --force, or choose another --out")
 
 
@@ -118,7 +120,7 @@ def write_record(
     folder: Path, recipe: Recipe, wanted: Mapping[str, Any], made: Mapping[str, Any], seconds: float, cache: DigestCache
 ) -> dict[str, Any]:
     """Writes `recipe.json` beside an artefact and returns what it holds. `made` is the answer of its process."""
-    manifest = manifest_with(folder / made["artefact"], made["beside"], cache)
+    manifest = manifest_as(recipe.format, folder / made["artefact"], cache)
     record = {
         "schema": _SCHEMA,
         **wanted,
@@ -134,6 +136,7 @@ def write_record(
             "beside": made["beside"],  # weights next to a lone model file
             "digest": manifest.digest,
             "bytes": manifest.bytes,
+            "files": [entry.path for entry in manifest.entries],
             "model_bytes": made["bytes"],  # without the small files that come with it
         },
         "notes": made["notes"],
@@ -168,7 +171,7 @@ def _is_whole(folder: Path, record: Mapping[str, Any], cache: DigestCache) -> bo
     """Whether an artefact's files are still those that were written."""
     artefact = record["artefact"]
     try:
-        found = manifest_with(folder / artefact["path"], artefact["beside"], cache)
+        found = manifest_as(record["format"], folder / artefact["path"], cache)
         return bool(found.digest == artefact["digest"])
     except (UsageError, TypeError, KeyError):
         return False

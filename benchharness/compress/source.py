@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchharness.artefact import DigestCache, Manifest, manifest_of
-from benchharness.compress.recipes import CORE_ML, FORMATS
+from benchharness.compress.recipes import CORE_ML, FORMATS, ONNX, TFLITE
 from benchharness.errors import UsageError
-from benchharness.plan import artefact_format
+from benchharness.listing import list_files
+from benchharness.plan import HUB_FOLDER, artefact_format
+
+#: Whose word it is which files a model is.
+_ADAPTERS = {ONNX: "onnxruntime", TFLITE: "tflite", CORE_ML: "coreml"}
 
 #: Files beside a model that a harness or an application needs: taken along from wherever the model lies.
 COMPANIONS = frozenset(
@@ -37,7 +41,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The model to start from. `path` is absolute; digest and bytes cover weights beside a lone file, too."""
+    """The model to start from. `path` is absolute; digest and bytes cover all files that it reads."""
 
     path: Path
     format: str  # one of recipes.FORMATS
@@ -53,25 +57,23 @@ def find_format(path: Path) -> str:
         if path.name.endswith(ending):
             raise UsageError(f"{path}: {advice}")
     format_ = artefact_format(path, FORMATS)
-    if format_ is None and path.is_dir() and (path / "onnx" / "model.onnx").is_file():  # the layout of hubs
-        format_ = ".onnx"
     if format_ is None:
         raise UsageError(f"{path}: no recipe starts from it; models end in {', '.join(FORMATS)}, or are folders of one")
     return format_
 
 
-def find_source(path: Path, format_: str, beside: Sequence[str], cache: DigestCache) -> Source:
-    """Hashes a model. `beside`: names of files next to a lone model file that hold its weights."""
-    manifest = manifest_with(path, beside if is_lone(path) else (), cache)
+def find_source(path: Path, format_: str, cache: DigestCache) -> Source:
+    """Hashes a model: the files that are read when it runs."""
+    manifest = manifest_as(format_, path, cache)
     return Source(path=path, format=format_, digest=manifest.digest, bytes=manifest.bytes)
 
 
-def manifest_with(path: Path, beside: Sequence[str], cache: DigestCache) -> Manifest:
-    """An artefact's files, and those `beside` it that belong to it."""
-    entries = list(manifest_of(path, cache).entries)
-    for name in beside:
-        entries += [replace(entry, path=name) for entry in manifest_of(path.parent / name, cache).entries]
-    return Manifest(entries=tuple(sorted(entries, key=lambda entry: entry.path)))
+def manifest_as(format_: str, path: Path, cache: DigestCache) -> Manifest:
+    """An artefact's files, as the adapter of its format lists them. Raises `UsageError` where it cannot."""
+    listing = list_files({path: [_ADAPTERS[format_]]})[path]
+    if listing.unknown:
+        raise UsageError(listing.unknown)
+    return manifest_of(path, cache, listing)
 
 
 def is_lone(path: Path) -> bool:
@@ -81,7 +83,10 @@ def is_lone(path: Path) -> bool:
 
 def companions(path: Path, model: Path) -> Iterator[Path]:
     """Small files that belong to a model: known ones beside it, and any small text of the folder given as artefact."""
-    folders = [path.parent] if is_lone(path) else list(dict.fromkeys([path, model.parent]))
+    if is_lone(path):
+        folders = [path.parent, *([path.parent.parent] if path.parent.name == HUB_FOLDER else [])]
+    else:
+        folders = list(dict.fromkeys([path, model.parent]))
     for folder in folders:
         for file in sorted(folder.iterdir()):
             known = file.name in COMPANIONS or (not is_lone(path) and file.suffix in _COMPANION_ENDINGS)

@@ -1,7 +1,7 @@
-"""Lists the files of artefacts in a process of its own: they are not trusted, and importing a runtime may end a process.
+"""Lists the files of artefacts in a process of its own: they are not trusted, and a runtime may end its process.
 
 `python -m benchharness.device.files` reads `[[path, [adapter, ...]], ...]` from standard input and prints one line of
-JSON, an answer each: `{"files": {...}}`, `{"failed": "reason"}`, or null where none of the adapters can tell.
+JSON, an answer each: `{"files": {...}}`, `{"failed": "reason", "several": bool}`, or null where no adapter can tell.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from benchharness.contract import ListsFiles
 from benchharness.device import adapters, protocol
-from benchharness.errors import AttemptError, Unsupported
+from benchharness.errors import AttemptError, SeveralModels, Unsupported
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def _asked(adapter: ListsFiles, name: str, path: Path) -> dict[str, Any]:
         found = adapter.files(path)
         return {"files": {**dataclasses.asdict(found), "root": str(found.root)}}
     except AttemptError as error:
-        return {"failed": protocol.text(error)}
+        return {"failed": protocol.text(error), "several": isinstance(error, SeveralModels)}
     except OSError as error:
         return {"failed": protocol.text(f"{path}: cannot be read ({error.strerror or error})")}
     except Exception as error:  # of another package's adapter: its own failure

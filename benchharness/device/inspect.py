@@ -1,7 +1,7 @@
 """Describes a model file in a process of its own: the file is not trusted, and importing a runtime may end a process.
 
-`python -m benchharness.device.inspect ADAPTER PATH` prints one line of JSON: `{"description": {...}, "files": ...}` with the
-answer of `benchharness.device.files`, or `{"failed": "unsupported" | "model-failure", "reason": "..."}`.
+`python -m benchharness.device.inspect ADAPTER PATH` prints one line of JSON: `{"description": {...}, "files": ...}`
+with the answer of `benchharness.device.files`, or `{"failed": "unsupported" | "model-failure", "reason": "..."}`.
 """
 
 from __future__ import annotations

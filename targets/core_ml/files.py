@@ -50,7 +50,7 @@ def find_model(artefact: Path) -> Path:
 
 
 def list_files(artefact: Path) -> ArtefactFiles:
-    """The model: of a package or a compiled model its whole folder; and a tokenizer beside it. Raises `ModelFailure`."""
+    """The model: of a package or a compiled model its whole folder; a tokenizer beside it. Raises `ModelFailure`."""
     model = find_model(artefact)
     check_artefact(model)
     root = model.parent

@@ -6,9 +6,10 @@ Importing this package imports ONNX Runtime. A configuration's `accelerator` is 
 `enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `session_config`) and `cache_capacity`: the tokens
 for which an in-place cache reserves room at load.
 
-Its modules: `files` finds the model and what belongs to it, `external_data` the files that hold its tensors, `options` checks the request, `loading` loads, `graph` and `signature` tell what
-was loaded, `session` runs it, `language` and `cache` run it as a language model. `inspection`, `contents` and
-`quantization` describe a file without running it, on `targets.protobuf_wire`.
+Its modules: `files` finds the model and what belongs to it, `external_data` the files that hold its tensors, `options`
+checks the request, `loading` loads, `graph` and `signature` tell what was loaded, `session` runs it, `language` and
+`cache` run it as a language model. `inspection`, `contents` and `quantization` describe a file without running it, on
+`targets.protobuf_wire`.
 """
 
 from __future__ import annotations

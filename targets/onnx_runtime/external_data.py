@@ -76,7 +76,7 @@ def read_locations(wire: Wire) -> set[str]:
 
 def input_names(wire: Wire) -> set[str]:
     """What the inputs of the main graph are called. Raises `ValueError`."""
-    found = set()
+    found: set[str] = set()
     for number, value, end in wire.fields(0, len(wire.content)):
         if number == _MODEL_GRAPH and end:
             for part, part_value, part_end in wire.fields(value, end):

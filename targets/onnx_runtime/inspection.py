@@ -6,13 +6,15 @@ read becomes a `ModelFailure`.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
+from targets.model_files import named_in
 from targets.onnx_runtime.contents import Contents, Tensor, read_contents
 from targets.onnx_runtime.files import Description, describe, find_model
 from targets.onnx_runtime.quantization import find_quantization, packed_weights, scale_tensors
@@ -117,11 +119,6 @@ def _external_files(model: Path, contents: Contents) -> dict[str, int | None]:
         if location is None or location in found:
             continue
         found[location] = None
-        path = PurePosixPath(location)
-        if path.is_absolute() or ".." in path.parts or "\0" in location or ":" in location or "\\" in location:
-            continue
-        try:
-            found[location] = (model.parent / path).stat().st_size
-        except OSError:
-            continue
+        with contextlib.suppress(OSError, ModelFailure):
+            found[location] = named_in(model, location, model.parent).stat().st_size
     return found

@@ -18,7 +18,7 @@ LATE = {"benchharness.device.tokenizer": {"tokenizers"}, "benchharness.device.se
 #: The runtimes that adapters are for.
 RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools", "onnx"}
 #: What adapters for several runtimes use.
-SHARED = ("targets.protobuf_wire", "targets.tokens")
+SHARED = ("targets.protobuf_wire", "targets.tokens", "targets.model_files")
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:

@@ -28,7 +28,7 @@ def test_a_file_is_listed_with_its_size_and_hash(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"weights")
     manifest = manifest_of(tmp_path / "model.onnx", DigestCache(None))
     (entry,) = manifest.entries
-    assert (entry.path, entry.bytes, entry.sha256) == ("", 7, hashlib.sha256(b"weights").hexdigest())
+    assert (entry.path, entry.bytes, entry.sha256) == ("model.onnx", 7, hashlib.sha256(b"weights").hexdigest())
     assert manifest.bytes == 7
 
 

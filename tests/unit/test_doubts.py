@@ -190,3 +190,18 @@ def test_an_input_that_nothing_explains_is_doubted_with_the_line_to_write() -> N
 
 def test_what_a_device_tells_of_invented_inputs_is_not_trusted() -> None:
     assert invented(x="so", y=3, z=None) == []
+
+
+def test_a_part_of_a_pipeline_is_named_with_the_others() -> None:
+    files = {"model": "encoder_model.onnx", "part": "encoder", "pipeline": ["decoder_model.onnx"], "files": {}}
+    (found,) = warnings_of(five(), files=files)
+    assert found.kind is Doubt.PART_OF_PIPELINE
+    assert "encoder_model.onnx is the encoder" in found.message
+    assert "decoder_model.onnx" in found.hint
+    assert kinds(five(), files={**files, "part": "", "pipeline": []}) == kinds(five(), files={}) == set()
+
+
+def test_a_bundles_unpacked_model_is_not_evicted_and_that_is_said() -> None:
+    bundled = [attempt(round_, effective={"threads": 2, "facts": {"bundle": "chat.litertlm"}}) for round_ in range(5)]
+    assert kinds(bundled, settings={"page_cache": "evicted"}) == {Doubt.NOT_APPLIED}
+    assert kinds(bundled, settings={"page_cache": "warm"}) == kinds(five(), settings={"page_cache": "evicted"}) == set()

@@ -87,14 +87,16 @@ def test_a_models_own_words_cannot_command_the_terminal(tmp_path: Path) -> None:
     assert "[bold]" in text
 
 
-def test_weights_outside_the_artefact_are_a_warning(tmp_path: Path) -> None:
+def test_weights_beside_the_model_are_counted_and_missed(tmp_path: Path) -> None:
     import onnx
 
     path = build_image_model(tmp_path / "m.onnx")
-    model = onnx.load(path)
-    onnx.save(model, path, save_as_external_data=True, location="m.data", size_threshold=0)
-    assert "give the folder instead" in inspect_model(path)["warnings"][0]
-    assert inspect_model(tmp_path)["warnings"] == []
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="m.data", size_threshold=0)
+    found = inspect_model(path)
+    sizes = {name: (tmp_path / name).stat().st_size for name in ("m.data", "m.onnx")}
+    assert {file["path"]: file["bytes"] for file in found["files"]} == sizes
+    assert (found["bytes"], found["warnings"]) == (sum(sizes.values()), [])
+    assert inspect_model(tmp_path)["digest"] == found["digest"]
     (tmp_path / "m.data").unlink()
     assert "missing: m.data" in inspect_model(tmp_path)["warnings"][0]
 
@@ -120,7 +122,7 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path: Path) -> Non
         (-11, b"", ModelFailure, "ended with signal 11: the last word"),
         (1, b"", ModelFailure, "ended with exit code 1"),
         (0, b"no JSON\n", ModelFailure, "exit code 0"),
-        (0, b'{"description": 3}', ModelFailure, "gave no description"),
+        (0, b'{"description": 3, "files": null}', ModelFailure, "gave no description"),
         (0, b"[]", ModelFailure, "exit code 0"),
         (0, b'{"failed": "unsupported", "reason": "cannot look"}', Unsupported, "cannot look"),
     ],

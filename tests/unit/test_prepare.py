@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchharness.artefact import DigestCache
+from benchharness.artefact import DigestCache, Manifest, manifest_of
 from benchharness.errors import SuiteError, UsageError
 from benchharness.prepare import gather, suite_from_models, verify
-from tests.unit.made_up import TWO_VARIANTS, loaded
+from benchharness.suite import Suite
+from tests.unit.made_up import TWO_VARIANTS, as_they_are, jobs_of, loaded
 
 FORMATS = {"onnxruntime": (".onnx",), "another": (".other", ".else")}
 
@@ -19,6 +22,10 @@ def models(folder: Path, *names: str) -> list[Path]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(name.encode())
     return [folder / name for name in names]
+
+
+def read(suite: Suite) -> Mapping[Path, Manifest]:
+    return gather(suite, DigestCache(None), lister=as_they_are).manifests
 
 
 def names_of(folder: Path, *names: str) -> list[str]:
@@ -68,11 +75,42 @@ def test_a_file_that_is_missing_is_refused_with_its_path(tmp_path: Path, text: s
 
 def test_a_model_that_changed_since_its_run_began_is_refused(tmp_path: Path) -> None:
     suite = loaded(tmp_path, TWO_VARIANTS)
-    began = {str(path): each.digest for path, each in gather(suite, DigestCache(None)).manifests.items()}
-    verify(dict(gather(suite, DigestCache(None)).manifests), began)
+    began = jobs_of(suite)
+    verify(read(suite), began)
     (tmp_path / "int8.onnx").write_bytes(b"other")
-    with pytest.raises(UsageError, match=r"int8\.onnx has changed since this run began"):
-        verify(dict(gather(suite, DigestCache(None)).manifests), began)
+    with pytest.raises(UsageError, match=r"int8\.onnx has changed since this run began: int8\.onnx \("):
+        verify(read(suite), began)
+
+
+def test_a_reference_that_changed_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("hello")
+    text = "[models.chat]\nevaluation = 'data.txt'\n[scenarios.quality]\n"
+    suite = loaded(tmp_path, TWO_VARIANTS + text)
+    began = [job for job in jobs_of(suite) if job.scenario == "quality"]
+    assert [job.variant for job in began] == ["int8"]
+    (tmp_path / "fp32.onnx").write_bytes(b"other")
+    with pytest.raises(UsageError, match=r"fp32\.onnx has changed since this run began"):
+        verify(read(suite), began)
+
+
+def test_a_run_of_an_earlier_version_is_told_from_a_model_that_changed(tmp_path: Path) -> None:
+    """It hashed everything in a folder; what the model reads is less, and the folder is as it was."""
+    models(tmp_path / "m", "model.onnx", "notes.txt")
+    suite = loaded(tmp_path, "[models.chat.variants.fp32]\nartefact = 'm'")
+    before = manifest_of(tmp_path / "m", DigestCache(None)).digest
+    began = [replace(job, digest=before, files={}) for job in jobs_of(suite)]
+    now = gather(suite, DigestCache(None)).manifests
+    assert now[tmp_path / "m"].bytes == len(b"model.onnx")
+    with pytest.raises(UsageError, match=r"m has not changed, but .* an earlier version"):
+        verify(now, began)
+    (tmp_path / "m" / "notes.txt").write_text("changed")
+    with pytest.raises(UsageError, match="m has changed since"):
+        verify(now, began)
+
+
+def test_a_lone_file_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    suite = loaded(tmp_path, TWO_VARIANTS)
+    verify(read(suite), [replace(job, files={}) for job in jobs_of(suite)])
 
 
 def test_variants_are_named_by_the_shortest_tail_that_tells_them_apart(tmp_path: Path) -> None:
