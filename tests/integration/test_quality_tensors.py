@@ -10,11 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 import benchharness
 from benchharness.result import Doubt, Result
-from tests.contract.tflite_models import ModelFile, Scale, options_of, schema
+from tests.contract.tflite_models import ModelFile, Scale, options_of
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((12, 8)).astype(np.float32)

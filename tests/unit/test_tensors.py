@@ -142,7 +142,8 @@ def test_a_choice_reckons_with_the_worst_output_and_names_it() -> None:
     results = derive([(job(), ""), (compared_, "")], [*attempts, attempt(0, *rows, job="q")])
     (choice,) = choices(results)
     figure = choice.candidates[0].figures["quality"]
-    assert (figure.output, figure.estimate.value) == ("mask", pytest.approx(0.7))
+    assert figure.output == "mask"
+    assert figure.estimate.value == pytest.approx(0.7)
     buffer = io.StringIO()
     candidates = [*choice.candidates, *choice.candidates]  # of one there is no table
     show_choices([replace(choice, candidates=candidates)], Console(file=buffer, width=200, color_system=None))

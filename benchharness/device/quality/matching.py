@@ -6,6 +6,7 @@ the model's output `logits` is known as `scores`. Reference and variant are pair
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,7 +169,7 @@ def _can_be(spec: TensorSpec, role: str) -> bool:
 
 
 def _size(spec: TensorSpec) -> int:
-    return int(np.prod(spec.shape, dtype=np.int64))
+    return math.prod(length for length in spec.shape if isinstance(length, int))
 
 
 def _known_as(outputs: Outputs, tensors: Mapping[str, Any], whose: str) -> dict[str, str]:
