@@ -69,7 +69,7 @@ class Doubt(StrEnum):
     SHARED_SAMPLES = "shared-samples"  # evaluated on what a variant was fitted to
     REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
-    LEADING_TOKEN = "leading-token"  # token ids lack the token that the model's tokenizer puts before a text
+    LEADING_TOKEN = "leading-token"  # noqa: S105 - token ids lack what the tokenizer puts before a text
     NOT_CHARGED = "not-charged"  # memory that a limit did not count, because other processes held it
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled

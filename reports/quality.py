@@ -161,9 +161,9 @@ def _told(job: Job, ways: Sequence[str], reached: Mapping[str, str]) -> Iterator
     elif ways:
         yield "Rows were evaluated differently, as each says; they do not compare with each other."
     yield (
-        "Intervals: 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson for shares of "
-        "inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, SQNR and largest errors are "
-        "no means and have none."
+        "Intervals: 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson for shares "
+        "of inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, SQNR and "
+        "largest errors are no means and have none."
     )
     data = job.workload.get("data")
     calibration = data.get("shared_samples") if isinstance(data, Mapping) else None

@@ -41,7 +41,8 @@ class Tokenizer:
         try:
             self._backend = Backend.from_file(str(path))
             self._switched_off = [
-                name for name, asked in (("padding", self._backend.padding), ("truncation", self._backend.truncation))
+                name
+                for name, asked in (("padding", self._backend.padding), ("truncation", self._backend.truncation))
                 if asked is not None
             ]
             self._backend.no_padding()

@@ -171,3 +171,12 @@ def test_one_reference_execution_among_attempts_is_told() -> None:
     attempts = [attempt(0, effective={"execution": "reference"}), attempt(1, measured("model_ttft", LONG))]
     assert Doubt.REFERENCE_EXECUTION in kinds(attempts)
     assert Doubt.REFERENCE_EXECUTION not in kinds(attempts[1:])
+
+
+def test_token_ids_without_the_token_that_goes_before_a_text_are_told() -> None:
+    rows = measured("token_divergence", 0.1, [1.0] * 8, parameters={"scored": 2, "chunks": 1}, row_length=4)
+    told = {"documents_without_them": 2, "leading_tokens": "1 <bos> in 1 of 3 documents"}
+    asked: dict[str, Any] = {"scenario": "quality", "against": {"variant": "fp32"}}
+    assert Doubt.LEADING_TOKEN in kinds([attempt(0, rows, effective={"evaluated": told})], **asked)
+    for fine in ({"evaluated": {**told, "documents_without_them": 0}}, {"evaluated": "odd"}, {}):
+        assert Doubt.LEADING_TOKEN not in kinds([attempt(0, rows, effective=fine)], **asked)

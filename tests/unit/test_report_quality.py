@@ -188,8 +188,11 @@ def test_divergence_along_the_context_of_chunks_that_differ_in_length() -> None:
 def test_how_much_of_the_data_was_used_is_told() -> None:
     parameters = {**TOKENS, "used": "32 of 130 chunks, 8192 of 33361 tokens", "leading_tokens": "1 <bos>"}
     text = [replace(each, parameters={**each.parameters, **parameters}) for each in language_model()]
-    assert quality(lost(metrics=text)).tables[0].told[1].endswith(
-        "in each chunk, 32 of 130 chunks, 8192 of 33361 tokens, leading token of each chunk: 1 <bos>."
+    assert (
+        quality(lost(metrics=text))
+        .tables[0]
+        .told[1]
+        .endswith("in each chunk, 32 of 130 chunks, 8192 of 33361 tokens, leading token of each chunk: 1 <bos>.")
     )
     uneven = [
         replace(each, parameters={key: each.parameters[key] for key in each.parameters if "scored" not in key})

@@ -13,8 +13,8 @@ from typing import Any, Callable, TypeVar
 
 from benchharness.contract import Session
 from benchharness.device.phases import Phases
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.device.timing import goes_on, quiet_collector
+from benchharness.device.tokenizer import Tokenizer
 
 Measured = TypeVar("Measured")
 
