@@ -78,7 +78,7 @@ class Doubt(StrEnum):
     SATURATED = "saturated"  # data beyond the range of a quantized input
     NOT_COMPARED = "not-compared"  # an output of reference or variant that has no partner
     UNSURE_PAIRING = "unsure-pairing"  # tensors paired by names that converters made up, where shapes allow another way
-    LEADING_TOKEN = "leading-token"  # token ids lack the token that the model's tokenizer puts before a text
+    LEADING_TOKEN = "leading-token"  # noqa: S105 - token ids lack what the tokenizer puts before a text
     NOT_CHARGED = "not-charged"  # memory that a limit did not count, because other processes held it
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled

@@ -171,8 +171,8 @@ def _told(
         yield "Rows were evaluated differently, as each says; they do not compare with each other."
     yield from scores
     yield (
-        "Intervals: 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson for shares of "
-        "inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, rank "
+        "Intervals: 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson for shares "
+        "of inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, rank "
         "correlations and largest errors have none."
     )
     if pooled:

@@ -169,7 +169,7 @@ def test_labels_that_cannot_be(quality: Quality, tmp_path: Path, labels: list[An
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("short.tokens", "1 2 3", "shorter than one chunk: 3 tokens, and chunk_tokens = 24"),
+        ("short.tokens", "1", "no token to score: the longest document has 1, and chunk_tokens = 24"),
         ("words.tokens", "one two", "not token ids"),
         ("beyond.tokens", "5000 " * 30, "token 5000"),
         ("lines.jsonl", '{"text": "a"}\n{broken\n', "line 2 of the evaluation data is not JSON"),

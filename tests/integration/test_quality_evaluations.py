@@ -56,7 +56,8 @@ def value(result: Result, metric: str) -> float:
 
 def of_tokens(result: Result) -> list[MetricResult]:
     """What depends on how the model was evaluated; greedy answers and sizes do not."""
-    return [each for each in result.metrics if each.name not in ("greedy_prefix", "artefact_size", "download_size")]
+    others = ("greedy_prefix", "scored_chunks", "artefact_size", "download_size")
+    return [each for each in result.metrics if each.name not in others]
 
 
 @pytest.mark.parametrize("evaluation", ["decode", "prefill"])

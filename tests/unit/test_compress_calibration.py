@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,48 @@ def test_text_needs_a_tokenizer_and_words(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UsageError, match=r"not a readable tokenizer\.json"):
         read_text(path, tmp_path / "tokenizer.json", 16)
+
+
+def test_chunks_of_a_long_text_are_spread_over_all_of_it_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "text.txt"
+    lines = [f"And it came to pass in the days of number {number}," for number in range(400)]
+    path.write_text("\n".join(lines) + "\n")
+    for enough in (1 << 20, 4000):  # looked at whole, and in stretches
+        monkeypatch.setattr(calibration, "MOST_CHUNKS", 10)
+        monkeypatch.setattr(calibration, "_ENOUGH_CHARACTERS", enough)
+        found = read_text(path, ARTEFACTS / "onnx-fp32" / "tokenizer.json", 16)
+        assert len(found.chunks) == 10
+        numbers = [lines.index(line) for line in found.lines]
+        assert numbers == sorted(numbers)
+        assert numbers[0] < 20
+        assert numbers[-1] > 380
+        gaps = [later - sooner for sooner, later in itertools.pairwise(numbers)]
+        assert max(gaps) < 80
+        assert found.of_characters == path.stat().st_size
+        assert 10 * 16 < found.characters < 10 * 16 * 8
+        assert describe([], found)["used"] == f"{found.characters} of {found.of_characters} characters"
+
+
+def test_calibration_text_begins_as_the_model_expects_and_is_neither_cut_nor_padded(tmp_path: Path) -> None:
+    tokenizer = json.loads((ARTEFACTS / "onnx-fp32" / "tokenizer.json").read_text())
+    plain = tmp_path / "plain.json"
+    plain.write_text(json.dumps(tokenizer))
+    first = {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}
+    tokenizer["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [first, {"Sequence": {"id": "A", "type_id": 0}}, first],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]}},
+    }
+    tokenizer["truncation"] = {"direction": "Right", "max_length": 20, "strategy": "LongestFirst", "stride": 0}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    path = tmp_path / "text.txt"
+    path.write_text("And it came to pass in the days of Amraphel. " * 20)
+    found = read_text(path, tmp_path / "tokenizer.json", 16)
+    whole = [0, *(token for chunk in read_text(path, plain, 16).chunks for token in chunk)]
+    assert len(found.chunks) > 2
+    for at, chunk in enumerate(found.chunks):
+        assert chunk[0] == 0
+        assert list(chunk[1:]) == whole[at * 16 + 1 : at * 16 + 16]

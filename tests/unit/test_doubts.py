@@ -205,3 +205,12 @@ def test_a_bundles_unpacked_model_is_not_evicted_and_that_is_said() -> None:
     bundled = [attempt(round_, effective={"threads": 2, "facts": {"bundle": "chat.litertlm"}}) for round_ in range(5)]
     assert kinds(bundled, settings={"page_cache": "evicted"}) == {Doubt.NOT_APPLIED}
     assert kinds(bundled, settings={"page_cache": "warm"}) == kinds(five(), settings={"page_cache": "evicted"}) == set()
+
+
+def test_token_ids_without_the_token_that_goes_before_a_text_are_told() -> None:
+    rows = measured("token_divergence", 0.1, [1.0] * 8, parameters={"scored": 2, "chunks": 1}, row_length=4)
+    told = {"documents_without_them": 2, "leading_tokens": "1 <bos> in 1 of 3 documents"}
+    asked: dict[str, Any] = {"scenario": "quality", "against": {"variant": "fp32"}}
+    assert Doubt.LEADING_TOKEN in kinds([attempt(0, rows, effective={"evaluated": told})], **asked)
+    for fine in ({"evaluated": {**told, "documents_without_them": 0}}, {"evaluated": "odd"}, {}):
+        assert Doubt.LEADING_TOKEN not in kinds([attempt(0, rows, effective=fine)], **asked)

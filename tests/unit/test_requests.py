@@ -11,7 +11,6 @@ import pytest
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.device.requests import (
-    Tokenizer,
     check_logits,
     check_outputs,
     language_request,
@@ -19,6 +18,7 @@ from benchharness.device.requests import (
     tensor_request,
 )
 from benchharness.device.shapes import input_shapes, tell_inputs
+from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -1,4 +1,4 @@
-"""A tokenizer's own padding and truncation stay off; what it puts before a text is found, what it puts after is not added."""
+"""A tokenizer's padding and truncation stay off; what it puts before a text is found, what after is not added."""
 
 from __future__ import annotations
 
