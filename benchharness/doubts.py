@@ -27,6 +27,8 @@ NOT_CHARGED_SHARE = 0.05
 THROTTLED_TIMES = 3
 #: How many facts there are about a pair of tensors: its two names, how it was found, whether that is certain.
 _PAIR = 4
+#: So many tensors are named in a warning.
+_MOST_TOLD = 5
 
 
 def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
@@ -189,16 +191,21 @@ def _tensors(result: Result) -> Iterator[ResultWarning]:
             if unsure:
                 yield ResultWarning(
                     kind=Doubt.UNSURE_PAIRING,
-                    message=f"{kind} {whose}paired by names that tell nothing: {', '.join(unsure)}",
+                    message=f"{kind} {whose}paired by names that tell nothing: {_few(unsure, ', ')}",
                     hint=f"say which is which with '{kind}' under the model or the variant",
                 )
     left_out = _mapping(ours.get("not_compared"))
     if left_out:
         yield ResultWarning(
             kind=Doubt.NOT_COMPARED,
-            message=f"outputs not compared: {'; '.join(f'{name}: {reason}' for name, reason in left_out.items())}",
+            message=f"outputs not compared: {_few([f'{name}: {why}' for name, why in left_out.items()], '; ')}",
             hint="say which is which with 'outputs' under the model or the variant",
         )
+
+
+def _few(told: Sequence[str], between: str) -> str:
+    more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+    return between.join(told[:_MOST_TOLD]) + more
 
 
 def _mapping(told: object) -> Mapping[str, Any]:

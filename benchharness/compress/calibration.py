@@ -3,7 +3,8 @@
 `.npz` holds arrays by input name whose first axis counts samples, or one array for a model of one input; an array
 `labels` is no input. `.jsonl` holds a sample a line, a mapping of input names to nested lists. `.txt` is text for a
 causal language model. Arrays find their inputs and their types by the rules of evaluation data (`pairing`, `layouts`,
-`conversion`): nothing is scaled or guessed, and what would change a value is refused, with what is expected.
+`conversion`): nothing is scaled or guessed, and what would change a value is refused, with what is expected. So are
+arrays of whole numbers for an input of floats: pixels, and nobody here knows how they were scaled in training.
 """
 
 from __future__ import annotations
@@ -143,6 +144,8 @@ def _from_arrays(path: Path, arrays: Mapping[str, Array], inputs: Sequence[Tenso
     if count > MOST_SAMPLES:
         raise UsageError(f"{path}: {count} samples; {MOST_SAMPLES} at most, and some hundreds do")
     pairing = _paired(str(path), {name: array[0] for name, array in arrays.items()}, inputs)
+    for each in pairing.pairs:
+        _refuse_unscaled(f"{path}: {each.given}", arrays[each.given], next(s for s in inputs if s.name == each.wanted))
     return [
         _fed(str(path), {name: array[position] for name, array in arrays.items()}, pairing, inputs)
         for position in range(count)
@@ -197,6 +200,14 @@ def _paired(where: str, arrays: Sample, inputs: Sequence[TensorSpec]) -> Pairing
 
 def _type(array: Array) -> str:
     return array.dtype.name if array.dtype.kind in "fiub" else "str"
+
+
+def _refuse_unscaled(where: str, array: Array, spec: TensorSpec) -> None:
+    if array.dtype.kind in "iub" and spec.dtype.startswith("float"):
+        raise UsageError(
+            f"{where}: is {array.dtype} of shape {array.shape}; the model takes {listed([spec])}. "
+            "Prepare the data as the model expects it (scaled as in training): nothing is scaled here"
+        )
 
 
 def _fed(where: str, given: Sample, pairing: Pairing, inputs: Sequence[TensorSpec]) -> Sample:

@@ -370,7 +370,7 @@ BAD_ARRAYS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "shape.npz": ({"image": np.zeros((4, 3, 8, 9), np.float32)}, "input 'image' has the shape"),
     "names.npz": (
         {"picture": np.zeros((4, 1, 8, 8), np.float32), "mask": np.zeros((4, 1), np.float32)},
-        "the data has picture, mask, and the model's inputs are image",
+        "which is meant for image is not known: the model's inputs are image",
     ),
     "words.npz": ({"image": np.full((4, 1, 8, 8), "ink")}, "takes float32, and the data holds"),
     "objects.npz": ({"image": np.array([{}, {}], dtype=object)}, "not an .npz file of plain arrays"),

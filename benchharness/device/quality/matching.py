@@ -30,6 +30,8 @@ _WHAT = {SCORES: "holds a score for each class", EMBEDDING: "is one vector, an e
 _NUMBERS = "fiub"
 #: A score for each class, or a vector, is no single number.
 _FEWEST = 2
+#: Outputs beside the one that is meant, such as the hidden states of every layer: each is four numbers an input.
+_MOST_OTHERS = 32
 
 
 class Compared(NamedTuple):
@@ -96,7 +98,7 @@ class Matched:
         self._own = (theirs, ours)
         wanted, given = _specs(theirs, reference), _specs(ours, variant)
         unknown = [name for name in self._tensors[1].get("outputs") or {} if name not in theirs]
-        if unknown and unknown[0] not in (self._tensors[0].get("outputs") or {}):
+        if unknown:
             raise Unsupported(
                 f"outputs = {{ {unknown[0]} = … }} of this variant: the reference has no output of that name; its "
                 f"outputs are {listed(wanted)}"
@@ -115,6 +117,9 @@ class Matched:
             one, other = reference[theirs[each.wanted]], variant[ours[each.given]]
             if one.dtype.kind not in _NUMBERS or other.dtype.kind not in _NUMBERS:
                 self.not_compared[each.wanted] = f"holds no numbers ({one.dtype} and {other.dtype})"
+        others = [each.wanted for each in found.pairs if each.wanted not in (self.meant, *self.not_compared)]
+        for name in others[_MOST_OTHERS:] if self._role else ():
+            self.not_compared[name] = f"beside {self.meant} {_MOST_OTHERS} outputs are compared at most"
         return found
 
     def _compared(self, each: Pair, reference: Outputs, variant: Outputs) -> Compared:
@@ -131,31 +136,33 @@ def meant(outputs: Sequence[TensorSpec], role: str, most_label: int = -1) -> str
     """What the output that a task is about is known by: as the suite says, else by its own name, else the only one
     that can be it. Raises `Unsupported` with the outputs and the line to write.
     """
-    fitting = [spec for spec in outputs if _can_be(spec, role, most_label)]
+    fitting = [spec for spec in outputs if _can_be(spec, role)]
     for names in ([role], _NAMES[role]):
         named = [spec.name for spec in fitting if spec.name in names]
         if len(named) == 1:
             return named[0]
-    if len(fitting) == 1:
-        return fitting[0].name
-    line = toml_line("outputs", {role: "…"})
+    large = [spec for spec in fitting if _size(spec) > most_label]
+    for left in (fitting, large):
+        if len(left) == 1:
+            return left[0].name
     if not fitting:
         raise Unsupported(f"no output {_WHAT[role]}; the reference's outputs are {listed(outputs)}")
     raise Unsupported(
-        f"which output {_WHAT[role]} is not known: the reference's outputs are {listed(outputs)}; write {line} under "
-        "the model or the variant, where … is the one that is meant"
+        f"which output {_WHAT[role]} is not known: the reference's outputs are {listed(outputs)}; write "
+        f"{toml_line('outputs', {role: '…'})} under the model or the variant, where … is the one that is meant"
     )
 
 
-def _can_be(spec: TensorSpec, role: str, most_label: int) -> bool:
-    """By shape and type: scores are one row of more numbers than there are labels, an embedding is of floats."""
-    lengths = without_ones(spec.shape)
-    size = int(np.prod(lengths)) if lengths else 1
-    if np.dtype(spec.dtype).kind not in "fiu" or size < _FEWEST:
+def _can_be(spec: TensorSpec, role: str) -> bool:
+    """By shape and type: scores are one row of numbers, an embedding is of floats."""
+    kind = np.dtype(spec.dtype).kind
+    if _size(spec) < _FEWEST:
         return False
-    if role == SCORES:
-        return len(lengths) == 1 and size > most_label
-    return np.dtype(spec.dtype).kind == "f"
+    return kind in "fiu" and len(without_ones(spec.shape)) == 1 if role == SCORES else kind == "f"
+
+
+def _size(spec: TensorSpec) -> int:
+    return int(np.prod(spec.shape, dtype=np.int64))
 
 
 def _known_as(outputs: Outputs, tensors: Mapping[str, Any], whose: str) -> dict[str, str]:
