@@ -142,6 +142,8 @@ def _language_facts(signature: LanguageSignature, description: Description) -> d
         "described_by": description.source,
         "context_length_source": signature.context_length_source,
         "logits_dtype": signature.logits_dtype,
+        **({signature.kept.name: "1; 0, for all, where every token is scored"} if signature.kept else {}),
+        **({"token_type_ids": "zeros"} if signature.segment_dtype else {}),
         **cache_facts(signature),
     }
 

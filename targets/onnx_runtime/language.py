@@ -16,7 +16,15 @@ from benchharness.contract import CACHE_NONE, EffectiveConfiguration
 from benchharness.errors import Unsupported
 from targets.onnx_runtime.cache import GrownCache, InPlaceCache
 from targets.onnx_runtime.session import OnnxSession
-from targets.onnx_runtime.signature import CACHE_BRANCH, LOGITS, MASK, POSITIONS, TOKENS, LanguageSignature
+from targets.onnx_runtime.signature import (
+    CACHE_BRANCH,
+    LOGITS,
+    MASK,
+    POSITIONS,
+    SEGMENTS,
+    TOKENS,
+    LanguageSignature,
+)
 from targets.tokens import check_token, check_tokens
 
 if TYPE_CHECKING:
@@ -40,6 +48,12 @@ class OnnxLanguageSession(OnnxSession, ABC):
         self._mask = np.ones((1, self.context_length), signature.mask_dtype or "int64")
         self._mask_address = self._mask.ctypes.data
         self._positions = np.arange(self.context_length, dtype=signature.position_dtype or "int64")[None]
+        self._segments = np.zeros((1, self.context_length), signature.segment_dtype or "int64")
+        kept = signature.kept
+        # The last token's logits are all that generating takes; `score` asks for all.
+        self._kept = np.ones(len(kept.shape) * (1,) if kept else (), kept.dtype if kept else "int64")
+        if kept is not None:
+            self._bind(kept.name, self._kept)
 
     def reset(self) -> None:
         """Empties the cache."""
@@ -62,9 +76,11 @@ class OnnxLanguageSession(OnnxSession, ABC):
         if not self._signature.all_logits:
             raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
         self.reset()
+        self._kept[...] = 0  # all
         try:
             return self._forward(self._checked(tokens)).astype(np.float32, copy=False)
         finally:
+            self._kept[...] = 1
             self.reset()
 
     def close(self) -> None:
@@ -80,6 +96,15 @@ class OnnxLanguageSession(OnnxSession, ABC):
         """Token ids as one row. Raises `Unsupported` where they are none, out of range or too many."""
         ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
         return ids[None].astype(self._signature.token_dtype, copy=False)
+
+    def _bind(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        """Binds memory that this object owns and rewrites."""
+        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def _bind_segments(self, tokens: int) -> None:
+        if self._signature.segment_dtype is not None:
+            row = self._segments
+            self._binding.bind_input(SEGMENTS, "cpu", 0, row.dtype, (1, tokens), row.ctypes.data)
 
     def _bind_mask(self, tokens: int) -> None:
         self._binding.bind_input(MASK, "cpu", 0, self._mask.dtype, (1, tokens), self._mask_address)
@@ -157,6 +182,7 @@ class CachedSession(OnnxLanguageSession):
         self._binding.bind_cpu_input(TOKENS, chunk)
         if self._signature.position_dtype is not None:
             self._binding.bind_cpu_input(POSITIONS, self._positions[:, start:stop])
+        self._bind_segments(chunk.size)
         self._binding.bind_output(LOGITS)  # ONNX Runtime allocates: a long prompt's logits are no buffer to keep
         self._append(stop)
         return self._read_logits()
@@ -176,13 +202,10 @@ class CachedSession(OnnxLanguageSession):
         self._bind(TOKENS, self._token)
         if self._signature.position_dtype is not None:
             self._bind(POSITIONS, self._position)
+        self._bind_segments(1)
         logits = self._step_logits
         self._binding.bind_output(LOGITS, "cpu", 0, logits.dtype, logits.shape, logits.ctypes.data)
         self._bound_for_step = True
-
-    def _bind(self, name: str, array: np.ndarray[Any, Any]) -> None:
-        """Binds memory that this object owns and rewrites."""
-        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
 class UncachedSession(OnnxLanguageSession):

@@ -1,13 +1,15 @@
 """Tells a causal language model by its signature, and finds the shape of its key/value cache.
 
 Exporters agree on the names: `input_ids`, `attention_mask`, `position_ids`, `use_cache_branch` and
-`past_key_values.N.key|value` in; `logits` and `present.N.key|value` out.
+`past_key_values.N.key|value` in; `logits` and `present.N.key|value` out. Some take `num_logits_to_keep`: of how many
+tokens from the end logits are computed, 0 for all, as transformers documents it. Some with a cache take
+`token_type_ids`, which are zeros; without a cache a model that takes them is an encoder.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.contract import TensorSpec
@@ -21,6 +23,8 @@ TOKENS, MASK, POSITIONS, CACHE_BRANCH, LOGITS = (
     "use_cache_branch",
     "logits",
 )
+SEGMENTS = "token_type_ids"
+KEPT = ("num_logits_to_keep", "logits_to_keep")
 _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 
 #: The context assumed where no file names one: long enough for any test, short enough to allocate a mask of it.
@@ -55,6 +59,8 @@ class LanguageSignature:
     has_cache_branch: bool
     logits_dtype: str
     all_logits: bool  # False: the graph yields the last token's only
+    segment_dtype: str | None = None  # None: the graph takes no token types
+    kept: TensorSpec | None = None  # the input that says of how many tokens logits are computed
 
 
 def why_no_language_model(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], description: Description) -> str:
@@ -71,12 +77,21 @@ def why_no_language_model(inputs: Sequence[TensorSpec], outputs: Sequence[Tensor
     for name in pasts:
         if _present(name) not in given:
             return f"{name} goes in and {_present(name)} does not come out"
-    known = {TOKENS, MASK, POSITIONS, CACHE_BRANCH, *pasts}
+    known = {TOKENS, MASK, POSITIONS, CACHE_BRANCH, *KEPT, *pasts, *((SEGMENTS,) if pasts else ())}
     unknown = sorted(set(taken) - known)
     if unknown:
         return f"inputs that no language model layout here has: {', '.join(unknown)}"
-    flat = [name for name in (TOKENS, MASK, POSITIONS) if name in taken and len(taken[name].shape) != 2]
-    return f"{flat[0]} is not batch x tokens" if flat else ""
+    return _why_not_shaped(taken)
+
+
+def _why_not_shaped(taken: Mapping[str, TensorSpec]) -> str:
+    flat = [name for name in (TOKENS, MASK, POSITIONS, SEGMENTS) if name in taken and len(taken[name].shape) != 2]
+    if flat:
+        return f"{flat[0]} is not batch x tokens"
+    kept = [name for name in KEPT if name in taken]
+    if len(kept) > 1 or any(not _is_one_number(taken[name]) for name in kept):
+        return f"{' and '.join(kept)}: one whole number was expected"
+    return ""
 
 
 def read_signature(
@@ -101,7 +116,13 @@ def read_signature(
         has_cache_branch=CACHE_BRANCH in taken,
         logits_dtype=logits.dtype,
         all_logits=logits.shape[1] != 1,
+        segment_dtype=taken[SEGMENTS].dtype if SEGMENTS in taken else None,
+        kept=next((taken[name] for name in KEPT if name in taken), None),
     )
+
+
+def _is_one_number(spec: TensorSpec) -> bool:
+    return spec.dtype in ("int64", "int32") and len(spec.shape) <= 1 and list(spec.shape) in ([], [1])
 
 
 def _present(past: str) -> str:

@@ -82,3 +82,20 @@ def test_the_digits_artefacts_are_as_good_as_their_evaluation_says() -> None:
         answers = session.run(None, {"image": pictures})[0].argmax(axis=1)
         # Another processor may round int8 sums differently, which changes an answer or two.
         assert abs(int((answers == labels).sum()) - evaluation["accuracy"][name]["correct"]) <= 2
+
+
+def test_real_inputs_are_fed_and_told(tmp_path: Path, benchharness: CommandLine) -> None:
+    write_model(tmp_path / "m.onnx", 48)
+    np.savez(tmp_path / "real.npz", picture=np.ones((2, 3, 9, 48), np.float32))
+    suite = tmp_path / "suite.toml"
+    suite.write_text(
+        'name = "s"\n[models.m.variants]\na = { artefact = "m.onnx" }\n[[configurations]]\nruntime = "onnxruntime"\n'
+        '[[workloads]]\ninputs = "real.npz"\nsample = 1\n[scenarios]\nfirst-token = {}\n'
+    )
+    done = benchharness("run", suite, "--attempts", "1", "--max-time", "60 s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = exported(benchharness)
+    assert result["effective"]["inputs"] == {"picture": ["float32", 1, 3, 9, 48]}
+    assert (result["effective"]["invented_inputs"], result["effective"]["assumed_dimensions"]) == ({}, {})
+    assert (result["effective"]["real_inputs"]["sample"], result["effective"]["real_inputs"]["of"]) == (1, 2)
+    assert result["workload"]["data"]["sha256"] == result["effective"]["real_inputs"]["sha256"]
