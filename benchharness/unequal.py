@@ -245,13 +245,12 @@ def _inputs(this: Side, other: Side) -> Iterator[str]:
         for name in apart[:_MOST_INPUTS]:
             yield f"input {_text(name)} {_shape(ours[name])} against {_shape(theirs[name])}"
         return
-    left, right = list(ours.values()), list(theirs.values())
-    for shape in list(left):
-        match = next((each for each in right if each == shape), None)
-        match = match or next((each for each in right if _alike(each, shape)), None)
-        if match is not None:
-            left.remove(shape)
-            right.remove(match)
+    left, right = dict(ours), dict(theirs)
+    for same in (lambda name, other: ours[name] == theirs[other], lambda name, other: _alike(ours[name], theirs[other])):
+        for name in list(left):
+            match = next((other for other in right if same(name, other)), None)
+            if match is not None:
+                del left[name], right[match]
     if left or right:
         yield f"inputs {_list_of(left)} against {_list_of(right)}"
 
@@ -308,9 +307,10 @@ def _shape(lengths: Sequence[Any]) -> str:
     return "×".join(_text(length) for length in lengths) or "scalar"
 
 
-def _list_of(shapes: Sequence[Sequence[Any]]) -> str:
+def _list_of(shapes: Mapping[str, Sequence[Any]]) -> str:
     more = f" and {len(shapes) - _MOST_INPUTS} more" if len(shapes) > _MOST_INPUTS else ""
-    return (", ".join(_shape(shape) for shape in shapes[:_MOST_INPUTS]) or "none") + more
+    told = (f"{_text(name)} {_shape(shape)}" for name, shape in list(shapes.items())[:_MOST_INPUTS])
+    return (", ".join(told) or "none") + more
 
 
 def _text(value: Any) -> str:
