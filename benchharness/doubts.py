@@ -151,13 +151,16 @@ def _lower_precision(result: Result) -> Iterator[ResultWarning]:
     """A session that computes in less than the file's own types, or than what the suite calls the variant."""
     effective = result.effective.get("precision")
     computed = significand(effective)
-    for wanted, where in ((result.effective.get("model_precision"), "the model file"), (result.job.precision, "the suite")):
+    for wanted, where in (
+        (result.effective.get("model_precision"), "the model file"),
+        (result.job.precision, "the suite"),
+    ):
         asked = significand(wanted)
         if computed is not None and asked is not None and computed < asked:
             yield ResultWarning(
                 kind=Doubt.LOWER_PRECISION,
                 message=f"{where} says {wanted} and the runtime computed in {effective}",
-                hint="the runtime's own setting for precision may forbid that; compare runtimes at what they compute in",
+                hint="set the runtime's own option for precision, or compare it with what computes in the same",
             )
             return
 

@@ -23,7 +23,9 @@ def results_frame(results: Sequence[Result]) -> pd.DataFrame:
         cell = {**_cell(result), "outcome": str(result.outcome), "attempts": sum(result.outcomes.values())}
         rows += [{**cell, **_metric(metric)} for metric in result.metrics] or [cell]
     columns = [*_CELL, "outcome", "attempts", "metric", *_parameters(results), "unit", "value", "low", "high"]
-    return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "statistic", "reason", "ratio_reason"])
+    return pd.DataFrame(
+        rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "statistic", "reason", "ratio_reason"]
+    )
 
 
 def attempts_frame(results: Sequence[Result]) -> pd.DataFrame:

@@ -24,6 +24,7 @@ class Factor(StrEnum):
     VARIANT = "variant"
     RUNTIME = "runtime"  # at equal precision and threads
     ACCELERATOR = "accelerator"
+    SCENARIO = "scenario"  # one session's steady state over that of another scenario
     CONFIGURATION = "configuration"  # rows of a table: variant, runtime, accelerator and threads, as the suite says
 
 
@@ -59,10 +60,12 @@ class Side:
 
     @property
     def runtime(self) -> str:
+        """Its name, as configured."""
         return str(self.job.configuration.get("runtime"))
 
     @property
     def facts(self) -> Mapping[str, Any]:
+        """What an adapter told beside."""
         return _mapping(self.effective.get("facts"))
 
 
@@ -246,7 +249,10 @@ def _inputs(this: Side, other: Side) -> Iterator[str]:
             yield f"input {_text(name)} {_shape(ours[name])} against {_shape(theirs[name])}"
         return
     left, right = dict(ours), dict(theirs)
-    for same in (lambda name, other: ours[name] == theirs[other], lambda name, other: _alike(ours[name], theirs[other])):
+    for same in (
+        lambda name, other: ours[name] == theirs[other],
+        lambda name, other: _alike(ours[name], theirs[other]),
+    ):
         for name in list(left):
             match = next((other for other in right if same(name, other)), None)
             if match is not None:
@@ -259,7 +265,9 @@ def _types(this: Side, other: Side) -> Iterator[str]:
     """One artefact takes one type, wherever it runs."""
     ours, theirs = (_mapping(side.effective.get("inputs")) for side in (this, other))
     for name in ours.keys() & theirs.keys():
-        kinds = [entry[0] if isinstance(entry, list | tuple) and entry else None for entry in (ours[name], theirs[name])]
+        kinds = [
+            entry[0] if isinstance(entry, list | tuple) and entry else None for entry in (ours[name], theirs[name])
+        ]
         if kinds[0] != kinds[1]:
             yield f"input {_text(name)} of {_text(kinds[0])} against {_text(kinds[1])}"
 
@@ -323,18 +331,19 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 _EACH = frozenset(Factor)
-_ONE_RUNTIME = frozenset((Factor.VARIANT, Factor.ACCELERATOR))
+_ASKED_ALIKE = _EACH - {Factor.SCENARIO}
+_ONE_RUNTIME = frozenset((Factor.VARIANT, Factor.ACCELERATOR, Factor.SCENARIO))
 #: Each rule, and the comparisons in which what it looks at is not what they are about.
 _RULES: tuple[tuple[Callable[[Side, Side], Iterator[str]], frozenset[Factor]], ...] = (
-    (_asked, _EACH),
+    (_asked, _ASKED_ALIKE),
     (_execution, _EACH),
     (_threads, _EACH - {Factor.CONFIGURATION}),
     (_inputs, _EACH),
-    (_types, frozenset((Factor.ACCELERATOR,))),
+    (_types, frozenset((Factor.ACCELERATOR, Factor.SCENARIO))),
     (_invented, _EACH),
-    (_amounts, _EACH),
-    (_page_cache, _EACH),
-    (_precision, frozenset((Factor.RUNTIME,))),
+    (_amounts, _ASKED_ALIKE),
+    (_page_cache, _ASKED_ALIKE),
+    (_precision, frozenset((Factor.RUNTIME, Factor.SCENARIO))),
     (_version, _ONE_RUNTIME),
     (_cache, _ONE_RUNTIME),
     (_without_cache, frozenset((Factor.RUNTIME,))),

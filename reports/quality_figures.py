@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from benchharness.result import MetricResult
-from reports.entries import Entry, configuration_name
+from reports.entries import Colours, Entry, configuration_name
 from reports.figures import ClassBars, ClassPanel, Figure, PositionCurve, PositionCurves, PositionPanel
 from reports.visible import name_text
 
@@ -23,12 +23,12 @@ Described = Sequence[tuple[Entry, str]]
 Floats = npt.NDArray[np.float64]
 
 
-def figures_of(entries: Described, colours: Mapping[str, int]) -> tuple[Figure, ...]:
+def figures_of(entries: Described, colours: Colours) -> tuple[Figure, ...]:
     """The figures of one table; each entry comes with how it was evaluated, or "" where all were alike."""
     return (*_position_curves(entries, colours), *_class_bars(entries, colours))
 
 
-def _position_curves(entries: Described, colours: Mapping[str, int]) -> Iterator[PositionCurves]:
+def _position_curves(entries: Described, colours: Colours) -> Iterator[PositionCurves]:
     panels: dict[str, list[PositionCurve]] = {}
     left_out: list[str] = []
     widest = 1
@@ -44,7 +44,7 @@ def _position_curves(entries: Described, colours: Mapping[str, int]) -> Iterator
         panels.setdefault(" · ".join(part for part in parts if part), []).append(
             PositionCurve(
                 label=name_text(entry.result.job.variant),
-                colour=colours.get(entry.result.job.variant, 0),
+                colour=colours.get(entry.artefact, 0),
                 position=positions,
                 values=values,
             )
@@ -97,7 +97,7 @@ def _averaged(first: int, means: Floats) -> tuple[tuple[float, ...], tuple[float
     return tuple(position for position, _ in kept), tuple(value for _, value in kept), width
 
 
-def _class_bars(entries: Described, colours: Mapping[str, int]) -> Iterator[ClassBars]:
+def _class_bars(entries: Described, colours: Colours) -> Iterator[ClassBars]:
     panels, same, cut = [], [], False
     for entry, _ in entries:
         changes = [
@@ -116,7 +116,7 @@ def _class_bars(entries: Described, colours: Mapping[str, int]) -> Iterator[Clas
         panels.append(
             ClassPanel(
                 label=entry.who,
-                colour=colours.get(entry.result.job.variant, 0),
+                colour=colours.get(entry.artefact, 0),
                 classes=tuple(f"{label:g}" if isinstance(label, float) else name_text(label) for label, _ in changes),
                 changes=tuple(change for _, change in changes),
             )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from targets.protobuf_wire import Wire, mapped
 
@@ -44,7 +43,7 @@ class GraphFacts:
     opsets: Mapping[str, int] = field(default_factory=dict)  # by domain; ONNX's own is ""
     appended: frozenset[tuple[str, str]] = frozenset()
     # Floating-point types that occur in it; None: not read, or operators are functions of the model's own.
-    floats: Optional[frozenset[str]] = None
+    floats: frozenset[str] | None = None
 
 
 def read_graph(path: Path) -> GraphFacts:

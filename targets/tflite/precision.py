@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from targets.tflite.options import CPU, XNNPACK
 from targets.tflite.schema import IDENTIFIER
@@ -28,8 +27,8 @@ _REDUCED = "reduced_precision_support"
 class Precision:
     """`computed` is None where that is not known, with the reason in `unknown`."""
 
-    computed: Optional[str]
-    of_model: Optional[str]
+    computed: str | None
+    of_model: str | None
     unknown: str = ""
 
 

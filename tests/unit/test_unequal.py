@@ -128,7 +128,12 @@ EVERYWHERE: list[Difference] = [
 IN_ONE_RUNTIME: list[Difference] = [
     ("a newer runtime", {"runtime_version": "1.23"}, {}, "onnxruntime 1.23 against 1.22"),
     ("another Python", {}, {"python": "3.9.2"}, "Python 3.9.2 against 3.12.1"),
-    ("a cache that the graph copies", {"cache": "grown-by-graph"}, {}, "key/value cache grown-by-graph against in-place"),
+    (
+        "a cache that the graph copies",
+        {"cache": "grown-by-graph"},
+        {},
+        "key/value cache grown-by-graph against in-place",
+    ),
     ("a longer cache", {"facts": {"cache_length": 4096}}, {}, "cache length 4096 against 1280"),
     ("another package", {"facts": {"package": "tflite_runtime"}}, {}, "package tflite_runtime against litert"),
 ]
@@ -184,7 +189,7 @@ def test_other_token_counts_withhold_every_ratio_and_are_said(factor: Factor) ->
 
 
 def test_a_result_of_an_older_version_that_does_not_tell_is_not_said_to_differ() -> None:
-    told_since = {name: None for name in ("precision", "invented_inputs", "cache")}
+    told_since = dict.fromkeys(("precision", "invented_inputs", "cache"))
     assert [ratio.value for ratio in compared(Factor.VARIANT, told_since)[1]] == [1] * 5
 
 
