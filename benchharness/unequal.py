@@ -249,12 +249,9 @@ def _inputs(this: Side, other: Side) -> Iterator[str]:
             yield f"input {_text(name)} {_shape(ours[name])} against {_shape(theirs[name])}"
         return
     left, right = dict(ours), dict(theirs)
-    for same in (
-        lambda name, other: ours[name] == theirs[other],
-        lambda name, other: _alike(ours[name], theirs[other]),
-    ):
+    for alike in (_same, _alike):
         for name in list(left):
-            match = next((other for other in right if same(name, other)), None)
+            match = next((other for other in right if alike(ours[name], theirs[other])), None)
             if match is not None:
                 del left[name], right[match]
     if left or right:
@@ -302,6 +299,10 @@ def _shapes(side: Side) -> dict[str, tuple[Any, ...]] | None:
         str(name): tuple(entry[1:]) if isinstance(entry, list | tuple) else (str(entry),)
         for name, entry in told.items()
     }
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return one == other
 
 
 def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

@@ -51,8 +51,8 @@ def pages(
     """One page for each hardware target that has results or is named in `hardware`, by its name.
 
     `title` heads every page. `not_run` gives hardware targets that were planned and not run, with the reason.
-    `unmeasured` are budgets that nothing was measured for: (as written, who set it, the run's id). `choices` are candidates
-    and recommendations as plain mappings, see `reports.choice`.
+    `unmeasured` are budgets that nothing was measured for: (as written, who set it, the run's id). `choices` are
+    candidates and recommendations as plain mappings, see `reports.choice`.
     """
     found = [result.job.hardware for _, results in runs for result in results]
     names = list(dict.fromkeys([*hardware, *found]))
