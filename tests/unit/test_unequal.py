@@ -38,7 +38,7 @@ EFFECTIVE: Mapping[str, Any] = {
     "facts": {"cache_length": 1280, "package": "litert"},
 }
 CONDITIONS: Mapping[str, Any] = {"python": "3.12.1", "page_cache": "warm"}
-RUNTIMES = {"runtime": "onnxruntime", "accelerator": None, "threads": 2, "options": {}, "python": None}
+RUNTIMES: dict[str, Any] = {"runtime": "onnxruntime", "accelerator": None, "threads": 2, "options": {}, "python": None}
 
 
 def configuration(runtime: str = "onnxruntime", **changes: Any) -> dict[str, Any]:
@@ -391,7 +391,7 @@ def test_less_than_was_said_is_a_warning(effective: dict[str, Any], precision: s
 
 
 def test_significands() -> None:
-    info = {"float64": np.float64, "float32": np.float32, "float16": np.float16}
-    for name, kind in info.items():
-        assert significand(name) == np.finfo(kind).nmant + 1
+    bits = {name: np.finfo(name).nmant + 1 for name in ("float64", "float32", "float16")}
+    for name, expected in bits.items():
+        assert significand(name) == expected
     assert (significand("BF16"), significand("float32+float16"), significand("int8")) == (8, 11, None)
