@@ -20,7 +20,8 @@ from tests.unit.test_contrasts import RUN
 
 FIRST = replace(RUN, id="01a00000-0000-7000-8000-000000000001")
 SECOND = replace(RUN, id="01a00000-0000-7000-8000-000000000002")
-THREADS: dict[str, Any] = {
+CONFIGURED = {"name": "onnxruntime", "runtime": "onnxruntime", "accelerator": None, "threads": 2, "options": {}}
+THREADS: dict[str, Any] = {**CONFIGURED, "python": None}
     "name": "onnxruntime",
     "runtime": "onnxruntime",
     "accelerator": None,
@@ -35,7 +36,7 @@ def jobs(digits: str, sizes: tuple[int, int]) -> list[Job]:
         job(
             variant[0] * 16,
             variant=variant,
-            configuration={**THREADS, "python": None},
+            configuration=THREADS,
             digest=digits[at] * 64,
             artefact_bytes=sizes[at],
             download_bytes=sizes[at] // 2,
