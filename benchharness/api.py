@@ -170,7 +170,9 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     from reports.html import render_runs, write
 
     unmeasured_ = [
-        (f"{budget.title} {budget.text}", budget.origin) for found in findings for budget in found.unmeasured_budgets
+        (f"{budget.title} {budget.text}", budget.origin, found.run.id)
+        for found in findings
+        for budget in found.unmeasured_budgets
     ]
     runs_ = [(found.run, found.results) for found in findings]
     choices_ = [{**asdict(choice), "run": found.run.id} for found in findings for choice in found.choices()]

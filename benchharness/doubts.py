@@ -189,7 +189,7 @@ def _lower_precision(result: Result) -> Iterator[ResultWarning]:
             yield ResultWarning(
                 kind=Doubt.LOWER_PRECISION,
                 message=f"{where} says {wanted} and the runtime computed in {effective}",
-                hint="the runtime's own setting for precision may forbid that; compare runtimes at what they compute in",
+                hint="set the runtime's own option for precision, or compare it with what computes in the same",
             )
             return
 

@@ -21,6 +21,7 @@ from benchharness.result_sessions import Course, SessionState, Window
 from benchharness.statistics import detect
 from benchharness.statistics.heat import heat_evidence, sources_of_heat
 from benchharness.statistics.intervals import estimate, independent_ratio, samples_for_percentile
+from benchharness.unequal import Factor, differences
 
 Series = NDArray[np.float64]
 #: Losses whose time is told, in percent.
@@ -264,13 +265,17 @@ def retention_of_steady(session: Result, others: Sequence[Result]) -> MetricResu
     steady = next((other for other in others if other.metrics and _same_but_steady(session.job, other.job)), None)
     if settled is None or steady is None:
         return None
+    name = "retention_of_steady"
+    apart = "; ".join(differences(session, steady, Factor.SCENARIO))
+    if apart:
+        withheld = Estimate(value=None, reason=f"not the same work: {apart}")
+        return MetricResult(name=name, parameters={}, unit=METRICS[name].unit, estimate=withheld, attempts=())
     cool = _decode_rates(steady) if settled.name == "settled_decode_rate" else _inference_rates(steady)
     ratio = independent_ratio(
         [value.value for value in settled.attempts],
         cool,
         statistic="geometric mean of sessions / geometric mean of attempts of scenario steady",
     )
-    name = "retention_of_steady"
     return MetricResult(name=name, parameters={}, unit=METRICS[name].unit, estimate=ratio, attempts=())
 
 

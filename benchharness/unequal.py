@@ -24,6 +24,7 @@ class Factor(StrEnum):
     VARIANT = "variant"
     RUNTIME = "runtime"  # at equal precision and threads
     ACCELERATOR = "accelerator"
+    SCENARIO = "scenario"  # one session's steady state over that of another scenario
     CONFIGURATION = "configuration"  # rows of a table: variant, runtime, accelerator and threads, as the suite says
 
 
@@ -59,10 +60,12 @@ class Side:
 
     @property
     def runtime(self) -> str:
+        """Its name, as configured."""
         return str(self.job.configuration.get("runtime"))
 
     @property
     def facts(self) -> Mapping[str, Any]:
+        """What an adapter told beside."""
         return _mapping(self.effective.get("facts"))
 
 
@@ -245,13 +248,12 @@ def _inputs(this: Side, other: Side) -> Iterator[str]:
         for name in apart[:_MOST_INPUTS]:
             yield f"input {_text(name)} {_shape(ours[name])} against {_shape(theirs[name])}"
         return
-    left, right = list(ours.values()), list(theirs.values())
-    for shape in list(left):
-        match = next((each for each in right if each == shape), None)
-        match = match or next((each for each in right if _alike(each, shape)), None)
-        if match is not None:
-            left.remove(shape)
-            right.remove(match)
+    left, right = dict(ours), dict(theirs)
+    for alike in (_same, _alike):
+        for name in list(left):
+            match = next((other for other in right if alike(ours[name], theirs[other])), None)
+            if match is not None:
+                del left[name], right[match]
     if left or right:
         yield f"inputs {_list_of(left)} against {_list_of(right)}"
 
@@ -299,6 +301,10 @@ def _shapes(side: Side) -> dict[str, tuple[Any, ...]] | None:
     }
 
 
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return one == other
+
+
 def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     """The same lengths, or the same behind the first axis in another order: channels stand first or last."""
     if len(one) != len(other) or len(one) < 3:
@@ -310,9 +316,10 @@ def _shape(lengths: Sequence[Any]) -> str:
     return "×".join(_text(length) for length in lengths) or "scalar"
 
 
-def _list_of(shapes: Sequence[Sequence[Any]]) -> str:
+def _list_of(shapes: Mapping[str, Sequence[Any]]) -> str:
     more = f" and {len(shapes) - _MOST_INPUTS} more" if len(shapes) > _MOST_INPUTS else ""
-    return (", ".join(_shape(shape) for shape in shapes[:_MOST_INPUTS]) or "none") + more
+    told = (f"{_text(name)} {_shape(shape)}" for name, shape in list(shapes.items())[:_MOST_INPUTS])
+    return (", ".join(told) or "none") + more
 
 
 def _text(value: Any) -> str:
@@ -325,18 +332,19 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 _EACH = frozenset(Factor)
-_ONE_RUNTIME = frozenset((Factor.VARIANT, Factor.ACCELERATOR))
+_ASKED_ALIKE = _EACH - {Factor.SCENARIO}
+_ONE_RUNTIME = frozenset((Factor.VARIANT, Factor.ACCELERATOR, Factor.SCENARIO))
 #: Each rule, and the comparisons in which what it looks at is not what they are about.
 _RULES: tuple[tuple[Callable[[Side, Side], Iterator[str]], frozenset[Factor]], ...] = (
-    (_asked, _EACH),
+    (_asked, _ASKED_ALIKE),
     (_execution, _EACH),
     (_threads, _EACH - {Factor.CONFIGURATION}),
     (_inputs, _EACH),
-    (_types, frozenset((Factor.ACCELERATOR,))),
+    (_types, frozenset((Factor.ACCELERATOR, Factor.SCENARIO))),
     (_invented, _EACH),
-    (_amounts, _EACH),
-    (_page_cache, _EACH),
-    (_precision, frozenset((Factor.RUNTIME,))),
+    (_amounts, _ASKED_ALIKE),
+    (_page_cache, _ASKED_ALIKE),
+    (_precision, frozenset((Factor.RUNTIME, Factor.SCENARIO))),
     (_version, _ONE_RUNTIME),
     (_cache, _ONE_RUNTIME),
     (_without_cache, frozenset((Factor.RUNTIME,))),

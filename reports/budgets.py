@@ -14,8 +14,8 @@ from reports.tables import Quantity
 from reports.units import Scale, quantity_text, scale_for
 from reports.visible import name_text, value_text
 
-#: (budget as written, who set it) of a budget that nothing was measured for.
-Unmeasured = Sequence[tuple[str, str]]
+#: (budget as written, who set it, the run; without it where there is one) of a budget that nothing was measured for.
+Unmeasured = Sequence[tuple[str, ...]]
 
 _WORST_FIRST = (VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.PASS)
 _MOST_NAMES = 4
@@ -37,8 +37,13 @@ def budgets_of(entries: Sequence[Entry], unmeasured: Unmeasured = ()) -> Budgets
         for verdict in entry.result.verdicts:
             judged = _Judged(entry=entry, verdict=verdict, metric=_measured(entry, verdict))
             by_budget.setdefault((verdict.budget, verdict.origin), []).append(judged)
-    budgets = [_budget(group, entries) for group in by_budget.values()]
-    budgets += [_unasked(*told) for told in unmeasured if told not in by_budget]
+    missing: dict[tuple[str, str], list[str]] = {}  # the runs that say nothing of it
+    for text, origin, *named in unmeasured:
+        run = named[0] if named else ""
+        if all(judged.entry.run != run for judged in by_budget.get((text, origin), ())):
+            missing.setdefault((text, origin), []).append(run)
+    budgets = [_budget(group, entries, missing.pop(key, ())) for key, group in by_budget.items()]
+    budgets += [_unasked(*key, runs) for key, runs in missing.items()]
     if not budgets:
         return None
     budgets.sort(key=lambda each: _WORST_FIRST.index(VerdictKind(each.verdict)))
@@ -55,7 +60,8 @@ def _measured(entry: Entry, verdict: Verdict) -> MetricResult | None:
     return next((each for each in entry.result.metrics if (each.name, same_key(dict(each.parameters))) == wanted), None)
 
 
-def _budget(judged: Sequence[_Judged], entries: Sequence[Entry]) -> Budget:
+def _budget(judged: Sequence[_Judged], entries: Sequence[Entry], silent: Sequence[str]) -> Budget:
+    """`silent`: runs that measured nothing for it."""
     first = judged[0].verdict
     unit = next((each.metric.unit for each in judged if each.metric), "")
     scale = _scale(first.limit, unit, judged)
@@ -63,6 +69,7 @@ def _budget(judged: Sequence[_Judged], entries: Sequence[Entry]) -> Budget:
     lines: dict[object, tuple[float, BudgetLine]] = {}
     for each in judged:
         lines.setdefault(_identity(each), (_beyond(each), _line(each, entries, scale, told=several)))
+    lines.update((run, (float("-inf"), _nothing(run))) for run in silent)
     verdict = _worst([line.verdict for _, line in lines.values()])
     return Budget(
         text=name_text(first.budget),
@@ -146,9 +153,9 @@ def _who(entry: Entry, entries: Sequence[Entry], *, exact: bool) -> str:
     return " · ".join((*parts, entry.who))
 
 
-def _unasked(text: str, origin: str) -> Budget:
-    nothing = BudgetLine(
-        who="no result",
+def _nothing(run: str) -> BudgetLine:
+    return BudgetLine(
+        who=f"no result of {run}" if run else "no result",
         scenario="",
         parameters="",
         anchor="",
@@ -157,13 +164,17 @@ def _unasked(text: str, origin: str) -> Budget:
         verdict=str(VerdictKind.UNDECIDED),
         reason="nothing that was run measures it",
     )
+
+
+def _unasked(text: str, origin: str, runs: Sequence[str]) -> Budget:
+    lines = tuple(_nothing(run) for run in runs)
     return Budget(
         text=name_text(text),
         origin=name_text(origin),
         limit="",
-        verdict=nothing.verdict,
-        whose=nothing.quantity.text,
-        lines=(nothing,),
+        verdict=lines[0].verdict,
+        whose=lines[0].quantity.text,
+        lines=lines,
     )
 
 

@@ -12,7 +12,7 @@ from benchharness.unequal import Factor, differences
 from reports.columns import Measure, cell_of, column, column_groups, find, joined, measures_of, scale_of
 from reports.conditions import conditions_of, notices_of
 from reports.contrasts import contrasts_of
-from reports.entries import Entry, by_row, configuration_name
+from reports.entries import Colours, Entry, by_row, configuration_name
 from reports.estimates import better_of, quantity, ratio
 from reports.jobs import ended_of, job_detail, warnings_of
 from reports.memory import memory_of
@@ -27,7 +27,7 @@ from reports.visible import fact_texts, name_text, value_text
 _MOST_NAMES = 3
 
 
-def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> Comparison:
+def comparison(anchor: str, entries: Sequence[Entry], colours: Colours) -> Comparison:
     """One model on one workload; `entries` are its jobs, `colours` numbers the model's variants."""
     job = entries[0].result.job
     entries = _by_runtime(entries)

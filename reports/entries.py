@@ -10,6 +10,9 @@ from typing import Any
 from benchharness.result import Result
 from reports.visible import name_text, value_text
 
+#: A number for each artefact: a variant's name and its digest, which runs may differ in.
+Colours = Mapping[tuple[str, str], int]
+
 #: As the device says it.
 _REFERENCE_EXECUTION = "reference"
 
@@ -26,6 +29,11 @@ class Entry:
     scenario: str
     configuration: str
     result: Result
+
+    @property
+    def artefact(self) -> tuple[str, str]:
+        """What was measured: the variant's name, and its digest, because runs may have others under one name."""
+        return self.result.job.variant, self.result.job.digest
 
     @property
     def weights_only(self) -> bool:

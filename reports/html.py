@@ -65,7 +65,7 @@ def render_runs(
 
     `written` is the moment that the page states. `title` heads every page in place of its own. `hardware` names
     targets that get a page even without results; `not_run` those that were planned and not run, with the reason.
-    `unmeasured` are budgets that no result says anything about: (as written, who set it). `choices` are
+    `unmeasured` are budgets that no result says anything about: (as written, who set it, the run's id). `choices` are
     recommendations as plain mappings, see `reports.choice`.
     """
     views = pages(

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchharness.result import AttemptValue, MetricResult
 from reports.conditions import grouped_by_reason
-from reports.entries import Entry
+from reports.entries import Colours, Entry
 from reports.estimates import quantity, ratio
 from reports.figures import Figure, MemoryBar, MemoryBars, MemoryGroup, MemoryLine, MemoryLines, MemoryPanel
 from reports.page import Memory, MemoryPart, Unreadable
@@ -57,7 +57,7 @@ def _covers(these: Mapping[str, float], those: Mapping[str, float]) -> bool:
     return all(who in these and these[who] * _CLEARLY_MORE >= value for who, value in those.items())
 
 
-def memory_of(entries: Sequence[Entry], colours: Mapping[str, int]) -> Memory | None:
+def memory_of(entries: Sequence[Entry], colours: Colours) -> Memory | None:
     """The memory part of a comparison; None where nothing about memory was measured or tried."""
     scenarios = telling_scenarios(entries) or tuple(_scenarios_with_phases(entries))
     parts = [
@@ -67,7 +67,7 @@ def memory_of(entries: Sequence[Entry], colours: Mapping[str, int]) -> Memory | 
     return Memory(parts=tuple(parts), unknown=unknown) if parts or unknown else None
 
 
-def _part(entries: Sequence[Entry], scenario: str, colours: Mapping[str, int]) -> MemoryPart:
+def _part(entries: Sequence[Entry], scenario: str, colours: Colours) -> MemoryPart:
     figures: list[Figure] = [*_bars(entries, scenario), *_lines(entries, scenario, colours)]
     return MemoryPart(table=_table(scenario, entries), figures=tuple(figures))
 
@@ -215,13 +215,13 @@ def _mib(entry: Entry, name: str, **parameters: str) -> float | None:
     return _rounded(metric.estimate.value / _MIB.divisor)
 
 
-def _lines(entries: Sequence[Entry], scenario: str, colours: Mapping[str, int]) -> Iterator[MemoryLines]:
+def _lines(entries: Sequence[Entry], scenario: str, colours: Colours) -> Iterator[MemoryLines]:
     panels = []
     for entry in entries:
         metric = _metric(entry, "memory_timeline")
         lines = tuple(line for value in (metric.attempts if metric else ()) if (line := _line(value)))
         if lines:
-            colour = colours.get(entry.result.job.variant, 0)
+            colour = colours.get(entry.artefact, 0)
             panels.append(MemoryPanel(label=entry.who, colour=colour, lines=lines))
     if panels:
         title = f"Memory over time, {scenario}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchharness.result import MetricResult
-from reports.entries import Entry, by_comparison, configuration_name
+from reports.entries import Colours, Entry, by_comparison, configuration_name
 from reports.estimates import parameters_text, quantity
 from reports.session_figures import PauseCurve, PauseCurves, PausePanel
 from reports.session_page import Pauses
@@ -30,7 +30,7 @@ _NOTE = "Point: estimate over attempts; whisker: its 95 % interval. The pauses a
 Group = list[tuple[Entry, dict[float, MetricResult]]]
 
 
-def pauses_of(entries: Sequence[Entry], colours: Mapping[str, Mapping[str, int]]) -> tuple[Pauses, ...]:
+def pauses_of(entries: Sequence[Entry], colours: Mapping[str, Colours]) -> tuple[Pauses, ...]:
     """A section for each model and workload that was measured with pauses; `colours` as for `sessions_of`."""
     found = [entry for entry in entries if any(_is_paused(metric) for metric in entry.result.metrics)]
     return tuple(
@@ -46,7 +46,7 @@ def _is_paused(metric: MetricResult) -> bool:
     return ends_of(metric.estimate) is not None
 
 
-def _pauses(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> Pauses:
+def _pauses(anchor: str, entries: Sequence[Entry], colours: Colours) -> Pauses:
     job = entries[0].result.job
     groups = _groups(entries)
     lengths = sorted({pause for group in groups.values() for _, by_pause in group for pause in by_pause})
@@ -98,9 +98,7 @@ def _title(name: str, parameters: str) -> str:
     return f"{METRICS[name]}, {parameters}" if parameters else METRICS[name]
 
 
-def _panels(
-    groups: Mapping[tuple[str, str], Group], lengths: Sequence[float], colours: Mapping[str, int]
-) -> list[PausePanel]:
+def _panels(groups: Mapping[tuple[str, str], Group], lengths: Sequence[float], colours: Colours) -> list[PausePanel]:
     """One panel for each metric under each configuration; those of one metric have the same scale."""
     panels = []
     for (name, parameters), group in groups.items():
@@ -129,11 +127,11 @@ def _curve(
     by_pause: Mapping[float, MetricResult],
     lengths: Sequence[float],
     scale: Scale,
-    colours: Mapping[str, int],
+    colours: Colours,
 ) -> PauseCurve:
     return PauseCurve(
         label=name_text(entry.result.job.variant),
-        colour=colours.get(entry.result.job.variant, 0),
+        colour=colours.get(entry.artefact, 0),
         points=tuple(
             (lengths.index(pause), ends)
             for pause, metric in sorted(by_pause.items())

@@ -14,7 +14,7 @@ from typing import Any
 from benchharness.metrics import METRICS
 from benchharness.result import Job, MetricResult, to_show
 from reports.columns import WEIGHTS_ONLY
-from reports.entries import Entry, configuration_name, same_key
+from reports.entries import Colours, Entry, configuration_name, same_key
 from reports.estimates import quantity, title_of
 from reports.jobs import ended_of, job_detail, warnings_of
 from reports.page import Quality, QualityRow, QualityTable, Shown, Warned
@@ -78,7 +78,7 @@ _FIELDS = {
 _MOST_EXAMPLES, _MOST_FIELDS, _LONGEST_TEXT = 20, 10, 200
 
 
-def qualities_of(entries: Sequence[Entry], colours: Mapping[str, Mapping[str, int]]) -> tuple[Quality, ...]:
+def qualities_of(entries: Sequence[Entry], colours: Mapping[str, Colours]) -> tuple[Quality, ...]:
     """A section for each model; `entries` are quality jobs, `colours` numbers each model's variants."""
     models: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -89,7 +89,7 @@ def qualities_of(entries: Sequence[Entry], colours: Mapping[str, Mapping[str, in
     )
 
 
-def _quality(anchor: str, model: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> Quality:
+def _quality(anchor: str, model: str, entries: Sequence[Entry], colours: Colours) -> Quality:
     passes: dict[str, list[Entry]] = {}
     for entry in entries:
         job = entry.result.job
@@ -125,7 +125,7 @@ def _summary(entries: Sequence[Entry]) -> str:
     return "; ".join(told[:_MOST_HEADLINES]) + more if told else "No values."
 
 
-def _table(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> QualityTable:
+def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTable:
     job = entries[0].result.job
     found = [(entry, output, _metrics(entry, output)) for entry in entries for output in _outputs(entry)]
     names = [name for name in _COLUMNS if any(name in metrics for _, _, metrics in found)]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchharness.result import MetricResult
-from reports.entries import Entry, configuration_name
+from reports.entries import Colours, Entry, configuration_name
 from reports.figures import ClassBars, ClassPanel, Figure, PositionCurve, PositionCurves, PositionPanel
 from reports.visible import name_text
 
@@ -25,12 +25,12 @@ Described = Sequence[tuple[Entry, str]]
 Floats = npt.NDArray[np.float64]
 
 
-def figures_of(entries: Described, colours: Mapping[str, int]) -> tuple[Figure, ...]:
+def figures_of(entries: Described, colours: Colours) -> tuple[Figure, ...]:
     """The figures of one table; each entry comes with how it was evaluated, or "" where all were alike."""
     return (*_position_curves(entries, colours), *_class_bars(entries, colours))
 
 
-def _position_curves(entries: Described, colours: Mapping[str, int]) -> Iterator[PositionCurves]:
+def _position_curves(entries: Described, colours: Colours) -> Iterator[PositionCurves]:
     panels: dict[str, list[PositionCurve]] = {}
     left_out: list[str] = []
     widest = 1
@@ -46,7 +46,7 @@ def _position_curves(entries: Described, colours: Mapping[str, int]) -> Iterator
         panels.setdefault(" · ".join(part for part in parts if part), []).append(
             PositionCurve(
                 label=name_text(entry.result.job.variant),
-                colour=colours.get(entry.result.job.variant, 0),
+                colour=colours.get(entry.artefact, 0),
                 position=positions,
                 values=values,
             )
@@ -130,7 +130,7 @@ def _averaged(along: Along) -> tuple[tuple[float, ...], tuple[float, ...], int]:
     return tuple(position for position, _ in kept), tuple(value for _, value in kept), width
 
 
-def _class_bars(entries: Described, colours: Mapping[str, int]) -> Iterator[ClassBars]:
+def _class_bars(entries: Described, colours: Colours) -> Iterator[ClassBars]:
     panels, same, cut = [], [], False
     for entry, _ in entries:
         changes = [
@@ -149,7 +149,7 @@ def _class_bars(entries: Described, colours: Mapping[str, int]) -> Iterator[Clas
         panels.append(
             ClassPanel(
                 label=entry.who,
-                colour=colours.get(entry.result.job.variant, 0),
+                colour=colours.get(entry.artefact, 0),
                 classes=tuple(f"{label:g}" if isinstance(label, float) else name_text(label) for label, _ in changes),
                 changes=tuple(change for _, change in changes),
             )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from benchharness.metrics import METRICS
 from benchharness.result import AttemptValue, MetricResult
-from reports.entries import Entry, configuration_name, same_key
+from reports.entries import Colours, Entry, configuration_name, same_key
 from reports.estimates import parameters_text
 from reports.figures import Bar, Curve, CurvePanel, Distribution, Figure, Lane, PhaseBars, Strip, TokenCurves
 from reports.units import Scale, quantity_text, scale_for
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Measured = tuple[Entry, MetricResult]
 
 
-def figures_of(entries: Sequence[Entry], colours: Mapping[str, int]) -> tuple[Figure, ...]:
+def figures_of(entries: Sequence[Entry], colours: Colours) -> tuple[Figure, ...]:
     """Every figure of one model on one workload that has data; `colours` numbers the model's variants."""
     figures: list[Figure] = []
     for name in _DISTRIBUTIONS:
@@ -63,14 +63,14 @@ def _title(metric: MetricResult, entry: Entry, several: bool) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _distribution(measured: Sequence[Measured], colours: Mapping[str, int]) -> Distribution:
+def _distribution(measured: Sequence[Measured], colours: Colours) -> Distribution:
     entry, first = measured[0]
     everything = [sample for _, metric in measured for value in metric.attempts for sample in _samples(value)]
     scale = scale_for(first.unit, median(everything))
     strips = tuple(
         Strip(
             label=each.who,
-            colour=colours.get(each.result.job.variant, 0),
+            colour=colours.get(each.artefact, 0),
             lanes=tuple(_lane(_samples(value), scale) for value in metric.attempts if _samples(value)),
         )
         for each, metric in measured
@@ -99,7 +99,7 @@ def _lane(samples: Sequence[float], scale: Scale) -> Lane:
     return Lane(values=_rounded(ordered[ranks]), middle=_rounded([np.median(ordered)])[0], total=len(ordered))
 
 
-def _token_curves(measured: Sequence[Measured], colours: Mapping[str, int]) -> TokenCurves | None:
+def _token_curves(measured: Sequence[Measured], colours: Colours) -> TokenCurves | None:
     answers = [(entry, rows) for entry, metric in measured if (rows := _rows(metric.attempts)) is not None]
     if not answers:
         return None
@@ -134,7 +134,7 @@ def _rows(attempts: Sequence[AttemptValue]) -> Floats | None:
     return stacked if bool(np.isfinite(stacked).all()) else None
 
 
-def _curve(entry: Entry, rows: Floats, scale: Scale, colours: Mapping[str, int]) -> Curve:
+def _curve(entry: Entry, rows: Floats, scale: Scale, colours: Colours) -> Curve:
     width = -(-rows.shape[1] // _MOST_POINTS)
     low, middle, high = (
         np.array(
@@ -150,7 +150,7 @@ def _curve(entry: Entry, rows: Floats, scale: Scale, colours: Mapping[str, int])
     ends = np.minimum(starts + width, rows.shape[1]) - 1
     return Curve(
         label=name_text(entry.result.job.variant),
-        colour=colours.get(entry.result.job.variant, 0),
+        colour=colours.get(entry.artefact, 0),
         index=_rounded((starts + ends) / 2 + 2),
         middle=_rounded(middle),
         low=_rounded(low),

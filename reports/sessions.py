@@ -8,7 +8,7 @@ from statistics import median
 
 from benchharness.result import Estimate, MetricResult
 from benchharness.result_sessions import Course, SessionState
-from reports.entries import Entry, by_comparison
+from reports.entries import Colours, Entry, by_comparison
 from reports.estimates import quantity
 from reports.session_figures import Ends, RateBars, RatePair
 from reports.session_page import Missing, SessionPart, Sessions
@@ -68,7 +68,7 @@ _ENERGY_WORDS = ("energy", "watt", "power")
 _MOST_SENTENCES, _MOST_ROWS = 12, 8
 
 
-def sessions_of(entries: Sequence[Entry], colours: Mapping[str, Mapping[str, int]]) -> tuple[Sessions, ...]:
+def sessions_of(entries: Sequence[Entry], colours: Mapping[str, Colours]) -> tuple[Sessions, ...]:
     """A section for each model and workload with sustained jobs; `colours` numbers each model's variants."""
     found = [entry for entry in entries if entry.result.job.scenario == SCENARIO or entry.result.courses]
     return tuple(
@@ -77,7 +77,7 @@ def sessions_of(entries: Sequence[Entry], colours: Mapping[str, Mapping[str, int
     )
 
 
-def _sessions(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]) -> Sessions:
+def _sessions(anchor: str, entries: Sequence[Entry], colours: Colours) -> Sessions:
     job = entries[0].result.job
     measured = [entry for entry in entries if entry.result.courses]
     worst = min(measured, key=lambda entry: _rank(worst_of(entry.result.courses)), default=None)
@@ -91,7 +91,7 @@ def _sessions(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int])
         bars=_bars(entries, colours),
         table=_table(entries),
         parts=tuple(
-            _part(entry, colours.get(entry.result.job.variant, 0), folded=_quiet(entry) and entry is not worst)
+            _part(entry, colours.get(entry.artefact, 0), folded=_quiet(entry) and entry is not worst)
             for entry in measured
         ),
         missing=tuple(missing(entries, lambda entry: bool(entry.result.courses), "no session was recorded")),
@@ -292,7 +292,7 @@ def _why_no_energy(courses: Sequence[Course]) -> str:
     return next(reasons, "unknown: no sensor of energy was reported")
 
 
-def _bars(entries: Sequence[Entry], colours: Mapping[str, int]) -> RateBars | None:
+def _bars(entries: Sequence[Entry], colours: Colours) -> RateBars | None:
     """All rows with a rate in the unit that the first one has."""
     pairs = [(entry, *_rates(entry)) for entry in entries]
     unit = next((metric.unit for _, *rates in pairs for metric in rates if metric and _ends(metric)), None)
@@ -303,7 +303,7 @@ def _bars(entries: Sequence[Entry], colours: Mapping[str, int]) -> RateBars | No
             rows.append(
                 RatePair(
                     label=entry.who_and_how,
-                    colour=colours.get(entry.result.job.variant, 0),
+                    colour=colours.get(entry.artefact, 0),
                     burst=ends[0],
                     settled=ends[1],
                     text=_pair_text(entry, ends[0], ends[1]),

@@ -51,8 +51,8 @@ def pages(
     """One page for each hardware target that has results or is named in `hardware`, by its name.
 
     `title` heads every page. `not_run` gives hardware targets that were planned and not run, with the reason.
-    `unmeasured` are budgets that no result says anything about: (as written, who set it). `choices` are candidates
-    and recommendations as plain mappings, see `reports.choice`.
+    `unmeasured` are budgets that nothing was measured for: (as written, who set it, the run's id). `choices` are
+    candidates and recommendations as plain mappings, see `reports.choice`.
     """
     found = [result.job.hardware for _, results in runs for result in results]
     names = list(dict.fromkeys([*hardware, *found]))
@@ -81,6 +81,7 @@ def _page(
 ) -> Page:
     several = len(runs) > 1
     labelled = [(f"run {number}" if several else "", run) for number, (run, _) in enumerate(runs, start=1)]
+    labels = {run.id: label for label, run in labelled}
     here = [
         (label, result)
         for (label, _), (_, results) in zip(labelled, runs, strict=True)
@@ -108,9 +109,9 @@ def _page(
         configuration=_configuration(entries),
         jobs=len(entries),
         warnings=sum(len(entry.result.warnings) for entry in entries),
-        budgets=budgets_of(entries, unmeasured),
+        budgets=budgets_of(entries, _unmeasured_here(unmeasured, labels, {entry.run for entry in entries})),
         failures=(*_failures(comparisons), *_quality_failures(qualities)),
-        choices=choices_of(choices, {run.id: label for label, run in labelled}),
+        choices=choices_of(choices, labels),
         comparisons=comparisons,
         sessions=sessions_of(of_device, colours),
         pauses=pauses_of(of_device, colours),
@@ -122,6 +123,12 @@ def _page(
     )
 
 
+def _unmeasured_here(unmeasured: Unmeasured, labels: Mapping[str, str], here: set[str]) -> Unmeasured:
+    """Budgets that a run measured nothing for, with the run's label; of several runs only those on this page."""
+    told = [(text, origin, labels.get(run[0], "") if run else "") for text, origin, *run in unmeasured]
+    return [each for each in told if len(labels) < 2 or each[2] in here]
+
+
 def _reading_guide(entries: Sequence[Entry]) -> str:
     """What the intervals and ratios of this page are; those of quality are others than those of time and memory."""
     against = [entry.result.job.against is not None for entry in entries]
@@ -129,24 +136,25 @@ def _reading_guide(entries: Sequence[Entry]) -> str:
     return f"{_OVER_ATTEMPTS if timed else ''}{_OVER_INPUTS if quality else ''}{_RATIOS if timed else ''}".strip()
 
 
-def _colours(entries: Sequence[Entry], model: str) -> dict[str, int]:
-    """A number for each variant of a model, the same in all of its figures.
+def _colours(entries: Sequence[Entry], model: str) -> dict[tuple[str, str], int]:
+    """A number for each artefact of a model, the same in all of its figures.
 
     Variants of one precision have the same where no runtime has both: a precision then looks alike in every runtime.
     """
-    runtimes: dict[tuple[str, str | None], set[str]] = {}
-    for job in (entry.result.job for entry in entries if entry.result.job.model == model):
-        runtimes.setdefault((job.variant, job.precision), set()).add(str(job.configuration.get("runtime")))
+    runtimes: dict[tuple[tuple[str, str], str | None], set[str]] = {}
+    for entry in (entry for entry in entries if entry.result.job.model == model):
+        job = entry.result.job
+        runtimes.setdefault((entry.artefact, job.precision), set()).add(str(job.configuration.get("runtime")))
     taken: list[tuple[str, set[str]]] = []  # by number: the precision, and the runtimes that have it in this colour
-    numbers: dict[str, int] = {}
-    for (variant, precision), here in runtimes.items():
-        kind = precision or variant
+    numbers: dict[tuple[str, str], int] = {}
+    for (artefact, precision), here in runtimes.items():
+        kind = precision or artefact[0]
         alike = (at for at, (other, there) in enumerate(taken) if precision and other == kind and not there & here)
         number = next(alike, len(taken))
         if number == len(taken):
             taken.append((kind, set()))
         taken[number][1].update(here)
-        numbers[variant] = number
+        numbers[artefact] = number
     return numbers
 
 

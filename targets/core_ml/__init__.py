@@ -171,6 +171,7 @@ def _open_reference(path: Path, request: Request, configuration: Configuration) 
         runtime_version=_version(),
         execution=EXECUTION_REFERENCE,
         facts={"label": REFERENCE_LABEL, **_description_facts(description)},
+        precision="float32",
     )
     operators = dict(model.operators)
     return _session(model, path, effective, description, lambda: ({REFERENCE: operators}, {}))
@@ -198,6 +199,7 @@ def _open_native(path: Path, request: Request, configuration: Configuration, sta
             **_native_facts(request, configuration, made, loaded),
             **_description_facts(description),
             "devices": list(devices),
+            "precision_unknown": "Core ML does not tell in what type a compute unit computes",
         },
     )
     return _session(

@@ -24,7 +24,7 @@ try:
 
     from targets.onnx_runtime.language import cache_facts, cache_kind, open_language_session
     from targets.onnx_runtime.loading import Loaded, load, read_graph_facts
-    from targets.onnx_runtime.options import cache_capacity
+    from targets.onnx_runtime.options import cache_capacity, computed_in
     from targets.onnx_runtime.session import OnnxSession, make_specs
 except ImportError as error:
     _missing = f"onnxruntime cannot be imported ({error}); install benchharness[onnx]"
@@ -95,10 +95,14 @@ def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     facts.update(ir_version=graph.ir_version, producer=graph.producer, opsets=dict(graph.opsets))
 
     inputs, outputs = make_specs(session.get_inputs()), make_specs(session.get_outputs())
+    precision, unknown = computed_in(graph.floats, session.get_providers(), configuration)
+    if unknown:
+        facts["precision_unknown"] = unknown
+    precisions = (precision, "+".join(sorted(graph.floats or ())) or None)
     reason = why_no_language_model(inputs, outputs, description)
     if reason:
         facts.update(layout="tensors", no_language_model=reason)
-        return OnnxSession(session, str(model), _effective(loaded), graph.last_operators)
+        return OnnxSession(session, str(model), _effective(loaded, precisions), graph.last_operators)
 
     signature = read_signature(inputs, outputs, description, str(model))
     in_place = _appends_in_place(signature, graph)
@@ -107,7 +111,7 @@ def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     return open_language_session(
         session,
         str(model),
-        _effective(loaded, cache),
+        _effective(loaded, precisions, cache),
         signature,
         in_place=in_place,
         capacity=cache_capacity(configuration),
@@ -125,7 +129,9 @@ def _in_host_memory(session: Any) -> bool:
     return all(info.name.lower().startswith("cpu") for info in session.get_output_memory_infos())
 
 
-def _effective(loaded: Loaded, cache: str | None = None) -> EffectiveConfiguration:
+def _effective(
+    loaded: Loaded, precisions: tuple[str | None, str | None], cache: str | None = None
+) -> EffectiveConfiguration:
     return EffectiveConfiguration(
         accelerators=tuple(loaded.session.get_providers()),
         threads=loaded.threads,
@@ -133,6 +139,8 @@ def _effective(loaded: Loaded, cache: str | None = None) -> EffectiveConfigurati
         runtime_version=onnxruntime.__version__,
         refusal=loaded.refusal,
         facts=loaded.facts,
+        precision=precisions[0],
+        model_precision=precisions[1],
     )
 
 

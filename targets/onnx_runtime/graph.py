@@ -14,12 +14,16 @@ from pathlib import Path
 from targets.protobuf_wire import Wire, mapped
 
 # Field numbers of onnx.proto.
-_MODEL_IR_VERSION, _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 1, 2, 7, 8
+_MODEL_IR_VERSION, _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTION = 1, 2, 7, 8, 25
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
-_GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
-_VALUE_NAME = 1
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE = 1, 5, 11, 12, 13
+_TENSOR_TYPE = 2
+_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENT = 1, 2, 1, 1
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 6, 11
+_ATTRIBUTE_NAME, _ATTRIBUTE_NUMBER, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 1, 3, 5, 6, 11
+#: Attributes that name the type of what an operator gives, as `Cast` has it.
+_TYPE_ATTRIBUTES = frozenset(("to", "dtype", "output_dtype"))
+_FLOATS = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
 
 # com.microsoft.GroupQueryAttention takes (query, key, value, past_key, past_value, ...) and gives (output, present_key,
 # present_value). Where past and present are one buffer, it writes the new positions and leaves the others alone.
@@ -47,6 +51,8 @@ class GraphFacts:
     opsets: Mapping[str, int] = field(default_factory=dict)  # by domain; ONNX's own is ""
     appended: frozenset[tuple[str, str]] = frozenset()
     last_operators: Mapping[str, str] = field(default_factory=dict)
+    # Floating-point types that occur in it; None: not read, or operators are functions of the model's own.
+    floats: frozenset[str] | None = None
 
 
 def read_graph(path: Path) -> GraphFacts:
@@ -59,6 +65,8 @@ def _read_model(wire: Wire) -> GraphFacts:
     ir_version, producer, opsets = 0, "", {}
     appended: frozenset[tuple[str, str]] = frozenset()
     last: dict[str, str] = {}
+    floats: set[str] = set()
+    functions = False
     for number, value, end in wire.fields(0, len(wire.content)):
         if number == _MODEL_IR_VERSION:
             ir_version = value
@@ -69,7 +77,50 @@ def _read_model(wire: Wire) -> GraphFacts:
             opsets[domain] = version
         elif number == _MODEL_GRAPH:
             appended, last = _find_appended(wire, value, end), _find_last(wire, value, end)
-    return GraphFacts(ir_version, producer, opsets, appended, last)
+            floats.update(_floats_of_graph(wire, value, end))
+        elif number == _MODEL_FUNCTION:
+            functions = True
+    return GraphFacts(ir_version, producer, opsets, appended, last, None if functions else frozenset(floats))
+
+
+def _floats_of_graph(wire: Wire, start: int, stop: int) -> Iterator[str]:
+    """The floating-point types of weights, constants, casts and whatever has a type, nested graphs included."""
+    for number, value, end in wire.fields(start, stop):
+        if number == _GRAPH_INITIALIZER:
+            yield from _named(_numbers(wire, value, end, _TENSOR_TYPE))
+        elif number in (_GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE):
+            yield from _named(_numbers(wire, value, end, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENT))
+        elif number == _GRAPH_NODE:
+            for part, part_value, part_end in wire.fields(value, end):
+                if part == _NODE_ATTRIBUTE:
+                    yield from _floats_of_attribute(wire, part_value, part_end)
+
+
+def _floats_of_attribute(wire: Wire, start: int, stop: int) -> Iterator[str]:
+    name = ""
+    for number, value, end in wire.fields(start, stop):
+        if number == _ATTRIBUTE_NAME:
+            name = wire.text(value, end)
+        elif number == _ATTRIBUTE_TENSOR:
+            yield from _named(_numbers(wire, value, end, _TENSOR_TYPE))
+        elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+            yield from _floats_of_graph(wire, value, end)
+    if name in _TYPE_ATTRIBUTES:
+        yield from _named(_numbers(wire, start, stop, _ATTRIBUTE_NUMBER))
+
+
+def _numbers(wire: Wire, start: int, stop: int, field_number: int, *inside: int) -> Iterator[int]:
+    """The values of a field, which lies `inside` others where there are more numbers."""
+    for number, value, end in wire.fields(start, stop):
+        if number == field_number:
+            if inside:
+                yield from _numbers(wire, value, end, *inside)
+            else:
+                yield value
+
+
+def _named(codes: Iterator[int]) -> Iterator[str]:
+    return (_FLOATS[code] for code in codes if code in _FLOATS)
 
 
 def read_opset(wire: Wire, start: int, stop: int) -> tuple[str, int]:

@@ -33,6 +33,11 @@ _SWITCHES = ("enable_mem_pattern", "enable_mem_reuse", "enable_cpu_mem_arena")
 _PASSED_ON = (*_ENUMERATIONS, *_NUMBERS, *_SWITCHES)
 _OPTIONS = (*_PASSED_ON, "custom_op_libraries", "session_config", CACHE_CAPACITY)
 
+#: Types that the CPU provider computes in as they are.
+_COMPUTED = frozenset(("float32", "float64"))
+#: Session entries that let float32 be computed in less, such as mlas.enable_gemm_fastmath_arm64_bfloat16.
+_LOWERS = re.compile(r"fastmath|bfloat16|fp16|float16", re.IGNORECASE)
+
 ERRORS_ONLY = 3  # ONNX Runtime's severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
 
 
@@ -72,6 +77,31 @@ def read_back(session: Any, configuration: Configuration) -> dict[str, Any]:
     if entries:
         facts["session_config_unconfirmed"] = dict(entries)
     return facts
+
+
+def computed_in(
+    floats: frozenset[str] | None, providers: Sequence[str], configuration: Configuration
+) -> tuple[str | None, str]:
+    """What the session computes floating-point operators in, by the types that occur in its file; or None and why.
+
+    The CPU provider computes as the graph says where it has kernels for the types, which is so of float32 and float64.
+    It casts others, where it has none, and does not tell which.
+    """
+    entries = configuration.options.get("session_config", {})
+    lowering = [key for key, value in entries.items() if _LOWERS.search(key) and value != "0"]
+    others = [name for name in providers if name != CPU]
+    if others:
+        return None, f"{others[0]} does not tell in what type it computes"
+    if lowering:
+        return None, f"{lowering[0]} allows less, and onnxruntime does not tell whether it does"
+    if floats is None:
+        return None, "the types in the file were not read"
+    if not floats:
+        return None, "the file has no floating-point types"
+    cast = sorted(floats - _COMPUTED)
+    if cast:
+        return None, f"onnxruntime casts where it has no kernel for {', '.join(cast)}, and does not tell where"
+    return "+".join(sorted(floats)), ""
 
 
 def choose_provider(configuration: Configuration) -> tuple[str, dict[str, str]]:

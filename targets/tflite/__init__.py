@@ -35,6 +35,7 @@ from targets.tflite.loading import Loaded
 from targets.tflite.options import CPU, XNNPACK, Request, read_request
 from targets.tflite.package import LITERT, TFLITE_RUNTIME, Package, import_package
 from targets.tflite.placement import parts_of, place, read_nodes
+from targets.tflite.precision import read_precision
 from targets.tflite.session import Placement, TfliteSession, runs_main_graph
 from targets.tflite.signature import (
     LanguageLayout,
@@ -128,7 +129,7 @@ def _open(artefact: Path, package: Package, request: Request) -> TfliteSession |
         loaded.interpreter,
         signature,
         str(model),
-        _effective(package, request, loaded, facts, threads_before),
+        _with_precision(_effective(package, request, loaded, facts, threads_before), model),
         _interpreter_placement(loaded, main_graph=main_graph),
         main_graph=main_graph,
         last_operators=lambda: _last_operators(model, signature.key),
@@ -173,6 +174,7 @@ def _open_language_model(
         facts["binding_copy_ns_per_token"] = steps.copy_ns_per_run()
         effective = _effective(package, request, loaded, facts, threads_before, steps.kind)
         placement = _interpreter_placement(loaded, main_graph=False)
+    effective = _with_precision(effective, model)
     return TfliteLanguageSession(steps, layout, used, str(model), effective, placement)
 
 
@@ -219,6 +221,12 @@ def _effective(
         refusal=loaded.refusal,
         facts=facts,
     )
+
+
+def _with_precision(effective: EffectiveConfiguration, model: Path) -> EffectiveConfiguration:
+    read = read_precision(model, effective.accelerators)
+    facts = {**effective.facts, "precision_unknown": read.unknown} if read.unknown else effective.facts
+    return dataclasses.replace(effective, precision=read.computed, model_precision=read.of_model, facts=facts)
 
 
 def _compiled_effective(

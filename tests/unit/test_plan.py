@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchharness import cores
+from benchharness.artefact import DigestCache
 from benchharness.errors import SuiteError
+from benchharness.hardware import THIS_MACHINE, load_hardware
+from benchharness.plan import plan
+from benchharness.prepare import gather
 from benchharness.result import Job
 from benchharness.suite import load_suite
 from tests.conftest import ROOT
-from tests.unit.made_up import TWO_VARIANTS, jobs_of, loaded, write_suite
+from tests.unit.made_up import TWO_VARIANTS, jobs_of, loaded, onnx_only, write_suite
 
 GRID = (
     TWO_VARIANTS
@@ -296,3 +301,64 @@ def test_what_the_scores_are_goes_along_only_where_it_is_said(tmp_path: Path) ->
     assert silent.key != told.key
     with pytest.raises(SuiteError, match=r"models\.chat\.scores"):
         loaded(tmp_path, '[models.chat]\nscores = "softmax"\n' + text)
+
+
+TWO_RUNTIMES = """
+[models.chat.variants.fp32]
+artefact = "fp32.onnx"
+[models.chat.variants.lite]
+artefact = "lite.other"
+[[workloads]]
+name = "chat"
+prompt = { tokens = 16 }
+[scenarios.steady]
+[[configurations]]
+runtime = "onnxruntime"
+"""
+
+
+def planned_threads(folder: Path, text: str, threads: int | None = 4) -> dict[str, tuple[object, object]]:
+    contents = {"fp32.onnx": b"as exported", "int8.onnx": b"smaller", "lite.other": b"elsewhere"}
+    suite = load_suite(write_suite(folder, text, contents=contents))
+    materials = gather(suite, DigestCache(None))
+    jobs = plan(suite, load_hardware(THIS_MACHINE), materials, onnx_only, threads=threads)
+    return {
+        job.configuration["name"]: (job.configuration["threads"], job.configuration.get("threads_by")) for job in jobs
+    }
+
+
+def test_runtimes_of_one_model_are_asked_for_equal_threads_where_nobody_names_a_number(tmp_path: Path) -> None:
+    told = planned_threads(tmp_path, TWO_RUNTIMES + '[[configurations]]\nruntime = "tflite"\n')
+    assert told == dict.fromkeys(("onnxruntime", "tflite"), (4, "default: equal for all runtimes"))
+
+
+def test_a_number_that_is_named_stays_and_one_runtime_keeps_its_own_default(tmp_path: Path) -> None:
+    named = planned_threads(tmp_path, TWO_RUNTIMES + 'threads = 1\n[[configurations]]\nruntime = "tflite"\n')
+    assert named == {"onnxruntime 1 thread": (1, None), "tflite": (None, None)}
+    alone = GRID.replace("threads = [1, 2]", 'runtime = "onnxruntime"')
+    assert planned_threads(tmp_path, alone) == {"onnxruntime": (None, None)}
+    split = TWO_RUNTIMES.replace("[models.chat.variants.lite]", "[models.other.variants.lite]")
+    assert set(planned_threads(tmp_path, split + '[[configurations]]\nruntime = "tflite"\n').values()) == {(None, None)}
+    unknown = planned_threads(tmp_path, TWO_RUNTIMES + '[[configurations]]\nruntime = "tflite"\n', threads=None)
+    assert set(unknown.values()) == {(None, None)}
+
+
+def machine(root: Path, topology: dict[int, tuple[int, int]]) -> Path:
+    for cpu, (package, core) in topology.items():
+        folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "physical_package_id").write_text(f"{package}\n")
+        (folder / "core_id").write_text(f"{core}\n")
+    return root
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells which cores a process may use")
+def test_physical_cores_are_those_that_the_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads_of_two = {0: (0, 0), 1: (0, 1), 2: (0, 0), 3: (0, 1), 4: (1, 0)}
+    root = machine(tmp_path, threads_of_two)
+    for allowed, expected in (({0, 1, 2, 3, 4}, 3), ({0, 2}, 1), ({1, 4}, 2)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, allowed=allowed: allowed)
+        monkeypatch.setattr(cores, "cpu_quota_us", lambda _: "none")
+        assert cores.physical_cores(root) == expected
+        monkeypatch.setattr(cores, "cpu_quota_us", lambda _: (150_000, 100_000))
+        assert cores.physical_cores(root) == 1
