@@ -1,7 +1,8 @@
 """Budgets: limits that a suite or a hardware target sets, and whether a result keeps them.
 
 A result passes only where the whole 95 % interval is on the right side of the limit, misses where all of it is on the
-wrong side, and is undecided in between or where there is no interval: more attempts may decide it.
+wrong side, and is undecided in between or where there is no interval: more attempts may decide it. What is no
+evidence (`evidence`) keeps no budget and misses none: it is undecided, with the reason.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from benchharness import quantity
 from benchharness.errors import UsageError
+from benchharness.evidence import no_evidence
 from benchharness.metrics import METRICS, Better
 from benchharness.result import MetricResult, Result, Verdict, VerdictKind
 
@@ -93,13 +95,15 @@ def _verdicts(result: Result, budgets: Sequence[Budget]) -> Iterator[Verdict]:
     for budget in budgets:
         for metric in result.metrics:
             if metric.name == budget.metric and metric.parameters.get("percentile") == budget.percentile:
-                yield _verdict(metric, budget)
+                yield _verdict(metric, budget, no_evidence(result, metric))
 
 
-def _verdict(metric: MetricResult, budget: Budget) -> Verdict:
+def _verdict(metric: MetricResult, budget: Budget, doubt: str) -> Verdict:
     estimate = metric.estimate
-    kind, reason = VerdictKind.UNDECIDED, ""
-    if estimate.value is None or estimate.low is None or estimate.high is None:
+    kind, reason = VerdictKind.UNDECIDED, doubt
+    if doubt:
+        pass
+    elif estimate.value is None or estimate.low is None or estimate.high is None:
         reason = estimate.reason or "there is no interval"
     else:
         better, worse = estimate.low, estimate.high

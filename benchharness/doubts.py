@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.earlier import doubts_of_before
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 from benchharness.result_sessions import SessionState
@@ -27,6 +28,7 @@ THROTTLED_TIMES = 3
 
 def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Every warning that the attempts behind a result give reason for."""
+    yield from doubts_of_before(result.job, attempts)
     yield from _too_few(result, attempts)
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)

@@ -20,6 +20,9 @@ SCHEMA = 1
 #: The statistic of a value that no attempt can change.
 EXACT = "exact"
 
+#: How far beyond 1 the whole interval of a ratio lies before it is called better or worse, unless the suite sets it.
+TELLS_APART = 0.01
+
 #: Where a runtime's default is no plain CPU: the accelerator that is.
 PLAIN = {"coreml": "CPU_ONLY"}
 
@@ -73,6 +76,7 @@ class Doubt(StrEnum):
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
+    EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +134,14 @@ class Estimate:
     count: int = 0  # attempts behind it
     statistic: str = ""
     reason: str = ""
+    tells_apart: float = TELLS_APART  # of a ratio: see `apart`
+
+    @property
+    def apart(self) -> int:
+        """Of a ratio: -1 or 1 where its whole interval lies below or above 1 by more than `tells_apart`, else 0."""
+        if self.low is None or self.high is None:
+            return 0
+        return (self.low > 1 + self.tells_apart) - (self.high < 1 - self.tells_apart)
 
     @property
     def relative_half_width(self) -> float | None:

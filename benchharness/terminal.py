@@ -217,11 +217,11 @@ def _range(ratio: Estimate) -> str:
 
 
 def _ratio_style(ratio: Estimate, metric: str) -> str:
-    """Green or red only where the interval of the ratio excludes 1."""
-    if ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high:
+    """Green or red only where the whole interval of the ratio is far enough from 1, and a direction is better."""
+    better = METRICS[metric].better
+    if not ratio.apart or better is Better.NEITHER:
         return "dim"
-    lower = ratio.high < 1
-    return "green" if lower == (METRICS[metric].better is Better.LOWER) else "red"
+    return "green" if (ratio.apart < 0) == (better is Better.LOWER) else "red"
 
 
 _BASES = {
