@@ -14,6 +14,7 @@ from rich.text import Text
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.result import (
+    TELLS_APART,
     Attempt,
     Basis,
     Contrast,
@@ -148,7 +149,10 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
 def _how_to_read(results: Sequence[Result]) -> str:
     quality = [result for result in results if result.job.against is not None]
     timed = len(results) - len(quality)
-    ratio = "Ratios compare with the reference, attempts paired by round. " if timed > 1 else ""
+    apart = sorted({metric.ratio.tells_apart for result in results for metric in result.metrics if metric.ratio})
+    beyond = " or ".join(f"{100 * each:.3g} %" for each in apart or (TELLS_APART,))
+    ratio = "Ratios compare with the reference, attempts paired by round; they are coloured where the whole interval "
+    ratio = f"{ratio}lies more than {beyond} from 1. " if timed > 1 else ""
     over = ["attempts (fresh processes)"] if timed else []
     over += ["the inputs compared, for quality"] if quality else []
     return f"{ratio}Intervals are 95 %, over {'; over '.join(over)}."

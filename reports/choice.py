@@ -2,9 +2,9 @@
 
 A choice comes as a plain mapping: {"hardware", "model", "workload", "wish", "recommended": a candidate's name or "",
 "reason", "candidates": [{"variant", "configuration", "figures": {objective: {"metric", "reference": true where it
-is what the others are held against, "estimate": {"value", "low", "high", "statistic", "reason"}}}, "unfit": [],
-"dominated_by": a candidate's name or ""}]}, and "run", its id, where a report covers several. A candidate's name is
-`variant · configuration`.
+is what the others are held against, "doubt": why it is no evidence, "estimate": {"value", "low", "high", "statistic",
+"reason"}}}, "kept": budgets, "unfit": [], "dominated_by": a candidate's name or ""}], "tells_apart"}, and "run", its
+id, where a report covers several. A candidate's name is `variant · configuration`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchharness.metrics import METRICS, Better
-from benchharness.result import Estimate
+from benchharness.result import TELLS_APART, Estimate
 from reports.estimates import better_of, quantity, title_of
 from reports.figures import Front, FrontPoint
 from reports.page import CandidateRow, Choice
@@ -65,12 +65,14 @@ def _choice(anchor: str, choice: Given, run: str) -> Choice:
                 who=_name(each),
                 recommended=bool(recommended) and _plain_name(each) == recommended,
                 dominated_by=name_text(each.get("dominated_by") or ""),
+                kept=tuple(value_text(budget) for budget in each.get("kept") or ()),
                 unfit=tuple(value_text(reason) for reason in each["unfit"]),
                 cells=tuple(_cell(each, name, scales[name]) for name in objectives),
             )
             for number, each in enumerate(candidates, start=1)
         ),
         figure=_front(candidates, recommended),
+        tells_apart=f"{100 * choice.get('tells_apart', TELLS_APART):.3g} %",
     )
 
 
@@ -134,7 +136,9 @@ def _cell(candidate: Given, objective: str, scale: Scale | None) -> Cell:
     if _is_reference(candidate, objective):
         return Cell(state="value", quantity=Quantity(text="reference"))
     shown = quantity(estimate, _unit(candidate["figures"][objective]["metric"]), scale)
-    return Cell(state="value", quantity=Quantity(text=shown.text, interval=shown.interval, reason=shown.reason))
+    doubt = value_text(candidate["figures"][objective].get("doubt") or "")
+    why = "; ".join(each for each in (shown.reason, doubt) if each)
+    return Cell(state="value", quantity=Quantity(text=shown.text, interval=shown.interval, reason=why))
 
 
 def _front(candidates: Sequence[Given], recommended: str) -> Front | None:

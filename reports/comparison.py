@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from benchharness.evidence import clearly_below
 from benchharness.metrics import Better
-from benchharness.result import Estimate, MetricResult
+from benchharness.result import TELLS_APART, Estimate, MetricResult
 from reports.columns import Measure, cell_of, column, column_groups, find, joined, measures_of, scale_of
 from reports.conditions import conditions_of, notices_of
 from reports.contrasts import contrasts_of
@@ -39,7 +40,10 @@ def comparison(anchor: str, entries: Sequence[Entry], colours: Mapping[str, int]
     cells = [
         joined(
             (
-                replace(cell_of(row, measure, scales[at], _to_reference), best=bests[at] == number)
+                replace(
+                    cell_of(row, measure, scales[at], _to_reference),
+                    best=bests[at] == number and not _tied(number, [line[at] for line in found]),
+                )
                 for at, measure in enumerate(measures)
             ),
             states=("absent",),
@@ -126,6 +130,13 @@ def _best(measure: Measure, metrics: Sequence[MetricResult | None]) -> int | Non
     return choose(values, key=values.__getitem__)
 
 
+def _tied(best: int, metrics: Sequence[MetricResult | None]) -> bool:
+    """Whether another row's value cannot be told from the best one: then no cell is marked as the best."""
+    found = {number: metric.estimate for number, metric in enumerate(metrics) if metric is not None}
+    others = [each for number, each in found.items() if number != best and each.value is not None]
+    return any(_overlap(found[best], other) is not False for other in others)
+
+
 def _leaders(
     rows: Sequence[Sequence[Entry]],
     measures: Sequence[Measure],
@@ -195,7 +206,7 @@ def _blind(best: Estimate, others: Mapping[str, Estimate]) -> list[str]:
 def _overlap(first: Estimate, second: Estimate) -> bool | None:
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return None
-    return first.low <= second.high and second.low <= first.high
+    return not (clearly_below(first, second, TELLS_APART) or clearly_below(second, first, TELLS_APART))
 
 
 def _names(names: Sequence[str]) -> str:

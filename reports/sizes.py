@@ -20,10 +20,11 @@ def smallest(rows: Rows) -> Smallest | None:
     if len(sizes) < 2:
         return None
     variant = min(sizes, key=sizes.__getitem__)
+    equals = [other for other, size in sizes.items() if size == sizes[variant]]
     job = next(row[0].result.job for row in rows if row[0].result.job.variant == variant)
     downloads = _downloads(rows)
     return Smallest(
-        variant=name_text(variant),
+        variant=", ".join(name_text(other) for other in equals),
         size=quantity_text(sizes[variant], "bytes"),
         ratio=_ratio(job.reference, variant, sizes),
         download=quantity_text(downloads[variant], "bytes") if variant in downloads else "",
@@ -33,7 +34,7 @@ def smallest(rows: Rows) -> Smallest | None:
 def is_smallest(job: Job, rows: Rows) -> bool:
     """Whether a job's artefact is the smallest of several."""
     sizes = _on_disk(rows)
-    return len(sizes) > 1 and job.artefact_bytes == min(sizes.values())
+    return len(set(sizes.values())) > 1 and job.artefact_bytes == min(sizes.values())
 
 
 def sizes_of(row: Sequence[Entry], rows: Rows) -> Iterator[Size]:
