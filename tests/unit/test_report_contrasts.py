@@ -232,7 +232,6 @@ def test_a_figure_has_a_dot_for_each_ratio_on_one_axis(everything: Comparison) -
         assert f">{dot.text}</text>" in drawn
     assert [label for _, label in charts.legend(fp32)] == [
         "better",
-        "worse",
         "hollow: not clearly different, or without an interval",
     ]
     assert "logarithmic" in charts.description(int8)

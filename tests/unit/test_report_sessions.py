@@ -70,11 +70,8 @@ def test_the_worst_attempts_evidence_comes_first_and_the_others_follow() -> None
 def test_an_attempt_is_worse_by_its_verdict_and_then_by_what_it_kept() -> None:
     little, much = (course(QUOTA, kept=kept, slow=[(30, 120)], attempt=str(kept)) for kept in (0.6, 0.8))
     hot = course(HEAT, kept=0.95, slow=[(30, 120)], attempt="hot")
-    assert (
-        part([sustained("int8", [much, little])])
-        .others[0]
-        .startswith("attempt 1: throttled (quota), this session's retention 79.9")
-    )
+    other = part([sustained("int8", [much, little])]).others[0]
+    assert other.startswith("attempt 1: throttled (quota), this session's retention 79.9")
     assert part([sustained("int8", [little, hot])]).verdict == "throttled (heat)"
 
 
