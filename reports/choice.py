@@ -54,9 +54,9 @@ def _choice(anchor: str, choice: Given, run: str) -> Choice:
         why_none=()
         if recommended
         else tuple(
-            (_name(each), "; ".join(value_text(reason) for reason in each["unfit"]))
+            (_name(each), "; ".join(value_text(reason) for reason in held))
             for each in candidates
-            if each["unfit"]
+            if (held := each["unfit"] or _doubts(each))
         ),
         columns=tuple(_column(candidates, name) for name in objectives),
         rows=tuple(
@@ -74,6 +74,11 @@ def _choice(anchor: str, choice: Given, run: str) -> Choice:
         figure=_front(candidates, recommended),
         tells_apart=f"{100 * choice.get('tells_apart', TELLS_APART):.3g} %",
     )
+
+
+def _doubts(candidate: Given) -> list[str]:
+    """What of a candidate is no evidence, and why."""
+    return [f"{name}: {figure['doubt']}" for name, figure in candidate["figures"].items() if figure.get("doubt")]
 
 
 def _plain_name(candidate: Given) -> str:
