@@ -26,6 +26,7 @@ from benchharness.cores import physical_cores
 from benchharness.derive import derive
 from benchharness.device import adapters
 from benchharness.errors import UsageError
+from benchharness.evidence import told_apart
 from benchharness.execute import Execution, Observer
 from benchharness.export import to_csv, to_json
 from benchharness.hardware import THIS_MACHINE, HardwareTarget, load_hardware
@@ -34,7 +35,7 @@ from benchharness.overrides import Overrides, overridden
 from benchharness.places import default_store, digest_cache, state_folder
 from benchharness.plan import plan
 from benchharness.prepare import gather, suite_from_models, verify
-from benchharness.result import Result, Run, VerdictKind
+from benchharness.result import TELLS_APART, Result, Run, VerdictKind
 from benchharness.store import Store
 from benchharness.suite import Suite, load_suite, restore_suite, suite_from_table
 
@@ -51,6 +52,7 @@ class Findings:
     run: Run
     results: Sequence[Result]
     unmeasured_budgets: Sequence[Budget] = ()
+    tells_apart: float = TELLS_APART  # as the suite sets it
 
     def verdicts(self, kind: VerdictKind) -> int:
         """How many budgets were passed, missed or left undecided, over all results; unmeasured ones are undecided."""
@@ -85,7 +87,7 @@ class Findings:
         `wish` is "smallest" or "fastest". Raises `UsageError` for any other.
         """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
-        return choices(self.results, Wish(wish), told)
+        return choices(self.results, Wish(wish), told, self.tells_apart)
 
     def to_json(self) -> str:
         """Schema 1, see `benchharness.export`."""
@@ -251,5 +253,11 @@ def _as_stored(store: Store, run_: str) -> tuple[Suite, HardwareTarget]:
 def _findings(store: Store, run_: str) -> Findings:
     suite, hardware = _as_stored(store, run_)
     budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
-    results = judged(derive(store.jobs(run_), store.attempts(run_)), budgets)
-    return Findings(run=store.run(run_), results=results, unmeasured_budgets=unmeasured(results, budgets))
+    derived = derive(store.jobs(run_), store.attempts(run_))
+    results = judged(told_apart(derived, suite.attempts.tells_apart), budgets)
+    return Findings(
+        run=store.run(run_),
+        results=results,
+        unmeasured_budgets=unmeasured(results, budgets),
+        tells_apart=suite.attempts.tells_apart,
+    )

@@ -1,8 +1,8 @@
 """Budgets: limits that a suite or a hardware target sets, and whether a result keeps them.
 
 A result passes only where the whole 95 % interval is on the right side of the limit, misses where all of it is on the
-wrong side, and is undecided in between or where there is no interval. An undecided one says what would decide it, and
-that nothing would where that is so.
+wrong side, and is undecided in between or where there is no interval. What is no evidence (`evidence`) keeps no budget
+and misses none. An undecided one says why, and what would decide it, or that nothing would where that is so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from benchharness import quantity
 from benchharness.errors import UsageError
+from benchharness.evidence import no_evidence
 from benchharness.metrics import METRICS, Better
 from benchharness.result import MetricResult, Result, Verdict, VerdictKind
 
@@ -105,7 +106,8 @@ def _verdicts(result: Result, budgets: Sequence[Budget]) -> Iterator[Verdict]:
     if not result.job.ships:
         return
     for budget in budgets:
-        yield from (_verdict(metric, budget) for metric in _spoken_of(result, budget))
+        for metric in _spoken_of(result, budget):
+            yield _verdict(metric, budget, no_evidence(result, metric))
 
 
 def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
@@ -121,8 +123,8 @@ def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
     return [metric for metric in found if "output" not in metric.parameters] or found
 
 
-def _verdict(metric: MetricResult, budget: Budget) -> Verdict:
-    kind, reason = _judge(metric, budget)
+def _verdict(metric: MetricResult, budget: Budget, doubt: str) -> Verdict:
+    kind, reason = (VerdictKind.UNDECIDED, doubt) if doubt else _judge(metric, budget)
     return Verdict(
         budget=f"{budget.title} {budget.text}",
         origin=budget.origin,

@@ -52,10 +52,12 @@ def _figure(candidate: Candidate, objective: str) -> Text:
         return Text("reference")
     unit = METRICS[figure.metric].unit
     of = f" of {visible(figure.output)}" if figure.output else ""
-    return Text(quantity(figure.estimate.value, unit) + interval(figure.estimate, unit) + of)
+    shown = Text(quantity(figure.estimate.value, unit) + interval(figure.estimate, unit) + of)
+    return shown.append(f"\n{visible(figure.doubt)}", style="yellow") if figure.doubt else shown
 
 
 def _budgets(candidate: Candidate) -> Text:
-    told = "; ".join(candidate.unfit) if candidate.unfit else "kept"
+    kept = f"kept: {', '.join(candidate.kept)}" if candidate.kept else "none is set"
+    told = "; ".join(candidate.unfit) if candidate.unfit else kept
     beaten = f"\ndominated by {candidate.dominated_by}" if candidate.dominated_by else ""
     return Text(visible(told + beaten))

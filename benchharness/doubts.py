@@ -8,6 +8,7 @@ from typing import Any
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.device.shapes import key as toml_key
+from benchharness.earlier import doubts_of_before
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, Doubt, MetricResult, Result, ResultWarning
 from benchharness.result_sessions import SessionState
@@ -34,6 +35,7 @@ _MOST_TOLD = 5
 
 def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Every warning that the attempts behind a result give reason for."""
+    yield from doubts_of_before(result.job, attempts)
     yield from _too_few(result, attempts)
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)

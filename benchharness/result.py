@@ -21,6 +21,9 @@ SCHEMA = 1
 #: The statistic of a value that no attempt can change.
 EXACT = "exact"
 
+#: How far beyond 1 the whole interval of a ratio lies before it is called better or worse, unless the suite sets it.
+TELLS_APART = 0.01
+
 #: Where a runtime's default is no plain CPU: the accelerator that is.
 PLAIN = {"coreml": "CPU_ONLY"}
 
@@ -86,6 +89,7 @@ class Doubt(StrEnum):
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
     UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
     LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
+    EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +149,14 @@ class Estimate:
     reason: str = ""
     drawn: int = 0  # inputs, chunks or prompts that the interval is over; 0: it is over attempts
     drawn_unit: str = ""
+    tells_apart: float = TELLS_APART  # of a ratio: see `apart`
+
+    @property
+    def apart(self) -> int:
+        """Of a ratio: -1 or 1 where its whole interval lies below or above 1 by more than `tells_apart`, else 0."""
+        if self.low is None or self.high is None:
+            return 0
+        return (self.low > 1 + self.tells_apart) - (self.high < 1 - self.tells_apart)
 
     @property
     def relative_half_width(self) -> float | None:

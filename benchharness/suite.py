@@ -25,6 +25,7 @@ from pydantic import (
 
 from benchharness import budgets
 from benchharness.errors import SuiteError, UsageError
+from benchharness.result import TELLS_APART
 from benchharness.suite_errors import explain
 from benchharness.suite_fields import (
     CHECKED_BEFORE,
@@ -208,6 +209,7 @@ class Attempts(Table):
     max_time: Seconds | None = None  # for the whole run
     timeout: Seconds = 600.0  # for one attempt
     entry_gate: Pause | None = None  # longest wait before each attempt for a cool, settled device; None: the scenario's
+    tells_apart: Share = TELLS_APART  # a ratio is better or worse where its whole interval is so far beyond 1
 
     @model_validator(mode="after")
     def _in_order(self) -> Attempts:

@@ -15,6 +15,7 @@ from rich.text import Text
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.result import (
+    TELLS_APART,
     Attempt,
     Basis,
     Contrast,
@@ -152,7 +153,10 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
 def _how_to_read(results: Sequence[Result]) -> str:
     quality = [result for result in results if result.job.against is not None]
     timed = len(results) - len(quality)
-    ratio = "Ratios compare with the reference, attempts paired by round. " if timed > 1 else ""
+    apart = sorted({metric.ratio.tells_apart for result in results for metric in result.metrics if metric.ratio})
+    beyond = " or ".join(f"{100 * each:.3g} %" for each in apart or (TELLS_APART,))
+    ratio = "Ratios compare with the reference, attempts paired by round; they are coloured where the whole interval "
+    ratio = f"{ratio}lies more than {beyond} from 1. " if timed > 1 else ""
     over = ["attempts (fresh processes)"] if timed else []
     over += ["the inputs compared, for quality"] if quality else []
     return f"{ratio}Intervals are 95 %, over {'; over '.join(over)}."
@@ -249,11 +253,11 @@ def _range(ratio: Estimate) -> str:
 
 
 def _ratio_style(ratio: Estimate, metric: str) -> str:
-    """Green or red only where the interval of the ratio excludes 1."""
-    if ratio.low is None or ratio.high is None or ratio.low <= 1 <= ratio.high:
+    """Green or red only where the whole interval of the ratio is far enough from 1, and a direction is better."""
+    better = METRICS[metric].better
+    if not ratio.apart or better is Better.NEITHER:
         return "dim"
-    lower = ratio.high < 1
-    return "green" if lower == (METRICS[metric].better is Better.LOWER) else "red"
+    return "green" if (ratio.apart < 0) == (better is Better.LOWER) else "red"
 
 
 _BASES = {

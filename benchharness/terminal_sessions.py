@@ -26,12 +26,14 @@ def sessions(results: Sequence[Result], console: Console) -> None:
 
 
 def _courses(results: Sequence[Result]) -> Table:
-    """A row per sustained attempt: the verdict, and what it stands on."""
-    table = Table("session", "verdict", "burst", "steady state", "retention", "-10 %", "-25 %", "evidence")
-    table.title, table.title_justify = Text("sustained sessions"), "left"
+    """A row per sustained attempt: the verdict, and what it stands on. Its own figures, not those over attempts."""
+    own = ("its burst", "its steady state", "its retention", "-10 %", "-25 %")
+    table = Table("session", "verdict", *own, "evidence")
+    table.title, table.title_justify = Text("sustained sessions, each by itself"), "left"
     for result in results:
-        for course in result.courses:
-            table.add_row(Text(visible(result.job.title)), *_course(course))
+        for number, course in enumerate(result.courses, start=1):
+            which = f", session {number} of {len(result.courses)}" if len(result.courses) > 1 else ""
+            table.add_row(Text(visible(f"{result.job.title}{which}")), *_course(course))
     return table
 
 
@@ -94,7 +96,8 @@ def constraint(step: Step) -> str:
 
 
 def _step(step: Step) -> Iterator[Text]:
-    slower = f" × {step.slower:.2f}" if step.slower and step.outcome is StepOutcome.SLOWER else ""
+    by_ratio = step.slower and step.outcome in (StepOutcome.FINE, StepOutcome.SLOWER)
+    slower = f" × {step.slower:.2f}" if by_ratio else ""
     first = step.reason.partition("; ")[0]  # the report has the reasons of all trials
     reason = f" ({visible(first)})" if first else ""
     yield Text(constraint(step))

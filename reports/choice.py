@@ -2,9 +2,9 @@
 
 A choice comes as a plain mapping: {"hardware", "model", "workload", "wish", "recommended": a candidate's name or "",
 "reason", "candidates": [{"variant", "configuration", "figures": {objective: {"metric", "reference": true where it
-is what the others are held against, "output": the worst of several or "", "estimate": {"value", "low", "high",
-"statistic", "reason"}}}, "unfit": [], "dominated_by": a candidate's name or ""}]}, and "run", its id, where a report
-covers several. A candidate's name is `variant · configuration`.
+is what the others are held against, "output": the worst of several or "", "doubt": why it is no evidence, "estimate":
+{"value", "low", "high", "statistic", "reason"}}}, "kept": budgets, "unfit": [], "dominated_by": a candidate's name or
+""}], "tells_apart"}, and "run", its id, where a report covers several. A candidate's name is `variant · configuration`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchharness.metrics import METRICS, Better
-from benchharness.result import Estimate
+from benchharness.result import TELLS_APART, Estimate
 from reports.estimates import better_of, quantity, title_of
 from reports.figures import Front, FrontPoint
 from reports.page import CandidateRow, Choice
@@ -54,9 +54,9 @@ def _choice(anchor: str, choice: Given, run: str) -> Choice:
         why_none=()
         if recommended
         else tuple(
-            (_name(each), "; ".join(value_text(reason) for reason in each["unfit"]))
+            (_name(each), "; ".join(value_text(reason) for reason in held))
             for each in candidates
-            if each["unfit"]
+            if (held := each["unfit"] or _doubts(each))
         ),
         columns=tuple(_column(candidates, name) for name in objectives),
         rows=tuple(
@@ -65,13 +65,20 @@ def _choice(anchor: str, choice: Given, run: str) -> Choice:
                 who=_name(each),
                 recommended=bool(recommended) and _plain_name(each) == recommended,
                 dominated_by=name_text(each.get("dominated_by") or ""),
+                kept=tuple(value_text(budget) for budget in each.get("kept") or ()),
                 unfit=tuple(value_text(reason) for reason in each["unfit"]),
                 cells=tuple(_cell(each, name, scales[name]) for name in objectives),
             )
             for number, each in enumerate(candidates, start=1)
         ),
         figure=_front(candidates, recommended),
+        tells_apart=f"{100 * choice.get('tells_apart', TELLS_APART):.3g} %",
     )
+
+
+def _doubts(candidate: Given) -> list[str]:
+    """What of a candidate is no evidence, and why."""
+    return [f"{name}: {figure['doubt']}" for name, figure in candidate["figures"].items() if figure.get("doubt")]
 
 
 def _plain_name(candidate: Given) -> str:
@@ -137,8 +144,12 @@ def _cell(candidate: Given, objective: str, scale: Scale | None) -> Cell:
     if _is_reference(candidate, objective):
         return Cell(state="value", quantity=Quantity(text="reference"))
     shown = quantity(estimate, _unit(candidate["figures"][objective]["metric"]), scale)
-    text = shown.text + _of_output(candidate["figures"][objective])
-    return Cell(state="value", quantity=Quantity(text=text, interval=shown.interval, reason=shown.reason))
+    figure = candidate["figures"][objective]
+    doubt = value_text(figure.get("doubt") or "")
+    why = "; ".join(each for each in (shown.reason, doubt) if each)
+    return Cell(
+        state="value", quantity=Quantity(text=shown.text + _of_output(figure), interval=shown.interval, reason=why)
+    )
 
 
 def _of_output(figure: Given) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from benchharness.evidence import clearly_below
 from benchharness.metrics import Better
-from benchharness.result import EXACT, Estimate, MetricResult
+from benchharness.result import EXACT, TELLS_APART, Estimate, MetricResult
 from benchharness.unequal import Factor, differences
 from reports.columns import Measure, cell_of, column, column_groups, find, joined, measures_of, scale_of
 from reports.conditions import conditions_of, notices_of
@@ -41,7 +42,10 @@ def comparison(anchor: str, entries: Sequence[Entry], colours: Colours) -> Compa
     cells = [
         joined(
             (
-                replace(cell_of(row, measure, scales[at], _to_reference), best=number in bests[at])
+                replace(
+                    cell_of(row, measure, scales[at], _to_reference),
+                    best=number in bests[at] and not _tied(number, rows, [line[at] for line in found]),
+                )
                 for at, measure in enumerate(measures)
             ),
             states=("absent",),
@@ -167,6 +171,17 @@ def _best(
     return bests
 
 
+def _tied(best: int, rows: Sequence[Sequence[Entry]], metrics: Sequence[MetricResult | None]) -> bool:
+    """Whether another row of the run cannot be told from the best one: then no cell is marked as the best."""
+    run = rows[best][0].run
+    found = {
+        number: metric.estimate
+        for number, metric in enumerate(metrics)
+        if metric is not None and metric.estimate.value is not None and rows[number][0].run == run
+    }
+    return any(_overlap(found[best], other) is not False for number, other in found.items() if number != best)
+
+
 def _leaders(
     rows: Sequence[Sequence[Entry]],
     measures: Sequence[Measure],
@@ -239,7 +254,7 @@ def _blind(best: Estimate, others: Mapping[str, Estimate]) -> list[str]:
 def _overlap(first: Estimate, second: Estimate) -> bool | None:
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return None
-    return first.low <= second.high and second.low <= first.high
+    return not (clearly_below(first, second, TELLS_APART) or clearly_below(second, first, TELLS_APART))
 
 
 def _names(names: Sequence[str]) -> str:

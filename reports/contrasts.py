@@ -28,7 +28,8 @@ _DIGITS = 6
 _ARROWS: dict[Better | None, str] = {Better.LOWER: "↓", Better.HIGHER: "↑"}
 _NOTE = (
     "Dot: this / the first runtime, round by round. Line: its 95 % interval, cut with an arrowhead where it is far "
-    "wider than the ratios. Filled and coloured only where the interval leaves out 1. ↓: lower is better; ↑: higher is."
+    "wider than the ratios. Filled and coloured only where the ratio is called better or worse. "
+    "↓: lower is better; ↑: higher is."
 )
 
 

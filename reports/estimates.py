@@ -28,7 +28,7 @@ def quantity(estimate: Estimate, unit: str, scale: Scale | None = None) -> Quant
 
 
 def ratio(metric: MetricResult, *, is_reference: bool) -> Ratio:
-    """This over the reference. Better or worse is said only where the interval leaves out 1."""
+    """This over the reference. Better or worse is said only where `Estimate.apart` says so."""
     if is_reference:
         return Ratio(text="reference", verdict="reference")
     missing = "here" if metric.estimate.value is None else "on the reference"
@@ -78,8 +78,8 @@ def parameters_text(parameters: Mapping[str, object]) -> str:
 def _verdict(estimate: Estimate, better: Better | None) -> str:
     if estimate.low is None or estimate.high is None:
         return "no-interval"
-    if estimate.low <= 1 <= estimate.high:
-        return "same" if estimate.statistic == EXACT else "not-apart"
-    if better is None:
+    if not estimate.apart:
+        return "same" if estimate.statistic == EXACT and estimate.value == 1 else "not-apart"
+    if better in (None, Better.NEITHER):
         return "unjudged"
-    return "better" if (estimate.high < 1) == (better is Better.LOWER) else "worse"
+    return "better" if (estimate.apart < 0) == (better is Better.LOWER) else "worse"

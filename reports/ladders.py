@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from benchharness.constrained import SLOWER_FROM
 from benchharness.result import Estimate
 from benchharness.result_sessions import Ladder, Step, StepOutcome
 from reports.entries import Entry, by_comparison
@@ -32,9 +33,9 @@ SIGNS = {
     StepOutcome.NOT_APPLIED: ("○", "why"),
 }
 _GLOSSARY = {
-    StepOutcome.FINE: "enough trials answered, and no slower than chance allows",
-    StepOutcome.SLOWER: "every trial that answered took longer than any without the constraint; with less CPU or "
-    "beside load, also where too few were in time",
+    StepOutcome.FINE: f"enough trials answered, and their median took less than {SLOWER_FROM:.2f} times the usual time",
+    StepOutcome.SLOWER: f"their median took {SLOWER_FROM:.2f} times the usual time or more; with less CPU or beside "
+    "load, also where too few were in time",
     StepOutcome.THRASHING: "too late, and it read pages in again far more often than without the constraint",
     StepOutcome.ERROR: "the runtime gave up by itself, such as when an allocation failed, or crashed",
     StepOutcome.KILLED: "the kernel ended the process for want of memory",

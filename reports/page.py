@@ -299,6 +299,7 @@ class CandidateRow:
     who: str
     recommended: bool
     dominated_by: str
+    kept: tuple[str, ...]  # the budgets that it was seen to keep
     unfit: tuple[str, ...]
     cells: tuple[Cell, ...]
 
@@ -315,6 +316,7 @@ class Choice:
     columns: tuple[Column, ...]
     rows: tuple[CandidateRow, ...]
     figure: Front | None
+    tells_apart: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,8 @@ _GLOSSARY = {
 _TERMS = (
     ("burst", "the rate in the baseline: the first seconds after warm-up"),
     ("steady state", "the rate in the last windows of the session"),
-    ("retention", "steady state over burst"),
+    ("retention", "steady state over burst: of a job, the geometric mean over its sessions"),
+    ("worst session", "the attempt with the worst verdict; of several such, the one that kept least of its burst rate"),
     ("change point", "where the session splits best into two; it never decides the verdict"),
 )
 _TOLD = (
@@ -148,13 +149,19 @@ def _summary(entries: Sequence[Entry]) -> str:
     told = []
     for entry in entries:
         worst = worst_of(entry.result.courses)
-        told.append(f"{entry.who_and_how}: {name_text(worst.state)}, {_kept(worst)}")
+        told.append(f"{entry.who_and_how}: {name_text(worst.state)}, {_kept(worst, entry.result.courses)}")
     more = f"; and {len(told) - _MOST_ROWS} more" if len(told) > _MOST_ROWS else ""
     return "; ".join(told[:_MOST_ROWS]) + more if told else "No session was recorded."
 
 
-def _kept(course: Course) -> str:
-    return "too short to tell" if course.retention is None else f"kept {_percent(course.retention)} of its burst rate"
+def _kept(course: Course, courses: Sequence[Course]) -> str:
+    """A session's own retention. Beside others it has a name of its own: the job's is a mean over all of them."""
+    if course.retention is None:
+        return "too short to tell"
+    if len(courses) == 1:
+        return f"retention {_percent(course.retention)}"
+    whose = "worst session's" if course is worst_of(courses) else "this session's"
+    return f"{whose} retention {_percent(course.retention)}"
 
 
 def _percent(share: float) -> str:
@@ -175,9 +182,10 @@ def _part(entry: Entry, colour: int, *, folded: bool) -> SessionPart:
         verdict=name_text(worst.state),
         tone={_STEADY: "ok", SessionState.UNKNOWN: ""}.get(worst.state, "bad"),
         counts=", ".join(f"{_among(count, courses)} {state}" for state, count in counts.items()),
-        evidence=(*_evidence(worst), *_course_facts(worst), *_gate_facts(entry)),
+        evidence=(*_evidence(worst), *_course_facts(worst, courses), *_gate_facts(entry)),
         others=tuple(
-            f"{name}{_on(course, courses)}: {name_text(course.state)}, {_kept(course)}. {' '.join(_evidence(course))}"
+            f"{name}{_on(course, courses)}: {name_text(course.state)}, {_kept(course, courses)}. "
+            f"{' '.join(_evidence(course))}"
             for name, course in zip(names, courses, strict=True)
             if course is not worst
         )[:_MOST_SENTENCES],
@@ -201,11 +209,12 @@ def _evidence(course: Course) -> list[str]:
     return [value_text(sentence) for sentence in course.evidence[:_MOST_SENTENCES]] or ["No evidence was recorded."]
 
 
-def _course_facts(course: Course) -> Iterator[str]:
+def _course_facts(course: Course, courses: Sequence[Course]) -> Iterator[str]:
     unit = name_text(course.unit)
     burst = quantity_text(course.burst_rate, unit)
     settled = "unknown" if course.settled_rate is None else quantity_text(course.settled_rate, unit)
-    yield f"Burst {burst}, steady state {settled}: {_kept(course)}."
+    whose = "Worst session's burst" if len(courses) > 1 else "Burst"
+    yield f"{whose} {burst}, its steady state {settled}: {_kept(course, courses)}."
     if course.change_s is not None:
         yield f"Change point at {quantity_text(course.change_s * 1e9, 'ns')}."
 
@@ -324,7 +333,7 @@ def _pair_text(entry: Entry, burst: Ends | None, settled: Ends | None) -> str:
     rates = " → ".join(_rate_text(ends[0]) if ends else "unknown" for ends in (burst, settled))
     retention = _find(entry, "retention")
     kept = retention.estimate.value if retention else None
-    return rates if kept is None else f"{rates}, {_percent(kept)} kept"
+    return rates if kept is None else f"{rates}, retention {_percent(kept)}"
 
 
 def _rate_text(rate: float) -> str:

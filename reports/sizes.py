@@ -22,12 +22,11 @@ def smallest(rows: Rows) -> Smallest | None:
     if len({(name, digest) for _, name, digest in sizes}) < 2:
         return None
     key = min(sizes, key=sizes.__getitem__)
+    equals = [other for other in sizes if sizes[other] == sizes[key]]
     row = next(row for row in rows if _key(row) == key)
-    run, name, digest = key
-    others = any(name == other and digest != its for _, other, its in sizes)  # of another run, under the same name
     downloads = _downloads(rows)
     return Smallest(
-        variant=" · ".join((name_text(name), run)) if others else name_text(name),
+        variant=", ".join(dict.fromkeys(_told_apart(other, sizes) for other in equals)),
         size=quantity_text(sizes[key], "bytes"),
         ratio=_ratio(row, rows, sizes) or ("" if row[0].result.job.is_reference else "no ratio"),
         download=quantity_text(downloads[key], "bytes") if key in downloads else "",
@@ -37,7 +36,7 @@ def smallest(rows: Rows) -> Smallest | None:
 def is_smallest(job: Job, rows: Rows) -> bool:
     """Whether a job's artefact is the smallest of several."""
     sizes = _on_disk(rows)
-    return smallest(rows) is not None and job.artefact_bytes == min(sizes.values())
+    return smallest(rows) is not None and len(set(sizes.values())) > 1 and job.artefact_bytes == min(sizes.values())
 
 
 def sizes_of(row: Sequence[Entry], rows: Rows) -> Iterator[Size]:
@@ -64,6 +63,13 @@ def sizes_of(row: Sequence[Entry], rows: Rows) -> Iterator[Size]:
     ]
     if libraries:
         yield Size(title="runtime libraries", text=quantity_text(max(libraries), "bytes"), ratio="")
+
+
+def _told_apart(key: Key, sizes: Mapping[Key, int]) -> str:
+    """A variant's name, with its run where another run has another artefact under the same name."""
+    run, name, digest = key
+    others = any(name == other and digest != its for _, other, its in sizes)
+    return " · ".join((name_text(name), run)) if others else name_text(name)
 
 
 def _key(row: Sequence[Entry]) -> Key:

@@ -21,7 +21,7 @@ class Quantity:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A ratio to what it is compared with. `verdict`: better or worse only where the interval leaves out 1."""
+    """A ratio to what it is compared with. `verdict`: better or worse only where `Estimate.apart` says so."""
 
     text: str
     interval: str = ""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from benchharness.metrics import METRICS
-from benchharness.result import Result, Run
+from benchharness.result import TELLS_APART, Result, Run
 from reports.budgets import Unmeasured, budgets_of
 from reports.choice import choices_of
 from reports.comparison import comparison
@@ -22,8 +22,8 @@ from reports.visible import name_text, value_text
 _OVER_ATTEMPTS = "Interval: 95 %, over attempts (fresh processes); n: attempts behind a value. "
 _OVER_INPUTS = "Intervals of quality: 95 %, over the inputs that were compared, as each of its tables says. "
 _RATIOS = (
-    "A ratio is the row over its reference under the same configuration; it is called better or worse only where its "
-    "interval leaves out 1."
+    "A ratio is the row over its reference under the same configuration. Here as everywhere on this page a ratio is "
+    "called better or worse only where its whole interval lies more than {} from 1."
 )
 #: What each scenario tells, for the list of what a report is silent about.
 _SCENARIOS = {
@@ -133,7 +133,15 @@ def _reading_guide(entries: Sequence[Entry]) -> str:
     """What the intervals and ratios of this page are; those of quality are others than those of time and memory."""
     against = [entry.result.job.against is not None for entry in entries]
     timed, quality = not all(against) or not against, any(against)
-    return f"{_OVER_ATTEMPTS if timed else ''}{_OVER_INPUTS if quality else ''}{_RATIOS if timed else ''}".strip()
+    ratios = _RATIOS.format(_threshold(entries)) if timed else ""
+    return f"{_OVER_ATTEMPTS if timed else ''}{_OVER_INPUTS if quality else ''}{ratios}".strip()
+
+
+def _threshold(entries: Sequence[Entry]) -> str:
+    """How far from 1 the ratios of this page are called better or worse; runs may have set several."""
+    ratios = [metric.ratio for entry in entries for metric in entry.result.metrics if metric.ratio]
+    found = sorted({ratio.tells_apart for ratio in ratios} or {TELLS_APART})
+    return " or ".join(f"{100 * each:.3g} %" for each in found) + (" (as its run sets it)" if len(found) > 1 else "")
 
 
 def _colours(entries: Sequence[Entry], model: str) -> dict[tuple[str, str], int]:

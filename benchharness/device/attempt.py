@@ -19,6 +19,7 @@ from benchharness.device.lifeline import die_with_parent
 from benchharness.device.measured import measurement
 from benchharness.device.onlooker import Onlooker
 from benchharness.device.protocol import Message
+from benchharness.device.rules import RULES
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
@@ -189,7 +190,7 @@ class RunningAttempt:
             "outcome": {**outcome, "evidence": "" if outcome["kind"] == "ok" else evidence},
             "task": told.get("task"),
             "measurements": self._with_timeline(told.get("measurements", [])),
-            "effective": told.get("effective", {}),
+            "effective": {**told.get("effective", {}), "rules": RULES},
         }
 
     def _with_timeline(self, measurements: Sequence[Message]) -> list[Message]:

@@ -71,7 +71,7 @@ SESSIONS = (
         title="retention",
         unit=Unit.SHARE,
         better=Better.HIGHER,
-        definition="steady-state rate over burst rate of the same session",
+        definition="steady-state rate over burst rate of the same session; over sessions their geometric mean",
         source="MLPerf Mobile's and arXiv 2603.23640's drop, from the other side",
         headline=True,
     ),

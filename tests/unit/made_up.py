@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.artefact import DigestCache, Listing, whole
+from benchharness.device.rules import RULES
 from benchharness.hardware import THIS_MACHINE, load_hardware
 from benchharness.plan import plan
 from benchharness.prepare import gather
@@ -99,7 +100,7 @@ def attempt(
         "host": "bench",
         "started": STARTED + timedelta(seconds=round_),
         "duration_ns": 2_000_000_000,
-        "effective": {"accelerators": ["cpu"], "threads": 2},
+        "effective": {"accelerators": ["cpu"], "threads": 2, "rules": RULES},
         "conditions": {"governor": {"unknown": "no cpufreq on this system"}},
         "warnings": [],
     }

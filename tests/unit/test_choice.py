@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from benchharness.budgets import judged, parse
@@ -14,8 +17,11 @@ from benchharness.choice import Candidate, Figure, Wish, choices, dominates
 from benchharness.choice_table import show_choices
 from benchharness.derive import derive
 from benchharness.errors import UsageError
-from benchharness.result import Estimate, Job, Result
+from benchharness.evidence import clearly_below, no_evidence
+from benchharness.result import Doubt, Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind
+from benchharness.result_sessions import SessionState
 from tests.unit.made_up import attempt, job, measured
+from tests.unit.report_session_samples import course
 
 ROWS = [0.5, 0.5, 0.0, 1.0] * 60
 
@@ -88,6 +94,145 @@ DIVERGENCES = {"int8": 0.01, "int4": 0.4}
 def chosen(results: list[Result], wish: Wish = Wish.SMALLEST, **budgets: str) -> tuple[str, str]:
     (choice,) = choices(judged(results, parse(budgets, "suite")), wish)
     return choice.recommended, choice.reason
+
+
+def disturbed(results: list[Result], variant: str, *kinds: Doubt) -> list[Result]:
+    found = [ResultWarning(kind=kind, message=f"{kind} here") for kind in kinds]
+    return [replace(each, warnings=found) if each.job.variant == variant else each for each in results]
+
+
+def test_no_budget_is_called_kept_where_none_is_set() -> None:
+    (choice,) = choices(results_of(DIVERGENCES, RATES))
+    assert choice.reason == (
+        "no budget is set: the smallest of 3 that ship and were measured; it is a trade-off with fp32 · onnxruntime, "
+        "int8 · onnxruntime"
+    )
+    assert all(not each.kept and not each.unfit for each in choice.candidates)
+    shown = io.StringIO()
+    show_choices([choice], Console(width=200, file=shown))
+    assert "kept" not in shown.getvalue() + choice.reason
+    assert shown.getvalue().count("none is set") == 3
+
+
+def test_a_budget_is_kept_only_by_a_verdict_of_its_own() -> None:
+    results = results_of({"int8": 0.01}, RATES)  # nobody compared int4
+    (choice,) = choices(judged(results, parse({"kld": "0.1 nats", "decode_rate": "15 tokens/s"}, "suite")))
+    fp32, int8, int4 = choice.candidates
+    assert list(int8.kept) == ["decode_rate 15 tokens/s", "kld 0.1 nats"]
+    assert list(int4.unfit) == ["kld 0.1 nats was not measured"]
+    assert list(fp32.unfit) == ["decode_rate 15 tokens/s miss"]  # it lost nothing: kld is not asked of the reference
+    assert choice.recommended == "int8 · onnxruntime"
+
+
+@pytest.mark.parametrize("kind", [Doubt.CONTENDED, Doubt.THROTTLED, Doubt.FALLBACK, Doubt.EARLIER_RULE])
+def test_what_is_no_evidence_is_neither_the_fastest_nor_keeps_a_budget(kind: Doubt) -> None:
+    results = disturbed(results_of(DIVERGENCES, RATES), "int4", kind)
+    (choice,) = choices(judged(results, parse({"decode_rate": "15 tokens/s"}, "suite")), Wish.FASTEST)
+    int4 = choice.candidates[2]
+    assert "no evidence" in int4.figures["speed"].doubt
+    assert f"{kind} here" in int4.unfit[0] or kind is Doubt.FALLBACK
+    assert int4.unfit[0].startswith("decode_rate 15 tokens/s undecided (no evidence: ")
+    assert choice.recommended == "int8 · onnxruntime"
+    (free,) = choices(results, Wish.FASTEST)
+    assert free.recommended == "int8 · onnxruntime"
+    assert "without evidence of speed, and so not ranked: int4 · onnxruntime" in free.reason
+    assert not any(each.dominated_by == "int4 · onnxruntime" for each in free.candidates)
+    assert choices(results)[0].recommended == "int4 · onnxruntime"  # its size is known whatever disturbed it
+
+
+def test_a_disturbed_miss_is_no_miss() -> None:
+    results = disturbed(results_of({}, RATES), "int8", Doubt.CONTENDED)
+    found = judged(results, parse({"decode_rate": "1000 tokens/s"}, "suite"))
+    assert [each.verdicts[0].kind for each in found] == [VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.MISS]
+
+
+def test_a_disturbed_course_is_no_evidence_and_a_hot_one_is() -> None:
+    timed = results_of({}, {"fp32": 10.0})[0]
+    rate = next(each for each in timed.metrics if each.name == "decode_rate")
+    size = next(each for each in timed.metrics if each.name == "artefact_size")
+    for state in SessionState:
+        found = replace(timed, courses=[course(), course(state)])
+        told = no_evidence(found, rate)
+        assert bool(told) == (state in (SessionState.QUOTA, SessionState.CONTENTION, SessionState.STEAL)), state
+        assert not told or f"session disturbed, {state} in 1 of 2" in told
+        assert no_evidence(found, size) == ""
+
+
+def test_a_reference_execution_keeps_no_budget_and_dominates_nothing() -> None:
+    results = results_of(DIVERGENCES, RATES)
+    results = [
+        replace(each, effective={**each.effective, "execution": "reference"}) if each.job.variant == "int8" else each
+        for each in results
+    ]
+    (choice,) = choices(judged(results, parse({"kld": "0.1 nats"}, "suite")))
+    int8 = choice.candidates[1]
+    assert "weights" in int8.figures["quality"].doubt
+    assert any(each.startswith("kld 0.1 nats undecided") for each in int8.unfit)
+    assert choice.recommended != int8.name
+    assert not any(each.dominated_by == int8.name for each in choice.candidates)
+
+
+def test_ties_are_told_with_who_is_named_and_why() -> None:
+    rates = {"fp32": 10.0, "int8": 20.0, "int4": 20.05}
+    (choice,) = choices(results_of({}, rates), Wish.FASTEST)
+    assert choice.recommended == "int4 · onnxruntime"  # the smaller one of both
+    assert list(choice.ties) == ["int8 · onnxruntime"]
+    assert "tied with int8 · onnxruntime as the fastest of 3 that ship and were measured" in choice.reason
+    assert "named is the smallest of them where that is clear, else the first in the suite" in choice.reason
+    (apart,) = choices(results_of({}, {**rates, "int4": 20.5}), Wish.FASTEST, tells_apart=0.01)
+    assert not apart.ties
+    (wide,) = choices(results_of({}, {**rates, "int4": 20.5}), Wish.FASTEST, tells_apart=0.05)
+    assert list(wide.ties) == ["int8 · onnxruntime"]
+
+
+def test_equal_sizes_are_a_tie_and_one_byte_is_none() -> None:
+    def of_sizes(*sizes: int) -> list[Result]:
+        made = results_of({}, {"fp32": 20.0, "int8": 20.0})
+        exact = iter(sizes)
+        return [
+            replace(
+                each,
+                metrics=[
+                    replace(metric, estimate=replace(metric.estimate, value=size, low=size, high=size))
+                    if metric.name == "artefact_size"
+                    else metric
+                    for metric in each.metrics
+                ],
+            )
+            for each, size in zip(made, exact, strict=True)
+        ]
+
+    (tied,) = choices(of_sizes(5000, 5000))
+    assert (tied.recommended, list(tied.ties)) == ("fp32 · onnxruntime", ["int8 · onnxruntime"])
+    (one_less,) = choices(of_sizes(5000, 4999))
+    assert (one_less.recommended, list(one_less.ties)) == ("int8 · onnxruntime", [])
+    assert one_less.candidates[0].dominated_by == "int8 · onnxruntime"
+
+
+def test_one_attempt_has_no_interval_and_decides_nothing() -> None:
+    made = [replace(each, metrics=[_bare(metric) for metric in each.metrics]) for each in results_of({}, RATES)]
+    (choice,) = choices(made, Wish.FASTEST)
+    assert len(choice.ties) == 2
+    assert choice.recommended == "int4 · onnxruntime"  # the smallest of three that nothing tells apart
+    assert "as far as the intervals tell" in choice.reason
+
+
+def _bare(metric: MetricResult) -> MetricResult:
+    exact = metric.estimate.statistic == "exact"
+    return metric if exact else replace(metric, estimate=replace(metric.estimate, low=None, high=None))
+
+
+@settings(max_examples=80, deadline=None)
+@given(rates=st.lists(st.floats(1.0, 50.0), min_size=2, max_size=5), apart=st.sampled_from([0.001, 0.01, 0.1]))
+def test_nobody_is_clearly_better_than_the_recommended_and_its_ties(rates: list[float], apart: float) -> None:
+    made = results_of({}, {f"v{number}": rate for number, rate in enumerate(rates)})
+    (choice,) = choices(made, Wish.FASTEST, tells_apart=apart)
+    ends = {each.name: each.figures["speed"].estimate for each in choice.candidates}
+    front = {choice.recommended, *choice.ties}
+    for name in front:
+        assert not any(clearly_below(ends[name], other, apart) for other in ends.values())
+    for name in set(ends) - front:
+        assert any(clearly_below(ends[name], other, apart) for other in ends.values())
 
 
 def test_the_smallest_that_keeps_the_budgets_is_recommended() -> None:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchharness.constrained import (
     ANSWERED,
@@ -16,6 +18,7 @@ from benchharness.constrained import (
     HUNG,
     LATE,
     OUT_OF_MEMORY,
+    SLOWER_FROM,
     constrained_metrics,
     ladder_of,
 )
@@ -119,7 +122,10 @@ def test_without_a_floor_the_reason_is_told_and_no_metric_made() -> None:
 
 OUTCOMES = [
     (trials(*[ANSWERED] * 4), StepOutcome.FINE),
-    (trials(*[ANSWERED] * 4, time_s=1.15), StepOutcome.FINE),  # one unconstrained trial took longer
+    (trials(*[ANSWERED] * 4, time_s=1.0949), StepOutcome.FINE),  # printed as 1.09
+    (trials(*[ANSWERED] * 4, time_s=1.0951), StepOutcome.SLOWER),  # printed as 1.10
+    (trials(*[ANSWERED] * 4, time_s=1.15), StepOutcome.SLOWER),
+    (trials(*[ANSWERED] * 4, time_s=0.5), StepOutcome.FINE),
     (trials(*[ANSWERED] * 4, time_s=1.3), StepOutcome.SLOWER),
     (trials(LATE, LATE, time_s=10, page_ins=5000), StepOutcome.THRASHING),
     (trials(LATE, LATE, time_s=10, page_ins=12), StepOutcome.TIMEOUT),
@@ -139,6 +145,24 @@ def test_what_trials_come_to(rows: list[tuple[float, ...]], outcome: StepOutcome
 
 def test_too_slow_without_a_processor_is_slower_and_not_thrashing() -> None:
     assert only(*trials(LATE, LATE), constraint="cpu quota", amount=0.1).outcome is StepOutcome.SLOWER
+
+
+def test_too_late_with_an_answer_as_fast_as_usual_is_not_called_slower() -> None:
+    found = only(*trials(ANSWERED, time_s=1.02), *trials(*[LATE] * 4, time_s=10), constraint="cpu quota", amount=0.1)
+    assert (found.outcome, found.slower) == (StepOutcome.TIMEOUT, pytest.approx(1.02))
+
+
+@settings(max_examples=60, deadline=None)
+@given(times=st.lists(st.floats(0.2, 9.9), min_size=4, max_size=6), late=st.integers(0, 5), quota=st.booleans())
+def test_fine_and_slower_follow_the_ratio_that_is_printed(times: list[float], late: int, quota: bool) -> None:
+    rows = [*(row for time in times for row in trials(ANSWERED, time_s=time)), *trials(*[LATE] * late, time_s=10)]
+    found = only(*rows, constraint="cpu quota" if quota else "memory", amount=0.5)
+    assert found.slower is not None
+    printed = float(f"{found.slower:.2f}")
+    assert printed >= SLOWER_FROM or found.outcome is not StepOutcome.SLOWER
+    assert printed < SLOWER_FROM or found.outcome is not StepOutcome.FINE
+    if late == 0:
+        assert found.outcome is (StepOutcome.SLOWER if printed >= SLOWER_FROM else StepOutcome.FINE)
 
 
 def test_slower_is_told_over_those_that_answered() -> None:

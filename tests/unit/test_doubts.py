@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchharness.derive import derive_one
+from benchharness.device.rules import RULES
 from benchharness.doubts import SHORTEST_TIMED_NS
 from benchharness.result import Attempt, Doubt, Measurement, OutcomeKind, ResultWarning
 from tests.unit.made_up import attempt, job, measured
@@ -131,7 +132,10 @@ def test_another_number_of_threads_than_requested_is_told() -> None:
     assert warning.kind is Doubt.NOT_APPLIED
     assert warning.message == "4 threads were requested and the runtime used 2"
     assert kinds(attempts, **requested(threads=2)) == set()
-    silent = [attempt(round_, measured("model_ttft", LONG), effective={"threads": None}) for round_ in range(5)]
+    silent = [
+        attempt(round_, measured("model_ttft", LONG), effective={"threads": None, "rules": RULES})
+        for round_ in range(5)
+    ]
     assert kinds(silent, **requested(threads=4)) == set()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from benchharness.choice import Candidate, Choice, Figure, Wish
@@ -114,3 +114,27 @@ def test_the_page_shows_it_escaped() -> None:
     assert "<script>" not in html
     assert "<b>x" not in html
     assert "Size against speed" in html
+
+
+def test_budgets_are_called_kept_by_name_and_only_where_they_are_set() -> None:
+    keeps = candidate("int8", 25, 40, 0.003, kept=["kld 0.02 nats"])
+    html = render(
+        RUN,
+        [result(metrics=Fake(1.0).first_token())],
+        written=WRITTEN,
+        choices=[given(FP32, keeps, INT4, recommended="int8 · cpu", reason="the only one")],
+    )["this-machine"]
+    assert html.count('<span class="ok">kept</span>') == 1
+    assert '<span class="ok">kept</span>: kld 0.02 nats' in html
+    assert html.count("none is set") == 1
+    assert "lie more than 1 % apart" in html
+
+
+def test_a_figure_that_is_no_evidence_says_so_and_holds_back() -> None:
+    figures = dict(INT8.figures)
+    figures["speed"] = replace(figures["speed"], doubt="no evidence: session disturbed")
+    found = shown(given(replace(INT8, figures=figures), INT4))
+    speed = found.rows[0].cells[1].quantity
+    assert speed
+    assert speed.reason == "no evidence: session disturbed"
+    assert found.why_none[0] == ("int8 · cpu", "speed: no evidence: session disturbed")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
@@ -15,6 +17,7 @@ from reports.html import render
 from reports.page import Page
 from reports.session_figures import SessionChart
 from reports.session_page import SessionPart, Sessions
+from reports.sessions import worst_of
 from reports.tables import Cell
 from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic
 from tests.unit.report_session_samples import course, everything, paused, sessions, sustained
@@ -67,7 +70,8 @@ def test_the_worst_attempts_evidence_comes_first_and_the_others_follow() -> None
 def test_an_attempt_is_worse_by_its_verdict_and_then_by_what_it_kept() -> None:
     little, much = (course(QUOTA, kept=kept, slow=[(30, 120)], attempt=str(kept)) for kept in (0.6, 0.8))
     hot = course(HEAT, kept=0.95, slow=[(30, 120)], attempt="hot")
-    assert part([sustained("int8", [much, little])]).others[0].startswith("attempt 1: throttled (quota), kept 79.9")
+    other = part([sustained("int8", [much, little])]).others[0]
+    assert other.startswith("attempt 1: throttled (quota), this session's retention 79.9")
     assert part([sustained("int8", [little, hot])]).verdict == "throttled (heat)"
 
 
@@ -121,7 +125,7 @@ def test_burst_and_steady_state_stand_side_by_side_with_their_intervals() -> Non
     assert int8.burst[1] < int8.burst[0] < int8.burst[2]
     heat = bars.rows[2]
     assert heat.burst == (44.0, 44.0, 44.0)  # one attempt has no interval
-    assert heat.text == "44 → 25.5, 57.9 % kept"
+    assert heat.text == "44 → 25.5, retention 57.9 %"
 
 
 def test_the_table_tells_retention_losses_and_energy() -> None:
@@ -163,8 +167,24 @@ def test_a_job_without_a_session_is_told_with_its_reason() -> None:
 
 
 def test_the_glance_names_each_row_with_its_verdict(html: str) -> None:
-    assert "int8: throttled (quota), kept 69.6 % of its burst rate" in html
+    assert "int8: throttled (quota), worst session&#39;s retention 69.6 %" in html
     assert "No verdict" not in html
+
+
+def test_a_name_has_one_value_in_a_row_of_the_page(html: str) -> None:
+    """The mean over sessions is `retention`; a session of several has a name of its own wherever it is told."""
+    words = unescape(re.sub(r"<[^>]+>", " ", html))
+    means = {
+        f"{metric.estimate.value * 100:.3g} %"
+        for each in sessions()
+        for metric in each.metrics
+        if metric.name == "retention" and metric.estimate.value
+    }
+    assert set(re.findall(r"(?<!session's )retention ([\d.]+ %)", words)) <= means
+    int8 = next(each for each in sessions() if each.job.variant == "int8")
+    assert len(int8.courses) > 1
+    assert f"worst session's retention {worst_of(int8.courses).retention * 100:.3g} %" in words  # type: ignore[operator]
+    assert not re.search(r"\d % kept|kept [\d.]+ %", words)
 
 
 def test_the_gate_and_the_sensors_are_conditions_and_only_a_state_is_a_difference() -> None:
@@ -274,4 +294,4 @@ def test_numbers_that_make_no_sense_break_nothing() -> None:
     results = [replace(sustained(variant, []), courses=courses) for variant, courses in made.items()]
     assert part(results, "fp32").figure is None
     assert part(results, "fp32").silent == ("No window has a rate to draw.",)
-    assert "kept an unknown share of its burst rate" in render(RUN, results, written=WRITTEN)["this-machine"]
+    assert "retention an unknown share" in render(RUN, results, written=WRITTEN)["this-machine"]
