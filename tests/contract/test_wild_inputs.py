@@ -169,3 +169,15 @@ def test_rows_are_read_from_the_file(tmp_path: Path, nodes: str, rows: int | Non
     how = asked.invented["x"]
     assert (f"{rows} rows" in how.by) is (rows is not None), how.by
     assert how.explained is (rows is not None)
+
+
+def test_rows_are_found_from_inside_a_branch(tmp_path: Path) -> None:
+    text = """g (int64[n] x, bool[1] use_cache_branch) => (float[a, b] y) {
+  narrow = Cast<to = 6>(x)
+  y = If (use_cache_branch) <
+    then_branch = g1 () => (float[c, d] p) { p = Gather(table, narrow) },
+    else_branch = g2 () => (float[e, f] q) { q = Gather(table, narrow) }
+  >
+}"""
+    asked, _ = fed(tmp_path, text, n=300)
+    assert 100 < asked.inputs["x"].max() < 130

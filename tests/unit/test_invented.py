@@ -130,6 +130,12 @@ def test_lengths_of_families(inputs: dict[str, tuple[str, Shape]], of: str, axis
     assert asked.invented[name].explained
 
 
+def test_time_may_come_before_the_batch() -> None:
+    asked = ask({"x": ("float32", ("T", "N", 80)), "x_lens": ("int64", ("N",))}, T=30, N=2)
+    assert asked.inputs["x_lens"].tolist() == [30, 30]
+    assert asked.invented["x_lens"].by == "length of axis 0 of x"
+
+
 def test_a_length_that_may_be_of_two_axes_is_not_claimed_and_goes_beyond_neither() -> None:
     asked = ask({"x": ("float32", (1, 300, 700)), "x_lens": ("int64", (1,))})
     assert asked.inputs["x_lens"].tolist() == [300]
