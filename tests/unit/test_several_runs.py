@@ -22,12 +22,6 @@ FIRST = replace(RUN, id="01a00000-0000-7000-8000-000000000001")
 SECOND = replace(RUN, id="01a00000-0000-7000-8000-000000000002")
 CONFIGURED = {"name": "onnxruntime", "runtime": "onnxruntime", "accelerator": None, "threads": 2, "options": {}}
 THREADS: dict[str, Any] = {**CONFIGURED, "python": None}
-    "name": "onnxruntime",
-    "runtime": "onnxruntime",
-    "accelerator": None,
-    "threads": 2,
-    "options": {},
-}
 
 
 def jobs(digits: str, sizes: tuple[int, int]) -> list[Job]:
