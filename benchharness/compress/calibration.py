@@ -61,6 +61,11 @@ class Text:
     characters: int  # of the text, in the chunks
     of_characters: int
 
+    @property
+    def used(self) -> str:
+        """How much of the text that is."""
+        return f"{self.characters} of {self.of_characters} characters"
+
 
 def sample_digest(sample: Sample) -> str:
     """What a sample is known by: SHA-256 over the bytes of its arrays in order of their names, 16 hex digits.
@@ -79,7 +84,7 @@ def line_digest(line: str) -> str:
     return hashlib.sha256(line.strip().encode()).hexdigest()[:_DIGITS]
 
 
-def describe(samples: Sequence[Sample], text: Text | None = None) -> dict[str, Any]:
+def describe(samples: Sequence[Sample], lines: Sequence[str] = (), used: str = "") -> dict[str, Any]:
     """What `recipe.json` tells of calibration data: a digest of all, how many, and a digest of each.
 
     Of a text also the digests of its lines, and how many of its characters were used: of arrays all samples are.
@@ -87,10 +92,7 @@ def describe(samples: Sequence[Sample], text: Text | None = None) -> dict[str, A
     digests = [sample_digest(sample) for sample in samples]
     whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     found: dict[str, Any] = {"digest": whole, "count": len(samples), "samples": digests}
-    if text is None:
-        return found
-    used = f"{text.characters} of {text.of_characters} characters"
-    return {**found, "used": used, "lines": [line_digest(line) for line in text.lines]}
+    return {**found, "used": used, "lines": [line_digest(line) for line in lines]} if lines else found
 
 
 def read_samples(path: Path, inputs: Sequence[TensorSpec]) -> list[Sample]:

@@ -130,7 +130,9 @@ def _calibration(data: Sequence[Sample] | Text) -> dict[str, Any]:
     import numpy as np
 
     if isinstance(data, Text):
-        return calibration.describe([{"tokens": np.array(chunk, np.int64)} for chunk in data.chunks], data)
+        return calibration.describe(
+            [{"tokens": np.array(chunk, np.int64)} for chunk in data.chunks], data.lines, data.used
+        )
     return calibration.describe(data)
 
 

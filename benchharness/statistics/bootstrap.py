@@ -61,7 +61,7 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def ratio_over(
     sums: Sequence[float] | NDArray[np.float64],
-    weights: Sequence[float] | NDArray[np.int64],
+    weights: Sequence[float] | NDArray[np.float64],
     *,
     statistic: str,
     unit: str,

@@ -212,8 +212,8 @@ def test_samples_sorted_by_class_are_sampled_from_every_class(tmp_path: Path) ->
         order = np.argsort(heldout["labels"], kind="stable")
         pictures, labels = heldout["images"][order, None].astype(np.float32) / 16, heldout["labels"][order]
     np.savez(tmp_path / "digits.npz", image=pictures, labels=labels.astype(np.int64))
-    models = (DIGITS / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8"))
-    result = evaluated(tmp_path, *models, tmp_path / "digits.npz", task="classifier", most_samples=50)
+    reference, variant = (DIGITS / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8"))
+    result = evaluated(tmp_path, reference, variant, tmp_path / "digits.npz", task="classifier", most_samples=50)
     (raw,) = [each for each in result.metrics if each.name == "class_decisions"]
     rows = np.reshape(raw.attempts[0].samples, (-1, 4))
     picked = by_label(labels.tolist(), 50)
@@ -230,7 +230,7 @@ def test_samples_sorted_by_class_are_sampled_from_every_class(tmp_path: Path) ->
 def test_samples_without_labels_are_spread_evenly(tmp_path: Path) -> None:
     with np.load(DIGITS / "heldout.npz", allow_pickle=False) as heldout:
         np.savez(tmp_path / "digits.npz", image=heldout["images"][:, None].astype(np.float32) / 16)
-    models = [DIGITS / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8")]
-    result = evaluated(tmp_path, *models, tmp_path / "digits.npz", task="tensor", most_samples=7)
+    reference, variant = (DIGITS / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8"))
+    result = evaluated(tmp_path, reference, variant, tmp_path / "digits.npz", task="tensor", most_samples=7)
     assert parameters(result, "sqnr")["used"] == "7 of 500 inputs"
     assert {example["sample"] for example in result.effective["examples"]} == set(evenly(500, 7))

@@ -226,7 +226,9 @@ def test_chunks_of_a_long_text_are_spread_over_all_of_it_and_counted(
         assert max(gaps) < 80
         assert found.of_characters == path.stat().st_size
         assert 10 * 16 < found.characters < 10 * 16 * 8
-        assert describe([], found)["used"] == f"{found.characters} of {found.of_characters} characters"
+        assert (
+            describe([], found.lines, found.used)["used"] == f"{found.characters} of {found.of_characters} characters"
+        )
 
 
 def test_calibration_text_begins_as_the_model_expects_and_is_neither_cut_nor_padded(tmp_path: Path) -> None:

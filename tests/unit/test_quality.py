@@ -177,7 +177,7 @@ def test_a_text_whose_chunks_differ_in_length_is_weighted_by_token() -> None:
 def test_of_inputs_of_one_weight_the_ratio_is_the_mean() -> None:
     values = RANDOM.gamma(4.0, size=40)
     plain = mean_over(values, statistic="mean")
-    weighted = ratio_over(values * 7, np.full(40, 7), statistic="mean", unit="documents")
+    weighted = ratio_over(values * 7, np.full(40, 7.0), statistic="mean", unit="documents")
     for found, expected in ((weighted.value, plain.value), (weighted.low, plain.low), (weighted.high, plain.high)):
         assert found == pytest.approx(expected, rel=1e-9)
 
@@ -189,7 +189,7 @@ def test_the_bootstrap_of_documents_covers_what_it_promises() -> None:
     for _ in range(300):
         lengths = RANDOM.choice([2, 30], size=60)
         sums = np.where(lengths == 30, 3.0, 1.0) * lengths + RANDOM.normal(size=60) * lengths
-        found = ratio_over(sums, lengths, statistic="mean", unit="documents")
+        found = ratio_over(sums, lengths.tolist(), statistic="mean", unit="documents")
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= true <= found.high

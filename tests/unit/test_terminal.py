@@ -196,8 +196,8 @@ def test_a_reference_execution_tells_quality_and_nothing_else() -> None:
 
 
 def test_how_much_of_the_evaluation_data_was_used_stands_under_the_table() -> None:
-    parameters = {"scored": 2, "scored_from": 2, "chunks": 6, "used": "6 of 60 chunks, 24 of 250 tokens"}
-    parameters["leading_tokens"] = "1 <bos>"
+    parameters: dict[str, int | float | str] = {"scored": 2, "scored_from": 2, "chunks": 6, "leading_tokens": "1 <bos>"}
+    parameters["used"] = "6 of 60 chunks, 24 of 250 tokens"
     rows = [0.5, 0.6, 0.25, 1.0] * 12
     divergence = measured("token_divergence", 0.25, rows, parameters=parameters, row_length=4)
     told = " ".join(shown([job(scenario="quality", against={"variant": "fp32"})], [attempt(0, divergence)]).split())
