@@ -11,6 +11,7 @@ from ai_edge_litert.schema_py_generated import BuiltinOperator as Operators
 from benchharness.contract import Configuration
 from benchharness.device.requests import tensor_request
 from targets.tflite import TFLite
+from targets.tflite.session import TfliteSession
 from tests.contract.tflite_models import ModelFile, options_of
 
 ROWS, WIDTH, TOKENS = 57, 3, 400
@@ -33,6 +34,7 @@ def build(path: Path, *, signed: bool, stored: bool = True) -> Path:
 @pytest.mark.parametrize("signed", [True, False])
 def test_ids_are_of_the_whole_table(tmp_path: Path, signed: bool) -> None:
     with TFLite().open(build(tmp_path / "m.tflite", signed=signed), Configuration(runtime="tflite")) as session:
+        assert isinstance(session, TfliteSession)
         asked = tensor_request(session, {"dimensions": {}, "values": {}, "seed": 0}, session.input_rows())
         (name,) = asked.inputs
         assert 50 < asked.inputs[name].max() < ROWS
@@ -44,4 +46,5 @@ def test_ids_are_of_the_whole_table(tmp_path: Path, signed: bool) -> None:
 def test_a_computed_table_tells_nothing(tmp_path: Path) -> None:
     path = build(tmp_path / "m.tflite", signed=True, stored=False)
     with TFLite().open(path, Configuration(runtime="tflite")) as session:
+        assert isinstance(session, TfliteSession)
         assert session.input_rows() == {}
