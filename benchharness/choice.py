@@ -15,7 +15,7 @@ from typing import Any
 
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.errors import UsageError
-from benchharness.evidence import clearly_below, no_evidence
+from benchharness.evidence import no_evidence
 from benchharness.metrics import METRICS, Better
 from benchharness.result import TELLS_APART, THREADS_BY, Estimate, MetricResult, Result, Verdict, VerdictKind
 
@@ -312,7 +312,7 @@ def _clearly_better(one: Figure, other: Figure, tells_apart: float) -> bool:
         return False  # a lower bound of what was lost: it may be any amount more
     if METRICS[one.metric].better is Better.HIGHER:
         one, other = other, one
-    return clearly_below(one.estimate, other.estimate, tells_apart)
+    return one.estimate.clearly_below(other.estimate, tells_apart)
 
 
 class _Ranking:

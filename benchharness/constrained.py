@@ -13,7 +13,7 @@ from typing import Any
 
 from benchharness.metrics import METRICS
 from benchharness.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
-from benchharness.result_sessions import Chain, ChainLink, Ladder, Step, StepOutcome
+from benchharness.result_sessions import SLOWER_FROM, Chain, ChainLink, Ladder, Step, StepOutcome
 
 #: How a trial ended, as the device stores it, and the columns of a row.
 ANSWERED, LATE, ERROR, OUT_OF_MEMORY, HUNG, CRASHED = range(6)
@@ -26,8 +26,6 @@ _FAILED = {
 }
 #: A late trial thrashes if it paged in more than this times the most that any unconstrained trial did.
 _THRASHING = 2
-#: From this many times the usual time on, as printed with two decimals, a step is slower; below it is fine.
-SLOWER_FROM = 1.1
 _WIDTHS = {"constrained_trials": 6, "fallback_tries": 3}
 MEMORY_FLOOR, ADDRESS_SPACE_FLOOR = "memory floor", "address-space floor"
 _FLOORS = {MEMORY_FLOOR: ("memory", "memory_floor"), ADDRESS_SPACE_FLOOR: ("address space", "address_space_floor")}

@@ -34,18 +34,6 @@ def no_evidence(result: Result, metric: MetricResult) -> str:
     return f"no evidence: {found}" if found else ""
 
 
-def clearly_below(one: Estimate, other: Estimate, tells_apart: float) -> bool:
-    """Whether one's whole interval lies below the other's, by more than `tells_apart` of the larger end.
-
-    Exact values need no room. Without an interval nothing is clear.
-    """
-    if one.high is None or other.low is None:
-        return False
-    exact = one.statistic == EXACT == other.statistic
-    room = 0.0 if exact else tells_apart * max(abs(one.high), abs(other.low))
-    return other.low - one.high > room
-
-
 def _of_all(result: Result) -> str:
     if not result.outcome.ok:
         return f"most attempts ended otherwise, {result.outcome.kind}"

@@ -158,6 +158,17 @@ class Estimate:
             return 0
         return (self.low > 1 + self.tells_apart) - (self.high < 1 - self.tells_apart)
 
+    def clearly_below(self, other: Estimate, tells_apart: float) -> bool:
+        """Whether the whole interval lies below the other's, by more than `tells_apart` of the larger end.
+
+        Exact values need no room. Without an interval nothing is clear.
+        """
+        if self.high is None or other.low is None:
+            return False
+        exact = self.statistic == EXACT == other.statistic
+        room = 0.0 if exact else tells_apart * max(abs(self.high), abs(other.low))
+        return other.low - self.high > room
+
     @property
     def relative_half_width(self) -> float | None:
         """Half the interval over the value, or None where either is missing or the value is zero."""

@@ -63,6 +63,10 @@ class Course:
     sensors_unknown: Mapping[str, str] = field(default_factory=dict)
 
 
+#: From this many times the usual time on, as printed with two decimals, a step is slower; below it is fine.
+SLOWER_FROM = 1.1
+
+
 class StepOutcome(StrEnum):
     """How a model fared under one constraint."""
 

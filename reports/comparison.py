@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchharness.evidence import clearly_below
 from benchharness.metrics import Better
 from benchharness.result import EXACT, TELLS_APART, Estimate, MetricResult
 from benchharness.unequal import Factor, differences
@@ -254,7 +253,7 @@ def _blind(best: Estimate, others: Mapping[str, Estimate]) -> list[str]:
 def _overlap(first: Estimate, second: Estimate) -> bool | None:
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return None
-    return not (clearly_below(first, second, TELLS_APART) or clearly_below(second, first, TELLS_APART))
+    return not (first.clearly_below(second, TELLS_APART) or second.clearly_below(first, TELLS_APART))
 
 
 def _names(names: Sequence[str]) -> str:

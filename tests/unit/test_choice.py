@@ -17,7 +17,7 @@ from benchharness.choice import Candidate, Figure, Wish, choices, dominates
 from benchharness.choice_table import show_choices
 from benchharness.derive import derive
 from benchharness.errors import UsageError
-from benchharness.evidence import clearly_below, no_evidence
+from benchharness.evidence import no_evidence
 from benchharness.result import Doubt, Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind
 from benchharness.result_sessions import SessionState
 from tests.unit.made_up import attempt, job, measured
@@ -230,9 +230,9 @@ def test_nobody_is_clearly_better_than_the_recommended_and_its_ties(rates: list[
     ends = {each.name: each.figures["speed"].estimate for each in choice.candidates}
     front = {choice.recommended, *choice.ties}
     for name in front:
-        assert not any(clearly_below(ends[name], other, apart) for other in ends.values())
+        assert not any(ends[name].clearly_below(other, apart) for other in ends.values())
     for name in set(ends) - front:
-        assert any(clearly_below(ends[name], other, apart) for other in ends.values())
+        assert any(ends[name].clearly_below(other, apart) for other in ends.values())
 
 
 def test_the_smallest_that_keeps_the_budgets_is_recommended() -> None:
