@@ -143,7 +143,7 @@ class _Tokens:
         if not self._by_document and len(set(self._scored.tolist())) == 1:
             by_chunk = values.reshape(len(self._scored), -1).mean(axis=1)
             return mean_over(by_chunk, statistic=statistic, through=through)
-        sums = np.bincount(self._drawn, weights=values)
+        sums = np.bincount(self._drawn, weights=values).astype(np.float64)
         counts = np.bincount(self._drawn).astype(np.float64)
         return ratio_over(sums, counts, statistic=statistic, unit=self.unit, through=through)
 
