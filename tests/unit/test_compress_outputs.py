@@ -15,6 +15,7 @@ from benchharness.compress.process import Failed
 from benchharness.compress.source import companions, find_format
 from benchharness.errors import UsageError
 from benchharness.suite import load_suite
+from tests.contract.tiny_models import build_image_model
 
 FLOATS, SMALLER = b"f" * 1000, b"q" * 400
 
@@ -191,11 +192,15 @@ def test_an_artefact_that_is_not_smaller_says_so(
     assert one.notes[0] == "not smaller than the original"
 
 
-def test_weights_beside_a_lone_file_are_part_of_the_original(tools: Tools, model: Path, tmp_path: Path) -> None:
-    (model.parent / "fp32.onnx.data").write_bytes(b"weights")
-    tools.beside = ["fp32.onnx.data"]
+def test_weights_beside_a_lone_file_are_part_of_the_original(tools: Tools, tmp_path: Path) -> None:
+    import onnx
+
+    (tmp_path / "in").mkdir(exist_ok=True)
+    model, weights = build_image_model(tmp_path / "in" / "fp32.onnx"), tmp_path / "in" / "fp32.onnx.data"
+    onnx.save(onnx.load(model), model, save_as_external_data=True, location=weights.name, size_threshold=0)
+    tools.beside = [weights.name]
     compress(model, ["int8"], out=tmp_path / "out")
-    assert record(tmp_path / "out")["source"]["bytes"] == 1007
+    assert record(tmp_path / "out")["source"]["bytes"] == model.stat().st_size + weights.stat().st_size
     (model.parent / "fp32.onnx.data").write_bytes(b"WEIGHTS")
     with pytest.raises(UsageError, match="other weights"):
         compress(model, ["int8"], out=tmp_path / "out")
