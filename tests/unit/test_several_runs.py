@@ -20,7 +20,13 @@ from tests.unit.test_contrasts import RUN
 
 FIRST = replace(RUN, id="01a00000-0000-7000-8000-000000000001")
 SECOND = replace(RUN, id="01a00000-0000-7000-8000-000000000002")
-CONFIGURED = {"name": "onnxruntime", "runtime": "onnxruntime", "accelerator": None, "threads": 2, "options": {}}
+CONFIGURED: dict[str, Any] = {
+    "name": "onnxruntime",
+    "runtime": "onnxruntime",
+    "accelerator": None,
+    "threads": 2,
+    "options": {},
+}
 THREADS: dict[str, Any] = {**CONFIGURED, "python": None}
 
 
