@@ -1,7 +1,7 @@
 """Whether a figure is evidence: for being better than another one, and for keeping a budget or missing it. Pure.
 
 A figure may be shown and still prove nothing: the session behind it was disturbed, another runtime computed what the
-weights say, part of the model ran elsewhere, or it was measured by a rule that has been mended since. What no attempt
+weights say, or it was measured by a rule that has been mended since. What no attempt
 can change, such as a size, is known whatever became of the attempts.
 """
 
@@ -14,11 +14,10 @@ from benchharness import earlier
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.metrics import METRICS, Unit
 from benchharness.result import EXACT, Doubt, Estimate, MetricResult, Result
-from benchharness.result_sessions import SessionState
+from benchharness.result_sessions import Course, SessionState
 
 #: What disturbs a session from outside: its speed is not the model's then.
 DISTURBED = (SessionState.QUOTA, SessionState.CONTENTION, SessionState.STEAL)
-_DISTURBED = (Doubt.CONTENDED, Doubt.THROTTLED)
 #: What waiting changes: how long things take, and what they take meanwhile.
 _TIMED = (Unit.NANOSECONDS, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND, Unit.JOULES)
 _TIMED_SHARES = ("retention", "retention_of_steady")
@@ -30,7 +29,7 @@ def no_evidence(result: Result, metric: MetricResult) -> str:
         return ""
     found = _of_all(result)
     if not found and (METRICS[metric.name].unit in _TIMED or metric.name in _TIMED_SHARES):
-        found = _disturbed(result)
+        found = _disturbed(result.courses)
     return f"no evidence: {found}" if found else ""
 
 
@@ -39,27 +38,17 @@ def _of_all(result: Result) -> str:
         return f"most attempts ended otherwise, {result.outcome.kind}"
     if result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
         return "a reference execution, which says what the weights say and not what the device does"
-    if _warned(result, (Doubt.FALLBACK,)):
-        return "the accelerator did not take all of the model"
     before = next(
         (each for each in result.warnings if each.kind is Doubt.EARLIER_RULE and earlier.on_figures(each)), None
     )
     return before.message if before else ""
 
 
-def _disturbed(result: Result) -> str:
-    if result.courses:
-        states = [course.state for course in result.courses if course.state in DISTURBED]
-        if not states:
-            return ""
-        named = ", ".join(dict.fromkeys(str(state) for state in states))
-        return f"session disturbed, {named} in {len(states)} of {len(result.courses)}"
-    words = _warned(result, _DISTURBED)
-    return f"session disturbed: {words}" if words else ""
-
-
-def _warned(result: Result, kinds: Sequence[Doubt]) -> str:
-    return "; ".join(warning.message for warning in result.warnings if warning.kind in kinds)
+def _disturbed(courses: Sequence[Course]) -> str:
+    """Sessions only: what an attempt of seconds waited for is a doubt beside its figure, and its figure stands."""
+    states = [course.state for course in courses if course.state in DISTURBED]
+    named = ", ".join(dict.fromkeys(map(str, states)))
+    return f"session disturbed, {named} in {len(states)} of {len(courses)}" if states else ""
 
 
 def told_apart(results: Sequence[Result], tells_apart: float) -> list[Result]:
