@@ -304,7 +304,13 @@ def dominates(one: Candidate, other: Candidate, tells_apart: float = TELLS_APART
 
 
 def _comparable(one: Figure, other: Figure) -> bool:
-    return one.metric == other.metric and not one.doubt and not other.doubt
+    same = _about(one.metric) == _about(other.metric)
+    return same and not one.doubt and not other.doubt
+
+
+def _about(metric: str) -> str:
+    """The metric itself, or the one that it bounds from below."""
+    return METRICS[metric].bounds or metric
 
 
 def _clearly_better(one: Figure, other: Figure, tells_apart: float) -> bool:

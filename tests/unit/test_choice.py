@@ -96,9 +96,14 @@ def chosen(results: list[Result], wish: Wish = Wish.SMALLEST, **budgets: str) ->
     return choice.recommended, choice.reason
 
 
-def disturbed(results: list[Result], variant: str, *kinds: Doubt) -> list[Result]:
-    found = [ResultWarning(kind=kind, message=f"{kind} here") for kind in kinds]
+def with_warning(results: list[Result], variant: str, kind: Doubt) -> list[Result]:
+    found = [ResultWarning(kind=kind, message=f"{kind} here")]
     return [replace(each, warnings=found) if each.job.variant == variant else each for each in results]
+
+
+def disturbed(results: list[Result], variant: str) -> list[Result]:
+    found = [course(), course(SessionState.CONTENTION)]
+    return [replace(each, courses=found) if each.job.variant == variant else each for each in results]
 
 
 def test_no_budget_is_called_kept_where_none_is_set() -> None:
@@ -124,14 +129,15 @@ def test_a_budget_is_kept_only_by_a_verdict_of_its_own() -> None:
     assert choice.recommended == "int8 · onnxruntime"
 
 
-@pytest.mark.parametrize("kind", [Doubt.CONTENDED, Doubt.THROTTLED, Doubt.FALLBACK, Doubt.EARLIER_RULE])
-def test_what_is_no_evidence_is_neither_the_fastest_nor_keeps_a_budget(kind: Doubt) -> None:
-    results = disturbed(results_of(DIVERGENCES, RATES), "int4", kind)
+@pytest.mark.parametrize("why", ["session disturbed, ", f"{Doubt.EARLIER_RULE} here"])
+def test_what_is_no_evidence_is_neither_the_fastest_nor_keeps_a_budget(why: str) -> None:
+    results = results_of(DIVERGENCES, RATES)
+    before = why.startswith(Doubt.EARLIER_RULE)
+    results = with_warning(results, "int4", Doubt.EARLIER_RULE) if before else disturbed(results, "int4")
     (choice,) = choices(judged(results, parse({"decode_rate": "15 tokens/s"}, "suite")), Wish.FASTEST)
     int4 = choice.candidates[2]
     assert "no evidence" in int4.figures["speed"].doubt
-    assert f"{kind} here" in int4.unfit[0] or kind is Doubt.FALLBACK
-    assert int4.unfit[0].startswith("decode_rate 15 tokens/s undecided (no evidence: ")
+    assert int4.unfit[0].startswith(f"decode_rate 15 tokens/s undecided (no evidence: {why}")
     assert choice.recommended == "int8 · onnxruntime"
     (free,) = choices(results, Wish.FASTEST)
     assert free.recommended == "int8 · onnxruntime"
@@ -141,9 +147,15 @@ def test_what_is_no_evidence_is_neither_the_fastest_nor_keeps_a_budget(kind: Dou
 
 
 def test_a_disturbed_miss_is_no_miss() -> None:
-    results = disturbed(results_of({}, RATES), "int8", Doubt.CONTENDED)
+    results = disturbed(results_of({}, RATES), "int8")
     found = judged(results, parse({"decode_rate": "1000 tokens/s"}, "suite"))
     assert [each.verdicts[0].kind for each in found] == [VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.MISS]
+
+
+@pytest.mark.parametrize("kind", [Doubt.CONTENDED, Doubt.THROTTLED, Doubt.FALLBACK])
+def test_a_doubt_beside_an_attempt_of_seconds_leaves_its_miss_a_miss(kind: Doubt) -> None:
+    found = judged(with_warning(results_of({}, RATES), "int8", kind), parse({"decode_rate": "1000 tokens/s"}, "suite"))
+    assert [each.verdicts[0].kind for each in found] == [VerdictKind.MISS] * 3
 
 
 def test_a_disturbed_course_is_no_evidence_and_a_hot_one_is() -> None:
