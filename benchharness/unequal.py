@@ -276,15 +276,16 @@ def _invented(this: Side, other: Side) -> Iterator[str]:
         return
     if ours.keys() != theirs.keys() and not ours.keys() & theirs.keys():
         # Other names: what was made up has to be alike as a whole.
-        if Counter(map(_text, ours.values())) != Counter(map(_text, theirs.values())):
+        if Counter(map(_made, ours.values())) != Counter(map(_made, theirs.values())):
             yield "inputs made up differently"
         return
     for name in dict.fromkeys((*ours, *theirs)):
-        if ours.get(name) != theirs.get(name):
+        if _made(ours.get(name)) != _made(theirs.get(name)):
             yield f"input {_text(name)} made up as {_made(ours.get(name))} against {_made(theirs.get(name))}"
 
 
 def _made(value: Any) -> str:
+    """What an input holds. By which rule it was made up is no part of the work: a quantized one is by another."""
     if value is None:
         return "nothing"
     return _text(value.get("value", value)) if isinstance(value, Mapping) else _text(value)

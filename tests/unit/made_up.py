@@ -100,15 +100,17 @@ def attempt(
         "host": "bench",
         "started": STARTED + timedelta(seconds=round_),
         "duration_ns": 2_000_000_000,
-        "effective": {"accelerators": ["cpu"], "threads": 2, "rules": RULES},
+        "effective": {"accelerators": ["cpu"], "threads": 2},
         "conditions": {"governor": {"unknown": "no cpufreq on this system"}},
         "warnings": [],
     }
+    made = {**facts, **changes}
+    made["effective"] = {"rules": RULES, **made["effective"]}
     return Attempt(
         job=job,
         round=round_,
         device=device,
         outcome=outcome if isinstance(outcome, Outcome) else Outcome(kind=outcome),
         measurements=list(measurements),
-        **{**facts, **changes},
+        **made,
     )

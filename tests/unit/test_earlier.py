@@ -105,7 +105,7 @@ def test_attempts_of_today_say_by_which_rules_they_were_made(monkeypatch: pytest
     ("told", "rules"), [(None, FIRST), (RULES, RULES), (RULES + 7, FIRST), ("2", FIRST), (-1, FIRST)]
 )
 def test_a_number_that_cannot_be_is_the_first(told: Any, rules: int) -> None:
-    assert rules_of(attempt(effective={} if told is None else {"rules": told})) == rules
+    assert rules_of(attempt(effective={"rules": told})) == rules
 
 
 DATA = {"name": "w", "data": {"kind": "npz"}}
@@ -132,7 +132,7 @@ def test_only_those_are_doubted_that_the_rule_concerned(
     changes: dict[str, Any], effective: dict[str, Any], expected: set[str]
 ) -> None:
     made = job(**{"configuration": {"name": "c", "runtime": "tflite"}, **changes})
-    told = {each.message for each in doubts_of_before(made, [attempt(effective=effective)])}
+    told = {each.message for each in doubts_of_before(made, [attempt(effective={"rules": FIRST, **effective})])}
     assert told == expected
 
 
@@ -140,7 +140,7 @@ def test_only_those_are_doubted_that_the_rule_concerned(
 def test_a_divergence_as_large_as_a_floor_gives_is_doubted(divergence: float, doubted: bool) -> None:
     rows = measured("class_decisions", 1.0, [0, 1, 1, 0.0, 0, 1, 1, divergence], row_length=4)
     made = job(configuration={"name": "c", "runtime": "tflite"})
-    told = [each.message for each in doubts_of_before(made, [attempt(0, rows, effective={})])]
+    told = [each.message for each in doubts_of_before(made, [attempt(0, rows, effective={"rules": FIRST})])]
     assert told == ([FLOORED] if doubted else [])
 
 
