@@ -60,7 +60,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, after whatever special tokens the tokenizer puts before it."""
-        return [*self.around.before, *self.spans(text)[0]]
+        return [*self.around.before, *self._backend.encode(text, add_special_tokens=False).ids]
 
     def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """The token ids of a text alone, and the characters that each stands for."""

@@ -231,7 +231,7 @@ RAW = (
         title="decisions by input",
         unit=Unit.SHARE,
         better=Better.HIGHER,
-        definition="rows of 3: label (-1: none), reference's and variant's class; of 4 before 0.5, with KLD",
+        definition="rows of 3: label (-1: none), reference's and variant's class; earlier runs have 4, the last KLD",
         source=_OURS,
     ),
     Metric(
