@@ -72,6 +72,7 @@ class Doubt(StrEnum):
     NOT_CHARGED = "not-charged"  # memory that a limit did not count, because other processes held it
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
+    LEFT_RUNNING = "left-running"  # processes that ran on when their attempt was over, and were ended
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
 
 

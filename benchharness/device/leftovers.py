@@ -1,0 +1,210 @@
+"""What runs on when the process that started it has ended: found, ended, and told.
+
+On Linux a supervisor or conductor adopts its descendants' orphans, wherever they went: into sessions of their own, by
+forking twice. Whatever is its child then and was not started by it was left behind by an attempt. Elsewhere orphans
+belong to the system, and only those that stayed in the process group of a `Child` are found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from benchharness.device.lifeline import become_subreaper
+
+#: A helper that sees its parent's end and ends itself has this long; what runs on then was left running.
+OWN_END_S = 0.2
+#: Killed processes end when the kernel has taken them apart; one that waits for a broken driver never does.
+KERNEL_S = 5.0
+_POLL_S = 0.005
+_KILL = getattr(signal, "SIGKILL", 9)
+_PS_PATIENCE_S = 5.0
+MOST_NAMES, _LONGEST_NAME = 10, 60
+
+
+class _Row(NamedTuple):
+    """A process as the system lists it."""
+
+    parent: int
+    group: int
+    runs: bool  # not merely waiting to be reaped
+
+
+class _Own:
+    """Of this process: its children that are no leftovers, whether orphans come to it, and what was left so far."""
+
+    known: ClassVar[set[int]] = set()
+    adopts: ClassVar[bool] = False
+    told: ClassVar[Counter[str]] = Counter()
+
+
+def adopt_orphans() -> bool:
+    """From now on orphans come to this process, if the system can do that. What it has as children now stays alone."""
+    _Own.known.update(pid for pid, row in _table().items() if row.parent == os.getpid())
+    _Own.adopts = become_subreaper()
+    return _Own.adopts
+
+
+def adopts() -> bool:
+    """Whether orphans come to this process."""
+    return _Own.adopts
+
+
+def started(process: int) -> None:
+    """This process has started a child, which is no leftover while it lives."""
+    _Own.known.add(process)
+
+
+def reaped(process: int) -> None:
+    """A child has ended: its number may come back as somebody else's."""
+    _Own.known.discard(process)
+
+
+def told() -> dict[str, int]:
+    """What was left running since this was asked last: commands, and how often."""
+    found = dict(_Own.told.most_common(MOST_NAMES))
+    _Own.told.clear()
+    return found
+
+
+def tree(process: int) -> set[int]:
+    """A process's living descendants, as far as they have not been orphaned."""
+    rows = _table()
+    found: set[int] = set()
+    level = {process}
+    while level:
+        level = {pid for pid, row in rows.items() if row.parent in level and row.runs} - found
+        found |= level
+    return found
+
+
+def kill(processes: Collection[int]) -> None:
+    """Ends processes at once, those that may be."""
+    for process in processes:
+        with contextlib.suppress(OSError):  # gone, or not ours to kill
+            os.kill(process, _KILL)
+
+
+def end_orphans(killed: Collection[int] = (), *, at_once: bool = False) -> None:
+    """Ends every orphan that came to this process. `killed` are those that somebody has ended already, not told."""
+    if _Own.adopts:
+        _end(_orphans, killed, at_once=at_once)
+
+
+def end_group(group: int, killed: Collection[int] = (), *, at_once: bool = False) -> None:
+    """Ends what is left of a process group whose leader has ended, unreaped: the group's number is still its own."""
+
+    def members() -> Iterator[int]:
+        return (pid for pid, row in _table().items() if row.group == group and pid != group and row.runs)
+
+    _end(members, killed, at_once=at_once)
+
+
+def reap_orphans() -> None:
+    """Takes leave of one orphan that has ended, so that they do not pile up. One system call where there is none."""
+    if _Own.adopts:
+        with contextlib.suppress(ChildProcessError):
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None and ended.si_pid not in _Own.known:
+                os.waitpid(ended.si_pid, os.WNOHANG)
+
+
+def _end(find: Callable[[], Iterable[int]], killed: Collection[int], *, at_once: bool) -> None:
+    """Ends what `find` finds until it finds nothing; what one process has forked meanwhile is found the next time."""
+    began_s = time.monotonic()
+    left: dict[int, str] = {}
+    while living := list(find()):
+        waited_s = time.monotonic() - began_s
+        if waited_s > KERNEL_S:
+            left.update((pid, f"{_name(pid)} (cannot be ended)") for pid in living)
+            break
+        if at_once or waited_s >= OWN_END_S:
+            left.update((pid, _name(pid)) for pid in living if pid not in killed and pid not in left)
+            kill(living)
+        time.sleep(_POLL_S)
+    _Own.told.update(left.values())
+
+
+def _orphans() -> list[int]:
+    """Children of this process that it did not start; those that have ended are reaped.
+
+    Looked for twice: one look misses what was forked during it by a process that was gone before its turn.
+    """
+    for _ in range(2):
+        if _childless():
+            break
+        orphans = {pid: row for pid, row in _table().items() if row.parent == os.getpid() and pid not in _Own.known}
+        living = [pid for pid, row in orphans.items() if row.runs]
+        for pid in orphans.keys() - set(living):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        if living:
+            return living
+    return []
+
+
+def _childless() -> bool:
+    """Whether the kernel knows of no child at all: then there is no descendant either, and no need to look."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def _table() -> Mapping[int, _Row]:
+    """Every process of the system that can be seen."""
+    if sys.platform.startswith("linux"):
+        return dict(_of_proc())
+    return dict(_of_ps()) if os.name == "posix" else {}
+
+
+def _of_proc() -> Iterator[tuple[int, _Row]]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError, ValueError):  # it has just ended
+                after_name = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                state, parent, group = after_name[:3]
+                yield int(folder.name), _Row(int(parent), int(group), state not in "ZX")
+
+
+def _of_ps() -> Iterator[tuple[int, _Row]]:
+    command = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PS_PATIENCE_S, check=False)
+        for line in done.stdout.splitlines():
+            pid, parent, group, state = line.split()[:4]
+            yield int(pid), _Row(int(parent), int(group), not state.startswith("Z"))
+
+
+def _name(process: int) -> str:
+    """A process's command: its first words without their folders, up to the first option, which may be a secret."""
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+        if words[0]:
+            return _printable(_without_options(words))
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["ps", "-o", "comm=", "-p", str(process)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PS_PATIENCE_S, check=False)
+        return _printable([done.stdout.strip()]) or "a process"
+    return "a process"
+
+
+def _without_options(words: Sequence[str]) -> Sequence[str]:
+    if words[1:2] == ["-m"]:
+        return words[:3]
+    options = [at for at, word in enumerate(words) if word.startswith("-")]
+    return words[: min([*options, 3])]
+
+
+def _printable(words: Sequence[str]) -> str:
+    shown = " ".join(word.rpartition("/")[2] for word in words)
+    return "".join(each if each.isprintable() else "?" for each in shown)[:_LONGEST_NAME]
