@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -25,7 +25,6 @@ OWN_END_S = 0.2
 #: Killed processes end when the kernel has taken them apart; one that waits for a broken driver never does.
 KERNEL_S = 5.0
 _POLL_S = 0.005
-_KILL = getattr(signal, "SIGKILL", 9)
 _PS_PATIENCE_S = 5.0
 MOST_NAMES, _LONGEST_NAME = 10, 60
 
@@ -48,7 +47,7 @@ class _Own:
 
 def adopt_orphans() -> bool:
     """From now on orphans come to this process, if the system can do that. What it has as children now stays alone."""
-    _Own.known.update(pid for pid, row in _table().items() if row.parent == os.getpid())
+    _Own.known.update(pid for pid, row in _rows() if row.parent == os.getpid())
     _Own.adopts = become_subreaper()
     return _Own.adopts
 
@@ -77,7 +76,7 @@ def told() -> dict[str, int]:
 
 def tree(process: int) -> set[int]:
     """A process's living descendants, as far as they have not been orphaned."""
-    rows = _table()
+    rows = dict(_rows())
     found: set[int] = set()
     level = {process}
     while level:
@@ -89,23 +88,22 @@ def tree(process: int) -> set[int]:
 def kill(processes: Collection[int]) -> None:
     """Ends processes at once, those that may be."""
     for process in processes:
-        with contextlib.suppress(OSError):  # gone, or not ours to kill
-            os.kill(process, _KILL)
+        _signal(process, "SIGKILL" if os.name == "posix" else "SIGTERM")
 
 
 def end_orphans(killed: Collection[int] = (), *, at_once: bool = False) -> None:
     """Ends every orphan that came to this process. `killed` are those that somebody has ended already, not told."""
     if _Own.adopts:
-        _end(_orphans, killed, at_once=at_once)
+        _end(_orphans, _no_more_orphans, killed, at_once=at_once)
 
 
 def end_group(group: int, killed: Collection[int] = (), *, at_once: bool = False) -> None:
     """Ends what is left of a process group whose leader has ended, unreaped: the group's number is still its own."""
 
     def members() -> Iterator[int]:
-        return (pid for pid, row in _table().items() if row.group == group and pid != group and row.runs)
+        return (pid for pid, row in _rows() if row.group == group and pid != group and row.runs)
 
-    _end(members, killed, at_once=at_once)
+    _end(members, lambda: True, killed, at_once=at_once)
 
 
 def reap_orphans() -> None:
@@ -117,38 +115,54 @@ def reap_orphans() -> None:
                 os.waitpid(ended.si_pid, os.WNOHANG)
 
 
-def _end(find: Callable[[], Iterable[int]], killed: Collection[int], *, at_once: bool) -> None:
-    """Ends what `find` finds until it finds nothing; what one process has forked meanwhile is found the next time."""
+def _end(
+    find: Callable[[], Iterator[int]], none_left: Callable[[], bool], killed: Collection[int], *, at_once: bool
+) -> None:
+    """Ends what `find` finds until there is nothing; what one process has forked meanwhile is found the next time."""
     began_s = time.monotonic()
     left: dict[int, str] = {}
-    while living := list(find()):
+    while True:
         waited_s = time.monotonic() - began_s
-        if waited_s > KERNEL_S:
-            left.update((pid, f"{_name(pid)} (cannot be ended)") for pid in living)
+        found = 0
+        for found in find():
+            if at_once or waited_s >= OWN_END_S:
+                if found not in killed and found not in left:
+                    _signal(found, "SIGSTOP")  # it may be about to hand on to another and be gone
+                    left[found] = _name(found)
+                kill([found])
+        if not found and none_left():
             break
-        if at_once or waited_s >= OWN_END_S:
-            left.update((pid, _name(pid)) for pid in living if pid not in killed and pid not in left)
-            kill(living)
+        if waited_s > KERNEL_S:
+            left[found] = f"{left.get(found, 'a process')} (cannot be ended)"
+            break
         time.sleep(_POLL_S)
     _Own.told.update(left.values())
 
 
-def _orphans() -> list[int]:
-    """Children of this process that it did not start; those that have ended are reaped.
+def _signal(process: int, name: str) -> None:
+    with contextlib.suppress(OSError):  # gone, or not ours
+        os.kill(process, getattr(signal, name))
 
-    Looked for twice: one look misses what was forked during it by a process that was gone before its turn.
+
+def _orphans() -> Iterator[int]:
+    """Children of this process that it did not start; those that have ended are reaped."""
+    if _childless():
+        return
+    for pid, row in _rows():
+        if row.parent == os.getpid() and pid not in _Own.known:
+            if row.runs:
+                yield pid
+            else:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+
+def _no_more_orphans() -> bool:
+    """Whether it is certain that there is none, although no look found one: the kernel knows, while we have no child.
+
+    Else a second look has to do: one misses what is forked during it by a process that is gone before its turn.
     """
-    for _ in range(2):
-        if _childless():
-            break
-        orphans = {pid: row for pid, row in _table().items() if row.parent == os.getpid() and pid not in _Own.known}
-        living = [pid for pid, row in orphans.items() if row.runs]
-        for pid in orphans.keys() - set(living):
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-        if living:
-            return living
-    return []
+    return _childless() or (bool(_Own.known) and not any(_orphans()))
 
 
 def _childless() -> bool:
@@ -160,20 +174,21 @@ def _childless() -> bool:
     return False
 
 
-def _table() -> Mapping[int, _Row]:
-    """Every process of the system that can be seen."""
+def _rows() -> Iterator[tuple[int, _Row]]:
+    """Every process of the system that can be seen, the youngest first."""
     if sys.platform.startswith("linux"):
-        return dict(_of_proc())
-    return dict(_of_ps()) if os.name == "posix" else {}
+        yield from _of_proc()
+    elif os.name == "posix":
+        yield from _of_ps()
 
 
 def _of_proc() -> Iterator[tuple[int, _Row]]:
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError, ValueError):  # it has just ended
-                after_name = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                state, parent, group = after_name[:3]
-                yield int(folder.name), _Row(int(parent), int(group), state not in "ZX")
+    numbers = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
+    for pid in sorted(numbers, reverse=True):
+        with contextlib.suppress(OSError, ValueError):  # it has just ended
+            after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            state, parent, group = after_name[:3]
+            yield pid, _Row(int(parent), int(group), state not in "ZX")
 
 
 def _of_ps() -> Iterator[tuple[int, _Row]]:
