@@ -29,12 +29,17 @@ _PS_PATIENCE_S = 5.0
 MOST_NAMES, _LONGEST_NAME = 10, 60
 
 
+#: In the environment of all that a supervisor starts: the supervisor's process id, and when that began.
+_MARK = "BENCHHARNESS_SUPERVISOR"
+
+
 class _Row(NamedTuple):
     """A process as the system lists it."""
 
     parent: int
     group: int
     runs: bool  # not merely waiting to be reaped
+    began: str = ""  # in clock ticks since boot: no two processes of one id have the same
 
 
 class _Own:
@@ -115,6 +120,41 @@ def reap_orphans() -> None:
                 os.waitpid(ended.si_pid, os.WNOHANG)
 
 
+def mark_what_is_started() -> None:
+    """Whatever this process starts can be known as its own from now on, should it be killed itself (Linux)."""
+    began = dict(_rows())[os.getpid()].began if sys.platform.startswith("linux") else ""
+    if began:
+        os.environ[_MARK] = f"{os.getpid()}-{began}"
+
+
+def end_strays() -> None:
+    """Ends what is marked by a supervisor that is gone: that was killed, and nobody adopted its workers' children."""
+
+    def strays() -> Iterator[int]:
+        rows = dict(_rows())
+        line, above = {os.getpid()}, os.getpid()  # a harness may itself run in an attempt
+        while above in rows and rows[above].parent not in line:
+            above = rows[above].parent
+            line.add(above)
+        for pid, row in rows.items():
+            maker, _, began = _marked(pid).partition("-") if row.runs and pid not in line else ("", "", "")
+            if maker.isdigit() and not (int(maker) in rows and rows[int(maker)].began == began):
+                yield pid
+
+    if sys.platform.startswith("linux"):
+        _end(strays, lambda: True, (), at_once=True)
+        told()  # to nobody: it is of another run
+
+
+def _marked(process: int) -> str:
+    """The mark in a process's environment; empty where there is none, or where it is another user's."""
+    with contextlib.suppress(OSError):
+        for setting in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
+            if setting.startswith(_MARK.encode() + b"="):
+                return setting.partition(b"=")[2].decode(errors="replace")
+    return ""
+
+
 def _end(
     find: Callable[[], Iterator[int]], none_left: Callable[[], bool], killed: Collection[int], *, at_once: bool
 ) -> None:
@@ -185,10 +225,10 @@ def _rows() -> Iterator[tuple[int, _Row]]:
 def _of_proc() -> Iterator[tuple[int, _Row]]:
     numbers = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
     for pid in sorted(numbers, reverse=True):
-        with contextlib.suppress(OSError, ValueError):  # it has just ended
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
             after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
             state, parent, group = after_name[:3]
-            yield pid, _Row(int(parent), int(group), state not in "ZX")
+            yield pid, _Row(int(parent), int(group), state not in "ZX", after_name[19])
 
 
 def _of_ps() -> Iterator[tuple[int, _Row]]:

@@ -209,11 +209,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _end_with_host)
     die_with_parent(os.getppid(), signal.SIGTERM)
     leftovers.adopt_orphans()
+    leftovers.mark_what_is_started()
     os.umask(0o077)
     options.work.mkdir(parents=True, exist_ok=True)
     if not _lock(options.work):
         sys.exit(f"{options.work}: another supervisor is at work in this folder; is the run still going on?")
     shutil.rmtree(options.work / "scratch", ignore_errors=True)  # what a killed one left behind
+    leftovers.end_strays()
     remove_stale()
     writer = protocol.Writer(protocol.claim_standard_output())
     with contextlib.suppress(SystemExit):  # the host is gone

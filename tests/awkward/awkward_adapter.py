@@ -219,7 +219,7 @@ _WITHOUT_END = {"hang": lambda: time.sleep(3600), "spin": lambda: None, "page-in
 
 
 def misbehave(what: str) -> None:
-    if what.startswith("leave "):
+    while what.startswith("leave "):
         what = leave(what[len("leave ") :])
     if what == "segfault":
         ctypes.string_at(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -14,6 +15,7 @@ import pytest
 import benchharness
 from benchharness.result import Doubt, Result
 from tests.conftest import ROOT
+from tests.integration.awkward_run import Background, awkward_suite, wait_until
 from tests.integration.conftest import ADAPTERS, Bench
 
 #: What is allowed beyond a limit, on a machine that does other things too.
@@ -159,3 +161,42 @@ def test_the_limit_of_a_pass_ends_its_players_and_what_they_started(tmp_path: Pa
     assert time.monotonic() - began < 2 * 4 + 2 * SPARE_S  # the limit is one session's, and there is a second try
     assert not living(mark)
     assert results["stuck"].outcome.kind == "timeout"
+
+
+@pytest.fixture
+def run(tmp_path: Path, store_url: str) -> Iterator[Background]:
+    words = {"a": "run leave daemon then leave fork then leave session"}
+    suite = awkward_suite(tmp_path, words, attempts=4, min_time="2 s", configuration="options = { delay_s = 0.001 }")
+    made = Background(tmp_path, store_url, suite)
+    yield made
+    made.end()
+
+
+def worker_that_has_forked(run: Background) -> psutil.Process:
+    """The oldest of the worker's command, once there are four."""
+
+    def workers() -> list[psutil.Process]:
+        found = []
+        for process in run.living():
+            with contextlib.suppress(psutil.Error):
+                if "benchharness.device.worker" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    wait_until(lambda: len(workers()) >= 4)
+    return min(workers(), key=lambda each: each.create_time())
+
+
+def test_a_killed_harness_leaves_nothing_of_its_worker(run: Background) -> None:
+    worker_that_has_forked(run)
+    run.process.kill()
+    run.process.wait()
+    assert run.leaves_nothing_running()
+
+
+def test_what_a_killed_supervisor_could_not_end_its_successor_does(run: Background) -> None:
+    supervisor = worker_that_has_forked(run).parent()
+    assert supervisor is not None
+    supervisor.kill()
+    assert run.wait() == 0, run.complained
+    assert run.leaves_nothing_running()
