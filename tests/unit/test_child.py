@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from benchharness.device import child, leftovers, protocol
+from benchharness.device import attempt, child, leftovers, protocol
 from benchharness.device.child import Child, ask
 from benchharness.device.protocol import read_message
 from benchharness.errors import ProtocolError
@@ -257,3 +257,25 @@ def test_messages_to_a_child_are_those_of_the_protocol(start: Callable[..., Hear
     heard = start("print(input())", read_message)
     heard.child.write(protocol.encode({"type": "order", "id": "1"}))
     assert heard.all() == [{"type": "order", "id": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({}, {}),
+        ({"left_running": {"telemetry": 2}}, {"telemetry": 2}),
+        ({"left_running": {"x" * 500: 1}}, {"x" * 80: 1}),
+        ({"left_running": {"a": -1, "b": 0, "c": True, "d": "1", "e": 1 << 40, "f": 1.5}}, {}),
+        ({"left_running": [1]}, {}),
+        ({"left_running": {str(number): 1 for number in range(1000)}}, {str(number): 1 for number in range(10)}),
+    ],
+)
+def test_what_a_conductor_tells_is_kept_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], kept: dict[str, int]
+) -> None:
+    monkeypatch.setattr(leftovers, "adopts", lambda: True)
+    assert attempt._left_running(told) == ({"left_running": kept} if kept else {})
+
+
+def test_where_no_orphans_come_to_us_that_is_said() -> None:
+    assert "orphans are not handed to us" in attempt._left_running({})["left_running"]["unknown"]
