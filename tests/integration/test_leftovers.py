@@ -163,6 +163,25 @@ def test_the_limit_of_a_pass_ends_its_players_and_what_they_started(tmp_path: Pa
     assert results["stuck"].outcome.kind == "timeout"
 
 
+@pytest.mark.usefixtures("adapters")
+def test_no_trial_runs_beside_what_the_one_before_left(tmp_path: Path, mark: str) -> None:
+    """Each is looked for when its trial has ended, also while a background load of ours runs."""
+    (tmp_path / "m.awkward").write_text("run leave daemon")
+    settings = {"memory": False, "quotas": [], "cores": [], "trials": 2, "needed": 2, "background": ["busy-core"]}
+    suite = {
+        "models": {"m": {"variants": {"a": {"artefact": str(tmp_path / "m.awkward")}}}},
+        "configurations": [{"runtime": "awkward"}],
+        "scenarios": {"constrained": settings},
+        "attempts": {"timeout": "60 s", "at_least": 1},
+    }
+    (result,) = benchharness.run(suite, store=f"sqlite:///{tmp_path}/store.db").results
+    assert not living(mark)
+    assert result.outcome.ok, result.outcome
+    trials = sum(step.trials for step in result.ladders[0].steps)
+    assert f"{trials + 1} × {WORKER}" in warned(result)  # one more finds the libraries
+    assert [step.constraint for step in result.ladders[0].steps] == ["none", "busy core"]
+
+
 @pytest.fixture
 def run(tmp_path: Path, store_url: str) -> Iterator[Background]:
     words = {"a": "run leave daemon then leave fork then leave session"}
