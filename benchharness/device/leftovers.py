@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple
 from benchharness.device.lifeline import become_subreaper
 
 #: A helper that sees its parent's end and ends itself has this long; what runs on then was left running.
-OWN_END_S = 0.2
+OWN_END_S = 0.5
 #: Killed processes end when the kernel has taken them apart; one that waits for a broken driver never does.
 KERNEL_S = 5.0
 _POLL_S = 0.005
@@ -29,7 +29,7 @@ _PS_PATIENCE_S = 5.0
 MOST_NAMES, _LONGEST_NAME = 10, 60
 
 
-#: In the environment of all that a supervisor starts: the supervisor's process id, and when that began.
+#: In the environment of all that a supervisor starts: its process id, when it began, and where that id counts.
 _MARK = "BENCHHARNESS_SUPERVISOR"
 
 
@@ -122,9 +122,8 @@ def reap_orphans() -> None:
 
 def mark_what_is_started() -> None:
     """Whatever this process starts can be known as its own from now on, should it be killed itself (Linux)."""
-    began = dict(_rows())[os.getpid()].began if sys.platform.startswith("linux") else ""
-    if began:
-        os.environ[_MARK] = f"{os.getpid()}-{began}"
+    if sys.platform.startswith("linux"):
+        os.environ[_MARK] = f"{os.getpid()} {dict(_rows())[os.getpid()].began} {_namespace()}"
 
 
 def end_strays() -> None:
@@ -137,13 +136,23 @@ def end_strays() -> None:
             above = rows[above].parent
             line.add(above)
         for pid, row in rows.items():
-            maker, _, began = _marked(pid).partition("-") if row.runs and pid not in line else ("", "", "")
-            if maker.isdigit() and not (int(maker) in rows and rows[int(maker)].began == began):
-                yield pid
+            mark = _marked(pid).split(" ") if row.runs and pid not in line else []
+            if len(mark) == 3 and mark[0].isdigit() and mark[2] == _namespace():
+                maker = rows.get(int(mark[0]))
+                if maker is None or maker.began != mark[1]:
+                    yield pid
 
     if sys.platform.startswith("linux"):
         _end(strays, lambda: True, (), at_once=True)
         told()  # to nobody: it is of another run
+
+
+def _namespace() -> str:
+    """Names what process ids here belong to: a container has its own, and they mean other processes."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return "unknown"
 
 
 def _marked(process: int) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -279,3 +280,53 @@ def test_what_a_conductor_tells_is_kept_within_bounds(
 
 def test_where_no_orphans_come_to_us_that_is_said() -> None:
     assert "orphans are not handed to us" in attempt._left_running({})["left_running"]["unknown"]
+
+
+#: Marks what it starts, as a supervisor does, and leaves a process that outlives it.
+MARKS = """
+import subprocess, sys
+from benchharness.device import leftovers
+leftovers.mark_what_is_started()
+left = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True,
+                        stdout=subprocess.DEVNULL)
+print(left.pid, flush=True)
+{then}
+"""
+#: The next supervisor, which may itself have been started by one that is gone.
+ENDS = "from benchharness.device import leftovers\nleftovers.end_strays()\nprint('went on', leftovers.told())"
+
+
+def python(code: str, **changes: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **changes}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def left_by(maker: subprocess.Popen[str]) -> int:
+    assert maker.stdout is not None
+    return int(maker.stdout.readline())
+
+
+@needs_linux
+def test_what_a_killed_supervisor_has_left_is_ended_by_the_next() -> None:
+    gone = python(MARKS.format(then=""))
+    stray = left_by(gone)
+    gone.communicate()
+    mark = dict(each.split("=", 1) for each in _environ(stray))["BENCHHARNESS_SUPERVISOR"]
+    there = python(MARKS.format(then="input()"))
+    others = left_by(there)
+    elsewhere = python("print(0, flush=True); input()", BENCHHARNESS_SUPERVISOR=mark.rpartition(" ")[0] + " pid:[1]")
+    left_by(elsewhere)
+    told, _ = python(ENDS, BENCHHARNESS_SUPERVISOR=mark).communicate(timeout=60)
+    assert told == "went on {}\n"
+    assert not lives(stray)
+    assert elsewhere.poll() is None, "a process id of another namespace means another process"
+    assert there.poll() is None
+    psutil.Process(others).kill()  # it was there to be killed: its supervisor lives
+    for each in (there, elsewhere):
+        each.communicate("\n")
+
+
+def _environ(process: int) -> list[str]:
+    return [each.decode() for each in Path(f"/proc/{process}/environ").read_bytes().split(b"\0") if each]
