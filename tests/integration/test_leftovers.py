@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -219,3 +221,10 @@ def test_what_a_killed_supervisor_could_not_end_its_successor_does(run: Backgrou
     supervisor.kill()
     assert run.wait() == 0, run.complained
     assert run.leaves_nothing_running()
+
+
+def test_some_dozens_of_seeded_attempts_leave_nothing() -> None:
+    """What `python -m benchmarks.leftovers` does a thousand times."""
+    command = [sys.executable, "-m", "benchmarks.leftovers", "--attempts", "24", "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
