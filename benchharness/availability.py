@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device import adapters
+from benchharness.device.child import ask
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -68,13 +68,12 @@ def _formats(name: str) -> tuple[str, ...]:
 
 def _asked(name: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchharness.device.adapters", name]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, check=False)
-    except subprocess.TimeoutExpired:
+    done = ask(command, _PATIENCE_S)
+    if done.code is None:
         return {"reason": f"its runtime did not load within {_PATIENCE_S} s"}
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
+        answer = json.loads(done.out.splitlines()[-1])
     except (ValueError, IndexError):
-        words = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:]
-        return {"reason": f"loading it ended with exit code {done.returncode}: {' '.join(words)}"}
+        words = done.words.strip().splitlines()[-1:]
+        return {"reason": f"loading it ended with exit code {done.code}: {' '.join(words)}"}
     return answer if isinstance(answer, dict) else {}

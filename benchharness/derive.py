@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchharness.constrained import constrained_metrics, ladder_of
-from benchharness.doubts import doubts_of
+from benchharness.doubts import doubts_of, left_running
 from benchharness.metrics import METRICS, ROWS, Metric
 from benchharness.quality import quality_metrics
 from benchharness.result import (
@@ -74,7 +74,7 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         ladders=[ladder for attempt in good if (ladder := ladder_of(attempt)) is not None],
     )
     given = [warning for attempt in attempts for warning in attempt.warnings]
-    return replace(result, warnings=list(dict.fromkeys([*given, *doubts_of(result, good)])))
+    return replace(result, warnings=list(dict.fromkeys([*given, *doubts_of(result, good), *left_running(attempts)])))
 
 
 def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> Iterator[MetricResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
 from typing import Any
@@ -376,6 +377,23 @@ def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
             kind=Doubt.UNSETTLED,
             message=f"{len(early)} of {len(attempts)} attempts began unsettled: {early[-1].get('reason')}",
             hint="raise entry_gate, cool the device, or stop what else runs on it",
+        )
+
+
+def left_running(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """Processes that were still there when their attempt was over, be it one that failed."""
+    told = [attempt.conditions.get("left_running") for attempt in attempts]
+    left = [found for found in told if isinstance(found, Mapping) and any(type(n) is int for n in found.values())]
+    counts: Counter[str] = Counter()
+    for found in left:
+        counts.update({str(name): n for name, n in found.items() if type(n) is int})
+    if left:
+        listed = ", ".join(f"{count} × {name}" for name, count in counts.most_common())
+        yield ResultWarning(
+            kind=Doubt.LEFT_RUNNING,
+            message=f"{len(left)} of {len(attempts)} attempts left processes running, which were ended: {listed}",
+            hint="they may have taken time from what was measured: switch telemetry and helpers of the runtime off, or "
+            "let the adapter end them when a session closes",
         )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from rich.text import Text
 
 from benchharness.artefact import Manifest, manifest_of, whole
 from benchharness.device import adapters
+from benchharness.device.child import ask
 from benchharness.errors import ModelFailure, Unsupported, UsageError
 from benchharness.listing import listing_from
 from benchharness.metrics import Unit
@@ -85,23 +85,21 @@ def _description(adapter: str, path: Path) -> tuple[dict[str, Any], Any]:
     """What an adapter says of a model, and of its files."""
     # -P: the working folder may have come with the model, and its Python files are not for running.
     command = [sys.executable, "-P", "-m", "benchharness.device.inspect", adapter, str(path)]
+    done = ask(command, _PATIENCE_S, most_bytes=_LONGEST_ANSWER_BYTES)
+    if done.code is None:
+        raise ModelFailure(f"{path}: reading it did not end within {_PATIENCE_S} s; is it really a model?")
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ModelFailure(f"{path}: reading it did not end within {_PATIENCE_S} s; is it really a model?") from error
-    try:
-        if len(done.stdout) > _LONGEST_ANSWER_BYTES:
-            raise ModelFailure(
-                f"{path}: what it says of itself has {len(done.stdout)} bytes; no real model says so much"
-            )
-        answer = json.loads(done.stdout)
+        if len(done.out) > _LONGEST_ANSWER_BYTES:
+            most = quantity(_LONGEST_ANSWER_BYTES, Unit.BYTES)
+            raise ModelFailure(f"{path}: what it says of itself has over {most}; no real model says so much")
+        answer = json.loads(done.out)
         if "failed" in answer:
             kind = Unsupported if answer["failed"] == "unsupported" else ModelFailure
             raise kind(str(answer["reason"]))
         description, files = answer["description"], answer["files"]
     except (ValueError, KeyError, TypeError) as error:
-        words = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:]
-        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        words = done.words.strip().splitlines()[-1:]
+        ended = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
         raise ModelFailure(f"{path}: the process that read it ended with {ended}: {' '.join(words)}") from error
     if not isinstance(description, dict):
         raise ModelFailure(f"{path}: the adapter {adapter!r} gave no description")

@@ -86,6 +86,7 @@ class Doubt(StrEnum):
     NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
     UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
     PART_OF_PIPELINE = "part-of-pipeline"  # one of several models that work together
+    LEFT_RUNNING = "left-running"  # processes that ran on when their attempt was over, and were ended
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
     UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
     LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from benchharness.contract import (
 )
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from benchharness.testing_materials import make_inputs, prompt, truncated_copy, write_no_model
+from benchharness.testing_processes import in_its_own_process
 
 #: A context longer than this is not filled by the tests: it would take a real model minutes.
 LONGEST_FILLED_CONTEXT_TOKENS = 1024
@@ -70,6 +71,9 @@ class AdapterContract:
 
     #: False for a format in which half a file is a whole one.
     truncation_shows = True
+
+    #: How long a process may take to open a model, answer once and close it.
+    patience_s = 120.0
 
     @pytest.fixture
     def adapter(self) -> Adapter:
@@ -238,6 +242,29 @@ class AdapterContract:
         assert counts, "no operator is placed anywhere"
         assert min(counts) > 0, "an operator placed zero times"
         assert set(placement) <= places, "operators run where no effective accelerator is"
+
+    # Processes. A worker ends with its attempt, and nothing that it started may go on beside the next one.
+
+    def test_nothing_runs_on_when_a_session_has_closed(
+        self, adapter: Adapter, configuration: Configuration, any_artefact: Path
+    ) -> None:
+        """Neither helper processes, telemetry for instance, nor threads that an ending program would wait for."""
+        found = self._elsewhere(adapter, any_artefact, configuration)
+        assert not found["failed"], found["failed"]
+        _check_nothing_left(found)
+
+    def test_a_refused_accelerator_leaves_nothing_running(self, adapter: Adapter, any_artefact: Path) -> None:
+        """What one member of a quality pass cannot have ends its process, and holds up no other."""
+        configuration = Configuration(runtime=adapter.name, accelerator="NoSuchAccelerator", fallback=FALLBACK_FAIL)
+        found = self._elsewhere(adapter, any_artefact, configuration)
+        assert found["failed"].startswith("Unsupported: "), found["failed"] or "it was not refused"
+        _check_nothing_left(found)
+
+    def _elsewhere(self, adapter: Adapter, artefact: Path, configuration: Configuration) -> Mapping[str, Any]:
+        try:
+            return in_its_own_process(adapter, artefact, configuration, self.patience_s)
+        except LookupError as reason:
+            pytest.skip(f"the adapter cannot be made in a process of its own: {reason}")
 
     # Inspection.
 
@@ -428,3 +455,10 @@ def assert_varied(array: NDArray[Any], what: str) -> None:
 def varies(array: NDArray[Any]) -> bool:
     """Whether an array holds different values, or too few to tell."""
     return array.size < 2 or bool((array != array.flat[0]).any())
+
+
+def _check_nothing_left(found: Mapping[str, Any]) -> None:
+    assert not found["threads"], f"threads that do not end: {', '.join(found['threads'])}"
+    listed = ", ".join(f"{count} x {name}" for name, count in found["left"].items())
+    assert not listed, f"processes that run on: {listed}"
+    assert found["ended"], "the process did not end"

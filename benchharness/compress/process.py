@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any
 
 from benchharness.compress.recipes import SEED
+from benchharness.device.child import ask
 from benchharness.device.want_of_memory import speaks_of_memory
 from benchharness.errors import AttemptError, ModelFailure
 from benchharness.terminal_values import duration
 
 _WORKER = "benchharness.compress.one"
 #: Of what a tool printed, so much is looked at.
-_LAST_WORDS_BYTES = 4000
+_LAST_WORDS = 4000
 _LONGEST_ANSWER_BYTES = 64 << 20
 #: One thread for numerics: with more, sums may come in another order. Fixed hashes: tools walk through sets of names.
 #: Progress bars of tools would fill the log.
@@ -40,33 +39,11 @@ def carry_out(order: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
     """Carries out an order in a process of its own. Raises `Failed`, whatever became of that process."""
     # -P: the working folder may have come with the model, and its Python files are not for running.
     command = [sys.executable, "-P", "-m", _WORKER]
-    with tempfile.TemporaryFile() as log:
-        started = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env={**os.environ, **_ENVIRONMENT},
-            start_new_session=True,
-        )
-        try:
-            told = json.dumps({**order, "parent": os.getpid()}).encode() + b"\n"
-            answer, _ = started.communicate(told, timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"stopped after {duration(timeout_s)}; give it longer with --timeout") from None
-        finally:
-            _end(started)
-        return _understood(answer, started.returncode, _last_words(log))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and what it has started, if they are still there."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.communicate()
+    told = json.dumps({**order, "parent": os.getpid()}).encode() + b"\n"
+    done = ask(command, timeout_s, told=told, env={**os.environ, **_ENVIRONMENT}, most_bytes=_LONGEST_ANSWER_BYTES)
+    if done.code is None:
+        raise Failed(f"stopped after {duration(timeout_s)}; give it longer with --timeout")
+    return _understood(done.out, done.code, done.words[-_LAST_WORDS:])
 
 
 def _understood(answer: bytes, code: int, words: str) -> dict[str, Any]:
@@ -96,9 +73,3 @@ def _how_it_ended(code: int, words: str) -> str:
         return f"killed (signal 9), which is how a system ends what takes too much memory; it last printed: {last[0]}"
     ended = f"crashed with signal {-code}" if code < 0 else f"ended with code {code} and no answer"
     return _with_memory(f"the tool's process {ended}; it last printed: {last[0]}", words)
-
-
-def _last_words(log: IO[bytes]) -> str:
-    size = log.seek(0, os.SEEK_END)
-    log.seek(max(0, size - _LAST_WORDS_BYTES))
-    return log.read().decode("utf-8", "backslashreplace")

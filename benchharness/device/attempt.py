@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from benchharness.device import conditions, page_cache, protocol
+from benchharness.device import conditions, leftovers, page_cache, protocol
+from benchharness.device.child import Child
 from benchharness.device.libraries import Libraries
-from benchharness.device.lifeline import die_with_parent
 from benchharness.device.measured import measurement
 from benchharness.device.onlooker import Onlooker
 from benchharness.device.protocol import Message
@@ -38,10 +36,20 @@ _OWN_SIGNALS = frozenset(
 
 
 class RunningAttempt:
-    """A started worker. One of `measured`, `failed`, `ended`, `timed_out`, `cancelled` closes it, once."""
+    """A started worker. One of `measured`, `failed`, `ended`, `timed_out`, `cancelled` closes it, once.
+
+    `hears` gets each of its messages, a `ProtocolError` if one breaks the protocol, and None at their end.
+    """
 
     def __init__(
-        self, order: Message, *, scratch: Path, bundle: str, libraries: Libraries, entry_gate: Message
+        self,
+        order: Message,
+        *,
+        scratch: Path,
+        bundle: str,
+        libraries: Libraries,
+        entry_gate: Message,
+        hears: Callable[[Any], None],
     ) -> None:
         self.id: str = order["id"]
         self._members = [_identity(each) for each in (*order.get("companions", ()), order)]
@@ -49,7 +57,6 @@ class RunningAttempt:
         self.phase = "start"
         self._timeout_s: float = order["timeout_s"]
         self._scratch = scratch
-        self._bundle = bundle
         scratch.mkdir(parents=True, exist_ok=True)
         self._order = order
         self._libraries = libraries
@@ -59,33 +66,19 @@ class RunningAttempt:
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
         with self._evidence.open("ab") as stderr:  # appending: see `Onlooker`
-            self._spawned_ns = time.perf_counter_ns()
-            self._process = subprocess.Popen(
+            self._child = Child(
                 _worker_command(_own_interpreter(order), bundle),
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                protocol.read_message,
+                hears,
                 stderr=stderr,
                 cwd=scratch,  # an empty folder: nothing in it can shadow a module
-                start_new_session=True,
-                preexec_fn=_in_child(os.getpid()) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
             )
+        self._spawned_ns = self._child.spawned_ns
         self._onlooker = Onlooker(
-            self._process.pid, self._evidence, self._spawned_ns, sensors=order["scenario"] == "sustained"
+            self._child.pid, self._evidence, self._spawned_ns, sensors=order["scenario"] == "sustained"
         )
-        self._send(order)
-
-    @property
-    def answers(self) -> BinaryIO:
-        """The worker's messages."""
-        assert self._process.stdout is not None
-        return os.fdopen(os.dup(self._process.stdout.fileno()), "rb")
-
-    def _send(self, order: Message) -> None:
-        assert self._process.stdin is not None
-        # Where it died at once nobody reads this; its end says how.
-        message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": self._bundle}
-        protocol.Writer(self._process.stdin.fileno()).send(message)
+        message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": bundle}
+        self._child.write(protocol.encode(message))
 
     @property
     def look_every_s(self) -> float:
@@ -102,30 +95,27 @@ class RunningAttempt:
 
     def kill(self) -> None:
         """Ends the worker and everything it started, at once."""
-        if self._process.poll() is None:
-            if os.name == "posix":
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
-            self._process.wait()
+        self._child.end()
 
     def measured(self, message: Message) -> list[Message]:
         """The worker reported measurements."""
         self.look()  # once more: what it did since the last look belongs to its last windows
-        self._let_end()
+        self._child.end(_GRACE_S)
         self._libraries.learn(self._order, message.get("libraries", ()))
         return self._finished("ok", "", message)
 
     def failed(self, message: Message) -> list[Message]:
         """The worker reported why it could not measure."""
-        self._let_end()
-        return self._finished(message["outcome"], protocol.text(message["reason"]), {})
+        self._child.end(_GRACE_S)
+        told = {"left_running": message.get("left_running", {})}
+        return self._finished(message["outcome"], protocol.text(message["reason"]), told)
 
     def ended(self) -> list[Message]:
         """The worker's output ended without a report."""
-        self._let_end()
-        code = self._process.returncode
+        self._child.end(_GRACE_S)
+        code = self._child.code
+        if code is None:
+            return self._finished("crashed", f"the worker cannot be ended, in phase {self.phase}", {})
         last_words = speaks_of_memory(self._onlooker.tail())
         if last_words and (code >= 0 or -code in _OWN_SIGNALS):
             return self._finished("out-of-memory", f"{last_words[:300]}, in phase {self.phase}", {})
@@ -153,14 +143,6 @@ class RunningAttempt:
         self.kill()
         return self._finished("killed", "cancelled by the host", {})
 
-    def _let_end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
     def _finished(self, kind: str, reason: str, measured: Message) -> list[Message]:
         """One `finished` message for each job that this attempt serves, its own the last."""
         duration_ns = time.perf_counter_ns() - self._spawned_ns
@@ -170,6 +152,7 @@ class RunningAttempt:
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions["times_throttled"] = _since(self._throttled_before)
+        self._conditions.update(_left_running(measured))
         told = {"outcome": {"kind": kind, "reason": reason}, **measured}
         members = measured.get("members", {})
         return [
@@ -246,11 +229,17 @@ def _worker_command(python: str | None, bundle: str) -> Sequence[str]:
     return [python or sys.executable, bundle, "worker"]
 
 
-def _in_child(supervisor: int) -> Any:
-    def tie_to_supervisor() -> None:
-        die_with_parent(supervisor)
-
-    return tie_to_supervisor
+def _left_running(told: Message) -> dict[str, Any]:
+    """What the worker left running, by command, and what a conductor says that its own processes left; if anything."""
+    by_conductor = told.get("left_running", {})
+    found = Counter(leftovers.told())
+    if isinstance(by_conductor, dict):  # no more is believed of a worker than what would hold
+        found.update({str(name)[:80]: n for name, n in by_conductor.items() if type(n) is int and 0 < n < 1 << 20})
+    if found:
+        return {"left_running": dict(found.most_common(leftovers.MOST_NAMES))}
+    if not leftovers.adopts():
+        return {"left_running": unknown("orphans are not handed to us here: only the worker's process group was ended")}
+    return {}
 
 
 def _times_throttled() -> Any:

@@ -8,18 +8,21 @@ Reading happens in threads; everything else in one loop over one inbox.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import queue
 import shutil
+import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, BinaryIO
 
 from benchharness import __version__
-from benchharness.device import conditions, protocol
+from benchharness.device import conditions, leftovers, protocol
 from benchharness.device.attempt import RunningAttempt
 from benchharness.device.constrained.groups import remove_stale
 from benchharness.device.entry_gate import EntryGate
@@ -79,6 +82,7 @@ class Supervisor:
             if self._attempt is not None:
                 self._attempt.kill()
                 remove_stale()
+            leftovers.end_orphans(at_once=True)  # of a worker whose start was cut short
 
     def _step(self) -> bool:
         try:
@@ -150,21 +154,16 @@ class Supervisor:
                 bundle=self._bundle,
                 libraries=self._libraries,
                 entry_gate={"entry_gate": gate} if gate else {},
+                hears=lambda message: self._hear_worker(order["id"], message),
             )
         except (OSError, KeyError) as error:
             reason = f"the worker could not be started: {type(error).__name__}: {error}"
             self._writer.send({"type": "refused", "id": order["id"], "reason": reason})
-            return
-        threading.Thread(target=self._read_worker, args=(self._attempt,), daemon=True).start()
 
-    def _read_worker(self, attempt: RunningAttempt) -> None:
-        try:
-            with attempt.answers as answers:
-                while (message := protocol.read_message(answers)) is not None:
-                    self._inbox.put((attempt.id, message))
-        except ProtocolError as error:
-            self._inbox.put((attempt.id, {"type": "failed", "outcome": "crashed", "reason": protocol.text(error)}))
-        self._inbox.put((attempt.id, None))
+    def _hear_worker(self, attempt: str, message: Message | ProtocolError | None) -> None:
+        if isinstance(message, ProtocolError):
+            message = {"type": "failed", "outcome": "crashed", "reason": protocol.text(message)}
+        self._inbox.put((attempt, message))
 
     def _on_worker(self, source: str, message: Message | None) -> None:
         attempt = self._attempt
@@ -187,6 +186,7 @@ class Supervisor:
             return
         self._next_look_s = time.monotonic() + self._attempt.look_every_s
         self._attempt.look()
+        leftovers.reap_orphans()
         if self._attempt.remaining_s() <= 0:
             self._finish(self._attempt.timed_out())
 
@@ -205,16 +205,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the spool and for scratch files")
     parser.add_argument("--bundle", required=True, help="the zip file this device side came in, for other interpreters")
     options = parser.parse_args(arguments)
-    die_with_parent(os.getppid())
+    # Not by SIGKILL: then nobody would end what the worker has started.
+    signal.signal(signal.SIGTERM, _end_with_host)
+    die_with_parent(os.getppid(), signal.SIGTERM)
+    leftovers.adopt_orphans()
+    leftovers.mark_what_is_started()
     os.umask(0o077)
     options.work.mkdir(parents=True, exist_ok=True)
     if not _lock(options.work):
         sys.exit(f"{options.work}: another supervisor is at work in this folder; is the run still going on?")
     shutil.rmtree(options.work / "scratch", ignore_errors=True)  # what a killed one left behind
+    leftovers.end_strays()
     remove_stale()
     writer = protocol.Writer(protocol.claim_standard_output())
-    Supervisor(work=options.work, bundle=options.bundle, host=sys.stdin.buffer, writer=writer).serve()
+    with contextlib.suppress(SystemExit):  # the host is gone
+        Supervisor(work=options.work, bundle=options.bundle, host=sys.stdin.buffer, writer=writer).serve()
     os._exit(0)  # reader threads still wait for input that nobody will send
+
+
+def _end_with_host(number: int, frame: FrameType | None) -> None:
+    """Whatever is being done or waited for is left, by way of what must be cleared away."""
+    signal.signal(number, signal.SIG_IGN)  # once is enough
+    sys.exit(1)
 
 
 def _lock(work: Path) -> Any:

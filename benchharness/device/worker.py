@@ -140,9 +140,16 @@ def _tokenizer(adapter: Adapter, order: Mapping[str, Any]) -> Tokenizer | None:
 
 
 def _conduct(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
+    from benchharness.device import leftovers  # with ctypes, which a worker with a model would pay for
+
     conductor = importlib.import_module(_CONDUCTORS[order["scenario"]])
-    message: dict[str, Any] = conductor.conduct(order, _Progress(writer, order["id"]), order.get("bundle"))
-    return message
+    leftovers.adopt_orphans()
+    try:
+        message: dict[str, Any] = conductor.conduct(order, _Progress(writer, order["id"]), order.get("bundle"))
+    except Exception as error:
+        traceback.print_exc()
+        message = failure(error)
+    return {**message, "left_running": leftovers.told()}
 
 
 def _measure(scenario: Any, stage: Any, asked: TensorRequest | None) -> list[dict[str, Any]]:

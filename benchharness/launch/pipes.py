@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import subprocess
 import threading
@@ -12,6 +13,8 @@ from benchharness.device.protocol import Message
 from benchharness.errors import ConnectionLost, ProtocolError
 
 _LAST_WORDS_BYTES = 2000
+#: A supervisor without a host ends its worker and what that left running, which takes a fraction of a second.
+_GRACE_S = 5.0
 
 
 class PipeConnection:
@@ -60,12 +63,13 @@ class PipeConnection:
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
         try:
-            self._process.wait(2)
+            self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE_S)
         self._reader.join(1)  # its stream has ended with the process
-        if self._process.stdout is not None:
+        if self._process.stdout is not None and not self._reader.is_alive():  # closing would wait for a blocked reader
             self._process.stdout.close()
 
     def _last_words(self) -> str:

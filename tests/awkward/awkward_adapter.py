@@ -1,7 +1,8 @@
 """An adapter that misbehaves as its model file says; an installed third-party adapter as far as the harness can see.
 
 A model file holds words: when (`import` is not possible, so `load`, `run`) and what, such as `run segfault`. An
-accelerator takes all of a model, or what `_PLACEMENTS` says; it refuses the model `run refused`.
+accelerator takes all of a model, or what `_PLACEMENTS` says; it refuses the model `run refused`. The words
+`load leave daemon then raise` leave a process running (`LEFT`), and then do what `load raise` does.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,10 +141,86 @@ def page_in() -> None:
                 pages[offset]
 
 
+def sleep() -> None:
+    time.sleep(3600)
+
+
+def forked(then: Callable[[], object]) -> None:
+    """A child that lives on, with every stream of its parent open."""
+    if os.fork() == 0:
+        then()
+        os._exit(0)
+
+
+def in_a_session() -> None:
+    os.setsid()
+    sleep()
+
+
+def as_a_daemon() -> None:
+    os.setsid()
+    forked(sleep)
+
+
+def moving() -> None:
+    """Another process every few milliseconds: the one that was seen is gone."""
+    os.setsid()
+    while os.fork() == 0:
+        time.sleep(0.003)
+
+
+def chatting() -> None:
+    """Writes to whatever stream of its parent it finds, for ever."""
+    time.sleep(0.5)  # while the parent lives it would break the protocol, which is another outcome
+    while True:
+        for stream in range(1, 16):
+            try:
+                os.set_blocking(stream, False)
+                os.write(stream, b"x" * 4096)
+            except OSError:
+                continue
+
+
+def stubborn() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    in_a_session()
+
+
+def family() -> None:
+    for _ in range(5):
+        forked(in_a_session)
+
+
+#: What may be left running.
+LEFT: Mapping[str, Callable[[], None]] = {
+    "fork": lambda: forked(sleep),
+    "session": lambda: forked(in_a_session),
+    "daemon": lambda: forked(as_a_daemon),
+    "mover": lambda: forked(moving),
+    "chatter": lambda: forked(chatting),
+    "stubborn": lambda: forked(stubborn),
+    "family": family,
+    "thread": lambda: threading.Thread(target=sleep).start(),
+}
+_left: set[str] = set()
+
+
+def leave(words: str) -> str:
+    """Leaves something running, once in a process; what is to be done then."""
+    kind, _, then = words.partition(" then ")
+    if kind not in _left:
+        _left.add(kind)
+        LEFT[kind]()
+    return then
+
+
 _WITHOUT_END = {"hang": lambda: time.sleep(3600), "spin": lambda: None, "page-in": page_in}
 
 
 def misbehave(what: str) -> None:
+    while what.startswith("leave "):
+        what = leave(what[len("leave ") :])
     if what == "segfault":
         ctypes.string_at(0)
     elif what == "abort":

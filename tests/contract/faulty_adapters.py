@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,6 +151,38 @@ def drifts(self: Tensors, x: Array) -> Array:
     return Tensors.scores(self, x)
 
 
+class Forks(Sound):
+    """Its helper sees no reason to end."""
+
+    def effective(self, configuration: Configuration) -> EffectiveConfiguration:
+        fork_a_helper()
+        return super().effective(configuration)
+
+
+class ForksWhenRefused(Sound):
+    """Tells of its failures by way of a helper."""
+
+    def check(self, configuration: Configuration) -> None:
+        if configuration.accelerator not in (None, "cpu", "npu"):
+            fork_a_helper()
+        super().check(configuration)
+
+
+class KeepsAThread(Sound):
+    """Its pool is never shut down."""
+
+    def effective(self, configuration: Configuration) -> EffectiveConfiguration:
+        threading.Thread(target=time.sleep, args=(60,), name="pool").start()
+        return super().effective(configuration)
+
+
+def fork_a_helper() -> None:
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+
+
 def reads_anything(self: Sound, artefact: Path) -> dict[str, Any]:
     try:
         return Sound.read(self, artefact)
@@ -261,6 +296,10 @@ FAULTS: dict[str, Fault] = {
     "a refusal that does not fail": in_adapter(
         "test_a_refusal_can_be_made_to_fail", check=checks_only(accelerator=True, options=True, more=True)
     ),
+    # Processes.
+    "a helper that runs on": Fault(Forks, "test_nothing_runs_on_when_a_session_has_closed"),
+    "a thread that runs on": Fault(KeepsAThread, "test_nothing_runs_on_when_a_session_has_closed"),
+    "a helper for failures": Fault(ForksWhenRefused, "test_a_refused_accelerator_leaves_nothing_running"),
     # Files.
     "a bad file accepted": in_adapter("test_a_bad_file_is_named", read=reads_anything),
     "half a file accepted": in_adapter("test_a_truncated_artefact_is_named", read=reads_the_beginning),

@@ -112,18 +112,19 @@ class Background:
     def leaves_nothing_running(self) -> bool:
         """Whether all its processes are gone within two seconds."""
         deadline = time.monotonic() + 2
-        while living := self._living():
+        while living := self.living():
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
         return not living
 
     def end(self) -> None:
-        for process in self._living():
+        for process in self.living():
             process.kill()
         self.process.wait()
 
-    def _living(self) -> list[psutil.Process]:
+    def living(self) -> list[psutil.Process]:
+        """Every process that carries our mark and is not a zombie."""
         found = []
         for process in psutil.process_iter():
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from benchharness.prepare import gather
 from benchharness.result import Attempt, Job, Result
 from benchharness.store import Store
 from benchharness.suite import Suite, check_suite
+from tests.conftest import ROOT
 
 ADAPTERS = Path(__file__).parent.parent / "awkward"
 
@@ -104,7 +106,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.syspath_prepend(str(ADAPTERS))
-    monkeypatch.setenv("PYTHONPATH", str(ADAPTERS))
+    monkeypatch.setenv("PYTHONPATH", f"{ADAPTERS}{os.pathsep}{ROOT}")
     made = Bench(tmp_path, store_url)
     yield made
     made.store.close()

@@ -25,8 +25,7 @@ from benchharness.launch.local import LocalLauncher
 from benchharness.launch.pipes import PipeConnection
 from benchharness.result import Attempt
 from benchharness.result_sessions import Ladder, StepOutcome
-from tests.integration.awkward_run import Background, wait_until
-from tests.integration.conftest import ADAPTERS
+from tests.integration.awkward_run import Background, python_path, wait_until
 
 pytestmark = pytest.mark.skipif(
     not isinstance(limits.best()[0], ControlGroups), reason="; ".join(limits.best()[1]) or "no control groups here"
@@ -159,7 +158,7 @@ class Device:
 
 @pytest.fixture
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
-    monkeypatch.setenv("PYTHONPATH", str(ADAPTERS))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     made = Device(tmp_path)
     yield made
     made.connection.kill()
@@ -192,7 +191,7 @@ def test_what_others_hold_in_memory_is_charged_all_the_same(device: Device) -> N
 
 def test_the_floor_rises_by_what_a_model_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ground truth: a model that takes and touches N MiB needs N MiB more than one that takes nothing."""
-    monkeypatch.setenv("PYTHONPATH", str(ADAPTERS))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     found = {}
     for mib in (0, 128):
         device = Device(tmp_path)
@@ -216,7 +215,7 @@ def test_the_floor_rises_by_what_a_model_takes(tmp_path: Path, monkeypatch: pyte
 
 def test_a_group_is_charged_for_the_files_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are dropped from the page cache before every trial. Where they are not known, an earlier trial has paid."""
-    monkeypatch.setenv("PYTHONPATH", str(ADAPTERS))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     peaks = []
     for dropped in (True, False):
         device = Device(tmp_path)
@@ -379,7 +378,7 @@ def test_a_chain_falls_back_to_the_first_that_fits(device: Device) -> None:
 def test_a_worker_killed_by_the_limit_around_it_is_out_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ADAPTERS))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     around = limits.best()[0].enclose("around", memory_bytes=160 * MIB)
     device = Device(tmp_path)
     try:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from benchharness.store import Store
+from tests.conftest import ROOT
 from tests.integration.conftest import ADAPTERS
 
 ATTEMPTS = 4
@@ -34,7 +35,7 @@ class Harness:
         self._environment = {
             **os.environ,
             "BENCHHARNESS_STORE": store_url,
-            "PYTHONPATH": str(ADAPTERS),
+            "PYTHONPATH": f"{ADAPTERS}{os.pathsep}{ROOT}",
             "PYTHONUNBUFFERED": "1",
             "COLUMNS": "300",
             "BENCHHARNESS_TEST_MARK": self._mark,

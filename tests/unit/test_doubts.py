@@ -69,6 +69,24 @@ def test_attempts_that_spread_by_more_than_a_tenth_are_unstable(spread: float, d
     assert kinds(attempts) == doubts
 
 
+def test_processes_left_running_are_told_of_failed_attempts_too() -> None:
+    left = [{"telemetry": 2}, {"telemetry": 1, "python -m helper": 1}]
+    quiet = five(measured("model_ttft", LONG))
+    attempts = [replace(each, conditions={"left_running": found}) for each, found in zip(quiet, left, strict=False)]
+    failed = replace(attempt(5, outcome=OutcomeKind.CRASHED), conditions={"left_running": {"telemetry": 1}})
+    (warning,) = [each for each in warnings_of([*attempts, *quiet[2:], failed]) if each.kind is Doubt.LEFT_RUNNING]
+    assert warning.message == (
+        "3 of 6 attempts left processes running, which were ended: 4 × telemetry, 1 × python -m helper"
+    )
+
+
+@pytest.mark.parametrize("told", [{}, {"unknown": "no orphans come to us"}, ["x"], "x", {"a": True}, None])
+def test_what_tells_of_no_process_is_no_leftover(told: object) -> None:
+    """Also what a device says that breaks its word, and attempts of before."""
+    attempts = [replace(each, conditions={"left_running": told}) for each in five(measured("model_ttft", LONG))]
+    assert kinds(attempts) == set()
+
+
 def test_a_metric_that_is_no_headline_may_spread() -> None:
     attempts = [attempt(round_, measured("request_ttft", LONG * (1 + round_))) for round_ in range(5)]
     assert kinds(attempts) == set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from benchharness import inspection
 from benchharness.artefact import DigestCache, manifest_of
+from benchharness.device.child import Answer
 from benchharness.errors import ModelFailure, Unsupported, UsageError
 from benchharness.inspection import inspect_model, inspection_tables
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
@@ -130,18 +130,18 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path: Path) -> Non
 def test_a_process_that_ends_badly_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, output: bytes, kind: type[Exception], said: str
 ) -> None:
-    def ends(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.CompletedProcess(command, code, output, b"first\nthe last word\n")
+    def ends(command: list[str], patience_s: float, **_: Any) -> Answer:
+        return Answer(output, "first\nthe last word\n", code)
 
-    monkeypatch.setattr("benchharness.inspection.subprocess.run", ends)
+    monkeypatch.setattr("benchharness.inspection.ask", ends)
     with pytest.raises(kind, match=said):
         inspect_model(build_image_model(tmp_path / "m.onnx"))
 
 
 def test_a_process_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hangs(command: list[str], **options: Any) -> None:
-        raise subprocess.TimeoutExpired(command, options["timeout"])
+    def hangs(command: list[str], patience_s: float, **_: Any) -> Answer:
+        return Answer(b"", "", None)
 
-    monkeypatch.setattr("benchharness.inspection.subprocess.run", hangs)
+    monkeypatch.setattr("benchharness.inspection.ask", hangs)
     with pytest.raises(ModelFailure, match="did not end within 60 s"):
         inspect_model(build_image_model(tmp_path / "m.onnx"))

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
+import queue
 import sys
 import threading
 from pathlib import Path
 from types import TracebackType
 
-from benchharness.device.lifeline import die_with_parent
+from benchharness.device.child import Child
 from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, text_or_nothing
 
 BUSY_CORE = "busy-core"
@@ -36,31 +37,20 @@ class Hog:
         self._environment = dict(os.environ)
         if not Path(__file__).is_file():  # this runs out of the bundle, and so does the child
             self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, (bundle, os.environ.get("PYTHONPATH"))))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self.says = ""
 
     @property
     def process(self) -> int | None:
         """The child's process id, while there is one."""
-        return self._process.pid if self._process else None
+        return self._child.pid if self._child else None
 
     def __enter__(self) -> Hog:
         """Returns when the load is on. Raises `Unreadable` where it cannot be."""
-        parent = os.getpid()
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environment,
-            # Of no terminal: when a shell leaves, the kernel lets the stopped processes of its job go on.
-            start_new_session=True,
-            preexec_fn=(lambda: die_with_parent(parent)) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
-        )
-        assert self._process.stdout is not None
-        giving_up = threading.Timer(_PATIENCE_S, self._process.kill)
-        giving_up.start()
-        self.says = self._process.stdout.readline().decode(errors="replace").strip()
-        giving_up.cancel()
+        said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._child = Child(self._command, lambda stream: stream.readline() or None, said.put, env=self._environment)
+        with contextlib.suppress(queue.Empty):
+            self.says = (said.get(timeout=_PATIENCE_S) or b"").decode(errors="replace").strip()
         if not self.says.startswith("ready"):
             self.__exit__(None, None, None)
             raise Unreadable(f"the background load did not start: {self.says or 'it ended'}")
@@ -68,13 +58,9 @@ class Hog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Ends the load."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
-                if stream is not None:
-                    stream.close()
-            self._process = None
+        if self._child is not None:
+            self._child.end(orphans=False)
+            self._child = None
 
 
 def buffer_bytes(root: Path = ROOT) -> int:

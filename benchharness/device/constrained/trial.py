@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
-import os
 import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, BinaryIO
+from typing import Any
 
-from benchharness.device import protocol
+from benchharness.device import leftovers, protocol
+from benchharness.device.child import Child
 from benchharness.device.constrained.limits import Enclosure, NotApplied
-from benchharness.device.lifeline import die_with_parent
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
 from benchharness.device.want_of_memory import speaks_of_memory
 from benchharness.errors import ProtocolError
@@ -34,7 +30,6 @@ CRASHED = 5  # ended otherwise
 
 _GRACE_S = 5.0
 _POLL_S = 0.05
-_TAIL_BYTES = 8192
 _MIB = 1 << 20
 
 
@@ -65,52 +60,31 @@ class Trial:
     ) -> None:
         self._enclosure = enclosure
         self._phase = "start"
-        self._last_words: collections.deque[bytes] = collections.deque(maxlen=8)
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        parent = os.getpid()
 
         def prepare() -> None:
-            die_with_parent(parent)
             enclosure.enter()
             enter()
 
-        self._spawned_ns = time.perf_counter_ns()
         try:
-            self._process = subprocess.Popen(
+            self._child = Child(
                 enclosure.command(_command(order.get("python"), bundle)),
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                preexec_fn=prepare if os.name == "posix" else None,  # noqa: PLW1509 - our one thread has no locks
+                protocol.read_message,
+                self._hear,
+                stderr=subprocess.PIPE,  # a file's pages would be charged to the trial
+                prepare=prepare,
             )
         except subprocess.SubprocessError as error:  # what `prepare` raised does not come over
             raise NotApplied("the trial's process could not be put under the limit") from error
+        self._spawned_ns = self._child.spawned_ns
         self._progressed = (self._spawned_ns, _effort(self._alive()))
-        assert self._process.stdin is not None
-        self._readers = [
-            threading.Thread(target=self._read_answers, args=(self._process.stdout,), daemon=True),
-            threading.Thread(target=self._read_words, args=(self._process.stderr,), daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-        # Where it died at once nobody reads this; its end says how.
         message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": bundle}
-        protocol.Writer(self._process.stdin.fileno()).send(message)
+        self._child.write(protocol.encode(message))
 
-    def _read_answers(self, raw: BinaryIO) -> None:
-        with os.fdopen(os.dup(raw.fileno()), "rb") as stream:
-            try:
-                while (message := protocol.read_message(stream)) is not None:
-                    self._inbox.put(message)
-            except ProtocolError as error:
-                self._inbox.put({"type": "failed", "outcome": "crashed", "reason": str(error)})
-        self._inbox.put(None)
-
-    def _read_words(self, raw: BinaryIO) -> None:
-        """Keeps the end of standard error; a chatty runtime must not fill a pipe."""
-        while words := os.read(raw.fileno(), _TAIL_BYTES):
-            self._last_words.append(words)
+    def _hear(self, message: dict[str, Any] | ProtocolError | None) -> None:
+        if isinstance(message, ProtocolError):
+            message = {"type": "failed", "outcome": "crashed", "reason": str(message)}
+        self._inbox.put(message)
 
     def wait(self, limit_s: float | None) -> Tried:
         """How it fares, ended where the time limit is over. It is gone then, and so is everything that it started."""
@@ -126,48 +100,29 @@ class Trial:
             if message is None or message["type"] != "progress":
                 break
             self._phase = protocol.text(message.get("phase"), 40)
-        self._enclosure.look(self._process.pid)
+        self._enclosure.look(self._child.pid)
         elapsed_ns = self._elapsed_ns()
-        code, page_ins = self._end(at_once=late)
-        return self._found(None if late else message, code, page_ins, elapsed_ns, limit_s)
+        if late:
+            leftovers.kill(self._enclosure.processes())
+        self._child.end(0.0 if late else _GRACE_S)
+        return self._found(None if late else message, elapsed_ns, limit_s)
 
     def _elapsed_ns(self) -> int:
         return time.perf_counter_ns() - self._spawned_ns
 
     def _alive(self) -> list[int]:
-        return self._enclosure.processes() or [self._process.pid]
+        return self._enclosure.processes() or [self._child.pid]
 
     def _look(self) -> None:
-        self._enclosure.look(self._process.pid)
+        self._enclosure.look(self._child.pid)
         effort = _effort(self._alive())
         if effort != self._progressed[1]:
             self._progressed = (time.perf_counter_ns(), effort)
 
-    def _end(self, *, at_once: bool) -> tuple[int, int]:
-        """Exit code and major page faults of the ended process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()  # its lifeline
-        ended = None if at_once else _reap(self._process.pid, _GRACE_S)
-        if ended is None:
-            for process in {self._process.pid, *self._enclosure.processes()}:
-                with contextlib.suppress(OSError):
-                    os.kill(process, signal.SIGKILL)
-            ended = _reap(self._process.pid, None)
-        assert ended is not None
-        self._process.returncode = ended[0]
-        for reader in self._readers:
-            reader.join(1)  # its stream has ended with the process, unless a child of it holds it open
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None
-            stream.close()
-        return ended
-
-    def _found(
-        self, message: dict[str, Any] | None, code: int, page_ins: int, elapsed_ns: int, limit_s: float | None
-    ) -> Tried:
+    def _found(self, message: dict[str, Any] | None, elapsed_ns: int, limit_s: float | None) -> Tried:
         told = message if message is not None and message["type"] == "measured" else {}
         numbers = {each["metric"]: each for each in told.get("measurements", ())}
-        kills = self._enclosure.kills()
+        kills, page_ins = self._enclosure.kills(), self._child.page_ins
         peak = self._enclosure.peak_bytes({name: float(each["value"]) for name, each in numbers.items()})
         common: dict[str, Any] = {"page_ins": page_ins, "peak_bytes": peak, "kills": kills}
         limit_ns = float("inf") if limit_s is None else limit_s * 1e9
@@ -184,34 +139,22 @@ class Trial:
             what = "without using a processor or paging anything in" if hung else f"{page_ins} page-ins"
             reason = f"no answer within {limit_ns / 1e9:.1f} s, {what}, in phase {self._phase}"
             return Tried(HUNG if hung else LATE, elapsed_ns, outcome="timeout", reason=reason, **common)
-        return Tried(time_ns=elapsed_ns, **common, **self._failed(message, code, kills, peak))
+        return Tried(time_ns=elapsed_ns, **common, **self._failed(message, kills, peak))
 
-    def _failed(self, message: dict[str, Any] | None, code: int, kills: int, peak: float) -> dict[str, Any]:
+    def _failed(self, message: dict[str, Any] | None, kills: int, peak: float) -> dict[str, Any]:
         if kills:
             reason = f"killed by the kernel for memory in phase {self._phase}, peak {peak / _MIB:.1f} MiB"
             return {"code": OUT_OF_MEMORY, "outcome": "out-of-memory", "reason": reason}
         if message is not None:
             said = protocol.text(message.get("reason"), 1000)
             return {"code": ERROR, "outcome": str(message.get("outcome")), "reason": said}
-        words = speaks_of_memory(b"".join(self._last_words).decode("utf-8", "backslashreplace"))
+        code = self._child.code or 0
+        words = speaks_of_memory(self._child.words().decode("utf-8", "backslashreplace"))
         if words:
             return {"code": ERROR, "outcome": "out-of-memory", "reason": f"{words[:300]}, in phase {self._phase}"}
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         outcome = "killed" if -code == signal.SIGKILL else "crashed"
         return {"code": CRASHED, "outcome": outcome, "reason": f"ended with {name} in phase {self._phase}"}
-
-
-def _reap(process: int, patience_s: float | None) -> tuple[int, int] | None:
-    """(exit code, major page faults) of an ended child; None where it has not ended in time."""
-    deadline_s = float("inf") if patience_s is None else time.monotonic() + patience_s
-    while True:
-        done, status, usage = os.wait4(process, os.WNOHANG)
-        if done:
-            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            return code, usage.ru_majflt
-        if time.monotonic() > deadline_s:
-            return None
-        time.sleep(0.002)
 
 
 def _effort(processes: list[int]) -> int:

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchharness.device import leftovers
 from benchharness.device.quality import samples, tokens
 from benchharness.device.quality.players import Player, PlayerFailed, as_failure
 from benchharness.device.tokenizer import Tokenizer
@@ -69,11 +70,14 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
         def waits(name: str) -> None:
             progress(f"waiting for {name}", 0, 0)
 
-        reference = Player(order["reference"], bundle, waits)
-        stack.callback(reference.end)
-        players = {attempt: Player(each, bundle, waits) for attempt, each in members.items()}
-        for player in players.values():
+        def player_of(each: Mapping[str, Any]) -> Player:
+            player = Player(each, bundle, waits, limit_s=order["timeout_s"])
             stack.callback(player.end)
+            return player
+
+        stack.callback(leftovers.end_orphans)  # when the players have ended
+        reference = player_of(order["reference"])
+        players = {attempt: player_of(each) for attempt, each in members.items()}
         made = Pass(reference, dict(players))
         try:
             reference.opened = reference.json()

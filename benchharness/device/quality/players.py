@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import signal
-import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchharness.device import protocol
-from benchharness.device.lifeline import die_with_parent
+from benchharness.device.child import Child
 from benchharness.device.quality import frames
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
 
@@ -41,27 +39,26 @@ class PlayerFailed(AttemptError):
 
 
 class Player:
-    """One scorer. `opened` tells of its model; `waits` hears the model's name when an answer takes long."""
+    """One scorer. `opened` tells of its model; `waits` hears the model's name when an answer takes long.
+
+    Where no answer has come `limit_s` after its start it has failed.
+    """
 
     def __init__(
-        self, order: Mapping[str, Any], bundle: str | None, waits: Callable[[str], None] = lambda _: None
+        self,
+        order: Mapping[str, Any],
+        bundle: str | None,
+        waits: Callable[[str], None] = lambda _: None,
+        *,
+        limit_s: float,
     ) -> None:
-        parent = os.getpid()
         self._name = f"{Path(order['artefact']).name} ({order['adapter']})"
         self._waits = waits
-        self._process = subprocess.Popen(
-            _command(order.get("python"), bundle),
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            preexec_fn=(lambda: die_with_parent(parent)) if os.name == "posix" else None,  # noqa: PLW1509 - only prctl
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._commands = protocol.Writer(self._process.stdin.fileno())
+        self._limit_s = limit_s
+        self._deadline_s = time.monotonic() + limit_s
+        self._wanted = True
         self._answers: queue.Queue[tuple[bytes, bytes] | ProtocolError | None] = queue.Queue(_MOST_WAITING)
-        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
-        self._reader.start()
+        self._child = Child(_command(order.get("python"), bundle), frames.receive, self._hear)
         self.opened: Mapping[str, Any] = {}
         self.tensors: Mapping[str, Any] = order.get("tensors") or {}  # what the suite says of its inputs and outputs
         self.told: Mapping[str, Any] = {}  # the end of its last answer
@@ -73,19 +70,15 @@ class Player:
             }
         )
 
-    def _read(self, raw: BinaryIO) -> None:
-        with os.fdopen(os.dup(raw.fileno()), "rb", buffering=1 << 20) as stream:
-            try:
-                while (frame := frames.receive(stream)) is not None:
-                    self._answers.put(frame)
-            except ProtocolError as error:
-                self._answers.put(error)
-            self._answers.put(None)
+    def _hear(self, frame: tuple[bytes, bytes] | ProtocolError | None) -> None:
+        while self._wanted:
+            with contextlib.suppress(queue.Full):
+                self._answers.put(frame, timeout=_POLL_S)
+                return
 
     def tell(self, command: Mapping[str, Any]) -> None:
         """Sends a command. Where the scorer has died nobody reads it; the next answer says how."""
-        with contextlib.suppress(OSError):
-            self._commands.send(dict(command))
+        self._child.write(protocol.encode(dict(command)))
 
     def json(self) -> dict[str, Any]:
         """The next answer, a JSON object. Raises `PlayerFailed`."""
@@ -136,27 +129,27 @@ class Player:
     def _answer(self) -> tuple[bytes, bytes] | ProtocolError | None:
         while True:
             try:
-                return self._answers.get(timeout=_LONG_S)
+                return self._answers.get(timeout=max(_POLL_S, min(_LONG_S, self._deadline_s - time.monotonic())))
             except queue.Empty:
+                if time.monotonic() > self._deadline_s:
+                    self.end()
+                    raise PlayerFailed("timeout", f"no answer within {self._limit_s:g} s") from None
                 self._waits(self._name)
 
     def _how_it_ended(self) -> tuple[str, str]:
-        try:
-            code = self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self.end()
+        ended = self._child.ends_within(_GRACE_S)
+        self.end()
+        code = self._child.code
+        if not ended or code is None:
             return "crashed", "closed its output without an answer"
         if code >= 0:
             return "crashed", f"ended with exit code {code}"
         return ("killed" if -code == signal.SIGKILL else "crashed"), f"ended by {signal.Signals(-code).name}"
 
     def end(self) -> None:
-        """Ends the process."""
-        self._process.kill()
-        self._process.wait()
-        while self._reader.is_alive():  # it may be waiting to hand on a frame that nobody wants any more
-            with contextlib.suppress(queue.Empty):
-                self._answers.get(timeout=_POLL_S)
+        """Ends the process and its group; what left that is ended with the pass, for it may be another player's."""
+        self._wanted = False
+        self._child.end(orphans=False)
 
 
 def as_failure(error: Exception) -> PlayerFailed:
