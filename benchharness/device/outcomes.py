@@ -18,6 +18,7 @@ def effective_facts(effective: EffectiveConfiguration) -> dict[str, Any]:
         "cache": effective.cache,
         "runtime_version": effective.runtime_version,
         "execution": effective.execution,
+        **({"unit": effective.unit} if effective.unit else {}),
         "facts": dict(effective.facts),
     }
 
