@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class NamedAvailability:
     version: str
     accelerators: tuple[str, ...]
     reason: str
+    units: Mapping[str, Sequence[str]]  # by accelerator, as a configuration's `unit` names them, and what they are
 
 
 def adapters_table() -> Table:
@@ -37,10 +38,11 @@ def adapters_table() -> Table:
 
     from benchharness.terminal_values import visible
 
-    table = Table("adapter", "runs here", "version", "formats", "accelerators")
+    table = Table("adapter", "runs here", "version", "formats")
+    table.add_column("accelerators", overflow="fold")  # their names are what a suite must hold to the letter
     for found in availabilities():
         runs_here = Text("yes", "green") if found.available else Text(visible(f"no: {found.reason}"), "red")
-        row = (found.version, ", ".join(found.formats), "\n".join(found.accelerators))
+        row = (found.version, ", ".join(found.formats), "\n".join(_accelerators(found)))
         table.add_row(found.name, runs_here, *(Text(visible(cell)) for cell in row))
     return table
 
@@ -56,7 +58,27 @@ def availabilities() -> Iterator[NamedAvailability]:
             version=str(answer.get("version", "unknown")),
             accelerators=tuple(map(str, answer.get("accelerators", ()))),
             reason=str(answer.get("reason", "")),
+            units=_units(answer.get("units")),
         )
+
+
+def accelerators_here() -> dict[str, list[str]]:
+    """By adapter that runs here, a line for each accelerator and for each unit of it that can be chosen."""
+    return {found.name: list(_accelerators(found)) for found in availabilities() if found.available}
+
+
+def _accelerators(found: NamedAvailability) -> Iterator[str]:
+    """A line each; below one that has units to choose from, those."""
+    for accelerator in found.accelerators:
+        yield accelerator
+        yield from (f"  unit {unit}" for unit in found.units.get(accelerator, ()))
+
+
+def _units(told: object) -> dict[str, tuple[str, ...]]:
+    """An adapter is not trusted to tell them in the form that is due."""
+    if not isinstance(told, dict):
+        return {}
+    return {str(name): tuple(map(str, units)) for name, units in told.items() if isinstance(units, list)}
 
 
 def _formats(name: str) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ class Configuration:
     options: Mapping[str, Any] = field(default_factory=dict)  # the runtime's session options, by its own names
     accelerator_options: Mapping[str, Any] = field(default_factory=dict)
     fallback: str = FALLBACK_WARN  # one of FALLBACK_*
+    library: str | None = None  # the accelerator's plug-in, a path on the device; None: the runtime's or a package's
+    unit: str | None = None  # which of the accelerator's units, as `Availability.units` names them; None: its first
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class EffectiveConfiguration:
     runtime_version: str = "unknown"
     execution: str = EXECUTION_DEVICE  # one of EXECUTION_*
     refusal: Refusal | None = None
+    unit: str | None = None  # of the accelerator's units the one that was taken; None: it has no choice of them
     wanted_places: Sequence[str] = ()  # where an accelerator that names several places is wanted; else its own name
     facts: Mapping[str, Any] = field(default_factory=dict)  # anything else worth knowing, JSON values only
     # What floating-point operators are computed in, read back: "float32", "bfloat16", "float16"; several joined by "+".
@@ -82,6 +85,7 @@ class Availability:
     version: str = "unknown"
     accelerators: Sequence[str] = ()
     reason: str = ""
+    units: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by accelerator: "NPU: what it is"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from benchharness.availability import accelerators_here
 from benchharness.errors import LaunchError
 from benchharness.metrics import Unit
 from benchharness.noise import LOWER_BOUND, Verdict, judge
@@ -50,6 +51,8 @@ _PROBE_FIGURES = {
 def describe_hardware(probe_s: float) -> dict[str, Any]:
     """The description of this machine (`benchharness.device.describe`); with a probe its verdict under `noise`.
 
+    Under `accelerators` what each adapter finds here, a line for each accelerator and each unit of it.
+
     `probe_s` is how long the noise probe takes, in seconds; 0 leaves it out. Raises `LaunchError`.
     """
     command = [sys.executable, "-m", "benchharness.device.describe", "--probe", repr(float(probe_s))]
@@ -65,6 +68,7 @@ def describe_hardware(probe_s: float) -> dict[str, Any]:
         raise LaunchError(f"describing this machine ended with exit code {done.returncode}: {words}") from error
     if "probe" in description:
         description["noise"] = asdict(judge(description["probe"]))
+    description["accelerators"] = accelerators_here()
     return description
 
 
@@ -74,13 +78,14 @@ def to_json(description: Mapping[str, Any]) -> str:
 
 
 def hardware_tables(description: Mapping[str, Any]) -> Iterable[Table]:
-    """Tables for the terminal: device, state, limits, sensors, and the noise probe where there is one."""
+    """Tables for the terminal: device, state, limits, sensors, accelerators, and the noise probe where there is one."""
     conditions = description["conditions"]
     state = {name: value for name, value in conditions.items() if name not in _LIMITS}
     yield _facts("device", {**description["facts"], "python": description["python"]})
     yield _facts("state now", state)
     yield _facts("limits on this process", {name: conditions[name] for name in _LIMITS if name in conditions})
     yield _sensors(description["sensors"])
+    yield _accelerators(description["accelerators"])
     if "probe" in description:
         yield from _noise(description["probe"], description["noise"])
 
@@ -89,6 +94,14 @@ def _facts(title: str, facts: Mapping[str, Any]) -> Table:
     table = _table(title, "", "")
     for name, value in facts.items():
         table.add_row(_words(name), _value(name, value))
+    return table
+
+
+def _accelerators(found: Mapping[str, Iterable[str]]) -> Table:
+    table = _table("accelerators", "runtime")
+    table.add_column("accelerators and their units", overflow="fold")
+    for adapter, lines in found.items():
+        table.add_row(Text(_clean(adapter)), Text("\n".join(map(_clean, lines))))
     return table
 
 

@@ -225,6 +225,9 @@ def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
             "accelerator_options": table.accelerator_options,
             "fallback": table.fallback,
             "python": str(table.python) if table.python else None,
+            # Only where given: a job without them is the job that it was.
+            **({"library": str(table.library)} if table.library else {}),
+            **({"unit": table.unit} if table.unit else {}),
         }
 
 

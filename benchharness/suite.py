@@ -148,6 +148,8 @@ class ConfigurationTable(Table):
     options: Annotated[dict[str, Any], AfterValidator(storable)] = Field(default_factory=dict)
     accelerator_options: Annotated[dict[str, Any], AfterValidator(storable)] = Field(default_factory=dict)
     fallback: Literal["allow", "warn", "fail"] = "warn"
+    library: Path | None = None  # the accelerator's plug-in
+    unit: Name | None = None  # of the accelerator's units
     python: Path | None = None
     only_on: Annotated[tuple[System, ...], BeforeValidator(as_list), Field(min_length=1)] = SYSTEMS
 
@@ -295,8 +297,8 @@ def _absolute(suite: Suite, folder: Path) -> Suite:
         for variant in model["variants"].values():
             variant["artefact"] = folder / variant["artefact"].expanduser()
     for configuration in table["configurations"]:
-        python = configuration["python"]
-        configuration["python"] = python and folder / python.expanduser()
+        for key in ("python", "library"):
+            configuration[key] = configuration[key] and folder / configuration[key].expanduser()
     for workload in table["workloads"]:
         _absolute_workload(workload, folder)
     return check_suite(table, where=suite.name, stored=True)

@@ -109,6 +109,7 @@ def main() -> None:
             "version": found.version,
             "accelerators": list(found.accelerators),
             "reason": found.reason,
+            "units": {accelerator: list(units) for accelerator, units in found.units.items()},
         }
     except Unsupported as error:
         answer = {"available": False, "version": "unknown", "accelerators": [], "reason": str(error)}

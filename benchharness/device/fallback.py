@@ -15,8 +15,10 @@ _MOST_NAMED = 5
 def placement_facts(configuration: Configuration, session: Session) -> dict[str, Any]:
     """`placement` (operators per place, or why it is unknown) and `fallback` where an accelerator did not take all.
 
-    Raises `Unsupported` where the configuration wants an attempt to fail that fell back, or that cannot be told.
+    Raises `Unsupported` where the configuration wants an attempt to fail that fell back, or that cannot be told, and
+    where it names a plug-in or a unit that the adapter took no notice of.
     """
+    _check_unit(configuration, session)
     facts: dict[str, Any] = {}
     placed: Mapping[str, Mapping[str, int]] | None = None
     if isinstance(session, ReportsPlacement):
@@ -34,6 +36,18 @@ def placement_facts(configuration: Configuration, session: Session) -> dict[str,
         if fallback:
             facts["fallback"] = fallback
     return facts
+
+
+def _check_unit(configuration: Configuration, session: Session) -> None:
+    """Only a session that tells its unit has chosen one: what nobody took is no configuration that was measured."""
+    effective = session.effective
+    if effective.unit is not None or effective.refusal is not None:
+        return
+    for key in ("library", "unit"):
+        if getattr(configuration, key) is not None:
+            raise Unsupported(
+                f"{key}: the adapter {configuration.runtime!r} takes no plug-ins and has no units; leave it out"
+            )
 
 
 def _fallback(

@@ -20,6 +20,7 @@ def effective_facts(effective: EffectiveConfiguration) -> dict[str, Any]:
         "execution": effective.execution,
         "precision": effective.precision,
         "model_precision": effective.model_precision,
+        **({"unit": effective.unit} if effective.unit else {}),
         "facts": dict(effective.facts),
     }
 

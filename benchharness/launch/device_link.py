@@ -36,6 +36,8 @@ _OPENED_WITH: Mapping[str, Any] = {
     "options": {},
     "accelerator_options": {},
     "fallback": FALLBACK_WARN,
+    "library": None,
+    "unit": None,
 }
 
 Progress = Callable[[str, int, int], None]

@@ -1,15 +1,16 @@
 """Runs `.onnx` models in ONNX Runtime: any network, and causal language models with their cache kept inside.
 
-Importing this package imports ONNX Runtime. A configuration's `accelerator` is an execution provider by its exact name,
-`threads` the intra-op threads, `accelerator_options` the provider's options. `options` are session options
+Importing this package imports ONNX Runtime. A request's `accelerator` is an execution provider by its exact name,
+`threads` the intra-op threads, `accelerator_options` the provider's options. A provider that comes as a plug-in is
+found in its installed package, or under `library`; `unit` chooses among its units. `options` are session options
 (`graph_optimization_level = "ORT_ENABLE_BASIC"`, `execution_mode`, `inter_op_num_threads`, `enable_mem_pattern`,
-`enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `session_config`) and `cache_capacity`: the tokens
-for which an in-place cache reserves room at load.
+`enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `free_dimension_overrides`, `session_config`) and
+`cache_capacity`: the tokens for which an in-place cache reserves room at load.
 
 Its modules: `files` finds the model and what belongs to it, `external_data` the files that hold its tensors, `options`
-checks the request, `loading` loads, `graph` and `signature` tell what was loaded, `session` runs it, `language` and
-`cache` run it as a language model. `inspection`, `contents` and `quantization` describe a file without running it, on
-`targets.protobuf_wire`.
+checks the request, `plugins` registers providers, `loading` loads, `graph` and `signature` tell what was loaded,
+`session` runs it, `language` and `cache` run it as a language model. `inspection`, `contents` and `quantization`
+describe a file without running it, on `targets.protobuf_wire`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 try:
     import onnxruntime
 
+    from targets.onnx_runtime import plugins
     from targets.onnx_runtime.language import cache_facts, cache_kind, open_language_session
     from targets.onnx_runtime.loading import Loaded, load, read_graph_facts
     from targets.onnx_runtime.options import cache_capacity, computed_in
@@ -56,10 +58,12 @@ class OnnxRuntime:
         """ONNX Runtime's version and execution providers here, or the reason why there is none. Never raises."""
         if _missing:
             return Availability(available=False, reason=_missing)
+        units = plugins.units_here()
         return Availability(
             available=True,
             version=onnxruntime.__version__,
             accelerators=tuple(onnxruntime.get_available_providers()),
+            units=units,
         )
 
     def files(self, artefact: Path) -> ArtefactFiles:
@@ -126,7 +130,10 @@ def _appends_in_place(signature: LanguageSignature, graph: GraphFacts) -> bool:
 
 def _in_host_memory(session: Any) -> bool:
     """Whether outputs stay in host memory, where this adapter keeps the cache. Elsewhere the binding copies."""
-    return all(info.name.lower().startswith("cpu") for info in session.get_output_memory_infos())
+    return all(
+        info.name.lower().startswith("cpu") or getattr(info.device_mem_type, "name", "") == "HOST_ACCESSIBLE"
+        for info in session.get_output_memory_infos()
+    )
 
 
 def _effective(
@@ -138,6 +145,8 @@ def _effective(
         cache=cache,
         runtime_version=onnxruntime.__version__,
         refusal=loaded.refusal,
+        execution=loaded.execution,
+        unit=loaded.unit,
         facts=loaded.facts,
         precision=precisions[0],
         model_precision=precisions[1],

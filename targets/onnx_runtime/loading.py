@@ -10,12 +10,14 @@ from typing import Any
 
 import onnxruntime
 
-from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
+from benchharness.contract import EXECUTION_DEVICE, FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
+from targets.onnx_runtime import plugins
 from targets.onnx_runtime.graph import GraphFacts, read_graph
 from targets.onnx_runtime.options import (
     CPU,
     ERRORS_ONLY,
+    Provider,
     blamed_option,
     choose_provider,
     confirm_provider_options,
@@ -57,6 +59,18 @@ class Loaded:
     threads: int | None  # that run an operator; None: not known
     refusal: Refusal | None
     facts: dict[str, Any]
+    provider: Provider
+
+    @property
+    def unit(self) -> str | None:
+        """The unit that was taken, as "NPU: what it is"; None where there was no choice or it was left out."""
+        unit = self.provider.unit
+        return f"{unit.name}: {unit.description}" if unit and not self.refusal else None
+
+    @property
+    def execution(self) -> str:
+        """What the session's answers are evidence of."""
+        return EXECUTION_DEVICE if self.refusal else plugins.execution(self.provider.name, self.provider.options)
 
 
 def load(model: Path, configuration: Configuration) -> Loaded:
@@ -65,15 +79,16 @@ def load(model: Path, configuration: Configuration) -> Loaded:
     Raises `Unsupported` for a request that cannot be met, `ModelFailure` for a file that cannot be loaded.
     """
     onnxruntime.set_default_logger_severity(ERRORS_ONLY)
-    options = make_session_options(configuration)
-    provider, provider_options = choose_provider(configuration)
+    make_session_options(configuration)  # a wrong request is told before anything is loaded for it
+    provider = choose_provider(configuration)
     session, refusal, threads_before = None, None, None
-    if provider != CPU:
-        session, refusal = _try_accelerator(model, options, configuration)
+    if provider.name != CPU:
+        session, refusal = _try_accelerator(model, provider, configuration)
     if session is None:
         threads_before = _count_threads()
         try:
-            session = _make_session(model, options, CPU, {} if refusal else provider_options)
+            plain = Provider(CPU, {} if refusal else provider.options)
+            session = _make_session(model, plain, configuration)
         except MemoryError:
             raise
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
@@ -83,8 +98,9 @@ def load(model: Path, configuration: Configuration) -> Loaded:
         "threads_source": source,
         **read_back(session, configuration),
         **confirm_provider_options(session, configuration),
+        **({"plugin": provider.plugin.source} if provider.plugin else {}),
     }
-    return Loaded(session, threads, refusal, facts)
+    return Loaded(session, threads, refusal, facts, provider)
 
 
 def read_graph_facts(model: Path) -> GraphFacts:
@@ -95,27 +111,35 @@ def read_graph_facts(model: Path) -> GraphFacts:
         return GraphFacts()
 
 
-def _make_session(model: Path, options: Any, provider: str, provider_options: dict[str, str]) -> Any:
+def _make_session(model: Path, provider: Provider, configuration: Configuration) -> Any:
+    options = make_session_options(configuration)
+    if provider.unit is not None:
+        options.add_provider_for_devices([provider.unit.handle], dict(provider.options))
+        return onnxruntime.InferenceSession(str(model), options, enable_fallback=0)
     # The fallback of ONNX Runtime's Python class prints to standard output and hides what failed.
-    providers = [(provider, provider_options)]
+    providers = [(provider.name, dict(provider.options))]
     return onnxruntime.InferenceSession(str(model), options, providers=providers, enable_fallback=0)
 
 
-def _try_accelerator(model: Path, options: Any, configuration: Configuration) -> tuple[Any, Refusal | None]:
+def _try_accelerator(model: Path, provider: Provider, configuration: Configuration) -> tuple[Any, Refusal | None]:
     """A session, or None where ONNX Runtime would not make one, and the accelerator's refusal where it refused.
 
     ONNX Runtime raises for some accelerators that do not start. Others it leaves out, with a line in its log, and goes
     on loading without them: what trying took is then a part of one load and cannot be told apart, so it is unknown.
     """
-    provider, provider_options = choose_provider(configuration)
     logged, began_ns = _logged_bytes(), time.perf_counter_ns()
     session, lost_ns = None, None
     try:
-        session = _make_session(model, options, provider, provider_options)
-        if provider in session.get_providers():
+        session = _make_session(model, provider, configuration)
+        words = _logged_since(logged)
+        if provider.name not in session.get_providers():
+            words = words or "onnxruntime left it out while loading, and says why in its log only"
+        elif not words or _takes_part(session, provider.name):
+            _check_options(provider, configuration, words)
             return session, None
-        words = _logged_since(logged) or "onnxruntime left it out while loading, and says why in its log only"
-    except MemoryError:
+        else:  # the session would name an accelerator that could not start: it is loaded again without
+            session, lost_ns = None, time.perf_counter_ns() - began_ns
+    except (MemoryError, AttemptError):
         raise
     except Exception as error:
         lost_ns = time.perf_counter_ns() - began_ns
@@ -124,12 +148,29 @@ def _try_accelerator(model: Path, options: Any, configuration: Configuration) ->
             raise failure from error
         words = "; ".join(filter(None, (_words(str(error)), _logged_since(logged))))
     words = words[:_LONGEST_REASON] or "onnxruntime does not say why"
+    _check_options(provider, configuration, words)
+    if configuration.fallback == FALLBACK_FAIL:
+        raise Unsupported(f'fallback = "fail": {provider.name} takes no part in {model}: {words}')
+    return session, Refusal(words, lost_ns)
+
+
+def _takes_part(session: Any, provider: str) -> bool:
+    """Whether the provider got an operator; True where ONNX Runtime does not tell.
+
+    A plug-in whose backend cannot be loaded stays in the session's list of providers, and everything runs on the CPU.
+    """
+    try:
+        parts = session.get_provider_graph_assignment_info()
+    except Exception:  # releases before 1.24 do not tell
+        return True
+    return not parts or any(part.ep_name == provider for part in parts)
+
+
+def _check_options(provider: Provider, configuration: Configuration, words: str) -> None:
+    """Raises `Unsupported` where a refusal, or a log that a session left, speaks of an option that was given."""
     blamed = blamed_option(configuration, words)
     if blamed is not None:
-        raise Unsupported(f"accelerator_options.{blamed}: {provider} does not take it: {words}")
-    if configuration.fallback == FALLBACK_FAIL:
-        raise Unsupported(f'fallback = "fail": {provider} takes no part in {model}: {words}')
-    return session, Refusal(words, lost_ns)
+        raise Unsupported(f"accelerator_options.{blamed}: {provider.name} does not take it: {words}")
 
 
 def _failure(model: Path, error: Exception) -> AttemptError:
@@ -181,6 +222,8 @@ def _threads(session: Any, before: int | None) -> tuple[int | None, str]:
     the pool holds one less than run, because the calling thread takes part.
     """
     options = session.get_session_options()
+    if any(plugins.is_registered(provider) for provider in session.get_providers()):
+        return None, "unknown: a plug-in has threads of its own"
     if options.intra_op_num_threads > 0:
         return options.intra_op_num_threads, "session options"
     after = _count_threads()

@@ -9,12 +9,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import onnxruntime
 
 from benchharness.contract import Configuration
 from benchharness.errors import Unsupported
+from targets.onnx_runtime import plugins
 
 CPU = "CPUExecutionProvider"
 
@@ -31,7 +33,8 @@ _ENUMERATIONS = {
 _NUMBERS = ("inter_op_num_threads",)
 _SWITCHES = ("enable_mem_pattern", "enable_mem_reuse", "enable_cpu_mem_arena")
 _PASSED_ON = (*_ENUMERATIONS, *_NUMBERS, *_SWITCHES)
-_OPTIONS = (*_PASSED_ON, "custom_op_libraries", "session_config", CACHE_CAPACITY)
+_DIMENSIONS = "free_dimension_overrides"
+_OPTIONS = (*_PASSED_ON, "custom_op_libraries", "session_config", _DIMENSIONS, CACHE_CAPACITY)
 
 #: Types that the CPU provider computes in as they are.
 _COMPUTED = frozenset(("float32", "float64"))
@@ -62,6 +65,8 @@ def make_session_options(configuration: Configuration) -> Any:
         _register(options, library)
     for key, value in _entries(configuration.options.get("session_config", {})).items():
         options.add_session_config_entry(key, value)
+    for name, length in _lengths(configuration.options.get(_DIMENSIONS, {})).items():
+        options.add_free_dimension_override_by_name(name, length)
     return options
 
 
@@ -104,16 +109,36 @@ def computed_in(
     return "+".join(sorted(floats)), ""
 
 
-def choose_provider(configuration: Configuration) -> tuple[str, dict[str, str]]:
-    """The provider to register, with its options; ONNX Runtime itself adds the CPU's behind it."""
+@dataclass(frozen=True)
+class Provider:
+    """The execution provider of a request; `plugin` and `unit` where it is registered at run time."""
+
+    name: str
+    options: Mapping[str, str]
+    plugin: plugins.Plugin | None = None
+    unit: plugins.Unit | None = None
+
+
+def choose_provider(configuration: Configuration) -> Provider:
+    """The provider to register; ONNX Runtime itself adds the CPU's behind it. Raises `Unsupported`."""
     name = configuration.accelerator or CPU
+    plugin = None if name == CPU else plugins.find(name, configuration.library)
+    if plugin is not None:
+        plugins.register(plugin)
+        unit = plugins.choose(plugin, name, configuration.unit)
+        return Provider(name, _provider_options(configuration), plugin, unit)
     available = onnxruntime.get_available_providers()
     if name not in available:
+        broken = "".join(f"; {words}" for words in plugins.broken())
         raise Unsupported(
             f"accelerator {name!r}: this onnxruntime has no such execution provider{_nearest(name, available)}; "
-            f"it has {', '.join(available)}"
+            f"it has {', '.join(available)}. A plug-in is taken from its installed package (onnxruntime-ep-…, "
+            f"onnxruntime-qnn), or from the path that `library` gives{broken}"
         )
-    return name, _provider_options(configuration)
+    for key in ("library", "unit"):
+        if getattr(configuration, key) is not None:
+            raise Unsupported(f"{key}: {name} is no plug-in of onnxruntime's, and has none to choose")
+    return Provider(name, _provider_options(configuration))
 
 
 def blamed_option(configuration: Configuration, words: str) -> str | None:
@@ -130,6 +155,8 @@ def confirm_provider_options(session: Any, configuration: Configuration) -> dict
     name = configuration.accelerator or CPU
     asked = _provider_options(configuration)
     held = session.get_provider_options().get(name)
+    if asked and held == asked and name != CPU and plugins.is_registered(name):
+        return {"accelerator_options_unconfirmed": asked}  # a plug-in's are kept by ONNX Runtime, taken or not
     if not asked or held is None:  # None: the provider refused, which is told on its own
         return {}
     if not held and name != CPU:  # several providers never report their options
@@ -188,6 +215,12 @@ def _entries(entries: Any) -> Mapping[str, str]:
             "options.session_config: must map names to strings, as in {'session.dynamic_block_base' = '4'}"
         )
     return entries
+
+
+def _lengths(given: Any) -> Mapping[str, int]:
+    if not isinstance(given, Mapping):
+        raise Unsupported(f"options.{_DIMENSIONS}: must map a dimension's name to its length, as in {{ batch = 1 }}")
+    return {str(name): _positive(f"options.{_DIMENSIONS}.{name}", length) for name, length in given.items()}
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

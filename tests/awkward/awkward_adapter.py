@@ -141,8 +141,12 @@ def page_in() -> None:
                 pages[offset]
 
 
+#: What a test leaves behind where it is cut short ends by itself.
+_LIFE_S = 300.0
+
+
 def sleep() -> None:
-    time.sleep(3600)
+    time.sleep(_LIFE_S)
 
 
 def forked(then: Callable[[], object]) -> None:
@@ -165,14 +169,16 @@ def as_a_daemon() -> None:
 def moving() -> None:
     """Another process every few milliseconds: the one that was seen is gone."""
     os.setsid()
-    while os.fork() == 0:
+    ends = time.monotonic() + _LIFE_S
+    while time.monotonic() < ends and os.fork() == 0:
         time.sleep(0.003)
 
 
 def chatting() -> None:
-    """Writes to whatever stream of its parent it finds, for ever."""
+    """Writes to whatever stream of its parent it finds, without end."""
     time.sleep(0.5)  # while the parent lives it would break the protocol, which is another outcome
-    while True:
+    ends = time.monotonic() + _LIFE_S
+    while time.monotonic() < ends:
         for stream in range(1, 16):
             try:
                 os.set_blocking(stream, False)

@@ -106,11 +106,21 @@ def test_the_limits_of_a_real_group_are_read(limited_group: list[Path]) -> None:
 
 
 def test_a_description_is_complete_and_json(description: dict[str, Any]) -> None:
-    assert list(description) == ["version", "python", "facts", "conditions", "sensors", "probe", "noise"]
+    assert list(description) == [
+        "version",
+        "python",
+        "facts",
+        "conditions",
+        "sensors",
+        "probe",
+        "noise",
+        "accelerators",
+    ]
     assert json.loads(to_json(description)) == json.loads(json.dumps(description))
     for sensor in description["sensors"].values():
         assert sensor["source"] if sensor["found"] else sensor["reason"]
     assert description["noise"]["verdict"] in {"quiet", "noisy", "very noisy"}
+    assert "CPUExecutionProvider" in description["accelerators"]["onnxruntime"]
 
 
 def test_without_a_probe_there_is_no_verdict() -> None:
@@ -122,6 +132,7 @@ def test_without_a_probe_there_is_no_verdict() -> None:
 
 def test_tables_show_everything(description: dict[str, Any]) -> None:
     text = shown(description)
+    assert "CPUExecutionProvider" in text
     assert description["facts"]["device"] in text
     assert description["noise"]["verdict"] in text
     for name, sensor in description["sensors"].items():

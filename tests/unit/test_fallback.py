@@ -130,3 +130,12 @@ def test_a_placement_that_is_not_told_is_unknown_and_fails_where_it_must_be_know
     with pytest.raises(Unsupported) as refused:
         facts(placement, fallback="fail")
     assert str(refused.value) == f'fallback = "fail": whether all operators run on npu is unknown ({why})'
+
+
+@pytest.mark.parametrize("asked", [{"unit": "NPU"}, {"library": "/opt/libnpu.so"}])
+def test_a_unit_or_a_plugin_that_no_adapter_took_notice_of_is_refused(asked: dict[str, str]) -> None:
+    configuration = Configuration(runtime="r", accelerator=NPU, **asked)  # type: ignore[arg-type]
+    with pytest.raises(Unsupported, match=next(iter(asked))):
+        placement_facts(configuration, Session((NPU,), None))
+    left_out = Session((CPU,), Refusal("no driver", None))
+    assert "fallback" in placement_facts(configuration, left_out), "a refusal is told by what was refused"
