@@ -107,14 +107,14 @@ def _description(adapter: str, path: Path) -> tuple[dict[str, Any], Any]:
 
 
 def _warnings(path: Path, description: Mapping[str, Any], manifest: Manifest) -> list[str]:
-    warnings = []
     files: Mapping[str, int | None] = description.get("external_files", {})
     missing = [name for name, size in files.items() if size is None]
-    if missing:
+    warnings = []
+    if manifest.listing.unknown:
+        told = manifest.listing.unknown
+        warnings.append(f"it will not run, and size and digest are of {path.name} alone: {told}")
+    elif missing:
         warnings.append(f"weights are missing: {', '.join(missing)}; copy the whole folder")
-    listing = manifest.listing
-    if listing.unknown and not missing:
-        warnings.append(f"it will not run, and size and digest are of {path.name} alone: {listing.unknown}")
     return warnings + notes(path, manifest)
 
 

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 
 #: Fewer inputs than this carry no interval: the skewness that it is corrected for cannot be told.
 FEWEST_SKEWED = 20
+#: Where the squares of the inputs' shares add up to more, fewer than four inputs make most of the sum (Kish's effective
+#: number): how large the few that were not drawn may be is not in the data, and an interval would be made up.
+_MOST_CONCENTRATED = 1 / 4
 _DRAWS, _BLOCK = 5000, 250
 _SEED = 20_260_301
 
@@ -52,6 +55,10 @@ def ratio_of_sums(
         return replace(found, reason=f"{one.size} {unit}, and an interval needs {FEWEST_SKEWED}")
     if not one.any() or (other.all() and np.ptp(one / other) == 0):
         return replace(found, low=value, high=value)
+    carried = one / one.sum()
+    if float((carried**2).sum()) > _MOST_CONCENTRATED:
+        reason = f"it hangs on few {unit}: one of {one.size} carries {carried.max():.0%} of it; more {unit} would tell"
+        return replace(found, reason=reason)
     ends = _ends(one, other)
     if ends is None:
         some = int(min(np.count_nonzero(one), np.count_nonzero(other)))

@@ -98,7 +98,14 @@ def test_weights_beside_the_model_are_counted_and_missed(tmp_path: Path) -> None
     assert (found["bytes"], found["warnings"]) == (sum(sizes.values()), [])
     assert inspect_model(tmp_path)["digest"] == found["digest"]
     (tmp_path / "m.data").unlink()
-    assert "missing: m.data" in inspect_model(tmp_path)["warnings"][0]
+    assert "missing (m.data)" in inspect_model(tmp_path)["warnings"][0]
+    model = onnx.load(path, load_external_data=False)
+    for entry in (entry for tensor in model.graph.initializer for entry in tensor.external_data):
+        if entry.key == "location":
+            entry.value = "/etc/passwd"
+    path.write_bytes(model.SerializeToString())
+    (told,) = inspect_model(path)["warnings"]
+    assert "'/etc/passwd': an absolute path" in told, "copying the folder would not help"
 
 
 def test_what_no_adapter_opens_is_a_usage_error(tmp_path: Path) -> None:
