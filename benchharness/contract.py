@@ -101,7 +101,11 @@ class Session(Protocol):
     effective: EffectiveConfiguration
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """One inference: arrays by input name to arrays by output name. Raises `ModelFailure`."""
+        """One inference: arrays by input name to arrays by output name. Raises `ModelFailure`.
+
+        An output that is no tensor (a sequence, a map, an optional that is empty) comes as an array without axes whose
+        one object is what the runtime gave.
+        """
         ...
 
 
