@@ -141,7 +141,10 @@ def dtype_of(spec: TensorSpec) -> np.dtype[Any]:
     try:
         return np.dtype(object if spec.dtype == "str" else spec.dtype)
     except TypeError as error:
-        raise Unsupported(f"input {spec.name!r} is of type {spec.dtype}, for which no values can be made") from error
+        raise Unsupported(
+            f"input {spec.name!r} is of type {spec.dtype}, which NumPy does not have, so no values can be made for it; "
+            "export the model with inputs of float32 or another of NumPy's types"
+        ) from error
 
 
 def _fill(place: Input) -> Filling:

@@ -120,6 +120,8 @@ class Matched:
                 f"outputs = {{ {unknown[0]} = … }} of this variant: the reference has no output of that name; its "
                 f"outputs are {listed(wanted)}"
             )
+        aside = _texts_of_one_side(wanted, given)
+        wanted, given = ([spec for spec in specs if spec.name not in aside] for specs in (wanted, given))
         found = pair(wanted, given)
         if self._role:
             answers = [spec for spec in wanted if theirs[spec.name] not in self._states]
@@ -127,6 +129,7 @@ class Matched:
         left = [name for name in found.missing if name == self.meant or not self._role]
         if left and (found.spare or self.meant):
             raise Unsupported(refusal(wanted, given, found, OUTPUTS))
+        self.not_compared.update(dict.fromkeys(aside, "holds text, and no output of the other side does"))
         for name in found.missing:
             self.not_compared[name] = "this variant has no output that is known to be it"
         for name in found.spare:
@@ -175,6 +178,12 @@ def meant(outputs: Sequence[TensorSpec], role: str, most_label: int = -1) -> str
         f"which output {_WHAT[role]} is not known: the reference's outputs are {listed(outputs)}; write "
         f"{toml_line('outputs', {role: '…'})} under the model or the variant, where … is the one that is meant"
     )
+
+
+def _texts_of_one_side(*sides: Sequence[TensorSpec]) -> list[str]:
+    """Outputs of text, such as the label beside a classifier's scores, where the other side has none."""
+    texts = [[spec.name for spec in specs if spec.dtype == "str"] for specs in sides]
+    return [name for side in texts for name in side] if not all(texts) else []
 
 
 def _can_be(spec: TensorSpec, role: str) -> bool:
