@@ -228,6 +228,18 @@ class ReportsInputRows(Protocol):
 
 
 @runtime_checkable
+class AllocatesLate(Protocol):
+    """An optional ability: a model that cannot have memory before the shapes of its inputs are known."""
+
+    def allocate(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Memory for inputs of these shapes, where loading could give none; else nothing. Raises `ModelFailure`.
+
+        `effective` and `placement` tell what the runtime did from then on.
+        """
+        ...
+
+
+@runtime_checkable
 class ScoresText(Protocol):
     """An optional ability: the logits of all positions in one pass."""
 

@@ -77,7 +77,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     progress.phase("import")
     adapter = adapters.load(order["adapter"])
     scenario = importlib.import_module(_scenario_module(order["scenario"]))
-    from benchharness.contract import EXECUTION_DEVICE, Configuration, LanguageSession
+    from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.answers import tell_zeros
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
@@ -97,12 +97,15 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
-            placed = placement_facts(configuration, session)
             tokenizer = _tokenizer(adapter, order) if language and text_prompt else None
             # Made here, so that no phase pays for what the harness makes up.
             states = None if language else States.of(session, _tensors(order).get("state"))
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
             ran = session if states is None else Carried(session, states)
+        if asked is not None and isinstance(session, AllocatesLate):
+            session.allocate({name: array.shape for name, array in asked.inputs.items()})
+        with phases.unwatched():
+            placed = placement_facts(configuration, session)
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
