@@ -7,6 +7,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.device.pairing import toml_line
 from benchharness.device.shapes import key as toml_key
 from benchharness.earlier import doubts_of_before
 from benchharness.metrics import METRICS

@@ -24,9 +24,8 @@ _ADD_UP_TO_1 = frozenset(("Softmax", "QLinearSoftmax", "SOFTMAX", "softmax"))
 _ROUNDED_AWAY = 256
 #: Operators that answer zeros alone to zeros alone, and so not to whatever they are fed.
 _LINEAR = frozenset(
-    ("MatMul", "Gemm", "Conv", "ConvTranspose", "QLinearMatMul", "QGemm", "QLinearConv", "MatMulNBits")
-    + ("MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul", "FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL")
-    + ("linear", "conv", "matmul")
+    "MatMul Gemm Conv ConvTranspose QLinearMatMul QGemm QLinearConv MatMulNBits MatMulInteger ConvInteger "
+    "DynamicQuantizeMatMul FULLY_CONNECTED CONV_2D BATCH_MATMUL linear conv matmul".split()
 )
 #: Real numbers in [0, 1) that were made up are tried in these ranges too.
 _OTHER_RANGES = ((-3.0, 3.0), (-255.0, 255.0))

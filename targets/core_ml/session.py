@@ -120,7 +120,9 @@ def _picture(feature: Feature, value: Array) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise Unsupported(f"the input {feature.name!r} is a picture, which coremltools takes from Pillow: {error}") from error
+        raise Unsupported(
+            f"the input {feature.name!r} is a picture, which coremltools takes from Pillow: {error}"
+        ) from error
     if feature.dtype != "uint8":
         raise Unsupported(f"the input {feature.name!r} is a picture of {feature.dtype}, which Pillow does not have")
     pixels = value.reshape(value.shape[-3:])

@@ -63,7 +63,7 @@ class OnnxRuntime:
         )
 
     def files(self, artefact: Path) -> ArtefactFiles:
-        """The `.onnx` or `.ort` file, the files that hold its tensors, its configuration and tokenizer. Raises `ModelFailure`."""
+        """The model, the files that hold its tensors, its configuration and tokenizer. Raises `ModelFailure`."""
         return list_files(Path(artefact))
 
     def inspect(self, artefact: Path) -> ModelDescription:

@@ -36,8 +36,12 @@ _OF_THE_FILE: tuple[tuple[str, type[AttemptError], str], ...] = (
     ("Unsupported model IR version", Unsupported, f"has a newer IR version; {_UPDATE} save with an older one"),
     ("No Op registered", Unsupported, _OPERATOR),
     ("is not a registered", Unsupported, _OPERATOR),
-    ("ORT format model version", Unsupported, "is in a version of the ORT format that onnxruntime does not read; "
-     "make it anew: python -m onnxruntime.tools.convert_onnx_models_to_ort"),
+    (
+        "ORT format model version",
+        Unsupported,
+        "is in a version of the ORT format that onnxruntime does not read; "
+        "make it anew: python -m onnxruntime.tools.convert_onnx_models_to_ort",
+    ),
     ("Could not find an implementation for", Unsupported, "has an operator that onnxruntime has no kernel for"),
     ("ORT model verification failed", ModelFailure, "is no ORT model, or one cut short; make it again"),
     ("xternal data", ModelFailure, "has weights outside it that are missing or cut short; copy the whole folder"),

@@ -78,7 +78,9 @@ class OneScore:
         kinds = [each or next((other for other in told if other), None) for each in told]
         lines = 'write scores = "probabilities" or scores = "logits" under the model in the suite'
         if None in kinds:
-            ends = " and ".join(dict.fromkeys(str(each or "an operator that does not tell") for each in (reference, variant)))
+            ends = " and ".join(
+                dict.fromkeys(str(each or "an operator that does not tell") for each in (reference, variant))
+            )
             raise Unsupported(f"{_ONE}, and whether it is a probability or a logit is not known ({ends}); {lines}")
         if LOGITS in kinds and said is None and not classifier:
             raise Unsupported(
@@ -87,7 +89,9 @@ class OneScore:
             )
         self._kinds = [PROBABILITIES if kind == INDEPENDENT else str(kind) for kind in kinds]
         logits = set(self._kinds) == {LOGITS}
-        by = "as the suite says" if said else f"by the graph's last operator, {' and '.join(_names(reference, variant))}"
+        by = (
+            "as the suite says" if said else f"by the graph's last operator, {' and '.join(_names(reference, variant))}"
+        )
         self._by_logits = logits
         self.decision = Decision(LOGITS if logits else PROBABILITIES, f"{by}, of one class of two")
 

@@ -98,7 +98,7 @@ class Inputs:
     def _input(self, spec: TensorSpec, pair: Pair, given: Array, data: Mapping[str, Any]) -> Array:
         made = converted(
             arranged(
-                given,
+                np.asarray(given),  # one number of a row of them is none of NumPy's arrays
                 spec,
                 array_name=pair.given,
                 given=(data.get("layouts") or {}).get(pair.given),
@@ -114,7 +114,7 @@ class Inputs:
             done["how"].append(made.how)
         done["saturated"] += made.saturated
         done["values"] += int(made.array.size)
-        return made.array
+        return np.asarray(made.array)
 
     def _check_layouts(self, arrays: Mapping[str, Array], of_data: Mapping[str, str]) -> None:
         tensors = [spec.name for spec in (*self._session.inputs, *self._session.outputs)]

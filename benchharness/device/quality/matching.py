@@ -51,7 +51,8 @@ class Matched:
     """Outputs of one variant with its reference's, matched on the first sample and the same way ever after.
 
     `role` is the output that the task is about, None where every output counts alike; `most_label` the largest label
-    that the data has, -1 for none; `states` the reference's outputs that it takes again. `tensors` is what the suite says of each: `outputs`, `layouts`.
+    that the data has, -1 for none; `states` those of the reference's outputs that it takes again. `tensors` is what the
+    suite says of each: `outputs`, `layouts`.
     """
 
     def __init__(

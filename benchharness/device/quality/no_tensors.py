@@ -1,7 +1,7 @@
 """Outputs that are no tensors, as a scorer answers with: what can be told in numbers, and what the others are.
 
-ZipMap, which converters of scikit-learn put last, makes of a row of probabilities a map from class to probability. Where
-its classes are 0, 1, 2 … that row is what is compared. Classes of other names have no number in the data's labels.
+ZipMap, which converters of scikit-learn put last, makes a map from class to probability of a row of probabilities.
+Where its classes are 0, 1, 2 … that row is what is compared. Other classes have no number in the data's labels.
 """
 
 from __future__ import annotations
