@@ -24,8 +24,11 @@ _ADD_UP_TO_1 = frozenset(("Softmax", "QLinearSoftmax", "SOFTMAX", "softmax"))
 _ROUNDED_AWAY = 256
 #: Operators that answer zeros alone to zeros alone, and so not to whatever they are fed.
 _LINEAR = frozenset(
-    "MatMul Gemm Conv ConvTranspose QLinearMatMul QGemm QLinearConv MatMulNBits MatMulInteger ConvInteger "
-    "DynamicQuantizeMatMul FULLY_CONNECTED CONV_2D BATCH_MATMUL linear conv matmul".split()
+    (
+        *("MatMul", "Gemm", "Conv", "ConvTranspose", "QLinearMatMul", "QGemm", "QLinearConv", "MatMulNBits"),
+        *("MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul", "FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL"),
+        *("linear", "conv", "matmul"),
+    )
 )
 #: Real numbers in [0, 1) that were made up are tried in these ranges too.
 _OTHER_RANGES = ((-3.0, 3.0), (-255.0, 255.0))
@@ -110,8 +113,11 @@ def _others(inputs: Mapping[str, Array], invented: Mapping[str, Filling]) -> Ite
     ]
     for low, high in _OTHER_RANGES if random else ():
         generator = np.random.default_rng(int(high))
-        made = {name: generator.uniform(low, high, inputs[name].shape).astype(inputs[name].dtype) for name in random}
-        yield {**inputs, **made}
+        yield {**inputs, **{name: _like(inputs[name], generator, low, high) for name in random}}
+
+
+def _like(array: Array, generator: np.random.Generator, low: float, high: float) -> Array:
+    return np.asarray(generator.uniform(low, high, array.shape)).astype(array.dtype)
 
 
 def _floats(value: Any, depth: int = 0) -> Iterator[Array]:

@@ -141,10 +141,14 @@ def dtype_of(spec: TensorSpec) -> np.dtype[Any]:
     try:
         return np.dtype(object if spec.dtype == "str" else spec.dtype)
     except TypeError as error:
-        raise Unsupported(
-            f"input {spec.name!r} is of type {spec.dtype}, which NumPy does not have, so no values can be made for it; "
-            "export the model with inputs of float32 or another of NumPy's types"
-        ) from error
+        raise _no_values(spec) from error
+
+
+def _no_values(spec: TensorSpec) -> Unsupported:
+    return Unsupported(
+        f"input {spec.name!r} is of type {spec.dtype}, which is none of NumPy's, so no values can be made for it; "
+        "export the model with inputs of float32 or another type of NumPy's"
+    )
 
 
 def _fill(place: Input) -> Filling:
@@ -162,7 +166,7 @@ def _fill(place: Input) -> Filling:
         return Filling(np.ones(place.shape, place.dtype), "a guess: nothing says what it means", "True", False)
     if kind in "iu":
         return place.below(FEW, "a guess: nothing says what it means", explained=False)
-    raise Unsupported(f"input {place.spec.name!r} is of type {place.spec.dtype}, for which no values can be made")
+    raise _no_values(place.spec)
 
 
 def _always(value: Any, by: str, *, explained: bool = True) -> Fill:

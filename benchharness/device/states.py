@@ -94,11 +94,7 @@ class Carried:
         self._kept: dict[str, Array] | None = None
         self.inputs: Sequence[TensorSpec] = session.inputs
         self.outputs: Sequence[TensorSpec] = session.outputs
-
-    @property
-    def effective(self) -> EffectiveConfiguration:
-        """The session's own."""
-        return self._session.effective
+        self.effective: EffectiveConfiguration = session.effective
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """One inference. Raises `ModelFailure`; `Unsupported` where a state that the suite names does not fit."""
@@ -137,7 +133,9 @@ def _may_be(given: TensorSpec, taken: TensorSpec) -> bool:
 def _cores(name: str, marks: frozenset[str]) -> set[tuple[str, ...]]:
     """What a name says without the words that tell giving from taking: `hn` and `h_n`, `h0` and `h_0` are `h`."""
     words = _KEY_VALUES.sub(r"\1", plain(name)).split("_")
-    core = [word for word in words if word not in marks] or words
+    core = [word for word in words if word not in marks]
+    if not core:
+        return {()} if words in (["past"], ["present"]) else {tuple(words)}
     found = {tuple(core)}
     mark = "n" if marks is _GIVEN else "0"
     if len(core) > 1 and core[-1] == mark:

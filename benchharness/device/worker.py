@@ -101,11 +101,11 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             # Made here, so that no phase pays for what the harness makes up.
             states = None if language else States.of(session, _tensors(order).get("state"))
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
-            ran = session if states is None else Carried(session, states)
         if asked is not None and isinstance(session, AllocatesLate):
             session.allocate({name: array.shape for name, array in asked.inputs.items()})
         with phases.unwatched():
             placed = placement_facts(configuration, session)
+            ran: Session = session if states is None else Carried(session, states)
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
