@@ -62,7 +62,8 @@ def test_what_one_number_is_has_to_be_known() -> None:
     with pytest.raises(Unsupported, match=r'may be a logit, or no class at all; .* task = "classifier"'):
         one(None, "Gemm", "Gemm", classifier=False)
     assert one(None, "Gemm", "Gemm").of(np.array([0.2]), 0).chosen == 1
-    assert one(None, "Sigmoid", None).of(np.array([0.2]), 1).chosen == 0
+    with pytest.raises(Unsupported, match=r"\(Sigmoid and an operator that does not tell\)"):
+        one(None, "Sigmoid", None)  # a logit between 0 and 1 would pass for a probability
     assert one().parameters() == {"classes": 2, "threshold": 0.5}
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HALF = 0.5
 _WHOSE = ("the reference", "this variant")
 _ONE = "the classifier gives one number for each input"
+_LINES = 'write scores = "probabilities" or scores = "logits" under the model in the suite'
 
 
 class Answer(NamedTuple):
@@ -74,17 +75,15 @@ class OneScore:
     ) -> None:
         """`reference` and `variant` are the operators that compute the score; `classifier`: the suite says so."""
         self._threshold = _HALF if threshold is None else threshold
-        told = [said or said_by(operator) for operator in (reference, variant)]
-        kinds = [each or next((other for other in told if other), None) for each in told]
-        lines = 'write scores = "probabilities" or scores = "logits" under the model in the suite'
+        kinds = [said or said_by(operator) for operator in (reference, variant)]
         if None in kinds:
             ends = " and ".join(
                 dict.fromkeys(str(each or "an operator that does not tell") for each in (reference, variant))
             )
-            raise Unsupported(f"{_ONE}, and whether it is a probability or a logit is not known ({ends}); {lines}")
+            raise Unsupported(f"{_ONE}, and whether it is a probability or a logit is not known ({ends}); {_LINES}")
         if LOGITS in kinds and said is None and not classifier:
             raise Unsupported(
-                f"{_ONE}, computed by {reference or variant}: it may be a logit, or no class at all; {lines}, or "
+                f"{_ONE}, computed by {reference or variant}: it may be a logit, or no class at all; {_LINES}, or "
                 'task = "classifier"'
             )
         self._kinds = [PROBABILITIES if kind == INDEPENDENT else str(kind) for kind in kinds]
