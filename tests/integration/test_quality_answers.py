@@ -121,7 +121,7 @@ def test_a_linear_score_is_a_logit_only_where_somebody_says_so(tmp_path: Path) -
 
 def test_a_zipmap_is_compared_by_its_probabilities(tmp_path: Path) -> None:
     variants = {
-        name: zipmap(tmp_path / f"{name}.onnx", *told, (0, 1, 2)) for name, told in (("a", (0, 1)), ("b", (0, 0.8)))
+        name: zipmap(tmp_path / f"{name}.onnx", 0, scale, (0, 1, 2)) for name, scale in (("a", 1.0), ("b", 0.8))
     }
     rows = {
         name: np.array([[each[1][0][key] for key in range(3)] for each in bare(path)])

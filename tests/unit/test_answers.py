@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from benchharness.device.answers import Answers, are_zeros, check_outputs, tell_
 from benchharness.device.invented import Filling
 from benchharness.errors import InvalidOutput
 from benchharness.result import Doubt
-from tests.unit.test_doubts import attempt, warnings_of
+from tests.unit.made_up import attempt
+from tests.unit.test_doubts import warnings_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BRIGHT = {"x": np.random.default_rng(0).random((1, 8)).astype(np.float32)}
@@ -22,8 +23,8 @@ BRIGHT = {"x": np.random.default_rng(0).random((1, 8)).astype(np.float32)}
 class Model:
     """Answers what a function makes of `x`."""
 
-    outputs = (TensorSpec("y", "float32", (1, 8)),)
-    inputs = (TensorSpec("x", "float32", (1, 8)),)
+    outputs: Sequence[TensorSpec] = (TensorSpec("y", "float32", (1, 8)),)
+    inputs: Sequence[TensorSpec] = (TensorSpec("x", "float32", (1, 8)),)
     effective = EffectiveConfiguration(accelerators=("CPU",), threads=1)
 
     def __init__(self, answer: Callable[[Array], Array], last: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from benchharness.device.requests import tensor_request
 from benchharness.device.states import BY_NAMES, BY_SUITE, Carried, States
 from benchharness.errors import Unsupported
 from benchharness.result import Doubt
-from tests.unit.test_doubts import attempt, warnings_of
+from tests.unit.made_up import attempt
+from tests.unit.test_doubts import warnings_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Given = dict[str, tuple[Any, ...]]
@@ -31,7 +32,8 @@ class Model:
     effective = EffectiveConfiguration(accelerators=("CPU",), threads=1)
 
     def __init__(self, inputs: Given, outputs: Given) -> None:
-        self.inputs, self.outputs = specs(inputs), specs(outputs)
+        self.inputs: Sequence[TensorSpec] = specs(inputs)
+        self.outputs: Sequence[TensorSpec] = specs(outputs)
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         x, state = inputs["x"], inputs["state"]
