@@ -105,7 +105,11 @@ class Session(Protocol):
     effective: EffectiveConfiguration
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """One inference: arrays by input name to arrays by output name. Raises `ModelFailure`."""
+        """One inference: arrays by input name to arrays by output name. Raises `ModelFailure`.
+
+        An output that is no tensor (a sequence, a map, an optional that is empty) comes as an array without axes whose
+        one object is what the runtime gave.
+        """
         ...
 
 
@@ -224,6 +228,18 @@ class ReportsInputRows(Protocol):
 
     def input_rows(self) -> Mapping[str, int]:
         """By input: the rows of the smallest stored table that its numbers pick from. Never raises; {} for none."""
+        ...
+
+
+@runtime_checkable
+class AllocatesLate(Protocol):
+    """An optional ability: a model that cannot have memory before the shapes of its inputs are known."""
+
+    def allocate(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Memory for inputs of these shapes, where loading could give none; else nothing. Raises `ModelFailure`.
+
+        `effective` and `placement` tell what the runtime did from then on.
+        """
         ...
 
 

@@ -8,6 +8,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.device.pairing import toml_line
 from benchharness.device.shapes import key as toml_key
 from benchharness.earlier import doubts_of_before
 from benchharness.metrics import METRICS
@@ -49,6 +50,8 @@ def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     yield from _leading_token(result)
     yield from _dimensions(result)
     yield from _unexplained(result)
+    yield from _states(result)
+    yield from _only_zeros(attempts)
     yield from _tensors(result)
     yield from _sessions(result) if result.courses else _disturbed(attempts)
     yield from _unsettled(attempts)
@@ -261,6 +264,46 @@ def _unexplained(result: Result) -> Iterator[ResultWarning]:
             message=f"inputs were filled with what may mean other work: {', '.join(guessed.values())}",
             hint=f'say what the product feeds in the suite\'s workload: values = {{ {line} }}, or inputs = "real.npz"',
         )
+
+
+def _states(result: Result) -> Iterator[ResultWarning]:
+    """What goes from one inference to the next because names say so, and what names call so and does not fit."""
+    state = _mapping(result.effective.get("state"))
+    if state.get("by") == "suite":
+        return
+    pairs = {str(given): str(taken) for given, taken in _mapping(state.get("carried")).items()}
+    left = _mapping(state.get("not_carried"))
+    told = []
+    if pairs:
+        told.append(f"state was fed back as names tell: {_few([f'{one} → {two}' for one, two in pairs.items()], ', ')}")
+    if left:
+        told.append(f"not fed back: {_few([str(why) for why in left.values()], '; ')}")
+    if told:
+        line = toml_line("state", pairs) if pairs else "state = { output = … }"
+        yield ResultWarning(
+            kind=Doubt.ASSUMED_STATE,
+            message="; ".join(told),
+            hint=f"say it under the model in the suite: {line}, or state = {{}} for none",
+        )
+
+
+def _only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """A model that found nothing in what it was fed, or a runtime that did not run it."""
+    told = [_mapping(fact) for attempt in attempts if (fact := attempt.effective.get("only_zeros")) is not None]
+    if not told:
+        return
+    message = f"in {len(told)} of {len(attempts)} attempts every output was all zeros on what was fed"
+    tried = max((one["tried"] for one in told if isinstance(one.get("tried"), int)), default=0)
+    if all(one.get("answers") is True for one in told):
+        message += ", and not on other made-up input: the model runs, and found nothing"
+    else:
+        also = f", and on {tried} other made-up inputs" if tried else ""
+        message += f"{also}: a model that found nothing, or a runtime that did not run it"
+    yield ResultWarning(
+        kind=Doubt.ONLY_ZEROS,
+        message=message,
+        hint='feed it data in which there is something to find: inputs = "real.npz" in the suite\'s workload',
+    )
 
 
 def _tensors(result: Result) -> Iterator[ResultWarning]:

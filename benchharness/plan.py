@@ -119,6 +119,7 @@ def _quality_jobs(
             "shared_samples": data.shared_samples,
             **_told_of_data(model),
             **({"scores": model.scores} if model.scores else {}),
+            **({"threshold": model.threshold} if model.threshold is not None else {}),
         },
     }
     seen: set[str] = {_apart_from_threads(reference, theirs)}
@@ -146,7 +147,22 @@ def _told_of_tensors(model: Model, variant: str) -> dict[str, dict[str, dict[str
         for key in ("inputs", "outputs", "layouts")
     }
     told = {key: table for key, table in told.items() if table}
+    told.update(_told_of_state(model, variant))
     return {"tensors": told} if told else {}
+
+
+def _told(model: Model, variant: str, *, data: bool) -> dict[str, dict[str, dict[str, str]]]:
+    """The same for a job: without data only what holds for made-up inputs too."""
+    if data:
+        return _told_of_tensors(model, variant)
+    state = _told_of_state(model, variant)
+    return {"tensors": state} if state else {}
+
+
+def _told_of_state(model: Model, variant: str) -> dict[str, dict[str, str]]:
+    """What the suite says of states, which go in whatever is fed; an empty table says that there are none."""
+    state = model.state if model.variants[variant].state is None else model.variants[variant].state
+    return {} if state is None else {"state": state}
 
 
 def _as_asked(workload: Mapping[str, Any], model: Model) -> dict[str, Any]:
@@ -423,7 +439,7 @@ def _job(
         # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.
         "timeout_s": suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
         **({"against": against} if against else {}),
-        **(_told_of_tensors(model, variant_name) if workload.get("data") else {}),
+        **_told(model, variant_name, data=bool(workload.get("data"))),
         **({"chain": list(chain)} if chain else {}),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

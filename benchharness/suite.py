@@ -47,6 +47,7 @@ System = Literal["linux", "macos", "windows"]
 SYSTEMS: tuple[System, ...] = ("linux", "macos", "windows")
 #: What a classifier gives for each class.
 Scores = Literal["probabilities", "log-probabilities", "logits"]
+Threshold = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 #: A text prompt or token file longer than this is a mistake: it would be stored with every run.
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
@@ -78,6 +79,14 @@ def _each_once(table: dict[str, str]) -> dict[str, str]:
     return table
 
 
+def _one_each(table: dict[str, str]) -> dict[str, str]:
+    twice = [name for name in table.values() if list(table.values()).count(name) > 1]
+    if twice:
+        raise ValueError(f"gives the input {twice[0]!r} two outputs")
+    return table
+
+
+State = Annotated[dict[str, str], AfterValidator(_one_each)]
 Layout = Annotated[str, AfterValidator(_letters)]
 
 
@@ -95,6 +104,7 @@ class Variant(Table):
     inputs: dict[str, str] | None = None
     outputs: Annotated[dict[str, str], AfterValidator(_each_once)] | None = None
     layouts: dict[str, Layout] | None = None
+    state: State | None = None
 
 
 class Model(Table):
@@ -116,6 +126,9 @@ class Model(Table):
     layouts: dict[str, Layout] = Field(default_factory=dict)  # of the model's own inputs and outputs: "NHWC"
     data_layouts: dict[str, Layout] = Field(default_factory=dict)  # of the data's arrays
     values: Literal["real", "codes"] = "real"  # what the data holds for quantized inputs
+    # By output, the input that takes it at the next inference: of recurrent models. None: as their names tell.
+    state: State | None = None
+    threshold: Threshold | None = None  # a classifier's one score means its class above this probability; None: 0.5
     scores: Scores | None = None  # what a classifier's scores are; None: as its graph says, or else its samples
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]
 

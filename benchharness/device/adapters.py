@@ -30,7 +30,7 @@ BUILT_IN = {
 
 #: Formats of the built-in adapters, known without importing a runtime (a test compares them with the classes).
 BUILT_IN_FORMATS = {
-    "onnxruntime": (".onnx",),
+    "onnxruntime": (".onnx", ".ort"),
     "tflite": (".tflite", ".litertlm"),
     "coreml": (".mlpackage", ".mlmodelc", ".mlmodel"),
     "null": (".null",),

@@ -9,7 +9,7 @@ Names are compared as `described.plain` gives them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -28,6 +28,19 @@ SAMPLE_RATE_HZ = 16_000
 FEW = 10
 #: Tokens that a model generates itself, where it asks how many.
 _GENERATED = 64
+STATE_BEFORE = "the state before the first call: zeros"
+#: How recurrent and streaming models call what goes from one call to the next. Encoder-decoder models'
+#: `encoder_hidden_states` are data.
+_STATE_NAMES = (
+    r"(?:.*_)?(?:past|cache|cached)(?:_.*)?|(?:[hc][0nx]?|mems?)(?:_(?:\d+|in|prev|init))?"
+    r"|(?!.*_hidden_states?$|hidden_states$)(?:.*_)?(?:states?|hidden|cell)(?:_.*)?"
+    r"|(?:.*_)?(?:lstm|gru|rnn|memory|mem|buffer|buf|context|ctx)(?:_.*)?_in(?:_\d+)?"
+)
+#: How they call how much of it there is.
+_CACHED_LENGTHS = (
+    r"(?:.*_)?(?:cache|cached|past|kv)(?:_.*)?_(?:len|lens|length|lengths|seqlen|seqlens)(?:_\d+)?"
+    r"|processed_(?:len|lens|length|lengths|frames)|offset|num_processed_frames|cached_.*"
+)
 #: The side of the picture that a segmenter's answer is scaled to, where no input is a picture: what SAM was trained on.
 _SEGMENTED = 1024
 
@@ -97,8 +110,11 @@ def invent(
     rows: Mapping[str, int],
     quantization: Mapping[str, Any],
     given: Mapping[str, Array],
+    states: Collection[str] = (),
 ) -> tuple[dict[str, Array], dict[str, Filling]]:
     """Arrays for all inputs in their order, `given` ones as they are, and what was invented for the others.
+
+    `states` take what the inference before gave, and are zeros before the first.
 
     The same for a seed on every machine. Raises `Unsupported` for a type that no values can be made for.
     """
@@ -109,9 +125,15 @@ def invent(
         if spec.name not in given:
             how = quantization.get(spec.name)
             place = Input(spec, shapes[spec.name], dtype_of(spec), inputs, shapes, rows.get(spec.name), how, generator)
-            invented[spec.name] = _fill(place)
+            empty = place.constant(0, STATE_BEFORE) if spec.name in states else None
+            invented[spec.name] = empty or _fill(place)
         arrays[spec.name] = given[spec.name] if spec.name in given else invented[spec.name].array
     return arrays, invented
+
+
+def called_a_state(name: str) -> bool:
+    """Whether an input's name is that of what goes from one call to the next, or of how much of it there is."""
+    return re.fullmatch(f"{_STATE_NAMES}|{_CACHED_LENGTHS}", plain(name)) is not None
 
 
 def dtype_of(spec: TensorSpec) -> np.dtype[Any]:
@@ -119,7 +141,14 @@ def dtype_of(spec: TensorSpec) -> np.dtype[Any]:
     try:
         return np.dtype(object if spec.dtype == "str" else spec.dtype)
     except TypeError as error:
-        raise Unsupported(f"input {spec.name!r} is of type {spec.dtype}, for which no values can be made") from error
+        raise _no_values(spec) from error
+
+
+def _no_values(spec: TensorSpec) -> Unsupported:
+    return Unsupported(
+        f"input {spec.name!r} is of type {spec.dtype}, which is none of NumPy's, so no values can be made for it; "
+        "export the model with inputs of float32 or another type of NumPy's"
+    )
 
 
 def _fill(place: Input) -> Filling:
@@ -137,7 +166,7 @@ def _fill(place: Input) -> Filling:
         return Filling(np.ones(place.shape, place.dtype), "a guess: nothing says what it means", "True", False)
     if kind in "iu":
         return place.below(FEW, "a guess: nothing says what it means", explained=False)
-    raise Unsupported(f"input {place.spec.name!r} is of type {place.spec.dtype}, for which no values can be made")
+    raise _no_values(place.spec)
 
 
 def _always(value: Any, by: str, *, explained: bool = True) -> Fill:
@@ -241,9 +270,7 @@ def _state(place: Input) -> Filling | None:
     """Empty at the start, unless it is all that the model is given: then it is what a model is about."""
     if not any(each.name != place.spec.name and not is_length(plain(each.name)) for each in place.inputs):
         return None
-    return place.constant(
-        0, "the state before the first call: zeros" if 0 not in place.shape else "nothing of the past"
-    )
+    return place.constant(0, STATE_BEFORE if 0 not in place.shape else "nothing of the past")
 
 
 def _quantized(place: Input) -> Filling | None:
@@ -270,12 +297,7 @@ RULES: tuple[Rule, ...] = (
     Rule(".*", "iu", _quantized),
     # Nothing has been processed yet: NeMo `cache_last_channel_len`, icefall `processed_lens` and `cached_len_0`, wenet
     # `offset`, nemotron in onnxruntime-genai. Before the lengths: they are of the cache, not of what is fed.
-    Rule(
-        r"(?:.*_)?(?:cache|cached|past|kv)(?:_.*)?_(?:len|lens|length|lengths|seqlen|seqlens)(?:_\d+)?"
-        r"|processed_(?:len|lens|length|lengths|frames)|offset|num_processed_frames|cached_.*",
-        "iu",
-        _always(0, "nothing is cached before the first call"),
-    ),
+    Rule(_CACHED_LENGTHS, "iu", _always(0, "nothing is cached before the first call")),
     # onnxruntime's contrib operators: GroupQueryAttention.
     Rule("seq_?lens_k|seqlens_k", "iu", _last_token),
     # onnxruntime's BeamSearch and WhisperBeamSearch; how much is generated is the work, and nobody said how much.
@@ -345,13 +367,7 @@ RULES: tuple[Rule, ...] = (
     # Diffusion: 1 to 999, and a small one lies in every table of steps.
     Rule(r"time_?steps?", "iu", _always(1, "a step of diffusion")),
     Rule("temperature|top_p|length_penalty|repetition_penalty", "f", _always(1.0, "no influence")),
-    # Recurrent and streaming models. Encoder-decoder models' `encoder_hidden_states` are data.
-    Rule(
-        r"(?:.*_)?(?:past|cache|cached)(?:_.*)?|(?:[hc][0nx]?|mems?)(?:_\d+)?"
-        r"|(?!.*_hidden_states?$|hidden_states$)(?:.*_)?(?:states?|hidden|cell)(?:_.*)?",
-        "fiu",
-        _state,
-    ),
+    Rule(_STATE_NAMES, "fiu", _state),
     Rule("edge_index", "iu", _nodes),
     # What picks rows of a table that the file holds is an id, whatever it is called.
     Rule(".*", "iu", _ids),

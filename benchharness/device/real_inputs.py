@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from numpy.lib import format as npy
 from benchharness.contract import Session, TensorSpec
 from benchharness.device.quality.evaluation_data import LABELS
 from benchharness.device.quality.inputs import Inputs
+from benchharness.device.states import States
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Sample:
 
         Raises `Unsupported` with both lists where they are not each other's, and for a value that an input cannot hold.
         """
-        fed = Inputs(_Rest(session, but), tensors)
+        from_before = States.of(session, tensors.get("state")).inputs
+        left_out = {name for name in from_before if (tensors.get("inputs") or {}).get(name, name) not in self.arrays}
+        fed = Inputs(_Rest(session, {*but, *left_out}), tensors)
         arrays = fed.made({name: array[None] for name, array in self.arrays.items()}, 0, self._data)
         return arrays, fed.facts()
 
@@ -64,9 +67,9 @@ class Sample:
 
 
 class _Rest:
-    """A session's signature without the inputs that the suite gives a value for."""
+    """A session's signature without the inputs that the suite gives a value for, or that are states."""
 
-    def __init__(self, session: Session, but: Mapping[str, Any]) -> None:
+    def __init__(self, session: Session, but: Collection[str]) -> None:
         self.inputs: Sequence[TensorSpec] = [spec for spec in session.inputs if spec.name not in but]
         self.outputs = session.outputs
         self.effective = session.effective

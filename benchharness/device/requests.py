@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +119,15 @@ def tensor_request(
     workload: Mapping[str, Any],
     rows: Mapping[str, int] | None = None,
     real: Mapping[str, Array] | None = None,
+    *,
+    states: Collection[str] = (),
 ) -> TensorRequest:
     """Input arrays from the model's signature; the same for a seed on every machine.
 
     `real` arrays are taken as they are. Lengths that the model leaves open come from them and from the workload's
     `dimensions`, else from `shapes`; `values` gives an input a constant, and the others get what `invented` makes of
     their names and types. `rows` tells, by input, how many rows the table has that its numbers pick from.
+    `states` are inputs that take what the inference before gave: zeros, before the first.
     """
     specs, values, given = session.inputs, workload["values"], dict(real or {})
     unknown = set(values) - {spec.name for spec in specs}
@@ -143,6 +146,7 @@ def tensor_request(
         rows=rows or {},
         quantization=dict(session.effective.facts).get("quantization") or {},
         given=given,
+        states=states,
     )
     return TensorRequest(arrays, invented, shapes)
 
@@ -152,15 +156,3 @@ def _filled(spec: TensorSpec, shape: Sequence[int], value: Any) -> Array:
         return np.full(shape, value, dtype=dtype_of(spec))
     except (ValueError, OverflowError, TypeError) as error:
         raise Unsupported(f"the value {value!r} does not fit input {spec.name!r} of type {spec.dtype}") from error
-
-
-def check_outputs(outputs: Mapping[str, Array]) -> None:
-    """Raises `InvalidOutput` where every number of an output is NaN, or every output of real numbers is all zeros."""
-    numeric = {name: np.asarray(value) for name, value in outputs.items() if np.asarray(value).dtype.kind in "fiu"}
-    for name, value in numeric.items():
-        if value.size and value.dtype.kind == "f" and np.isnan(value).all():
-            raise InvalidOutput(f"output {name!r} is all NaN")
-    # A whole number may well be zero: a class, or a probability that is quantized.
-    filled = [value for value in numeric.values() if value.size and value.dtype.kind == "f"]
-    if filled and not any(value.any() for value in filled):
-        raise InvalidOutput("every output is all zeros: the runtime did not run the model, or the input kills it")

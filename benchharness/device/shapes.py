@@ -73,7 +73,7 @@ def input_shapes(inputs: Sequence[TensorSpec], given: Mapping[str, int]) -> Shap
 
     def length(spec: TensorSpec, position: int) -> int:
         fixed = spec.shape[position]
-        if isinstance(fixed, int) and fixed > 0:
+        if isinstance(fixed, int) and not _is_free(spec, position):
             return fixed
         by_place = given.get(_place(spec, position))
         name = _name(spec, position)
@@ -151,8 +151,9 @@ def tell_inputs(inputs: Sequence[TensorSpec], shapes: Shapes) -> str:
 
 
 def _is_free(spec: TensorSpec, position: int) -> bool:
+    """Whether the file leaves a length open. Zero is a length: an input of the past may be empty for good."""
     length = spec.shape[position]
-    return not (isinstance(length, int) and length > 0)
+    return not (isinstance(length, int) and length >= 0)
 
 
 def _place(spec: TensorSpec, position: int) -> str:

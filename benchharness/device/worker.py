@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from benchharness.contract import Adapter, Session
     from benchharness.device.real_inputs import Sample
     from benchharness.device.requests import TensorRequest
+    from benchharness.device.states import States
     from benchharness.device.tokenizer import Tokenizer
 
 _SCENARIOS = {
@@ -75,10 +77,12 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     progress.phase("import")
     adapter = adapters.load(order["adapter"])
     scenario = importlib.import_module(_scenario_module(order["scenario"]))
-    from benchharness.contract import EXECUTION_DEVICE, Configuration, LanguageSession
+    from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
+    from benchharness.device.answers import tell_zeros
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
     from benchharness.device.scenarios import Stage
+    from benchharness.device.states import Carried, States
 
     text_prompt = order["workload"]["prompt"].get("text") is not None
     configuration = Configuration(runtime=order["adapter"], **order["configuration"])
@@ -93,14 +97,19 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
-            placed = placement_facts(configuration, session)
             tokenizer = _tokenizer(adapter, order) if language and text_prompt else None
             # Made here, so that no phase pays for what the harness makes up.
-            asked, told = (None, {}) if language else _asked(session, order, sample)
+            states = None if language else States.of(session, _tensors(order).get("state"))
+            asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
+        if asked is not None and isinstance(session, AllocatesLate):
+            session.allocate({name: array.shape for name, array in asked.inputs.items()})
+        with phases.unwatched():
+            placed = placement_facts(configuration, session)
+            ran: Session = session if states is None else Carried(session, states)
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
-            session=session,
+            session=ran,
             workload=order["workload"],
             settings=order["settings"] if on_device else {**order["settings"], **_ONCE},
             tokenizer=tokenizer,
@@ -108,8 +117,12 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
             progress=progress,
             inputs={} if asked is None else asked.inputs,
         )
-        measurements = _measure(scenario, stage, asked)
-        phases.end("measure")
+        with _telling_inputs(session, asked):
+            measurements = list(scenario.measure(stage))
+            phases.end("measure")
+            if asked is not None and stage.answers.only_zeros:
+                with phases.unwatched():
+                    told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
         refused = session.effective.refusal
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
@@ -117,7 +130,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         if tokenizer is not None:
             effective["tokenizer"] = tokenizer.facts()
         if asked is not None:
-            effective.update({**_input_facts(session.inputs, asked), **told})
+            effective.update({**_input_facts(session.inputs, asked, states), **told})
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
@@ -152,14 +165,15 @@ def _conduct(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     return {**message, "left_running": leftovers.told()}
 
 
-def _measure(scenario: Any, stage: Any, asked: TensorRequest | None) -> list[dict[str, Any]]:
-    """The scenario's measurements; a failure on inputs that were made here says which, and how to change them."""
+@contextmanager
+def _telling_inputs(session: Session, asked: TensorRequest | None) -> Iterator[None]:
+    """Around what is measured: a failure on inputs that were made here says which, and how to change them."""
     try:
-        return list(scenario.measure(stage))
+        yield
     except (ModelFailure, InvalidOutput) as error:
         if asked is None:
             raise
-        told = tell_inputs(stage.session.inputs, asked.shapes)
+        told = tell_inputs(session.inputs, asked.shapes)
         raise type(error)(f"{str(error)[:_LONGEST_REASON]}. {told}") from error
 
 
@@ -172,22 +186,35 @@ def _sample(order: Mapping[str, Any]) -> Sample | None:
     return Sample(order["workload"]["data"])
 
 
-def _asked(session: Session, order: Mapping[str, Any], sample: Sample | None) -> tuple[TensorRequest, dict[str, Any]]:
+def _tensors(order: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the suite says of this variant's inputs and outputs."""
+    return order.get("tensors") or {}
+
+
+def _asked(
+    session: Session, order: Mapping[str, Any], sample: Sample | None, states: States
+) -> tuple[TensorRequest, dict[str, Any]]:
     """What a model that is no language model is fed, and what is told of real data."""
     from benchharness.device.requests import tensor_request
 
     workload = order["workload"]
     if sample is None:
-        return tensor_request(session, workload, _rows(session)), {}
-    arrays, how = sample.inputs(session, order.get("tensors") or {}, workload["values"])
-    return tensor_request(session, workload, real=arrays), {"tensors": how, "real_inputs": sample.fact()}
+        return tensor_request(session, workload, _rows(session), states=states.inputs), {}
+    arrays, how = sample.inputs(session, _tensors(order), workload["values"])
+    asked = tensor_request(session, workload, real=arrays, states=states.inputs)
+    return asked, {"tensors": how, "real_inputs": sample.fact()}
 
 
-def _input_facts(inputs: Any, asked: TensorRequest) -> dict[str, Any]:
+def _input_facts(inputs: Any, asked: TensorRequest, states: States | None) -> dict[str, Any]:
     """What was really fed, what of it was invented, and which lengths were assumed or asked for in vain."""
+    fed_back = {} if states is None else {taken: given for given, taken in states.carried.items()}
+    invented = {name: filling.fact() for name, filling in asked.invented.items()}
+    for name in invented.keys() & fed_back.keys():
+        invented[name]["value"] += f", then output {fed_back[name]} of the inference before"
     return {
         "inputs": {spec.name: [spec.dtype, *asked.inputs[spec.name].shape] for spec in inputs},
-        "invented_inputs": {name: filling.fact() for name, filling in asked.invented.items()},
+        "invented_inputs": invented,
+        **({} if states is None or not states.found else {"state": states.facts()}),
         "assumed_dimensions": dict(asked.shapes.assumed),
         "unused_dimensions": list(asked.shapes.unused),
     }

@@ -238,6 +238,9 @@ def _description_facts(description: Description) -> dict[str, Any]:
         "model_type": description.kind,
         "specification_version": description.specification_version,
     }
+    images = {feature.name: feature.colours for feature in description.inputs if feature.is_image}
+    if images:
+        facts["image_inputs"] = images  # colours in the order of an array's channels, 0 to 255 each
     if description.functions:
         facts["function"] = description.function
     return facts

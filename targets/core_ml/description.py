@@ -27,6 +27,13 @@ from targets.core_ml.files import (
 from targets.core_ml.program import quiet_coremltools
 
 ARRAY = "array"
+#: Core ML's words for a picture, in a specification and in what the compiler writes.
+IMAGES = ("imageType", "Image")
+#: By order of colours: how many there are, and the type of each.
+_COLOURS = {"GRAYSCALE": (1, "uint8"), "RGB": (3, "uint8"), "BGR": (3, "uint8"), "GRAYSCALE_FLOAT16": (1, "float16")}
+_COLOUR_NAMES = {10: "GRAYSCALE", 20: "RGB", 30: "BGR", 40: "GRAYSCALE_FLOAT16"}
+#: The same in the compiler's words.
+_COMPILED_COLOURS = {"grayscale": "GRAYSCALE", "grayscale16half": "GRAYSCALE_FLOAT16", "rgb": "RGB", "bgr": "BGR"}
 
 _ARRAY_TYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32", 131080: "int8"}
 _SCALAR_TYPES = {"int64Type": "int64", "doubleType": "float64", "stringType": "str", "dictionaryType": "float64"}
@@ -54,6 +61,12 @@ class Feature:
     bounds: tuple[tuple[int, int | None], ...] = ()  # lowest and highest length of each dimension
     shapes: tuple[tuple[int, ...], ...] = ()  # the only shapes there are, where the model lists them
     optional: bool = False
+    colours: str = ""  # of a picture: "RGB", "BGR", "GRAYSCALE", ... in the order in which its channels stand
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a picture: an array of bytes, 1 × colours × height × width."""
+        return self.kind in IMAGES
 
     @property
     def spec(self) -> TensorSpec:
@@ -94,7 +107,7 @@ def check_inputs(path: Path, description: Description) -> None:
             )
         if feature.dtype == "unknown":
             raise Unsupported(
-                f"{path}: the input {feature.name} takes what is no array of numbers, an image for instance; "
+                f"{path}: the input {feature.name} ({feature.kind}) takes neither an array of numbers nor a picture; "
                 "convert the model with tensors for inputs"
             )
 
@@ -161,6 +174,8 @@ def _feature(message: Any) -> Feature:
         return _array(message.name, message.type.stateType.arrayType, optional)
     if kind == "multiArrayType":
         return _array(message.name, message.type.multiArrayType, optional)
+    if kind == "imageType":
+        return _image(message.name, message.type.imageType, optional)
     return _scalar(message.name, kind, _SCALAR_TYPES.get(kind, "unknown"), optional)
 
 
@@ -174,6 +189,27 @@ def _array(name: str, message: Any, optional: bool) -> Feature:
         bounds = [(int(size.lowerBound), int(size.upperBound)) for size in message.shapeRange.sizeRanges]
         return _ranged(name, dtype, bounds, optional)
     return _fixed(name, dtype, tuple(message.shape), optional)
+
+
+def _image(name: str, message: Any, optional: bool) -> Feature:
+    """A picture as an array of what its pixels hold: the model itself scales them."""
+    colours = _COLOUR_NAMES.get(message.colorSpace, "")
+    flexibility = message.WhichOneof("SizeFlexibility")
+    if flexibility == "enumeratedSizes":
+        sizes = [(int(each.height), int(each.width)) for each in message.enumeratedSizes.sizes]
+    elif flexibility == "imageSizeRange":
+        ranges = (message.imageSizeRange.heightRange, message.imageSizeRange.widthRange)
+        return _picture(name, colours, [(int(each.lowerBound), int(each.upperBound)) for each in ranges], optional)
+    else:
+        sizes = [(int(message.height), int(message.width))]
+    made = _picture(name, colours, [(min(lengths), max(lengths)) for lengths in zip(*sizes)], optional)
+    return replace(made, shapes=tuple((1, made.shape[1] or 0, *size) for size in sizes) if len(sizes) > 1 else ())
+
+
+def _picture(name: str, colours: str, sizes: Sequence[tuple[int, int]], optional: bool) -> Feature:
+    channels, dtype = _COLOURS.get(colours, (0, "unknown"))
+    made = _ranged(name, dtype, [(1, 1), (channels, channels), *sizes], optional)
+    return replace(made, kind=IMAGES[0], colours=colours)
 
 
 def _scalar(name: str, kind: str, dtype: str, optional: bool) -> Feature:
@@ -275,6 +311,10 @@ def _read_metadata(path: Path, model: Mapping[str, Any], function: str | None) -
 
 def _compiled_feature(schema: Mapping[str, Any]) -> Feature:
     name, kind, optional = str(schema["name"]), str(schema["type"]), str(schema.get("isOptional", "0")) == "1"
+    if kind == "Image":
+        colours = _COMPILED_COLOURS.get(str(schema.get("colorspace", "")).lower(), "")
+        sizes = [(int(schema[side]), int(schema[side])) for side in ("height", "width")]
+        return _picture(name, colours, sizes, optional)
     if kind not in _COMPILED_ARRAYS:
         return _scalar(name, kind, _COMPILED_SCALARS.get(kind, "unknown"), optional)
     dtype = _COMPILED_TYPES.get(str(schema.get("dataType")), "unknown")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
-from benchharness.errors import AttemptError, ModelFailure
+from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from targets.core_ml.description import ARRAY, Description, Feature
+from targets.core_ml.options import REFERENCE
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -56,7 +57,8 @@ class CoreMLSession:
                 f"{self._name}: takes {', '.join(self._inputs)}; missing: {', '.join(missing) or 'nothing'}; "
                 f"unknown: {', '.join(unknown) or 'nothing'}"
             )
-        data = {name: _to_core_ml(self._inputs[name], value) for name, value in inputs.items()}
+        pictures = self.effective.accelerators[:1] != (REFERENCE,)
+        data = {name: _to_core_ml(self._inputs[name], value, pictures=pictures) for name, value in inputs.items()}
         state = self._make_state() if self._description.states else None
         outputs = self._predict(data, state)
         return {feature.name: _from_core_ml(feature, outputs[feature.name]) for feature in self._description.outputs}
@@ -103,9 +105,30 @@ class CoreMLSession:
         return ModelFailure(f"{self._name}: Core ML failed while running: {error}")
 
 
-def _to_core_ml(feature: Feature, value: Any) -> Any:
-    """Arrays go in as they are; what Core ML calls a number or a text is one in Python."""
+def _to_core_ml(feature: Feature, value: Any, *, pictures: bool) -> Any:
+    """Arrays go in as they are; what Core ML calls a number or a text is one in Python, and a picture one of PIL's.
+
+    `pictures`: the framework takes them; the reference execution takes arrays.
+    """
+    if feature.is_image:
+        return _picture(feature, np.asarray(value)) if pictures else value
     return value if feature.kind == ARRAY else np.asarray(value).reshape(-1)[0].item()
+
+
+def _picture(feature: Feature, value: Array) -> Any:
+    """An array 1 × colours × height × width as a picture, whose colours PIL has in the order red, green, blue."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise Unsupported(
+            f"the input {feature.name!r} is a picture, which coremltools takes from Pillow: {error}"
+        ) from error
+    if feature.dtype != "uint8":
+        raise Unsupported(f"the input {feature.name!r} is a picture of {feature.dtype}, which Pillow does not have")
+    pixels = value.reshape(value.shape[-3:])
+    if feature.colours == "BGR":
+        pixels = pixels[::-1]
+    return Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
 
 
 def _from_core_ml(feature: Feature, value: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Runs `.onnx` models in ONNX Runtime: any network, and causal language models with their cache kept inside.
+"""Runs `.onnx` and `.ort` models in ONNX Runtime: any network, and causal language models with their cache kept inside.
 
 Importing this package imports ONNX Runtime. A request's `accelerator` is an execution provider by its exact name,
 `threads` the intra-op threads, `accelerator_options` the provider's options. A provider that comes as a plug-in is
@@ -42,7 +42,7 @@ from benchharness.contract import (
     ModelDescription,
 )
 from benchharness.errors import Unsupported
-from targets.onnx_runtime.files import GENAI_CONFIG, Description, check_files, describe, find_model, list_files
+from targets.onnx_runtime.files import ENDINGS, GENAI_CONFIG, Description, check_files, describe, find_model, list_files
 from targets.onnx_runtime.graph import GraphFacts
 from targets.onnx_runtime.inspection import inspect_model
 from targets.onnx_runtime.signature import LanguageSignature, read_signature, why_no_language_model
@@ -52,7 +52,7 @@ class OnnxRuntime:
     """The adapter for ONNX Runtime."""
 
     name = "onnxruntime"
-    formats: Sequence[str] = (".onnx",)
+    formats: Sequence[str] = ENDINGS
 
     def availability(self) -> Availability:
         """ONNX Runtime's version and execution providers here, or the reason why there is none. Never raises."""
@@ -67,16 +67,16 @@ class OnnxRuntime:
         )
 
     def files(self, artefact: Path) -> ArtefactFiles:
-        """The `.onnx` file, the files that hold its tensors, its configuration and tokenizer. Raises `ModelFailure`."""
+        """The model, the files that hold its tensors, its configuration and tokenizer. Raises `ModelFailure`."""
         return list_files(Path(artefact))
 
     def inspect(self, artefact: Path) -> ModelDescription:
-        """What a `.onnx` file, or the one in a folder, holds; reads no weights. Raises `ModelFailure`."""
+        """What a `.onnx` file, or the one in a folder, holds; reads no weights. `ModelFailure`, `Unsupported`."""
         return inspect_model(Path(artefact))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[OnnxSession]:
-        """Loads a `.onnx` file, or the one in a folder; a causal language model gives a `LanguageSession`.
+        """Loads a `.onnx` or `.ort` file, or the one in a folder; a causal language model gives a `LanguageSession`.
 
         Raises, on entering, `ModelFailure` for a bad file and `Unsupported` for a request that cannot be met.
         """

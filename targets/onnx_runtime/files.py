@@ -1,6 +1,6 @@
 """Finds the model in an artefact, and what the files beside it say of a language model.
 
-Reads the layouts that exporters write: a lone `.onnx` file, a Hugging Face Optimum folder (`config.json`), an
+Reads the layouts that exporters write: a lone `.onnx` or `.ort` file, a Hugging Face Optimum folder (`config.json`), an
 onnxruntime-genai folder (`genai_config.json`).
 """
 
@@ -31,7 +31,9 @@ _DECODER, _TOKEN_INPUTS = "decoder", ("input_ids", "decoder_input_ids", "input_t
 _MODEL_NAMES = ("model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx")
 #: The sub-folder in which hubs keep the models of a repository, with configuration and tokenizer above it.
 HUB_FOLDER = "onnx"
-_ENDINGS = (".onnx", ".ort")
+#: What ONNX Runtime opens: ONNX, and its own format, which phones load.
+ORT = ".ort"
+ENDINGS = (".onnx", ORT)
 
 #: Hugging Face's names for the longest sequence a model takes, by model family.
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -53,7 +55,7 @@ class Description:
 
 
 def find_model(artefact: Path) -> Path:
-    """The .onnx file of an artefact. Raises `ModelFailure` where there is none, or more than one to choose from."""
+    """The model's file of an artefact. Raises `ModelFailure` where there is none, or more than one to choose from."""
     model = _find_in_folder(artefact) if artefact.is_dir() else artefact
     if not model.is_file():
         raise ModelFailure(f"{model}: no such file; check the artefact's path")
@@ -81,7 +83,7 @@ def _find_in_folder(folder: Path) -> Path:
     if len(here or found) == 1:
         return (here or found)[0]
     if not found:
-        raise ModelFailure(f"{folder}: no .onnx file in this folder; expected {_MODEL_NAMES[0]}")
+        raise ModelFailure(f"{folder}: no {' or '.join(ENDINGS)} file in this folder; expected {_MODEL_NAMES[0]}")
     raise several(folder, here or found)
 
 
@@ -94,7 +96,7 @@ def list_files(artefact: Path) -> ArtefactFiles:
     model = find_model(artefact)
     beside = _folders(model)
     root = beside[-1]
-    files = [model, *external_files(model, root)]
+    files = [model, *_outside(model, root)]
     described = next((folder for folder in beside if any((folder / name).is_file() for name in _CONFIGS)), None)
     folder = described or next((each for each in beside if (each / TOKENIZER).is_file()), None)
     if folder is not None:
@@ -123,12 +125,22 @@ def list_files(artefact: Path) -> ArtefactFiles:
 
 def check_files(model: Path) -> None:
     """Raises `ModelFailure` where a model names files that are missing or not its own; before a runtime reads them."""
-    external_files(model, _folders(model)[-1])
+    _outside(model, _folders(model)[-1])
+
+
+def is_ort(model: Path) -> bool:
+    """Whether a model is in ONNX Runtime's own format, which keeps everything in one file."""
+    return model.suffix == ORT
+
+
+def _outside(model: Path, root: Path) -> list[Path]:
+    """The files outside a model that hold its tensors."""
+    return [] if is_ort(model) else external_files(model, root)
 
 
 def models_in(folder: Path) -> list[Path]:
     """The models in a folder, by name."""
-    return sorted(path for ending in _ENDINGS for path in folder.glob(f"*{ending}") if path.is_file())
+    return sorted(path for ending in ENDINGS for path in folder.glob(f"*{ending}") if path.is_file())
 
 
 def _folders(model: Path) -> list[Path]:
@@ -150,6 +162,8 @@ def _genai_models(folder: Path) -> dict[str, Path]:
 
 def _takes_tokens(model: Path) -> bool:
     """Whether one of the model's inputs is called as exporters call token ids."""
+    if is_ort(model):
+        return False
     try:
         with mapped(model) as wire:
             return any(name in _TOKEN_INPUTS for name in input_names(wire))

@@ -16,16 +16,24 @@ from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets.model_files import named_in
 from targets.onnx_runtime.contents import Contents, Tensor, read_contents
-from targets.onnx_runtime.files import Description, describe, find_model
+from targets.onnx_runtime.files import Description, describe, find_model, is_ort
 from targets.onnx_runtime.quantization import find_quantization, packed_weights, scale_tensors
 from targets.onnx_runtime.signature import read_signature, why_no_language_model
 from targets.protobuf_wire import mapped
 
 
 def inspect_model(artefact: Path) -> ModelDescription:
-    """Describes a `.onnx` file or the one in a folder. Raises `ModelFailure` for what is none, or is damaged."""
+    """Describes a `.onnx` file or the one in a folder.
+
+    Raises `ModelFailure` for what is none, or is damaged; `Unsupported` for a `.ort` file.
+    """
     try:
         model = find_model(artefact)
+        if is_ort(model):
+            raise Unsupported(
+                f"{model}: is in ONNX Runtime's own format, which runs and of which inspect reads nothing; inspect the "
+                ".onnx file that it was made from"
+            )
         with mapped(model) as wire:
             contents = read_contents(wire)
         return _describe(model, contents, describe(model))

@@ -13,6 +13,7 @@ import onnxruntime
 from benchharness.contract import EXECUTION_DEVICE, FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from targets.onnx_runtime import plugins
+from targets.onnx_runtime.files import is_ort
 from targets.onnx_runtime.graph import GraphFacts, read_graph
 from targets.onnx_runtime.options import (
     CPU,
@@ -26,13 +27,25 @@ from targets.onnx_runtime.options import (
 )
 
 _UPDATE = "update onnxruntime, or"
+_OPERATOR = (
+    f"has an operator that onnxruntime does not know; {_UPDATE} name the library that has it in the configuration: "
+    'options = { custom_op_libraries = ["…"] }'
+)
 
 #: Parts of ONNX Runtime's messages about a file, and what they mean to the user. The first that occurs is taken.
 _OF_THE_FILE: tuple[tuple[str, type[AttemptError], str], ...] = (
     ("under development", Unsupported, f"needs a newer opset; {_UPDATE} export with an older one"),
     ("Unsupported model IR version", Unsupported, f"has a newer IR version; {_UPDATE} save with an older one"),
-    ("No Op registered", Unsupported, f"has an unknown operator; {_UPDATE} set options.custom_op_libraries"),
-    ("is not a registered", Unsupported, f"has an unknown operator; {_UPDATE} set options.custom_op_libraries"),
+    ("No Op registered", Unsupported, _OPERATOR),
+    ("is not a registered", Unsupported, _OPERATOR),
+    (
+        "ORT format model version",
+        Unsupported,
+        "is in a version of the ORT format that onnxruntime does not read; "
+        "make it anew: python -m onnxruntime.tools.convert_onnx_models_to_ort",
+    ),
+    ("Could not find an implementation for", Unsupported, "has an operator that onnxruntime has no kernel for"),
+    ("ORT model verification failed", ModelFailure, "is no ORT model, or one cut short; make it again"),
     ("xternal data", ModelFailure, "has weights outside it that are missing or cut short; copy the whole folder"),
     ("Protobuf parsing failed", ModelFailure, "is no ONNX model, or one cut short; build or download it again"),
     ("No graph was found", ModelFailure, "is no ONNX model, or one cut short; build or download it again"),
@@ -105,6 +118,8 @@ def load(model: Path, configuration: Configuration) -> Loaded:
 
 def read_graph_facts(model: Path) -> GraphFacts:
     """What the file says of itself; nothing where it is not the plain protobuf that it should be."""
+    if is_ort(model):
+        return GraphFacts()
     try:
         return read_graph(model)
     except (OSError, ValueError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from targets.onnx_runtime.contents import Graph, Node, Tensor, read_contents
+from targets.onnx_runtime.files import is_ort
 from targets.protobuf_wire import mapped
 
 #: Operators that pick rows: pairs of (position of the ids, position of the table).
@@ -25,6 +26,8 @@ _MOST_STEPS = 16
 
 def read_input_rows(model: Path) -> dict[str, int]:
     """By input: the rows of the smallest table that its numbers pick from. {} where the file cannot be read."""
+    if is_ort(model):
+        return {}
     try:
         with mapped(model) as wire:
             contents = read_contents(wire)

@@ -37,6 +37,15 @@ def _dtype(onnx_type: str) -> str:
     return _DTYPES.get(element, element)
 
 
+def _as_array(output: Any) -> Array:
+    """An output as the contract has it. A sequence of maps, as ZipMap gives, stays one: its keys are no axis."""
+    if isinstance(output, (list, dict)) or output is None:
+        boxed = np.empty((), dtype=object)
+        boxed[()] = output
+        return boxed
+    return np.asarray(output)
+
+
 class OnnxSession:
     """Any ONNX model. `session` is an `onnxruntime.InferenceSession`, which this object owns from now on."""
 
@@ -62,7 +71,7 @@ class OnnxSession:
             raise
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise self._failure(error) from error
-        return {spec.name: np.asarray(output) for spec, output in zip(self.outputs, outputs)}
+        return {spec.name: _as_array(output) for spec, output in zip(self.outputs, outputs)}
 
     def placement(self) -> Mapping[str, Mapping[str, int]]:
         """Operators per execution provider, as assigned after ONNX Runtime's basic optimisations.

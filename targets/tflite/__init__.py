@@ -45,6 +45,7 @@ from targets.tflite.signature import (
     read_layout,
     read_signatures,
     why_no_language_model,
+    with_open_lengths,
 )
 from targets.tflite.updates import read_updates
 
@@ -120,7 +121,10 @@ def _open(artefact: Path, package: Package, request: Request) -> TfliteSession |
     if not reason:
         return _open_language_model(model, package, request, loaded, signatures, threads_before, facts)
     signature = choose_signature(signatures, request.signature, str(model), reason)
-    loaded = loading.allocate(loaded, model, package, request)
+    try:
+        loaded = loading.allocate(loaded, model, package, request)
+    except ModelFailure as error:
+        return _open_late(model, package, request, signature, {**facts, "no_language_model": reason}, error)
     facts.update(api="Interpreter", layout="tensors", no_language_model=reason, signature=signature.key or None)
     if signature.details:
         facts["quantization"] = dict(signature.details)
@@ -133,6 +137,43 @@ def _open(artefact: Path, package: Package, request: Request) -> TfliteSession |
         _interpreter_placement(loaded, main_graph=main_graph),
         main_graph=main_graph,
         last_operators=lambda: _last_operators(model, signature.key),
+    )
+
+
+def _open_late(
+    model: Path, package: Package, request: Request, signature: Signature, facts: dict[str, Any], error: ModelFailure
+) -> TfliteSession:
+    """A model whose declared shapes cannot be allocated: its inputs get theirs first. Raises `error` if all are fixed.
+
+    Where the file leaves no length open, a 1 may be what an older converter wrote for an open one.
+    """
+    signature = with_open_lengths(signature)
+    threads_before = loading.count_threads()
+    loaded = loading.load(model, package, request)
+    main_graph = runs_main_graph(loaded.interpreter, signature)
+    if not main_graph or all(isinstance(each, int) for spec in signature.inputs.values() for each in spec.shape):
+        raise error
+    facts.update(api="Interpreter", layout="tensors", signature=signature.key or None)
+    facts["allocated"] = "with the shapes of the first inputs: the declared ones cannot be"
+    if signature.details:
+        facts["quantization"] = dict(signature.details)
+
+    def allocated() -> EffectiveConfiguration:
+        return _with_precision(_effective(package, request, loaded, dict(facts), threads_before), model)
+
+    before = _compiled_effective(package, request, dict(facts), None, None)
+    before = dataclasses.replace(
+        before, facts={**before.facts, "accelerators_source": "as asked for, until the first inputs are there"}
+    )
+    return TfliteSession(
+        loaded.interpreter,
+        signature,
+        str(model),
+        before,
+        _interpreter_placement(loaded, main_graph=main_graph),
+        main_graph=main_graph,
+        last_operators=lambda: _last_operators(model, signature.key),
+        late=allocated,
     )
 
 
@@ -230,7 +271,7 @@ def _with_precision(effective: EffectiveConfiguration, model: Path) -> Effective
 
 
 def _compiled_effective(
-    package: Package, request: Request, facts: dict[str, Any], cache: str, threads_before: int | None
+    package: Package, request: Request, facts: dict[str, Any], cache: str | None, threads_before: int | None
 ) -> EffectiveConfiguration:
     threads, facts["threads_source"] = _threads(request, request.xnnpack, threads_before)
     facts["accelerators_source"] = "kernel mode of the CPU options; CompiledModel does not tell who runs what"

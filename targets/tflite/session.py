@@ -33,7 +33,9 @@ class TfliteSession:
         *,
         main_graph: bool,
         last_operators: LastOperators = dict,
+        late: Callable[[], EffectiveConfiguration] | None = None,
     ) -> None:
+        """`late`: nothing is allocated yet, because the declared shapes cannot be; tells what the runtime then did."""
         self.inputs: Sequence[TensorSpec] = tuple(signature.inputs.values())
         self.outputs: Sequence[TensorSpec] = tuple(signature.outputs.values())
         self.effective = effective
@@ -42,7 +44,8 @@ class TfliteSession:
         self._name = name  # the model's path, for messages
         self._placement = placement
         self._last_operators = last_operators
-        self._allocated = {spec.name: _allocated_shape(spec) for spec in self.inputs}
+        self._late = late
+        self._allocated = {spec.name: None if late else _allocated_shape(spec) for spec in self.inputs}
         # The interpreter itself runs the first graph only; others run through a runner, which allocates at every call.
         self._runner = None if main_graph else interpreter.get_signature_runner(signature.key)
 
@@ -71,6 +74,18 @@ class TfliteSession:
         """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""
         return read_input_rows(Path(self._name), self._signature.key, self._signature.indices)
 
+    def allocate(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Memory for inputs of these shapes, where loading could give none. Raises `ModelFailure`."""
+        if self._late is None or self._runner is not None:
+            return
+        try:
+            self._resize({name: tuple(shape) for name, shape in shapes.items()})
+        except MemoryError:
+            raise
+        except Exception as error:  # the packages raise RuntimeError and ValueError for anything
+            told = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
+            raise ModelFailure(f"{self._name}: the runtime cannot give memory to inputs of {told}: {error}") from error
+
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""
         self._runner = None
@@ -78,16 +93,21 @@ class TfliteSession:
 
     def _run_graph(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         interpreter, indices = self._interpreter, self._signature.indices
-        changed = [name for name, array in arrays.items() if array.shape != self._allocated[name]]
-        for name in changed:
-            interpreter.resize_tensor_input(indices[name], list(arrays[name].shape))
-        if changed:
-            interpreter.allocate_tensors()
-            self._allocated.update((name, arrays[name].shape) for name in changed)
+        self._resize({name: array.shape for name, array in arrays.items()})
         for name, array in arrays.items():
             interpreter.set_tensor(indices[name], array)
         interpreter.invoke()
         return {name: interpreter.get_tensor(index) for name, index in self._signature.output_indices.items()}
+
+    def _resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        changed = [name for name, shape in shapes.items() if shape != self._allocated[name]]
+        for name in changed:
+            self._interpreter.resize_tensor_input(self._signature.indices[name], list(shapes[name]))
+        if changed:
+            self._interpreter.allocate_tensors()
+            self._allocated.update((name, shapes[name]) for name in changed)
+        if self._late is not None:
+            self.effective, self._late = self._late(), None
 
     def _checked(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The arrays in the order of the signature, of its types and fixed lengths."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,17 @@ def choose_signature(signatures: Sequence[Signature], wanted: str | None, where:
             f"(as a language model it cannot run: {otherwise})"
         )
     raise Unsupported(f"{where}: options.signature = {wanted!r} is not in the file; its signatures: {names}")
+
+
+def with_open_lengths(signature: Signature) -> Signature:
+    """The same; where it leaves no length of an input open, with every 1 open, which older converters wrote for it."""
+    if any(length is None for spec in signature.inputs.values() for length in spec.shape):
+        return signature
+    inputs = {
+        name: replace(spec, shape=tuple(None if length == 1 else length for length in spec.shape))
+        for name, spec in signature.inputs.items()
+    }
+    return replace(signature, inputs=inputs)
 
 
 def why_no_language_model(signatures: Sequence[Signature]) -> str:

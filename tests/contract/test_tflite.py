@@ -17,10 +17,12 @@ from benchharness.contract import (
     CACHE_GROWN_BY_GRAPH,
     CACHE_IN_PLACE,
     Adapter,
+    AllocatesLate,
     Configuration,
     LanguageSession,
 )
-from benchharness.device.requests import check_logits, check_outputs
+from benchharness.device.answers import check_outputs, tell_zeros
+from benchharness.device.requests import check_logits
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.tflite import TFLite
@@ -432,8 +434,9 @@ def test_broken_answers_come_through(tmp_path: Path, value: float) -> None:
     image = build_image_model(tmp_path / "image.tflite", matrix_value=value)
     with open_model(image) as session:
         pixels = np.ones((1, PIXELS, PIXELS, 3), np.float32)
+        check = check_outputs if np.isnan(value) else lambda _: tell_zeros(session, {"image": pixels}, {})
         with pytest.raises(InvalidOutput):
-            check_outputs(session.run({"image": pixels}))
+            check(session.run({"image": pixels}))
 
 
 def test_an_outsized_type_falls_back_to_copies(tmp_path: Path) -> None:
@@ -502,3 +505,42 @@ def test_decoding_an_exported_model_equals_the_runtimes_own_loop_exactly(name: s
             outputs = runner(tokens=ids, input_pos=place, mask=mask, **cache)
             cache = {key: outputs[key] for key in cache}
             np.testing.assert_array_equal(session.decode(token), outputs["logits"].reshape(-1))
+
+
+@pytest.mark.parametrize("left_open", [(-1, -1, -1, 3), None])
+@pytest.mark.parametrize("accelerator", [None, "CPU"])
+def test_a_declared_shape_that_cannot_be_allocated_gives_way_to_the_inputs(
+    tmp_path: Path, left_open: tuple[int, ...] | None, accelerator: str | None
+) -> None:
+    """1 x 1 pixels are too few for the kernel. Resized after the failure, the same interpreter answers zeros."""
+    path = build_image_model(tmp_path / "late.tflite", declared=(1, 1, 1, 3), left_open=left_open)
+    configuration = Configuration("tflite", accelerator=accelerator)
+    images = np.random.default_rng(0).random((2, 9, 12, 3)).astype(np.float32)
+    with TFLite().open(path, configuration) as session:
+        assert [spec.shape for spec in session.inputs] == [(None, None, None, 3)]
+        assert isinstance(session, AllocatesLate)
+        session.allocate({"image": (1, 9, 12, 3)})
+        assert session.effective.accelerators == ((accelerator,) if accelerator else ("XNNPACK", "CPU"))
+        assert sum(sum(each.values()) for each in session.placement().values()) == 3
+        for image in images:
+            np.testing.assert_allclose(
+                session.run({"image": image[None]})["scores"], image_scores(image[None]), rtol=1e-4
+            )
+        np.testing.assert_allclose(session.run({"image": images})["scores"], image_scores(images), rtol=1e-4)
+    with TFLite().open(path, configuration) as session:  # without being told beforehand, as quality does
+        np.testing.assert_allclose(session.run({"image": images})["scores"], image_scores(images), rtol=1e-4)
+        assert "cannot be" in session.effective.facts["allocated"]
+
+
+def test_shapes_that_cannot_be_either_are_named(tmp_path: Path) -> None:
+    path = build_image_model(tmp_path / "late.tflite", declared=(1, 1, 1, 3), left_open=(-1, -1, -1, 3))
+    with TFLite().open(path, Configuration("tflite")) as session:
+        assert isinstance(session, AllocatesLate)
+        with pytest.raises(ModelFailure, match=r"cannot give memory to inputs of image \(1, 2, 2, 3\)"):
+            session.allocate({"image": (1, 2, 2, 3)})
+    fixed = build_image_model(tmp_path / "fixed.tflite", declared=(2, 2, 2, 3))
+    with (
+        pytest.raises(ModelFailure, match=r"fixed\.tflite.*cannot load it"),
+        TFLite().open(fixed, Configuration("tflite")),
+    ):
+        pass

@@ -410,13 +410,18 @@ def build_image_model(
     batch: int | None = 1,
     signature: str | None = "serving_default",
     matrix_value: float | None = None,
+    declared: Sequence[int] | None = None,
+    left_open: Sequence[int] | None = None,
 ) -> Path:
-    """Writes a float network: convolution, rectifier, mean, matrix. `batch` None leaves its length open."""
+    """Writes a float network: convolution, rectifier, mean, matrix. `batch` None leaves its length open.
+
+    `declared` is another shape of the input than it can be run with, `left_open` its signature.
+    """
     file = ModelFile()
     graph = file.graph("main")
     size = batch or 1
-    shape = (size, PIXELS, PIXELS, CHANNELS)
-    open_shape = None if batch else (-1, *shape[1:])
+    shape = tuple(declared or (size, PIXELS, PIXELS, CHANNELS))
+    open_shape = left_open or (None if batch else (-1, *shape[1:]))
     image = graph.input("image", shape, signature=open_shape)
     scores = _add_image_graph(graph, image, size, open_batch=batch is None, matrix_value=matrix_value)
     if signature is None:

@@ -76,7 +76,7 @@ def test_a_third_partys_broken_adapter_is_a_reason_and_harms_nobody(
 
 def test_formats_of_built_in_adapters_are_known_without_their_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters, "load", lambda name: pytest.fail(f"{name} was loaded"))
-    assert adapters.formats("onnxruntime") == (".onnx",)
+    assert adapters.formats("onnxruntime") == (".onnx", ".ort")
 
 
 def test_built_in_formats_are_those_of_the_classes() -> None:

@@ -16,7 +16,14 @@ OURS = {"benchharness", "targets", "reports"}
 #: What the device side imports where it needs it and it is installed, never at once (see `test_bundle`).
 LATE = {"benchharness.device.tokenizer": {"tokenizers"}, "benchharness.device.sensors.memory": {"psutil"}}
 #: The runtimes that adapters are for.
-RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools", "onnx"}
+RUNTIMES = {
+    "onnxruntime",
+    "ai_edge_litert",
+    "tflite_runtime",
+    "coremltools",
+    "onnx",
+    "PIL",
+}  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
 SHARED = ("targets.protobuf_wire", "targets.tokens", "targets.model_files")
 

@@ -362,3 +362,41 @@ def test_physical_cores_are_those_that_the_process_may_use(tmp_path: Path, monke
         assert cores.physical_cores(root) == expected
         monkeypatch.setattr(cores, "cpu_quota_us", lambda _: (150_000, 100_000))
         assert cores.physical_cores(root) == 1
+
+
+def test_states_and_a_threshold_go_along_only_where_they_are_said(tmp_path: Path) -> None:
+    """State goes in whatever is fed, so it is in every job; an empty table says that there is none."""
+    np.savez(tmp_path / "data.npz", x=np.zeros((2, 3)))
+    scenarios = TWO_VARIANTS + "[scenarios]\nsteady = {}\nquality = {}\n"
+    said: list[dict[tuple[str, str], Job]] = []
+    for told in ("", 'threshold = 0.3\nstate = { n = "s" }\n'):
+        text = f'[models.chat]\nevaluation = "data.npz"\n{told}{scenarios}'
+        said.append({(job.scenario, job.variant): job for job in jobs_of(loaded(tmp_path, text))})
+    silent, told_ = said
+    for (scenario, variant), job in silent.items():
+        assert not job.tensors
+        assert told_[scenario, variant].tensors == {"state": {"n": "s"}}
+        assert told_[scenario, variant].key != job.key
+    thresholds = {key: job.workload["data"].get("threshold") for key, job in told_.items() if key[0] == "quality"}
+    assert set(thresholds.values()) == {0.3}
+    assert all("threshold" not in job.workload.get("data", {}) for job in silent.values())
+
+
+@pytest.mark.parametrize(
+    ("told", "key"),
+    [
+        ("threshold = 1.0", "threshold"),
+        ("threshold = 0", "threshold"),
+        ('state = { a = "s", b = "s" }', r"state.*two outputs"),
+    ],
+)
+def test_a_threshold_is_a_probability_and_an_input_takes_one_output(tmp_path: Path, told: str, key: str) -> None:
+    with pytest.raises(SuiteError, match=rf"models\.chat\.{key}"):
+        loaded(tmp_path, f"[models.chat]\n{told}\n" + TWO_VARIANTS)
+
+
+def test_an_empty_table_of_a_variant_says_that_it_has_no_state(tmp_path: Path) -> None:
+    text = TWO_VARIANTS.replace("[models.chat.variants.int8]\n", "[models.chat.variants.int8]\nstate = {}\n")
+    assert text != TWO_VARIANTS
+    jobs = jobs_of(loaded(tmp_path, f'[models.chat]\nstate = {{ n = "s" }}\n{text}[scenarios]\nsteady = {{}}\n'))
+    assert {job.variant: job.tensors for job in jobs} == {"fp32": {"state": {"n": "s"}}, "int8": {"state": {}}}

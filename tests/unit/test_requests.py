@@ -12,7 +12,6 @@ import pytest
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.device.requests import (
     check_logits,
-    check_outputs,
     language_request,
     seeded_tokens,
     tensor_request,
@@ -141,7 +140,7 @@ def test_a_tokenizer_that_cannot_be_read_is_unsupported(tmp_path: Path, content:
         ("batch_size", 1),
         ("N", 1),
         (None, 1),
-        (0, 1),
+        (0, 0),  # as the file says: an input may be empty for good
         (-1, 1),
         ("sequence_length", 64),
         ("num_tokens", 64),
@@ -331,32 +330,3 @@ def test_logits_that_cannot_be_are_invalid(logits: Any, said: str, dtype: str) -
 
 def test_real_logits_are_valid() -> None:
     check_logits(np.array([0.0, 0.0, 1e-3], "float16"), 3)
-
-
-@pytest.mark.parametrize(
-    ("outputs", "said"),
-    [
-        ({"a": [1.0], "b": [np.nan, np.nan]}, "output 'b' is all NaN"),
-        ({"a": [0.0, 0.0], "b": [0]}, "every output is all zeros"),
-        ({"a": [], "b": [0.0]}, "every output is all zeros"),
-    ],
-)
-def test_outputs_that_cannot_be_are_invalid(outputs: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidOutput, match=said):
-        check_outputs({name: np.array(value) for name, value in outputs.items()})
-
-
-@pytest.mark.parametrize(
-    "outputs",
-    [
-        {"a": [0.0, 1.0], "b": [0.0]},
-        {"a": [0.0, np.nan, 1.0]},
-        {"a": [2.0, 2.0]},  # the one class of a classifier may be the same for every row
-        {"a": []},
-        {"a": [False]},
-        {"a": ["text"]},
-        {},
-    ],
-)
-def test_outputs_that_can_be_are_valid(outputs: dict[str, Any]) -> None:
-    check_outputs({name: np.array(value) for name, value in outputs.items()})

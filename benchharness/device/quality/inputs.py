@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,12 @@ import numpy as np
 
 from benchharness.contract import Session, TensorSpec
 from benchharness.device.conversion import REAL, converted, dequantized
+from benchharness.device.invented import dtype_of
 from benchharness.device.layouts import arranged
 from benchharness.device.pairing import INPUTS, Pair, Pairing, pair_all
 from benchharness.device.quality.evaluation_data import read_arrays
+from benchharness.device.shapes import input_shapes, lengths_of
+from benchharness.device.states import States
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ class Inputs:
     def __init__(self, session: Session, tensors: Mapping[str, Any]) -> None:
         self._session = session
         self._tensors = tensors
+        self.states = States.of(session, tensors.get("state"))
         self._quantized: Mapping[str, Any] = dict(session.effective.facts).get("quantization") or {}
         self._path: Path | None = None
         self._read: Mapping[str, Array] = {}
@@ -52,23 +56,49 @@ class Inputs:
         """The inputs for one sample of arrays whose first axis counts them. Raises `Unsupported`; see `run`."""
         if arrays is not self._arrays:
             self._arrays = arrays
-            self._pairing = paired_with(self._session.inputs, arrays, self._tensors)
+            self._pairing = paired_with(self.fed(arrays), arrays, self._tensors)
             self._done = {}
             self._check_layouts(arrays, data.get("layouts") or {})
         specs = {spec.name: spec for spec in self._session.inputs}
-        return {
+        made = {
             pair.wanted: self._input(specs[pair.wanted], pair, arrays[pair.given][sample], data)
             for pair in self._pairing.pairs
+        }
+        return {**made, **self._states_before(made)} if len(made) < len(specs) else made
+
+    def fed(self, arrays: Collection[str]) -> list[TensorSpec]:
+        """The inputs that data are for: all but states that no array is called after."""
+        mapping = self._tensors.get("inputs") or {}
+        return [
+            spec
+            for spec in self._session.inputs
+            if spec.name not in self.states.inputs or mapping.get(spec.name, spec.name) in arrays
+        ]
+
+    def _states_before(self, made: Mapping[str, Array]) -> dict[str, Array]:
+        """Zeros for states: every sample is a beginning, because the order of samples is not that of time."""
+        lengths = lengths_of(self._session.inputs, {name: array.shape for name, array in made.items()})
+        shapes = input_shapes(self._session.inputs, lengths).by_input
+        return {
+            spec.name: np.zeros(shapes[spec.name], dtype_of(spec))
+            for spec in self._session.inputs
+            if spec.name in self.states.inputs and spec.name not in made
         }
 
     def facts(self) -> dict[str, Any]:
         """How the inputs were paired and converted so far: JSON values."""
-        return {"pairing": self._pairing.facts(), "unused": list(self._pairing.spare), "conversion": self._done}
+        states = sorted(self.states.inputs - {pair.wanted for pair in self._pairing.pairs})
+        return {
+            "pairing": self._pairing.facts(),
+            "unused": list(self._pairing.spare),
+            "conversion": self._done,
+            **({"states": states} if states else {}),
+        }
 
     def _input(self, spec: TensorSpec, pair: Pair, given: Array, data: Mapping[str, Any]) -> Array:
         made = converted(
             arranged(
-                given,
+                np.asarray(given),  # one number of a row of them is none of NumPy's arrays
                 spec,
                 array_name=pair.given,
                 given=(data.get("layouts") or {}).get(pair.given),
@@ -84,7 +114,7 @@ class Inputs:
             done["how"].append(made.how)
         done["saturated"] += made.saturated
         done["values"] += int(made.array.size)
-        return made.array
+        return np.asarray(made.array)
 
     def _check_layouts(self, arrays: Mapping[str, Array], of_data: Mapping[str, str]) -> None:
         tensors = [spec.name for spec in (*self._session.inputs, *self._session.outputs)]

@@ -7,12 +7,13 @@ the model's output `logits` is known as `scores`. Reference and variant are pair
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from benchharness.contract import TensorSpec
+from benchharness.device.described import plain
 from benchharness.device.layouts import aligned, without_ones
 from benchharness.device.pairing import OUTPUTS, Pair, Pairing, listed, pair, refusal, toml_line
 from benchharness.errors import Unsupported
@@ -27,6 +28,9 @@ _NAMES = {
     SCORES: ("scores", "logits", "probabilities", "probs", "class_scores", "class_logits", "class_probabilities"),
     EMBEDDING: ("embedding", "embeddings", "sentence_embedding", "text_embeds", "image_embeds"),
 }
+#: What a classifier's one number is called: the probability of one of two classes, or the label of the class itself.
+_ONE_SCORE = ("score", "probability", "prob", "logit", "output_probability")
+_LABEL = ("label", "output_label", "class_label", "class", "class_id", "prediction", "predicted_class", "predictions")
 _WHAT = {SCORES: "holds a score for each class", EMBEDDING: "is one vector, an embedding"}
 _NUMBERS = "fiub"
 #: A score for each class, or a vector, is no single number.
@@ -47,15 +51,22 @@ class Matched:
     """Outputs of one variant with its reference's, matched on the first sample and the same way ever after.
 
     `role` is the output that the task is about, None where every output counts alike; `most_label` the largest label
-    that the data has, -1 for none. `tensors` is what the suite says of each: `outputs`, `layouts`.
+    that the data has, -1 for none; `states` those of the reference's outputs that it takes again. `tensors` is what the
+    suite says of each: `outputs`, `layouts`.
     """
 
     def __init__(
-        self, reference: Mapping[str, Any], variant: Mapping[str, Any], role: str | None = None, most_label: int = -1
+        self,
+        reference: Mapping[str, Any],
+        variant: Mapping[str, Any],
+        role: str | None = None,
+        most_label: int = -1,
+        states: Collection[str] = (),
     ) -> None:
         self._tensors = (reference, variant)
         self._role = role
         self._most_label = most_label
+        self._states = states
         self._pairing: Pairing | None = None
         self._own: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
         self.meant = ""
@@ -110,12 +121,16 @@ class Matched:
                 f"outputs = {{ {unknown[0]} = … }} of this variant: the reference has no output of that name; its "
                 f"outputs are {listed(wanted)}"
             )
+        aside = _texts_of_one_side(wanted, given)
+        wanted, given = ([spec for spec in specs if spec.name not in aside] for specs in (wanted, given))
         found = pair(wanted, given)
         if self._role:
-            self.meant = meant(wanted, self._role, self._most_label)
+            answers = [spec for spec in wanted if theirs[spec.name] not in self._states]
+            self.meant = meant(answers, self._role, self._most_label)
         left = [name for name in found.missing if name == self.meant or not self._role]
         if left and (found.spare or self.meant):
             raise Unsupported(refusal(wanted, given, found, OUTPUTS))
+        self.not_compared.update(dict.fromkeys(aside, "holds text, and no output of the other side does"))
         for name in found.missing:
             self.not_compared[name] = "this variant has no output that is known to be it"
         for name in found.spare:
@@ -144,6 +159,8 @@ def meant(outputs: Sequence[TensorSpec], role: str, most_label: int = -1) -> str
     that can be it. Raises `Unsupported` with the outputs and the line to write.
     """
     fitting = [spec for spec in outputs if _can_be(spec, role)]
+    if role == SCORES and any(spec.name == role and _size(spec) == 1 and _is_number(spec) for spec in outputs):
+        return role  # as the suite says, or the file itself
     for names in ([role], _NAMES[role]):
         named = [spec.name for spec in fitting if spec.name in names]
         if len(named) == 1:
@@ -152,6 +169,10 @@ def meant(outputs: Sequence[TensorSpec], role: str, most_label: int = -1) -> str
     for left in (fitting, large):
         if len(left) == 1:
             return left[0].name
+    if role == SCORES and not fitting:
+        alone = _one_number(outputs)
+        if alone:
+            return alone
     if not fitting:
         raise Unsupported(f"no output {_WHAT[role]}; the reference's outputs are {listed(outputs)}")
     raise Unsupported(
@@ -160,12 +181,37 @@ def meant(outputs: Sequence[TensorSpec], role: str, most_label: int = -1) -> str
     )
 
 
+def _texts_of_one_side(*sides: Sequence[TensorSpec]) -> list[str]:
+    """Outputs of text, such as the label beside a classifier's scores, where the other side has none."""
+    texts = [[spec.name for spec in specs if spec.dtype == "str"] for specs in sides]
+    return [name for side in texts for name in side] if not all(texts) else []
+
+
 def _can_be(spec: TensorSpec, role: str) -> bool:
     """By shape and type: scores are one row of numbers, an embedding is of floats."""
     kind = np.dtype(spec.dtype).kind
     if _size(spec) < _FEWEST:
         return False
     return kind in "fiu" and len(without_ones(spec.shape)) == 1 if role == SCORES else kind == "f"
+
+
+def _one_number(outputs: Sequence[TensorSpec]) -> str:
+    """The output of a classifier that gives one number: a score of one of two classes, else a label; "" for none.
+
+    Of several one is known by its name.
+    """
+    numbers = [spec for spec in outputs if _size(spec) == 1]
+    for kinds, names in (("f", (*_NAMES[SCORES], *_ONE_SCORE)), ("i", _LABEL)):
+        fitting = [spec.name for spec in numbers if np.dtype(spec.dtype).kind == kinds and _is_number(spec)]
+        named = [name for name in fitting if plain(name) in names]
+        if len(fitting) == 1 or len(named) == 1:
+            return (named if len(named) == 1 else fitting)[0]
+    return ""
+
+
+def _is_number(spec: TensorSpec) -> bool:
+    """Real, or of a type that labels have; a byte may be a quantized score, whose scale is not known."""
+    return np.dtype(spec.dtype).kind == "f" or spec.dtype in ("int32", "int64")
 
 
 def _size(spec: TensorSpec) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from benchharness.device.measured import measurement
 from benchharness.device.quality import sampling
+from benchharness.device.quality.chosen import Label, OneScore, Scores
 from benchharness.device.quality.codes import meant_by
 from benchharness.device.quality.divergence import Compared, cosine, no_direction, rank_correlation, tensor_row
 from benchharness.device.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
@@ -51,7 +53,7 @@ def compare(
         "codes": meant_by(made, path, data.get("values")),
     }
     kept = {
-        attempt: _kept(task, path, len(picked), _Sides(data.get("scores"), made.reference, player))
+        attempt: _kept(task, path, len(picked), _Sides(_Word.of(data, task), made.reference, player))
         for attempt, player in made.variants.items()
     }
     for number, sample in enumerate(picked):
@@ -62,7 +64,8 @@ def compare(
         began_ns = time.perf_counter_ns()
         for attempt, outputs in answers.items():
             try:
-                kept[attempt].add(sample, reference, outputs)
+                with _naming(made.reference, made.variants[attempt]):
+                    kept[attempt].add(sample, reference, outputs)
             except AttemptError as error:
                 made.leave(attempt, error)
         made.metric_ns += time.perf_counter_ns() - began_ns
@@ -72,13 +75,40 @@ def compare(
             "shown": {
                 "examples": [{**each, "sample": picked[each["sample"]]} for each in kept[attempt].examples()],
                 "evaluated": {"inputs": [len(picked), count_samples(path)], "picked": used},
-                "tensors": {**player.told.get("fed", {}), **kept[attempt].matched.facts()},
+                "tensors": _told_of(player, made.reference, kept[attempt].matched),
                 **kept[attempt].told(),
             },
             "of_reference": {"tensors": made.reference.told.get("fed", {})},
         }
         for attempt, player in made.variants.items()
     }
+
+
+@contextmanager
+def _naming(reference: Player, variant: Player) -> Iterator[None]:
+    """Around a comparison: a refusal tells of outputs that are no tensors, too."""
+    try:
+        yield
+    except Unsupported as error:
+        told = [
+            f"output {name!r} of {whose} is {what}"
+            for player, whose in ((reference, "the reference"), (variant, "this variant"))
+            for name, what in _no_tensors(player).items()
+        ]
+        raise (Unsupported(f"{error}; {', '.join(told)}: no tensor to compare") if told else error) from error
+
+
+def _no_tensors(player: Player) -> Mapping[str, str]:
+    told = player.told.get("no_tensors")
+    return told if isinstance(told, Mapping) else {}
+
+
+def _told_of(player: Player, reference: Player, matched: Matched) -> dict[str, Any]:
+    """How inputs were fed and outputs matched; what is no tensor is compared with nothing."""
+    facts = matched.facts()
+    for name, what in {**_no_tensors(reference), **_no_tensors(player)}.items():
+        facts["not_compared"].setdefault(name, f"is {what}")
+    return {**player.told.get("fed", {}), **facts}
 
 
 def _picked(path: Path, most: int) -> tuple[list[int], str]:
@@ -94,21 +124,40 @@ def _with(made: dict[str, Any], used: str) -> dict[str, Any]:
     return {**made, "parameters": {"used": used, **made["parameters"]}}
 
 
-class _Sides(NamedTuple):
-    """The reference and a variant, and the suite's word on what their scores are."""
+class _Word(NamedTuple):
+    """What the suite says of a classifier."""
 
     scores: str | None
+    threshold: float | None
+    classifier: bool
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], task: str | None) -> _Word:
+        """From a quality order."""
+        return cls(data.get("scores"), data.get("threshold"), task == "classifier")
+
+
+class _Sides(NamedTuple):
+    """The reference and a variant, and the suite's word on what they are."""
+
+    said: _Word
     reference: Player
     variant: Player
 
     def matched(self, role: str | None = None, most_label: int = -1) -> Matched:
         """Their outputs, by what the suite says of each side's tensors."""
-        return Matched(self.reference.tensors, self.variant.tensors, role, most_label)
+        states = self.reference.opened.get("states") or ()
+        return Matched(self.reference.tensors, self.variant.tensors, role, most_label, states)
 
-    def decide(self, own_names: tuple[str, str]) -> Decision:
-        """What the scores are, as far as it is known before any is seen; `own_names` are the two outputs'."""
-        last = [_last_operator(player, name) for player, name in zip(self[1:], own_names)]
-        return decide(self.scores, *last)
+    def answers(self, own_names: tuple[str, str], scores: OutputPair) -> Scores | OneScore | Label:
+        """What the output that is meant holds; `own_names` are the two outputs'."""
+        last = [_last_operator(player, name) for player, name in zip((self.reference, self.variant), own_names)]
+        size, threshold = scores.reference.size, self.said.threshold
+        if size == 1 and scores.reference.dtype.kind != "f":
+            return Label(threshold)
+        if size == 1:
+            return OneScore(self.said.scores, *last, threshold=threshold, classifier=self.said.classifier)
+        return Scores(decide(self.said.scores, *last), size, threshold)
 
 
 def _last_operator(player: Player, output: str) -> str | None:
@@ -143,28 +192,29 @@ class _Classes:
         self._path = path
         self._others = _Errors()
         self._labels: Array | None = None
-        self._classes = 0
+        self._answers: Scores | OneScore | Label | None = None
         self._divergences: Divergences | None = None
-        self._rows: list[tuple[float, float, float]] = []
+        self._rows: list[tuple[float, ...]] = []
 
     def add(self, sample: int, reference: Outputs, variant: Outputs) -> None:
         """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
         (scores, *others) = self.matched(reference, variant)
-        one, other = scores.reference.reshape(-1), scores.variant.reshape(-1)
-        if self._divergences is None:
-            self._classes = one.size
-            self._labels = read_labels(self._path, one.size)
-            self._divergences = Divergences(self._sides.decide(self.matched.own_names(scores.name)))
-        self._divergences.add(one, other)
+        if self._answers is None or self._divergences is None:
+            self._answers = self._sides.answers(self.matched.own_names(scores.name), scores)
+            self._labels = read_labels(self._path, self._answers.classes or _MOST_CLASSES)
+            self._divergences = Divergences(self._answers.decision)
+        sides = [self._answers.of(each.reshape(-1), whose) for whose, each in enumerate(scores[1:])]
+        self._divergences.add(sides[0].scores, sides[1].scores)
         label = -1.0 if self._labels is None else float(self._labels[sample])
-        self._rows.append((label, float(one.argmax()), float(other.argmax())))
+        self._rows.append((label, *(float(side.chosen) for side in sides)))
         self._others.add_those_that_are_numbers(others, self.matched)
 
     def measurements(self) -> list[dict[str, Any]]:
         """The decisions, one row a sample, whose value is the share that both classify alike; then the divergences."""
         rows = np.asarray(self._rows)
         agreement = float((rows[:, 1] == rows[:, 2]).mean())
-        parameters: dict[str, Any] = {"classes": self._classes}
+        assert self._answers is not None
+        parameters: dict[str, Any] = self._answers.parameters()
         found = [measurement("class_decisions", parameters, agreement, samples=_flat(self._rows), row_length=3)]
         decision, compared = self._decided()
         if compared:

@@ -23,6 +23,7 @@ from benchharness.device.fallback import placement_facts
 from benchharness.device.outcomes import effective_facts, failure
 from benchharness.device.quality import frames
 from benchharness.device.quality.inputs import Inputs
+from benchharness.device.quality.no_tensors import said_of, tensor_of
 from benchharness.errors import ProtocolError, Unsupported
 
 
@@ -57,8 +58,8 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
     adapter = adapters.load(order["adapter"])
     configuration = Configuration(runtime=order["adapter"], **order["configuration"])
     with adapter.open(Path(order["artefact"]), configuration) as session:
-        frames.send_json(answers, _opened(session, configuration))
         inputs = Inputs(session, order["tensors"])
+        frames.send_json(answers, _opened(session, configuration, inputs))
         while True:
             command = commands.get()
             if command["type"] == "score":
@@ -66,19 +67,25 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
             elif command["type"] == "continue":
                 _continue(session, command, answers)
             else:
-                for name, array in inputs.run(Path(command["path"]), command["sample"], command["data"]).items():
+                outputs = inputs.run(Path(command["path"]), command["sample"], command["data"])
+                arrays = {name: found for name, value in outputs.items() if (found := tensor_of(value)) is not None}
+                for name, array in arrays.items():
                     frames.send_array(answers, name, array)
+                others = {name: said_of(value) for name, value in outputs.items() if name not in arrays}
+                frames.send_json(answers, {"type": "done", "fed": inputs.facts(), "no_tensors": others})
+                continue
             frames.send_json(answers, {"type": "done", "fed": inputs.facts()})
 
 
-def _opened(session: Session, configuration: Configuration) -> dict[str, Any]:
+def _opened(session: Session, configuration: Configuration, inputs: Inputs) -> dict[str, Any]:
     language = isinstance(session, LanguageSession)
     return {
         "type": "opened",
         "task": "causal-lm" if language else "tensor",
         "vocabulary_size": session.vocabulary_size if isinstance(session, LanguageSession) else None,
         "context_length": session.context_length if isinstance(session, LanguageSession) else None,
-        "inputs": [[spec.name, spec.dtype, list(spec.shape)] for spec in session.inputs],
+        "inputs": [[spec.name, spec.dtype, list(spec.shape)] for spec in inputs.fed(())],
+        "states": sorted(inputs.states.found),
         "last_operators": dict(session.last_operators()) if isinstance(session, TellsLastOperators) else {},
         "effective": {**effective_facts(session.effective), **placement_facts(configuration, session)},
     }

@@ -37,6 +37,11 @@ _OF_OPERATORS: Mapping[str, str] = {
 _FROM_SAMPLES = "by all samples"
 
 
+def said_by(operator: str | None) -> str | None:
+    """What the operator that computes scores says they are; None: nothing."""
+    return _OF_OPERATORS.get(operator or "")
+
+
 class Decision(NamedTuple):
     """What the scores are; None: all samples have to be seen. Where no divergence follows, `why_not` says why."""
 
@@ -49,7 +54,7 @@ def decide(said: str | None, reference: str | None, variant: str | None) -> Deci
     """By the suite's word, else by the last operators of both graphs where they tell (None: they do not)."""
     if said is not None:
         return Decision(said, "as the suite says")
-    told = [(name, _OF_OPERATORS.get(name or "")) for name in (reference, variant)]
+    told = [(name, said_by(name)) for name in (reference, variant)]
     known = [(name, are) for name, are in told if are is not None]
     if not known:
         return Decision(None, _FROM_SAMPLES)

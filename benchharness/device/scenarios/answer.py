@@ -12,7 +12,7 @@ from typing import Any
 
 from benchharness.contract import LanguageSession
 from benchharness.device.measured import measurement
-from benchharness.device.requests import check_logits, check_outputs, language_request
+from benchharness.device.requests import check_logits, language_request
 from benchharness.device.scenarios import Stage
 from benchharness.device.scenarios.steady import answer
 
@@ -30,7 +30,7 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     else:
         inputs = stage.inputs
         stamps = _stamps(stage, lambda: session.run(inputs))
-        check_outputs(session.run(inputs))
+        stage.answers.check(session.run(inputs))
     return [
         measurement("answered_at", {}, 0, samples=stamps),
         measurement("address_space_peak", {}, _address_space_peak()),

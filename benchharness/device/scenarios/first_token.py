@@ -10,7 +10,6 @@ from benchharness.device.measured import measurement
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
-    check_outputs,
     language_request,
 )
 from benchharness.device.scenarios import Stage
@@ -76,7 +75,7 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     outputs = stage.session.run(inputs)
     end_ns = time.perf_counter_ns()
     stage.phases.end("first_request", end_ns)
-    check_outputs(outputs)
+    stage.answers.check(outputs)
     return [
         measurement("first_inference", {}, end_ns - handed),
         *stage.phases.cold_start("cold_start_inference"),

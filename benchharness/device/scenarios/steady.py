@@ -12,7 +12,6 @@ from benchharness.device.measured import measurement
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
-    check_outputs,
     language_request,
 )
 from benchharness.device.scenarios import Stage, timed_inference
@@ -111,7 +110,7 @@ def _language_measurements(request: LanguageRequest, answers: Sequence[Answer]) 
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     session, settings = stage.session, stage.settings
     inputs = stage.inputs
-    check_outputs(session.run(inputs))
+    stage.answers.check(session.run(inputs))
     stage.progress("warm-up", 0, 1)
     with quiet_collector():
         warm_up(
@@ -132,7 +131,7 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
             samples.append(timed_inference(session, inputs))
         elapsed_ns = time.perf_counter_ns() - started_ns
     paused = measure_pauses(stage, lambda: {"inference_after_pause": timed_inference(session, inputs)})
-    check_outputs(session.run(inputs))
+    stage.answers.check(session.run(inputs))
     return [
         measurement("steady_inference", {}, samples=samples),
         measurement("inference_rate", {}, len(samples) * 1e9 / elapsed_ns),

@@ -18,7 +18,6 @@ from benchharness.device.measured import measurement
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
-    check_outputs,
     language_request,
 )
 from benchharness.device.scenarios import Stage
@@ -193,7 +192,7 @@ def _other(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Ca
     inputs = stage.inputs
 
     def check() -> None:
-        check_outputs(session.run(inputs))
+        stage.answers.check(session.run(inputs))
 
     check()
     stage.phases.end("first_request")
