@@ -149,7 +149,9 @@ def weighted(model: onnx.ModelProto) -> Weighted:
 
 def operators(model: onnx.ModelProto) -> Counter[str]:
     """Operators by name, wherever they are; `Constant` is none."""
-    return Counter(node.op_type for scope in graphs_of(model) for node in scope.graph.node if node.op_type != "Constant")
+    return Counter(
+        node.op_type for scope in graphs_of(model) for node in scope.graph.node if node.op_type != "Constant"
+    )
 
 
 def is_quantized(model: onnx.ModelProto) -> bool:

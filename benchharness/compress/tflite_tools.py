@@ -20,6 +20,7 @@ from targets.tflite.files import MODEL_ENDING, find_model
 from targets.tflite.signature import read_signatures, why_no_language_model
 
 _FLOATS = {schema.TensorType.FLOAT32: "float32", schema.TensorType.FLOAT16: "float16"}
+_WHOLE = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4)
 _IDENTIFIER = b"TFL3"
 _SHARE_WORTH_TELLING = 0.05
 
@@ -77,15 +78,24 @@ def compress(
         ) from error
     after = sum(_float_bytes(target).values())
     if after >= found.floats:
-        there = ", ".join(f"{count} {name}" for name, count in _operators(found.model).most_common(5))
-        raise Unsupported(
-            "nothing to compress: no fully connected, convolution or embedding layer whose weights are stored as "
-            f"floats (operators: {there}); a model that is quantized already stays as it is"
-        )
+        raise Unsupported(_nothing(found))
     _signatures(target)  # the runtime itself loads it
     if recipe.family == "half" or after < _SHARE_WORTH_TELLING * found.floats:
         return []
     return [f"{after / found.floats:.0%} of the weights' bytes stay floats"]
+
+
+def _nothing(found: Look) -> str:
+    """Why a recipe changed no weights."""
+    there = ", ".join(f"{count} {name}" for name, count in _operators(found.model).most_common(5))
+    said = (
+        "nothing to compress: no fully connected, convolution or embedding layer whose weights are stored as floats "
+        f"(operators: {there})"
+    )
+    quantized = _quantized_bytes(found.model)
+    if quantized > found.floats:
+        return f"{said}; the model is quantized already ({quantized} bytes of whole numbers with scales), and stays so"
+    return said
 
 
 def _with_names_of_their_own(path: Path, scratch: Path) -> Path:
@@ -130,6 +140,18 @@ def _float_bytes(path: Path) -> dict[str, int]:
         buffer = model.Buffers(index)
         found[kind] += buffer.DataLength() or buffer.Size()  # large models keep weights behind the flatbuffer
     return {kind: count for kind, count in found.items() if count}
+
+
+def _quantized_bytes(path: Path) -> int:
+    """Bytes of stored whole numbers of eight bits or fewer that have a scale."""
+    model = _parsed(path)
+    buffers = set()
+    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
+        for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
+            scales = tensor.Quantization()
+            if tensor.Type() in _WHOLE and scales is not None and scales.ScaleLength():
+                buffers.add(tensor.Buffer())
+    return sum(model.Buffers(index).DataLength() or model.Buffers(index).Size() for index in buffers)
 
 
 def _operators(path: Path) -> Counter[str]:
