@@ -29,7 +29,7 @@ _LARGE_ENOUGH_TO_SHARE = 1024
 
 
 def normalised(source: Path, least_opset: int, *, external: bool) -> Path:
-    """The model as the tools want it: itself, or a copy beside it. Raises `Unsupported` where it can't be brought there.
+    """The model as the tools want it: itself, or a copy beside it. Raises `Unsupported` where that can't be.
 
     `source` lies in a scratch folder, with its weights.
     """
@@ -246,14 +246,15 @@ def name_nodes(model: onnx.ModelProto) -> None:
 # What single tools stumble over.
 
 
-def flatten_biases(model: onnx.ModelProto) -> None:
+def flatten_biases(model: onnx.ModelProto) -> bool:
     """Gives the `Gemm`s of the main graph biases of one axis, a number a column: the same by broadcasting.
 
     `quantize_static` takes no others, and the optimizer that runs before it makes them ("truth value of an array").
-    One that differs from row to row becomes an addition of its own.
+    One that differs from row to row becomes an addition of its own. Says whether there was anything to change.
     """
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = []
+    nodes: list[Any] = []
+    changed = False
     for node in model.graph.node:
         nodes.append(_copied(node))
         if not is_standard(node, "Gemm") or len(node.input) < 3 or node.input[2] not in stored:
@@ -265,6 +266,7 @@ def flatten_biases(model: onnx.ModelProto) -> None:
         columns = weight.dims[0] if attributes.get("transB", 0) else weight.dims[1]
         if bias.shape == (columns,):
             continue
+        changed = True
         if bias.size not in (1, columns) or (bias.size == columns != 1 and bias.shape[-1] != columns):
             _add_apart(nodes, model, bias * attributes.get("beta", 1.0))
             continue
@@ -272,9 +274,12 @@ def flatten_biases(model: onnx.ModelProto) -> None:
         flat = np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), (columns,)))
         model.graph.initializer.append(numpy_helper.from_array(flat, name))
         nodes[-1].input[2] = name
+    if not changed:
+        return False
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     _drop_unused(model)
+    return True
 
 
 def _add_apart(nodes: list[Any], model: onnx.ModelProto, bias: Any) -> None:

@@ -198,11 +198,8 @@ def _static(
 
 def _flatten_biases(path: Path, *, external: bool) -> None:
     model = onnx.load(path)
-    before = model.SerializeToString() if not external else b""
-    flatten_biases(model)
-    if external or model.SerializeToString() != before:
-        place = f"flat-{path.name}.data"
-        onnx.save_model(model, path, save_as_external_data=external, location=place)
+    if flatten_biases(model):
+        onnx.save_model(model, path, save_as_external_data=external, location=f"flat-{path.name}.data")
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc] # the tool has no types
@@ -360,7 +357,7 @@ def _nothing(recipe: Recipe, before: onnx.ModelProto, there: Weighted) -> str:
         return f"{said}; the model is quantized already, and stays as it is"
     if any(there.all.get(name) for name in wanted):
         found = ", ".join(f"{there.all[name]} {name}" for name in wanted if there.all.get(name))
-        return f"nothing to compress: the tool left {found} with weights stored as floats as they are (operators: {listed})"
+        return f"nothing to compress: the tool left {found} with stored floats as they are (operators: {listed})"
     return f"{said}{f'; its weights are in {others}, which this recipe leaves alone' if others else ''}"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any
 
 from benchharness.compress.recipes import SEED
@@ -77,7 +78,7 @@ def _absolute_paths() -> dict[str, str]:
     path = os.environ.get("PYTHONPATH")
     if not path:
         return {}
-    return {"PYTHONPATH": os.pathsep.join(os.path.abspath(part) for part in path.split(os.pathsep) if part)}
+    return {"PYTHONPATH": os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep) if part)}
 
 
 def shown(words: str) -> str:
@@ -103,7 +104,8 @@ def _understood(answer: bytes, code: int, words: str) -> dict[str, Any]:
             raise ModelFailure("the model says more of itself than any real one")
         message = json.loads(answer)
         if "failed" in message:
-            raise Failed(_with_memory(str(message["failed"]), words), shown(words))
+            log = shown(words) if message.get("by_tool") else ""  # a refusal says all itself
+            raise Failed(_with_memory(str(message["failed"]), words), log)
         found = message.get("found") or message["made"]
         if not isinstance(found, dict):
             raise TypeError

@@ -136,8 +136,8 @@ class Graph:
 class Contents:
     """A whole file. The first graph is the model's own; those nested in it follow.
 
-    The bodies of functions, each with what is nested in it, stand apart: a function is written once, and run as often as
-    it is called.
+    The bodies of functions, each with what is nested in it, stand apart: a function is written once, and called as
+    often as a graph likes.
     """
 
     graphs: list[Graph] = field(default_factory=list)
@@ -260,7 +260,7 @@ def _read_attribute(
         elif number == _ATTRIBUTE_SPARSE and operator == "Constant" and outputs:
             tensors = list(_read_sparse(wire, value, end))
             graph.constants.extend(tensors)
-            graph.stored.update({outputs[0]: each for each in tensors[:1]})
+            graph.stored.update((outputs[0], each) for each in tensors[:1])
         elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS) and operator in _NESTING_OPERATORS:
             _read_graph(wire, value, end, graph, found)
     return {} if integer is None else {name: integer}

@@ -96,7 +96,7 @@ def _stored(contents: Contents) -> Iterator[Tensor]:
 
 
 def _parameters(contents: Contents) -> list[StoredNumbers]:
-    """Initializers and the tensors of `Constant` operators, in all graphs and functions, each once; summed by type and role; the largest first."""
+    """Initializers and tensors of `Constant`s, of graphs and functions, each once, by type and role; largest first."""
     packed, scales = packed_weights(contents), scale_tensors(contents)
     sums: dict[tuple[str, str], list[int]] = {}
     for tensor in _stored(contents):
