@@ -7,6 +7,7 @@ copy of the model in the order's own folder.
 from __future__ import annotations
 
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -377,6 +378,8 @@ def _left_as_floats(made: onnx.ModelProto, after: int, before: int) -> list[str]
 
 def _check_loads(path: Path) -> None:
     """Raises `ModelFailure` where the runtime itself refuses what the tool wrote."""
+    # The log is all that is left where the runtime crashes on it.
+    print("onnxruntime is loading what this recipe made", file=sys.stderr, flush=True)
     try:
         onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class

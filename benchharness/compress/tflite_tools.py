@@ -23,6 +23,9 @@ _FLOATS = {schema.TensorType.FLOAT32: "float32", schema.TensorType.FLOAT16: "flo
 _WHOLE = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4)
 _IDENTIFIER = b"TFL3"
 _SHARE_WORTH_TELLING = 0.05
+#: Of a model whose floats are a smaller share of its quantized weights than this, nothing is left to quantize.
+_SHARE_WORTH_TRYING = 0.05
+_NOT_CALIBRATED = "Failed to get quantization parameters"
 
 
 def look(artefact: Path) -> Look:
@@ -60,6 +63,8 @@ def compress(
     Raises `Unsupported` where the recipe does not fit the model, `ModelFailure` where its outcome does not load.
     """
     settings = plain(recipe.settings)
+    if found.floats <= _SHARE_WORTH_TRYING * _quantized_bytes(found.model):
+        raise Unsupported(_nothing(found))  # the tool would crash where it calibrates such a model
     source = _with_names_of_their_own(found.model, scratch)
     tool = quantizer.Quantizer(str(source), settings["rules"])
     ranges = None
@@ -71,6 +76,12 @@ def compress(
     try:
         tool.quantize(ranges, serialize_to_path=str(target), enable_progress_bar=False, enable_progress_report=False)
     except ValueError as error:
+        if _NOT_CALIBRATED in str(error):
+            raise Unsupported(
+                f"{found.model.name}: running it on the calibration data gave no range for a tensor that the tool would "
+                f"quantize: it lies in a subgraph that only an operator calls, or is never computed ({error}); try "
+                "tflite-int8-dynamic, which needs no ranges"
+            ) from error
         if "divisible by block size" not in str(error):
             raise
         raise Unsupported(
