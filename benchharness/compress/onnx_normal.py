@@ -24,6 +24,8 @@ from benchharness.errors import Unsupported
 _LAST_IR_WITH_WEIGHTS_AS_INPUTS = 3
 #: What a model of such an old file becomes: the first where that is not needed.
 _IR = 4
+#: Layers whose third input is a bias.
+_BIASED = ("Conv", "ConvTranspose", "Gemm")
 #: Equal weights of so many bytes become one: inlining a function that is called twice doubles its weights.
 _LARGE_ENOUGH_TO_SHARE = 1024
 
@@ -246,31 +248,31 @@ def name_nodes(model: onnx.ModelProto) -> None:
 # What single tools stumble over.
 
 
-def flatten_biases(model: onnx.ModelProto) -> bool:
-    """Gives the `Gemm`s of the main graph biases of one axis, a number a column: the same by broadcasting.
+def settle_biases(model: onnx.ModelProto) -> bool:
+    """Gives every layer of the main graph a bias of its own, of one axis: a number a column, the same by broadcasting.
 
-    `quantize_static` takes no others, and the optimizer that runs before it makes them ("truth value of an array").
-    One that differs from row to row becomes an addition of its own. Says whether there was anything to change.
+    `quantize_static` takes no others for `Gemm`, and the optimizer that runs before it makes them ("truth value of an
+    array"). For a bias that layers share it invents names, which may be those of other tensors. A bias that differs from
+    row to row becomes an addition of its own. Says whether there was anything to change.
     """
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    uses = Counter(name for scope in graphs_of(model) for node in scope.graph.node for name in node.input)
+    taken = {name for scope in graphs_of(model) for node in scope.graph.node for name in (*node.input, *node.output)}
     nodes: list[Any] = []
     changed = False
     for node in model.graph.node:
         nodes.append(_copied(node))
-        if not is_standard(node, "Gemm") or len(node.input) < 3 or node.input[2] not in stored:
+        if node.op_type not in _BIASED or len(node.input) < 3 or node.input[2] not in stored:
             continue
-        weight, bias = stored.get(node.input[1]), numpy_helper.to_array(stored[node.input[2]])
-        if weight is None or len(weight.dims) != 2:
-            continue
-        attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-        columns = weight.dims[0] if attributes.get("transB", 0) else weight.dims[1]
-        if bias.shape == (columns,):
+        bias = numpy_helper.to_array(stored[node.input[2]])
+        columns = _columns(node, stored) if is_standard(node, "Gemm") else bias.size
+        if columns is None or (bias.shape == (columns,) and uses[node.input[2]] == 1):
             continue
         changed = True
+        name = _another(node.input[2], taken)
         if bias.size not in (1, columns) or (bias.size == columns != 1 and bias.shape[-1] != columns):
-            _add_apart(nodes, model, bias * attributes.get("beta", 1.0))
+            _add_apart(nodes, model, bias, name)
             continue
-        name = f"{node.input[2]}.flat.{len(nodes)}"
         flat = np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), (columns,)))
         model.graph.initializer.append(numpy_helper.from_array(flat, name))
         nodes[-1].input[2] = name
@@ -282,10 +284,27 @@ def flatten_biases(model: onnx.ModelProto) -> bool:
     return True
 
 
-def _add_apart(nodes: list[Any], model: onnx.ModelProto, bias: Any) -> None:
+def _columns(gemm: Any, stored: Mapping[str, Any]) -> int | None:
+    weights = stored.get(gemm.input[1])
+    if weights is None or len(weights.dims) != 2:
+        return None
+    transposed = any(each.name == "transB" and each.i for each in gemm.attribute)
+    return int(weights.dims[0] if transposed else weights.dims[1])
+
+
+def _another(name: str, taken: set[str]) -> str:
+    number = 1
+    while f"{name}.{number}" in taken:
+        number += 1
+    taken.add(f"{name}.{number}")
+    return f"{name}.{number}"
+
+
+def _add_apart(nodes: list[Any], model: onnx.ModelProto, bias: Any, name: str) -> None:
     gemm = nodes[-1]
-    name, product, output = f"{gemm.input[2]}.apart.{len(nodes)}", f"{gemm.output[0]}.product", gemm.output[0]
-    model.graph.initializer.append(numpy_helper.from_array(np.asarray(bias, np.float32), name))
+    beta = next((each.f for each in gemm.attribute if each.name == "beta"), 1.0)
+    product, output = f"{name}.product", gemm.output[0]
+    model.graph.initializer.append(numpy_helper.from_array((bias * beta).astype(bias.dtype), name))
     del gemm.input[2:]
     gemm.output[0] = product
     nodes.append(onnx.helper.make_node("Add", [product, name], [output], name=f"{gemm.name}.bias"))

@@ -44,7 +44,7 @@ from benchharness.compress.onnx_graph import (
     stored_tensors,
     weighted,
 )
-from benchharness.compress.onnx_normal import flatten_biases, name_nodes, nodes_where, normalised
+from benchharness.compress.onnx_normal import name_nodes, nodes_where, normalised, settle_biases
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
@@ -112,8 +112,11 @@ def compress(
     source = normalised(source, _least_opset(recipe), external=external)
     before = load_graph(source)
     floats, there = sum(float_bytes(before).values()), weighted(before)
+    quantized = is_quantized(before)
     told: list[str] = []
     if recipe.family == "static":
+        if quantized:
+            raise Unsupported("the model is quantized already, and has ranges of its own; start from its original")
         _refuse_all_nested(there)
         _static(source, target, recipe, _samples(found, data), external=external, language=found.task == "causal-lm")
     else:
@@ -123,7 +126,15 @@ def compress(
     after = sum(float_bytes(made).values())
     if after >= floats:
         raise Unsupported(_nothing(recipe, before, there))
-    _check_loads(target)
+    try:
+        _check_loads(target)
+    except ModelFailure as error:
+        if not quantized:
+            raise
+        raise Unsupported(
+            f"the model is quantized already, and what this recipe makes of it does not load ({error}); start from its "
+            "original"
+        ) from error
     if recipe.family == "half":
         return told
     return [*told, *_left_nested(recipe, made, there), *_left_as_floats(made, after, floats)]
@@ -173,7 +184,7 @@ def _static(
         external_data_location=f"{prepared.name}.data",
         **settings.pop("pre_process"),
     )
-    _flatten_biases(prepared, external=external)
+    _settle_biases(prepared, external=external)
     method = CalibrationMethod[settings.pop("calibrate_method")]
     calibrator = create_calibrator(
         prepared,
@@ -197,10 +208,10 @@ def _static(
     )
 
 
-def _flatten_biases(path: Path, *, external: bool) -> None:
+def _settle_biases(path: Path, *, external: bool) -> None:
     model = onnx.load(path)
-    if flatten_biases(model):
-        onnx.save_model(model, path, save_as_external_data=external, location=f"flat-{path.name}.data")
+    if settle_biases(model):
+        onnx.save_model(model, path, save_as_external_data=external, location=f"settled-{path.name}.data")
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc] # the tool has no types

@@ -79,7 +79,7 @@ def compress(
         if _NOT_CALIBRATED in str(error):
             raise Unsupported(
                 f"{found.model.name}: running it on the calibration data gave no range for a tensor that the tool would "
-                f"quantize: it lies in a subgraph that only an operator calls, or is never computed ({error}); try "
+                f"quantize: an operator alone calls its subgraph, or it is never computed ({error}); try "
                 "tflite-int8-dynamic, which needs no ranges"
             ) from error
         if "divisible by block size" not in str(error):

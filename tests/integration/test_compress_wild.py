@@ -167,6 +167,16 @@ def test_a_refusal_names_what_is_there(tmp_path: Path) -> None:
     assert "quantized already" not in str(told.value)
 
 
+def test_a_model_that_is_quantized_already_is_refused_as_such(tmp_path: Path) -> None:
+    """ddddocr's: KeyError from quantize_static, and float16 that DynamicQuantizeLinear does not take."""
+    made(paddle_like(), "onnx-int8-dynamic", tmp_path)
+    quantized = onnx.load(tmp_path / "model.onnx")
+    for recipe in ("onnx-int8-dynamic", "onnx-int8-static", "onnx-int4-block32", "onnx-fp16"):
+        (tmp_path / recipe).mkdir()
+        with pytest.raises(Unsupported, match="the model is quantized already"):
+            made(quantized, recipe, tmp_path / recipe)
+
+
 def test_it_works_in_the_models_own_folder_and_leaves_nothing_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from benchharness.compress.onnx_graph import float_bytes, weighted
-from benchharness.compress.onnx_normal import flatten_biases, normalised, opset_of
+from benchharness.compress.onnx_normal import normalised, opset_of, settle_biases
 
 RANDOM = np.random.default_rng(0)
 WEIGHTS = RANDOM.normal(size=(16, 16)).astype(np.float32)
@@ -194,9 +194,30 @@ def test_biases_of_any_shape_are_flattened(shape: tuple[int, ...], beta: float, 
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     x = np.random.default_rng(2).normal(size=(4, 8)).astype(np.float32)
     before = computed(model, x)
-    assert flatten_biases(model) == (bias.shape != (columns,))
+    assert settle_biases(model) == (bias.shape != (columns,))
     np.testing.assert_allclose(computed(model, x), before, rtol=1e-6, atol=1e-6)
     for node in model.graph.node:
         if node.op_type == "Gemm" and len(node.input) > 2:
             (flat,) = (each for each in model.graph.initializer if each.name == node.input[2])
             assert list(flat.dims) == [columns]
+
+
+def test_layers_that_share_a_bias_get_one_each_under_a_name_that_is_free() -> None:
+    """quantize_static calls the copies `b1`, `b2` ..., whatever else is called so: basic-pitch's static variant did not
+    load."""
+    model = model_of(
+        [
+            NODE("Gemm", ["x", "w", "b"], ["b1"], name="first"),
+            NODE("Gemm", ["b1", "w", "b"], ["b.1"], name="second"),
+            NODE("Tanh", ["b.1"], ["y"]),
+        ],
+        [tensor(WEIGHTS, "w"), tensor(OTHER[0], "b")],
+    )
+    x = RANDOM.normal(size=(1, 16)).astype(np.float32)
+    before = computed(model, x)
+    assert settle_biases(model)
+    np.testing.assert_array_equal(computed(model, x), before)
+    biases = [node.input[2] for node in model.graph.node if node.op_type == "Gemm"]
+    assert len(set(biases)) == 2
+    assert not {"b1", "b.1"} & set(biases)
+    assert not settle_biases(model)
