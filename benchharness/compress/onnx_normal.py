@@ -252,8 +252,8 @@ def settle_biases(model: onnx.ModelProto) -> bool:
     """Gives every layer of the main graph a bias of its own, of one axis: a number a column, the same by broadcasting.
 
     `quantize_static` takes no others for `Gemm`, and the optimizer that runs before it makes them ("truth value of an
-    array"). For a bias that layers share it invents names, which may be those of other tensors. A bias that differs from
-    row to row becomes an addition of its own. Says whether there was anything to change.
+    array"). For a bias that layers share it invents names, which may be those of other tensors. A bias that differs
+    from row to row becomes an addition of its own. Says whether there was anything to change.
     """
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     uses = Counter(name for scope in graphs_of(model) for node in scope.graph.node for name in node.input)

@@ -25,7 +25,7 @@ _IDENTIFIER = b"TFL3"
 _SHARE_WORTH_TELLING = 0.05
 #: Of a model whose floats are a smaller share of its quantized weights than this, nothing is left to quantize.
 _SHARE_WORTH_TRYING = 0.05
-_NOT_CALIBRATED = "Failed to get quantization parameters"
+_NOT_CALIBRATED = "not found in tensor_name_to_qsv"
 
 
 def look(artefact: Path) -> Look:
@@ -78,8 +78,8 @@ def compress(
     except ValueError as error:
         if _NOT_CALIBRATED in str(error):
             raise Unsupported(
-                f"{found.model.name}: running it on the calibration data gave no range for a tensor that the tool would "
-                f"quantize: an operator alone calls its subgraph, or it is never computed ({error}); try "
+                f"{found.model.name}: running it on the calibration data gave no range for a tensor that the tool "
+                f"would quantize: an operator alone calls its subgraph, or it is never computed ({error}); try "
                 "tflite-int8-dynamic, which needs no ranges"
             ) from error
         if "divisible by block size" not in str(error):
