@@ -199,7 +199,7 @@ def _from_arrays(path: Path, arrays: Mapping[str, Array], inputs: Sequence[Tenso
     for each in pairing.pairs:
         _refuse_unscaled(f"{path}: {each.given}", arrays[each.given], next(s for s in inputs if s.name == each.wanted))
     return [
-        _fed(str(path), {name: array[position] for name, array in arrays.items()}, pairing, inputs)
+        _fed(str(path), {name: np.asarray(array[position]) for name, array in arrays.items()}, pairing, inputs)
         for position in range(count)
     ]
 

@@ -32,6 +32,8 @@ class Compressed:
     source_bytes: int
     seconds: float
     failure: str = ""
+    log: str = ""  # of a failure: the last lines that the tool printed
+    log_file: Path | None = None  # ... and where they are kept
     notes: Sequence[str] = ()
 
 
@@ -146,8 +148,10 @@ class _Workshop:
                 answer = carry_out(self._order(recipe, folder), self.timeout_s)
                 seconds = time.monotonic() - started
                 record = outputs.write_record(folder, recipe, wanted, answer, seconds, self.cache)
+            outputs.drop_log(self.out, recipe.name)
         except Failed as error:
-            return self._failed(recipe, str(error), time.monotonic() - started)
+            seconds = time.monotonic() - started
+            return self._failed(recipe, str(error), seconds, error.log)
         except OSError as error:
             return self._failed(recipe, f"{self.out}: cannot be written ({error})", time.monotonic() - started)
         return self._told(recipe, record)
@@ -178,7 +182,14 @@ class _Workshop:
             notes=(*notes, *larger, *record["notes"]),
         )
 
-    def _failed(self, recipe: Recipe, reason: str, seconds: float) -> Compressed:
+    def _failed(self, recipe: Recipe, reason: str, seconds: float, log: str = "") -> Compressed:
         return Compressed(
-            recipe=recipe.name, path=None, bytes=0, source_bytes=self.model_bytes, seconds=seconds, failure=reason
+            recipe=recipe.name,
+            path=None,
+            bytes=0,
+            source_bytes=self.model_bytes,
+            seconds=seconds,
+            failure=reason,
+            log=log,
+            log_file=outputs.keep_log(self.out, recipe.name, f"{reason}\n\n{log}\n") if log else None,
         )

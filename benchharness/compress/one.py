@@ -1,7 +1,8 @@
 """Looks at a model, or makes one artefact, in a process of its own: tools print, hang and crash.
 
-`python -P -m benchharness.compress.one` reads an order, a line of JSON, from standard input, and answers with a line on
-standard output: `{"found": {...}}`, `{"made": {...}}`, or `{"failed": "why"}`. What tools print goes to standard error.
+`python -P -m benchharness.compress.one` reads an order, a line of JSON, from standard input, and answers with a line
+on standard output: `{"found": {...}}`, `{"made": {...}}`, or `{"failed": "why"}`, with `"by_tool": true` where the
+words are a tool's. What tools print goes to standard error.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ def main() -> None:
     except BenchharnessError as error:
         answer = {"failed": protocol.text(error)}
     except MemoryError:
-        answer = {"failed": "out of memory"}
+        answer = {"failed": "out of memory", "by_tool": True}
     except Exception as error:  # a tool's own: its words are the evidence, its traceback goes to standard error
         traceback.print_exc()
-        answer = {"failed": protocol.text(f"the tool failed: {type(error).__name__}: {error}")}
+        answer = {"failed": protocol.text(f"the tool failed: {type(error).__name__}: {error}"), "by_tool": True}
     answers.write(protocol.encode(answer))
     answers.flush()
 

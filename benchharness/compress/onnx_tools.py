@@ -7,15 +7,16 @@ copy of the model in the order's own folder.
 from __future__ import annotations
 
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -30,6 +31,20 @@ from onnxruntime.quantization import (
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
+from benchharness.compress.onnx_graph import (
+    FLOATS,
+    Weighted,
+    external_files,
+    float_bytes,
+    graphs_of,
+    is_quantized,
+    load_graph,
+    numbers_of,
+    operators,
+    stored_tensors,
+    weighted,
+)
+from benchharness.compress.onnx_normal import name_nodes, nodes_where, normalised, settle_biases
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
@@ -46,17 +61,28 @@ from targets.onnx_runtime.signature import (
 
 #: Names by which a language model's cache goes in and comes out.
 _CACHE_NAMES = ("past_key_values", "present", "past")
-_FLOATS = {onnx.TensorProto.FLOAT: ("float32", 4), onnx.TensorProto.FLOAT16: ("float16", 2)}
 #: Recipes leave small tensors alone; where floats hold less than this share of the weights there is nothing to say.
 _SHARE_WORTH_TELLING = 0.05
+#: The operator sets that hold what a tool writes: DynamicQuantizeLinear is of 11, a scale per channel of 13.
+_DYNAMIC_OPSET, _PER_CHANNEL_OPSET = 11, 13
+#: What each kind of recipe makes smaller.
+_WANTED = {
+    "dynamic": ("MatMul", "Gemm", "Conv", "Gather", "LSTM", "Attention", "EmbedLayerNormalization"),
+    "static": ("MatMul", "Gemm", "Conv", "ConvTranspose", "Gather"),
+    "block-wise": ("MatMul",),
+    "half": (),
+}
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+#: Operators whose outcome is wrong, and not only clipped, where their weights are cut to float16's range.
+_SCALED_BY_WEIGHTS = ("BatchNormalization", "Conv", "ConvTranspose", "Gemm", "LayerNormalization", "MatMul")
 
 
 def look(artefact: Path) -> Look:
     """Reads a model without its weights. Raises `ModelFailure` for what is none."""
     path = find_model(artefact)
     check_files(path)
-    model = _load_graph(path)
-    beside = _external_files(model)
+    model = load_graph(path)
+    beside = external_files(model)
     for name in beside:
         if not (path.parent / name).is_file():
             raise ModelFailure(f"{path}: its weights lie in {name}, which is not there; copy the whole folder")
@@ -65,7 +91,7 @@ def look(artefact: Path) -> Look:
         model=path,
         task="tensor" if language is None else "causal-lm",
         inputs=_specs(model.graph.input, skip=model.graph.initializer),
-        float_bytes=_float_bytes(model),
+        float_bytes=float_bytes(model),
         beside=beside,
         context_length=None if language is None else language.context_length,
     )
@@ -83,27 +109,63 @@ def compress(
         (scratch / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found.model.parent / name, scratch / name)
     external = bool(found.beside)  # a variant keeps the layout of the original
+    source = normalised(source, _least_opset(recipe), external=external)
+    before = load_graph(source)
+    floats, there = sum(float_bytes(before).values()), weighted(before)
+    quantized = is_quantized(before)
+    told: list[str] = []
     if recipe.family == "static":
+        if quantized:
+            raise Unsupported("the model is quantized already, and has ranges of its own; start from its original")
+        _refuse_all_nested(there)
         _static(source, target, recipe, _samples(found, data), external=external, language=found.task == "causal-lm")
     else:
-        {"dynamic": _dynamic, "block-wise": _block_wise, "half": _half}[recipe.family](
-            source, target, recipe, external=external
-        )
-    made = _load_graph(target)
-    after = sum(_float_bytes(made).values())
-    if after >= found.floats:
-        raise Unsupported(_nothing(recipe, _load_graph(found.model)))
-    _check_loads(target)
-    return _left_as_floats(made, after, found.floats) if recipe.family != "half" else []
+        tool = {"dynamic": _dynamic, "block-wise": _block_wise, "half": _half}[recipe.family]
+        told = tool(source, target, recipe, external=external)
+    made = load_graph(target)
+    after = sum(float_bytes(made).values())
+    if after >= floats:
+        raise Unsupported(_nothing(recipe, before, there))
+    try:
+        _check_loads(target)
+    except ModelFailure as error:
+        if not quantized:
+            raise
+        raise Unsupported(
+            f"the model is quantized already, and what this recipe makes of it does not load ({error}); start from its "
+            "original"
+        ) from error
+    if recipe.family == "half":
+        return told
+    return [*told, *_left_nested(recipe, made, there), *_left_as_floats(made, after, floats)]
+
+
+def _least_opset(recipe: Recipe) -> int:
+    if recipe.family == "static" or recipe.settings.get("per_channel"):
+        return _PER_CHANNEL_OPSET
+    return _DYNAMIC_OPSET if recipe.family == "dynamic" else 1
 
 
 # The tools.
 
 
-def _dynamic(source: Path, target: Path, recipe: Recipe, *, external: bool) -> None:
+def _dynamic(source: Path, target: Path, recipe: Recipe, *, external: bool) -> list[str]:
     settings = plain(recipe.settings)
     settings["weight_type"] = QuantType.from_string(settings["weight_type"])
-    quantize_dynamic(source, target, use_external_data_format=external, **settings)
+    left = _convolutions_with_weights_elsewhere(load_graph(source))
+    quantize_dynamic(source, target, use_external_data_format=external, nodes_to_exclude=left, **settings)
+    return []
+
+
+def _convolutions_with_weights_elsewhere(model: onnx.ModelProto) -> list[str]:
+    """Convolutions in nested graphs whose weights several graphs share: the tool takes their own graph's only."""
+    return [
+        node.name
+        for scope in graphs_of(model, functions=False)
+        if scope.depth
+        for node in scope.graph.node
+        if node.op_type == "Conv" and node.input[1] not in {tensor.name for tensor in scope.graph.initializer}
+    ]
 
 
 def _static(
@@ -122,6 +184,7 @@ def _static(
         external_data_location=f"{prepared.name}.data",
         **settings.pop("pre_process"),
     )
+    _settle_biases(prepared, external=external)
     method = CalibrationMethod[settings.pop("calibrate_method")]
     calibrator = create_calibrator(
         prepared,
@@ -145,6 +208,12 @@ def _static(
     )
 
 
+def _settle_biases(path: Path, *, external: bool) -> None:
+    model = onnx.load(path)
+    if settle_biases(model):
+        onnx.save_model(model, path, save_as_external_data=external, location=f"settled-{path.name}.data")
+
+
 class _Reader(CalibrationDataReader):  # type: ignore[misc] # the tool has no types
     """Hands one sample after the other to the tool."""
 
@@ -156,7 +225,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc] # the tool has no ty
         return next(self._samples, None)
 
 
-def _block_wise(source: Path, target: Path, recipe: Recipe, *, external: bool) -> None:
+def _block_wise(source: Path, target: Path, recipe: Recipe, *, external: bool) -> list[str]:
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     settings = plain(recipe.settings)
@@ -164,18 +233,20 @@ def _block_wise(source: Path, target: Path, recipe: Recipe, *, external: bool) -
     quantizer = MatMulNBitsQuantizer(str(source), **settings)
     quantizer.process()
     quantizer.model.save_model_to_file(str(target), external)
+    return []
 
 
-def _half(source: Path, target: Path, recipe: Recipe, *, external: bool) -> None:
+def _half(source: Path, target: Path, recipe: Recipe, *, external: bool) -> list[str]:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    graph = _load_graph(source).graph
+    graph = load_graph(source).graph
     settings = plain(recipe.settings)
     names = [value.name for value in (*graph.input, *graph.output)]
     settings["keep_io_types"] = [name for name in names if not name.startswith(_CACHE_NAMES)]
+    source, blocked = _beyond_half(source, external=external)
     doubled = [name for name, count in Counter(tensor.name for tensor in graph.initializer).items() if count > 1]
     try:
-        converted = convert_float_to_float16(str(source), **settings)
+        converted = convert_float_to_float16(str(source), **settings, node_block_list=blocked)
     except AssertionError as error:
         named = f" ({doubled[0]!r} is one)" if doubled else ""
         raise Unsupported(
@@ -183,6 +254,31 @@ def _half(source: Path, target: Path, recipe: Recipe, *, external: bool) -> None
             "export the model anew, at float16 if the exporter can"
         ) from error
     onnx.save_model(converted, target, save_as_external_data=external, location=f"{target.name}.data")
+    if not blocked:
+        return []
+    return [f"{len(blocked)} operators stay float32: their weights are beyond float16's largest, {_LARGEST_HALF:.0f}"]
+
+
+def _beyond_half(source: Path, *, external: bool) -> tuple[Path, list[str]]:
+    """Operators that the converter would make wrong by cutting their weights to float16's range, by name."""
+    model = onnx.load(source)
+
+    def is_beyond(node: Any, stored: Mapping[str, Any]) -> bool:
+        return node.op_type in _SCALED_BY_WEIGHTS and any(_is_large(stored.get(name)) for name in node.input)
+
+    if not any(_is_large(tensor) for scope in graphs_of(model, functions=False) for tensor in scope.graph.initializer):
+        return source, []
+    name_nodes(model)
+    named = source.with_name(f"named-{source.name}")
+    onnx.save_model(model, named, save_as_external_data=external, location=f"{named.name}.data")
+    return named, nodes_where(model, is_beyond)
+
+
+def _is_large(tensor: Any | None) -> bool:
+    if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT:
+        return False
+    values = numpy_helper.to_array(tensor)
+    return bool((np.abs(values[np.isfinite(values)]) > _LARGEST_HALF).any())
 
 
 # Calibration.
@@ -195,7 +291,7 @@ def _samples(found: Look, data: Sequence[Sample] | Text | None) -> Iterator[Samp
 
 def _language_samples(path: Path, text: Text) -> Iterator[Sample]:
     """Every chunk as a prompt to an empty cache: what goes in is as long as the chunk, what is kept has no tokens."""
-    model = _load_graph(path)
+    model = load_graph(path)
     signature = _language_signature(path, model)
     assert signature is not None, "text is read for language models only"
     for chunk in text.chunks:
@@ -218,13 +314,6 @@ def _prompt(signature: LanguageSignature, chunk: Sequence[int]) -> Sample:
 
 
 # What a graph holds.
-
-
-def _load_graph(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's own errors share no base class
-        raise ModelFailure(f"{path}: not a readable .onnx model ({error}); export or download it again") from error
 
 
 def _language_signature(path: Path, model: onnx.ModelProto) -> LanguageSignature | None:
@@ -257,64 +346,51 @@ def _dtype_name(element: int) -> str:
         return "unknown"
 
 
-def _stored_tensors(model: onnx.ModelProto) -> Iterator[Any]:
-    """Weights of the main graph: initializers, and constants with names as their outputs are called."""
-    yield from model.graph.initializer
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
+def _refuse_all_nested(there: Weighted) -> None:
+    """Raises `Unsupported` where everything that static recipes would quantize lies where they don't look."""
+    wanted = [name for name in _WANTED["static"] if there.all.get(name)]
+    if wanted and all(there.nested.get(name, 0) == there.all[name] for name in wanted):
+        counts = ", ".join(f"{there.all[name]} {name}" for name in wanted)
+        raise Unsupported(
+            f"all that could be quantized ({counts}) lies inside If, Loop or the like, where quantize_static does not "
+            "look; try onnx-int8-dynamic, or export the model without branches"
+        )
 
 
-def _external_files(model: onnx.ModelProto) -> list[str]:
-    """Files that hold weights, relative to the model's. Raises `ModelFailure` for one outside its folder."""
-    names = sorted({ExternalDataInfo(each).location for each in _stored_tensors(model) if uses_external_data(each)})
-    for name in names:
-        place = PurePosixPath(name.replace("\\", "/"))
-        if not name or place.is_absolute() or ".." in place.parts:
-            raise ModelFailure(
-                f"weights in {name!r}, outside the model's folder; save the model with its weights beside it"
-            )
-    return names
-
-
-def _float_bytes(model: onnx.ModelProto) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for tensor in _stored_tensors(model):
-        if tensor.data_type in _FLOATS:
-            dtype, size = _FLOATS[tensor.data_type]
-            found[dtype] += int(np.prod(tensor.dims, dtype=np.int64)) * size
-    return dict(found)
-
-
-def _nothing(recipe: Recipe, before: onnx.ModelProto) -> str:
+def _nothing(recipe: Recipe, before: onnx.ModelProto, there: Weighted) -> str:
     """Why a recipe changed no weights."""
-    present = Counter(node.op_type for node in before.graph.node)
-    wanted = {
-        "dynamic": ("MatMul", "Gemm", "Conv", "Gather", "LSTM", "Attention"),
-        "static": ("MatMul", "Gemm", "Conv", "ConvTranspose", "Gather"),
-        "block-wise": ("MatMul",),
-        "half": (),
-    }[recipe.family]
-    there = ", ".join(f"{count} {name}" for name, count in present.most_common(5))
+    listed = ", ".join(f"{count} {name}" for name, count in operators(before).most_common(5))
+    wanted = _WANTED[recipe.family]
     if not wanted:
-        return f"nothing to compress: the model stores no float32 weights (operators: {there})"
-    return (
-        f"nothing to compress: no {', '.join(wanted)} whose weights are stored as floats "
-        f"(operators: {there}); a model that is quantized already stays as it is"
-    )
+        return f"nothing to compress: the model stores no float32 weights (operators: {listed})"
+    said = f"nothing to compress: no {', '.join(wanted)} whose weights are stored as floats (operators: {listed})"
+    others = ", ".join(f"{count} {name}" for name, count in there.all.items() if name not in wanted)
+    if is_quantized(before):
+        return f"{said}; the model is quantized already, and stays as it is"
+    if any(there.all.get(name) for name in wanted):
+        found = ", ".join(f"{there.all[name]} {name}" for name in wanted if there.all.get(name))
+        return f"nothing to compress: the tool left {found} with stored floats as they are (operators: {listed})"
+    return f"{said}{f'; its weights are in {others}, which this recipe leaves alone' if others else ''}"
+
+
+def _left_nested(recipe: Recipe, made: onnx.ModelProto, there: Weighted) -> list[str]:
+    """What the tool did not reach, because it is inside other operators."""
+    left = weighted(made).nested
+    counts = [f"{left[name]} of {there.all[name]} {name}" for name in _WANTED[recipe.family] if left.get(name)]
+    return [f"{', '.join(counts)} are inside If, Loop or the like and stay as they are"] if counts else []
 
 
 def _left_as_floats(made: onnx.ModelProto, after: int, before: int) -> list[str]:
     if after < _SHARE_WORTH_TELLING * before:
         return []
-    floats = [tensor for tensor in _stored_tensors(made) if tensor.data_type in _FLOATS]
-    sizes: Mapping[str, int] = {tensor.name: int(np.prod(tensor.dims, dtype=np.int64)) for tensor in floats}
+    sizes = {name: numbers_of(tensor) for name, tensor in stored_tensors(made) if tensor.data_type in FLOATS}
     return [f"{after / before:.0%} of the weights' bytes stay floats, most in {max(sizes, key=sizes.__getitem__)!r}"]
 
 
 def _check_loads(path: Path) -> None:
     """Raises `ModelFailure` where the runtime itself refuses what the tool wrote."""
+    # The log is all that is left where the runtime crashes on it.
+    print("onnxruntime is loading what this recipe made", file=sys.stderr, flush=True)
     try:
         onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class

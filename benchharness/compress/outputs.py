@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from benchharness.errors import UsageError
 
 _SCHEMA = 1
 _MAKING = ".making-"
+_LOG_ENDING = ".failed.log"
 _NOT_INSTALLED = "not installed"
 #: What two artefacts must share to be the same.
 _MADE_FROM = ("recipe", "settings", "seed", "versions", "source", "calibration")
@@ -114,6 +115,22 @@ def sweep(out: Path) -> None:
         process = left.name.removeprefix(_MAKING).partition("-")[0]
         if not process.isdigit() or not psutil.pid_exists(int(process)):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def keep_log(out: Path, name: str, words: str) -> Path | None:
+    """Writes what a tool printed before it failed beside the artefacts. None where that cannot be written."""
+    path = out / f"{name}{_LOG_ENDING}"
+    try:
+        path.write_text(words, encoding="utf-8")
+    except OSError:
+        return None
+    return path
+
+
+def drop_log(out: Path, name: str) -> None:
+    """Removes the log of an earlier failure: the recipe has succeeded since."""
+    with suppress(OSError):
+        (out / f"{name}{_LOG_ENDING}").unlink(missing_ok=True)
 
 
 def write_record(

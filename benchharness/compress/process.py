@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from benchharness.compress.recipes import SEED
@@ -17,7 +19,9 @@ from benchharness.terminal_values import duration
 
 _WORKER = "benchharness.compress.one"
 #: Of what a tool printed, so much is looked at.
-_LAST_WORDS = 4000
+_LAST_WORDS = 16_000
+#: Of that, so many lines are shown with a failure.
+_SHOWN_LINES = 12
 _LONGEST_ANSWER_BYTES = 64 << 20
 #: One thread for numerics: with more, sums may come in another order. Fixed hashes: tools walk through sets of names.
 #: Progress bars of tools would fill the log.
@@ -32,7 +36,11 @@ _ENVIRONMENT = {
 
 
 class Failed(AttemptError):
-    """The order was not carried out; the message says why."""
+    """The order was not carried out; the message says why, and `log` holds the last of what the tool printed."""
+
+    def __init__(self, reason: str, log: str = "") -> None:
+        super().__init__(reason)
+        self.log = log
 
 
 def carry_out(order: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -40,10 +48,35 @@ def carry_out(order: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
     # -P: the working folder may have come with the model, and its Python files are not for running.
     command = [sys.executable, "-P", "-m", _WORKER]
     told = json.dumps({**order, "parent": os.getpid()}).encode() + b"\n"
-    done = ask(command, timeout_s, told=told, env={**os.environ, **_ENVIRONMENT}, most_bytes=_LONGEST_ANSWER_BYTES)
+    # A folder of its own: tools write beside the model's name in the working folder, and into the system's for scratch.
+    with tempfile.TemporaryDirectory(prefix="benchharness-", ignore_cleanup_errors=True) as place:
+        done = ask(
+            command,
+            timeout_s,
+            told=told,
+            cwd=Path(place),
+            env={**os.environ, **_absolute_paths(), **_ENVIRONMENT, "TMPDIR": place},
+            most_bytes=_LONGEST_ANSWER_BYTES,
+        )
+    words = done.words[-_LAST_WORDS:]
     if done.code is None:
-        raise Failed(f"stopped after {duration(timeout_s)}; give it longer with --timeout")
-    return _understood(done.out, done.code, done.words[-_LAST_WORDS:])
+        raise Failed(f"stopped after {duration(timeout_s)}; give it longer with --timeout", shown(words))
+    return _understood(done.out, done.code, words)
+
+
+def _absolute_paths() -> dict[str, str]:
+    """Where Python looks for modules, as it is from this working folder: the process gets another."""
+    path = os.environ.get("PYTHONPATH")
+    if not path:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep) if part)}
+
+
+def shown(words: str) -> str:
+    """The last lines of a log, without those that repeat the one before."""
+    lines = [line.rstrip() for line in words.splitlines() if line.strip()]
+    told = [line for position, line in enumerate(lines) if position == 0 or line != lines[position - 1]]
+    return "\n".join(told[-_SHOWN_LINES:])
 
 
 def _understood(answer: bytes, code: int, words: str) -> dict[str, Any]:
@@ -52,12 +85,13 @@ def _understood(answer: bytes, code: int, words: str) -> dict[str, Any]:
             raise ModelFailure("the model says more of itself than any real one")
         message = json.loads(answer)
         if "failed" in message:
-            raise Failed(_with_memory(str(message["failed"]), words))
+            log = shown(words) if message.get("by_tool") else ""  # a refusal says all itself
+            raise Failed(_with_memory(str(message["failed"]), words), log)
         found = message.get("found") or message["made"]
         if not isinstance(found, dict):
             raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Failed(_how_it_ended(code, words)) from error
+        raise Failed(_how_it_ended(code, words), shown(words)) from error
     return found
 
 

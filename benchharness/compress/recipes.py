@@ -87,7 +87,13 @@ def _recipe(
 
 def _onnx_dynamic(*, per_channel: bool) -> dict[str, Any]:
     """Of `quantize_dynamic`. An empty list of operators is the tool's own: MatMul, Gemm, Conv, Gather, LSTM, ..."""
-    return {"per_channel": per_channel, "reduce_range": False, "weight_type": "QInt8", "op_types_to_quantize": []}
+    return {
+        "per_channel": per_channel,
+        "reduce_range": False,
+        "weight_type": "QInt8",
+        "op_types_to_quantize": [],
+        "extra_options": {"EnableSubgraph": True},
+    }
 
 
 def _onnx_static(method: str, **calibrator: Any) -> dict[str, Any]:

@@ -20,8 +20,12 @@ from targets.tflite.files import MODEL_ENDING, find_model
 from targets.tflite.signature import read_signatures, why_no_language_model
 
 _FLOATS = {schema.TensorType.FLOAT32: "float32", schema.TensorType.FLOAT16: "float16"}
+_WHOLE = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4)
 _IDENTIFIER = b"TFL3"
 _SHARE_WORTH_TELLING = 0.05
+#: Of a model whose floats are a smaller share of its quantized weights than this, nothing is left to quantize.
+_SHARE_WORTH_TRYING = 0.05
+_NOT_CALIBRATED = "not found in tensor_name_to_qsv"
 
 
 def look(artefact: Path) -> Look:
@@ -59,6 +63,8 @@ def compress(
     Raises `Unsupported` where the recipe does not fit the model, `ModelFailure` where its outcome does not load.
     """
     settings = plain(recipe.settings)
+    if found.floats <= _SHARE_WORTH_TRYING * _quantized_bytes(found.model):
+        raise Unsupported(_nothing(found))  # the tool would crash where it calibrates such a model
     source = _with_names_of_their_own(found.model, scratch)
     tool = quantizer.Quantizer(str(source), settings["rules"])
     ranges = None
@@ -70,6 +76,12 @@ def compress(
     try:
         tool.quantize(ranges, serialize_to_path=str(target), enable_progress_bar=False, enable_progress_report=False)
     except ValueError as error:
+        if _NOT_CALIBRATED in str(error):
+            raise Unsupported(
+                f"{found.model.name}: running it on the calibration data gave no range for a tensor that the tool "
+                f"would quantize: an operator alone calls its subgraph, or it is never computed ({error}); try "
+                "tflite-int8-dynamic, which needs no ranges"
+            ) from error
         if "divisible by block size" not in str(error):
             raise
         raise Unsupported(
@@ -77,15 +89,24 @@ def compress(
         ) from error
     after = sum(_float_bytes(target).values())
     if after >= found.floats:
-        there = ", ".join(f"{count} {name}" for name, count in _operators(found.model).most_common(5))
-        raise Unsupported(
-            "nothing to compress: no fully connected, convolution or embedding layer whose weights are stored as "
-            f"floats (operators: {there}); a model that is quantized already stays as it is"
-        )
+        raise Unsupported(_nothing(found))
     _signatures(target)  # the runtime itself loads it
     if recipe.family == "half" or after < _SHARE_WORTH_TELLING * found.floats:
         return []
     return [f"{after / found.floats:.0%} of the weights' bytes stay floats"]
+
+
+def _nothing(found: Look) -> str:
+    """Why a recipe changed no weights."""
+    there = ", ".join(f"{count} {name}" for name, count in _operators(found.model).most_common(5))
+    said = (
+        "nothing to compress: no fully connected, convolution or embedding layer whose weights are stored as floats "
+        f"(operators: {there})"
+    )
+    quantized = _quantized_bytes(found.model)
+    if quantized > found.floats:
+        return f"{said}; the model is quantized already ({quantized} bytes of whole numbers with scales), and stays so"
+    return said
 
 
 def _with_names_of_their_own(path: Path, scratch: Path) -> Path:
@@ -130,6 +151,18 @@ def _float_bytes(path: Path) -> dict[str, int]:
         buffer = model.Buffers(index)
         found[kind] += buffer.DataLength() or buffer.Size()  # large models keep weights behind the flatbuffer
     return {kind: count for kind, count in found.items() if count}
+
+
+def _quantized_bytes(path: Path) -> int:
+    """Bytes of stored whole numbers of eight bits or fewer that have a scale."""
+    model = _parsed(path)
+    buffers = set()
+    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
+        for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
+            scales = tensor.Quantization()
+            if tensor.Type() in _WHOLE and scales is not None and scales.ScaleLength():
+                buffers.add(tensor.Buffer())
+    return sum(model.Buffers(index).DataLength() or model.Buffers(index).Size() for index in buffers)
 
 
 def _operators(path: Path) -> Counter[str]:

@@ -48,6 +48,10 @@ class ProgressLines:
         took = duration(made.seconds)
         if made.failure:
             self._print(f"{made.recipe}: failed after {took}: {made.failure}", "red")
+            for line in made.log.splitlines():
+                self._print(f"  | {line}", "dim")
+            if made.log_file is not None:
+                self._print(f"  the tool's log is kept in {made.log_file}")
             return
         size = f"{_size(made.source_bytes)} to {_size(made.bytes)}"
         notes = "".join(f"; {note}" for note in made.notes)

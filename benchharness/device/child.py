@@ -259,6 +259,7 @@ def ask(
     patience_s: float,
     *,
     told: bytes = b"",
+    cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     most_bytes: int = 1 << 24,
 ) -> Answer:
@@ -272,7 +273,7 @@ def ask(
     def receive(stream: BinaryIO) -> bytes | None:
         return stream.read(_WORDS_BYTES) or None
 
-    child = Child(command, receive, hears, stderr=subprocess.PIPE, env=env, tied=False)
+    child = Child(command, receive, hears, stderr=subprocess.PIPE, cwd=cwd, env=env, tied=False)
     ended = False
     try:
         child.write(told)

@@ -20,7 +20,9 @@ _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA, _MODEL_FUNCTIONS = 7, 8, 14, 25
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_SPARSE = 1, 5, 11, 12, 15
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
+_FUNCTION_NODE = 7
 _ATTRIBUTE_NAME, _ATTRIBUTE_NUMBER, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 1, 3, 5, 6, 11
+_ATTRIBUTE_SPARSE = 22
 _TENSOR_DIMENSION, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_STRING = 1, 2, 8, 6
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 _TENSOR_INT32_DATA, _TENSOR_RAW_DATA = 5, 9
@@ -132,9 +134,14 @@ class Graph:
 
 @dataclass
 class Contents:
-    """A whole file. The first graph is the model's own; those nested in it follow."""
+    """A whole file. The first graph is the model's own; those nested in it follow.
+
+    The bodies of functions, each with what is nested in it, stand apart: a function is written once, and called as
+    often as a graph likes.
+    """
 
     graphs: list[Graph] = field(default_factory=list)
+    bodies: list[Graph] = field(default_factory=list)
     ir_version: int = 0
     producer: str = ""
     producer_version: str = ""
@@ -143,6 +150,11 @@ class Contents:
     opsets: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     functions: int = 0
+
+    @property
+    def everywhere(self) -> list[Graph]:
+        """All graphs that operators and tensors are written in."""
+        return [*self.graphs, *self.bodies]
 
 
 def read_contents(wire: Wire) -> Contents:
@@ -164,6 +176,7 @@ def read_contents(wire: Wire) -> Contents:
             contents.metadata[key] = text
         elif number == _MODEL_FUNCTIONS:
             contents.functions += 1
+            _read_function(wire, value, end, contents.bodies)
         elif number == _MODEL_GRAPH:
             _read_graph(wire, value, end, None, contents.graphs)
     if not contents.graphs:
@@ -194,6 +207,15 @@ def _read_graph(wire: Wire, start: int, stop: int, around: Graph | None, found: 
         graph.stored[tensor.name] = tensor
     # Up to IR version 3 initializers were inputs too; for whoever runs the model they are none.
     graph.inputs = [spec for spec in graph.inputs if spec.name not in graph.stored]
+
+
+def _read_function(wire: Wire, start: int, stop: int, found: list[Graph]) -> None:
+    """The body of a function: it stores nothing but constants, and sees nothing of the graph that calls it."""
+    graph = Graph(None)
+    found.append(graph)
+    for number, value, end in wire.fields(start, stop):
+        if number == _FUNCTION_NODE:
+            _read_node(wire, value, end, graph, found)
 
 
 def _read_node(wire: Wire, start: int, stop: int, graph: Graph, found: list[Graph]) -> None:
@@ -235,6 +257,10 @@ def _read_attribute(
             tensor = _read_tensor(wire, value, end)
             graph.constants.append(tensor)
             graph.stored[outputs[0]] = tensor
+        elif number == _ATTRIBUTE_SPARSE and operator == "Constant" and outputs:
+            tensors = list(_read_sparse(wire, value, end))
+            graph.constants.extend(tensors)
+            graph.stored.update((outputs[0], each) for each in tensors[:1])
         elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS) and operator in _NESTING_OPERATORS:
             _read_graph(wire, value, end, graph, found)
     return {} if integer is None else {name: integer}

@@ -48,7 +48,7 @@ def inspect_model(artefact: Path) -> ModelDescription:
 def _describe(model: Path, contents: Contents, beside: Description) -> ModelDescription:
     graph = contents.graphs[0]
     operators: dict[str, Counter[str]] = {}
-    for each in contents.graphs:
+    for each in contents.everywhere:
         for node in each.nodes:
             operators.setdefault(node.domain, Counter())[node.operator] += 1
     task, language = _task(model, graph.inputs, graph.outputs, beside)
@@ -69,8 +69,8 @@ def _describe(model: Path, contents: Contents, beside: Description) -> ModelDesc
             "domain": contents.domain,
             "model_version": contents.model_version,
             "metadata": contents.metadata,
-            "initializers": sum(len(each.initializers) for each in contents.graphs),
-            "constants": sum(len(each.constants) for each in contents.graphs),
+            "initializers": sum(len(each.initializers) for each in contents.everywhere),
+            "constants": sum(len(each.constants) for each in contents.everywhere),
             "nested_graphs": len(contents.graphs) - 1,
             "functions": contents.functions,
             **language,
@@ -98,13 +98,13 @@ def _task(
 
 
 def _stored(contents: Contents) -> Iterator[Tensor]:
-    for graph in contents.graphs:
+    for graph in contents.everywhere:
         yield from graph.initializers
         yield from graph.constants
 
 
 def _parameters(contents: Contents) -> list[StoredNumbers]:
-    """Initializers and the tensors of `Constant` operators, summed by type and role; the largest first."""
+    """Initializers and tensors of `Constant`s, of graphs and functions, each once, by type and role; largest first."""
     packed, scales = packed_weights(contents), scale_tensors(contents)
     sums: dict[tuple[str, str], list[int]] = {}
     for tensor in _stored(contents):

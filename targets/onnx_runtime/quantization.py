@@ -65,7 +65,7 @@ def find_quantization(contents: Contents) -> list[Quantization]:
     """Every scheme met in a file, the one with most operators first; empty for a file of full precision."""
     found: dict[_Scheme, Counter[str]] = {}
     scales = scale_tensors(contents)
-    for graph in contents.graphs:
+    for graph in contents.everywhere:
         for node in graph.nodes:
             scheme = _scheme(graph, node)
             if scheme is not None:
@@ -109,7 +109,7 @@ def scale_tensors(contents: Contents) -> set[Tensor]:
 
 
 def _nodes(contents: Contents) -> Iterator[tuple[Graph, Node]]:
-    for graph in contents.graphs:
+    for graph in contents.everywhere:
         for node in graph.nodes:
             yield graph, node
 

@@ -219,6 +219,57 @@ def test_initializers_that_old_files_list_as_inputs_are_none(tmp_path: Path) -> 
     assert [spec.name for spec in inspect_model(path).inputs] == ["image"]
 
 
+def test_weights_of_functions_branches_and_sparse_constants_are_counted_once(tmp_path: Path) -> None:
+    """Each is stored once, however often it is called; a sparse tensor stores its values and where they are."""
+    weights = numpy_helper.from_array(np.ones((16, 16), np.float32), "w")
+    layer = helper.make_function(
+        "own",
+        "Layer",
+        ["a"],
+        ["b"],
+        [helper.make_node("Constant", [], ["w"], value=weights), helper.make_node("MatMul", ["a", "w"], ["b"])],
+        [helper.make_opsetid("", 17)],
+    )
+    sparse = helper.make_sparse_tensor(
+        helper.make_tensor("values", TensorProto.FLOAT, [3], [1, 2, 3]),
+        helper.make_tensor("indices", TensorProto.INT64, [3], [0, 17, 34]),
+        [16, 16],
+    )
+    output = helper.make_tensor_value_info("t", TensorProto.FLOAT, [1, 16])
+    then = helper.make_graph(
+        [helper.make_node("Constant", [], ["v"], value=weights), helper.make_node("MatMul", ["x", "v"], ["t"])],
+        "then",
+        [],
+        [output],
+    )
+    other = helper.make_graph(
+        [helper.make_node("Constant", [], ["s"], sparse_value=sparse), helper.make_node("MatMul", ["x", "s"], ["t"])],
+        "else",
+        [],
+        [output],
+    )
+    nodes = [
+        helper.make_node("If", ["c"], ["h"], then_branch=then, else_branch=other),
+        helper.make_node("Layer", ["h"], ["i"], domain="own"),
+        helper.make_node("Layer", ["i"], ["y"], domain="own"),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 16]),
+        helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+    ]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 16])]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs), functions=[layer], opset_imports=opsets, ir_version=8
+    )
+    onnx.save(model, tmp_path / "model.onnx")
+    found = inspect_model(tmp_path / "model.onnx")
+    counted = {each.dtype: (each.tensors, each.numbers, each.bytes) for each in found.parameters}
+    assert counted == {"float32": (3, 2 * 256 + 3, 4 * (2 * 256 + 3)), "int64": (1, 3, 24)}
+    assert found.facts["functions"] == 1
+    assert found.operators == {"ai.onnx": {"Constant": 3, "MatMul": 3, "If": 1}, "own": {"Layer": 2}}
+
+
 def test_weights_are_stepped_over(tmp_path: Path) -> None:
     path = save(
         tmp_path / "m.onnx", [helper.make_node("Add", ["x", "w"], ["y"])], {"w": np.zeros(25_000_000, np.float32)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from benchharness.compress import Compressed, compress, making
 from benchharness.compress.process import Failed
 from benchharness.compress.source import companions, find_format
+from benchharness.compress.view import ProgressLines
 from benchharness.errors import UsageError
 from benchharness.suite import load_suite
 from tests.contract.tiny_models import build_image_model
@@ -96,6 +99,23 @@ def test_one_failure_does_not_stop_the_rest(tools: Tools, model: Path, tmp_path:
     assert second.path is not None
     assert heard.heard[:4] == ["onnx-int8-dynamic 1/2", "crashed with signal 11", "onnx-int4-block32 2/2", "made"]
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["onnx-int4-block32", "suite.toml"]
+
+
+def test_a_tools_log_is_shown_and_kept_until_the_recipe_succeeds(tools: Tools, model: Path, tmp_path: Path) -> None:
+    tools.failing = {"onnx-int8-dynamic": Failed("crashed with signal 11", "Loading ...\nterminate called")}
+    (one,) = compress(model, ["int8"], out=tmp_path / "out")
+    assert one.log == "Loading ...\nterminate called"
+    assert one.log_file == tmp_path / "out" / "onnx-int8-dynamic.failed.log"
+    assert one.log_file.read_text() == "crashed with signal 11\n\nLoading ...\nterminate called\n"
+    console = Console(file=io.StringIO(), width=200)
+    ProgressLines(console).ended(one)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "  | terminate called\n" in shown
+    assert "the tool's log is kept in" in shown
+    tools.failing = {}
+    (one,) = compress(model, ["int8"], out=tmp_path / "out")
+    assert (one.failure, one.log, one.log_file) == ("", "", None)
+    assert not (tmp_path / "out" / "onnx-int8-dynamic.failed.log").exists()
 
 
 def test_an_interruption_leaves_nothing_half_made(tools: Tools, model: Path, tmp_path: Path) -> None:

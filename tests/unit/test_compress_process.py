@@ -85,3 +85,48 @@ time.sleep(60)
             return
         time.sleep(0.1)
     pytest.fail("what the tool started is still there")
+
+
+def test_a_tool_that_fails_shows_its_own_log(worker: Path) -> None:
+    body = """
+for number in range(40):
+    print(f"line {number}", file=sys.stderr)
+print("line 39", file=sys.stderr)
+print(json.dumps({'failed': 'the tool failed: ValueError', 'by_tool': True}))
+"""
+    worker.write_text(WORKER.format(body=body))
+    with pytest.raises(Failed) as told:
+        carry_out({}, 30)
+    assert told.value.log.splitlines() == [f"line {number}" for number in range(28, 40)]
+
+
+def test_a_refusal_needs_no_log(worker: Path) -> None:
+    worker.write_text(WORKER.format(body="print(json.dumps({'failed': 'nothing to compress'}))"))
+    with pytest.raises(Failed) as told:
+        carry_out({}, 30)
+    assert told.value.log == ""
+
+
+@pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.SIGSEGV)", "sys.exit(3)", "time.sleep(60)"])
+def test_a_process_that_gives_no_answer_leaves_its_log(worker: Path, body: str) -> None:
+    worker.write_text(WORKER.format(body=body))
+    with pytest.raises(Failed) as told:
+        carry_out({}, 2)
+    assert told.value.log == "Loading the model ..."
+
+
+def test_tools_work_in_a_folder_that_goes_away(worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = """
+import tempfile
+open("left", "w").write("x")
+tempfile.NamedTemporaryFile(delete=False).write(b"x")
+print(json.dumps({'made': {'place': os.getcwd(), 'scratch': tempfile.gettempdir()}}))
+"""
+    worker.write_text(WORKER.format(body=body))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    made = carry_out({}, 30)
+    assert Path(made["place"]) != tmp_path / "here"
+    assert made["scratch"] == made["place"]
+    assert not Path(made["place"]).exists()
+    assert list((tmp_path / "here").iterdir()) == []
