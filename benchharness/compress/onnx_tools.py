@@ -33,6 +33,7 @@ from benchharness.compress.look import Look
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
+from targets.onnx_runtime.causality import read_evidence
 from targets.onnx_runtime.files import check_files, describe, find_model
 from targets.onnx_runtime.signature import (
     CACHE_BRANCH,
@@ -230,7 +231,7 @@ def _load_graph(path: Path) -> onnx.ModelProto:
 def _language_signature(path: Path, model: onnx.ModelProto) -> LanguageSignature | None:
     inputs, outputs = _specs(model.graph.input, skip=model.graph.initializer), _specs(model.graph.output)
     description = describe(path)
-    if why_no_language_model(inputs, outputs, description):
+    if why_no_language_model(inputs, outputs, description, lambda: read_evidence(path)):
         return None
     return read_signature(inputs, outputs, description, str(path))
 

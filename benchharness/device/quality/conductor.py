@@ -69,9 +69,10 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
         def waits(name: str) -> None:
             progress(f"waiting for {name}", 0, 0)
 
-        reference = Player(order["reference"], bundle, waits)
+        task = order["task"]  # of the model, and so of all of them
+        reference = Player({**order["reference"], "task": task}, bundle, waits)
         stack.callback(reference.end)
-        players = {attempt: Player(each, bundle, waits) for attempt, each in members.items()}
+        players = {attempt: Player({**each, "task": task}, bundle, waits) for attempt, each in members.items()}
         for player in players.values():
             stack.callback(player.end)
         made = Pass(reference, dict(players))
