@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchharness.api import Findings
+    from benchharness.asked import Asked
 
 app = typer.Typer(
     help="What a compressed model costs on each device it ships to, and what it lost on the way.",
@@ -33,6 +34,8 @@ class ScenarioName(StrEnum):
 
     FIRST_TOKEN = "first-token"  # noqa: S105 - a scenario, not a secret
     STEADY = "steady"
+    SUSTAINED = "sustained"
+    CONSTRAINED = "constrained"
     QUALITY = "quality"
 
 
@@ -85,6 +88,44 @@ TimeoutOption = Annotated[
 UndecidedOption = Annotated[
     Undecided, typer.Option("--undecided", help="Whether a budget that no interval decides makes the exit code 1.")
 ]
+EvaluateOption = Annotated[
+    Path | None,
+    typer.Option("--evaluate", metavar="DATA", help="What quality is measured on: .txt, .jsonl, .tokens, .npz."),
+]
+ThreadsOption = Annotated[
+    list[int] | None,
+    typer.Option("--threads", min=1, help="For runtimes that take it; may be repeated, one configuration each."),
+]
+RuntimeOption = Annotated[
+    list[str] | None, typer.Option("--runtime", metavar="NAME", help="Only this one; may be repeated.")
+]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="METRIC=LIMIT",
+        help='Such as "kld=0.1 nats" or "steady_inference.p95=40 ms"; may be repeated.',
+    ),
+]
+DimensionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dimension",
+        metavar="NAME=LENGTH",
+        help='A length by its name, or by input and axis, from 0: "x[2]=48"; may be repeated.',
+    ),
+]
+InputOption = Annotated[
+    Path | None, typer.Option("--input", metavar="DATA.npz", help="Real inputs, an array for each; first axis samples.")
+]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        metavar="OUTPUT=INPUT",
+        help='An output that the next call takes as an input: "stateN=state"; may be repeated.',
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of tables.")]
 
 
@@ -97,6 +138,13 @@ def run(
         Path | None, typer.Option(help="The model that others are compared with; else the first.")
     ] = None,
     task: Annotated[TaskName | None, typer.Option(help="The models' task, where their signature misleads.")] = None,
+    threads: ThreadsOption = None,
+    runtime: RuntimeOption = None,
+    budget: BudgetOption = None,
+    dimension: DimensionOption = None,
+    input_: InputOption = None,
+    state: StateOption = None,
+    evaluate: EvaluateOption = None,
     on: OnOption = "this-machine",
     scenario: ScenarioOption = None,
     attempts: AttemptsOption = None,
@@ -118,6 +166,7 @@ def run(
     from benchharness import api
     from benchharness.overrides import Overrides
 
+    asked = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)
     overrides = Overrides(
         attempts=attempts,
         interval=ci_target,
@@ -127,8 +176,10 @@ def run(
     )
     try:
         if resume is None:
-            found = api.run(what or [], on=on, reference=reference, task=task, overrides=overrides, store=store)
-        elif what or scenario or reference or task:
+            found = api.run(
+                what or [], on=on, reference=reference, task=task, asked=asked, overrides=overrides, store=store
+            )
+        elif what or scenario or reference or task or asked.given:
             raise UsageError("--resume goes on with what its run stored; leave the suite, models and scenarios away")
         else:
             found = api.resume(resume, overrides=overrides, store=store)
@@ -282,6 +333,29 @@ def inspect(
         return
     for table in inspection_tables(found):
         terminal().print(table)
+
+
+def asked_of(
+    threads: Sequence[int] | None,
+    runtime: Sequence[str] | None,
+    budget: Sequence[str] | None,
+    dimension: Sequence[str] | None,
+    input_: Path | None,
+    state: Sequence[str] | None,
+    evaluate: Path | None,
+) -> Asked:
+    """What the options for models without a suite ask for. Raises `UsageError`."""
+    from benchharness.asked import Asked, budgets_from, dimensions_from, state_from
+
+    return Asked(
+        threads=tuple(threads or ()),
+        runtime=tuple(runtime or ()),
+        budgets=budgets_from(budget or ()),
+        dimensions=dimensions_from(dimension or ()),
+        inputs=input_,
+        state=state_from(state or ()),
+        evaluate=evaluate,
+    )
 
 
 def say_how_to_resume(store: str | None) -> NoReturn:

@@ -11,15 +11,23 @@ from benchharness import errors, quantity
 from benchharness.choice import Wish
 from benchharness.cli import (
     AttemptsOption,
+    BudgetOption,
+    DimensionOption,
+    EvaluateOption,
+    InputOption,
     MaxTimeOption,
     OnOption,
     OutOption,
+    RuntimeOption,
+    StateOption,
     StoreOption,
     TargetOption,
     TaskName,
+    ThreadsOption,
     Undecided,
     UndecidedOption,
     app,
+    asked_of,
     finish,
     say_how_to_resume,
     terminal,
@@ -40,10 +48,6 @@ CalibrateOption = Annotated[
     Path | None,
     typer.Option("--calibrate", metavar="DATA", help="Samples for static recipes: .npz, .jsonl, or .txt for text."),
 ]
-EvaluateOption = Annotated[
-    Path | None,
-    typer.Option("--evaluate", metavar="DATA", help="What quality is measured on: .txt, .jsonl, .tokens, .npz."),
-]
 
 
 @app.command()
@@ -60,6 +64,7 @@ def compress(
     ] = False,
     timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="For one recipe.")] = "60 min",
     list_: Annotated[bool, typer.Option("--list", help="Show every recipe and end.")] = False,
+    store: StoreOption = None,
 ) -> None:
     """Make smaller variants of a model with the tools of its ecosystem, and the suite that compares them.
 
@@ -84,13 +89,14 @@ def sweep(
     to: ToOption = "",
     calibrate: CalibrateOption = None,
     evaluate: EvaluateOption = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option("--budget", metavar="METRIC=LIMIT", help='Such as "kld=0.1 nats"; may be repeated.'),
-    ] = None,
+    budget: BudgetOption = None,
     wish: Annotated[Wish, typer.Option("--wish", help="Which of the fit variants is recommended.")] = Wish.SMALLEST,
     task: Annotated[TaskName | None, typer.Option(help="The models' task, where their signature misleads.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="For runtimes that take it.")] = None,
+    threads: ThreadsOption = None,
+    runtime: RuntimeOption = None,
+    dimension: DimensionOption = None,
+    input_: InputOption = None,
+    state: StateOption = None,
     variants: Annotated[Path, typer.Option("--variants", metavar="FOLDER", help="Where the variants go.")] = Path(
         "variants"
     ),
@@ -110,16 +116,10 @@ def sweep(
     from benchharness.choice_table import show_choices
     from benchharness.overrides import Overrides
     from benchharness.prepare import evaluation_data
-    from benchharness.sweep import Sweep, budgets_from, suite_of
+    from benchharness.sweep import Sweep, suite_of
 
-    asked = Sweep(
-        originals=models,
-        evaluate=evaluate,
-        calibrate=calibrate,
-        task=task.value if task else None,
-        threads=threads,
-        budgets=budgets_from(budget or []),
-    )
+    wishes = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)
+    asked = Sweep(originals=models, calibrate=calibrate, task=task.value if task else None, asked=wishes)
     evaluation_data(suite_of(asked, {}))  # what is wrong with the request is said before minutes are spent on it
     made = _make(models, _words(to), variants, calibrate, evaluate, force=False, timeout_s=quantity.seconds("60 min"))
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)

@@ -236,6 +236,7 @@ class Verdict:
     limit: float
     kind: VerdictKind
     reason: str = ""  # why it is undecided
+    unit: str = ""  # that the limit was written in: values beside it are printed in it, too
 
 
 class Basis(StrEnum):

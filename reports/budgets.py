@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchharness.metrics import Better
+from benchharness.quantity import worth
 from benchharness.result import MetricResult, Verdict, VerdictKind
 from reports.entries import Entry, same_key
 from reports.estimates import EXACT, better_of, parameters_text, quantity
@@ -64,7 +65,7 @@ def _budget(judged: Sequence[_Judged], entries: Sequence[Entry], silent: Sequenc
     """`silent`: runs that measured nothing for it."""
     first = judged[0].verdict
     unit = next((each.metric.unit for each in judged if each.metric), "")
-    scale = _scale(first.limit, unit, judged)
+    scale = _written(first.unit, unit) or _scale(first.limit, unit, judged)
     several = len({same_key(dict(each.verdict.parameters)) for each in judged}) > 1
     lines: dict[object, tuple[float, BudgetLine]] = {}
     for each in judged:
@@ -79,6 +80,12 @@ def _budget(judged: Sequence[_Judged], entries: Sequence[Entry], silent: Sequenc
         whose=_whose([each for each in lines.values() if each[1].verdict == verdict]),
         lines=tuple(line for _, line in lines.values()),
     )
+
+
+def _written(wish: str, unit: str) -> Scale | None:
+    """The unit in which the budget was written; None where that is not known."""
+    divisor = worth(wish, unit)
+    return None if divisor is None else Scale(divisor, wish)
 
 
 def _scale(limit: float, unit: str, judged: Sequence[_Judged]) -> Scale | None:

@@ -41,7 +41,15 @@ _CONDUCTORS = {
     "constrained": "benchharness.device.constrained.conductor",
 }
 #: A session whose times and memory mean nothing is only shown to answer.
-_ONCE = {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 0, "duration_ns": 0, "pauses_ns": ()}
+_ONCE = {
+    "warmup": 0,
+    "repeats": 1,
+    "most_repeats": 1,
+    "min_time_ns": 0,
+    "duration_ns": 0,
+    "pauses_ns": (),
+    "samples": {},
+}
 #: A runtime's own words are cut here where a hint follows them: some print a whole graph.
 _LONGEST_REASON = 1000
 _PROGRESS_EVERY_NS = 200_000_000

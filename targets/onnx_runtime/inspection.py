@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
+from benchharness.contract import ModelDescription, StoredNumbers
 from benchharness.errors import ModelFailure, Unsupported
 from targets.model_files import named_in
 from targets.onnx_runtime.causality import evidence_of
@@ -71,9 +71,7 @@ def _describe(model: Path, contents: Contents, beside: Description) -> ModelDesc
     )
 
 
-def _task(
-    model: Path, contents: Contents, beside: Description
-) -> tuple[str, dict[str, Any]]:
+def _task(model: Path, contents: Contents, beside: Description) -> tuple[str, dict[str, Any]]:
     """The task that the adapter would see in the signature, and what a language model's says of its sizes."""
     inputs, outputs = contents.graphs[0].inputs, contents.graphs[0].outputs
     reason = why_no_language_model(inputs, outputs, beside, lambda: evidence_of(contents))
