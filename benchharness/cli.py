@@ -24,7 +24,7 @@ app = typer.Typer(
     help="What a compressed model costs on each device it ships to, and what it lost on the way.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -51,6 +51,13 @@ class Undecided(StrEnum):
 
     WARN = "warn"
     FAIL = "fail"
+
+
+class WishName(StrEnum):
+    """Which of the fit variants is recommended."""
+
+    SMALLEST = "smallest"
+    FASTEST = "fastest"
 
 
 class TaskName(StrEnum):
@@ -161,7 +168,9 @@ def run(
 ) -> None:
     """Run a suite, or compare models without one.
 
-    Example: [bold]benchharness run model.onnx model-int8.onnx --ci-target 2%[/bold]
+    \b
+    Example:
+      benchharness run model.onnx model-int8.onnx --ci-target 2%
     """
     from benchharness import api
     from benchharness.overrides import Overrides
@@ -197,7 +206,9 @@ def demo(
 ) -> None:
     """Benchmark the bundled demo model in three runtimes at two precisions, and write the report.
 
-    Example: [bold]benchharness demo --out report[/bold]
+    \b
+    Example:
+      benchharness demo --out report
     """
     from benchharness import api
 
@@ -215,7 +226,9 @@ def demo(
 def runs(store: StoreOption = None) -> None:
     """List the runs in the store, newest first.
 
-    Example: [bold]benchharness runs[/bold]
+    \b
+    Example:
+      benchharness runs
     """
     from benchharness import api
     from benchharness.terminal import run_table
@@ -227,7 +240,9 @@ def runs(store: StoreOption = None) -> None:
 def show(run: RunArgument = "latest", store: StoreOption = None) -> None:
     """Show a run's results as tables.
 
-    Example: [bold]benchharness show latest[/bold]
+    \b
+    Example:
+      benchharness show latest
     """
     from benchharness import api
     from benchharness.terminal import summary
@@ -244,7 +259,9 @@ def report(
 ) -> None:
     """Write one HTML report per hardware target.
 
-    Example: [bold]benchharness report latest --out report[/bold]
+    \b
+    Example:
+      benchharness report latest --out report
     """
     from benchharness import api
 
@@ -262,7 +279,9 @@ def export(
 ) -> None:
     """Export a run's results for other programs.
 
-    Example: [bold]benchharness export latest --format csv --out results.csv[/bold]
+    \b
+    Example:
+      benchharness export latest --format csv --out results.csv
     """
     from benchharness import api
 
@@ -281,7 +300,9 @@ def export(
 def adapters(store: StoreOption = None) -> None:
     """Say which runtimes can run here, or why not.
 
-    Example: [bold]benchharness adapters[/bold]
+    \b
+    Example:
+      benchharness adapters
     """
     from benchharness.availability import adapters_table
 
@@ -298,7 +319,9 @@ def hardware(
 ) -> None:
     """Describe this machine: what it is, its sensors, its limits, and how noisy it is.
 
-    Example: [bold]benchharness hardware --probe "2 s"[/bold]
+    \b
+    Example:
+      benchharness hardware --probe "2 s"
     """
     from benchharness import hardware_view, quantity
 
@@ -321,7 +344,9 @@ def inspect(
 ) -> None:
     """Say what a model is: task, inputs, outputs, operators, weights by precision, quantization, size, digest.
 
-    Example: [bold]benchharness inspect model.onnx[/bold]
+    \b
+    Example:
+      benchharness inspect model.onnx
     """
     import json
 

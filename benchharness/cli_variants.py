@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchharness import errors, quantity
-from benchharness.choice import Wish
+from benchharness import errors
 from benchharness.cli import (
     AttemptsOption,
     BudgetOption,
@@ -26,6 +25,7 @@ from benchharness.cli import (
     ThreadsOption,
     Undecided,
     UndecidedOption,
+    WishName,
     app,
     asked_of,
     finish,
@@ -68,8 +68,11 @@ def compress(
 ) -> None:
     """Make smaller variants of a model with the tools of its ecosystem, and the suite that compares them.
 
-    Example: [bold]benchharness compress model.onnx --to int8,int4 --out variants[/bold]
+    \b
+    Example:
+      benchharness compress model.onnx --to int8,int4 --out variants
     """
+    from benchharness import quantity
     from benchharness.compress.view import recipe_table
 
     if list_:
@@ -90,7 +93,9 @@ def sweep(
     calibrate: CalibrateOption = None,
     evaluate: EvaluateOption = None,
     budget: BudgetOption = None,
-    wish: Annotated[Wish, typer.Option("--wish", help="Which of the fit variants is recommended.")] = Wish.SMALLEST,
+    wish: Annotated[
+        WishName, typer.Option("--wish", help="Which of the fit variants is recommended.")
+    ] = WishName.SMALLEST,
     task: Annotated[TaskName | None, typer.Option(help="The models' task, where their signature misleads.")] = None,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = None,
@@ -110,9 +115,11 @@ def sweep(
 ) -> None:
     """Compress a model, run every variant, and recommend one: the smallest or fastest that keeps all budgets.
 
-    Example: [bold]benchharness sweep model.onnx --to int8,int4 --evaluate heldout.txt --budget "kld=0.1 nats"[/bold]
+    \b
+    Example:
+      benchharness sweep model.onnx --to int8,int4 --evaluate heldout.txt --budget "kld=0.1 nats"
     """
-    from benchharness import api
+    from benchharness import api, quantity
     from benchharness.choice_table import show_choices
     from benchharness.overrides import Overrides
     from benchharness.prepare import evaluation_data
@@ -127,7 +134,7 @@ def sweep(
         found = api.run(suite_of(asked, made), on=on, overrides=overrides, store=store)
     except (KeyboardInterrupt, BrokenPipeError):
         say_how_to_resume(store)
-    show_choices(found.choices(wish), terminal())
+    show_choices(found.choices(wish.value), terminal())
     finish(found, out, undecided)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
+from typer.main import get_command
 
 from benchharness import errors
 from benchharness.errors import BenchharnessError
@@ -27,7 +28,7 @@ def main() -> None:
     _prepare_streams()
     _prepare_signals()
     try:
-        code = app(_with_bare_resume(sys.argv[1:]), standalone_mode=False)
+        code = _answered(app, _with_bare_resume(sys.argv[1:]))
         sys.stdout.flush()
     except BenchharnessError as error:
         fail(str(error), error.exit_code)
@@ -49,6 +50,17 @@ def main() -> None:
         fail(f"{error.format_message()}; see: benchharness --help", errors.USAGE)
     else:
         sys.exit(code if isinstance(code, int) else errors.DONE)
+
+
+def _answered(app: typer.Typer, arguments: list[str]) -> Any:
+    """The exit code. `COMMAND --help` goes to the command itself: on the way there typer would import pydantic."""
+    if len(arguments) == 2 and arguments[1] == "--help":
+        commands = getattr(get_command(app), "commands", {})
+        if arguments[0] in commands:
+            return commands[arguments[0]].main(
+                ["--help"], prog_name=f"benchharness {arguments[0]}", standalone_mode=False
+            )
+    return app(arguments, prog_name="benchharness", standalone_mode=False)
 
 
 #: What writing to standard output can fail with; any other system error is a defect of ours, to be seen whole.

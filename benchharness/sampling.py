@@ -41,7 +41,7 @@ def sampling_notes(suite: Suite, hardware: HardwareTarget) -> Iterator[str]:
         if named[scenario] is None:
             yield f"{told} of scenario {scenario}, which is not run: it will stay undecided"
             continue
-        hurry = f"; a model that takes longer than {1000 * longest / needed:.3g} ms for one stays undecided"
+        hurry = f"; a model that takes longer than {longest / needed:.2g} s for one stays undecided"
         alone = "; one attempt has no interval, so that it stays undecided: ask for 2 attempts or more"
         yield f"{told}, {longest:g} s at most{hurry}{alone if suite.attempts.at_most < 2 else ''}"
 
