@@ -146,7 +146,8 @@ def _verdict(metric: MetricResult, budget: Budget, doubt: str) -> Verdict:
         metric=metric.name,
         parameters=metric.parameters,
         limit=budget.limit,
-        unit=quantity.unit_of(budget.text),
+        unit=(unit := quantity.unit_of(budget.text)),
+        unit_worth=quantity.worth(unit, METRICS[metric.name].unit) or 0.0,
         kind=kind,
         reason=reason,
     )

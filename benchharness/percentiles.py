@@ -17,9 +17,10 @@ def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptV
     needed = samples_for_percentile(percentile)
     fewest = min((len(each.samples) for each in attempts), default=0)
     statistic = f"geometric mean of attempts' p{percentile}"
+    values: Sequence[AttemptValue] = ()
     if fewest < needed:
         reason = f"{fewest} samples an attempt, and p{percentile} needs {needed}"
-        found, values = Estimate(value=None, count=len(attempts), statistic=statistic, reason=reason), []
+        found = Estimate(value=None, count=len(attempts), statistic=statistic, reason=reason)
     else:
         values = [replace(each, value=float(np.percentile(each.samples, percentile))) for each in attempts]
         found = estimate([each.value for each in values], statistic=statistic)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchharness.metrics import Better
-from benchharness.quantity import worth
 from benchharness.result import MetricResult, Verdict, VerdictKind
 from reports.entries import Entry, same_key
 from reports.estimates import EXACT, better_of, parameters_text, quantity
@@ -65,7 +64,9 @@ def _budget(judged: Sequence[_Judged], entries: Sequence[Entry], silent: Sequenc
     """`silent`: runs that measured nothing for it."""
     first = judged[0].verdict
     unit = next((each.metric.unit for each in judged if each.metric), "")
-    scale = _written(first.unit, unit) or _scale(first.limit, unit, judged)
+    written = Scale(first.unit_worth, name_text(first.unit)) if first.unit_worth else None
+    near = _scale(first.limit, unit, judged)
+    scale = written if near and written else near
     several = len({same_key(dict(each.verdict.parameters)) for each in judged}) > 1
     lines: dict[object, tuple[float, BudgetLine]] = {}
     for each in judged:
@@ -75,17 +76,11 @@ def _budget(judged: Sequence[_Judged], entries: Sequence[Entry], silent: Sequenc
     return Budget(
         text=name_text(first.budget),
         origin=name_text(first.origin),
-        limit=quantity_text(first.limit, name_text(unit), scale),
+        limit=quantity_text(first.limit, name_text(unit), written or scale),
         verdict=verdict,
         whose=_whose([each for each in lines.values() if each[1].verdict == verdict]),
         lines=tuple(line for _, line in lines.values()),
     )
-
-
-def _written(wish: str, unit: str) -> Scale | None:
-    """The unit in which the budget was written; None where that is not known."""
-    divisor = worth(wish, unit)
-    return None if divisor is None else Scale(divisor, wish)
 
 
 def _scale(limit: float, unit: str, judged: Sequence[_Judged]) -> Scale | None:
