@@ -9,8 +9,8 @@ import pytest
 
 import benchharness
 from benchharness.asked import Asked, budgets_from, dimensions_from, state_from
-from benchharness.cli import ScenarioName, TaskName, WishName
 from benchharness.choice import Wish
+from benchharness.cli import ScenarioName, TaskName, WishName
 from benchharness.errors import UsageError
 from benchharness.places import STORE_VARIABLE, default_store
 from benchharness.prepare import suite_from_models
@@ -60,7 +60,7 @@ def test_a_runtime_is_chosen_and_an_unknown_one_refused(tmp_path: Path) -> None:
     assert [table.runtime for table in suite.configurations] == ["tflite"]
     with pytest.raises(UsageError, match=r"no runtime is called 'onnx' \(there are: onnxruntime, tflite, coreml\)"):
         made(tmp_path, "m.onnx", runtime=["onnx"])
-    with pytest.raises(UsageError, match="tflite, asked for by --runtime, never opens it; models end in .tflite"):
+    with pytest.raises(UsageError, match="tflite, asked for by --runtime, never opens it; models end in [.]tflite"):
         made(tmp_path, "m.onnx", runtime=["tflite"])
 
 

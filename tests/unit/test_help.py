@@ -11,7 +11,17 @@ import pytest
 from tests.unit.test_documentation import COMMANDS
 
 #: Half a second each on a small machine, and no help needs one of them.
-SLOW = ("rich", "pydantic", "numpy", "scipy", "sqlalchemy", "pandas", "onnxruntime", "benchharness.result", "markdown_it")
+SLOW = (
+    "rich",
+    "pydantic",
+    "numpy",
+    "scipy",
+    "sqlalchemy",
+    "pandas",
+    "onnxruntime",
+    "benchharness.result",
+    "markdown_it",
+)
 
 TOLD = """
 import sys
