@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,8 +23,8 @@ ROWS, WIDTH = 40, 4
 Attend = Callable[[list[onnx.NodeProto], list[onnx.TensorProto]], str]
 
 
-def stored(kept: list[onnx.TensorProto], name: str, value: object, dtype: object = np.float32) -> str:
-    kept.append(numpy_helper.from_array(np.asarray(value, dtype), name))  # type: ignore[arg-type] - any of numpy's
+def stored(kept: list[onnx.TensorProto], name: str, value: Any, dtype: Any = np.float32) -> str:
+    kept.append(numpy_helper.from_array(np.asarray(value, dtype), name))
     return name
 
 
@@ -109,7 +110,7 @@ def by_trilu(nodes: list[onnx.NodeProto], kept: list[onnx.TensorProto]) -> str:
     return mixed(nodes, "visible")
 
 
-def by_stored_triangle(dtype: object) -> Attend:
+def by_stored_triangle(dtype: Any) -> Attend:
     def attend(nodes: list[onnx.NodeProto], kept: list[onnx.TensorProto]) -> str:
         positions(nodes, kept)
         stored(kept, "triangle", np.tril(np.ones((16, 16))), dtype)

@@ -12,6 +12,7 @@ from benchharness.asked import Asked, budgets_from, dimensions_from, state_from
 from benchharness.choice import Wish
 from benchharness.cli import ScenarioName, TaskName, WishName
 from benchharness.errors import UsageError
+from benchharness.overrides import Overrides, overridden
 from benchharness.places import STORE_VARIABLE, default_store
 from benchharness.prepare import suite_from_models
 from benchharness.suite import Suite, Task
@@ -29,12 +30,10 @@ def made(folder: Path, names: str, **wishes: Any) -> Suite:
 
 
 def test_the_command_line_knows_every_scenario_task_and_wish() -> None:
-    assert [name.value for name in ScenarioName] == [str(field.alias or key) for key, field in SCENARIOS.items()]
+    scenarios = [field.alias or key for key, field in Scenarios.model_fields.items()]
+    assert [name.value for name in ScenarioName] == scenarios
     assert [name.value for name in TaskName] == list(get_args(Task))
     assert [name.value for name in WishName] == [wish.value for wish in Wish]
-
-
-SCENARIOS = Scenarios.model_fields
 
 
 def test_wishes_become_the_tables_of_a_suite(tmp_path: Path) -> None:
@@ -60,7 +59,7 @@ def test_a_runtime_is_chosen_and_an_unknown_one_refused(tmp_path: Path) -> None:
     assert [table.runtime for table in suite.configurations] == ["tflite"]
     with pytest.raises(UsageError, match=r"no runtime is called 'onnx' \(there are: onnxruntime, tflite, coreml\)"):
         made(tmp_path, "m.onnx", runtime=["onnx"])
-    with pytest.raises(UsageError, match="tflite, asked for by --runtime, never opens it; models end in [.]tflite"):
+    with pytest.raises(UsageError, match=r"tflite, asked for by --runtime, never opens it; models end in [.]tflite"):
         made(tmp_path, "m.onnx", runtime=["tflite"])
 
 
@@ -127,3 +126,16 @@ def test_the_environment_names_the_store_for_python_too(monkeypatch: pytest.Monk
     assert default_store() == url
     assert benchharness.runs() == []
     assert (tmp_path / "named.db").is_file()
+
+
+@pytest.mark.parametrize("scenario", [name.value for name in ScenarioName if name is not ScenarioName.QUALITY])
+def test_each_scenario_can_be_the_only_one(tmp_path: Path, scenario: str) -> None:
+    suite = overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
+    assert {name for name, _ in suite.scenarios.expanded()} == {scenario}
+
+
+def test_quality_without_data_is_refused_with_the_option_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "m.null").write_bytes(b"")
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    with pytest.raises(UsageError, match="quality needs evaluation data; name it with --evaluate"):
+        benchharness.run([tmp_path / "m.null"], scenarios=["quality"], store=store)
