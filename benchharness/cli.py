@@ -1,7 +1,6 @@
 """The command line: options, exit codes, and what is printed. Everything else is `benchharness.api`'s."""
 
-from __future__ import annotations
-
+# No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -368,7 +367,7 @@ def asked_of(
     input_: Path | None,
     state: Sequence[str] | None,
     evaluate: Path | None,
-) -> Asked:
+) -> "Asked":
     """What the options for models without a suite ask for. Raises `UsageError`."""
     from benchharness.asked import Asked, budgets_from, dimensions_from, state_from
 
@@ -403,7 +402,7 @@ def _version(
         raise typer.Exit
 
 
-def finish(found: Findings, out: Path, undecided: Undecided) -> None:
+def finish(found: "Findings", out: Path, undecided: Undecided) -> None:
     """Shows and reports what a run found, and ends with the exit code that says it: 4 before 1 before 3."""
     from benchharness.result import VerdictKind
     from benchharness.terminal import summary
@@ -429,7 +428,7 @@ def _tell_paths(paths: Sequence[Path]) -> None:
         terminal().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def terminal() -> Console:
+def terminal() -> "Console":
     """Where commands print."""
     from benchharness.terminal import console
 

@@ -1,7 +1,7 @@
 """The commands that make variants of a model: `compress`, and `sweep`, which runs and judges them too."""
 
-from __future__ import annotations
-
+# No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,8 +35,6 @@ from benchharness.cli import (
 from benchharness.errors import NothingRan, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from benchharness.compress import Compressed
 
 __all__ = ["app"]  # with every command, these two and those of `cli`
@@ -154,7 +152,7 @@ def _make(
     *,
     force: bool,
     timeout_s: float,
-) -> dict[Path, list[Compressed]]:
+) -> dict[Path, list["Compressed"]]:
     """What became of every recipe, by model; shown as it goes. Raises `NothingRan` where nothing was made."""
     from benchharness import compress as compressing
     from benchharness.compress.view import ProgressLines, compressed_table

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from typer.main import get_command
+from typer.main import get_command_from_info
 
 from benchharness import errors
 from benchharness.errors import BenchharnessError
@@ -55,11 +55,10 @@ def main() -> None:
 def _answered(app: typer.Typer, arguments: list[str]) -> Any:
     """The exit code. `COMMAND --help` goes to the command itself: on the way there typer would import pydantic."""
     if len(arguments) == 2 and arguments[1] == "--help":
-        commands = getattr(get_command(app), "commands", {})
-        if arguments[0] in commands:
-            return commands[arguments[0]].main(
-                ["--help"], prog_name=f"benchharness {arguments[0]}", standalone_mode=False
-            )
+        for info in app.registered_commands:
+            if info.callback is not None and info.callback.__name__ == arguments[0]:
+                made = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
+                return made.main(["--help"], prog_name=f"benchharness {arguments[0]}", standalone_mode=False)
     return app(arguments, prog_name="benchharness", standalone_mode=False)
 
 
