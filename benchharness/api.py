@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchharness.asked import Asked
 from benchharness.budgets import Budget, judged, parse, unmeasured
 from benchharness.choice import Choice, Wish, choices
 from benchharness.cores import physical_cores
@@ -36,6 +37,7 @@ from benchharness.places import default_store, digest_cache, state_folder
 from benchharness.plan import plan
 from benchharness.prepare import gather, suite_from_models, verify
 from benchharness.result import TELLS_APART, Result, Run, VerdictKind
+from benchharness.sampling import sampling_notes
 from benchharness.store import Store
 from benchharness.suite import Suite, load_suite, restore_suite, suite_from_table
 
@@ -109,6 +111,7 @@ def run(
     on: str = THIS_MACHINE,
     reference: str | Path | None = None,
     task: str | None = None,
+    asked: Asked | None = None,
     overrides: Overrides | None = None,
     store: str | None = None,
     watching: Watching | None = None,
@@ -116,10 +119,14 @@ def run(
 ) -> Findings:
     """Runs a suite (a `Suite`, a table, a path) or models without one (a list of paths), and returns what it found.
 
-    `changes` are the fields of `Overrides`: `attempts=3`, `interval="2%"`, `max_time="5 min"`, `scenarios=["steady"]`.
-    Without `watching` progress is drawn on the terminal or in the notebook. Raises `BenchharnessError`.
+    `changes` are the fields of `Overrides` (`attempts=3`, `interval="2%"`, `max_time="5 min"`, `scenarios=["steady"]`)
+    and, for models without a suite, of `Asked` (`threads=2`, `runtime="onnxruntime"`, `dimensions={"x[2]": 48}`,
+    `inputs="data.npz"`, `budgets={"steady_inference": {"p95": "40 ms"}}`). Without `watching` progress is drawn on the
+    terminal or in the notebook. Raises `BenchharnessError`.
     """
-    suite = overridden(_suite(what, reference, task), overrides or Overrides(**changes))
+    wishes = {name: changes.pop(name) for name in list(changes) if name in Asked.__dataclass_fields__}
+    suite = _suite(what, reference, task, asked or Asked(**wishes))
+    suite = overridden(suite, overrides or Overrides(**changes))
     hardware = load_hardware(on)
     opened = open_store(store)
     try:
@@ -188,29 +195,46 @@ def open_store(url: str | None = None) -> Store:
 
 
 def _suite(
-    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path], reference: str | Path | None, task: str | None
+    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path],
+    reference: str | Path | None,
+    task: str | None,
+    asked: Asked,
 ) -> Suite:
-    if isinstance(what, Suite):
-        return what
-    if isinstance(what, Mapping):
-        return suite_from_table(what)
+    beside = [*(["reference"] if reference else []), *(["task"] if task else []), *asked.given]
+    if isinstance(what, Suite | Mapping):
+        _refuse_beside_a_suite(beside)
+        return what if isinstance(what, Suite) else suite_from_table(what)
     paths = [Path(what)] if isinstance(what, str | Path) else [Path(path) for path in what]
     if not paths:
         raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
     if not any(path.suffix == ".toml" for path in paths):
         known = {name: adapters.formats(name) for name in adapters.usable()}
-        return suite_from_models(paths, known, reference=Path(reference) if reference else None, task=task)
+        reference = Path(reference) if reference else None
+        return suite_from_models(paths, known, reference=reference, task=task, asked=asked)
     if len(paths) > 1:
         raise UsageError("name one suite, or models; not both, and not two suites")
-    if reference or task:
-        raise UsageError("a reference and a task are for models without a suite; write them into the suite")
+    _refuse_beside_a_suite(beside)
     return load_suite(paths[0])
+
+
+def _refuse_beside_a_suite(given: Sequence[str]) -> None:
+    if given:
+        raise UsageError(
+            f"{' and '.join(given)}: for models without a suite; a suite says it in its own tables "
+            "([models], [[configurations]], [[workloads]], [budgets])"
+        )
 
 
 def _planned(suite: Suite, hardware: HardwareTarget, store: Store) -> tuple[str, dict[Path, Any]]:
     """A new run in the store, with its jobs; and the manifests of its artefacts."""
     materials = gather(suite, digest_cache(), _tell)
+    for note in sampling_notes(suite, hardware):
+        _tell(note)
     planned = plan(suite, hardware, materials, adapters.formats, threads=physical_cores())
+    if not planned:
+        raise UsageError(
+            "there is nothing to run: quality needs evaluation data; name it with --evaluate, or in a suite"
+        )
     made = store.create_run(
         suite=suite.name,
         digest=suite.digest,

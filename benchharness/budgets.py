@@ -65,13 +65,13 @@ def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
         raise UsageError(f"{key!r} is no metric; {hint}")
     if isinstance(value, str):
         if metric.percentiles:
-            example = f'{key} = {{ p{metric.percentiles[-1]} = "{value}" }}'
+            example = f'{key} = {{ p95 = "{value}" }} in a suite or --budget "{key}.p95={value}"'
             raise UsageError(f"{key} has percentiles: say which one, such as {example}")
         yield _budget(metric.name, None, value, origin)
         return
     if not isinstance(value, Mapping):
         raise UsageError(f'{key}: {value!r} has no unit: write it as text, such as "250 ms"')
-    known = {f"p{percentile}": percentile for percentile in metric.percentiles}
+    known = {f"p{percentile}": percentile for percentile in metric.percentiles or metric.tails}
     for name, text in value.items():
         if name not in known and not metric.by_output:
             raise UsageError(f"{key} has no {name!r} (there are: {', '.join(known) or 'no percentiles'})")
@@ -92,8 +92,23 @@ def _budget(metric: str, percentile: int | None, text: str, origin: str) -> Budg
 
 
 def judged(results: Sequence[Result], budgets: Sequence[Budget]) -> list[Result]:
-    """The results with a verdict for each budget on a metric that they have."""
-    return [replace(result, verdicts=list(_verdicts(result, budgets))) for result in results]
+    """The results with a verdict for each budget on a metric that they have, and the percentiles that budgets ask."""
+    found = [_with_percentiles(result, budgets) for result in results]
+    return [replace(result, verdicts=list(_verdicts(result, budgets))) for result in found]
+
+
+def _with_percentiles(result: Result, budgets: Sequence[Budget]) -> Result:
+    wanted = {
+        (each.metric, each.percentile)
+        for each in budgets
+        if each.percentile is not None and each.percentile in METRICS[each.metric].tails
+    }
+    if not wanted:
+        return result
+    from benchharness.percentiles import asked_for  # numpy and scipy, which a suite needs none of
+
+    more = [made for name, percentile in sorted(wanted) for made in asked_for(result.metrics, name, percentile)]
+    return replace(result, metrics=[*result.metrics, *more])
 
 
 def unmeasured(results: Sequence[Result], budgets: Sequence[Budget]) -> list[Budget]:
@@ -131,6 +146,8 @@ def _verdict(metric: MetricResult, budget: Budget, doubt: str) -> Verdict:
         metric=metric.name,
         parameters=metric.parameters,
         limit=budget.limit,
+        unit=(unit := quantity.unit_of(budget.text)),
+        unit_worth=quantity.worth(unit, METRICS[metric.name].unit) or 0.0,
         kind=kind,
         reason=reason,
     )

@@ -1,7 +1,6 @@
 """The command line: options, exit codes, and what is printed. Everything else is `benchharness.api`'s."""
 
-from __future__ import annotations
-
+# No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -18,12 +17,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchharness.api import Findings
+    from benchharness.asked import Asked
 
 app = typer.Typer(
     help="What a compressed model costs on each device it ships to, and what it lost on the way.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -33,6 +33,8 @@ class ScenarioName(StrEnum):
 
     FIRST_TOKEN = "first-token"  # noqa: S105 - a scenario, not a secret
     STEADY = "steady"
+    SUSTAINED = "sustained"
+    CONSTRAINED = "constrained"
     QUALITY = "quality"
 
 
@@ -48,6 +50,13 @@ class Undecided(StrEnum):
 
     WARN = "warn"
     FAIL = "fail"
+
+
+class WishName(StrEnum):
+    """Which of the fit variants is recommended."""
+
+    SMALLEST = "smallest"
+    FASTEST = "fastest"
 
 
 class TaskName(StrEnum):
@@ -85,6 +94,44 @@ TimeoutOption = Annotated[
 UndecidedOption = Annotated[
     Undecided, typer.Option("--undecided", help="Whether a budget that no interval decides makes the exit code 1.")
 ]
+EvaluateOption = Annotated[
+    Path | None,
+    typer.Option("--evaluate", metavar="DATA", help="What quality is measured on: .txt, .jsonl, .tokens, .npz."),
+]
+ThreadsOption = Annotated[
+    list[int] | None,
+    typer.Option("--threads", min=1, help="For runtimes that take it; may be repeated, one configuration each."),
+]
+RuntimeOption = Annotated[
+    list[str] | None, typer.Option("--runtime", metavar="NAME", help="Only this one; may be repeated.")
+]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="METRIC=LIMIT",
+        help='Such as "kld=0.1 nats" or "steady_inference.p95=40 ms"; may be repeated.',
+    ),
+]
+DimensionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dimension",
+        metavar="NAME=LENGTH",
+        help='A length by its name, or by input and axis, from 0: "x[2]=48"; may be repeated.',
+    ),
+]
+InputOption = Annotated[
+    Path | None, typer.Option("--input", metavar="DATA.npz", help="Real inputs, an array for each; first axis samples.")
+]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        metavar="OUTPUT=INPUT",
+        help='An output that the next call takes as an input: "stateN=state"; may be repeated.',
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of tables.")]
 
 
@@ -97,6 +144,13 @@ def run(
         Path | None, typer.Option(help="The model that others are compared with; else the first.")
     ] = None,
     task: Annotated[TaskName | None, typer.Option(help="The models' task, where their signature misleads.")] = None,
+    threads: ThreadsOption = None,
+    runtime: RuntimeOption = None,
+    budget: BudgetOption = None,
+    dimension: DimensionOption = None,
+    input_: InputOption = None,
+    state: StateOption = None,
+    evaluate: EvaluateOption = None,
     on: OnOption = "this-machine",
     scenario: ScenarioOption = None,
     attempts: AttemptsOption = None,
@@ -113,11 +167,14 @@ def run(
 ) -> None:
     """Run a suite, or compare models without one.
 
-    Example: [bold]benchharness run model.onnx model-int8.onnx --ci-target 2%[/bold]
+    \b
+    Example:
+      benchharness run model.onnx model-int8.onnx --ci-target 2%
     """
     from benchharness import api
     from benchharness.overrides import Overrides
 
+    asked = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)
     overrides = Overrides(
         attempts=attempts,
         interval=ci_target,
@@ -127,8 +184,10 @@ def run(
     )
     try:
         if resume is None:
-            found = api.run(what or [], on=on, reference=reference, task=task, overrides=overrides, store=store)
-        elif what or scenario or reference or task:
+            found = api.run(
+                what or [], on=on, reference=reference, task=task, asked=asked, overrides=overrides, store=store
+            )
+        elif what or scenario or reference or task or asked.given:
             raise UsageError("--resume goes on with what its run stored; leave the suite, models and scenarios away")
         else:
             found = api.resume(resume, overrides=overrides, store=store)
@@ -146,7 +205,9 @@ def demo(
 ) -> None:
     """Benchmark the bundled demo model in three runtimes at two precisions, and write the report.
 
-    Example: [bold]benchharness demo --out report[/bold]
+    \b
+    Example:
+      benchharness demo --out report
     """
     from benchharness import api
 
@@ -164,7 +225,9 @@ def demo(
 def runs(store: StoreOption = None) -> None:
     """List the runs in the store, newest first.
 
-    Example: [bold]benchharness runs[/bold]
+    \b
+    Example:
+      benchharness runs
     """
     from benchharness import api
     from benchharness.terminal import run_table
@@ -176,7 +239,9 @@ def runs(store: StoreOption = None) -> None:
 def show(run: RunArgument = "latest", store: StoreOption = None) -> None:
     """Show a run's results as tables.
 
-    Example: [bold]benchharness show latest[/bold]
+    \b
+    Example:
+      benchharness show latest
     """
     from benchharness import api
     from benchharness.terminal import summary
@@ -193,7 +258,9 @@ def report(
 ) -> None:
     """Write one HTML report per hardware target.
 
-    Example: [bold]benchharness report latest --out report[/bold]
+    \b
+    Example:
+      benchharness report latest --out report
     """
     from benchharness import api
 
@@ -211,7 +278,9 @@ def export(
 ) -> None:
     """Export a run's results for other programs.
 
-    Example: [bold]benchharness export latest --format csv --out results.csv[/bold]
+    \b
+    Example:
+      benchharness export latest --format csv --out results.csv
     """
     from benchharness import api
 
@@ -230,7 +299,9 @@ def export(
 def adapters(store: StoreOption = None) -> None:
     """Say which runtimes can run here, or why not.
 
-    Example: [bold]benchharness adapters[/bold]
+    \b
+    Example:
+      benchharness adapters
     """
     from benchharness.availability import adapters_table
 
@@ -247,7 +318,9 @@ def hardware(
 ) -> None:
     """Describe this machine: what it is, its sensors, its limits, and how noisy it is.
 
-    Example: [bold]benchharness hardware --probe "2 s"[/bold]
+    \b
+    Example:
+      benchharness hardware --probe "2 s"
     """
     from benchharness import hardware_view, quantity
 
@@ -270,7 +343,9 @@ def inspect(
 ) -> None:
     """Say what a model is: task, inputs, outputs, operators, weights by precision, quantization, size, digest.
 
-    Example: [bold]benchharness inspect model.onnx[/bold]
+    \b
+    Example:
+      benchharness inspect model.onnx
     """
     import json
 
@@ -282,6 +357,29 @@ def inspect(
         return
     for table in inspection_tables(found):
         terminal().print(table)
+
+
+def asked_of(
+    threads: Sequence[int] | None,
+    runtime: Sequence[str] | None,
+    budget: Sequence[str] | None,
+    dimension: Sequence[str] | None,
+    input_: Path | None,
+    state: Sequence[str] | None,
+    evaluate: Path | None,
+) -> "Asked":
+    """What the options for models without a suite ask for. Raises `UsageError`."""
+    from benchharness.asked import Asked, budgets_from, dimensions_from, state_from
+
+    return Asked(
+        threads=tuple(threads or ()),
+        runtime=tuple(runtime or ()),
+        budgets=budgets_from(budget or ()),
+        dimensions=dimensions_from(dimension or ()),
+        inputs=input_,
+        state=state_from(state or ()),
+        evaluate=evaluate,
+    )
 
 
 def say_how_to_resume(store: str | None) -> NoReturn:
@@ -304,7 +402,7 @@ def _version(
         raise typer.Exit
 
 
-def finish(found: Findings, out: Path, undecided: Undecided) -> None:
+def finish(found: "Findings", out: Path, undecided: Undecided) -> None:
     """Shows and reports what a run found, and ends with the exit code that says it: 4 before 1 before 3."""
     from benchharness.result import VerdictKind
     from benchharness.terminal import summary
@@ -330,7 +428,7 @@ def _tell_paths(paths: Sequence[Path]) -> None:
         terminal().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def terminal() -> Console:
+def terminal() -> "Console":
     """Where commands print."""
     from benchharness.terminal import console
 

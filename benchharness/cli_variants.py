@@ -1,25 +1,33 @@
 """The commands that make variants of a model: `compress`, and `sweep`, which runs and judges them too."""
 
-from __future__ import annotations
-
+# No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchharness import errors, quantity
-from benchharness.choice import Wish
+from benchharness import errors
 from benchharness.cli import (
     AttemptsOption,
+    BudgetOption,
+    DimensionOption,
+    EvaluateOption,
+    InputOption,
     MaxTimeOption,
     OnOption,
     OutOption,
+    RuntimeOption,
+    StateOption,
     StoreOption,
     TargetOption,
     TaskName,
+    ThreadsOption,
     Undecided,
     UndecidedOption,
+    WishName,
     app,
+    asked_of,
     finish,
     say_how_to_resume,
     terminal,
@@ -27,8 +35,6 @@ from benchharness.cli import (
 from benchharness.errors import NothingRan, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from benchharness.compress import Compressed
 
 __all__ = ["app"]  # with every command, these two and those of `cli`
@@ -39,10 +45,6 @@ ToOption = Annotated[
 CalibrateOption = Annotated[
     Path | None,
     typer.Option("--calibrate", metavar="DATA", help="Samples for static recipes: .npz, .jsonl, or .txt for text."),
-]
-EvaluateOption = Annotated[
-    Path | None,
-    typer.Option("--evaluate", metavar="DATA", help="What quality is measured on: .txt, .jsonl, .tokens, .npz."),
 ]
 
 
@@ -60,11 +62,15 @@ def compress(
     ] = False,
     timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="For one recipe.")] = "60 min",
     list_: Annotated[bool, typer.Option("--list", help="Show every recipe and end.")] = False,
+    store: StoreOption = None,
 ) -> None:
     """Make smaller variants of a model with the tools of its ecosystem, and the suite that compares them.
 
-    Example: [bold]benchharness compress model.onnx --to int8,int4 --out variants[/bold]
+    \b
+    Example:
+      benchharness compress model.onnx --to int8,int4 --out variants
     """
+    from benchharness import quantity
     from benchharness.compress.view import recipe_table
 
     if list_:
@@ -84,13 +90,16 @@ def sweep(
     to: ToOption = "",
     calibrate: CalibrateOption = None,
     evaluate: EvaluateOption = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option("--budget", metavar="METRIC=LIMIT", help='Such as "kld=0.1 nats"; may be repeated.'),
-    ] = None,
-    wish: Annotated[Wish, typer.Option("--wish", help="Which of the fit variants is recommended.")] = Wish.SMALLEST,
+    budget: BudgetOption = None,
+    wish: Annotated[
+        WishName, typer.Option("--wish", help="Which of the fit variants is recommended.")
+    ] = WishName.SMALLEST,
     task: Annotated[TaskName | None, typer.Option(help="The models' task, where their signature misleads.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="For runtimes that take it.")] = None,
+    threads: ThreadsOption = None,
+    runtime: RuntimeOption = None,
+    dimension: DimensionOption = None,
+    input_: InputOption = None,
+    state: StateOption = None,
     variants: Annotated[Path, typer.Option("--variants", metavar="FOLDER", help="Where the variants go.")] = Path(
         "variants"
     ),
@@ -104,22 +113,18 @@ def sweep(
 ) -> None:
     """Compress a model, run every variant, and recommend one: the smallest or fastest that keeps all budgets.
 
-    Example: [bold]benchharness sweep model.onnx --to int8,int4 --evaluate heldout.txt --budget "kld=0.1 nats"[/bold]
+    \b
+    Example:
+      benchharness sweep model.onnx --to int8,int4 --evaluate heldout.txt --budget "kld=0.1 nats"
     """
-    from benchharness import api
+    from benchharness import api, quantity
     from benchharness.choice_table import show_choices
     from benchharness.overrides import Overrides
     from benchharness.prepare import evaluation_data
-    from benchharness.sweep import Sweep, budgets_from, suite_of
+    from benchharness.sweep import Sweep, suite_of
 
-    asked = Sweep(
-        originals=models,
-        evaluate=evaluate,
-        calibrate=calibrate,
-        task=task.value if task else None,
-        threads=threads,
-        budgets=budgets_from(budget or []),
-    )
+    wishes = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)
+    asked = Sweep(originals=models, calibrate=calibrate, task=task.value if task else None, asked=wishes)
     evaluation_data(suite_of(asked, {}))  # what is wrong with the request is said before minutes are spent on it
     made = _make(models, _words(to), variants, calibrate, evaluate, force=False, timeout_s=quantity.seconds("60 min"))
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)
@@ -127,7 +132,7 @@ def sweep(
         found = api.run(suite_of(asked, made), on=on, overrides=overrides, store=store)
     except (KeyboardInterrupt, BrokenPipeError):
         say_how_to_resume(store)
-    show_choices(found.choices(wish), terminal())
+    show_choices(found.choices(wish.value), terminal())
     finish(found, out, undecided)
 
 
@@ -147,7 +152,7 @@ def _make(
     *,
     force: bool,
     timeout_s: float,
-) -> dict[Path, list[Compressed]]:
+) -> dict[Path, list["Compressed"]]:
     """What became of every recipe, by model; shown as it goes. Raises `NothingRan` where nothing was made."""
     from benchharness import compress as compressing
     from benchharness.compress.view import ProgressLines, compressed_table

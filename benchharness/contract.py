@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+#: The task of models that predict the next token; every other takes tensors and gives tensors.
+CAUSAL_LM = "causal-lm"
+
 #: How a language session keeps its key/value cache.
 CACHE_IN_PLACE = "in-place"  # the graph appends to a buffer that the adapter owns
 CACHE_GROWN_BY_GRAPH = "grown-by-graph"  # the graph writes a new copy at every step (Concat)
@@ -45,6 +48,13 @@ class Configuration:
     fallback: str = FALLBACK_WARN  # one of FALLBACK_*
     library: str | None = None  # the accelerator's plug-in, a path on the device; None: the runtime's or a package's
     unit: str | None = None  # which of the accelerator's units, as `Availability.units` names them; None: its first
+    # What the user says that the model is, which holds where it can be; None: as its signature says.
+    task: str | None = None
+
+    @property
+    def why_tensors(self) -> str:
+        """Why it is opened as a plain `Session` whatever its signature says; empty where the user does not say so."""
+        return "" if self.task in (None, CAUSAL_LM) else f'task = "{self.task}" is asked for'
 
 
 @dataclass(frozen=True)

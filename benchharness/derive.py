@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from benchharness.constrained import constrained_metrics, ladder_of
 from benchharness.doubts import doubts_of, left_running
 from benchharness.metrics import METRICS, ROWS, Metric
+from benchharness.percentiles import carried, percentile_of
 from benchharness.quality import quality_metrics
 from benchharness.result import (
     EXACT,
@@ -34,7 +33,7 @@ from benchharness.result import (
     asked_threads,
 )
 from benchharness.result_sessions import Course
-from benchharness.statistics.intervals import estimate, paired_ratio, samples_for_percentile
+from benchharness.statistics.intervals import estimate, paired_ratio
 from benchharness.sustained import courses, retention_of_steady, sustained_metrics
 from benchharness.unequal import Factor, differences, other_amounts
 
@@ -134,41 +133,25 @@ def _by_metric(
 def _metric_results(
     metric: Metric, parameters: Parameters, group: Sequence[tuple[Attempt, Measurement]]
 ) -> list[MetricResult]:
-    if not metric.percentiles:
-        # Samples in rows are no repeats of the value: its maker says what it is of them.
-        sampled = any(len(measurement.samples) > 1 and not measurement.row_length for _, measurement in group)
-        statistic = "geometric mean of attempts' " + ("medians" if sampled else "values")
-        values = [_attempt_value(attempt, measurement, measurement.value) for attempt, measurement in group]
-        return [_metric_result(metric, parameters, values, statistic)]
-    return [_percentile_result(metric, parameters, group, percentile) for percentile in metric.percentiles]
-
-
-def _percentile_result(
-    metric: Metric, parameters: Parameters, group: Sequence[tuple[Attempt, Measurement]], percentile: int
-) -> MetricResult:
-    needed = samples_for_percentile(percentile)
-    fewest = min(len(measurement.samples) for _, measurement in group)
-    statistic = f"geometric mean of attempts' p{percentile}"
-    with_percentile = {**parameters, "percentile": percentile}
-    if fewest < needed:
-        reason = f"{fewest} samples an attempt, and p{percentile} needs {needed}"
-        unknown = Estimate(value=None, count=len(group), statistic=statistic, reason=reason)
-        return MetricResult(
-            name=metric.name, parameters=with_percentile, unit=metric.unit, estimate=unknown, attempts=()
-        )
-    values = [
-        _attempt_value(attempt, measurement, float(np.percentile(measurement.samples, percentile)))
-        for attempt, measurement in group
+    values = [_attempt_value(attempt, measurement) for attempt, measurement in group]
+    if metric.percentiles:
+        return [percentile_of(metric.name, parameters, values, percentile) for percentile in metric.percentiles]
+    # Samples in rows are no repeats of the value: its maker says what it is of them.
+    sampled = any(len(measurement.samples) > 1 and not measurement.row_length for _, measurement in group)
+    statistic = "geometric mean of attempts' " + ("medians" if sampled else "values")
+    tails = [percentile for percentile in metric.tails if carried(values, percentile)]
+    return [
+        _metric_result(metric, parameters, values, statistic),
+        *(percentile_of(metric.name, parameters, values, percentile) for percentile in tails),
     ]
-    return _metric_result(metric, with_percentile, values, statistic)
 
 
-def _attempt_value(attempt: Attempt, measurement: Measurement, value: float) -> AttemptValue:
+def _attempt_value(attempt: Attempt, measurement: Measurement) -> AttemptValue:
     return AttemptValue(
         attempt=attempt.id,
         device=attempt.device,
         round=attempt.round,
-        value=value,
+        value=measurement.value,
         samples=measurement.samples,
         row_length=measurement.row_length,
     )

@@ -239,7 +239,7 @@ def _dimensions(result: Result) -> Iterator[ResultWarning]:
         yield ResultWarning(
             kind=Doubt.ASSUMED_INPUT,
             message=f"input lengths were assumed: {listed}",
-            hint="set them under 'dimensions' in a suite's workload to what the product feeds",
+            hint="set them to what the product feeds: --dimension NAME=LENGTH, or 'dimensions' in a suite's workload",
         )
     unused = result.effective.get("unused_dimensions") or ()
     if unused:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
+from typer.main import get_command_from_info
 
 from benchharness import errors
 from benchharness.errors import BenchharnessError
@@ -27,7 +28,7 @@ def main() -> None:
     _prepare_streams()
     _prepare_signals()
     try:
-        code = app(_with_bare_resume(sys.argv[1:]), standalone_mode=False)
+        code = _answered(app, _with_bare_resume(sys.argv[1:]))
         sys.stdout.flush()
     except BenchharnessError as error:
         fail(str(error), error.exit_code)
@@ -49,6 +50,16 @@ def main() -> None:
         fail(f"{error.format_message()}; see: benchharness --help", errors.USAGE)
     else:
         sys.exit(code if isinstance(code, int) else errors.DONE)
+
+
+def _answered(app: typer.Typer, arguments: list[str]) -> Any:
+    """The exit code. `COMMAND --help` goes to the command itself: on the way there typer would import pydantic."""
+    if len(arguments) == 2 and arguments[1] == "--help":
+        for info in app.registered_commands:
+            if info.callback is not None and info.callback.__name__ == arguments[0]:
+                made = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
+                return made.main(["--help"], prog_name=f"benchharness {arguments[0]}", standalone_mode=False)
+    return app(arguments, prog_name="benchharness", standalone_mode=False)
 
 
 #: What writing to standard output can fail with; any other system error is a defect of ours, to be seen whole.

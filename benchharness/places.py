@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -14,8 +15,15 @@ from benchharness.errors import StoreError
 _DIRS = PlatformDirs("benchharness", appauthor=False)
 
 
+#: Names the store, for commands and Python alike.
+STORE_VARIABLE = "BENCHHARNESS_STORE"
+
+
 def default_store() -> str:
-    """The URL of the user's own store; its folder is made."""
+    """The URL that the environment names, else that of the user's own store, whose folder is made."""
+    named = os.environ.get(STORE_VARIABLE)
+    if named:
+        return named
     folder = Path(_DIRS.user_data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'store.db'}"

@@ -15,6 +15,7 @@ from benchharness.data_files import TEXT_KINDS, DataFile
 from benchharness.errors import SuiteError
 from benchharness.hardware import HardwareTarget
 from benchharness.result import EQUAL_THREADS, THREADS_BY, Job
+from benchharness.sampling import samples_wanted
 from benchharness.suite import ConfigurationTable, Model, Prompt, Suite, Workload
 
 #: The prompt of a language model where the suite asks for none: seeded tokens, so that any vocabulary will do.
@@ -56,7 +57,7 @@ def plan(
         raise SuiteError(f"suite: every configuration is for other systems than {hardware.system}; see 'only_on'")
     configurations = _named([each for table in here for each in _configurations(table)], "configuration")
     workloads = _named([each for table in suite.workloads for each in _workloads(table, materials)], "workload")
-    scenarios = list(_scenarios(suite))
+    scenarios = list(_scenarios(suite, hardware))
     if not scenarios and suite.scenarios.quality is None:
         raise SuiteError("suite: no scenario is named; add [scenarios.first-token] or [scenarios.steady]")
     _check_models(suite)
@@ -339,11 +340,11 @@ def _prompt_title(prompt: Mapping[str, Any]) -> str:
     return str(prompt.get("file", "text prompt"))
 
 
-def _scenarios(suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
+def _scenarios(suite: Suite, hardware: HardwareTarget) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each scenario with each of its settings; what holds for every attempt is among them."""
-    gate = suite.attempts.entry_gate
+    gate = {} if suite.attempts.entry_gate is None else {"entry_gate_s": suite.attempts.entry_gate}
     for name, settings in suite.scenarios.expanded():
-        yield name, settings if gate is None else {**settings, "entry_gate_s": gate}
+        yield name, {**settings, **gate, **samples_wanted(suite, hardware, name)}
 
 
 def _chain(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.artefact import DigestCache, Manifest, download_bytes, manifest_of, whole
+from benchharness.asked import Asked
 from benchharness.data_files import RECORD, DataFile, data_file, shared_samples, shared_with
 from benchharness.device import adapters
 from benchharness.errors import SuiteError, Unsupported, UsageError
@@ -16,6 +17,7 @@ from benchharness.listing import Lister, list_files
 from benchharness.plan import HUB_FOLDER, Materials, artefact_format
 from benchharness.result import Job
 from benchharness.suite import Model, Suite, check_suite, read_prompt, read_tokens
+from benchharness.suite_fields import LONGEST_NAME
 
 TOKENIZER = "tokenizer.json"
 #: Compressing more than this takes minutes; the download size is then unknown.
@@ -189,12 +191,19 @@ def _verify(artefact: Path, digest: str, files: Mapping[str, Any], manifests: Ma
 
 
 def suite_from_models(
-    artefacts: Sequence[Path], formats: Mapping[str, Sequence[str]], *, reference: Path | None, task: str | None
+    artefacts: Sequence[Path],
+    formats: Mapping[str, Sequence[str]],
+    *,
+    reference: Path | None,
+    task: str | None,
+    asked: Asked | None = None,
 ) -> Suite:
     """A suite for `benchharness run a.onnx b.onnx`: one model, its variants named after what tells the paths apart.
 
     `formats` are the file endings by runtime; each runtime that opens one of the models gets a configuration.
     """
+    asked = asked or Asked()
+    formats = asked.among(formats)
     paths = [artefact.expanduser().absolute() for artefact in artefacts]
     for path in paths:
         if not path.exists():
@@ -204,11 +213,14 @@ def suite_from_models(
     runtimes = [name for name, known in formats.items() if any(artefact_format(path, known) for path in paths)]
     if not runtimes:
         endings = ", ".join(sorted({ending for known in formats.values() for ending in known}))
-        raise UsageError(
-            f"{paths[0]}: no adapter opens it; models end in {endings}, or are folders that hold such a file"
-        )
+        who = "no adapter" if not asked.runtimes else f"{' and '.join(asked.runtimes)}, asked for by --runtime, never"
+        raise UsageError(f"{paths[0]}: {who} opens it; models end in {endings}, or are folders that hold such a file")
     names = _variant_names(paths)
-    table: dict[str, Any] = {"variants": {name: {"artefact": path} for name, path in names.items()}, "task": task}
+    table: dict[str, Any] = {
+        "variants": {name: {"artefact": path} for name, path in names.items()},
+        "task": task,
+        **asked.of_model(),
+    }
     if reference is not None:
         wanted = reference.expanduser().absolute()
         found = [name for name, path in names.items() if path == wanted]
@@ -216,23 +228,36 @@ def suite_from_models(
             raise UsageError(f"--reference {reference}: is not one of the models given")
         table["reference"] = found
     model = _model_name(paths)
-    configurations = [{"runtime": name} for name in runtimes]
-    suite = {"name": model, "models": {model: table}, "configurations": configurations}
+    configurations = [{"runtime": name, **asked.of_runtime(name)} for name in runtimes]
+    suite = {"name": model, "models": {model: table}, "configurations": configurations, **asked.of_suite()}
     return check_suite(suite, where="the command line")
 
 
 def _variant_names(paths: Sequence[Path]) -> dict[str, Path]:
-    """Short names: the shortest tail of the path, without its ending, that no other path shares."""
+    """Short names: the shortest tail of the path that no other path shares, without its ending where that will do."""
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join((*path.parts[:-1], path.stem if path.is_file() else path.name)[-depth:]) for path in paths]
-        if len(set(names)) == len(names):
-            return {name[-100:]: path for name, path in zip(names, paths, strict=True)}
-    raise SuiteError("two of the models given have the same name up to their ending; rename one")
+        for with_ending in (False, True):
+            names = [_tail(path, depth, with_ending=with_ending) for path in paths]
+            if len(set(names)) == len(names):
+                return dict(zip(names, paths, strict=True))
+    # Names so long that their last parts are the same.
+    return {f"{number} {_tail(path, 1, with_ending=True)[4:]}": path for number, path in enumerate(paths, start=1)}
+
+
+def _tail(path: Path, depth: int, *, with_ending: bool) -> str:
+    last = path.stem if path.is_file() and not with_ending else path.name
+    return _fit_name("/".join((*path.parts[:-1], last)[-depth:]))
+
+
+def _fit_name(text: str) -> str:
+    """A name as a suite takes it: whatever would not print is spelled out, and its last part is what tells."""
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+    return shown[-LONGEST_NAME:]
 
 
 def _model_name(paths: Sequence[Path]) -> str:
     folder = paths[0].parent
-    return (folder.parent.name if folder.name == HUB_FOLDER else folder.name) or "model"
+    return _fit_name(folder.parent.name if folder.name == HUB_FOLDER else folder.name) or "model"
 
 
 def _tokenizers(suite: Suite) -> dict[Path, Path]:

@@ -58,6 +58,17 @@ def limit(text: str, unit: str) -> float:
     return _quantity(text, *_LIMITS[unit])
 
 
+def unit_of(text: str) -> str:
+    """The unit that a quantity is written in, "MB" of "100 MB"; empty where it has none."""
+    match = _NUMBER.fullmatch(text)
+    return match[2] if match else ""
+
+
+def worth(name: str, unit: str) -> float | None:
+    """What a unit that a user wrote is worth in a metric's base unit; None where it is no unit of it."""
+    return _LIMITS[unit][0].get(name) if name and unit in _LIMITS else None
+
+
 def _quantity(text: str, units: dict[str, float], what: str, example: str) -> float:
     match = _NUMBER.fullmatch(text)
     if match is None or match[2] not in units:

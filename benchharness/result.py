@@ -239,6 +239,8 @@ class Verdict:
     limit: float
     kind: VerdictKind
     reason: str = ""  # why it is undecided
+    unit: str = ""  # that the limit was written in: values beside it are printed in it, too
+    unit_worth: float = 0.0  # of that unit, in the metric's base unit; 0: none is known
 
 
 class Basis(StrEnum):

@@ -14,11 +14,12 @@ from benchharness.errors import UsageError
 #: The validation context of a suite whose units are base units already.
 CHECKED_BEFORE = "checked before"
 _DEEPEST_OPTIONS = 50
+LONGEST_NAME = 100
 
 
 def _name(value: str) -> str:
-    if not value.isprintable() or not 1 <= len(value) <= 100:
-        raise ValueError("a name is 1 to 100 characters on one line")
+    if not value.isprintable() or not 1 <= len(value) <= LONGEST_NAME:
+        raise ValueError(f"a name is 1 to {LONGEST_NAME} characters on one line")
     return value
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchharness.asked import Asked
 from benchharness.device import adapters
 from benchharness.errors import UsageError
 from benchharness.plan import artefact_format
@@ -26,10 +27,8 @@ class Sweep:
 
     originals: Sequence[Path]
     calibrate: Path | None = None
-    evaluate: Path | None = None
     task: str | None = None
-    threads: int | None = None
-    budgets: Mapping[str, Any] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
 
 
 def suite_of(sweep: Sweep, made: Mapping[Path, Sequence[Compressed]]) -> Suite:
@@ -40,7 +39,7 @@ def suite_of(sweep: Sweep, made: Mapping[Path, Sequence[Compressed]]) -> Suite:
     variants: dict[str, dict[str, Any]] = {}
     references, runtimes = [], []
     for original in sweep.originals:
-        runtime, format_ = _runtime(original)
+        runtime, format_ = _runtime(original, sweep.asked)
         if runtime in runtimes:
             raise UsageError(f"{original}: another model here is {format_} too; give one original of each format")
         runtimes.append(runtime)
@@ -50,20 +49,15 @@ def suite_of(sweep: Sweep, made: Mapping[Path, Sequence[Compressed]]) -> Suite:
         for one in made.get(original, ()):
             if one.path is not None:
                 variants[one.recipe] = _variant(one.recipe, one.path)
-    model: dict[str, Any] = {"reference": references, "variants": variants, "task": sweep.task}
-    for key, path in (("evaluation", sweep.evaluate), ("calibration", sweep.calibrate)):
-        if path is not None:
-            model[key] = str(path.absolute())
-    scenarios: dict[str, Any] = {"first-token": {}, "steady": {}}
-    if sweep.evaluate is not None:
-        scenarios["quality"] = {}
+    model = {"reference": references, "variants": variants, "task": sweep.task, **sweep.asked.of_model()}
+    if sweep.calibrate is not None:
+        model["calibration"] = str(sweep.calibrate.absolute())
     return suite_from_table(
         {
             "name": "sweep",
             "models": {_model_name(sweep.originals[0]): model},
-            "configurations": [_configuration(runtime, sweep.threads) for runtime in runtimes],
-            "scenarios": scenarios,
-            "budgets": dict(sweep.budgets),
+            "configurations": [_configuration(runtime, sweep.asked) for runtime in runtimes],
+            **sweep.asked.of_suite(),
         }
     )
 
@@ -75,31 +69,21 @@ def _variant(recipe: str, artefact: Path) -> dict[str, Any]:
     return {"artefact": str(artefact.absolute()), "recipe": made_by.description, "precision": made_by.precision}
 
 
-def _runtime(original: Path) -> tuple[str, str]:
-    for name in adapters.usable():
-        format_ = artefact_format(original, adapters.formats(name))
+def _runtime(original: Path, asked: Asked) -> tuple[str, str]:
+    for name, known in asked.among({name: adapters.formats(name) for name in adapters.usable()}).items():
+        format_ = artefact_format(original, known)
         if format_ is not None:
             return name, format_
-    raise UsageError(f"{original}: no adapter opens it; see 'benchharness adapters'")
+    who = f"{' and '.join(asked.runtimes)} does not open it" if asked.runtimes else "no adapter opens it"
+    raise UsageError(f"{original}: {who}; see 'benchharness adapters'")
 
 
-def _configuration(runtime: str, threads: int | None) -> dict[str, Any]:
+def _configuration(runtime: str, asked: Asked) -> dict[str, Any]:
     """The runtime as a product would use it. Where Core ML cannot predict, what its weights say."""
-    if runtime == "coreml":
-        return {"runtime": runtime} if sys.platform == "darwin" else {"runtime": runtime, "accelerator": "reference"}
-    return {"runtime": runtime, "threads": threads} if threads else {"runtime": runtime}
+    if runtime == "coreml" and sys.platform != "darwin":
+        return {"runtime": runtime, "accelerator": "reference"}
+    return {"runtime": runtime, **asked.of_runtime(runtime)}
 
 
 def _model_name(original: Path) -> str:
     return original.stem if original.is_file() else original.name.removesuffix(".mlpackage")
-
-
-def budgets_from(given: Sequence[str]) -> dict[str, str]:
-    """`["peak_memory=600 MiB", "kld=0.1 nats"]` as a table. Raises `UsageError`."""
-    table = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip() or not value.strip():
-            raise UsageError(f'--budget {text!r}: write a metric, "=" and a limit with its unit: "peak_memory=600 MiB"')
-        table[key.strip()] = value.strip()
-    return table

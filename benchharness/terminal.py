@@ -25,11 +25,12 @@ from benchharness.result import (
     Result,
     ResultWarning,
     Run,
+    Verdict,
     VerdictKind,
     to_show,
 )
 from benchharness.terminal_sessions import sessions
-from benchharness.terminal_values import duration, interval, quantity, visible
+from benchharness.terminal_values import duration, estimated, interval, quantity, times, visible
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
@@ -181,7 +182,7 @@ def _table(group: Sequence[Result]) -> Table:
     for row, result in enumerate(group):
         variant = f"{result.job.variant} (reference)" if result.job.is_reference else result.job.variant
         known = not result.job.files.get("unknown")
-        size = quantity(result.job.artefact_bytes, Unit.BYTES) if known else "unknown"
+        size = quantity(result.job.artefact_bytes, Unit.BYTES, _wish(result, "artefact_size")) if known else "unknown"
         cells = [Text(text) for text in (variant, *(column[row] for column in told_apart.values()), size)]
         table.add_row(*cells, *_measured(result, metrics))
     return table
@@ -204,7 +205,7 @@ def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     if not on_device and result.job.against is None:  # quality it can tell
         return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
     if result.metrics:
-        return [_cell(*_headline(result, name), _instead(result, name)) for name in metrics]
+        return [_cell(*_headline(result, name), _instead(result, name), _wish(result, name)) for name in metrics]
     return [Text(visible(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
 
 
@@ -226,18 +227,22 @@ def _instead(result: Result, name: str) -> str:
     return f"only bounded: {METRICS[bound].title}" if bound else "not measured"
 
 
-def _cell(metric: MetricResult | None, output: str, otherwise: str) -> Text:
+def _wish(result: Result, name: str) -> str:
+    """The unit in which a budget on a metric is written; empty where there is none."""
+    return next((verdict.unit for verdict in result.verdicts if verdict.metric == name), "")
+
+
+def _cell(metric: MetricResult | None, output: str, otherwise: str, wish: str) -> Text:
     if metric is None:
         return Text(f"unknown ({otherwise})", style="dim")
     estimate = metric.estimate
     of = f"\nof {visible(output)}" if output else ""
     if estimate.value is None:
         return Text(f"unknown ({visible(estimate.reason)}){of}", style="dim")
-    text = Text(quantity(estimate.value, metric.unit))
-    text.append(f"{interval(estimate, metric.unit)}{of}", style="dim")
+    text = Text(estimated(estimate, metric.unit, wish))
+    text.append(f"{interval(estimate, metric.unit, wish)}{of}", style="dim")
     if metric.ratio is not None and metric.ratio.value is not None:
-        style = _ratio_style(metric.ratio, metric.name)
-        text.append(f"\n× {metric.ratio.value:.2f}{_range(metric.ratio)}", style=style)
+        text.append(f"\n{times(metric.ratio)}", style=_ratio_style(metric.ratio, metric.name))
     elif metric.ratio is not None:
         text.append(f"\n{_no_ratio(metric.ratio)}", style="dim")
     return text
@@ -246,10 +251,6 @@ def _cell(metric: MetricResult | None, output: str, otherwise: str) -> Text:
 def _no_ratio(ratio: Estimate) -> str:
     """What stands in place of a ratio: what differs beside what the comparison is about."""
     return f"no ratio: {visible(ratio.reason)}"
-
-
-def _range(ratio: Estimate) -> str:
-    return "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
 def _ratio_style(ratio: Estimate, metric: str) -> str:
@@ -293,20 +294,31 @@ def _ratio_cell(contrast: Contrast, metric: str) -> Text:
         if name == metric and parameters.get("percentile", 50) == 50:
             if ratio.value is None:
                 return Text(_no_ratio(ratio), style="dim")
-            return Text(f"× {ratio.value:.2f}{_range(ratio)}", style=_ratio_style(ratio, metric))
+            return Text(times(ratio), style=_ratio_style(ratio, metric))
     return Text("")
 
 
 def _verdicts(results: Sequence[Result], console: Console) -> None:
     if not any(result.verdicts for result in results):
         return
-    table = Table("budget", "set by", "result", "verdict", title="budgets", title_justify="left")
+    table = Table("budget", "set by", "result", "value", "verdict", title="budgets", title_justify="left")
     for result in results:
         for verdict in result.verdicts:
             words = f"{verdict.kind}: {verdict.reason}" if verdict.reason else str(verdict.kind)
             shown = Text(visible(words), style=_VERDICT_STYLES[verdict.kind])
-            table.add_row(Text(verdict.budget), verdict.origin, Text(visible(result.job.title)), shown)
+            title, value = Text(visible(result.job.title)), Text(_judged_value(result, verdict))
+            table.add_row(Text(verdict.budget), verdict.origin, title, value, shown)
     console.print(table)
+
+
+def _judged_value(result: Result, verdict: Verdict) -> str:
+    """What a verdict is about, in the unit of the budget."""
+    same = (each for each in result.metrics if (each.name, each.parameters) == (verdict.metric, verdict.parameters))
+    metric = next(same, None)
+    if metric is None or metric.estimate.value is None:
+        return "unknown"
+    found = metric.estimate
+    return f"{estimated(found, metric.unit, verdict.unit)}{interval(found, metric.unit, verdict.unit)}"
 
 
 def _warnings(results: Sequence[Result], console: Console) -> None:

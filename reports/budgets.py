@@ -64,7 +64,9 @@ def _budget(judged: Sequence[_Judged], entries: Sequence[Entry], silent: Sequenc
     """`silent`: runs that measured nothing for it."""
     first = judged[0].verdict
     unit = next((each.metric.unit for each in judged if each.metric), "")
-    scale = _scale(first.limit, unit, judged)
+    written = Scale(first.unit_worth, name_text(first.unit)) if first.unit_worth else None
+    near = _scale(first.limit, unit, judged)
+    scale = written if near and written else near
     several = len({same_key(dict(each.verdict.parameters)) for each in judged}) > 1
     lines: dict[object, tuple[float, BudgetLine]] = {}
     for each in judged:
@@ -74,7 +76,7 @@ def _budget(judged: Sequence[_Judged], entries: Sequence[Entry], silent: Sequenc
     return Budget(
         text=name_text(first.budget),
         origin=name_text(first.origin),
-        limit=quantity_text(first.limit, name_text(unit), scale),
+        limit=quantity_text(first.limit, name_text(unit), written or scale),
         verdict=verdict,
         whose=_whose([each for each in lines.values() if each[1].verdict == verdict]),
         lines=tuple(line for _, line in lines.values()),

@@ -19,12 +19,17 @@ def quantity(estimate: Estimate, unit: str, scale: Scale | None = None) -> Quant
     """A value with its interval, or `unknown` with the reason."""
     if estimate.value is None:
         return Quantity(text="unknown", reason=visible(estimate.reason or _NO_REASON))
-    text = quantity_text(estimate.value, name_text(unit), scale)
+    text = quantity_text(estimate.value, name_text(unit), scale, _half(estimate))
     if estimate.statistic == EXACT:
         return Quantity(text=text)
     if estimate.low is None or estimate.high is None:
         return Quantity(text=text, reason=f"no interval: {visible(estimate.reason or _NO_REASON)}")
     return Quantity(text=text, interval=interval_text(estimate.low, estimate.high, estimate.value, unit, scale))
+
+
+def _half(estimate: Estimate) -> float:
+    """Half of the interval; 0 where there is none."""
+    return 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
 
 
 def ratio(metric: MetricResult, *, is_reference: bool) -> Ratio:
@@ -41,7 +46,7 @@ def ratio_of(name: str, estimate: Estimate | None, missing: str) -> Ratio:
         return Ratio(text="no ratio", verdict="none", reason=missing)
     if estimate.value is None:
         return Ratio(text="no ratio", verdict="none", reason=visible(estimate.reason or _NO_REASON))
-    text = f"{quantity_text(estimate.value, '')}×"
+    text = f"{quantity_text(estimate.value, '', half=_half(estimate))}×"
     if estimate.low is None or estimate.high is None:
         return Ratio(text=text, verdict="no-interval", reason=visible(estimate.reason or _NO_REASON))
     return Ratio(

@@ -15,6 +15,8 @@ _MULTIPLES: dict[str, tuple[tuple[float, str], ...]] = {
 }
 #: Digits that a reader needs; more would pretend a precision that few results have.
 _SIGNIFICANT_DIGITS = 3
+#: Of a value whose interval is wide, and of one whose interval is next to nothing.
+_FEWEST_DIGITS, _MOST_DIGITS = 2, 7
 #: Below this a plain decimal is a row of zeros, and powers of ten are shorter.
 _SMALLEST_PLAIN = 1e-4
 #: Units of what is 1 at most, or often: a share, a cosine.
@@ -52,19 +54,31 @@ def common_scale(unit: str, values: list[float]) -> Scale | None:
     return scale_for(unit, min(magnitudes))
 
 
-def quantity_text(value: float, unit: str, scale: Scale | None = None) -> str:
-    """A value with its unit, such as `95.1 ms`."""
+def quantity_text(value: float, unit: str, scale: Scale | None = None, half: float = 0.0) -> str:
+    """A value with its unit, such as `95.1 ms`; with as many digits as `half`, half of its interval, carries."""
     scale = scale or scale_for(unit, value)
-    number = _number(value / scale.divisor, _decimals(value / scale.divisor, _bound(unit, scale)))
-    return f"{number} {scale.symbol}".rstrip()
+    return f"{_number(value / scale.divisor, _told(value, unit, scale, half))} {scale.symbol}".rstrip()
 
 
 def interval_text(low: float, high: float, value: float, unit: str, scale: Scale | None = None) -> str:
     """An interval in the multiple and precision of its value, such as `93.8 to 96.4`; the unit stands at the value."""
     scale = scale or scale_for(unit, value)
     telling = value or max(abs(low), abs(high))  # a value of 0 has no precision of its own
-    decimals = _decimals(telling / scale.divisor, _bound(unit, scale))
+    decimals = _told(telling, unit, scale, (high - low) / 2)
     return f"{_number(low / scale.divisor, decimals)} to {_number(high / scale.divisor, decimals)}"
+
+
+def _told(value: float, unit: str, scale: Scale, half: float) -> int | None:
+    """Decimals that make two digits of half an interval; without one, three significant digits of the value."""
+    scaled = value / scale.divisor
+    decimals = _decimals(scaled, _bound(unit, scale))
+    width = half / scale.divisor
+    if decimals is None or not scaled or not math.isfinite(scaled) or not 0 < width < math.inf:
+        return decimals
+    before = math.floor(math.log10(abs(scaled))) + 1
+    carried = 1 - math.floor(math.log10(width))
+    carried = min(max(carried, _FEWEST_DIGITS - before), _MOST_DIGITS - before)
+    return max(0, carried if _bound(unit, scale) is None else max(carried, decimals))
 
 
 def _bound(unit: str, scale: Scale) -> float | None:

@@ -48,6 +48,7 @@ from benchharness.compress.onnx_normal import name_nodes, nodes_where, normalise
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
+from targets.onnx_runtime.causality import read_evidence
 from targets.onnx_runtime.files import check_files, describe, find_model
 from targets.onnx_runtime.signature import (
     CACHE_BRANCH,
@@ -319,7 +320,7 @@ def _prompt(signature: LanguageSignature, chunk: Sequence[int]) -> Sample:
 def _language_signature(path: Path, model: onnx.ModelProto) -> LanguageSignature | None:
     inputs, outputs = _specs(model.graph.input, skip=model.graph.initializer), _specs(model.graph.output)
     description = describe(path)
-    if why_no_language_model(inputs, outputs, description):
+    if why_no_language_model(inputs, outputs, description, lambda: read_evidence(path)):
         return None
     return read_signature(inputs, outputs, description, str(path))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchharness.contract import EffectiveConfiguration
+from benchharness.contract import CAUSAL_LM, EffectiveConfiguration
 from benchharness.device import protocol
 from benchharness.device.want_of_memory import speaks_of_memory
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
@@ -23,6 +23,22 @@ def effective_facts(effective: EffectiveConfiguration) -> dict[str, Any]:
         **({"unit": effective.unit} if effective.unit else {}),
         "facts": dict(effective.facts),
     }
+
+
+def check_task(task: str | None, language: bool, runtime: str, effective: EffectiveConfiguration) -> None:
+    """The user's word about the task against what the model was opened as. Raises `Unsupported`."""
+    if task == CAUSAL_LM and not language:
+        raise Unsupported(f'task = "{CAUSAL_LM}", and this model cannot be run as one{why_no_language(effective)}')
+    if task not in (None, CAUSAL_LM) and language:
+        raise Unsupported(
+            f'task = "{task}", and the adapter {runtime!r} opens this model as a causal language model only'
+        )
+
+
+def why_no_language(effective: EffectiveConfiguration) -> str:
+    """What a session's adapter says of why it is no language model, to stand behind a statement; empty for nothing."""
+    reason = effective.facts.get("no_language_model")
+    return f": {reason}" if reason else ""
 
 
 def failure(error: Exception) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def input_shapes(inputs: Sequence[TensorSpec], given: Mapping[str, int]) -> Shap
     """
     assumed: dict[str, int] = {}
     free = [(spec, position) for spec in inputs for position in range(len(spec.shape)) if _is_free(spec, position)]
+    asked = list(given)
+    given = {**_named_by_place(free, given), **given}
     batch = _given_batch(free, given)
     for spec, position in free:
         name = _name(spec, position)
@@ -83,7 +85,7 @@ def input_shapes(inputs: Sequence[TensorSpec], given: Mapping[str, int]) -> Shap
     return Shapes(
         by_input={spec.name: tuple(length(spec, position) for position in range(len(spec.shape))) for spec in inputs},
         assumed=assumed,
-        unused=[name for name in given if name not in known and not _is_fixed_batch(name, given[name], inputs)],
+        unused=[name for name in asked if name not in known and not _is_fixed(name, given[name], inputs)],
     )
 
 
@@ -95,6 +97,15 @@ def lengths_of(inputs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...
             if position < len(spec.shape) and _is_free(spec, position):
                 found[_name(spec, position)] = found[_place(spec, position)] = length
     return found
+
+
+def _named_by_place(free: Sequence[tuple[TensorSpec, int]], given: Mapping[str, int]) -> dict[str, int]:
+    """Lengths of dimensions with a name of their own that are given by place: a name stands for one length."""
+    found: dict[str, set[int]] = {}
+    for spec, position in free:
+        if _place(spec, position) in given:
+            found.setdefault(_name(spec, position), set()).add(given[_place(spec, position)])
+    return {name: lengths.pop() for name, lengths in found.items() if len(lengths) == 1}
 
 
 def _given_batch(free: Sequence[tuple[TensorSpec, int]], given: Mapping[str, int]) -> int:
@@ -127,9 +138,15 @@ def _sum_of(name: str, known: Mapping[str, int]) -> int | None:
     return sum(lengths) if len(lengths) == len(found) else None
 
 
-def _is_fixed_batch(name: str, length: int, inputs: Sequence[TensorSpec]) -> bool:
-    """Whether a model without a dimension of that name does what is asked for: its first axes have that length."""
-    return name == "batch" and bool(inputs) and all(list(spec.shape[:1]) == [length] for spec in inputs)
+def _is_fixed(name: str, length: int, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a model without such a free dimension does what is asked for: its file fixes that length there."""
+    if name == "batch" and inputs and all(list(spec.shape[:1]) == [length] for spec in inputs):
+        return True
+    return any(
+        name == _place(spec, position) and fixed == length
+        for spec in inputs
+        for position, fixed in enumerate(spec.shape)
+    )
 
 
 def tell_inputs(inputs: Sequence[TensorSpec], shapes: Shapes) -> str:
@@ -144,7 +161,7 @@ def tell_inputs(inputs: Sequence[TensorSpec], shapes: Shapes) -> str:
     example = next(iter(likely or shapes.assumed), f"{inputs[0].name}[0]" if inputs else "x[0]")
     value = inputs[0].name if inputs else "x"
     return (
-        f"The inputs were {tried}.{hint} In a suite, a workload sets lengths with "
+        f"The inputs were {tried}.{hint} --dimension and --input set others; in a suite, a workload sets lengths with "
         f"dimensions = {{ {key(example)} = … }} and contents with values = {{ {key(value)} = … }} or "
         'inputs = "real.npz".'
     )

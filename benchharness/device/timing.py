@@ -52,8 +52,21 @@ def _steady(samples: list[float]) -> bool:
     return abs(newer - older) <= _SETTLED * older
 
 
-def goes_on(taken: int, started_ns: int, *, at_least: int, at_most: int, min_time_ns: int) -> bool:
-    """Whether another repeat is due: too few yet, or time left and not too many."""
+def goes_on(
+    taken: int,
+    started_ns: int,
+    *,
+    at_least: int,
+    at_most: int,
+    min_time_ns: int,
+    wanted: int = 0,
+    longest_ns: int = 0,
+) -> bool:
+    """Whether another repeat is due: too few yet, or time left and not too many.
+
+    `wanted` are those that a percentile needs, beyond `at_most` too, as long as they take no longer than `longest_ns`.
+    """
     if taken < at_least:
         return True
-    return taken < at_most and time.perf_counter_ns() - started_ns < min_time_ns
+    passed_ns = time.perf_counter_ns() - started_ns
+    return (taken < at_most and passed_ns < min_time_ns) or (taken < wanted and passed_ns < longest_ns)

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchharness.device import adapters, protocol
-from benchharness.device.outcomes import effective_facts, failure
+from benchharness.device.outcomes import check_task, effective_facts, failure, why_no_language
 from benchharness.device.phases import Phases
 from benchharness.device.shapes import tell_inputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.contract import Adapter, Session
+    from benchharness.contract import Adapter, EffectiveConfiguration, Session
     from benchharness.device.real_inputs import Sample
     from benchharness.device.requests import TensorRequest
     from benchharness.device.states import States
@@ -43,7 +43,15 @@ _CONDUCTORS = {
     "constrained": "benchharness.device.constrained.conductor",
 }
 #: A session whose times and memory mean nothing is only shown to answer.
-_ONCE = {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 0, "duration_ns": 0, "pauses_ns": ()}
+_ONCE = {
+    "warmup": 0,
+    "repeats": 1,
+    "most_repeats": 1,
+    "min_time_ns": 0,
+    "duration_ns": 0,
+    "pauses_ns": (),
+    "samples": {},
+}
 #: A runtime's own words are cut here where a hint follows them: some print a whole graph.
 _LONGEST_REASON = 1000
 _PROGRESS_EVERY_NS = 200_000_000
@@ -85,7 +93,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     from benchharness.device.states import Carried, States
 
     text_prompt = order["workload"]["prompt"].get("text") is not None
-    configuration = Configuration(runtime=order["adapter"], **order["configuration"])
+    configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with phases.unwatched():
         # Before the model's memory begins to count: what data takes is not the model's.
         sample = _sample(order)
@@ -93,7 +101,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     progress.phase("load")
     with adapter.open(Path(order["artefact"]), configuration) as session:
         language = isinstance(session, LanguageSession)
-        _check_task(order, language)
+        _check_task(order, language, session.effective)
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
@@ -236,16 +244,17 @@ def _scenario_module(name: str) -> str:
         ) from None
 
 
-def _check_task(order: Mapping[str, Any], language: bool) -> None:
+def _check_task(order: Mapping[str, Any], language: bool, effective: EffectiveConfiguration) -> None:
     """The suite's word about the task, and what a workload asks for, against what the model turned out to be."""
-    task, asks = order["task"], order["workload"]["asks"]
-    if task == "causal-lm" and not language:
-        raise Unsupported("the suite calls this a causal language model; it has no token inputs with logits")
+    check_task(order["task"], language, order["adapter"], effective)
+    asks = order["workload"]["asks"]
     if asks == "language" and not language:
-        raise Unsupported("the workload has a prompt, and the model is not a causal language model")
+        told = why_no_language(effective)
+        raise Unsupported(f"the workload has a prompt, and the model is not a causal language model{told}")
     if asks == "tensor" and language:
         raise Unsupported(
-            "the workload has input dimensions, values or data, and the model is a causal language model; give a prompt"
+            "the workload has input dimensions, values or data, and the model is a causal language model; give a "
+            'prompt, or say task = "tensor" of the model'
         )
 
 

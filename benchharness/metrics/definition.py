@@ -49,5 +49,6 @@ class Metric:
     source: str
     headline: bool = False  # named in the summary, and what an interval asked for applies to
     percentiles: tuple[int, ...] = ()
+    tails: tuple[int, ...] = ()  # percentiles beside the attempt's own value, where every attempt's samples carry them
     by_output: bool = False  # of a model with several outputs there may be one each, parameter `output`
     bounds: str = ""  # the metric that this one is a lower bound of: it may miss a limit for it, and never keep it

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import special  # the two functions needed of scipy.stats, whose import takes half a second
@@ -28,7 +29,7 @@ def estimate(values: Sequence[float], *, statistic: str) -> Estimate:
         return Estimate(value=None, statistic=statistic, reason="no attempt has a value")
     if min(values) <= 0:
         return Estimate(value=None, count=len(values), statistic=statistic, reason=f"a value of {min(values):g}")
-    return _from_logarithms(np.log(values), statistic)
+    return _within(values, _from_logarithms(np.log(values), statistic))
 
 
 def paired_ratio(pairs: Sequence[tuple[float, float]], *, statistic: str) -> Estimate:
@@ -38,7 +39,20 @@ def paired_ratio(pairs: Sequence[tuple[float, float]], *, statistic: str) -> Est
     if min(min(pair) for pair in pairs) <= 0:
         return Estimate(value=None, count=len(pairs), statistic=statistic, reason="a value is not positive")
     logarithms = np.log([first for first, _ in pairs]) - np.log([second for _, second in pairs])
-    return _from_logarithms(logarithms, statistic)
+    return _within([first / second for first, second in pairs], _from_logarithms(logarithms, statistic))
+
+
+def _within(values: Sequence[float], found: Estimate) -> Estimate:
+    """A mean lies within its values, where logarithms and back do not: 57872384 would read 57872383.9999999.
+
+    A value that all share is that value exactly, and so are the ends of its interval.
+    """
+    assert found.value is not None
+    low, high = min(values), max(values)
+    value = min(max(found.value, low), high)
+    if low == high and found.low is not None:
+        return replace(found, value=value, low=value, high=value)
+    return replace(found, value=value)
 
 
 def independent_ratio(these: Sequence[float], those: Sequence[float], *, statistic: str) -> Estimate:
@@ -48,6 +62,10 @@ def independent_ratio(these: Sequence[float], those: Sequence[float], *, statist
         return Estimate(value=None, statistic=statistic, reason="one of the two has no value")
     if min(*these, *those) <= 0:
         return Estimate(value=None, count=count, statistic=statistic, reason="a value is not positive")
+    if min(these) == max(these) and min(those) == max(those):
+        value = these[0] / those[0]
+        known = {"low": value, "high": value} if count > 1 else {"reason": "one attempt says nothing about spread"}
+        return Estimate(value=value, count=count, statistic=statistic, **known)
     logarithms = [np.log(values) for values in (these, those)]
     ratio = float(np.mean(logarithms[0]) - np.mean(logarithms[1]))
     if count < 2:
@@ -55,9 +73,6 @@ def independent_ratio(these: Sequence[float], those: Sequence[float], *, statist
         return Estimate(value=math.exp(ratio), count=count, statistic=statistic, reason=reason)
     parts = [float(np.var(values, ddof=1)) / len(values) for values in logarithms]
     whole = sum(parts)
-    if not whole:
-        value = math.exp(ratio)
-        return Estimate(value=value, low=value, high=value, count=count, statistic=statistic)
     squares = sum(part**2 / (len(values) - 1) for part, values in zip(parts, logarithms, strict=True))
     half = float(special.stdtrit(whole**2 / squares, (1 + LEVEL) / 2)) * math.sqrt(whole)
     return Estimate(

@@ -174,7 +174,7 @@ def _open_reference(path: Path, request: Request, configuration: Configuration) 
         precision="float32",
     )
     operators = dict(model.operators)
-    return _session(model, path, effective, description, lambda: ({REFERENCE: operators}, {}))
+    return _session(model, path, effective, description, lambda: ({REFERENCE: operators}, {}), configuration)
 
 
 def _open_native(path: Path, request: Request, configuration: Configuration, stack: ExitStack) -> CoreMLSession:
@@ -203,14 +203,26 @@ def _open_native(path: Path, request: Request, configuration: Configuration, sta
         },
     )
     return _session(
-        loaded.model, path, effective, description, lambda: read_plan(made.path, loaded.units, description.function)
+        loaded.model,
+        path,
+        effective,
+        description,
+        lambda: read_plan(made.path, loaded.units, description.function),
+        configuration,
     )
 
 
 def _session(
-    model: Any, path: Path, effective: EffectiveConfiguration, description: Description, placement: Placement
+    model: Any,
+    path: Path,
+    effective: EffectiveConfiguration,
+    description: Description,
+    placement: Placement,
+    configuration: Configuration,
 ) -> CoreMLSession:
     try:
+        if configuration.why_tensors:
+            raise NoLanguageModel(configuration.why_tensors)
         signature = read_signature(description)
     except NoLanguageModel as reason:
         effective = _with_facts(effective, {"layout": "tensors", "no_language_model": str(reason)})

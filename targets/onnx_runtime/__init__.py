@@ -42,6 +42,7 @@ from benchharness.contract import (
     ModelDescription,
 )
 from benchharness.errors import Unsupported
+from targets.onnx_runtime.causality import read_evidence
 from targets.onnx_runtime.files import ENDINGS, GENAI_CONFIG, Description, check_files, describe, find_model, list_files
 from targets.onnx_runtime.graph import GraphFacts
 from targets.onnx_runtime.inspection import inspect_model
@@ -103,7 +104,9 @@ def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     if unknown:
         facts["precision_unknown"] = unknown
     precisions = (precision, "+".join(sorted(graph.floats or ())) or None)
-    reason = why_no_language_model(inputs, outputs, description)
+    reason = configuration.why_tensors or why_no_language_model(
+        inputs, outputs, description, lambda: read_evidence(model), asked=configuration.task is not None
+    )
     if reason:
         facts.update(layout="tensors", no_language_model=reason)
         return OnnxSession(session, str(model), _effective(loaded, precisions), graph.last_operators)

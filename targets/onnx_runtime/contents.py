@@ -74,6 +74,9 @@ _READ_ATTRIBUTES = _NESTING_OPERATORS | {
     "QuantizeLinear",
     "GatherBlockQuantized",
     "MatMulNBits",
+    "Attention",
+    "MultiHeadAttention",
+    "QAttention",
 }
 
 #: Graphs in graphs. Protobuf's own readers stop at 100 nested messages, which is 33 of them.
@@ -82,6 +85,8 @@ _DEEPEST = 33
 _MOST_BYTES = 1 << 50
 #: Dimensions above which no tensor has any: numpy's limit.
 _MOST_DIMENSIONS = 64
+#: Squares smaller than this may be triangular by chance.
+_SMALLEST_MASK = 4
 #: Zero points longer than this are not looked at.
 _LONGEST_ZERO_POINTS_BYTES = 1 << 20
 
@@ -97,6 +102,7 @@ class Tensor:
     bytes: int
     location: str | None  # the file that holds the numbers; None: the model itself
     all_zero: bool | None  # None: not looked at; only tensors of whole numbers are, and short ones
+    triangular: bool = False  # a square of one number below its diagonal and on it, and another above: a causal mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,6 +302,7 @@ def _read_tensor(wire: Wire, start: int, stop: int) -> Tensor:
         bytes=(numbers * bits + 7) // 8 if dtype != "str" else max(strings, 0),
         location=location if external else None,
         all_zero=_all_zero(wire, dtype, payload),
+        triangular=_is_triangular(wire, shape, bits // 8, payload),
     )
 
 
@@ -318,6 +325,20 @@ def _all_zero(wire: Wire, dtype: str, payload: tuple[int, int]) -> bool | None:
     if not 0 < end - start <= _LONGEST_ZERO_POINTS_BYTES or "int" not in dtype:
         return None
     return not any(wire.content[start:end])
+
+
+def _is_triangular(wire: Wire, shape: list[int], width: int, payload: tuple[int, int]) -> bool:
+    """Whether raw numbers are a causal mask; of a square of weights no more than a row is read."""
+    start, end = payload
+    side = shape[-1] if shape else 0
+    if len(shape) < 2 or shape[-2] != side or side < _SMALLEST_MASK or end - start != side * side * width or not width:
+        return False
+    first, second = bytes(wire.content[start : start + width]), bytes(wire.content[start + width : start + 2 * width])
+    row = side * width
+    return first != second and all(
+        wire.content[start + at * row : start + (at + 1) * row] == first * (at + 1) + second * (side - at - 1)
+        for at in range(side)
+    )
 
 
 def _read_sparse(wire: Wire, start: int, stop: int) -> Iterator[Tensor]:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
+from benchharness.contract import ModelDescription, StoredNumbers
 from benchharness.errors import ModelFailure, Unsupported
 from targets.model_files import named_in
+from targets.onnx_runtime.causality import evidence_of
 from targets.onnx_runtime.contents import Contents, Tensor, read_contents
 from targets.onnx_runtime.files import Description, describe, find_model, is_ort
 from targets.onnx_runtime.quantization import find_quantization, packed_weights, scale_tensors
@@ -51,7 +52,7 @@ def _describe(model: Path, contents: Contents, beside: Description) -> ModelDesc
     for each in contents.everywhere:
         for node in each.nodes:
             operators.setdefault(node.domain, Counter())[node.operator] += 1
-    task, language = _task(model, graph.inputs, graph.outputs, beside)
+    task, language = _task(model, contents, beside)
     return ModelDescription(
         format="onnx",
         task=task,
@@ -78,11 +79,10 @@ def _describe(model: Path, contents: Contents, beside: Description) -> ModelDesc
     )
 
 
-def _task(
-    model: Path, inputs: list[TensorSpec], outputs: list[TensorSpec], beside: Description
-) -> tuple[str, dict[str, Any]]:
+def _task(model: Path, contents: Contents, beside: Description) -> tuple[str, dict[str, Any]]:
     """The task that the adapter would see in the signature, and what a language model's says of its sizes."""
-    reason = why_no_language_model(inputs, outputs, beside)
+    inputs, outputs = contents.graphs[0].inputs, contents.graphs[0].outputs
+    reason = why_no_language_model(inputs, outputs, beside, lambda: evidence_of(contents))
     if reason:
         return "tensor", {"no_language_model": reason}
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from targets.onnx_runtime.contents import Graph, Node, Tensor, read_contents
+from targets.onnx_runtime.contents import Contents, Graph, Node, Tensor, read_contents
 from targets.onnx_runtime.files import is_ort
 from targets.protobuf_wire import mapped
 
@@ -33,6 +33,11 @@ def read_input_rows(model: Path) -> dict[str, int]:
             contents = read_contents(wire)
     except (OSError, ValueError, RecursionError):
         return {}
+    return rows_of(contents)
+
+
+def rows_of(contents: Contents) -> dict[str, int]:
+    """The same of a file that was read."""
     inputs = {spec.name for spec in contents.graphs[0].inputs}
     rows: dict[str, int] = {}
     for graph in contents.graphs:

@@ -9,11 +9,12 @@ tokens from the end logits are computed, 0 for all, as transformers documents it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.contract import TensorSpec
 from benchharness.errors import Unsupported
+from targets.onnx_runtime.causality import Evidence
 from targets.onnx_runtime.files import Description
 
 TOKENS, MASK, POSITIONS, CACHE_BRANCH, LOGITS = (
@@ -31,6 +32,9 @@ _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 UNKNOWN_CONTEXT_TOKENS = 32_768
 
 _FLOATS = ("float32", "float16")
+#: Logits for each row of the table of tokens: some pad the one or the other, and leave a part of it out.
+_FEWEST_LOGITS, _MOST_LOGITS = 0.5, 1.1
+_OVERRULED = '; task = "causal-lm" overrules this'
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,45 @@ class LanguageSignature:
     kept: TensorSpec | None = None  # the input that says of how many tokens logits are computed
 
 
-def why_no_language_model(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], description: Description) -> str:
-    """The reason why a signature is not a causal language model's, empty where it is one."""
+def why_no_language_model(
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    description: Description,
+    evidence: Callable[[], Evidence],
+    *,
+    asked: bool = False,
+) -> str:
+    """The reason why a model is not a causal language model, empty where it is one.
+
+    Token classifiers and masked language models have the signature of one without a cache: where no configuration file
+    tells, the graph does. `asked`: the user says that it is one, which holds wherever it could be.
+    """
+    reason = _why_no_signature(inputs, outputs)
+    if reason:
+        return reason
+    cached = any(_PAST.fullmatch(spec.name) for spec in inputs)
+    if description.causal is False and not asked:
+        return f"{description.source} names an architecture that does not predict the next token{_OVERRULED}"
+    if cached or (description.causal and not asked):
+        return ""
+    found = evidence()
+    logits = next(spec for spec in outputs if spec.name == LOGITS)
+    size = logits.shape[2] if isinstance(logits.shape[2], int) else description.vocabulary_size
+    rows = found.rows.get(TOKENS)
+    if size and rows and not rows * _FEWEST_LOGITS < size <= rows * _MOST_LOGITS:
+        return f"{LOGITS} are over {size} classes, and {TOKENS} pick from a table of {rows} rows: no next token"
+    if not asked and not found.causal:
+        return f"{found.words}, so that {LOGITS} may look ahead as a masked language model's do{_OVERRULED}"
+    return ""
+
+
+def _why_no_signature(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     taken = {spec.name: spec for spec in inputs}
     given = {spec.name: spec for spec in outputs}
     if TOKENS not in taken or LOGITS not in given:
         return f"no {TOKENS} in or no {LOGITS} out"
     if len(given[LOGITS].shape) != 3:
         return f"{LOGITS} have {len(given[LOGITS].shape)} dimensions, not batch x tokens x vocabulary"
-    if description.causal is False:
-        return f"{description.source} names an architecture that does not predict the next token"
     pasts = [name for name in taken if _PAST.fullmatch(name)]
     for name in pasts:
         if _present(name) not in given:

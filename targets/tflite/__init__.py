@@ -117,7 +117,8 @@ def _open(artefact: Path, package: Package, request: Request) -> TfliteSession |
     loaded = loading.load(model, package, request)
     with loading.refusing(model, package):
         signatures = read_signatures(loaded.interpreter)
-    reason = why_no_language_model(signatures) if request.signature is None else "options.signature names one to run"
+    named = "" if request.signature is None else "options.signature names one to run"
+    reason = request.why_tensors or named or why_no_language_model(signatures)
     if not reason:
         return _open_language_model(model, package, request, loaded, signatures, threads_before, facts)
     signature = choose_signature(signatures, request.signature, str(model), reason)

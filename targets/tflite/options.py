@@ -33,6 +33,7 @@ class Request:
     delegate_options: Mapping[str, Any]
     threads: int | None  # None: the package's default
     fallback_allowed: bool  # where the accelerator refuses the whole model
+    why_tensors: str = ""  # why no language model is wanted, whatever the signatures say
 
 
 def read_request(configuration: Configuration) -> Request:
@@ -60,6 +61,7 @@ def read_request(configuration: Configuration) -> Request:
         delegate_options=dict(configuration.accelerator_options),
         threads=_threads(configuration.threads),
         fallback_allowed=configuration.fallback != FALLBACK_FAIL,
+        why_tensors=configuration.why_tensors,
     )
 
 

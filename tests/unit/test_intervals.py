@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchharness.statistics.intervals import estimate, paired_ratio, samples_for_percentile
+from benchharness.statistics.intervals import estimate, independent_ratio, paired_ratio, samples_for_percentile
 
 #: 97.5 % quantiles of Student's t by degrees of freedom, from printed tables.
 T_QUANTILES = {1: 12.7062, 2: 4.3027, 4: 2.7764, 9: 2.2622, 19: 2.0930, 99: 1.9842}
@@ -143,3 +143,29 @@ def test_one_sample_fewer_would_not_carry_a_percentile(percentile: int) -> None:
 
     needed = samples_for_percentile(percentile)
     assert chance_of_at_most_one_above(needed) <= 0.01 < chance_of_at_most_one_above(needed - 1)
+
+
+@given(st.floats(1e-3, 1e15), st.integers(1, 30))
+def test_a_value_that_all_attempts_share_is_that_value_exactly(value: float, count: int) -> None:
+    found = estimate([value] * count, statistic="")
+    assert found.value == value
+    assert (found.low, found.high) == ((value, value) if count > 1 else (None, None))
+
+
+@given(st.lists(st.floats(1e-3, 1e15), min_size=1, max_size=30))
+def test_a_mean_lies_within_its_values(values: list[float]) -> None:
+    found = estimate(values, statistic="")
+    assert found.value is not None
+    assert min(values) <= found.value <= max(values)
+
+
+@given(st.floats(1e-3, 1e15), st.floats(1e-3, 1e15), st.integers(2, 10))
+def test_a_ratio_that_all_rounds_share_is_that_ratio_exactly(first: float, second: float, count: int) -> None:
+    paired = paired_ratio([(first, second)] * count, statistic="")
+    unpaired = independent_ratio([first] * count, [second] * (count + 1), statistic="")
+    for found in (paired, unpaired):
+        assert (found.value, found.low, found.high) == (first / second,) * 3
+
+
+def test_bytes_read_as_they_were_measured() -> None:
+    assert estimate([57872384.0] * 5, statistic="").value == 57872384.0

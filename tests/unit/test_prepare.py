@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchharness.artefact import DigestCache, Manifest, manifest_of
-from benchharness.errors import SuiteError, UsageError
+from benchharness.errors import UsageError
 from benchharness.prepare import gather, suite_from_models, verify
 from benchharness.suite import Suite
 from tests.unit.made_up import TWO_VARIANTS, as_they_are, jobs_of, loaded
@@ -125,9 +125,26 @@ def test_a_folder_keeps_the_dots_in_its_name(tmp_path: Path) -> None:
     assert list(next(iter(suite.models.values())).variants) == ["chat-1.5"]
 
 
-def test_models_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match="same name up to their ending"):
-        names_of(tmp_path, "m.onnx", "m.other")
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (("m.onnx", "m.other"), ["m.onnx", "m.other"]),
+        (("a/m.onnx", "b/m.onnx"), ["a/m", "b/m"]),
+        (("a/m.onnx", "a/m.other", "b/m.onnx"), ["a/m.onnx", "a/m.other", "b/m.onnx"]),
+        (("my model [int8].onnx", "[bold]modèle #1 (fp16)%.onnx"), ["my model [int8]", "[bold]modèle #1 (fp16)%"]),
+        (("model.onnx", "model.int8.onnx", "модель.onnx"), ["model", "model.int8", "модель"]),
+        (("two\nlines.onnx", "\x1b[31mred.onnx"), ["two\\nlines", "\\x1b[31mred"]),
+    ],
+)
+def test_names_are_short_and_tell_the_models_apart(tmp_path: Path, paths: Sequence[str], names: list[str]) -> None:
+    assert names_of(tmp_path, *paths) == names
+
+
+def test_no_variant_is_lost_where_long_names_end_alike(tmp_path: Path) -> None:
+    folders = ["a" * 60 + "/" + "b" * 100, "c" * 60 + "/" + "b" * 100]
+    names = names_of(tmp_path, *(f"{folder}/model of a long name.onnx" for folder in folders))
+    assert len(set(names)) == len(names) == 2
+    assert max(map(len, names)) <= 100
 
 
 def test_the_reference_is_the_model_named(tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ def test_a_cell_has_the_value_and_the_ratio_to_the_first_runtime(everything: Com
     assert shown
     assert ratio.value
     assert ratio.value == pytest.approx(0.55 / 0.42, rel=0.05)
-    assert (shown.text, shown.verdict) == (f"{ratio.value:.2f}×", "worse")
-    assert shown.interval == f"{ratio.low:.2f} to {ratio.high:.2f}"
+    assert (shown.text, shown.verdict) == (f"{ratio.value:.3f}×", "worse")
+    assert shown.interval == f"{ratio.low:.3f} to {ratio.high:.3f}"
     memory = cell(other, 4).ratio
     assert memory
     assert memory.verdict == "better"

@@ -99,10 +99,10 @@ def test_a_language_models_row_has_every_figure_with_its_unit() -> None:
         "KLD": ("0.00290 nats", "0.00270 to 0.00310"),
         "KLD p99": ("0.0179 nats", ""),
         "PPL": ("13.9", "12.4 to 15.5"),
-        "ln PPL ratio": ("0.00447 nats", "0.00228 to 0.00687"),
-        "same top token": ("96.2 %", "95.6 to 96.7"),
+        "ln PPL ratio": ("0.0045 nats", "0.0023 to 0.0069"),
+        "same top token": ("96.17 %", "95.61 to 96.70"),
         "mean Δp": ("-0.0788 %", "-0.1200 to -0.0362"),
-        "RMS Δp": ("1.39 %", "1.30 to 1.49"),
+        "RMS Δp": ("1.390 %", "1.300 to 1.490"),
         "greedy prefix": ("18.5 tokens", "9.2 to 27.4"),
     }
 

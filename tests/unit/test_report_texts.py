@@ -27,7 +27,7 @@ def test_units_are_readable(value: float, unit: str, text: str) -> None:
 
 
 def test_an_interval_has_the_multiple_and_precision_of_its_value() -> None:
-    assert interval_text(989_000, 1_012_345, 1_000_400, "ns") == "0.99 to 1.01"
+    assert interval_text(989_000, 1_012_345, 1_000_400, "ns") == "0.989 to 1.012"  # half of it is 0.012
     assert common_scale("ns", [9e5, 4e6]) == common_scale("ns", [8e5])
     assert common_scale("ns", [1e3, 1e10]) is None
 

@@ -330,3 +330,26 @@ def test_logits_that_cannot_be_are_invalid(logits: Any, said: str, dtype: str) -
 
 def test_real_logits_are_valid() -> None:
     check_logits(np.array([0.0, 0.0, 1e-3], "float16"), 3)
+
+
+@pytest.mark.parametrize(
+    ("given_", "ids", "mask", "unused"),
+    [
+        ({"ids[1]": 48}, (1, 48), (1, 48), []),  # a name stands for one length, wherever it is given
+        ({"ids[1]": 48, "tokens": 16}, (1, 48), (1, 16), []),
+        ({"ids[1]": 48, "mask[1]": 16}, (1, 48), (1, 16), []),
+        ({"ids[0]": 2, "mask[0]": 2}, (2, 64), (2, 64), []),
+        ({"fixed[1]": 7}, (1, 64), (1, 64), []),  # as the file has it
+        ({"fixed[1]": 8, "ids[2]": 4}, (1, 64), (1, 64), ["fixed[1]", "ids[2]"]),
+    ],
+)
+def test_a_dimension_goes_by_its_name_or_by_input_and_axis(
+    given_: dict[str, int], ids: tuple[int, ...], mask: tuple[int, ...], unused: list[str]
+) -> None:
+    inputs = [
+        TensorSpec("ids", "int64", ("batch", "tokens")),
+        TensorSpec("mask", "int64", ("batch", "tokens")),
+        TensorSpec("fixed", "float32", (1, 7)),
+    ]
+    found = input_shapes(inputs, given_)
+    assert (found.by_input["ids"], found.by_input["mask"], list(found.unused)) == (ids, mask, unused)

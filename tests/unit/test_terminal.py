@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchharness import terminal, terminal_values
 from benchharness.derive import derive
-from benchharness.result import Attempt, Job, Outcome, OutcomeKind, Run
+from benchharness.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Run
 from tests.unit.made_up import STARTED, attempt, job, measured
 
 RUN = Run(
@@ -82,11 +82,56 @@ def test_quantities_have_a_readable_unit_and_three_digits(value: float, unit: st
     assert terminal_values.quantity(value, unit) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "half", "text"),
+    [
+        (12_345_678, 49_000, "12.346 ms"),
+        (12_345_678, 400_000, "12.35 ms"),
+        (12_345_678, 6_100_000, "12.3 ms"),
+        (123_456_789, 25_000_000, "123 ms"),
+        (9_876, 1_234, "9.9 µs"),
+        (1_234_567_890, 1, "1.234568 s"),
+    ],
+)
+def test_digits_follow_the_interval(value: float, half: float, text: str) -> None:
+    estimate = Estimate(value=value, low=value - half, high=value + half)
+    assert terminal_values.estimated(estimate, "ns") == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.8, 1.2, "× 1.00 [0.80, 1.20]"),
+        (0.999, 1.001, "× 1.0000 [0.9990, 1.0010]"),
+        (1.0, 1.0, "× 1.00 [1.00, 1.00]"),
+    ],
+)
+def test_a_ratio_has_the_decimals_that_its_interval_carries(low: float, high: float, text: str) -> None:
+    assert terminal_values.times(Estimate(value=(low + high) / 2, low=low, high=high)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "wish", "text"),
+    [
+        (57_872_384, "bytes", "MB", "57.9 MB"),
+        (57_872_384, "bytes", "MiB", "55.2 MiB"),
+        (57_872_384, "bytes", "", "55.2 MiB"),
+        (57_872_384, "bytes", "GB", "0.0579 GB"),
+        (57_872_384, "bytes", "ms", "55.2 MiB"),  # of another kind
+        (57_872_384, "ns", "ms", "57.9 ms"),
+        (1.5e9, "ns", "ms", "1,500 ms"),
+        (0.5, "J", "mJ", "500 mJ"),
+    ],
+)
+def test_units_are_the_users(value: float, unit: str, wish: str, text: str) -> None:
+    assert terminal_values.quantity(value, unit, wish) == text
+
+
 def test_a_summary_shows_every_variant_with_interval_and_ratio() -> None:
     text = shown([FP32, INT8], [*attempts_of(FP32.key, 20.0), *attempts_of(INT8.key, 30.0)])
     assert "fp32 (reference)" in text
-    assert "20.0 tok/s ± 1." in text
-    assert "30.0 tok/s ± 1." in text
+    assert "20.00 tok/s ± 1." in text  # half the interval is 0.25: two digits of it
+    assert "30.00 tok/s ± 1." in text
     assert "× 1.50 [1.50, 1.50]" in text
     assert text.count("×") == 1
 

@@ -71,7 +71,8 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
             progress(f"waiting for {name}", 0, 0)
 
         def player_of(each: Mapping[str, Any]) -> Player:
-            player = Player(each, bundle, waits, limit_s=order["timeout_s"])
+            told = {**each, "task": order["task"]}  # of the model, and so of all of them
+            player = Player(told, bundle, waits, limit_s=order["timeout_s"])
             stack.callback(player.end)
             return player
 

@@ -67,6 +67,7 @@ class Player:
                 "type": "open",
                 **{key: order[key] for key in ("adapter", "configuration", "artefact")},
                 "tensors": self.tensors,
+                "task": order.get("task"),
             }
         )
 

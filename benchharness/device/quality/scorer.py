@@ -20,7 +20,7 @@ import numpy as np
 from benchharness.contract import Configuration, LanguageSession, ScoresText, Session, TellsLastOperators
 from benchharness.device import adapters, protocol
 from benchharness.device.fallback import placement_facts
-from benchharness.device.outcomes import effective_facts, failure
+from benchharness.device.outcomes import check_task, effective_facts, failure
 from benchharness.device.quality import frames
 from benchharness.device.quality.inputs import Inputs
 from benchharness.device.quality.no_tensors import said_of, tensor_of
@@ -56,7 +56,7 @@ def _read(lifeline: BinaryIO, commands: queue.SimpleQueue[dict[str, Any]]) -> No
 def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
     order = commands.get()
     adapter = adapters.load(order["adapter"])
-    configuration = Configuration(runtime=order["adapter"], **order["configuration"])
+    configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with adapter.open(Path(order["artefact"]), configuration) as session:
         inputs = Inputs(session, order["tensors"])
         frames.send_json(answers, _opened(session, configuration, inputs))
@@ -79,6 +79,7 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
 
 def _opened(session: Session, configuration: Configuration, inputs: Inputs) -> dict[str, Any]:
     language = isinstance(session, LanguageSession)
+    check_task(configuration.task, language, configuration.runtime, session.effective)
     return {
         "type": "opened",
         "task": "causal-lm" if language else "tensor",

@@ -40,8 +40,15 @@ class Stage:
             self.progress("warm-up", done, total)
             once(total - done - 1)
 
-    def repeat(self, once: Callable[[], Measured]) -> list[Measured]:
-        """What `once` gave each time: at least `repeats` times, for at least `min_time_ns`, at most `most_repeats`."""
+    def wanted(self, metric: str) -> int:
+        """Samples of a metric that a percentile of it needs, 0 where none is asked for."""
+        return int(self.settings.get("samples", {}).get(metric, 0))
+
+    def repeat(self, once: Callable[[], Measured], wanted: int = 0) -> list[Measured]:
+        """What `once` gave each time: at least `repeats` times, for at least `min_time_ns`, at most `most_repeats`.
+
+        And `wanted` times, if that takes no longer than `samples_time_ns`.
+        """
         taken: list[Measured] = []
         started_ns = time.perf_counter_ns()
         while goes_on(
@@ -50,8 +57,10 @@ class Stage:
             at_least=self.settings["repeats"],
             at_most=self.settings["most_repeats"],
             min_time_ns=self.settings["min_time_ns"],
+            wanted=wanted,
+            longest_ns=self.settings.get("samples_time_ns", 0),
         ):
-            self.progress("measure", len(taken), self.settings["repeats"])
+            self.progress("measure", len(taken), max(wanted, self.settings["repeats"]))
             with quiet_collector():
                 taken.append(once())
         return taken

@@ -37,7 +37,8 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
     measurements = [] if depth else stage.phases.cold_start("cold_start_ttft")
 
     stage.warm_up(lambda _: timed_request(session, request))
-    timed = stage.repeat(lambda: timed_request(session, request))
+    wanted = max(stage.wanted("model_ttft"), stage.wanted("request_ttft"))
+    timed = stage.repeat(lambda: timed_request(session, request), wanted)
     parameters = {"prompt_tokens": len(request.prompt), "context_depth": depth}
     measurements.append(measurement("model_ttft", parameters, samples=[model for model, _ in timed]))
     if request.text is not None and not depth:

@@ -45,7 +45,9 @@ def _measure_language(stage: Stage, session: LanguageSession) -> list[dict[str, 
         raise Unsupported(f"output_tokens = {request.output_tokens}: 'steady' measures gaps between tokens; ask for 2")
     stage.warm_up(lambda left: answer(session, request, _warmup_tokens(request.output_tokens, left)))
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
-    answers = stage.repeat(lambda: answer(session, request, request.output_tokens))
+    gaps = request.output_tokens - 1
+    wanted = max(stage.wanted("tpot"), -(-stage.wanted("itl") // gaps))
+    answers = stage.repeat(lambda: answer(session, request, request.output_tokens), wanted)
     check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
     paused = measure_pauses(stage, lambda: _figures(answer(session, request, request.output_tokens)))
     return [*_language_measurements(request, answers), *paused]
@@ -127,6 +129,8 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
             at_least=settings["repeats"],
             at_most=settings["most_inferences"],
             min_time_ns=settings["min_time_ns"],
+            wanted=stage.wanted("steady_inference"),
+            longest_ns=settings.get("samples_time_ns", 0),
         ):
             samples.append(timed_inference(session, inputs))
         elapsed_ns = time.perf_counter_ns() - started_ns

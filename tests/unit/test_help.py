@@ -1,0 +1,58 @@
+"""`--help` answers at once: it imports no library that help does not need, and its example can be copied."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.unit.test_documentation import COMMANDS
+
+#: Half a second each on a small machine, and no help needs one of them.
+SLOW = (
+    "rich",
+    "pydantic",
+    "numpy",
+    "scipy",
+    "sqlalchemy",
+    "pandas",
+    "onnxruntime",
+    "benchharness.result",
+    "markdown_it",
+)
+
+TOLD = """
+import sys
+sys.argv = ["benchharness", *sys.argv[1:]]
+from benchharness.entry import main
+try:
+    main()
+finally:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+
+
+def helped(*arguments: str) -> tuple[str, set[str]]:
+    """What help says in a narrow terminal, and the modules it imported."""
+    environment = {**os.environ, "COLUMNS": "60"}
+    command = [sys.executable, "-c", TOLD, *arguments, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    return done.stdout, set(done.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("sweep",)])
+def test_help_imports_nothing_slow(arguments: tuple[str, ...]) -> None:
+    text, modules = helped(*arguments)
+    assert text.startswith(f"Usage: {' '.join(('benchharness', *arguments))} [OPTIONS]")
+    assert not modules.intersection(SLOW)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_on_one_line(command: str) -> None:
+    text, _ = helped(command)
+    after = text.partition("Example:\n")[2].splitlines()[0]
+    assert after.strip().startswith(f"benchharness {command}")
+    assert "[bold]" not in text
+    assert "\b" not in text
