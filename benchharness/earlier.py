@@ -73,6 +73,12 @@ def _invented(job: Job, attempt: Attempt) -> bool:
     )
 
 
+def _without_cache(_: Job, attempt: Attempt) -> bool:
+    """A language model by its signature alone: ids in, logits out, no cache, and no configuration that says so."""
+    facts = attempt.effective.get("facts")
+    return isinstance(facts, Mapping) and facts.get("layout") == "no-cache" and not facts.get("described_by")
+
+
 def _onnx(job: Job, _: Attempt) -> bool:
     return job.configuration.get("runtime") == "onnxruntime"
 
@@ -102,6 +108,13 @@ MENDED: Sequence[Mended] = (
         message="lengths followed the axes that they describe: an input of whole numbers was filled with 0 to 9, and "
         "the model may have done less work than asked for",
         hint="measure it again with this version, or set the input under 'values' in the workload",
+    ),
+    Mended(
+        since=2,
+        concerns=_without_cache,
+        message="a language model without a cache was told by its graph: this may be a token classifier, timed and "
+        "scored as the language model that it is not",
+        hint="measure it again with this version, or say what it is with task",
     ),
     Mended(
         since=2,

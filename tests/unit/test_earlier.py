@@ -20,7 +20,7 @@ from tests.unit.made_up import attempt, job, measured
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "earlier.sqlite"
 #: By the order in `MENDED`.
-ARRAYS, FLOORED, TEXTS, INVENTED, SIZES = (each.warning.message for each in MENDED)
+ARRAYS, FLOORED, TEXTS, INVENTED, WITHOUT_CACHE, SIZES = (each.warning.message for each in MENDED)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,10 @@ AGAINST = {"variant": "fp32", "configuration": {}}
         ({}, {"inputs": {"image": ["uint8", 1, 8, 8, 3]}}, set()),
         ({}, {"inputs": {"odd": [], "odder": 7}}, set()),
         ({}, {"inputs": "odd"}, set()),
+        ({}, {"facts": {"layout": "no-cache", "described_by": ""}}, {WITHOUT_CACHE}),
+        ({}, {"facts": {"layout": "no-cache", "described_by": "config.json"}}, set()),
+        ({}, {"facts": {"layout": "tensors"}}, set()),
+        ({}, {"facts": "odd"}, set()),
     ],
 )
 def test_only_those_are_doubted_that_the_rule_concerned(
@@ -145,4 +149,4 @@ def test_a_divergence_as_large_as_a_floor_gives_is_doubted(divergence: float, do
 
 
 def test_a_doubt_about_a_size_is_none_about_what_was_measured() -> None:
-    assert [on_figures(each.warning) for each in MENDED] == [True, True, True, True, False]
+    assert [on_figures(each.warning) for each in MENDED] == [True, True, True, True, True, False]
