@@ -9,7 +9,6 @@ Windows has no streams that can be waited for: there the threads may outlast the
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import io
 import os
@@ -33,7 +32,7 @@ _REAP_S = 0.002
 #: What a pipe can hold at most by default: more than this after its process's end is somebody else's words.
 _PIPE_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 20
-_WORDS_BYTES, _MOST_WORDS = 8192, 8
+_WORDS_BYTES, _MOST_WORDS_BYTES = 8192, 1 << 16
 
 Receive = Callable[[BinaryIO], Any]
 
@@ -67,7 +66,7 @@ class Child:
         self.code: int | None = None  # its exit code; minus the signal that ended it
         self.page_ins = 0  # major page faults, known when it has ended
         self._receive, self._hears = receive, hears
-        self._words: collections.deque[bytes] = collections.deque(maxlen=_MOST_WORDS)
+        self._words = bytearray()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reaping = threading.Lock()
         self.spawned_ns = time.perf_counter_ns()
@@ -102,7 +101,7 @@ class Child:
 
     def words(self) -> bytes:
         """The end of its standard error."""
-        return b"".join(self._words)
+        return bytes(self._words)
 
     def ends_within(self, patience_s: float) -> bool:
         """Whether it has ended, waited for so long."""
@@ -192,7 +191,8 @@ class Child:
     def _keep_words(self, raw: BinaryIO) -> None:
         stream: Any = _Output(self, raw.fileno()) if _POSIX else raw
         while words := stream.read(_WORDS_BYTES):
-            self._words.append(words)
+            self._words += words
+            del self._words[:-_MOST_WORDS_BYTES]
 
     def _write(self, stream: BinaryIO) -> None:
         descriptor = stream.fileno()

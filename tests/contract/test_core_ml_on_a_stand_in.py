@@ -60,6 +60,10 @@ class StandInContract(AdapterContract):
     def adapter(self) -> Adapter:
         return CoreML()
 
+    @pytest.mark.skip(reason="what stands in for Core ML is in this process, and no other has it")
+    def test_nothing_runs_on_when_a_session_has_closed(self) -> None:  # type: ignore[override]
+        """On a Mac the real one is held to it."""
+
 
 class TestFlexible(StandInContract):
     @pytest.fixture

@@ -27,6 +27,9 @@ class Letters(Tokenizer):
     def __init__(self, *leading: int) -> None:
         self.around = Around(leading, ())
 
+    def encode(self, text: str) -> list[int]:
+        return [*self.around.before, *self.spans(text)[0]]
+
     def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         return [ord(each) for each in text], [(at, at + 1) for at in range(len(text))]
 
