@@ -210,6 +210,8 @@ def suite_from_models(
             raise UsageError(f"{path}: no such file or folder; check the path")
         if paths.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each variant once")
+        if not _is_text(path):
+            raise UsageError(f"{path}: its path is not UTF-8, and no store or report can hold it; rename it")
     runtimes = [name for name, known in formats.items() if any(artefact_format(path, known) for path in paths)]
     if not runtimes:
         endings = ", ".join(sorted({ending for known in formats.values() for ending in known}))
@@ -231,6 +233,14 @@ def suite_from_models(
     configurations = [{"runtime": name, **asked.of_runtime(name)} for name in runtimes]
     suite = {"name": model, "models": {model: table}, "configurations": configurations, **asked.of_suite()}
     return check_suite(suite, where="the command line")
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _variant_names(paths: Sequence[Path]) -> dict[str, Path]:
