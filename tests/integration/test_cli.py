@@ -307,7 +307,7 @@ def test_resuming_a_finished_run_repeats_nothing(benchharness: CommandLine, mode
 def test_every_command_has_help_with_an_example_and_takes_a_store(benchharness: CommandLine, command: str) -> None:
     done = benchharness(command, "--help")
     assert done.returncode == 0
-    assert f"Example: benchharness {command}" in done.stdout
+    assert f"Example:\n    benchharness {command}" in done.stdout
     assert "--store" in done.stdout
 
 
