@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import contextlib
 import os
 import shutil
 import signal
@@ -120,7 +121,8 @@ class Background:
 
     def end(self) -> None:
         for process in self.living():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                process.kill()
         self.process.wait()
 
     def living(self) -> list[psutil.Process]:

@@ -215,7 +215,7 @@ def test_samples_sorted_by_class_are_sampled_from_every_class(tmp_path: Path) ->
     reference, variant = (DIGITS / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8"))
     result = evaluated(tmp_path, reference, variant, tmp_path / "digits.npz", task="classifier", most_samples=50)
     (raw,) = [each for each in result.metrics if each.name == "class_decisions"]
-    rows = np.reshape(raw.attempts[0].samples, (-1, 4))
+    rows = np.reshape(raw.attempts[0].samples, (-1, raw.attempts[0].row_length))
     picked = by_label(labels.tolist(), 50)
     assert rows[:, 0].tolist() == labels[picked].tolist()
     assert len(set(rows[:, 0])) == 10
