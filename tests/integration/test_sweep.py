@@ -67,13 +67,13 @@ def test_three_runtimes_to_a_recommendation(
         (("--evaluate", "none.npz"), "none.npz: there is no such file"),
         (("--evaluate", "empty.txt"), "empty.txt: is empty"),
         (("--calibrate", "none.npz"), "none.npz: no such file"),
-        (("--calibrate", "shape.npz"), "is float32 of shape (3, 1, 8, 7)"),
+        (("--calibrate", "shape.npz"), "input 'image' has the shape"),
         (("--calibrate", "dtype.npz"), "is uint8 of shape (3, 1, 8, 8); the model takes image (float32"),
         (("--calibrate", "names.npz"), "the model's inputs are image (float32"),
         (("--calibrate", "nan.npz"), "holds NaN or infinite values"),
         (("--calibrate", "text.txt"), "text calibrates causal language models"),
         (("--calibrate", "ok.npz", "--evaluate", "ok.npz"), "3 samples of ok.npz stand in ok.npz too"),
-        (("--budget", "kld"), "write a metric"),
+        (("--budget", "kld"), 'write two things with "=" between them'),
     ],
 )
 @pytest.mark.parametrize("command", ["sweep", "compress"])
@@ -87,7 +87,7 @@ def test_what_cannot_be_is_said_before_anything_is_made(
     np.savez(tmp_path / "ok.npz", image=picture)
     np.savez(tmp_path / "shape.npz", image=picture[..., :7])
     np.savez(tmp_path / "dtype.npz", image=picture.astype(np.uint8))
-    np.savez(tmp_path / "names.npz", image=picture, mask=picture)
+    np.savez(tmp_path / "names.npz", photo=picture, mask=picture)
     np.savez(tmp_path / "nan.npz", image=picture * np.nan)
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "text.txt").write_text("some text")
