@@ -179,6 +179,8 @@ def _compared(result: Result, reference: Result | None) -> Result:
     if reference is None or reference is result:
         return result
     ratios = _ratios(result, reference, "reference", Factor.VARIANT)
+    if result.job.against is not None:  # compared with the reference already: a ratio of two KLDs means nothing
+        ratios = {identity: ratio for identity, ratio in ratios.items() if ratio.statistic == EXACT}
     return replace(result, metrics=[replace(metric, ratio=ratios.get(_identity(metric))) for metric in result.metrics])
 
 

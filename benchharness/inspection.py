@@ -234,11 +234,17 @@ def _tell_left_out(table: Table, rows: int) -> None:
 def _fact(value: Any) -> str:
     if isinstance(value, Mapping):
         return _lines(f"{name}: {each}" for name, each in value.items())
-    return str(value)
+    return _line(value)
+
+
+def _line(value: Any) -> str:
+    """One line of at most `_LONGEST_SHOWN` letters: some models carry an alphabet of 6,000 lines in their metadata."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(text):,} letters)"
 
 
 def _lines(texts: Any) -> str:
-    lines = [str(text)[:_LONGEST_SHOWN] for text in texts]
+    lines = [_line(text) for text in texts]
     more = [f"… and {len(lines) - _MOST_ROWS} more"] if len(lines) > _MOST_ROWS else []
     return "\n".join(lines[:_MOST_ROWS] + more)
 

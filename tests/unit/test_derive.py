@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,19 @@ def test_only_results_that_differ_in_the_variant_alone_are_compared(changes: dic
     reference = job(FP32.key, variant="fp32", **changes)
     results = derive([(INT8, ""), (reference, "")], [*attempts_of(VALUES), *attempts_of(VALUES, FP32.key)])
     assert only(results[0]).ratio is None
+
+
+def test_two_comparisons_with_the_reference_have_no_ratio() -> None:
+    """The reference on another accelerator differs by 1e-14, and nothing is a multiple of that."""
+    against = {"variant": "fp32"}
+    int8, fp32 = (replace(each, scenario="quality", against=against) for each in (INT8, FP32))
+    attempts = [
+        attempt(0, measured("tensor_error", 0.1, [1.0, noise, 0.9, 0.1] * 2, row_length=4), job=each.key)
+        for each, noise in ((int8, 6e-5), (fp32, 6e-14))
+    ]
+    results = derive([(int8, ""), (fp32, "")], attempts)
+    assert [len(from_attempts(result)) for result in results] != [0, 0]
+    assert all(metric.ratio is None for result in results for metric in from_attempts(result))
 
 
 def test_a_job_fails_as_most_of_its_attempts_did() -> None:

@@ -64,6 +64,15 @@ def test_names_that_differ_by_a_number_share_a_row(tmp_path: Path) -> None:
     assert "1 × ?" in text
 
 
+def test_a_long_text_is_shown_on_one_line_and_cut(tmp_path: Path) -> None:
+    found = inspect_model(build_image_model(tmp_path / "image.onnx"))
+    found["facts"]["metadata"] = {"alphabet": "\n".join("abc" for _ in range(5000))}
+    text = drawn(found)
+    assert "alphabet: abc abc" in text
+    assert "(20,009 letters)" in text
+    assert text.count("abc") < 60
+
+
 def test_the_zipped_size_is_close_to_a_real_zips(tmp_path: Path) -> None:
     path = build_image_model(tmp_path / "image.onnx")
     found = inspect_model(path, compressed=True)
