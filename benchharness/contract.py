@@ -220,6 +220,15 @@ class ReportsPlacement(Protocol):
 
 
 @runtime_checkable
+class TellsKeptState(Protocol):
+    """An optional ability: tells whether an inference leaves something behind for the next that nobody can reset."""
+
+    def keeps_state(self) -> bool:
+        """Whether the model keeps a state inside. One that goes in and out as tensors is none."""
+        ...
+
+
+@runtime_checkable
 class TellsLastOperators(Protocol):
     """An optional ability: tells what computes the outputs, so that scores are known for probabilities or logits."""
 

@@ -307,7 +307,7 @@ def _only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 
 def _tensors(result: Result) -> Iterator[ResultWarning]:
-    """Data that saturated a quantized input, outputs that nothing was compared with, and pairs that may be wrong."""
+    """Data that saturated a quantized input, pairs that may be wrong, inputs that are none of their own, left-outs."""
     ours = _mapping(result.effective.get("tensors"))
     theirs = _mapping(_mapping(result.effective.get("reference")).get("tensors"))
     for whose, told in (("", ours), ("of the reference ", theirs)):
@@ -328,6 +328,13 @@ def _tensors(result: Result) -> Iterator[ResultWarning]:
                     message=f"{kind} {whose}paired by names that tell nothing: {_few(unsure, ', ')}",
                     hint=f"say which is which with '{kind}' under the model or the variant",
                 )
+    if True in (ours.get("keeps_state"), theirs.get("keeps_state")):
+        yield ResultWarning(
+            kind=Doubt.CARRIED_STATE,
+            message="the model keeps a state inside that its runtime cannot reset: each input was answered after those "
+            "before it, on both sides in the same order",
+            hint="let the data be one recording in the order of time, or export the state as an input and an output",
+        )
     left_out = _mapping(ours.get("not_compared"))
     if left_out:
         yield ResultWarning(

@@ -79,6 +79,7 @@ class Doubt(StrEnum):
     ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
     UNEXPLAINED_INPUT = "unexplained-input"  # an input was filled, and nothing says what it means
     ASSUMED_STATE = "assumed-state"  # what an inference gives goes into the next, because the names say so
+    CARRIED_STATE = "carried-state"  # the model answered an input with what it kept from those before
     ONLY_ZEROS = "only-zeros"  # the model answered nothing but zeros: it found nothing, or it was not run
     SATURATED = "saturated"  # data beyond the range of a quantized input
     NOT_COMPARED = "not-compared"  # an output of reference or variant that has no partner

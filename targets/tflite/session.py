@@ -10,6 +10,7 @@ import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure
+from targets.tflite.kept_state import keeps_state
 from targets.tflite.rows import read_input_rows
 from targets.tflite.signature import Signature
 
@@ -69,6 +70,10 @@ class TfliteSession:
     def last_operators(self) -> Mapping[str, str]:
         """By output, the operator that computes it. The file is read for it, and only where somebody asks."""
         return self._last_operators()
+
+    def keeps_state(self) -> bool:
+        """Whether an inference leaves something behind for the next, as the file tells."""
+        return keeps_state(Path(self._name))
 
     def input_rows(self) -> Mapping[str, int]:
         """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""

@@ -579,3 +579,26 @@ def build_additions(path: Path, count: int = 3) -> Path:
     value = graph.add(schema.BuiltinOperator.EXP, [value], (4,))
     graph.made.outputs = [value]
     return file.write(path)
+
+
+def build_recurrent_model(path: Path) -> Path:
+    """Writes a network that answers x plus the x before: an SVDF operator with its memory in a variable tensor."""
+    file = ModelFile()
+    graph = file.graph("main")
+    x = graph.input("x", (1, 4))
+    memory = graph.value("memory", (1, 8))
+    graph.made.tensors[memory].isVariable = True
+    result = graph.add(
+        schema.BuiltinOperator.SVDF,
+        [
+            x,
+            graph.constant("features", np.eye(4, dtype=np.float32)),
+            graph.constant("time", np.ones((4, 2), np.float32)),
+            -1,  # no bias
+            memory,
+        ],
+        (1, 4),
+        options=options_of("SVDFOptions", rank=1),
+    )
+    graph.made.outputs = [result]
+    return file.write(path)

@@ -204,6 +204,21 @@ def test_data_that_has_the_state_feeds_it(tmp_path: Path) -> None:
     assert "states" not in inputs.facts()
 
 
+def test_a_model_that_keeps_its_state_inside_is_told() -> None:
+    class Keeper(Model):
+        def keeps_state(self) -> bool:
+            return True
+
+    facts = Inputs(Keeper({"x": (1, 4)}, {"y": (1, 4)}), {}).facts()
+    assert facts["keeps_state"] is True
+    assert "keeps_state" not in Inputs(Model({"x": (1, 4)}, {"y": (1, 4)}), {}).facts()
+    for effective in ({"tensors": facts}, {"reference": {"tensors": facts}}):
+        (warning,) = [
+            each for each in warnings_of([attempt(0, effective=effective)]) if each.kind is Doubt.CARRIED_STATE
+        ]
+        assert "cannot reset" in warning.message
+
+
 def test_what_names_say_is_told_with_the_line_to_write() -> None:
     def told(**state: object) -> list[str]:
         warnings = warnings_of([attempt(0, effective={"state": state})])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import Session, TensorSpec
+from benchharness.contract import Session, TellsKeptState, TensorSpec
 from benchharness.device.conversion import REAL, converted, dequantized
 from benchharness.device.invented import dtype_of
 from benchharness.device.layouts import arranged
@@ -39,6 +39,7 @@ class Inputs:
         self._arrays: Mapping[str, Array] | None = None  # those that the pairing is of
         self._pairing = Pairing(())
         self._done: dict[str, dict[str, Any]] = {}
+        self._keeps_state = isinstance(session, TellsKeptState) and session.keeps_state()
 
     def run(self, path: Path, sample: int, data: Mapping[str, Any]) -> dict[str, Array]:
         """The outputs for one sample, as float64 where they are numbers. Raises `Unsupported` where it does not fit.
@@ -93,6 +94,7 @@ class Inputs:
             "unused": list(self._pairing.spare),
             "conversion": self._done,
             **({"states": states} if states else {}),
+            **({"keeps_state": True} if self._keeps_state else {}),
         }
 
     def _input(self, spec: TensorSpec, pair: Pair, given: Array, data: Mapping[str, Any]) -> Array:
