@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchharness.device.invented import called_a_state
 from benchharness.device.rules import FIRST, RULES
 from benchharness.result import Attempt, Doubt, Job, ResultWarning
 
@@ -73,6 +74,12 @@ def _invented(job: Job, attempt: Attempt) -> bool:
     )
 
 
+def _recurrent(job: Job, attempt: Attempt) -> bool:
+    """A model timed with the same state again and again: one of its inputs is called as states are."""
+    inputs = attempt.effective.get("inputs")
+    return job.against is None and isinstance(inputs, Mapping) and any(called_a_state(str(name)) for name in inputs)
+
+
 def _without_cache(_: Job, attempt: Attempt) -> bool:
     """A language model by its signature alone: ids in, logits out, no cache, and no configuration that says so."""
     facts = attempt.effective.get("facts")
@@ -108,6 +115,11 @@ MENDED: Sequence[Mended] = (
         message="lengths followed the axes that they describe: an input of whole numbers was filled with 0 to 9, and "
         "the model may have done less work than asked for",
         hint="measure it again with this version, or set the input under 'values' in the workload",
+    ),
+    Mended(
+        since=2,
+        concerns=_recurrent,
+        message="a recurrent model's state was fed back: every inference was timed on the state that it began with",
     ),
     Mended(
         since=2,
