@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchharness.api import Findings, load, render, resume, run, runs
     from benchharness.errors import BenchharnessError
-    from benchharness.overrides import Overrides
-    from benchharness.suite import Suite, load_suite
+    from benchharness.suite.overrides import Overrides
+    from benchharness.suite.tables import Suite, load_suite
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,7 +51,12 @@ __all__ = [
     "runs",
 ]
 
-_HOMES = {"BenchharnessError": "errors", "Overrides": "overrides", "Suite": "suite", "load_suite": "suite"}
+_HOMES = {
+    "BenchharnessError": "errors",
+    "Overrides": "suite.overrides",
+    "Suite": "suite.tables",
+    "load_suite": "suite.tables",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """`python -m benchharness` is `benchharness`."""
 
-from benchharness.entry import main
+from benchharness.commands.entry import main
 
 if __name__ == "__main__":
     main()

@@ -20,26 +20,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.asked import Asked
-from benchharness.budgets import Budget, judged, parse, unmeasured
-from benchharness.choice import Choice, Wish, choices
-from benchharness.cores import physical_cores
-from benchharness.derive import derive
 from benchharness.device import adapters
 from benchharness.errors import UsageError
-from benchharness.evidence import told_apart
-from benchharness.execute import Execution, Observer
-from benchharness.export import to_csv, to_json
-from benchharness.hardware import THIS_MACHINE, HardwareTarget, load_hardware
+from benchharness.execute.jobs import Execution, Observer
+from benchharness.judge.budgets import Budget, judged, parse, unmeasured
+from benchharness.judge.choice import Choice, Wish, choices
+from benchharness.judge.derive import derive
+from benchharness.judge.evidence import told_apart
 from benchharness.launch.local import LocalLauncher
-from benchharness.overrides import Overrides, overridden
-from benchharness.places import default_store, digest_cache, state_folder
-from benchharness.plan import plan
-from benchharness.prepare import gather, suite_from_models, verify
-from benchharness.result import TELLS_APART, Result, Run, VerdictKind
-from benchharness.sampling import sampling_notes
-from benchharness.store import Store
-from benchharness.suite import Suite, load_suite, restore_suite, suite_from_table
+from benchharness.locations import default_store, digest_cache, state_folder
+from benchharness.results.export import to_csv, to_json
+from benchharness.results.result import TELLS_APART, Result, Run, VerdictKind
+from benchharness.results.store import Store
+from benchharness.suite.asked import Asked
+from benchharness.suite.cores import physical_cores
+from benchharness.suite.hardware import THIS_MACHINE, HardwareTarget, load_hardware
+from benchharness.suite.materials import gather, suite_from_models, verify
+from benchharness.suite.overrides import Overrides, overridden
+from benchharness.suite.plan import plan
+from benchharness.suite.sampling import sampling_notes
+from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,19 +63,19 @@ class Findings:
 
     def frame(self) -> pd.DataFrame:
         """A row per result and metric: what was measured, value, 95 % interval, ratio to the reference, outcome."""
-        from benchharness import frames
+        from benchharness.results import frames
 
         return frames.results_frame(self.results)
 
     def attempts_frame(self) -> pd.DataFrame:
         """A row per attempt and metric, with the raw samples."""
-        from benchharness import frames
+        from benchharness.results import frames
 
         return frames.attempts_frame(self.results)
 
     def compare(self) -> pd.DataFrame:
         """Ratios to the reference variant: a row per metric, a column per variant."""
-        from benchharness import frames
+        from benchharness.results import frames
 
         return frames.comparison_frame(self.results)
 
@@ -92,7 +92,7 @@ class Findings:
         return choices(self.results, Wish(wish), told, self.tells_apart)
 
     def to_json(self) -> str:
-        """Schema 1, see `benchharness.export`."""
+        """Schema 1, see `benchharness.results.export`."""
         return to_json(self.run, self.results, self.choices())
 
     def to_csv(self) -> str:
@@ -100,7 +100,7 @@ class Findings:
         return to_csv(self.run, self.results)
 
     def _repr_html_(self) -> str:
-        from benchharness import frames
+        from benchharness.results import frames
 
         return frames.summary_html(self.run, self.results)
 
@@ -246,7 +246,7 @@ def _planned(suite: Suite, hardware: HardwareTarget, store: Store) -> tuple[str,
 
 
 def _tell(what: str) -> None:
-    from benchharness.terminal import console
+    from benchharness.terminal.tables import console
 
     console(stderr=True).print(what, style="dim", markup=False, highlight=False)
 
@@ -259,7 +259,7 @@ def _execute(
     manifests: Mapping[Path, Any],
     watching: Watching | None,
 ) -> Findings:
-    from benchharness.terminal import watch
+    from benchharness.terminal.tables import watch
 
     state = state_folder(store.url)
     launcher = LocalLauncher(state, str(hardware.python) if hardware.python else None)

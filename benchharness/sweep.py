@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.asked import Asked
 from benchharness.device import adapters
 from benchharness.errors import UsageError
-from benchharness.plan import artefact_format
-from benchharness.suite import Suite, suite_from_table
+from benchharness.suite.asked import Asked
+from benchharness.suite.plan import artefact_format
+from benchharness.suite.tables import Suite, suite_from_table
 
 if TYPE_CHECKING:
     from benchharness.compress import Compressed

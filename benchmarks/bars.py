@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from benchharness.result import Estimate
+from benchharness.results.result import Estimate
 
 #: "Equal within 2 %": the interval overlaps 1 ± this, and is no wider than ± this.
 EQUAL = 0.02

@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 
-from benchharness.result import Estimate
-from benchharness.statistics.bootstrap import clopper_pearson
-from benchharness.statistics.ratios import ratio_of_sums
+from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.ratios import ratio_of_sums
+from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict
 from benchmarks.options import Options, run_alone
 from benchmarks.processes import load_average

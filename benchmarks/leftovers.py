@@ -19,17 +19,17 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchharness.artefact import DigestCache
-from benchharness.derive import derive
 from benchharness.device.adapters import formats
-from benchharness.execute import Execution
-from benchharness.hardware import HardwareTarget
+from benchharness.execute.jobs import Execution
+from benchharness.judge.derive import derive
 from benchharness.launch.local import LocalLauncher
-from benchharness.plan import plan
-from benchharness.prepare import gather
-from benchharness.result import Attempt, Doubt, Job
-from benchharness.store import Store
-from benchharness.suite import check_suite
+from benchharness.results.result import Attempt, Doubt, Job
+from benchharness.results.store import Store
+from benchharness.suite.artefact import DigestCache
+from benchharness.suite.hardware import HardwareTarget
+from benchharness.suite.materials import gather
+from benchharness.suite.plan import plan
+from benchharness.suite.tables import check_suite
 
 ROOT = Path(__file__).parent.parent
 ADAPTERS = ROOT / "tests" / "awkward"

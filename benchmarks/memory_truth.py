@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.errors import NothingRan, UsageError
-from benchharness.result import Estimate
+from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict
 from benchmarks.options import ROOT, Options, run_alone
 from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchharness import quantity
+from benchharness import units as quantity
 from benchharness.errors import INTERRUPTED, BenchharnessError, UsageError
 from benchmarks.bars import Bar
 

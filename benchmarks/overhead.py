@@ -19,9 +19,9 @@ import psutil
 
 import benchharness
 from benchharness.device.sensors.memory import ResidentSize
-from benchharness.result import Attempt, Job
-from benchharness.statistics.intervals import paired_ratio
-from benchharness.store import Store
+from benchharness.judge.intervals import paired_ratio
+from benchharness.results.result import Attempt, Job
+from benchharness.results.store import Store
 from benchmarks.bars import Bar, Finding, at_most
 from benchmarks.options import Options, run_alone
 from benchmarks.processes import load_average

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from benchharness.result import Estimate
-from benchharness.statistics.intervals import paired_ratio
+from benchharness.judge.intervals import paired_ratio
+from benchharness.results.result import Estimate
 from benchmarks.bars import EQUAL, LEAST_ROUNDS, half_width
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchharness.device.protocol import LONGEST_LINE_BYTES
 from benchharness.errors import UsageError
-from benchharness.result import Estimate
+from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict, at_most
 from benchmarks.options import Options, ending_in_words, parser, read
 from benchmarks.pairs import Round, collect, median_of, ratio_of

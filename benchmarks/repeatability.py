@@ -18,9 +18,9 @@ from statistics import fmean, variance
 from scipy import special  # scipy.stats takes half a second to import
 
 import benchharness
+from benchharness.judge.intervals import LEVEL, paired_ratio
 from benchharness.metrics import METRICS
-from benchharness.result import Estimate, Job, MetricResult, Result, Run
-from benchharness.statistics.intervals import LEVEL, paired_ratio
+from benchharness.results.result import Estimate, Job, MetricResult, Result, Run
 from benchmarks.bars import Bar, Criterion, Finding, Verdict
 from benchmarks.options import ROOT, Options, ending_in_words, parser, read
 from benchmarks.processes import load_average

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from benchharness.result import Estimate
-from benchharness.result_sessions import SessionState
-from benchharness.statistics.bootstrap import clopper_pearson
+from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.results.result import Estimate
+from benchharness.results.sessions import SessionState
 from benchmarks.bars import Criterion, Finding, Verdict
 from benchmarks.session_plan import CONTENTION, EXPECTED, QUOTA, QUOTA_KINDS, SLOW_15, UNDISTURBED
 from benchmarks.session_records import FAILED, Judged

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchharness.result_sessions import SessionState
+from benchharness.results.sessions import SessionState
 
 UNDISTURBED = "undisturbed"
 QUOTA = "quota"

@@ -23,16 +23,16 @@ import psutil
 import uuid_utils
 from rich.console import Console
 
-from benchharness import quantity
+from benchharness import units as quantity
 from benchharness.device import adapters
 from benchharness.errors import UsageError
-from benchharness.hardware import THIS_MACHINE, load_hardware
-from benchharness.launch.device_link import DeviceLink
-from benchharness.places import digest_cache
-from benchharness.plan import plan as plan_jobs
-from benchharness.prepare import gather
-from benchharness.result import Job
-from benchharness.suite import suite_from_table
+from benchharness.execute.link import DeviceLink
+from benchharness.locations import digest_cache
+from benchharness.results.result import Job
+from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.materials import gather
+from benchharness.suite.plan import plan as plan_jobs
+from benchharness.suite.tables import suite_from_table
 from benchmarks.bars import Bar
 from benchmarks.options import ROOT, Options, ending_in_words, parser, read
 from benchmarks.processes import load_average

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchharness.result import Estimate
+from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Breakdown, Finding, Verdict
 
 _STYLES = {Verdict.PASS: "green", Verdict.MISS: "red", Verdict.UNDECIDED: "yellow"}

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchharness.device.requests import seeded_tokens
-from benchharness.result import Attempt
-from benchharness.store import Store
+from benchharness.results.result import Attempt
+from benchharness.results.store import Store
 from benchmarks.bars import Bar, Breakdown, Finding, at_most
 from benchmarks.options import Options, run_alone
 from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of

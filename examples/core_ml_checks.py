@@ -20,7 +20,7 @@ sys.path.append(
     str(Path(__file__).resolve().parents[1])
 )  # the builders run from a clone, without benchharness installed
 
-from targets.core_ml.reference import ReferenceModel
+from targets.core_ml.reference.execution import ReferenceModel
 
 HIDDEN = -1e4
 """Added to the score of a token that must not be seen: its exponential is zero, and float16 can hold it."""

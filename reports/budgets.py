@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchharness.metrics import Better
-from benchharness.result import MetricResult, Verdict, VerdictKind
+from benchharness.results.result import MetricResult, Verdict, VerdictKind
 from reports.entries import Entry, same_key
 from reports.estimates import EXACT, better_of, parameters_text, quantity
 from reports.page import Budget, BudgetLine, Budgets

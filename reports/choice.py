@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchharness.metrics import METRICS, Better
-from benchharness.result import TELLS_APART, Estimate
+from benchharness.results.result import TELLS_APART, Estimate
 from reports.estimates import better_of, quantity, title_of
 from reports.figures import Front, FrontPoint
 from reports.page import CandidateRow, Choice

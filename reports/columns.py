@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from benchharness.metrics import METRICS, OF_DEVICE
-from benchharness.result import MetricResult, Parameters
+from benchharness.results.result import MetricResult, Parameters
 from reports.entries import Entry, same_key
 from reports.estimates import better_of, parameters_text, quantity, title_of
 from reports.memory import GROUP, SUMMARY_METRICS, telling_scenarios

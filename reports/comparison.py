@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import Better
-from benchharness.result import EXACT, TELLS_APART, Estimate, MetricResult
-from benchharness.unequal import Factor, differences
+from benchharness.results.result import EXACT, TELLS_APART, Estimate, MetricResult
 from reports.columns import Measure, cell_of, column, column_groups, find, joined, measures_of, scale_of
 from reports.conditions import conditions_of, notices_of
 from reports.contrasts import contrasts_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from benchharness.metrics import Better
-from benchharness.result import Basis, Contrast, Estimate, Job, MetricResult
+from benchharness.results.result import Basis, Contrast, Estimate, Job, MetricResult
 from reports.columns import Measure, cell_of, column_groups, find, joined, measures_of, scale_of, why_failed
 from reports.entries import Entry, configuration_name, same_key
 from reports.estimates import better_of, ratio_of, title_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchharness.result import Result
+from benchharness.results.result import Result
 from reports.visible import name_text, value_text
 
 #: A number for each artefact: a variant's name and its digest, which runs may differ in.

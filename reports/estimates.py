@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchharness.metrics import METRICS, Better
-from benchharness.result import Estimate, MetricResult
+from benchharness.results.result import Estimate, MetricResult
 from reports.tables import Quantity, Ratio
 from reports.units import Scale, interval_text, quantity_text
 from reports.visible import name_text, value_text, visible

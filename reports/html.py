@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.errors import UsageError
-from benchharness.result import Result, Run
+from benchharness.results.result import Result, Run
 from reports import charts
 from reports.budgets import Unmeasured
 from reports.figures import Figure

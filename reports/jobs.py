@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from benchharness.result import Job, MetricResult, Result
+from benchharness.results.result import Job, MetricResult, Result
 from reports.conditions import split
 from reports.entries import Entry
 from reports.estimates import EXACT, metric_title, parameters_text, quantity, ratio

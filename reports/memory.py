@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from benchharness.result import AttemptValue, MetricResult
+from benchharness.results.result import AttemptValue, MetricResult
 from reports.conditions import grouped_by_reason
 from reports.entries import Colours, Entry
 from reports.estimates import quantity, ratio

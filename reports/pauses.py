@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchharness.result import MetricResult
+from benchharness.results.result import MetricResult
 from reports.entries import Colours, Entry, by_comparison, configuration_name
 from reports.estimates import parameters_text, quantity
 from reports.session_figures import PauseCurve, PauseCurves, PausePanel

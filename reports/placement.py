@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchharness.result import PLAIN, Basis, Contrast, Estimate, Job
+from benchharness.results.result import PLAIN, Basis, Contrast, Estimate, Job
 from reports.columns import WEIGHTS_ONLY, Measure, column, in_summary, why_failed
 from reports.contrasts import contrast_of, ratio_in
 from reports.entries import Entry, same_key

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchharness.metrics import METRICS
-from benchharness.result import Job, MetricResult, to_show
+from benchharness.results.result import Job, MetricResult, to_show
 from reports.columns import WEIGHTS_ONLY
 from reports.entries import Colours, Entry, configuration_name, same_key
 from reports.estimates import quantity, title_of

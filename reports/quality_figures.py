@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchharness.result import MetricResult
+from benchharness.results.result import MetricResult
 from reports.entries import Colours, Entry, configuration_name
 from reports.figures import ClassBars, ClassPanel, Figure, PositionCurve, PositionCurves, PositionPanel
 from reports.visible import name_text

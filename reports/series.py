@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchharness.metrics import METRICS
-from benchharness.result import AttemptValue, MetricResult
+from benchharness.results.result import AttemptValue, MetricResult
 from reports.entries import Colours, Entry, configuration_name, same_key
 from reports.estimates import parameters_text
 from reports.figures import Bar, Curve, CurvePanel, Distribution, Figure, Lane, PhaseBars, Strip, TokenCurves

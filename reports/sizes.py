@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchharness.result import Job
+from benchharness.results.result import Job
 from reports.entries import Entry
 from reports.page import Smallest
 from reports.tables import Size

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from benchharness.metrics import METRICS
-from benchharness.result import TELLS_APART, Result, Run
+from benchharness.results.result import TELLS_APART, Result, Run
 from reports.budgets import Unmeasured, budgets_of
 from reports.choice import choices_of
 from reports.comparison import comparison

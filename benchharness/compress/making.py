@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchharness.artefact import DigestCache
 from benchharness.compress import outputs
 from benchharness.compress.process import Failed, carry_out
 from benchharness.compress.recipes import Recipe, choose
 from benchharness.compress.source import Source, find_format, find_source, is_lone
 from benchharness.compress.suite_file import write_suite
-from benchharness.data_files import data_file
 from benchharness.errors import UsageError
-from benchharness.places import digest_cache
+from benchharness.locations import digest_cache
+from benchharness.suite.artefact import DigestCache
+from benchharness.suite.data_files import data_file
 
 #: k-means over a few hundred million weights takes about this long.
 TIMEOUT_S = 3600.0

@@ -18,11 +18,11 @@ from typing import Any
 
 import psutil
 
-from benchharness.artefact import DigestCache
 from benchharness.compress.recipes import OPTIONAL_PACKAGES, PACKAGES, SEED, Recipe, plain
 from benchharness.compress.source import Source, manifest_as
-from benchharness.data_files import RECORD
 from benchharness.errors import UsageError
+from benchharness.suite.artefact import DigestCache
+from benchharness.suite.data_files import RECORD
 
 _SCHEMA = 1
 _MAKING = ".making-"

@@ -13,9 +13,9 @@ from typing import Any
 
 from benchharness.compress.recipes import SEED
 from benchharness.device.child import ask
-from benchharness.device.want_of_memory import speaks_of_memory
+from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.errors import AttemptError, ModelFailure
-from benchharness.terminal_values import duration
+from benchharness.terminal.values import duration
 
 _WORKER = "benchharness.compress.one"
 #: Of what a tool printed, so much is looked at.

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from benchharness.compress import RECIPES, Compressed
 from benchharness.metrics import Unit
-from benchharness.terminal_values import duration, quantity, visible
+from benchharness.terminal.values import duration, quantity, visible
 
 
 class ProgressLines:

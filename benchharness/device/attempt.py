@@ -15,13 +15,13 @@ from benchharness.device import conditions, leftovers, page_cache, protocol
 from benchharness.device.child import Child
 from benchharness.device.libraries import Libraries
 from benchharness.device.measured import measurement
-from benchharness.device.onlooker import Onlooker
+from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.device.protocol import Message
 from benchharness.device.rules import RULES
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
-from benchharness.device.want_of_memory import speaks_of_memory
+from benchharness.device.watch import Onlooker
 
 #: Scenarios whose process opens no model itself: it conducts others that do.
 CONDUCTED = ("quality", "constrained")

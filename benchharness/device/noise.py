@@ -25,7 +25,7 @@ _FEWEST_ITERATIONS = 5 * BLOCKS
 #: about twice as long where nothing disturbs.
 _SHORTEST_ITERATION_NS = 500_000
 _BUFFER = bytes(16 * 1024)
-#: What carries a 99th percentile: MLPerf LoadGen's early-stopping bound, as in benchharness.statistics.
+#: What carries a 99th percentile: MLPerf LoadGen's early-stopping bound, as in benchharness.judge.intervals.
 _SAMPLES_FOR_P99 = 662
 _CLOCK_READS = 2_000
 

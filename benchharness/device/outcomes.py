@@ -6,7 +6,7 @@ from typing import Any
 
 from benchharness.contract import CAUSAL_LM, EffectiveConfiguration
 from benchharness.device import protocol
-from benchharness.device.want_of_memory import speaks_of_memory
+from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
 

@@ -208,7 +208,7 @@ QUALITY = (
     ),
 )
 
-#: What a device reports; `benchharness.quality` makes metrics of it.
+#: What a device reports; `benchharness.scenarios.quality` makes metrics of it.
 RAW = (
     Metric(
         name="token_divergence",

@@ -135,7 +135,7 @@ SESSIONS = (
     ),
 )
 
-#: What a device reports; `benchharness.sustained` and `benchharness.constrained` make metrics of it.
+#: What a device reports; `scenarios.sustained.course` and `scenarios.constrained` make metrics of it.
 ROWS = (
     Metric(
         name="sustained_window",

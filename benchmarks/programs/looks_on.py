@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from benchharness.device.onlooker import Onlooker
+from benchharness.device.watch import Onlooker
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import benchharness
-from benchharness.result import Attempt, Job, Result
+from benchharness.results.result import Attempt, Job, Result
 
 _EVERY_S = 0.01
 _ROLES = {

@@ -14,7 +14,7 @@ sys.path += [str(Path(__file__).resolve().parents[level]) for level in (1, 2)]  
 
 import core_ml_package
 
-from targets.core_ml.reference import ReferenceModel
+from targets.core_ml.reference.execution import ReferenceModel
 
 Inputs = NDArray[np.float32]
 """Pictures as the model takes them: (count, 1, 8, 8)."""

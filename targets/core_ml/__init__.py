@@ -151,7 +151,7 @@ def _version() -> str:
 
 
 def _open_reference(path: Path, request: Request, configuration: Configuration) -> CoreMLSession:
-    from targets.core_ml.reference import ReferenceModel
+    from targets.core_ml.reference.execution import ReferenceModel
 
     if path.suffix == COMPILED:
         raise Unsupported(f"{path}: a compiled model; reference execution reads the {PACKAGE} that it was made from")

@@ -18,12 +18,12 @@ from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.compression import Compression
 from targets.core_ml.description import Description, Feature, describe
 from targets.core_ml.files import COMPILED, COMPILED_METADATA, find_specification, read_json
-from targets.core_ml.operators import OPERATORS
 from targets.core_ml.program import BITS, Program, protobuf, read_program
+from targets.core_ml.reference.operators import OPERATORS
+from targets.core_ml.reference.to_onnx import HANDLED
 from targets.core_ml.signature import NoLanguageModel, read_signature
-from targets.core_ml.to_onnx import HANDLED
 from targets.core_ml.weights import RECORD, RECORD_ALIGNMENT, RECORD_MARK, RECORD_TYPES, Weights
-from targets.protobuf_wire import LONGEST_TEXT, Wire, mapped
+from targets.wire.protobuf import LONGEST_TEXT, Wire, mapped
 
 _FORMAT, _ML_PROGRAM = "coreml", "mlProgram"
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.files import COMPILED, PACKAGE, check_artefact, find_specification
-from targets.protobuf_wire import mapped
+from targets.wire.protobuf import mapped
 
 #: What stands for the specification's own folder in the path of a weights file.
 _MODEL_PATH = "@model_path/"

@@ -10,7 +10,7 @@ found in its installed package, or under `library`; `unit` chooses among its uni
 Its modules: `files` finds the model and what belongs to it, `external_data` the files that hold its tensors, `options`
 checks the request, `plugins` registers providers, `loading` loads, `graph` and `signature` tell what was loaded,
 `session` runs it, `language` and `cache` run it as a language model. `inspection`, `contents` and `quantization`
-describe a file without running it, on `targets.protobuf_wire`.
+describe a file without running it, on `targets.wire.protobuf`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from targets.onnx_runtime.contents import Contents, Graph, Node, read_contents
 from targets.onnx_runtime.rows import rows_of
-from targets.protobuf_wire import mapped
+from targets.wire.protobuf import mapped
 
 #: Operators that see the past alone, whatever mask they get.
 _CAUSAL = frozenset(

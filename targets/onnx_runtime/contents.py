@@ -1,7 +1,7 @@
 """What is in an .onnx file: its operators, its stored tensors, its signature. Reads no weights.
 
 The files are not trusted. A reader here raises `ValueError` for whatever cannot be, and never runs long
-(`targets.protobuf_wire`).
+(`targets.wire.protobuf`).
 Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from benchharness.contract import TensorSpec
 from targets.onnx_runtime.graph import read_opset
-from targets.protobuf_wire import Wire, signed
+from targets.wire.protobuf import Wire, signed
 
 # Field numbers of onnx.proto.
 _MODEL_IR_VERSION, _MODEL_PRODUCER, _MODEL_PRODUCER_VERSION, _MODEL_DOMAIN, _MODEL_VERSION = 1, 2, 3, 4, 5

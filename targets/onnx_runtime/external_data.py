@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchharness.errors import ModelFailure
 from targets.model_files import checked, named_in
-from targets.protobuf_wire import LONGEST_TEXT, Limit, Wire, mapped
+from targets.wire.protobuf import LONGEST_TEXT, Limit, Wire, mapped
 
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 20, 25

@@ -16,7 +16,7 @@ from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
 from targets.model_files import TOKENIZER, checked, language_files, listing, named_in, several
 from targets.onnx_runtime.external_data import external_files, input_names
-from targets.protobuf_wire import mapped
+from targets.wire.protobuf import mapped
 
 GENAI_CONFIG, HF_CONFIG = "genai_config.json", "config.json"
 _CONFIGS = (GENAI_CONFIG, HF_CONFIG)

@@ -20,7 +20,7 @@ from targets.onnx_runtime.contents import Contents, Tensor, read_contents
 from targets.onnx_runtime.files import Description, describe, find_model, is_ort
 from targets.onnx_runtime.quantization import find_quantization, packed_weights, scale_tensors
 from targets.onnx_runtime.signature import read_signature, why_no_language_model
-from targets.protobuf_wire import mapped
+from targets.wire.protobuf import mapped
 
 
 def inspect_model(artefact: Path) -> ModelDescription:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from targets.onnx_runtime.contents import Contents, Graph, Node, Tensor, read_contents
 from targets.onnx_runtime.files import is_ort
-from targets.protobuf_wire import mapped
+from targets.wire.protobuf import mapped
 
 #: Operators that pick rows: pairs of (position of the ids, position of the table).
 _PICKING: Mapping[str, tuple[tuple[int, int], ...]] = {

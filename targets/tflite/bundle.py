@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchharness.errors import ModelFailure, Unsupported
-from targets.tflite.wire import Table, Wire
+from targets.wire.flatbuffers import Table, Wire
 
 _MAGIC = b"LITERTLM"
 _HEADER_STARTS = 32  # behind the magic, three version numbers, padding and the header's end

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from targets.tflite.schema import IDENTIFIER, read_code, read_names
-from targets.tflite.wire import Table, Wire
+from targets.wire.flatbuffers import Table, Wire
 
 # Field numbers of schema.fbs.
 _MODEL_VERSION, _MODEL_CODES, _MODEL_GRAPHS, _MODEL_DESCRIPTION, _MODEL_BUFFERS = 0, 1, 2, 3, 4

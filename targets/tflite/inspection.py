@@ -24,7 +24,7 @@ from targets.tflite.signature import (
     why_no_language_model,
 )
 from targets.tflite.updates import read_updates
-from targets.tflite.wire import mapped
+from targets.wire.flatbuffers import mapped
 
 #: Operators that hand on the numbers of their first input, whatever shape, type or scale they give them.
 _HANDING_ON = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"})

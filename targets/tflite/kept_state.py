@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from targets.tflite.contents import read_contents
-from targets.tflite.wire import mapped
+from targets.wire.flatbuffers import mapped
 
 
 def keeps_state(model: Path) -> bool:

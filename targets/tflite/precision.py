@@ -13,7 +13,7 @@ from pathlib import Path
 
 from targets.tflite.options import CPU, XNNPACK
 from targets.tflite.schema import IDENTIFIER
-from targets.tflite.wire import mapped
+from targets.wire.flatbuffers import mapped
 
 # Field numbers of schema.fbs.
 _MODEL_GRAPHS, _MODEL_METADATA = 2, 6

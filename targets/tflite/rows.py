@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from targets.tflite.contents import LEFT_OUT, Contents, Graph, Operator, read_contents
-from targets.tflite.wire import mapped
+from targets.wire.flatbuffers import mapped
 
 #: Operators that pick rows: (position of the ids, position of the table).
 _PICKING = {"GATHER": (1, 0), "EMBEDDING_LOOKUP": (0, 1)}

@@ -5,7 +5,7 @@ From https://github.com/google-ai-edge/LiteRT/blob/main/tflite/converter/schema/
 
 from __future__ import annotations
 
-from targets.tflite.wire import Table
+from targets.wire.flatbuffers import Table
 
 IDENTIFIER = b"TFL3"
 

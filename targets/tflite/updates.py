@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchharness.errors import ModelFailure
 from targets.tflite.schema import IDENTIFIER, read_code, read_names
-from targets.tflite.wire import Table, Wire, mapped
+from targets.wire.flatbuffers import Table, Wire, mapped
 
 # Field numbers of schema.fbs.
 _MODEL_CODES, _MODEL_GRAPHS, _MODEL_SIGNATURES = 1, 2, 7

@@ -36,8 +36,8 @@ from targets.core_ml import system
 from targets.core_ml.description import Feature, describe
 from targets.core_ml.files import COMPILED_MARK, COMPILED_METADATA, COMPILED_PROGRAM
 from targets.core_ml.program import read_program
-from targets.core_ml.reference import ReferenceModel
-from targets.core_ml.to_onnx import count_operators
+from targets.core_ml.reference.execution import ReferenceModel
+from targets.core_ml.reference.to_onnx import count_operators
 
 MACOS, BUILD = (15, 6), "24G84"
 #: What the compiler keeps of the model that it compiled.

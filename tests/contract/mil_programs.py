@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from targets.core_ml.program import quiet_coremltools
-from targets.core_ml.reference import ReferenceModel
+from targets.core_ml.reference.execution import ReferenceModel
 
 with quiet_coremltools():
     ct = pytest.importorskip("coremltools")

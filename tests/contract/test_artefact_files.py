@@ -21,12 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from benchharness.artefact import DigestCache, Listing, manifest_of
 from benchharness.contract import Configuration, ListsFiles
 from benchharness.device import adapters
 from benchharness.device.files import files_of
 from benchharness.errors import ModelFailure, SeveralModels, UsageError
-from benchharness.listing import list_files, listing_from
+from benchharness.suite.artefact import DigestCache, Listing, manifest_of
+from benchharness.suite.listing import list_files, listing_from
 from targets.core_ml import CoreML
 from targets.onnx_runtime import OnnxRuntime
 from targets.tflite import TFLite

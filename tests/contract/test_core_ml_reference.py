@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from benchharness.errors import ModelFailure, Unsupported
-from targets.core_ml.constants import Constants
 from targets.core_ml.program import read_program
-from targets.core_ml.reference import ReferenceModel
-from targets.core_ml.to_onnx import translate
+from targets.core_ml.reference.constants import Constants
+from targets.core_ml.reference.execution import ReferenceModel
+from targets.core_ml.reference.to_onnx import translate
 from targets.core_ml.weights import Weights
 from tests.contract.mil_compression import COMPRESSIONS, compressible, linearly, optimized, palettized
 from tests.contract.mil_programs import Array, convert, ct, declared, mb, run, save, types
@@ -688,7 +688,7 @@ import random, resource, shutil, signal, sys
 from pathlib import Path
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.inspection import inspect_model
-from targets.core_ml.reference import ReferenceModel
+from targets.core_ml.reference.execution import ReferenceModel
 
 package, rounds = Path(sys.argv[1]), int(sys.argv[2])
 ReferenceModel(package)

@@ -22,7 +22,7 @@ from benchharness.errors import ModelFailure
 from targets.onnx_runtime import OnnxRuntime
 from targets.onnx_runtime.contents import read_contents
 from targets.onnx_runtime.inspection import inspect_model
-from targets.protobuf_wire import Wire
+from targets.wire.protobuf import Wire
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -327,10 +327,10 @@ def test_what_no_honest_file_says_is_refused(tmp_path: Path, content: bytes, sai
 
 
 def test_a_file_of_nothing_but_fields_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("targets.protobuf_wire.MOST_FIELDS", 1000)
+    monkeypatch.setattr("targets.wire.protobuf.MOST_FIELDS", 1000)
     with pytest.raises(ValueError, match="more than 1000 fields"):
         read_contents(Wire(b"\x3a\xa0\x1f" + b"\x10\x01" * 2000))
-    monkeypatch.setattr("targets.protobuf_wire.MOST_TEXT", 1000)
+    monkeypatch.setattr("targets.wire.protobuf.MOST_TEXT", 1000)
     with pytest.raises(ValueError, match="more than 1000 bytes of names"):
         read_contents(Wire(b"\x12\x7f" + b"a" * 127 + (b"\x1a\x7f" + b"a" * 127) * 8))
 

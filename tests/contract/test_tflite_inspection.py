@@ -25,7 +25,7 @@ from targets.tflite.bundle import read_sections
 from targets.tflite.contents import TYPES, read_contents
 from targets.tflite.schema import OPERATORS
 from targets.tflite.updates import Update, read_updates
-from targets.tflite.wire import Wire, mapped
+from targets.wire.flatbuffers import Wire, mapped
 from tests.contract.tflite_models import (
     CONTEXT,
     LAYERS,

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from benchharness.artefact import DigestCache
-from benchharness.derive import derive
 from benchharness.device.adapters import formats
-from benchharness.execute import Execution
-from benchharness.hardware import HardwareTarget
+from benchharness.execute.jobs import Execution
+from benchharness.judge.derive import derive
 from benchharness.launch import Launcher
 from benchharness.launch.local import LocalLauncher
-from benchharness.plan import plan
-from benchharness.prepare import gather
-from benchharness.result import Attempt, Job, Result
-from benchharness.store import Store
-from benchharness.suite import Suite, check_suite
+from benchharness.results.result import Attempt, Job, Result
+from benchharness.results.store import Store
+from benchharness.suite.artefact import DigestCache
+from benchharness.suite.hardware import HardwareTarget
+from benchharness.suite.materials import gather
+from benchharness.suite.plan import plan
+from benchharness.suite.tables import Suite, check_suite
 from tests.conftest import ROOT
 
 ADAPTERS = Path(__file__).parent.parent / "awkward"

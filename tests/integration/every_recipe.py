@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchharness.artefact import DigestCache, manifest_of
 from benchharness.compress import RECIPES, one
 from benchharness.device import protocol
 from benchharness.errors import BenchharnessError
+from benchharness.suite.artefact import DigestCache, manifest_of
 
 
 def main() -> None:

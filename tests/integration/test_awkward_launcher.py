@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.result import Result
+from benchharness.results.result import Result
 from tests.awkward_launcher import AwkwardLauncher
 from tests.integration.conftest import ADAPTERS, Bench
 

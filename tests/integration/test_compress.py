@@ -14,12 +14,12 @@ import onnx
 import pytest
 
 from benchharness import api
-from benchharness.artefact import DigestCache, manifest_of
 from benchharness.compress import RECIPES, Compressed, compress
 from benchharness.compress.calibration import sample_digest
 from benchharness.compress.process import _ENVIRONMENT
 from benchharness.errors import UsageError
-from benchharness.suite import load_suite
+from benchharness.suite.artefact import DigestCache, manifest_of
+from benchharness.suite.tables import load_suite
 from tests.conftest import ARTEFACTS, ROOT
 
 pytest.importorskip("ai_edge_quantizer")

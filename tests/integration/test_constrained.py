@@ -15,16 +15,16 @@ import numpy as np
 import psutil
 import pytest
 
-from benchharness.constrained import CRASHED, ERROR, HUNG, LATE, OUT_OF_MEMORY, ladder_of
 from benchharness.device.constrained import conductor, limits
 from benchharness.device.constrained.limits import AddressSpace, ControlGroups
 from benchharness.device.sensors.cgroup import groups_of
-from benchharness.intake import attempt_from
+from benchharness.execute.received import attempt_from
 from benchharness.launch.bundle import write_bundle
 from benchharness.launch.local import LocalLauncher
 from benchharness.launch.pipes import PipeConnection
-from benchharness.result import Attempt
-from benchharness.result_sessions import Ladder, StepOutcome
+from benchharness.results.result import Attempt
+from benchharness.results.sessions import Ladder, StepOutcome
+from benchharness.scenarios.constrained import CRASHED, ERROR, HUNG, LATE, OUT_OF_MEMORY, ladder_of
 from tests.integration.awkward_run import Background, python_path, wait_until
 
 pytestmark = pytest.mark.skipif(

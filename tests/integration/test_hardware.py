@@ -21,8 +21,8 @@ from benchharness.device import conditions
 from benchharness.device.sensors import cgroup
 from benchharness.device.sensors.readings import Unreadable, reason_of
 from benchharness.errors import LaunchError
-from benchharness.hardware_view import describe_hardware, hardware_tables, to_json
 from benchharness.launch.bundle import write_bundle
+from benchharness.terminal.hardware import describe_hardware, hardware_tables, to_json
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.store import Store
+from benchharness.results.store import Store
 from tests.conftest import CommandLine
 from tests.integration.awkward_run import Background, awkward_suite, python_path
 

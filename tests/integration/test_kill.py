@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchharness.store import Store
+from benchharness.results.store import Store
 from tests.conftest import ROOT
 from tests.integration.conftest import ADAPTERS
 

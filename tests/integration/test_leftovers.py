@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import benchharness
-from benchharness.result import Doubt, Result
+from benchharness.results.result import Doubt, Result
 from tests.conftest import ROOT
 from tests.integration.awkward_run import Background, awkward_suite, wait_until
 from tests.integration.conftest import ADAPTERS, Bench

@@ -13,7 +13,7 @@ import pytest
 
 from benchharness.device.phases import Phases
 from benchharness.device.sensors import macos_memory, memory
-from benchharness.result import Result
+from benchharness.results.result import Result
 from tests.integration.conftest import Bench
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

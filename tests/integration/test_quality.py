@@ -14,7 +14,7 @@ import pytest
 from scipy import special
 
 import benchharness
-from benchharness.result import Result
+from benchharness.results.result import Result
 from tests.conftest import ROOT
 from tests.integration.conftest import ADAPTERS
 

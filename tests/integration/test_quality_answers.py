@@ -14,7 +14,7 @@ from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper
 
-from benchharness.result import Doubt, Result
+from benchharness.results.result import Doubt, Result
 from tests.integration.test_quality_tensors import run, values
 
 RANDOM = np.random.default_rng(1)

@@ -14,7 +14,7 @@ from scipy import spatial, stats
 
 import benchharness
 from benchharness.api import render
-from benchharness.result import MetricResult, OutcomeKind, Result
+from benchharness.results.result import MetricResult, OutcomeKind, Result
 from benchmarks.plain_logits import figures, logits_of
 from tests.conftest import ROOT
 

@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 import benchharness
-from benchharness.result import Doubt, Result
+from benchharness.results.result import Doubt, Result
 from tests.contract.tflite_models import ModelFile, Scale, options_of
 
 RANDOM = np.random.default_rng(0)

@@ -18,7 +18,7 @@ import pytest
 
 import benchharness
 from benchharness.errors import SuiteError
-from benchharness.result import Result
+from benchharness.results.result import Result
 from tests.conftest import ROOT
 from tests.integration.conftest import ADAPTERS
 

@@ -19,10 +19,10 @@ import pytest
 
 from benchharness.device.scenarios.sustained import ROW
 from benchharness.launch.bundle import write_bundle
-from benchharness.result import Attempt, Measurement, Result
-from benchharness.result_sessions import SessionState
-from benchharness.store import Store
-from benchharness.suite import Suite, check_suite
+from benchharness.results.result import Attempt, Measurement, Result
+from benchharness.results.sessions import SessionState
+from benchharness.results.store import Store
+from benchharness.suite.tables import Suite, check_suite
 from tests.conftest import ARTEFACTS, ROOT, CommandLine
 from tests.integration.awkward_run import Background, awkward_suite, python_path, wait_until
 from tests.integration.conftest import Bench

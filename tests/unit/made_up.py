@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchharness.artefact import DigestCache, Listing, whole
 from benchharness.device.rules import RULES
-from benchharness.hardware import THIS_MACHINE, load_hardware
-from benchharness.plan import plan
-from benchharness.prepare import gather
-from benchharness.result import Attempt, Job, Measurement, Outcome, OutcomeKind, Parameters
-from benchharness.suite import Suite, load_suite
+from benchharness.results.result import Attempt, Job, Measurement, Outcome, OutcomeKind, Parameters
+from benchharness.suite.artefact import DigestCache, Listing, whole
+from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.materials import gather
+from benchharness.suite.plan import plan
+from benchharness.suite.tables import Suite, load_suite
 
 STARTED = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 DEVICE = "4f2d9c01ab3e"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchharness.derive import derive
-from benchharness.result import Attempt, Job, Measurement, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.judge.derive import derive
+from benchharness.results.result import Attempt, Job, Measurement, MetricResult, Outcome, OutcomeKind, Result
 from reports.html import render, write
 from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, result
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from benchharness import budgets as budgets_of_suite
-from benchharness.result import (
+from benchharness.judge import budgets as budgets_of_suite
+from benchharness.results.result import (
     AttemptValue,
     Doubt,
     Estimate,

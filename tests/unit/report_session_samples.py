@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchharness.result import AttemptValue, Estimate, MetricResult, Result
-from benchharness.result_sessions import Chain, ChainLink, Course, Ladder, SessionState, Step, StepOutcome, Window
+from benchharness.results.result import AttemptValue, Estimate, MetricResult, Result
+from benchharness.results.sessions import Chain, ChainLink, Course, Ladder, SessionState, Step, StepOutcome, Window
 from reports.html import render, write
 from tests.unit.report_samples import IMAGES, RUN, WRITTEN, Fake, estimate_of, result
 

@@ -12,7 +12,7 @@ from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.device.answers import Answers, are_zeros, check_outputs, tell_zeros
 from benchharness.device.invented import Filling
 from benchharness.errors import InvalidOutput
-from benchharness.result import Doubt
+from benchharness.results.result import Doubt
 from tests.unit.made_up import attempt
 from tests.unit.test_doubts import warnings_of
 

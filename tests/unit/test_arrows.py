@@ -25,7 +25,7 @@ RUNTIMES = {
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.protobuf_wire", "targets.tokens", "targets.model_files")
+SHARED = ("targets.wire", "targets.tokens", "targets.model_files")
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -110,10 +110,10 @@ def test_an_adapter_knows_the_contract_and_its_runtime(module: str, path: Path) 
 @pytest.mark.parametrize(("module", "path"), IN_REPORTS, ids=[name for name, _ in IN_REPORTS])
 def test_reports_know_results_and_not_how_they_came_about(module: str, path: Path) -> None:
     known = (
-        "benchharness.result",
-        "benchharness.result_sessions",
+        "benchharness.results.result",
+        "benchharness.results.sessions",
         "benchharness.metrics",
-        "benchharness.unequal",
+        "benchharness.judge.unequal",
         "benchharness.errors",
         "reports",
     )

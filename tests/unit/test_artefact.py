@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchharness import artefact
-from benchharness.artefact import DigestCache, manifest_of
 from benchharness.errors import UsageError
+from benchharness.suite import artefact
+from benchharness.suite.artefact import DigestCache, manifest_of
 
 
 def digest(path: Path) -> str:

@@ -8,15 +8,15 @@ from typing import Any, get_args
 import pytest
 
 import benchharness
-from benchharness.asked import Asked, budgets_from, dimensions_from, state_from
-from benchharness.choice import Wish
-from benchharness.cli import ScenarioName, TaskName, WishName
+from benchharness.commands.cli import ScenarioName, TaskName, WishName
 from benchharness.errors import UsageError
-from benchharness.overrides import Overrides, overridden
-from benchharness.places import STORE_VARIABLE, default_store
-from benchharness.prepare import suite_from_models
-from benchharness.suite import Suite, Task
-from benchharness.suite_scenarios import Scenarios
+from benchharness.judge.choice import Wish
+from benchharness.locations import STORE_VARIABLE, default_store
+from benchharness.scenarios.settings import Scenarios
+from benchharness.suite.asked import Asked, budgets_from, dimensions_from, state_from
+from benchharness.suite.materials import suite_from_models
+from benchharness.suite.overrides import Overrides, overridden
+from benchharness.suite.tables import Suite, Task
 from benchharness.sweep import Sweep, suite_of
 
 FORMATS = {"onnxruntime": (".onnx",), "tflite": (".tflite",), "coreml": (".mlpackage",)}

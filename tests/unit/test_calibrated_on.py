@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from benchharness.compress.calibration import describe
-from benchharness.data_files import data_file, shared_with
 from benchharness.errors import SuiteError
-from benchharness.prepare import evaluation_data
-from benchharness.suite import Suite, check_suite
+from benchharness.suite.data_files import data_file, shared_with
+from benchharness.suite.materials import evaluation_data
+from benchharness.suite.tables import Suite, check_suite
 
 PICTURES = np.arange(6 * 4, dtype=np.float32).reshape(6, 1, 4)
 LINES = [f"the line number {number} of a longer text" for number in range(6)]

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchharness.budgets import judged, parse
-from benchharness.choice import Candidate, Figure, Wish, choices, dominates
-from benchharness.choice_table import show_choices
-from benchharness.derive import derive
 from benchharness.errors import UsageError
-from benchharness.evidence import no_evidence
-from benchharness.result import Doubt, Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind
-from benchharness.result_sessions import SessionState
+from benchharness.judge.budgets import judged, parse
+from benchharness.judge.choice import Candidate, Figure, Wish, choices, dominates
+from benchharness.judge.derive import derive
+from benchharness.judge.evidence import no_evidence
+from benchharness.results.result import Doubt, Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind
+from benchharness.results.sessions import SessionState
+from benchharness.terminal.choice import show_choices
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.report_session_samples import course
 

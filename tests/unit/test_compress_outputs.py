@@ -17,7 +17,7 @@ from benchharness.compress.process import Failed
 from benchharness.compress.source import companions, find_format
 from benchharness.compress.view import ProgressLines
 from benchharness.errors import UsageError
-from benchharness.suite import load_suite
+from benchharness.suite.tables import load_suite
 from tests.contract.tiny_models import build_image_model
 
 FLOATS, SMALLER = b"f" * 1000, b"q" * 400

@@ -11,7 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchharness.constrained import (
+from benchharness.execute.plausibility import doubts_about
+from benchharness.judge.derive import derive_one
+from benchharness.results.result import Attempt, Doubt, Measurement, Outcome, OutcomeKind
+from benchharness.results.sessions import SLOWER_FROM, Ladder, Step, StepOutcome
+from benchharness.scenarios.constrained import (
     ANSWERED,
     CRASHED,
     ERROR,
@@ -21,10 +25,6 @@ from benchharness.constrained import (
     constrained_metrics,
     ladder_of,
 )
-from benchharness.derive import derive_one
-from benchharness.plausibility import doubts_about
-from benchharness.result import Attempt, Doubt, Measurement, Outcome, OutcomeKind
-from benchharness.result_sessions import SLOWER_FROM, Ladder, Step, StepOutcome
 from tests.unit.made_up import job
 
 MIB = 2**20

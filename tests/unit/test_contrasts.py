@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from benchharness.derive import derive
-from benchharness.export import to_json
-from benchharness.result import Attempt, Basis, Contrast, Job, OutcomeKind, Result, Run
+from benchharness.judge.derive import derive
+from benchharness.results.export import to_json
+from benchharness.results.result import Attempt, Basis, Contrast, Job, OutcomeKind, Result, Run
 from tests.unit.made_up import STARTED, attempt, job, measured
 
 RUN = Run(

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from scipy import special
 
-from benchharness.budgets import judged, parse
-from benchharness.derive import derive
-from benchharness.result import Estimate, Measurement, Verdict, VerdictKind
-from benchharness.statistics.bootstrap import CLOPPER_PEARSON, clopper_pearson
-from benchharness.statistics.deciding import what_would_decide
-from benchharness.statistics.intervals import estimate
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.budgets import judged, parse
+from benchharness.judge.deciding import what_would_decide
+from benchharness.judge.derive import derive
+from benchharness.judge.intervals import estimate
+from benchharness.results.result import Estimate, Measurement, Verdict, VerdictKind
 from tests.unit.made_up import attempt, job
 
 

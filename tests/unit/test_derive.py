@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchharness.derive import derive, derive_one
-from benchharness.result import EXACT, Attempt, Doubt, MetricResult, Outcome, OutcomeKind, Result
-from benchharness.store import Store
+from benchharness.judge.derive import derive, derive_one
+from benchharness.results.result import EXACT, Attempt, Doubt, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, measured
 
 INT8 = job()

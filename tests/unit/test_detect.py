@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchharness.result_sessions import SessionState
-from benchharness.statistics import detect
-from benchharness.statistics.detect import Series, Windows, change_point, fell_for_good, judge
+from benchharness.results.sessions import SessionState
+from benchharness.scenarios.sustained import detect
+from benchharness.scenarios.sustained.detect import Series, Windows, change_point, fell_for_good, judge
 
 #: Windows of a session made up here: 20 of baseline, and 40 after it.
 COUNT = 60

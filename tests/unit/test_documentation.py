@@ -9,12 +9,12 @@ from typing import get_args
 
 import pytest
 
-from benchharness.cli_variants import app
-from benchharness.hardware import load_hardware
+from benchharness.commands.variants import app
 from benchharness.metrics import METRICS
-from benchharness.result import Doubt, OutcomeKind
-from benchharness.suite import Attempts, check_suite, load_suite
-from benchharness.suite_scenarios import Scenarios
+from benchharness.results.result import Doubt, OutcomeKind
+from benchharness.scenarios.settings import Scenarios
+from benchharness.suite.hardware import load_hardware
+from benchharness.suite.tables import Attempts, check_suite, load_suite
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchharness.derive import derive_one
 from benchharness.device.rules import RULES
-from benchharness.doubts import SHORTEST_TIMED_NS
-from benchharness.result import Attempt, Doubt, Measurement, OutcomeKind, ResultWarning
+from benchharness.judge.derive import derive_one
+from benchharness.judge.warnings import SHORTEST_TIMED_NS
+from benchharness.results.result import Attempt, Doubt, Measurement, OutcomeKind, ResultWarning
 from tests.unit.made_up import attempt, job, measured
 
 LONG = 1e7

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from benchharness import api
-from benchharness.choice import Wish
 from benchharness.device import attempt as device_attempt
 from benchharness.device.rules import FIRST, RULES
-from benchharness.earlier import MENDED, doubts_of_before, on_figures, rules_of
-from benchharness.result import Doubt, Result, VerdictKind
-from benchharness.result_sessions import StepOutcome
+from benchharness.judge.choice import Wish
+from benchharness.judge.earlier import MENDED, doubts_of_before, on_figures, rules_of
+from benchharness.results.result import Doubt, Result, VerdictKind
+from benchharness.results.sessions import StepOutcome
 from tests.unit.made_up import attempt, job, measured
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "earlier.sqlite"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from benchharness.derive import derive
-from benchharness.export import to_csv, to_json
+from benchharness.judge.derive import derive
 from benchharness.metrics import METRICS
-from benchharness.result import Attempt, Outcome, OutcomeKind, Result, Run
+from benchharness.results.export import to_csv, to_json
+from benchharness.results.result import Attempt, Outcome, OutcomeKind, Result, Run
 from tests.unit.made_up import DEVICE, STARTED, attempt, job, measured
 
 RUN = Run(

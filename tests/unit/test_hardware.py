@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchharness.errors import SuiteError
-from benchharness.hardware import load_hardware
+from benchharness.suite.hardware import load_hardware
 
 
 def profile(folder: Path, text: str) -> str:

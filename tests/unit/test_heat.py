@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchharness.statistics.heat import heat_evidence, sources_of_heat
+from benchharness.scenarios.sustained.heat import heat_evidence, sources_of_heat
 
 SECOND = 1_000_000_000
 

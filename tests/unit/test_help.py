@@ -19,14 +19,14 @@ SLOW = (
     "sqlalchemy",
     "pandas",
     "onnxruntime",
-    "benchharness.result",
+    "benchharness.results.result",
     "markdown_it",
 )
 
 TOLD = """
 import sys
 sys.argv = ["benchharness", *sys.argv[1:]]
-from benchharness.entry import main
+from benchharness.commands.entry import main
 try:
     main()
 finally:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchharness import inspection
-from benchharness.artefact import DigestCache, manifest_of
 from benchharness.device.child import Answer
 from benchharness.errors import ModelFailure, Unsupported, UsageError
-from benchharness.inspection import inspect_model, inspection_tables
+from benchharness.suite.artefact import DigestCache, manifest_of
+from benchharness.terminal import inspection
+from benchharness.terminal.inspection import inspect_model, inspection_tables
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 
@@ -149,7 +149,7 @@ def test_a_process_that_ends_badly_is_an_error(
     def ends(command: list[str], patience_s: float, **_: Any) -> Answer:
         return Answer(output, "first\nthe last word\n", code)
 
-    monkeypatch.setattr("benchharness.inspection.ask", ends)
+    monkeypatch.setattr("benchharness.terminal.inspection.ask", ends)
     with pytest.raises(kind, match=said):
         inspect_model(build_image_model(tmp_path / "m.onnx"))
 
@@ -158,6 +158,6 @@ def test_a_process_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: py
     def hangs(command: list[str], patience_s: float, **_: Any) -> Answer:
         return Answer(b"", "", None)
 
-    monkeypatch.setattr("benchharness.inspection.ask", hangs)
+    monkeypatch.setattr("benchharness.terminal.inspection.ask", hangs)
     with pytest.raises(ModelFailure, match="did not end within 60 s"):
         inspect_model(build_image_model(tmp_path / "m.onnx"))

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from benchharness.device import protocol
 from benchharness.errors import ProtocolError
-from benchharness.export import to_json
-from benchharness.intake import attempt_from
-from benchharness.result import Attempt, OutcomeKind
-from benchharness.store import Store
+from benchharness.execute.received import attempt_from
+from benchharness.results.export import to_json
+from benchharness.results.result import Attempt, OutcomeKind
+from benchharness.results.store import Store
 from tests.unit.made_up import job
 
 FACTS = {"device": "4f2d9c01ab3e", "os": "Linux 6.1"}
@@ -195,7 +195,7 @@ def test_a_measurement_with_anything_in_any_place_never_raises(changes: dict[str
     ids=lambda changes: str(changes)[:60].encode("ascii", "backslashreplace").decode(),
 )
 def test_whatever_is_taken_in_can_be_stored_and_exported(tmp_path: Path, changes: dict[str, Any]) -> None:
-    from benchharness.derive import derive
+    from benchharness.judge.derive import derive
 
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     run = store.create_run(suite="s", digest="d", suite_json="{}", hardware_json="{}", planned=[job()])

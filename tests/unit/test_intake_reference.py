@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from benchharness.derive import derive_one
-from benchharness.intake import attempt_from
+from benchharness.execute.received import attempt_from
+from benchharness.judge.derive import derive_one
 from benchharness.metrics import METRICS, ROWS
-from benchharness.result import Attempt, Doubt, OutcomeKind
+from benchharness.results.result import Attempt, Doubt, OutcomeKind
 from tests.unit.made_up import job
 
 FACTS = {"device": "4f2d9c01ab3e"}

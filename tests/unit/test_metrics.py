@@ -7,7 +7,7 @@ import pytest
 from benchharness import errors
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.metrics.performance import PERFORMANCE
-from benchharness.result import Estimate
+from benchharness.results.result import Estimate
 
 
 def test_every_metric_is_described() -> None:

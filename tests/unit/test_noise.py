@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchharness.device.noise import BLOCKS, Clocks, Work, probe
-from benchharness.noise import Verdict, judge
+from benchharness.judge.noise import Verdict, judge
 
 MS = 1_000_000
 #: Two-sided 95 % quantiles of Student's t for 4 and 19 degrees of freedom, from a table.

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchharness.budgets import judged, parse
-from benchharness.derive import derive_one
 from benchharness.device.timing import goes_on
 from benchharness.errors import UsageError
-from benchharness.hardware import load_hardware
-from benchharness.result import Result, VerdictKind
-from benchharness.sampling import samples_wanted, sampling_notes
-from benchharness.suite import Suite, check_suite
+from benchharness.judge.budgets import judged, parse
+from benchharness.judge.derive import derive_one
+from benchharness.results.result import Result, VerdictKind
+from benchharness.suite.hardware import load_hardware
+from benchharness.suite.sampling import samples_wanted, sampling_notes
+from benchharness.suite.tables import Suite, check_suite
 from tests.unit.made_up import attempt, job, measured
 
 RANDOM = np.random.default_rng(0)

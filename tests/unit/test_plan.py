@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchharness import cores
-from benchharness.artefact import DigestCache
 from benchharness.errors import SuiteError
-from benchharness.hardware import THIS_MACHINE, load_hardware
-from benchharness.plan import plan
-from benchharness.prepare import gather
-from benchharness.result import Job
-from benchharness.suite import load_suite
+from benchharness.results.result import Job
+from benchharness.suite import cores
+from benchharness.suite.artefact import DigestCache
+from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.materials import gather
+from benchharness.suite.plan import plan
+from benchharness.suite.tables import load_suite
 from tests.conftest import ROOT
 from tests.unit.made_up import TWO_VARIANTS, jobs_of, loaded, onnx_only, write_suite
 
@@ -38,7 +38,7 @@ context_depth = [0, 512]
 PRINT_KEYS = """
 import sys
 from pathlib import Path
-from benchharness.suite import load_suite
+from benchharness.suite.tables import load_suite
 from tests.unit.made_up import jobs_of
 
 print(*(job.key for job in jobs_of(load_suite(Path(sys.argv[1])))))

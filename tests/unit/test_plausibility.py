@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchharness.plausibility import doubts_about
-from benchharness.result import Measurement
+from benchharness.execute.plausibility import doubts_about
+from benchharness.results.result import Measurement
 from tests.unit.made_up import measured
 
 DURATION_NS = 2_000_000_000

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.artefact import DigestCache, Manifest, manifest_of
 from benchharness.errors import UsageError
-from benchharness.prepare import gather, suite_from_models, verify
-from benchharness.suite import Suite
+from benchharness.suite.artefact import DigestCache, Manifest, manifest_of
+from benchharness.suite.materials import gather, suite_from_models, verify
+from benchharness.suite.tables import Suite
 from tests.unit.made_up import TWO_VARIANTS, as_they_are, jobs_of, loaded
 
 FORMATS = {"onnxruntime": (".onnx",), "another": (".other", ".else")}

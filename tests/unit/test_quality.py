@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.quality import quality_metrics
-from benchharness.result import Estimate, Measurement, MetricResult
-from benchharness.statistics.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.judge.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.results.result import Estimate, Measurement, MetricResult
+from benchharness.scenarios.quality import quality_metrics
 from tests.unit.made_up import attempt
 
 RANDOM = np.random.default_rng(11)

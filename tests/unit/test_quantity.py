@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchharness import quantity
+from benchharness import units as quantity
 from benchharness.errors import UsageError
 
 

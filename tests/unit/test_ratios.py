@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.statistics import ratios
-from benchharness.statistics.ratios import ratio_of_sums
+from benchharness.judge import ratios
+from benchharness.judge.ratios import ratio_of_sums
 
 
 def drawn(count: int, sigma: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

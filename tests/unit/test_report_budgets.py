@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchharness.result import Result, Verdict, VerdictKind
+from benchharness.results.result import Result, Verdict, VerdictKind
 from reports.html import render
 from reports.page import Budgets
 from tests.unit.report_samples import RUN, WRITTEN, Fake, judged, page_of, realistic, result

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from benchharness.choice import Candidate, Choice, Figure, Wish
-from benchharness.result import Estimate
+from benchharness.judge.choice import Candidate, Choice, Figure, Wish
+from benchharness.results.result import Estimate
 from reports.html import render
 from reports.page import Choice as Shown
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, result

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.result import Doubt, Result, ResultWarning
+from benchharness.results.result import Doubt, Result, ResultWarning
 from reports.html import render
 from reports.page import Comparison
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, result

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchharness.result import Basis, Contrast, Estimate, Result
+from benchharness.results.result import Basis, Contrast, Estimate, Result
 from reports import charts
 from reports.html import render
 from reports.page import Comparison

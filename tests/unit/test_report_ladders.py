@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchharness.result import Outcome, OutcomeKind, Result
-from benchharness.result_sessions import ChainLink, StepOutcome
+from benchharness.results.result import Outcome, OutcomeKind, Result
+from benchharness.results.sessions import ChainLink, StepOutcome
 from reports import charts
 from reports.html import render
 from reports.session_figures import LadderChart

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchharness.result import AttemptValue, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.result import AttemptValue, MetricResult, Outcome, OutcomeKind, Result
 from reports import charts
 from reports.figures import MemoryBars, MemoryLines
 from reports.html import render

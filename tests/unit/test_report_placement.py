@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.result import Estimate, Parameters, Result
+from benchharness.results.result import Estimate, Parameters, Result
 from reports.html import render
 from reports.tables import PlacementRow, Placements
 from tests.unit.report_runtime_samples import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchharness.metrics import METRICS
-from benchharness.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
 from reports.figures import ClassBars, PositionCurves
 from reports.html import render
 from reports.page import Quality

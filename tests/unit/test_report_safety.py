@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchharness.result import Doubt, Job, Outcome, OutcomeKind, Result, ResultWarning, Verdict, VerdictKind
+from benchharness.results.result import Doubt, Job, Outcome, OutcomeKind, Result, ResultWarning, Verdict, VerdictKind
 from reports.html import render
 from tests.unit.report_samples import CHAT, COLD, RUN, WRITTEN, Fake, realistic, result
 

@@ -10,8 +10,8 @@ from html import unescape
 
 import pytest
 
-from benchharness.result import Outcome, OutcomeKind, Result
-from benchharness.result_sessions import SessionState
+from benchharness.results.result import Outcome, OutcomeKind, Result
+from benchharness.results.sessions import SessionState
 from reports import charts
 from reports.html import render
 from reports.page import Page

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from benchharness.errors import UsageError
-from benchharness.result import Estimate, Outcome, OutcomeKind
+from benchharness.results.result import Estimate, Outcome, OutcomeKind
 from reports import charts
 from reports.figures import Distribution, PhaseBars, TokenCurves
 from reports.html import render, render_runs, write

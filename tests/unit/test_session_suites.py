@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from benchharness.errors import SuiteError
-from benchharness.result import Job
-from benchharness.suite import Suite, load_suite, restore_suite
-from benchharness.terminal import summary
+from benchharness.results.result import Job
+from benchharness.suite.tables import Suite, load_suite, restore_suite
+from benchharness.terminal.tables import summary
 from tests.unit.made_up import TWO_VARIANTS, attempt, jobs_of, loaded, measured, write_suite
 
 SESSION = """
@@ -119,7 +119,7 @@ def test_every_pace_is_a_job_with_a_name_of_its_own(tmp_path: Path, text: str, p
 
 
 def test_the_terminal_tells_paces_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from benchharness.derive import derive
+    from benchharness.judge.derive import derive
     from tests.unit.test_sustained import rows, run, session, windows
 
     planned = jobs(tmp_path, '[scenarios.sustained]\nevery = ["500 ms", "2 s"]')
@@ -265,7 +265,7 @@ def test_a_model_without_the_chain_s_variants_has_none(tmp_path: Path) -> None:
 
 
 def test_pauses_are_shown_with_what_follows_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from benchharness.derive import derive
+    from benchharness.judge.derive import derive
     from tests.unit.test_sustained import run
 
     planned = jobs(tmp_path, '[scenarios.steady]\nthink_time = ["0 s", "1 s"]')

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchharness.errors import UsageError
-from benchharness.result import Attempt, Measurement, Outcome, OutcomeKind
+from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
 from benchmarks.bars import Verdict
 from benchmarks.session_matrix import descriptions, findings, rows
 from benchmarks.session_plan import EXPECTED, QUOTA, QUOTA_KINDS, Planned, levels, plan

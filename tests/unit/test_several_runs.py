@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchharness.budgets import judged, parse
-from benchharness.choice import choices
-from benchharness.derive import derive
-from benchharness.result import Job, Result, Run
+from benchharness.judge.budgets import judged, parse
+from benchharness.judge.choice import choices
+from benchharness.judge.derive import derive
+from benchharness.results.result import Job, Result, Run
 from reports.html import render_runs
 from reports.page import Page
 from reports.view import pages

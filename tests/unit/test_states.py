@@ -14,7 +14,7 @@ from benchharness.device.quality.inputs import Inputs
 from benchharness.device.requests import tensor_request
 from benchharness.device.states import BY_NAMES, BY_SUITE, Carried, States
 from benchharness.errors import Unsupported
-from benchharness.result import Doubt
+from benchharness.results.result import Doubt
 from tests.unit.made_up import attempt
 from tests.unit.test_doubts import warnings_of
 

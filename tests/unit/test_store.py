@@ -14,8 +14,8 @@ import pytest
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
-from benchharness.result import Doubt, Outcome, OutcomeKind, ResultWarning
-from benchharness.store import Store
+from benchharness.results.result import Doubt, Outcome, OutcomeKind, ResultWarning
+from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, measured
 
 JOBS = [job(), job("fedcba9876543210", variant="fp32")]

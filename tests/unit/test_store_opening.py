@@ -13,16 +13,16 @@ import alembic.op
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from benchharness import migrations
 from benchharness.errors import StoreError
-from benchharness.schema import REVISION, metadata
-from benchharness.store import Store
+from benchharness.results import migrations
+from benchharness.results.schema import REVISION, metadata
+from benchharness.results.store import Store
 from tests.unit.made_up import job
 
 OPEN_WHEN_TOLD = """
 import sys
-from benchharness import migrations
-from benchharness.store import Store
+from benchharness.results import migrations
+from benchharness.results.store import Store
 
 migrations.known()  # Alembic is loaded by now
 print("ready", flush=True)

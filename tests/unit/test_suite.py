@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchharness.errors import SuiteError
-from benchharness.suite import Suite, load_suite, read_tokens, restore_suite
+from benchharness.suite.tables import Suite, load_suite, read_tokens, restore_suite
 from tests.unit.made_up import TWO_VARIANTS, loaded, write_suite
 
 COMPLETE = """

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from benchharness.derive import derive, derive_one
 from benchharness.device.scenarios.sustained import ROW
-from benchharness.export import to_json
-from benchharness.intake import attempt_from
-from benchharness.plausibility import ROWS, doubts_about
-from benchharness.result import Attempt, Measurement, MetricResult, OutcomeKind, Result, Run
-from benchharness.result_sessions import Course, SessionState
-from benchharness.statistics.intervals import independent_ratio
-from benchharness.sustained import courses, sustained_metrics
+from benchharness.execute.plausibility import ROWS, doubts_about
+from benchharness.execute.received import attempt_from
+from benchharness.judge.derive import derive, derive_one
+from benchharness.judge.intervals import independent_ratio
+from benchharness.results.export import to_json
+from benchharness.results.result import Attempt, Measurement, MetricResult, OutcomeKind, Result, Run
+from benchharness.results.sessions import Course, SessionState
+from benchharness.scenarios.sustained.course import courses, sustained_metrics
 from tests.unit.made_up import STARTED, attempt, job, measured
 
 MS = 1e6

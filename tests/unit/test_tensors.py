@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchharness import terminal
-from benchharness.budgets import judged, parse
-from benchharness.choice import choices
-from benchharness.choice_table import show_choices
-from benchharness.derive import derive
 from benchharness.device.quality.codes import meant_by
 from benchharness.errors import SuiteError, Unsupported, UsageError
-from benchharness.result import Doubt, Job, Result, to_show
-from benchharness.suite import load_suite, restore_suite
+from benchharness.judge.budgets import judged, parse
+from benchharness.judge.choice import choices
+from benchharness.judge.derive import derive
+from benchharness.results.result import Doubt, Job, Result, to_show
+from benchharness.suite.tables import load_suite, restore_suite
+from benchharness.terminal import tables as terminal
+from benchharness.terminal.choice import show_choices
 from tests.unit.made_up import attempt, job, jobs_of, measured
 from tests.unit.test_report_quality import cells, lost, metric, quality
 from tests.unit.test_terminal import RUN

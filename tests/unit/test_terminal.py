@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchharness import terminal, terminal_values
-from benchharness.derive import derive
-from benchharness.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Run
+from benchharness.judge.derive import derive
+from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Run
+from benchharness.terminal import tables as terminal
+from benchharness.terminal import values as terminal_values
 from tests.unit.made_up import STARTED, attempt, job, measured
 
 RUN = Run(

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchharness.contract import Configuration, EffectiveConfiguration
-from benchharness.derive import derive
 from benchharness.device.outcomes import effective_facts
-from benchharness.doubts import significand
-from benchharness.export import to_json
-from benchharness.result import Attempt, Basis, Doubt, Estimate, Job, Measurement, Result
-from benchharness.terminal import summary
-from benchharness.unequal import Factor, differences
+from benchharness.judge.derive import derive
+from benchharness.judge.unequal import Factor, differences
+from benchharness.judge.warnings import significand
+from benchharness.results.export import to_json
+from benchharness.results.result import Attempt, Basis, Doubt, Estimate, Job, Measurement, Result
+from benchharness.terminal.tables import summary
 from tests.contract.sound_adapter import Sound, Tensors, write_models
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.test_contrasts import RUN

@@ -16,8 +16,8 @@ from typing import Any
 from benchharness.device import leftovers, protocol
 from benchharness.device.child import Child
 from benchharness.device.constrained.limits import Enclosure, NotApplied
+from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
-from benchharness.device.want_of_memory import speaks_of_memory
 from benchharness.errors import ProtocolError
 
 #: How a trial ended, as stored.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchharness.device.quality.conductor import Pass
-    from benchharness.device.quality.players import Player
+    from benchharness.device.quality.scorer_process import Player
 
 
 def meant_by(made: Pass, path: Path, values: str | None) -> dict[str, Mapping[str, Any]]:

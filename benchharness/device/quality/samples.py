@@ -17,7 +17,7 @@ from benchharness.device.quality.codes import meant_by
 from benchharness.device.quality.divergence import Compared, cosine, no_direction, rank_correlation, tensor_row
 from benchharness.device.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
 from benchharness.device.quality.matching import EMBEDDING, SCORES, Matched, OutputPair
-from benchharness.device.quality.players import Player
+from benchharness.device.quality.scorer_process import Player
 from benchharness.device.quality.scores import Decision, Divergences, decide
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 

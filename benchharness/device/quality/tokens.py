@@ -18,7 +18,7 @@ from benchharness.device import protocol
 from benchharness.device.measured import measurement
 from benchharness.device.quality import sampling
 from benchharness.device.quality.divergence import softened, token_row
-from benchharness.device.quality.players import Player
+from benchharness.device.quality.scorer_process import Player
 from benchharness.device.quality.texts import Chunk, Used, chunks_of
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported

@@ -1,0 +1,200 @@
+"""Walks the jobs: launches attempts, decides how many more, saves each as it ends, resumes.
+
+Attempts go in rounds: one of every job that is still due, in an order shuffled anew each round. A machine that drifts
+then drifts for all variants alike, and the attempts of one round can be compared as pairs.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import uuid_utils
+
+from benchharness.contract import EXECUTION_DEVICE
+from benchharness.execute.link import DeviceLink
+from benchharness.judge.derive import derive_one
+from benchharness.launch import Launcher
+from benchharness.metrics import METRICS
+from benchharness.results.result import Attempt, Job, OutcomeKind
+from benchharness.results.store import Store
+from benchharness.suite.artefact import Manifest
+from benchharness.suite.tables import Attempts
+
+#: Outcomes that the same job would have again, however often it is tried.
+_FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
+#: Scenarios of which one good attempt says it all, and why.
+_ONE_ATTEMPT = {"quality": "quality is computed, not timed", "constrained": "it makes its own trials"}
+#: Failures in a row, before anything worked, after which a job is given up.
+_MOST_FAILURES = 2
+
+
+class Observer(Protocol):
+    """Watches a run; the terminal draws it."""
+
+    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+        """An attempt starts: the `attempt`-th of probably `of`, with an estimate of the whole run's time left."""
+
+    def phase(self, phase: str, done: int, total: int) -> None:
+        """What the attempt is doing."""
+
+    def ended(self, job: Job, attempt: Attempt) -> None:
+        """An attempt ended and is saved."""
+
+
+@dataclass
+class _State:
+    """One job on its way."""
+
+    job: Job
+    attempts: list[Attempt] = field(default_factory=list)
+    stopped: str = ""
+
+
+class Execution:
+    """One run being executed. `walk` may be called on a run that was interrupted: it goes on where that one ended."""
+
+    def __init__(
+        self, store: Store, run: str, *, rules: Attempts, manifests: Mapping[Path, Manifest], observer: Observer
+    ) -> None:
+        self._store = store
+        self._run = run
+        self._rules = rules
+        self._manifests = manifests
+        self._observer = observer
+        self._states = {job.key: _State(job=job, stopped=stopped) for job, stopped in store.jobs(run)}
+        self._started_s = time.monotonic()
+        self._spent_s: list[float] = []
+        for attempt in store.attempts(run):
+            self._states[attempt.job].attempts.append(attempt)
+
+    def walk(self, launcher: Launcher, scratch: Path) -> None:
+        """Makes attempts until every job has stopped. Raises `LaunchError` where the device cannot be reached."""
+        link = DeviceLink(launcher, run=self._run, scratch=scratch, save=self._save)
+        try:
+            link.connect()  # refused where another harness is at this run: nothing of it has been touched yet
+        except BaseException:
+            link.close()
+            raise
+        self._store.set_state(self._run, "running")
+        try:
+            for state in self._states.values():
+                self._decide(state)
+            while due := self._due():
+                self._round(link, due)
+        except BaseException:
+            link.close()
+            self._store.set_state(self._run, "interrupted")
+            raise
+        link.leave()
+        self._store.set_state(self._run, "finished")
+
+    def _due(self) -> list[_State]:
+        """The jobs of the next round: those with the fewest attempts, shuffled by the run's id and the round."""
+        going = [state for state in self._states.values() if not state.stopped]
+        if not going:
+            return []
+        round_ = min(len(state.attempts) for state in going)
+        due = [state for state in going if len(state.attempts) == round_]
+        random.Random(f"{self._run} {round_}").shuffle(due)
+        return due
+
+    def _round(self, link: DeviceLink, due: Sequence[_State]) -> None:
+        for state in due:
+            if state.stopped:
+                continue  # measured in another's pass
+            if self._time_is_over():
+                self._stop(state, f"time budget of {self._rules.max_time:g} s ended{self._shortfall(state)}")
+                continue
+            made = len(state.attempts)
+            self._observer.begins(state.job, made + 1, max(made + 1, self._rules.at_least), self._left_s())
+            before_s = time.monotonic()
+            alongside = self._alongside(state, due)
+            attempt = link.attempt(
+                state.job,
+                self._manifests,
+                attempt=str(uuid_utils.uuid7()),
+                round_=made,
+                progress=self._observer.phase,
+                companions={str(uuid_utils.uuid7()): other.job for other in alongside},
+            )
+            self._spent_s.append(time.monotonic() - before_s)
+            self._observer.ended(state.job, attempt)
+            self._decide(state)
+            for other in alongside:
+                self._observer.ended(other.job, other.attempts[-1])
+                self._decide(other)
+
+    def _alongside(self, state: _State, due: Sequence[_State]) -> list[_State]:
+        """The other jobs of this round that the same pass of the reference serves."""
+        shared = state.job.comparison_pass
+        if shared is None:
+            return []
+        return [
+            other for other in due if other is not state and not other.stopped and other.job.comparison_pass == shared
+        ]
+
+    def _save(self, attempt: Attempt) -> None:
+        self._store.save_attempt(self._run, attempt)
+        state = self._states.get(attempt.job)
+        if state is not None and all(known.id != attempt.id for known in state.attempts):
+            state.attempts.append(attempt)
+
+    def _decide(self, state: _State) -> None:
+        """Stops a job that has what was asked for, or that will never have it."""
+        made, rules = len(state.attempts), self._rules
+        if state.stopped or not made:
+            return
+        last = state.attempts[-1].outcome
+        if last.kind in _FINAL:
+            self._stop(state, f"{last.kind}: it would end like that every time")
+        elif made >= _MOST_FAILURES and not any(attempt.outcome.ok for attempt in state.attempts):
+            self._stop(state, f"{made} attempts failed and none succeeded")
+        elif last.ok and state.job.scenario in _ONE_ATTEMPT:
+            self._stop(state, f"one attempt: {_ONE_ATTEMPT[state.job.scenario]}")
+        elif last.ok and state.attempts[-1].effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+            self._stop(state, "one attempt: a reference execution has nothing to time")
+        elif made >= rules.at_least and rules.interval is None:
+            self._stop(state, f"{made} attempts, as asked")
+        elif made >= rules.at_least and self._width(state) <= (rules.interval or 0.0):
+            self._stop(state, f"intervals within {rules.interval:.1%} after {made} attempts")
+        elif made >= max(rules.at_most, rules.at_least):
+            self._stop(state, f"{made} attempts, the most allowed{self._shortfall(state)}")
+
+    def _stop(self, state: _State, reason: str) -> None:
+        state.stopped = reason
+        self._store.stop_job(self._run, state.job.key, reason)
+
+    def _width(self, state: _State) -> float:
+        """The widest relative half-interval of the job's headline metrics; infinite where one has none."""
+        result = derive_one(state.job, state.attempts, "")
+        widths = [
+            metric.estimate.relative_half_width
+            for metric in result.metrics
+            if METRICS[metric.name].headline and metric.parameters.get("percentile", 50) == 50
+        ]
+        return max((float("inf") if width is None else width for width in widths), default=float("inf"))
+
+    def _shortfall(self, state: _State) -> str:
+        if self._rules.interval is None or self._width(state) <= self._rules.interval:
+            return ""
+        return f"; interval not reached: ± {self._width(state):.1%} where ± {self._rules.interval:.1%} was asked for"
+
+    def _time_is_over(self) -> bool:
+        return self._rules.max_time is not None and time.monotonic() - self._started_s > self._rules.max_time
+
+    def _left_s(self) -> float | None:
+        """Time left in the run, from the mean attempt so far; None before the first one has ended."""
+        if not self._spent_s:
+            return None
+        missing = sum(
+            max(1, self._rules.at_least - len(state.attempts)) for state in self._states.values() if not state.stopped
+        )
+        left_s = missing * sum(self._spent_s) / len(self._spent_s)
+        if self._rules.max_time is not None:
+            left_s = min(left_s, max(0.0, self._rules.max_time - (time.monotonic() - self._started_s)))
+        return left_s

@@ -1,0 +1,243 @@
+"""The host's line to one device: brings files there, keeps a supervisor running, gets one attempt at a time done.
+
+A lost line costs no finished attempt: the supervisor is started again on the same work folder and tells what its
+spool holds. Only an attempt that was still running is made again.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchharness.contract import FALLBACK_WARN
+from benchharness.device import protocol
+from benchharness.device.protocol import Message
+from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
+from benchharness.execute.received import attempt_from
+from benchharness.launch import Connection, Launcher
+from benchharness.launch.bundle import write_bundle
+from benchharness.results.result import Attempt, Job, OutcomeKind
+from benchharness.suite.artefact import Manifest
+
+#: A supervisor on a slow board answers within this; on this machine it takes about 0.1 s.
+_READY_S = 60.0
+#: The supervisor ends a late worker itself; a host that waits this much longer gives up on the supervisor.
+_GRACE_S = 60.0
+_POLL_S = 0.2
+#: How often a line may break under one attempt before the attempt counts as crashed.
+_MOST_LOSSES = 3
+#: What a configuration tells an adapter, and what it tells where a run of before did not say.
+_OPENED_WITH: Mapping[str, Any] = {
+    "accelerator": None,
+    "threads": None,
+    "options": {},
+    "accelerator_options": {},
+    "fallback": FALLBACK_WARN,
+    "library": None,
+    "unit": None,
+}
+
+Progress = Callable[[str, int, int], None]
+
+
+class DeviceLink:
+    """One device, one run. `save` gets every attempt as it ends, those found in a spool too."""
+
+    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], None]) -> None:
+        self._launcher = launcher
+        self._save = save
+        self._work = launcher.work_folder(run)
+        bundle, digest = write_bundle(scratch)
+        self._bundle = launcher.put(bundle, bundle.name, digest)
+        self._connection: Connection | None = None
+        self._facts: Mapping[str, Any] = {}
+        self._clock_offset_ns = 0
+        self._placed: dict[tuple[str, str], tuple[str, list[str]]] = {}
+
+    def connect(self) -> list[Attempt]:
+        """Starts the supervisor and saves what its spool holds; those attempts. Raises `LaunchError`."""
+        self._connection = connection = self._launcher.start(self._work, self._bundle)
+        ready = _next(connection)
+        if ready["type"] != "ready" or ready.get("protocol") != protocol.VERSION:
+            raise ProtocolError(f"the supervisor does not speak protocol {protocol.VERSION}: {str(ready)[:200]}")
+        self._facts = ready["facts"] if isinstance(ready.get("facts"), dict) else {}
+        self._clock_offset_ns = _whole(ready.get("clock_unix_ns")) - time.time_ns()
+        return [self._take_in(connection, _next(connection)) for _ in range(_whole(ready.get("waiting")))]
+
+    def close(self) -> None:
+        """Ends the supervisor and whatever it runs."""
+        if self._connection is not None:
+            self._connection.kill()
+            self._connection = None
+
+    def leave(self) -> None:
+        """Ends the supervisor and removes what the run kept on the device: all of it is saved."""
+        self.close()
+        self._launcher.remove(self._work)
+
+    def attempt(
+        self,
+        job: Job,
+        manifests: Mapping[Path, Manifest],
+        *,
+        attempt: str,
+        round_: int,
+        progress: Progress,
+        companions: Mapping[str, Job] | None = None,
+    ) -> Attempt:
+        """Makes one attempt and returns it, saved. Raises `LaunchError` where no supervisor can be started at all.
+
+        `companions` are other jobs, by attempt, that the same pass of a reference serves: saved too, before this one.
+        """
+        order = self._order(job, manifests, attempt, round_)
+        if job.against is not None:
+            order["timeout_s"] *= 2 + len(companions or {})  # the limit is one session's, and they may share a core
+            order["reference"] = self._opened(job.against, manifests)
+            order["companions"] = [
+                {"id": id_, "job": other.key, "round": round_, **self._opened(_as_opened(other), manifests)}
+                for id_, other in (companions or {}).items()
+            ]
+        if job.scenario == "constrained":
+            order["chain"] = [{"variant": each["variant"], **self._opened(each, manifests)} for each in job.chain]
+        lost = ""
+        for _ in range(_MOST_LOSSES):
+            try:
+                recovered = self.connect() if self._connection is None else []
+                finished = next((found for found in recovered if found.id == attempt), None)
+                return finished or self._make(order, progress)
+            except (ConnectionLost, ProtocolError) as error:
+                lost = str(error)
+                self.close()
+        return self._given_up(order, lost)
+
+    def _order(self, job: Job, manifests: Mapping[Path, Manifest], attempt: str, round_: int) -> Message:
+        return {
+            "type": "attempt",
+            "id": attempt,
+            "job": job.key,
+            "round": round_,
+            **self._opened(_as_opened(job), manifests),
+            "tokenizer": self._place_tokenizer(job),
+            "task": job.task,
+            "workload": self._place_data(job.workload),
+            "scenario": job.scenario,
+            "settings": dict(job.settings),
+            "timeout_s": job.timeout_s,
+            "entry_gate_s": job.settings.get("entry_gate_s", 0),
+        }
+
+    def _opened(self, what: Mapping[str, Any], manifests: Mapping[Path, Manifest]) -> Message:
+        """What a session is opened with: adapter, configuration, interpreter, and the artefact on the device."""
+        configuration = what["configuration"]
+        artefact, files = self._place(Path(what["artefact"]), manifests[Path(what["artefact"])])
+        return {
+            "adapter": configuration["runtime"],
+            "configuration": {key: configuration.get(key, default) for key, default in _OPENED_WITH.items()},
+            "python": configuration["python"],
+            "artefact": artefact,
+            "files": files,
+            **({"tensors": dict(what["tensors"])} if what.get("tensors") else {}),
+        }
+
+    def _place_data(self, workload: Mapping[str, Any]) -> Message:
+        """The workload with its data file, if it has one, on the device."""
+        data = workload.get("data")
+        if not data:
+            return dict(workload)
+        name = f"data/{data['sha256'][:16]}{Path(data['path']).suffix}"
+        return {**workload, "data": {**data, "path": self._launcher.put(Path(data["path"]), name, data["sha256"])}}
+
+    def _place(self, artefact: Path, manifest: Manifest) -> tuple[str, list[str]]:
+        """Puts an artefact's files on the device, once; its path there and theirs."""
+        known = (str(artefact), manifest.digest)
+        if known not in self._placed:
+            prefix, root = manifest.digest[:16], manifest.listing.root
+            placed = [
+                self._launcher.put(root / entry.path, f"{prefix}/{entry.path}", entry.sha256)
+                for entry in manifest.entries
+            ]
+            there = placed[0][: -len(manifest.entries[0].path) - 1]
+            inside = artefact.relative_to(root).as_posix()
+            self._placed[known] = (there if inside == "." else f"{there}/{inside}", placed)
+        return self._placed[known]
+
+    def _place_tokenizer(self, job: Job) -> str | None:
+        if job.tokenizer is None:
+            return None
+        return self._launcher.put(Path(job.tokenizer), f"tokenizers/{job.digest[:16]}/tokenizer.json", "")
+
+    def _make(self, order: Message, progress: Progress) -> Attempt:
+        connection = self._connection
+        assert connection is not None
+        connection.send(order)
+        deadline = time.monotonic() + order["entry_gate_s"] + order["timeout_s"] + _GRACE_S
+        while time.monotonic() < deadline:
+            message = connection.receive(_POLL_S)
+            if message is None:
+                continue
+            if message["type"] == "finished":
+                finished = self._take_in(connection, message)
+                if finished.id == order["id"]:
+                    return finished
+            elif message["type"] == "progress":
+                progress(str(message.get("phase", ""))[:40], _whole(message.get("done")), _whole(message.get("total")))
+            elif message["type"] == "refused":
+                raise ProtocolError(f"the supervisor refused: {message.get('reason')}")
+        raise ConnectionLost("the supervisor said nothing although the attempt's limit is long over")
+
+    def _take_in(self, connection: Connection, message: Message) -> Attempt:
+        """Saves a finished attempt, and only then lets the device forget it."""
+        finished = attempt_from(
+            message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns
+        )
+        self._save(finished)
+        connection.send({"type": "acknowledge", "id": finished.id})
+        return finished
+
+    def _given_up(self, order: Message, lost: str) -> Attempt:
+        """The line broke again and again. The spool may hold the attempts even so; else they crashed."""
+        for companion in order.get("companions", ()):
+            self._given_up_one(companion, lost)
+        return self._given_up_one(order, lost)
+
+    def _given_up_one(self, order: Message, lost: str) -> Attempt:
+        try:
+            message = protocol.decode(self._launcher.fetch(f"{self._work}/spool/{order['id']}.json"))
+        except LaunchError:
+            message = {
+                **{key: order[key] for key in ("id", "job", "round")},
+                "outcome": {
+                    "kind": OutcomeKind.CRASHED,
+                    "reason": f"the line to the device broke {_MOST_LOSSES} times",
+                    "evidence": lost,
+                },
+                "measurements": [],
+                "effective": {},
+                "conditions": {},
+                "started_unix_ns": time.time_ns() + self._clock_offset_ns,
+                "duration_ns": 0,
+            }
+        attempt = attempt_from(message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns)
+        self._save(attempt)
+        return attempt
+
+
+def _as_opened(job: Job) -> Mapping[str, Any]:
+    return {"configuration": job.configuration, "artefact": job.artefact, "tensors": job.tensors}
+
+
+def _next(connection: Connection) -> Message:
+    """The next message, which is due. Raises `ConnectionLost`."""
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        message = connection.receive(_POLL_S)
+        if message is not None:
+            return message
+    raise ConnectionLost(f"the supervisor did not answer within {_READY_S:g} s")
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0

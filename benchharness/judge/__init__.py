@@ -1,0 +1,1 @@
+"""What attempts mean: results with intervals, ratios, budgets, warnings, and a choice. Pure, host side only."""

@@ -1,0 +1,419 @@
+"""Which variant to ship: the Pareto front of what was measured, and the one that keeps every budget. Pure.
+
+A candidate is a variant on a configuration, with a figure for each objective. It is *dominated* where another one is
+clearly better in one objective and not clearly worse in any: whole intervals lie apart, and further than the suite
+says (`tells_apart`); sizes are exact. What proves nothing (`evidence`) decides nothing here, for and against. It is
+*fit* where it ships, everything about it was measured, and each budget that is set has its own word that it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from benchharness.contract import EXECUTION_DEVICE
+from benchharness.errors import UsageError
+from benchharness.judge.evidence import no_evidence
+from benchharness.metrics import METRICS, Better
+from benchharness.results.result import TELLS_APART, THREADS_BY, Estimate, MetricResult, Result, Verdict, VerdictKind
+
+
+class Wish(StrEnum):
+    """What the best of several fit candidates has most of."""
+
+    SMALLEST = "smallest"
+    FASTEST = "fastest"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise UsageError(f"{value!r} is no wish; the recommended variant is one of: {', '.join(cls)}")
+
+
+#: What a variant is chosen by, the first metric of each that was measured.
+OBJECTIVES: Mapping[str, Sequence[str]] = {
+    "size": ("artefact_size",),
+    "first token": ("model_ttft", "first_inference"),
+    "speed": ("decode_rate", "steady_inference"),
+    "memory": ("peak_memory",),
+    "quality": ("kld", "kld_pooled", "cosine"),
+}
+#: Which objective a budget on a metric speaks of.
+OBJECTIVE_OF = {
+    **{name: objective for objective, names in OBJECTIVES.items() for name in names},
+    **dict.fromkeys(
+        ("accuracy", "accuracy_change", "agreement", "perplexity", "same_top_token", "sqnr", "total_variation"),
+        "quality",
+    ),
+}
+#: Budgets that the reference keeps by definition: on what was lost against it.
+_LOSSES = ("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine")
+_MOST_NAMES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A candidate's figure for one objective. The `reference` lost nothing, by definition and not by measurement.
+
+    `doubt` says why it is no evidence: it is shown, and nothing is decided by it.
+    """
+
+    metric: str
+    estimate: Estimate
+    reference: bool = False
+    output: str = ""  # the worst of several outputs
+    used: str = ""  # how much of the evaluation data it stands on
+    doubt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A variant on a configuration. `dominated_by` names another one; `unfit` says why it is not to be shipped.
+
+    `kept` are the budgets that it was seen to keep: none where none is set.
+    """
+
+    hardware: str
+    model: str
+    workload: str
+    variant: str
+    configuration: str
+    figures: Mapping[str, Figure]
+    kept: Sequence[str] = ()
+    unfit: Sequence[str] = ()
+    dominated_by: str = ""
+
+    @property
+    def name(self) -> str:
+        """`int8 · onnxruntime 2 threads`."""
+        return f"{self.variant} · {self.configuration}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The candidates of one model on one hardware target and workload, and the one recommended, or why none is."""
+
+    hardware: str
+    model: str
+    workload: str
+    wish: Wish
+    candidates: Sequence[Candidate]
+    recommended: str  # a candidate's name; "" where none is fit
+    reason: str
+    ties: Sequence[str] = ()  # the names of those that cannot be told from the recommended one in what is wished for
+    tells_apart: float = TELLS_APART
+
+
+def choices(
+    results: Sequence[Result],
+    wish: Wish = Wish.SMALLEST,
+    unmeasured: Sequence[str] = (),
+    tells_apart: float = TELLS_APART,
+) -> list[Choice]:
+    """A choice for each hardware target, model and workload. `unmeasured`: budgets that no result says anything on."""
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for result in results:
+        if result.job.against is None:
+            groups.setdefault((result.job.hardware, result.job.model, result.job.workload["name"]), []).append(result)
+    return [_choice(group, results, wish, unmeasured, tells_apart) for group in groups.values()]
+
+
+def _choice(
+    group: Sequence[Result], results: Sequence[Result], wish: Wish, unmeasured: Sequence[str], tells_apart: float
+) -> Choice:
+    of_each = [[*measured, *_quality(measured[0], results)] for measured in _by_candidate(group).values()]
+    budgets = _budgets(of_each)
+    candidates = [_candidate(everything, results, budgets, unmeasured) for everything in of_each]
+    candidates = [_judged(candidate, candidates, tells_apart) for candidate in candidates]
+    ranking = _Ranking([each for each in candidates if not each.unfit], wish, tells_apart)
+    best, ties = ranking.first()
+    reason = ""
+    if best is not None:
+        reason = _why(best, ties, ranking, candidates, bool(budgets or unmeasured)) + _unasked(best, budgets)
+    job = group[0].job
+    return Choice(
+        hardware=job.hardware,
+        model=job.model,
+        workload=job.workload["name"],
+        wish=wish,
+        candidates=candidates,
+        recommended=best.name if best else "",
+        reason=reason or _why_none(candidates, ranking),
+        ties=[each.name for each in ties],
+        tells_apart=tells_apart,
+    )
+
+
+def _budgets(of_each: Sequence[Sequence[Result]]) -> dict[str, str]:
+    """The budgets that any candidate has a verdict on, each with its metric."""
+    verdicts = (verdict for everything in of_each for result in everything for verdict in result.verdicts)
+    return {verdict.budget: verdict.metric for verdict in verdicts}
+
+
+def _by_candidate(group: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
+    found: dict[tuple[str, str], list[Result]] = {}
+    for result in group:
+        found.setdefault((result.job.variant, result.job.configuration["name"]), []).append(result)
+    return found
+
+
+def _quality(result: Result, results: Sequence[Result]) -> list[Result]:
+    """The quality results of the same variant on the same configuration; threads change no answer."""
+    return [
+        other
+        for other in results
+        if other.job.against is not None
+        and (other.job.hardware, other.job.model, other.job.variant)
+        == (result.job.hardware, result.job.model, result.job.variant)
+        and _apart_from_threads(other.job.configuration) == _apart_from_threads(result.job.configuration)
+    ]
+
+
+def _apart_from_threads(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in configuration.items() if key not in ("name", "threads", THREADS_BY)}
+
+
+def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
+    """What a reference lost: nothing, in the metric that the others were compared with it by."""
+    job = result.job
+    others = [
+        other
+        for other in results
+        if other.job.against is not None
+        and (other.job.hardware, other.job.model, other.job.against["variant"])
+        == (job.hardware, job.model, job.variant)
+        and _apart_from_threads(other.job.against["configuration"]) == _apart_from_threads(job.configuration)
+    ]
+    for metric in (metric for name in OBJECTIVES["quality"] for metric in _named(others, name)):
+        best = 1.0 if METRICS[metric.name].better is Better.HIGHER else 0.0
+        exact = Estimate(value=best, low=best, high=best, statistic="it is the reference itself")
+        yield "quality", Figure(metric=metric.name, estimate=exact, reference=True)
+        return
+
+
+def _candidate(
+    everything: Sequence[Result], results: Sequence[Result], budgets: Mapping[str, str], unmeasured: Sequence[str]
+) -> Candidate:
+    """`everything`: what was measured of it, quality included. `budgets`: those that are set, and their metrics."""
+    job = everything[0].job
+    figures = dict([*_figures(everything), *_held_against(everything[0], results)])
+    is_reference = "quality" in figures and figures["quality"].reference
+    verdicts = {
+        budget: [each for result in everything for each in result.verdicts if each.budget == budget]
+        for budget in budgets
+    }
+    unasked = [
+        budget
+        for budget, metric in budgets.items()
+        if not verdicts[budget] and not (is_reference and metric in _LOSSES)
+    ]
+    kept = [budget for budget, told in verdicts.items() if told and all(each.kind is VerdictKind.PASS for each in told)]
+    unfit = ["it does not ship"]
+    if job.ships:
+        not_measured = (f"{budget} was not measured" for budget in (*unasked, *unmeasured))
+        unfit = [*_failures(everything), *_misses(verdicts.values()), *not_measured]
+    return Candidate(
+        hardware=job.hardware,
+        model=job.model,
+        workload=job.workload["name"],
+        variant=job.variant,
+        configuration=job.configuration["name"],
+        figures=figures,
+        kept=kept if job.ships else (),
+        unfit=unfit,
+    )
+
+
+def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
+    for objective, names in OBJECTIVES.items():
+        found = [(result, metric) for name in names for result in results for metric in _named([result], name)]
+        if found:
+            alike = [each for each in found if each[1].name == found[0][1].name]
+            whole = [each for each in alike if "output" not in each[1].parameters]
+            result, metric = _worst(whole or alike)
+            outputs = {each.parameters.get("output") for _, each in alike} if not whole else set()
+            used = [str(each.parameters["used"]) for _, each in alike if "used" in each.parameters]
+            yield (
+                objective,
+                Figure(
+                    metric=metric.name,
+                    estimate=metric.estimate,
+                    output=str(metric.parameters["output"]) if len(outputs) > 1 else "",
+                    used="; ".join(dict.fromkeys(used)),
+                    doubt=no_evidence(result, metric),
+                ),
+            )
+
+
+def _named(results: Sequence[Result], name: str) -> list[MetricResult]:
+    """The metrics of a name that have a value; of percentiles the median."""
+    return [
+        metric
+        for result in results
+        for metric in result.metrics
+        if metric.name == name and metric.estimate.value is not None and metric.parameters.get("percentile", 50) == 50
+    ]
+
+
+def _worst(found: Sequence[tuple[Result, MetricResult]]) -> tuple[Result, MetricResult]:
+    """Several figures of one objective, such as two peaks of memory: the one to reckon with."""
+    lower = METRICS[found[0][1].name].better is not Better.HIGHER
+    return (max if lower else min)(found, key=lambda each: each[1].estimate.value or 0.0)
+
+
+def _failures(results: Sequence[Result]) -> Iterator[str]:
+    if any(result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE for result in results):
+        yield "a reference execution: what it costs was not measured"
+    for result in results:
+        if not result.outcome.ok:
+            yield f"{result.job.scenario}: {result.outcome}"
+
+
+def _misses(of_budgets: Iterable[Sequence[Verdict]]) -> Iterator[str]:
+    for of_budget in of_budgets:
+        worst = next((each for each in of_budget if each.kind is VerdictKind.MISS), None)
+        worst = worst or next((each for each in of_budget if each.kind is VerdictKind.UNDECIDED), None)
+        if worst is not None:
+            yield _told(worst)
+
+
+def _told(verdict: Verdict) -> str:
+    return f"{verdict.budget} {verdict.kind}" + (f" ({verdict.reason})" if verdict.reason else "")
+
+
+def _judged(candidate: Candidate, candidates: Sequence[Candidate], tells_apart: float) -> Candidate:
+    better = [other for other in candidates if other is not candidate and dominates(other, candidate, tells_apart)]
+    front = [other for other in better if not any(dominates(third, other, tells_apart) for third in candidates)]
+    named = next(iter(front or better), None)
+    return replace(candidate, dominated_by=named.name if named else "")
+
+
+def dominates(one: Candidate, other: Candidate, tells_apart: float = TELLS_APART) -> bool:
+    """Whether `one` is clearly better somewhere and nowhere clearly worse, in everything that `other` has a figure of.
+
+    Where either has shown nothing in it, or has a figure that is no evidence, it may well be worse: it is not said.
+    """
+    pairs = [(one.figures.get(objective), theirs) for objective, theirs in other.figures.items()]
+    compared = [(mine, theirs) for mine, theirs in pairs if mine is not None and _comparable(mine, theirs)]
+    if len(compared) < len(pairs):
+        return False
+    better = [_clearly_better(mine, theirs, tells_apart) for mine, theirs in compared]
+    worse = [_clearly_better(theirs, mine, tells_apart) for mine, theirs in compared]
+    return any(better) and not any(worse)
+
+
+def _comparable(one: Figure, other: Figure) -> bool:
+    same = _about(one.metric) == _about(other.metric)
+    return same and not one.doubt and not other.doubt
+
+
+def _about(metric: str) -> str:
+    """The metric itself, or the one that it bounds from below."""
+    return METRICS[metric].bounds or metric
+
+
+def _clearly_better(one: Figure, other: Figure, tells_apart: float) -> bool:
+    if METRICS[one.metric].bounds and not one.reference:
+        return False  # a lower bound of what was lost: it may be any amount more
+    if METRICS[one.metric].better is Better.HIGHER:
+        one, other = other, one
+    return one.estimate.clearly_below(other.estimate, tells_apart)
+
+
+class _Ranking:
+    """The fit candidates by what is wished for. Those without evidence in it are not ranked, and that is said."""
+
+    def __init__(self, fit: Sequence[Candidate], wish: Wish, tells_apart: float) -> None:
+        self.wish = wish
+        self.objective, self._second = ("size", "speed") if wish is Wish.SMALLEST else ("speed", "size")
+        self.fit = fit
+        self._tells_apart = tells_apart
+        shown = [each for each in fit if objective_shown(each, self.objective)]
+        metric = shown[0].figures[self.objective].metric if shown else ""
+        self.ranked = [each for each in shown if each.figures[self.objective].metric == metric]
+        self.unranked = [each for each in fit if each not in self.ranked]
+
+    def first(self) -> tuple[Candidate | None, list[Candidate]]:
+        """The one to name, and those that cannot be told from it.
+
+        Nobody is clearly better than any of them. Of several the one is named that no other of them clearly beats in
+        the second objective, and of several such the first in the suite.
+        """
+        equals = self._unbeaten(self.ranked, self.objective)
+        if not equals:
+            return None, []
+        named = (self._unbeaten(equals, self._second) or equals)[0]
+        return named, [each for each in equals if each is not named]
+
+    def _unbeaten(self, some: Sequence[Candidate], objective: str) -> list[Candidate]:
+        shown = [each for each in some if objective_shown(each, objective)]
+        return [each for each in shown if not any(self._beats(other, each, objective) for other in shown)]
+
+    def _beats(self, one: Candidate, other: Candidate, objective: str) -> bool:
+        mine, theirs = one.figures[objective], other.figures[objective]
+        return _comparable(mine, theirs) and _clearly_better(mine, theirs, self._tells_apart)
+
+    @property
+    def rule(self) -> str:
+        """Who is named of several that are tied."""
+        second = "fastest" if self.wish is Wish.SMALLEST else "smallest"
+        return f"named is the {second} of them where that is clear, else the first in the suite"
+
+
+def objective_shown(candidate: Candidate, objective: str) -> bool:
+    """Whether a candidate has a figure for an objective that is evidence."""
+    figure = candidate.figures.get(objective)
+    return figure is not None and figure.estimate.value is not None and not figure.doubt
+
+
+def _why(
+    best: Candidate, ties: Sequence[Candidate], ranking: _Ranking, candidates: Sequence[Candidate], budgets: bool
+) -> str:
+    """What the recommended one has before the others; nothing is said of budgets that are not set."""
+    count = len(ranking.fit)
+    if budgets:
+        whom = "that keep every budget with their whole interval"
+        only = "the only one that keeps every budget with its whole interval"
+    else:
+        whom = "that ship and were measured"
+        only = "the only one that ships and was measured"
+    told = only if count == 1 else f"the {ranking.wish} of {count} {whom}"
+    if ties:
+        how = "of the same size" if ranking.wish is Wish.SMALLEST else "as fast, as far as the intervals tell"
+        told = f"tied with {_names(ties)} as the {ranking.wish} of {count} {whom}, {how}; {ranking.rule}"
+    if not budgets:
+        told = f"no budget is set: {told}"
+        front = [each for each in candidates if each is not best and not each.dominated_by and each not in ties]
+        told += f"; it is a trade-off with {_names(front)}" if front else ""
+    if ranking.unranked:
+        told += f"; without evidence of {ranking.objective}, and so not ranked: {_names(ranking.unranked)}"
+    return told
+
+
+def _names(candidates: Sequence[Candidate]) -> str:
+    more = f" and {len(candidates) - _MOST_NAMES} more" if len(candidates) > _MOST_NAMES else ""
+    return ", ".join(each.name for each in candidates[:_MOST_NAMES]) + more
+
+
+def _unasked(best: Candidate, budgets: Mapping[str, str]) -> str:
+    """What a reader must know before shipping on this word."""
+    quality = best.figures.get("quality")
+    if quality is None:
+        return "; what it lost was not measured"
+    if quality.doubt:
+        return f"; what it lost: {quality.doubt}"
+    on_quality = any(OBJECTIVE_OF.get(metric) == "quality" for metric in budgets.values())
+    return "; no budget on quality was set" if budgets and not on_quality else ""
+
+
+def _why_none(candidates: Sequence[Candidate], ranking: _Ranking) -> str:
+    """What keeps each candidate from being recommended, one after the other."""
+    told = [f"{each.name}: {'; '.join(each.unfit)}" for each in candidates if each.unfit]
+    told += [f"{each.name}: {_unshown(each, ranking.objective)}" for each in ranking.unranked]
+    return "no variant is fit: " + " | ".join(told) if told else "nothing was measured"
+
+
+def _unshown(candidate: Candidate, objective: str) -> str:
+    figure = candidate.figures.get(objective)
+    return f"{objective}: {figure.doubt}" if figure and figure.doubt else f"{objective} was not measured"

@@ -1,0 +1,97 @@
+"""What would decide a budget that an interval spans: how many inputs or attempts, or that no number of them would.
+
+An estimate of an estimate: an interval narrows with the square root of what it is over, and the value it is around
+would move too. So it says about how many, and is never more than a hint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from scipy import special
+
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.intervals import LEVEL
+from benchharness.results.result import Estimate
+
+#: More inputs than this nobody evaluates on.
+_MOST_INPUTS = 1_000_000
+#: As many attempts as a suite may ask for.
+_MOST_ATTEMPTS = 1000
+
+
+def what_would_decide(estimate: Estimate, limit: float) -> str:
+    """Words for an estimate whose interval spans a limit; "" where nothing is known of what it is over."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return ""
+    of_inputs = estimate.drawn > 0
+    if not of_inputs and estimate.count < 2:
+        return ""
+    noun = estimate.drawn_unit if of_inputs else "attempts"
+    if estimate.value == limit:
+        return f"the value lies on it, so that no number of {noun} would decide it"
+    if of_inputs:
+        needed = _inputs_needed(estimate, limit)
+        told = f"more than {_MOST_INPUTS:,}" if needed is None else f"about {needed:,}"
+        return f"{told} {noun} would decide it; there are {estimate.drawn:,}"
+    needed = _attempts_needed(estimate, limit)
+    if needed is None:
+        return f"no number of attempts that a suite can ask for ({_MOST_ATTEMPTS}) would decide it"
+    more = needed - estimate.count
+    return f"about {more:,} more attempt{'s' if more > 1 else ''} would decide it; there are {estimate.count:,}"
+
+
+def _inputs_needed(estimate: Estimate, limit: float) -> int | None:
+    assert estimate.value is not None
+    value, now = estimate.value, estimate.drawn
+    if CLOPPER_PEARSON in estimate.statistic:
+        return _fewest(now, _MOST_INPUTS, lambda count: _share_decides(value, count, limit))
+    end = _end_towards(estimate, limit)
+    shrink = (end - value) / (limit - value)
+    needed = max(now + 1, math.ceil(now * shrink**2))
+    return needed if needed <= _MOST_INPUTS else None
+
+
+def _share_decides(share: float, count: int, limit: float) -> bool:
+    """Hits in proportion: the interval is not symmetric, and at 100 % it narrows with 1 / n."""
+    low, high = clopper_pearson(share * count, count)
+    return low >= limit if share > limit else high < limit
+
+
+def _attempts_needed(estimate: Estimate, limit: float) -> int | None:
+    """The interval is Student's t of logarithms, where these can be taken."""
+    assert estimate.value is not None
+    value, end, now = estimate.value, _end_towards(estimate, limit), estimate.count
+    if min(value, end, limit) > 0:
+        value, end, limit = math.log(value), math.log(end), math.log(limit)
+    shrink = abs(limit - value) / abs(end - value)
+
+    def decides(count: int) -> bool:
+        return _t(count) / math.sqrt(count) <= shrink * _t(now) / math.sqrt(now)
+
+    return _fewest(now, _MOST_ATTEMPTS, decides)
+
+
+def _t(count: int) -> float:
+    return float(special.stdtrit(count - 1, (1 + LEVEL) / 2))
+
+
+def _end_towards(estimate: Estimate, limit: float) -> float:
+    assert estimate.value is not None
+    end = estimate.high if limit > estimate.value else estimate.low
+    assert end is not None
+    return end
+
+
+def _fewest(now: int, most: int, decides: Callable[[int], bool]) -> int | None:
+    """The smallest count above `now` that decides, where all larger ones do; None above `most`."""
+    low, high = now, now + 1
+    while not decides(high):
+        if high >= most:
+            return None
+        low, high = high, min(most, now + 2 * (high - now))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decides(middle) else (middle, high)
+    return high

@@ -1,0 +1,295 @@
+"""Attempts -> results: what a job yields, with intervals, ratios to the reference, and doubts. Pure.
+
+Nothing derived is ever stored, so taking an attempt away changes every number that stood on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from benchharness.judge.intervals import estimate, paired_ratio
+from benchharness.judge.percentiles import carried, percentile_of
+from benchharness.judge.unequal import Factor, differences, other_amounts
+from benchharness.judge.warnings import doubts_of, left_running
+from benchharness.metrics import METRICS, ROWS, Metric
+from benchharness.results.result import (
+    EXACT,
+    PLAIN,
+    Attempt,
+    AttemptValue,
+    Basis,
+    Contrast,
+    Estimate,
+    Job,
+    Measurement,
+    MetricResult,
+    Outcome,
+    OutcomeKind,
+    Parameters,
+    Result,
+    asked_threads,
+)
+from benchharness.results.sessions import Course
+from benchharness.scenarios.constrained import constrained_metrics, ladder_of
+from benchharness.scenarios.quality import quality_metrics
+from benchharness.scenarios.sustained.course import courses, retention_of_steady, sustained_metrics
+
+#: Rows of a session or a ladder are no values: courses and ladders are made of them.
+_SHOWN = METRICS.keys() - {metric.name for metric in ROWS}
+#: An outcome for a job that never got an attempt.
+_NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
+
+
+def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list[Result]:
+    """One result for every (job, why it stopped), in order, each compared with its reference."""
+    by_job: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        by_job.setdefault(attempt.job, []).append(attempt)
+    alone = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
+    results = [_beside_steady(result, alone) for result in alone]
+    references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
+    compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
+    return [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
+
+
+def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
+    """The result of one job, not yet compared with its reference. One good attempt is all that quality needs."""
+    good = [attempt for attempt in attempts if attempt.outcome.ok]
+    over_time = list(courses(good))
+    last = (good or attempts)[-1] if attempts else None
+    result = Result(
+        job=job,
+        outcome=good[-1].outcome if job.against is not None and good else _outcome(attempts),
+        devices=sorted({attempt.device for attempt in attempts}),
+        outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
+        stopped=stopped,
+        metrics=[*_metrics(job, good, over_time), *_sizes(job)] if good else [],
+        effective=last.effective if last else {},
+        conditions=last.conditions if last else {},
+        courses=over_time,
+        ladders=[ladder for attempt in good if (ladder := ladder_of(attempt)) is not None],
+    )
+    given = [warning for attempt in attempts for warning in attempt.warnings]
+    return replace(result, warnings=list(dict.fromkeys([*given, *doubts_of(result, good), *left_running(attempts)])))
+
+
+def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> Iterator[MetricResult]:
+    """What the good attempts of a job measured; of scenarios that one attempt says all of, the last one."""
+    if job.scenario == "quality":
+        yield from quality_metrics(good[-1])
+    elif job.scenario == "constrained":
+        yield from constrained_metrics(good[-1])
+    else:
+        for grouped in _by_metric(good):
+            yield from _metric_results(*grouped)
+        yield from sustained_metrics(good, over_time)
+
+
+def _beside_steady(result: Result, others: Sequence[Result]) -> Result:
+    """A session's result with its rate held against that of scenario `steady`."""
+    if not result.courses or (kept := retention_of_steady(result, others)) is None:
+        return result
+    return replace(result, metrics=[*result.metrics, kept])
+
+
+def _sizes(job: Job) -> list[MetricResult]:
+    """What is known exactly, without an attempt."""
+    unknown = str(job.files.get("unknown", ""))
+    sizes = {"artefact_size": None if unknown else job.artefact_bytes, "download_size": job.download_bytes}
+    found = []
+    for name, size in sizes.items():
+        reason = "" if size is not None else unknown or "the artefact is too large to be compressed in passing"
+        exact = Estimate(value=size, low=size, high=size, statistic=EXACT, reason=reason)
+        found.append(MetricResult(name=name, parameters={}, unit=METRICS[name].unit, estimate=exact, attempts=()))
+    return found
+
+
+def _outcome(attempts: Sequence[Attempt]) -> Outcome:
+    """`ok` if most attempts were; else how most of the others ended, in the words of the last such one."""
+    if not attempts:
+        return _NEVER_TRIED
+    failed = [attempt.outcome for attempt in attempts if not attempt.outcome.ok]
+    if len(failed) * 2 < len(attempts):
+        return Outcome(kind=OutcomeKind.OK)
+    commonest, _ = Counter(outcome.kind for outcome in failed).most_common(1)[0]
+    return next(outcome for outcome in reversed(failed) if outcome.kind is commonest)
+
+
+def _by_metric(
+    attempts: Sequence[Attempt],
+) -> list[tuple[Metric, Parameters, list[tuple[Attempt, Measurement]]]]:
+    """The measurements of all attempts, grouped by metric and parameters, in the order first met."""
+    groups: dict[tuple[str, str], list[tuple[Attempt, Measurement]]] = {}
+    for attempt in attempts:
+        for measurement in attempt.measurements:
+            key = (measurement.metric, json.dumps(dict(measurement.parameters), sort_keys=True))
+            groups.setdefault(key, []).append((attempt, measurement))
+    return [(METRICS[name], group[0][1].parameters, group) for (name, _), group in groups.items() if name in _SHOWN]
+
+
+def _metric_results(
+    metric: Metric, parameters: Parameters, group: Sequence[tuple[Attempt, Measurement]]
+) -> list[MetricResult]:
+    values = [_attempt_value(attempt, measurement) for attempt, measurement in group]
+    if metric.percentiles:
+        return [percentile_of(metric.name, parameters, values, percentile) for percentile in metric.percentiles]
+    # Samples in rows are no repeats of the value: its maker says what it is of them.
+    sampled = any(len(measurement.samples) > 1 and not measurement.row_length for _, measurement in group)
+    statistic = "geometric mean of attempts' " + ("medians" if sampled else "values")
+    tails = [percentile for percentile in metric.tails if carried(values, percentile)]
+    return [
+        _metric_result(metric, parameters, values, statistic),
+        *(percentile_of(metric.name, parameters, values, percentile) for percentile in tails),
+    ]
+
+
+def _attempt_value(attempt: Attempt, measurement: Measurement) -> AttemptValue:
+    return AttemptValue(
+        attempt=attempt.id,
+        device=attempt.device,
+        round=attempt.round,
+        value=measurement.value,
+        samples=measurement.samples,
+        row_length=measurement.row_length,
+    )
+
+
+def _metric_result(
+    metric: Metric, parameters: Parameters, values: Sequence[AttemptValue], statistic: str
+) -> MetricResult:
+    return MetricResult(
+        name=metric.name,
+        parameters=parameters,
+        unit=metric.unit,
+        estimate=estimate([value.value for value in values], statistic=statistic),
+        attempts=values,
+    )
+
+
+def _cell(job: Job) -> tuple[str, ...]:
+    """What two jobs must share to be compared: everything but the variant."""
+    parts = (job.configuration, job.workload, job.settings)
+    return (job.hardware, job.model, job.scenario, *(json.dumps(dict(part), sort_keys=True) for part in parts))
+
+
+def _compared(result: Result, reference: Result | None) -> Result:
+    if reference is None or reference is result:
+        return result
+    ratios = _ratios(result, reference, "reference", Factor.VARIANT)
+    if result.job.against is not None:  # compared with the reference already: a ratio of two KLDs means nothing
+        ratios = {identity: ratio for identity, ratio in ratios.items() if ratio.statistic == EXACT}
+    return replace(result, metrics=[replace(metric, ratio=ratios.get(_identity(metric))) for metric in result.metrics])
+
+
+def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
+    """The result against the same precision in the suite's first runtime, and against itself without accelerator."""
+    if result.job.against is not None:
+        return  # it is a comparison already
+    for basis, factor, differs in (
+        (Basis.RUNTIME, Factor.RUNTIME, _runtime_peer),
+        (Basis.ACCELERATOR, Factor.ACCELERATOR, _without_accelerator),
+    ):
+        peer = next((other for other in others if differs(result.job, other.job)), None)
+        if peer is None or peer is result or (basis is Basis.RUNTIME and _same_runtime(result.job, peer.job)):
+            continue
+        ratios = _ratios(result, peer, "other", factor)
+        found = [
+            (metric.name, metric.parameters, ratio)
+            for metric in result.metrics
+            if (ratio := ratios.get(_identity(metric))) is not None
+        ]
+        yield Contrast(basis=basis, other=peer.job.key, title=peer.job.title, ratios=found)
+
+
+def _asks_the_same(job: Job, other: Job) -> bool:
+    same = ("hardware", "model", "scenario", "workload", "settings")
+    return all(getattr(job, name) == getattr(other, name) for name in same)
+
+
+def _runtime_peer(job: Job, other: Job) -> bool:
+    """Whether another job is the first to measure the same precision with as many threads, whatever runs it."""
+    return (
+        job.precision is not None
+        and job.precision == other.precision
+        and asked_threads(job.configuration) == asked_threads(other.configuration)
+        and _asks_the_same(job, other)
+    )
+
+
+def _same_runtime(job: Job, other: Job) -> bool:
+    return bool(job.configuration.get("runtime") == other.configuration.get("runtime"))
+
+
+def _without_accelerator(job: Job, other: Job) -> bool:
+    """Whether another job is this one on the runtime's own CPU path."""
+    plain = PLAIN.get(str(job.configuration.get("runtime")))
+    if job.configuration.get("accelerator") == plain or other.configuration.get("accelerator") != plain:
+        return False
+    same = ("runtime", "threads", "options", "python")
+    alike = all(job.configuration.get(name) == other.configuration.get(name) for name in same)
+    return alike and job.variant == other.variant and _asks_the_same(job, other)
+
+
+def _identity(metric: MetricResult) -> tuple[str, str]:
+    return metric.name, json.dumps(dict(metric.parameters), sort_keys=True)
+
+
+def _ratios(result: Result, other: Result, called: str, factor: Factor) -> dict[tuple[str, str], Estimate]:
+    """this / other of every metric that both have, attempts paired by round; `called`: the other's name.
+
+    Where the two differ in more than the factor, the estimates have that for a reason and no value; sizes stay.
+    """
+    theirs = {_identity(metric): metric for metric in other.metrics}
+    apart = "; ".join(differences(result, other, factor))
+    ratios: dict[tuple[str, str], Estimate] = {}
+    for metric in result.metrics:
+        identity = _identity(metric)
+        if identity in theirs:
+            found = _ratio(metric, theirs[identity], called, apart)
+        else:
+            found = _withheld(apart or _other_amounts(metric, other), called) if _elsewhere(metric, other) else None
+        if found is not None:
+            ratios[identity] = found
+    return ratios
+
+
+def _elsewhere(metric: MetricResult, other: Result) -> bool:
+    """Whether the other has the metric over another amount of work only."""
+    return metric.estimate.value is not None and bool(_other_amounts(metric, other))
+
+
+def _other_amounts(metric: MetricResult, other: Result) -> str:
+    alike = (each.parameters for each in other.metrics if each.name == metric.name)
+    return next((told for given in alike if (told := other_amounts(metric.parameters, given))), "")
+
+
+def _withheld(apart: str, called: str) -> Estimate:
+    return Estimate(value=None, statistic=_paired_with(called), reason=apart)
+
+
+def _paired_with(called: str) -> str:
+    return f"geometric mean of this / {called}, round by round"
+
+
+def _ratio(metric: MetricResult, other: MetricResult, called: str, apart: str) -> Estimate | None:
+    if metric.estimate.statistic == EXACT:
+        return _exact_ratio(metric.estimate, other.estimate)
+    if apart:
+        return _withheld(apart, called)
+    theirs: Mapping[tuple[str, int], float] = {(value.device, value.round): value.value for value in other.attempts}
+    pairs = [
+        (value.value, theirs[value.device, value.round])
+        for value in metric.attempts
+        if (value.device, value.round) in theirs
+    ]
+    return paired_ratio(pairs, statistic=_paired_with(called))
+
+
+def _exact_ratio(this: Estimate, other: Estimate) -> Estimate | None:
+    if this.value is None or not other.value:
+        return None
+    ratio = this.value / other.value
+    return Estimate(value=ratio, low=ratio, high=ratio, statistic=EXACT)

@@ -1,0 +1,45 @@
+"""Percentiles of an attempt's samples: told where the samples of every attempt carry them, else why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from benchharness.judge.intervals import estimate, samples_for_percentile
+from benchharness.metrics import METRICS
+from benchharness.results.result import AttemptValue, Estimate, MetricResult, Parameters
+
+
+def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptValue], percentile: int) -> MetricResult:
+    """A percentile of each attempt, and the interval over attempts; unknown where samples are too few."""
+    needed = samples_for_percentile(percentile)
+    fewest = min((len(each.samples) for each in attempts), default=0)
+    statistic = f"geometric mean of attempts' p{percentile}"
+    values: Sequence[AttemptValue] = ()
+    if fewest < needed:
+        reason = f"{fewest} samples an attempt, and p{percentile} needs {needed}"
+        found = Estimate(value=None, count=len(attempts), statistic=statistic, reason=reason)
+    else:
+        values = [replace(each, value=float(np.percentile(each.samples, percentile))) for each in attempts]
+        found = estimate([each.value for each in values], statistic=statistic)
+    with_percentile = {**parameters, "percentile": percentile}
+    return MetricResult(name=name, parameters=with_percentile, unit=METRICS[name].unit, estimate=found, attempts=values)
+
+
+def carried(attempts: Sequence[AttemptValue], percentile: int) -> bool:
+    """Whether the samples of every attempt carry a percentile."""
+    needed = samples_for_percentile(percentile)
+    return bool(attempts) and all(len(each.samples) >= needed for each in attempts)
+
+
+def asked_for(metrics: Sequence[MetricResult], name: str, percentile: int) -> list[MetricResult]:
+    """Percentiles of a metric that are not among a result's, made of the samples behind its own value."""
+    there = [each.parameters for each in metrics if each.name == name]
+    plain = [each for each in metrics if each.name == name and "percentile" not in each.parameters and each.attempts]
+    return [
+        percentile_of(name, each.parameters, each.attempts, percentile)
+        for each in plain
+        if {**each.parameters, "percentile": percentile} not in there
+    ]

@@ -1,0 +1,46 @@
+"""Where things are kept on the host: the store unless one is named, files of runs that go on, hashes of models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from benchharness.errors import StoreError
+from benchharness.suite.artefact import DigestCache
+
+_DIRS = PlatformDirs("benchharness", appauthor=False)
+
+
+#: Names the store, for commands and Python alike.
+STORE_VARIABLE = "BENCHHARNESS_STORE"
+
+
+def default_store() -> str:
+    """The URL that the environment names, else that of the user's own store, whose folder is made."""
+    named = os.environ.get(STORE_VARIABLE)
+    if named:
+        return named
+    folder = Path(_DIRS.user_data_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'store.db'}"
+
+
+def state_folder(store: str) -> Path:
+    """The folder for spools and scratch files: beside an SQLite store, so that the two move and die together."""
+    try:
+        url = make_url(store)
+    except ArgumentError as error:
+        raise StoreError(f"{store!r} is not a store's URL; write for example sqlite:///results.db") from error
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        database = url.database.removeprefix("file:") if url.query.get("uri") else url.database
+        return Path(f"{database}.state").absolute()
+    return Path(_DIRS.user_state_dir)
+
+
+def digest_cache() -> DigestCache:
+    """Hashes of model files by inode, size and time."""
+    return DigestCache(Path(_DIRS.user_cache_dir) / "digests.json")

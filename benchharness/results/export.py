@@ -1,0 +1,187 @@
+"""Results for other programs: JSON with a schema version, CSV with a row per metric. Times in ns, sizes in bytes.
+
+JSON, schema 1::
+
+    {"schema": 1, "run": {"id", "suite", "started"}, "results": [{"hardware", "device", "model", "variant",
+     "configuration": {}, "workload": {}, "scenario", "outcome", "conditions": {}, "warnings": [], "metrics": [{"name",
+     "parameters": {}, "unit", "value", "low", "high", "statistic", "attempts": [{"id", "device", "value",
+     "samples": []}]}]}]}
+
+A key may be added within a schema; none changes its meaning or goes. A value that is unknown is null, with `reason`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchharness.judge.choice import Choice
+from benchharness.results.result import SCHEMA, Contrast, Estimate, MetricResult, Result, Run
+
+_CSV_COLUMNS = (
+    *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
+    *("metric", "parameters", "unit", "value", "low", "high", "count", "ratio", "ratio_low", "ratio_high", "reason"),
+    "ratio_reason",
+)
+
+#: A cell that begins like this is run by a spreadsheet.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_json(run: Run, results: Sequence[Result], choices: Sequence[Choice] = ()) -> str:
+    """A run as JSON, schema 1, with the choices that can be made from it."""
+    document = {
+        "schema": SCHEMA,
+        "run": {
+            "id": run.id,
+            "suite": run.suite,
+            "suite_digest": run.suite_digest,
+            "started": run.started.isoformat(),
+            "finished": run.finished.isoformat() if run.finished else None,
+            "state": run.state,
+            "benchharness": run.version,
+        },
+        "results": [_result(result) for result in results],
+        "choices": [asdict(choice) for choice in choices],
+    }
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def to_csv(run: Run, results: Sequence[Result]) -> str:
+    """A run as CSV: a row per result and metric, and a row without a metric for a result that has none."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _CSV_COLUMNS, restval="", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writeheader()
+    for result in results:
+        job = result.job
+        cell = {
+            "run": run.id,
+            "hardware": job.hardware,
+            "device": " ".join(result.devices),
+            "model": job.model,
+            "variant": job.variant,
+            "configuration": job.configuration["name"],
+            "workload": job.workload["name"],
+            "scenario": job.scenario,
+            "outcome": str(result.outcome),
+        }
+        rows: list[dict[str, Any]] = [_csv_metric(metric) for metric in result.metrics] or [{}]
+        writer.writerows({key: _harmless(value) for key, value in {**cell, **row}.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula, made plain text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA_STARTS else value
+
+
+def _csv_metric(metric: MetricResult) -> dict[str, Any]:
+    estimate, ratio = metric.estimate, metric.ratio
+    row = {
+        "metric": metric.name,
+        "parameters": json.dumps(dict(metric.parameters), sort_keys=True),
+        "unit": metric.unit,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "count": estimate.count,
+        "reason": estimate.reason,
+    }
+    if ratio is not None:
+        row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high, "ratio_reason": ratio.reason}
+    return {key: "" if value is None else value for key, value in row.items()}
+
+
+def _result(result: Result) -> dict[str, Any]:
+    job = result.job
+    return {
+        "hardware": job.hardware,
+        "device": result.devices[0] if len(result.devices) == 1 else list(result.devices),
+        "model": job.model,
+        "task": job.task or result.effective.get("task"),
+        "variant": job.variant,
+        "precision": job.precision,
+        "reference": job.reference,
+        "artefact": {
+            "path": job.artefact,
+            "digest": job.digest,
+            "bytes": None if job.files.get("unknown") else job.artefact_bytes,
+            "recipe": job.recipe,
+            "files": dict(job.files),
+        },
+        "configuration": dict(job.configuration),
+        "effective": dict(result.effective),
+        "workload": dict(job.workload),
+        "scenario": job.scenario,
+        "settings": dict(job.settings),
+        "outcome": str(result.outcome.kind),
+        "reason": result.outcome.reason,
+        "evidence": result.outcome.evidence,
+        "outcomes": dict(result.outcomes),
+        "stopped": result.stopped,
+        "conditions": dict(result.conditions),
+        "warnings": [
+            {"kind": str(warning.kind), "message": warning.message, "hint": warning.hint} for warning in result.warnings
+        ],
+        "verdicts": [
+            {
+                "budget": verdict.budget,
+                "origin": verdict.origin,
+                "metric": verdict.metric,
+                "parameters": dict(verdict.parameters),
+                "limit": verdict.limit,
+                "verdict": str(verdict.kind),
+                "reason": verdict.reason,
+            }
+            for verdict in result.verdicts
+        ],
+        "metrics": [_metric(metric) for metric in result.metrics],
+        "contrasts": [_contrast(contrast) for contrast in result.contrasts],
+        "courses": [asdict(course) for course in result.courses],
+        "ladders": [asdict(ladder) for ladder in result.ladders],
+    }
+
+
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    return {
+        "basis": str(contrast.basis),
+        "other": contrast.title,
+        "ratios": [
+            {"name": name, "parameters": dict(parameters), **_ratio(ratio)}
+            for name, parameters, ratio in contrast.ratios
+        ],
+    }
+
+
+def _ratio(ratio: Estimate) -> dict[str, Any]:
+    """Without a value where the two did not do the same work; the reason says what differs."""
+    return {
+        "value": ratio.value,
+        "low": ratio.low,
+        "high": ratio.high,
+        "statistic": ratio.statistic,
+        "reason": ratio.reason,
+    }
+
+
+def _metric(metric: MetricResult) -> dict[str, Any]:
+    estimate, ratio = metric.estimate, metric.ratio
+    return {
+        "name": metric.name,
+        "parameters": dict(metric.parameters),
+        "unit": str(metric.unit),
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "statistic": estimate.statistic,
+        "reason": estimate.reason,
+        "ratio": ratio and _ratio(ratio),
+        "attempts": [
+            {"id": value.attempt, "device": value.device, "value": value.value, "samples": list(value.samples)}
+            for value in metric.attempts
+        ],
+    }

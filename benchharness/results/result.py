@@ -1,0 +1,362 @@
+"""What a run leaves behind: attempts as measured, results as derived from them. Frozen plain data.
+
+Schema history
+    1  first version: see `benchharness.results.export` for its JSON form.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from benchharness.metrics import METRICS, Better
+from benchharness.results.sessions import Course, Ladder
+
+SCHEMA = 1
+
+#: The statistic of a value that no attempt can change.
+EXACT = "exact"
+
+#: How far beyond 1 the whole interval of a ratio lies before it is called better or worse, unless the suite sets it.
+TELLS_APART = 0.01
+
+#: Where a runtime's default is no plain CPU: the accelerator that is.
+PLAIN = {"coreml": "CPU_ONLY"}
+
+#: In a configuration: who chose its threads, where the suite did not. See `asked_threads`.
+THREADS_BY = "threads_by"
+EQUAL_THREADS = "default: equal for all runtimes"
+
+
+class OutcomeKind(StrEnum):
+    """How an attempt, and with it a job, ended."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    KILLED = "killed"
+    CRASHED = "crashed"
+    RUNTIME_ERROR = "runtime-error"
+    UNSUPPORTED = "unsupported"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How it ended, why in one sentence, and the evidence (the end of the worker's standard error)."""
+
+    kind: OutcomeKind
+    reason: str = ""
+    evidence: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is something to measure."""
+        return self.kind is OutcomeKind.OK
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.reason})" if self.reason else str(self.kind)
+
+
+class Doubt(StrEnum):
+    """The kinds of typed warnings that a result can carry."""
+
+    UNSTABLE = "unstable"
+    THROTTLED = "throttled"
+    CONTENDED = "contended"
+    SLOW_FIRST_ITERATION = "slow-first-iteration"
+    TOO_FEW_SAMPLES = "too-few-samples"
+    BELOW_TIMER_RESOLUTION = "below-timer-resolution"
+    BINDING_COPIES = "binding-copies"
+    NOT_APPLIED = "not-applied"  # something requested that the runtime did not do
+    FALLBACK = "fallback"  # an accelerator took only part of the model, or nothing
+    SHARED_SAMPLES = "shared-samples"  # evaluated on what a variant was fitted to
+    REFERENCE_EXECUTION = "reference-execution"  # another runtime computed what the weights say
+    ASSUMED_INPUT = "assumed-input"  # an input's length that nobody gave
+    UNEXPLAINED_INPUT = "unexplained-input"  # an input was filled, and nothing says what it means
+    ASSUMED_STATE = "assumed-state"  # what an inference gives goes into the next, because the names say so
+    CARRIED_STATE = "carried-state"  # the model answered an input with what it kept from those before
+    ONLY_ZEROS = "only-zeros"  # the model answered nothing but zeros: it found nothing, or it was not run
+    SATURATED = "saturated"  # data beyond the range of a quantized input
+    NOT_COMPARED = "not-compared"  # an output of reference or variant that has no partner
+    UNSURE_PAIRING = "unsure-pairing"  # tensors paired by names that converters made up, where shapes allow another way
+    LEADING_TOKEN = "leading-token"  # noqa: S105 - token ids lack what the tokenizer puts before a text
+    NOT_CHARGED = "not-charged"  # memory that a limit did not count, because other processes held it
+    NOT_STEADY = "not-steady"  # a session that slowed for another reason than a quota, heat or other programs
+    UNSETTLED = "unsettled"  # went in before the device had cooled down or settled
+    PART_OF_PIPELINE = "part-of-pipeline"  # one of several models that work together
+    LEFT_RUNNING = "left-running"  # processes that ran on when their attempt was over, and were ended
+    NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
+    UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
+    LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
+    EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultWarning:
+    """A doubt about a result: what was seen, and what the user can do about it."""
+
+    kind: Doubt
+    message: str
+    hint: str = ""
+
+
+Parameters = Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One metric of one attempt.
+
+    `value` is in the metric's base unit; `samples` in the order taken, empty where the value is the only one.
+    `row_length` cuts the samples into rows of equal meaning, such as the gaps of one answer (0: no rows).
+    """
+
+    metric: str
+    parameters: Parameters
+    value: float
+    samples: Sequence[float] = ()
+    row_length: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One execution of a job in a fresh process."""
+
+    id: str
+    job: str  # the job's key
+    round: int  # 0-based; attempts of one round ran close together in time and are compared as pairs
+    device: str
+    host: str
+    started: datetime
+    duration_ns: int
+    outcome: Outcome
+    measurements: Sequence[Measurement] = ()
+    effective: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[ResultWarning] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value and its 95 % interval. A missing value or interval says why in `reason`."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    count: int = 0  # attempts behind it
+    statistic: str = ""
+    reason: str = ""
+    drawn: int = 0  # inputs, chunks or prompts that the interval is over; 0: it is over attempts
+    drawn_unit: str = ""
+    tells_apart: float = TELLS_APART  # of a ratio: see `apart`
+
+    @property
+    def apart(self) -> int:
+        """Of a ratio: -1 or 1 where its whole interval lies below or above 1 by more than `tells_apart`, else 0."""
+        if self.low is None or self.high is None:
+            return 0
+        return (self.low > 1 + self.tells_apart) - (self.high < 1 - self.tells_apart)
+
+    def clearly_below(self, other: Estimate, tells_apart: float) -> bool:
+        """Whether the whole interval lies below the other's, by more than `tells_apart` of the larger end.
+
+        Exact values need no room. Without an interval nothing is clear.
+        """
+        if self.high is None or other.low is None:
+            return False
+        exact = self.statistic == EXACT == other.statistic
+        room = 0.0 if exact else tells_apart * max(abs(self.high), abs(other.low))
+        return other.low - self.high > room
+
+    @property
+    def relative_half_width(self) -> float | None:
+        """Half the interval over the value, or None where either is missing or the value is zero."""
+        if self.low is None or self.high is None or not self.value:
+            return None
+        return abs((self.high - self.low) / 2 / self.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptValue:
+    """What one attempt contributes to a metric."""
+
+    attempt: str
+    device: str
+    round: int
+    value: float
+    samples: Sequence[float] = ()
+    row_length: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricResult:
+    """One metric of a result, with the attempts it stands on, and its ratio to the reference variant."""
+
+    name: str
+    parameters: Parameters
+    unit: str
+    estimate: Estimate
+    attempts: Sequence[AttemptValue]
+    # this / reference; None on the reference itself or where there is none. Without a value where the two did not do
+    # the same work: its reason says what differs.
+    ratio: Estimate | None = None
+
+
+def to_show(metrics: Sequence[MetricResult]) -> tuple[MetricResult | None, str]:
+    """Which of several metrics of one name stands where one is shown, and the name of the output it is of.
+
+    What a model is about has no output's name; else the worst output is shown, and named where there are others.
+    """
+    whole = next((metric for metric in metrics if "output" not in metric.parameters), None)
+    if whole is not None or not metrics:
+        return whole, ""
+    valued = [metric for metric in metrics if metric.estimate.value is not None]
+    lower = METRICS[metrics[0].name].better is not Better.HIGHER
+    worst = (max if lower else min)(valued, key=lambda each: each.estimate.value or 0.0) if valued else metrics[0]
+    return worst, str(worst.parameters["output"]) if len(metrics) > 1 else ""
+
+
+class VerdictKind(StrEnum):
+    """Whether a budget is kept."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a secret
+    MISS = "miss"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a result says about one budget; `limit` is in the metric's base unit."""
+
+    budget: str  # "model_ttft 250 ms"
+    origin: str  # "suite" or "hardware target"
+    metric: str
+    parameters: Parameters
+    limit: float
+    kind: VerdictKind
+    reason: str = ""  # why it is undecided
+    unit: str = ""  # that the limit was written in: values beside it are printed in it, too
+    unit_worth: float = 0.0  # of that unit, in the metric's base unit; 0: none is known
+
+
+class Basis(StrEnum):
+    """What two compared results of one model differ in, beside the variant and its reference."""
+
+    RUNTIME = "runtime"  # the same precision in another runtime
+    ACCELERATOR = "accelerator"  # the same variant without the accelerator
+
+
+def asked_threads(configuration: Mapping[str, Any]) -> Any:
+    """The threads that a suite asks for; None where it leaves them to a default, be it the runtime's or the plan's."""
+    return None if configuration.get(THREADS_BY) else configuration.get("threads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A result against one that is not its reference: `ratios` are this / other, by metric.
+
+    One without a value says in its reason what differs beside what the comparison is about.
+    """
+
+    basis: Basis
+    other: str  # the other job's key
+    title: str  # the other job's
+    ratios: Sequence[tuple[str, Parameters, Estimate]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """hardware target x variant x configuration x workload x scenario, as planned. `key` is its identity."""
+
+    key: str
+    hardware: str
+    model: str
+    task: str | None
+    variant: str
+    reference: str  # the name of the variant that this one is compared with
+    artefact: str  # path as the user gave it, made absolute
+    digest: str  # SHA-256 of the artefact's manifest, or "" where it cannot be read
+    artefact_bytes: int  # 0 where it is not known
+    recipe: str
+    tokenizer: str | None  # path of its tokenizer.json, where the prompt is text
+    configuration: Mapping[str, Any]
+    workload: Mapping[str, Any]
+    scenario: str
+    settings: Mapping[str, Any]  # the scenario's own settings: warm-up, repeats, page cache
+    timeout_s: float
+    download_bytes: int | None = None  # what the artefact takes when compressed for a download; None: not computed
+    ships: bool = True  # budgets apply
+    precision: str | None = None  # as the suite calls it; variants of one precision are compared across runtimes
+    # Which files the artefact is: `model`, `files` (path to SHA-256), `count`, `part` of a `pipeline`, `siblings`, and
+    # `unknown`, why that is not known. Empty in runs of before: then the artefact is the file or all of the folder.
+    files: Mapping[str, Any] = field(default_factory=dict)
+    against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
+    # What the suite says of this variant's tensors where data is fed: `inputs`, `outputs`, `layouts`.
+    tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    # Scenario constrained: the variants that a product would try in turn.
+    chain: Sequence[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this job measures the variant that the others of its model are compared with."""
+        return self.variant == self.reference
+
+    @property
+    def comparison_pass(self) -> str | None:
+        """What the jobs share that one pass of their reference serves; None for jobs that need no reference."""
+        if self.against is None:
+            return None
+        return json.dumps([self.hardware, self.model, self.against, self.workload, self.settings], sort_keys=True)
+
+    @property
+    def title(self) -> str:
+        """A short name for progress lines and tables."""
+        asked = f"{self.scenario} {self.pace}".strip()
+        return " · ".join((self.model, self.variant, self.configuration["name"], self.workload["name"], asked))
+
+    @property
+    def pace(self) -> str:
+        """How the requests of a session follow each other, in words; empty where they are back to back."""
+        if self.settings.get("every_ns"):
+            seconds = self.settings["every_ns"] / 1e9
+            return f"every {seconds:g} s" if seconds >= 1 else f"every {seconds * 1000:g} ms"
+        return f"at {self.settings['duty'] * 100:g} % duty" if self.settings.get("duty") else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a job yields. Every job yields one, failures too."""
+
+    job: Job
+    outcome: Outcome
+    devices: Sequence[str]
+    outcomes: Mapping[str, int]  # how many attempts ended how
+    stopped: str  # why no more attempts were made
+    metrics: Sequence[MetricResult] = ()
+    effective: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[ResultWarning] = ()
+    verdicts: Sequence[Verdict] = ()
+    contrasts: Sequence[Contrast] = ()
+    courses: Sequence[Course] = ()  # of sustained attempts
+    ladders: Sequence[Ladder] = ()  # of constrained attempts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a suite."""
+
+    id: str  # UUIDv7
+    suite: str
+    suite_digest: str
+    started: datetime
+    finished: datetime | None
+    state: str  # running, interrupted, finished
+    version: str  # benchharness that ran it
+    jobs: int
+    attempts: int

@@ -1,0 +1,1 @@
+"""What is measured, a scenario a module: its settings, and how its raw rows become metrics."""

@@ -1,0 +1,294 @@
+"""What compression lost: the raw rows of a quality attempt -> metrics. Pure.
+
+The device reports four numbers a token (or an input) and no statistics; everything here can be derived again from what
+is stored. Names and formulas as llama-perplexity prints them, in natural logarithms and float64. Every token counts
+alike, however long its document. Means have an interval from a bootstrap over documents, over chunks where there is
+only one, because errors within a text are correlated.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.judge.ratios import ratio_of_sums
+from benchharness.metrics import METRICS
+from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
+
+Rows = NDArray[np.float64]
+
+#: Percentiles of the divergence and of the change of probability, as llama-perplexity prints them.
+DIVERGENCE_PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+CHANGE_PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
+#: Why these have no interval.
+_EXTREME = "the largest of those seen, and no interval: other inputs can only show a larger one"
+_OF_TOKENS = "a percentile over tokens, whose errors within a text go together: no interval is computed"
+NO_INTERVAL: Mapping[str, str] = {
+    "largest_error": _EXTREME,
+    "kld_largest": _EXTREME,
+    "kld_percentile": _OF_TOKENS,
+    "probability_change_percentile": _OF_TOKENS,
+    "mcnemar_p": "a p-value, and so no interval",
+    "similarity_ranks": "one figure of all pairs of inputs, and no interval: only it is kept, not the pairs",
+    "class_accuracy_change": "of the inputs of one class alone, and no interval: accuracy_change has one",
+}
+_LARGEST_EXPONENT = math.log(sys.float_info.max)
+#: The columns of `token_divergence` and of `class_decisions`.
+_NLL_REFERENCE, _NLL_VARIANT, _DIVERGENCE, _SAME_TOP = range(4)
+_LABEL, _CLASS_REFERENCE, _CLASS_VARIANT, _CLASS_DIVERGENCE = range(4)  # the last in rows of earlier versions only
+_KLD, _TOTAL_VARIATION, _POOLED = range(3)  # of `class_divergence`
+
+
+def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
+    """Every quality metric that one attempt carries. Quality is computed, not timed: one attempt says it all."""
+    makers: Mapping[str, Callable[[_Of, Measurement], Iterator[MetricResult]]] = {
+        "token_divergence": _token_metrics,
+        "scored_chunks": _nothing,  # it says how the rows belong together
+        "greedy_prefix": _greedy_metrics,
+        "class_decisions": _class_metrics,
+        "class_divergence": _divergence_metrics,
+        "embedding_similarity": _embedding_metrics,
+        "similarity_ranks": _rank_metrics,
+        "tensor_error": _tensor_metrics,
+    }
+    for measurement in attempt.measurements:
+        maker = makers.get(measurement.metric)
+        if maker is not None:
+            of = _Of(attempt, measurement)
+            yield from maker(of, measurement)
+            if measurement.row_length:
+                yield of.raw(measurement)
+
+
+class _Of:
+    """Makes metric results of one measurement, raw rows left where they are stored."""
+
+    def __init__(self, attempt: Attempt, measurement: Measurement) -> None:
+        self._attempt = attempt
+        self.parameters: Parameters = measurement.parameters
+
+    def told(self, name: str) -> Mapping[str, Any]:
+        """What the attempt told beside its measurements; nothing where it has another form."""
+        told = self._attempt.effective.get(name)
+        return told if isinstance(told, Mapping) else {}
+
+    def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
+        """A metric of this measurement."""
+        found = _finite(found)
+        value = AttemptValue(
+            attempt=self._attempt.id,
+            device=self._attempt.device,
+            round=self._attempt.round,
+            value=0.0 if found.value is None else found.value,
+        )
+        return MetricResult(
+            name=name,
+            parameters={**self.parameters, **parameters},
+            unit=METRICS[name].unit,
+            estimate=found,
+            attempts=(value,),
+        )
+
+    def beside(self, name: str) -> Measurement | None:
+        """Another measurement of the same attempt."""
+        return next((each for each in self._attempt.measurements if each.metric == name), None)
+
+    def raw(self, measurement: Measurement) -> MetricResult:
+        """The rows themselves, for figures and for whoever wants to compute something else."""
+        made = self.metric(measurement.metric, Estimate(value=measurement.value, count=1, statistic="of the raw rows"))
+        (value,) = made.attempts
+        rows = replace(value, samples=measurement.samples, row_length=measurement.row_length)
+        return replace(made, attempts=(rows,))
+
+    def exact(self, name: str, value: float, statistic: str, **parameters: float | str) -> MetricResult:
+        """A metric that has no interval, for the reason that goes with its name."""
+        found = Estimate(value=value, count=1, statistic=statistic, reason=NO_INTERVAL[name])
+        return self.metric(name, found, **parameters)
+
+
+def rows_of(measurement: Measurement) -> Rows:
+    """The rows of a measurement, shape (inputs, row_length)."""
+    return np.asarray(measurement.samples, dtype=np.float64).reshape(-1, max(1, measurement.row_length))
+
+
+class _Tokens:
+    """The rows of `token_divergence`, and what is drawn again for an interval: documents, or the chunks of only one."""
+
+    def __init__(self, measurement: Measurement, chunks: Measurement | None) -> None:
+        self.columns = rows_of(measurement).T
+        if chunks is None:  # as all were stored once: chunks of one length
+            length = int(measurement.parameters["scored"])
+            self._scored = np.full(self.columns.shape[1] // length, length)
+            documents = np.zeros(len(self._scored))
+        else:
+            documents, _, scored = rows_of(chunks).T
+            self._scored = scored.astype(int)
+        _, of_chunk = np.unique(documents, return_inverse=True)
+        self._by_document = int(of_chunk.max()) > 0
+        drawn = of_chunk if self._by_document else np.arange(len(self._scored))
+        self._drawn = np.repeat(drawn, self._scored)
+        self.unit = "documents" if self._by_document else "chunks"
+
+    def mean(
+        self, values: NDArray[np.float64], *, statistic: str, through: Callable[[float], float] = float
+    ) -> Estimate:
+        """The mean of one value a token."""
+        if not self._by_document and len(set(self._scored.tolist())) == 1:
+            by_chunk = values.reshape(len(self._scored), -1).mean(axis=1)
+            return mean_over(by_chunk, statistic=statistic, through=through)
+        sums = np.bincount(self._drawn, weights=values).astype(np.float64)
+        counts = np.bincount(self._drawn).astype(np.float64)
+        return ratio_over(sums, counts, statistic=statistic, unit=self.unit, through=through)
+
+
+def _exp(value: float) -> float:
+    """e to the value; infinite where that is larger than any number that can be stored, which `_finite` then says."""
+    return math.exp(value) if value <= _LARGEST_EXPONENT else math.inf
+
+
+def _finite(found: Estimate) -> Estimate:
+    """An estimate without numbers that are larger than a computer holds: the largest one it holds is none of them."""
+    if found.value is not None and math.isinf(found.value):
+        reason = f"larger than {sys.float_info.max:.0e}, the largest number that is stored"
+        return replace(found, value=None, low=None, high=None, reason=reason)
+    if found.high is not None and math.isinf(found.high):
+        reason = "the interval's end is larger than any number that is stored"
+        return replace(found, low=None, high=None, reason=reason)
+    return found
+
+
+def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    tokens = _Tokens(measurement, of.beside("scored_chunks"))
+    reference, variant, divergence, same_top = tokens.columns
+    change = np.exp(-variant) - np.exp(-reference)
+    mean = f"mean over tokens, interval by bootstrap over {tokens.unit}"
+    exp_mean = f"exp of the {mean}"
+    yield of.metric("kld", tokens.mean(divergence, statistic=mean))
+    for percentile in DIVERGENCE_PERCENTILES:
+        value = float(np.percentile(divergence, percentile))
+        yield of.exact("kld_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
+    yield of.exact("kld_largest", float(divergence.max()), "largest over tokens")
+    yield of.metric("perplexity", tokens.mean(variant, statistic=exp_mean, through=_exp))
+    yield of.metric("reference_perplexity", tokens.mean(reference, statistic=exp_mean, through=_exp))
+    yield of.metric("log_perplexity_ratio", tokens.mean(variant - reference, statistic=mean))
+    yield of.metric("probability_change", tokens.mean(change, statistic=mean))
+    squared = tokens.mean(change**2, statistic=f"root of the {mean}", through=math.sqrt)
+    yield of.metric("probability_change_rms", squared)
+    for percentile in CHANGE_PERCENTILES:
+        value = float(np.percentile(change, percentile))
+        yield of.exact("probability_change_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
+    yield of.metric("same_top_token", tokens.mean(same_top, statistic=mean))
+
+
+def _nothing(_: _Of, __: Measurement) -> Iterator[MetricResult]:
+    return iter(())
+
+
+def _greedy_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    statistic = "mean over prompts, interval by bootstrap over prompts"
+    yield of.metric("greedy_prefix", mean_over(measurement.samples, statistic=statistic, unit="prompts"))
+
+
+def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    rows = rows_of(measurement)
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    same = rows[:, _CLASS_REFERENCE] == rows[:, _CLASS_VARIANT]
+    yield of.metric("agreement", _share(int(same.sum()), len(rows)))
+    if measurement.row_length > _CLASS_DIVERGENCE:
+        yield of.metric("kld", ratio_of_sums(rows[:, _CLASS_DIVERGENCE], None, statistic=statistic))
+    elif why_not := of.told("scores").get("why_not"):
+        yield of.metric("kld", Estimate(value=None, statistic=statistic, reason=str(why_not)))
+    labelled = rows[rows[:, _LABEL] >= 0]
+    if not len(labelled):
+        return
+    reference = labelled[:, _CLASS_REFERENCE] == labelled[:, _LABEL]
+    variant = labelled[:, _CLASS_VARIANT] == labelled[:, _LABEL]
+    yield of.metric("accuracy", _share(int(variant.sum()), len(labelled)))
+    yield of.metric("reference_accuracy", _share(int(reference.sum()), len(labelled)))
+    change = variant.astype(np.float64) - reference
+    yield of.metric("accuracy_change", mean_over(change, statistic=f"paired: {statistic}", unit="inputs"))
+    gained, lost = int((variant & ~reference).sum()), int((reference & ~variant).sum())
+    yield of.exact("mcnemar_p", exact_mcnemar(gained, lost), f"exact McNemar: {gained} gained, {lost} lost")
+    for label in np.unique(labelled[:, _LABEL]):
+        of_class = labelled[:, _LABEL] == label
+        drop = float(change[of_class].mean())
+        statistic_ = f"mean over the {int(of_class.sum())} inputs of the class"
+        yield of.exact("class_accuracy_change", drop, statistic_, label=int(label))
+
+
+def _divergence_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    """One input with classes rounded to zero makes the whole mean a lower bound, and changes its name."""
+    rows = rows_of(measurement)
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    pooled = int((rows[:, _POOLED] > 0).sum())
+    if pooled:
+        most = int(rows[:, _POOLED].max())
+        bound = f"a lower bound: up to {most} classes rounded to zero are pooled in {pooled} of {len(rows)} inputs; "
+        yield of.metric("kld_pooled", ratio_of_sums(rows[:, _KLD], None, statistic=bound + statistic))
+    else:
+        yield of.metric("kld", ratio_of_sums(rows[:, _KLD], None, statistic=statistic))
+    yield of.metric("total_variation", ratio_of_sums(rows[:, _TOTAL_VARIATION], None, statistic=statistic))
+
+
+def _share(hits: int, trials: int) -> Estimate:
+    low, high = clopper_pearson(hits, trials)
+    statistic = f"{hits} of {trials}, {CLOPPER_PEARSON}"
+    value = hits / trials
+    return Estimate(value=value, low=low, high=high, count=1, statistic=statistic, drawn=trials, drawn_unit="inputs")
+
+
+def _embedding_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    yield of.metric("cosine", _mean_cosine(np.asarray(measurement.samples), statistic))
+
+
+def _mean_cosine(cosines: NDArray[np.float64], statistic: str) -> Estimate:
+    """What is skewed is how much a cosine lacks of 1."""
+    lacking = np.maximum(1 - cosines, 0.0)  # a rounded 1 may be above it
+    return ratio_of_sums(lacking, None, statistic=statistic, through=lambda lack: 1 - lack)
+
+
+def _cosine_of_tensors(
+    signal: NDArray[np.float64], noise: NDArray[np.float64], cosines: NDArray[np.float64], statistic: str
+) -> Estimate:
+    """The device writes 0 where one of two is all zeros and has no direction; what it is of the two tells them."""
+    no_signal, lost = (signal == 0) & (noise > 0), (signal > 0) & (noise == signal) & (cosines == 0)
+    if lost.any():
+        reason = f"in {int(lost.sum())} of {len(signal)} inputs the variant's output is all zeros, and has no direction"
+        return Estimate(value=None, statistic=statistic, reason=reason)
+    if no_signal.all():
+        return Estimate(value=None, statistic=statistic, reason="the reference is all zeros, and has no direction")
+    used = int((~no_signal).sum())
+    left_out = (
+        f"over {used} of {len(signal)} inputs: in the others the reference is all zeros; " if no_signal.any() else ""
+    )
+    return _mean_cosine(cosines[~no_signal], left_out + statistic)
+
+
+def _rank_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    yield of.exact("similarity_ranks", measurement.value, "Spearman's rank correlation of all pairs' cosines")
+
+
+def _tensor_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+    signal, noise, cosine, largest = rows_of(measurement).T
+    total = "over all inputs"
+    if noise.sum() > 0 and signal.sum() > 0:
+        interval = f"{total}, interval by bootstrap over inputs: signal and noise drawn in pairs"
+        yield of.metric("sqnr", ratio_of_sums(noise, signal, statistic=interval, through=_decibels))
+    else:
+        reason = "the outputs are identical: there is no noise" if not noise.any() else "the reference is all zeros"
+        yield of.metric("sqnr", Estimate(value=None, statistic=total, reason=reason))
+    statistic = "mean over inputs, interval by bootstrap over inputs"
+    yield of.metric("cosine", _cosine_of_tensors(signal, noise, cosine, statistic))
+    yield of.exact("largest_error", float(largest.max()), f"largest {total}")
+
+
+def _decibels(noise_to_signal: float) -> float:
+    return -10 * math.log10(noise_to_signal)

@@ -1,0 +1,1 @@
+"""Scenario `sustained`, on the host: a course window by window, and the verdict on it."""

@@ -1,0 +1,346 @@
+"""What a sustained attempt tells: its course window by window, the verdict on it, and its metrics. Pure.
+
+The worker reports windows, the supervisor what it read meanwhile; both with stamps of one clock. What counts upwards
+(waits, stops, energy) is read off at the windows' ends by linear interpolation between two looks.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.device.scenarios.sustained import ROW
+from benchharness.judge.intervals import estimate, independent_ratio, samples_for_percentile
+from benchharness.judge.unequal import Factor, differences
+from benchharness.metrics import METRICS
+from benchharness.results.result import (
+    Attempt,
+    AttemptValue,
+    Estimate,
+    Job,
+    Measurement,
+    MetricResult,
+    Parameters,
+    Result,
+)
+from benchharness.results.sessions import Course, SessionState, Window
+from benchharness.scenarios.sustained import detect
+from benchharness.scenarios.sustained.heat import heat_evidence, sources_of_heat
+
+Series = NDArray[np.float64]
+#: Losses whose time is told, in percent.
+LOSSES = (10, 25)
+_PERCENTILES = {50: "p50_wall", 90: "p90_wall", 99: "p99_wall"}
+#: Where the calling thread computes for less than this share of an inference, something else does.
+_HOST_COMPUTES = 0.5
+#: A processor; `package-0 core` is a part of one.
+_PACKAGE = re.compile(r"energy_uj\.package-\d+")
+_MEDIAN = 50
+_SETTLED = ("settled_decode_rate", "settled_inference_rate")
+_RATES = {"tokens/s": "decode_rate", "inferences/s": "inference_rate"}
+
+
+def courses(attempts: Sequence[Attempt]) -> Iterator[Course]:
+    """The course of every attempt that has one."""
+    for attempt in attempts:
+        rows = _measured(attempt, "sustained_window")
+        if rows is not None and len(rows.samples) >= len(ROW):
+            yield _course(attempt, rows)
+
+
+def _measured(attempt: Attempt, metric: str) -> Measurement | None:
+    return next((each for each in attempt.measurements if each.metric == metric), None)
+
+
+class Readings:
+    """What a supervisor read beside the worker, by channel."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._rows = {
+            str(each.parameters.get("channel")): np.asarray(each.samples, dtype=np.float64).reshape(-1, 2)
+            for each in attempt.measurements
+            if each.metric == "sensor_reading" and each.row_length == 2 and each.samples
+        }
+
+    def names(self, *prefixes: str) -> list[str]:
+        """The channels whose names begin so."""
+        return [name for name in self._rows if name.startswith(prefixes)]
+
+    def exactly(self, channel: str) -> list[str]:
+        """The channel of this name, if there is one."""
+        return [channel] if channel in self._rows else []
+
+    def grown(self, channel: str, starts: Series, ends: Series) -> Series:
+        """By how much a counter grew from each start to its end; NaN where it was not read then, or fell."""
+        rows = self._rows.get(channel)
+        if rows is None:
+            return np.full(len(starts), math.nan)
+        grew = _between(ends, rows) - _between(starts, rows)
+        return np.where(grew >= 0, grew, math.nan)
+
+    def level(self, channels: Sequence[str], starts: Series, ends: Series) -> list[float | None]:
+        """The highest of some channels in the middle of each window; None where none was read around it."""
+        levels = [_between((starts + ends) / 2, self._rows[channel]) for channel in channels]
+        highest = np.fmax.reduce(levels) if levels else np.full(len(starts), math.nan)
+        return [_known(value) for value in highest]
+
+    def heat(self) -> list[str]:
+        """What sensors say about heat, in sentences."""
+        return heat_evidence(self._series())
+
+    def could_tell_heat(self) -> bool:
+        """Whether there is a sensor that would have said so."""
+        return bool(sources_of_heat(self._series()))
+
+    def _series(self) -> dict[str, list[tuple[int, float]]]:
+        return {name: [(round(moment), value) for moment, value in rows.tolist()] for name, rows in self._rows.items()}
+
+    def since(self, origin_ns: float) -> dict[str, list[tuple[float, float]]]:
+        """Every channel as (seconds since the origin, value)."""
+        return {
+            name: [((moment - origin_ns) / 1e9, value) for moment, value in rows.tolist()]
+            for name, rows in self._rows.items()
+        }
+
+
+def _between(moments: Series, rows: Series) -> Series:
+    """A channel's rows (moment, value) at other moments; NaN before the first and after the last of them."""
+    return np.interp(moments, rows[:, 0], rows[:, 1], left=math.nan, right=math.nan)
+
+
+def _course(attempt: Attempt, measured: Measurement) -> Course:
+    table = np.asarray(measured.samples, dtype=np.float64).reshape(-1, len(ROW))
+    column = {name: table[:, index] for index, name in enumerate(ROW)}
+    readings = Readings(attempt)
+    starts = column["start"]
+    in_seconds = readings.since(starts[0])
+    windows = _for_detection(column, readings)
+    judged = detect.judge(windows, readings.heat())
+    burst = float(np.median(windows.rate[slice(*judged.baseline)]))
+    last = windows.rate[slice(*judged.settled)]
+    settled = float(np.median(last)) if len(last) >= detect.FEWEST_WINDOWS else None
+    return Course(
+        attempt=attempt.id,
+        device=attempt.device,
+        unit=str(measured.parameters.get("unit", "")),
+        windows=_windows(column, readings, windows, judged),
+        baseline=judged.baseline,
+        settled=judged.settled,
+        state=judged.state,
+        evidence=(*judged.evidence, *_blind(judged.state, readings)),
+        burst_rate=burst,
+        settled_rate=settled,
+        retention=None if settled is None else settled / burst,
+        below_10_s=detect.fell_for_good(windows, burst, 0.10),
+        below_25_s=detect.fell_for_good(windows, burst, 0.25),
+        change_s=detect.change_point(windows.rate, windows.start_s),
+        power_of=power_of(readings, starts, column["end"])[0],
+        sensors=in_seconds,
+        sensors_unknown=_unknown(attempt.conditions.get("sensors")),
+    )
+
+
+def _blind(state: SessionState, readings: Readings) -> tuple[str, ...]:
+    """A slow core may be a hot one; where nothing could tell, that is said."""
+    if state is SessionState.SLOW_CORE and not readings.could_tell_heat():
+        return ("no sensor of this device could say whether heat did it",)
+    return ()
+
+
+def _for_detection(column: Mapping[str, Series], readings: Readings) -> detect.Windows:
+    starts, ends = column["start"], column["end"]
+    computes = bool(np.median(column["least_cpu"] - _HOST_COMPUTES * column["least_wall"]) > 0)
+    stolen, wanted = (readings.grown(name, starts, ends) for name in ("stolen_ticks", "wanted_ticks"))
+    possible = (wanted > 0) & (stolen <= wanted)
+    steal = np.where(possible, stolen, math.nan) / np.where(possible, wanted, 1.0)
+    return detect.Windows(
+        start_s=starts / 1e9,
+        end_s=ends / 1e9,
+        rate=column["inferences"] / column["busy"] * 1e9,
+        least_ns=column["least_cpu" if computes else "least_wall"],
+        waited_ns=readings.grown("waited_ns", starts, ends),
+        ran_ns=readings.grown("ran_ns", starts, ends),
+        stops=readings.grown("quota_throttled_times", starts, ends),
+        steal_share=steal,
+        by_cpu_time=computes,
+    )
+
+
+def _windows(
+    column: Mapping[str, Series], readings: Readings, detected: detect.Windows, judged: detect.Judgement
+) -> list[Window]:
+    starts, ends = column["start"], column["end"]
+    celsius = readings.level(readings.names("celsius."), starts, ends)
+    clocks = readings.level(readings.names("khz."), starts, ends)
+    _, watts = power_of(readings, starts, ends)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        waits = detected.waited_ns / (detected.waited_ns + detected.ran_ns)
+    return [
+        Window(
+            start_s=float((starts[at] - starts[0]) / 1e9),
+            end_s=float((ends[at] - starts[0]) / 1e9),
+            inferences=int(column["inferences"][at]),
+            rate=float(detected.rate[at]),
+            latency_ns={
+                percentile: float(column[name][at])
+                for percentile, name in _PERCENTILES.items()
+                if column["inferences"][at] >= samples_for_percentile(percentile)
+            },
+            ttft_ns=float(column["ttft"][at]) or None,
+            cpu_ns=float(column["process_cpu"][at] / column["inferences"][at]),
+            least_cpu_ns=float(column["least_cpu"][at]),
+            wait_share=_known(waits[at]),
+            throttled=_known(detected.stops[at]),
+            steal_share=_known(detected.steal_share[at]),
+            celsius=celsius[at],
+            clock_khz=clocks[at],
+            watts=_known(watts[at]),
+            state=judged.windows[at],
+        )
+        for at in range(len(starts))
+    ]
+
+
+#: Rails that carry all of a board's power, by the names that their drivers give them.
+_WHOLE_BOARD = ("power_uw.VDD_IN", "power_uw.POM_5V_IN")
+PACKAGES, BOARD, BATTERY = "processor packages", "whole board", "battery"
+
+
+def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Series]:
+    """What the power is of, and watts by window; the first that is counted: packages, the board, the battery.
+
+    Of a processor's packages the whole ones count, not the parts that they contain. A battery that is being charged
+    tells nothing. Where nothing is counted: "" and NaN.
+    """
+    counted = readings.names("energy_uj.")
+    packages = [name for name in counted if _PACKAGE.fullmatch(name)] or counted[:1]
+    if packages:
+        microjoules = sum(readings.grown(name, starts, ends) for name in packages)
+        return PACKAGES, np.asarray(microjoules / (ends - starts) * 1e3)
+    for of, channels in ((BOARD, readings.names(*_WHOLE_BOARD)[:1]), (BATTERY, readings.exactly("battery_uw"))):
+        if channels:
+            watts = np.array(readings.level(channels, starts, ends), dtype=np.float64) / 1e6
+            return of, np.where(watts > 0, watts, math.nan)
+    return "", np.full(len(starts), math.nan)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _unknown(sensors: Any) -> dict[str, str]:
+    """Why a sensor could not be read, by its name."""
+    if not isinstance(sensors, Mapping):
+        return {}
+    return {
+        str(name): str(entry.get("reason", "not told"))
+        for name, entry in sensors.items()
+        if isinstance(entry, Mapping) and not entry.get("found")
+    }
+
+
+def sustained_metrics(attempts: Sequence[Attempt], found: Sequence[Course]) -> Iterator[MetricResult]:
+    """Burst and steady-state rates, retention, and the times until a loss: each over the attempts that have it."""
+    if not found:
+        return
+    by_attempt = {attempt.id: attempt for attempt in attempts}
+    found = [course for course in found if course.unit == found[0].unit]  # rates of two units have no mean
+    rate = _RATES.get(found[0].unit)
+    figures: dict[str, tuple[dict[str, float], dict[str, float | None]]] = {}
+    if rate is not None:
+        figures[f"burst_{rate}"] = {}, {each.attempt: each.burst_rate for each in found}
+        figures[f"settled_{rate}"] = {}, {each.attempt: each.settled_rate for each in found}
+    figures["retention"] = {}, {each.attempt: each.retention for each in found}
+    for name, (parameters, values) in figures.items():
+        yield _over_attempts(name, parameters, values, by_attempt, missing="too short for a steady state")
+    for loss in LOSSES:
+        lost = {each.attempt: each.below_10_s if loss == 10 else each.below_25_s for each in found}
+        in_ns = {attempt: seconds * 1e9 for attempt, seconds in lost.items() if seconds is not None}
+        yield _over_attempts("time_to_loss", {"percent": loss}, in_ns, by_attempt, of=len(found))
+    yield _energy(attempts, found, by_attempt)
+
+
+def retention_of_steady(session: Result, others: Sequence[Result]) -> MetricResult | None:
+    """A session's steady-state rate over what `steady` measured of the same; None where nothing of it was measured.
+
+    The two are no pairs: a session takes long, and rounds of different scenarios lie apart.
+    """
+    settled = next((each for each in session.metrics if each.name in _SETTLED and each.attempts), None)
+    steady = next((other for other in others if other.metrics and _same_but_steady(session.job, other.job)), None)
+    if settled is None or steady is None:
+        return None
+    name = "retention_of_steady"
+    apart = "; ".join(differences(session, steady, Factor.SCENARIO))
+    if apart:
+        withheld = Estimate(value=None, reason=f"not the same work: {apart}")
+        return MetricResult(name=name, parameters={}, unit=METRICS[name].unit, estimate=withheld, attempts=())
+    cool = _decode_rates(steady) if settled.name == "settled_decode_rate" else _inference_rates(steady)
+    ratio = independent_ratio(
+        [value.value for value in settled.attempts],
+        cool,
+        statistic="geometric mean of sessions / geometric mean of attempts of scenario steady",
+    )
+    return MetricResult(name=name, parameters={}, unit=METRICS[name].unit, estimate=ratio, attempts=())
+
+
+def _same_but_steady(session: Job, other: Job) -> bool:
+    same = ("hardware", "model", "variant", "configuration", "workload")
+    return other.scenario == "steady" and all(getattr(session, name) == getattr(other, name) for name in same)
+
+
+def _decode_rates(steady: Result) -> list[float]:
+    return [value.value for metric in steady.metrics if metric.name == "decode_rate" for value in metric.attempts]
+
+
+def _inference_rates(steady: Result) -> list[float]:
+    """From the inferences' own time, as in a session; `inference_rate` counts what lies between them, too."""
+    medians = (
+        metric
+        for metric in steady.metrics
+        if metric.name == "steady_inference" and metric.parameters.get("percentile") == _MEDIAN
+    )
+    return [1e9 / float(np.mean(value.samples)) for metric in medians for value in metric.attempts if value.samples]
+
+
+def _energy(attempts: Sequence[Attempt], found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> MetricResult:
+    joules = {}
+    for course in found:
+        known = [window for window in course.windows if window.watts is not None]
+        inferences = sum(window.inferences for window in known)
+        if known and inferences:
+            taken = sum((window.watts or 0.0) * (window.end_s - window.start_s) for window in known)
+            joules[course.attempt] = taken / inferences
+    of = next((course.power_of for course in found if course.power_of), "")
+    parameters = {"of": of} if of else {}
+    return _over_attempts("energy_per_inference", parameters, joules, by_attempt, missing="no energy sensor was read")
+
+
+def _over_attempts(
+    name: str,
+    parameters: Parameters,
+    values: Mapping[str, float | None],
+    by_attempt: Mapping[str, Attempt],
+    *,
+    of: int | None = None,
+    missing: str = "",
+) -> MetricResult:
+    taken = [
+        AttemptValue(attempt=attempt, device=by_attempt[attempt].device, round=by_attempt[attempt].round, value=value)
+        for attempt, value in values.items()
+        if value is not None
+    ]
+    unit = METRICS[name].unit
+    if of is not None and len(taken) < of:  # a mean over those that lost would say nothing of the others
+        reason = f"{len(taken)} of {of} sessions lost so much"
+        nothing = Estimate(value=None, count=of, statistic="geometric mean of attempts' values", reason=reason)
+        return MetricResult(name=name, parameters=dict(parameters), unit=unit, estimate=nothing, attempts=taken)
+    if not taken:
+        nothing = Estimate(value=None, statistic="geometric mean of attempts' values", reason=missing)
+        return MetricResult(name=name, parameters=dict(parameters), unit=unit, estimate=nothing, attempts=())
+    whole = estimate([value.value for value in taken], statistic="geometric mean of attempts' values")
+    return MetricResult(name=name, parameters=dict(parameters), unit=unit, estimate=whole, attempts=taken)

@@ -1,0 +1,50 @@
+"""Hardware targets: a kind of device that people ship to, from a TOML profile; `this-machine` needs none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from benchharness.errors import SuiteError
+from benchharness.suite.errors import explain
+from benchharness.suite.fields import Name, Table
+from benchharness.suite.tables import Budgets, System, read_toml
+
+THIS_MACHINE = "this-machine"
+
+
+class HardwareTarget(Table):
+    """One kind of device. `reach` says how its devices are reached: only this machine so far."""
+
+    name: Name
+    description: Annotated[str, Field(max_length=1000)] = ""
+    reach: Literal["local"] = "local"
+    budgets: Budgets = {}  # noqa: RUF012 - pydantic copies it
+    python: Path | None = None  # the interpreter for the device side; None: the harness's own
+
+    @property
+    def system(self) -> System:
+        """What its devices run: this machine's system, as long as nothing else can be reached."""
+        systems: dict[str, System] = {"darwin": "macos", "win32": "windows"}
+        return systems.get(sys.platform, "linux")
+
+
+def load_hardware(given: str) -> HardwareTarget:
+    """`this-machine`, or the profile in a TOML file. Raises `SuiteError`."""
+    if given == THIS_MACHINE:
+        return HardwareTarget(name=THIS_MACHINE, description="the machine that benchharness runs on")
+    path = Path(given)
+    if path.suffix != ".toml":
+        raise SuiteError(f"hardware target {given!r}: write {THIS_MACHINE!r}, or the path of a profile ending in .toml")
+    table = read_toml(path)
+    table.setdefault("name", path.stem)
+    try:
+        target = HardwareTarget.model_validate(table)
+    except ValidationError as error:
+        raise SuiteError(explain(error, HardwareTarget, str(path))) from error
+    if target.python is not None:
+        target = target.model_copy(update={"python": path.parent.absolute() / target.python.expanduser()})
+    return target
