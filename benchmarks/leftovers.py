@@ -23,7 +23,7 @@ from benchharness.device.adapters import formats
 from benchharness.execute.jobs import Execution
 from benchharness.judge.derive import derive
 from benchharness.launch.local import LocalLauncher
-from benchharness.results.result import Attempt, Doubt, Job
+from benchharness.results.result import Attempt, Job, WarningKind
 from benchharness.results.store import Store
 from benchharness.suite.artefact import DigestCache
 from benchharness.suite.hardware import HardwareTarget
@@ -139,7 +139,7 @@ def batch(folder: Path, choice: random.Random, watch: Watch, store: Store) -> in
     execution = Execution(store, run, rules=suite.attempts, manifests=materials.manifests, observer=watch)
     execution.walk(LocalLauncher(folder / "state"), folder / "state")
     results = derive(store.jobs(run), store.attempts(run))
-    return sum(any(each.kind is Doubt.LEFT_RUNNING for each in result.warnings) for result in results)
+    return sum(any(each.kind is WarningKind.LEFT_RUNNING for each in result.warnings) for result in results)
 
 
 def main() -> int:

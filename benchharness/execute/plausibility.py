@@ -99,7 +99,7 @@ EARLIER: Mapping[tuple[str, int], Sequence[tuple[str, float, float]]] = {
 _MAY_BE_EMPTY = ("constrained_trials", "fallback_tries")
 
 
-def doubts_about(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:
+def contradictions(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:
     """Sentences about what cannot be, the first of which is reason enough. `duration_ns` is the whole attempt's."""
     yield from _each(measured)
     yield from _chunks(measured)

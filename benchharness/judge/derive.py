@@ -1,4 +1,4 @@
-"""Attempts -> results: what a job yields, with intervals, ratios to the reference, and doubts. Pure.
+"""Attempts -> results: what a job yields, with intervals, ratios to the reference, and warnings. Pure.
 
 Nothing derived is ever stored, so taking an attempt away changes every number that stood on it.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 from benchharness.judge.intervals import estimate, paired_ratio
 from benchharness.judge.percentiles import carried, percentile_of
 from benchharness.judge.unequal import Factor, differences, other_amounts
-from benchharness.judge.warnings import doubts_of, left_running
+from benchharness.judge.warnings import left_running, warnings_of
 from benchharness.metrics import METRICS, ROWS, Metric
 from benchharness.results.result import (
     EXACT,
@@ -73,7 +73,7 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         ladders=[ladder for attempt in good if (ladder := ladder_of(attempt)) is not None],
     )
     given = [warning for attempt in attempts for warning in attempt.warnings]
-    return replace(result, warnings=list(dict.fromkeys([*given, *doubts_of(result, good), *left_running(attempts)])))
+    return replace(result, warnings=list(dict.fromkeys([*given, *warnings_of(result, good), *left_running(attempts)])))
 
 
 def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> Iterator[MetricResult]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from benchharness.device.invented import called_a_state
 from benchharness.device.rules import FIRST, RULES
-from benchharness.results.result import Attempt, Doubt, Job, ResultWarning
+from benchharness.results.result import Attempt, Job, ResultWarning, WarningKind
 
 #: A sample's divergence above this, in nats, may be that of the floor that stood for a probability of zero.
 _FLOORED = 1.0
@@ -36,7 +36,7 @@ class Mended:
     @property
     def warning(self) -> ResultWarning:
         """As it stands on a result."""
-        return ResultWarning(kind=Doubt.EARLIER_RULE, message=f"measured before {self.message}", hint=self.hint)
+        return ResultWarning(kind=WarningKind.EARLIER_RULE, message=f"measured before {self.message}", hint=self.hint)
 
 
 def _arrays(job: Job, _: Attempt) -> bool:
@@ -139,7 +139,7 @@ MENDED: Sequence[Mended] = (
 _OF_SIZES = frozenset(each.warning for each in MENDED if each.of_sizes)
 
 
-def doubts_of_before(job: Job, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+def warnings_of_before(job: Job, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """A warning for each mended rule that attempts of a job were made without."""
     for mended in MENDED:
         if any(rules_of(attempt) < mended.since and mended.concerns(job, attempt) for attempt in attempts):

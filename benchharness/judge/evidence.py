@@ -13,7 +13,7 @@ from dataclasses import replace
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.judge import earlier
 from benchharness.metrics import METRICS, Unit
-from benchharness.results.result import EXACT, Doubt, Estimate, MetricResult, Result
+from benchharness.results.result import EXACT, Estimate, MetricResult, Result, WarningKind
 from benchharness.results.sessions import Course, SessionState
 
 #: What disturbs a session from outside: its speed is not the model's then.
@@ -39,13 +39,13 @@ def _of_all(result: Result) -> str:
     if result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
         return "a reference execution, which says what the weights say and not what the device does"
     before = next(
-        (each for each in result.warnings if each.kind is Doubt.EARLIER_RULE and earlier.on_figures(each)), None
+        (each for each in result.warnings if each.kind is WarningKind.EARLIER_RULE and earlier.on_figures(each)), None
     )
     return before.message if before else ""
 
 
 def _disturbed(courses: Sequence[Course]) -> str:
-    """Sessions only: what an attempt of seconds waited for is a doubt beside its figure, and its figure stands."""
+    """Courses only: what an attempt of seconds waited for is a warning beside its figure, and its figure stands."""
     states = [course.state for course in courses if course.state in DISTURBED]
     named = ", ".join(dict.fromkeys(map(str, states)))
     return f"session disturbed, {named} in {len(states)} of {len(courses)}" if states else ""

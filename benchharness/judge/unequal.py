@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from benchharness.contract import CACHE_NONE, EXECUTION_DEVICE
-from benchharness.results.result import Attempt, Doubt, Job, Result
+from benchharness.results.result import Attempt, Job, Result, WarningKind
 
 
 class Factor(StrEnum):
@@ -108,7 +108,7 @@ def _side(result: Result) -> Side:
 
 def _mixed(result: Result, called: str) -> Iterator[str]:
     for warning in result.warnings:
-        if warning.kind is Doubt.UNEQUAL_WORK:
+        if warning.kind is WarningKind.UNEQUAL_WORK:
             yield f"attempts of {called} differ: {warning.message}"
 
 

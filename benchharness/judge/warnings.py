@@ -1,4 +1,4 @@
-"""The rules behind the typed warnings: when a number is to be doubted, and what its reader can do about it."""
+"""The rules behind the typed warnings: when a number is less sure than it looks, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.device.pairing import toml_line
 from benchharness.device.shapes import key as toml_key
-from benchharness.judge.earlier import doubts_of_before
+from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.unequal import unlike
 from benchharness.metrics import METRICS
-from benchharness.results.result import Attempt, Doubt, MetricResult, Result, ResultWarning
+from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
 from benchharness.results.sessions import SessionState
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
@@ -35,9 +35,9 @@ _PAIR = 4
 _MOST_TOLD = 5
 
 
-def doubts_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Every warning that the attempts behind a result give reason for."""
-    yield from doubts_of_before(result.job, attempts)
+    yield from warnings_of_before(result.job, attempts)
     yield from _too_few(result, attempts)
     yield from _failed_attempts(result, attempts)
     yield from _not_applied(result)
@@ -69,13 +69,13 @@ def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarn
     by_itself = result.job.scenario in ("quality", "constrained")  # computed, not timed; or makes its own trials
     if 0 < len(attempts) < 5 and on_device and not by_itself:
         yield ResultWarning(
-            kind=Doubt.TOO_FEW_SAMPLES,
+            kind=WarningKind.TOO_FEW_SAMPLES,
             message=f"{len(attempts)} attempts: intervals over fewer than 5 fresh processes are wide or missing",
             hint="ask for --attempts 5 or more",
         )
     if result.stopped and "interval not reached" in result.stopped:
         yield ResultWarning(
-            kind=Doubt.NO_INTERVAL,
+            kind=WarningKind.NO_INTERVAL,
             message=result.stopped,
             hint="close other programs, or allow more attempts (at_most) or time (--max-time)",
         )
@@ -86,7 +86,7 @@ def _failed_attempts(result: Result, attempts: Sequence[Attempt]) -> Iterator[Re
     if failed and attempts:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(failed.items()))
         yield ResultWarning(
-            kind=Doubt.UNSTABLE,
+            kind=WarningKind.UNSTABLE,
             message=f"{listed} beside {len(attempts)} good attempts: the numbers stand on the good ones only",
             hint="see the evidence of the failed attempts before trusting this cell",
         )
@@ -97,7 +97,7 @@ def _part_of_pipeline(result: Result) -> Iterator[ResultWarning]:
     if files.get("part"):
         others = [str(name) for name in files.get("pipeline", ())]
         yield ResultWarning(
-            kind=Doubt.PART_OF_PIPELINE,
+            kind=WarningKind.PART_OF_PIPELINE,
             message=f"{files.get('model')} is the {files['part']} of a pipeline: time, memory and size are of this "
             "part alone",
             hint=f"measure its other parts too: {', '.join(others[:5])}{' and more' if len(others) > 5 else ''}",
@@ -110,21 +110,21 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
     wanted = requested.get("accelerator")
     if wanted and accelerators and wanted not in accelerators and "fallback" not in effective:
         yield ResultWarning(
-            kind=Doubt.NOT_APPLIED,
+            kind=WarningKind.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
             hint="see 'benchharness adapters' for what runs here",
         )
     bundle = (effective.get("facts") or {}).get("bundle")
     if bundle and result.job.settings.get("page_cache") == "evicted":
         yield ResultWarning(
-            kind=Doubt.NOT_APPLIED,
+            kind=WarningKind.NOT_APPLIED,
             message=f'page_cache = "evicted": {bundle} was, and the copy of its model that the runtime maps was not',
             hint="unpack the bundle's model and measure the .tflite, if its cold start from disk matters",
         )
     threads = effective.get("threads")
     if requested.get("threads") and threads is not None and threads != requested["threads"]:
         yield ResultWarning(
-            kind=Doubt.NOT_APPLIED,
+            kind=WarningKind.NOT_APPLIED,
             message=f"{requested['threads']} threads were requested and the runtime used {threads}",
             hint="the runtime limits its threads; request what it can give",
         )
@@ -141,7 +141,7 @@ def _fallback(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     mixed = f"in {len(fallen)} of {len(told)} attempts, and not alike in all: " if len(ways) > 1 else ""
     if fallen and (mixed or result.job.configuration.get("fallback") != FALLBACK_ALLOW):
         yield ResultWarning(
-            kind=Doubt.FALLBACK,
+            kind=WarningKind.FALLBACK,
             message=f"{mixed}{fallen[-1].get('summary')}",
             hint='compare with a configuration without accelerator; fallback = "fail" makes it an outcome, "allow" '
             "accepts it",
@@ -153,7 +153,7 @@ def _unequal_work(result: Result, attempts: Sequence[Attempt]) -> Iterator[Resul
     apart = unlike(attempts, result.job)
     if apart:
         yield ResultWarning(
-            kind=Doubt.UNEQUAL_WORK,
+            kind=WarningKind.UNEQUAL_WORK,
             message="; ".join(apart),
             hint="these values are of different work and no ratio is taken; run it again without changes in between",
         )
@@ -193,7 +193,7 @@ def _lower_precision(result: Result) -> Iterator[ResultWarning]:
         asked = significand(wanted)
         if computed is not None and asked is not None and computed < asked:
             yield ResultWarning(
-                kind=Doubt.LOWER_PRECISION,
+                kind=WarningKind.LOWER_PRECISION,
                 message=f"{where} says {wanted} and the runtime computed in {effective}",
                 hint="set the runtime's own option for precision, or compare it with what computes in the same",
             )
@@ -203,7 +203,7 @@ def _lower_precision(result: Result) -> Iterator[ResultWarning]:
 def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     if any(attempt.effective.get("execution") == EXECUTION_REFERENCE for attempt in attempts):
         yield ResultWarning(
-            kind=Doubt.REFERENCE_EXECUTION,
+            kind=WarningKind.REFERENCE_EXECUTION,
             message="reference execution, weights only: sizes, operators and quality, never latency or memory",
             hint="measure on a device that has the runtime",
         )
@@ -213,7 +213,7 @@ def _shared_samples(result: Result) -> Iterator[ResultWarning]:
     data = result.job.workload.get("data") or {}
     if data.get("shared_samples"):
         yield ResultWarning(
-            kind=Doubt.SHARED_SAMPLES,
+            kind=WarningKind.SHARED_SAMPLES,
             message=f"{data['shared_samples']} samples of the evaluation data stand in {data['calibration']} too",
             hint="evaluate on data that chose no scales; quality reads too good on these",
         )
@@ -225,7 +225,7 @@ def _leading_token(result: Result) -> Iterator[ResultWarning]:
     without = told.get("documents_without_them") if isinstance(told, Mapping) else None
     if isinstance(without, int) and without > 0:
         yield ResultWarning(
-            kind=Doubt.LEADING_TOKEN,
+            kind=WarningKind.LEADING_TOKEN,
             message=f"{without} documents of token ids do not begin with the token that the tokenizer puts before text",
             hint="put it first in each of them, or give the text itself: without it perplexity may be absurd",
         )
@@ -237,14 +237,14 @@ def _dimensions(result: Result) -> Iterator[ResultWarning]:
     if assumed:
         listed = ", ".join(f"{name} = {length}" for name, length in assumed.items())
         yield ResultWarning(
-            kind=Doubt.ASSUMED_INPUT,
+            kind=WarningKind.ASSUMED_INPUT,
             message=f"input lengths were assumed: {listed}",
             hint="set them to what the product feeds: --dimension NAME=LENGTH, or 'dimensions' in a suite's workload",
         )
     unused = result.effective.get("unused_dimensions") or ()
     if unused:
         yield ResultWarning(
-            kind=Doubt.NOT_APPLIED,
+            kind=WarningKind.NOT_APPLIED,
             message=f"dimensions that no input has: {', '.join(map(str, unused))}",
             hint="compare with: benchharness inspect MODEL",
         )
@@ -260,7 +260,7 @@ def _unexplained(result: Result) -> Iterator[ResultWarning]:
     if guessed:
         line = ", ".join(f"{toml_key(name)} = …" for name in guessed)
         yield ResultWarning(
-            kind=Doubt.UNEXPLAINED_INPUT,
+            kind=WarningKind.UNEXPLAINED_INPUT,
             message=f"inputs were filled with what may mean other work: {', '.join(guessed.values())}",
             hint=f'say what the product feeds in the suite\'s workload: values = {{ {line} }}, or inputs = "real.npz"',
         )
@@ -281,7 +281,7 @@ def _states(result: Result) -> Iterator[ResultWarning]:
     if told:
         line = toml_line("state", pairs) if pairs else "state = { output = … }"
         yield ResultWarning(
-            kind=Doubt.ASSUMED_STATE,
+            kind=WarningKind.ASSUMED_STATE,
             message="; ".join(told),
             hint=f"say it under the model in the suite: {line}, or state = {{}} for none",
         )
@@ -300,7 +300,7 @@ def _only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
         also = f", and on {tried} other made-up inputs" if tried else ""
         message += f"{also}: a model that found nothing, or a runtime that did not run it"
     yield ResultWarning(
-        kind=Doubt.ONLY_ZEROS,
+        kind=WarningKind.ONLY_ZEROS,
         message=message,
         hint='feed it data in which there is something to find: inputs = "real.npz" in the suite\'s workload',
     )
@@ -315,7 +315,7 @@ def _tensors(result: Result) -> Iterator[ResultWarning]:
             count, values = _mapping(done).get("saturated"), _mapping(done).get("values")
             if isinstance(count, int) and isinstance(values, int) and count > 0:
                 yield ResultWarning(
-                    kind=Doubt.SATURATED,
+                    kind=WarningKind.SATURATED,
                     message=f"{count:,} of {values:,} numbers fed to input {name} {whose}are beyond its range, and are "
                     "fed as the end of it",
                     hint="feed data scaled as in training, or calibrate on data like it",
@@ -324,13 +324,13 @@ def _tensors(result: Result) -> Iterator[ResultWarning]:
             unsure = [f"{pair[0]} with {pair[1]}" for pair in _rows(told.get(key)) if pair[3] is False]
             if unsure:
                 yield ResultWarning(
-                    kind=Doubt.UNSURE_PAIRING,
+                    kind=WarningKind.UNSURE_PAIRING,
                     message=f"{kind} {whose}paired by names that tell nothing: {_few(unsure, ', ')}",
                     hint=f"say which is which with '{kind}' under the model or the variant",
                 )
     if True in (ours.get("keeps_state"), theirs.get("keeps_state")):
         yield ResultWarning(
-            kind=Doubt.CARRIED_STATE,
+            kind=WarningKind.CARRIED_STATE,
             message="the model keeps a state inside that its runtime cannot reset: each input was answered after those "
             "before it, on both sides in the same order",
             hint="let the data be one recording in the order of time, or export the state as an input and an output",
@@ -338,7 +338,7 @@ def _tensors(result: Result) -> Iterator[ResultWarning]:
     left_out = _mapping(ours.get("not_compared"))
     if left_out:
         yield ResultWarning(
-            kind=Doubt.NOT_COMPARED,
+            kind=WarningKind.NOT_COMPARED,
             message=f"outputs not compared: {_few([f'{name}: {why}' for name, why in left_out.items()], '; ')}",
             hint="say which is which with 'outputs' under the model or the variant",
         )
@@ -366,7 +366,7 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     if contended:
         count = f"{len(contended)} of {len(attempts)} attempts"
         yield ResultWarning(
-            kind=Doubt.CONTENDED,
+            kind=WarningKind.CONTENDED,
             message=f"{count} waited for a core, up to {max(contended):.0%} of their time",
             hint="close other programs, use fewer threads, or measure on a device that does nothing else",
         )
@@ -374,20 +374,26 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     throttled = [times for times in stopped if isinstance(times, int) and times >= THROTTLED_TIMES]
     if throttled:
         yield ResultWarning(
-            kind=Doubt.THROTTLED,
+            kind=WarningKind.THROTTLED,
             message=f"a CPU quota stopped {len(throttled)} of {len(attempts)} attempts up to {max(throttled)} times",
             hint="raise the container's CPU limit, or say in the report that the quota belongs to the product",
         )
 
 
-#: Which doubt a session's verdict is, and what can be done about it.
+#: Which warning a course's verdict is, and what can be done about it.
 _VERDICTS = {
-    SessionState.QUOTA: (Doubt.THROTTLED, "raise the container's CPU limit, or say that the quota is the product's"),
-    SessionState.HEAT: (Doubt.THROTTLED, "this is what the device keeps up: plan with the steady-state rate"),
-    SessionState.CONTENTION: (Doubt.CONTENDED, "close other programs, or measure on a device that does nothing else"),
-    SessionState.STEAL: (Doubt.CONTENDED, "the hypervisor gives the cores to others: use a machine of its own"),
-    SessionState.SLOW_CORE: (Doubt.NOT_STEADY, "heat does this, and so does a neighbour that uses the memory"),
-    SessionState.UNKNOWN: (Doubt.NOT_STEADY, "measure for longer, from a settled device"),
+    SessionState.QUOTA: (
+        WarningKind.THROTTLED,
+        "raise the container's CPU limit, or say that the quota is the product's",
+    ),
+    SessionState.HEAT: (WarningKind.THROTTLED, "this is what the device keeps up: plan with the steady-state rate"),
+    SessionState.CONTENTION: (
+        WarningKind.CONTENDED,
+        "close other programs, or measure on a device that does nothing else",
+    ),
+    SessionState.STEAL: (WarningKind.CONTENDED, "the hypervisor gives the cores to others: use a machine of its own"),
+    SessionState.SLOW_CORE: (WarningKind.NOT_STEADY, "heat does this, and so does a neighbour that uses the memory"),
+    SessionState.UNKNOWN: (WarningKind.NOT_STEADY, "measure for longer, from a settled device"),
 }
 
 
@@ -411,7 +417,7 @@ def _not_charged(result: Result) -> Iterator[ResultWarning]:
     floors = [ladder.floor_bytes for ladder in result.ladders if ladder.floor_bytes is not None]
     if floors and isinstance(most, int | float) and most > NOT_CHARGED_SHARE * floors[-1]:
         yield ResultWarning(
-            kind=Doubt.NOT_CHARGED,
+            kind=WarningKind.NOT_CHARGED,
             message=f"up to {most / 2**20:.0f} MiB of the model's and the runtime's files were held by other processes,"
             " and no limit counted them: the memory floor is that much too low at most",
             hint="stop what else uses the runtime, or measure as a user who may make mounts",
@@ -424,7 +430,7 @@ def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     early = [gate for gate in gates if isinstance(gate, Mapping) and gate.get("settled") is not True]
     if early:
         yield ResultWarning(
-            kind=Doubt.UNSETTLED,
+            kind=WarningKind.UNSETTLED,
             message=f"{len(early)} of {len(attempts)} attempts began unsettled: {early[-1].get('reason')}",
             hint="raise entry_gate, cool the device, or stop what else runs on it",
         )
@@ -440,7 +446,7 @@ def left_running(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     if left:
         listed = ", ".join(f"{count} × {name}" for name, count in counts.most_common())
         yield ResultWarning(
-            kind=Doubt.LEFT_RUNNING,
+            kind=WarningKind.LEFT_RUNNING,
             message=f"{len(left)} of {len(attempts)} attempts left processes running, which were ended: {listed}",
             hint="they may have taken time from what was measured: switch telemetry and helpers of the runtime off, or "
             "let the adapter end them when a session closes",
@@ -450,7 +456,7 @@ def left_running(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 def _binding_copies(result: Result) -> Iterator[ResultWarning]:
     if result.effective.get("cache") == CACHE_COPIED_BY_BINDING:
         yield ResultWarning(
-            kind=Doubt.BINDING_COPIES,
+            kind=WarningKind.BINDING_COPIES,
             message="the language binding copies the key/value cache at every token; the runtime alone is faster",
             hint="measure with a native runner before deciding on these numbers",
         )
@@ -462,7 +468,7 @@ def _unstable(metric: MetricResult) -> Iterator[ResultWarning]:
         return
     share = stdev(values) / fmean(values)
     yield ResultWarning(
-        kind=Doubt.UNSTABLE,
+        kind=WarningKind.UNSTABLE,
         message=f"{METRICS[metric.name].title}: attempts spread by {share:.0%} of their mean (pyperf's limit is 10 %)",
         hint="close other programs, or ask for a narrower interval with --ci-target",
     )
@@ -474,7 +480,7 @@ def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
         if metric.parameters.get("percentile", 50) != 50:
             return
         yield ResultWarning(
-            kind=Doubt.BELOW_TIMER_RESOLUTION,
+            kind=WarningKind.BELOW_TIMER_RESOLUTION,
             message=f"{METRICS[metric.name].title}: a sample of {shortest:.0f} ns; reading the clock takes 36 ns twice",
             hint="measure a larger workload",
         )
@@ -488,7 +494,7 @@ def _slow_first(metric: MetricResult) -> Iterator[ResultWarning]:
     attempts = len(metric.attempts)
     if slow * 2 > attempts > 0:
         yield ResultWarning(
-            kind=Doubt.SLOW_FIRST_ITERATION,
+            kind=WarningKind.SLOW_FIRST_ITERATION,
             message=f"{METRICS[metric.name].title}: the first sample is far slower in {slow} of {attempts} attempts",
             hint="raise 'warmup' in the scenario's settings",
         )

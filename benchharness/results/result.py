@@ -62,7 +62,7 @@ class Outcome:
         return f"{self.kind}({self.reason})" if self.reason else str(self.kind)
 
 
-class Doubt(StrEnum):
+class WarningKind(StrEnum):
     """The kinds of typed warnings that a result can carry."""
 
     UNSTABLE = "unstable"
@@ -98,9 +98,9 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ResultWarning:
-    """A doubt about a result: what was seen, and what the user can do about it."""
+    """Something that makes a result less sure: what was seen, and what the user can do about it."""
 
-    kind: Doubt
+    kind: WarningKind
     message: str
     hint: str = ""
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import benchharness
-from benchharness.results.result import Doubt, Result
+from benchharness.results.result import Result, WarningKind
 from tests.conftest import ROOT
 from tests.integration.awkward_run import Background, awkward_suite, wait_until
 from tests.integration.conftest import ADAPTERS, Bench
@@ -48,7 +48,7 @@ def living(mark: str) -> list[psutil.Process]:
 
 def warned(result: Result) -> str:
     """What the result says about leftovers."""
-    return "; ".join(each.message for each in result.warnings if each.kind is Doubt.LEFT_RUNNING)
+    return "; ".join(each.message for each in result.warnings if each.kind is WarningKind.LEFT_RUNNING)
 
 
 WORKER = "python -m benchharness.device.worker"

@@ -14,7 +14,7 @@ from onnx import TensorProto as T
 from onnx import helper as h
 from onnx import numpy_helper
 
-from benchharness.results.result import Doubt, Result
+from benchharness.results.result import Result, WarningKind
 from tests.integration.test_quality_tensors import run, values
 
 RANDOM = np.random.default_rng(1)
@@ -141,7 +141,7 @@ def test_a_zipmap_of_other_classes_is_compared_by_its_label(tmp_path: Path) -> N
     theirs = np.array([each[0].item() for each in bare(variants["a"])])
     found = run(tmp_path, variants, {"x": X, "labels": LABELS})["b"]
     check(found, ours, theirs, None)
-    (warning,) = [each for each in found.warnings if each.kind is Doubt.NOT_COMPARED]
+    (warning,) = [each for each in found.warnings if each.kind is WarningKind.NOT_COMPARED]
     assert "output_probability: is a sequence of 1 maps of 3 values" in warning.message
 
 

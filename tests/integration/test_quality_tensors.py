@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 import benchharness
-from benchharness.results.result import Doubt, Result
+from benchharness.results.result import Result, WarningKind
 from tests.contract.tflite_models import ModelFile, Scale, options_of
 
 RANDOM = np.random.default_rng(0)
@@ -137,6 +137,6 @@ def test_pixels_and_their_codes_mean_the_same(tmp_path: Path, pixels: dict[str, 
             "exact" if how == "quantized" else "dequantized"
         ]
     beyond = run(tmp_path, pixels, {"x": np.full((2, 8), 300.0)}, task="tensor", runtime="tflite")["int8"]
-    assert {warning.kind: warning.message for warning in beyond.warnings}[Doubt.SATURATED].startswith(
+    assert {warning.kind: warning.message for warning in beyond.warnings}[WarningKind.SATURATED].startswith(
         "16 of 16 numbers"
     )

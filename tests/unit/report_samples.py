@@ -17,7 +17,6 @@ import numpy as np
 from benchharness.judge import budgets as budgets_of_suite
 from benchharness.results.result import (
     AttemptValue,
-    Doubt,
     Estimate,
     Job,
     MetricResult,
@@ -26,6 +25,7 @@ from benchharness.results.result import (
     Result,
     ResultWarning,
     Run,
+    WarningKind,
 )
 from reports.html import render, write
 from reports.page import Page
@@ -272,11 +272,11 @@ def realistic() -> list[Result]:
         found[4],
         warnings=[
             ResultWarning(
-                kind=Doubt.NOT_APPLIED,
+                kind=WarningKind.NOT_APPLIED,
                 message="2 threads were requested and the runtime used 1",
                 hint="request what it can give",
             ),
-            ResultWarning(kind=Doubt.UNSTABLE, message="model TTFT: attempts spread by 14% of their mean"),
+            ResultWarning(kind=WarningKind.UNSTABLE, message="model TTFT: attempts spread by 14% of their mean"),
         ],
         effective={**found[4].effective, "threads": 2},
     )

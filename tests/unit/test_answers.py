@@ -12,9 +12,9 @@ from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.device.answers import Answers, are_zeros, check_outputs, tell_zeros
 from benchharness.device.invented import Filling
 from benchharness.errors import InvalidOutput
-from benchharness.results.result import Doubt
+from benchharness.results.result import WarningKind
 from tests.unit.made_up import attempt
-from tests.unit.test_doubts import warnings_of
+from tests.unit.test_warnings import warnings_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BRIGHT = {"x": np.random.default_rng(0).random((1, 8)).astype(np.float32)}
@@ -137,11 +137,11 @@ def test_eight_bits_may_round_a_softmax_of_many_classes_to_zeros() -> None:
 def test_the_doubt_says_what_was_tried() -> None:
     def told(**fact: object) -> str:
         attempts = [attempt(number, effective={"only_zeros": fact}) for number in range(5)]
-        (warning,) = [each for each in warnings_of(attempts) if each.kind is Doubt.ONLY_ZEROS]
+        (warning,) = [each for each in warnings_of(attempts) if each.kind is WarningKind.ONLY_ZEROS]
         assert 'inputs = "real.npz"' in warning.hint
         return warning.message
 
     assert told(tried=1, answers=True).endswith("not on other made-up input: the model runs, and found nothing")
     assert "and on 2 other made-up inputs: a model that found nothing, or a runtime" in told(tried=2, answers=False)
     assert told(tried="many").startswith("in 5 of 5 attempts")  # a device is not trusted
-    assert not [each for each in warnings_of([attempt(0)]) if each.kind is Doubt.ONLY_ZEROS]
+    assert not [each for each in warnings_of([attempt(0)]) if each.kind is WarningKind.ONLY_ZEROS]

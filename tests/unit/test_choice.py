@@ -17,7 +17,7 @@ from benchharness.judge.budgets import judged, parse
 from benchharness.judge.choice import Candidate, Figure, Wish, choices, dominates
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import no_evidence
-from benchharness.results.result import Doubt, Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind
+from benchharness.results.result import Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind, WarningKind
 from benchharness.results.sessions import SessionState
 from benchharness.terminal.choice import show_choices
 from tests.unit.made_up import attempt, job, measured
@@ -96,7 +96,7 @@ def chosen(results: list[Result], wish: Wish = Wish.SMALLEST, **budgets: str) ->
     return choice.recommended, choice.reason
 
 
-def with_warning(results: list[Result], variant: str, kind: Doubt) -> list[Result]:
+def with_warning(results: list[Result], variant: str, kind: WarningKind) -> list[Result]:
     found = [ResultWarning(kind=kind, message=f"{kind} here")]
     return [replace(each, warnings=found) if each.job.variant == variant else each for each in results]
 
@@ -129,11 +129,11 @@ def test_a_budget_is_kept_only_by_a_verdict_of_its_own() -> None:
     assert choice.recommended == "int8 · onnxruntime"
 
 
-@pytest.mark.parametrize("why", ["session disturbed, ", f"{Doubt.EARLIER_RULE} here"])
+@pytest.mark.parametrize("why", ["session disturbed, ", f"{WarningKind.EARLIER_RULE} here"])
 def test_what_is_no_evidence_is_neither_the_fastest_nor_keeps_a_budget(why: str) -> None:
     results = results_of(DIVERGENCES, RATES)
-    before = why.startswith(Doubt.EARLIER_RULE)
-    results = with_warning(results, "int4", Doubt.EARLIER_RULE) if before else disturbed(results, "int4")
+    before = why.startswith(WarningKind.EARLIER_RULE)
+    results = with_warning(results, "int4", WarningKind.EARLIER_RULE) if before else disturbed(results, "int4")
     (choice,) = choices(judged(results, parse({"decode_rate": "15 tokens/s"}, "suite")), Wish.FASTEST)
     int4 = choice.candidates[2]
     assert "no evidence" in int4.figures["speed"].doubt
@@ -152,8 +152,8 @@ def test_a_disturbed_miss_is_no_miss() -> None:
     assert [each.verdicts[0].kind for each in found] == [VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.MISS]
 
 
-@pytest.mark.parametrize("kind", [Doubt.CONTENDED, Doubt.THROTTLED, Doubt.FALLBACK])
-def test_a_doubt_beside_an_attempt_of_seconds_leaves_its_miss_a_miss(kind: Doubt) -> None:
+@pytest.mark.parametrize("kind", [WarningKind.CONTENDED, WarningKind.THROTTLED, WarningKind.FALLBACK])
+def test_a_doubt_beside_an_attempt_of_seconds_leaves_its_miss_a_miss(kind: WarningKind) -> None:
     found = judged(with_warning(results_of({}, RATES), "int8", kind), parse({"decode_rate": "1000 tokens/s"}, "suite"))
     assert [each.verdicts[0].kind for each in found] == [VerdictKind.MISS] * 3
 

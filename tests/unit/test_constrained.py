@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchharness.execute.plausibility import doubts_about
+from benchharness.execute.plausibility import contradictions
 from benchharness.judge.derive import derive_one
-from benchharness.results.result import Attempt, Doubt, Measurement, Outcome, OutcomeKind
+from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
 from benchharness.results.sessions import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.scenarios.constrained import (
     ANSWERED,
@@ -267,7 +267,7 @@ def warned(not_charged: Any) -> list[str]:
     ]
     made = job(scenario="constrained")
     found = derive_one(made, [replace(attempt(*floor, not_charged_bytes=not_charged), job=made.key)], "")
-    return [warning.message for warning in found.warnings if warning.kind is Doubt.NOT_CHARGED]
+    return [warning.message for warning in found.warnings if warning.kind is WarningKind.NOT_CHARGED]
 
 
 @pytest.mark.parametrize("told", [[0, 0], [0, 3.9 * MIB], None, [], "much", ["a", "b"]])
@@ -293,10 +293,10 @@ def test_memory_that_no_limit_counted_is_a_doubt_about_the_floor() -> None:
 def test_rows_that_cannot_be_are_refused(metric: str, row: list[float], sentence: str) -> None:
     width = 6 if metric == "constrained_trials" else 3
     made = Measurement(metric=metric, parameters={}, value=0.0, samples=row, row_length=width)
-    assert any(sentence in each for each in doubts_about([made], 10**12, None))
+    assert any(sentence in each for each in contradictions([made], 10**12, None))
 
 
 @pytest.mark.parametrize(("metric", "width"), [("constrained_trials", 6), ("fallback_tries", 3)])
 def test_a_constraint_that_could_not_be_set_has_no_rows(metric: str, width: int) -> None:
     made = Measurement(metric=metric, parameters={}, value=0.0, samples=[], row_length=width)
-    assert list(doubts_about([made], 10**12, None)) == []
+    assert list(contradictions([made], 10**12, None)) == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchharness.judge.derive import derive, derive_one
-from benchharness.results.result import EXACT, Attempt, Doubt, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.result import EXACT, Attempt, MetricResult, Outcome, OutcomeKind, Result, WarningKind
 from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, measured
 
@@ -163,7 +163,7 @@ def test_a_few_failed_attempts_leave_a_result_with_a_warning() -> None:
     assert result.outcome == Outcome(kind=OutcomeKind.OK)
     assert only(result).estimate.count == 5
     (warning,) = result.warnings
-    assert warning.kind is Doubt.UNSTABLE
+    assert warning.kind is WarningKind.UNSTABLE
     assert "1 crashed beside 5 good attempts" in warning.message
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from benchharness.commands.variants import app
 from benchharness.metrics import METRICS
-from benchharness.results.result import Doubt, OutcomeKind
+from benchharness.results.result import OutcomeKind, WarningKind
 from benchharness.scenarios.settings import Scenarios
 from benchharness.suite.hardware import load_hardware
 from benchharness.suite.tables import Attempts, check_suite, load_suite
@@ -26,9 +26,9 @@ def test_every_command_stands_in_the_readme(command: str) -> None:
     assert f"`benchharness {command}" in README
 
 
-@pytest.mark.parametrize("doubt", [doubt.value for doubt in Doubt])
-def test_every_warning_stands_in_the_readme(doubt: str) -> None:
-    assert f"`{doubt}`" in README
+@pytest.mark.parametrize("kind", [kind.value for kind in WarningKind])
+def test_every_warning_stands_in_the_readme(kind: str) -> None:
+    assert f"`{kind}`" in README
 
 
 @pytest.mark.parametrize("outcome", [kind.value for kind in OutcomeKind])

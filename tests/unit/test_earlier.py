@@ -13,8 +13,8 @@ from benchharness import api
 from benchharness.device import attempt as device_attempt
 from benchharness.device.rules import FIRST, RULES
 from benchharness.judge.choice import Wish
-from benchharness.judge.earlier import MENDED, doubts_of_before, on_figures, rules_of
-from benchharness.results.result import Doubt, Result, VerdictKind
+from benchharness.judge.earlier import MENDED, on_figures, rules_of, warnings_of_before
+from benchharness.results.result import Result, VerdictKind, WarningKind
 from benchharness.results.sessions import StepOutcome
 from tests.unit.made_up import attempt, job, measured
 
@@ -37,7 +37,7 @@ def found(store: str, suite: str) -> api.Findings:
 
 
 def said(result: Result) -> set[str]:
-    return {warning.message for warning in result.warnings if warning.kind is Doubt.EARLIER_RULE}
+    return {warning.message for warning in result.warnings if warning.kind is WarningKind.EARLIER_RULE}
 
 
 def by_job(findings: api.Findings) -> dict[tuple[str, str, str], Result]:
@@ -138,7 +138,7 @@ def test_only_those_are_doubted_that_the_rule_concerned(
     changes: dict[str, Any], effective: dict[str, Any], expected: set[str]
 ) -> None:
     made = job(**{"configuration": {"name": "c", "runtime": "tflite"}, **changes})
-    told = {each.message for each in doubts_of_before(made, [attempt(effective={"rules": FIRST, **effective})])}
+    told = {each.message for each in warnings_of_before(made, [attempt(effective={"rules": FIRST, **effective})])}
     assert told == expected
 
 
@@ -146,7 +146,7 @@ def test_only_those_are_doubted_that_the_rule_concerned(
 def test_a_divergence_as_large_as_a_floor_gives_is_doubted(divergence: float, doubted: bool) -> None:
     rows = measured("class_decisions", 1.0, [0, 1, 1, 0.0, 0, 1, 1, divergence], row_length=4)
     made = job(configuration={"name": "c", "runtime": "tflite"})
-    told = [each.message for each in doubts_of_before(made, [attempt(0, rows, effective={"rules": FIRST})])]
+    told = [each.message for each in warnings_of_before(made, [attempt(0, rows, effective={"rules": FIRST})])]
     assert told == ([FLOORED] if doubted else [])
 
 

@@ -9,7 +9,7 @@ import pytest
 from benchharness.execute.received import attempt_from
 from benchharness.judge.derive import derive_one
 from benchharness.metrics import METRICS, ROWS
-from benchharness.results.result import Attempt, Doubt, OutcomeKind
+from benchharness.results.result import Attempt, OutcomeKind, WarningKind
 from tests.unit.made_up import job
 
 FACTS = {"device": "4f2d9c01ab3e"}
@@ -69,7 +69,7 @@ def test_a_reference_execution_without_figures_is_taken_as_what_it_is() -> None:
     assert attempt.outcome.ok
     result = derive_one(job(), [attempt], "")
     assert [metric.name for metric in result.metrics] == ["artefact_size", "download_size"]
-    assert Doubt.REFERENCE_EXECUTION in [warning.kind for warning in result.warnings]
+    assert WarningKind.REFERENCE_EXECUTION in [warning.kind for warning in result.warnings]
 
 
 @pytest.mark.parametrize("changes", [{"execution": "device"}, {}])
@@ -81,7 +81,7 @@ def test_the_same_figures_of_a_device_are_taken(changes: dict[str, Any]) -> None
     assert attempt.outcome.ok
     result = derive_one(job(), [attempt], "")
     assert "model_ttft" in [metric.name for metric in result.metrics]
-    assert Doubt.REFERENCE_EXECUTION not in [warning.kind for warning in result.warnings]
+    assert WarningKind.REFERENCE_EXECUTION not in [warning.kind for warning in result.warnings]
 
 
 @pytest.mark.parametrize("execution", ["Reference", "dream", None, 1, ["device"]])

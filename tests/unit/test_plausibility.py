@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.execute.plausibility import doubts_about
+from benchharness.execute.plausibility import contradictions
 from benchharness.results.result import Measurement
 from tests.unit.made_up import measured
 
@@ -35,7 +35,7 @@ def sound() -> list[Measurement]:
 
 
 def said(measurements: list[Measurement], duration_ns: int = DURATION_NS) -> list[str]:
-    return list(doubts_about(measurements, duration_ns, 2**34))
+    return list(contradictions(measurements, duration_ns, 2**34))
 
 
 def changed(metric: str, /, **changes: Any) -> list[Measurement]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.results.result import Doubt, Result, ResultWarning
+from benchharness.results.result import Result, ResultWarning, WarningKind
 from reports.html import render
 from reports.page import Comparison
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, result
@@ -119,7 +119,7 @@ def test_the_only_configuration_stands_in_the_header_and_not_in_every_name() -> 
 
 
 def warned(variant: str, *messages: str) -> Result:
-    warnings = [ResultWarning(kind=Doubt.UNSTABLE, message=message) for message in messages]
+    warnings = [ResultWarning(kind=WarningKind.UNSTABLE, message=message) for message in messages]
     return result(variant, metrics=Fake(1.0).first_token(), warnings=warnings)
 
 

@@ -9,7 +9,16 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchharness.results.result import Doubt, Job, Outcome, OutcomeKind, Result, ResultWarning, Verdict, VerdictKind
+from benchharness.results.result import (
+    Job,
+    Outcome,
+    OutcomeKind,
+    Result,
+    ResultWarning,
+    Verdict,
+    VerdictKind,
+    WarningKind,
+)
 from reports.html import render
 from tests.unit.report_samples import CHAT, COLD, RUN, WRITTEN, Fake, realistic, result
 
@@ -122,7 +131,7 @@ def test_no_name_or_text_acts(attack: str) -> None:
                     "other": variant,
                 },
                 verdicts=verdicts,
-                warnings=[ResultWarning(kind=Doubt.UNSTABLE, message=attack, hint=attack)],
+                warnings=[ResultWarning(kind=WarningKind.UNSTABLE, message=attack, hint=attack)],
             )
         )
     plain = json.loads(json.dumps([asdict(each.job) for each in hostile]))

@@ -14,9 +14,9 @@ from benchharness.device.quality.inputs import Inputs
 from benchharness.device.requests import tensor_request
 from benchharness.device.states import BY_NAMES, BY_SUITE, Carried, States
 from benchharness.errors import Unsupported
-from benchharness.results.result import Doubt
+from benchharness.results.result import WarningKind
 from tests.unit.made_up import attempt
-from tests.unit.test_doubts import warnings_of
+from tests.unit.test_warnings import warnings_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Given = dict[str, tuple[Any, ...]]
@@ -214,7 +214,7 @@ def test_a_model_that_keeps_its_state_inside_is_told() -> None:
     assert "keeps_state" not in Inputs(Model({"x": (1, 4)}, {"y": (1, 4)}), {}).facts()
     for effective in ({"tensors": facts}, {"reference": {"tensors": facts}}):
         (warning,) = [
-            each for each in warnings_of([attempt(0, effective=effective)]) if each.kind is Doubt.CARRIED_STATE
+            each for each in warnings_of([attempt(0, effective=effective)]) if each.kind is WarningKind.CARRIED_STATE
         ]
         assert "cannot reset" in warning.message
 
@@ -222,7 +222,7 @@ def test_a_model_that_keeps_its_state_inside_is_told() -> None:
 def test_what_names_say_is_told_with_the_line_to_write() -> None:
     def told(**state: object) -> list[str]:
         warnings = warnings_of([attempt(0, effective={"state": state})])
-        return [f"{each.message}; {each.hint}" for each in warnings if each.kind is Doubt.ASSUMED_STATE]
+        return [f"{each.message}; {each.hint}" for each in warnings if each.kind is WarningKind.ASSUMED_STATE]
 
     (message,) = told(carried={"stateN": "state"}, by="names", not_carried={})
     assert "stateN → state" in message

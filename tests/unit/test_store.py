@@ -14,7 +14,7 @@ import pytest
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
-from benchharness.results.result import Doubt, Outcome, OutcomeKind, ResultWarning
+from benchharness.results.result import Outcome, OutcomeKind, ResultWarning, WarningKind
 from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, measured
 
@@ -53,7 +53,7 @@ FULL = attempt(
     started=datetime(2026, 3, 4, 5, 6, 7, 123456, tzinfo=UTC),
     duration_ns=2**62,
     effective={"accelerators": ["cpu"], "facts": {"nested": [1, None, True, "é"]}},
-    warnings=[ResultWarning(kind=Doubt.BINDING_COPIES, message="copies", hint="use bindings")],
+    warnings=[ResultWarning(kind=WarningKind.BINDING_COPIES, message="copies", hint="use bindings")],
 )
 FAILED = attempt(1, outcome=Outcome(kind=OutcomeKind.CRASHED, reason="SIGSEGV", evidence="\x1b[31mlast\x00 words\n"))
 

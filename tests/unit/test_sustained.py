@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchharness.device.scenarios.sustained import ROW
-from benchharness.execute.plausibility import ROWS, doubts_about
+from benchharness.execute.plausibility import ROWS, contradictions
 from benchharness.execute.received import attempt_from
 from benchharness.judge.derive import derive, derive_one
 from benchharness.judge.intervals import independent_ratio
@@ -408,7 +408,7 @@ def test_an_independent_ratio_is_welch_s() -> None:
 
 def test_a_real_session_raises_no_doubt() -> None:
     sound = [windows(rows()), readings("celsius.cpu", [(1e9, -5.0), (9e9, 60.0)])]
-    assert list(doubts_about(sound, DURATION_NS, None)) == []
+    assert list(contradictions(sound, DURATION_NS, None)) == []
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ def test_a_real_session_raises_no_doubt() -> None:
 def test_a_window_that_cannot_be_is_doubted(changes: dict[str, float], sentence: str) -> None:
     table = rows()
     table[5] = row(**{"start": ORIGIN + 5 * 100 * MS, **changes})
-    said = list(doubts_about([windows(table)], DURATION_NS, None))
+    said = list(contradictions([windows(table)], DURATION_NS, None))
     assert any(sentence in each for each in said), said
 
 
@@ -462,7 +462,7 @@ def test_a_window_that_cannot_be_is_doubted(changes: dict[str, float], sentence:
     ],
 )
 def test_rows_that_cannot_be_are_doubted(measurement: Measurement, sentence: str) -> None:
-    said = list(doubts_about([measurement], DURATION_NS, None))
+    said = list(contradictions([measurement], DURATION_NS, None))
     assert any(sentence in each for each in said), said
 
 

@@ -1,4 +1,4 @@
-"""Tensors by name through the harness: what a suite may say, what a job carries, what is shown, judged and doubted."""
+"""Tensors by name through the harness: what a suite may say, what a job carries, what is shown, judged, warned of."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchharness.errors import SuiteError, Unsupported, UsageError
 from benchharness.judge.budgets import judged, parse
 from benchharness.judge.choice import choices
 from benchharness.judge.derive import derive
-from benchharness.results.result import Doubt, Job, Result, to_show
+from benchharness.results.result import Job, Result, WarningKind, to_show
 from benchharness.suite.tables import load_suite, restore_suite
 from benchharness.terminal import tables as terminal
 from benchharness.terminal.choice import show_choices
@@ -190,7 +190,7 @@ def test_a_reports_summary_names_the_worst_output() -> None:
     assert "SQNR 12.0 dB of mask, the worst output" in found.summary
 
 
-def doubts(**tensors: Any) -> dict[Doubt, str]:
+def warned(**tensors: Any) -> dict[WarningKind, str]:
     (found,) = compared(("scores", 9.0, 1.0), tensors=tensors)
     return {warning.kind: warning.message for warning in found.warnings}
 
@@ -198,12 +198,12 @@ def doubts(**tensors: Any) -> dict[Doubt, str]:
 def test_what_was_done_to_the_data_and_what_was_not_compared_is_doubted() -> None:
     quiet = {"how": ["quantized"], "saturated": 0, "values": 100}
     pairs = [["x", "arr_0", "shape", True]]
-    assert doubts(conversion={"x": quiet}, pairing=pairs, outputs=[], not_compared={}) == {}
-    told = doubts(conversion={"x": {**quiet, "saturated": 7}}, not_compared={"hidden": "no partner"})
-    assert told[Doubt.SATURATED].startswith("7 of 100 numbers fed to input x are beyond its range")
-    assert told[Doubt.NOT_COMPARED] == "outputs not compared: hidden: no partner"
-    told = doubts(outputs=[["out_0", "out_0", "name", False, "out_0"]])
-    assert "out_0 with out_0" in told[Doubt.UNSURE_PAIRING]
+    assert warned(conversion={"x": quiet}, pairing=pairs, outputs=[], not_compared={}) == {}
+    told = warned(conversion={"x": {**quiet, "saturated": 7}}, not_compared={"hidden": "no partner"})
+    assert told[WarningKind.SATURATED].startswith("7 of 100 numbers fed to input x are beyond its range")
+    assert told[WarningKind.NOT_COMPARED] == "outputs not compared: hidden: no partner"
+    told = warned(outputs=[["out_0", "out_0", "name", False, "out_0"]])
+    assert "out_0 with out_0" in told[WarningKind.UNSURE_PAIRING]
 
 
 @pytest.mark.parametrize("nonsense", [3, "x", [1], {"conversion": 1, "outputs": "ab", "not_compared": [1]}, None])

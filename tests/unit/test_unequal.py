@@ -21,7 +21,7 @@ from benchharness.judge.derive import derive
 from benchharness.judge.unequal import Factor, differences
 from benchharness.judge.warnings import significand
 from benchharness.results.export import to_json
-from benchharness.results.result import Attempt, Basis, Doubt, Estimate, Job, Measurement, Result
+from benchharness.results.result import Attempt, Basis, Estimate, Job, Measurement, Result, WarningKind
 from benchharness.terminal.tables import summary
 from tests.contract.sound_adapter import Sound, Tensors, write_models
 from tests.unit.made_up import attempt, job, measured
@@ -306,7 +306,7 @@ def test_attempts_of_one_job_that_differ_are_a_warning_and_no_ratio(
 ) -> None:
     attempts = [ran(VARIANT, *change(round_))[round_] for round_ in range(3)]
     _, result = derive([(REFERENCE, ""), (VARIANT, "")], [*ran(REFERENCE), *attempts])
-    (warning,) = [each for each in result.warnings if each.kind is Doubt.UNEQUAL_WORK]
+    (warning,) = [each for each in result.warnings if each.kind is WarningKind.UNEQUAL_WORK]
     assert told in warning.message
     ratios = [metric.ratio for metric in result.metrics if metric.ratio]
     assert [ratio.value for ratio in ratios] == [None] * 3 + [1] * 2
@@ -363,8 +363,8 @@ def test_an_adapter_that_computes_float32_in_bfloat16_is_warned_of_and_has_no_ra
         attempts += ran(made, facts)
     assert 1e-4 < np.abs(answers[0] - answers[1]).max() < 0.1  # it does, and not by much
     plain, less = derive([(REFERENCE, ""), (LITERT, "")], attempts)
-    assert [warning for warning in plain.warnings if warning.kind is Doubt.LOWER_PRECISION] == []
-    (warning,) = [warning for warning in less.warnings if warning.kind is Doubt.LOWER_PRECISION]
+    assert [warning for warning in plain.warnings if warning.kind is WarningKind.LOWER_PRECISION] == []
+    (warning,) = [warning for warning in less.warnings if warning.kind is WarningKind.LOWER_PRECISION]
     assert warning.message == "the model file says float32 and the runtime computed in bfloat16"
     reasons = {ratio.reason for each in less.contrasts for _, _, ratio in each.ratios if ratio.value is None}
     assert reasons == {"computed in bfloat16 against float32"}
@@ -386,7 +386,7 @@ def test_an_adapter_that_computes_float32_in_bfloat16_is_warned_of_and_has_no_ra
 def test_less_than_was_said_is_a_warning(effective: dict[str, Any], precision: str | None, warned: str) -> None:
     made = replace(VARIANT, precision=precision)
     (result,) = derive([(made, "")], ran(made, effective))
-    found = [warning.message for warning in result.warnings if warning.kind is Doubt.LOWER_PRECISION]
+    found = [warning.message for warning in result.warnings if warning.kind is WarningKind.LOWER_PRECISION]
     assert [message[: len(warned)] for message in found] == ([warned] if warned else [])
 
 

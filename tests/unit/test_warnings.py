@@ -12,7 +12,7 @@ import pytest
 from benchharness.device.rules import RULES
 from benchharness.judge.derive import derive_one
 from benchharness.judge.warnings import SHORTEST_TIMED_NS
-from benchharness.results.result import Attempt, Doubt, Measurement, OutcomeKind, ResultWarning
+from benchharness.results.result import Attempt, Measurement, OutcomeKind, ResultWarning, WarningKind
 from tests.unit.made_up import attempt, job, measured
 
 LONG = 1e7
@@ -22,7 +22,7 @@ def warnings_of(attempts: Sequence[Attempt], stopped: str = "", **changes: Any) 
     return list(derive_one(job(**changes), attempts, stopped).warnings)
 
 
-def kinds(attempts: Sequence[Attempt], stopped: str = "", **changes: Any) -> set[Doubt]:
+def kinds(attempts: Sequence[Attempt], stopped: str = "", **changes: Any) -> set[WarningKind]:
     return {warning.kind for warning in warnings_of(attempts, stopped, **changes)}
 
 
@@ -36,37 +36,37 @@ def test_quiet_attempts_raise_no_doubt() -> None:
 
 def test_fewer_than_five_attempts_are_too_few() -> None:
     attempts = five(measured("model_ttft", LONG))
-    assert kinds(attempts[:4]) == {Doubt.TOO_FEW_SAMPLES}
+    assert kinds(attempts[:4]) == {WarningKind.TOO_FEW_SAMPLES}
     assert kinds(attempts) == set()
 
 
 def test_only_good_attempts_count_towards_enough() -> None:
     failed = attempt(4, outcome=OutcomeKind.CRASHED)
-    assert Doubt.TOO_FEW_SAMPLES in kinds([*five(measured("model_ttft", LONG))[:4], failed])
+    assert WarningKind.TOO_FEW_SAMPLES in kinds([*five(measured("model_ttft", LONG))[:4], failed])
 
 
 def test_an_interval_that_was_not_reached_is_told() -> None:
     attempts = five(measured("model_ttft", LONG))
     stopped = "30 attempts, the most allowed; interval not reached: ± 3.0 % where ± 2.0 % was asked for"
     (warning,) = warnings_of(attempts, stopped)
-    assert warning.kind is Doubt.NO_INTERVAL
+    assert warning.kind is WarningKind.NO_INTERVAL
     assert warning.message == stopped
     assert kinds(attempts, "intervals within 2.0% after 7 attempts") == set()
 
 
 def test_one_failed_attempt_beside_good_ones_is_told() -> None:
     attempts = five(measured("model_ttft", LONG))
-    assert kinds([*attempts, attempt(5, outcome=OutcomeKind.CRASHED)]) == {Doubt.UNSTABLE}
-    assert Doubt.UNSTABLE not in kinds([attempt(0, outcome=OutcomeKind.CRASHED)])  # there are no numbers to doubt
+    assert kinds([*attempts, attempt(5, outcome=OutcomeKind.CRASHED)]) == {WarningKind.UNSTABLE}
+    assert WarningKind.UNSTABLE not in kinds([attempt(0, outcome=OutcomeKind.CRASHED)])  # there are no numbers to doubt
 
 
-@pytest.mark.parametrize(("spread", "doubts"), [(0.099, set()), (0.101, {Doubt.UNSTABLE})])
-def test_attempts_that_spread_by_more_than_a_tenth_are_unstable(spread: float, doubts: set[Doubt]) -> None:
+@pytest.mark.parametrize(("spread", "expected"), [(0.099, set()), (0.101, {WarningKind.UNSTABLE})])
+def test_attempts_that_spread_by_more_than_a_tenth_are_unstable(spread: float, expected: set[WarningKind]) -> None:
     shape = [-2.0, -1.0, 0.0, 1.0, 2.0]
     values = [LONG * (1 + spread * step / stdev(shape)) for step in shape]
     assert stdev(values) / fmean(values) == pytest.approx(spread)
     attempts = [attempt(round_, measured("model_ttft", value)) for round_, value in enumerate(values)]
-    assert kinds(attempts) == doubts
+    assert kinds(attempts) == expected
 
 
 def test_processes_left_running_are_told_of_failed_attempts_too() -> None:
@@ -74,7 +74,9 @@ def test_processes_left_running_are_told_of_failed_attempts_too() -> None:
     quiet = five(measured("model_ttft", LONG))
     attempts = [replace(each, conditions={"left_running": found}) for each, found in zip(quiet, left, strict=False)]
     failed = replace(attempt(5, outcome=OutcomeKind.CRASHED), conditions={"left_running": {"telemetry": 1}})
-    (warning,) = [each for each in warnings_of([*attempts, *quiet[2:], failed]) if each.kind is Doubt.LEFT_RUNNING]
+    (warning,) = [
+        each for each in warnings_of([*attempts, *quiet[2:], failed]) if each.kind is WarningKind.LEFT_RUNNING
+    ]
     assert warning.message == (
         "3 of 6 attempts left processes running, which were ended: 4 × telemetry, 1 × python -m helper"
     )
@@ -93,12 +95,13 @@ def test_a_metric_that_is_no_headline_may_spread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shortest", "doubts"), [(SHORTEST_TIMED_NS, set()), (SHORTEST_TIMED_NS - 1, {Doubt.BELOW_TIMER_RESOLUTION})]
+    ("shortest", "expected"),
+    [(SHORTEST_TIMED_NS, set()), (SHORTEST_TIMED_NS - 1, {WarningKind.BELOW_TIMER_RESOLUTION})],
 )
-def test_a_sample_that_is_mostly_clock_is_told_once(shortest: float, doubts: set[Doubt]) -> None:
-    assert kinds(five(measured("model_ttft", LONG, [LONG, shortest, LONG]))) == doubts
+def test_a_sample_that_is_mostly_clock_is_told_once(shortest: float, expected: set[WarningKind]) -> None:
+    assert kinds(five(measured("model_ttft", LONG, [LONG, shortest, LONG]))) == expected
     of_percentiles = warnings_of(five(measured("steady_inference", LONG, [LONG] * 700 + [shortest])))
-    assert [warning.kind for warning in of_percentiles] == list(doubts)
+    assert [warning.kind for warning in of_percentiles] == list(expected)
 
 
 def test_a_rate_is_no_duration() -> None:
@@ -111,25 +114,25 @@ def first_slower_by(scores: float) -> Measurement:
     return measured("model_ttft", LONG, [LONG + 1000 * scores, *rest])
 
 
-@pytest.mark.parametrize(("scores", "doubts"), [(14.7, set()), (14.9, {Doubt.SLOW_FIRST_ITERATION})])
-def test_a_first_sample_far_off_is_told(scores: float, doubts: set[Doubt]) -> None:
-    assert kinds(five(first_slower_by(scores))) == doubts
+@pytest.mark.parametrize(("scores", "expected"), [(14.7, set()), (14.9, {WarningKind.SLOW_FIRST_ITERATION})])
+def test_a_first_sample_far_off_is_told(scores: float, expected: set[WarningKind]) -> None:
+    assert kinds(five(first_slower_by(scores))) == expected
 
 
 def test_a_fast_first_sample_is_no_warm_up() -> None:
     assert kinds(five(first_slower_by(-100))) == set()
 
 
-@pytest.mark.parametrize(("slow", "doubts"), [(2, set()), (3, {Doubt.SLOW_FIRST_ITERATION})])
-def test_a_slow_first_sample_is_told_where_most_attempts_have_one(slow: int, doubts: set[Doubt]) -> None:
+@pytest.mark.parametrize(("slow", "expected"), [(2, set()), (3, {WarningKind.SLOW_FIRST_ITERATION})])
+def test_a_slow_first_sample_is_told_where_most_attempts_have_one(slow: int, expected: set[WarningKind]) -> None:
     measurements = [first_slower_by(100)] * slow + [first_slower_by(0)] * (5 - slow)
-    assert kinds([attempt(round_, each) for round_, each in enumerate(measurements)]) == doubts
+    assert kinds([attempt(round_, each) for round_, each in enumerate(measurements)]) == expected
 
 
 def test_the_first_gap_of_an_answer_may_be_slow() -> None:
     samples = first_slower_by(100).samples
     assert kinds(five(measured("itl", LONG, samples, row_length=len(samples)))) == set()
-    assert kinds(five(measured("itl", LONG, samples))) == {Doubt.SLOW_FIRST_ITERATION}
+    assert kinds(five(measured("itl", LONG, samples))) == {WarningKind.SLOW_FIRST_ITERATION}
 
 
 def requested(**changes: Any) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def requested(**changes: Any) -> dict[str, Any]:
 def test_another_accelerator_than_the_one_requested_is_told() -> None:
     attempts = five(measured("model_ttft", LONG))  # on "cpu", with 2 threads
     (warning,) = warnings_of(attempts, **requested(accelerator="npu"))
-    assert warning.kind is Doubt.NOT_APPLIED
+    assert warning.kind is WarningKind.NOT_APPLIED
     assert warning.message == "npu was requested and the runtime used cpu"
     assert kinds(attempts, **requested(accelerator="cpu")) == set()
 
@@ -147,7 +150,7 @@ def test_another_accelerator_than_the_one_requested_is_told() -> None:
 def test_another_number_of_threads_than_requested_is_told() -> None:
     attempts = five(measured("model_ttft", LONG))
     (warning,) = warnings_of(attempts, **requested(threads=4))
-    assert warning.kind is Doubt.NOT_APPLIED
+    assert warning.kind is WarningKind.NOT_APPLIED
     assert warning.message == "4 threads were requested and the runtime used 2"
     assert kinds(attempts, **requested(threads=2)) == set()
     silent = [
@@ -158,7 +161,7 @@ def test_another_number_of_threads_than_requested_is_told() -> None:
 
 
 def test_the_devices_own_warnings_are_kept_and_not_repeated() -> None:
-    said = ResultWarning(kind=Doubt.BINDING_COPIES, message="the binding copies the cache")
+    said = ResultWarning(kind=WarningKind.BINDING_COPIES, message="the binding copies the cache")
     attempts = [attempt(round_, measured("model_ttft", LONG), warnings=[said]) for round_ in range(5)]
     assert warnings_of(attempts) == [said]
 
@@ -175,7 +178,7 @@ def in_turn(*fallbacks: Any) -> list[Attempt]:
 @pytest.mark.parametrize(("fallback", "expected"), [("warn", [FELL_BACK["summary"]]), ("allow", [])])
 def test_a_fallback_is_told_unless_it_is_allowed(fallback: str, expected: list[str]) -> None:
     warnings = warnings_of(in_turn(FELL_BACK), configuration={**ON_NPU, "fallback": fallback})
-    assert [warning.message for warning in warnings if warning.kind is Doubt.FALLBACK] == expected
+    assert [warning.message for warning in warnings if warning.kind is WarningKind.FALLBACK] == expected
 
 
 @pytest.mark.parametrize("fallback", ["warn", "allow"])
@@ -186,19 +189,19 @@ def test_attempts_that_fell_back_differently_are_told_whatever_is_allowed(
 ) -> None:
     attempts = in_turn(*(FELL_BACK, other)[::order])
     warnings = warnings_of(attempts, configuration={**ON_NPU, "fallback": fallback})
-    (message,) = [warning.message for warning in warnings if warning.kind is Doubt.FALLBACK]
+    (message,) = [warning.message for warning in warnings if warning.kind is WarningKind.FALLBACK]
     assert message.startswith(f"in {10 if other else 5} of 10 attempts, and not alike in all: ")
 
 
 def test_one_reference_execution_among_attempts_is_told() -> None:
     attempts = [attempt(0, effective={"execution": "reference"}), attempt(1, measured("model_ttft", LONG))]
-    assert Doubt.REFERENCE_EXECUTION in kinds(attempts)
-    assert Doubt.REFERENCE_EXECUTION not in kinds(attempts[1:])
+    assert WarningKind.REFERENCE_EXECUTION in kinds(attempts)
+    assert WarningKind.REFERENCE_EXECUTION not in kinds(attempts[1:])
 
 
 def invented(**inputs: Any) -> list[ResultWarning]:
     attempts = [replace(each, effective={"invented_inputs": inputs}) for each in five(measured("model_ttft", LONG))]
-    return [warning for warning in warnings_of(attempts) if warning.kind is Doubt.UNEXPLAINED_INPUT]
+    return [warning for warning in warnings_of(attempts) if warning.kind is WarningKind.UNEXPLAINED_INPUT]
 
 
 def test_an_input_that_nothing_explains_is_doubted_with_the_line_to_write() -> None:
@@ -217,7 +220,7 @@ def test_what_a_device_tells_of_invented_inputs_is_not_trusted() -> None:
 def test_a_part_of_a_pipeline_is_named_with_the_others() -> None:
     files = {"model": "encoder_model.onnx", "part": "encoder", "pipeline": ["decoder_model.onnx"], "files": {}}
     (found,) = warnings_of(five(), files=files)
-    assert found.kind is Doubt.PART_OF_PIPELINE
+    assert found.kind is WarningKind.PART_OF_PIPELINE
     assert "encoder_model.onnx is the encoder" in found.message
     assert "decoder_model.onnx" in found.hint
     assert kinds(five(), files={**files, "part": "", "pipeline": []}) == kinds(five(), files={}) == set()
@@ -225,7 +228,7 @@ def test_a_part_of_a_pipeline_is_named_with_the_others() -> None:
 
 def test_a_bundles_unpacked_model_is_not_evicted_and_that_is_said() -> None:
     bundled = [attempt(round_, effective={"threads": 2, "facts": {"bundle": "chat.litertlm"}}) for round_ in range(5)]
-    assert kinds(bundled, settings={"page_cache": "evicted"}) == {Doubt.NOT_APPLIED}
+    assert kinds(bundled, settings={"page_cache": "evicted"}) == {WarningKind.NOT_APPLIED}
     assert kinds(bundled, settings={"page_cache": "warm"}) == kinds(five(), settings={"page_cache": "evicted"}) == set()
 
 
@@ -233,6 +236,6 @@ def test_token_ids_without_the_token_that_goes_before_a_text_are_told() -> None:
     rows = measured("token_divergence", 0.1, [1.0] * 8, parameters={"scored": 2, "chunks": 1}, row_length=4)
     told = {"documents_without_them": 2, "leading_tokens": "1 <bos> in 1 of 3 documents"}
     asked: dict[str, Any] = {"scenario": "quality", "against": {"variant": "fp32"}}
-    assert Doubt.LEADING_TOKEN in kinds([attempt(0, rows, effective={"evaluated": told})], **asked)
+    assert WarningKind.LEADING_TOKEN in kinds([attempt(0, rows, effective={"evaluated": told})], **asked)
     for fine in ({"evaluated": {**told, "documents_without_them": 0}}, {"evaluated": "odd"}, {}):
-        assert Doubt.LEADING_TOKEN not in kinds([attempt(0, rows, effective=fine)], **asked)
+        assert WarningKind.LEADING_TOKEN not in kinds([attempt(0, rows, effective=fine)], **asked)
