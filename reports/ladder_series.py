@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from benchharness.results.sessions import Ladder, Step, StepOutcome
+from benchharness.results.courses import Ladder, Step, StepOutcome
 from reports.entries import Entry
 from reports.session_figures import LadderChart, LadderPanel, LadderStep, SlowdownBar, SlowdownBars, SlowdownGroup
 from reports.session_series import finite, known

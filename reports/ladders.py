@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Estimate
-from benchharness.results.sessions import SLOWER_FROM, Ladder, Step, StepOutcome
 from reports.entries import Entry, by_comparison
 from reports.estimates import quantity
 from reports.ladder_series import MEMORY, constraint_text, floor_chart, is_memory, slowdown_bars

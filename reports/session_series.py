@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from benchharness.results.sessions import Course, SessionState, Window
+from benchharness.results.courses import Course, SessionState, Window
 from reports.conditions import grouped_by_reason
 from reports.entries import Entry
 from reports.page import Unreadable

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
+from benchharness.results.courses import Course, SessionState
 from benchharness.results.result import Estimate, MetricResult
-from benchharness.results.sessions import Course, SessionState
 from reports.entries import Colours, Entry, by_comparison
 from reports.estimates import quantity
 from reports.session_figures import Ends, RateBars, RatePair

@@ -15,6 +15,7 @@ from benchharness.judge.percentiles import carried, percentile_of
 from benchharness.judge.unequal import Factor, differences, other_amounts
 from benchharness.judge.warnings import left_running, warnings_of
 from benchharness.metrics import METRICS, ROWS, Metric
+from benchharness.results.courses import Course
 from benchharness.results.result import (
     EXACT,
     PLAIN,
@@ -32,7 +33,6 @@ from benchharness.results.result import (
     Result,
     asked_threads,
 )
-from benchharness.results.sessions import Course
 from benchharness.scenarios.constrained import constrained_metrics, ladder_of
 from benchharness.scenarios.quality import quality_metrics
 from benchharness.scenarios.sustained.course import courses, retention_of_steady, sustained_metrics

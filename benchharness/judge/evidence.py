@@ -13,8 +13,8 @@ from dataclasses import replace
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.judge import earlier
 from benchharness.metrics import METRICS, Unit
+from benchharness.results.courses import Course, SessionState
 from benchharness.results.result import EXACT, Estimate, MetricResult, Result, WarningKind
-from benchharness.results.sessions import Course, SessionState
 
 #: What disturbs a session from outside: its speed is not the model's then.
 DISTURBED = (SessionState.QUOTA, SessionState.CONTENTION, SessionState.STEAL)

@@ -13,8 +13,8 @@ from benchharness.device.shapes import key as toml_key
 from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.unequal import unlike
 from benchharness.metrics import METRICS
+from benchharness.results.courses import SessionState
 from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
-from benchharness.results.sessions import SessionState
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
 UNSTABLE_SHARE = 0.10

@@ -6,10 +6,10 @@ Units in storage and export are the base ones: nanoseconds, bytes, per second.
 
 from __future__ import annotations
 
+from benchharness.metrics.courses import ROWS, SESSIONS
 from benchharness.metrics.definition import OF_DEVICE, Better, Metric, Unit
 from benchharness.metrics.performance import PERFORMANCE
 from benchharness.metrics.quality import QUALITY, RAW
-from benchharness.metrics.sessions import ROWS, SESSIONS
 
 __all__ = ["METRICS", "OF_DEVICE", "ROWS", "Better", "Metric", "Unit"]
 

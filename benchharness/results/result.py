@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from benchharness.metrics import METRICS, Better
-from benchharness.results.sessions import Course, Ladder
+from benchharness.results.courses import Course, Ladder
 
 SCHEMA = 1
 

@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any
 
 from benchharness.metrics import METRICS
+from benchharness.results.courses import SLOWER_FROM, Chain, ChainLink, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
-from benchharness.results.sessions import SLOWER_FROM, Chain, ChainLink, Ladder, Step, StepOutcome
 
 #: How a trial ended, as the device stores it, and the columns of a row.
 ANSWERED, LATE, ERROR, OUT_OF_MEMORY, HUNG, CRASHED = range(6)

@@ -29,7 +29,7 @@ from benchharness.results.result import (
     VerdictKind,
     to_show,
 )
-from benchharness.terminal.sessions import sessions
+from benchharness.terminal.courses import sessions
 from benchharness.terminal.values import duration, estimated, interval, quantity, times, visible
 
 #: Redraws a second: each one costs the measured machine some of its time.

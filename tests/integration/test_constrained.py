@@ -22,8 +22,8 @@ from benchharness.execute.received import attempt_from
 from benchharness.launch.bundle import write_bundle
 from benchharness.launch.local import LocalLauncher
 from benchharness.launch.pipes import PipeConnection
+from benchharness.results.courses import Ladder, StepOutcome
 from benchharness.results.result import Attempt
-from benchharness.results.sessions import Ladder, StepOutcome
 from benchharness.scenarios.constrained import CRASHED, ERROR, HUNG, LATE, OUT_OF_MEMORY, ladder_of
 from tests.integration.awkward_run import Background, python_path, wait_until
 

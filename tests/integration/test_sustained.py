@@ -19,8 +19,8 @@ import pytest
 
 from benchharness.device.scenarios.sustained import ROW
 from benchharness.launch.bundle import write_bundle
+from benchharness.results.courses import SessionState
 from benchharness.results.result import Attempt, Measurement, Result
-from benchharness.results.sessions import SessionState
 from benchharness.results.store import Store
 from benchharness.suite.tables import Suite, check_suite
 from tests.conftest import ARTEFACTS, ROOT, CommandLine

@@ -111,7 +111,7 @@ def test_an_adapter_knows_the_contract_and_its_runtime(module: str, path: Path) 
 def test_reports_know_results_and_not_how_they_came_about(module: str, path: Path) -> None:
     known = (
         "benchharness.results.result",
-        "benchharness.results.sessions",
+        "benchharness.results.courses",
         "benchharness.metrics",
         "benchharness.judge.unequal",
         "benchharness.errors",

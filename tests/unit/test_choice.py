@@ -17,11 +17,11 @@ from benchharness.judge.budgets import judged, parse
 from benchharness.judge.choice import Candidate, Figure, Wish, choices, dominates
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import no_evidence
+from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind, WarningKind
-from benchharness.results.sessions import SessionState
 from benchharness.terminal.choice import show_choices
 from tests.unit.made_up import attempt, job, measured
-from tests.unit.report_session_samples import course
+from tests.unit.report_course_samples import course
 
 ROWS = [0.5, 0.5, 0.0, 1.0] * 60
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from benchharness.execute.plausibility import contradictions
 from benchharness.judge.derive import derive_one
+from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
-from benchharness.results.sessions import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.scenarios.constrained import (
     ANSWERED,
     CRASHED,

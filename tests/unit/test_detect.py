@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchharness.results.sessions import SessionState
+from benchharness.results.courses import SessionState
 from benchharness.scenarios.sustained import detect
 from benchharness.scenarios.sustained.detect import Series, Windows, change_point, fell_for_good, judge
 

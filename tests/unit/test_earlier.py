@@ -14,8 +14,8 @@ from benchharness.device import attempt as device_attempt
 from benchharness.device.rules import FIRST, RULES
 from benchharness.judge.choice import Wish
 from benchharness.judge.earlier import MENDED, on_figures, rules_of, warnings_of_before
+from benchharness.results.courses import StepOutcome
 from benchharness.results.result import Result, VerdictKind, WarningKind
-from benchharness.results.sessions import StepOutcome
 from tests.unit.made_up import attempt, job, measured
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "earlier.sqlite"

@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import pytest
 
+from benchharness.results.courses import ChainLink, StepOutcome
 from benchharness.results.result import Outcome, OutcomeKind, Result
-from benchharness.results.sessions import ChainLink, StepOutcome
 from reports import charts
 from reports.html import render
 from reports.session_figures import LadderChart
 from reports.session_page import Constraints, FloorPart
 from reports.tables import Quantity
+from tests.unit.report_course_samples import LESS_CPU, MIB, constrained, ladder, ladders, step
 from tests.unit.report_samples import RUN, WRITTEN, page_of
-from tests.unit.report_session_samples import LESS_CPU, MIB, constrained, ladder, ladders, step
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 OUTCOMES = ("fine", "slower", "thrashing", "error", "killed", "timeout")

@@ -10,8 +10,8 @@ from html import unescape
 
 import pytest
 
+from benchharness.results.courses import SessionState
 from benchharness.results.result import Outcome, OutcomeKind, Result
-from benchharness.results.sessions import SessionState
 from reports import charts
 from reports.html import render
 from reports.page import Page
@@ -19,8 +19,8 @@ from reports.session_figures import SessionChart
 from reports.session_page import SessionPart, Sessions
 from reports.sessions import worst_of
 from reports.tables import Cell
+from tests.unit.report_course_samples import course, everything, paused, sessions, sustained
 from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic
-from tests.unit.report_session_samples import course, everything, paused, sessions, sustained
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 PAUSES: tuple[str | float, ...] = ("long", math.nan, -1.0)

@@ -15,9 +15,9 @@ from benchharness.execute.plausibility import ROWS, contradictions
 from benchharness.execute.received import attempt_from
 from benchharness.judge.derive import derive, derive_one
 from benchharness.judge.intervals import independent_ratio
+from benchharness.results.courses import Course, SessionState
 from benchharness.results.export import to_json
 from benchharness.results.result import Attempt, Measurement, MetricResult, OutcomeKind, Result, Run
-from benchharness.results.sessions import Course, SessionState
 from benchharness.scenarios.sustained.course import courses, sustained_metrics
 from tests.unit.made_up import STARTED, attempt, job, measured
 

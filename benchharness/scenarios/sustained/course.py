@@ -18,6 +18,7 @@ from benchharness.device.scenarios.sustained import ROW
 from benchharness.judge.intervals import estimate, independent_ratio, samples_for_percentile
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS
+from benchharness.results.courses import Course, SessionState, Window
 from benchharness.results.result import (
     Attempt,
     AttemptValue,
@@ -28,7 +29,6 @@ from benchharness.results.result import (
     Parameters,
     Result,
 )
-from benchharness.results.sessions import Course, SessionState, Window
 from benchharness.scenarios.sustained import detect
 from benchharness.scenarios.sustained.heat import heat_evidence, sources_of_heat
 

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.results.sessions import SessionState
+from benchharness.results.courses import SessionState
 
 Series = NDArray[np.float64]
 

@@ -34,12 +34,12 @@ from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan as plan_jobs
 from benchharness.suite.tables import suite_from_table
 from benchmarks.bars import Bar
+from benchmarks.course_conditions import Conditions, GroupLauncher, adapters_visible, ended_by_signal
+from benchmarks.course_matrix import descriptions, findings, rows, table
+from benchmarks.course_plan import EXPECTED, SLOW_5, SLOW_15, Planned, levels, plan
+from benchmarks.course_records import Judged, Records, Session, judged
 from benchmarks.options import ROOT, Options, ending_in_words, parser, read
 from benchmarks.processes import load_average
-from benchmarks.session_conditions import Conditions, GroupLauncher, adapters_visible, ended_by_signal
-from benchmarks.session_matrix import descriptions, findings, rows, table
-from benchmarks.session_plan import EXPECTED, SLOW_5, SLOW_15, Planned, levels, plan
-from benchmarks.session_records import Judged, Records, Session, judged
 from benchmarks.smollm2 import folder
 
 DEMO = ROOT / "examples" / "demo_model" / "artefacts" / "onnx-fp32"
@@ -291,7 +291,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = parser(__doc__ or "", "python -m benchmarks.sessions --max-time '60 min' --seed 1")
+    made = parser(__doc__ or "", "python -m benchmarks.courses --max-time '60 min' --seed 1")
     made.add_argument("--model", choices=tuple(SUBJECTS), default="demo", help="(default: %(default)s)")
     made.add_argument("--sessions-per-class", type=int, help="(default: 60; of smollm2 5)")
     made.add_argument("--duration", help="of a session, such as '6 s' (default: 6 s; of smollm2 30 s)")

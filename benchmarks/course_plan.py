@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchharness.results.sessions import SessionState
+from benchharness.results.courses import SessionState
 
 UNDISTURBED = "undisturbed"
 QUOTA = "quota"

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchharness.metrics import METRICS, Unit
+from benchharness.results.courses import Course, Ladder, SessionState, Step, StepOutcome
 from benchharness.results.result import MetricResult, Result
-from benchharness.results.sessions import Course, Ladder, SessionState, Step, StepOutcome
 from benchharness.terminal.values import duration, interval, quantity, visible
 
 _STATE_STYLES = {SessionState.STEADY: "green", SessionState.UNKNOWN: "yellow"}

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.errors import UsageError
+from benchharness.results.courses import Course
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
-from benchharness.results.sessions import Course
 from benchharness.scenarios.sustained.course import courses
-from benchmarks.session_plan import Planned
+from benchmarks.course_plan import Planned
 
 #: What a session is called that yielded no verdict, because its attempt failed.
 FAILED = "failed"

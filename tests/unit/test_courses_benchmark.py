@@ -12,9 +12,9 @@ import pytest
 from benchharness.errors import UsageError
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
 from benchmarks.bars import Verdict
-from benchmarks.session_matrix import descriptions, findings, rows
-from benchmarks.session_plan import EXPECTED, QUOTA, QUOTA_KINDS, Planned, levels, plan
-from benchmarks.session_records import FAILED, Judged, Records, Session, judged
+from benchmarks.course_matrix import descriptions, findings, rows
+from benchmarks.course_plan import EXPECTED, QUOTA, QUOTA_KINDS, Planned, levels, plan
+from benchmarks.course_records import FAILED, Judged, Records, Session, judged
 
 
 def made(seed: int = 1, per_class: int = 60) -> list[Planned]:

@@ -1,6 +1,6 @@
 """Results of sustained sessions, pauses and constrained devices as a run could have left them, seeded, for tests.
 
-Run as a program with a folder, it writes the page that they make: `python -m tests.unit.report_session_samples FOLDER`.
+Run as a program with a folder, it writes the page that they make: `python -m tests.unit.report_course_samples FOLDER`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from benchharness.results.courses import Chain, ChainLink, Course, Ladder, SessionState, Step, StepOutcome, Window
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Result
-from benchharness.results.sessions import Chain, ChainLink, Course, Ladder, SessionState, Step, StepOutcome, Window
 from reports.html import render, write
 from tests.unit.report_samples import IMAGES, RUN, WRITTEN, Fake, estimate_of, result
 

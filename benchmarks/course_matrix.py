@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate
-from benchharness.results.sessions import SessionState
 from benchmarks.bars import Criterion, Finding, Verdict
-from benchmarks.session_plan import CONTENTION, EXPECTED, QUOTA, QUOTA_KINDS, SLOW_15, UNDISTURBED
-from benchmarks.session_records import FAILED, Judged
+from benchmarks.course_plan import CONTENTION, EXPECTED, QUOTA, QUOTA_KINDS, SLOW_15, UNDISTURBED
+from benchmarks.course_records import FAILED, Judged
 
 STATES = (*map(str, SessionState), FAILED)
 #: The shares that bars ask for, in at least so many sessions of a class.

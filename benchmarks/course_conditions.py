@@ -28,8 +28,8 @@ from benchharness.device.sensors.steal import core_ticks
 from benchharness.errors import UsageError
 from benchharness.launch.local import LocalLauncher
 from benchharness.launch.pipes import PipeConnection
+from benchmarks.course_plan import CONTENTION, MEMORY_BANDWIDTH, OFF, QUOTA, SLOW_5, SLOW_15, UNDISTURBED, Planned
 from benchmarks.dilated.dilated_onnx import ADDED, SHARE, SIZE, WORKED, shared_numbers
-from benchmarks.session_plan import CONTENTION, MEMORY_BANDWIDTH, OFF, QUOTA, SLOW_5, SLOW_15, UNDISTURBED, Planned
 
 Told = dict[str, Any]
 
