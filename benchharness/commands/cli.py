@@ -210,12 +210,10 @@ def demo(
       benchharness demo --out report
     """
     from benchharness import api
+    from benchharness.locations import demo_suite
 
-    suite = Path(__file__).parent.parent / "examples" / "demo_model" / "suite.toml"
-    if not suite.is_file():
-        raise UsageError("the demo model is not part of this installation; run the demo from a checkout: make demo")
     try:
-        found = api.run(suite, on=on, attempts=attempts, store=store)
+        found = api.run(demo_suite(), on=on, attempts=attempts, store=store)
     except (KeyboardInterrupt, BrokenPipeError):
         say_how_to_resume(store)
     finish(found, out, Undecided.WARN)

@@ -153,7 +153,7 @@ class Trial:
         if words:
             return {"code": ERROR, "outcome": "out-of-memory", "reason": f"{words[:300]}, in phase {self._phase}"}
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        outcome = "killed" if -code == signal.SIGKILL else "crashed"
+        outcome = "killed" if name == "SIGKILL" else "crashed"
         return {"code": CRASHED, "outcome": outcome, "reason": f"ended with {name} in phase {self._phase}"}
 
 

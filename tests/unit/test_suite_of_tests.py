@@ -1,0 +1,42 @@
+"""The tests themselves: which run alone, and that nothing is skipped unseen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ALONE, ROOT, SLOW, TESTS
+from tests.skips import OPTION, not_allowed
+
+
+@pytest.mark.parametrize("name", [*ALONE, *SLOW])
+def test_every_module_that_is_named_is_there(name: str) -> None:
+    assert (TESTS / name).is_file()
+
+
+def test_what_measures_is_alone(request: pytest.FixtureRequest) -> None:
+    (here,) = (item for item in request.session.items if item is request.node)
+    assert here.get_closest_marker("alone") is None
+    assert "unit/test_limits.py" in ALONE
+
+
+def test_reasons_are_matched_from_their_start() -> None:
+    found = {"no root here: sorry": 1, "there is no root": 2}
+    assert not_allowed(found, "# comment\n\nno root\n") == ["there is no root"]
+
+
+@pytest.mark.parametrize(("allowed", "code"), [("not on a \\w+day", 0), ("# nothing", 1)])
+def test_a_skip_is_told_and_fails_where_it_is_not_allowed(tmp_path: Path, allowed: str, code: int) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.skips import *\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test(): pytest.skip('not on a Sunday')\n")
+    (tmp_path / "allowed").write_text(allowed)
+    command = [sys.executable, "-m", "pytest", f"--rootdir={tmp_path}", "-q", f"{OPTION}={tmp_path / 'allowed'}"]
+    done = subprocess.run([*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "NOT TRIED HERE: 1 tests" in done.stdout
+    assert "    1  not on a Sunday" in done.stdout
+    assert ("allows this reason: not on a Sunday" in done.stdout) == bool(code)
