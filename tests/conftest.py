@@ -67,6 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, modules in ((pytest.mark.alone, ALONE), (pytest.mark.slow, SLOW)):
             if name in modules:
                 item.add_marker(marker)
+        if sys.platform == "win32" and item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.skip(reason="processes, sensors and limits are POSIX's; not tried on Windows"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,23 @@ def test_a_skip_is_told_and_fails_where_it_is_not_allowed(tmp_path: Path, allowe
     assert "NOT TRIED HERE: 1 tests" in done.stdout
     assert "    1  not on a Sunday" in done.stdout
     assert ("allows this reason: not on a Sunday" in done.stdout) == bool(code)
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / ".ci" / "run"], ids=lambda path: path.name)
+def test_what_ci_calls_is_there(path: Path) -> None:
+    text = re.sub(r"^ *#.*$", "", path.read_text(), flags=re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text().replace("$(READY):", ".venv/.ready:")
+    for target in re.findall(r"^(?: *run: | +|)make ([^\s]+)", text, flags=re.MULTILINE):
+        assert re.search(rf"^{re.escape(target)}:", makefile, flags=re.MULTILINE), target
+    for file in re.findall(r"(?<![\w/])\.ci/[\w.]+", text):
+        assert (ROOT / file).is_file()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_their_whole_version(path: Path) -> None:
+    used = re.findall(r"uses: (\S+)", path.read_text())
+    assert used
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", each) for each in used)
