@@ -88,7 +88,7 @@ def starter() -> Iterator[Starter]:
 def benchharness(tmp_path: Path, store_url: str, starter: Starter) -> CommandLine:
     """Runs `python -m benchharness ...` in a folder of the test's own, with a store of its own."""
 
-    def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "BENCHHARNESS_STORE": store_url, "COLUMNS": "200", "NO_COLOR": "1"}
         return starter.run([*map(str, arguments)], cwd=tmp_path, env=environment, timeout=timeout)
 
