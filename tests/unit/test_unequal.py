@@ -354,7 +354,7 @@ class AsSaid(Sound):
 def test_an_adapter_that_computes_float32_in_bfloat16_is_warned_of_and_has_no_ratio_at_equal_precision(
     tmp_path: Path,
 ) -> None:
-    _, model = write_models(tmp_path)
+    _, model, _ = write_models(tmp_path)
     attempts, answers = [], []
     for made, adapter in ((REFERENCE, AsSaid()), (LITERT, LessThanSaid())):
         with adapter.open(model, Configuration(runtime=adapter.name)) as session:
