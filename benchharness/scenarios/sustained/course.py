@@ -267,7 +267,7 @@ def sustained_metrics(attempts: Sequence[Attempt], found: Sequence[Course]) -> I
         lost = {each.attempt: each.below_10_s if loss == 10 else each.below_25_s for each in found}
         in_ns = {attempt: seconds * 1e9 for attempt, seconds in lost.items() if seconds is not None}
         yield _over_attempts("time_to_loss", {"percent": loss}, in_ns, by_attempt, of=len(found))
-    yield _energy(attempts, found, by_attempt)
+    yield _energy(found, by_attempt)
 
 
 def retention_of_steady(session: Result, others: Sequence[Result]) -> MetricResult | None:
@@ -312,7 +312,7 @@ def _inference_rates(steady: Result) -> list[float]:
     return [1e9 / float(np.mean(value.samples)) for metric in medians for value in metric.attempts if value.samples]
 
 
-def _energy(attempts: Sequence[Attempt], found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> MetricResult:
+def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> MetricResult:
     joules = {}
     for course in found:
         known = [window for window in course.windows if window.watts is not None]
