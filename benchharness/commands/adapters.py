@@ -12,6 +12,7 @@ def adapters(store: StoreOption = None) -> None:
     Example:
       benchharness adapters
     """
-    from benchharness.launch.availability import adapters_table
+    from benchharness import api
+    from benchharness.terminal.adapters import adapters_table
 
-    terminal().print(adapters_table())
+    terminal().print(adapters_table(api.adapters()))

@@ -23,10 +23,11 @@ def hardware(
     Example:
       benchharness hardware --probe "2 s"
     """
+    from benchharness import api
     from benchharness import units as quantity
     from benchharness.terminal import hardware as hardware_view
 
-    description = hardware_view.describe_hardware(quantity.seconds(probe))
+    description = api.hardware(quantity.seconds(probe))
     if json_:
         sys.stdout.write(f"{hardware_view.to_json(description)}\n")
         return

@@ -27,9 +27,10 @@ def inspect(
     """
     import json
 
-    from benchharness.terminal.inspection import inspect_model, inspection_tables
+    from benchharness import api
+    from benchharness.terminal.inspection import inspection_tables
 
-    found = inspect_model(model, compressed=compressed)
+    found = api.inspect(model, compressed=compressed)
     if json_:
         sys.stdout.write(f"{json.dumps(found, indent=1)}\n")
         return
