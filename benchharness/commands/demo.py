@@ -5,7 +5,6 @@ from pathlib import Path
 
 from benchharness.commands.ending import conclude
 from benchharness.commands.options import AttemptsOption, OnOption, OutOption, StoreOption
-from benchharness.errors import UsageError
 
 
 def demo(
@@ -21,8 +20,6 @@ def demo(
       benchharness demo --out report
     """
     from benchharness import api
+    from benchharness.locations import demo_suite
 
-    suite = Path(__file__).parents[2] / "examples" / "demo_model" / "suite.toml"
-    if not suite.is_file():
-        raise UsageError("the demo model is not part of this installation; run the demo from a checkout: make demo")
-    conclude(lambda: api.run(suite, on=on, attempts=attempts, store=store), out=out, store=store)
+    conclude(lambda: api.run(demo_suite(), on=on, attempts=attempts, store=store), out=out, store=store)
