@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchharness.contract import STAMPED_AT
@@ -31,18 +31,8 @@ from benchharness.results.result import Measurement, Parameters
 _ROUNDING = 1e-6
 #: The kernel counts resident pages per core and adds them up now and then: readings moments apart differ by this much.
 _PAGES_IN_FLIGHT_BYTES = 4 << 20
-<<<<<<< HEAD
-
-
-_ANY = math.inf
-#: Thirty years.
-_LONGEST_NS = 1e18
 #: What a device may call a clock.
 _LONGEST_NAME = 100
-#: Sums of counters of 64 bits.
-_LARGEST_READING = 1e24
-=======
->>>>>>> records
 #: What the rates of a session count.
 _SESSION_UNITS = ("tokens/s", "inferences/s")
 
