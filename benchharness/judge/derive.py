@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from benchharness.judge.intervals import estimate, paired_ratio
 from benchharness.judge.percentiles import carried, percentile_of
+from benchharness.judge.plain import plain_accelerator
 from benchharness.judge.unequal import Factor, differences, other_amounts
 from benchharness.judge.warnings import left_running, warnings_of
 from benchharness.metrics import METRICS, ROWS, Metric
 from benchharness.results.courses import Course
 from benchharness.results.result import (
     EXACT,
-    PLAIN,
     Attempt,
     AttemptValue,
     Basis,
@@ -240,7 +240,7 @@ def _same_runtime(job: Job, other: Job) -> bool:
 
 def _without_accelerator(job: Job, other: Job) -> bool:
     """Whether another job is this one on the runtime's own CPU path."""
-    plain = PLAIN.get(str(job.configuration.get("runtime")))
+    plain = plain_accelerator(job)
     if job.configuration.get("accelerator") == plain or other.configuration.get("accelerator") != plain:
         return False
     same = ("runtime", "threads", "options", "python")

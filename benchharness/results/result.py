@@ -24,8 +24,6 @@ EXACT = "exact"
 #: How far beyond 1 the whole interval of a ratio lies before it is called better or worse, unless the suite sets it.
 TELLS_APART = 0.01
 
-#: Where a runtime's default is no plain CPU: the accelerator that is.
-PLAIN = {"coreml": "CPU_ONLY"}
 
 #: In a configuration: who chose its threads, where the suite did not. See `asked_threads`.
 THREADS_BY = "threads_by"

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from benchharness.device.quality.codes import meant_by
 from benchharness.errors import SuiteError, Unsupported, UsageError
-from benchharness.judge.budgets import judged, parse
+from benchharness.judge.budgets import judged
 from benchharness.judge.choice import choices
 from benchharness.judge.derive import derive
+from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Result, WarningKind, to_show
 from benchharness.suite.tables import load_suite, restore_suite
 from benchharness.terminal import tables as terminal

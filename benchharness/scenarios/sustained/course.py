@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.intervals import estimate, independent_ratio, samples_for_percentile
+from benchharness.judge.intervals import estimate, independent_ratio
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS
+from benchharness.metrics.percentiles import samples_for_percentile
 from benchharness.records import SENSOR_READING, SUSTAINED_WINDOW
 from benchharness.results.courses import Course, SessionState, Window
 from benchharness.results.result import (
