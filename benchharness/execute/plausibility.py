@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchharness.contract import STAMPED_AT
 from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.records import (
     MEMORY_TIMELINE,
@@ -30,6 +31,8 @@ from benchharness.results.result import Measurement, Parameters
 _ROUNDING = 1e-6
 #: The kernel counts resident pages per core and adds them up now and then: readings moments apart differ by this much.
 _PAGES_IN_FLIGHT_BYTES = 4 << 20
+#: What a device may call a clock.
+_LONGEST_NAME = 100
 #: What the rates of a session count.
 _SESSION_UNITS = ("tokens/s", "inferences/s")
 
@@ -179,9 +182,29 @@ def _tokens(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]:
         pairs = zip(rates.samples, tpots.samples, strict=False)
         if any(not math.isclose(rate * tpot, 1e9, rel_tol=_ROUNDING) for rate, tpot in pairs):
             yield "decode rate and TPOT of the same answers contradict each other"
-    for latency in (_only(measured, name) for name in ("model_ttft", "request_ttft", "steady_inference")):
+    for latency in (_only(measured, name) for name in ("model_ttft", "request_ttft", "steady_inference", "chunk_gap")):
         if latency is not None and sum(latency.samples) > duration_ns:
             yield f"{latency.metric}'s samples add up to more than the attempt's {duration_ns} ns"
+
+
+def of_stamps(measured: Sequence[Measurement], effective: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences about a runtime's own stamps that cannot be; of attempts that the harness timed there are none."""
+    gaps, chunks = _only(measured, "itl"), _only(measured, "chunk_gap")
+    if "timed_by" not in effective:
+        if chunks is not None:
+            yield "gaps between chunks are reported, and not whose clock stamped them"
+        return
+    if not isinstance(effective["timed_by"], str) or not 0 < len(effective["timed_by"]) <= _LONGEST_NAME:
+        yield f"tokens are stamped by {str(effective['timed_by'])[:40]!r}"
+    if effective.get("stamped_at") not in STAMPED_AT:
+        yield f"tokens are stamped at {str(effective.get('stamped_at'))[:40]!r}"
+    for name in ("clock_resolution_ns", "tokens_per_stamp"):
+        value = effective.get(name)
+        if type(value) is not int or value < 1:
+            yield f"{name} is {str(value)[:40]!r}"
+            return
+    if gaps is not None and effective["tokens_per_stamp"] > 1:
+        yield f"gaps between single tokens are reported, and a stamp covers up to {effective['tokens_per_stamp']}"
 
 
 def _memory(measured: Sequence[Measurement], duration_ns: int, device_memory: Any) -> Iterator[str]:

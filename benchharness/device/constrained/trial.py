@@ -159,7 +159,7 @@ class Trial:
                 "reason": f"{words[:300]}, in phase {self._phase}",
             }
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        outcome = "killed" if -code == signal.SIGKILL else "crashed"
+        outcome = "killed" if name == "SIGKILL" else "crashed"
         return {"end": TrialEnd.CRASHED, "outcome": outcome, "reason": f"ended with {name} in phase {self._phase}"}
 
 

@@ -21,6 +21,7 @@ from benchharness.device.requests import (
     language_request,
 )
 from benchharness.device.scenarios import Stage
+from benchharness.device.self_timed import SelfTimed
 from benchharness.device.timing import quiet_collector
 from benchharness.errors import Unsupported
 from benchharness.records import SUSTAINED_WINDOW, WindowRow
@@ -90,9 +91,7 @@ class Windows:
 def measure(stage: Stage) -> list[dict[str, Any]]:
     """One row a window, for as long as the settings' `duration_ns` says."""
     settings = stage.settings
-    request, unit, check = (
-        _language(stage, stage.session) if isinstance(stage.session, LanguageSession) else _other(stage)
-    )
+    request, unit, check = _workload(stage)
     if not settings.get("duration_ns"):
         check()  # a session whose times mean nothing is only shown to answer
         return []
@@ -105,6 +104,15 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         _work(stage, windows, request)
     check()
     return [raw_rows(SUSTAINED_WINDOW, {"unit": unit}, median(windows.rows), windows.rows)]
+
+
+def _workload(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:
+    """One request, the unit of its rate, and a look at what is answered."""
+    if isinstance(stage.session, LanguageSession):
+        return _language(stage, stage.session)
+    if isinstance(stage.session, SelfTimed):
+        return _self_timed(stage, stage.session)
+    return _other(stage)
 
 
 def _work(stage: Stage, windows: Windows, request: Callable[[list[int], list[int]], int]) -> None:
@@ -169,6 +177,24 @@ def answer_in_steps(session: LanguageSession, request: LanguageRequest, wall: li
         cpu.append(cpu_now - cpu_before)
         before, cpu_before = now, cpu_now
     return prefilled - handed
+
+
+def _self_timed(
+    stage: Stage, session: SelfTimed
+) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:
+    """By the runtime's stamps. Its loop is in other threads or elsewhere: of CPU time the call's share is told."""
+    asked = session.request(stage.workload, stage.tokenizer, at_least=2)
+
+    def request(wall: list[int], cpu: list[int]) -> int:
+        given = session.write(asked, asked.output_tokens)
+        session.timed([given.span_ns], "what followed the first stamp")
+        wall += given.by_token()
+        cpu += [given.cpu_ns // asked.output_tokens] * given.after_first
+        return given.first_ns
+
+    request([], [])
+    stage.phases.end("first_request")
+    return request, "tokens/s", lambda: None  # each answer is looked at as it comes
 
 
 def _other(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:
