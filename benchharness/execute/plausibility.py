@@ -29,7 +29,7 @@ _LONGEST_NS = 1e18
 _LONGEST_NAME = 100
 #: Sums of counters of 64 bits.
 _LARGEST_READING = 1e24
-#: What the rates of a session count.
+#: What the rates of a course count.
 _SESSION_UNITS = ("tokens/s", "inferences/s")
 #: A sum of rounded terms of which each is tiny may end a little below zero.
 _ROUNDED = -1e-9

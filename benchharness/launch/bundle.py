@@ -26,7 +26,7 @@ elif sys.argv[1] == "scorer":
 
     main()
 elif sys.argv[1] == "describe":
-    from benchharness.device.describe import main
+    from benchharness.device.describe_device import main
 
     main(sys.argv[2:])
 else:

@@ -65,7 +65,7 @@ def listing_from(path: Path, answer: Any) -> Listing:
 
 def _answers(asked: Sequence[tuple[Path, Sequence[str]]]) -> list[Any]:
     # -P: the working folder may have come with the model, and its Python files are not for running.
-    command = [sys.executable, "-P", "-m", "benchharness.device.files"]
+    command = [sys.executable, "-P", "-m", "benchharness.device.list_files"]
     question = json.dumps([[str(path), list(names)] for path, names in asked]).encode()
     paths = ", ".join(path.name for path, _ in asked[:5])
     try:

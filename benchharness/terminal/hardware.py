@@ -49,13 +49,13 @@ _PROBE_FIGURES = {
 
 
 def describe_hardware(probe_s: float) -> dict[str, Any]:
-    """The description of this machine (`benchharness.device.describe`); with a probe its verdict under `noise`.
+    """The description of this machine (`benchharness.device.describe_device`); with a probe its verdict under `noise`.
 
     Under `accelerators` what each adapter finds here, a line for each accelerator and each unit of it.
 
     `probe_s` is how long the noise probe takes, in seconds; 0 leaves it out. Raises `LaunchError`.
     """
-    command = [sys.executable, "-m", "benchharness.device.describe", "--probe", repr(float(probe_s))]
+    command = [sys.executable, "-m", "benchharness.device.describe_device", "--probe", repr(float(probe_s))]
     patience_s = _PATIENCE_S + 2 * probe_s
     try:
         done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)

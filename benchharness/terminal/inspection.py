@@ -84,7 +84,7 @@ def _adapter_for(path: Path) -> str:
 def _description(adapter: str, path: Path) -> tuple[dict[str, Any], Any]:
     """What an adapter says of a model, and of its files."""
     # -P: the working folder may have come with the model, and its Python files are not for running.
-    command = [sys.executable, "-P", "-m", "benchharness.device.inspect", adapter, str(path)]
+    command = [sys.executable, "-P", "-m", "benchharness.device.describe_model", adapter, str(path)]
     done = ask(command, _PATIENCE_S, most_bytes=_LONGEST_ANSWER_BYTES)
     if done.code is None:
         raise ModelFailure(f"{path}: reading it did not end within {_PATIENCE_S} s; is it really a model?")

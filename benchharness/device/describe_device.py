@@ -1,6 +1,7 @@
-"""Describes the device it runs on as one JSON object on standard output: `python -m benchharness.device.describe`.
+"""Describes the device it runs on as one JSON object on standard output.
 
-Keys: `version`, `python`, `facts`, `conditions`, `sensors` and, with `--probe SECONDS`, `probe`. Standard library only.
+`python -m benchharness.device.describe_device`; keys: `version`, `python`, `facts`, `conditions`, `sensors` and, with
+`--probe SECONDS`, `probe`. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from benchharness import __version__
 from benchharness.device.conditions import conditions_now
-from benchharness.device.facts import device_facts
+from benchharness.device.device_facts import device_facts
 from benchharness.device.noise import probe
 from benchharness.device.sensors.inventory import sensors
 
