@@ -60,12 +60,12 @@ def inspect_model(artefact: Path) -> ModelDescription:
             return _compiled(artefact, described)
         if described.kind != _ML_PROGRAM:
             return _older(artefact, described)
-        return _program(artefact, described, read_program(artefact))
+        return _program(described, read_program(artefact))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFailure(f"{artefact}: cannot be read as a Core ML model ({error}); save it again") from error
 
 
-def _program(artefact: Path, described: Description, program: Program) -> ModelDescription:
+def _program(described: Description, program: Program) -> ModelDescription:
     weights = Weights(program.package)
     try:
         compression = Compression(program, weights)

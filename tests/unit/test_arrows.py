@@ -73,7 +73,7 @@ IN_HARNESS = list(sources("benchharness"))
 
 @pytest.mark.parametrize(("module", "path"), IN_DEVICE, ids=[name for name, _ in IN_DEVICE])
 def test_the_device_side_needs_the_standard_library_and_numpy(module: str, path: Path) -> None:
-    ours = ("benchharness.contract", "benchharness.errors", "benchharness.device")
+    ours = ("benchharness.contract", "benchharness.errors", "benchharness.records", "benchharness.device")
     others = {
         name
         for name in imports(path)
@@ -113,6 +113,7 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.results.result",
         "benchharness.results.courses",
         "benchharness.metrics",
+        "benchharness.records",
         "benchharness.judge.unequal",
         "benchharness.errors",
         "reports",
@@ -165,8 +166,8 @@ def test_the_harness_imports_no_adapter_and_no_runtime() -> None:
         assert found == set(), module
 
 
-def test_contract_and_errors_need_nothing_of_ours() -> None:
-    for name in ("contract", "errors"):
+def test_contract_errors_and_records_need_nothing_of_ours() -> None:
+    for name in ("contract", "errors", "records"):
         found = imports(ROOT / "benchharness" / f"{name}.py")
         assert {each for each in found if top(each) not in STANDARD} <= {"numpy"}
     # The package names its API for type checkers; at run time it loads nothing (see the tests of `loaded_by`).

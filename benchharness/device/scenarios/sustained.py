@@ -14,7 +14,7 @@ from typing import Any, Callable
 import numpy as np
 
 from benchharness.contract import LanguageSession, Session
-from benchharness.device.measured import measurement
+from benchharness.device.measured import raw_rows
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
@@ -24,24 +24,8 @@ from benchharness.device.scenarios import Stage
 from benchharness.device.self_timed import SelfTimed
 from benchharness.device.timing import quiet_collector
 from benchharness.errors import Unsupported
+from benchharness.records import SUSTAINED_WINDOW, WindowRow
 
-#: What a window's row holds; times in ns, stamps since the worker was spawned. "CPU" is the calling thread's per
-#: inference (reading it costs 0.3 us, the process's 1.7 us) and the whole process's per window.
-ROW = (
-    "start",
-    "end",
-    "inferences",
-    "busy",
-    "process_cpu",
-    "least_wall",
-    "p50_wall",
-    "p90_wall",
-    "p99_wall",
-    "most_wall",
-    "least_cpu",
-    "requests",
-    "ttft",
-)
 #: However fast the model, a window is no shorter: a scheduler's slice would fill it.
 _SHORTEST_WINDOW_NS = 100_000_000
 
@@ -86,20 +70,20 @@ class Windows:
         end_ns, process_cpu_ns = time.perf_counter_ns(), time.process_time_ns()
         wall = np.array(self.wall)
         middle, high, highest = np.percentile(wall, (50, 90, 99))
-        self.rows += (
-            self._start_ns - self._origin_ns,
-            end_ns - self._origin_ns,
-            len(wall),
-            int(wall.sum()),
-            process_cpu_ns - self._process_cpu_ns,
-            int(wall.min()),
-            float(middle),
-            float(high),
-            float(highest),
-            int(wall.max()),
-            min(self.cpu),
-            self._requests,
-            median(self._first_tokens) if self._first_tokens else 0,
+        self.rows += WindowRow(
+            start=self._start_ns - self._origin_ns,
+            end=end_ns - self._origin_ns,
+            inferences=len(wall),
+            busy=int(wall.sum()),
+            process_cpu=process_cpu_ns - self._process_cpu_ns,
+            least_wall=int(wall.min()),
+            p50_wall=float(middle),
+            p90_wall=float(high),
+            p99_wall=float(highest),
+            most_wall=int(wall.max()),
+            least_cpu=min(self.cpu),
+            requests=self._requests,
+            ttft=median(self._first_tokens) if self._first_tokens else 0,
         )
         self._begin()
 
@@ -119,7 +103,7 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     with quiet_collector():
         _work(stage, windows, request)
     check()
-    return [measurement("sustained_window", {"unit": unit}, samples=windows.rows, row_length=len(ROW))]
+    return [raw_rows(SUSTAINED_WINDOW, {"unit": unit}, median(windows.rows), windows.rows)]
 
 
 def _workload(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:
