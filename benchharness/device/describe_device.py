@@ -39,7 +39,7 @@ def describe(probe_s: float = 0.0) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the description."""
-    parser = argparse.ArgumentParser(prog="describe", description=__doc__)
+    parser = argparse.ArgumentParser(prog="describe_device", description=__doc__)
     parser.add_argument("--probe", type=float, default=0.0, metavar="SECONDS", help="measure the noise for so long")
     options = parser.parse_args(arguments)
     sys.stdout.write(json.dumps(describe(options.probe), allow_nan=False) + "\n")
