@@ -37,7 +37,7 @@ from benchharness.scenarios.constrained import constrained_metrics, ladder_of
 from benchharness.scenarios.quality import quality_metrics
 from benchharness.scenarios.sustained.course import courses, retention_of_steady, sustained_metrics
 
-#: Rows of a session or a ladder are no values: courses and ladders are made of them.
+#: Rows of a course or a ladder are no values: courses and ladders are made of them.
 _SHOWN = METRICS.keys() - {metric.name for metric in ROWS}
 #: An outcome for a job that never got an attempt.
 _NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
@@ -104,7 +104,7 @@ def _measured(attempt: Attempt, metric: str) -> Measurement | None:
 
 
 def _beside_steady(result: Result, others: Sequence[Result]) -> Result:
-    """A session's result with its rate held against that of scenario `steady`."""
+    """A course's result with its rate held against that of scenario `steady`."""
     if not result.courses or (kept := retention_of_steady(result, others)) is None:
         return result
     return replace(result, metrics=[*result.metrics, kept])

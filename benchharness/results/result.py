@@ -319,7 +319,7 @@ class Job:
 
     @property
     def pace(self) -> str:
-        """How the requests of a session follow each other, in words; empty where they are back to back."""
+        """How the requests of a course follow each other, in words; empty where they are back to back."""
         if self.settings.get("every_ns"):
             seconds = self.settings["every_ns"] / 1e9
             return f"every {seconds:g} s" if seconds >= 1 else f"every {seconds * 1000:g} ms"

@@ -26,7 +26,7 @@ RUNTIMES = {
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.tokens", "targets.model_files")
+SHARED = ("targets.wire", "targets.token_checks", "targets.model_files")
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
