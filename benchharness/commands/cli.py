@@ -12,6 +12,7 @@ import typer
 from benchharness import __version__, errors
 from benchharness.commands.entry import fail
 from benchharness.errors import NothingRan, UsageError
+from benchharness.scenarios import BUILT_IN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,16 +27,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-
-class ScenarioName(StrEnum):
-    """The scenarios that can be chosen."""
-
-    FIRST_TOKEN = "first-token"  # noqa: S105 - a scenario, not a secret
-    STEADY = "steady"
-    SUSTAINED = "sustained"
-    CONSTRAINED = "constrained"
-    QUALITY = "quality"
 
 
 class ExportFormat(StrEnum):
@@ -78,7 +69,8 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a u
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the HTML report goes.")]
 OnOption = Annotated[str, typer.Option("--on", metavar="TARGET.toml", help="The hardware target.")]
 ScenarioOption = Annotated[
-    list[ScenarioName] | None, typer.Option("--scenario", help="Only this one; may be repeated.")
+    list[str] | None,
+    typer.Option("--scenario", metavar=f"[{'|'.join(BUILT_IN)}]", help="Only this one; may be repeated."),
 ]
 AttemptsOption = Annotated[int | None, typer.Option("--attempts", min=1, max=1000, help="Fresh processes per job.")]
 TargetOption = Annotated[
@@ -180,7 +172,7 @@ def run(
         interval=ci_target,
         max_time=max_time,
         timeout=timeout,
-        scenarios=[name.value for name in scenario] if scenario else None,
+        scenarios=scenario,
     )
     try:
         if resume is None:

@@ -21,10 +21,10 @@ if sys.argv[1] == "worker":
     from benchharness.device.worker import main
 
     main()
-elif sys.argv[1] == "scorer":
-    from benchharness.device.quality.scorer import main
+elif sys.argv[1] == "module":
+    import importlib
 
-    main()
+    importlib.import_module(sys.argv[2]).main()
 elif sys.argv[1] == "describe":
     from benchharness.device.describe import main
 

@@ -24,7 +24,7 @@ from benchharness.metrics import Unit
 from benchharness.suite.artefact import Manifest, manifest_of, whole
 from benchharness.suite.listing import listing_from
 from benchharness.suite.materials import notes
-from benchharness.suite.plan import artefact_format
+from benchharness.suite.planning import artefact_format
 from benchharness.terminal.values import quantity
 
 #: A model of 540 MB takes half a second, nearly all of it the import of its runtime.

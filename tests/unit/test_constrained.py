@@ -15,7 +15,7 @@ from benchharness.execute.plausibility import contradictions
 from benchharness.judge.derive import derive_one
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
-from benchharness.scenarios.constrained import (
+from benchharness.scenarios.constrained.ladder import (
     ANSWERED,
     CRASHED,
     ERROR,
