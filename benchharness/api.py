@@ -42,7 +42,8 @@ from benchharness.suite.cores import physical_cores
 from benchharness.suite.hardware import THIS_MACHINE, HardwareTarget, load_hardware
 from benchharness.suite.materials import gather, suite_from_models, verify
 from benchharness.suite.overrides import Overrides, overridden
-from benchharness.suite.plan import Materials, plan
+from benchharness.suite.plan import plan
+from benchharness.suite.planning import Materials
 from benchharness.suite.sampling import sampling_notes
 from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchharness.metrics import METRICS
 from benchharness.results.result import TELLS_APART, Result, Run
+from benchharness.scenarios import SCENARIOS
 from reports.budgets import Unmeasured, budgets_of
 from reports.choice import choices_of
 from reports.comparison import comparison
@@ -25,14 +26,6 @@ _RATIOS = (
     "A ratio is the row over its reference under the same configuration. Here as everywhere on this page a ratio is "
     "called better or worse only where its whole interval lies more than {} from 1."
 )
-#: What each scenario tells, for the list of what a report is silent about.
-_SCENARIOS = {
-    "first-token": "how long the first answer takes, cold or warm",
-    "steady": "warm speed",
-    "sustained": "speed over minutes, when a device grows hot",
-    "quality": "what compression lost in the answers",
-    "constrained": "behaviour under tight memory",
-}
 _DIGEST_DIGITS = 12
 
 Runs = Sequence[tuple[Run, Sequence[Result]]]
@@ -268,9 +261,9 @@ def _silent_about(entries: Sequence[Entry]) -> list[str]:
     devices = {device for entry in entries for device in entry.result.devices}
     ran = {entry.result.job.scenario for entry in entries}
     silent = [
-        f"It says nothing about {tells}: scenario {name} was not run."
-        for name, tells in _SCENARIOS.items()
-        if name not in ran
+        f"It says nothing about {scenario.title}: scenario {scenario.name} was not run."
+        for scenario in SCENARIOS.usable()
+        if scenario.name not in ran
     ]
     if len(devices) == 1:
         silent.insert(0, "It speaks of one device. Another unit of the same kind may differ.")

@@ -24,8 +24,6 @@ from benchharness.device.sensors.readings import Unreadable, unknown
 from benchharness.device.watch import Watch
 from benchharness.records import MEMORY_TIMELINE
 
-#: Scenarios whose process opens no model itself: it conducts others that do.
-CONDUCTED = ("quality", "constrained")
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
 #: What the worker tells beside its measurements that belongs to the attempt's conditions.
@@ -54,7 +52,7 @@ class RunningAttempt:
     ) -> None:
         self.id: str = order["id"]
         self._members = [_identity(each) for each in (*order.get("companions", ()), order)]
-        self._conducts = order["scenario"] in CONDUCTED
+        self._conducts = bool(order.get("conducts"))  # its process opens no model itself
         self.phase = "start"
         self._timeout_s: float = order["timeout_s"]
         self._scratch = scratch
@@ -75,7 +73,7 @@ class RunningAttempt:
                 cwd=scratch,  # an empty folder: nothing in it can shadow a module
             )
         self._spawned_ns = self._child.spawned_ns
-        self._watch = Watch(self._child.pid, self._evidence, self._spawned_ns, sensors=order["scenario"] == "sustained")
+        self._watch = Watch(self._child.pid, self._evidence, self._spawned_ns, sensors=bool(order.get("sensors")))
         message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": bundle}
         self._child.write(protocol.encode(message))
 
@@ -196,7 +194,7 @@ def _identity(order: Message) -> Message:
 
 def _own_interpreter(order: Message) -> str | None:
     """The interpreter asked for; a conductor needs none, its scorers do."""
-    return None if order["scenario"] in CONDUCTED else order.get("python")
+    return None if order.get("conducts") else order.get("python")
 
 
 def _conditions_before(order: Message, libraries: Sequence[Path]) -> dict[str, Any]:

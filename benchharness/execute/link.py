@@ -21,6 +21,7 @@ from benchharness.execute.received import attempt_from
 from benchharness.launch import Connection, Launcher
 from benchharness.launch.bundle import put_bundle
 from benchharness.results.result import Attempt, Job, OutcomeKind
+from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
 
 #: A supervisor on a slow board answers within this; on this machine it takes about 0.1 s.
@@ -101,7 +102,7 @@ class DeviceLink:
                 {"id": id_, "job": other.key, "round": round_, **self._opened(_as_opened(other), manifests)}
                 for id_, other in (companions or {}).items()
             ]
-        if job.scenario == "constrained":
+        if job.chain:
             order["chain"] = [{"variant": each["variant"], **self._opened(each, manifests)} for each in job.chain]
         lost = ""
         for _ in range(_MOST_LOSSES):
@@ -115,6 +116,7 @@ class DeviceLink:
         return self._given_up(order, lost)
 
     def _order(self, job: Job, manifests: Mapping[Path, Manifest], attempt: str, round_: int) -> Message:
+        scenario = SCENARIOS[job.scenario]
         return {
             "type": "attempt",
             "id": attempt,
@@ -125,6 +127,9 @@ class DeviceLink:
             "task": job.task,
             "workload": self._place_data(job.workload),
             "scenario": job.scenario,
+            "module": scenario.device,
+            "conducts": scenario.conducts,
+            "sensors": scenario.sensors,
             "settings": dict(job.settings),
             "timeout_s": job.timeout_s,
             "entry_gate_s": job.settings.get("entry_gate_s", 0),

@@ -20,7 +20,7 @@ from benchharness.locations import digest_cache
 from benchharness.suite.artefact import Manifest, manifest_of, whole
 from benchharness.suite.listing import list_files, listing_from
 from benchharness.suite.materials import notes
-from benchharness.suite.plan import artefact_format
+from benchharness.suite.planning import artefact_format
 
 #: How hard a download is compressed: zip's own default.
 _ZIP_LEVEL = 6

@@ -19,9 +19,6 @@ from benchharness.results.result import MetricResult, Result, Verdict, VerdictKi
 #: The largest of what was seen bounds the largest there is.
 _EXTREMES = ("largest_error", "kld_largest")
 
-#: Found by a search whose bracket is the interval.
-_SEARCHED = ("memory_floor", "address_space_floor")
-
 
 def judged(results: Sequence[Result], budgets: Sequence[Budget]) -> list[Result]:
     """The results with a verdict for each budget on a metric that they have, and the percentiles that budgets ask."""
@@ -105,7 +102,5 @@ def _judge(metric: MetricResult, budget: Budget) -> tuple[VerdictKind, str]:
         return VerdictKind.PASS, ""
     from benchharness.judge.deciding import what_would_decide  # scipy takes long to load, and a suite needs none
 
-    hint = what_would_decide(estimate, limit)
-    if metric.name in _SEARCHED:
-        hint = "a smaller bracket under [scenarios.constrained] would decide it"
+    hint = METRICS[metric.name].decided_by or what_would_decide(estimate, limit)
     return VerdictKind.UNDECIDED, "the interval spans the budget" + (f": {hint}" if hint else "")

@@ -17,10 +17,10 @@ from benchharness.errors import LaunchError
 from benchharness.launch import Launcher
 
 #: Programs by name, and the module whose `main` each is; it finds its arguments where `python -m` would leave them.
+#: `module NAME` is any other module of the bundle, such as a scenario's own.
 PROGRAMS = {
     "supervisor": "benchharness.device.supervisor",
     "worker": "benchharness.device.worker",
-    "scorer": "benchharness.device.quality.scorer",
     "describe_device": "benchharness.device.describe_device",
     "adapters": "benchharness.device.adapters",
     "describe_model": "benchharness.device.describe_model",
@@ -29,7 +29,8 @@ PROGRAMS = {
 _MAIN = f"""import importlib
 import sys
 
-importlib.import_module({PROGRAMS!r}[sys.argv.pop(1)]).main()
+name = sys.argv.pop(1)
+importlib.import_module(sys.argv.pop(1) if name == "module" else {PROGRAMS!r}[name]).main()
 """.encode()
 #: Zip entries carry a time; a fixed one keeps the bundle's digest the same for the same code.
 _EPOCH = (1980, 1, 1, 0, 0, 0)

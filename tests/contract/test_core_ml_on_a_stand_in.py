@@ -208,6 +208,7 @@ def test_a_worker_on_a_stand_in_reports_no_measurement(tmp_path: Path) -> None:
         "tokenizer": None,
         "task": "causal-lm",
         "scenario": "first-token",
+        "module": "benchharness.device.scenarios.first_token",
         "configuration": {"accelerator": "ALL", "threads": None, "options": {}, "accelerator_options": {}},
         "workload": {
             "asks": "language",

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from benchharness.device.constrained import conductor, limits
-from benchharness.device.constrained.limits import AddressSpace, ControlGroups
+from benchharness.device.scenarios.constrained import conductor, limits
+from benchharness.device.scenarios.constrained.limits import AddressSpace, ControlGroups
 from benchharness.device.sensors.cgroup import groups_of
 from benchharness.execute.received import attempt_from
 from benchharness.launch.bundle import write_bundle
@@ -25,7 +25,8 @@ from benchharness.launch.pipes import PipeConnection
 from benchharness.records import CONSTRAINED_TRIALS, TrialEnd
 from benchharness.results.courses import Ladder, StepOutcome
 from benchharness.results.result import Attempt
-from benchharness.scenarios.constrained import ladder_of
+from benchharness.scenarios import SCENARIOS
+from benchharness.scenarios.constrained.ladder import ladder_of
 from tests.integration.awkward_run import Background, python_path, wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -92,6 +93,8 @@ class Device:
                     "seed": 0,
                 },
                 "scenario": scenario,
+                "module": SCENARIOS[scenario].device,
+                "conducts": SCENARIOS[scenario].conducts,
                 "timeout_s": settings.pop("timeout_s", 120),
                 "chain": links,
                 "settings": {**QUICK, **settings},

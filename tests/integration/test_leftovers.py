@@ -142,7 +142,7 @@ def test_a_failed_scorer_whose_child_holds_its_pipe_does_not_hold_up_the_pass(tm
     assert results["good"].outcome.ok, results["good"].outcome
     assert results["telemetry"].outcome.kind == "runtime-error"
     assert results["daemon"].outcome.kind == "crashed"
-    assert "python -m benchharness.device.quality.scorer" in warned(results["good"])
+    assert "python -m benchharness.device.scenarios.quality.scorer" in warned(results["good"])
 
 
 @pytest.mark.usefixtures("adapters")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchharness.device.quality.codes import meant_by
+from benchharness.device.scenarios.quality.codes import meant_by
 from benchharness.errors import SuiteError, Unsupported, UsageError
 from benchharness.judge.budgets import judged
 from benchharness.judge.choice import choices

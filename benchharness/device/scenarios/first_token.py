@@ -12,7 +12,7 @@ from benchharness.device.requests import (
     check_logits,
     language_request,
 )
-from benchharness.device.scenarios import Stage
+from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
 
 if TYPE_CHECKING:

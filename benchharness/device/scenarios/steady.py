@@ -14,8 +14,8 @@ from benchharness.device.requests import (
     check_logits,
     language_request,
 )
-from benchharness.device.scenarios import Stage, timed_inference
 from benchharness.device.scenarios.pauses import measure_pauses
+from benchharness.device.scenarios.stage import Stage, timed_inference
 from benchharness.device.self_timed import SelfTimed, Written
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported

@@ -20,7 +20,7 @@ from benchharness.device.requests import (
     check_logits,
     language_request,
 )
-from benchharness.device.scenarios import Stage
+from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
 from benchharness.device.timing import quiet_collector
 from benchharness.errors import Unsupported

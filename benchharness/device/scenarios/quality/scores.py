@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchharness.device.quality.divergence import Compared, compare_classes, divergence, log_softmax
+from benchharness.device.scenarios.quality.divergence import Compared, compare_classes, divergence, log_softmax
 from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from benchharness.contract import Configuration, LanguageSession, ScoresText, Se
 from benchharness.device import adapters, protocol
 from benchharness.device.failures import failure
 from benchharness.device.fallback import placement_facts
-from benchharness.device.quality import frames
-from benchharness.device.quality.inputs import Inputs
-from benchharness.device.quality.no_tensors import said_of, tensor_of
+from benchharness.device.scenarios.quality import frames
+from benchharness.device.scenarios.quality.inputs import Inputs
+from benchharness.device.scenarios.quality.no_tensors import said_of, tensor_of
 from benchharness.device.self_timed import NO_LOGITS, SelfTimed
 from benchharness.device.session_facts import check_task, effective_facts
 from benchharness.errors import ProtocolError, Unsupported

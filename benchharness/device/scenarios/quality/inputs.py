@@ -13,7 +13,7 @@ from benchharness.device.conversion import REAL, converted, dequantized
 from benchharness.device.invented import dtype_of
 from benchharness.device.layouts import arranged
 from benchharness.device.pairing import INPUTS, Pair, Pairing, pair_all
-from benchharness.device.quality.evaluation_data import read_arrays
+from benchharness.device.scenarios.quality.evaluation_data import read_arrays
 from benchharness.device.shapes import input_shapes, lengths_of
 from benchharness.device.states import States
 from benchharness.errors import Unsupported

@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchharness.device.measured import measurement, raw_rows
-from benchharness.device.quality import sampling
-from benchharness.device.quality.chosen import Label, OneScore, Scores
-from benchharness.device.quality.codes import meant_by
-from benchharness.device.quality.divergence import Compared, cosine, no_direction, rank_correlation, tensor_row
-from benchharness.device.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
-from benchharness.device.quality.matching import EMBEDDING, SCORES, Matched, OutputPair
-from benchharness.device.quality.scorer_process import ScorerProcess
-from benchharness.device.quality.scores import Decision, Divergences, decide
+from benchharness.device.scenarios.quality import sampling
+from benchharness.device.scenarios.quality.chosen import Label, OneScore, Scores
+from benchharness.device.scenarios.quality.codes import meant_by
+from benchharness.device.scenarios.quality.divergence import (
+    Compared,
+    cosine,
+    no_direction,
+    rank_correlation,
+    tensor_row,
+)
+from benchharness.device.scenarios.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
+from benchharness.device.scenarios.quality.matching import EMBEDDING, SCORES, Matched, OutputPair
+from benchharness.device.scenarios.quality.scorer_process import ScorerProcess
+from benchharness.device.scenarios.quality.scores import Decision, Divergences, decide
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 from benchharness.records import (
     CLASS_DECISIONS,
@@ -31,7 +37,7 @@ from benchharness.records import (
 )
 
 if TYPE_CHECKING:
-    from benchharness.device.quality.conductor import Pass
+    from benchharness.device.scenarios.quality.conductor import Pass
 
     Array = np.ndarray[Any, np.dtype[Any]]
     Outputs = Mapping[str, Array]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import TensorSpec
 from benchharness.device.conversion import CODES
-from benchharness.device.quality.evaluation_data import read_arrays
-from benchharness.device.quality.inputs import paired_with
+from benchharness.device.scenarios.quality.evaluation_data import read_arrays
+from benchharness.device.scenarios.quality.inputs import paired_with
 from benchharness.errors import AttemptError, Unsupported
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchharness.device.quality.conductor import Pass
-    from benchharness.device.quality.scorer_process import ScorerProcess
+    from benchharness.device.scenarios.quality.conductor import Pass
+    from benchharness.device.scenarios.quality.scorer_process import ScorerProcess
 
 
 def meant_by(made: Pass, path: Path, values: str | None) -> dict[str, Mapping[str, Any]]:

@@ -15,8 +15,8 @@ from typing import Any
 
 from benchharness.device import leftovers, protocol
 from benchharness.device.child import Child
-from benchharness.device.constrained.limits import Enclosure, NotApplied
 from benchharness.device.memory_errors import speaks_of_memory
+from benchharness.device.scenarios.constrained.limits import Enclosure, NotApplied
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
 from benchharness.errors import ProtocolError
 from benchharness.records import TrialEnd, TrialRow

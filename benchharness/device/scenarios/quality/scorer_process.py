@@ -15,12 +15,13 @@ import numpy as np
 
 from benchharness.device import protocol
 from benchharness.device.child import Child
-from benchharness.device.quality import frames
+from benchharness.device.scenarios.quality import frames
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
+_SCORER = "benchharness.device.scenarios.quality.scorer"
 #: Frames that may wait to be compared: all scorers work at once, and none runs far ahead.
 _MOST_WAITING = 8
 _GRACE_S = 5.0
@@ -165,5 +166,5 @@ def as_failure(error: Exception) -> ScorerFailed:
 def _command(python: str | None, bundle: str | None) -> list[str]:
     """The scorer under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
     if python is None and Path(__file__).is_file():
-        return [sys.executable, "-m", "benchharness.device.quality.scorer"]
-    return [python or sys.executable, str(bundle), "scorer"]
+        return [sys.executable, "-m", _SCORER]
+    return [python or sys.executable, str(bundle), "module", _SCORER]

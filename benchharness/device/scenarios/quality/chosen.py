@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchharness.device.quality.scores import (
+from benchharness.device.scenarios.quality.scores import (
     INDEPENDENT,
     LOG_PROBABILITIES,
     LOGITS,

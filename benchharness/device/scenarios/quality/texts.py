@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchharness.device.quality import sampling
+from benchharness.device.scenarios.quality import sampling
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import Unsupported
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.device import page_cache
-from benchharness.device.constrained import hogs, ladder, limits
-from benchharness.device.constrained.limits import NotApplied
-from benchharness.device.constrained.private_files import PrivateFiles
-from benchharness.device.constrained.trial import Trial, Tried
 from benchharness.device.measured import raw_rows
+from benchharness.device.scenarios.constrained import hogs, ladder, limits
+from benchharness.device.scenarios.constrained.limits import NotApplied
+from benchharness.device.scenarios.constrained.private_files import PrivateFiles
+from benchharness.device.scenarios.constrained.trial import Trial, Tried
 from benchharness.device.sensors.readings import Unreadable
 from benchharness.errors import AttemptError
 from benchharness.records import CONSTRAINED_TRIALS, FALLBACK_TRIES, TrialEnd, TryRow
@@ -29,6 +29,8 @@ Progress = Callable[[str, int, int], None]
 
 NONE, MEMORY, ADDRESS_SPACE = "none", "memory", "address space"
 CPU_QUOTA, CORES, BUSY_CORE, MEMORY_BANDWIDTH = "cpu quota", "cores", "busy core", "memory bandwidth"
+#: What a trial does.
+_ANSWER = "benchharness.device.scenarios.constrained.answer"
 _BACKGROUND = {hogs.BUSY_CORE: BUSY_CORE, hogs.MEMORY_BANDWIDTH: MEMORY_BANDWIDTH}
 #: A limit on a trial's time is no shorter than this: a tenth of a second more is nothing to a slow start.
 _LEAST_S = 2.0
@@ -246,6 +248,7 @@ class _Conductor:
             **{name: opened[name] for name in ("adapter", "configuration", "python", "artefact")},
             "tensors": opened.get("tensors") or {},
             "scenario": "answer",
+            "module": _ANSWER,
             "settings": {"answers": self._settings["answers"]},
         }
         enclosure = self._way.enclose(self._order["id"], **constraint)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.device import leftovers
-from benchharness.device.quality import samples, tokens
-from benchharness.device.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
+from benchharness.device.scenarios.quality import samples, tokens
+from benchharness.device.scenarios.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 

@@ -16,16 +16,16 @@ import numpy as np
 
 from benchharness.device import protocol
 from benchharness.device.measured import raw_rows
-from benchharness.device.quality import sampling
-from benchharness.device.quality.divergence import softened, token_row
-from benchharness.device.quality.scorer_process import ScorerProcess
-from benchharness.device.quality.texts import Chunk, Used, chunks_of
+from benchharness.device.scenarios.quality import sampling
+from benchharness.device.scenarios.quality.divergence import softened, token_row
+from benchharness.device.scenarios.quality.scorer_process import ScorerProcess
+from benchharness.device.scenarios.quality.texts import Chunk, Used, chunks_of
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 from benchharness.records import GREEDY_PREFIX, SCORED_CHUNKS, TOKEN_DIVERGENCE, ChunkRow, TokenRow
 
 if TYPE_CHECKING:
-    from benchharness.device.quality.conductor import Pass
+    from benchharness.device.scenarios.quality.conductor import Pass
 
 #: A scored token in an answer, at most: three numbers of 24 characters, one of 3, commas; and what else is told.
 _ROW_BYTES = 80
