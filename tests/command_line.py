@@ -22,7 +22,7 @@ from typing import Any
 _LOADED = (
     "alembic.command",
     "benchharness.api",
-    "benchharness.commands.variants",
+    *(f"benchharness.commands.{name}" for name in ("compress", "export", "report", "run", "runs", "show", "sweep")),
     "benchharness.execute.jobs",
     "benchharness.results.store",
     "rich.console",
