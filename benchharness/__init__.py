@@ -10,7 +10,7 @@ artefact          the set of files that the model reads; the digest of its manif
 variant           a model's artefact and the recipe that made it; one variant of a model is the *reference*
 configuration     runtime, accelerator, threads, options; *requested* and *effective* are two things
 workload          what is asked: prompt and output lengths or texts, input shapes, context depth
-scenario          what is measured: `first-token`, `steady`, `sustained`, `constrained`, `quality`
+scenario          what is measured, such as `first-token`: one slice each, see `benchharness.scenarios`
 suite             the TOML file that names all these and expands lists of them
 job               hardware target x variant x configuration x workload x scenario; "run" is the verb for it
 attempt           one execution of a job in a fresh process: the unit of statistics
@@ -18,7 +18,7 @@ result            what a job yields: metrics, outcome, warnings, conditions
 run (noun)        one execution of a suite, with one id
 session           a model loaded in a runtime
 course            a sustained attempt over time: its windows, and the verdict on them with the evidence
-ladder            a constrained attempt step by step; a step is several *trials*, each a fresh process
+ladder            an attempt that takes resources away, step by step; a step is several *trials*, each a fresh process
 pass              a quality attempt that serves several jobs: their variants against one reference
 
 Python API: `run`, `resume`, `load`, `runs`, `render`, `load_suite`, and the classes they take and give (see
