@@ -11,7 +11,7 @@ artefact          the set of files that the model reads; the digest of its manif
 variant           a model's artefact and the recipe that made it; one variant of a model is the *reference*
 configuration     runtime, accelerator, threads, options, interpreter; *requested* and *effective* are two things
 workload          what is asked: prompt and output lengths or texts, input shapes, pacing, context depth
-scenario          what is measured: `first-token`, `steady`, `sustained`, `constrained`, `quality`
+scenario          what is measured, such as `first-token`: one slice each, see `benchharness.scenarios`
 suite             the TOML file that names all these and expands lists of them
 job               hardware target x variant x configuration x workload x scenario; "run" is the verb for it
 attempt           one execution of a job in a fresh process: the unit of statistics
@@ -20,7 +20,7 @@ run (noun)        one execution of a suite, with one id
 session           a model loaded in a runtime, and nothing else
 token stream      what a runtime with a loop of its own writes, with its own stamps
 course            a sustained attempt over time: its windows, and the verdict on them with the evidence
-ladder            a constrained attempt step by step; a step holds several trials
+ladder            an attempt that takes resources away, step by step; a step holds several trials
 trial             one try within a step, in a fresh process
 pass              a quality attempt that serves several jobs: their variants against one reference
 cell              what two results must share to be compared: everything but variant, run and machine paths

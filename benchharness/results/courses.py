@@ -1,4 +1,4 @@
-"""What sustained and constrained attempts tell beyond metrics: courses over time, and ladders. Frozen plain data."""
+"""What attempts tell beyond metrics: courses over time, and ladders of what was taken away. Frozen plain data."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Chain:
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """One constrained attempt: every step, and the memory floor that they bracket."""
+    """One attempt under ever tighter constraints: every step, and the memory floor that they bracket."""
 
     attempt: str
     device: str

@@ -296,7 +296,7 @@ class Job:
     against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
     # What the suite says of this variant's tensors where data is fed: `inputs`, `outputs`, `layouts`.
     tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    # Scenario constrained: the variants that a product would try in turn.
+    # The variants that a product would try in turn.
     chain: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
     @property
@@ -342,7 +342,7 @@ class Result:
     verdicts: Sequence[Verdict] = ()
     contrasts: Sequence[Contrast] = ()
     courses: Sequence[Course] = ()  # of sustained attempts
-    ladders: Sequence[Ladder] = ()  # of constrained attempts
+    ladders: Sequence[Ladder] = ()  # of attempts that took resources away
 
 
 @dataclass(frozen=True, kw_only=True)

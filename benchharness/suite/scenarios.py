@@ -21,8 +21,9 @@ def _key(name: str) -> str:
 class ScenarioTables(Table):
     """One that is not named is not run."""
 
-    def __getattr__(self, name: str) -> Any:  # the tables are known when the registry has been asked
-        return super().__getattr__(name)  # type: ignore[misc]
+    if TYPE_CHECKING:  # the keys are known when the registry has been asked
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def asked(self) -> Iterator[tuple[Scenario, ScenarioSettings]]:
         """Every scenario that is named, with its settings, in the registry's order."""

@@ -132,7 +132,7 @@ def test_the_environment_names_the_store_for_python_too(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("scenario", [name for name in BUILT_IN if not SCENARIOS[name].evaluates])
 def test_each_scenario_can_be_the_only_one(tmp_path: Path, scenario: str) -> None:
     suite = overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
-    assert {name for name, _ in suite.scenarios.expanded()} == {scenario}
+    assert {each.name for each, _ in suite.scenarios.asked()} == {scenario}
 
 
 def test_quality_without_data_is_refused_with_the_option_that_names_them(tmp_path: Path) -> None:
