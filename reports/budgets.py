@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from benchharness.metrics import Better
 from benchharness.results.result import MetricResult, Verdict, VerdictKind
+from benchharness.units import Scale, quantity_text, scale_for
 from reports.entries import Entry, same_key
 from reports.estimates import EXACT, better_of, parameters_text, quantity
 from reports.page import Budget, BudgetLine, Budgets
 from reports.tables import Quantity
-from reports.units import Scale, quantity_text, scale_for
 from reports.visible import name_text, value_text
 
 #: (budget as written, who set it, the run; without it where there is one) of a budget that nothing was measured for.

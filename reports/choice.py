@@ -15,11 +15,11 @@ from typing import Any
 
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import TELLS_APART, Estimate
+from benchharness.units import Scale, common_scale, scale_for
 from reports.estimates import better_of, quantity, title_of
 from reports.figures import Front, FrontPoint
 from reports.page import CandidateRow, Choice
 from reports.tables import Cell, Column, Quantity
-from reports.units import Scale, common_scale, scale_for
 from reports.visible import name_text, value_text
 
 #: Better by these where they were measured, in this order, the size apart.

@@ -9,11 +9,11 @@ from typing import Any
 
 from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.results.result import MetricResult, Parameters
+from benchharness.units import Scale, common_scale
 from reports.entries import Entry, same_key
 from reports.estimates import better_of, parameters_text, quantity, title_of
 from reports.memory import GROUP, SUMMARY_METRICS, telling_scenarios
 from reports.tables import Cell, Column, ColumnGroup, Ratio
-from reports.units import Scale, common_scale
 from reports.visible import value_text
 
 #: What stands in place of times and memory where another runtime computed what the weights say.

@@ -9,6 +9,7 @@ from typing import Any
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import Better
 from benchharness.results.result import EXACT, TELLS_APART, Estimate, MetricResult
+from benchharness.units import Scale
 from reports.columns import Measure, cell_of, column, column_groups, find, joined, measures_of, scale_of
 from reports.conditions import conditions_of, notices_of
 from reports.contrasts import contrasts_of
@@ -21,7 +22,6 @@ from reports.placement import placements_of
 from reports.series import figures_of
 from reports.sizes import is_smallest, sizes_of, smallest
 from reports.tables import Cell, Ratio
-from reports.units import Scale
 from reports.visible import fact_texts, name_text, value_text
 
 _MOST_NAMES = 3

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from benchharness.metrics import Better
 from benchharness.results.result import Basis, Contrast, Estimate, Job, MetricResult
+from benchharness.units import Scale, quantity_text
 from reports.columns import Measure, cell_of, column_groups, find, joined, measures_of, scale_of, why_failed
 from reports.entries import Entry, configuration_name, same_key
 from reports.estimates import better_of, ratio_of, title_of
 from reports.figures import RatioDot, RatioGroup, Ratios
 from reports.tables import Cell, ContrastRow, PrecisionGroup, Ratio, RuntimeContrasts, Size
-from reports.units import Scale, quantity_text
 from reports.visible import name_text, value_text
 
 Row = Sequence[Entry]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import Estimate, MetricResult
+from benchharness.units import Scale, interval_text, quantity_text
 from reports.tables import Quantity, Ratio
-from reports.units import Scale, interval_text, quantity_text
 from reports.visible import name_text, value_text, visible
 
 #: The statistic of a value that no attempt can change, such as a size: its interval is the value itself.

@@ -7,13 +7,13 @@ from pathlib import PurePath
 from typing import Any
 
 from benchharness.results.result import Job, MetricResult, Result
+from benchharness.units import quantity_text
 from reports.conditions import split
 from reports.entries import Entry
 from reports.estimates import EXACT, metric_title, parameters_text, quantity, ratio
 from reports.memory import BY_PHASE, phase_table
 from reports.page import Ended, Facts, JobDetail, Warned
 from reports.tables import MetricRow, Ratio, Setting
-from reports.units import quantity_text
 from reports.visible import evidence_text, fact_texts, name_text, value_text
 
 #: Enough of a SHA-256 to tell artefacts apart by eye.

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from benchharness.results.courses import Ladder, Step, StepOutcome
+from benchharness.units import Scale, scale_for
 from reports.entries import Entry
 from reports.session_figures import LadderChart, LadderPanel, LadderStep, SlowdownBar, SlowdownBars, SlowdownGroup
 from reports.session_series import finite, known
-from reports.units import Scale, scale_for
 from reports.visible import name_text
 
 #: Constraints whose amount is a limit in bytes.

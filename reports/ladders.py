@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Estimate
+from benchharness.units import quantity_text
 from reports.entries import Entry, by_comparison
 from reports.estimates import quantity
 from reports.ladder_series import MEMORY, constraint_text, floor_chart, is_memory, slowdown_bars
@@ -17,7 +18,6 @@ from reports.session_page import ChainRow, Constraints, FloorPart, LadderSteps, 
 from reports.session_series import finite, known
 from reports.sessions import missing
 from reports.tables import Cell, MemoryRow, MemoryTable, Quantity
-from reports.units import quantity_text
 from reports.visible import name_text, value_text
 
 SCENARIO = "constrained"

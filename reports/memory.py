@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from benchharness.results.result import AttemptValue, MetricResult
+from benchharness.units import Scale, common_scale
 from reports.conditions import grouped_by_reason
 from reports.entries import Colours, Entry
 from reports.estimates import quantity, ratio
 from reports.figures import Figure, MemoryBar, MemoryBars, MemoryGroup, MemoryLine, MemoryLines, MemoryPanel
 from reports.page import Memory, MemoryPart, Unreadable
 from reports.tables import Cell, MemoryRow, MemoryTable, Quantity
-from reports.units import Scale, common_scale
 from reports.visible import name_text, value_text
 
 #: The metrics that the summary shows in a group of their own.

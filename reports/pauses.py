@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchharness.results.result import MetricResult
+from benchharness.units import Scale, quantity_text, scale_for
 from reports.entries import Colours, Entry, by_comparison, configuration_name
 from reports.estimates import parameters_text, quantity
 from reports.session_figures import PauseCurve, PauseCurves, PausePanel
@@ -12,7 +13,6 @@ from reports.session_page import Pauses
 from reports.session_series import known
 from reports.sessions import ends_of
 from reports.tables import Cell, MemoryRow, MemoryTable, Quantity
-from reports.units import Scale, quantity_text, scale_for
 from reports.visible import name_text
 
 #: In the order of the page, with the words that a panel has for them.

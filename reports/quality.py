@@ -13,6 +13,7 @@ from typing import Any
 
 from benchharness.metrics import METRICS
 from benchharness.results.result import Job, MetricResult, to_show
+from benchharness.units import quantity_text
 from reports.columns import WEIGHTS_ONLY
 from reports.entries import Colours, Entry, configuration_name, same_key
 from reports.estimates import quantity, title_of
@@ -20,7 +21,6 @@ from reports.jobs import ended_of, job_detail, warnings_of
 from reports.page import Quality, QualityRow, QualityTable, Shown, Warned
 from reports.quality_figures import figures_of
 from reports.tables import Cell, Column, Quantity
-from reports.units import quantity_text
 from reports.visible import name_text, value_text, visible
 
 #: The columns, where any row of a table has them; of a percentile metric only the one named.

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from benchharness.metrics import METRICS
 from benchharness.results.result import AttemptValue, MetricResult
+from benchharness.units import Scale, quantity_text, scale_for
 from reports.entries import Colours, Entry, configuration_name, same_key
 from reports.estimates import parameters_text
 from reports.figures import Bar, Curve, CurvePanel, Distribution, Figure, Lane, PhaseBars, Strip, TokenCurves
-from reports.units import Scale, quantity_text, scale_for
 from reports.visible import name_text
 
 #: Metrics whose samples are shown one by one.

@@ -8,13 +8,13 @@ from statistics import median
 
 from benchharness.results.courses import Course, SessionState
 from benchharness.results.result import Estimate, MetricResult
+from benchharness.units import quantity_text
 from reports.entries import Colours, Entry, by_comparison
 from reports.estimates import quantity
 from reports.session_figures import Ends, RateBars, RatePair
 from reports.session_page import Missing, SessionPart, Sessions
 from reports.session_series import chart_of, finite, known, unreadable_of
 from reports.tables import Cell, MemoryRow, MemoryTable, Quantity
-from reports.units import quantity_text
 from reports.visible import fact_texts, name_text, value_text
 
 SCENARIO = "sustained"

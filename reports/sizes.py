@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchharness.results.result import Job
+from benchharness.units import quantity_text
 from reports.entries import Entry
 from reports.page import Smallest
 from reports.tables import Size
-from reports.units import quantity_text
 from reports.visible import name_text, value_text
 
 Rows = Sequence[Sequence[Entry]]

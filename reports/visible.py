@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.units import quantity_text
+from benchharness.units import quantity_text
 
 #: Of the last lines of a worker's standard error, this many characters are shown.
 LONGEST_EVIDENCE = 20_000

@@ -16,7 +16,7 @@ from benchharness.errors import LaunchError
 from benchharness.judge.noise import LOWER_BOUND, Verdict, judge
 from benchharness.launch.availability import accelerators_here
 from benchharness.metrics import Unit
-from benchharness.terminal.values import quantity
+from benchharness.units import quantity_text
 
 #: For starting the interpreter and asking a system's own programs; the probe's time comes on top, twice, because a
 #: slow machine finishes its fixed number of iterations late.
@@ -110,7 +110,7 @@ def _sensors(sensors: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_column("a look costs", justify="right")
     for name, sensor in sensors.items():
         if sensor["found"]:
-            cost = quantity(sensor["cost_us"] * 1000, Unit.NANOSECONDS) if "cost_us" in sensor else ""
+            cost = quantity_text(sensor["cost_us"] * 1000, Unit.NANOSECONDS) if "cost_us" in sensor else ""
             table.add_row(Text(_clean(name)), Text("yes", "green"), _told(sensor), Text(cost))
         else:
             table.add_row(Text(_clean(name)), Text("no", "yellow"), Text(_clean(sensor["reason"]), "dim"))
@@ -162,7 +162,7 @@ def _number(name: str, value: float) -> str:
     """A number with the unit that its name ends in."""
     ending = name.rpartition("_")[2]
     if ending in _SCALED:
-        return quantity(value, _SCALED[ending])
+        return quantity_text(value, _SCALED[ending])
     if ending == "share":
         return f"{value:.1%}"
     number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

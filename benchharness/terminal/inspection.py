@@ -25,7 +25,7 @@ from benchharness.suite.artefact import Manifest, manifest_of, whole
 from benchharness.suite.listing import listing_from
 from benchharness.suite.materials import notes
 from benchharness.suite.plan import artefact_format
-from benchharness.terminal.values import quantity
+from benchharness.units import quantity_text
 
 #: A model of 540 MB takes half a second, nearly all of it the import of its runtime.
 _PATIENCE_S = 60
@@ -90,7 +90,7 @@ def _description(adapter: str, path: Path) -> tuple[dict[str, Any], Any]:
         raise ModelFailure(f"{path}: reading it did not end within {_PATIENCE_S} s; is it really a model?")
     try:
         if len(done.out) > _LONGEST_ANSWER_BYTES:
-            most = quantity(_LONGEST_ANSWER_BYTES, Unit.BYTES)
+            most = quantity_text(_LONGEST_ANSWER_BYTES, Unit.BYTES)
             raise ModelFailure(f"{path}: what it says of itself has over {most}; no real model says so much")
         answer = json.loads(done.out)
         if "failed" in answer:
@@ -250,7 +250,7 @@ def _lines(texts: Any) -> str:
 
 
 def _bytes(count: int) -> str:
-    return quantity(count, Unit.BYTES)
+    return quantity_text(count, Unit.BYTES)
 
 
 def _shown(value: Any, style: str = "") -> Text:

@@ -113,7 +113,9 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.results.result",
         "benchharness.results.courses",
         "benchharness.metrics",
+        "benchharness.judge.choice",
         "benchharness.judge.unequal",
+        "benchharness.units",
         "benchharness.errors",
         "reports",
     )

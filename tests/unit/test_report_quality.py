@@ -10,11 +10,11 @@ import pytest
 
 from benchharness.metrics import METRICS
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.units import interval_text, quantity_text
 from reports.figures import ClassBars, PositionCurves
 from reports.html import render
 from reports.page import Quality
 from reports.quality_figures import divergence_by_position
-from reports.units import interval_text, quantity_text
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, result
 
 TOKENS: dict[str, Any] = {

@@ -81,13 +81,13 @@ def test_sizes_and_ratios_are_those_of_the_own_run(page: Page) -> None:
     }
     assert told == {
         ("run 1", "fp32"): [("on disk", "3.91 KiB", ""), ("download", "1.95 KiB", "")],
-        ("run 1", "int8"): [("on disk", "1000 B", "0.250×"), ("download", "500 B", "0.250×")],
+        ("run 1", "int8"): [("on disk", "1,000 B", "0.250×"), ("download", "500 B", "0.250×")],
         ("run 2", "fp32"): [("on disk", "3.91 KiB", ""), ("download", "1.95 KiB", "")],
         ("run 2", "int8"): [("on disk", "2.93 KiB", "0.750×"), ("download", "1.46 KiB", "0.750×")],
     }
     assert [row.smallest for row in comparison.rows] == [False, True, False, False]
     assert comparison.smallest
-    assert (comparison.smallest.variant, comparison.smallest.size) == ("int8 · run 1", "1000 B")
+    assert (comparison.smallest.variant, comparison.smallest.size) == ("int8 · run 1", "1,000 B")
     assert (comparison.smallest.ratio, comparison.smallest.download) == ("0.250×", "500 B")
 
 
@@ -95,7 +95,7 @@ def test_the_smallest_of_the_second_run_is_named_as_such() -> None:
     turned = [(FIRST, RUNS[1][1]), (SECOND, RUNS[0][1])]
     smallest = pages(turned, written=STARTED)["this-machine"].comparisons[0].smallest
     assert smallest
-    assert (smallest.variant, smallest.size, smallest.ratio) == ("int8 · run 2", "1000 B", "0.250×")
+    assert (smallest.variant, smallest.size, smallest.ratio) == ("int8 · run 2", "1,000 B", "0.250×")
 
 
 def test_times_and_their_ratios_are_those_of_the_own_run(page: Page) -> None:
