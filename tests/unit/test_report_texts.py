@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchharness.units import common_scale, interval_text, quantity_text
-from reports.visible import evidence_text, name_text, value_text
+from reports.model.visible import evidence_text, name_text, value_text
 
 
 @pytest.mark.parametrize(
