@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+_BETTER, _WORSE, _GROUND = "#12693a", "#a3241c", "#fbfcfd"
+_COLOURS = {"better": _BETTER, "worse": _WORSE, "unjudged": INK}
+#: Inches: a dot, a row's label, the space below a row.
+_DOT, _HEADING, _GAP = 0.24, 0.28, 0.1
+#: Shares of the width: where the names of the metrics end, and where the ratios in words begin.
+_NAMES, _WORDS = 0.27, 0.76
+#: Ticks that read well, both ways from 1; of these, as few as have room.
+_TICKS = ((1, 1.1, 1.25, 1.5), (1, 1.25, 1.5, 2, 3), (1, 1.5, 2, 3, 5, 10), (1, 2, 5, 10, 20, 50))
+_MOST_TICKS = 9
+
 
 @dataclass(frozen=True, kw_only=True)
 class RatioDot:
@@ -68,17 +78,6 @@ class Ratios(Figure):
             top += _HEADING + _DOT * len(group.dots) + _GAP
         axes.set_xlabel("this / the first runtime (logarithmic scale)", loc="left")
         return drawing
-
-
-_BETTER, _WORSE, _GROUND = "#12693a", "#a3241c", "#fbfcfd"
-_COLOURS = {"better": _BETTER, "worse": _WORSE, "unjudged": INK}
-#: Inches: a dot, a row's label, the space below a row.
-_DOT, _HEADING, _GAP = 0.24, 0.28, 0.1
-#: Shares of the width: where the names of the metrics end, and where the ratios in words begin.
-_NAMES, _WORDS = 0.27, 0.76
-#: Ticks that read well, both ways from 1; of these, as few as have room.
-_TICKS = ((1, 1.1, 1.25, 1.5), (1, 1.25, 1.5, 2, 3), (1, 1.5, 2, 3, 5, 10), (1, 2, 5, 10, 20, 50))
-_MOST_TICKS = 9
 
 
 def _logarithmic(axes: Axes, figure: Ratios) -> None:

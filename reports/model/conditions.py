@@ -9,16 +9,6 @@ from typing import Any
 from reports.model.visible import name_text, value_text
 
 Facts = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unreadable:
-    """Conditions that could not be read, and the one reason for all of them."""
-
-    names: tuple[str, ...]
-    reason: str
-
-
 #: It holds figures, which differ from job to job: told in the details of each.
 GATE_REASON = "entry gate: reason"
 #: Names that read better in words. Others stand as the device gave them.
@@ -41,6 +31,14 @@ _TITLES = {
     "entry gate: waited_s": "entry gate: waited (s)",
     "watching_ns": "time spent reading memory, in no phase",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """Conditions that could not be read, and the one reason for all of them."""
+
+    names: tuple[str, ...]
+    reason: str
 
 
 def split(conditions: Mapping[str, Any]) -> tuple[Facts, tuple[Unreadable, ...]]:

@@ -16,6 +16,9 @@ from reports.model.memory import BY_PHASE, phase_table
 from reports.model.tables import Quantity, QuantityTable, Ratio
 from reports.model.visible import evidence_text, fact_texts, name_text, value_text
 
+#: Enough of a SHA-256 to tell artefacts apart by eye.
+_DIGEST_DIGITS = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
@@ -88,10 +91,6 @@ class Missing:
     anchor: str
     who: str
     reason: str
-
-
-#: Enough of a SHA-256 to tell artefacts apart by eye.
-_DIGEST_DIGITS = 16
 
 
 def job_detail(entry: Entry, told_elsewhere: Collection[str] = ()) -> JobDetail:

@@ -21,6 +21,15 @@ from reports.sections.pauses import section as pauses
 from reports.sections.quality import section as quality
 from reports.sections.sustained import section as sustained
 
+#: What each scenario answers, for the list of what a page is silent about.
+ANSWERS = {
+    "first-token": "how long the first answer takes, cold or warm",
+    "steady": "warm speed",
+    "sustained": "speed over minutes, when a device grows hot",
+    "quality": "what compression lost in the answers",
+    "constrained": "behaviour under tight memory",
+}
+
 
 class Side(Enum):
     """Where a section's card stands at a glance."""
@@ -86,12 +95,3 @@ SECTIONS = (
         tells=("examples", "continuations"),
     ),
 )
-
-#: What each scenario answers, for the list of what a page is silent about.
-ANSWERS = {
-    "first-token": "how long the first answer takes, cold or warm",
-    "steady": "warm speed",
-    "sustained": "speed over minutes, when a device grows hot",
-    "quality": "what compression lost in the answers",
-    "constrained": "behaviour under tight memory",
-}

@@ -14,6 +14,11 @@ from reports.model.section import Material, Section
 from reports.model.tables import Quantity
 from reports.model.visible import name_text, value_text
 
+_WORST_FIRST = (VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.PASS)
+_MOST_NAMES = 4
+#: In the multiple of its limit a value is written where that takes neither zeros in front nor five digits.
+_FROM_LIMIT, _TO_LIMIT = 0.05, 50.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetLine:
@@ -48,12 +53,6 @@ class Budgets(Section):
     headlines: tuple[tuple[str, str, str], ...]  # (verdict, budget, whose), misses first
     budgets: tuple[Budget, ...]
     notes: tuple[str, ...]
-
-
-_WORST_FIRST = (VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.PASS)
-_MOST_NAMES = 4
-#: In the multiple of its limit a value is written where that takes neither zeros in front nor five digits.
-_FROM_LIMIT, _TO_LIMIT = 0.05, 50.0
 
 
 @dataclass(frozen=True, kw_only=True)

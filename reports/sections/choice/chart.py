@@ -11,6 +11,11 @@ from reports.figures.figure import Figure, Legend
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
+_UNKNOWN = "#8a8f98"
+#: Of the colour map, its pale end left out: yellow on white cannot be seen.
+_DARKEST, _PALEST = 0.05, 0.85
+_HEIGHT, _LEFT, _BOTTOM = 3.8, 0.1, 0.6
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrontPoint:
@@ -98,12 +103,6 @@ class Front(Figure):
                 zorder=1,
             )
         return drawing
-
-
-_UNKNOWN = "#8a8f98"
-#: Of the colour map, its pale end left out: yellow on white cannot be seen.
-_DARKEST, _PALEST = 0.05, 0.85
-_HEIGHT, _LEFT, _BOTTOM = 3.8, 0.1, 0.6
 
 
 def _near(figure: Front) -> list[tuple[list[FrontPoint], int]]:

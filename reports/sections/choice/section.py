@@ -16,6 +16,15 @@ from reports.model.tables import Cell, Column, Quantity
 from reports.model.visible import name_text, value_text
 from reports.sections.choice.chart import Front, FrontPoint
 
+#: Better by these where they were measured, in this order, the size apart.
+_SPEEDS = ("speed", "first token")
+#: Of these no interval is expected: a size is exact.
+_SIZE, _QUALITY = "size", "quality"
+#: Losses further apart than ten thousand to one look alike at the lower end: else one of nothing hides all others.
+_WIDEST_LOSS = math.log(1e4)
+Candidates = Sequence[Candidate]
+Place = tuple[tuple[float, float, float], tuple[float, float, float]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateRow:
@@ -41,15 +50,6 @@ class ShownChoice(Section):
     rows: tuple[CandidateRow, ...]
     figure: Front | None
     tells_apart: str
-
-
-#: Better by these where they were measured, in this order, the size apart.
-_SPEEDS = ("speed", "first token")
-#: Of these no interval is expected: a size is exact.
-_SIZE, _QUALITY = "size", "quality"
-#: Losses further apart than ten thousand to one look alike at the lower end: else one of nothing hides all others.
-_WIDEST_LOSS = math.log(1e4)
-Candidates = Sequence[Candidate]
 
 
 def make(material: Material) -> tuple[ShownChoice, ...]:
@@ -232,9 +232,6 @@ def _ends(candidate: Candidate, objective: str, scale: Scale) -> tuple[float, fl
     low = value if found is None or found.low is None else min(found.low, value)
     high = value if found is None or found.high is None else max(found.high, value)
     return value / scale.divisor, low / scale.divisor, high / scale.divisor
-
-
-Place = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 def _beats(one: Place, other: Place, higher: bool) -> bool:

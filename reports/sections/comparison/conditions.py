@@ -10,6 +10,13 @@ from reports.model.conditions import GATE_REASON, Facts, Unreadable, flat, group
 from reports.model.entries import Entry, by_row, same_key
 from reports.model.visible import name_text, value_text
 
+_MOST_ROWS = 6
+_READING = "a reading"
+_UNKNOWN = "unknown"
+#: What moves by itself from one attempt to the next though it is no fraction: which sensor is the hottest, how long
+#: reading memory took.
+_ALSO_READINGS = frozenset(("temperature_sensor", "watching_ns", "entry gate: waited_s"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
@@ -27,14 +34,6 @@ class Conditions:
     alike: Facts
     differing: tuple[Difference, ...]
     unreadable: tuple[Unreadable, ...]
-
-
-_MOST_ROWS = 6
-_READING = "a reading"
-_UNKNOWN = "unknown"
-#: What moves by itself from one attempt to the next though it is no fraction: which sensor is the hottest, how long
-#: reading memory took.
-_ALSO_READINGS = frozenset(("temperature_sensor", "watching_ns", "entry gate: waited_s"))
 
 
 def conditions_of(entries: Sequence[Entry]) -> Conditions:

@@ -15,6 +15,8 @@ from reports.model.tables import Quantity, Ratio
 from reports.model.visible import name_text, value_text
 from reports.sections.comparison.columns import Measure, column
 
+_MOST_NAMES = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Leader:
@@ -29,9 +31,6 @@ class Leader:
     ratio: Ratio | None
     over: str
     beside: str
-
-
-_MOST_NAMES = 3
 
 
 def _value(metric: MetricResult | None) -> float | None:

@@ -26,6 +26,36 @@ from reports.sections.comparison.memory_chart import (
     MemoryPanel,
 )
 
+_MIB = Scale(2**20, "MiB")
+#: More points on a line than this are closer than a pixel.
+_MOST_POINTS = 240
+_PHASE_NOTE = (
+    "Bars: resident memory when a phase ended. File-backed memory holds mapped weights and shared libraries, which the "
+    "kernel can drop and read again; anonymous memory can at best be swapped out. Tick: the highest within the phase. "
+    "Dashed line: what Python and the runtime held before a model was loaded."
+)
+_TIME_NOTE = (
+    "One line an attempt, watched from outside ten times a second, four in a session: peaks between two looks are "
+    "missed here, not in the bars and tables."
+)
+#: (title, what it includes, metric, parameters, the kinds of `memory_unknown` that explain its absence)
+_COLUMNS = (
+    (
+        "before the runtime",
+        "the Python interpreter and the harness",
+        "settled_memory",
+        ("start", "rss"),
+        "rss",
+    ),
+    ("+ runtime", "what importing runtime and numpy added", "runtime_memory", None, "rss"),
+    ("+ model", "what loading and running added, up to the peak", "model_memory", None, "rss"),
+    ("= peak", "highest resident, runtime and Python included", "peak_memory", None, "peak"),
+    ("PSS at the end", "resident, shared pages counted by share", "settled_memory", ("", "pss"), "pss"),
+    ("USS at the end", "what no other process shares", "settled_memory", ("", "uss"), "uss"),
+)
+#: What Python and the runtime take does not depend on the variant: their ratios would only be noise.
+_COMPARED = ("model_memory", "peak_memory")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPart:
@@ -46,20 +76,6 @@ class Memory:
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in the order of the page."""
         return tuple(figure for part in self.parts for figure in part.figures)
-
-
-_MIB = Scale(2**20, "MiB")
-#: More points on a line than this are closer than a pixel.
-_MOST_POINTS = 240
-_PHASE_NOTE = (
-    "Bars: resident memory when a phase ended. File-backed memory holds mapped weights and shared libraries, which the "
-    "kernel can drop and read again; anonymous memory can at best be swapped out. Tick: the highest within the phase. "
-    "Dashed line: what Python and the runtime held before a model was loaded."
-)
-_TIME_NOTE = (
-    "One line an attempt, watched from outside ten times a second, four in a session: peaks between two looks are "
-    "missed here, not in the bars and tables."
-)
 
 
 def memory_of(entries: Sequence[Entry], colours: Colours) -> Memory | None:
@@ -89,25 +105,6 @@ def _scenarios_with_phases(entries: Sequence[Entry]) -> Iterator[str]:
 def _unknown(entries: Sequence[Entry]) -> Iterator[Unreadable]:
     told = {name_text(kind): value_text(reason) for entry in entries for kind, reason in memory_unknown(entry).items()}
     yield from grouped_by_reason(told)
-
-
-#: (title, what it includes, metric, parameters, the kinds of `memory_unknown` that explain its absence)
-_COLUMNS = (
-    (
-        "before the runtime",
-        "the Python interpreter and the harness",
-        "settled_memory",
-        ("start", "rss"),
-        "rss",
-    ),
-    ("+ runtime", "what importing runtime and numpy added", "runtime_memory", None, "rss"),
-    ("+ model", "what loading and running added, up to the peak", "model_memory", None, "rss"),
-    ("= peak", "highest resident, runtime and Python included", "peak_memory", None, "peak"),
-    ("PSS at the end", "resident, shared pages counted by share", "settled_memory", ("", "pss"), "pss"),
-    ("USS at the end", "what no other process shares", "settled_memory", ("", "uss"), "uss"),
-)
-#: What Python and the runtime take does not depend on the variant: their ratios would only be noise.
-_COMPARED = ("model_memory", "peak_memory")
 
 
 def _table(scenario: str, entries: Sequence[Entry]) -> QuantityTable:

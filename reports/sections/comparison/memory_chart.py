@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+#: Far apart in lightness, so that they differ in grey too.
+_ANONYMOUS, _FILE, _RESIDENT = "#33658a", "#b9d2e3", "#8a8f98"
+_BASELINE, _GROUND = "#b3541e", "#fbfcfd"
+#: Inches: a bar, a row's label, the space below a row.
+_BAR, _HEADING, _GAP = 0.22, 0.26, 0.1
+#: Share of the width that the names of the phases take.
+_NAMES = 0.135
+_LONGEST_PHASE = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBar:
@@ -119,16 +128,6 @@ class MemoryLines(Figure):
             if number == len(self.panels) - 1:
                 axes.set_xlabel("seconds since the process was started", loc="left")
         return drawing
-
-
-#: Far apart in lightness, so that they differ in grey too.
-_ANONYMOUS, _FILE, _RESIDENT = "#33658a", "#b9d2e3", "#8a8f98"
-_BASELINE, _GROUND = "#b3541e", "#fbfcfd"
-#: Inches: a bar, a row's label, the space below a row.
-_BAR, _HEADING, _GAP = 0.22, 0.26, 0.1
-#: Share of the width that the names of the phases take.
-_NAMES = 0.135
-_LONGEST_PHASE = 16
 
 
 def _group(axes: Axes, group: MemoryGroup, top: float, unit: str) -> None:

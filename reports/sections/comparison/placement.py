@@ -18,6 +18,22 @@ from reports.model.visible import name_text, value_text
 from reports.sections.comparison.columns import Measure, column, in_summary, why_failed
 from reports.sections.comparison.runtimes import contrast_of, ratio_in
 
+Row = Sequence[Entry]
+#: What trying an accelerator can cost or bring: (metric, parameters that pick it), in the order of the table.
+_COSTS: tuple[tuple[str, Mapping[str, str]], ...] = (
+    ("cold_start_phase", {"phase": "load"}),
+    ("model_ttft", {}),
+    ("first_inference", {}),
+    ("decode_rate", {}),
+    ("steady_inference", {}),
+)
+#: More operators of one kind than this are no count.
+_LARGEST_COUNT = 10**9
+#: More kinds than this are told as a number: no runtime has so many.
+_MOST_KINDS = 500
+_NOT_REPORTED = "the runtime did not report it"
+_NOT_READABLE = "what the device reported is not operators by place"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -61,23 +77,6 @@ class Placements:
     columns: tuple[Column, ...]
     rows: tuple[PlacementRow, ...]
     advice: tuple[str, ...]
-
-
-Row = Sequence[Entry]
-#: What trying an accelerator can cost or bring: (metric, parameters that pick it), in the order of the table.
-_COSTS: tuple[tuple[str, Mapping[str, str]], ...] = (
-    ("cold_start_phase", {"phase": "load"}),
-    ("model_ttft", {}),
-    ("first_inference", {}),
-    ("decode_rate", {}),
-    ("steady_inference", {}),
-)
-#: More operators of one kind than this are no count.
-_LARGEST_COUNT = 10**9
-#: More kinds than this are told as a number: no runtime has so many.
-_MOST_KINDS = 500
-_NOT_REPORTED = "the runtime did not report it"
-_NOT_READABLE = "what the device reported is not operators by place"
 
 
 def placements_of(rows: Sequence[Row]) -> Placements:

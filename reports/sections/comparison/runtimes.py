@@ -26,6 +26,20 @@ from reports.sections.comparison.columns import (
     why_failed,
 )
 
+Row = Sequence[Entry]
+#: An interval may stretch a figure's axis this far beyond the ratio that it belongs to, and is cut there.
+_STRETCH = 3.0
+#: Room beside the outermost ratio.
+_MARGIN = 1.12
+#: A ratio beyond this, or its inverse, stands in the table only: beside it no other could be told from 1.
+_FARTHEST = 1e6
+_ARROWS: dict[Better | None, str] = {Better.LOWER: "↓", Better.HIGHER: "↑"}
+_NOTE = (
+    "Dot: this / the first runtime, round by round. Line: its 95 % interval, cut with an arrowhead where it is far "
+    "wider than the ratios. Filled and coloured only where the ratio is called better or worse. "
+    "↓: lower is better; ↑: higher is."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastRow:
@@ -66,21 +80,6 @@ class RuntimeContrasts:
     def width(self) -> int:
         """Columns of the table."""
         return 2 + sum(len(group.columns) for group in self.columns)
-
-
-Row = Sequence[Entry]
-#: An interval may stretch a figure's axis this far beyond the ratio that it belongs to, and is cut there.
-_STRETCH = 3.0
-#: Room beside the outermost ratio.
-_MARGIN = 1.12
-#: A ratio beyond this, or its inverse, stands in the table only: beside it no other could be told from 1.
-_FARTHEST = 1e6
-_ARROWS: dict[Better | None, str] = {Better.LOWER: "↓", Better.HIGHER: "↑"}
-_NOTE = (
-    "Dot: this / the first runtime, round by round. Line: its 95 % interval, cut with an arrowhead where it is far "
-    "wider than the ratios. Filled and coloured only where the ratio is called better or worse. "
-    "↓: lower is better; ↑: higher is."
-)
 
 
 @dataclass(frozen=True)

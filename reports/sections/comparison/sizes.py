@@ -11,6 +11,10 @@ from reports.model.entries import Entry
 from reports.model.tables import Size
 from reports.model.visible import name_text, value_text
 
+Rows = Sequence[Sequence[Entry]]
+#: (run, variant, digest; None where the artefact cannot be read).
+Key = tuple[str, str, str | None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Smallest:
@@ -20,11 +24,6 @@ class Smallest:
     size: str
     ratio: str
     download: str  # "" where it is unknown
-
-
-Rows = Sequence[Sequence[Entry]]
-#: (run, variant, digest; None where the artefact cannot be read).
-Key = tuple[str, str, str | None]
 
 
 def smallest(rows: Rows) -> Smallest | None:

@@ -12,6 +12,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+#: Marker and colour by outcome: each differs in both, and its word stands beside it.
+_MARKERS = {
+    "fine": ("o", "#12693a"),
+    "slower": ("^", "#b87400"),
+    "thrashing": ("D", "#d55e00"),
+    "error": ("X", "#a14a7c"),
+    "killed": ("s", "#a3241c"),
+    "timeout": ("v", "#0072b2"),
+    "not applied": ("P", "#8a8f98"),
+}
+_OTHER = ("*", "#444444")
+_BRACKET, _GROUND = "#c9d4e4", "#fbfcfd"
+#: Inches: the panel of times, a lane of an outcome, a row's label, the space below a row.
+_PANEL, _LANE, _HEADING, _GAP = 1.45, 0.2, 0.3, 0.24
+_LEFT, _RIGHT = 0.14, 0.86
+#: Times further apart than this need a logarithmic axis; limits closer than this need none of its ticks.
+_LOGARITHMIC_FROM, _NARROW = 6.0, 8.0
+#: Inches: a bar of a constraint. Share of the width that the names of constraints take.
+_BAR, _NAMES = 0.25, 0.27
+_LONGEST_NAME = 28
+#: Beyond this many times slower only a logarithmic axis leaves the small ones readable.
+_WIDEST = 12.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class LadderStep:
@@ -126,30 +149,6 @@ class SlowdownBars(Figure):
         scale = ", logarithmic" if highest > _WIDEST else ""
         axes.set_xlabel(f"time / unconstrained time{scale}", loc="left")
         return drawing
-
-
-#: Marker and colour by outcome: each differs in both, and its word stands beside it.
-_MARKERS = {
-    "fine": ("o", "#12693a"),
-    "slower": ("^", "#b87400"),
-    "thrashing": ("D", "#d55e00"),
-    "error": ("X", "#a14a7c"),
-    "killed": ("s", "#a3241c"),
-    "timeout": ("v", "#0072b2"),
-    "not applied": ("P", "#8a8f98"),
-}
-_OTHER = ("*", "#444444")
-_BRACKET, _GROUND = "#c9d4e4", "#fbfcfd"
-#: Inches: the panel of times, a lane of an outcome, a row's label, the space below a row.
-_PANEL, _LANE, _HEADING, _GAP = 1.45, 0.2, 0.3, 0.24
-_LEFT, _RIGHT = 0.14, 0.86
-#: Times further apart than this need a logarithmic axis; limits closer than this need none of its ticks.
-_LOGARITHMIC_FROM, _NARROW = 6.0, 8.0
-#: Inches: a bar of a constraint. Share of the width that the names of constraints take.
-_BAR, _NAMES = 0.25, 0.27
-_LONGEST_NAME = 28
-#: Beyond this many times slower only a logarithmic axis leaves the small ones readable.
-_WIDEST = 12.0
 
 
 def _times(panel: LadderPanel) -> list[float]:

@@ -22,6 +22,46 @@ from reports.model.visible import name_text, value_text
 from reports.sections.constrained.chart import LadderChart, SlowdownBars
 from reports.sections.constrained.series import MEMORY, constraint_text, floor_chart, is_memory, slowdown_bars
 
+SCENARIO = "constrained"
+#: Sign and tone of an outcome. The words say the same; signs and colours only make it quicker to see.
+SIGNS = {
+    StepOutcome.FINE: ("●", "ok"),
+    StepOutcome.SLOWER: ("▲", "kind"),
+    StepOutcome.THRASHING: ("◆", "bad"),
+    StepOutcome.ERROR: ("✕", "bad"),
+    StepOutcome.KILLED: ("■", "bad"),
+    StepOutcome.TIMEOUT: ("▼", "bad"),
+    StepOutcome.NOT_APPLIED: ("○", "why"),
+}
+_GLOSSARY = {
+    StepOutcome.FINE: f"enough trials answered, and their median took less than {SLOWER_FROM:.2f} times the usual time",
+    StepOutcome.SLOWER: f"their median took {SLOWER_FROM:.2f} times the usual time or more; with less CPU or beside "
+    "load, also where too few were in time",
+    StepOutcome.THRASHING: "too late, and it read pages in again far more often than without the constraint",
+    StepOutcome.ERROR: "the runtime gave up by itself, such as when an allocation failed, or crashed",
+    StepOutcome.KILLED: "the kernel ended the process for want of memory",
+    StepOutcome.TIMEOUT: "too late without the page-ins of thrashing: it hung or crawled",
+    StepOutcome.NOT_APPLIED: "the constraint could not be set here",
+}
+_FLOORS = {
+    "memory floor": "The memory floor is the smallest limit on memory under which enough trials answer in time, found "
+    "by bisection between a limit that holds and one that does not. Each trial is a fresh process, and the limit "
+    "counts what it touches, mapped files included.",
+    "address-space floor": "The address-space floor is found in the same way under a limit on address space, which is "
+    "what can be set without permission for cgroups. It counts what is reserved and never touched too: it is not a "
+    "memory floor, and the two do not compare.",
+}
+_METRICS = {"memory floor": "memory_floor", "address-space floor": "address_space_floor"}
+_COLUMNS = (
+    ("floor", "lower is better"),
+    ("bracket", "largest limit that failed, smallest that held, each attempt"),
+    ("unconstrained", "median time of a trial"),
+    ("limit set by", ""),
+)
+#: Beyond this many ladders their steps are folded: the figure shows them all.
+_MOST_OPEN, _MOST_TRIES, _MOST_ROWS, _MOST_NOTES = 2, 12, 8, 6
+Laddered = tuple[Entry, Ladder]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepRow:
@@ -85,47 +125,6 @@ class Constraints(Section):
     slow_steps: tuple[LadderSteps, ...]
     missing: tuple[Missing, ...]
     glossary: Glossary
-
-
-SCENARIO = "constrained"
-#: Sign and tone of an outcome. The words say the same; signs and colours only make it quicker to see.
-SIGNS = {
-    StepOutcome.FINE: ("●", "ok"),
-    StepOutcome.SLOWER: ("▲", "kind"),
-    StepOutcome.THRASHING: ("◆", "bad"),
-    StepOutcome.ERROR: ("✕", "bad"),
-    StepOutcome.KILLED: ("■", "bad"),
-    StepOutcome.TIMEOUT: ("▼", "bad"),
-    StepOutcome.NOT_APPLIED: ("○", "why"),
-}
-_GLOSSARY = {
-    StepOutcome.FINE: f"enough trials answered, and their median took less than {SLOWER_FROM:.2f} times the usual time",
-    StepOutcome.SLOWER: f"their median took {SLOWER_FROM:.2f} times the usual time or more; with less CPU or beside "
-    "load, also where too few were in time",
-    StepOutcome.THRASHING: "too late, and it read pages in again far more often than without the constraint",
-    StepOutcome.ERROR: "the runtime gave up by itself, such as when an allocation failed, or crashed",
-    StepOutcome.KILLED: "the kernel ended the process for want of memory",
-    StepOutcome.TIMEOUT: "too late without the page-ins of thrashing: it hung or crawled",
-    StepOutcome.NOT_APPLIED: "the constraint could not be set here",
-}
-_FLOORS = {
-    "memory floor": "The memory floor is the smallest limit on memory under which enough trials answer in time, found "
-    "by bisection between a limit that holds and one that does not. Each trial is a fresh process, and the limit "
-    "counts what it touches, mapped files included.",
-    "address-space floor": "The address-space floor is found in the same way under a limit on address space, which is "
-    "what can be set without permission for cgroups. It counts what is reserved and never touched too: it is not a "
-    "memory floor, and the two do not compare.",
-}
-_METRICS = {"memory floor": "memory_floor", "address-space floor": "address_space_floor"}
-_COLUMNS = (
-    ("floor", "lower is better"),
-    ("bracket", "largest limit that failed, smallest that held, each attempt"),
-    ("unconstrained", "median time of a trial"),
-    ("limit set by", ""),
-)
-#: Beyond this many ladders their steps are folded: the figure shows them all.
-_MOST_OPEN, _MOST_TRIES, _MOST_ROWS, _MOST_NOTES = 2, 12, 8, 6
-Laddered = tuple[Entry, Ladder]
 
 
 def make(material: Material) -> tuple[Constraints, ...]:

@@ -15,16 +15,6 @@ from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import name_text
 from reports.sections.pauses.chart import PauseCurve, PauseCurves, PausePanel
 
-
-@dataclass(frozen=True, kw_only=True)
-class Pauses(Section):
-    """What a pause before a request does to its speed, for a model on a workload."""
-
-    told: tuple[str, ...]
-    figure: PauseCurves
-    table: QuantityTable
-
-
 #: In the order of the page, with the words that a panel has for them.
 METRICS = {
     "ttft_after_pause": "TTFT",
@@ -38,6 +28,15 @@ _TOLD = (
 )
 _NOTE = "Point: estimate over attempts; whisker: its 95 % interval. The pauses are categories, not to scale."
 Group = list[tuple[Entry, dict[float, MetricResult]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pauses(Section):
+    """What a pause before a request does to its speed, for a model on a workload."""
+
+    told: tuple[str, ...]
+    figure: PauseCurves
+    table: QuantityTable
 
 
 def make(material: Material) -> tuple[Pauses, ...]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+_LEFT, _PANEL, _GAP = 0.1, 1.6, 0.6
+
 
 @dataclass(frozen=True, kw_only=True)
 class PositionCurve:
@@ -96,9 +98,6 @@ class ClassBars(Figure):
             axes.set_title(f"{short(panel.label)} ({self.unit})", loc="left", fontsize=9, color=INK)
         panels[-1].set_xlabel("class", loc="left")
         return drawing
-
-
-_LEFT, _PANEL, _GAP = 0.1, 1.6, 0.6
 
 
 def _panels(count: int) -> tuple[Drawing, list[Axes]]:

@@ -22,6 +22,41 @@ from reports.model.visible import name_text, value_text
 from reports.sections.quality.series import figures_of
 from reports.sections.quality.texts import Shown, texts_of
 
+#: The columns, where any row of a table has them; of a percentile metric only the one named.
+_COLUMNS: Mapping[str, float | None] = {
+    "kld": None,
+    "kld_pooled": None,
+    "kld_percentile": 99.0,
+    "perplexity": None,
+    "reference_perplexity": None,
+    "log_perplexity_ratio": None,
+    "same_top_token": None,
+    "probability_change": None,
+    "probability_change_rms": None,
+    "greedy_prefix": None,
+    "accuracy": None,
+    "reference_accuracy": None,
+    "accuracy_change": None,
+    "mcnemar_p": None,
+    "agreement": None,
+    "total_variation": None,
+    "cosine": None,
+    "similarity_ranks": None,
+    "sqnr": None,
+    "largest_error": None,
+}
+#: Extremes, p-values and the like, so that an interval is not missing: there is none of them.
+NO_MEANS = frozenset(
+    ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "largest_error", "class_accuracy_change")
+)
+#: Figures of inputs; they tell how many of how many.
+_OF_INPUTS = ("agreement", "cosine", "sqnr")
+#: What the reference itself reached: it is one figure, told once where all rows agree.
+_OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
+#: What stands for a row in one line, the first that it has.
+_HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
+_MOST_HEADLINES = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class QualityRow:
@@ -64,42 +99,6 @@ class Quality(Section):
     failed: int
     tables: tuple[QualityTable, ...]
     details: tuple[JobDetail, ...]
-
-
-#: The columns, where any row of a table has them; of a percentile metric only the one named.
-_COLUMNS: Mapping[str, float | None] = {
-    "kld": None,
-    "kld_pooled": None,
-    "kld_percentile": 99.0,
-    "perplexity": None,
-    "reference_perplexity": None,
-    "log_perplexity_ratio": None,
-    "same_top_token": None,
-    "probability_change": None,
-    "probability_change_rms": None,
-    "greedy_prefix": None,
-    "accuracy": None,
-    "reference_accuracy": None,
-    "accuracy_change": None,
-    "mcnemar_p": None,
-    "agreement": None,
-    "total_variation": None,
-    "cosine": None,
-    "similarity_ranks": None,
-    "sqnr": None,
-    "largest_error": None,
-}
-#: Extremes, p-values and the like, so that an interval is not missing: there is none of them.
-NO_MEANS = frozenset(
-    ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "largest_error", "class_accuracy_change")
-)
-#: Figures of inputs; they tell how many of how many.
-_OF_INPUTS = ("agreement", "cosine", "sqnr")
-#: What the reference itself reached: it is one figure, told once where all rows agree.
-_OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
-#: What stands for a row in one line, the first that it has.
-_HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
-_MOST_HEADLINES = 8
 
 
 def make(material: Material) -> tuple[Quality, ...]:

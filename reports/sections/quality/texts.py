@@ -13,16 +13,6 @@ from typing import Any
 from reports.model.entries import Entry
 from reports.model.visible import name_text, value_text, visible
 
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """Texts of one row, such as its worst examples, as a small table."""
-
-    who: str
-    columns: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-
-
 #: Names of the fields of examples and continuations; others come after them, under their own names.
 _FIELDS = {
     "chunk": "chunk",
@@ -42,6 +32,15 @@ _FIELDS = {
     "total_variation": "total variation",
 }
 _MOST_EXAMPLES, _MOST_FIELDS, _LONGEST_TEXT = 20, 10, 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Texts of one row, such as its worst examples, as a small table."""
+
+    who: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
 
 
 def texts_of(entries: Sequence[Entry], name: str) -> Iterator[Shown]:

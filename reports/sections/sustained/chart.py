@@ -12,6 +12,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+#: Pale enough for lines to stand on them. Each state is also written where it lasts longest.
+_SHADES = {
+    "throttled (quota)": "#d6e6f5",
+    "throttled (heat)": "#f9d5ca",
+    "slow-core": "#fbecc8",
+    "disturbed (contention)": "#e9dff3",
+    "disturbed (steal)": "#e0e4da",
+}
+_OTHER_SHADE, _OTHERS, _LEVEL = "#d9dde2", "#9aa4af", "#a3241c"
+#: Inches: the panel of throughput, those beneath it, the space between panels, where the axis' title stands.
+_MAIN, _PANEL, _GAP, _FOOT = 2.3, 0.7, 0.34, 0.5
+_LEFT, _RIGHT = 0.09, 0.9
+#: Share of the time axis that a word needs.
+_WORD = 0.16
+
 
 @dataclass(frozen=True, kw_only=True)
 class TimeLine:
@@ -143,22 +158,6 @@ class RateBars(Figure):
             axes.annotate(row.text, (reach, number + 0.6), (6, 0), textcoords="offset points", va="center", fontsize=8)
         axes.set_xlabel(f"rate ({self.unit})", loc="left")
         return drawing
-
-
-#: Pale enough for lines to stand on them. Each state is also written where it lasts longest.
-_SHADES = {
-    "throttled (quota)": "#d6e6f5",
-    "throttled (heat)": "#f9d5ca",
-    "slow-core": "#fbecc8",
-    "disturbed (contention)": "#e9dff3",
-    "disturbed (steal)": "#e0e4da",
-}
-_OTHER_SHADE, _OTHERS, _LEVEL = "#d9dde2", "#9aa4af", "#a3241c"
-#: Inches: the panel of throughput, those beneath it, the space between panels, where the axis' title stands.
-_MAIN, _PANEL, _GAP, _FOOT = 2.3, 0.7, 0.34, 0.5
-_LEFT, _RIGHT = 0.09, 0.9
-#: Share of the time axis that a word needs.
-_WORD = 0.16
 
 
 def _lines(axes: Axes, panel: TimePanel, colour: int) -> None:

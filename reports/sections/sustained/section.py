@@ -22,37 +22,6 @@ from reports.model.visible import fact_texts, name_text, value_text
 from reports.sections.sustained.chart import CourseChart, RateBars, RatePair
 from reports.sections.sustained.series import chart_of, unreadable_of
 
-
-@dataclass(frozen=True, kw_only=True)
-class CoursePart:
-    """The courses of one job: the verdict on the worst attempt and its evidence, then the others in a line each."""
-
-    anchor: str  # of the job's details
-    who: str
-    verdict: str
-    tone: str  # ok, bad, or "" for neither
-    counts: str
-    evidence: tuple[str, ...]
-    others: tuple[str, ...]
-    figure: CourseChart | None
-    silent: tuple[str, ...]  # what is not in the figure, and why
-    unreadable: tuple[Unreadable, ...]
-    folded: bool  # nothing happened in it, and another one is open
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sustained(Section):
-    """The sustained attempts of a model on a workload."""
-
-    summary: str
-    told: tuple[str, ...]
-    bars: RateBars | None
-    table: QuantityTable
-    parts: tuple[CoursePart, ...]
-    missing: tuple[Missing, ...]
-    glossary: Glossary
-
-
 SCENARIO = "sustained"
 _STEADY = SessionState.STEADY
 #: Worst first; what is not here, a file from outside may say.
@@ -103,6 +72,36 @@ _COLUMNS = (
 )
 _ENERGY_WORDS = ("energy", "watt", "power")
 _MOST_SENTENCES, _MOST_ROWS = 12, 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoursePart:
+    """The courses of one job: the verdict on the worst attempt and its evidence, then the others in a line each."""
+
+    anchor: str  # of the job's details
+    who: str
+    verdict: str
+    tone: str  # ok, bad, or "" for neither
+    counts: str
+    evidence: tuple[str, ...]
+    others: tuple[str, ...]
+    figure: CourseChart | None
+    silent: tuple[str, ...]  # what is not in the figure, and why
+    unreadable: tuple[Unreadable, ...]
+    folded: bool  # nothing happened in it, and another one is open
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sustained(Section):
+    """The sustained attempts of a model on a workload."""
+
+    summary: str
+    told: tuple[str, ...]
+    bars: RateBars | None
+    table: QuantityTable
+    parts: tuple[CoursePart, ...]
+    missing: tuple[Missing, ...]
+    glossary: Glossary
 
 
 def make(material: Material) -> tuple[Sustained, ...]:
