@@ -36,28 +36,30 @@ def language_request(
 ) -> LanguageRequest:
     """The workload's request for this model. Raises `Unsupported` where it does not fit the model."""
     source = workload["prompt"]
-    text = source.get("text")
-    if text is not None:
+    request = LanguageRequest(
+        prompt=prompt_tokens(source, session.vocabulary_size, tokenizer),
+        prefix=seeded_tokens(session.vocabulary_size, workload["context_depth"], seed=source["seed"] + 1),
+        continuation=_continuation(session, workload),
+        output_tokens=workload["output_tokens"],
+        text=source.get("text"),
+        tokenizer=tokenizer,
+    )
+    _check_fit(session, request)
+    return request
+
+
+def prompt_tokens(source: Mapping[str, Any], vocabulary_size: int, tokenizer: Tokenizer | None) -> list[int]:
+    """A workload's prompt as token ids: of its text, as given, or made from its seed."""
+    if source.get("text") is not None:
         if tokenizer is None:
             raise Unsupported(
                 "the prompt is text, and there is no tokenizer.json beside the model; name one with 'tokenizer', "
                 "or give the prompt as tokens"
             )
-        prompt = tokenizer.encode(text)
-    elif source.get("tokens") is not None:
-        prompt = list(source["tokens"])
-    else:
-        prompt = seeded_tokens(session.vocabulary_size, source["length"], seed=source["seed"])
-    request = LanguageRequest(
-        prompt=prompt,
-        prefix=seeded_tokens(session.vocabulary_size, workload["context_depth"], seed=source["seed"] + 1),
-        continuation=_continuation(session, workload),
-        output_tokens=workload["output_tokens"],
-        text=text,
-        tokenizer=tokenizer,
-    )
-    _check_fit(session, request)
-    return request
+        return list(tokenizer.encode(source["text"]))
+    if source.get("tokens") is not None:
+        return list(source["tokens"])
+    return seeded_tokens(vocabulary_size, source["length"], seed=source["seed"])
 
 
 def seeded_tokens(vocabulary_size: int, count: int, *, seed: int) -> list[int]:
@@ -79,19 +81,24 @@ def _continuation(session: LanguageSession, workload: Mapping[str, Any]) -> list
 
 
 def _check_fit(session: LanguageSession, request: LanguageRequest) -> None:
-    if not request.prompt:
-        raise Unsupported("the prompt has no tokens")
+    check_tokens("prompt", request.prompt, session.vocabulary_size)
     needed = len(request.prefix) + len(request.prompt) + request.output_tokens
     if needed > session.context_length:
         raise Unsupported(
             f"{len(request.prefix)} tokens of context + {len(request.prompt)} of prompt + {request.output_tokens} of "
             f"output = {needed}, more than the model's context of {session.context_length}; ask for fewer"
         )
-    for what, tokens in (("prompt", request.prompt), ("continuation", request.continuation or ())):
-        wrong = next((token for token in tokens if not 0 <= token < session.vocabulary_size), None)
-        if wrong is not None:
-            last = session.vocabulary_size - 1
-            raise Unsupported(f"the {what} has token {wrong}, and the vocabulary ends at {last}")
+    if request.continuation:
+        check_tokens("continuation", request.continuation, session.vocabulary_size)
+
+
+def check_tokens(what: str, tokens: Sequence[int], vocabulary_size: int) -> None:
+    """Raises `Unsupported` where there are none, or one that the model does not know."""
+    if not tokens:
+        raise Unsupported(f"the {what} has no tokens")
+    wrong = next((token for token in tokens if not 0 <= token < vocabulary_size), None)
+    if wrong is not None:
+        raise Unsupported(f"the {what} has token {wrong}, and the vocabulary ends at {vocabulary_size - 1}")
 
 
 def check_logits(logits: Array, vocabulary_size: int) -> None:

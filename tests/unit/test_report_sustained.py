@@ -21,7 +21,7 @@ from reports.sections.pauses.section import Pauses
 from reports.sections.sustained.chart import CourseChart
 from reports.sections.sustained.section import CoursePart, Sustained, worst_of
 from tests.unit.report_course_samples import course, everything, paused, sessions, sustained
-from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic
+from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, realistic_page
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 PAUSES: tuple[str | float, ...] = ("long", math.nan, -1.0)
@@ -228,7 +228,7 @@ def test_a_pause_that_is_no_number_is_left_out() -> None:
 def test_nothing_of_it_is_on_a_page_without_such_jobs() -> None:
     page: Page = page_of(realistic())
     assert (page.of(Sustained), page.of(Pauses), page.of(Constraints)) == ((), (), ())
-    plain = render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    plain = realistic_page()
     assert "What the words mean" not in plain
     assert "Sustained sessions" not in plain
     assert 'id="sessions' not in plain

@@ -176,5 +176,5 @@ def test_what_differs_stands_in_the_cell_of_the_page() -> None:
     html = render_runs([(FIRST, derive([(each, "") for each in made], attempts))], written=STARTED)["this-machine"]
     assert "1 thread against 2" in html
     cell: Any = pages([(FIRST, derive([(each, "") for each in made], attempts))], written=STARTED)["this-machine"]
-    found = cell.comparisons[0].rows[1].cells[0].ratio
+    found = cell.of(Comparison)[0].rows[1].cells[0].ratio
     assert (found.text, found.verdict, found.reason) == ("no ratio", "none", "1 thread against 2")
