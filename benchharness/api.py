@@ -24,7 +24,7 @@ from benchharness.device import adapters as plug_board
 from benchharness.errors import UsageError
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.looks import describe_hardware, inspect_model
-from benchharness.judge.budgets import Budget, judged, parse, unmeasured
+from benchharness.judge.budgets import judged, unmeasured
 from benchharness.judge.choice import Choice, Wish, choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import told_apart
@@ -32,6 +32,7 @@ from benchharness.launch import Launcher, ask
 from benchharness.launch.ask import NamedAvailability
 from benchharness.launch.local import LocalLauncher
 from benchharness.locations import default_store, digest_cache, state_folder
+from benchharness.metrics.limits import Budget, parse
 from benchharness.results.export import to_csv, to_json
 from benchharness.results.result import TELLS_APART, Job, Result, Run, VerdictKind
 from benchharness.results.store import Store

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchharness.device import adapters, protocol
-from benchharness.device.outcomes import check_task, effective_facts, failure, why_no_language
+from benchharness.device.failures import failure
 from benchharness.device.phases import Phases
+from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.device.shapes import tell_inputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
@@ -86,9 +87,9 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     adapter = adapters.load(order["adapter"])
     scenario = importlib.import_module(_scenario_module(order["scenario"]))
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
-    from benchharness.device.answers import tell_zeros
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
+    from benchharness.device.outputs import tell_zeros
     from benchharness.device.scenarios import Stage
     from benchharness.device.self_timed import SelfTimed
     from benchharness.device.states import Carried, States
@@ -130,7 +131,7 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
         with _telling_inputs(session, asked):
             measurements = list(scenario.measure(stage))
             phases.end("measure")
-            if asked is not None and stage.answers.only_zeros:
+            if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
         refused = session.effective.refusal

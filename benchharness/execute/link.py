@@ -16,7 +16,7 @@ from benchharness.contract import FALLBACK_WARN
 from benchharness.device import protocol
 from benchharness.device.protocol import Message
 from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
-from benchharness.execute.placing import put_artefact
+from benchharness.execute.placing import Libraries, put_artefact
 from benchharness.execute.received import attempt_from
 from benchharness.launch import Connection, Launcher
 from benchharness.launch.bundle import put_bundle
@@ -52,6 +52,7 @@ class DeviceLink:
         self._save = save
         self._work = launcher.work_folder(run)
         self._bundle = put_bundle(launcher, scratch)
+        self._libraries = Libraries(launcher)
         self._connection: Connection | None = None
         self._facts: Mapping[str, Any] = {}
         self._clock_offset_ns = 0
@@ -131,7 +132,7 @@ class DeviceLink:
 
     def _opened(self, what: Mapping[str, Any], manifests: Mapping[Path, Manifest]) -> Message:
         """What a session is opened with: adapter, configuration, interpreter, and the artefact on the device."""
-        configuration = what["configuration"]
+        configuration = self._libraries.put(what["configuration"])
         artefact, files = self._place(Path(what["artefact"]), manifests[Path(what["artefact"])])
         return {
             "adapter": configuration["runtime"],

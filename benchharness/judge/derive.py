@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from benchharness.judge.intervals import estimate, paired_ratio
 from benchharness.judge.percentiles import carried, percentile_of
+from benchharness.judge.plain import plain_accelerator
 from benchharness.judge.unequal import Factor, differences, other_amounts
 from benchharness.judge.warnings import left_running, warnings_of
 from benchharness.metrics import METRICS, ROWS, Metric
 from benchharness.results.courses import Course
 from benchharness.results.result import (
     EXACT,
-    PLAIN,
     Attempt,
     AttemptValue,
     Basis,
@@ -37,7 +37,7 @@ from benchharness.scenarios.constrained import constrained_metrics, ladder_of
 from benchharness.scenarios.quality import quality_metrics
 from benchharness.scenarios.sustained.course import courses, retention_of_steady, sustained_metrics
 
-#: Rows of a session or a ladder are no values: courses and ladders are made of them.
+#: Rows of a course or a ladder are no values: courses and ladders are made of them.
 _SHOWN = METRICS.keys() - {metric.name for metric in ROWS}
 #: An outcome for a job that never got an attempt.
 _NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
@@ -104,7 +104,7 @@ def _measured(attempt: Attempt, metric: str) -> Measurement | None:
 
 
 def _beside_steady(result: Result, others: Sequence[Result]) -> Result:
-    """A session's result with its rate held against that of scenario `steady`."""
+    """A course's result with its rate held against that of scenario `steady`."""
     if not result.courses or (kept := retention_of_steady(result, others)) is None:
         return result
     return replace(result, metrics=[*result.metrics, kept])
@@ -240,7 +240,7 @@ def _same_runtime(job: Job, other: Job) -> bool:
 
 def _without_accelerator(job: Job, other: Job) -> bool:
     """Whether another job is this one on the runtime's own CPU path."""
-    plain = PLAIN.get(str(job.configuration.get("runtime")))
+    plain = plain_accelerator(job)
     if job.configuration.get("accelerator") == plain or other.configuration.get("accelerator") != plain:
         return False
     same = ("runtime", "threads", "options", "python")

@@ -25,8 +25,8 @@ SHORTEST_TIMED_NS = 7_200
 #: The same share of a runtime's own clock, and the metrics that are read from it.
 _STEP_SHARE = 0.01
 STAMPED = frozenset(("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"))
-#: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a session raised it by
-#: at least this much; undisturbed sessions stayed below.
+#: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
+#: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
 #: Share of a memory floor that may go uncounted.
 NOT_CHARGED_SHARE = 0.05

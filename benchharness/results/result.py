@@ -24,8 +24,6 @@ EXACT = "exact"
 #: How far beyond 1 the whole interval of a ratio lies before it is called better or worse, unless the suite sets it.
 TELLS_APART = 0.01
 
-#: Where a runtime's default is no plain CPU: the accelerator that is.
-PLAIN = {"coreml": "CPU_ONLY"}
 
 #: In a configuration: who chose its threads, where the suite did not. See `asked_threads`.
 THREADS_BY = "threads_by"
@@ -321,7 +319,7 @@ class Job:
 
     @property
     def pace(self) -> str:
-        """How the requests of a session follow each other, in words; empty where they are back to back."""
+        """How the requests of a course follow each other, in words; empty where they are back to back."""
         if self.settings.get("every_ns"):
             seconds = self.settings["every_ns"] / 1e9
             return f"every {seconds:g} s" if seconds >= 1 else f"every {seconds * 1000:g} ms"

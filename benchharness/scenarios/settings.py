@@ -23,7 +23,7 @@ from benchharness.suite.fields import (
 )
 
 Settings = dict[str, Any]
-#: What a longer session's windows and sensor readings say would not go over a line to the host in one message.
+#: What a longer course's windows and sensor readings say would not go over a line to the host in one message.
 _LONGEST_SESSION_S = 7200.0
 
 

@@ -437,7 +437,7 @@ def _job(
         "workload": _as_asked(workload, model),
         "scenario": scenario,
         "settings": settings,
-        # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.
+        # A course's own time and the pauses asked for are no delay; the wait for a cool start is before it.
         "timeout_s": suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
         **({"against": against} if against else {}),
         **_told(model, variant_name, data=bool(workload.get("data"))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchharness.judge.budgets import Budget, parse
+from benchharness.metrics.limits import Budget, parse
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.tables import Suite
 
@@ -50,7 +50,7 @@ def _needed(suite: Suite, hardware: HardwareTarget) -> Iterator[tuple[Budget, in
     found = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
     percentiles = [budget for budget in found if budget.percentile is not None and budget.metric in _TAKEN_BY]
     if percentiles:
-        from benchharness.judge.intervals import samples_for_percentile  # scipy takes long to load
+        from benchharness.metrics.percentiles import samples_for_percentile  # scipy takes long to load
 
         for budget in percentiles:
             yield budget, samples_for_percentile(budget.percentile or 0)

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from benchharness.errors import SuiteError, UsageError
-from benchharness.judge import budgets
+from benchharness.metrics import limits
 from benchharness.results.result import TELLS_APART
 from benchharness.scenarios.settings import Scenarios
 from benchharness.suite.errors import explain
@@ -57,7 +57,7 @@ _MOST_SUITE_BYTES = 10 * 1024 * 1024
 
 def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
     try:
-        budgets.parse(table, "suite")
+        limits.parse(table, "suite")
     except UsageError as error:
         raise ValueError(str(error)) from error
     return table

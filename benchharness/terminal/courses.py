@@ -1,4 +1,4 @@
-"""What the terminal shows of sessions over time, of pauses, and of devices that run short."""
+"""What the terminal shows of courses over time, of pauses, and of devices that run short."""
 
 from __future__ import annotations
 

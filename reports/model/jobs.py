@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from benchharness.records import MEMORY_TIMELINE
 from benchharness.results.result import EXACT, Job, MetricResult, Result
 from benchharness.units import quantity_text
 from reports.model.conditions import Facts, Unreadable, split
@@ -165,8 +166,8 @@ def _samples(metric: MetricResult) -> str:
         return "none needed"
     if not metric.attempts:
         return "unknown"
-    columns = 2 if metric.name == "memory_timeline" else 1  # each look is a time and a size
-    return str(sum(max(1, len(value.samples) // columns) for value in metric.attempts))
+    count = MEMORY_TIMELINE.count if metric.name == MEMORY_TIMELINE.metric else len
+    return str(sum(max(1, count(value.samples)) for value in metric.attempts))
 
 
 def _settings(result: Result, told_elsewhere: Collection[str]) -> Iterator[Setting]:

@@ -235,8 +235,7 @@ def run_worker(order: dict[str, Any], home: Path) -> dict[str, Any]:
         "import sys, pytest, pathlib\n"
         "from tests.contract import core_ml_stand_in\n"
         "core_ml_stand_in.install(pytest.MonkeyPatch(), pathlib.Path(sys.argv[1]))\n"
-        "from benchharness.device import adapters, worker\n"
-        "adapters.BUILT_IN.setdefault('coreml', 'targets.core_ml:CoreML')\n"
+        "from benchharness.device import worker\n"
         "worker.main()\n"
     )
     root = Path(__file__).parent.parent.parent

@@ -156,7 +156,7 @@ def test_an_accelerator_refused_inside_a_pass_does_not_hold_it_up(tmp_path: Path
 
 
 @pytest.mark.usefixtures("adapters")
-def test_the_limit_of_a_pass_ends_its_players_and_what_they_started(tmp_path: Path, mark: str) -> None:
+def test_the_limit_of_a_pass_ends_its_scorers_and_what_they_started(tmp_path: Path, mark: str) -> None:
     variants = {"reference": "fine", "stuck": "run leave session then hang-holding-the-lock"}
     began = time.monotonic()
     results = quality(tmp_path, variants, [{"runtime": "awkward"}], timeout="2 s")

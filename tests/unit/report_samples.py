@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.judge import budgets as budgets_of_suite
+from benchharness.metrics import limits
 from benchharness.results.result import (
     AttemptValue,
     Estimate,
@@ -300,7 +301,7 @@ def realistic() -> list[Result]:
 
 def judged(results: Sequence[Result], **budgets: str | Mapping[str, str]) -> list[Result]:
     """The results with the verdicts of a suite's `[budgets]`."""
-    return budgets_of_suite.judged(results, budgets_of_suite.parse(budgets, "suite"))
+    return budgets_of_suite.judged(results, limits.parse(budgets, "suite"))
 
 
 def page_of(results: Sequence[Result], **options: Any) -> Page:

@@ -11,8 +11,9 @@ import pytest
 
 from benchharness.device.timing import goes_on
 from benchharness.errors import UsageError
-from benchharness.judge.budgets import judged, parse
+from benchharness.judge.budgets import judged
 from benchharness.judge.derive import derive_one
+from benchharness.metrics.limits import parse
 from benchharness.results.result import Result, VerdictKind
 from benchharness.suite.hardware import load_hardware
 from benchharness.suite.sampling import samples_wanted, sampling_notes

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchharness.judge.budgets import judged, parse
+from benchharness.judge.budgets import judged
 from benchharness.judge.choice import choices
 from benchharness.judge.derive import derive
+from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Result, Run
 from reports.model.page import Page
 from reports.pages.html import render_runs

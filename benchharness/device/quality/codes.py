@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchharness.device.quality.conductor import Pass
-    from benchharness.device.quality.scorer_process import Player
+    from benchharness.device.quality.scorer_process import ScorerProcess
 
 
 def meant_by(made: Pass, path: Path, values: str | None) -> dict[str, Mapping[str, Any]]:
@@ -29,9 +29,9 @@ def meant_by(made: Pass, path: Path, values: str | None) -> dict[str, Mapping[st
     arrays = read_arrays(path)
     meant: dict[str, Mapping[str, Any]] = dict(_told(made.reference, arrays))
     fixed = set(meant)
-    for attempt, player in list(made.variants.items()):
+    for attempt, scorer in list(made.variants.items()):
         try:
-            told = dict(_told(player, arrays))
+            told = dict(_told(scorer, arrays))
         except AttemptError as error:
             made.leave(attempt, error)
             continue
@@ -52,8 +52,8 @@ def _differ(array: str) -> str:
     )
 
 
-def _told(player: Player, arrays: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    inputs = [TensorSpec(*each) for each in player.opened["inputs"]]
-    quantized = player.opened["effective"]["facts"].get("quantization") or {}
-    pairing = paired_with(inputs, arrays, player.tensors)
+def _told(scorer: ScorerProcess, arrays: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    inputs = [TensorSpec(*each) for each in scorer.opened["inputs"]]
+    quantized = scorer.opened["effective"]["facts"].get("quantization") or {}
+    pairing = paired_with(inputs, arrays, scorer.tensors)
     return [(each.given, quantized[each.wanted]) for each in pairing.pairs if each.wanted in quantized]

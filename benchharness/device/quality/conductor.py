@@ -15,7 +15,7 @@ from typing import Any
 
 from benchharness.device import leftovers
 from benchharness.device.quality import samples, tokens
-from benchharness.device.quality.scorer_process import Player, PlayerFailed, as_failure
+from benchharness.device.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 
@@ -25,35 +25,35 @@ Progress = Callable[[str, int, int], None]
 class Pass:
     """A reference and its variants, answering. `variants` holds those that still do, by attempt."""
 
-    def __init__(self, reference: Player, variants: dict[str, Player]) -> None:
+    def __init__(self, reference: ScorerProcess, variants: dict[str, ScorerProcess]) -> None:
         self.reference = reference
         self.variants = variants
-        self.failed: dict[str, PlayerFailed] = {}
+        self.failed: dict[str, ScorerFailed] = {}
         self.metric_ns = 0
         self.forward_ns = 0
 
-    def of_each(self, ask: Callable[[Player], Any]) -> dict[str, Any]:
+    def of_each(self, ask: Callable[[ScorerProcess], Any]) -> dict[str, Any]:
         """What each variant gives; one that fails leaves the pass. Time spent here is the models'."""
         found = {}
-        for attempt, player in list(self.variants.items()):
+        for attempt, scorer in list(self.variants.items()):
             try:
-                found[attempt] = self.of_reference(ask, player)
+                found[attempt] = self.of_reference(ask, scorer)
             except AttemptError as error:
                 self.leave(attempt, error)
         return found
 
-    def of_reference(self, ask: Callable[[Player], Any], player: Player | None = None) -> Any:
-        """What the reference gives, or the player named. Raises `PlayerFailed`."""
+    def of_reference(self, ask: Callable[[ScorerProcess], Any], scorer: ScorerProcess | None = None) -> Any:
+        """What the reference gives, or the scorer named. Raises `ScorerFailed`."""
         began_ns = time.perf_counter_ns()
         try:
-            return ask(player or self.reference)
+            return ask(scorer or self.reference)
         finally:
             self.forward_ns += time.perf_counter_ns() - began_ns
 
     def tell(self, command: Mapping[str, Any]) -> None:
         """Asks everybody the same."""
-        for player in (self.reference, *self.variants.values()):
-            player.tell(command)
+        for scorer in (self.reference, *self.variants.values()):
+            scorer.tell(command)
 
     def leave(self, attempt: str, error: Exception) -> None:
         """A variant has failed."""
@@ -70,27 +70,27 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
         def waits(name: str) -> None:
             progress(f"waiting for {name}", 0, 0)
 
-        def player_of(each: Mapping[str, Any]) -> Player:
+        def scorer_of(each: Mapping[str, Any]) -> ScorerProcess:
             told = {**each, "task": order["task"]}  # of the model, and so of all of them
-            player = Player(told, bundle, waits, limit_s=order["timeout_s"])
-            stack.callback(player.end)
-            return player
+            scorer = ScorerProcess(told, bundle, waits, limit_s=order["timeout_s"])
+            stack.callback(scorer.end)
+            return scorer
 
-        stack.callback(leftovers.end_orphans)  # when the players have ended
-        reference = player_of(order["reference"])
-        players = {attempt: player_of(each) for attempt, each in members.items()}
-        made = Pass(reference, dict(players))
+        stack.callback(leftovers.end_orphans)  # when the scorers have ended
+        reference = scorer_of(order["reference"])
+        scorers = {attempt: scorer_of(each) for attempt, each in members.items()}
+        made = Pass(reference, dict(scorers))
         try:
             reference.opened = reference.json()
-        except PlayerFailed as error:
+        except ScorerFailed as error:
             raise _of_reference(error) from error
-        for attempt, opened in made.of_each(Player.json).items():
-            players[attempt].opened = opened
+        for attempt, opened in made.of_each(ScorerProcess.json).items():
+            scorers[attempt].opened = opened
         try:
             found = _compared(order, made, progress)
-        except PlayerFailed as error:
+        except ScorerFailed as error:
             raise _of_reference(error) from error
-        outcomes = {attempt: _member(attempt, players[attempt], made, found) for attempt in members}
+        outcomes = {attempt: _member(attempt, scorers[attempt], made, found) for attempt in members}
     lead = outcomes[order["id"]]
     return {
         "type": "measured",
@@ -105,9 +105,9 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
 def _compared(order: Mapping[str, Any], made: Pass, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
     """By attempt: measurements, and the examples worth showing."""
     language = made.reference.opened["task"] == "causal-lm"
-    for attempt, player in list(made.variants.items()):
-        if player.opened["task"] != made.reference.opened["task"]:
-            told = f"the reference is a {made.reference.opened['task']} model, and this one {player.opened['task']}"
+    for attempt, scorer in list(made.variants.items()):
+        if scorer.opened["task"] != made.reference.opened["task"]:
+            told = f"the reference is a {made.reference.opened['task']} model, and this one {scorer.opened['task']}"
             made.leave(attempt, Unsupported(told))
     if language:
         return tokens.compare(made, order["workload"]["data"], order["settings"], _tokenizer(order), progress)
@@ -126,14 +126,14 @@ def _tokenizer(order: Mapping[str, Any]) -> Tokenizer | None:
         return None
 
 
-def _member(attempt: str, player: Player, made: Pass, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _member(attempt: str, scorer: ScorerProcess, made: Pass, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     task = made.reference.opened["task"]
     failed = made.failed.get(attempt)
     if failed is not None:
         outcome = {"kind": failed.outcome, "reason": failed.reason}
         return {"outcome": outcome, "task": task, "measurements": [], "effective": {}}
     effective = {
-        **player.opened["effective"],
+        **scorer.opened["effective"],
         "reference": {**made.reference.opened["effective"], **found[attempt].get("of_reference", {})},
         "metric_cost": {"metric_ns": made.metric_ns, "forward_ns": made.forward_ns},
         **found[attempt]["shown"],
@@ -146,5 +146,5 @@ def _member(attempt: str, player: Player, made: Pass, found: Mapping[str, Mappin
     }
 
 
-def _of_reference(error: PlayerFailed) -> PlayerFailed:
-    return PlayerFailed(error.outcome, f"the reference failed, and there is nothing to compare with: {error.reason}")
+def _of_reference(error: ScorerFailed) -> ScorerFailed:
+    return ScorerFailed(error.outcome, f"the reference failed, and there is nothing to compare with: {error.reason}")

@@ -17,7 +17,7 @@ from benchharness.device.quality.codes import meant_by
 from benchharness.device.quality.divergence import Compared, cosine, no_direction, rank_correlation, tensor_row
 from benchharness.device.quality.evaluation_data import count_samples, has_labels, known_labels, read_labels
 from benchharness.device.quality.matching import EMBEDDING, SCORES, Matched, OutputPair
-from benchharness.device.quality.scorer_process import Player
+from benchharness.device.quality.scorer_process import ScorerProcess
 from benchharness.device.quality.scores import Decision, Divergences, decide
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 from benchharness.records import (
@@ -62,14 +62,14 @@ def compare(
         "codes": meant_by(made, path, data.get("values")),
     }
     kept = {
-        attempt: _kept(task, path, len(picked), _Sides(_Word.of(data, task), made.reference, player))
-        for attempt, player in made.variants.items()
+        attempt: _kept(task, path, len(picked), _Sides(_Word.of(data, task), made.reference, scorer))
+        for attempt, scorer in made.variants.items()
     }
     for number, sample in enumerate(picked):
         progress("compare", number, len(picked))
         made.tell({"type": "run", "path": str(path), "sample": sample, "data": fed})
-        reference = made.of_reference(Player.arrays)
-        answers = made.of_each(Player.arrays)
+        reference = made.of_reference(ScorerProcess.arrays)
+        answers = made.of_each(ScorerProcess.arrays)
         began_ns = time.perf_counter_ns()
         for attempt, outputs in answers.items():
             try:
@@ -84,40 +84,40 @@ def compare(
             "shown": {
                 "examples": [{**each, "sample": picked[each["sample"]]} for each in kept[attempt].examples()],
                 "evaluated": {"inputs": [len(picked), count_samples(path)], "picked": used},
-                "tensors": _told_of(player, made.reference, kept[attempt].matched),
+                "tensors": _told_of(scorer, made.reference, kept[attempt].matched),
                 **kept[attempt].told(),
             },
             "of_reference": {"tensors": made.reference.told.get("fed", {})},
         }
-        for attempt, player in made.variants.items()
+        for attempt, scorer in made.variants.items()
     }
 
 
 @contextmanager
-def _naming(reference: Player, variant: Player) -> Iterator[None]:
+def _naming(reference: ScorerProcess, variant: ScorerProcess) -> Iterator[None]:
     """Around a comparison: a refusal tells of outputs that are no tensors, too."""
     try:
         yield
     except Unsupported as error:
         told = [
             f"output {name!r} of {whose} is {what}"
-            for player, whose in ((reference, "the reference"), (variant, "this variant"))
-            for name, what in _no_tensors(player).items()
+            for scorer, whose in ((reference, "the reference"), (variant, "this variant"))
+            for name, what in _no_tensors(scorer).items()
         ]
         raise (Unsupported(f"{error}; {', '.join(told)}: no tensor to compare") if told else error) from error
 
 
-def _no_tensors(player: Player) -> Mapping[str, str]:
-    told = player.told.get("no_tensors")
+def _no_tensors(scorer: ScorerProcess) -> Mapping[str, str]:
+    told = scorer.told.get("no_tensors")
     return told if isinstance(told, Mapping) else {}
 
 
-def _told_of(player: Player, reference: Player, matched: Matched) -> dict[str, Any]:
+def _told_of(scorer: ScorerProcess, reference: ScorerProcess, matched: Matched) -> dict[str, Any]:
     """How inputs were fed and outputs matched; what is no tensor is compared with nothing."""
     facts = matched.facts()
-    for name, what in {**_no_tensors(reference), **_no_tensors(player)}.items():
+    for name, what in {**_no_tensors(reference), **_no_tensors(scorer)}.items():
         facts["not_compared"].setdefault(name, f"is {what}")
-    return {**player.told.get("fed", {}), **facts}
+    return {**scorer.told.get("fed", {}), **facts}
 
 
 def _picked(path: Path, most: int) -> tuple[list[int], str]:
@@ -150,8 +150,8 @@ class _Sides(NamedTuple):
     """The reference and a variant, and the suite's word on what they are."""
 
     said: _Word
-    reference: Player
-    variant: Player
+    reference: ScorerProcess
+    variant: ScorerProcess
 
     def matched(self, role: str | None = None, most_label: int = -1) -> Matched:
         """Their outputs, by what the suite says of each side's tensors."""
@@ -160,7 +160,7 @@ class _Sides(NamedTuple):
 
     def answers(self, own_names: tuple[str, str], scores: OutputPair) -> Scores | OneScore | Label:
         """What the output that is meant holds; `own_names` are the two outputs'."""
-        last = [_last_operator(player, name) for player, name in zip((self.reference, self.variant), own_names)]
+        last = [_last_operator(scorer, name) for scorer, name in zip((self.reference, self.variant), own_names)]
         size, threshold = scores.reference.size, self.said.threshold
         if size == 1 and scores.reference.dtype.kind != "f":
             return Label(threshold)
@@ -169,8 +169,8 @@ class _Sides(NamedTuple):
         return Scores(decide(self.said.scores, *last), size, threshold)
 
 
-def _last_operator(player: Player, output: str) -> str | None:
-    told = player.opened.get("last_operators")
+def _last_operator(scorer: ScorerProcess, output: str) -> str | None:
+    told = scorer.opened.get("last_operators")
     return told.get(output) if isinstance(told, Mapping) else None
 
 

@@ -19,12 +19,13 @@ import numpy as np
 
 from benchharness.contract import Configuration, LanguageSession, ScoresText, Session, TellsLastOperators
 from benchharness.device import adapters, protocol
+from benchharness.device.failures import failure
 from benchharness.device.fallback import placement_facts
-from benchharness.device.outcomes import check_task, effective_facts, failure
 from benchharness.device.quality import frames
 from benchharness.device.quality.inputs import Inputs
 from benchharness.device.quality.no_tensors import said_of, tensor_of
 from benchharness.device.self_timed import NO_LOGITS, SelfTimed
+from benchharness.device.session_facts import check_task, effective_facts
 from benchharness.errors import ProtocolError, Unsupported
 
 

@@ -29,7 +29,7 @@ _POLL_S = 0.05
 _LONG_S = 5.0
 
 
-class PlayerFailed(AttemptError):
+class ScorerFailed(AttemptError):
     """A scorer gave up, died or broke the protocol: `outcome` and `reason` as an attempt's."""
 
     def __init__(self, outcome: str, reason: str) -> None:
@@ -38,7 +38,7 @@ class PlayerFailed(AttemptError):
         self.reason = reason
 
 
-class Player:
+class ScorerProcess:
     """One scorer. `opened` tells of its model; `waits` hears the model's name when an answer takes long.
 
     Where no answer has come `limit_s` after its start it has failed.
@@ -82,30 +82,30 @@ class Player:
         self._child.write(protocol.encode(dict(command)))
 
     def json(self) -> dict[str, Any]:
-        """The next answer, a JSON object. Raises `PlayerFailed`."""
+        """The next answer, a JSON object. Raises `ScorerFailed`."""
         kind, content = self._next()
         if kind != frames.JSON:
-            raise PlayerFailed("crashed", f"a frame of kind {kind!r} where an answer was due")
+            raise ScorerFailed("crashed", f"a frame of kind {kind!r} where an answer was due")
         answer: dict[str, Any] = protocol.decode(content)
         if answer.get("type") == "failed":
-            raise PlayerFailed(str(answer.get("outcome")), protocol.text(answer.get("reason")))
+            raise ScorerFailed(str(answer.get("outcome")), protocol.text(answer.get("reason")))
         return answer
 
     def row(self, vocabulary_size: int) -> Array:
-        """The next row of logits. Raises `PlayerFailed`, also where the scorer says why there is none."""
+        """The next row of logits. Raises `ScorerFailed`, also where the scorer says why there is none."""
         kind, content = self._next()
         if kind == frames.ROW:
             dtype = {4: np.float32, 8: np.float64}.get(len(content) // max(1, vocabulary_size))
             if dtype is None or len(content) % vocabulary_size:
-                raise PlayerFailed("invalid", f"a row of {len(content)} bytes for {vocabulary_size} tokens")
+                raise ScorerFailed("invalid", f"a row of {len(content)} bytes for {vocabulary_size} tokens")
             return np.frombuffer(content, dtype)
         answer = protocol.decode(content) if kind == frames.JSON else {}
-        raise PlayerFailed(
+        raise ScorerFailed(
             str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason", "no row of logits"))
         )
 
     def arrays(self) -> dict[str, Array]:
-        """The arrays up to the end of an answer, by name. Raises `PlayerFailed`."""
+        """The arrays up to the end of an answer, by name. Raises `ScorerFailed`."""
         found = {}
         while True:
             kind, content = self._next()
@@ -117,14 +117,14 @@ class Player:
             if answer.get("type") == "done":
                 self.told = answer
                 return found
-            raise PlayerFailed(str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason")))
+            raise ScorerFailed(str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason")))
 
     def _next(self) -> tuple[bytes, bytes]:
         frame = self._answer()
         if isinstance(frame, ProtocolError):
-            raise PlayerFailed("crashed", str(frame))
+            raise ScorerFailed("crashed", str(frame))
         if frame is None:
-            raise PlayerFailed(*self._how_it_ended())
+            raise ScorerFailed(*self._how_it_ended())
         return frame
 
     def _answer(self) -> tuple[bytes, bytes] | ProtocolError | None:
@@ -134,7 +134,7 @@ class Player:
             except queue.Empty:
                 if time.monotonic() > self._deadline_s:
                     self.end()
-                    raise PlayerFailed("timeout", f"no answer within {self._limit_s:g} s") from None
+                    raise ScorerFailed("timeout", f"no answer within {self._limit_s:g} s") from None
                 self._waits(self._name)
 
     def _how_it_ended(self) -> tuple[str, str]:
@@ -148,18 +148,18 @@ class Player:
         return ("killed" if -code == signal.SIGKILL else "crashed"), f"ended by {signal.Signals(-code).name}"
 
     def end(self) -> None:
-        """Ends the process and its group; what left that is ended with the pass, for it may be another player's."""
+        """Ends the process and its group; what left that is ended with the pass, for it may be another scorer's."""
         self._wanted = False
         self._child.end(orphans=False)
 
 
-def as_failure(error: Exception) -> PlayerFailed:
+def as_failure(error: Exception) -> ScorerFailed:
     """Another error in the same words."""
-    if isinstance(error, PlayerFailed):
+    if isinstance(error, ScorerFailed):
         return error
     kinds = {Unsupported: "unsupported", InvalidOutput: "invalid", ModelFailure: "runtime-error"}
     kind = next((name for of, name in kinds.items() if isinstance(error, of)), "runtime-error")
-    return PlayerFailed(kind, protocol.text(error))
+    return ScorerFailed(kind, protocol.text(error))
 
 
 def _command(python: str | None, bundle: str | None) -> list[str]:

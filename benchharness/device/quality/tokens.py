@@ -18,7 +18,7 @@ from benchharness.device import protocol
 from benchharness.device.measured import raw_rows
 from benchharness.device.quality import sampling
 from benchharness.device.quality.divergence import softened, token_row
-from benchharness.device.quality.scorer_process import Player
+from benchharness.device.quality.scorer_process import ScorerProcess
 from benchharness.device.quality.texts import Chunk, Used, chunks_of
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
@@ -95,14 +95,14 @@ def _check_models(made: Pass, chunks: Sequence[Chunk], continuation: int) -> Non
         raise Unsupported(f"the evaluation data has token {highest}, and the reference's vocabulary ends at {size - 1}")
     if needed > context:
         raise Unsupported(f"chunk and continuation take {needed} tokens, and the reference's context has {context}")
-    for attempt, player in list(made.variants.items()):
-        theirs = player.opened["vocabulary_size"]
+    for attempt, scorer in list(made.variants.items()):
+        theirs = scorer.opened["vocabulary_size"]
         if theirs != size:
             told = f"the vocabularies differ: the reference has {size} tokens, this variant {theirs}"
             made.leave(attempt, Unsupported(told))
-        elif needed > player.opened["context_length"]:
+        elif needed > scorer.opened["context_length"]:
             told = f"chunk and continuation take {needed} tokens, and this variant's context has "
-            made.leave(attempt, Unsupported(f"{told}{player.opened['context_length']}; set a smaller chunk_tokens"))
+            made.leave(attempt, Unsupported(f"{told}{scorer.opened['context_length']}; set a smaller chunk_tokens"))
 
 
 def _check_answer(chunks: Sequence[Chunk], variants: int) -> None:
@@ -170,8 +170,8 @@ def _compare_chunk(made: Pass, chunk: Chunk, evaluation: str, kept: Mapping[str,
     made.tell({"type": "score", "tokens": chunk.tokens, "from": chunk.first, "evaluation": evaluation})
     size = made.reference.opened["vocabulary_size"]
     for target in chunk.tokens[chunk.first :]:
-        reference = made.of_reference(lambda player: player.row(size))
-        answers = made.of_each(lambda player: player.row(size))
+        reference = made.of_reference(lambda scorer: scorer.row(size))
+        answers = made.of_each(lambda scorer: scorer.row(size))
         began_ns = time.perf_counter_ns()
         theirs = softened(reference, "the reference")
         for attempt, row in answers.items():
@@ -181,8 +181,8 @@ def _compare_chunk(made: Pass, chunk: Chunk, evaluation: str, kept: Mapping[str,
             except AttemptError as error:
                 made.leave(attempt, error)
         made.metric_ns += time.perf_counter_ns() - began_ns
-    made.of_reference(Player.json)
-    made.of_each(Player.json)
+    made.of_reference(ScorerProcess.json)
+    made.of_each(ScorerProcess.json)
 
 
 class _Greedy:
@@ -243,9 +243,9 @@ def _greedy(
     return found
 
 
-def _continued(player: Player) -> Sequence[int]:
-    tokens: Sequence[int] = player.json()["tokens"]
-    player.json()
+def _continued(scorer: ScorerProcess) -> Sequence[int]:
+    tokens: Sequence[int] = scorer.json()["tokens"]
+    scorer.json()
     return tokens
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, TypeVar
 
 from benchharness.contract import Session
-from benchharness.device.answers import Answers
+from benchharness.device.outputs import Outputs
 from benchharness.device.phases import Phases
 from benchharness.device.timing import goes_on, quiet_collector
 from benchharness.device.tokenizer import Tokenizer
@@ -31,7 +31,7 @@ class Stage:
     phases: Phases
     progress: Callable[[str, int, int], None]  # phase, done, total
     inputs: Mapping[str, Any] = field(default_factory=dict)  # of a model that is no language model: what it is fed
-    answers: Answers = field(default_factory=Answers)  # and what it answered
+    outputs: Outputs = field(default_factory=Outputs)  # and what it answered
 
     def warm_up(self, once: Callable[[int], object]) -> None:
         """Runs `once`, told how many are left, as often as the settings' `warmup` says; nothing of it counts."""

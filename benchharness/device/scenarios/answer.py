@@ -34,7 +34,7 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     else:
         inputs = stage.inputs
         stamps = _stamps(stage, lambda: session.run(inputs))
-        stage.answers.check(session.run(inputs))
+        stage.outputs.check(session.run(inputs))
     return [
         measurement("answered_at", {}, 0, samples=stamps),
         measurement("address_space_peak", {}, _address_space_peak()),

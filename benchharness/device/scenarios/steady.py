@@ -153,7 +153,7 @@ def _self_timed_measurements(session: SelfTimed, answers: Sequence[Written]) -> 
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     session, settings = stage.session, stage.settings
     inputs = stage.inputs
-    stage.answers.check(session.run(inputs))
+    stage.outputs.check(session.run(inputs))
     stage.progress("warm-up", 0, 1)
     with quiet_collector():
         warm_up(
@@ -176,7 +176,7 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
             samples.append(timed_inference(session, inputs))
         elapsed_ns = time.perf_counter_ns() - started_ns
     paused = measure_pauses(stage, lambda: {"inference_after_pause": timed_inference(session, inputs)})
-    stage.answers.check(session.run(inputs))
+    stage.outputs.check(session.run(inputs))
     return [
         measurement("steady_inference", {}, samples=samples),
         measurement("inference_rate", {}, len(samples) * 1e9 / elapsed_ns),

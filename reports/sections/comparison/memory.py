@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchharness.records import MEMORY_TIMELINE
 from benchharness.results.result import AttemptValue, MetricResult
 from benchharness.units import Scale, common_scale
 from reports.figures.figure import Figure
@@ -185,16 +187,16 @@ def _lines(entries: Sequence[Entry], scenario: str, colours: Colours) -> Iterato
 
 
 def _line(value: AttemptValue) -> MemoryLine | None:
-    """Samples are pairs: ns since the process was started, bytes. Thinned to the highest of neighbours."""
-    if value.row_length != 2 or len(value.samples) < 2:
+    """Thinned to the highest of neighbours."""
+    if not MEMORY_TIMELINE.fits(value.samples, value.row_length):
         return None
-    pairs = np.asarray(value.samples[: len(value.samples) // 2 * 2], dtype=np.float64).reshape(-1, 2)
-    pairs = pairs[np.isfinite(pairs).all(axis=1)]
-    if not len(pairs):
+    rows = [row for row in MEMORY_TIMELINE.rows(value.samples) if math.isfinite(row.moment + row.resident)]
+    if not rows:
         return None
-    parts = np.array_split(pairs, min(len(pairs), _MOST_POINTS))
-    highest = [part[int(part[:, 1].argmax())] for part in parts]
+    most = min(len(rows), _MOST_POINTS)
+    parts = [part.tolist() for part in np.array_split(np.arange(len(rows)), most)]
+    highest = [max((rows[at] for at in part), key=lambda row: row.resident) for part in parts]
     return MemoryLine(
-        seconds=tuple(rounded(at / 1e9) for at, _ in highest),
-        resident=tuple(rounded(held / _MIB.divisor) for _, held in highest),
+        seconds=tuple(rounded(row.moment / 1e9) for row in highest),
+        resident=tuple(rounded(row.resident / _MIB.divisor) for row in highest),
     )

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchharness.results.result import PLAIN, Basis, Contrast, Estimate, Job
+from benchharness.judge.plain import plain_accelerator
+from benchharness.results.result import Basis, Contrast, Estimate, Job
 from reports.model.entries import WEIGHTS_ONLY, Entry, same_key
 from reports.model.estimates import quantity, ratio_of
 from reports.model.tables import Column, Quantity, Ratio
@@ -116,11 +117,7 @@ def _told(line: Row, lines: Sequence[Row]) -> bool:
 
 def _accelerated(job: Job) -> bool:
     """Whether more than the CPU was asked for, be it by leaving the choice to the runtime."""
-    return bool(job.configuration.get("accelerator") != _plain(job))
-
-
-def _plain(job: Job) -> str | None:
-    return PLAIN.get(str(job.configuration.get("runtime")))
+    return bool(job.configuration.get("accelerator") != plain_accelerator(job))
 
 
 def _row(line: Row, costs: Sequence[Measure], who: Mapping[tuple[str, str], str], *, told: bool) -> PlacementRow:
@@ -287,7 +284,7 @@ def _advice(lines: Sequence[Row]) -> Iterator[str]:
 
 
 def _configuration(job: Job) -> str:
-    requested, plain = job.configuration, _plain(job)
+    requested, plain = job.configuration, plain_accelerator(job)
     named = {"runtime": requested.get("runtime"), "accelerator": plain, "threads": requested.get("threads")}
     told = [f"{name} = {_toml(value)}" for name, value in named.items() if value is not None]
     return f"[[configurations]] with {', '.join(told)}" + ("" if plain else ", no accelerator")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchharness.metrics import METRICS
+from benchharness.records import table_of
 from benchharness.results.result import Job, MetricResult, to_show
 from benchharness.units import quantity_text
 from reports.figures.figure import Figure
@@ -253,7 +254,7 @@ def how(entry: Entry) -> str:
             return value_text(parameters["used"])
         if metric.name in ("class_decisions", "tensor_error") and metric.attempts:
             value = metric.attempts[0]
-            return f"{len(value.samples) // max(1, value.row_length)} inputs"
+            return f"{table_of(metric.name, value.row_length).count(value.samples)} inputs"
     return ""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from benchharness.records import SCORED_CHUNKS, TOKEN_DIVERGENCE
 from benchharness.results.result import MetricResult
 from reports.figures.figure import Figure
 from reports.model.entries import Colours, Entry, configuration_name
@@ -17,8 +18,6 @@ from reports.sections.quality.chart import ClassBars, ClassPanel, PositionCurve,
 #: A single position is the mean of a few chunks only, and jumps.
 _MOST_POINTS = 32
 _MOST_CLASSES, _MOST_PANELS = 30, 12
-_ROW, _DIVERGENCE = 4, 2
-_CHUNK_ROW = 3
 #: Of the largest divergence; a curve below it would squeeze all others into lines.
 _TOO_SMALL = 1e-6
 Described = Sequence[tuple[Entry, str]]
@@ -92,21 +91,23 @@ def divergence_by_position(rows: MetricResult, chunks: MetricResult | None = Non
     """
     samples = rows.attempts[0].samples if rows.attempts else ()
     positions = _positions(rows, chunks)
-    if positions is None or not samples or len(samples) != len(positions) * _ROW:
+    if positions is None or not samples or TOKEN_DIVERGENCE.count(samples) != len(positions):
         return None
-    divergence = np.asarray(samples, dtype=np.float64)[_DIVERGENCE::_ROW]
+    divergence = TOKEN_DIVERGENCE.by_name(np.asarray(samples, dtype=np.float64))["kld"]
     found, place, counts = np.unique(positions, return_inverse=True, return_counts=True)
     return Along(found.astype(np.float64), np.bincount(place, weights=divergence) / counts, counts.astype(np.float64))
 
 
 def _positions(rows: MetricResult, chunks: MetricResult | None) -> npt.NDArray[np.int64] | None:
     """The position in its chunk of every row of tokens."""
-    count = len(rows.attempts[0].samples) // _ROW if rows.attempts else 0
+    count = TOKEN_DIVERGENCE.count(rows.attempts[0].samples) if rows.attempts else 0
     if chunks is not None and chunks.attempts:
-        told = np.asarray(chunks.attempts[0].samples, dtype=np.float64)
-        if not len(told) or len(told) % _CHUNK_ROW or not np.isfinite(told).all():
+        samples = chunks.attempts[0].samples
+        told = np.asarray(samples, dtype=np.float64)
+        if not samples or not SCORED_CHUNKS.fits(samples, SCORED_CHUNKS.row_length) or not np.isfinite(told).all():
             return None
-        _, firsts, scored = told.reshape(-1, _CHUNK_ROW).T.astype(np.int64)
+        columns = SCORED_CHUNKS.by_name(told.astype(np.int64))
+        firsts, scored = columns["first"], columns["scored"]
     else:
         first, each = rows.parameters.get("scored_from", 0), rows.parameters.get("scored")
         if not isinstance(first, int | float) or not isinstance(each, int | float) or each < 1 or count % int(each):

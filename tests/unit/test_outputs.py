@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
-from benchharness.device.answers import Answers, are_zeros, check_outputs, tell_zeros
 from benchharness.device.invented import Filling
+from benchharness.device.outputs import Outputs, are_zeros, check_outputs, tell_zeros
 from benchharness.errors import InvalidOutput
 from benchharness.results.result import WarningKind
 from tests.unit.made_up import attempt
@@ -101,12 +101,12 @@ def test_zeros_are_seen_in_whatever_holds_real_numbers(outputs: dict[str, Array]
 
 
 def test_a_model_that_answers_once_has_answered() -> None:
-    answers = Answers()
-    assert not answers.only_zeros
-    answers.check({"y": np.zeros(3)})
-    assert answers.only_zeros
-    answers.check({"y": np.ones(3)})
-    assert not answers.only_zeros
+    outputs = Outputs()
+    assert not outputs.only_zeros
+    outputs.check({"y": np.zeros(3)})
+    assert outputs.only_zeros
+    outputs.check({"y": np.ones(3)})
+    assert not outputs.only_zeros
 
 
 def test_a_detector_that_finds_nothing_in_noise_runs() -> None:

@@ -1,6 +1,7 @@
-"""Describes the device it runs on as one JSON object on standard output: `python -m benchharness.device.describe`.
+"""Describes the device it runs on as one JSON object on standard output.
 
-Keys: `version`, `python`, `facts`, `conditions`, `sensors` and, with `--probe SECONDS`, `probe`. Standard library only.
+`python -m benchharness.device.describe_device`; keys: `version`, `python`, `facts`, `conditions`, `sensors` and, with
+`--probe SECONDS`, `probe`. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from benchharness import __version__
 from benchharness.device.conditions import conditions_now
-from benchharness.device.facts import device_facts
+from benchharness.device.device_facts import device_facts
 from benchharness.device.noise import probe
 from benchharness.device.sensors.inventory import sensors
 
@@ -38,7 +39,7 @@ def describe(probe_s: float = 0.0) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the description."""
-    parser = argparse.ArgumentParser(prog="describe", description=__doc__)
+    parser = argparse.ArgumentParser(prog="describe_device", description=__doc__)
     parser.add_argument("--probe", type=float, default=0.0, metavar="SECONDS", help="measure the noise for so long")
     options = parser.parse_args(arguments)
     sys.stdout.write(json.dumps(describe(options.probe), allow_nan=False) + "\n")

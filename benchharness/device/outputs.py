@@ -36,7 +36,7 @@ _OTHER_RANGES = ((-3.0, 3.0), (-255.0, 255.0))
 _DEEPEST = 8
 
 
-class Answers:
+class Outputs:
     """What was answered at the times at which it is looked at: before and after what is timed."""
 
     def __init__(self) -> None:

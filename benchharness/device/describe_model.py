@@ -1,7 +1,8 @@
 """Describes a model file in a process of its own: the file is not trusted, and importing a runtime may end a process.
 
-`python -m benchharness.device.inspect ADAPTER PATH` prints one line of JSON: `{"description": {...}, "files": ...}`
-with the answer of `benchharness.device.files`, or `{"failed": "unsupported" | "model-failure", "reason": "..."}`.
+`python -m benchharness.device.describe_model ADAPTER PATH` prints one line of JSON:
+`{"description": {...}, "files": ...}` with the answer of `benchharness.device.list_files`, or
+`{"failed": "unsupported" | "model-failure", "reason": "..."}`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from benchharness.contract import Inspects
 from benchharness.device import adapters, protocol
-from benchharness.device.files import files_of
+from benchharness.device.list_files import files_of
 from benchharness.errors import AttemptError, Unsupported
 
 

@@ -1,13 +1,11 @@
-"""How a session or a failure is told in messages: the same words from a worker and from a scorer."""
+"""What is told of a session in messages, and what the user says of it: the same from a worker and from a scorer."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from benchharness.contract import CAUSAL_LM, EffectiveConfiguration
-from benchharness.device import protocol
-from benchharness.device.memory_errors import speaks_of_memory
-from benchharness.errors import AttemptError, InvalidOutput, Unsupported
+from benchharness.errors import Unsupported
 
 
 def effective_facts(effective: EffectiveConfiguration) -> dict[str, Any]:
@@ -39,22 +37,3 @@ def why_no_language(effective: EffectiveConfiguration) -> str:
     """What a session's adapter says of why it is no language model, to stand behind a statement; empty for nothing."""
     reason = effective.facts.get("no_language_model")
     return f": {reason}" if reason else ""
-
-
-def failure(error: Exception) -> dict[str, Any]:
-    """The `failed` message for an exception. One with an `outcome` was a scorer's: its conductor passes it on."""
-    reason = protocol.text(error) or type(error).__name__
-    told = getattr(error, "outcome", None)
-    if isinstance(error, AttemptError) and isinstance(told, str):
-        kind = told
-    elif isinstance(error, Unsupported):
-        kind = "unsupported"
-    elif isinstance(error, InvalidOutput):
-        kind = "invalid"
-    elif isinstance(error, MemoryError) or speaks_of_memory(reason):
-        kind = "out-of-memory"
-    elif isinstance(error, AttemptError):
-        kind = "runtime-error"
-    else:
-        kind, reason = "runtime-error", f"{type(error).__name__}: {reason}"
-    return {"type": "failed", "outcome": kind, "reason": reason}

@@ -1,7 +1,8 @@
 """Lists the files of artefacts in a process of its own: they are not trusted, and a runtime may end its process.
 
-`python -m benchharness.device.files` reads `[[path, [adapter, ...]], ...]` from standard input and prints one line of
-JSON, an answer each: `{"files": {...}}`, `{"failed": "reason", "several": bool}`, or null where no adapter can tell.
+`python -m benchharness.device.list_files` reads `[[path, [adapter, ...]], ...]` from standard input and prints one
+line of JSON, an answer each: `{"files": {...}}`, `{"failed": "reason", "several": bool}`, or null where no adapter can
+tell.
 """
 
 from __future__ import annotations
