@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,7 +188,7 @@ def inspect(model: str | Path, *, compressed: bool = False, launcher: Launcher |
 
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     """Writes one HTML page per hardware target over one or several runs; their paths."""
-    from reports.html import render_runs, write
+    from reports.pages.html import render_runs, write
 
     unmeasured_ = [
         (f"{budget.title} {budget.text}", budget.origin, found.run.id)
@@ -196,7 +196,7 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
         for budget in found.unmeasured_budgets
     ]
     runs_ = [(found.run, found.results) for found in findings]
-    choices_ = [{**asdict(choice), "run": found.run.id} for found in findings for choice in found.choices()]
+    choices_ = {found.run.id: found.choices() for found in findings}
     pages = render_runs(runs_, written=datetime.now(UTC), unmeasured=unmeasured_, choices=choices_)
     return write(pages, Path(folder))
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """Base units; `reports` and the terminal choose a readable multiple."""
+    """Base units; `units` writes readable multiples of them."""
 
     NANOSECONDS = "ns"
     BYTES = "bytes"

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchharness.results.courses import Chain, ChainLink, Course, Ladder, SessionState, Step, StepOutcome, Window
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Result
-from reports.html import render, write
+from reports.pages.html import render, write
 from tests.unit.report_samples import IMAGES, RUN, WRITTEN, Fake, estimate_of, result
 
 MIB = 2**20

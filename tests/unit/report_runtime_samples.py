@@ -14,7 +14,7 @@ from typing import Any
 
 from benchharness.judge.derive import derive
 from benchharness.results.result import Attempt, Job, Measurement, MetricResult, Outcome, OutcomeKind, Result
-from reports.html import render, write
+from reports.pages.html import render, write
 from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, result
 
 ROUNDS = 5

@@ -29,9 +29,9 @@ from benchharness.results.result import (
     Run,
     WarningKind,
 )
-from reports.html import render, write
-from reports.page import Page
-from reports.view import pages
+from reports.model.page import Page
+from reports.pages.html import render, write
+from reports.pages.view import pages
 
 WRITTEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 RUN = Run(

@@ -119,14 +119,41 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.results.result",
         "benchharness.results.courses",
         "benchharness.metrics",
+        "benchharness.judge.choice",
         "benchharness.records",
         "benchharness.judge.unequal",
+        "benchharness.units",
         "benchharness.judge.plain",
         "benchharness.scenarios",
         "benchharness.errors",
         "reports",
     )
     assert {name for name in imports(path) if top(name) in OURS and not within(name, *known)} == set()
+
+
+#: What each room of the reports knows, itself apart; a section knows no other section.
+ROOMS = {
+    "figures": (),
+    "model": ("reports.figures",),
+    "sections": ("reports.figures", "reports.model"),
+    "pages": ("reports.figures", "reports.model", "reports.sections"),
+}
+
+
+@pytest.mark.parametrize(("module", "path"), IN_REPORTS, ids=[name for name, _ in IN_REPORTS])
+def test_the_rooms_of_the_reports_know_those_beneath(module: str, path: Path) -> None:
+    _, *inside = module.split(".")
+    if not inside:
+        assert {name for name in imports(path) if top(name) == "reports"} == set()
+        return
+    own = ".".join(module.split(".")[: 3 if inside[0] == "sections" and len(inside) > 1 else 2])
+    others = {name for name in imports(path) if top(name) == "reports" and not within(name, own, *ROOMS[inside[0]])}
+    assert others == set()
+
+
+def test_reports_stand_in_four_rooms() -> None:
+    found = {path.name for path in (ROOT / "reports").iterdir() if path.name not in ("__pycache__", "py.typed")}
+    assert found == {"__init__.py", *ROOMS}
 
 
 def test_only_the_composition_root_imports_reports() -> None:
