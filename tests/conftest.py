@@ -55,7 +55,7 @@ SLOW = (
     "unit/test_report_contrasts.py",
     "unit/test_report_placement.py",
     "unit/test_report_safety.py",
-    "unit/test_report_sessions.py",
+    "unit/test_report_sustained.py",
     "unit/test_reports.py",
     "unit/test_store_opening.py",
 )
