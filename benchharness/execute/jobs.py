@@ -105,10 +105,8 @@ class Execution:
             if state.stopped:
                 continue  # measured in another's pass
             if self._time_is_over():
-                self._stop(
-                    state,
-                    f"time budget of {self._rules.max_time:g} s ended{self._stopping.shortfall(partial(_width, state))}",
-                )
+                missing = self._stopping.shortfall(partial(_width, state))
+                self._stop(state, f"time budget of {self._rules.max_time:g} s ended{missing}")
                 continue
             made = len(state.attempts)
             self._observer.begins(state.job, made + 1, max(made + 1, self._rules.at_least), self._left_s())

@@ -17,7 +17,7 @@ _FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
 #: Failures in a row, before anything worked, after which a job is given up.
 _MOST_FAILURES = 2
 
-#: The widest relative half-interval of what is watched, infinite where there is none yet; asked for when it matters only.
+#: The widest relative half-interval of what is watched, infinite where there is none yet; asked for where it matters.
 Width = Callable[[], float]
 
 
