@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from benchharness.metrics import METRICS, Better
+from benchharness.results.cell import cell_of
 from benchharness.results.courses import Course, Ladder
 
 SCHEMA = 1
@@ -305,6 +306,11 @@ class Job:
         return self.variant == self.reference
 
     @property
+    def cell(self) -> str:
+        """What another result must share with this one's to be compared, in any run, on any machine; see `cell_of`."""
+        return cell_of(asdict(self))
+
+    @property
     def comparison_pass(self) -> str | None:
         """What the jobs share that one pass of their reference serves; None for jobs that need no reference."""
         if self.against is None:
@@ -343,6 +349,28 @@ class Result:
     contrasts: Sequence[Contrast] = ()
     courses: Sequence[Course] = ()  # of sustained attempts
     ladders: Sequence[Ladder] = ()  # of attempts that took resources away
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One attempt's value of one metric, and what it is of: what a store is asked for over many runs."""
+
+    run: str
+    started: datetime  # the run
+    key: str  # the job's, within its run
+    cell: str
+    model: str
+    variant: str
+    configuration: str
+    scenario: str
+    digest: str  # the artefact's
+    hardware: str
+    device: str
+    round: int
+    metric: str
+    parameters: Parameters
+    value: float
+    percentiles: Mapping[int, float]  # those that the samples carry
 
 
 @dataclass(frozen=True, kw_only=True)
