@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import uuid_utils
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.engine import URL, RowMapping, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -25,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
+from benchharness.results.ids import new_id
 from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
 from benchharness.results.schema import (
     REVISION,
@@ -56,7 +56,7 @@ class Store:
         self, *, suite: str, digest: str, suite_json: str, hardware_json: str, planned: Sequence[Job]
     ) -> str:
         """Stores a new run with its jobs; its id (UUIDv7)."""
-        run = str(uuid_utils.uuid7())
+        run = new_id()
         with self._writing() as connection:
             connection.execute(
                 insert(runs).values(
