@@ -31,7 +31,6 @@ from benchharness.results.result import (
     OutcomeKind,
     Parameters,
     Result,
-    asked_threads,
 )
 from benchharness.scenarios.constrained import constrained_metrics, ladder_of
 from benchharness.scenarios.quality import quality_metrics
@@ -171,8 +170,8 @@ def _metric_result(
 
 def _cell(job: Job) -> tuple[str, ...]:
     """What two jobs must share to be compared: everything but the variant."""
-    parts = (job.configuration, job.workload, job.settings)
-    return (job.hardware, job.model, job.scenario, *(json.dumps(dict(part), sort_keys=True) for part in parts))
+    parts = (job.configuration.to_json(), job.workload.to_json(), dict(job.settings))
+    return (job.hardware, job.model, job.scenario, *(json.dumps(part, sort_keys=True) for part in parts))
 
 
 def _compared(result: Result, reference: Result | None) -> Result:
@@ -214,22 +213,23 @@ def _runtime_peer(job: Job, other: Job) -> bool:
     return (
         job.precision is not None
         and job.precision == other.precision
-        and asked_threads(job.configuration) == asked_threads(other.configuration)
+        and job.configuration.asked_threads == other.configuration.asked_threads
         and _asks_the_same(job, other)
     )
 
 
 def _same_runtime(job: Job, other: Job) -> bool:
-    return bool(job.configuration.get("runtime") == other.configuration.get("runtime"))
+    return job.configuration.runtime == other.configuration.runtime
 
 
 def _without_accelerator(job: Job, other: Job) -> bool:
     """Whether another job is this one on the runtime's own CPU path."""
-    plain = PLAIN.get(str(job.configuration.get("runtime")))
-    if job.configuration.get("accelerator") == plain or other.configuration.get("accelerator") != plain:
+    ours, theirs = job.configuration, other.configuration
+    plain = PLAIN.get(ours.runtime)
+    if ours.accelerator == plain or theirs.accelerator != plain:
         return False
     same = ("runtime", "threads", "options", "python")
-    alike = all(job.configuration.get(name) == other.configuration.get(name) for name in same)
+    alike = all(getattr(ours, name) == getattr(theirs, name) for name in same)
     return alike and job.variant == other.variant and _asks_the_same(job, other)
 
 

@@ -47,9 +47,8 @@ def _texts(job: Job, _: Attempt) -> bool:
     return job.against is not None and _kind_of_data(job) in ("text", "jsonl")
 
 
-def _kind_of_data(job: Job) -> object:
-    data = job.workload.get("data")
-    return data.get("kind") if isinstance(data, Mapping) else None
+def _kind_of_data(job: Job) -> str:
+    return job.workload.data.kind if job.workload.data else ""
 
 
 def _floored(_: Job, attempt: Attempt) -> bool:
@@ -62,8 +61,7 @@ def _invented(job: Job, attempt: Attempt) -> bool:
     inputs = attempt.effective.get("inputs")
     if job.against is not None or not isinstance(inputs, Mapping):
         return False
-    given = job.workload.get("values")
-    unknown = {name: told for name, told in inputs.items() if not isinstance(given, Mapping) or name not in given}
+    unknown = {name: told for name, told in inputs.items() if name not in job.workload.values}
     return any(
         isinstance(told, Sequence)
         and str(told[0]).startswith(("int", "uint"))
@@ -87,7 +85,7 @@ def _without_cache(_: Job, attempt: Attempt) -> bool:
 
 
 def _onnx(job: Job, _: Attempt) -> bool:
-    return job.configuration.get("runtime") == "onnxruntime"
+    return job.configuration.runtime == "onnxruntime"
 
 
 MENDED: Sequence[Mended] = (

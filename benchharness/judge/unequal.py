@@ -61,7 +61,7 @@ class Side:
     @property
     def runtime(self) -> str:
         """Its name, as configured."""
-        return str(self.job.configuration.get("runtime"))
+        return self.job.configuration.runtime
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -131,12 +131,11 @@ def _asked(this: Side, other: Side) -> Iterator[str]:
 
 def _work(job: Job) -> dict[str, Any]:
     """A workload without its names; evaluation data and the reference of quality are what their digests say."""
-    asked = {name: value for name, value in job.workload.items() if name not in ("name", "models", "asks", "data")}
-    data = _mapping(job.workload.get("data"))
-    if data:
-        asked["data"] = str(data.get("sha256"))[:_DIGITS]
+    asked = {key: told for key, told in job.workload.to_json().items() if key not in ("name", "models", "asks", "data")}
+    if job.workload.data is not None:
+        asked["data"] = job.workload.data.sha256[:_DIGITS]
     if job.against is not None:
-        asked["against"] = str(job.against.get("digest"))[:_DIGITS]
+        asked["against"] = job.against.digest[:_DIGITS]
     return asked
 
 
@@ -156,7 +155,7 @@ def _threads(this: Side, other: Side) -> Iterator[str]:
         if ours != theirs:
             yield f"{_threads_text(ours)} against {_text(theirs)}"
         return
-    alike = this.job.configuration.get("threads") == other.job.configuration.get("threads")
+    alike = this.job.configuration.threads == other.job.configuration.threads
     if this.runtime != other.runtime or not alike:
         known = "unknown on both sides" if ours is theirs else f"{_told(ours)} against {_told(theirs)}"
         yield f"threads {known}"

@@ -107,7 +107,7 @@ def _part_of_pipeline(result: Result) -> Iterator[ResultWarning]:
 def _not_applied(result: Result) -> Iterator[ResultWarning]:
     requested, effective = result.job.configuration, result.effective
     accelerators = effective.get("accelerators") or []
-    wanted = requested.get("accelerator")
+    wanted = requested.accelerator
     if wanted and accelerators and wanted not in accelerators and "fallback" not in effective:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
@@ -122,10 +122,10 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
             hint="unpack the bundle's model and measure the .tflite, if its cold start from disk matters",
         )
     threads = effective.get("threads")
-    if requested.get("threads") and threads is not None and threads != requested["threads"]:
+    if requested.threads and threads is not None and threads != requested.threads:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
-            message=f"{requested['threads']} threads were requested and the runtime used {threads}",
+            message=f"{requested.threads} threads were requested and the runtime used {threads}",
             hint="the runtime limits its threads; request what it can give",
         )
 
@@ -139,7 +139,7 @@ def _fallback(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
     fallen = [fallback for fallback in told if isinstance(fallback, Mapping)]
     ways = {str(fallback.get("operators_elsewhere")) if isinstance(fallback, Mapping) else "" for fallback in told}
     mixed = f"in {len(fallen)} of {len(told)} attempts, and not alike in all: " if len(ways) > 1 else ""
-    if fallen and (mixed or result.job.configuration.get("fallback") != FALLBACK_ALLOW):
+    if fallen and (mixed or result.job.configuration.fallback != FALLBACK_ALLOW):
         yield ResultWarning(
             kind=WarningKind.FALLBACK,
             message=f"{mixed}{fallen[-1].get('summary')}",
@@ -210,11 +210,11 @@ def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]
 
 
 def _shared_samples(result: Result) -> Iterator[ResultWarning]:
-    data = result.job.workload.get("data") or {}
-    if data.get("shared_samples"):
+    data = result.job.workload.data
+    if data and data.shared_samples:
         yield ResultWarning(
             kind=WarningKind.SHARED_SAMPLES,
-            message=f"{data['shared_samples']} samples of the evaluation data stand in {data['calibration']} too",
+            message=f"{data.shared_samples} samples of the evaluation data stand in {data.calibration} too",
             hint="evaluate on data that chose no scales; quality reads too good on these",
         )
 

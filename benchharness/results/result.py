@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from benchharness.metrics import METRICS, Better
 from benchharness.results.courses import Course, Ladder
+from benchharness.results.objects import written
+from benchharness.results.requested import Configuration, Opened, Workload
 
 SCHEMA = 1
 
@@ -26,10 +28,6 @@ TELLS_APART = 0.01
 
 #: Where a runtime's default is no plain CPU: the accelerator that is.
 PLAIN = {"coreml": "CPU_ONLY"}
-
-#: In a configuration: who chose its threads, where the suite did not. See `asked_threads`.
-THREADS_BY = "threads_by"
-EQUAL_THREADS = "default: equal for all runtimes"
 
 
 class OutcomeKind(StrEnum):
@@ -251,11 +249,6 @@ class Basis(StrEnum):
     ACCELERATOR = "accelerator"  # the same variant without the accelerator
 
 
-def asked_threads(configuration: Mapping[str, Any]) -> Any:
-    """The threads that a suite asks for; None where it leaves them to a default, be it the runtime's or the plan's."""
-    return None if configuration.get(THREADS_BY) else configuration.get("threads")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
     """A result against one that is not its reference: `ratios` are this / other, by metric.
@@ -284,8 +277,8 @@ class Job:
     artefact_bytes: int  # 0 where it is not known
     recipe: str
     tokenizer: str | None  # path of its tokenizer.json, where the prompt is text
-    configuration: Mapping[str, Any]
-    workload: Mapping[str, Any]
+    configuration: Configuration
+    workload: Workload
     scenario: str
     settings: Mapping[str, Any]  # the scenario's own settings: warm-up, repeats, page cache
     timeout_s: float
@@ -295,11 +288,26 @@ class Job:
     # Which files the artefact is: `model`, `files` (path to SHA-256), `count`, `part` of a `pipeline`, `siblings`, and
     # `unknown`, why that is not known. Empty in runs of before: then the artefact is the file or all of the folder.
     files: Mapping[str, Any] = field(default_factory=dict)
-    against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
+    against: Opened | None = None  # scenario quality: the session that this one is compared with
     # What the suite says of this variant's tensors where data is fed: `inputs`, `outputs`, `layouts`.
     tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # Scenario constrained: the variants that a product would try in turn.
-    chain: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    chain: Sequence[Opened] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """A job as it was stored. Raises `KeyError` or `TypeError` where it is damaged or of a newer version."""
+        typed = {
+            "configuration": Configuration.from_json(found["configuration"]),
+            "workload": Workload.from_json(found["workload"]),
+            "against": found.get("against") and Opened.from_json(found["against"]),
+            "chain": [Opened.from_json(each) for each in found.get("chain", ())],
+        }
+        return cls(**{**found, **typed})
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored of it."""
+        return {each.name: written(getattr(self, each.name)) for each in fields(self)}
 
     @property
     def is_reference(self) -> bool:
@@ -311,13 +319,14 @@ class Job:
         """What the jobs share that one pass of their reference serves; None for jobs that need no reference."""
         if self.against is None:
             return None
-        return json.dumps([self.hardware, self.model, self.against, self.workload, self.settings], sort_keys=True)
+        shared = [self.hardware, self.model, self.against.to_json(), self.workload.to_json(), self.settings]
+        return json.dumps(shared, sort_keys=True)
 
     @property
     def title(self) -> str:
         """A short name for progress lines and tables."""
         asked = f"{self.scenario} {self.pace}".strip()
-        return " · ".join((self.model, self.variant, self.configuration["name"], self.workload["name"], asked))
+        return " · ".join((self.model, self.variant, self.configuration.name, self.workload.name, asked))
 
     @property
     def pace(self) -> str:

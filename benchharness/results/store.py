@@ -12,7 +12,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ class Store:
                     "run_id": run,
                     "key": job.key,
                     "position": position,
-                    "job_json": json.dumps(asdict(job)),
+                    "job_json": json.dumps(job.to_json()),
                     "stopped": "",
                 }
                 for position, job in enumerate(planned)
@@ -141,7 +140,7 @@ class Store:
         """A run's jobs in the suite's order, each with why it stopped ("" if it did not)."""
         with self._reading() as connection:
             query = select(jobs.c.job_json, jobs.c.stopped).where(jobs.c.run_id == run).order_by(jobs.c.position)
-            return [(Job(**json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
+            return [(Job.from_json(json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
 
     def attempts(self, run: str) -> list[Attempt]:
         """A run's attempts with their measurements, in the order they were made."""

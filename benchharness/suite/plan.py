@@ -6,24 +6,33 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchharness.errors import SuiteError
-from benchharness.results.result import EQUAL_THREADS, THREADS_BY, Job
+from benchharness.results.objects import written
+from benchharness.results.requested import EQUAL_THREADS, Configuration, Opened, Prompt, Workload
+from benchharness.results.result import Job
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.data_files import TEXT_KINDS, DataFile
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.sampling import samples_wanted
-from benchharness.suite.tables import ConfigurationTable, Model, Prompt, Suite, Workload
+from benchharness.suite.tables import ConfigurationTable, Model, Suite
+from benchharness.suite.tables import Prompt as PromptTable
+from benchharness.suite.tables import Workload as WorkloadTable
 
 #: The prompt of a language model where the suite asks for none: seeded tokens, so that any vocabulary will do.
-DEFAULT_PROMPT = Prompt(tokens=(64,))
+DEFAULT_PROMPT = PromptTable(tokens=(64,))
 
 #: Where hubs keep the models of a repository, below its configuration and tokenizer; and which.
 HUB_FOLDER, _HUB_ENDINGS = "onnx", (".onnx", ".ort")
 _MOST_FILES_KEPT = 200
+#: What every configuration says; the rest only where it is given: a job without it is the job that it was.
+_ALWAYS_SAID = ("name", "runtime", "accelerator", "threads", "options", "accelerator_options", "fallback", "python")
+
+
+_Asked = TypeVar("_Asked", Configuration, Workload)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,19 +79,19 @@ def plan(
             raise SuiteError(f"models.{model_name}: no workload is for it; add one, or widen 'models' of another")
         pairs = list(_pairs(model_name, model, configurations, formats))
         for variant, configuration in pairs:
-            opened = formats(configuration["runtime"])
+            opened = formats(configuration.runtime)
             reference = _reference(model, variant, opened)
             for workload, (scenario, settings) in itertools.product(fitting, scenarios):
                 what = (model_name, variant, reference, configuration, workload, scenario, settings)
                 chain = _chain(suite, materials, model_name, configuration, opened) if scenario == "constrained" else []
-                leads = bool(chain) and chain[0]["variant"] == variant
+                leads = bool(chain) and chain[0].variant == variant
                 jobs.append(_job(suite, hardware, materials, *what, chain=chain if leads else []))
         jobs += _quality_jobs(suite, hardware, materials, model_name, pairs)
     return jobs
 
 
 def _quality_jobs(
-    suite: Suite, hardware: HardwareTarget, materials: Materials, name: str, pairs: Sequence[tuple[str, dict[str, Any]]]
+    suite: Suite, hardware: HardwareTarget, materials: Materials, name: str, pairs: Sequence[tuple[str, Configuration]]
 ) -> Iterator[Job]:
     """The model's variants, each against the model's first reference, wherever they run; threads change no answer.
 
@@ -93,36 +102,36 @@ def _quality_jobs(
         return
     reference = (model.reference or tuple(model.variants))[0]
     theirs = next(configuration for variant, configuration in pairs if variant == reference)
-    against = {
-        "variant": reference,
-        "artefact": str(model.variants[reference].artefact),
-        "digest": materials.manifests[model.variants[reference].artefact].digest,
-        "configuration": theirs,
-        **_told_of_tensors(model, reference),
-    }
+    against = Opened(
+        variant=reference,
+        artefact=str(model.variants[reference].artefact),
+        digest=materials.manifests[model.variants[reference].artefact].digest,
+        configuration=theirs,
+        tensors=_told_of_tensors(model, reference).get("tensors", {}),
+    )
     data = materials.data[model.evaluation]
-    workload = {
-        "name": model.evaluation.name,
-        "models": None,
-        "asks": "any",
-        "prompt": {"length": 1, "seed": 0},
-        "output_tokens": 1,
-        "context_depth": 0,
-        "continuation": "greedy",
-        "dimensions": {},
-        "values": {},
-        "seed": 0,
-        "data": {
-            "path": str(model.evaluation),
-            "kind": data.kind,
-            "sha256": data.sha256,
-            "calibration": model.calibration.name if model.calibration else None,
-            "shared_samples": data.shared_samples,
-            **_told_of_data(model),
-            **({"scores": model.scores} if model.scores else {}),
-            **({"threshold": model.threshold} if model.threshold is not None else {}),
-        },
-    }
+    workload = Workload.from_json(
+        {
+            "name": model.evaluation.name,
+            "asks": "any",
+            "prompt": {"length": 1, "seed": 0},
+            "output_tokens": 1,
+            "context_depth": 0,
+            "continuation": "greedy",
+            "dimensions": {},
+            "values": {},
+            "seed": 0,
+            "data": {
+                "path": str(model.evaluation),
+                "kind": data.kind,
+                "sha256": data.sha256,
+                "calibration": model.calibration.name if model.calibration else None,
+                "shared_samples": data.shared_samples,
+                **({"scores": model.scores} if model.scores else {}),
+                **({"threshold": model.threshold} if model.threshold is not None else {}),
+            },
+        }
+    )
     seen: set[str] = {_apart_from_threads(reference, theirs)}
     for variant, configuration in pairs:
         what = _apart_from_threads(variant, configuration)
@@ -130,14 +139,6 @@ def _quality_jobs(
             seen.add(what)
             parts = (name, variant, reference, configuration, workload, "quality", settings.model_dump())
             yield _job(suite, hardware, materials, *parts, against=against)
-
-
-def _told_of_data(model: Model) -> dict[str, Any]:
-    """What the suite says of the data that a model is fed; nothing where it says nothing, as runs of before did."""
-    return {
-        **({"values": model.values} if model.values != "real" else {}),
-        **({"layouts": model.data_layouts} if model.data_layouts else {}),
-    }
 
 
 def _told_of_tensors(model: Model, variant: str) -> dict[str, dict[str, dict[str, str]]]:
@@ -166,15 +167,14 @@ def _told_of_state(model: Model, variant: str) -> dict[str, dict[str, str]]:
     return {} if state is None else {"state": state}
 
 
-def _as_asked(workload: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """A workload as it is stored with a model's job."""
-    asked = {key: value for key, value in workload.items() if key != "models"}
-    return {**asked, "data": {**asked["data"], **_told_of_data(model)}} if asked.get("data") else asked
+def _as_asked(workload: Workload, model: Model) -> Workload:
+    """A workload as it is stored with a model's job, with what the suite says of the data that the model is fed."""
+    data = workload.data and replace(workload.data, values=model.values, layouts=model.data_layouts)
+    return replace(workload, models=None, data=data)
 
 
-def _apart_from_threads(variant: str, configuration: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in configuration.items() if key not in ("name", "threads", THREADS_BY)}
-    return json.dumps([variant, rest], sort_keys=True)
+def _apart_from_threads(variant: str, configuration: Configuration) -> str:
+    return json.dumps([variant, configuration.apart_from_threads], sort_keys=True)
 
 
 def _check_models(suite: Suite) -> None:
@@ -200,17 +200,17 @@ def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:
 def _pairs(
     model_name: str,
     model: Model,
-    configurations: Sequence[dict[str, Any]],
+    configurations: Sequence[Configuration],
     formats: Callable[[str], Sequence[str]],
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Configuration]]:
     for name, variant in model.variants.items():
         opened = [
             configuration
             for configuration in configurations
-            if artefact_format(variant.artefact, formats(configuration["runtime"])) is not None
+            if artefact_format(variant.artefact, formats(configuration.runtime)) is not None
         ]
         if not opened:
-            runtimes = ", ".join(sorted({configuration["runtime"] for configuration in configurations}))
+            runtimes = ", ".join(sorted({configuration.runtime for configuration in configurations}))
             raise SuiteError(
                 f"models.{model_name}.variants.{name}: no configuration opens {variant.artefact} ({runtimes}); "
                 "point to a model file such as model.onnx or the folder that holds it, or add a [[configurations]]"
@@ -226,36 +226,36 @@ def _reference(model: Model, variant: str, opened: Sequence[str]) -> str:
     return variant if variant in named else next(fitting, named[0])
 
 
-def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
+def _configurations(table: ConfigurationTable) -> Iterator[Configuration]:
     for accelerator, threads in itertools.product(table.accelerator, table.threads):
         parts = [table.name or table.runtime]
         if accelerator is not None and (table.name is None or len(table.accelerator) > 1):
             parts.append(accelerator)
         if threads is not None and (table.name is None or len(table.threads) > 1):
             parts.append(f"{threads} thread{'s' if threads > 1 else ''}")
-        yield {
-            "name": " ".join(parts),
-            "runtime": table.runtime,
-            "accelerator": accelerator,
-            "threads": threads,
-            "options": table.options,
-            "accelerator_options": table.accelerator_options,
-            "fallback": table.fallback,
-            "python": str(table.python) if table.python else None,
-            # Only where given: a job without them is the job that it was.
-            **({"library": str(table.library)} if table.library else {}),
-            **({"unit": table.unit} if table.unit else {}),
-        }
+        yield Configuration(
+            name=" ".join(parts),
+            runtime=table.runtime,
+            accelerator=accelerator,
+            threads=threads,
+            options=table.options,
+            accelerator_options=table.accelerator_options,
+            fallback=table.fallback,
+            python=str(table.python) if table.python else None,
+            library=str(table.library) if table.library else None,
+            unit=table.unit or None,
+            order=_ALWAYS_SAID,
+        )
 
 
 def _equally_threaded(
-    configurations: Sequence[dict[str, Any]],
+    configurations: Sequence[Configuration],
     models: Iterable[Model],
     formats: Callable[[str], Sequence[str]],
     threads: int,
-) -> list[dict[str, Any]]:
+) -> list[Configuration]:
     """Configurations without a number of threads ask for this one where another runtime runs the same model so."""
-    unasked = dict.fromkeys(each["runtime"] for each in configurations if each["threads"] is None)
+    unasked = dict.fromkeys(each.runtime for each in configurations if each.threads is None)
     compared: set[str] = set()
     for model in models:
         opening = {
@@ -265,16 +265,15 @@ def _equally_threaded(
         }
         compared |= opening if len(opening) > 1 else set()
     return [
-        {**each, "threads": threads, THREADS_BY: EQUAL_THREADS}
-        if each["threads"] is None and each["runtime"] in compared
+        replace(each, threads=threads, threads_by=EQUAL_THREADS)
+        if each.threads is None and each.runtime in compared
         else each
         for each in configurations
     ]
 
 
-def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
+def _workloads(table: WorkloadTable, materials: Materials) -> Iterator[Workload]:
     base = {
-        "models": list(table.models) if table.models is not None else None,
         "asks": _asks(table),
         "continuation": table.continuation,
         "dimensions": table.dimensions,
@@ -286,58 +285,58 @@ def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]
     for prompt, output, depth, data in itertools.product(prompts, table.output_tokens, table.context_depth, samples):
         title = [table.name] if table.name else [table.inputs.name] if table.inputs else []
         if len(samples) > 1:
-            title.append(f"sample {data['data']['sample']}")
+            title.append(f"sample {data['sample']}")
         if len(prompts) > 1 or (table.prompt and not table.name):
             title.append(_prompt_title(prompt))
         if len(table.output_tokens) > 1:
             title.append(f"{output} out")
         if len(table.context_depth) > 1 or (depth and not table.name):
             title.append(f"depth {depth}")
-        yield {
+        said = {
             **base,
-            **data,
+            **({"data": data} if data else {}),
             "name": " ".join(title) or "default",
             "prompt": prompt,
             "output_tokens": output,
             "context_depth": depth,
         }
+        yield replace(Workload.from_json(said), models=table.models)
 
 
-def _asks(table: Workload) -> str:
+def _asks(table: WorkloadTable) -> str:
     if table.prompt:
         return "language"
     return "tensor" if table.dimensions or table.values or table.inputs else "any"
 
 
-def _real_inputs(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
-    """The data of each sample that is asked for; one empty table where inputs are invented, as runs of before did."""
+def _real_inputs(table: WorkloadTable, materials: Materials) -> Iterator[Mapping[str, Any]]:
+    """The data of each sample that is asked for; empty once where inputs are invented, as in runs of before."""
     if table.inputs is None:
         yield {}
         return
     file = materials.data[table.inputs]
     for sample in table.sample:
-        yield {"data": {"path": str(table.inputs), "kind": file.kind, "sha256": file.sha256, "sample": sample}}
+        yield {"path": str(table.inputs), "kind": file.kind, "sha256": file.sha256, "sample": sample}
 
 
-def _prompts(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
+def _prompts(table: WorkloadTable, materials: Materials) -> Iterator[Prompt]:
     prompt = table.prompt or DEFAULT_PROMPT
     common: dict[str, Any] = {"seed": prompt.seed}
     if table.continuation_file is not None:
         common["continuation_tokens"] = list(materials.tokens[table.continuation_file])
     if prompt.text is not None:
-        yield {**common, "text": prompt.text}
+        yield Prompt.from_json({**common, "text": prompt.text})
     elif prompt.file is not None:
-        yield {**common, "text": materials.texts[prompt.file], "file": prompt.file.name}
+        yield Prompt.from_json({**common, "text": materials.texts[prompt.file], "file": prompt.file.name})
     elif prompt.tokens_file is not None:
-        yield {**common, "tokens": list(materials.tokens[prompt.tokens_file]), "file": prompt.tokens_file.name}
+        tokens = list(materials.tokens[prompt.tokens_file])
+        yield Prompt.from_json({**common, "tokens": tokens, "file": prompt.tokens_file.name})
     else:
-        yield from ({**common, "length": length} for length in prompt.tokens or ())
+        yield from (Prompt.from_json({**common, "length": length}) for length in prompt.tokens or ())
 
 
-def _prompt_title(prompt: Mapping[str, Any]) -> str:
-    if "length" in prompt:
-        return f"{prompt['length']}-token prompt"
-    return str(prompt.get("file", "text prompt"))
+def _prompt_title(prompt: Prompt) -> str:
+    return f"{prompt.length}-token prompt" if prompt.length is not None else prompt.file or "text prompt"
 
 
 def _scenarios(suite: Suite, hardware: HardwareTarget) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -348,8 +347,8 @@ def _scenarios(suite: Suite, hardware: HardwareTarget) -> Iterator[tuple[str, di
 
 
 def _chain(
-    suite: Suite, materials: Materials, name: str, configuration: dict[str, Any], opened: Sequence[str]
-) -> list[dict[str, Any]]:
+    suite: Suite, materials: Materials, name: str, configuration: Configuration, opened: Sequence[str]
+) -> list[Opened]:
     """The variants that a product would try one after another, each as it is opened. Raises `SuiteError`."""
     variants, settings = suite.models[name].variants, suite.scenarios.constrained
     names = settings.fallback_chain if settings else ()
@@ -360,16 +359,16 @@ def _chain(
         return []  # the chain is another runtime's
     if closed:
         raise SuiteError(
-            f"scenarios.constrained.fallback_chain: {configuration['name']} does not open {closed[0]!r}; a product "
+            f"scenarios.constrained.fallback_chain: {configuration.name} does not open {closed[0]!r}; a product "
             "falls back within one runtime: name variants of one format"
         )
     return [
-        {
-            "variant": each,
-            "artefact": str(variants[each].artefact),
-            "digest": materials.manifests[variants[each].artefact].digest,
-            "configuration": configuration,
-        }
+        Opened(
+            variant=each,
+            artefact=str(variants[each].artefact),
+            digest=materials.manifests[variants[each].artefact].digest,
+            configuration=configuration,
+        )
         for each in names
     ]
 
@@ -384,21 +383,21 @@ def _asked_for_ns(settings: Mapping[str, Any]) -> int:
     return int(settings.get("duration_ns", 0) + pauses)
 
 
-def _fits(workload: Mapping[str, Any], name: str, model: Model) -> bool:
-    if workload["models"] is not None:
-        return name in workload["models"]
-    if model.task is None or workload["asks"] == "any":
+def _fits(workload: Workload, name: str, model: Model) -> bool:
+    if workload.models is not None:
+        return name in workload.models
+    if model.task is None or workload.asks == "any":
         return True
-    return bool((workload["asks"] == "language") == (model.task == "causal-lm"))
+    return (workload.asks == "language") == (model.task == "causal-lm")
 
 
-def _named(tables: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+def _named(found: list[_Asked], what: str) -> list[_Asked]:
     seen: set[str] = set()
-    for table in tables:
-        if table["name"] in seen:
-            raise SuiteError(f"suite: two {what}s are called {table['name']!r}; give each a 'name' of its own")
-        seen.add(table["name"])
-    return tables
+    for each in found:
+        if each.name in seen:
+            raise SuiteError(f"suite: two {what}s are called {each.name!r}; give each a 'name' of its own")
+        seen.add(each.name)
+    return found
 
 
 def _job(
@@ -408,19 +407,20 @@ def _job(
     model_name: str,
     variant_name: str,
     reference: str,
-    configuration: dict[str, Any],
-    workload: dict[str, Any],
+    configuration: Configuration,
+    workload: Workload,
     scenario: str,
     settings: dict[str, Any],
     *,
-    against: dict[str, Any] | None = None,
-    chain: Sequence[Mapping[str, Any]] = (),
+    against: Opened | None = None,
+    chain: Sequence[Opened] = (),
 ) -> Job:
     model = suite.models[model_name]
     variant = model.variants[variant_name]
     manifest = materials.manifests[variant.artefact]
-    asks_for_text = "text" in workload["prompt"] or workload.get("data", {}).get("kind") in TEXT_KINDS
-    speaks = Path(against["artefact"]) if against else variant.artefact  # one tokenizer for a whole pass
+    data_kind = workload.data.kind if workload.data else ""
+    asks_for_text = workload.prompt.text is not None or data_kind in TEXT_KINDS
+    speaks = Path(against.artefact) if against else variant.artefact  # one tokenizer for a whole pass
     tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None
     facts: dict[str, Any] = {
         "hardware": hardware.name,
@@ -440,10 +440,11 @@ def _job(
         # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.
         "timeout_s": suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
         **({"against": against} if against else {}),
-        **_told(model, variant_name, data=bool(workload.get("data"))),
+        **_told(model, variant_name, data=workload.data is not None),
         **({"chain": list(chain)} if chain else {}),
     }
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    told = json.dumps({name: written(value) for name, value in facts.items()}, sort_keys=True)
+    key = hashlib.sha256(told.encode()).hexdigest()[:16]
     # What follows does not change what is run, and so not which job this is.
     return Job(
         key=key,

@@ -71,7 +71,7 @@ def job(key: str = "0123456789abcdef", **changes: Any) -> Job:
         "timeout_s": 600.0,
         "download_bytes": 700,
     }
-    return Job(key=key, **{**facts, **changes})
+    return Job.from_json({"key": key, **facts, **changes})
 
 
 def measured(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.results.courses import Chain, ChainLink, Course, Ladder, SessionState, Step, StepOutcome, Window
+from benchharness.results.requested import Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Result
 from reports.html import render, write
 from tests.unit.report_samples import IMAGES, RUN, WRITTEN, Fake, estimate_of, result
@@ -310,7 +311,7 @@ def everything() -> list[Result]:
         course(unit="inferences/s", burst=320.0, attempt=f"a{number}", sensors=True, seed=number) for number in range(2)
     ]
     found = sustained("fp32", images)
-    job = replace(found.job, model="mobilenet-v3", workload=IMAGES, key="images")
+    job = replace(found.job, model="mobilenet-v3", workload=Workload.from_json(IMAGES), key="images")
     return [*sessions(), *paused(), *ladders(), replace(found, job=job)]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.judge.derive import derive
+from benchharness.results.requested import Configuration
 from benchharness.results.result import Attempt, Job, Measurement, MetricResult, Outcome, OutcomeKind, Result
 from reports.html import render, write
 from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, result
@@ -129,7 +130,7 @@ def _job(ran: Ran, scenario: str, model: str, key: str) -> Job:
     return replace(
         result(ran.variant, scenario=scenario, workload=CHAT, model=model).job,
         key=key,
-        configuration=ran.configuration,
+        configuration=Configuration.from_json(ran.configuration),
         reference=ran.reference,
         precision=ran.precision,
         artefact_bytes=ran.megabytes * 10**6,

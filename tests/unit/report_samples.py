@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.judge import budgets as budgets_of_suite
+from benchharness.results.requested import Configuration, Workload
 from benchharness.results.result import (
     AttemptValue,
     Estimate,
@@ -204,8 +205,8 @@ def result(
         artefact_bytes=VARIANTS.get(variant, (1.0, 1_000_000))[1],
         recipe="as exported" if variant == "fp32" else f"{variant} weights, per channel",
         tokenizer=None,
-        configuration=requested,
-        workload=workload,
+        configuration=Configuration.from_json(requested),
+        workload=Workload.from_json(workload),
         scenario=scenario,
         settings={"warmup": 3, "repeats": 5} | ({"page_cache": "warm"} if scenario == "first-token" else {}),
         timeout_s=600.0,

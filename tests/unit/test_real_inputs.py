@@ -124,12 +124,12 @@ def test_a_header_that_promises_more_than_a_sample_may_take_is_refused(tmp_path:
 def test_each_sample_is_a_job_and_the_data_is_part_of_it(tmp_path: Path) -> None:
     np.savez(tmp_path / "real.npz", x=SOUND)
     suite = loaded(tmp_path, SUITE)
-    assert [job.workload["name"] for job in jobs_of(suite)] == ["real.npz sample 0", "real.npz sample 2"]
+    assert [job.workload.name for job in jobs_of(suite)] == ["real.npz sample 0", "real.npz sample 2"]
     keys = [job.key for job in jobs_of(suite)]
     assert len(set(keys)) == 2
-    told = jobs_of(suite)[1].workload["data"]
+    told = jobs_of(suite)[1].workload.to_json()["data"]
     assert told == named(tmp_path / "real.npz", 2)
-    assert jobs_of(suite)[0].workload["asks"] == "tensor"
+    assert jobs_of(suite)[0].workload.asks == "tensor"
     np.savez(tmp_path / "real.npz", x=SOUND + 1)
     assert not set(keys) & {job.key for job in jobs_of(suite)}
 

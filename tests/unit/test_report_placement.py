@@ -55,7 +55,7 @@ def row_of(placements: Placements, who: str) -> PlacementRow:
 def told(effective: dict[str, Any], accelerator: str | None = None) -> PlacementRow:
     """The line on one result whose device said this."""
     found = result(effective=effective)
-    changed = replace(found.job, configuration={**found.job.configuration, "accelerator": accelerator})
+    changed = replace(found.job, configuration=replace(found.job.configuration, accelerator=accelerator))
     (row,) = placements_of([replace(found, job=changed)]).rows
     return row
 
@@ -249,7 +249,7 @@ ODD: tuple[Any, ...] = (
 def test_whatever_a_device_says_the_page_stands(name: str, odd: Any) -> None:
     for accelerator in (None, "npu"):
         found = result(effective={"accelerators": ["npu"], "placement": {"npu": {"Add": 1}}, name: odd})
-        changed = replace(found.job, configuration={**found.job.configuration, "accelerator": accelerator})
+        changed = replace(found.job, configuration=replace(found.job.configuration, accelerator=accelerator))
         page = render(RUN, [replace(found, job=changed)], written=WRITTEN)["this-machine"]
         assert "Where operators ran" in page
 
@@ -276,7 +276,7 @@ def test_no_word_of_a_device_acts(attack: str, html: str) -> None:
         replace(
             each,
             effective=effective if number % 3 else {"placement_unknown": attack},
-            job=replace(each.job, configuration={**each.job.configuration, "accelerator": attack, "runtime": attack}),
+            job=replace(each.job, configuration=replace(each.job.configuration, accelerator=attack, runtime=attack)),
             contrasts=[replace(contrast, other="elsewhere", title=attack) for contrast in each.contrasts],
         )
         for number, each in enumerate(across_runtimes())

@@ -21,6 +21,7 @@ from benchharness.judge.derive import derive
 from benchharness.judge.unequal import Factor, differences
 from benchharness.judge.warnings import significand
 from benchharness.results.export import to_json
+from benchharness.results.requested import Data, Opened, Prompt, Workload
 from benchharness.results.result import Attempt, Basis, Estimate, Job, Measurement, Result, WarningKind
 from benchharness.terminal.tables import summary
 from tests.contract.sound_adapter import Sound, Tensors, write_models
@@ -246,7 +247,10 @@ def _results(made: Job, work: Mapping[str, Any]) -> list[Result]:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"workload": {"name": "w", "prompt": {"length": 512, "seed": 0}}}, 'prompt {"length": 512, "seed": 0}'),
+        (
+            {"workload": Workload(name="w", prompt=Prompt.from_json({"length": 512, "seed": 0}))},
+            'prompt {"length": 512, "seed": 0}',
+        ),
         ({"settings": {"warmup": 9}}, "warmup 9 against 2"),
         ({"scenario": "first-token"}, "scenario first-token against steady"),
     ],
@@ -277,8 +281,8 @@ def test_quality_on_other_data_or_evaluated_otherwise_is_no_ratio(
         made = replace(
             VARIANT,
             scenario="quality",
-            workload={"name": "texts", "data": {"sha256": sha, "path": f"/somewhere/{sha}"}},
-            against={"digest": against * 64},
+            workload=Workload(name="texts", data=Data(sha256=sha, path=f"/somewhere/{sha}")),
+            against=Opened(digest=against * 64),
         )
         (found,) = derive([(made, "")], ran(made, measurements=[]))
         evaluated = {"evaluation": "decode", "chunk_tokens": 256, **given}
