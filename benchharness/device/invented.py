@@ -17,6 +17,7 @@ import numpy as np
 
 from benchharness.contract import TensorSpec
 from benchharness.device.described import described_axis, is_length, picture, plain
+from benchharness.device.state_names import CACHED_LENGTHS, STATE_NAMES
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -29,18 +30,6 @@ FEW = 10
 #: Tokens that a model generates itself, where it asks how many.
 _GENERATED = 64
 STATE_BEFORE = "the state before the first call: zeros"
-#: How recurrent and streaming models call what goes from one call to the next. Encoder-decoder models'
-#: `encoder_hidden_states` are data.
-_STATE_NAMES = (
-    r"(?:.*_)?(?:past|cache|cached)(?:_.*)?|(?:[hc][0nx]?|mems?)(?:_(?:\d+|in|prev|init))?"
-    r"|(?!.*_hidden_states?$|hidden_states$)(?:.*_)?(?:states?|hidden|cell)(?:_.*)?"
-    r"|(?:.*_)?(?:lstm|gru|rnn|memory|mem|buffer|buf|context|ctx)(?:_.*)?_in(?:_\d+)?"
-)
-#: How they call how much of it there is.
-_CACHED_LENGTHS = (
-    r"(?:.*_)?(?:cache|cached|past|kv)(?:_.*)?_(?:len|lens|length|lengths|seqlen|seqlens)(?:_\d+)?"
-    r"|processed_(?:len|lens|length|lengths|frames)|offset|num_processed_frames|cached_.*"
-)
 #: The side of the picture that a segmenter's answer is scaled to, where no input is a picture: what SAM was trained on.
 _SEGMENTED = 1024
 
@@ -129,11 +118,6 @@ def invent(
             invented[spec.name] = empty or _fill(place)
         arrays[spec.name] = given[spec.name] if spec.name in given else invented[spec.name].array
     return arrays, invented
-
-
-def called_a_state(name: str) -> bool:
-    """Whether an input's name is that of what goes from one call to the next, or of how much of it there is."""
-    return re.fullmatch(f"{_STATE_NAMES}|{_CACHED_LENGTHS}", plain(name)) is not None
 
 
 def dtype_of(spec: TensorSpec) -> np.dtype[Any]:
@@ -297,7 +281,7 @@ RULES: tuple[Rule, ...] = (
     Rule(".*", "iu", _quantized),
     # Nothing has been processed yet: NeMo `cache_last_channel_len`, icefall `processed_lens` and `cached_len_0`, wenet
     # `offset`, nemotron in onnxruntime-genai. Before the lengths: they are of the cache, not of what is fed.
-    Rule(_CACHED_LENGTHS, "iu", _always(0, "nothing is cached before the first call")),
+    Rule(CACHED_LENGTHS, "iu", _always(0, "nothing is cached before the first call")),
     # onnxruntime's contrib operators: GroupQueryAttention.
     Rule("seq_?lens_k|seqlens_k", "iu", _last_token),
     # onnxruntime's BeamSearch and WhisperBeamSearch; how much is generated is the work, and nobody said how much.
@@ -367,7 +351,7 @@ RULES: tuple[Rule, ...] = (
     # Diffusion: 1 to 999, and a small one lies in every table of steps.
     Rule(r"time_?steps?", "iu", _always(1, "a step of diffusion")),
     Rule("temperature|top_p|length_penalty|repetition_penalty", "f", _always(1.0, "no influence")),
-    Rule(_STATE_NAMES, "fiu", _state),
+    Rule(STATE_NAMES, "fiu", _state),
     Rule("edge_index", "iu", _nodes),
     # What picks rows of a table that the file holds is an id, whatever it is called.
     Rule(".*", "iu", _ids),

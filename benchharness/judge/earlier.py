@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchharness.device.invented import called_a_state
 from benchharness.device.rules import FIRST, RULES
+from benchharness.device.state_names import called_a_state
 from benchharness.results.result import Attempt, Job, ResultWarning, WarningKind
 
 #: A sample's divergence above this, in nats, may be that of the floor that stood for a probability of zero.
