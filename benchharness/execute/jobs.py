@@ -15,7 +15,6 @@ from typing import Protocol
 
 import uuid_utils
 
-from benchharness.contract import EXECUTION_DEVICE
 from benchharness.execute.link import DeviceLink
 from benchharness.judge.derive import derive_one
 from benchharness.launch import Launcher
@@ -156,7 +155,7 @@ class Execution:
             self._stop(state, f"{made} attempts failed and none succeeded")
         elif last.ok and state.job.scenario in _ONE_ATTEMPT:
             self._stop(state, f"one attempt: {_ONE_ATTEMPT[state.job.scenario]}")
-        elif last.ok and state.attempts[-1].effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+        elif last.ok and not state.attempts[-1].effective.on_device:
             self._stop(state, "one attempt: a reference execution has nothing to time")
         elif made >= rules.at_least and rules.interval is None:
             self._stop(state, f"{made} attempts, as asked")

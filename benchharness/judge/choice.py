@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from benchharness.contract import EXECUTION_DEVICE
 from benchharness.errors import UsageError
 from benchharness.judge.evidence import no_evidence
 from benchharness.metrics import METRICS, Better
@@ -257,7 +256,7 @@ def _worst(found: Sequence[tuple[Result, MetricResult]]) -> tuple[Result, Metric
 
 
 def _failures(results: Sequence[Result]) -> Iterator[str]:
-    if any(result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE for result in results):
+    if any(not result.effective.on_device for result in results):
         yield "a reference execution: what it costs was not measured"
     for result in results:
         if not result.outcome.ok:

@@ -32,6 +32,7 @@ from benchharness.results.result import (
     Parameters,
     Result,
 )
+from benchharness.results.told import Conditions, Effective
 from benchharness.scenarios.constrained import constrained_metrics, ladder_of
 from benchharness.scenarios.quality import quality_metrics
 from benchharness.scenarios.sustained.course import courses, retention_of_steady, sustained_metrics
@@ -66,8 +67,8 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
         stopped=stopped,
         metrics=[*_metrics(job, good, over_time), *_sizes(job)] if good else [],
-        effective=last.effective if last else {},
-        conditions=last.conditions if last else {},
+        effective=last.effective if last else Effective(),
+        conditions=last.conditions if last else Conditions(),
         courses=over_time,
         ladders=[ladder for attempt in good if (ladder := ladder_of(attempt)) is not None],
     )

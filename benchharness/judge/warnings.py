@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
 from typing import Any
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.device.pairing import toml_line
 from benchharness.device.shapes import key as toml_key
 from benchharness.judge.earlier import warnings_of_before
@@ -65,7 +65,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
 
 
 def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
-    on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
+    on_device = result.effective.on_device
     by_itself = result.job.scenario in ("quality", "constrained")  # computed, not timed; or makes its own trials
     if 0 < len(attempts) < 5 and on_device and not by_itself:
         yield ResultWarning(
@@ -106,22 +106,22 @@ def _part_of_pipeline(result: Result) -> Iterator[ResultWarning]:
 
 def _not_applied(result: Result) -> Iterator[ResultWarning]:
     requested, effective = result.job.configuration, result.effective
-    accelerators = effective.get("accelerators") or []
+    accelerators = effective.accelerators or ()
     wanted = requested.accelerator
-    if wanted and accelerators and wanted not in accelerators and "fallback" not in effective:
+    if wanted and accelerators and wanted not in accelerators and effective.fallback is None:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
             hint="see 'benchharness adapters' for what runs here",
         )
-    bundle = (effective.get("facts") or {}).get("bundle")
+    bundle = effective.facts.get("bundle")
     if bundle and result.job.settings.get("page_cache") == "evicted":
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
             message=f'page_cache = "evicted": {bundle} was, and the copy of its model that the runtime maps was not',
             hint="unpack the bundle's model and measure the .tflite, if its cold start from disk matters",
         )
-    threads = effective.get("threads")
+    threads = effective.threads
     if requested.threads and threads is not None and threads != requested.threads:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
@@ -135,7 +135,7 @@ def _fallback(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
 
     No configuration allows that attempts differ in it: their numbers would be of two ways of running.
     """
-    told = [attempt.effective.get("fallback") for attempt in attempts]
+    told = [attempt.effective.fallback for attempt in attempts]
     fallen = [fallback for fallback in told if isinstance(fallback, Mapping)]
     ways = {str(fallback.get("operators_elsewhere")) if isinstance(fallback, Mapping) else "" for fallback in told}
     mixed = f"in {len(fallen)} of {len(told)} attempts, and not alike in all: " if len(ways) > 1 else ""
@@ -184,10 +184,10 @@ def significand(precision: object) -> int | None:
 
 def _lower_precision(result: Result) -> Iterator[ResultWarning]:
     """A session that computes in less than the file's own types, or than what the suite calls the variant."""
-    effective = result.effective.get("precision")
+    effective = result.effective.precision
     computed = significand(effective)
     for wanted, where in (
-        (result.effective.get("model_precision"), "the model file"),
+        (result.effective.model_precision, "the model file"),
         (result.job.precision, "the suite"),
     ):
         asked = significand(wanted)
@@ -201,7 +201,7 @@ def _lower_precision(result: Result) -> Iterator[ResultWarning]:
 
 
 def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
-    if any(attempt.effective.get("execution") == EXECUTION_REFERENCE for attempt in attempts):
+    if any(attempt.effective.execution == EXECUTION_REFERENCE for attempt in attempts):
         yield ResultWarning(
             kind=WarningKind.REFERENCE_EXECUTION,
             message="reference execution, weights only: sizes, operators and quality, never latency or memory",
@@ -221,8 +221,7 @@ def _shared_samples(result: Result) -> Iterator[ResultWarning]:
 
 def _leading_token(result: Result) -> Iterator[ResultWarning]:
     """Token ids without the token that the model expects first: some models are lost without it."""
-    told = result.effective.get("evaluated")
-    without = told.get("documents_without_them") if isinstance(told, Mapping) else None
+    without = result.effective.evaluated.get("documents_without_them")
     if isinstance(without, int) and without > 0:
         yield ResultWarning(
             kind=WarningKind.LEADING_TOKEN,
@@ -233,7 +232,7 @@ def _leading_token(result: Result) -> Iterator[ResultWarning]:
 
 def _dimensions(result: Result) -> Iterator[ResultWarning]:
     """Input lengths that nobody asked for, and lengths asked for that no input has."""
-    assumed = result.effective.get("assumed_dimensions") or {}
+    assumed = result.effective.assumed_dimensions
     if assumed:
         listed = ", ".join(f"{name} = {length}" for name, length in assumed.items())
         yield ResultWarning(
@@ -241,7 +240,7 @@ def _dimensions(result: Result) -> Iterator[ResultWarning]:
             message=f"input lengths were assumed: {listed}",
             hint="set them to what the product feeds: --dimension NAME=LENGTH, or 'dimensions' in a suite's workload",
         )
-    unused = result.effective.get("unused_dimensions") or ()
+    unused = result.effective.unused_dimensions
     if unused:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
@@ -254,7 +253,7 @@ def _unexplained(result: Result) -> Iterator[ResultWarning]:
     """Inputs that were filled without knowing what they mean: the model may have done other work than it is for."""
     guessed = {
         name: f"{name} = {_mapping(fact).get('value')} ({_mapping(fact).get('by')})"
-        for name, fact in _mapping(result.effective.get("invented_inputs")).items()
+        for name, fact in (result.effective.invented_inputs or {}).items()
         if _mapping(fact).get("explained") is False
     }
     if guessed:
@@ -268,7 +267,7 @@ def _unexplained(result: Result) -> Iterator[ResultWarning]:
 
 def _states(result: Result) -> Iterator[ResultWarning]:
     """What goes from one inference to the next because names say so, and what names call so and does not fit."""
-    state = _mapping(result.effective.get("state"))
+    state = result.effective.state
     if state.get("by") == "suite":
         return
     pairs = {str(given): str(taken) for given, taken in _mapping(state.get("carried")).items()}
@@ -289,7 +288,7 @@ def _states(result: Result) -> Iterator[ResultWarning]:
 
 def _only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """A model that found nothing in what it was fed, or a runtime that did not run it."""
-    told = [_mapping(fact) for attempt in attempts if (fact := attempt.effective.get("only_zeros")) is not None]
+    told = [fact for attempt in attempts if (fact := attempt.effective.only_zeros) is not None]
     if not told:
         return
     message = f"in {len(told)} of {len(attempts)} attempts every output was all zeros on what was fed"
@@ -308,8 +307,8 @@ def _only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def _tensors(result: Result) -> Iterator[ResultWarning]:
     """Data that saturated a quantized input, pairs that may be wrong, inputs that are none of their own, left-outs."""
-    ours = _mapping(result.effective.get("tensors"))
-    theirs = _mapping(_mapping(result.effective.get("reference")).get("tensors"))
+    ours = result.effective.tensors
+    theirs = result.effective.reference.tensors if result.effective.reference else {}
     for whose, told in (("", ours), ("of the reference ", theirs)):
         for name, done in _mapping(told.get("conversion")).items():
             count, values = _mapping(done).get("saturated"), _mapping(done).get("values")
@@ -361,8 +360,8 @@ def _rows(told: object) -> list[Sequence[Any]]:
 
 def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts that had to wait for a core, or that a CPU quota stopped."""
-    waiting = [attempt.conditions.get("waiting_share") for attempt in attempts]
-    contended = [share for share in waiting if isinstance(share, float) and share >= CONTENDED_SHARE]
+    waiting = [attempt.conditions.waiting_share for attempt in attempts]
+    contended = [share for share in waiting if share is not None and share >= CONTENDED_SHARE]
     if contended:
         count = f"{len(contended)} of {len(attempts)} attempts"
         yield ResultWarning(
@@ -370,8 +369,8 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
             message=f"{count} waited for a core, up to {max(contended):.0%} of their time",
             hint="close other programs, use fewer threads, or measure on a device that does nothing else",
         )
-    stopped = [attempt.conditions.get("times_throttled") for attempt in attempts]
-    throttled = [times for times in stopped if isinstance(times, int) and times >= THROTTLED_TIMES]
+    stopped = [attempt.conditions.times_throttled for attempt in attempts]
+    throttled = [times for times in stopped if times is not None and times >= THROTTLED_TIMES]
     if throttled:
         yield ResultWarning(
             kind=WarningKind.THROTTLED,
@@ -411,8 +410,7 @@ def _sessions(result: Result) -> Iterator[ResultWarning]:
 
 def _not_charged(result: Result) -> Iterator[ResultWarning]:
     """A memory floor that would be higher where the device does nothing else."""
-    told = result.effective.get("constrained")
-    charged = told.get("not_charged_bytes") if isinstance(told, Mapping) else None
+    charged = result.effective.constrained.get("not_charged_bytes")
     most = charged[-1] if isinstance(charged, list) and charged else 0
     floors = [ladder.floor_bytes for ladder in result.ladders if ladder.floor_bytes is not None]
     if floors and isinstance(most, int | float) and most > NOT_CHARGED_SHARE * floors[-1]:
@@ -426,8 +424,8 @@ def _not_charged(result: Result) -> Iterator[ResultWarning]:
 
 def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts that began before the entry gate had seen the device cool and settled."""
-    gates = [attempt.conditions.get("entry_gate") for attempt in attempts]
-    early = [gate for gate in gates if isinstance(gate, Mapping) and gate.get("settled") is not True]
+    gates = [attempt.conditions.entry_gate for attempt in attempts]
+    early = [gate for gate in gates if gate is not None and gate.get("settled") is not True]
     if early:
         yield ResultWarning(
             kind=WarningKind.UNSETTLED,
@@ -438,8 +436,8 @@ def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def left_running(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Processes that were still there when their attempt was over, be it one that failed."""
-    told = [attempt.conditions.get("left_running") for attempt in attempts]
-    left = [found for found in told if isinstance(found, Mapping) and any(type(n) is int for n in found.values())]
+    told = [attempt.conditions.left_running for attempt in attempts]
+    left = [found for found in told if found is not None and any(type(n) is int for n in found.values())]
     counts: Counter[str] = Counter()
     for found in left:
         counts.update({str(name): n for name, n in found.items() if type(n) is int})
@@ -454,7 +452,7 @@ def left_running(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 
 def _binding_copies(result: Result) -> Iterator[ResultWarning]:
-    if result.effective.get("cache") == CACHE_COPIED_BY_BINDING:
+    if result.effective.cache == CACHE_COPIED_BY_BINDING:
         yield ResultWarning(
             kind=WarningKind.BINDING_COPIES,
             message="the language binding copies the key/value cache at every token; the runtime alone is faster",

@@ -102,7 +102,7 @@ def _result(result: Result) -> dict[str, Any]:
         "hardware": job.hardware,
         "device": result.devices[0] if len(result.devices) == 1 else list(result.devices),
         "model": job.model,
-        "task": job.task or result.effective.get("task"),
+        "task": job.task or result.effective.task,
         "variant": job.variant,
         "precision": job.precision,
         "reference": job.reference,
@@ -114,7 +114,7 @@ def _result(result: Result) -> dict[str, Any]:
             "files": dict(job.files),
         },
         "configuration": job.configuration.to_json(),
-        "effective": dict(result.effective),
+        "effective": result.effective.to_json(),
         "workload": job.workload.to_json(),
         "scenario": job.scenario,
         "settings": dict(job.settings),
@@ -123,7 +123,7 @@ def _result(result: Result) -> dict[str, Any]:
         "evidence": result.outcome.evidence,
         "outcomes": dict(result.outcomes),
         "stopped": result.stopped,
-        "conditions": dict(result.conditions),
+        "conditions": result.conditions.to_json(),
         "warnings": [
             {"kind": str(warning.kind), "message": warning.message, "hint": warning.hint} for warning in result.warnings
         ],

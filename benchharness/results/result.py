@@ -17,6 +17,7 @@ from benchharness.metrics import METRICS, Better
 from benchharness.results.courses import Course, Ladder
 from benchharness.results.objects import written
 from benchharness.results.requested import Configuration, Opened, Workload
+from benchharness.results.told import Conditions, Effective
 
 SCHEMA = 1
 
@@ -134,8 +135,8 @@ class Attempt:
     duration_ns: int
     outcome: Outcome
     measurements: Sequence[Measurement] = ()
-    effective: Mapping[str, Any] = field(default_factory=dict)
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    effective: Effective = field(default_factory=Effective)
+    conditions: Conditions = field(default_factory=Conditions)
     warnings: Sequence[ResultWarning] = ()
 
 
@@ -347,8 +348,8 @@ class Result:
     outcomes: Mapping[str, int]  # how many attempts ended how
     stopped: str  # why no more attempts were made
     metrics: Sequence[MetricResult] = ()
-    effective: Mapping[str, Any] = field(default_factory=dict)
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    effective: Effective = field(default_factory=Effective)
+    conditions: Conditions = field(default_factory=Conditions)
     warnings: Sequence[ResultWarning] = ()
     verdicts: Sequence[Verdict] = ()
     contrasts: Sequence[Contrast] = ()

@@ -7,7 +7,7 @@ can be derived again from what is stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -86,8 +86,7 @@ class _Facts:
     """What the attempt tells beside its rows. A device is not trusted to tell it in the right shape."""
 
     def __init__(self, attempt: Attempt) -> None:
-        found = attempt.effective.get("constrained")
-        told: Mapping[str, Any] = found if isinstance(found, dict) else {}
+        told = attempt.effective.constrained
         self.by = str(told.get("by", "unknown"))
         self.floor_name = ADDRESS_SPACE_FLOOR if told.get("floor") == ADDRESS_SPACE_FLOOR else MEMORY_FLOOR
         self.needed = _number(told.get("needed"), 4)

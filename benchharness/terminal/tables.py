@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from benchharness.contract import EXECUTION_DEVICE
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.results.result import (
     TELLS_APART,
@@ -201,7 +200,7 @@ def _evaluated(group: Sequence[Result]) -> dict[str, Any]:
 
 def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     """A result's cells; one that failed says how in the first of them."""
-    on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
+    on_device = result.effective.on_device
     if not on_device and result.job.against is None:  # quality it can tell
         return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
     if result.metrics:

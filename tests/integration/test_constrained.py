@@ -182,7 +182,7 @@ def codes(attempt: Attempt) -> list[list[float]]:
 def test_what_others_hold_in_memory_is_charged_all_the_same(device: Device) -> None:
     """This process maps numpy's libraries; where trials may have copies of their own, every page is theirs."""
     made = device.attempt("fine")
-    told = made.effective["constrained"]
+    told = made.effective.constrained
     assert np.__version__
     if any("cannot be made" in note for note in told["notes"]):
         pytest.skip("; ".join(told["notes"]))
@@ -340,7 +340,7 @@ def test_the_attempt_ends_before_its_time_does_with_what_it_has(device: Device) 
     made = device.attempt("run tight 200 hang", limits_bytes=[128 * MIB] * 50, timeout_s=12)
     assert made.outcome.ok, made.outcome
     assert 2 <= len(codes(made)) < 10
-    assert "time ended" in made.effective["constrained"]["memory"]
+    assert "time ended" in made.effective.constrained["memory"]
 
 
 def test_every_constraint_makes_a_step(device: Device) -> None:

@@ -284,8 +284,8 @@ def test_a_scorer_under_another_interpreter(quality: Quality, tmp_path: Path) ->
     results = quality(models, tmp_path / "pictures.npz", configurations, task="classifier")
     there = results["tflite", "there"]
     assert there.outcome.ok, there.outcome
-    assert there.effective["facts"]["package"] == "tflite-runtime"
-    assert results["tflite", "here"].effective["facts"]["package"] == "ai-edge-litert"
+    assert there.effective.facts["package"] == "tflite-runtime"
+    assert results["tflite", "here"].effective.facts["package"] == "ai-edge-litert"
     assert there.job.comparison_pass == results["tflite", "here"].job.comparison_pass
     assert value(there, "agreement") == 1.0
     assert value(there, "kld") == pytest.approx(value(results["tflite", "here"], "kld"), abs=1e-9)

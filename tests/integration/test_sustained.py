@@ -111,7 +111,7 @@ def test_a_session_of_the_demo_model(sessions: Sessions) -> None:
 def test_what_the_device_did_meanwhile_is_told_or_why_not(sessions: Sessions) -> None:
     result = sessions.session(ARTEFACTS / "onnx-fp32", runtime="onnxruntime")
     (attempt,) = sessions.attempts()
-    told = attempt.conditions["sensors"]
+    told = attempt.conditions.sensors
     for name, sensor in told.items():
         assert sensor["source"] if sensor["found"] else sensor["reason"], name
     readings = readings_of(attempt)
@@ -299,7 +299,8 @@ def test_the_gate_is_told_with_its_reason(sessions: Sessions) -> None:
     result = sessions.session(sessions.model("fine"), changes={"entry_gate": "1 s", "duration": "300 ms"})
     assert result.outcome.ok
     (attempt,) = sessions.attempts()
-    gate = attempt.conditions["entry_gate"]
+    gate = attempt.conditions.entry_gate
+    assert gate is not None
     assert gate["waited_s"] >= 1.0
     assert gate["settled"] is False, "six looks take longer than a second"
     assert "went in after the 1 s allowed" in gate["reason"]
@@ -456,7 +457,9 @@ def test_ctrl_c_at_the_gate_ends_at_once_and_the_run_can_go_on(
     assert done.returncode == 0, done.stderr
     (attempt,) = stored(store_url)
     assert attempt.outcome.ok
-    assert attempt.conditions["entry_gate"]["waited_s"] >= 2
+    gate = attempt.conditions.entry_gate
+    assert gate is not None
+    assert gate["waited_s"] >= 2
 
 
 def in_session(run: Background) -> psutil.Process:

@@ -14,6 +14,7 @@ from typing import Any
 from benchharness.judge.derive import derive
 from benchharness.results.requested import Configuration
 from benchharness.results.result import Attempt, Job, Measurement, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.told import Effective
 from reports.html import render, write
 from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, result
 
@@ -169,7 +170,9 @@ def _attempts(job: Job, ran: Ran, metrics: Sequence[MetricResult], seed: int) ->
             duration_ns=3_000_000_000,
             outcome=ran.outcome,
             measurements=[_measurement(metric, number, seed) for metric in measured],
-            effective={"threads": 2, "execution": "device", **ran.effective} if ran.outcome.ok else {},
+            effective=Effective.from_json(
+                {"threads": 2, "execution": "device", **ran.effective} if ran.outcome.ok else {}
+            ),
             conditions=like.conditions,
         )
 

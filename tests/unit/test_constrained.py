@@ -15,6 +15,7 @@ from benchharness.execute.plausibility import contradictions
 from benchharness.judge.derive import derive_one
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
+from benchharness.results.told import Effective
 from benchharness.scenarios.constrained import (
     ANSWERED,
     CRASHED,
@@ -62,7 +63,7 @@ def attempt(*measurements: Measurement, **facts: Any) -> Attempt:
         duration_ns=1,
         outcome=Outcome(kind=OutcomeKind.OK),
         measurements=[step(0, "none", None, USUAL), *measurements],
-        effective={"constrained": {**FACTS, **facts}},
+        effective=Effective.from_json({"constrained": {**FACTS, **facts}}),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchharness.results.requested import Configuration, Data, Workload
+from benchharness.results.told import Conditions, Effective
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,43 @@ def test_two_are_equal_where_they_say_the_same_in_any_order() -> None:
 def test_what_is_no_object_is_refused(damaged: Any) -> None:
     with pytest.raises(TypeError, match="an object was expected"):
         Configuration.from_json(damaged)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"os": "Linux", "page_cache": {"unknown": "why"}, "waiting_share": 0, "left_running": ["x"], "python": "3.12"},
+        {"times_throttled": {"unknown": "no quota here"}, "entry_gate": {"settled": True}, "sensors": "none"},
+    ],
+)
+def test_conditions_are_written_as_the_device_told_them(told: dict[str, Any]) -> None:
+    read = Conditions.from_json(told)
+    assert json.dumps(read.to_json()) == json.dumps(told)
+    assert (read.times_throttled, read.left_running, read.sensors) == (None, None, {})
+
+
+def test_what_ran_is_written_as_the_device_told_it_within_a_reference_too() -> None:
+    told = {
+        "reference": {"threads": 2, "odd": 1},
+        "threads": "2",
+        "facts": {"a": None},
+        "inputs": {},
+        "execution": None,
+    }
+    read = Effective.from_json(told)
+    assert json.dumps(read.to_json()) == json.dumps(told)
+    assert read.reference is not None
+    assert (read.reference.threads, read.threads, read.inputs) == (2, None, {})
+
+
+@pytest.mark.parametrize(
+    ("told", "on_device"),
+    [
+        ({}, True),
+        ({"execution": "device"}, True),
+        ({"execution": "reference"}, False),
+        ({"execution": ["device"]}, False),
+    ],
+)
+def test_an_execution_that_is_none_known_is_not_on_the_device(told: dict[str, Any], on_device: bool) -> None:
+    assert Effective.from_json(told).on_device is on_device

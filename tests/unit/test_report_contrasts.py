@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchharness.results.result import Basis, Contrast, Estimate, Result
+from benchharness.results.told import Effective
 from reports import charts
 from reports.html import render
 from reports.page import Comparison
@@ -159,7 +160,9 @@ def test_reference_execution_has_sizes_and_no_numbers(everything: Comparison, ht
 def test_times_that_a_reference_execution_claims_are_not_shown() -> None:
     results = derived([Ran("onnx-int8", ONNX, 250, ON_CPU), Ran("mlpackage-int8", CORE_ML, 136, ON_CPU)])
     claimed = [
-        replace(each, effective={**each.effective, **ON_HOST}) if each.job.configuration.runtime == "coreml" else each
+        replace(each, effective=Effective.from_json({**each.effective.to_json(), **ON_HOST}))
+        if each.job.configuration.runtime == "coreml"
+        else each
         for each in results
     ]
     comparison = compared(claimed)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchharness.results.result import Estimate, Parameters, Result
+from benchharness.results.told import Effective
 from reports.html import render
 from reports.tables import PlacementRow, Placements
 from tests.unit.report_runtime_samples import (
@@ -186,9 +187,14 @@ def test_a_runtime_whose_default_is_no_plain_cpu_has_an_accelerator_that_is() ->
 def test_scenarios_that_say_the_same_are_one_line_and_others_are_not() -> None:
     same = derived([Ran("onnx-int8", ONNX, 250, ON_CPU)])
     assert [row.scenarios for row in placements_of(same).rows] == [""]
-    other = [same[0], replace(same[1], effective={**same[1].effective, "placement": {CPU: {"MatMul": 1}}})]
+    other = [
+        same[0],
+        replace(
+            same[1], effective=Effective.from_json({**same[1].effective.to_json(), "placement": {CPU: {"MatMul": 1}}})
+        ),
+    ]
     assert [row.scenarios for row in placements_of(other).rows] == ["first-token", "steady"]
-    silent = [same[0], replace(same[1], effective={})]
+    silent = [same[0], replace(same[1], effective=Effective())]
     assert [row.scenarios for row in placements_of(silent).rows] == [""]
 
 
@@ -275,7 +281,7 @@ def test_no_word_of_a_device_acts(attack: str, html: str) -> None:
     hostile = [
         replace(
             each,
-            effective=effective if number % 3 else {"placement_unknown": attack},
+            effective=Effective.from_json(effective if number % 3 else {"placement_unknown": attack}),
             job=replace(each.job, configuration=replace(each.job.configuration, accelerator=attack, runtime=attack)),
             contrasts=[replace(contrast, other="elsewhere", title=attack) for contrast in each.contrasts],
         )

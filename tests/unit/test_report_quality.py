@@ -11,6 +11,7 @@ import pytest
 from benchharness.metrics import METRICS
 from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.told import Conditions, Effective
 from reports.figures import ClassBars, PositionCurves
 from reports.html import render
 from reports.page import Quality
@@ -80,7 +81,12 @@ def lost(
         key=f"quality-{variant}",
     )
     return replace(
-        made, job=job, effective=effective or {}, outcome=outcome or made.outcome, warnings=(), conditions={}
+        made,
+        job=job,
+        effective=Effective.from_json(effective or {}),
+        outcome=outcome or made.outcome,
+        warnings=(),
+        conditions=Conditions(),
     )
 
 

@@ -12,6 +12,7 @@ from benchharness.judge.budgets import judged, parse
 from benchharness.judge.choice import choices
 from benchharness.judge.derive import derive
 from benchharness.results.result import Job, Result, Run
+from benchharness.results.told import Effective
 from reports.html import render_runs
 from reports.page import Page
 from reports.view import pages
@@ -154,7 +155,10 @@ def test_a_budget_that_one_of_two_runs_did_not_measure_is_said() -> None:
 
 def test_no_row_leads_among_rows_that_did_unequal_work_and_the_page_says_why() -> None:
     wide = [
-        replace(result, effective={**result.effective, "inputs": {"x": ["float32", 1, length]}})
+        replace(
+            result,
+            effective=Effective.from_json({**result.effective.to_json(), "inputs": {"x": ["float32", 1, length]}}),
+        )
         for result, length in zip(RUNS[0][1], (3000, 64), strict=True)
     ]
     page = pages([(FIRST, wide)], written=STARTED)["this-machine"]
