@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.device import conditions, leftovers, page_cache, protocol
 from benchharness.device.child import Child
@@ -22,6 +22,9 @@ from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
 from benchharness.device.watch import Onlooker
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Opened, Order
 
 #: Scenarios whose process opens no model itself: it conducts others that do.
 CONDUCTED = ("quality", "constrained")
@@ -43,7 +46,7 @@ class RunningAttempt:
 
     def __init__(
         self,
-        order: Message,
+        order: Order,
         *,
         scratch: Path,
         bundle: str,
@@ -191,16 +194,16 @@ class RunningAttempt:
         return [*measurements, *self._onlooker.readings()]
 
 
-def _identity(order: Message) -> Message:
-    return {key: order[key] for key in ("id", "job", "round")}
+def _identity(order: Opened) -> Message:
+    return {"id": order["id"], "job": order["job"], "round": order["round"]}
 
 
-def _own_interpreter(order: Message) -> str | None:
+def _own_interpreter(order: Order) -> str | None:
     """The interpreter asked for; a conductor needs none, its scorers do."""
     return None if order["scenario"] in CONDUCTED else order.get("python")
 
 
-def _conditions_before(order: Message, libraries: Sequence[Path]) -> dict[str, Any]:
+def _conditions_before(order: Order, libraries: Sequence[Path]) -> dict[str, Any]:
     """The device's state just before the worker starts; the page cache is brought into the state asked for.
 
     That state is the model's: the runtime's `libraries` are always warmed.

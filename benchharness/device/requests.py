@@ -17,6 +17,7 @@ from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
+    from benchharness.device.orders import Workload
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,7 @@ class LanguageRequest:
     tokenizer: Tokenizer | None
 
 
-def language_request(
-    session: LanguageSession, workload: Mapping[str, Any], tokenizer: Tokenizer | None
-) -> LanguageRequest:
+def language_request(session: LanguageSession, workload: Workload, tokenizer: Tokenizer | None) -> LanguageRequest:
     """The workload's request for this model. Raises `Unsupported` where it does not fit the model."""
     source = workload["prompt"]
     text = source.get("text")
@@ -44,8 +43,8 @@ def language_request(
                 "or give the prompt as tokens"
             )
         prompt = tokenizer.encode(text)
-    elif source.get("tokens") is not None:
-        prompt = list(source["tokens"])
+    elif (tokens := source.get("tokens")) is not None:
+        prompt = list(tokens)
     else:
         prompt = seeded_tokens(session.vocabulary_size, source["length"], seed=source["seed"])
     request = LanguageRequest(
@@ -66,7 +65,7 @@ def seeded_tokens(vocabulary_size: int, count: int, *, seed: int) -> list[int]:
     return [generator.randrange(vocabulary_size) for _ in range(count)]
 
 
-def _continuation(session: LanguageSession, workload: Mapping[str, Any]) -> list[int] | None:
+def _continuation(session: LanguageSession, workload: Workload) -> list[int] | None:
     if workload["continuation"] == "greedy":
         return None
     count = workload["output_tokens"]
@@ -116,7 +115,7 @@ class TensorRequest:
 
 def tensor_request(
     session: Session,
-    workload: Mapping[str, Any],
+    workload: Workload,
     rows: Mapping[str, int] | None = None,
     real: Mapping[str, Array] | None = None,
     *,

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from benchharness.contract import Configuration, LanguageSession
 from benchharness.device.answers import are_zeros, check_outputs
+from benchharness.device.orders import Workload
 from benchharness.device.quality.no_tensors import said_of, tensor_of
 from benchharness.device.requests import tensor_request
 from benchharness.device.states import Carried, States
@@ -24,7 +25,7 @@ from targets.onnx_runtime import OnnxRuntime
 from tests.contract.tiny_models import Variant, build_language_model
 
 X = np.arange(6, dtype=np.float32)[None]
-WORKLOAD = {"dimensions": {}, "values": {}, "seed": 0}
+WORKLOAD: Workload = {"dimensions": {}, "values": {}, "seed": 0}
 
 
 def saved(

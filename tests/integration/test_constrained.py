@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -17,6 +17,7 @@ import pytest
 
 from benchharness.device.constrained import conductor, limits
 from benchharness.device.constrained.limits import AddressSpace, ControlGroups
+from benchharness.device.orders import Order
 from benchharness.device.sensors.cgroup import groups_of
 from benchharness.execute.received import attempt_from
 from benchharness.launch.bundle import write_bundle
@@ -265,7 +266,7 @@ def test_an_address_space_floor_has_its_own_name(
         },
         "settings": {**QUICK, "memory": True, "quotas": [0.5]},
     }
-    message = conductor.conduct(order, lambda *_: None)
+    message = conductor.conduct(cast("Order", order), lambda *_: None)
     steps = {(each["parameters"]["constraint"], len(each["samples"]) // 6) for each in message["measurements"]}
     assert ("cpu quota", 0) in steps
     assert ("address space", 2) in steps

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.device import leftovers, protocol
 from benchharness.device.child import Child
@@ -19,6 +19,9 @@ from benchharness.device.constrained.limits import Enclosure, NotApplied
 from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
 from benchharness.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Order
 
 #: How a trial ended, as stored.
 ANSWERED = 0
@@ -55,9 +58,7 @@ class Tried:
 class Trial:
     """A started worker. `order` is the worker's; `enter` is called in the child just before it becomes the worker."""
 
-    def __init__(
-        self, order: Mapping[str, Any], enclosure: Enclosure, bundle: str | None, enter: Callable[[], None]
-    ) -> None:
+    def __init__(self, order: Order, enclosure: Enclosure, bundle: str | None, enter: Callable[[], None]) -> None:
         self._enclosure = enclosure
         self._phase = "start"
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()

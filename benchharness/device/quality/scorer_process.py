@@ -19,6 +19,8 @@ from benchharness.device.quality import frames
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
 
 if TYPE_CHECKING:
+    from benchharness.device.orders import Opened
+
     Array = np.ndarray[Any, np.dtype[Any]]
 
 #: Frames that may wait to be compared: all scorers work at once, and none runs far ahead.
@@ -46,7 +48,7 @@ class Player:
 
     def __init__(
         self,
-        order: Mapping[str, Any],
+        order: Opened,
         bundle: str | None,
         waits: Callable[[str], None] = lambda _: None,
         *,
@@ -65,7 +67,9 @@ class Player:
         self.tell(
             {
                 "type": "open",
-                **{key: order[key] for key in ("adapter", "configuration", "artefact")},
+                "adapter": order["adapter"],
+                "configuration": order["configuration"],
+                "artefact": order["artefact"],
                 "tensors": self.tensors,
                 "task": order.get("task"),
             }
