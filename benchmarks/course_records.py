@@ -137,7 +137,7 @@ def _told(attempt: Attempt) -> dict[str, Any]:
             for each in attempt.measurements
             if each.metric in _KEPT
         ],
-        "sensors": attempt.conditions.to_json().get("sensors"),
+        "sensors": attempt.conditions.sensors or None,
     }
 
 

@@ -23,7 +23,7 @@ _DIGEST_DIGITS = 16
 def job_detail(entry: Entry) -> JobDetail:
     """The details of one job."""
     result = entry.result
-    known, unreadable = split(result.conditions)
+    known, unreadable = split(result.conditions.to_json())
     return JobDetail(
         anchor=entry.anchor,
         who=entry.who,
@@ -97,8 +97,8 @@ def _samples(metric: MetricResult) -> str:
 
 
 def _settings(result: Result) -> Iterator[Setting]:
-    requested = dict(result.job.configuration)
-    effective = dict(result.effective)
+    requested = result.job.configuration.to_json()
+    effective = result.effective.to_json()
     facts = _mapping(effective.pop("facts", None))
     # See `placement`, `quality` and `ladders`.
     for told_elsewhere in (

@@ -6,7 +6,7 @@ what is reserved and never touched too. They stand in parts of their own, with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Estimate
@@ -81,7 +81,7 @@ def _constraints(anchor: str, entries: Sequence[Entry]) -> Constraints:
     seen |= {link.outcome for _, ladder in ladders for chain in ladder.chains for link in chain.links}
     return Constraints(
         anchor=anchor,
-        title=f"Constrained devices: {name_text(job.model)} · {name_text(job.workload.get('name', ''))}",
+        title=f"Constrained devices: {name_text(job.model)} · {name_text(job.workload.name)}",
         summary=_summary(entries),
         floors=tuple(floor for floor in floors if floor),
         slowdown=slowdown_bars(entries),
@@ -125,9 +125,7 @@ def _floor(name: str, ladders: Sequence[Laddered]) -> FloorPart | None:
 
 def _notes(entry: Entry) -> Iterator[str]:
     """What a device says about its limits: whether swap was closed, and what they do not count."""
-    told = entry.result.effective.get("constrained")
-    if not isinstance(told, Mapping):
-        return
+    told = entry.result.effective.constrained
     if told.get("swap"):
         yield f"Swap: {value_text(told['swap'])}."
     for heading, kind in (("", "notes"), ("A better way to limit memory was not open: ", "no_better_way")):

@@ -98,8 +98,7 @@ def _unknown(entries: Sequence[Entry]) -> Iterator[Unreadable]:
 
 
 def _reasons(entry: Entry) -> Mapping[str, object]:
-    found = entry.result.conditions.get("memory_unknown")
-    return found if isinstance(found, Mapping) else {}
+    return entry.result.conditions.memory_unknown
 
 
 #: (title, what it includes, metric, parameters, the kinds of `memory_unknown` that explain its absence)

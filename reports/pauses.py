@@ -53,7 +53,7 @@ def _pauses(anchor: str, entries: Sequence[Entry], colours: Colours) -> Pauses:
     names = tuple(_pause_text(pause) for pause in lengths)
     return Pauses(
         anchor=anchor,
-        title=f"Pauses between requests: {name_text(job.model)} · {name_text(job.workload.get('name', ''))}",
+        title=f"Pauses between requests: {name_text(job.model)} · {name_text(job.workload.name)}",
         told=_TOLD,
         figure=PauseCurves(
             title="Speed against the pause before a request",

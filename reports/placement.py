@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchharness.results.result import PLAIN, Basis, Contrast, Estimate, Job
+from benchharness.results.told import Effective
 from reports.columns import WEIGHTS_ONLY, Measure, column, in_summary, why_failed
 from reports.contrasts import contrast_of, ratio_in
 from reports.entries import Entry, same_key
@@ -58,11 +59,9 @@ def _lines(row: Row) -> Iterator[Row]:
 
 
 def _said(entry: Entry | None) -> list[Any]:
-    effective = entry.result.effective if entry else {}
-    fallback = effective.get("fallback")
-    summary = fallback.get("summary") if isinstance(fallback, Mapping) else fallback
-    names = ("accelerators", "placement", "placement_unknown", "execution")
-    return [*(effective.get(name) for name in names), summary]
+    told = entry.result.effective if entry else Effective()
+    summary = told.fallback.get("summary") if isinstance(told.fallback, Mapping) else told.fallback
+    return [told.accelerators, told.placement, told.placement_unknown, told.execution, summary]
 
 
 def _told(line: Row, lines: Sequence[Row]) -> bool:
@@ -72,17 +71,17 @@ def _told(line: Row, lines: Sequence[Row]) -> bool:
 
 def _accelerated(job: Job) -> bool:
     """Whether more than the CPU was asked for, be it by leaving the choice to the runtime."""
-    return bool(job.configuration.get("accelerator") != _plain(job))
+    return job.configuration.accelerator != _plain(job)
 
 
 def _plain(job: Job) -> str | None:
-    return PLAIN.get(str(job.configuration.get("runtime")))
+    return PLAIN.get(job.configuration.runtime)
 
 
 def _row(line: Row, costs: Sequence[Measure], who: Mapping[tuple[str, str], str], *, told: bool) -> PlacementRow:
     entry = next((entry for entry in line if entry.result.outcome.ok), line[0])
     job = entry.result.job
-    effective, asked = entry.result.effective, job.configuration.get("accelerator")
+    effective, asked = entry.result.effective, job.configuration.accelerator
     places = tuple(_places(effective, asked))
     contrast = next((found for each in line if (found := contrast_of(each, Basis.ACCELERATOR))), None)
     instead = _instead(line, contrast, costs)
@@ -105,15 +104,15 @@ def _row(line: Row, costs: Sequence[Measure], who: Mapping[tuple[str, str], str]
 
 
 def _in_effect(entry: Entry) -> str:
-    accelerators = entry.result.effective.get("accelerators")
+    accelerators = entry.result.effective.accelerators
     if accelerators:
         return value_text(accelerators)
     return "the runtime does not tell" if entry.result.outcome.ok else "unknown"
 
 
-def _places(effective: Mapping[str, Any], asked: Any) -> Iterator[Place]:
+def _places(effective: Effective, asked: Any) -> Iterator[Place]:
     """Operators by place, in the device's order."""
-    placement = effective.get("placement")
+    placement = effective.placement
     counted = {
         str(place): {
             str(kind): count for kind, count in operators.items() if type(count) is int and 0 < count < _LARGEST_COUNT
@@ -124,7 +123,7 @@ def _places(effective: Mapping[str, Any], asked: Any) -> Iterator[Place]:
     counts = {place: sum(operators.values()) for place, operators in counted.items()}
     everywhere = sum(counts.values())
     # An accelerator may stand for several places: another name is elsewhere only where the device's own count says so.
-    fallback = effective.get("fallback")
+    fallback = effective.fallback
     others = everywhere - counts.get(str(asked), 0)
     marked = isinstance(fallback, Mapping) and fallback.get("operators_elsewhere") == others > 0
     for place, operators in counted.items():
@@ -142,24 +141,24 @@ def _places(effective: Mapping[str, Any], asked: Any) -> Iterator[Place]:
 
 def _why_unknown(entry: Entry) -> str:
     effective = entry.result.effective
-    if reason := effective.get("placement_unknown"):
+    if reason := effective.placement_unknown:
         return value_text(reason)
     if not entry.result.outcome.ok:
         return why_failed(entry)
-    return _NOT_READABLE if effective.get("placement") else _NOT_REPORTED
+    return _NOT_READABLE if effective.placement else _NOT_REPORTED
 
 
 def _left_out(entry: Entry, places: Sequence[Place]) -> tuple[str, bool]:
     """What did not run on the accelerator, and whether that is known to be something."""
     if not _accelerated(entry.result.job):
         return "", False
-    fallback = entry.result.effective.get("fallback")
+    fallback = entry.result.effective.fallback
     if fallback:
         summary = fallback.get("summary") if isinstance(fallback, Mapping) else None
         return value_text(summary or fallback), True
     if not entry.result.outcome.ok or entry.weights_only:
         return "", False
-    if entry.result.job.configuration.get("accelerator") is None:
+    if entry.result.job.configuration.accelerator is None:
         return "no accelerator was named: the runtime chose", False
     known = any(place.kinds for place in places)
     return (
@@ -244,7 +243,7 @@ def _advice(lines: Sequence[Row]) -> Iterator[str]:
 
 def _configuration(job: Job) -> str:
     requested, plain = job.configuration, _plain(job)
-    named = {"runtime": requested.get("runtime"), "accelerator": plain, "threads": requested.get("threads")}
+    named = {"runtime": requested.runtime or None, "accelerator": plain, "threads": requested.threads}
     told = [f"{name} = {_toml(value)}" for name, value in named.items() if value is not None]
     return f"[[configurations]] with {', '.join(told)}" + ("" if plain else ", no accelerator")
 

@@ -86,7 +86,7 @@ def _sessions(anchor: str, entries: Sequence[Entry], colours: Colours) -> Sessio
     states |= {window.state for entry in measured for course in entry.result.courses for window in course.windows}
     return Sessions(
         anchor=anchor,
-        title=f"Sustained sessions: {name_text(job.model)} · {name_text(job.workload.get('name', ''))}",
+        title=f"Sustained sessions: {name_text(job.model)} · {name_text(job.workload.name)}",
         summary=_summary(measured),
         told=(*_TOLD, f"Asked for: {'; or '.join(_asked(entries))}."),
         bars=_bars(entries, colours),
@@ -220,8 +220,8 @@ def _course_facts(course: Course, courses: Sequence[Course]) -> Iterator[str]:
 
 
 def _gate_facts(entry: Entry) -> Iterator[str]:
-    gate = entry.result.conditions.get("entry_gate")
-    if isinstance(gate, Mapping) and gate.get("reason"):
+    gate = entry.result.conditions.entry_gate
+    if gate and gate.get("reason"):
         yield f"Entry gate before the last attempt: {value_text(gate['reason'])}."
 
 

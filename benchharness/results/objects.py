@@ -7,14 +7,13 @@ the fields, so that an object is written as it was read, byte for byte, whatever
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class JsonObject(Mapping[str, Any]):
+class JsonObject:
     """A frozen JSON object. Every field of a subclass has a default, which it has too where its key is absent.
 
     Two are equal where they are written alike, whatever the order of their keys.
@@ -24,7 +23,7 @@ class JsonObject(Mapping[str, Any]):
     order: Sequence[str] = ()  # the keys as they were read: these are written, and what was set since
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
+    def from_json(cls, found: Mapping[str, Any] | Self) -> Self:
         """The object that was read; what is not as expected is kept among the `others`.
 
         Raises `TypeError` for what is no object at all.
@@ -33,24 +32,22 @@ class JsonObject(Mapping[str, Any]):
             return found
         if not isinstance(found, Mapping):
             raise TypeError(f"an object was expected instead of {str(found)[:60]!r}")
-        read = {name: made for name, kinds in _kinds(cls).items() if (made := _read(found, name, kinds)) is not _NOT}
+        read = {
+            name: made for name, kinds in _fields(cls).kinds.items() if (made := _read(found, name, kinds)) is not _NOT
+        }
         others = {key: value for key, value in found.items() if key not in read}
         return cls(**read, others=others, order=tuple(found))
 
     def to_json(self) -> dict[str, Any]:
         """What is stored and exported: the keys that were read, in their order, and fields that were set since."""
-        set_since = [name for name, default in _defaults(type(self)).items() if getattr(self, name) != default]
-        keys = dict.fromkeys((*self.order, *set_since, *self.others))
-        return {key: self.others[key] if key in self.others else written(getattr(self, key)) for key in keys}
+        said = [name for name, default in _fields(type(self)).defaults.items() if getattr(self, name) != default]
+        others = {key: value for key, value in self.others.items() if key not in said}
+        keys = dict.fromkeys((*self.order, *said, *others))
+        return {key: others[key] if key in others else written(getattr(self, key)) for key in keys}
 
-    def __getitem__(self, key: str) -> Any:
-        return self.to_json()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.to_json())
-
-    def __len__(self) -> int:
-        return len(self.to_json())
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.to_json())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -58,7 +55,8 @@ class JsonObject(Mapping[str, Any]):
         assert isinstance(other, JsonObject)
         return self.to_json() == other.to_json()
 
-    __hash__ = None  # type: ignore[assignment]  # as the dictionaries in it have none
+    def __hash__(self) -> int:
+        return hash(frozenset(self.to_json()))  # of its keys: what they hold may have no hash
 
 
 _NOT = object()
@@ -71,7 +69,7 @@ def _read(found: Mapping[str, Any], name: str, kinds: Sequence[Any]) -> Any:
         return _NOT
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, JsonObject):
-            if isinstance(value, Mapping):
+            if isinstance(value, Mapping | kind):
                 return kind.from_json(value)
         elif _is_of(value, kind):
             return value
@@ -99,18 +97,30 @@ def written(value: Any) -> Any:
     return value.to_json() if isinstance(value, JsonObject) else value
 
 
-@cache
-def _kinds(cls: type[JsonObject]) -> Mapping[str, Sequence[Any]]:
-    """The types that each field may have."""
-    hints = get_type_hints(cls)
-    return {
-        name: get_args(hints[name]) if get_origin(hints[name]) in (Union, types.UnionType) else (hints[name],)
-        for name in _defaults(cls)
-    }
+@dataclass(frozen=True)
+class _Fields:
+    """The fields of a class: the types that each may have, and what it holds where nothing is said."""
+
+    kinds: Mapping[str, Sequence[Any]]
+    defaults: Mapping[str, Any]
 
 
-@cache
-def _defaults(cls: type[JsonObject]) -> Mapping[str, Any]:
-    """The fields of a class with what they hold where nothing is said."""
-    own = [each for each in fields(cls) if each.name not in ("others", "order")]
-    return {each.name: each.default if each.default_factory is MISSING else each.default_factory() for each in own}
+#: By class: looking a type up costs more than reading an object.
+_FIELDS: dict[Any, _Fields] = {}
+
+
+def _fields(cls: type[JsonObject]) -> _Fields:
+    if cls not in _FIELDS:
+        own = [each for each in fields(cls) if each.name not in ("others", "order")]
+        hints = get_type_hints(cls)
+        _FIELDS[cls] = _Fields(
+            kinds={each.name: _alternatives(hints[each.name]) for each in own},
+            defaults={
+                each.name: each.default if each.default_factory is MISSING else each.default_factory() for each in own
+            },
+        )
+    return _FIELDS[cls]
+
+
+def _alternatives(hint: Any) -> Sequence[Any]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)

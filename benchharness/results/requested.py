@@ -50,7 +50,7 @@ class Data(JsonObject):
     sample: int | None = None
     calibration: str | None = None  # the name of the data that the model was fitted to
     shared_samples: int | None = None  # how many stand in both
-    values: str = "real"  # type: ignore[assignment]
+    values: str = "real"
     layouts: Mapping[str, str] = field(default_factory=dict)
     scores: str | None = None
     threshold: float | int | None = None
@@ -80,7 +80,7 @@ class Workload(JsonObject):
     context_depth: int | None = None
     continuation: str | None = None
     dimensions: Mapping[str, Any] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)  # type: ignore[assignment]
+    values: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     data: Data | None = None
 

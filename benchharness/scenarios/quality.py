@@ -74,10 +74,10 @@ class _Of:
         self._attempt = attempt
         self.parameters: Parameters = measurement.parameters
 
-    def told(self, name: str) -> Mapping[str, Any]:
-        """What the attempt told beside its measurements; nothing where it has another form."""
-        told = self._attempt.effective.get(name)
-        return told if isinstance(told, Mapping) else {}
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """What the attempt told of the classes' scores."""
+        return self._attempt.effective.scores
 
     def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
         """A metric of this measurement."""
@@ -203,7 +203,7 @@ def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     yield of.metric("agreement", _share(int(same.sum()), len(rows)))
     if measurement.row_length > _CLASS_DIVERGENCE:
         yield of.metric("kld", ratio_of_sums(rows[:, _CLASS_DIVERGENCE], None, statistic=statistic))
-    elif why_not := of.told("scores").get("why_not"):
+    elif why_not := of.scores.get("why_not"):
         yield of.metric("kld", Estimate(value=None, statistic=statistic, reason=str(why_not)))
     labelled = rows[rows[:, _LABEL] >= 0]
     if not len(labelled):

@@ -246,7 +246,7 @@ def quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quality:
             "attempts": {"timeout": timeout, "at_least": 1},
         }
         found = benchharness.run(suite, store=f"sqlite:///{tmp_path}/store.db")
-        return {(each.job.variant, each.job.configuration["name"]): each for each in found.results}
+        return {(each.job.variant, each.job.configuration.name): each for each in found.results}
 
     return run
 

@@ -146,7 +146,7 @@ def test_looks_go_on_beside_a_model_of_many_requests(sessions: Sessions) -> None
 def test_another_scenario_reads_no_sensors_over_time(sessions: Sessions) -> None:
     sessions.run([sessions.model("fine")], scenarios={"steady": {"min_time": "1 ms"}})
     (attempt,) = sessions.attempts()
-    assert "sensors" not in attempt.conditions
+    assert not attempt.conditions.sensors
     assert not readings_of(attempt)
 
 
@@ -311,7 +311,7 @@ def test_the_gate_is_told_with_its_reason(sessions: Sessions) -> None:
 
 def test_without_a_gate_nothing_is_said_of_one(sessions: Sessions) -> None:
     sessions.session(sessions.model("fine"), changes={"duration": "200 ms"})
-    assert "entry_gate" not in sessions.attempts()[0].conditions
+    assert sessions.attempts()[0].conditions.entry_gate is None
 
 
 @pytest.fixture
@@ -484,7 +484,7 @@ def test_a_worker_killed_in_a_session_is_a_recorded_outcome(
     (attempt,) = stored(store_url)
     assert attempt.outcome.kind == "killed"
     assert "SIGKILL in phase session (s)" in attempt.outcome.reason
-    assert "sensors" in attempt.conditions
+    assert attempt.conditions.sensors
     assert run.leaves_nothing_running()
 
 

@@ -78,7 +78,7 @@ def results_of(kld: Mapping[str, float], rates: Mapping[str, float], **changes: 
             for round_ in range(5)
         ]
         if variant in kld:
-            against = {"variant": "fp32", "configuration": dict(job(key).configuration)}
+            against = {"variant": "fp32", "configuration": job(key).configuration.to_json()}
             jobs.append((job(f"q{key[1:]}", variant=variant, scenario="quality", against=against), ""))
             rows = list(ROWS)
             rows[2::4] = [kld[variant] * (1 + index / 1000) for index in range(60)]

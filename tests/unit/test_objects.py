@@ -47,12 +47,15 @@ def test_what_is_set_later_is_written_behind_what_was_read() -> None:
     changed = replace(read, threads=2, threads_by="default")
     assert list(changed.to_json().items()) == [("threads", 2), ("name", "n"), ("later", 1), ("threads_by", "default")]
     assert replace(changed, threads_by=None).to_json() == {"threads": 2, "name": "n", "later": 1}
+    assert replace(Configuration.from_json({"name": 5}), name="n").to_json() == {"name": "n"}
 
 
 def test_two_are_equal_where_they_say_the_same_in_any_order() -> None:
     assert Configuration.from_json({"name": "n", "threads": 2}) == Configuration(threads=2, name="n")
     assert Configuration.from_json({"name": "n", "library": None}) != Configuration(name="n")
     assert Configuration() != Workload()
+    assert len({Configuration.from_json({"name": "n", "threads": 2}), Configuration(threads=2, name="n")}) == 1
+    assert not Configuration()
 
 
 @pytest.mark.parametrize("damaged", [None, "text", 5, [["name", "n"]]])

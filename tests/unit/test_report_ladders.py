@@ -205,7 +205,7 @@ def test_no_text_of_a_device_acts(attack: str) -> None:
         constrained(
             attack,
             [replace(hostile, steps=steps, chains=[chain])],
-            effective={"constrained": {"swap": attack, "notes": [attack]}},
+            effective=Effective(constrained={"swap": attack, "notes": [attack]}),
         )
     ]
     elements = Elements(render(RUN, results, written=WRITTEN)["this-machine"])

@@ -34,7 +34,7 @@ fp32 = {{ artefact = "fp32.onnx"{fp32} }}
 int8 = {{ artefact = "int8.onnx"{int8} }}
 [scenarios.quality]
 """
-AGAINST = {"variant": "fp32", "configuration": dict(job().configuration)}
+AGAINST = {"variant": "fp32", "configuration": job().configuration.to_json()}
 OUTPUTS = (("scores", 90.0, 1.0), ("mask", 90.0, 9.0), ("boxes", 90.0, 0.09))  # signal and noise: 19.5, 10, 30 dB
 
 

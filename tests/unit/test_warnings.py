@@ -145,7 +145,7 @@ def test_the_first_gap_of_an_answer_may_be_slow() -> None:
 
 
 def requested(**changes: Any) -> dict[str, Any]:
-    return {"configuration": {**job().configuration, **changes}}
+    return {"configuration": {**job().configuration.to_json(), **changes}}
 
 
 def test_another_accelerator_than_the_one_requested_is_told() -> None:
