@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo demo-full test check format smollm2 demo-model benchmarks clean
+.PHONY: help demo demo-full test test-fast lint check package format smollm2 demo-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -40,14 +40,31 @@ $(TFLITE_RUNTIME)/.ready:
 	$(TFLITE_RUNTIME)/bin/python -m pip install --quiet 'tflite-runtime==2.14.0' 'numpy<2' pytest
 	@touch $@
 
-test: $(READY) $(TFLITE_RUNTIME_READY)  ## run every test
-	$(BIN)/python -m pytest
+# What measures, or ends processes, runs alone; the rest in two processes. Options for pytest: make test PYTEST='-x'
+PYTEST ?=
+TWO := --numprocesses=2 --dist=loadfile
 
-check: $(READY) $(TFLITE_RUNTIME_READY)  ## ruff, mypy and every test
+test: $(READY) $(TFLITE_RUNTIME_READY)  ## run every test; says at the end what could not be tried here
+	@# the second half runs though the first has failed: all that is wrong is told at once
+	@failed=; \
+	$(BIN)/python -m pytest $(TWO) -m 'not alone' $(PYTEST) || failed=1; \
+	$(BIN)/python -m pytest -m alone $(PYTEST) || failed=1; \
+	test -z "$$failed"
+
+test-fast: $(READY)  ## under a minute: the tests for the loop, without real runs and real compression
+	$(BIN)/python -m pytest $(TWO) -m 'not alone and not slow' tests/unit $(PYTEST)
+
+lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test  ## ruff, mypy and every test
+
+# More interpreters to try the wheel with: make package PYTHONS='python3.12 python3.13'
+PYTHONS ?=
+package: $(READY)  ## build the wheel, look into it, and run the demo from it in an empty environment
+	$(BIN)/python .ci/package.py $(PYTHONS)
 
 format: $(READY)  ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .

@@ -13,31 +13,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.device import adapters
+from benchharness.device import adapters as plug_board
 from benchharness.errors import UsageError
 from benchharness.execute.jobs import Execution, Observer
+from benchharness.execute.looks import describe_hardware, inspect_model
 from benchharness.judge.budgets import Budget, judged, parse, unmeasured
 from benchharness.judge.choice import Choice, Wish, choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import told_apart
+from benchharness.launch import Launcher, ask
+from benchharness.launch.ask import NamedAvailability
 from benchharness.launch.local import LocalLauncher
 from benchharness.locations import default_store, digest_cache, state_folder
 from benchharness.results.export import to_csv, to_json
-from benchharness.results.result import TELLS_APART, Result, Run, VerdictKind
+from benchharness.results.result import TELLS_APART, Job, Result, Run, VerdictKind
 from benchharness.results.store import Store
+from benchharness.suite.artefact import Manifest
 from benchharness.suite.asked import Asked
 from benchharness.suite.cores import physical_cores
 from benchharness.suite.hardware import THIS_MACHINE, HardwareTarget, load_hardware
 from benchharness.suite.materials import gather, suite_from_models, verify
 from benchharness.suite.overrides import Overrides, overridden
-from benchharness.suite.plan import plan
+from benchharness.suite.plan import Materials, plan
 from benchharness.suite.sampling import sampling_notes
 from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
 
@@ -124,16 +128,15 @@ def run(
     `inputs="data.npz"`, `budgets={"steady_inference": {"p95": "40 ms"}}`). Without `watching` progress is drawn on the
     terminal or in the notebook. Raises `BenchharnessError`.
     """
-    wishes = {name: changes.pop(name) for name in list(changes) if name in Asked.__dataclass_fields__}
-    suite = _suite(what, reference, task, asked or Asked(**wishes))
+    suite = _suite(what, reference, task, asked or Asked(**_wishes(changes)))
     suite = overridden(suite, overrides or Overrides(**changes))
     hardware = load_hardware(on)
-    opened = open_store(store)
-    try:
-        made, manifests = _planned(suite, hardware, opened)
-        return _execute(opened, made, suite, hardware, manifests, watching)
-    finally:
-        opened.close()
+    with _opened(store) as opened:
+        materials = gather(suite, digest_cache(), _tell)
+        jobs = _plan(suite, hardware, materials)
+        run_ = opened.create_run(**_stored(suite, hardware), planned=jobs)
+        _execute(opened, run_, suite, hardware, materials.manifests, watching)
+        return _findings(opened, run_)
 
 
 def resume(
@@ -144,34 +147,41 @@ def resume(
     watching: Watching | None = None,
 ) -> Findings:
     """Goes on with an interrupted run, repeating nothing. Raises `UsageError` where a model has changed since."""
-    opened = open_store(store)
-    try:
-        found = opened.find(name)
-        suite, hardware = _as_stored(opened, found)
+    with _opened(store) as opened:
+        run_ = opened.find(name)
+        suite, hardware = _as_stored(opened, run_)
         suite = overridden(suite, overrides or Overrides())
-        manifests = dict(gather(suite, digest_cache()).manifests)
-        verify(manifests, [job for job, _ in opened.jobs(found)])
-        return _execute(opened, found, suite, hardware, manifests, watching)
-    finally:
-        opened.close()
+        materials = gather(suite, digest_cache())
+        verify(materials.manifests, [job for job, _ in opened.jobs(run_)])
+        _execute(opened, run_, suite, hardware, materials.manifests, watching)
+        return _findings(opened, run_)
 
 
 def load(name: str = "latest", *, store: str | None = None) -> Findings:
     """What a run found: its id, a unique prefix, or `latest`. Raises `RunNotFound`."""
-    opened = open_store(store)
-    try:
+    with _opened(store) as opened:
         return _findings(opened, opened.find(name))
-    finally:
-        opened.close()
 
 
 def runs(*, store: str | None = None) -> list[Run]:
     """Every run in the store, newest first."""
-    opened = open_store(store)
-    try:
+    with _opened(store) as opened:
         return opened.list_runs()
-    finally:
-        opened.close()
+
+
+def adapters(launcher: Launcher | None = None) -> list[NamedAvailability]:
+    """Every adapter, and whether it runs on a device: this machine unless a launcher reaches another."""
+    return list(ask.availabilities(launcher or ask.this_machine()))
+
+
+def hardware(probe_s: float = 0.0, launcher: Launcher | None = None) -> dict[str, Any]:
+    """What a device is, its sensors and limits, and with a probe of so many seconds how noisy it is."""
+    return describe_hardware(probe_s, launcher)
+
+
+def inspect(model: str | Path, *, compressed: bool = False, launcher: Launcher | None = None) -> dict[str, Any]:
+    """What a model file holds, without running it; `compressed`: its download size too, which takes a while."""
+    return inspect_model(Path(model), compressed=compressed, launcher=launcher)
 
 
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
@@ -189,9 +199,23 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     return write(pages, Path(folder))
 
 
+@contextmanager
+def _opened(url: str | None) -> Iterator[Store]:
+    opened = open_store(url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
 def open_store(url: str | None = None) -> Store:
     """The store at a URL, or the user's own. Raises `StoreError`."""
     return Store(url or default_store())
+
+
+def _wishes(changes: dict[str, Any]) -> dict[str, Any]:
+    """Takes out of the changes what is for models without a suite."""
+    return {name: changes.pop(name) for name in list(changes) if name in Asked.__dataclass_fields__}
 
 
 def _suite(
@@ -208,7 +232,7 @@ def _suite(
     if not paths:
         raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
     if not any(path.suffix == ".toml" for path in paths):
-        known = {name: adapters.formats(name) for name in adapters.usable()}
+        known = {name: plug_board.formats(name) for name in plug_board.usable()}
         reference = Path(reference) if reference else None
         return suite_from_models(paths, known, reference=reference, task=task, asked=asked)
     if len(paths) > 1:
@@ -225,24 +249,25 @@ def _refuse_beside_a_suite(given: Sequence[str]) -> None:
         )
 
 
-def _planned(suite: Suite, hardware: HardwareTarget, store: Store) -> tuple[str, dict[Path, Any]]:
-    """A new run in the store, with its jobs; and the manifests of its artefacts."""
-    materials = gather(suite, digest_cache(), _tell)
+def _plan(suite: Suite, hardware: HardwareTarget, materials: Materials) -> list[Job]:
     for note in sampling_notes(suite, hardware):
         _tell(note)
-    planned = plan(suite, hardware, materials, adapters.formats, threads=physical_cores())
+    planned = plan(suite, hardware, materials, plug_board.formats, threads=physical_cores())
     if not planned:
         raise UsageError(
             "there is nothing to run: quality needs evaluation data; name it with --evaluate, or in a suite"
         )
-    made = store.create_run(
-        suite=suite.name,
-        digest=suite.digest,
-        suite_json=suite.model_dump_json(by_alias=True),
-        hardware_json=hardware.model_dump_json(),
-        planned=planned,
-    )
-    return made, dict(materials.manifests)
+    return planned
+
+
+def _stored(suite: Suite, hardware: HardwareTarget) -> dict[str, str]:
+    """What a run keeps of its request."""
+    return {
+        "suite": suite.name,
+        "digest": suite.digest,
+        "suite_json": suite.model_dump_json(by_alias=True),
+        "hardware_json": hardware.model_dump_json(),
+    }
 
 
 def _tell(what: str) -> None:
@@ -256,9 +281,9 @@ def _execute(
     run_: str,
     suite: Suite,
     hardware: HardwareTarget,
-    manifests: Mapping[Path, Any],
+    manifests: Mapping[Path, Manifest],
     watching: Watching | None,
-) -> Findings:
+) -> None:
     from benchharness.terminal.tables import watch
 
     state = state_folder(store.url)
@@ -266,7 +291,6 @@ def _execute(
     with watching or watch(store.run(run_).jobs, suite.attempts.at_least) as observer:
         execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
         execution.walk(launcher, state)
-    return _findings(store, run_)
 
 
 def _as_stored(store: Store, run_: str) -> tuple[Suite, HardwareTarget]:

@@ -154,6 +154,57 @@ class LanguageSession(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class StampClock:
+    """The clock that a runtime with a loop of its own stamps its tokens by."""
+
+    timed_by: str  # whose clock: `HARNESS_CLOCK`, "std::chrono::steady_clock", "performance.now"
+    stamped_at: str  # one of STAMPED_AT: where the moment was taken
+    resolution_ns: int  # its smallest step as measured, not as documented
+
+
+#: The harness's own clock, which is one for all processes of a machine. Stamps of it are held against the call itself.
+HARNESS_CLOCK = "time.perf_counter_ns"
+#: Where a token can be stamped: where it was computed, on the host that drives a device, in the page of a browser.
+STAMPED_AT = ("device", "host", "browser")
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """What one call of `generate` gave. All stamps are of the session's one clock, in ns."""
+
+    prompt_tokens: int  # those that the runtime fed, whatever it put before the prompt included
+    began_ns: int  # the prompt was handed to the runtime
+    stamps_ns: Sequence[int]  # when tokens were there, in order
+    tokens_per_stamp: Sequence[int]  # how many tokens came with each stamp: runtimes give them in chunks
+    tokens: Sequence[int] | None = None  # their ids; None: the runtime gives text only
+    text: str | None = None
+
+
+@runtime_checkable
+class GeneratesTokens(Protocol):
+    """An optional ability of a session: a runtime, browser, native program or endpoint that writes by its own loop.
+
+    For those that give no logits and cannot be timed from outside token by token. Their `inputs` and `outputs` are
+    empty, and `run` raises `Unsupported`. A session that is a `LanguageSession` too is measured as that.
+    """
+
+    effective: EffectiveConfiguration
+    clock: StampClock
+    takes_text: bool  # whether a prompt can be text
+    vocabulary_size: int | None  # None: a prompt cannot be token ids
+    context_length: int
+
+    def generate(self, prompt: Sequence[int] | str, count: int) -> TokenStream:
+        """Exactly `count` tokens after the prompt from an empty context, greedily, past an end of text too.
+
+        Stamps are taken where the runtime gives its tokens (its callback, the page, its own report), not where a queue
+        hands them on. Raises `Unsupported` where prompt and answer do not fit the context or the prompt's kind is not
+        taken, `ModelFailure` where the runtime fails.
+        """
+        ...
+
+
 class Adapter(Protocol):
     """Loads one or more model formats in one runtime."""
 

@@ -41,6 +41,13 @@ def state_folder(store: str) -> Path:
     return Path(_DIRS.user_state_dir)
 
 
+def demo_suite() -> Path:
+    """The bundled demo: in an installed wheel it lies inside the package, in a checkout under examples/."""
+    package = Path(__file__).parent
+    installed = package / "demo_model" / "suite.toml"
+    return installed if installed.is_file() else package.parent / "examples" / "demo_model" / "suite.toml"
+
+
 def digest_cache() -> DigestCache:
     """Hashes of model files by inode, size and time."""
     return DigestCache(Path(_DIRS.user_cache_dir) / "digests.json")

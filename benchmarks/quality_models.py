@@ -18,6 +18,7 @@ from onnx import numpy_helper
 
 from benchharness.compress import compress
 from benchharness.errors import NothingRan
+from benchharness.records import TOKEN_DIVERGENCE
 from benchmarks.options import ROOT
 from benchmarks.plain_logits import figures, logits_of
 from benchmarks.processes import run_program
@@ -102,7 +103,7 @@ def by_chunk(answer: Answer, variant: str) -> Floats:
     """Mean KLD of each chunk."""
     result = answer["results"][variant]
     scored = next(each["parameters"]["scored"] for each in result["metrics"] if each["name"] == "token_divergence")
-    found: Floats = np.asarray(result["rows"]).reshape(-1, scored, 4)[..., 2].mean(axis=1)
+    found: Floats = TOKEN_DIVERGENCE.by_name(np.asarray(result["rows"]))["kld"].reshape(-1, scored).mean(axis=1)
     return found
 
 

@@ -13,6 +13,8 @@ from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure, SeveralModels
 
 TOKENIZER = "tokenizer.json"
+#: First bytes of a file whose content was left on a Git LFS server.
+LFS_POINTER = b"version https://git-lfs"
 #: What a language model's folder says of it, read by this harness or by the library that a product ships with.
 _LANGUAGE_FILES = (
     *("config.json", "genai_config.json", "generation_config.json", "chat_template.jinja", "chat_template.json"),
@@ -30,6 +32,26 @@ _PARTS = re.compile(
 )
 _MERGED, _WITH_PAST = re.compile("merged", re.IGNORECASE), re.compile("with[_-]?past", re.IGNORECASE)
 _MOST_OTHERS = 100
+
+
+def check_is_there(model: Path) -> None:
+    """Raises `ModelFailure`, with what to do, where there is no such file, or none of a model's content in it."""
+    try:
+        begins = beginning(model, len(LFS_POINTER))
+    except FileNotFoundError:
+        raise ModelFailure(f"{model}: no such file; check the artefact's path") from None
+    except OSError as error:
+        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
+    if not begins:
+        raise ModelFailure(f"{model}: the file is empty; build or download it again")
+    if begins == LFS_POINTER:
+        raise ModelFailure(f"{model}: a Git LFS pointer and not the model; run `git lfs pull`")
+
+
+def beginning(path: Path, length: int) -> bytes:
+    """The first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(length)
 
 
 def language_files(folder: Path, root: Path) -> list[Path]:

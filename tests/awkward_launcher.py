@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchharness.device.child import Answer, ask
 from benchharness.device.protocol import Message
 from benchharness.errors import ConnectionLost, LaunchError
-from benchharness.launch import supervisor_command
+from benchharness.launch import Question, question_command, supervisor_command
+from benchharness.launch.bundle import put_bundle
 from benchharness.launch.pipes import PipeConnection
 
 #: Two hours ahead, and a monotonic clock with another beginning.
@@ -34,6 +36,7 @@ class AwkwardLauncher:
         self._drop_after = drop_after
         self._drops = drops
         self.started = 0
+        self.questions: list[Question] = []
         site = root / "site"
         site.mkdir(parents=True)
         (site / "sitecustomize.py").write_text(SKEWED_CLOCK)
@@ -47,6 +50,20 @@ class AwkwardLauncher:
             shutil.copy2(file, target)
         return str(target)
 
+    def ask(self, question: Question) -> Answer:
+        self.questions.append(question)
+        bundle = put_bundle(self, self._root.parent / "host")
+        command = question_command(sys.executable, question, bundle)
+        folder = self._root / "files"
+        patience_s, most = question.patience_s, question.most_bytes
+        answer = ask(command, patience_s, told=question.told, cwd=folder, env=self._environment(), most_bytes=most)
+        if self._drop_after is not None and len(self.questions) <= self._drops:
+            raise ConnectionLost("the cable was pulled")
+        return answer
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(self._root / "site"), "PYTHONNOUSERSITE": "1"}
+
     def work_folder(self, run: str) -> str:
         return str(self._root / "work" / run)
 
@@ -54,7 +71,6 @@ class AwkwardLauncher:
         self.started += 1
         folder = Path(work)
         folder.mkdir(parents=True, exist_ok=True)
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(self._root / "site"), "PYTHONNOUSERSITE": "1"}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 supervisor_command(sys.executable, work, bundle, installed=False),
@@ -62,7 +78,7 @@ class AwkwardLauncher:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=folder,
-                env=environment,
+                env=self._environment(),
                 start_new_session=True,
             )
         drop_after = self._drop_after if self.started <= self._drops else None

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds them
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 DEMO = ROOT / "examples" / "demo_model"
 ARTEFACTS = DEMO / "artefacts"
 
@@ -19,6 +22,53 @@ CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # A shell's background job ignores Ctrl-C, and so would every program that a test starts from one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+#: What measures time, cores or memory, binds or limits them, or ends processes and looks for what is left of them: run
+#: beside another test it would measure that one. Everything else runs in two processes (Makefile).
+ALONE = (
+    "contract/test_adapter_contract.py",
+    "contract/test_onnx_fallback.py",
+    "integration/test_bad_models.py",
+    "integration/test_constrained.py",
+    "integration/test_hardware.py",
+    "integration/test_interruptions.py",
+    "integration/test_kill.py",
+    "integration/test_leftovers.py",
+    "integration/test_memory.py",
+    "integration/test_outcomes.py",
+    "integration/test_quality_trouble.py",
+    "integration/test_sustained.py",
+    "unit/sensors/test_panel.py",
+    "unit/test_child.py",
+    "unit/test_compress_process.py",
+    "unit/test_limits.py",
+    "unit/test_noise.py",
+    "unit/test_page_cache.py",
+    "unit/test_timing.py",
+)
+#: What `make test-fast` leaves to `make test`: real models, real tools and pages that are drawn.
+SLOW = (
+    "unit/test_compress_outputs.py",
+    "unit/test_earlier.py",
+    "unit/test_inspection.py",
+    "unit/test_report_contrasts.py",
+    "unit/test_report_placement.py",
+    "unit/test_report_safety.py",
+    "unit/test_report_sessions.py",
+    "unit/test_reports.py",
+    "unit/test_store_opening.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by their module."""
+    for item in items:
+        name = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+        for marker, modules in ((pytest.mark.alone, ALONE), (pytest.mark.slow, SLOW)):
+            if name in modules:
+                item.add_marker(marker)
+        if sys.platform == "win32" and item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.skip(reason="processes, sensors and limits are POSIX's; not tried on Windows"))
 
 
 @pytest.fixture

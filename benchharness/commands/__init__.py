@@ -1,1 +1,32 @@
-"""The command line: one module a command, and how it begins and ends."""
+"""The command line: one module a command, and how it begins and ends.
+
+A command is a function of its module's name (`run.run`), with its options, its help and an example. Everything that it
+does is `benchharness.api`'s.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+#: Every command and its module, in the order of `benchharness --help`. A module is imported when it is asked for.
+COMMANDS = {
+    "run": "benchharness.commands.run",
+    "demo": "benchharness.commands.demo",
+    "runs": "benchharness.commands.runs",
+    "show": "benchharness.commands.show",
+    "report": "benchharness.commands.report",
+    "export": "benchharness.commands.export",
+    "adapters": "benchharness.commands.adapters",
+    "hardware": "benchharness.commands.hardware",
+    "inspect": "benchharness.commands.inspect",
+    "compress": "benchharness.commands.compress",
+    "sweep": "benchharness.commands.sweep",
+}
+
+
+def command(name: str) -> Callable[..., Any]:
+    """The function behind a command."""
+    found: Callable[..., Any] = getattr(importlib.import_module(COMMANDS[name]), name)
+    return found

@@ -1,34 +1,29 @@
-"""Where the command line begins and ends: streams, signals, and what becomes of errors."""
+"""Where the command line begins: streams, signals, which command is meant, and what becomes of errors."""
 
-from __future__ import annotations
-
+# No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
 import errno
 import io
 import os
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.main import get_command_from_info
 
-from benchharness import errors
+from benchharness import __version__, errors
+from benchharness.commands import COMMANDS, command, signals
+from benchharness.commands.ending import fail
 from benchharness.errors import BenchharnessError
-
-#: A job runner's polite end and a lost terminal are Ctrl-C to us.
-_POLITE_ENDS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def main() -> None:
     """Runs the command line; errors become a sentence on standard error and an exit code."""
-    from benchharness.commands.variants import app  # every command: it adds its own to those of `cli`
-
     _prepare_streams()
-    _prepare_signals()
+    signals.prepare()
     try:
-        code = _answered(app, _with_bare_resume(sys.argv[1:]))
+        code = _answered(_with_bare_resume(sys.argv[1:]))
         sys.stdout.flush()
     except BenchharnessError as error:
         fail(str(error), error.exit_code)
@@ -52,14 +47,37 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else errors.DONE)
 
 
-def _answered(app: typer.Typer, arguments: list[str]) -> Any:
+def _answered(arguments: list[str]) -> Any:
     """The exit code. `COMMAND --help` goes to the command itself: on the way there typer would import pydantic."""
-    if len(arguments) == 2 and arguments[1] == "--help":
-        for info in app.registered_commands:
-            if info.callback is not None and info.callback.__name__ == arguments[0]:
-                made = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
-                return made.main(["--help"], prog_name=f"benchharness {arguments[0]}", standalone_mode=False)
+    named = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    app = application([named] if named else COMMANDS)
+    if named and arguments[1:] == ["--help"]:
+        made = get_command_from_info(app.registered_commands[0], pretty_exceptions_short=True, rich_markup_mode=None)
+        return made.main(["--help"], prog_name=f"benchharness {named}", standalone_mode=False)
     return app(arguments, prog_name="benchharness", standalone_mode=False)
+
+
+def application(names: Iterable[str]) -> typer.Typer:
+    """The command line with these commands."""
+    app = typer.Typer(
+        help="What a compressed model costs on each device it ships to, and what it lost on the way.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(invoke_without_command=True)(_version)
+    for name in names:
+        app.command(name)(command(name))
+    return app
+
+
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 #: What writing to standard output can fail with; any other system error is a defect of ours, to be seen whole.
@@ -73,29 +91,6 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def _prepare_signals() -> None:
-    """A job runner's polite end and a lost terminal are Ctrl-C; what `nohup` ignores stays ignored."""
-    for name in _POLITE_ENDS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _as_interrupt)
-
-
-def _as_interrupt(_signal: int, _frame: Any) -> None:
-    _answer_signals_with(_take_no_notice)  # once is enough: what follows ends workers and keeps results
-    raise KeyboardInterrupt
-
-
-def _take_no_notice(_signal: int, _frame: Any) -> None:
-    """Not SIG_IGN: a signal that was on its way while that is set makes Python complain of a race."""
-
-
-def _answer_signals_with(handler: Any) -> None:
-    for name in _POLITE_ENDS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), handler)
 
 
 def _leave_quietly(message: str = "") -> NoReturn:
@@ -115,15 +110,3 @@ def _with_bare_resume(arguments: Sequence[str]) -> list[str]:
         if argument == "--resume" and following.startswith("-"):
             spelled.append("latest")
     return spelled
-
-
-def fail(message: str, code: int) -> NoReturn:
-    """Ends the process with a sentence on standard error and an exit code."""
-    from benchharness.terminal.tables import console
-    from benchharness.terminal.values import visible
-
-    line = visible(f"benchharness: {message}")
-    console(stderr=True).print(line, style="red", markup=False, highlight=False, soft_wrap=True)
-    if code == errors.INTERRUPTED:
-        _answer_signals_with(signal.SIG_IGN)  # a leaving interpreter forgets our own handler, and would die of the next
-    sys.exit(code)

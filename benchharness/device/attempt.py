@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchharness.device import conditions, leftovers, page_cache, protocol
 from benchharness.device.child import Child
 from benchharness.device.libraries import Libraries
-from benchharness.device.measured import measurement
+from benchharness.device.measured import raw_rows
 from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.device.protocol import Message
 from benchharness.device.rules import RULES
@@ -22,6 +22,7 @@ from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
 from benchharness.device.watch import Onlooker
+from benchharness.records import MEMORY_TIMELINE
 
 if TYPE_CHECKING:
     from benchharness.device.orders import Opened, Order
@@ -189,8 +190,8 @@ class RunningAttempt:
         if not measurements or self._conducts:
             return list(measurements)
         if timeline:
-            highest = max(timeline[1::2])
-            measurements = [*measurements, measurement("memory_timeline", {}, highest, samples=timeline, row_length=2)]
+            highest = max(MEMORY_TIMELINE.by_name(timeline)["resident"])
+            measurements = [*measurements, raw_rows(MEMORY_TIMELINE, {}, highest, timeline)]
         return [*measurements, *self._onlooker.readings()]
 
 

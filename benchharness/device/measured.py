@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from benchharness.records import Table
+
 
 def measurement(
     metric: str,
@@ -23,3 +25,10 @@ def measurement(
         "samples": list(samples),
         "row_length": row_length,
     }
+
+
+def raw_rows(
+    table: Table[Any], parameters: Mapping[str, Any], value: float, samples: Sequence[float]
+) -> dict[str, Any]:
+    """Rows of a raw table as one measurement; `samples` as `Table.flat` gives them."""
+    return measurement(table.metric, parameters, value, samples=samples, row_length=table.row_length)

@@ -17,7 +17,7 @@ from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-    from benchharness.device.orders import Workload
+    from benchharness.device.orders import Prompt, Workload
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,30 @@ class LanguageRequest:
 def language_request(session: LanguageSession, workload: Workload, tokenizer: Tokenizer | None) -> LanguageRequest:
     """The workload's request for this model. Raises `Unsupported` where it does not fit the model."""
     source = workload["prompt"]
-    text = source.get("text")
-    if text is not None:
+    request = LanguageRequest(
+        prompt=prompt_tokens(source, session.vocabulary_size, tokenizer),
+        prefix=seeded_tokens(session.vocabulary_size, workload["context_depth"], seed=source["seed"] + 1),
+        continuation=_continuation(session, workload),
+        output_tokens=workload["output_tokens"],
+        text=source.get("text"),
+        tokenizer=tokenizer,
+    )
+    _check_fit(session, request)
+    return request
+
+
+def prompt_tokens(source: Prompt, vocabulary_size: int, tokenizer: Tokenizer | None) -> list[int]:
+    """A workload's prompt as token ids: of its text, as given, or made from its seed."""
+    if source.get("text") is not None:
         if tokenizer is None:
             raise Unsupported(
                 "the prompt is text, and there is no tokenizer.json beside the model; name one with 'tokenizer', "
                 "or give the prompt as tokens"
             )
-        prompt = tokenizer.encode(text)
-    elif (tokens := source.get("tokens")) is not None:
-        prompt = list(tokens)
-    else:
-        prompt = seeded_tokens(session.vocabulary_size, source["length"], seed=source["seed"])
-    request = LanguageRequest(
-        prompt=prompt,
-        prefix=seeded_tokens(session.vocabulary_size, workload["context_depth"], seed=source["seed"] + 1),
-        continuation=_continuation(session, workload),
-        output_tokens=workload["output_tokens"],
-        text=text,
-        tokenizer=tokenizer,
-    )
-    _check_fit(session, request)
-    return request
+        return list(tokenizer.encode(source["text"] or ""))
+    if (tokens := source.get("tokens")) is not None:
+        return list(tokens)
+    return seeded_tokens(vocabulary_size, source["length"], seed=source["seed"])
 
 
 def seeded_tokens(vocabulary_size: int, count: int, *, seed: int) -> list[int]:
@@ -78,19 +80,24 @@ def _continuation(session: LanguageSession, workload: Workload) -> list[int] | N
 
 
 def _check_fit(session: LanguageSession, request: LanguageRequest) -> None:
-    if not request.prompt:
-        raise Unsupported("the prompt has no tokens")
+    check_tokens("prompt", request.prompt, session.vocabulary_size)
     needed = len(request.prefix) + len(request.prompt) + request.output_tokens
     if needed > session.context_length:
         raise Unsupported(
             f"{len(request.prefix)} tokens of context + {len(request.prompt)} of prompt + {request.output_tokens} of "
             f"output = {needed}, more than the model's context of {session.context_length}; ask for fewer"
         )
-    for what, tokens in (("prompt", request.prompt), ("continuation", request.continuation or ())):
-        wrong = next((token for token in tokens if not 0 <= token < session.vocabulary_size), None)
-        if wrong is not None:
-            last = session.vocabulary_size - 1
-            raise Unsupported(f"the {what} has token {wrong}, and the vocabulary ends at {last}")
+    if request.continuation:
+        check_tokens("continuation", request.continuation, session.vocabulary_size)
+
+
+def check_tokens(what: str, tokens: Sequence[int], vocabulary_size: int) -> None:
+    """Raises `Unsupported` where there are none, or one that the model does not know."""
+    if not tokens:
+        raise Unsupported(f"the {what} has no tokens")
+    wrong = next((token for token in tokens if not 0 <= token < vocabulary_size), None)
+    if wrong is not None:
+        raise Unsupported(f"the {what} has token {wrong}, and the vocabulary ends at {vocabulary_size - 1}")
 
 
 def check_logits(logits: Array, vocabulary_size: int) -> None:

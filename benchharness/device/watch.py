@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.measured import measurement
+from benchharness.device.measured import raw_rows
 from benchharness.device.sensors.memory import ResidentSize
 from benchharness.device.sensors.panel import Panel
+from benchharness.records import SENSOR_READING, HeldRow, ReadingRow
 
 #: How often to look. All sensors take twice the time of memory alone: looked at ten times a second they slowed a model
 #: on all cores by 1.2 %. The verdicts on 360 sessions were the same with a third of the looks.
@@ -26,13 +27,13 @@ _EVIDENCE_TAIL_BYTES = 8 * 1024
 
 
 class Onlooker:
-    """One worker's onlooker. `timeline` holds ns since `started_ns`, resident bytes, and so on.
+    """One worker's onlooker. `timeline` holds rows of the raw table of that name, flat, since `started_ns`.
 
     With `sensors` every look reads the device's sensors, too.
     """
 
     def __init__(self, process: int, evidence: Path, started_ns: int, *, sensors: bool) -> None:
-        self.timeline: list[int] = []
+        self.timeline: list[float] = []
         self._panel = Panel(process) if sensors else None
         self.every_s = EVERY_WITH_SENSORS_S if sensors else EVERY_S
         self._series: dict[str, list[float]] = {}
@@ -45,7 +46,7 @@ class Onlooker:
         """Notes the resident memory, and keeps a chatty runtime from filling the disk."""
         resident = self._resident.read()
         if resident:
-            self.timeline += (time.perf_counter_ns() - self._started_ns, resident)
+            self.timeline += HeldRow(moment=time.perf_counter_ns() - self._started_ns, resident=resident)
         if self._panel is not None:
             self._read(self._panel)
         with contextlib.suppress(OSError):  # a full disk costs evidence, not the attempt
@@ -60,12 +61,13 @@ class Onlooker:
         readings = panel.look()
         moment_ns = (before_ns + time.perf_counter_ns()) // 2 - self._started_ns
         for channel, value in readings.items():
-            self._series.setdefault(channel, []).extend((moment_ns, value))
+            self._series.setdefault(channel, []).extend(ReadingRow(moment=moment_ns, reading=value))
 
     def readings(self) -> Iterator[dict[str, Any]]:
         """Every channel's readings, as measurements."""
         for channel, series in self._series.items():
-            yield measurement("sensor_reading", {"channel": channel}, series[-1], samples=series, row_length=2)
+            last = SENSOR_READING.by_name(series)["reading"][-1]
+            yield raw_rows(SENSOR_READING, {"channel": channel}, last, series)
 
     def sensors(self) -> dict[str, Any]:
         """Which sensors were read and how, and which were not and why; empty where none was asked for."""

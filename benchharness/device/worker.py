@@ -91,9 +91,9 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
     from benchharness.device.scenarios import Stage
+    from benchharness.device.self_timed import SelfTimed
     from benchharness.device.states import Carried, States
 
-    text_prompt = order["workload"]["prompt"].get("text") is not None
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with phases.unwatched():
         # Before the model's memory begins to count: what data takes is not the model's.
@@ -101,12 +101,14 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases.end("import")
     progress.phase("load")
     with adapter.open(Path(order["artefact"]), configuration) as session:
-        language = isinstance(session, LanguageSession)
+        self_timed = SelfTimed.of(session)
+        language = self_timed is not None or isinstance(session, LanguageSession)
         _check_task(order, language, session.effective)
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
-            tokenizer = _tokenizer(adapter, order) if language and text_prompt else None
+            as_text = self_timed is not None and self_timed.takes_text
+            tokenizer = _tokenizer(adapter, order) if language and not as_text else None
             # Made here, so that no phase pays for what the harness makes up.
             states = None if language else States.of(session, _tensors(order).get("state"))
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
@@ -114,7 +116,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             session.allocate({name: array.shape for name, array in asked.inputs.items()})
         with phases.unwatched():
             placed = placement_facts(configuration, session)
-            ran: Session = session if states is None else Carried(session, states)
+            ran: Session = self_timed or (session if states is None else Carried(session, states))
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -135,7 +137,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         refused = session.effective.refusal
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
-        effective = {**effective_facts(session.effective), **placed}
+        effective = {**effective_facts(session.effective), **placed, **(self_timed.facts() if self_timed else {})}
         if tokenizer is not None:
             effective["tokenizer"] = tokenizer.facts()
         if asked is not None:
@@ -151,7 +153,9 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
 
 
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
-    """The tokenizer that the host names, else the one inside the artefact."""
+    """Of a text prompt the tokenizer that the host names, else the one inside the artefact."""
+    if order["workload"]["prompt"].get("text") is None:
+        return None
     from benchharness.contract import FindsTokenizer
     from benchharness.device.tokenizer import Tokenizer
 

@@ -16,9 +16,10 @@ from typing import Any
 from benchharness.device import protocol
 from benchharness.device.protocol import Message
 from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
+from benchharness.execute.placing import put_artefact
 from benchharness.execute.received import attempt_from
 from benchharness.launch import Connection, Launcher
-from benchharness.launch.bundle import write_bundle
+from benchharness.launch.bundle import put_bundle
 from benchharness.results.requested import Opened, Workload
 from benchharness.results.result import Attempt, Job, OutcomeKind
 from benchharness.suite.artefact import Manifest
@@ -43,8 +44,7 @@ class DeviceLink:
         self._launcher = launcher
         self._save = save
         self._work = launcher.work_folder(run)
-        bundle, digest = write_bundle(scratch)
-        self._bundle = launcher.put(bundle, bundle.name, digest)
+        self._bundle = put_bundle(launcher, scratch)
         self._connection: Connection | None = None
         self._facts: Mapping[str, Any] = {}
         self._clock_offset_ns = 0
@@ -147,14 +147,7 @@ class DeviceLink:
         """Puts an artefact's files on the device, once; its path there and theirs."""
         known = (str(artefact), manifest.digest)
         if known not in self._placed:
-            prefix, root = manifest.digest[:16], manifest.listing.root
-            placed = [
-                self._launcher.put(root / entry.path, f"{prefix}/{entry.path}", entry.sha256)
-                for entry in manifest.entries
-            ]
-            there = placed[0][: -len(manifest.entries[0].path) - 1]
-            inside = artefact.relative_to(root).as_posix()
-            self._placed[known] = (there if inside == "." else f"{there}/{inside}", placed)
+            self._placed[known] = put_artefact(self._launcher, artefact, manifest)
         return self._placed[known]
 
     def _place_tokenizer(self, job: Job) -> str | None:

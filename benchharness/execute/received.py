@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE
-from benchharness.execute.plausibility import contradictions
+from benchharness.execute.plausibility import contradictions, of_stamps
 from benchharness.metrics import METRICS, OF_DEVICE, ROWS
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
 from benchharness.results.told import Conditions, Effective
@@ -105,7 +106,8 @@ def _outcome(finished: _Finished, device: Mapping[str, Any]) -> Outcome:
             if of_device:
                 return Outcome(kind=OutcomeKind.INVALID, reason=f"{of_device[0]} out of a reference execution")
         measured = [Measurement(**measurement.model_dump()) for measurement in finished.measurements]
-        nonsense = next(contradictions(measured, finished.duration_ns, device.get("memory_bytes")), "")
+        found = contradictions(measured, finished.duration_ns, device.get("memory_bytes"))
+        nonsense = next(itertools.chain(found, of_stamps(measured, finished.effective)), "")
         if nonsense:
             return Outcome(kind=OutcomeKind.INVALID, reason=nonsense)
     return Outcome(**finished.outcome.model_dump())

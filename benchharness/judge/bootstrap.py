@@ -5,7 +5,6 @@ Errors within a text are correlated, so the document or the chunk of text is wha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -102,8 +101,3 @@ def clopper_pearson(hits: float, trials: int) -> tuple[float, float]:
     low = 0.0 if hits == 0 else float(special.betaincinv(hits, trials - hits + 1, outside))
     high = 1.0 if hits == trials else float(special.betaincinv(hits + 1, trials - hits, 1 - outside))
     return low, high
-
-
-def finite(value: float) -> bool:
-    """Whether a number can be shown."""
-    return math.isfinite(value)

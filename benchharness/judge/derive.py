@@ -86,6 +86,21 @@ def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> 
         for grouped in _by_metric(good):
             yield from _metric_results(*grouped)
         yield from sustained_metrics(good, over_time)
+        yield from _no_itl(good)
+
+
+def _no_itl(good: Sequence[Attempt]) -> Iterator[MetricResult]:
+    """ITL of a runtime with stamps of its own that do not tell tokens apart: unknown, in the device's words."""
+    reason, tpot = good[-1].effective.itl_unknown, _measured(good[-1], "tpot")
+    told = tpot is not None and any(_measured(attempt, "itl") for attempt in good)
+    if reason is not None and tpot is not None and not told:
+        parameters = {**tpot.parameters, "percentile": 50}
+        unknown = Estimate(value=None, statistic="geometric mean of attempts' p50", reason=reason[:200])
+        yield MetricResult(name="itl", parameters=parameters, unit=METRICS["itl"].unit, estimate=unknown, attempts=())
+
+
+def _measured(attempt: Attempt, metric: str) -> Measurement | None:
+    return next((each for each in attempt.measurements if each.metric == metric), None)
 
 
 def _beside_steady(result: Result, others: Sequence[Result]) -> Result:

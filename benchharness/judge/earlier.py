@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from benchharness.device.rules import FIRST, RULES
 from benchharness.device.state_names import called_a_state
+from benchharness.records import EARLIER_DECISIONS
 from benchharness.results.result import Attempt, Job, ResultWarning, WarningKind
 
 #: A sample's divergence above this, in nats, may be that of the floor that stood for a probability of zero.
 _FLOORED = 1.0
-_DIVERGENCE, _ROW = 3, 4  # a column of `class_decisions`, and how many there are
 #: Whole-number inputs that were filled with what they mean, by a part of their name.
 _UNDERSTOOD = ("ids", "mask", "token_type", "segment", "sample_rate", "sampling_rate")
 _FLAT = 2  # a length or a count has no more dimensions
@@ -52,8 +52,12 @@ def _kind_of_data(job: Job) -> str:
 
 
 def _floored(_: Job, attempt: Attempt) -> bool:
-    rows = [each for each in attempt.measurements if each.metric == "class_decisions" and each.row_length == _ROW]
-    return any(divergence > _FLOORED for each in rows for divergence in each.samples[_DIVERGENCE::_ROW])
+    earlier = [
+        EARLIER_DECISIONS.by_name(each.samples)["kld"]
+        for each in attempt.measurements
+        if each.metric == EARLIER_DECISIONS.metric and EARLIER_DECISIONS.fits(each.samples, each.row_length)
+    ]
+    return any(divergence > _FLOORED for column in earlier for divergence in column)
 
 
 def _invented(job: Job, attempt: Attempt) -> bool:

@@ -205,6 +205,13 @@ def _without_cache(this: Side, other: Side) -> Iterator[str]:
         yield from _cache(this, other)
 
 
+def _continuation(this: Side, other: Side) -> Iterator[str]:
+    """A runtime with a loop of its own writes what the model chooses, whatever the workload says."""
+    ours, theirs = (side.effective.continuation or side.job.workload.continuation for side in (this, other))
+    if ours is not None and theirs is not None and ours != theirs:
+        yield f"{_text(ours)} continuation against {_text(theirs)} continuation"
+
+
 def _session_facts(this: Side, other: Side) -> Iterator[str]:
     for name in _SESSION_FACTS:
         ours, theirs = this.facts.get(name), other.facts.get(name)
@@ -340,6 +347,7 @@ _RULES: tuple[tuple[Callable[[Side, Side], Iterator[str]], frozenset[Factor]], .
     (_types, frozenset((Factor.ACCELERATOR, Factor.SCENARIO))),
     (_invented, _EACH),
     (_amounts, _ASKED_ALIKE),
+    (_continuation, frozenset((Factor.RUNTIME, Factor.CONFIGURATION))),
     (_page_cache, _ASKED_ALIKE),
     (_precision, frozenset((Factor.RUNTIME, Factor.SCENARIO))),
     (_version, _ONE_RUNTIME),

@@ -15,6 +15,7 @@ from benchharness.judge.unequal import unlike
 from benchharness.metrics import METRICS
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
+from benchharness.results.told import Effective
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
 UNSTABLE_SHARE = 0.10
@@ -22,6 +23,9 @@ UNSTABLE_SHARE = 0.10
 OUTLIER_SCORE = 14.8
 #: A timed region shorter than this holds more than 1 % of clock: two calls take about 36 ns each.
 SHORTEST_TIMED_NS = 7_200
+#: The same share of a runtime's own clock, and the metrics that are read from it.
+_STEP_SHARE = 0.01
+STAMPED = frozenset(("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"))
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a session raised it by
 #: at least this much; undisturbed sessions stayed below.
 CONTENDED_SHARE = 0.05
@@ -61,6 +65,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
         if METRICS[metric.name].headline:
             yield from _unstable(metric)
         yield from _timer(metric)
+        yield from _stamped(metric, result.effective)
         yield from _slow_first(metric)
 
 
@@ -113,6 +118,13 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
             kind=WarningKind.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
             hint="see 'benchharness adapters' for what runs here",
+        )
+    asked = result.job.workload.continuation or "greedy"
+    if effective.continuation not in (None, asked):
+        yield ResultWarning(
+            kind=WarningKind.NOT_APPLIED,
+            message=f"a {asked} continuation was asked for, and the runtime's own loop writes what the model chooses",
+            hint='say continuation = "greedy" in the workload, so that other runtimes do so too',
         )
     bundle = effective.facts.get("bundle")
     if bundle and result.job.settings.get("page_cache") == "evicted":
@@ -480,6 +492,23 @@ def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
         yield ResultWarning(
             kind=WarningKind.BELOW_TIMER_RESOLUTION,
             message=f"{METRICS[metric.name].title}: a sample of {shortest:.0f} ns; reading the clock takes 36 ns twice",
+            hint="measure a larger workload",
+        )
+
+
+def _stamped(metric: MetricResult, effective: Effective) -> Iterator[ResultWarning]:
+    """Times by a runtime's own stamps in which a step of its clock is more than `_STEP_SHARE`."""
+    step = effective.clock_resolution_ns
+    shortest = min((min(value.samples) for value in metric.attempts if value.samples), default=None)
+    if metric.name not in STAMPED or step is None or shortest is None:
+        return
+    tokens = metric.parameters.get("output_tokens")
+    # TPOT is a mean: what was timed for it is the whole answer.
+    timed = shortest * (tokens - 1) if metric.name == "tpot" and isinstance(tokens, int) else shortest
+    if timed * _STEP_SHARE < step and metric.parameters.get("percentile", 50) == 50:
+        yield ResultWarning(
+            kind=WarningKind.BELOW_TIMER_RESOLUTION,
+            message=f"{METRICS[metric.name].title}: {timed:.0f} ns by {effective.timed_by}, in steps of {step}",
             hint="measure a larger workload",
         )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from benchharness.device.child import Answer
 from benchharness.device.protocol import Message
 
 
@@ -25,6 +27,17 @@ class Connection(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One of the device side's programs that answers once on standard output and ends, and what it is told."""
+
+    program: str  # `benchharness.device.PROGRAM`, and its name in the bundle
+    arguments: Sequence[str] = ()
+    told: bytes = b""  # on standard input
+    patience_s: float = 60.0
+    most_bytes: int = 1 << 24  # no honest answer is longer; of a longer one at least this much is read
+
+
 class Launcher(Protocol):
     """Reaches one device. Paths it returns are the device's; nothing else crosses over."""
 
@@ -37,6 +50,13 @@ class Launcher(Protocol):
 
     def start(self, work: str, bundle: str) -> Connection:
         """Starts a supervisor with its work folder and device bundle. Raises `LaunchError`."""
+        ...
+
+    def ask(self, question: Question) -> Answer:
+        """What a question's process on the device said and how it ended; a code of None where patience did.
+
+        Raises `LaunchError` where it cannot be started, `ConnectionLost` where its answer got lost: ask again.
+        """
         ...
 
     def work_folder(self, run: str) -> str:
@@ -56,3 +76,10 @@ def supervisor_command(python: str, work: str, bundle: str, *, installed: bool) 
     """The command line that starts a supervisor on a device."""
     program = ["-m", "benchharness.device.supervisor"] if installed else [bundle, "supervisor"]
     return [python, *program, "--work", work, "--bundle", bundle]
+
+
+def question_command(python: str, question: Question, bundle: str | None) -> Sequence[str]:
+    """The command line that answers a question on a device; without a bundle by the package installed there."""
+    # -P: the working folder may have come with a model, and its Python files are not for running.
+    program = [bundle, question.program] if bundle else ["-P", "-m", f"benchharness.device.{question.program}"]
+    return [python, *program, *question.arguments]

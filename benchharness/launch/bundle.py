@@ -1,6 +1,6 @@
 """The device side as one pure-Python zip file, for devices and interpreters that have no benchharness installed.
 
-`python bundle.pyz supervisor …` and `python bundle.pyz worker`; numpy and the runtime must be on the device.
+`python bundle.pyz supervisor …`, `python bundle.pyz worker` and so on; numpy and the runtime must be on the device.
 """
 
 from __future__ import annotations
@@ -14,26 +14,23 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from benchharness.errors import LaunchError
+from benchharness.launch import Launcher
 
-_MAIN = b"""import sys
+#: Programs by name, and the module whose `main` each is; it finds its arguments where `python -m` would leave them.
+_PROGRAMS = {
+    "supervisor": "benchharness.device.supervisor",
+    "worker": "benchharness.device.worker",
+    "scorer": "benchharness.device.quality.scorer",
+    "describe": "benchharness.device.describe",
+    "adapters": "benchharness.device.adapters",
+    "inspect": "benchharness.device.inspect",
+    "files": "benchharness.device.files",
+}
+_MAIN = f"""import importlib
+import sys
 
-if sys.argv[1] == "worker":
-    from benchharness.device.worker import main
-
-    main()
-elif sys.argv[1] == "scorer":
-    from benchharness.device.quality.scorer import main
-
-    main()
-elif sys.argv[1] == "describe":
-    from benchharness.device.describe import main
-
-    main(sys.argv[2:])
-else:
-    from benchharness.device.supervisor import main
-
-    main(sys.argv[2:])
-"""
+importlib.import_module({_PROGRAMS!r}[sys.argv.pop(1)]).main()
+""".encode()
 #: Zip entries carry a time; a fixed one keeps the bundle's digest the same for the same code.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -56,6 +53,12 @@ def write_bundle(folder: Path) -> tuple[Path, str]:
     return path, digest
 
 
+def put_bundle(launcher: Launcher, scratch: Path) -> str:
+    """The bundle's path on a launcher's device, where it is from now on; `scratch` is a folder here."""
+    bundle, digest = write_bundle(scratch)
+    return launcher.put(bundle, bundle.name, digest)
+
+
 def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.compress_type = zipfile.ZIP_DEFLATED
@@ -66,7 +69,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _contents() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _MAIN
     package = files("benchharness")
-    for name in ("__init__.py", "contract.py", "errors.py"):
+    for name in ("__init__.py", "contract.py", "errors.py", "records.py"):
         yield f"benchharness/{name}", package.joinpath(name).read_bytes()
     yield from _modules(package.joinpath("device"), "benchharness/device")
     yield from _modules(files("targets"), "targets")

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchharness.device.child import Answer, ask
 from benchharness.errors import LaunchError
-from benchharness.launch import supervisor_command
+from benchharness.launch import Question, question_command, supervisor_command
+from benchharness.launch.bundle import put_bundle
 from benchharness.launch.pipes import PipeConnection
 
 
@@ -23,6 +25,15 @@ class LocalLauncher:
     def put(self, file: Path, name: str, digest: str) -> str:
         """The file's own path: nothing is copied."""
         return str(file)
+
+    def ask(self, question: Question) -> Answer:
+        """What a child process says."""
+        bundle = put_bundle(self, self._state) if self._python else None
+        command = question_command(self._python or sys.executable, question, bundle)
+        try:
+            return ask(command, question.patience_s, told=question.told, most_bytes=question.most_bytes)
+        except OSError as error:
+            raise LaunchError(f"{command[0]}: cannot be started ({error.strerror})") from error
 
     def work_folder(self, run: str) -> str:
         """A folder of the run's own, kept until the run is complete."""

@@ -6,11 +6,30 @@ Units in storage and export are the base ones: nanoseconds, bytes, per second.
 
 from __future__ import annotations
 
-from benchharness.metrics.courses import ROWS, SESSIONS
+from typing import Any
+
+from benchharness.metrics.courses import SESSIONS
 from benchharness.metrics.definition import OF_DEVICE, Better, Metric, Unit
 from benchharness.metrics.performance import PERFORMANCE
-from benchharness.metrics.quality import QUALITY, RAW
+from benchharness.metrics.quality import QUALITY
+from benchharness.records import TABLES, Table
 
 __all__ = ["METRICS", "OF_DEVICE", "ROWS", "Better", "Metric", "Unit"]
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *QUALITY, *RAW, *ROWS)}
+
+def _metric(table: Table[Any]) -> Metric:
+    return Metric(
+        name=table.metric,
+        title=table.title,
+        unit=Unit(table.unit),
+        better=Better(table.better),
+        definition=table.definition,
+        source="benchharness",
+    )
+
+
+#: Raw rows that no result shows as they stand: courses and ladders are made of them.
+ROWS = tuple(_metric(table) for table in TABLES.values() if table.title and not table.is_value)
+_RAW = (_metric(table) for table in TABLES.values() if table.title and table.is_value)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *QUALITY, *_RAW, *ROWS)}

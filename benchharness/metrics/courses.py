@@ -6,7 +6,7 @@ from benchharness.metrics.definition import Better, Metric, Unit
 
 _OURS = "benchharness"
 
-#: What is shown; all but the first three is derived from the raw rows below.
+#: What is shown; all but the first three is derived from raw rows (see `benchharness.records`).
 SESSIONS = (
     Metric(
         name="ttft_after_pause",
@@ -131,42 +131,6 @@ SESSIONS = (
         unit=Unit.NANOSECONDS,
         better=Better.LOWER,
         definition="what the variants that failed took of it",
-        source=_OURS,
-    ),
-)
-
-#: What a device reports; `scenarios.sustained.course` and `scenarios.constrained` make metrics of it.
-ROWS = (
-    Metric(
-        name="sustained_window",
-        title="sustained session by window",
-        unit=Unit.NUMBER,
-        better=Better.NEITHER,
-        definition="rows as benchharness.device.scenarios.sustained.ROW names them",
-        source=_OURS,
-    ),
-    Metric(
-        name="sensor_reading",
-        title="sensor readings",
-        unit=Unit.NUMBER,
-        better=Better.NEITHER,
-        definition="rows of 2: ns since the worker was spawned, what the channel read",
-        source=_OURS,
-    ),
-    Metric(
-        name="constrained_trials",
-        title="trials under a constraint",
-        unit=Unit.NUMBER,
-        better=Better.NEITHER,
-        definition="rows of 6: outcome, time, time of one answer, page-ins, peak bytes, kills by the limit",
-        source=_OURS,
-    ),
-    Metric(
-        name="fallback_tries",
-        title="tries of a fallback chain",
-        unit=Unit.NUMBER,
-        better=Better.NEITHER,
-        definition="rows of 3: place in the chain, outcome, time",
         source=_OURS,
     ),
 )

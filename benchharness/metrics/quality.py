@@ -6,7 +6,7 @@ from benchharness.metrics.definition import Better, Metric, Unit
 
 _OURS = "benchharness"
 
-#: What is shown, all derived from the raw rows below.
+#: What is shown, all derived from raw rows (see `benchharness.records`).
 QUALITY = (
     Metric(
         name="kld",
@@ -205,57 +205,5 @@ QUALITY = (
         definition="largest absolute difference of an output's numbers",
         source=_OURS,
         by_output=True,
-    ),
-)
-
-#: What a device reports; `benchharness.scenarios.quality` makes metrics of it.
-RAW = (
-    Metric(
-        name="token_divergence",
-        title="divergence by token",
-        unit=Unit.NATS,
-        better=Better.LOWER,
-        definition="rows of 4: -ln p of reference and variant for the text's token, KLD, same top token",
-        source=_OURS,
-    ),
-    Metric(
-        name="scored_chunks",
-        title="tokens scored",
-        unit=Unit.TOKENS,
-        better=Better.NEITHER,
-        definition="rows of 3, in the order of the tokens: a chunk's document, first scored position, scored tokens",
-        source=_OURS,
-    ),
-    Metric(
-        name="class_decisions",
-        title="decisions by input",
-        unit=Unit.SHARE,
-        better=Better.HIGHER,
-        definition="rows of 3: label (-1: none), reference's and variant's class; earlier runs have 4, the last KLD",
-        source=_OURS,
-    ),
-    Metric(
-        name="class_divergence",
-        title="divergence by input",
-        unit=Unit.NATS,
-        better=Better.LOWER,
-        definition="rows of 3: KLD, total variation, classes pooled because either side rounds them to zero (0: none)",
-        source=_OURS,
-    ),
-    Metric(
-        name="embedding_similarity",
-        title="cosine by input",
-        unit=Unit.NUMBER,
-        better=Better.HIGHER,
-        definition="cosine of the variant's and the reference's embedding",
-        source=_OURS,
-    ),
-    Metric(
-        name="tensor_error",
-        title="error by input",
-        unit=Unit.DECIBELS,
-        better=Better.HIGHER,
-        definition="rows of 4: signal power, noise power, cosine, largest absolute error",
-        source=_OURS,
     ),
 )

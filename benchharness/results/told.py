@@ -28,6 +28,14 @@ class Effective(JsonObject):
     precision: str | None = None
     model_precision: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # an adapter's own
+    # Of a runtime that writes and stamps answers itself.
+    continuation: str | None = None
+    timed_by: str | None = None
+    stamped_at: str | None = None
+    clock_resolution_ns: int | None = None
+    tokens_per_stamp: int | None = None
+    itl_unknown: str | None = None  # why its stamps give no gaps between tokens
+    # Where operators ran.
     placement: Any = None  # operators by place and kind
     placement_unknown: Any = None  # why that is not told
     fallback: Any = None  # what an accelerator left to others

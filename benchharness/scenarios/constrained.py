@@ -7,37 +7,36 @@ can be derived again from what is stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from benchharness.metrics import METRICS
+from benchharness.records import CONSTRAINED_TRIALS, FALLBACK_TRIES, Table, TrialEnd, TrialRow
 from benchharness.results.courses import SLOWER_FROM, Chain, ChainLink, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
 
-#: How a trial ended, as the device stores it, and the columns of a row.
-ANSWERED, LATE, ERROR, OUT_OF_MEMORY, HUNG, CRASHED = range(6)
-_CODE, _TIME, _ANSWER, _PAGE_INS, _PEAK, _KILLS = range(6)
-_FAILED = {
-    ERROR: StepOutcome.ERROR,
-    OUT_OF_MEMORY: StepOutcome.KILLED,
-    HUNG: StepOutcome.TIMEOUT,
-    CRASHED: StepOutcome.ERROR,
+_FAILED: Mapping[float, StepOutcome] = {
+    TrialEnd.ERROR: StepOutcome.ERROR,
+    TrialEnd.OUT_OF_MEMORY: StepOutcome.KILLED,
+    TrialEnd.HUNG: StepOutcome.TIMEOUT,
+    TrialEnd.CRASHED: StepOutcome.ERROR,
 }
 #: A late trial thrashes if it paged in more than this times the most that any unconstrained trial did.
 _THRASHING = 2
-_WIDTHS = {"constrained_trials": 6, "fallback_tries": 3}
 MEMORY_FLOOR, ADDRESS_SPACE_FLOOR = "memory floor", "address-space floor"
 _FLOORS = {MEMORY_FLOOR: ("memory", "memory_floor"), ADDRESS_SPACE_FLOOR: ("address space", "address_space_floor")}
-
-Row = Sequence[float]
+Row = TypeVar("Row")
+_RAW = (CONSTRAINED_TRIALS.metric, FALLBACK_TRIES.metric)
 
 
 def ladder_of(attempt: Attempt) -> Ladder | None:
     """The steps of a constrained attempt and what they say together; None where it made no trials."""
-    steps = sorted(_measured(attempt, "constrained_trials"), key=lambda each: _number(each.parameters.get("step"), 0))
-    usual = next((_rows(each) for each in steps if each.parameters.get("constraint") == "none"), [])
-    if not usual or min(row[_TIME] for row in usual) <= 0:
+    steps = sorted(
+        _measured(attempt, CONSTRAINED_TRIALS.metric), key=lambda each: _number(each.parameters.get("step"), 0)
+    )
+    usual = next((_rows(each, CONSTRAINED_TRIALS) for each in steps if each.parameters.get("constraint") == "none"), [])
+    if not usual or min(row.time for row in usual) <= 0:
         return None
     facts = _Facts(attempt)
     made = [_step(each, usual, facts) for each in steps]
@@ -46,13 +45,13 @@ def ladder_of(attempt: Attempt) -> Ladder | None:
         attempt=attempt.id,
         device=attempt.device,
         by=facts.by,
-        unconstrained_ns=median(row[_TIME] for row in usual),
+        unconstrained_ns=median(row.time for row in usual),
         steps=made,
         floor_bytes=floor_bytes,
         failing_bytes=failing_bytes,
         floor_name=facts.floor_name,
         reason=facts.no_floor,
-        chains=[_chain(each, facts) for each in _measured(attempt, "fallback_tries")],
+        chains=[_chain(each, facts) for each in _measured(attempt, FALLBACK_TRIES.metric)],
     )
 
 
@@ -78,7 +77,7 @@ def constrained_metrics(attempt: Attempt) -> Iterator[MetricResult]:
             yield _metric(attempt, "fallback_time", of, _once(chain.time_ns, f"until {chain.answered_by} had answered"))
         yield _metric(attempt, "fallback_time_lost", of, _once(chain.lost_ns, "on variants that failed"))
     for measurement in attempt.measurements:
-        if measurement.metric in _WIDTHS:
+        if measurement.metric in _RAW:
             yield _raw(attempt, measurement)
 
 
@@ -105,15 +104,15 @@ class _Facts:
         return self._reasons.get(int(_number(measurement.parameters.get("step"), -1)), [])
 
 
-def _step(measurement: Measurement, usual: Sequence[Row], facts: _Facts) -> Step:
-    rows, parameters = _rows(measurement), measurement.parameters
+def _step(measurement: Measurement, usual: Sequence[TrialRow], facts: _Facts) -> Step:
+    rows, parameters = _rows(measurement, CONSTRAINED_TRIALS), measurement.parameters
     constraint = str(parameters.get("constraint", "unknown"))
     amount = parameters.get("amount")
-    answered = [row for row in rows if row[_CODE] == ANSWERED]
-    usual_ns = median(row[_TIME] for row in usual)
-    peaks = [row[_PEAK] for row in rows if row[_PEAK]]
-    times = [row[_TIME] for row in rows]
-    slower = median(row[_TIME] for row in answered) / usual_ns if answered else None
+    answered = [row for row in rows if row.outcome == TrialEnd.ANSWERED]
+    usual_ns = median(row.time for row in usual)
+    peaks = [row.peak for row in rows if row.peak]
+    times = [row.time for row in rows]
+    slower = median(row.time for row in answered) / usual_ns if answered else None
     return Step(
         constraint=constraint,
         amount=float(amount) if isinstance(amount, int | float) else None,
@@ -122,28 +121,28 @@ def _step(measurement: Measurement, usual: Sequence[Row], facts: _Facts) -> Step
         outcome=_outcome(constraint, rows, usual, facts.needed, slower),
         slower=slower,
         time_ns=median(times) if times else None,
-        page_ins=median(row[_PAGE_INS] for row in rows) if rows else None,
+        page_ins=median(row.page_ins for row in rows) if rows else None,
         peak_bytes=max(peaks) if peaks else None,
         reason="; ".join(facts.reasons(measurement)),
     )
 
 
 def _outcome(
-    constraint: str, rows: Sequence[Row], usual: Sequence[Row], needed: float, slower: float | None
+    constraint: str, rows: Sequence[TrialRow], usual: Sequence[TrialRow], needed: float, slower: float | None
 ) -> StepOutcome:
     """What a step's trials come to. `slower` is printed beside it, and so fine and slower are read off it alone."""
     if not rows:
         return StepOutcome.NOT_APPLIED
-    answered = sum(row[_CODE] == ANSWERED for row in rows)
+    answered = sum(row.outcome == TrialEnd.ANSWERED for row in rows)
     by_ratio = StepOutcome.SLOWER if slower is None or round(slower, 2) >= SLOWER_FROM else StepOutcome.FINE
     if answered >= min(needed, len(usual)):
         return by_ratio
-    failed = Counter(int(row[_CODE]) for row in rows if row[_CODE] != ANSWERED)
+    failed = Counter(int(row.outcome) for row in rows if row.outcome != TrialEnd.ANSWERED)
     commonest = max(failed, key=lambda code: (failed[code], code))
-    if commonest != LATE:
+    if commonest != TrialEnd.LATE:
         return _FAILED.get(commonest, StepOutcome.ERROR)
-    paged_in = median(row[_PAGE_INS] for row in rows if row[_CODE] == LATE)
-    if paged_in > _THRASHING * max(1.0, *(row[_PAGE_INS] for row in usual)):
+    paged_in = median(row.page_ins for row in rows if row.outcome == TrialEnd.LATE)
+    if paged_in > _THRASHING * max(1.0, *(row.page_ins for row in usual)):
         return StepOutcome.THRASHING
     crawls = constraint in ("memory", "address space") or by_ratio is StepOutcome.FINE
     return StepOutcome.TIMEOUT if crawls else StepOutcome.SLOWER
@@ -164,14 +163,14 @@ def _floor(steps: Sequence[Step], facts: _Facts) -> tuple[float | None, float | 
 
 
 def _chain(measurement: Measurement, facts: _Facts) -> Chain:
-    rows, reasons = _rows(measurement), facts.reasons(measurement)
+    rows, reasons = _rows(measurement, FALLBACK_TRIES), facts.reasons(measurement)
     links: list[ChainLink] = []
     for row in rows:
-        place, code, time_ns = int(row[0]), int(row[1]), row[2]
-        outcome = StepOutcome.FINE if code == ANSWERED else _FAILED.get(code, StepOutcome.TIMEOUT)
+        place, is_answered = int(row.place), row.outcome == TrialEnd.ANSWERED
+        outcome = StepOutcome.FINE if is_answered else _FAILED.get(row.outcome, StepOutcome.TIMEOUT)
         variant = facts.chain[place] if 0 <= place < len(facts.chain) else f"variant {place + 1}"
-        reason = "" if code == ANSWERED or len(links) >= len(reasons) else reasons[len(links)]
-        links.append(ChainLink(variant=variant, outcome=outcome, time_ns=time_ns, reason=reason))
+        reason = "" if is_answered or len(links) >= len(reasons) else reasons[len(links)]
+        links.append(ChainLink(variant=variant, outcome=outcome, time_ns=row.time, reason=reason))
     answered = next((link.variant for link in links if link.outcome is StepOutcome.FINE), None)
     return Chain(
         limit_bytes=_number(measurement.parameters.get("limit_bytes"), 0),
@@ -186,12 +185,9 @@ def _measured(attempt: Attempt, metric: str) -> list[Measurement]:
     return [each for each in attempt.measurements if each.metric == metric]
 
 
-def _rows(measurement: Measurement) -> list[Row]:
+def _rows(measurement: Measurement, table: Table[Row]) -> list[Row]:
     """A measurement's rows; none where they are not of the width that they should be."""
-    width, count = _WIDTHS[measurement.metric], len(measurement.samples)
-    if measurement.row_length != width or count % width:
-        return []
-    return [measurement.samples[at : at + width] for at in range(0, count, width)]
+    return table.rows(measurement.samples) if table.fits(measurement.samples, measurement.row_length) else []
 
 
 def _number(value: Any, otherwise: float) -> float:

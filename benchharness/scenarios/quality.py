@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over, ratio_over
 from benchharness.judge.ratios import ratio_of_sums
 from benchharness.metrics import METRICS
+from benchharness.records import TOKEN_DIVERGENCE, table_of
 from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
 
-Rows = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 #: Percentiles of the divergence and of the change of probability, as llama-perplexity prints them.
 DIVERGENCE_PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
@@ -40,10 +41,6 @@ NO_INTERVAL: Mapping[str, str] = {
     "class_accuracy_change": "of the inputs of one class alone, and no interval: accuracy_change has one",
 }
 _LARGEST_EXPONENT = math.log(sys.float_info.max)
-#: The columns of `token_divergence` and of `class_decisions`.
-_NLL_REFERENCE, _NLL_VARIANT, _DIVERGENCE, _SAME_TOP = range(4)
-_LABEL, _CLASS_REFERENCE, _CLASS_VARIANT, _CLASS_DIVERGENCE = range(4)  # the last in rows of earlier versions only
-_KLD, _TOTAL_VARIATION, _POOLED = range(3)  # of `class_divergence`
 
 
 def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
@@ -113,23 +110,24 @@ class _Of:
         return self.metric(name, found, **parameters)
 
 
-def rows_of(measurement: Measurement) -> Rows:
-    """The rows of a measurement, shape (inputs, row_length)."""
-    return np.asarray(measurement.samples, dtype=np.float64).reshape(-1, max(1, measurement.row_length))
+def columns_of(measurement: Measurement) -> dict[str, Floats]:
+    """The columns of a raw table by name, each of the shape (rows,)."""
+    table = table_of(measurement.metric, measurement.row_length)
+    return table.by_name(np.asarray(measurement.samples, dtype=np.float64))
 
 
 class _Tokens:
     """The rows of `token_divergence`, and what is drawn again for an interval: documents, or the chunks of only one."""
 
     def __init__(self, measurement: Measurement, chunks: Measurement | None) -> None:
-        self.columns = rows_of(measurement).T
+        self.columns = columns_of(measurement)
         if chunks is None:  # as all were stored once: chunks of one length
             length = int(measurement.parameters["scored"])
-            self._scored = np.full(self.columns.shape[1] // length, length)
+            self._scored = np.full(TOKEN_DIVERGENCE.count(measurement.samples) // length, length)
             documents = np.zeros(len(self._scored))
         else:
-            documents, _, scored = rows_of(chunks).T
-            self._scored = scored.astype(int)
+            of_chunks = columns_of(chunks)
+            documents, self._scored = of_chunks["document"], of_chunks["scored"].astype(int)
         _, of_chunk = np.unique(documents, return_inverse=True)
         self._by_document = int(of_chunk.max()) > 0
         drawn = of_chunk if self._by_document else np.arange(len(self._scored))
@@ -166,7 +164,7 @@ def _finite(found: Estimate) -> Estimate:
 
 def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     tokens = _Tokens(measurement, of.beside("scored_chunks"))
-    reference, variant, divergence, same_top = tokens.columns
+    reference, variant, divergence = (tokens.columns[name] for name in ("nll_reference", "nll_variant", "kld"))
     change = np.exp(-variant) - np.exp(-reference)
     mean = f"mean over tokens, interval by bootstrap over {tokens.unit}"
     exp_mean = f"exp of the {mean}"
@@ -184,7 +182,7 @@ def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     for percentile in CHANGE_PERCENTILES:
         value = float(np.percentile(change, percentile))
         yield of.exact("probability_change_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
-    yield of.metric("same_top_token", tokens.mean(same_top, statistic=mean))
+    yield of.metric("same_top_token", tokens.mean(tokens.columns["same_top"], statistic=mean))
 
 
 def _nothing(_: _Of, __: Measurement) -> Iterator[MetricResult]:
@@ -197,27 +195,27 @@ def _greedy_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]
 
 
 def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
-    rows = rows_of(measurement)
+    columns = columns_of(measurement)
     statistic = "mean over inputs, interval by bootstrap over inputs"
-    same = rows[:, _CLASS_REFERENCE] == rows[:, _CLASS_VARIANT]
-    yield of.metric("agreement", _share(int(same.sum()), len(rows)))
-    if measurement.row_length > _CLASS_DIVERGENCE:
-        yield of.metric("kld", ratio_of_sums(rows[:, _CLASS_DIVERGENCE], None, statistic=statistic))
+    same = columns["reference"] == columns["variant"]
+    yield of.metric("agreement", _share(int(same.sum()), len(same)))
+    if "kld" in columns:  # rows of earlier versions
+        yield of.metric("kld", ratio_of_sums(columns["kld"], None, statistic=statistic))
     elif why_not := of.scores.get("why_not"):
         yield of.metric("kld", Estimate(value=None, statistic=statistic, reason=str(why_not)))
-    labelled = rows[rows[:, _LABEL] >= 0]
-    if not len(labelled):
+    is_labelled = columns["label"] >= 0
+    if not is_labelled.any():
         return
-    reference = labelled[:, _CLASS_REFERENCE] == labelled[:, _LABEL]
-    variant = labelled[:, _CLASS_VARIANT] == labelled[:, _LABEL]
-    yield of.metric("accuracy", _share(int(variant.sum()), len(labelled)))
-    yield of.metric("reference_accuracy", _share(int(reference.sum()), len(labelled)))
+    labels = columns["label"][is_labelled]
+    reference, variant = (columns[side][is_labelled] == labels for side in ("reference", "variant"))
+    yield of.metric("accuracy", _share(int(variant.sum()), len(labels)))
+    yield of.metric("reference_accuracy", _share(int(reference.sum()), len(labels)))
     change = variant.astype(np.float64) - reference
     yield of.metric("accuracy_change", mean_over(change, statistic=f"paired: {statistic}", unit="inputs"))
     gained, lost = int((variant & ~reference).sum()), int((reference & ~variant).sum())
     yield of.exact("mcnemar_p", exact_mcnemar(gained, lost), f"exact McNemar: {gained} gained, {lost} lost")
-    for label in np.unique(labelled[:, _LABEL]):
-        of_class = labelled[:, _LABEL] == label
+    for label in np.unique(labels):
+        of_class = labels == label
         drop = float(change[of_class].mean())
         statistic_ = f"mean over the {int(of_class.sum())} inputs of the class"
         yield of.exact("class_accuracy_change", drop, statistic_, label=int(label))
@@ -225,16 +223,16 @@ def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
 
 def _divergence_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     """One input with classes rounded to zero makes the whole mean a lower bound, and changes its name."""
-    rows = rows_of(measurement)
+    columns = columns_of(measurement)
     statistic = "mean over inputs, interval by bootstrap over inputs"
-    pooled = int((rows[:, _POOLED] > 0).sum())
+    pooled, inputs = int((columns["pooled"] > 0).sum()), len(columns["pooled"])
     if pooled:
-        most = int(rows[:, _POOLED].max())
-        bound = f"a lower bound: up to {most} classes rounded to zero are pooled in {pooled} of {len(rows)} inputs; "
-        yield of.metric("kld_pooled", ratio_of_sums(rows[:, _KLD], None, statistic=bound + statistic))
+        most = int(columns["pooled"].max())
+        bound = f"a lower bound: up to {most} classes rounded to zero are pooled in {pooled} of {inputs} inputs; "
+        yield of.metric("kld_pooled", ratio_of_sums(columns["kld"], None, statistic=bound + statistic))
     else:
-        yield of.metric("kld", ratio_of_sums(rows[:, _KLD], None, statistic=statistic))
-    yield of.metric("total_variation", ratio_of_sums(rows[:, _TOTAL_VARIATION], None, statistic=statistic))
+        yield of.metric("kld", ratio_of_sums(columns["kld"], None, statistic=statistic))
+    yield of.metric("total_variation", ratio_of_sums(columns["total_variation"], None, statistic=statistic))
 
 
 def _share(hits: int, trials: int) -> Estimate:
@@ -277,7 +275,8 @@ def _rank_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
 
 
 def _tensor_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
-    signal, noise, cosine, largest = rows_of(measurement).T
+    columns = columns_of(measurement)
+    signal, noise = columns["signal"], columns["noise"]
     total = "over all inputs"
     if noise.sum() > 0 and signal.sum() > 0:
         interval = f"{total}, interval by bootstrap over inputs: signal and noise drawn in pairs"
@@ -286,8 +285,8 @@ def _tensor_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]
         reason = "the outputs are identical: there is no noise" if not noise.any() else "the reference is all zeros"
         yield of.metric("sqnr", Estimate(value=None, statistic=total, reason=reason))
     statistic = "mean over inputs, interval by bootstrap over inputs"
-    yield of.metric("cosine", _cosine_of_tensors(signal, noise, cosine, statistic))
-    yield of.exact("largest_error", float(largest.max()), f"largest {total}")
+    yield of.metric("cosine", _cosine_of_tensors(signal, noise, columns["cosine"], statistic))
+    yield of.exact("largest_error", float(columns["largest_error"].max()), f"largest {total}")
 
 
 def _decibels(noise_to_signal: float) -> float:

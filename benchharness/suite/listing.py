@@ -6,21 +6,14 @@ One list serves everything: size, digest, download, what is put on a device, wha
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchharness.errors import UsageError
+from benchharness.launch import ask
 from benchharness.suite.artefact import MOST_FILES, Listing, whole
-
-#: Listing takes as long as importing the runtimes, a second at most; a file made to take longer is not read on.
-_PATIENCE_S = 60
-#: A package of ten thousand files, each by a long name.
-_LONGEST_ANSWER_BYTES = 16 << 20
 
 Lister = Callable[[Mapping[Path, Sequence[str]]], Mapping[Path, Listing]]
 
@@ -33,7 +26,7 @@ def list_files(asked: Mapping[Path, Sequence[str]]) -> dict[Path, Listing]:
     """
     everything = {path: whole(path) for path, names in asked.items() if not path.exists() or not names}
     wanted = [(path, names) for path, names in asked.items() if path not in everything]
-    answers = _answers(wanted) if wanted else []
+    answers = ask.files_of_artefacts(ask.this_machine(), wanted) if wanted else []
     for (path, _), answer in zip(wanted, answers, strict=True):
         everything[path] = listing_from(path, answer)
     return everything
@@ -61,27 +54,3 @@ def listing_from(path: Path, answer: Any) -> Listing:
         pipeline=tuple(map(str, told["pipeline"])),
         siblings=tuple(map(str, told["siblings"])),
     )
-
-
-def _answers(asked: Sequence[tuple[Path, Sequence[str]]]) -> list[Any]:
-    # -P: the working folder may have come with the model, and its Python files are not for running.
-    command = [sys.executable, "-P", "-m", "benchharness.device.files"]
-    question = json.dumps([[str(path), list(names)] for path, names in asked]).encode()
-    paths = ", ".join(path.name for path, _ in asked[:5])
-    try:
-        done = subprocess.run(command, input=question, capture_output=True, timeout=_PATIENCE_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise UsageError(
-            f"{paths}: reading them did not end within {_PATIENCE_S} s; are they really models?"
-        ) from error
-    try:
-        if len(done.stdout) > _LONGEST_ANSWER_BYTES:
-            raise UsageError(f"{paths}: a list of files of {len(done.stdout)} bytes; no real model has so many")
-        answers = json.loads(done.stdout)["answers"]
-    except (ValueError, KeyError, TypeError) as error:
-        words = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:]
-        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        raise UsageError(f"{paths}: the process that lists files ended with {ended}: {' '.join(words)}") from error
-    if not isinstance(answers, list) or len(answers) != len(asked):
-        raise UsageError(f"{paths}: the process that lists files gave no answer to each")
-    return answers

@@ -1,26 +1,18 @@
-"""What `benchharness hardware` shows: a machine's description, asked in a process of its own, as tables or JSON."""
+"""What `benchharness hardware` shows: a device's description (`execute.looks`) as tables or JSON."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from benchharness.errors import LaunchError
-from benchharness.judge.noise import LOWER_BOUND, Verdict, judge
-from benchharness.launch.availability import accelerators_here
+from benchharness.judge.noise import LOWER_BOUND, Verdict
 from benchharness.metrics import Unit
 from benchharness.terminal.values import quantity
 
-#: For starting the interpreter and asking a system's own programs; the probe's time comes on top, twice, because a
-#: slow machine finishes its fixed number of iterations late.
-_PATIENCE_S = 30.0
 #: Conditions that hold for as long as nobody changes them.
 _LIMITS = ("cores_allowed", "cgroup_memory_limit_bytes", "cgroup_cpu_quota_us", "cgroup_cpu_period_us")
 _VERDICT_STYLES = {Verdict.QUIET: "green", Verdict.NOISY: "yellow", Verdict.VERY_NOISY: "red"}
@@ -46,30 +38,6 @@ _PROBE_FIGURES = {
     "timer_resolution_ns": "smallest step of the clock",
     "two_clock_reads_ns": "cost of reading the clock twice",
 }
-
-
-def describe_hardware(probe_s: float) -> dict[str, Any]:
-    """The description of this machine (`benchharness.device.describe`); with a probe its verdict under `noise`.
-
-    Under `accelerators` what each adapter finds here, a line for each accelerator and each unit of it.
-
-    `probe_s` is how long the noise probe takes, in seconds; 0 leaves it out. Raises `LaunchError`.
-    """
-    command = [sys.executable, "-m", "benchharness.device.describe", "--probe", repr(float(probe_s))]
-    patience_s = _PATIENCE_S + 2 * probe_s
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise LaunchError(f"this machine did not describe itself within {patience_s:g} s") from error
-    try:
-        description: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError) as error:
-        words = " ".join(done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()[-1:])
-        raise LaunchError(f"describing this machine ended with exit code {done.returncode}: {words}") from error
-    if "probe" in description:
-        description["noise"] = asdict(judge(description["probe"]))
-    description["accelerators"] = accelerators_here()
-    return description
 
 
 def to_json(description: Mapping[str, Any]) -> str:

@@ -1,133 +1,20 @@
-"""`benchharness inspect`: what a model file holds, without running it. As plain data, and as tables.
-
-The file is not trusted: an adapter reads it in a process of its own, and what it says is shown as text only.
-"""
+"""What `benchharness inspect` shows of a model (`execute.looks`). The file is not trusted: it is shown as text only."""
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from benchharness.device import adapters
-from benchharness.device.child import ask
-from benchharness.errors import ModelFailure, Unsupported, UsageError
-from benchharness.locations import digest_cache
 from benchharness.metrics import Unit
-from benchharness.suite.artefact import Manifest, manifest_of, whole
-from benchharness.suite.listing import listing_from
-from benchharness.suite.materials import notes
-from benchharness.suite.plan import artefact_format
 from benchharness.terminal.values import quantity
 
-#: A model of 540 MB takes half a second, nearly all of it the import of its runtime.
-_PATIENCE_S = 60
-#: An honest description has some tens of kilobytes; a file made to say more is not believed.
-_LONGEST_ANSWER_BYTES = 64 << 20
-#: How hard a download is compressed: zip's own default.
-_ZIP_LEVEL = 6
-_CHUNK_BYTES = 1 << 20
 #: Texts of a model that are shown: the rest is in the JSON form.
 _LONGEST_SHOWN = 200
 _MOST_ROWS = 60
-
-
-def inspect_model(path: Path, *, compressed: bool = False) -> dict[str, Any]:
-    """What an artefact holds, JSON values only: an adapter's `ModelDescription`, its size in bytes and its digest.
-
-    `compressed` adds `compressed_bytes`, the size of a zip of it, which takes about 15 s for 500 MB. Raises
-    `UsageError` for a path that no adapter opens, `Unsupported` where its adapter cannot inspect, `ModelFailure` for a
-    file that is no model or ends the process that reads it.
-    """
-    path = path.expanduser().absolute()
-    whole(path)  # raises where there is nothing
-    cache = digest_cache()
-    adapter = _adapter_for(path)
-    description, files = _description(adapter, path)
-    listing = listing_from(path, files)
-    manifest = manifest_of(path, cache, listing)
-    cache.save()
-    found = {
-        "artefact": str(path),
-        "adapter": adapter,
-        "digest": manifest.digest,
-        "bytes": manifest.bytes,
-        "model": listing.model,
-        "files": [{"path": entry.path, "bytes": entry.bytes} for entry in manifest.entries],
-        "part": listing.part,
-        "pipeline": list(listing.pipeline),
-        "siblings": list(listing.siblings),
-        **description,
-        "warnings": _warnings(path, description, manifest),
-    }
-    if compressed:
-        found["compressed_bytes"] = _compressed_bytes(manifest)
-    return found
-
-
-def _adapter_for(path: Path) -> str:
-    known = {name: adapters.formats(name) for name in adapters.usable()}
-    for name, formats in known.items():
-        if artefact_format(path, formats) is not None:
-            return name
-    endings = ", ".join(sorted({ending for formats in known.values() for ending in formats}))
-    raise UsageError(f"{path}: no adapter opens it; models end in {endings}, or are folders that hold such a file")
-
-
-def _description(adapter: str, path: Path) -> tuple[dict[str, Any], Any]:
-    """What an adapter says of a model, and of its files."""
-    # -P: the working folder may have come with the model, and its Python files are not for running.
-    command = [sys.executable, "-P", "-m", "benchharness.device.inspect", adapter, str(path)]
-    done = ask(command, _PATIENCE_S, most_bytes=_LONGEST_ANSWER_BYTES)
-    if done.code is None:
-        raise ModelFailure(f"{path}: reading it did not end within {_PATIENCE_S} s; is it really a model?")
-    try:
-        if len(done.out) > _LONGEST_ANSWER_BYTES:
-            most = quantity(_LONGEST_ANSWER_BYTES, Unit.BYTES)
-            raise ModelFailure(f"{path}: what it says of itself has over {most}; no real model says so much")
-        answer = json.loads(done.out)
-        if "failed" in answer:
-            kind = Unsupported if answer["failed"] == "unsupported" else ModelFailure
-            raise kind(str(answer["reason"]))
-        description, files = answer["description"], answer["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        words = done.words.strip().splitlines()[-1:]
-        ended = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
-        raise ModelFailure(f"{path}: the process that read it ended with {ended}: {' '.join(words)}") from error
-    if not isinstance(description, dict):
-        raise ModelFailure(f"{path}: the adapter {adapter!r} gave no description")
-    return description, files
-
-
-def _warnings(path: Path, description: Mapping[str, Any], manifest: Manifest) -> list[str]:
-    files: Mapping[str, int | None] = description.get("external_files", {})
-    missing = [name for name, size in files.items() if size is None]
-    warnings = []
-    if manifest.listing.unknown:
-        told = manifest.listing.unknown
-        warnings.append(f"it will not run, and size and digest are of {path.name} alone: {told}")
-    elif missing:
-        warnings.append(f"weights are missing: {', '.join(missing)}; copy the whole folder")
-    return warnings + notes(path, manifest)
-
-
-def _compressed_bytes(manifest: Manifest) -> int:
-    """What a zip archive of it would take, names and headers not counted."""
-    total = 0
-    for file in manifest.files:
-        squeezer = zlib.compressobj(_ZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        with file.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                total += len(squeezer.compress(chunk))
-        total += len(squeezer.flush())
-    return total
 
 
 def inspection_tables(found: Mapping[str, Any]) -> list[Table]:

@@ -21,7 +21,12 @@ LARGEST_COPY_BYTES = 256 << 20
 
 def prompt(session: LanguageSession) -> list[int]:
     """Nine tokens spread over the vocabulary, the same ones each time."""
-    return [(7 * index + 3) % session.vocabulary_size for index in range(9)]
+    return spread_tokens(session.vocabulary_size)
+
+
+def spread_tokens(vocabulary_size: int) -> list[int]:
+    """Nine tokens spread over a vocabulary of that size."""
+    return [(7 * index + 3) % vocabulary_size for index in range(9)]
 
 
 def make_inputs(specs: Sequence[TensorSpec]) -> Mapping[str, NDArray[np.generic]]:

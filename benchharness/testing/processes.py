@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchharness.contract import Adapter, Configuration, LanguageSession
+from benchharness.contract import Adapter, Configuration, GeneratesTokens, LanguageSession
 from benchharness.device import leftovers, protocol
 from benchharness.device.child import Child, ask
 from benchharness.errors import BenchharnessError
@@ -87,6 +87,8 @@ def _hold_a_session() -> None:
         with adapter.open(Path(order["artefact"]), Configuration(**order["configuration"])) as session:
             if isinstance(session, LanguageSession):
                 session.extend([1])
+            elif isinstance(session, GeneratesTokens):
+                session.generate("a" if session.takes_text else [1], 1)
             else:
                 from benchharness.testing.materials import make_inputs
 

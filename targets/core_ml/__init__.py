@@ -9,16 +9,14 @@ compiled models; `"cold"` compiles anew).
 
 Its modules: `files` finds the parts of a model, `description` reads its signature, `system` tells which system this is,
 `options` checks the request, `compilation` compiles, `loading` loads, `plan` tells where operators run, `signature`
-tells a language model, `session` and `language` run it. `package`, `program`, `weights` and `constants` read an ML
-program; on them, `inspection` and `compression` describe it, and `reference` runs it anywhere, by `to_onnx`, `graph`
-and `operators`.
+tells a language model, `session` and `language` run it. `package`, `program` and `weights` read an ML program; on them,
+`inspection` and `compression` describe it, and `reference`, which is fenced, runs it anywhere.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -34,7 +32,7 @@ from benchharness.contract import (
     ModelDescription,
 )
 from benchharness.errors import AttemptError, Unsupported
-from targets.core_ml import system
+from targets.core_ml import reference, system
 from targets.core_ml.compilation import Compiled, compiled
 from targets.core_ml.description import Description, check_inputs, describe
 from targets.core_ml.files import COMPILED, FORMATS, PACKAGE, check_artefact, find_model, list_files
@@ -80,7 +78,7 @@ class CoreML:
         """coremltools' version and the compute units here, or the reason why there are none. Never raises."""
         if _missing:
             return Availability(available=False, reason=_missing)
-        no_units, no_reference = _why_no_units(), _why_no_reference()
+        no_units, no_reference = _why_no_units(), reference.why_not_here()
         accelerators = (*(() if no_units else _units_here()), *(() if no_reference else (REFERENCE,)))
         reason = "; ".join(filter(None, (no_reference, no_units)))
         return Availability(bool(accelerators), _version(), accelerators, reason)
@@ -115,12 +113,6 @@ class CoreML:
             yield stack.enter_context(contextlib.closing(opened))
 
 
-def _why_no_reference() -> str:
-    """What reference execution needs and is not installed; empty where it runs."""
-    lacking = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-    return f"reference execution needs {' and '.join(lacking)}; install benchharness[coreml]" if lacking else ""
-
-
 def _why_no_units() -> str:
     """The reason why Core ML itself cannot be reached; empty where it can."""
     if not system.on_macos():
@@ -151,8 +143,6 @@ def _version() -> str:
 
 
 def _open_reference(path: Path, request: Request, configuration: Configuration) -> CoreMLSession:
-    from targets.core_ml.reference.execution import ReferenceModel
-
     if path.suffix == COMPILED:
         raise Unsupported(f"{path}: a compiled model; reference execution reads the {PACKAGE} that it was made from")
     description = describe(path, request.function)
@@ -164,7 +154,7 @@ def _open_reference(path: Path, request: Request, configuration: Configuration) 
         )
     if description.function != description.default_function:
         raise Unsupported(f"options.function: reference execution computes {description.default_function} only")
-    model = ReferenceModel(path, threads=configuration.threads)
+    model = reference.load(path, configuration.threads)
     effective = EffectiveConfiguration(
         accelerators=(REFERENCE,),
         threads=configuration.threads,

@@ -16,7 +16,16 @@ from typing import Any
 
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
-from targets.model_files import TOKENIZER, checked, language_files, listing, several
+from targets.model_files import (
+    LFS_POINTER,
+    TOKENIZER,
+    beginning,
+    check_is_there,
+    checked,
+    language_files,
+    listing,
+    several,
+)
 
 PACKAGE, COMPILED, SPECIFICATION = ".mlpackage", ".mlmodelc", ".mlmodel"
 FORMATS = (PACKAGE, COMPILED, SPECIFICATION)
@@ -29,8 +38,8 @@ COMPILED_METADATA, COMPILED_PROGRAM = "metadata.json", "model.mil"
 _MANIFEST = "Manifest.json"
 _DATA = "Data"
 _LONGEST_JSON_BYTES = 16 << 20
-#: First bytes of a file whose content was left on a Git LFS server, and of a zip archive.
-_LFS_POINTER, _ZIP = b"version https://git-lfs", b"PK\x03\x04"
+#: First bytes of a zip archive.
+_ZIP = b"PK\x03\x04"
 
 
 def find_model(artefact: Path) -> Path:
@@ -74,7 +83,7 @@ def check_artefact(path: Path) -> None:
     if path.suffix not in FORMATS:
         raise ModelFailure(f"{path}: no Core ML model; expected a name ending in {PACKAGE}, {COMPILED} or .mlmodel")
     if path.suffix == SPECIFICATION:
-        _check_content(path)
+        check_is_there(path)
     elif not path.is_dir():
         raise ModelFailure(f"{path}: a file, where an {path.suffix} is a folder; {_advice(path)}")
     elif path.suffix == COMPILED and not (path / COMPILED_MARK).is_file():
@@ -96,7 +105,7 @@ def find_specification(path: Path) -> Path:
     specification = path / _DATA / inside
     if not specification.is_file():
         raise ModelFailure(f"{path}: {_DATA}/{item} is missing; copy the whole folder")
-    _check_content(specification)
+    check_is_there(specification)
     return specification
 
 
@@ -112,23 +121,9 @@ def read_json(path: Path) -> Any:
         raise ModelFailure(f"{path}: cannot be read as JSON: {error}") from error
 
 
-def _check_content(path: Path) -> None:
-    if not path.is_file():
-        raise ModelFailure(f"{path}: no such file; check the artefact's path")
-    if not path.stat().st_size:
-        raise ModelFailure(f"{path}: the file is empty; build or download it again")
-    if _begins_with(path, _LFS_POINTER):
-        raise ModelFailure(f"{path}: a Git LFS pointer and not the model; run `git lfs pull`")
-
-
 def _advice(path: Path) -> str:
-    if _begins_with(path, _ZIP):
+    if beginning(path, len(_ZIP)) == _ZIP:
         return "unpack the archive first"
-    if _begins_with(path, _LFS_POINTER):
+    if beginning(path, len(LFS_POINTER)) == LFS_POINTER:
         return "it is a Git LFS pointer; run `git lfs pull`"
     return "save or download the model again"
-
-
-def _begins_with(path: Path, beginning: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(beginning)) == beginning

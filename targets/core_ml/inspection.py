@@ -19,10 +19,10 @@ from targets.core_ml.compression import Compression
 from targets.core_ml.description import Description, Feature, describe
 from targets.core_ml.files import COMPILED, COMPILED_METADATA, find_specification, read_json
 from targets.core_ml.program import BITS, Program, protobuf, read_program
-from targets.core_ml.reference.operators import OPERATORS
-from targets.core_ml.reference.to_onnx import HANDLED
+from targets.core_ml.reference import lacking
 from targets.core_ml.signature import NoLanguageModel, read_signature
-from targets.core_ml.weights import RECORD, RECORD_ALIGNMENT, RECORD_MARK, RECORD_TYPES, Weights
+from targets.core_ml.weights import Weights
+from targets.wire.mil_blob import records
 from targets.wire.protobuf import LONGEST_TEXT, Wire, mapped
 
 _FORMAT, _ML_PROGRAM = "coreml", "mlProgram"
@@ -60,19 +60,19 @@ def inspect_model(artefact: Path) -> ModelDescription:
             return _compiled(artefact, described)
         if described.kind != _ML_PROGRAM:
             return _older(artefact, described)
-        return _program(artefact, described, read_program(artefact))
+        return _program(described, read_program(artefact))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFailure(f"{artefact}: cannot be read as a Core ML model ({error}); save it again") from error
 
 
-def _program(artefact: Path, described: Description, program: Program) -> ModelDescription:
+def _program(described: Description, program: Program) -> ModelDescription:
     weights = Weights(program.package)
     try:
         compression = Compression(program, weights)
         parameters, schemes = compression.stored(), compression.schemes()
     finally:
         weights.close()
-    lacking = sorted({kind for kinds in _kinds(program).values() for kind in kinds} - OPERATORS.keys() - HANDLED)
+    unknown = lacking(kind for kinds in _kinds(program).values() for kind in kinds)
     return _description(
         described,
         operators=_kinds(program),
@@ -84,7 +84,7 @@ def _program(artefact: Path, described: Description, program: Program) -> ModelD
             "functions": ", ".join(sorted(program.functions)) if len(program.functions) > 1 else "",
             "images": _images(program.description),
             "sparsity": compression.sparsity(),
-            "reference_execution": f"lacks {', '.join(lacking)}" if lacking else "possible",
+            "reference_execution": f"lacks {', '.join(unknown)}" if unknown else "possible",
             **_metadata(program.description.metadata),
         },
     )
@@ -285,16 +285,10 @@ def _records(file: Path) -> list[StoredNumbers]:
     """The records of a weights file, one after another, summed by type."""
     sums: dict[str, list[int]] = {}
     with mapped(file) as wire:
-        content, at, seen = wire.content, RECORD_ALIGNMENT, 0
-        while at + RECORD.size <= len(content) and seen < _MOST_RECORDS:
-            mark, kind, size, start = RECORD.unpack(bytes(content[at : at + RECORD.size]))
-            if mark != RECORD_MARK or start + size > len(content) or start < at:
-                break
-            dtype, seen = RECORD_TYPES.get(kind, f"type {kind}"), seen + 1
-            total = sums.setdefault(dtype, [0, 0, 0])
-            for index, more in enumerate((1, size * 8 // BITS.get(dtype, 8), size)):
+        for record in islice(records(wire.content), _MOST_RECORDS):
+            total = sums.setdefault(record.dtype, [0, 0, 0])
+            for index, more in enumerate((1, record.size * 8 // BITS.get(record.dtype, 8), record.size)):
                 total[index] += more
-            at = -(-(start + size) // RECORD_ALIGNMENT) * RECORD_ALIGNMENT
     found = [
         StoredNumbers(dtype=dtype, role="weights", tensors=tensors, numbers=numbers, bytes=size)
         for dtype, (tensors, numbers, size) in sums.items()

@@ -1,13 +1,10 @@
 """Reads the constants that a program states: from its protobuf, or from the weights file beside it.
 
-A weights file is a row of records; a constant names the byte where its record starts, which tells the type, the size
-and where the numbers lie. Numbers of less than a byte are packed, the first in the lowest bits.
-Format: https://github.com/apple/coremltools/blob/main/mlmodel/src/MILBlob/Blob/StorageFormat.hpp.
+A constant names the byte of that file where its record starts (see `targets.wire.mil_blob`).
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,38 +13,11 @@ import numpy as np
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.package import Package
 from targets.core_ml.program import BITS, Constant
+from targets.wire.mil_blob import HEAD_BYTES, RECORD_BYTES, VERSION, is_blob, record_of
+from targets.wire.packed import unpack
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-
-#: A record: mark, element type, bytes of numbers, where they start. More follows that is of no use here.
-RECORD = struct.Struct("<IIQQ")
-RECORD_MARK = 0xDEADBEEF
-#: Records start at multiples of this.
-RECORD_ALIGNMENT = 64
-_FILE_VERSION = 2
-RECORD_TYPES = {
-    1: "float16",
-    2: "float32",
-    3: "uint8",
-    4: "int8",
-    5: "bfloat16",
-    6: "int16",
-    7: "uint16",
-    8: "int4",
-    9: "uint1",
-    10: "uint2",
-    11: "uint4",
-    12: "uint3",
-    13: "uint6",
-    14: "int32",
-    15: "uint32",
-    16: "float8e4m3fn",
-    17: "float8e5m2",
-}
-
-#: Numbers unpacked at once, a multiple of eight: bits take eight times the room of what they make.
-_UNPACKED_AT_ONCE = 1 << 22
 
 
 class Weights:
@@ -78,18 +48,18 @@ class Weights:
     def _stored(self, constant: Constant) -> Array:
         """The bytes of a constant in a weights file."""
         content, where = self._map(constant.file), f"the record at byte {constant.offset} of {constant.file}"
-        if constant.offset + RECORD.size > content.size:
+        if constant.offset + RECORD_BYTES > content.size:
             raise ValueError(f"{where} lies beyond its end, {content.size}")
-        record = content[constant.offset : constant.offset + RECORD.size].tobytes()
-        mark, kind, size, start = RECORD.unpack(record)
-        if mark != RECORD_MARK:
+        record = record_of(content[constant.offset : constant.offset + RECORD_BYTES].tobytes())
+        if record is None:
             raise ValueError(f"{where} is none")
-        if RECORD_TYPES.get(kind) not in _STORED_AS.get(constant.type.dtype, (constant.type.dtype,)):
-            stored = RECORD_TYPES.get(kind, f"type {kind}")
-            raise ValueError(f"{where} is of {stored}, and the program says {constant.type.dtype}")
-        if start + size > content.size:
-            raise ValueError(f"{where} has {size} bytes from {start}, and the file ends at {content.size}")
-        return content[start : start + size]
+        if record.dtype not in _STORED_AS.get(constant.type.dtype, (constant.type.dtype,)):
+            raise ValueError(f"{where} is of {record.dtype}, and the program says {constant.type.dtype}")
+        if record.end > content.size:
+            raise ValueError(
+                f"{where} has {record.size} bytes from {record.start}, and the file ends at {content.size}"
+            )
+        return content[record.start : record.end]
 
     def _map(self, name: str) -> Array:
         if name not in self._files:
@@ -98,8 +68,8 @@ class Weights:
                 content = np.memmap(path, np.uint8, mode="r")
             except (OSError, ValueError) as error:
                 raise ModelFailure(f"{path}: cannot be read ({error}); copy the whole package") from error
-            if content.size < 8 or struct.unpack("<II", content[:8].tobytes())[1] != _FILE_VERSION:
-                raise ModelFailure(f"{path}: is no weights file of version {_FILE_VERSION}; copy the whole package")
+            if not is_blob(content[:HEAD_BYTES].tobytes()):
+                raise ModelFailure(f"{path}: is no weights file of version {VERSION}; copy the whole package")
             self._files[name] = content
         return self._files[name]
 
@@ -125,31 +95,6 @@ def _shaped(content: Array, constant: Constant) -> Array:
     else:
         numbers = np.frombuffer(content, type_.dtype, type_.numbers)
     return numbers.reshape(type_.shape or ())
-
-
-def unpack(content: Array, bits: int, count: int, *, signed: bool) -> Array:
-    """`count` numbers of `bits` bits each from packed bytes, the first in the lowest bits; as int8 or uint8."""
-    if 8 % bits:
-        numbers = _unpack_across_bytes(content, bits, count)
-    else:
-        shifts = range(0, 8, bits)
-        numbers = np.stack([content >> shift & (1 << bits) - 1 for shift in shifts], axis=-1).reshape(-1)[:count]
-    if not signed:
-        return numbers
-    sign = np.uint8(1 << (bits - 1))
-    return ((numbers ^ sign) - sign).view(np.int8)
-
-
-def _unpack_across_bytes(content: Array, bits: int, count: int) -> Array:
-    """Numbers of three or six bits: some start in one byte and end in the next."""
-    numbers = np.empty(count, np.uint8)
-    weights = (1 << np.arange(bits)).astype(np.uint8)
-    for start in range(0, count, _UNPACKED_AT_ONCE):
-        some = numbers[start : start + _UNPACKED_AT_ONCE]
-        packed = content[start * bits // 8 : (start + len(some)) * bits // 8 + 1]
-        found = np.unpackbits(packed, count=len(some) * bits, bitorder="little").reshape(-1, bits)
-        np.matmul(found, weights, out=some)
-    return numbers
 
 
 def _immediate(message: Any, constant: Constant) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
-from targets.model_files import TOKENIZER, checked, language_files, listing, named_in, several
+from targets.model_files import TOKENIZER, check_is_there, checked, language_files, listing, named_in, several
 from targets.onnx_runtime.external_data import external_files, input_names
 from targets.wire.protobuf import mapped
 
@@ -38,9 +38,6 @@ ENDINGS = (".onnx", ORT)
 #: Hugging Face's names for the longest sequence a model takes, by model family.
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
-#: First bytes of a file whose content was left on a Git LFS server.
-_LFS_POINTER = b"version https://git-lfs"
-
 
 @dataclass(frozen=True)
 class Description:
@@ -57,14 +54,7 @@ class Description:
 def find_model(artefact: Path) -> Path:
     """The model's file of an artefact. Raises `ModelFailure` where there is none, or more than one to choose from."""
     model = _find_in_folder(artefact) if artefact.is_dir() else artefact
-    if not model.is_file():
-        raise ModelFailure(f"{model}: no such file; check the artefact's path")
-    with model.open("rb") as file:
-        beginning = file.read(len(_LFS_POINTER))
-    if not beginning:
-        raise ModelFailure(f"{model}: the file is empty; build or download it again")
-    if beginning == _LFS_POINTER:
-        raise ModelFailure(f"{model}: a Git LFS pointer and not the model; run `git lfs pull`")
+    check_is_there(model)
     return model
 
 

@@ -11,28 +11,15 @@ from pathlib import Path
 
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
-from targets.model_files import TOKENIZER, checked, language_files, listing, several
+from targets.model_files import TOKENIZER, check_is_there, checked, language_files, listing, several
 
 MODEL_ENDING, BUNDLE_ENDING = ".tflite", ".litertlm"
-
-#: First bytes of a file whose content was left on a Git LFS server.
-_LFS_POINTER = b"version https://git-lfs"
 
 
 def find_model(artefact: Path) -> Path:
     """The file of an artefact that holds the model. Raises `ModelFailure` where there is none, or several."""
     model = _find_in_folder(artefact) if artefact.is_dir() else artefact
-    try:
-        with model.open("rb") as file:
-            beginning = file.read(len(_LFS_POINTER))
-    except FileNotFoundError:
-        raise ModelFailure(f"{model}: no such file; check the artefact's path") from None
-    except OSError as error:
-        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
-    if not beginning:
-        raise ModelFailure(f"{model}: the file is empty; build or download it again")
-    if beginning == _LFS_POINTER:
-        raise ModelFailure(f"{model}: a Git LFS pointer and not the model; run `git lfs pull`")
+    check_is_there(model)
     return model
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchharness.contract import Configuration, EffectiveConfiguration, Refusal
+from benchharness.contract import Configuration, EffectiveConfiguration, Refusal, StampClock, TokenStream
 from benchharness.errors import ModelFailure
-from tests.contract.sound_adapter import CONTEXT, VOCABULARY, WIDTH, Array, Language, Sound, Tensors
+from tests.contract.sound_adapter import CONTEXT, VOCABULARY, WIDTH, Array, Generating, Language, Sound, Tensors
 
 #: A buffer that answers are handed out in.
 SHARED = np.zeros(VOCABULARY, np.float32)
@@ -35,6 +35,10 @@ def in_adapter(caught_by: str, **members: Any) -> Fault:
 
 def in_language(caught_by: str, **members: Any) -> Fault:
     return in_adapter(caught_by, language=type("FaultyLanguage", (Language,), members))
+
+
+def in_generating(caught_by: str, **members: Any) -> Fault:
+    return in_adapter(caught_by, generating=type("FaultyGenerating", (Generating,), members))
 
 
 def in_tensors(caught_by: str, **members: Any) -> Fault:
@@ -66,6 +70,28 @@ def checks_only(*, accelerator: bool = False, options: bool = False, more: bool 
         )
 
     return check
+
+
+def writes(**change: Callable[[TokenStream], Any]) -> Callable[..., TokenStream]:
+    """The sound stream with some of its fields made anew."""
+
+    def generate(self: Generating, prompt: Sequence[int] | str, count: int) -> TokenStream:
+        stream = Generating.generate(self, prompt, count)
+        return replace(stream, **{name: made(stream) for name, made in change.items()})
+
+    return generate
+
+
+def writes_one_more(self: Generating, prompt: Sequence[int] | str, count: int) -> TokenStream:
+    return Generating.generate(self, prompt, count + 1)
+
+
+def writes_within_the_context(self: Generating, prompt: Sequence[int] | str, count: int) -> TokenStream:
+    return Generating.generate(self, prompt, min(count, CONTEXT - len(prompt)))
+
+
+def takes_anything(self: Generating, prompt: Sequence[int] | str, count: int) -> TokenStream:
+    return Generating.generate(self, [1] if isinstance(prompt, str) else prompt, count)
 
 
 def reset_length_only(self: Language) -> None:
@@ -347,6 +373,37 @@ FAULTS: dict[str, Fault] = {
         "test_a_prompt_longer_than_the_context_is_refused", check=check_with(context=True)
     ),
     "a full context begun anew": in_language("test_a_full_context_takes_no_more", check=check_with(context=True)),
+    # A loop of its own.
+    "stamps by no clock": in_generating("test_the_clock_is_told", clock=StampClock("", "host", 1)),
+    "stamps by a clock without steps": in_generating("test_the_clock_is_told", clock=StampClock("rdtsc", "host", 0)),
+    "one token more": in_generating("test_as_many_tokens_come_as_are_asked_for", generate=writes_one_more),
+    "neither tokens nor text": in_generating(
+        "test_as_many_tokens_come_as_are_asked_for", generate=writes(tokens=lambda stream: None)
+    ),
+    "stamps that go back": in_generating(
+        "test_stamps_are_in_order_and_within_the_call",
+        generate=writes(stamps_ns=lambda stream: list(stream.stamps_ns)[::-1]),
+    ),
+    "stamps of another clock": in_generating(
+        "test_stamps_are_in_order_and_within_the_call",
+        generate=writes(
+            began_ns=lambda stream: stream.began_ns - 10**9,
+            stamps_ns=lambda stream: [stamp - 10**9 for stamp in stream.stamps_ns],
+        ),
+    ),
+    "stamps in another unit": in_generating(
+        "test_stamps_are_in_order_and_within_the_call",
+        clock=StampClock("its own", "device", 1),
+        generate=writes(
+            began_ns=lambda stream: 0,
+            stamps_ns=lambda stream: [1000 * (stamp - stream.began_ns) for stamp in stream.stamps_ns],
+        ),
+    ),
+    "an answer that goes on": in_generating("test_the_same_prompt_gives_the_same_answer", begin=lambda self: None),
+    "a long answer cut": in_generating(
+        "test_an_answer_beyond_the_context_is_refused", generate=writes_within_the_context
+    ),
+    "any prompt taken": in_generating("test_a_prompt_of_a_kind_that_is_not_taken_is_refused", generate=takes_anything),
 }
 
 ADAPTERS: dict[str, type[Sound]] = {"sound": Sound, **{name: fault.adapter for name, fault in FAULTS.items()}}

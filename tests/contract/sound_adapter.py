@@ -7,6 +7,7 @@ is its cache; any other is one linear layer.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 from benchharness.contract import (
     CACHE_IN_PLACE,
     FALLBACK_FAIL,
+    HARNESS_CLOCK,
     Availability,
     Configuration,
     EffectiveConfiguration,
     ModelDescription,
     Refusal,
+    StampClock,
     TensorSpec,
+    TokenStream,
 )
 from benchharness.errors import ModelFailure, Unsupported
 
@@ -115,6 +119,46 @@ class Language:
         return {"cpu": {"Gather": 1, "MatMul": 2, "Tanh": 1}}
 
 
+class Generating:
+    """The language model behind a loop of its own, which stamps each token by the harness's clock."""
+
+    clock = StampClock(HARNESS_CLOCK, stamped_at="host", resolution_ns=1)
+    takes_text = False
+    vocabulary_size: int | None = VOCABULARY
+    context_length = CONTEXT
+
+    def __init__(self, seed: int, effective: EffectiveConfiguration) -> None:
+        self.model = Language(seed, effective)
+        self.inputs: Sequence[TensorSpec] = ()
+        self.outputs: Sequence[TensorSpec] = ()
+        self.effective = effective
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        raise Unsupported("tokens only")
+
+    def generate(self, prompt: Sequence[int] | str, count: int) -> TokenStream:
+        began_ns = time.perf_counter_ns()
+        if isinstance(prompt, str):
+            raise Unsupported("text is not taken")
+        if len(prompt) + count > CONTEXT:
+            raise Unsupported(f"{len(prompt) + count} tokens exceed the context of {CONTEXT}")
+        self.begin()
+        tokens, stamps = [], []
+        logits = self.model.extend(prompt)
+        for place in range(count):
+            tokens.append(int(logits.argmax()))
+            stamps.append(time.perf_counter_ns())
+            if place + 1 < count:
+                logits = self.model.decode(tokens[-1])
+        return TokenStream(len(prompt), began_ns, stamps, [1] * count, tokens)
+
+    def begin(self) -> None:
+        self.model.reset()
+
+    def placement(self) -> Mapping[str, Mapping[str, int]]:
+        return self.model.placement()
+
+
 class Sound:
     """An adapter as it should be. `npu` is here and refuses every model."""
 
@@ -122,21 +166,26 @@ class Sound:
     formats: Sequence[str] = (".sound",)
     tensors: type[Tensors] = Tensors
     language: type[Language] = Language
+    generating: type[Generating] = Generating
 
     def availability(self) -> Availability:
         return Availability(available=True, version=VERSION, accelerators=("cpu", "npu"))
 
     def inspect(self, artefact: Path) -> ModelDescription:
-        task = "causal-lm" if self.read(artefact)["kind"] == "language" else "tensor"
+        task = "tensor" if self.read(artefact)["kind"] == "tensors" else "causal-lm"
         operators = {"": {"MatMul": 1}}
         return ModelDescription("sound", task, (), (), operators, parameters=(), quantization=(), external_files={})
 
     @contextmanager
-    def open(self, artefact: Path, configuration: Configuration) -> Iterator[Tensors | Language]:
+    def open(self, artefact: Path, configuration: Configuration) -> Iterator[Tensors | Language | Generating]:
         self.check(configuration)
         model = self.read(artefact)
-        session = self.language if model["kind"] == "language" else self.tensors
-        yield session(model["seed"], self.effective(configuration))
+        kinds: dict[str, type[Tensors | Language | Generating]] = {
+            "language": self.language,
+            "generating": self.generating,
+            "tensors": self.tensors,
+        }
+        yield kinds[model["kind"]](model["seed"], self.effective(configuration))
 
     def check(self, configuration: Configuration) -> None:
         if configuration.accelerator not in (None, "cpu", "npu"):
@@ -158,9 +207,9 @@ class Sound:
             raise ModelFailure(f"{artefact}: {error}") from error
 
 
-def write_models(folder: Path) -> tuple[Path, Path]:
-    """A language model and a tensor model."""
-    paths = folder / "language.sound", folder / "tensors.sound"
+def write_models(folder: Path) -> tuple[Path, Path, Path]:
+    """A language model, a tensor model, and a language model behind a loop of its own."""
+    paths = folder / "language.sound", folder / "tensors.sound", folder / "generating.sound"
     for path in paths:
         path.write_text(json.dumps({"kind": path.stem, "seed": 3}))
     return paths

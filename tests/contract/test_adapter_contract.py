@@ -30,6 +30,10 @@ class Subject(AdapterContract):
     @pytest.fixture
     def tensor_artefact(self, tmp_path):
         return write_models(tmp_path)[1]
+
+    @pytest.fixture
+    def generating_artefact(self, tmp_path):
+        return write_models(tmp_path)[2]
 """
 CLASS = """
 class Test{number}(Subject):

@@ -725,7 +725,7 @@ def test_flipped_bytes_neither_crash_nor_hang(source: str, tmp_path: Path) -> No
     path = tmp_path / "model.mlpackage"
     shutil.copytree(GOLDEN / source, path)
     done = subprocess.run(
-        [sys.executable, "-c", FUZZ, str(path), "60"],
+        [sys.executable, "-c", FUZZ, str(path), "20"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -205,7 +205,7 @@ def test_no_damaged_file_ends_the_process(tmp_path: Path, kind: str) -> None:
     """Half of the files are cut short, half have bits flipped; a few of these are good models still."""
     source = tmp_path / "whole.tflite"
     build_image_model(source) if kind == "image" else build_language_model(source, Variant())
-    command = [sys.executable, "-c", _OPENS_DAMAGED_FILES, str(source), str(tmp_path), "0", "200"]
+    command = [sys.executable, "-c", _OPENS_DAMAGED_FILES, str(source), str(tmp_path), "0", "60"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
 

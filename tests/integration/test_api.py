@@ -13,12 +13,11 @@ from tests.conftest import ROOT
 from tests.contract.tiny_models import Variant, build_language_model
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def furnished(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the files that the examples name, and a store of its own."""
     for name in ("fp32", "int4"):
-        build_language_model(tmp_path / "models" / name, Variant())
-    (tmp_path / "suite.toml").write_text(
+        build_language_model(folder / "models" / name, Variant())
+    (folder / "suite.toml").write_text(
         """
         [models.chat.variants]
         fp32 = { artefact = "models/fp32" }
@@ -30,9 +29,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         steady = { min_time = "10 ms" }
         """
     )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("benchharness.api.default_store", lambda: f"sqlite:///{tmp_path / 'store.db'}")
-    return tmp_path
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("benchharness.api.default_store", lambda: f"sqlite:///{folder / 'store.db'}")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return furnished(tmp_path, monkeypatch)
 
 
 def examples() -> list[str]:
@@ -40,12 +44,36 @@ def examples() -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
+class Reader:
+    """Types the examples one after another, each once: it begins where the one before it ended."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, object] = {}
+        self._read = 0
+
+    def read(self, number: int) -> None:
+        for code in examples()[self._read : number + 1]:
+            self._read += 1
+            exec(compile(code, "docs/python-api.md", "exec"), self._names)
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture(scope="module")
+def readers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reader")
+
+
 @pytest.mark.parametrize("number", range(len(examples())))
-def test_the_documented_examples_run(folder: Path, number: int) -> None:
+def test_the_documented_examples_run(
+    reader: Reader, readers_folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     """Each example begins where the one before it ended, as a reader would type them."""
-    names: dict[str, object] = {}
-    for code in examples()[: number + 1]:
-        exec(compile(code, "docs/python-api.md", "exec"), names)
+    furnished(readers_folder, monkeypatch)
+    reader.read(number)
 
 
 def test_frames_hold_what_the_results_hold(folder: Path) -> None:

@@ -15,13 +15,13 @@ from onnx import TensorProto, helper, numpy_helper
 import benchharness
 from benchharness.errors import UsageError
 from benchharness.execute.jobs import Execution
+from benchharness.execute.looks import inspect_model
 from benchharness.results.store import Store
 from benchharness.suite.artefact import DigestCache
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.tables import check_suite
-from benchharness.terminal.inspection import inspect_model
 from benchharness.terminal.tables import watch
 from tests.awkward_launcher import AwkwardLauncher
 from tests.integration.conftest import ADAPTERS

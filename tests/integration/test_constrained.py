@@ -23,9 +23,10 @@ from benchharness.execute.received import attempt_from
 from benchharness.launch.bundle import write_bundle
 from benchharness.launch.local import LocalLauncher
 from benchharness.launch.pipes import PipeConnection
+from benchharness.records import CONSTRAINED_TRIALS, TrialEnd
 from benchharness.results.courses import Ladder, StepOutcome
 from benchharness.results.result import Attempt
-from benchharness.scenarios.constrained import CRASHED, ERROR, HUNG, LATE, OUT_OF_MEMORY, ladder_of
+from benchharness.scenarios.constrained import ladder_of
 from tests.integration.awkward_run import Background, python_path, wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -174,7 +175,7 @@ def folders_of(enclosure: limits.Enclosure) -> set[Path]:
 def codes(attempt: Attempt) -> list[list[float]]:
     """The outcome codes of every step's trials."""
     rows = [each for each in attempt.measurements if each.metric == "constrained_trials"]
-    return [list(each.samples[::6]) for each in rows]
+    return [CONSTRAINED_TRIALS.by_name(list(each.samples))["outcome"] for each in rows]
 
 
 # Floors
@@ -230,7 +231,7 @@ def test_a_group_is_charged_for_the_files_of_the_model(tmp_path: Path, monkeypat
 def test_killed_for_memory_names_the_limit_and_the_peak(device: Device) -> None:
     made = device.attempt("load take 64", limits_bytes=[64 * MIB])
     assert made.outcome.ok, made.outcome
-    assert codes(made)[1] == [OUT_OF_MEMORY]
+    assert codes(made)[1] == [TrialEnd.OUT_OF_MEMORY]
     found = ladder_of(made)
     assert found is not None
     step = found.steps[1]
@@ -276,8 +277,9 @@ def test_an_address_space_floor_has_its_own_name(
         "ok",
         ["no groups in this test"],
     )
-    failed = {row for each in message["measurements"] for row in each["samples"][::6]} - {0}
-    assert failed <= {ERROR, CRASHED}
+    outcomes = [CONSTRAINED_TRIALS.by_name(each["samples"])["outcome"] for each in message["measurements"]]
+    failed = {outcome for step in outcomes for outcome in step} - {TrialEnd.ANSWERED}
+    assert failed <= {TrialEnd.ERROR, TrialEnd.CRASHED}
 
 
 # Outcomes
@@ -285,7 +287,7 @@ def test_an_address_space_floor_has_its_own_name(
 
 def test_a_hang_under_a_limit_is_a_timeout_and_no_thrashing(device: Device) -> None:
     made = device.attempt("run tight 200 hang", limits_bytes=[128 * MIB])
-    assert codes(made)[1] == [HUNG]
+    assert codes(made)[1] == [TrialEnd.HUNG]
     found = ladder_of(made)
     assert found is not None
     assert found.steps[1].outcome is StepOutcome.TIMEOUT
@@ -294,12 +296,12 @@ def test_a_hang_under_a_limit_is_a_timeout_and_no_thrashing(device: Device) -> N
 
 def test_at_work_until_its_time_is_over_is_late(device: Device) -> None:
     made = device.attempt("run tight 200 spin", limits_bytes=[128 * MIB])
-    assert codes(made)[1] == [LATE]
+    assert codes(made)[1] == [TrialEnd.LATE]
 
 
 def test_paging_in_without_end_is_thrashing(device: Device) -> None:
     made = device.attempt("run tight 100 page-in", limits_bytes=[64 * MIB])
-    assert codes(made)[1] == [LATE]
+    assert codes(made)[1] == [TrialEnd.LATE]
     found = ladder_of(made)
     assert found is not None
     assert found.steps[1].outcome is StepOutcome.THRASHING
@@ -310,11 +312,11 @@ def test_paging_in_without_end_is_thrashing(device: Device) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "reason"),
     [
-        ("raise", ERROR, "a runtime's own error"),
-        ("memory", ERROR, "no room"),
-        ("segfault", CRASHED, "SIGSEGV in phase"),
-        ("exit 3", CRASHED, "exit code 3"),
-        ("nan", ERROR, "NaN"),
+        ("raise", TrialEnd.ERROR, "a runtime's own error"),
+        ("memory", TrialEnd.ERROR, "no room"),
+        ("segfault", TrialEnd.CRASHED, "SIGSEGV in phase"),
+        ("exit 3", TrialEnd.CRASHED, "exit code 3"),
+        ("nan", TrialEnd.ERROR, "NaN"),
     ],
 )
 def test_failures_under_a_limit_are_outcomes_of_the_step(device: Device, words: str, code: int, reason: str) -> None:
@@ -414,7 +416,7 @@ def test_nothing_is_left_of_whoever_is_killed(device: Device, role: str) -> None
     if role == "trial":
         made = device.finished()
         assert made.outcome.ok, made.outcome
-        assert codes(made)[1] == [CRASHED]
+        assert codes(made)[1] == [TrialEnd.CRASHED]
     elif role == "conductor":
         assert device.finished().outcome.kind == "killed"
     else:  # the next one that starts removes what this one could not

@@ -21,8 +21,9 @@ from benchharness.device import conditions
 from benchharness.device.sensors import cgroup
 from benchharness.device.sensors.readings import Unreadable, reason_of
 from benchharness.errors import LaunchError
+from benchharness.execute.looks import describe_hardware
 from benchharness.launch.bundle import write_bundle
-from benchharness.terminal.hardware import describe_hardware, hardware_tables, to_json
+from benchharness.terminal.hardware import hardware_tables, to_json
 
 
 @pytest.fixture(scope="module")

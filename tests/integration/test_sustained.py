@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-from benchharness.device.scenarios.sustained import ROW
 from benchharness.launch.bundle import write_bundle
+from benchharness.records import SUSTAINED_WINDOW
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Attempt, Measurement, Result
 from benchharness.results.store import Store
@@ -70,8 +70,7 @@ def sessions(bench: Bench, tmp_path: Path, store_url: str) -> Iterator[Sessions]
 def rows_of(attempt: Attempt) -> list[dict[str, float]]:
     """The windows as they were reported."""
     (found,) = [each for each in attempt.measurements if each.metric == "sustained_window"]
-    width = len(ROW)
-    return [dict(zip(ROW, found.samples[at : at + width], strict=True)) for at in range(0, len(found.samples), width)]
+    return [row._asdict() for row in SUSTAINED_WINDOW.rows(found.samples)]
 
 
 def readings_of(attempt: Attempt) -> dict[str, Measurement]:

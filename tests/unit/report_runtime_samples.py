@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,12 @@ def _measurement(metric: MetricResult, number: int, seed: int) -> Measurement:
 
 def across_runtimes() -> list[Result]:
     return derived(everything())
+
+
+@cache
+def across_runtimes_page() -> str:
+    """Those results' page, drawn once."""
+    return render(RUN, across_runtimes(), written=WRITTEN)["this-machine"]
 
 
 if __name__ == "__main__":  # a page to look at

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,12 @@ def judged(results: Sequence[Result], **budgets: str | Mapping[str, str]) -> lis
 
 def page_of(results: Sequence[Result], **options: Any) -> Page:
     return pages([(RUN, results)], written=WRITTEN, **options)["this-machine"]
+
+
+@cache
+def realistic_page() -> str:
+    """Those results' page, drawn once."""
+    return render(RUN, realistic(), written=WRITTEN)["this-machine"]
 
 
 if __name__ == "__main__":  # a page to look at

@@ -73,7 +73,7 @@ IN_HARNESS = list(sources("benchharness"))
 
 @pytest.mark.parametrize(("module", "path"), IN_DEVICE, ids=[name for name, _ in IN_DEVICE])
 def test_the_device_side_needs_the_standard_library_and_numpy(module: str, path: Path) -> None:
-    ours = ("benchharness.contract", "benchharness.errors", "benchharness.device")
+    ours = ("benchharness.contract", "benchharness.errors", "benchharness.records", "benchharness.device")
     others = {
         name
         for name in imports(path)
@@ -115,6 +115,7 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.results.told",
         "benchharness.results.courses",
         "benchharness.metrics",
+        "benchharness.records",
         "benchharness.judge.unequal",
         "benchharness.errors",
         "reports",
@@ -127,6 +128,38 @@ def test_only_the_composition_root_imports_reports() -> None:
     assert importers == {"benchharness.api"}
 
 
+REFERENCE = "targets.core_ml.reference"
+
+
+def test_core_mls_reference_execution_is_fenced() -> None:
+    """The adapter knows what the package itself says, and loads its parts through that alone."""
+    outside = {module: imports(path) for module, path in IN_TARGETS if not within(module, REFERENCE)}
+    assert {module for module, found in outside.items() if REFERENCE in found} == {
+        "targets.core_ml",
+        "targets.core_ml.inspection",
+    }
+    parts = {name for found in outside.values() for name in found if name.startswith(f"{REFERENCE}.")}
+    assert parts == set(), "a part of the reference execution is imported from outside"
+    known = ("targets.wire", "targets.core_ml.description", "targets.core_ml.program", "targets.core_ml.weights")
+    for module, path in IN_TARGETS:
+        if within(module, REFERENCE):
+            others = {name for name in imports(path) if top(name) == "targets" and not within(name, REFERENCE, *known)}
+            assert others == set(), module
+
+
+def test_opening_core_mls_adapter_loads_no_part_of_its_reference_execution() -> None:
+    code = "import sys\nimport targets.core_ml\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert {name for name in done.stdout.split() if name.startswith(f"{REFERENCE}.")} == set()
+
+
+def test_readers_of_wire_formats_know_no_adapter() -> None:
+    for module, path in IN_TARGETS:
+        if within(module, "targets.wire"):
+            ours = {name for name in imports(path) if top(name) in OURS}
+            assert {name for name in ours if not within(name, "targets.wire", "benchharness.contract")} == set(), module
+
+
 def test_the_harness_imports_no_adapter_and_no_runtime() -> None:
     for module, path in IN_HARNESS:
         if within(module, "benchharness.compress"):
@@ -135,8 +168,8 @@ def test_the_harness_imports_no_adapter_and_no_runtime() -> None:
         assert found == set(), module
 
 
-def test_contract_and_errors_need_nothing_of_ours() -> None:
-    for name in ("contract", "errors"):
+def test_contract_errors_and_records_need_nothing_of_ours() -> None:
+    for name in ("contract", "errors", "records"):
         found = imports(ROOT / "benchharness" / f"{name}.py")
         assert {each for each in found if top(each) not in STANDARD} <= {"numpy"}
     # The package names its API for type checkers; at run time it loads nothing (see the tests of `loaded_by`).

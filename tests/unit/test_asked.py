@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 import benchharness
-from benchharness.commands.cli import ScenarioName, TaskName, WishName
+from benchharness.commands.options import ScenarioName, TaskName, WishName
 from benchharness.errors import UsageError
 from benchharness.judge.choice import Wish
 from benchharness.locations import STORE_VARIABLE, default_store

@@ -13,21 +13,14 @@ from hypothesis import strategies as st
 
 from benchharness.execute.plausibility import contradictions
 from benchharness.judge.derive import derive_one
+from benchharness.records import TrialEnd
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
 from benchharness.results.told import Effective
-from benchharness.scenarios.constrained import (
-    ANSWERED,
-    CRASHED,
-    ERROR,
-    HUNG,
-    LATE,
-    OUT_OF_MEMORY,
-    constrained_metrics,
-    ladder_of,
-)
+from benchharness.scenarios.constrained import constrained_metrics, ladder_of
 from tests.unit.made_up import job
 
+ANSWERED, LATE, ERROR, OUT_OF_MEMORY, HUNG, CRASHED = TrialEnd
 MIB = 2**20
 SECOND = 1e9
 USUAL = [(ANSWERED, time * SECOND, 1e7, 10, 40 * MIB, 0) for time in (0.9, 1.0, 1.0, 1.1, 1.2)]

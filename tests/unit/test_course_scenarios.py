@@ -14,8 +14,9 @@ import pytest
 from benchharness.device import protocol
 from benchharness.device.scenarios import Stage
 from benchharness.device.scenarios.pauses import measure_pauses
-from benchharness.device.scenarios.sustained import ROW, Windows, _next_ns, _work
+from benchharness.device.scenarios.sustained import Windows, _next_ns, _work
 from benchharness.device.worker import _Progress
+from benchharness.records import SUSTAINED_WINDOW
 
 MS = 1_000_000
 S = 1000 * MS
@@ -42,8 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def table(windows: Windows) -> list[dict[str, float]]:
-    width = len(ROW)
-    return [dict(zip(ROW, windows.rows[at : at + width], strict=True)) for at in range(0, len(windows.rows), width)]
+    return [row._asdict() for row in SUSTAINED_WINDOW.rows(windows.rows)]
 
 
 def work(clock: Clock, settings: dict[str, Any], *, takes_ns: int, inferences: int = 1) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from benchharness.commands.variants import app
+from benchharness.commands import COMMANDS
 from benchharness.metrics import METRICS
 from benchharness.results.result import OutcomeKind, WarningKind
 from benchharness.scenarios.settings import Scenarios
@@ -18,7 +18,6 @@ from benchharness.suite.tables import Attempts, check_suite, load_suite
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback is not None]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.unit.test_documentation import COMMANDS
+from benchharness.commands import COMMANDS, command
 
 #: Half a second each on a small machine, and no help needs one of them.
 SLOW = (
@@ -56,3 +56,17 @@ def test_every_command_shows_an_example_on_one_line(command: str) -> None:
     assert after.strip().startswith(f"benchharness {command}")
     assert "[bold]" not in text
     assert "\b" not in text
+
+
+def test_a_command_imports_no_other() -> None:
+    _, modules = helped("runs")
+    assert {name for name in modules if name in COMMANDS.values()} == {COMMANDS["runs"]}
+
+
+def test_every_command_is_a_function_of_its_modules_name_with_a_line_of_help() -> None:
+    text, _ = helped()
+    lines = [line.split()[0] for line in text.partition("Commands:\n")[2].splitlines() if line[2:3].strip()]
+    assert lines == list(COMMANDS)
+    for name, module in COMMANDS.items():
+        assert module == f"benchharness.commands.{name}"
+        assert command(name).__name__ == name

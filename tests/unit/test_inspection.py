@@ -13,15 +13,16 @@ from rich.console import Console
 
 from benchharness.device.child import Answer
 from benchharness.errors import ModelFailure, Unsupported, UsageError
+from benchharness.execute import looks
+from benchharness.execute.looks import inspect_model
 from benchharness.suite.artefact import DigestCache, manifest_of
-from benchharness.terminal import inspection
-from benchharness.terminal.inspection import inspect_model, inspection_tables
+from benchharness.terminal.inspection import inspection_tables
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 
 @pytest.fixture(autouse=True)
 def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "digest_cache", lambda: DigestCache(None))
+    monkeypatch.setattr(looks, "digest_cache", lambda: DigestCache(None))
 
 
 def drawn(found: dict[str, Any]) -> str:
@@ -149,7 +150,7 @@ def test_a_process_that_ends_badly_is_an_error(
     def ends(command: list[str], patience_s: float, **_: Any) -> Answer:
         return Answer(output, "first\nthe last word\n", code)
 
-    monkeypatch.setattr("benchharness.terminal.inspection.ask", ends)
+    monkeypatch.setattr("benchharness.launch.local.ask", ends)
     with pytest.raises(kind, match=said):
         inspect_model(build_image_model(tmp_path / "m.onnx"))
 
@@ -158,6 +159,6 @@ def test_a_process_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: py
     def hangs(command: list[str], patience_s: float, **_: Any) -> Answer:
         return Answer(b"", "", None)
 
-    monkeypatch.setattr("benchharness.terminal.inspection.ask", hangs)
+    monkeypatch.setattr("benchharness.launch.local.ask", hangs)
     with pytest.raises(ModelFailure, match="did not end within 60 s"):
         inspect_model(build_image_model(tmp_path / "m.onnx"))

@@ -440,8 +440,10 @@ def test_a_hog_keeps_its_core_busy_and_ends_with_its_context(kind: str) -> None:
         process = psutil.Process(hog.process)
         assert process.cpu_affinity() == [core]
         before = sum(process.cpu_times()[:2])
-        time.sleep(1)
-        assert sum(process.cpu_times()[:2]) - before > 0.2  # other work on this machine may want the core as well
+        deadline = time.monotonic() + 5  # other work on this machine may want the core as well
+        while sum(process.cpu_times()[:2]) - before <= 0.2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         held = process.memory_info().rss
     assert not process.is_running()
     assert (held > 2 * 64 * MIB) == (kind == hogs.MEMORY_BANDWIDTH)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.execute.plausibility import contradictions
+from benchharness.execute.plausibility import contradictions, of_stamps
 from benchharness.results.result import Measurement
 from tests.unit.made_up import measured
 
@@ -32,6 +32,41 @@ def sound() -> list[Measurement]:
         measured("settled_memory", 150 * MIB, parameters={"phase": "load", "kind": "rss"}),
         measured("memory_timeline", 190 * MIB, [1e8, 50 * MIB, 2e8, 190 * MIB], row_length=2),
     ]
+
+
+STAMPS: dict[str, Any] = {
+    "timed_by": "the engine",
+    "stamped_at": "device",
+    "clock_resolution_ns": 1000,
+    "tokens_per_stamp": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({}, ""),
+        ({"timed_by": ""}, "tokens are stamped by ''"),
+        ({"timed_by": 3}, "tokens are stamped by '3'"),
+        ({"timed_by": "x" * 101}, f"tokens are stamped by '{'x' * 40}'"),
+        ({"stamped_at": "somewhere"}, "tokens are stamped at 'somewhere'"),
+        ({"clock_resolution_ns": 0}, "clock_resolution_ns is '0'"),
+        ({"clock_resolution_ns": 0.5}, "clock_resolution_ns is '0.5'"),
+        ({"tokens_per_stamp": None}, "tokens_per_stamp is 'None'"),
+        ({"tokens_per_stamp": 4}, "gaps between single tokens are reported, and a stamp covers up to 4"),
+    ],
+)
+def test_what_is_told_of_a_runtimes_own_stamps(facts: dict[str, Any], reason: str) -> None:
+    assert next(of_stamps(sound(), {**STAMPS, **facts}), "") == reason
+
+
+def test_gaps_between_chunks_need_a_clock_of_the_runtimes_own() -> None:
+    chunks = [measured("chunk_gap", 1e7, [1e7, 2e7])]
+    assert list(of_stamps(chunks, {**STAMPS, "tokens_per_stamp": 4})) == []
+    assert list(of_stamps(chunks, {})) == ["gaps between chunks are reported, and not whose clock stamped them"]
+    assert list(of_stamps(sound(), {})) == []
+    long = [measured("chunk_gap", 1e9, [1e9, 1.1e9])]
+    assert said(long) == [f"chunk_gap's samples add up to more than the attempt's {DURATION_NS} ns"]
 
 
 def said(measurements: list[Measurement], duration_ns: int = DURATION_NS) -> list[str]:

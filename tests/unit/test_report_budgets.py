@@ -10,7 +10,7 @@ import pytest
 from benchharness.results.result import Result, Verdict, VerdictKind
 from reports.html import render
 from reports.page import Budgets
-from tests.unit.report_samples import RUN, WRITTEN, Fake, judged, page_of, realistic, result
+from tests.unit.report_samples import RUN, WRITTEN, Fake, judged, page_of, realistic, realistic_page, result
 
 
 def budgets(results: list[Result], **options: object) -> Budgets:
@@ -67,7 +67,7 @@ def test_the_page_shows_each_verdict_with_a_word_a_sign_and_the_reason(html: str
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    return realistic_page()
 
 
 def test_what_was_not_judged_is_said() -> None:

@@ -11,7 +11,7 @@ from benchharness.results.result import Result, ResultWarning, WarningKind
 from benchharness.results.told import Conditions
 from reports.html import render
 from reports.page import Comparison
-from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, result
+from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, realistic_page, result
 
 
 def compared(**changes: tuple[Any, Any]) -> Comparison:
@@ -142,7 +142,7 @@ def test_a_warning_of_two_scenarios_is_told_once_in_its_row() -> None:
 
 
 def test_the_outcome_stands_with_the_variant_and_the_evidence_below_its_row() -> None:
-    html = render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    html = realistic_page()
     row = html[html.index('id="comparison-1-row-6"') :]
     heading = row[: row.index("</th>")]
     assert "out-of-memory" in heading

@@ -22,9 +22,10 @@ from tests.unit.report_runtime_samples import (
     ONNX,
     Ran,
     across_runtimes,
+    across_runtimes_page,
     derived,
 )
-from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic
+from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, realistic_page
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 
@@ -40,7 +41,7 @@ def everything() -> Comparison:
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return render(RUN, across_runtimes(), written=WRITTEN)["this-machine"]
+    return across_runtimes_page()
 
 
 def runtimes_of(comparison: Comparison) -> RuntimeContrasts:
@@ -207,7 +208,7 @@ def test_thread_counts_of_one_precision_are_groups_of_their_own() -> None:
 
 def test_nothing_is_shown_without_a_second_runtime() -> None:
     assert all(each.runtimes is None for each in page_of(realistic()).comparisons)
-    assert "Runtimes at equal precision" not in render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    assert "Runtimes at equal precision" not in realistic_page()
 
 
 def test_the_first_runtime_may_not_be_on_the_page() -> None:

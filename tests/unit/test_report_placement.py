@@ -27,9 +27,10 @@ from tests.unit.report_runtime_samples import (
     REFUSED,
     Ran,
     across_runtimes,
+    across_runtimes_page,
     derived,
 )
-from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, result
+from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, realistic_page, result
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 
@@ -45,7 +46,7 @@ def everything() -> Placements:
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return render(RUN, across_runtimes(), written=WRITTEN)["this-machine"]
+    return across_runtimes_page()
 
 
 def row_of(placements: Placements, who: str) -> PlacementRow:
@@ -203,7 +204,7 @@ def test_without_an_accelerator_the_table_is_folded_and_short() -> None:
     assert not placements.accelerated
     assert not placements.columns
     assert not placements.advice
-    page = render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    page = realistic_page()
     assert "<summary>Where operators ran: no accelerator was asked for</summary>" in page
     assert "without accelerator" not in page
     assert "60 Add, 31 MatMul, 4 Softmax" in page

@@ -20,12 +20,12 @@ from benchharness.results.result import (
     WarningKind,
 )
 from reports.html import render
-from tests.unit.report_samples import CHAT, COLD, RUN, WRITTEN, Fake, realistic, result
+from tests.unit.report_samples import CHAT, COLD, RUN, WRITTEN, Fake, realistic_page, result
 
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    return realistic_page()
 
 
 class Elements(HTMLParser):
@@ -73,13 +73,8 @@ def test_ids_are_unique_and_every_reference_has_its_target(html: str) -> None:
     assert {str(target)[1:] for target in targets} <= set(ids)
 
 
-ATTACKS = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(2)>',
-    "{{ 7 * 191 }}",
-    "$\\frac{1}{0}$",
-    "</style><b>",
-)
+#: Each in every place at once, and each short enough for a figure to show it whole: drawing a page takes seconds.
+ATTACKS = ('"><img src=x onerror=alert(2)>', "</style><script>{{7*7}}$\\frac$")
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

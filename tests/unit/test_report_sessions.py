@@ -21,7 +21,7 @@ from reports.session_page import SessionPart, Sessions
 from reports.sessions import worst_of
 from reports.tables import Cell
 from tests.unit.report_course_samples import course, everything, paused, sessions, sustained
-from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic
+from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, realistic_page
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 PAUSES: tuple[str | float, ...] = ("long", math.nan, -1.0)
@@ -228,7 +228,7 @@ def test_a_pause_that_is_no_number_is_left_out() -> None:
 def test_nothing_of_it_is_on_a_page_without_such_jobs() -> None:
     page: Page = page_of(realistic())
     assert (page.sessions, page.pauses, page.constraints) == ((), (), ())
-    plain = render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    plain = realistic_page()
     assert "What the words mean" not in plain
     assert "Sustained sessions" not in plain
     assert 'id="sessions' not in plain

@@ -23,7 +23,7 @@ from reports import charts
 from reports.figures import Distribution, PhaseBars, TokenCurves
 from reports.html import render, render_runs, write
 from reports.view import pages
-from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, result
+from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, realistic_page, result
 
 #: Jobs whose details are golden: an ordinary one and the failed one.
 IN_FULL = ("job-2", "job-12")
@@ -32,7 +32,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "report_page.json"
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return render(RUN, realistic(), written=WRITTEN)["this-machine"]
+    return realistic_page()
 
 
 def test_view_data_is_the_golden_one() -> None:

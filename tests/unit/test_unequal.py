@@ -189,6 +189,16 @@ def test_other_token_counts_withhold_every_ratio_and_are_said(factor: Factor) ->
     assert len([ratio for ratio in ratios if ratio.value is None]) == 3
 
 
+def test_a_runtime_that_writes_what_the_model_chooses_did_not_what_was_asked() -> None:
+    asked = [replace(each, workload=replace(each.workload, continuation="fixed")) for each in (REFERENCE, LITERT)]
+    told = [{**EFFECTIVE, "continuation": "greedy"}, EFFECTIVE]
+    own, fed = (
+        derive([(made, "")], ran(made, did, CONDITIONS, rates()))[0] for made, did in zip(asked, told, strict=True)
+    )
+    assert differences(own, fed, Factor.RUNTIME) == ["greedy continuation against fixed continuation"]
+    assert differences(fed, fed, Factor.RUNTIME) == []
+
+
 def test_a_result_of_an_older_version_that_does_not_tell_is_not_said_to_differ() -> None:
     told_since = dict.fromkeys(("precision", "invented_inputs", "cache"))
     assert [ratio.value for ratio in compared(Factor.VARIANT, told_since)[1]] == [1] * 5
@@ -358,7 +368,7 @@ class AsSaid(Sound):
 def test_an_adapter_that_computes_float32_in_bfloat16_is_warned_of_and_has_no_ratio_at_equal_precision(
     tmp_path: Path,
 ) -> None:
-    _, model = write_models(tmp_path)
+    _, model, _ = write_models(tmp_path)
     attempts, answers = [], []
     for made, adapter in ((REFERENCE, AsSaid()), (LITERT, LessThanSaid())):
         with adapter.open(model, Configuration(runtime=adapter.name)) as session:

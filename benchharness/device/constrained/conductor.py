@@ -19,10 +19,11 @@ from benchharness.device import page_cache
 from benchharness.device.constrained import hogs, ladder, limits
 from benchharness.device.constrained.limits import NotApplied
 from benchharness.device.constrained.private_files import PrivateFiles
-from benchharness.device.constrained.trial import ANSWERED, HUNG, LATE, Trial, Tried
-from benchharness.device.measured import measurement
+from benchharness.device.constrained.trial import Trial, Tried
+from benchharness.device.measured import raw_rows
 from benchharness.device.sensors.readings import Unreadable
 from benchharness.errors import AttemptError
+from benchharness.records import CONSTRAINED_TRIALS, FALLBACK_TRIES, TrialEnd, TryRow
 
 if TYPE_CHECKING:
     from benchharness.device.orders import Opened, Order
@@ -103,7 +104,7 @@ class _Conductor:
         while len(tried) < total:
             self._progress(NONE, len(tried), total)
             tried.append(self._try(self._order))
-            if tried[-1].code != ANSWERED:
+            if tried[-1].end is not TrialEnd.ANSWERED:
                 raise TrialFailed(tried[-1].outcome, tried[-1].reason)
         tried = tried[1:]
         told = tried[-1].told
@@ -198,7 +199,7 @@ class _Conductor:
         try:
             while answered < needed and len(tried) - answered <= may_fail:
                 tried.append(self._try(self._order, limit_s=self._limit_s(), **how))
-                answered += tried[-1].code == ANSWERED
+                answered += tried[-1].end is TrialEnd.ANSWERED
         except NotApplied as error:
             self._store(constraint, amount, by, [], str(error))
             return 0
@@ -207,7 +208,7 @@ class _Conductor:
 
     def _fall_back(self, limit: int) -> None:
         """What a product would do: try, and where that fails try the next variant, until one answers once."""
-        rows: list[float] = []
+        rows: list[TryRow] = []
         for position, link in enumerate(self._order["chain"]):
             self._progress(f"fallback {link['variant']}"[:40], position, len(self._order["chain"]))
             try:
@@ -217,12 +218,12 @@ class _Conductor:
                 self._reason(str(error))
                 break
             self._reason(tried.reason, limit)
-            rows += [position, tried.code, tried.time_ns]
-            if tried.code == ANSWERED:
+            rows.append(TryRow(place=position, outcome=tried.end, time=tried.time_ns))
+            if tried.end is TrialEnd.ANSWERED:
                 break
         parameters = {"limit_bytes": limit, "step": self.step}
-        whole_ns = sum(rows[2::3])
-        self.measurements.append(measurement("fallback_tries", parameters, whole_ns, samples=rows, row_length=3))
+        whole_ns = sum(row.time for row in rows)
+        self.measurements.append(raw_rows(FALLBACK_TRIES, parameters, whole_ns, FALLBACK_TRIES.flat(rows)))
         self.step += 1
 
     # One trial
@@ -264,7 +265,7 @@ class _Conductor:
             tried = trial.wait(limit_s if limit_s is None else min(limit_s, left_s))
         finally:
             enclosure.close()
-        if limit_s is not None and left_s < limit_s and tried.code in (LATE, HUNG):
+        if limit_s is not None and left_s < limit_s and tried.end in (TrialEnd.LATE, TrialEnd.HUNG):
             raise _OutOfTime  # cut short: it might have answered
         if libraries is None and "libraries" in tried.told:
             folder = Path.cwd() / f"libraries-{len(self._libraries)}"  # the scratch folder, gone with the attempt
@@ -298,12 +299,11 @@ class _Conductor:
         if amount is not None:
             parameters["amount"] = amount
         self.measurements.append(
-            measurement(
-                "constrained_trials",
+            raw_rows(
+                CONSTRAINED_TRIALS,
                 parameters,
                 median(times) if times else 0,
-                samples=[number for each in tried for number in each.row()],
-                row_length=6,
+                CONSTRAINED_TRIALS.flat(each.row() for each in tried),
             )
         )
         self._reason(not_applied)

@@ -19,17 +19,10 @@ from benchharness.device.constrained.limits import Enclosure, NotApplied
 from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
 from benchharness.errors import ProtocolError
+from benchharness.records import TrialEnd, TrialRow
 
 if TYPE_CHECKING:
     from benchharness.device.orders import Order
-
-#: How a trial ended, as stored.
-ANSWERED = 0
-LATE = 1  # ended by us at its time limit, at work to the last
-ERROR = 2  # the worker said what went wrong
-OUT_OF_MEMORY = 3  # killed by the kernel because the limit was reached
-HUNG = 4  # ended by us at its time limit, after it had used no processor and paged nothing in for half of it
-CRASHED = 5  # ended otherwise
 
 _GRACE_S = 5.0
 _POLL_S = 0.05
@@ -40,7 +33,7 @@ _MIB = 1 << 20
 class Tried:
     """How one trial fared. Times in ns."""
 
-    code: int
+    end: TrialEnd
     time_ns: int  # the process's start until its last answer, or until its end where that did not come
     answer_ns: float = 0.0  # one answer after the first, median; 0: there was none
     page_ins: int = 0  # major page faults
@@ -50,9 +43,16 @@ class Tried:
     reason: str = ""
     told: Mapping[str, Any] = field(default_factory=dict)  # the worker's own report
 
-    def row(self) -> list[float]:
+    def row(self) -> TrialRow:
         """As it is stored."""
-        return [self.code, self.time_ns, self.answer_ns, self.page_ins, self.peak_bytes, self.kills]
+        return TrialRow(
+            outcome=self.end,
+            time=self.time_ns,
+            answer=self.answer_ns,
+            page_ins=self.page_ins,
+            peak=self.peak_bytes,
+            kills=self.kills,
+        )
 
 
 class Trial:
@@ -133,29 +133,35 @@ class Trial:
             answers = [later - sooner for sooner, later in zip(stamps[1:], stamps[2:])]
             common["answer_ns"] = float(median(answers)) if answers else 0.0
             if whole_ns <= limit_ns:
-                return Tried(ANSWERED, whole_ns, told=told, **common)
+                return Tried(TrialEnd.ANSWERED, whole_ns, told=told, **common)
         if told or elapsed_ns > limit_ns:
             idle_ns = 0 if told else time.perf_counter_ns() - self._progressed[0]
             hung = idle_ns > limit_ns / 2
             what = "without using a processor or paging anything in" if hung else f"{page_ins} page-ins"
             reason = f"no answer within {limit_ns / 1e9:.1f} s, {what}, in phase {self._phase}"
-            return Tried(HUNG if hung else LATE, elapsed_ns, outcome="timeout", reason=reason, **common)
+            return Tried(
+                TrialEnd.HUNG if hung else TrialEnd.LATE, elapsed_ns, outcome="timeout", reason=reason, **common
+            )
         return Tried(time_ns=elapsed_ns, **common, **self._failed(message, kills, peak))
 
     def _failed(self, message: dict[str, Any] | None, kills: int, peak: float) -> dict[str, Any]:
         if kills:
             reason = f"killed by the kernel for memory in phase {self._phase}, peak {peak / _MIB:.1f} MiB"
-            return {"code": OUT_OF_MEMORY, "outcome": "out-of-memory", "reason": reason}
+            return {"end": TrialEnd.OUT_OF_MEMORY, "outcome": "out-of-memory", "reason": reason}
         if message is not None:
             said = protocol.text(message.get("reason"), 1000)
-            return {"code": ERROR, "outcome": str(message.get("outcome")), "reason": said}
+            return {"end": TrialEnd.ERROR, "outcome": str(message.get("outcome")), "reason": said}
         code = self._child.code or 0
         words = speaks_of_memory(self._child.words().decode("utf-8", "backslashreplace"))
         if words:
-            return {"code": ERROR, "outcome": "out-of-memory", "reason": f"{words[:300]}, in phase {self._phase}"}
+            return {
+                "end": TrialEnd.ERROR,
+                "outcome": "out-of-memory",
+                "reason": f"{words[:300]}, in phase {self._phase}",
+            }
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        outcome = "killed" if -code == signal.SIGKILL else "crashed"
-        return {"code": CRASHED, "outcome": outcome, "reason": f"ended with {name} in phase {self._phase}"}
+        outcome = "killed" if name == "SIGKILL" else "crashed"
+        return {"end": TrialEnd.CRASHED, "outcome": outcome, "reason": f"ended with {name} in phase {self._phase}"}
 
 
 def _effort(processes: list[int]) -> int:

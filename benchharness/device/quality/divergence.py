@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchharness.errors import InvalidOutput
+from benchharness.records import TensorRow, TokenRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,8 +66,8 @@ def softened(logits: Array, whose: str) -> Softened:
     return Softened(shifted, weights, total, math.log(total), top)
 
 
-def token_row(reference: Softened, variant: Softened, target: int) -> tuple[float, float, float, float]:
-    """(nll_reference, nll_variant, KLD, same top token) where the text goes on with `target`.
+def token_row(reference: Softened, variant: Softened, target: int) -> TokenRow:
+    """What both make of it where the text goes on with `target`.
 
     KLD as in `divergence`, with one logarithm a row: sum p_ref (shifted_ref - shifted_var) + ln total_var - ln
     total_ref. What cancels there is of the size of the logits' difference: digits stay at any divergence worth telling.
@@ -83,7 +84,9 @@ def token_row(reference: Softened, variant: Softened, target: int) -> tuple[floa
     theirs, ours = reference.negative_log(target), variant.negative_log(target)
     if math.isinf(theirs + ours):
         raise InvalidOutput("the text goes on with a token of probability 0: perplexity is infinite")
-    return theirs, ours, max(0.0, found), float(reference.top == variant.top)
+    return TokenRow(
+        nll_reference=theirs, nll_variant=ours, kld=max(0.0, found), same_top=float(reference.top == variant.top)
+    )
 
 
 class Room(NamedTuple):
@@ -174,15 +177,17 @@ def _log_of(values: Floats) -> Floats:
     return found
 
 
-def tensor_row(reference: Array, variant: Array) -> tuple[float, float, float, float]:
-    """(signal power, noise power, cosine, largest absolute error) of one output for one input."""
+def tensor_row(reference: Array, variant: Array) -> TensorRow:
+    """The difference of one output for one input. Raises `InvalidOutput` where either is not finite."""
     one = np.asarray(reference, dtype=np.float64).reshape(-1)
     other = np.asarray(variant, dtype=np.float64).reshape(-1)
     if not np.isfinite(one).all() or not np.isfinite(other).all():
         raise InvalidOutput("an output has NaN or infinite numbers")
     noise = other - one
     largest = float(np.abs(noise).max(initial=0.0))
-    return float(one @ one), float(noise @ noise), cosine(one, other), largest
+    return TensorRow(
+        signal=float(one @ one), noise=float(noise @ noise), cosine=cosine(one, other), largest_error=largest
+    )
 
 
 def cosine(one: Floats, other: Floats) -> float:

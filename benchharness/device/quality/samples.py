@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchharness.device.measured import measurement
+from benchharness.device.measured import measurement, raw_rows
 from benchharness.device.quality import sampling
 from benchharness.device.quality.chosen import Label, OneScore, Scores
 from benchharness.device.quality.codes import meant_by
@@ -20,6 +20,15 @@ from benchharness.device.quality.matching import EMBEDDING, SCORES, Matched, Out
 from benchharness.device.quality.scorer_process import Player
 from benchharness.device.quality.scores import Decision, Divergences, decide
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
+from benchharness.records import (
+    CLASS_DECISIONS,
+    CLASS_DIVERGENCE,
+    EMBEDDING_SIMILARITY,
+    TENSOR_ERROR,
+    ClassDivergenceRow,
+    DecisionRow,
+    TensorRow,
+)
 
 if TYPE_CHECKING:
     from benchharness.device.quality.conductor import Pass
@@ -194,7 +203,7 @@ class _Classes:
         self._labels: Array | None = None
         self._answers: Scores | OneScore | Label | None = None
         self._divergences: Divergences | None = None
-        self._rows: list[tuple[float, ...]] = []
+        self._rows: list[DecisionRow] = []
 
     def add(self, sample: int, reference: Outputs, variant: Outputs) -> None:
         """Compares one sample. Raises `InvalidOutput`, `Unsupported`."""
@@ -206,25 +215,21 @@ class _Classes:
         sides = [self._answers.of(each.reshape(-1), whose) for whose, each in enumerate(scores[1:])]
         self._divergences.add(sides[0].scores, sides[1].scores)
         label = -1.0 if self._labels is None else float(self._labels[sample])
-        self._rows.append((label, *(float(side.chosen) for side in sides)))
+        self._rows.append(DecisionRow(label, *(float(side.chosen) for side in sides)))
         self._others.add_those_that_are_numbers(others, self.matched)
 
     def measurements(self) -> list[dict[str, Any]]:
         """The decisions, one row a sample, whose value is the share that both classify alike; then the divergences."""
-        rows = np.asarray(self._rows)
-        agreement = float((rows[:, 1] == rows[:, 2]).mean())
+        agreement = float(np.mean([row.reference == row.variant for row in self._rows]))
         assert self._answers is not None
         parameters: dict[str, Any] = self._answers.parameters()
-        found = [measurement("class_decisions", parameters, agreement, samples=_flat(self._rows), row_length=3)]
+        found = [raw_rows(CLASS_DECISIONS, parameters, agreement, CLASS_DECISIONS.flat(self._rows))]
         decision, compared = self._decided()
         if compared:
             mean = float(np.mean([each.divergence for each in compared]))
             parameters = {**parameters, "scores": decision.are, "decided": decision.by}
-            found.append(
-                measurement(
-                    "class_divergence", parameters, mean, samples=_flat([each[:3] for each in compared]), row_length=3
-                )
-            )
+            apart = [ClassDivergenceRow(each.divergence, each.total_variation, each.pooled) for each in compared]
+            found.append(raw_rows(CLASS_DIVERGENCE, parameters, mean, CLASS_DIVERGENCE.flat(apart)))
         return [*found, *self._others.measurements()]
 
     def told(self) -> dict[str, Any]:
@@ -236,13 +241,15 @@ class _Classes:
         """Where the two disagree, the worst first; and how far apart their scores are, where that is known."""
         _, compared = self._decided()
         apart = [each.total_variation for each in compared] or [0.0] * len(self._rows)
-        numbered = [(apart[sample], sample, row) for sample, row in enumerate(self._rows) if row[1] != row[2]]
+        numbered = [
+            (apart[sample], sample, row) for sample, row in enumerate(self._rows) if row.reference != row.variant
+        ]
         return [
             {
                 "sample": sample,
-                "label": int(row[0]) if row[0] >= 0 else None,
-                "reference": int(row[1]),
-                "variant": int(row[2]),
+                "label": int(row.label) if row.label >= 0 else None,
+                "reference": int(row.reference),
+                "variant": int(row.variant),
                 **({"kld": compared[sample].divergence, "pooled": compared[sample].pooled} if compared else {}),
                 **({"total_variation": compared[sample].total_variation} if compared else {}),
             }
@@ -284,7 +291,7 @@ class _Embeddings:
     def measurements(self) -> list[dict[str, Any]]:
         """The cosines, and one rank correlation."""
         mean = float(np.mean(self._cosines))
-        found = [measurement("embedding_similarity", {}, mean, samples=list(self._cosines))]
+        found = [raw_rows(EMBEDDING_SIMILARITY, {}, mean, self._cosines)]
         if len(self._reference) >= _FEWEST_RANKED:
             ranked = rank_correlation(np.stack(self._reference), np.stack(self._variant))
             if ranked is not None:  # one that tells no pair from another has no order
@@ -309,7 +316,7 @@ class _Errors:
     """Signal, noise, cosine and largest error of outputs, by output."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[tuple[float, float, float, float]]] = {}
+        self.rows: dict[str, list[TensorRow]] = {}
 
     def add(self, outputs: Sequence[OutputPair]) -> None:
         """Compares one sample. Raises `InvalidOutput`."""
@@ -328,9 +335,7 @@ class _Errors:
     def measurements(self) -> list[dict[str, Any]]:
         """One measurement for each output; its value is the largest error."""
         return [
-            measurement(
-                "tensor_error", {"output": name}, max(row[3] for row in rows), samples=_flat(rows), row_length=4
-            )
+            raw_rows(TENSOR_ERROR, {"output": name}, max(row.largest_error for row in rows), TENSOR_ERROR.flat(rows))
             for name, rows in self.rows.items()
         ]
 
@@ -355,14 +360,10 @@ class _Tensors:
         largest: dict[int, float] = {}
         for rows in self._errors.rows.values():
             for sample, row in enumerate(rows):
-                largest[sample] = max(largest.get(sample, 0.0), row[3])
+                largest[sample] = max(largest.get(sample, 0.0), row.largest_error)
         worst = sorted(largest, key=lambda sample: -largest[sample])[:_MOST_EXAMPLES]
         return [{"sample": sample, "largest_error": largest[sample]} for sample in worst]
 
     def told(self) -> dict[str, Any]:
         """Nothing else."""
         return {}
-
-
-def _flat(rows: Sequence[Sequence[float]]) -> list[float]:
-    return [number for row in rows for number in row]

@@ -24,6 +24,7 @@ from benchharness.device.outcomes import check_task, effective_facts, failure
 from benchharness.device.quality import frames
 from benchharness.device.quality.inputs import Inputs
 from benchharness.device.quality.no_tensors import said_of, tensor_of
+from benchharness.device.self_timed import NO_LOGITS, SelfTimed
 from benchharness.errors import ProtocolError, Unsupported
 
 
@@ -79,6 +80,8 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
 
 def _opened(session: Session, configuration: Configuration, inputs: Inputs) -> dict[str, Any]:
     language = isinstance(session, LanguageSession)
+    if SelfTimed.of(session) is not None:
+        raise Unsupported(NO_LOGITS)
     check_task(configuration.task, language, configuration.runtime, session.effective)
     return {
         "type": "opened",

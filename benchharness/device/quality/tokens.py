@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.device import protocol
-from benchharness.device.measured import measurement
+from benchharness.device.measured import raw_rows
 from benchharness.device.quality import sampling
 from benchharness.device.quality.divergence import softened, token_row
 from benchharness.device.quality.scorer_process import Player
 from benchharness.device.quality.texts import Chunk, Used, chunks_of
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
+from benchharness.records import GREEDY_PREFIX, SCORED_CHUNKS, TOKEN_DIVERGENCE, ChunkRow, TokenRow
 
 if TYPE_CHECKING:
     from benchharness.device.quality.conductor import Pass
@@ -34,7 +35,6 @@ _MOST_EXAMPLES = 20
 _MOST_CONTINUATIONS = 4
 _LONGEST_TEXT = 200
 _CONTEXT_SHOWN = 24  # tokens
-_DIVERGENCE = 2  # the column of a row
 
 
 def compare(
@@ -124,23 +124,22 @@ class _Kept:
         self._rows = array("d")  # boxed numbers would take four times the memory
         self._worst: list[tuple[float, int, int, int]] = []  # KLD, index, reference's top, variant's top
 
-    def add(self, row: Sequence[float], reference_top: int, variant_top: int) -> None:
+    def add(self, row: TokenRow, reference_top: int, variant_top: int) -> None:
         """The next scored token's numbers."""
-        index = len(self._rows) // len(row)
+        index = TOKEN_DIVERGENCE.count(self._rows)
         self._rows.extend(row)
-        divergence = row[_DIVERGENCE]
+        divergence = row.kld
         if divergence > 0 and (len(self._worst) < _MOST_EXAMPLES or divergence > self._worst[-1][0]):
             self._worst.append((divergence, index, reference_top, variant_top))
             self._worst = sorted(self._worst, reverse=True)[:_MOST_EXAMPLES]
 
     def measurements(self, parameters: Mapping[str, Any], chunks: Sequence[Chunk]) -> list[dict[str, Any]]:
         """The rows, and which chunk of which document each belongs to."""
-        rows = np.frombuffer(self._rows).reshape(-1, 4)
-        mean = float(rows[:, _DIVERGENCE].mean())
-        of_chunks = [number for chunk in chunks for number in (chunk.document, chunk.first, chunk.scored)]
+        divergence = TOKEN_DIVERGENCE.by_name(np.frombuffer(self._rows))["kld"]
+        of_chunks = (ChunkRow(document=chunk.document, first=chunk.first, scored=chunk.scored) for chunk in chunks)
         return [
-            measurement("token_divergence", dict(parameters), mean, samples=self._rows.tolist(), row_length=4),
-            measurement("scored_chunks", {}, len(rows), samples=of_chunks, row_length=3),
+            raw_rows(TOKEN_DIVERGENCE, parameters, float(divergence.mean()), self._rows.tolist()),
+            raw_rows(SCORED_CHUNKS, {}, len(divergence), SCORED_CHUNKS.flat(of_chunks)),
         ]
 
     def examples(self, chunks: Sequence[Chunk], tokenizer: Tokenizer | None) -> list[dict[str, Any]]:
@@ -240,7 +239,7 @@ def _greedy(
                 "used": sampling.told(len(prompts), len(chunks), "chunks as prompts"),
             }
             mean = sum(samples) / len(samples)
-            found[attempt].measurements.append(measurement("greedy_prefix", parameters, mean, samples=samples))
+            found[attempt].measurements.append(raw_rows(GREEDY_PREFIX, parameters, mean, samples))
     return found
 
 

@@ -15,6 +15,7 @@ from benchharness.device.measured import measurement
 from benchharness.device.requests import check_logits, language_request
 from benchharness.device.scenarios import Stage
 from benchharness.device.scenarios.steady import answer
+from benchharness.device.self_timed import SelfTimed
 
 
 def measure(stage: Stage) -> list[dict[str, Any]]:
@@ -27,6 +28,9 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         request = language_request(session, stage.workload, stage.tokenizer)
         stamps = _stamps(stage, lambda: answer(session, request, request.output_tokens))
         check_logits(session.decode(request.prompt[0]), session.vocabulary_size)
+    elif isinstance(session, SelfTimed):
+        asked = session.request(stage.workload, stage.tokenizer)
+        stamps = _stamps(stage, lambda: session.write(asked, asked.output_tokens))
     else:
         inputs = stage.inputs
         stamps = _stamps(stage, lambda: session.run(inputs))

@@ -13,6 +13,7 @@ from benchharness.device.requests import (
     language_request,
 )
 from benchharness.device.scenarios import Stage
+from benchharness.device.self_timed import SelfTimed
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -22,6 +23,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     """Cold start by phase; then, for language models, warm `model_ttft` and `request_ttft`."""
     if isinstance(stage.session, LanguageSession):
         return _measure_language(stage, stage.session)
+    if isinstance(stage.session, SelfTimed):
+        return _measure_self_timed(stage, stage.session)
     return _measure_other(stage)
 
 
@@ -68,6 +71,19 @@ def timed_request(session: LanguageSession, request: LanguageRequest) -> tuple[i
     on_host = clock()
     logits.argmax()
     return on_host - handed, clock() - started
+
+
+def _measure_self_timed(stage: Stage, session: SelfTimed) -> list[dict[str, Any]]:
+    """As for language models, by the runtime's stamps; the cold start ends when the call has returned one token."""
+    request = session.request(stage.workload, stage.tokenizer)
+    session.write(request, 1)
+    stage.phases.end("first_request")
+    measurements = stage.phases.cold_start("cold_start_ttft")
+    stage.warm_up(lambda _: session.write(request, 1))
+    answers = stage.repeat(lambda: session.write(request, 1), stage.wanted(request.first_token_metric))
+    first = session.timed([each.first_ns for each in answers], "a first token")
+    parameters = {"prompt_tokens": answers[-1].prompt_tokens, "context_depth": 0}
+    return [*measurements, measurement(request.first_token_metric, parameters, samples=first)]
 
 
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:

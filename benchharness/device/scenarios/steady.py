@@ -16,6 +16,7 @@ from benchharness.device.requests import (
 )
 from benchharness.device.scenarios import Stage, timed_inference
 from benchharness.device.scenarios.pauses import measure_pauses
+from benchharness.device.self_timed import SelfTimed, Written
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported
 
@@ -36,6 +37,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     """Rates and latencies of a warm session."""
     if isinstance(stage.session, LanguageSession):
         return _measure_language(stage, stage.session)
+    if isinstance(stage.session, SelfTimed):
+        return _measure_self_timed(stage, stage.session)
     return _measure_other(stage)
 
 
@@ -107,6 +110,44 @@ def _language_measurements(request: LanguageRequest, answers: Sequence[Answer]) 
         measurement("tpot", decode, samples=[span / after_first for span in spans]),
         measurement("itl", decode, samples=gaps, row_length=after_first),
     ]
+
+
+def _measure_self_timed(stage: Stage, session: SelfTimed) -> list[dict[str, Any]]:
+    """As for language models, by the runtime's own stamps."""
+    request = session.request(stage.workload, stage.tokenizer, at_least=2)
+    count = request.output_tokens
+    stage.warm_up(lambda left: session.write(request, _warmup_tokens(count, left)))
+    wanted = max(stage.wanted("tpot"), -(-stage.wanted("itl") // (count - 1)))
+    answers = stage.repeat(lambda: session.write(request, count), wanted)
+    paused = measure_pauses(stage, lambda: _self_timed_figures(session, session.write(request, count)))
+    return [*_self_timed_measurements(session, answers), *paused]
+
+
+def _self_timed_figures(session: SelfTimed, given: Written) -> dict[str, float]:
+    (first,) = session.timed([given.first_ns], "a first token")
+    (span,) = session.timed([given.span_ns], "what followed the first stamp")
+    return {"ttft_after_pause": first, "decode_rate_after_pause": given.after_first * 1e9 / span}
+
+
+def _self_timed_measurements(session: SelfTimed, answers: Sequence[Written]) -> list[dict[str, Any]]:
+    """Rates and TPOT, of tokens after the first stamp; gaps of tokens where a stamp covers one, else of chunks."""
+    spans = session.timed([given.span_ns for given in answers], "what followed the first stamp")
+    after = [given.after_first for given in answers]
+    prompt, count = answers[-1].prompt_tokens, sum(answers[-1].tokens)
+    decode = {"output_tokens": count, "context_depth": prompt}
+    found = [
+        measurement("decode_rate", decode, samples=[tokens * 1e9 / span for tokens, span in zip(after, spans)]),
+        measurement("tpot", decode, samples=[span / tokens for tokens, span in zip(after, spans)]),
+    ]
+    if all(given.tokens[0] == 1 and given.first_ns > 0 for given in answers):
+        rates = [prompt * 1e9 / given.first_ns for given in answers]
+        found.append(measurement("prefill_rate", {"prompt_tokens": prompt, "context_depth": 0}, samples=rates))
+    gaps = [gap for given in answers for gap in given.gaps_ns]
+    if not session.no_itl(answers):
+        found.append(measurement("itl", decode, samples=gaps, row_length=count - 1))
+    elif min(gaps) > 0:
+        found.append(measurement("chunk_gap", decode, samples=gaps))
+    return found
 
 
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:

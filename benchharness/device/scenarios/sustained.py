@@ -14,33 +14,18 @@ from typing import Any, Callable
 import numpy as np
 
 from benchharness.contract import LanguageSession, Session
-from benchharness.device.measured import measurement
+from benchharness.device.measured import raw_rows
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
     language_request,
 )
 from benchharness.device.scenarios import Stage
+from benchharness.device.self_timed import SelfTimed
 from benchharness.device.timing import quiet_collector
 from benchharness.errors import Unsupported
+from benchharness.records import SUSTAINED_WINDOW, WindowRow
 
-#: What a window's row holds; times in ns, stamps since the worker was spawned. "CPU" is the calling thread's per
-#: inference (reading it costs 0.3 us, the process's 1.7 us) and the whole process's per window.
-ROW = (
-    "start",
-    "end",
-    "inferences",
-    "busy",
-    "process_cpu",
-    "least_wall",
-    "p50_wall",
-    "p90_wall",
-    "p99_wall",
-    "most_wall",
-    "least_cpu",
-    "requests",
-    "ttft",
-)
 #: However fast the model, a window is no shorter: a scheduler's slice would fill it.
 _SHORTEST_WINDOW_NS = 100_000_000
 
@@ -85,20 +70,20 @@ class Windows:
         end_ns, process_cpu_ns = time.perf_counter_ns(), time.process_time_ns()
         wall = np.array(self.wall)
         middle, high, highest = np.percentile(wall, (50, 90, 99))
-        self.rows += (
-            self._start_ns - self._origin_ns,
-            end_ns - self._origin_ns,
-            len(wall),
-            int(wall.sum()),
-            process_cpu_ns - self._process_cpu_ns,
-            int(wall.min()),
-            float(middle),
-            float(high),
-            float(highest),
-            int(wall.max()),
-            min(self.cpu),
-            self._requests,
-            median(self._first_tokens) if self._first_tokens else 0,
+        self.rows += WindowRow(
+            start=self._start_ns - self._origin_ns,
+            end=end_ns - self._origin_ns,
+            inferences=len(wall),
+            busy=int(wall.sum()),
+            process_cpu=process_cpu_ns - self._process_cpu_ns,
+            least_wall=int(wall.min()),
+            p50_wall=float(middle),
+            p90_wall=float(high),
+            p99_wall=float(highest),
+            most_wall=int(wall.max()),
+            least_cpu=min(self.cpu),
+            requests=self._requests,
+            ttft=median(self._first_tokens) if self._first_tokens else 0,
         )
         self._begin()
 
@@ -106,9 +91,7 @@ class Windows:
 def measure(stage: Stage) -> list[dict[str, Any]]:
     """One row a window, for as long as the settings' `duration_ns` says."""
     settings = stage.settings
-    request, unit, check = (
-        _language(stage, stage.session) if isinstance(stage.session, LanguageSession) else _other(stage)
-    )
+    request, unit, check = _workload(stage)
     if not settings.get("duration_ns"):
         check()  # a session whose times mean nothing is only shown to answer
         return []
@@ -120,7 +103,16 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     with quiet_collector():
         _work(stage, windows, request)
     check()
-    return [measurement("sustained_window", {"unit": unit}, samples=windows.rows, row_length=len(ROW))]
+    return [raw_rows(SUSTAINED_WINDOW, {"unit": unit}, median(windows.rows), windows.rows)]
+
+
+def _workload(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:
+    """One request, the unit of its rate, and a look at what is answered."""
+    if isinstance(stage.session, LanguageSession):
+        return _language(stage, stage.session)
+    if isinstance(stage.session, SelfTimed):
+        return _self_timed(stage, stage.session)
+    return _other(stage)
 
 
 def _work(stage: Stage, windows: Windows, request: Callable[[list[int], list[int]], int]) -> None:
@@ -185,6 +177,24 @@ def answer_in_steps(session: LanguageSession, request: LanguageRequest, wall: li
         cpu.append(cpu_now - cpu_before)
         before, cpu_before = now, cpu_now
     return prefilled - handed
+
+
+def _self_timed(
+    stage: Stage, session: SelfTimed
+) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:
+    """By the runtime's stamps. Its loop is in other threads or elsewhere: of CPU time the call's share is told."""
+    asked = session.request(stage.workload, stage.tokenizer, at_least=2)
+
+    def request(wall: list[int], cpu: list[int]) -> int:
+        given = session.write(asked, asked.output_tokens)
+        session.timed([given.span_ns], "what followed the first stamp")
+        wall += given.by_token()
+        cpu += [given.cpu_ns // asked.output_tokens] * given.after_first
+        return given.first_ns
+
+    request([], [])
+    stage.phases.end("first_request")
+    return request, "tokens/s", lambda: None  # each answer is looked at as it comes
 
 
 def _other(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Callable[[], None]]:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.device.scenarios.sustained import ROW
 from benchharness.judge.intervals import estimate, independent_ratio, samples_for_percentile
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS
+from benchharness.records import SENSOR_READING, SUSTAINED_WINDOW
 from benchharness.results.courses import Course, SessionState, Window
 from benchharness.results.result import (
     Attempt,
@@ -48,8 +48,8 @@ _RATES = {"tokens/s": "decode_rate", "inferences/s": "inference_rate"}
 def courses(attempts: Sequence[Attempt]) -> Iterator[Course]:
     """The course of every attempt that has one."""
     for attempt in attempts:
-        rows = _measured(attempt, "sustained_window")
-        if rows is not None and len(rows.samples) >= len(ROW):
+        rows = _measured(attempt, SUSTAINED_WINDOW.metric)
+        if rows is not None and SUSTAINED_WINDOW.count(rows.samples):
             yield _course(attempt, rows)
 
 
@@ -62,9 +62,11 @@ class Readings:
 
     def __init__(self, attempt: Attempt) -> None:
         self._rows = {
-            str(each.parameters.get("channel")): np.asarray(each.samples, dtype=np.float64).reshape(-1, 2)
+            str(each.parameters.get("channel")): SENSOR_READING.by_name(np.asarray(each.samples, dtype=np.float64))
             for each in attempt.measurements
-            if each.metric == "sensor_reading" and each.row_length == 2 and each.samples
+            if each.metric == SENSOR_READING.metric
+            and SENSOR_READING.fits(each.samples, each.row_length)
+            and each.samples
         }
 
     def names(self, *prefixes: str) -> list[str]:
@@ -98,24 +100,27 @@ class Readings:
         return bool(sources_of_heat(self._series()))
 
     def _series(self) -> dict[str, list[tuple[int, float]]]:
-        return {name: [(round(moment), value) for moment, value in rows.tolist()] for name, rows in self._rows.items()}
+        return {name: [(round(moment), value) for moment, value in _pairs(rows)] for name, rows in self._rows.items()}
 
     def since(self, origin_ns: float) -> dict[str, list[tuple[float, float]]]:
         """Every channel as (seconds since the origin, value)."""
         return {
-            name: [((moment - origin_ns) / 1e9, value) for moment, value in rows.tolist()]
+            name: [((moment - origin_ns) / 1e9, value) for moment, value in _pairs(rows)]
             for name, rows in self._rows.items()
         }
 
 
-def _between(moments: Series, rows: Series) -> Series:
-    """A channel's rows (moment, value) at other moments; NaN before the first and after the last of them."""
-    return np.interp(moments, rows[:, 0], rows[:, 1], left=math.nan, right=math.nan)
+def _pairs(channel: Mapping[str, Series]) -> list[tuple[float, float]]:
+    return list(zip(channel["moment"].tolist(), channel["reading"].tolist(), strict=True))
+
+
+def _between(moments: Series, channel: Mapping[str, Series]) -> Series:
+    """A channel's readings at other moments; NaN before the first and after the last of them."""
+    return np.interp(moments, channel["moment"], channel["reading"], left=math.nan, right=math.nan)
 
 
 def _course(attempt: Attempt, measured: Measurement) -> Course:
-    table = np.asarray(measured.samples, dtype=np.float64).reshape(-1, len(ROW))
-    column = {name: table[:, index] for index, name in enumerate(ROW)}
+    column = SUSTAINED_WINDOW.by_name(np.asarray(measured.samples, dtype=np.float64))
     readings = Readings(attempt)
     starts = column["start"]
     in_seconds = readings.since(starts[0])
@@ -260,7 +265,7 @@ def sustained_metrics(attempts: Sequence[Attempt], found: Sequence[Course]) -> I
         lost = {each.attempt: each.below_10_s if loss == 10 else each.below_25_s for each in found}
         in_ns = {attempt: seconds * 1e9 for attempt, seconds in lost.items() if seconds is not None}
         yield _over_attempts("time_to_loss", {"percent": loss}, in_ns, by_attempt, of=len(found))
-    yield _energy(attempts, found, by_attempt)
+    yield _energy(found, by_attempt)
 
 
 def retention_of_steady(session: Result, others: Sequence[Result]) -> MetricResult | None:
@@ -305,7 +310,7 @@ def _inference_rates(steady: Result) -> list[float]:
     return [1e9 / float(np.mean(value.samples)) for metric in medians for value in metric.attempts if value.samples]
 
 
-def _energy(attempts: Sequence[Attempt], found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> MetricResult:
+def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> MetricResult:
     joules = {}
     for course in found:
         known = [window for window in course.windows if window.watts is not None]

@@ -14,7 +14,8 @@ import numpy as np
 
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.program import Argument, Constant, Operation
-from targets.core_ml.weights import Weights, unpack
+from targets.core_ml.weights import Weights
+from targets.wire.packed import unpack
 
 if TYPE_CHECKING:
     from benchharness.contract import Array

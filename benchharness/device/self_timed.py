@@ -1,0 +1,218 @@
+"""Sessions that write by a loop of their own and stamp their tokens themselves (`GeneratesTokens`).
+
+Only differences of their stamps are kept, and each answer is held against the harness's own clock around the call: what
+does not fit inside it, goes backwards, or is more or less than was asked for is no measurement.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchharness.contract import (
+    HARNESS_CLOCK,
+    STAMPED_AT,
+    GeneratesTokens,
+    LanguageSession,
+    TensorSpec,
+    TokenStream,
+)
+from benchharness.device.requests import check_tokens, prompt_tokens
+from benchharness.device.tokenizer import Tokenizer
+from benchharness.errors import InvalidOutput, Unsupported
+
+#: Two clocks of one moment may run apart by this share; one in another unit is out by a thousand times.
+_CLOCKS_APART = 1e-3
+
+#: Why there is no quality of such a session.
+NO_LOGITS = (
+    "this runtime writes by its own loop and gives no logits, so its quality cannot be measured; measure the same "
+    "weights with an adapter that gives them"
+)
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """One prompt, as text where the runtime takes it so, and how many tokens shall follow."""
+
+    prompt: Sequence[int] | str
+    output_tokens: int
+
+    @property
+    def first_token_metric(self) -> str:
+        """What the time to its first token is: with the runtime's own tokenisation, or of tokens handed over."""
+        return "request_ttft" if isinstance(self.prompt, str) else "model_ttft"
+
+
+@dataclass(frozen=True)
+class Written:
+    """One answer in ns, by the runtime's own stamps but for `cpu_ns`."""
+
+    prompt_tokens: int
+    first_ns: int  # prompt handed over until the first stamp
+    gaps_ns: Sequence[int]  # between stamps
+    tokens: Sequence[int]  # that each stamp covers, the first one's included
+    cpu_ns: int  # of the calling thread, for the whole call
+
+    @property
+    def span_ns(self) -> int:
+        """From the first stamp to the last."""
+        return sum(self.gaps_ns)
+
+    @property
+    def after_first(self) -> int:
+        """Tokens that came after the first stamp."""
+        return sum(self.tokens[1:])
+
+    def by_token(self) -> list[int]:
+        """A time for each token after the first stamp, which add up to the span: each its chunk's mean.
+
+        Where gaps are below the clock's resolution each is the answer's mean.
+        """
+        if min(self.gaps_ns) > 0:
+            return [part for gap, count in zip(self.gaps_ns, self.tokens[1:]) for part in _parts(gap, count)]
+        return _parts(self.span_ns, self.after_first)
+
+
+class SelfTimed:
+    """Such a session, whose stamps are looked at as they come."""
+
+    def __init__(self, session: GeneratesTokens) -> None:
+        self.inputs: Sequence[TensorSpec] = ()
+        self.outputs: Sequence[TensorSpec] = ()
+        self.effective, self.takes_text = session.effective, session.takes_text
+        self._session, self._clock = session, session.clock
+        self._most_tokens = 0
+        self._told: dict[str, Any] = {}
+        if (
+            self._clock.stamped_at not in STAMPED_AT
+            or not _whole(self._clock.resolution_ns)
+            or not self._clock.timed_by
+        ):
+            raise InvalidOutput(
+                f"the adapter says that tokens are stamped at {self._clock.stamped_at!r} by {self._clock.timed_by!r}, "
+                f"which steps by {self._clock.resolution_ns!r} ns"
+            )
+
+    @classmethod
+    def of(cls, session: object) -> SelfTimed | None:
+        """A session that can be measured by its own stamps only; None for any other."""
+        writes = isinstance(session, GeneratesTokens) and not isinstance(session, LanguageSession)
+        return cls(session) if writes else None  # type: ignore[arg-type]
+
+    def run(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Refused."""
+        raise Unsupported(NO_LOGITS)
+
+    def request(self, workload: Mapping[str, Any], tokenizer: Tokenizer | None, *, at_least: int = 1) -> StreamRequest:
+        """The workload's request. Raises `Unsupported` where it does not fit this runtime, or asks for too few."""
+        session, source, count = self._session, workload["prompt"], workload["output_tokens"]
+        if workload["context_depth"]:
+            raise Unsupported("context_depth: this runtime's own loop begins with an empty context; ask for depth 0")
+        if count < at_least:
+            raise Unsupported(f"output_tokens = {count}: gaps between tokens are measured here; ask for {at_least}")
+        if workload["continuation"] != "greedy":
+            self._told["continuation"] = "greedy"
+        if source.get("text") is not None and session.takes_text:
+            return StreamRequest(source["text"], count)
+        if session.vocabulary_size is None:
+            raise Unsupported(
+                "this runtime takes a prompt as text only; give the workload's prompt as text or as a file"
+            )
+        prompt = prompt_tokens(source, session.vocabulary_size, tokenizer)
+        check_tokens("prompt", prompt, session.vocabulary_size)
+        if len(prompt) + count > session.context_length:
+            raise Unsupported(
+                f"{len(prompt)} tokens of prompt + {count} of output = {len(prompt) + count}, more than the model's "
+                f"context of {session.context_length}; ask for fewer"
+            )
+        return StreamRequest(prompt, count)
+
+    def write(self, request: StreamRequest, count: int) -> Written:
+        """One answer of so many tokens. Raises `InvalidOutput` for stamps that cannot be."""
+        cpu_ns, called_ns = time.thread_time_ns(), time.perf_counter_ns()
+        stream = self._session.generate(request.prompt, count)
+        returned_ns = time.perf_counter_ns()
+        cpu_ns = time.thread_time_ns() - cpu_ns
+        self._check_counts(stream, count)
+        self._check_stamps(stream, called_ns, returned_ns)
+        self._most_tokens = max(self._most_tokens, *stream.tokens_per_stamp)
+        stamps = stream.stamps_ns
+        return Written(
+            prompt_tokens=stream.prompt_tokens,
+            first_ns=stamps[0] - stream.began_ns,
+            gaps_ns=[later - sooner for sooner, later in zip(stamps, stamps[1:])],
+            tokens=stream.tokens_per_stamp,
+            cpu_ns=cpu_ns,
+        )
+
+    def _check_counts(self, stream: TokenStream, count: int) -> None:
+        counts, ids, size = stream.tokens_per_stamp, stream.tokens, self._session.vocabulary_size
+        if not counts or len(counts) != len(stream.stamps_ns) or not all(map(_whole, (*counts, stream.prompt_tokens))):
+            raise InvalidOutput(
+                f"{len(stream.stamps_ns)} stamps of {len(counts)} chunks of tokens, after {stream.prompt_tokens!r} "
+                "tokens of prompt: each stamp has to cover a token, and a prompt has one"
+            )
+        if sum(counts) != count or (ids is not None and len(ids) != count):
+            given = sum(counts) if ids is None else f"{sum(counts)} stamped, {len(ids)} given"
+            raise InvalidOutput(f"{count} tokens were asked for, and there are {given}")
+        wrong = next((each for each in ids or () if size is not None and not 0 <= each < size), None)
+        if wrong is not None:
+            raise InvalidOutput(f"the answer has token {wrong}, and the vocabulary has {size}")
+
+    def _check_stamps(self, stream: TokenStream, called_ns: int, returned_ns: int) -> None:
+        moments = [stream.began_ns, *stream.stamps_ns]
+        back = next((place for place, (a, b) in enumerate(zip(moments, moments[1:])) if b < a), None)
+        if back is not None:
+            raise InvalidOutput(
+                f"stamp {back + 1} of {len(stream.stamps_ns)} lies {moments[back] - moments[back + 1]} ns before the "
+                "one that goes before it"
+            )
+        took_ns, lasted_ns = moments[-1] - moments[0], returned_ns - called_ns
+        if took_ns > lasted_ns * (1 + _CLOCKS_APART) + 2 * self._clock.resolution_ns:
+            raise InvalidOutput(f"the stamps span {took_ns} ns, and the whole call took {lasted_ns} ns")
+        if self._clock.timed_by == HARNESS_CLOCK and not called_ns <= moments[0] <= moments[-1] <= returned_ns:
+            raise InvalidOutput("the stamps are of the harness's clock, and lie outside the call")
+
+    def timed(self, taken: Sequence[int], what: str) -> Sequence[int]:
+        """The times as they are. Raises `Unsupported` where one is no time at all by the runtime's clock."""
+        if min(taken) <= 0:
+            raise Unsupported(
+                f"{what} took less than a step of the clock that stamps tokens ({self._clock.timed_by}, "
+                f"{self._clock.resolution_ns} ns); measure a larger workload"
+            )
+        return taken
+
+    def no_itl(self, answers: Sequence[Written]) -> str:
+        """Why the gaps between single tokens are not known, which the facts tell too; empty where they are."""
+        most = max(max(each.tokens) for each in answers)
+        if most > 1:
+            reason = f"a stamp covers up to {most} tokens"
+        elif min(min(each.gaps_ns) for each in answers) <= 0:
+            reason = f"gaps between tokens are below the stamps' resolution of {self._clock.resolution_ns} ns"
+        else:
+            return ""
+        self._told["itl_unknown"] = reason
+        return reason
+
+    def facts(self) -> dict[str, Any]:
+        """Whose stamps these are, for the result."""
+        return {
+            "timed_by": self._clock.timed_by,
+            "stamped_at": self._clock.stamped_at,
+            "clock_resolution_ns": self._clock.resolution_ns,
+            "tokens_per_stamp": self._most_tokens,
+            **self._told,
+        }
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _parts(whole: int, count: int) -> list[int]:
+    """`count` whole numbers, as alike as can be, that add up to `whole`."""
+    least, more = divmod(whole, count)
+    return [least + (place < more) for place in range(count)]

@@ -1,0 +1,345 @@
+"""Every raw table that crosses the border between device and host: its columns by name, their units, codes and bounds.
+
+A table is stored as one flat list of numbers and the width of its rows (`samples` and `row_length` of a measurement);
+a table of one column has no width. A device writes rows as the classes here and the host reads them by the same names,
+so that nobody else knows where in a row a number stands. What is stored stays as it was: a table that once had other
+columns is in `EARLIER` beside today's. To report something new: a class for its row and a `Table` in `TABLES`; the
+registry of metrics, the checks of what a device says, the store and the export follow.
+
+A matrix that has no columns is none of these: a row of `itl` is an answer, as long as the answer was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Annotated, Any, Callable, Generic, NamedTuple, Protocol, TypeVar, get_type_hints
+
+R = TypeVar("R")
+S = TypeVar("S", bound="_Sliced")
+
+
+class _Sliced(Protocol):
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+class Column(NamedTuple):
+    """What a column may hold: numbers from `low` to `high`, all finite; `whole` ones only, or only these `codes`."""
+
+    unit: str
+    low: float = 0.0
+    high: float = math.inf
+    whole: bool = False
+    codes: Sequence[int] = ()
+    told: str = ""  # its name in a sentence, where that is another than the field's
+
+
+NATS, NS, BYTES, COUNT, NUMBER, CODE = "nats", "ns", "bytes", "count", "1", "code"
+#: Thirty years.
+_LONGEST_NS = 1e18
+#: Sums of counters of 64 bits.
+_LARGEST = 1e24
+#: A sum of rounded terms of which each is tiny may end a little below zero.
+_ROUNDED = -1e-9
+
+
+class TrialEnd(IntEnum):
+    """How a trial under a constraint ended."""
+
+    ANSWERED = 0
+    LATE = 1  # ended by us at its time limit, at work to the last
+    ERROR = 2  # the worker said what went wrong
+    OUT_OF_MEMORY = 3  # killed by the kernel because the limit was reached
+    HUNG = 4  # ended by us at its time limit, after it had used no processor and paged nothing in for half of it
+    CRASHED = 5  # ended otherwise
+
+
+_TrialEnd = Annotated[float, Column(CODE, min(TrialEnd), max(TrialEnd), codes=tuple(TrialEnd), told="outcome")]
+_Label = Annotated[float, Column(CODE, -1, whole=True)]
+_ReferenceClass = Annotated[float, Column(CODE, whole=True, told="reference's class")]
+_VariantClass = Annotated[float, Column(CODE, whole=True, told="variant's class")]
+_Count = Annotated[float, Column(COUNT, 0, _LONGEST_NS, whole=True)]
+_Time = Annotated[float, Column(NS, 0, _LONGEST_NS)]
+_TimeTaken = Annotated[float, Column(NS, 1, _LONGEST_NS, told="time")]
+_Divergence = Annotated[float, Column(NATS, _ROUNDED, told="KLD")]
+_Cosine = Annotated[float, Column(NUMBER, -1 + _ROUNDED, 1 - _ROUNDED, told="cosine")]
+
+
+class TokenRow(NamedTuple):
+    """A scored token of a text: what both models make of it."""
+
+    nll_reference: Annotated[float, Column(NATS, _ROUNDED, told="-ln p of the reference")]
+    nll_variant: Annotated[float, Column(NATS, _ROUNDED, told="-ln p of the variant")]
+    kld: _Divergence
+    same_top: Annotated[float, Column(CODE, 0, 1, codes=(0, 1), told="same top token")]
+
+
+class ChunkRow(NamedTuple):
+    """A chunk of the evaluation data; the tokens that were scored stand in the order of their chunks."""
+
+    document: Annotated[float, Column(NUMBER, whole=True)]
+    first: Annotated[float, Column(COUNT, 1, whole=True, told="first scored position")]
+    scored: Annotated[float, Column(COUNT, 1, whole=True, told="scored tokens")]
+
+
+class PrefixRow(NamedTuple):
+    """A prompt that was continued greedily: how many tokens of both answers are the same."""
+
+    tokens: Annotated[float, Column(COUNT, whole=True)]
+
+
+class DecisionRow(NamedTuple):
+    """An input of a classifier: its label (-1: none) and both decisions."""
+
+    label: _Label
+    reference: _ReferenceClass
+    variant: _VariantClass
+
+
+class EarlierDecisionRow(NamedTuple):
+    """The same before classes that a side rounds to zero were pooled: with the divergence, floored at such classes."""
+
+    label: _Label
+    reference: _ReferenceClass
+    variant: _VariantClass
+    kld: _Divergence
+
+
+class ClassDivergenceRow(NamedTuple):
+    """An input of a classifier: how far its scores are apart."""
+
+    kld: _Divergence
+    total_variation: Annotated[float, Column(NUMBER, told="total variation")]
+    pooled: Annotated[float, Column(COUNT, whole=True, told="classes pooled")]
+
+
+class CosineRow(NamedTuple):
+    """An input of an embedding model."""
+
+    cosine: _Cosine
+
+
+class TensorRow(NamedTuple):
+    """One output for one input: the difference of its numbers."""
+
+    signal: Annotated[float, Column(NUMBER, told="signal power")]
+    noise: Annotated[float, Column(NUMBER, told="noise power")]
+    cosine: _Cosine
+    largest_error: Annotated[float, Column(NUMBER, told="largest error")]
+
+
+class WindowRow(NamedTuple):
+    """A window of a sustained attempt. Stamps since the worker was spawned.
+
+    "CPU" is the calling thread's per inference (reading it costs 0.3 us, the process's 1.7 us) and the whole process's
+    per window.
+    """
+
+    start: _Time
+    end: _Time
+    inferences: Annotated[float, Column(COUNT, 1, _LONGEST_NS, whole=True)]
+    busy: Annotated[float, Column(NS, 1, _LONGEST_NS)]
+    process_cpu: Annotated[float, Column(NS, 0, _LONGEST_NS, told="process CPU")]
+    least_wall: Annotated[float, Column(NS, 0, _LONGEST_NS, told="least wall time")]
+    p50_wall: Annotated[float, Column(NS, 0, _LONGEST_NS, told="p50 wall time")]
+    p90_wall: Annotated[float, Column(NS, 0, _LONGEST_NS, told="p90 wall time")]
+    p99_wall: Annotated[float, Column(NS, 0, _LONGEST_NS, told="p99 wall time")]
+    most_wall: Annotated[float, Column(NS, 0, _LONGEST_NS, told="longest wall time")]
+    least_cpu: Annotated[float, Column(NS, 0, _LONGEST_NS, told="least CPU time")]
+    requests: _Count
+    ttft: Annotated[float, Column(NS, 0, _LONGEST_NS, told="TTFT")]  # 0: no request of the window had one
+
+
+class ReadingRow(NamedTuple):
+    """What a sensor's channel read at a moment since the worker was spawned."""
+
+    moment: _Time
+    reading: Annotated[float, Column(NUMBER, -_LARGEST, _LARGEST)]
+
+
+class TrialRow(NamedTuple):
+    """A trial under a constraint."""
+
+    outcome: _TrialEnd
+    time: _TimeTaken  # the process's start until its last answer, or until its end where that did not come
+    answer: Annotated[float, Column(NS, 0, _LONGEST_NS, told="time of an answer")]  # 0: there was none
+    page_ins: Annotated[float, Column(COUNT, 0, _LONGEST_NS, whole=True, told="page-ins")]
+    peak: Annotated[float, Column(BYTES, 0, _LARGEST)]  # 0: not known
+    kills: _Count  # by the kernel, because the limit was reached
+
+
+class TryRow(NamedTuple):
+    """A try of a fallback chain."""
+
+    place: Annotated[float, Column(NUMBER, 0, 1000, whole=True, told="place in the chain")]
+    outcome: _TrialEnd
+    time: _TimeTaken
+
+
+class HeldRow(NamedTuple):
+    """The memory that a worker held at a moment since it was spawned, seen from outside."""
+
+    moment: _Time
+    resident: Annotated[float, Column(BYTES, 1, _LARGEST, whole=True)]
+
+
+@dataclass(frozen=True)
+class Table(Generic[R]):
+    """A raw table, stored under the name of a metric. `row` is the class of its rows.
+
+    Title, unit, direction and definition are its metric's; without a title the registry of metrics has a row for it
+    among those that are shown.
+    """
+
+    metric: str
+    row: Callable[..., R]
+    title: str = ""
+    unit: str = NUMBER
+    better: str = "neither"
+    definition: str = ""
+    may_be_empty: bool = False  # a constraint that could not be set has no trials
+    is_value: bool = True  # else no result shows it as it stands: courses and ladders are made of it
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """What each column may hold, in order."""
+        hints = get_type_hints(self.row, include_extras=True)
+        return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+    @property
+    def row_length(self) -> int:
+        """As it is stored: 0 for one column, whose numbers are no rows."""
+        return len(self.columns) if len(self.columns) > 1 else 0
+
+    def count(self, samples: Sequence[float]) -> int:
+        """How many rows there are."""
+        return len(samples) // len(self.columns)
+
+    def fits(self, samples: Sequence[float], row_length: int) -> bool:
+        """Whether numbers that are stored so are whole rows of this table."""
+        return row_length == self.row_length and len(samples) % len(self.columns) == 0
+
+    def rows(self, samples: Sequence[float]) -> list[R]:
+        """The rows, one by one."""
+        width = len(self.columns)
+        return [self.row(*samples[at : at + width]) for at in range(0, len(samples), width)]
+
+    def by_name(self, samples: S) -> dict[str, S]:
+        """The columns by name, as slices of a list or as views of an array."""
+        return {name: samples[at :: len(self.columns)] for at, name in enumerate(self.columns)}
+
+    def flat(self, rows: Iterable[R]) -> list[float]:
+        """Rows as they are stored."""
+        return [number for row in rows for number in row]  # type: ignore[attr-defined]  # a row is a tuple
+
+
+TOKEN_DIVERGENCE = Table(
+    "token_divergence",
+    TokenRow,
+    title="divergence by token",
+    unit=NATS,
+    better="lower",
+    definition="rows of 4: -ln p of reference and variant for the text's token, KLD, same top token",
+)
+SCORED_CHUNKS = Table(
+    "scored_chunks",
+    ChunkRow,
+    title="tokens scored",
+    unit="tokens",
+    definition="rows of 3, in the order of the tokens: a chunk's document, first scored position, scored tokens",
+)
+GREEDY_PREFIX = Table("greedy_prefix", PrefixRow)
+CLASS_DECISIONS = Table(
+    "class_decisions",
+    DecisionRow,
+    title="decisions by input",
+    unit="share",
+    better="higher",
+    definition="rows of 3: label (-1: none), reference's and variant's class; earlier runs have 4, the last KLD",
+)
+EARLIER_DECISIONS = Table("class_decisions", EarlierDecisionRow)
+CLASS_DIVERGENCE = Table(
+    "class_divergence",
+    ClassDivergenceRow,
+    title="divergence by input",
+    unit=NATS,
+    better="lower",
+    definition="rows of 3: KLD, total variation, classes pooled because either side rounds them to zero (0: none)",
+)
+EMBEDDING_SIMILARITY = Table(
+    "embedding_similarity",
+    CosineRow,
+    title="cosine by input",
+    better="higher",
+    definition="cosine of the variant's and the reference's embedding",
+)
+TENSOR_ERROR = Table(
+    "tensor_error",
+    TensorRow,
+    title="error by input",
+    unit="dB",
+    better="higher",
+    definition="rows of 4: signal power, noise power, cosine, largest absolute error",
+)
+SUSTAINED_WINDOW = Table(
+    "sustained_window",
+    WindowRow,
+    title="sustained session by window",
+    definition="rows as benchharness.records.WindowRow names them",
+    is_value=False,
+)
+SENSOR_READING = Table(
+    "sensor_reading",
+    ReadingRow,
+    title="sensor readings",
+    definition="rows of 2: ns since the worker was spawned, what the channel read",
+    is_value=False,
+)
+CONSTRAINED_TRIALS = Table(
+    "constrained_trials",
+    TrialRow,
+    title="trials under a constraint",
+    definition="rows of 6: outcome, time, time of one answer, page-ins, peak bytes, kills by the limit",
+    may_be_empty=True,
+    is_value=False,
+)
+FALLBACK_TRIES = Table(
+    "fallback_tries",
+    TryRow,
+    title="tries of a fallback chain",
+    definition="rows of 3: place in the chain, outcome, time",
+    may_be_empty=True,
+    is_value=False,
+)
+MEMORY_TIMELINE = Table("memory_timeline", HeldRow)
+
+#: By metric, in the order of the registry.
+TABLES: Mapping[str, Table[Any]] = {
+    table.metric: table
+    for table in (
+        TOKEN_DIVERGENCE,
+        SCORED_CHUNKS,
+        GREEDY_PREFIX,
+        CLASS_DECISIONS,
+        CLASS_DIVERGENCE,
+        EMBEDDING_SIMILARITY,
+        TENSOR_ERROR,
+        SUSTAINED_WINDOW,
+        SENSOR_READING,
+        CONSTRAINED_TRIALS,
+        FALLBACK_TRIES,
+        MEMORY_TIMELINE,
+    )
+}
+#: Tables of earlier versions that are in stores, by metric and width.
+EARLIER: Mapping[tuple[str, int], Table[Any]] = {
+    (table.metric, table.row_length): table for table in (EARLIER_DECISIONS,)
+}
+
+
+def table_of(metric: str, row_length: int) -> Table[Any]:
+    """The table that rows of this width are of: an earlier version's, or today's. Raises `KeyError`."""
+    return EARLIER.get((metric, row_length), TABLES[metric])
