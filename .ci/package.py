@@ -46,11 +46,11 @@ def main(others: list[str]) -> None:
             try_out(python, wheel, folder / str(number))
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, codes: tuple[int, ...] = (0,)) -> str:
     """Runs a command with nothing of the checkout in its environment; its standard output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BENCHHARNESS"))}
     done = subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode not in codes:
         sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
@@ -97,14 +97,15 @@ def try_out(python: str, wheel: Path, folder: Path) -> None:
     run(binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[onnx]", cwd=folder)
     run(binaries / "python", "-c", LOOKS, cwd=folder)
     store = ("--store", f"sqlite:///{folder / 'demo.db'}")
-    run(binaries / "benchharness", "demo", "--out", folder / "report", *store, cwd=folder)
+    # 3: some jobs did not run, here those whose runtimes come with other extras
+    run(binaries / "benchharness", "demo", "--out", folder / "report", *store, cwd=folder, codes=(3,))
     exported = json.loads(run(binaries / "benchharness", "export", *store, cwd=folder))
-    measured = [result for result in exported["results"] if result["outcome"] == "ok"]
+    outcomes = {(result["configuration"]["runtime"], result["outcome"]) for result in exported["results"]}
     pages = list((folder / "report").glob("*.html"))
-    if not measured or not pages:
-        sys.exit(f"the demo measured {len(measured)} jobs and wrote {len(pages)} pages")
+    if outcomes != {("onnxruntime", "ok"), ("tflite", "unsupported"), ("coreml", "unsupported")} or not pages:
+        sys.exit(f"the demo came to {outcomes}, and {len(pages)} pages")
     version = run(binaries / "python", "--version", cwd=folder).strip()
-    print(f"{version}: the demo ran from the wheel; {len(measured)} jobs measured, {pages[0].name} written")
+    print(f"{version}: the demo ran from the wheel and wrote {pages[0].name}")
 
 
 if __name__ == "__main__":

@@ -2,24 +2,31 @@
 
 Words, one meaning each:
 
-hardware target   a kind of device people ship to: one TOML profile, one report; `this-machine` is detected
-device            one unit of a hardware target, with a stable id
+hardware target   a kind of device people ship to, with its budgets: one TOML profile, one report; `this-machine` is
+                  detected
+device            one unit of a hardware target, with a stable id; every attempt stores it and the host that drove it
 adapter           the code that loads one model format in one runtime and runs it
 model             a network and its task: `causal-lm`, `classifier`, `embedding` or `tensor` (anything else)
 artefact          the set of files that the model reads; the digest of its manifest is its identity
 variant           a model's artefact and the recipe that made it; one variant of a model is the *reference*
-configuration     runtime, accelerator, threads, options; *requested* and *effective* are two things
-workload          what is asked: prompt and output lengths or texts, input shapes, context depth
-scenario          what is measured: `first-token`, `steady`, `sustained`, `constrained`, `quality`
+configuration     runtime, accelerator, threads, options, interpreter; *requested* and *effective* are two things
+workload          what is asked: prompt and output lengths or texts, input shapes, pacing, context depth
+scenario          what is measured, such as `first-token`: one slice each, see `benchharness.scenarios`
 suite             the TOML file that names all these and expands lists of them
 job               hardware target x variant x configuration x workload x scenario; "run" is the verb for it
 attempt           one execution of a job in a fresh process: the unit of statistics
-result            what a job yields: metrics, outcome, warnings, conditions
+result            what a job yields: metrics, outcome, warnings, conditions; failures yield one too
 run (noun)        one execution of a suite, with one id
-session           a model loaded in a runtime
+session           a model loaded in a runtime, and nothing else
+token stream      what a runtime with a loop of its own writes, with its own stamps
 course            a sustained attempt over time: its windows, and the verdict on them with the evidence
-ladder            a constrained attempt step by step; a step is several *trials*, each a fresh process
+ladder            an attempt that takes resources away, step by step; a step holds several trials
+trial             one try within a step, in a fresh process
 pass              a quality attempt that serves several jobs: their variants against one reference
+cell              what two results must share to be compared: everything but variant, run and machine paths
+outcome           how an attempt ended: `ok`, or one of the ways to fail, with the evidence
+warning           a typed doubt about a result; what makes its numbers less sure, with what to do
+verdict           a decision with its evidence: a budget's, a course's, a gate's, each with a type of its own
 
 Python API: `run`, `resume`, `load`, `runs`, `render`, `load_suite`, and the classes they take and give (see
 `benchharness.api`). They are loaded when first used: the worker imports this module too, and must leave memory and

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from benchharness.device import adapters as plug_board
 from benchharness.errors import UsageError
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.looks import describe_hardware, inspect_model
-from benchharness.judge.budgets import Budget, judged, parse, unmeasured
+from benchharness.judge.budgets import judged, unmeasured
 from benchharness.judge.choice import Choice, Wish, choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import told_apart
@@ -32,6 +32,7 @@ from benchharness.launch import Launcher, ask
 from benchharness.launch.ask import NamedAvailability
 from benchharness.launch.local import LocalLauncher
 from benchharness.locations import default_store, digest_cache, state_folder
+from benchharness.metrics.limits import Budget, parse
 from benchharness.results.export import to_csv, to_json
 from benchharness.results.result import TELLS_APART, Job, Result, Run, VerdictKind
 from benchharness.results.store import Store
@@ -41,7 +42,8 @@ from benchharness.suite.cores import physical_cores
 from benchharness.suite.hardware import THIS_MACHINE, HardwareTarget, load_hardware
 from benchharness.suite.materials import gather, suite_from_models, verify
 from benchharness.suite.overrides import Overrides, overridden
-from benchharness.suite.plan import Materials, plan
+from benchharness.suite.plan import plan
+from benchharness.suite.planning import Materials
 from benchharness.suite.sampling import sampling_notes
 from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
 
@@ -186,7 +188,7 @@ def inspect(model: str | Path, *, compressed: bool = False, launcher: Launcher |
 
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     """Writes one HTML page per hardware target over one or several runs; their paths."""
-    from reports.html import render_runs, write
+    from reports.pages.html import render_runs, write
 
     unmeasured_ = [
         (f"{budget.title} {budget.text}", budget.origin, found.run.id)
@@ -194,7 +196,7 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
         for budget in found.unmeasured_budgets
     ]
     runs_ = [(found.run, found.results) for found in findings]
-    choices_ = [{**asdict(choice), "run": found.run.id} for found in findings for choice in found.choices()]
+    choices_ = {found.run.id: found.choices() for found in findings}
     pages = render_runs(runs_, written=datetime.now(UTC), unmeasured=unmeasured_, choices=choices_)
     return write(pages, Path(folder))
 

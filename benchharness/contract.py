@@ -224,6 +224,20 @@ class Adapter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class AdapterRow:
+    """How an adapter is registered: what has to be known of it before, and without, its runtime being loaded.
+
+    Built-in adapters stand in `benchharness.device.adapters`, others in the entry-point group `benchharness.targets`,
+    whose value is a row in a module that imports no runtime, or the class itself: its attributes are the row then.
+    """
+
+    adapter: str  # the class, "numpy_linear:NumpyLinear"
+    formats: Sequence[str]  # as the class has them
+    #: The accelerator that is the runtime's plain CPU path, where that is not what it does by default.
+    plain_accelerator: str | None = None
+
+
 @runtime_checkable
 class FindsTokenizer(Protocol):
     """An optional ability of an adapter: finds the tokenizer that an artefact carries inside."""

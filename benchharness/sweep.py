@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchharness.device import adapters
 from benchharness.errors import UsageError
 from benchharness.suite.asked import Asked
-from benchharness.suite.plan import artefact_format
+from benchharness.suite.planning import artefact_format
 from benchharness.suite.tables import Suite, suite_from_table
 
 if TYPE_CHECKING:

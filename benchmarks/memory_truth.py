@@ -126,6 +126,7 @@ def _order(model: _Model) -> dict[str, Any]:
         "task": model.task,
         "workload": {**workload, **model.workload},
         "scenario": "steady",
+        "module": "benchharness.device.scenarios.steady",
         "settings": {
             "warmup": 2,
             "repeats": 3,

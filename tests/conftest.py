@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.command_line import Starter
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds them
 
 TESTS = Path(__file__).parent
@@ -54,7 +55,7 @@ SLOW = (
     "unit/test_report_contrasts.py",
     "unit/test_report_placement.py",
     "unit/test_report_safety.py",
-    "unit/test_report_sessions.py",
+    "unit/test_report_sustained.py",
     "unit/test_reports.py",
     "unit/test_store_opening.py",
 )
@@ -76,15 +77,19 @@ def store_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 
+@pytest.fixture(scope="session")
+def starter() -> Iterator[Starter]:
+    made = Starter()
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def benchharness(tmp_path: Path, store_url: str) -> CommandLine:
+def benchharness(tmp_path: Path, store_url: str, starter: Starter) -> CommandLine:
     """Runs `python -m benchharness ...` in a folder of the test's own, with a store of its own."""
 
-    def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "BENCHHARNESS_STORE": store_url, "COLUMNS": "200", "NO_COLOR": "1"}
-        command = [sys.executable, "-m", "benchharness", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, cwd=tmp_path, env=environment, check=False
-        )
+        return starter.run([*map(str, arguments)], cwd=tmp_path, env=environment, timeout=timeout)
 
     return run

@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchharness.scenarios import BUILT_IN
+
 if TYPE_CHECKING:
     from benchharness.suite.asked import Asked
-
-
-class ScenarioName(StrEnum):
-    """The scenarios that can be chosen."""
-
-    FIRST_TOKEN = "first-token"  # noqa: S105 - a scenario, not a secret
-    STEADY = "steady"
-    SUSTAINED = "sustained"
-    CONSTRAINED = "constrained"
-    QUALITY = "quality"
 
 
 class Undecided(StrEnum):
@@ -55,7 +47,8 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a u
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the HTML report goes.")]
 OnOption = Annotated[str, typer.Option("--on", metavar="TARGET.toml", help="The hardware target.")]
 ScenarioOption = Annotated[
-    list[ScenarioName] | None, typer.Option("--scenario", help="Only this one; may be repeated.")
+    list[str] | None,
+    typer.Option("--scenario", metavar=f"[{'|'.join(BUILT_IN)}]", help="Only this one; may be repeated."),
 ]
 AttemptsOption = Annotated[int | None, typer.Option("--attempts", min=1, max=1000, help="Fresh processes per job.")]
 TargetOption = Annotated[

@@ -78,7 +78,7 @@ def run(
         interval=ci_target,
         max_time=max_time,
         timeout=timeout,
-        scenarios=[name.value for name in scenario] if scenario else None,
+        scenarios=scenario,
     )
     if resume is not None and (what or scenario or reference or task or asked.given):
         raise UsageError("--resume goes on with what its run stored; leave the suite, models and scenarios away")

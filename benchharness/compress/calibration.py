@@ -24,7 +24,7 @@ from benchharness.contract import TensorSpec
 from benchharness.device.conversion import converted
 from benchharness.device.layouts import arranged
 from benchharness.device.pairing import Pairing, listed, pair
-from benchharness.device.quality.sampling import evenly
+from benchharness.device.scenarios.quality.sampling import evenly
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import Unsupported, UsageError
 

@@ -15,7 +15,7 @@ from benchharness.compress.recipes import SEED
 from benchharness.device.child import ask
 from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.errors import AttemptError, ModelFailure
-from benchharness.terminal.values import duration
+from benchharness.units import duration_text
 
 _WORKER = "benchharness.compress.one"
 #: Of what a tool printed, so much is looked at.
@@ -60,7 +60,7 @@ def carry_out(order: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         )
     words = done.words[-_LAST_WORDS:]
     if done.code is None:
-        raise Failed(f"stopped after {duration(timeout_s)}; give it longer with --timeout", shown(words))
+        raise Failed(f"stopped after {duration_text(timeout_s)}; give it longer with --timeout", shown(words))
     return _understood(done.out, done.code, words)
 
 

@@ -10,7 +10,7 @@ from benchharness.compress.recipes import CORE_ML, FORMATS, ONNX, TFLITE
 from benchharness.errors import UsageError
 from benchharness.suite.artefact import DigestCache, Manifest, manifest_of
 from benchharness.suite.listing import list_files
-from benchharness.suite.plan import HUB_FOLDER, artefact_format
+from benchharness.suite.planning import HUB_FOLDER, artefact_format
 
 #: Whose word it is which files a model is.
 _ADAPTERS = {ONNX: "onnxruntime", TFLITE: "tflite", CORE_ML: "coreml"}

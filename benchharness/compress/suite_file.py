@@ -13,6 +13,7 @@ from benchharness.compress.outputs import read_record
 from benchharness.compress.recipes import CORE_ML, RECIPES
 from benchharness.compress.source import Source
 from benchharness.device import adapters
+from benchharness.suite.scenarios import usual_scenarios
 
 SUITE = "suite.toml"
 _ORIGINAL = "original"
@@ -56,14 +57,19 @@ def write_suite(
         f"runtime = {_text(runtime)}",
         *([_OFF_MACOS] if source.format == CORE_ML else []),
         "\n[scenarios]",
-        "first-token = {}",
-        "steady = {}",
-        "# quality = {}\n" if data is None else "quality = {}\n",
+        *(f"{name} = {{}}" for name in usual_scenarios()),
+        *(f"{'# ' if data is None else ''}{name} = {{}}" for name in _of_evaluation()),
+        "",
     ]
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text("\n".join(lines), encoding="utf-8")
     temporary.replace(path)
     return path, ""
+
+
+def _of_evaluation() -> list[str]:
+    usual = usual_scenarios()
+    return [name for name in usual_scenarios(evaluated=True) if name not in usual]
 
 
 def _runtime(format_: str) -> str | None:

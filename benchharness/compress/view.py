@@ -13,7 +13,8 @@ from rich.text import Text
 
 from benchharness.compress import RECIPES, Compressed
 from benchharness.metrics import Unit
-from benchharness.terminal.values import duration, quantity, visible
+from benchharness.terminal.values import visible
+from benchharness.units import duration_text, quantity_text
 
 
 class ProgressLines:
@@ -45,7 +46,7 @@ class ProgressLines:
     def ended(self, made: Compressed) -> None:
         """Prints how it went."""
         self._stop()
-        took = duration(made.seconds)
+        took = duration_text(made.seconds)
         if made.failure:
             self._print(f"{made.recipe}: failed after {took}: {made.failure}", "red")
             for line in made.log.splitlines():
@@ -78,7 +79,7 @@ def compressed_table(made: Sequence[Compressed]) -> Table:
         outcome = Text("failed", style="red") if one.failure else Text("made", style="green")
         sizes = ("", "") if one.failure else (_size(one.bytes), f"{one.bytes / max(one.source_bytes, 1):.0%}")
         note = "the reason stands above" if one.failure else visible("; ".join(one.notes))
-        table.add_row(one.recipe, *sizes, duration(one.seconds), outcome, Text(note))
+        table.add_row(one.recipe, *sizes, duration_text(one.seconds), outcome, Text(note))
     return table
 
 
@@ -95,4 +96,4 @@ def recipe_table() -> Table:
 
 
 def _size(count: int) -> str:
-    return quantity(count, Unit.BYTES)
+    return quantity_text(count, Unit.BYTES)

@@ -1,4 +1,4 @@
-"""The plug board: names of adapters to their classes. Built-in ones stand here; others come by entry point.
+"""The plug board: names of adapters to their rows. Built-in ones stand here; others come by entry point.
 
 `python -m benchharness.device.adapters NAME` prints one adapter's availability as JSON, in a process of its own,
 because a broken runtime can end the process that imports it.
@@ -10,8 +10,10 @@ import difflib
 import importlib
 import json
 import sys
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from benchharness.contract import AdapterRow
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -21,19 +23,12 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "benchharness.targets"
 
+#: A test compares them with the classes.
 BUILT_IN = {
-    "onnxruntime": "targets.onnx_runtime:OnnxRuntime",
-    "tflite": "targets.tflite:TFLite",
-    "coreml": "targets.core_ml:CoreML",
-    "null": "targets.null:Null",
-}
-
-#: Formats of the built-in adapters, known without importing a runtime (a test compares them with the classes).
-BUILT_IN_FORMATS = {
-    "onnxruntime": (".onnx", ".ort"),
-    "tflite": (".tflite", ".litertlm"),
-    "coreml": (".mlpackage", ".mlmodelc", ".mlmodel"),
-    "null": (".null",),
+    "onnxruntime": AdapterRow("targets.onnx_runtime:OnnxRuntime", (".onnx", ".ort")),
+    "tflite": AdapterRow("targets.tflite:TFLite", (".tflite", ".litertlm")),
+    "coreml": AdapterRow("targets.core_ml:CoreML", (".mlpackage", ".mlmodelc", ".mlmodel"), "CPU_ONLY"),
+    "null": AdapterRow("targets.null:Null", (".null",)),
 }
 
 
@@ -64,40 +59,63 @@ def usable() -> list[str]:
     return found
 
 
-def load(name: str) -> Adapter:
-    """The adapter of that name, its runtime imported. Raises `Unsupported` where there is none or it cannot load."""
+def row(name: str) -> AdapterRow:
+    """What is registered under a name. Raises `Unsupported` where there is nothing, or nothing that can be read."""
     if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        try:
-            adapter: Adapter = getattr(importlib.import_module(module), attribute)()
-        except ImportError as error:
-            raise Unsupported(f"the adapter {name!r} cannot be loaded here: {error}") from error
-        return adapter
+        return BUILT_IN[name]
     points = third_party()
     if name in points:
-        return _load_third_party(points[name])
+        return _row_of(points[name])
     nearest = difflib.get_close_matches(name, names(), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise Unsupported(f"no adapter is called {name!r}{hint} (there are: {', '.join(names())})")
 
 
-def _load_third_party(point: EntryPoint) -> Adapter:
-    """An adapter of another package: whatever goes wrong in it is its own failure and not the harness's."""
+def _row_of(point: EntryPoint) -> AdapterRow:
+    """The row that an entry point names, or that the class it names is."""
     try:
-        adapter: Adapter = point.load()()
-        endings = adapter.formats
+        found = point.load()
+        if not isinstance(found, AdapterRow):
+            told = found if hasattr(found, "formats") else found()
+            found = AdapterRow(f"{point.module}:{point.attr}", told.formats, getattr(told, "plain_accelerator", None))
     except Exception as error:
+        raise _cannot_load(point.name, error) from error
+    if isinstance(found.formats, str):
         raise Unsupported(
-            f"the adapter {point.name!r} cannot be loaded here: {type(error).__name__}: {error}"
-        ) from error
-    if isinstance(endings, str):
-        raise Unsupported(f"the adapter {point.name!r}: its formats are one text, {endings!r}; make them a sequence")
+            f"the adapter {point.name!r}: its formats are one text, {found.formats!r}; make them a sequence"
+        )
+    return found
+
+
+def load(name: str) -> Adapter:
+    """The adapter of that name, its runtime imported. Raises `Unsupported` where there is none or it cannot load.
+
+    Whatever goes wrong in an adapter is its own failure and not the harness's.
+    """
+    home = row(name).adapter
+    try:
+        module, _, attribute = home.partition(":")
+        adapter: Adapter = attrgetter(attribute)(importlib.import_module(module))()
+    except Exception as error:
+        raise _cannot_load(name, error) from error
     return adapter
 
 
+def _cannot_load(name: str, error: Exception) -> Unsupported:
+    return Unsupported(f"the adapter {name!r} cannot be loaded here: {type(error).__name__}: {error}")
+
+
 def formats(name: str) -> tuple[str, ...]:
-    """File endings that an adapter takes; of a third party's adapter it has to be loaded to know."""
-    return BUILT_IN_FORMATS.get(name) or tuple(load(name).formats)
+    """File endings that an adapter takes. Raises `Unsupported`."""
+    return tuple(row(name).formats)
+
+
+def plain_accelerator(name: str) -> str | None:
+    """The accelerator that is a runtime's plain CPU path; None where that is its default, or nothing is known of it."""
+    try:
+        return row(name).plain_accelerator
+    except Unsupported:
+        return None
 
 
 def main() -> None:

@@ -21,14 +21,12 @@ from benchharness.device.rules import RULES
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
-from benchharness.device.watch import Onlooker
+from benchharness.device.watch import Watch
 from benchharness.records import MEMORY_TIMELINE
 
 if TYPE_CHECKING:
     from benchharness.device.orders import Opened, Order
 
-#: Scenarios whose process opens no model itself: it conducts others that do.
-CONDUCTED = ("quality", "constrained")
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
 #: What the worker tells beside its measurements that belongs to the attempt's conditions.
@@ -57,7 +55,7 @@ class RunningAttempt:
     ) -> None:
         self.id: str = order["id"]
         self._members = [_identity(each) for each in (*order.get("companions", ()), order)]
-        self._conducts = order["scenario"] in CONDUCTED
+        self._conducts = bool(order.get("conducts"))  # its process opens no model itself
         self.phase = "start"
         self._timeout_s: float = order["timeout_s"]
         self._scratch = scratch
@@ -69,7 +67,7 @@ class RunningAttempt:
         self._throttled_before = _times_throttled()
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
-        with self._evidence.open("ab") as stderr:  # appending: see `Onlooker`
+        with self._evidence.open("ab") as stderr:  # appending: see `Watch`
             self._child = Child(
                 _worker_command(_own_interpreter(order), bundle),
                 protocol.read_message,
@@ -78,16 +76,14 @@ class RunningAttempt:
                 cwd=scratch,  # an empty folder: nothing in it can shadow a module
             )
         self._spawned_ns = self._child.spawned_ns
-        self._onlooker = Onlooker(
-            self._child.pid, self._evidence, self._spawned_ns, sensors=order["scenario"] == "sustained"
-        )
+        self._watch = Watch(self._child.pid, self._evidence, self._spawned_ns, sensors=bool(order.get("sensors")))
         message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": bundle}
         self._child.write(protocol.encode(message))
 
     @property
     def look_every_s(self) -> float:
         """How often to look."""
-        return self._onlooker.every_s
+        return self._watch.every_s
 
     def remaining_s(self) -> float:
         """Time until the attempt's limit; negative when it is over."""
@@ -95,7 +91,7 @@ class RunningAttempt:
 
     def look(self) -> None:
         """Notes the worker's resident memory for the timeline, and keeps its standard error small."""
-        self._onlooker.look()
+        self._watch.look()
 
     def kill(self) -> None:
         """Ends the worker and everything it started, at once."""
@@ -120,7 +116,7 @@ class RunningAttempt:
         code = self._child.code
         if code is None:
             return self._finished("crashed", f"the worker cannot be ended, in phase {self.phase}", {})
-        last_words = speaks_of_memory(self._onlooker.tail())
+        last_words = speaks_of_memory(self._watch.tail())
         if last_words and (code >= 0 or -code in _OWN_SIGNALS):
             return self._finished("out-of-memory", f"{last_words[:300]}, in phase {self.phase}", {})
         if code >= 0:
@@ -150,9 +146,9 @@ class RunningAttempt:
     def _finished(self, kind: str, reason: str, measured: Message) -> list[Message]:
         """One `finished` message for each job that this attempt serves, its own the last."""
         duration_ns = time.perf_counter_ns() - self._spawned_ns
-        evidence = "" if kind == "ok" and "members" not in measured else self._onlooker.tail()
-        self._conditions.update(self._onlooker.sensors())
-        self._onlooker.close()
+        evidence = "" if kind == "ok" and "members" not in measured else self._watch.tail()
+        self._conditions.update(self._watch.sensors())
+        self._watch.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions["times_throttled"] = _since(self._throttled_before)
@@ -186,13 +182,13 @@ class RunningAttempt:
         Where the worker has nothing to report there is nothing to add: it failed, or its memory means nothing. What a
         conductor holds is no model's memory either.
         """
-        timeline = self._onlooker.timeline
+        timeline = self._watch.timeline
         if not measurements or self._conducts:
             return list(measurements)
         if timeline:
             highest = max(MEMORY_TIMELINE.by_name(timeline)["resident"])
             measurements = [*measurements, raw_rows(MEMORY_TIMELINE, {}, highest, timeline)]
-        return [*measurements, *self._onlooker.readings()]
+        return [*measurements, *self._watch.readings()]
 
 
 def _identity(order: Opened) -> Message:
@@ -201,7 +197,7 @@ def _identity(order: Opened) -> Message:
 
 def _own_interpreter(order: Order) -> str | None:
     """The interpreter asked for; a conductor needs none, its scorers do."""
-    return None if order["scenario"] in CONDUCTED else order.get("python")
+    return None if order.get("conducts") else order.get("python")
 
 
 def _conditions_before(order: Order, libraries: Sequence[Path]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A process of ours: how it is started, spoken to, heard, and ended with all that it started.
 
-One class for an attempt's worker, the players of a quality pass, trials, background loads, and questions to an adapter.
+One class for an attempt's worker, the scorers of a quality pass, trials, background loads, and questions to an adapter.
 Its rules: nobody waits for a stream once its process is gone, though a process that it forked holds the stream open;
 nobody waits for it to read; every wait has a limit; and what it left running is ended and told (`leftovers`).
 

@@ -10,7 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.facts import device_facts, device_id, meminfo_bytes, memory_bytes, processor, virtualisation
+from benchharness.device.device_facts import (
+    device_facts,
+    device_id,
+    meminfo_bytes,
+    memory_bytes,
+    processor,
+    virtualisation,
+)
 from benchharness.device.sensors import cgroup, macos
 from benchharness.device.sensors.power import power
 from benchharness.device.sensors.pressure import pressure

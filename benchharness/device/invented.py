@@ -3,7 +3,7 @@
 A row is asked in its order. It recognises an input by its name and type, fills it, and says by what in words that the
 report shows. What no row explains is filled as ever (whole numbers 0 to 9, booleans True) and marked: the time of a
 model whose input means nothing may be the time of other work. Where the meaning was read is told beside each row.
-Names are compared as `described.plain` gives them.
+Names are compared as `input_lengths.plain` gives them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from benchharness.contract import TensorSpec
-from benchharness.device.described import described_axis, is_length, picture, plain
+from benchharness.device.input_lengths import described_axis, is_length, picture, plain
 from benchharness.device.state_names import CACHED_LENGTHS, STATE_NAMES
 from benchharness.errors import Unsupported
 
@@ -294,7 +294,7 @@ RULES: tuple[Rule, ...] = (
     Rule("num_beams|beam_size|beams?|num_return_sequences", "iu", _always(1, "one, without a search in width")),
     # Hugging Face transformers: of how many tokens from the end logits are wanted, 0 for all; its generate asks for 1.
     Rule("(?:num_)?logits_to_keep", "iu", _always(1, "logits of the last token, as in generating")),
-    # NeMo, icefall, sherpa-onnx, wenet, FunASR, piper, Matcha: see `described`. microsoft/onnxruntime-genai#2036.
+    # NeMo, icefall, sherpa-onnx, wenet, FunASR, piper, Matcha: see `input_lengths`. microsoft/onnxruntime-genai#2036.
     Rule(r"total_sequence_length|prompt_length", "iu", _length),
     Rule(r"(?:.*_)?(?:len|lens|length|lengths|seqlen|seqlens)(?:_\d+)?", "iu", _length),
     Rule(r"(?:n|num|nb|number_of)_(?:frames|samples|tokens|steps|phonemes|words)|nframes", "iu", _length),

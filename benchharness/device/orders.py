@@ -69,6 +69,9 @@ class Order(Opened, total=False):
     tokenizer: str | None
     workload: Workload
     scenario: str
+    module: str  # the scenario's, by its dotted name
+    conducts: bool
+    sensors: bool
     settings: Mapping[str, Any]
     timeout_s: float
     entry_gate_s: float

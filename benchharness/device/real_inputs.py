@@ -17,8 +17,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from benchharness.contract import Session, TensorSpec
-from benchharness.device.quality.evaluation_data import LABELS
-from benchharness.device.quality.inputs import Inputs
+from benchharness.device.scenarios.quality.evaluation_data import LABELS
+from benchharness.device.scenarios.quality.inputs import Inputs
 from benchharness.device.states import States
 from benchharness.errors import Unsupported
 

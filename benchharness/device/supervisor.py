@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from benchharness import __version__
 from benchharness.device import conditions, leftovers, protocol
 from benchharness.device.attempt import RunningAttempt
-from benchharness.device.constrained.groups import remove_stale
 from benchharness.device.entry_gate import EntryGate
+from benchharness.device.groups import remove_stale
 from benchharness.device.libraries import Libraries
 from benchharness.device.lifeline import die_with_parent
 from benchharness.device.protocol import Message

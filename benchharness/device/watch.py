@@ -18,7 +18,7 @@ from benchharness.device.sensors.panel import Panel
 from benchharness.records import SENSOR_READING, HeldRow, ReadingRow
 
 #: How often to look. All sensors take twice the time of memory alone: looked at ten times a second they slowed a model
-#: on all cores by 1.2 %. The verdicts on 360 sessions were the same with a third of the looks.
+#: on all cores by 1.2 %. The verdicts on 360 courses were the same with a third of the looks.
 EVERY_S = 0.1
 EVERY_WITH_SENSORS_S = 0.25
 #: The worker's standard error is cut to its last part when it grows beyond this.
@@ -26,8 +26,8 @@ _MOST_EVIDENCE_BYTES = 4 * 1024 * 1024
 _EVIDENCE_TAIL_BYTES = 8 * 1024
 
 
-class Onlooker:
-    """One worker's onlooker. `timeline` holds rows of the raw table of that name, flat, since `started_ns`.
+class Watch:
+    """One worker's watch. `timeline` holds rows of the raw table of that name, flat, since `started_ns`.
 
     With `sensors` every look reads the device's sensors, too.
     """

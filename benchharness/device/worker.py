@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from benchharness.device import adapters, protocol
-from benchharness.device.outcomes import check_task, effective_facts, failure, why_no_language
+from benchharness.device.failures import failure
 from benchharness.device.phases import Phases
+from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.device.shapes import tell_inputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
@@ -32,17 +33,6 @@ if TYPE_CHECKING:
     from benchharness.device.states import States
     from benchharness.device.tokenizer import Tokenizer
 
-_SCENARIOS = {
-    "first-token": "benchharness.device.scenarios.first_token",
-    "steady": "benchharness.device.scenarios.steady",
-    "sustained": "benchharness.device.scenarios.sustained",
-    "answer": "benchharness.device.scenarios.answer",  # private: what a trial of `constrained` does
-}
-#: Scenarios that conduct workers of their own.
-_CONDUCTORS = {
-    "quality": "benchharness.device.quality.conductor",
-    "constrained": "benchharness.device.constrained.conductor",
-}
 #: A session whose times and memory mean nothing is only shown to answer.
 _ONCE = {
     "warmup": 0,
@@ -66,7 +56,7 @@ def main() -> None:
         return
     threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
     try:
-        writer.send(_conduct(order, writer) if order["scenario"] in _CONDUCTORS else _attempt(order, writer))
+        writer.send(_conduct(order, writer) if order.get("conducts") else _attempt(order, writer))
     except Exception as error:
         traceback.print_exc()
         writer.send(failure(error))
@@ -85,12 +75,12 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     progress = _Progress(writer, order["id"])
     progress.phase("import")
     adapter = adapters.load(order["adapter"])
-    scenario = importlib.import_module(_scenario_module(order["scenario"]))
+    scenario = _scenario(order)
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
-    from benchharness.device.answers import tell_zeros
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
-    from benchharness.device.scenarios import Stage
+    from benchharness.device.outputs import tell_zeros
+    from benchharness.device.scenarios.stage import Stage
     from benchharness.device.self_timed import SelfTimed
     from benchharness.device.states import Carried, States
 
@@ -131,7 +121,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         with _telling_inputs(session, asked):
             measurements = list(scenario.measure(stage))
             phases.end("measure")
-            if asked is not None and stage.answers.only_zeros:
+            if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
         refused = session.effective.refusal
@@ -168,7 +158,7 @@ def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
 def _conduct(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.device import leftovers  # with ctypes, which a worker with a model would pay for
 
-    conductor = importlib.import_module(_CONDUCTORS[order["scenario"]])
+    conductor = _scenario(order)
     leftovers.adopt_orphans()
     try:
         message: dict[str, Any] = conductor.conduct(order, _Progress(writer, order["id"]), order.get("bundle"))
@@ -240,13 +230,13 @@ def _rows(session: Session) -> Mapping[str, int]:
     return session.input_rows() if isinstance(session, ReportsInputRows) else {}
 
 
-def _scenario_module(name: str) -> str:
+def _scenario(order: Mapping[str, Any]) -> Any:
+    """The scenario's module, which the host names. Raises `Unsupported` where this device does not have it."""
+    name, module = order["scenario"], order["module"]
     try:
-        return _SCENARIOS[name]
-    except KeyError:
-        raise Unsupported(
-            f"this device's worker knows no scenario {name!r} (it knows {', '.join(_SCENARIOS)})"
-        ) from None
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise Unsupported(f"scenario {name!r}: {module} cannot be loaded on this device: {error}") from error
 
 
 def _check_task(order: Order, language: bool, effective: EffectiveConfiguration) -> None:

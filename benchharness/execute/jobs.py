@@ -21,13 +21,12 @@ from benchharness.launch import Launcher
 from benchharness.metrics import METRICS
 from benchharness.results.result import Attempt, Job, OutcomeKind
 from benchharness.results.store import Store
+from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.tables import Attempts
 
 #: Outcomes that the same job would have again, however often it is tried.
 _FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
-#: Scenarios of which one good attempt says it all, and why.
-_ONE_ATTEMPT = {"quality": "quality is computed, not timed", "constrained": "it makes its own trials"}
 #: Failures in a row, before anything worked, after which a job is given up.
 _MOST_FAILURES = 2
 
@@ -153,8 +152,8 @@ class Execution:
             self._stop(state, f"{last.kind}: it would end like that every time")
         elif made >= _MOST_FAILURES and not any(attempt.outcome.ok for attempt in state.attempts):
             self._stop(state, f"{made} attempts failed and none succeeded")
-        elif last.ok and state.job.scenario in _ONE_ATTEMPT:
-            self._stop(state, f"one attempt: {_ONE_ATTEMPT[state.job.scenario]}")
+        elif last.ok and (enough := SCENARIOS.of_stored(state.job.scenario).one_attempt):
+            self._stop(state, f"one attempt: {enough}")
         elif last.ok and not state.attempts[-1].effective.on_device:
             self._stop(state, "one attempt: a reference execution has nothing to time")
         elif made >= rules.at_least and rules.interval is None:

@@ -16,12 +16,13 @@ from typing import Any
 from benchharness.device import protocol
 from benchharness.device.protocol import Message
 from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
-from benchharness.execute.placing import put_artefact
+from benchharness.execute.placing import Libraries, put_artefact
 from benchharness.execute.received import attempt_from
 from benchharness.launch import Connection, Launcher
 from benchharness.launch.bundle import put_bundle
 from benchharness.results.requested import Opened, Workload
 from benchharness.results.result import Attempt, Job, OutcomeKind
+from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
 
 #: A supervisor on a slow board answers within this; on this machine it takes about 0.1 s.
@@ -45,6 +46,7 @@ class DeviceLink:
         self._save = save
         self._work = launcher.work_folder(run)
         self._bundle = put_bundle(launcher, scratch)
+        self._libraries = Libraries(launcher)
         self._connection: Connection | None = None
         self._facts: Mapping[str, Any] = {}
         self._clock_offset_ns = 0
@@ -93,7 +95,7 @@ class DeviceLink:
                 {"id": id_, "job": other.key, "round": round_, **self._opened(_as_opened(other), manifests)}
                 for id_, other in (companions or {}).items()
             ]
-        if job.scenario == "constrained":
+        if job.chain:
             order["chain"] = [{"variant": each.variant, **self._opened(each, manifests)} for each in job.chain]
         lost = ""
         for _ in range(_MOST_LOSSES):
@@ -107,6 +109,7 @@ class DeviceLink:
         return self._given_up(order, lost)
 
     def _order(self, job: Job, manifests: Mapping[Path, Manifest], attempt: str, round_: int) -> Message:
+        scenario = SCENARIOS[job.scenario]
         return {
             "type": "attempt",
             "id": attempt,
@@ -117,6 +120,9 @@ class DeviceLink:
             "task": job.task,
             "workload": self._place_data(job.workload),
             "scenario": job.scenario,
+            "module": scenario.device,
+            "conducts": scenario.conducts,
+            "sensors": scenario.sensors,
             "settings": dict(job.settings),
             "timeout_s": job.timeout_s,
             "entry_gate_s": job.settings.get("entry_gate_s", 0),
@@ -124,11 +130,12 @@ class DeviceLink:
 
     def _opened(self, what: Opened, manifests: Mapping[Path, Manifest]) -> Message:
         """What a session is opened with: adapter, configuration, interpreter, and the artefact on the device."""
+        configuration = self._libraries.put(what.configuration)
         artefact, files = self._place(Path(what.artefact), manifests[Path(what.artefact)])
         return {
-            "adapter": what.configuration.runtime,
-            "configuration": {name: getattr(what.configuration, name) for name in _OPENED_WITH},
-            "python": what.configuration.python,
+            "adapter": configuration.runtime,
+            "configuration": {name: getattr(configuration, name) for name in _OPENED_WITH},
+            "python": configuration.python,
             "artefact": artefact,
             "files": files,
             **({"tensors": dict(what.tensors)} if what.tensors else {}),

@@ -20,7 +20,7 @@ from benchharness.locations import digest_cache
 from benchharness.suite.artefact import Manifest, manifest_of, whole
 from benchharness.suite.listing import list_files, listing_from
 from benchharness.suite.materials import notes
-from benchharness.suite.plan import artefact_format
+from benchharness.suite.planning import artefact_format
 
 #: How hard a download is compressed: zip's own default.
 _ZIP_LEVEL = 6
@@ -28,7 +28,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def describe_hardware(probe_s: float, launcher: Launcher | None = None) -> dict[str, Any]:
-    """The description of a device (`benchharness.device.describe`); with a probe its verdict under `noise`.
+    """The description of a device (`benchharness.device.describe_device`); with a probe its verdict under `noise`.
 
     Under `accelerators` what each adapter finds there, a line for each accelerator and each unit of it.
 

@@ -33,7 +33,7 @@ _ROUNDING = 1e-6
 _PAGES_IN_FLIGHT_BYTES = 4 << 20
 #: What a device may call a clock.
 _LONGEST_NAME = 100
-#: What the rates of a session count.
+#: What the rates of a course count.
 _SESSION_UNITS = ("tokens/s", "inferences/s")
 
 

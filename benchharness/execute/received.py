@@ -114,7 +114,7 @@ def _outcome(finished: _Finished, device: Mapping[str, Any]) -> Outcome:
 
 
 def _is_of_device(metric: str) -> bool:
-    """Whether a metric says what a device does in what time and memory, and so do the rows of sessions and ladders."""
+    """Whether a metric says what a device does in what time and memory, and so do the rows of courses and ladders."""
     return metric not in METRICS or METRICS[metric].unit in OF_DEVICE or metric in _ROWS
 
 

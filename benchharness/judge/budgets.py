@@ -1,4 +1,4 @@
-"""Budgets: limits that a suite or a hardware target sets, and whether a result keeps them.
+"""Whether a result keeps the budgets that a suite or a hardware target sets (`metrics.limits`).
 
 A result passes only where the whole 95 % interval is on the right side of the limit, misses where all of it is on the
 wrong side, and is undecided in between or where there is no interval. What is no evidence (`evidence`) keeps no budget
@@ -7,88 +7,17 @@ and misses none. An undecided one says why, and what would decide it, or that no
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from benchharness import units as quantity
-from benchharness.errors import UsageError
 from benchharness.judge.evidence import no_evidence
 from benchharness.metrics import METRICS, Better
+from benchharness.metrics.limits import Budget
 from benchharness.results.result import MetricResult, Result, Verdict, VerdictKind
 
 #: The largest of what was seen bounds the largest there is.
 _EXTREMES = ("largest_error", "kld_largest")
-
-#: Found by a search whose bracket is the interval.
-_SEARCHED = ("memory_floor", "address_space_floor")
-
-#: Short names that budgets may use beside the metrics' own.
-ALIASES = {"download": "download_size", "size": "artefact_size"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """A limit on one metric, in its base unit; `text` is how it was written, `origin` who wrote it."""
-
-    metric: str
-    percentile: int | None
-    limit: float
-    text: str
-    origin: str
-    output: str | None = None
-
-    @property
-    def title(self) -> str:
-        """`itl p95`, `sqnr of mask` or `model_ttft`."""
-        if self.output is not None:
-            return f"{self.metric} of {self.output}"
-        return self.metric if self.percentile is None else f"{self.metric} p{self.percentile}"
-
-
-def parse(table: Mapping[str, Any], origin: str) -> list[Budget]:
-    """The budgets of a `[budgets]` table. Raises `UsageError` for an unknown metric, percentile, or wrong unit.
-
-    `model_ttft = "250 ms"`, `itl = { p95 = "50 ms" }` for metrics that have percentiles, `sqnr = { mask = "30 dB" }`
-    for one output of several.
-    """
-    return [budget for key, value in table.items() for budget in _parse_one(key, value, origin)]
-
-
-def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
-    metric = METRICS.get(ALIASES.get(key, key))
-    if metric is None:
-        names = [*ALIASES, *METRICS]
-        nearest = difflib.get_close_matches(key, names, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"budgets are for {', '.join(names)}"
-        raise UsageError(f"{key!r} is no metric; {hint}")
-    if isinstance(value, str):
-        if metric.percentiles:
-            example = f'{key} = {{ p95 = "{value}" }} in a suite or --budget "{key}.p95={value}"'
-            raise UsageError(f"{key} has percentiles: say which one, such as {example}")
-        yield _budget(metric.name, None, value, origin)
-        return
-    if not isinstance(value, Mapping):
-        raise UsageError(f'{key}: {value!r} has no unit: write it as text, such as "250 ms"')
-    known = {f"p{percentile}": percentile for percentile in metric.percentiles or metric.tails}
-    for name, text in value.items():
-        if name not in known and not metric.by_output:
-            raise UsageError(f"{key} has no {name!r} (there are: {', '.join(known) or 'no percentiles'})")
-        if not isinstance(text, str):
-            raise UsageError(f'{key}.{name}: {text!r} has no unit: write it as text, such as "250 ms"')
-        if metric.by_output:
-            yield replace(_budget(metric.name, None, text, origin), output=name)
-        else:
-            yield _budget(metric.name, known[name], text, origin)
-
-
-def _budget(metric: str, percentile: int | None, text: str, origin: str) -> Budget:
-    try:
-        limit = quantity.limit(text, METRICS[metric].unit)
-    except UsageError as error:
-        raise UsageError(f"{metric}: {error}") from error
-    return Budget(metric=metric, percentile=percentile, limit=limit, text=text, origin=origin)
 
 
 def judged(results: Sequence[Result], budgets: Sequence[Budget]) -> list[Result]:
@@ -173,7 +102,5 @@ def _judge(metric: MetricResult, budget: Budget) -> tuple[VerdictKind, str]:
         return VerdictKind.PASS, ""
     from benchharness.judge.deciding import what_would_decide  # scipy takes long to load, and a suite needs none
 
-    hint = what_would_decide(estimate, limit)
-    if metric.name in _SEARCHED:
-        hint = "a smaller bracket under [scenarios.constrained] would decide it"
+    hint = METRICS[metric.name].decided_by or what_would_decide(estimate, limit)
     return VerdictKind.UNDECIDED, "the interval spans the budget" + (f": {hint}" if hint else "")

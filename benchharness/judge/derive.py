@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from benchharness.judge.intervals import estimate, paired_ratio
 from benchharness.judge.percentiles import carried, percentile_of
+from benchharness.judge.plain import plain_accelerator
 from benchharness.judge.unequal import Factor, differences, other_amounts
 from benchharness.judge.warnings import left_running, warnings_of
 from benchharness.metrics import METRICS, ROWS, Metric
 from benchharness.results.courses import Course
 from benchharness.results.result import (
     EXACT,
-    PLAIN,
     Attempt,
     AttemptValue,
     Basis,
@@ -33,11 +33,9 @@ from benchharness.results.result import (
     Result,
 )
 from benchharness.results.told import Conditions, Effective
-from benchharness.scenarios.constrained import constrained_metrics, ladder_of
-from benchharness.scenarios.quality import quality_metrics
-from benchharness.scenarios.sustained.course import courses, retention_of_steady, sustained_metrics
+from benchharness.scenarios import SCENARIOS
 
-#: Rows of a session or a ladder are no values: courses and ladders are made of them.
+#: Rows of a course or a ladder are no values: courses and ladders are made of them.
 _SHOWN = METRICS.keys() - {metric.name for metric in ROWS}
 #: An outcome for a job that never got an attempt.
 _NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
@@ -49,7 +47,7 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
     for attempt in attempts:
         by_job.setdefault(attempt.job, []).append(attempt)
     alone = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
-    results = [_beside_steady(result, alone) for result in alone]
+    results = [_beside(result, alone) for result in alone]
     references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
     compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
     return [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
@@ -58,7 +56,8 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
 def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
     """The result of one job, not yet compared with its reference. One good attempt is all that quality needs."""
     good = [attempt for attempt in attempts if attempt.outcome.ok]
-    over_time = list(courses(good))
+    scenario = SCENARIOS.of_stored(job.scenario)
+    over_time = list(scenario.courses(good))
     last = (good or attempts)[-1] if attempts else None
     result = Result(
         job=job,
@@ -70,23 +69,20 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         effective=last.effective if last else Effective(),
         conditions=last.conditions if last else Conditions(),
         courses=over_time,
-        ladders=[ladder for attempt in good if (ladder := ladder_of(attempt)) is not None],
+        ladders=list(scenario.ladders(good)),
     )
     given = [warning for attempt in attempts for warning in attempt.warnings]
     return replace(result, warnings=list(dict.fromkeys([*given, *warnings_of(result, good), *left_running(attempts)])))
 
 
 def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> Iterator[MetricResult]:
-    """What the good attempts of a job measured; of scenarios that one attempt says all of, the last one."""
-    if job.scenario == "quality":
-        yield from quality_metrics(good[-1])
-    elif job.scenario == "constrained":
-        yield from constrained_metrics(good[-1])
-    else:
+    """What the good attempts of a job measured, and what its scenario makes of their raw rows."""
+    scenario = SCENARIOS.of_stored(job.scenario)
+    if scenario.values:
         for grouped in _by_metric(good):
             yield from _metric_results(*grouped)
-        yield from sustained_metrics(good, over_time)
         yield from _no_itl(good)
+    yield from scenario.derived(good, over_time)
 
 
 def _no_itl(good: Sequence[Attempt]) -> Iterator[MetricResult]:
@@ -103,11 +99,10 @@ def _measured(attempt: Attempt, metric: str) -> Measurement | None:
     return next((each for each in attempt.measurements if each.metric == metric), None)
 
 
-def _beside_steady(result: Result, others: Sequence[Result]) -> Result:
-    """A session's result with its rate held against that of scenario `steady`."""
-    if not result.courses or (kept := retention_of_steady(result, others)) is None:
-        return result
-    return replace(result, metrics=[*result.metrics, kept])
+def _beside(result: Result, others: Sequence[Result]) -> Result:
+    """A result with what its scenario holds against other jobs."""
+    kept = list(SCENARIOS.of_stored(result.job.scenario).beside(result, others))
+    return replace(result, metrics=[*result.metrics, *kept]) if kept else result
 
 
 def _sizes(job: Job) -> list[MetricResult]:
@@ -240,8 +235,7 @@ def _same_runtime(job: Job, other: Job) -> bool:
 
 def _without_accelerator(job: Job, other: Job) -> bool:
     """Whether another job is this one on the runtime's own CPU path."""
-    ours, theirs = job.configuration, other.configuration
-    plain = PLAIN.get(ours.runtime)
+    ours, theirs, plain = job.configuration, other.configuration, plain_accelerator(job)
     if ours.accelerator == plain or theirs.accelerator != plain:
         return False
     same = ("runtime", "threads", "options", "python")

@@ -1,6 +1,6 @@
 """Whether a figure is evidence: for being better than another one, and for keeping a budget or missing it. Pure.
 
-A figure may be shown and still prove nothing: the session behind it was disturbed, another runtime computed what the
+A figure may be shown and still prove nothing: the course behind it was disturbed, another runtime computed what the
 weights say, or it was measured by a rule that has been mended since. What no attempt
 can change, such as a size, is known whatever became of the attempts.
 """
@@ -15,7 +15,7 @@ from benchharness.metrics import METRICS, Unit
 from benchharness.results.courses import Course, SessionState
 from benchharness.results.result import EXACT, Estimate, MetricResult, Result, WarningKind
 
-#: What disturbs a session from outside: its speed is not the model's then.
+#: What disturbs a course from outside: its speed is not the model's then.
 DISTURBED = (SessionState.QUOTA, SessionState.CONTENTION, SessionState.STEAL)
 #: What waiting changes: how long things take, and what they take meanwhile.
 _TIMED = (Unit.NANOSECONDS, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND, Unit.JOULES)

@@ -17,10 +17,6 @@ from scipy import special  # the two functions needed of scipy.stats, whose impo
 from benchharness.results.result import Estimate
 
 LEVEL = 0.95
-#: MLPerf LoadGen's early stopping: this confidence that the percentile is not underestimated ...
-_PERCENTILE_CONFIDENCE = 0.99
-#: ... when this many samples lie above it.
-_SAMPLES_ABOVE = 1
 
 
 def estimate(values: Sequence[float], *, statistic: str) -> Estimate:
@@ -92,14 +88,3 @@ def _from_logarithms(logarithms: np.ndarray[tuple[int], np.dtype[np.float64]], s
     return Estimate(
         value=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), count=count, statistic=statistic
     )
-
-
-def samples_for_percentile(percentile: int) -> int:
-    """The fewest samples that carry a percentile: 64 for p90, 662 for p99 (MLPerf LoadGen); the median needs one."""
-    if percentile <= 50:
-        return 1
-    above = 1 - percentile / 100
-    count = _SAMPLES_ABOVE + 1
-    while float(special.bdtr(_SAMPLES_ABOVE, count, above)) > 1 - _PERCENTILE_CONFIDENCE:
-        count += 1
-    return count

@@ -27,7 +27,7 @@ ATTEMPTS = (5, 20)
 QUIET_DIFFERENCE = 0.02
 #: A slowdown of 5 % is what the gate is built to find with 20 attempts; above this it cannot.
 NOISY_DIFFERENCE = 0.05
-#: Sustained sessions are called contended from this share of waiting on: it told every hog and no quiet session.
+#: Courses are called contended from this share of waiting on: it told every hog and no quiet course.
 NOISY_LOST_SHARE = 0.05
 #: Chosen, not measured: a quarter of the time lost is no longer a disturbance but a second tenant.
 VERY_NOISY_LOST_SHARE = 0.25

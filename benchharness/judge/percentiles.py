@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchharness.judge.intervals import estimate, samples_for_percentile
+from benchharness.judge.intervals import estimate
 from benchharness.metrics import METRICS
+from benchharness.metrics.percentiles import samples_for_percentile
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Parameters
 
 

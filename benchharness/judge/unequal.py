@@ -25,7 +25,7 @@ class Factor(StrEnum):
     VARIANT = "variant"
     RUNTIME = "runtime"  # at equal precision and threads
     ACCELERATOR = "accelerator"
-    SCENARIO = "scenario"  # one session's steady state over that of another scenario
+    SCENARIO = "scenario"  # one course's steady state over that of another scenario
     CONFIGURATION = "configuration"  # rows of a table: variant, runtime, accelerator and threads, as the suite says
 
 

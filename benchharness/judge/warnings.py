@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
-from typing import Any
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
-from benchharness.device.pairing import toml_line
-from benchharness.device.shapes import key as toml_key
+from benchharness.judge import fed
 from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.unequal import unlike
 from benchharness.metrics import METRICS
-from benchharness.results.courses import SessionState
 from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
 from benchharness.results.told import Effective
+from benchharness.scenarios import SCENARIOS
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
 UNSTABLE_SHARE = 0.10
@@ -26,21 +24,16 @@ SHORTEST_TIMED_NS = 7_200
 #: The same share of a runtime's own clock, and the metrics that are read from it.
 _STEP_SHARE = 0.01
 STAMPED = frozenset(("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"))
-#: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a session raised it by
-#: at least this much; undisturbed sessions stayed below.
+#: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
+#: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
-#: Share of a memory floor that may go uncounted.
-NOT_CHARGED_SHARE = 0.05
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
-#: How many facts there are about a pair of tensors: its two names, how it was found, whether that is certain.
-_PAIR = 4
-#: So many tensors are named in a warning.
-_MOST_TOLD = 5
 
 
 def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Every warning that the attempts behind a result give reason for."""
+    scenario = SCENARIOS.of_stored(result.job.scenario)
     yield from warnings_of_before(result.job, attempts)
     yield from _too_few(result, attempts)
     yield from _failed_attempts(result, attempts)
@@ -49,17 +42,18 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from _unequal_work(result, attempts)
     yield from _lower_precision(result)
     yield from _reference_execution(attempts)
-    yield from _shared_samples(result)
+    yield from fed.shared_samples(result)
     yield from _part_of_pipeline(result)
-    yield from _leading_token(result)
-    yield from _dimensions(result)
-    yield from _unexplained(result)
-    yield from _states(result)
-    yield from _only_zeros(attempts)
-    yield from _tensors(result)
-    yield from _sessions(result) if result.courses else _disturbed(attempts)
+    yield from fed.leading_token(result)
+    yield from fed.dimensions(result)
+    yield from fed.unexplained(result)
+    yield from fed.states(result)
+    yield from fed.only_zeros(attempts)
+    yield from fed.tensors(result)
+    known = scenario.disturbances(result)
+    yield from _disturbed(attempts) if known is None else known
     yield from _unsettled(attempts)
-    yield from _not_charged(result)
+    yield from scenario.warnings(result)
     yield from _binding_copies(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
@@ -71,7 +65,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
 
 def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     on_device = result.effective.on_device
-    by_itself = result.job.scenario in ("quality", "constrained")  # computed, not timed; or makes its own trials
+    by_itself = bool(SCENARIOS.of_stored(result.job.scenario).one_attempt)
     if 0 < len(attempts) < 5 and on_device and not by_itself:
         yield ResultWarning(
             kind=WarningKind.TOO_FEW_SAMPLES,
@@ -221,155 +215,6 @@ def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]
         )
 
 
-def _shared_samples(result: Result) -> Iterator[ResultWarning]:
-    data = result.job.workload.data
-    if data and data.shared_samples:
-        yield ResultWarning(
-            kind=WarningKind.SHARED_SAMPLES,
-            message=f"{data.shared_samples} samples of the evaluation data stand in {data.calibration} too",
-            hint="evaluate on data that chose no scales; quality reads too good on these",
-        )
-
-
-def _leading_token(result: Result) -> Iterator[ResultWarning]:
-    """Token ids without the token that the model expects first: some models are lost without it."""
-    without = result.effective.evaluated.get("documents_without_them")
-    if isinstance(without, int) and without > 0:
-        yield ResultWarning(
-            kind=WarningKind.LEADING_TOKEN,
-            message=f"{without} documents of token ids do not begin with the token that the tokenizer puts before text",
-            hint="put it first in each of them, or give the text itself: without it perplexity may be absurd",
-        )
-
-
-def _dimensions(result: Result) -> Iterator[ResultWarning]:
-    """Input lengths that nobody asked for, and lengths asked for that no input has."""
-    assumed = result.effective.assumed_dimensions
-    if assumed:
-        listed = ", ".join(f"{name} = {length}" for name, length in assumed.items())
-        yield ResultWarning(
-            kind=WarningKind.ASSUMED_INPUT,
-            message=f"input lengths were assumed: {listed}",
-            hint="set them to what the product feeds: --dimension NAME=LENGTH, or 'dimensions' in a suite's workload",
-        )
-    unused = result.effective.unused_dimensions
-    if unused:
-        yield ResultWarning(
-            kind=WarningKind.NOT_APPLIED,
-            message=f"dimensions that no input has: {', '.join(map(str, unused))}",
-            hint="compare with: benchharness inspect MODEL",
-        )
-
-
-def _unexplained(result: Result) -> Iterator[ResultWarning]:
-    """Inputs that were filled without knowing what they mean: the model may have done other work than it is for."""
-    guessed = {
-        name: f"{name} = {_mapping(fact).get('value')} ({_mapping(fact).get('by')})"
-        for name, fact in (result.effective.invented_inputs or {}).items()
-        if _mapping(fact).get("explained") is False
-    }
-    if guessed:
-        line = ", ".join(f"{toml_key(name)} = …" for name in guessed)
-        yield ResultWarning(
-            kind=WarningKind.UNEXPLAINED_INPUT,
-            message=f"inputs were filled with what may mean other work: {', '.join(guessed.values())}",
-            hint=f'say what the product feeds in the suite\'s workload: values = {{ {line} }}, or inputs = "real.npz"',
-        )
-
-
-def _states(result: Result) -> Iterator[ResultWarning]:
-    """What goes from one inference to the next because names say so, and what names call so and does not fit."""
-    state = result.effective.state
-    if state.get("by") == "suite":
-        return
-    pairs = {str(given): str(taken) for given, taken in _mapping(state.get("carried")).items()}
-    left = _mapping(state.get("not_carried"))
-    told = []
-    if pairs:
-        told.append(f"state was fed back as names tell: {_few([f'{one} → {two}' for one, two in pairs.items()], ', ')}")
-    if left:
-        told.append(f"not fed back: {_few([str(why) for why in left.values()], '; ')}")
-    if told:
-        line = toml_line("state", pairs) if pairs else "state = { output = … }"
-        yield ResultWarning(
-            kind=WarningKind.ASSUMED_STATE,
-            message="; ".join(told),
-            hint=f"say it under the model in the suite: {line}, or state = {{}} for none",
-        )
-
-
-def _only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
-    """A model that found nothing in what it was fed, or a runtime that did not run it."""
-    told = [fact for attempt in attempts if (fact := attempt.effective.only_zeros) is not None]
-    if not told:
-        return
-    message = f"in {len(told)} of {len(attempts)} attempts every output was all zeros on what was fed"
-    tried = max((one["tried"] for one in told if isinstance(one.get("tried"), int)), default=0)
-    if all(one.get("answers") is True for one in told):
-        message += ", and not on other made-up input: the model runs, and found nothing"
-    else:
-        also = f", and on {tried} other made-up inputs" if tried else ""
-        message += f"{also}: a model that found nothing, or a runtime that did not run it"
-    yield ResultWarning(
-        kind=WarningKind.ONLY_ZEROS,
-        message=message,
-        hint='feed it data in which there is something to find: inputs = "real.npz" in the suite\'s workload',
-    )
-
-
-def _tensors(result: Result) -> Iterator[ResultWarning]:
-    """Data that saturated a quantized input, pairs that may be wrong, inputs that are none of their own, left-outs."""
-    ours = result.effective.tensors
-    theirs = result.effective.reference.tensors if result.effective.reference else {}
-    for whose, told in (("", ours), ("of the reference ", theirs)):
-        for name, done in _mapping(told.get("conversion")).items():
-            count, values = _mapping(done).get("saturated"), _mapping(done).get("values")
-            if isinstance(count, int) and isinstance(values, int) and count > 0:
-                yield ResultWarning(
-                    kind=WarningKind.SATURATED,
-                    message=f"{count:,} of {values:,} numbers fed to input {name} {whose}are beyond its range, and are "
-                    "fed as the end of it",
-                    hint="feed data scaled as in training, or calibrate on data like it",
-                )
-        for kind, key in (("inputs", "pairing"), ("outputs", "outputs")):
-            unsure = [f"{pair[0]} with {pair[1]}" for pair in _rows(told.get(key)) if pair[3] is False]
-            if unsure:
-                yield ResultWarning(
-                    kind=WarningKind.UNSURE_PAIRING,
-                    message=f"{kind} {whose}paired by names that tell nothing: {_few(unsure, ', ')}",
-                    hint=f"say which is which with '{kind}' under the model or the variant",
-                )
-    if True in (ours.get("keeps_state"), theirs.get("keeps_state")):
-        yield ResultWarning(
-            kind=WarningKind.CARRIED_STATE,
-            message="the model keeps a state inside that its runtime cannot reset: each input was answered after those "
-            "before it, on both sides in the same order",
-            hint="let the data be one recording in the order of time, or export the state as an input and an output",
-        )
-    left_out = _mapping(ours.get("not_compared"))
-    if left_out:
-        yield ResultWarning(
-            kind=WarningKind.NOT_COMPARED,
-            message=f"outputs not compared: {_few([f'{name}: {why}' for name, why in left_out.items()], '; ')}",
-            hint="say which is which with 'outputs' under the model or the variant",
-        )
-
-
-def _few(told: Sequence[str], between: str) -> str:
-    more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
-    return between.join(told[:_MOST_TOLD]) + more
-
-
-def _mapping(told: object) -> Mapping[str, Any]:
-    """What a device told, where it has the expected form: it is not trusted."""
-    return told if isinstance(told, Mapping) else {}
-
-
-def _rows(told: object) -> list[Sequence[Any]]:
-    rows = told if isinstance(told, list | tuple) else ()
-    return [row for row in rows if isinstance(row, list | tuple) and len(row) >= _PAIR]
-
-
 def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts that had to wait for a core, or that a CPU quota stopped."""
     waiting = [attempt.conditions.waiting_share for attempt in attempts]
@@ -388,49 +233,6 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
             kind=WarningKind.THROTTLED,
             message=f"a CPU quota stopped {len(throttled)} of {len(attempts)} attempts up to {max(throttled)} times",
             hint="raise the container's CPU limit, or say in the report that the quota belongs to the product",
-        )
-
-
-#: Which warning a course's verdict is, and what can be done about it.
-_VERDICTS = {
-    SessionState.QUOTA: (
-        WarningKind.THROTTLED,
-        "raise the container's CPU limit, or say that the quota is the product's",
-    ),
-    SessionState.HEAT: (WarningKind.THROTTLED, "this is what the device keeps up: plan with the steady-state rate"),
-    SessionState.CONTENTION: (
-        WarningKind.CONTENDED,
-        "close other programs, or measure on a device that does nothing else",
-    ),
-    SessionState.STEAL: (WarningKind.CONTENDED, "the hypervisor gives the cores to others: use a machine of its own"),
-    SessionState.SLOW_CORE: (WarningKind.NOT_STEADY, "heat does this, and so does a neighbour that uses the memory"),
-    SessionState.UNKNOWN: (WarningKind.NOT_STEADY, "measure for longer, from a settled device"),
-}
-
-
-def _sessions(result: Result) -> Iterator[ResultWarning]:
-    """Sustained attempts that were not steady, by verdict, in the words of the last of each."""
-    for state, (kind, hint) in _VERDICTS.items():
-        found = [course for course in result.courses if course.state is state]
-        if found:
-            yield ResultWarning(
-                kind=kind,
-                message=f"{state} in {len(found)} of {len(result.courses)} sessions: {'; '.join(found[-1].evidence)}",
-                hint=hint,
-            )
-
-
-def _not_charged(result: Result) -> Iterator[ResultWarning]:
-    """A memory floor that would be higher where the device does nothing else."""
-    charged = result.effective.constrained.get("not_charged_bytes")
-    most = charged[-1] if isinstance(charged, list) and charged else 0
-    floors = [ladder.floor_bytes for ladder in result.ladders if ladder.floor_bytes is not None]
-    if floors and isinstance(most, int | float) and most > NOT_CHARGED_SHARE * floors[-1]:
-        yield ResultWarning(
-            kind=WarningKind.NOT_CHARGED,
-            message=f"up to {most / 2**20:.0f} MiB of the model's and the runtime's files were held by other processes,"
-            " and no limit counted them: the memory floor is that much too low at most",
-            hint="stop what else uses the runtime, or measure as a user who may make mounts",
         )
 
 

@@ -113,12 +113,12 @@ def _formats(name: str) -> tuple[str, ...]:
 
 
 def description_of_device(launcher: Launcher, probe_s: float) -> dict[str, Any]:
-    """What a device is (`benchharness.device.describe`), with a noise probe of so many seconds; 0 leaves it out.
+    """What a device is (`benchharness.device.describe_device`), with a noise probe of so many seconds; 0 leaves it out.
 
     Raises `LaunchError`.
     """
     patience_s = _DESCRIBING_S + 2 * probe_s
-    question = Question(program="describe", arguments=("--probe", repr(float(probe_s))), patience_s=patience_s)
+    question = Question(program="describe_device", arguments=("--probe", repr(float(probe_s))), patience_s=patience_s)
     answer = ask(launcher, question)
     if answer.code is None:
         raise LaunchError(f"this machine did not describe itself within {patience_s:g} s")
@@ -137,7 +137,7 @@ def description_of_model(launcher: Launcher, adapter: str, path: Path, there: st
     that is no model or ends the process that reads it.
     """
     most = _LONGEST_DESCRIPTION_BYTES
-    question = Question(program="inspect", arguments=(adapter, there), patience_s=_PATIENCE_S, most_bytes=most)
+    question = Question(program="describe_model", arguments=(adapter, there), patience_s=_PATIENCE_S, most_bytes=most)
     answer = ask(launcher, question)
     if answer.code is None:
         raise ModelFailure(f"{path}: reading it did not end within {_PATIENCE_S:g} s; is it really a model?")
@@ -158,13 +158,13 @@ def description_of_model(launcher: Launcher, adapter: str, path: Path, there: st
 
 
 def files_of_artefacts(launcher: Launcher, asked: Sequence[tuple[Path, Sequence[str]]]) -> list[Any]:
-    """What adapters say of the files of each artefact, an answer each (`benchharness.device.files`), not yet checked.
+    """What adapters say of the files of each artefact, an answer each, not yet checked (`device.list_files`).
 
     All are listed in one process. Raises `UsageError`.
     """
     told = json.dumps([[str(path), list(names)] for path, names in asked]).encode()
     most = _LONGEST_LIST_BYTES
-    answer = ask(launcher, Question(program="files", told=told, patience_s=_PATIENCE_S, most_bytes=most))
+    answer = ask(launcher, Question(program="list_files", told=told, patience_s=_PATIENCE_S, most_bytes=most))
     paths = ", ".join(path.name for path, _ in asked[:5])
     if answer.code is None:
         raise UsageError(f"{paths}: reading them did not end within {_PATIENCE_S:g} s; are they really models?")

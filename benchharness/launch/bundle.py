@@ -17,19 +17,20 @@ from benchharness.errors import LaunchError
 from benchharness.launch import Launcher
 
 #: Programs by name, and the module whose `main` each is; it finds its arguments where `python -m` would leave them.
-_PROGRAMS = {
+#: `module NAME` is any other module of the bundle, such as a scenario's own.
+PROGRAMS = {
     "supervisor": "benchharness.device.supervisor",
     "worker": "benchharness.device.worker",
-    "scorer": "benchharness.device.quality.scorer",
-    "describe": "benchharness.device.describe",
+    "describe_device": "benchharness.device.describe_device",
     "adapters": "benchharness.device.adapters",
-    "inspect": "benchharness.device.inspect",
-    "files": "benchharness.device.files",
+    "describe_model": "benchharness.device.describe_model",
+    "list_files": "benchharness.device.list_files",
 }
 _MAIN = f"""import importlib
 import sys
 
-importlib.import_module({_PROGRAMS!r}[sys.argv.pop(1)]).main()
+name = sys.argv.pop(1)
+importlib.import_module(sys.argv.pop(1) if name == "module" else {PROGRAMS!r}[name]).main()
 """.encode()
 #: Zip entries carry a time; a fixed one keeps the bundle's digest the same for the same code.
 _EPOCH = (1980, 1, 1, 0, 0, 0)

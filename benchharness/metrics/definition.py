@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """Base units; `reports` and the terminal choose a readable multiple."""
+    """Base units; `units` writes readable multiples of them."""
 
     NANOSECONDS = "ns"
     BYTES = "bytes"
@@ -51,4 +51,5 @@ class Metric:
     percentiles: tuple[int, ...] = ()
     tails: tuple[int, ...] = ()  # percentiles beside the attempt's own value, where every attempt's samples carry them
     by_output: bool = False  # of a model with several outputs there may be one each, parameter `output`
+    decided_by: str = ""  # what would narrow its interval, where more attempts or inputs do not
     bounds: str = ""  # the metric that this one is a lower bound of: it may miss a limit for it, and never keep it

@@ -1,4 +1,4 @@
-"""What sustained and constrained attempts tell beyond metrics: courses over time, and ladders. Frozen plain data."""
+"""What attempts tell beyond metrics: courses over time, and ladders of what was taken away. Frozen plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class SessionState(StrEnum):
-    """What a sustained session went through, as a whole or in one window."""
+    """What a course went through, as a whole or in one window."""
 
     STEADY = "steady"
     QUOTA = "throttled (quota)"
@@ -21,7 +21,7 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A stretch of a sustained session. Seconds count from the first measured request; None is unknown."""
+    """A stretch of a course. Seconds count from the first measured request; None is unknown."""
 
     start_s: float
     end_s: float
@@ -53,11 +53,11 @@ class Course:
     state: SessionState
     evidence: Sequence[str]
     burst_rate: float  # in the baseline
-    settled_rate: float | None  # at the end; None where the session has none, being too short
+    settled_rate: float | None  # at the end; None where the course has none, being too short
     retention: float | None
     below_10_s: float | None  # when the rate was first 10 % below the burst rate, and stayed there a while
     below_25_s: float | None
-    change_s: float | None  # where a change-point search splits the session; never decides
+    change_s: float | None  # where a change-point search splits the course; never decides
     power_of: str = ""  # what the windows' watts are of: processor packages, whole board, battery
     sensors: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)  # channel -> (second, value)
     sensors_unknown: Mapping[str, str] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Chain:
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """One constrained attempt: every step, and the memory floor that they bracket."""
+    """One attempt under ever tighter constraints: every step, and the memory floor that they bracket."""
 
     attempt: str
     device: str

@@ -27,9 +27,6 @@ EXACT = "exact"
 #: How far beyond 1 the whole interval of a ratio lies before it is called better or worse, unless the suite sets it.
 TELLS_APART = 0.01
 
-#: Where a runtime's default is no plain CPU: the accelerator that is.
-PLAIN = {"coreml": "CPU_ONLY"}
-
 
 class OutcomeKind(StrEnum):
     """How an attempt, and with it a job, ended."""
@@ -292,7 +289,7 @@ class Job:
     against: Opened | None = None  # scenario quality: the session that this one is compared with
     # What the suite says of this variant's tensors where data is fed: `inputs`, `outputs`, `layouts`.
     tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    # Scenario constrained: the variants that a product would try in turn.
+    # The variants that a product would try in turn.
     chain: Sequence[Opened] = field(default_factory=list)
 
     @classmethod
@@ -331,7 +328,7 @@ class Job:
 
     @property
     def pace(self) -> str:
-        """How the requests of a session follow each other, in words; empty where they are back to back."""
+        """How the requests of a course follow each other, in words; empty where they are back to back."""
         if self.settings.get("every_ns"):
             seconds = self.settings["every_ns"] / 1e9
             return f"every {seconds:g} s" if seconds >= 1 else f"every {seconds * 1000:g} ms"
@@ -354,7 +351,7 @@ class Result:
     verdicts: Sequence[Verdict] = ()
     contrasts: Sequence[Contrast] = ()
     courses: Sequence[Course] = ()  # of sustained attempts
-    ladders: Sequence[Ladder] = ()  # of constrained attempts
+    ladders: Sequence[Ladder] = ()  # of attempts that took resources away
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,13 +55,16 @@ class Effective(JsonObject):
     metric_cost: Mapping[str, Any] = field(default_factory=dict)
     examples: Any = None
     continuations: Any = None
-    # Scenario constrained.
-    constrained: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def on_device(self) -> bool:
         """Whether the runtime that ships ran it, so that times and memory mean something."""
         return self.execution in (None, EXECUTION_DEVICE) and "execution" not in self.others
+
+    def of_scenario(self, key: str) -> Mapping[str, Any]:
+        """An object that one scenario alone tells, and no field here is for; empty where there is none."""
+        found = self.others.get(key)
+        return found if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -22,7 +22,7 @@ class Asked:
     budgets: Mapping[str, Any] = field(default_factory=dict)
     dimensions: Mapping[str, int] = field(default_factory=dict)  # by name, or by input and axis: "x[2]"
     inputs: str | Path | None = None  # real inputs, .npz
-    evaluate: str | Path | None = None  # data that scenario quality compares on
+    evaluate: str | Path | None = None  # data that variants are compared on
     state: Mapping[str, str] = field(default_factory=dict)  # by output, the input that it is fed to in the next call
 
     @property
@@ -54,10 +54,12 @@ class Asked:
 
     def of_suite(self) -> dict[str, Any]:
         """The tables beside models and configurations; those that say nothing are left out."""
+        from benchharness.suite.scenarios import usual_scenarios  # pydantic takes long to load
+
         workload: dict[str, Any] = {"dimensions": dict(self.dimensions)} if self.dimensions else {}
         if self.inputs:
             workload["inputs"] = str(Path(self.inputs).expanduser().absolute())
-        scenarios: dict[str, Any] = {"first-token": {}, "steady": {}, "quality": {}} if self.evaluate else {}
+        scenarios: dict[str, Any] = usual_scenarios(evaluated=True) if self.evaluate else {}
         found = {"workloads": [workload] if workload else [], "budgets": dict(self.budgets), "scenarios": scenarios}
         return {key: table for key, table in found.items() if table}
 

@@ -16,7 +16,7 @@ from benchharness.suite.asked import Asked
 from benchharness.suite.data_files import RECORD, DataFile, data_file, shared_samples, shared_with
 from benchharness.suite.fields import LONGEST_NAME
 from benchharness.suite.listing import Lister, list_files
-from benchharness.suite.plan import HUB_FOLDER, Materials, artefact_format
+from benchharness.suite.planning import HUB_FOLDER, Materials, artefact_format
 from benchharness.suite.tables import Model, Suite, check_suite, read_prompt, read_tokens
 
 TOKENIZER = "tokenizer.json"
@@ -124,8 +124,9 @@ def timing_data(suite: Suite) -> dict[Path, DataFile]:
 def evaluation_data(suite: Suite) -> dict[Path, DataFile]:
     """The models' evaluation data. Raises `SuiteError` where a variant was calibrated on samples of it."""
     found = {}
+    wanted = any(scenario.evaluates for scenario, _ in suite.scenarios.asked())
     for name, model in suite.models.items():
-        if suite.scenarios.quality is None or model.evaluation is None:
+        if not wanted or model.evaluation is None:
             continue
         evaluation = data_file(model.evaluation)
         shared, where = _shared(model, evaluation)

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from benchharness import units as quantity
 from benchharness.errors import UsageError
-from benchharness.scenarios.settings import Scenarios
+from benchharness.scenarios import SCENARIOS
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import CHECKED_BEFORE
+from benchharness.suite.scenarios import Scenarios
 from benchharness.suite.tables import Attempts, Suite
 
 
@@ -45,9 +46,6 @@ def overridden(suite: Suite, overrides: Overrides) -> Suite:
     changed: dict[str, Any] = {"attempts": attempts}
     if overrides.scenarios:
         tables = suite.scenarios.model_dump(by_alias=True)
-        unknown = sorted(set(overrides.scenarios) - set(tables))
-        if unknown:
-            raise UsageError(f"no scenario is called {unknown[0]!r} (there are: {', '.join(tables)})")
-        chosen = {name: tables[name] or {} for name in overrides.scenarios}
+        chosen = {SCENARIOS[name].name: tables.get(name) or {} for name in overrides.scenarios}
         changed["scenarios"] = Scenarios.model_validate(chosen, context=CHECKED_BEFORE)
     return suite.model_copy(update=changed)

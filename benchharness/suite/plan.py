@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from benchharness.errors import SuiteError
-from benchharness.results.objects import written
-from benchharness.results.requested import EQUAL_THREADS, Configuration, Opened, Prompt, Workload
+from benchharness.results.requested import EQUAL_THREADS, Configuration, Prompt, Workload
 from benchharness.results.result import Job
-from benchharness.suite.artefact import Manifest
-from benchharness.suite.data_files import TEXT_KINDS, DataFile
+from benchharness.scenarios import SCENARIOS
+from benchharness.scenarios.definition import Scenario, ScenarioSettings
 from benchharness.suite.hardware import HardwareTarget
+from benchharness.suite.planning import Materials, Planning, artefact_format
 from benchharness.suite.sampling import samples_wanted
 from benchharness.suite.tables import ConfigurationTable, Model, Suite
 from benchharness.suite.tables import Prompt as PromptTable
@@ -24,27 +21,10 @@ from benchharness.suite.tables import Workload as WorkloadTable
 
 #: The prompt of a language model where the suite asks for none: seeded tokens, so that any vocabulary will do.
 DEFAULT_PROMPT = PromptTable(tokens=(64,))
-
-#: Where hubs keep the models of a repository, below its configuration and tokenizer; and which.
-HUB_FOLDER, _HUB_ENDINGS = "onnx", (".onnx", ".ort")
-_MOST_FILES_KEPT = 200
 #: What every configuration says; the rest only where it is given: a job without it is the job that it was.
 _ALWAYS_SAID = ("name", "runtime", "accelerator", "threads", "options", "accelerator_options", "fallback", "python")
 
-
 _Asked = TypeVar("_Asked", Configuration, Workload)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Materials:
-    """What the files named in a suite hold."""
-
-    manifests: Mapping[Path, Manifest]
-    texts: Mapping[Path, str] = field(default_factory=dict)  # prompt files
-    downloads: Mapping[Path, int] = field(default_factory=dict)  # artefact -> compressed bytes, where computed
-    tokens: Mapping[Path, Sequence[int]] = field(default_factory=dict)  # token files
-    tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
-    data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
 
 
 def plan(
@@ -66,115 +46,35 @@ def plan(
         raise SuiteError(f"suite: every configuration is for other systems than {hardware.system}; see 'only_on'")
     configurations = _named([each for table in here for each in _configurations(table)], "configuration")
     workloads = _named([each for table in suite.workloads for each in _workloads(table, materials)], "workload")
-    scenarios = list(_scenarios(suite, hardware))
-    if not scenarios and suite.scenarios.quality is None:
-        raise SuiteError("suite: no scenario is named; add [scenarios.first-token] or [scenarios.steady]")
+    asked = list(suite.scenarios.asked())
+    if not asked:
+        usual = " or ".join(f"[scenarios.{each.name}]" for each in SCENARIOS.usable() if each.by_default)
+        raise SuiteError(f"suite: no scenario is named; add {usual}")
+    alone = [each for each in asked if each[0].alone]
+    expanded = [(*each, settings) for each in alone for settings in _expanded(*each, suite, hardware)]
     _check_models(suite)
+    for scenario, table in asked:
+        scenario.check(table, suite.models)
     if threads is not None:
         configurations = _equally_threaded(configurations, suite.models.values(), formats, threads)
     jobs: list[Job] = []
     for model_name, model in suite.models.items():
         fitting = [workload for workload in workloads if _fits(workload, model_name, model)]
-        if scenarios and not fitting:
+        if alone and not fitting:
             raise SuiteError(f"models.{model_name}: no workload is for it; add one, or widen 'models' of another")
         pairs = list(_pairs(model_name, model, configurations, formats))
+        planning = Planning(
+            suite=suite, hardware=hardware, materials=materials, name=model_name, pairs=pairs, formats=formats
+        )
         for variant, configuration in pairs:
-            opened = formats(configuration.runtime)
-            reference = _reference(model, variant, opened)
-            for workload, (scenario, settings) in itertools.product(fitting, scenarios):
-                what = (model_name, variant, reference, configuration, workload, scenario, settings)
-                chain = _chain(suite, materials, model_name, configuration, opened) if scenario == "constrained" else []
-                leads = bool(chain) and chain[0].variant == variant
-                jobs.append(_job(suite, hardware, materials, *what, chain=chain if leads else []))
-        jobs += _quality_jobs(suite, hardware, materials, model_name, pairs)
+            reference = _reference(model, variant, formats(configuration.runtime))
+            for workload, (scenario, table, settings) in itertools.product(fitting, expanded):
+                what = (variant, reference, configuration, workload, scenario.name, settings)
+                jobs.append(planning.job(*what, adds=scenario.adds(planning, table, variant, configuration)))
+        for scenario, table in asked:
+            if not scenario.alone:
+                jobs += scenario.jobs(planning, table)
     return jobs
-
-
-def _quality_jobs(
-    suite: Suite, hardware: HardwareTarget, materials: Materials, name: str, pairs: Sequence[tuple[str, Configuration]]
-) -> Iterator[Job]:
-    """The model's variants, each against the model's first reference, wherever they run; threads change no answer.
-
-    The reference runs in the first configuration that opens it, and is not compared with itself.
-    """
-    model, settings = suite.models[name], suite.scenarios.quality
-    if settings is None or model.evaluation is None:
-        return
-    reference = (model.reference or tuple(model.variants))[0]
-    theirs = next(configuration for variant, configuration in pairs if variant == reference)
-    against = Opened(
-        variant=reference,
-        artefact=str(model.variants[reference].artefact),
-        digest=materials.manifests[model.variants[reference].artefact].digest,
-        configuration=theirs,
-        tensors=_told_of_tensors(model, reference).get("tensors", {}),
-    )
-    data = materials.data[model.evaluation]
-    workload = Workload.from_json(
-        {
-            "name": model.evaluation.name,
-            "asks": "any",
-            "prompt": {"length": 1, "seed": 0},
-            "output_tokens": 1,
-            "context_depth": 0,
-            "continuation": "greedy",
-            "dimensions": {},
-            "values": {},
-            "seed": 0,
-            "data": {
-                "path": str(model.evaluation),
-                "kind": data.kind,
-                "sha256": data.sha256,
-                "calibration": model.calibration.name if model.calibration else None,
-                "shared_samples": data.shared_samples,
-                **({"scores": model.scores} if model.scores else {}),
-                **({"threshold": model.threshold} if model.threshold is not None else {}),
-            },
-        }
-    )
-    seen: set[str] = {_apart_from_threads(reference, theirs)}
-    for variant, configuration in pairs:
-        what = _apart_from_threads(variant, configuration)
-        if what not in seen:
-            seen.add(what)
-            parts = (name, variant, reference, configuration, workload, "quality", settings.model_dump())
-            yield _job(suite, hardware, materials, *parts, against=against)
-
-
-def _told_of_tensors(model: Model, variant: str) -> dict[str, dict[str, dict[str, str]]]:
-    """What the suite says of a variant's tensors; nothing where it says nothing, as runs of before did."""
-    of_one = model.variants[variant]
-    told = {
-        key: getattr(model, key) if getattr(of_one, key) is None else getattr(of_one, key)
-        for key in ("inputs", "outputs", "layouts")
-    }
-    told = {key: table for key, table in told.items() if table}
-    told.update(_told_of_state(model, variant))
-    return {"tensors": told} if told else {}
-
-
-def _told(model: Model, variant: str, *, data: bool) -> dict[str, dict[str, dict[str, str]]]:
-    """The same for a job: without data only what holds for made-up inputs too."""
-    if data:
-        return _told_of_tensors(model, variant)
-    state = _told_of_state(model, variant)
-    return {"tensors": state} if state else {}
-
-
-def _told_of_state(model: Model, variant: str) -> dict[str, dict[str, str]]:
-    """What the suite says of states, which go in whatever is fed; an empty table says that there are none."""
-    state = model.state if model.variants[variant].state is None else model.variants[variant].state
-    return {} if state is None else {"state": state}
-
-
-def _as_asked(workload: Workload, model: Model) -> Workload:
-    """A workload as it is stored with a model's job, with what the suite says of the data that the model is fed."""
-    data = workload.data and replace(workload.data, values=model.values, layouts=model.data_layouts)
-    return replace(workload, models=None, data=data)
-
-
-def _apart_from_threads(variant: str, configuration: Configuration) -> str:
-    return json.dumps([variant, configuration.apart_from_threads], sort_keys=True)
 
 
 def _check_models(suite: Suite) -> None:
@@ -183,18 +83,6 @@ def _check_models(suite: Suite) -> None:
         if unknown:
             known = ", ".join(suite.models)
             raise SuiteError(f"workloads[{position}].models: no model is called {unknown[0]!r} (there are: {known})")
-    chain = suite.scenarios.constrained.fallback_chain if suite.scenarios.constrained else ()
-    if not any(_has_all(model.variants, chain) for model in suite.models.values()):
-        raise SuiteError(f"scenarios.constrained.fallback_chain: no model has all the variants {', '.join(chain)}")
-
-
-def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:
-    """Which of the known file endings an artefact has: its own, or for a folder that of a file in it or in `onnx/`."""
-    for ending in known:
-        if artefact.name.endswith(ending) or (artefact.is_dir() and any(artefact.glob(f"*{ending}"))):
-            return ending
-    below = artefact / HUB_FOLDER
-    return next((ending for ending in known if ending in _HUB_ENDINGS and any(below.glob(f"*{ending}"))), None)
 
 
 def _pairs(
@@ -339,48 +227,13 @@ def _prompt_title(prompt: Prompt) -> str:
     return f"{prompt.length}-token prompt" if prompt.length is not None else prompt.file or "text prompt"
 
 
-def _scenarios(suite: Suite, hardware: HardwareTarget) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each scenario with each of its settings; what holds for every attempt is among them."""
+def _expanded(
+    scenario: Scenario, table: ScenarioSettings, suite: Suite, hardware: HardwareTarget
+) -> Iterator[dict[str, Any]]:
+    """Each of a scenario's settings; what holds for every attempt is among them."""
     gate = {} if suite.attempts.entry_gate is None else {"entry_gate_s": suite.attempts.entry_gate}
-    for name, settings in suite.scenarios.expanded():
-        yield name, {**settings, **gate, **samples_wanted(suite, hardware, name)}
-
-
-def _chain(
-    suite: Suite, materials: Materials, name: str, configuration: Configuration, opened: Sequence[str]
-) -> list[Opened]:
-    """The variants that a product would try one after another, each as it is opened. Raises `SuiteError`."""
-    variants, settings = suite.models[name].variants, suite.scenarios.constrained
-    names = settings.fallback_chain if settings else ()
-    if not _has_all(variants, names):
-        return []
-    closed = [each for each in names if artefact_format(variants[each].artefact, opened) is None]
-    if len(closed) == len(names):
-        return []  # the chain is another runtime's
-    if closed:
-        raise SuiteError(
-            f"scenarios.constrained.fallback_chain: {configuration.name} does not open {closed[0]!r}; a product "
-            "falls back within one runtime: name variants of one format"
-        )
-    return [
-        Opened(
-            variant=each,
-            artefact=str(variants[each].artefact),
-            digest=materials.manifests[variants[each].artefact].digest,
-            configuration=configuration,
-        )
-        for each in names
-    ]
-
-
-def _has_all(variants: Mapping[str, Any], names: Sequence[str]) -> bool:
-    return all(name in variants for name in names)
-
-
-def _asked_for_ns(settings: Mapping[str, Any]) -> int:
-    """How long an attempt takes because its settings say so."""
-    pauses = sum(settings.get("pauses_ns", ())) * settings.get("pause_repeats", 0)
-    return int(settings.get("duration_ns", 0) + pauses)
+    for settings in table.expanded():
+        yield {**settings, **gate, **samples_wanted(suite, hardware, scenario)}
 
 
 def _fits(workload: Workload, name: str, model: Model) -> bool:
@@ -398,74 +251,3 @@ def _named(found: list[_Asked], what: str) -> list[_Asked]:
             raise SuiteError(f"suite: two {what}s are called {each.name!r}; give each a 'name' of its own")
         seen.add(each.name)
     return found
-
-
-def _job(
-    suite: Suite,
-    hardware: HardwareTarget,
-    materials: Materials,
-    model_name: str,
-    variant_name: str,
-    reference: str,
-    configuration: Configuration,
-    workload: Workload,
-    scenario: str,
-    settings: dict[str, Any],
-    *,
-    against: Opened | None = None,
-    chain: Sequence[Opened] = (),
-) -> Job:
-    model = suite.models[model_name]
-    variant = model.variants[variant_name]
-    manifest = materials.manifests[variant.artefact]
-    data_kind = workload.data.kind if workload.data else ""
-    asks_for_text = workload.prompt.text is not None or data_kind in TEXT_KINDS
-    speaks = Path(against.artefact) if against else variant.artefact  # one tokenizer for a whole pass
-    tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None
-    facts: dict[str, Any] = {
-        "hardware": hardware.name,
-        "model": model_name,
-        "task": model.task,
-        "variant": variant_name,
-        "reference": reference,
-        "artefact": str(variant.artefact),
-        "digest": manifest.digest,
-        "artefact_bytes": 0 if manifest.listing.unknown else manifest.bytes,
-        "recipe": variant.recipe,
-        "tokenizer": str(tokenizer) if tokenizer else None,
-        "configuration": configuration,
-        "workload": _as_asked(workload, model),
-        "scenario": scenario,
-        "settings": settings,
-        # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.
-        "timeout_s": suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
-        **({"against": against} if against else {}),
-        **_told(model, variant_name, data=workload.data is not None),
-        **({"chain": list(chain)} if chain else {}),
-    }
-    told = json.dumps({name: written(value) for name, value in facts.items()}, sort_keys=True)
-    key = hashlib.sha256(told.encode()).hexdigest()[:16]
-    # What follows does not change what is run, and so not which job this is.
-    return Job(
-        key=key,
-        **facts,
-        download_bytes=materials.downloads.get(variant.artefact),
-        ships=variant.ships,
-        precision=variant.precision,
-        files=_files(manifest),
-    )
-
-
-def _files(manifest: Manifest) -> dict[str, Any]:
-    """What a job keeps of its artefact's files; of a package with very many, not each."""
-    listing = manifest.listing
-    hashes = {entry.path: entry.sha256 for entry in manifest.entries}
-    return {
-        "model": listing.model,
-        "files": hashes if len(hashes) <= _MOST_FILES_KEPT else {},
-        "count": len(hashes),
-        "part": listing.part,
-        "pipeline": list(listing.pipeline),
-        "siblings": list(listing.siblings),
-        "unknown": listing.unknown,
-    }

@@ -24,9 +24,8 @@ from pydantic import (
 )
 
 from benchharness.errors import SuiteError, UsageError
-from benchharness.judge import budgets
+from benchharness.metrics import limits
 from benchharness.results.result import TELLS_APART
-from benchharness.scenarios.settings import Scenarios
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import (
     CHECKED_BEFORE,
@@ -41,6 +40,7 @@ from benchharness.suite.fields import (
     as_list,
     storable,
 )
+from benchharness.suite.scenarios import Scenarios, usual_scenarios
 
 #: What a hardware target's devices run.
 System = Literal["linux", "macos", "windows"]
@@ -57,7 +57,7 @@ _MOST_SUITE_BYTES = 10 * 1024 * 1024
 
 def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
     try:
-        budgets.parse(table, "suite")
+        limits.parse(table, "suite")
     except UsageError as error:
         raise ValueError(str(error)) from error
     return table
@@ -116,7 +116,7 @@ class Model(Table):
     task: Task | None = None
     reference: Annotated[tuple[str, ...], BeforeValidator(as_list), AfterValidator(all_different)] = ()
     tokenizer: Path | None = None
-    evaluation: Path | None = None  # data that scenario `quality` compares variant and reference on
+    evaluation: Path | None = None  # data that variant and reference are compared on
     calibration: Path | None = None  # data that chose the variants' scales: no sample of it may be evaluated on
     allow_overlap: bool = False
     # Left takes what right gives: a model's input an array of the data, the name that an output is compared under one
@@ -240,7 +240,7 @@ class Suite(Table):
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     configurations: tuple[ConfigurationTable, ...] = (ConfigurationTable(),)
     workloads: tuple[Workload, ...] = (Workload(),)
-    scenarios: Scenarios = Scenarios.model_validate({"first-token": {}, "steady": {}})
+    scenarios: Scenarios = Scenarios.model_validate(usual_scenarios())
     attempts: Attempts = Attempts()
     budgets: Budgets = Field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from benchharness.judge.choice import OBJECTIVES, Candidate, Choice
 from benchharness.metrics import METRICS
-from benchharness.terminal.values import interval, quantity, visible
+from benchharness.terminal.values import estimated, interval, visible
 
 
 def show_choices(choices: Sequence[Choice], console: Console) -> None:
@@ -52,7 +52,7 @@ def _figure(candidate: Candidate, objective: str) -> Text:
         return Text("reference")
     unit = METRICS[figure.metric].unit
     of = f" of {visible(figure.output)}" if figure.output else ""
-    shown = Text(quantity(figure.estimate.value, unit) + interval(figure.estimate, unit) + of)
+    shown = Text(estimated(figure.estimate, unit) + interval(figure.estimate, unit) + of)
     return shown.append(f"\n{visible(figure.doubt)}", style="yellow") if figure.doubt else shown
 
 

@@ -1,4 +1,4 @@
-"""What the terminal shows of sessions over time, of pauses, and of devices that run short."""
+"""What the terminal shows of courses over time, of pauses, and of devices that run short."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from rich.text import Text
 from benchharness.metrics import METRICS, Unit
 from benchharness.results.courses import Course, Ladder, SessionState, Step, StepOutcome
 from benchharness.results.result import MetricResult, Result
-from benchharness.terminal.values import duration, interval, quantity, visible
+from benchharness.terminal.values import estimated, interval, visible
+from benchharness.units import duration_text, quantity_text
 
 _STATE_STYLES = {SessionState.STEADY: "green", SessionState.UNKNOWN: "yellow"}
 _OUTCOME_STYLES = {StepOutcome.FINE: "green", StepOutcome.SLOWER: "yellow", StepOutcome.NOT_APPLIED: "dim"}
@@ -39,11 +40,11 @@ def _courses(results: Sequence[Result]) -> Table:
 
 def _course(course: Course) -> Iterator[Text]:
     yield Text(str(course.state), style=_STATE_STYLES.get(course.state, "red"))
-    yield Text(quantity(course.burst_rate, course.unit))
-    yield Text("unknown" if course.settled_rate is None else quantity(course.settled_rate, course.unit))
+    yield Text(quantity_text(course.burst_rate, course.unit))
+    yield Text("unknown" if course.settled_rate is None else quantity_text(course.settled_rate, course.unit))
     yield Text("unknown" if course.retention is None else f"{course.retention:.1%}")
     for seconds in (course.below_10_s, course.below_25_s):
-        yield Text("never" if seconds is None else duration(seconds))
+        yield Text("never" if seconds is None else duration_text(seconds))
     yield Text(visible("; ".join(course.evidence)), style="dim")
 
 
@@ -55,14 +56,14 @@ def _pauses(results: Sequence[Result]) -> Table:
         for pause in sorted({float(metric.parameters.get("pause_s", 0.0)) for metric in found}):
             named = {metric.name: metric for metric in found if metric.parameters.get("pause_s") == pause}
             cells = [_estimate(named.get(name)) for name in _AFTER_PAUSE]
-            table.add_row(Text(visible(result.job.title)), duration(pause), *cells)
+            table.add_row(Text(visible(result.job.title)), duration_text(pause), *cells)
     return table
 
 
 def _estimate(metric: MetricResult | None) -> Text:
     if metric is None or metric.estimate.value is None:
         return Text("")
-    return Text(quantity(metric.estimate.value, metric.unit) + interval(metric.estimate, metric.unit))
+    return Text(estimated(metric.estimate, metric.unit) + interval(metric.estimate, metric.unit))
 
 
 def _ladders(results: Sequence[Result]) -> Iterator[Table]:
@@ -80,8 +81,8 @@ def _ladders(results: Sequence[Result]) -> Iterator[Table]:
 def _floor(ladder: Ladder) -> str:
     if ladder.floor_bytes is None:
         return f"{ladder.floor_name} unknown ({visible(ladder.reason)})"
-    above = "" if ladder.failing_bytes is None else f", fails with {quantity(ladder.failing_bytes, Unit.BYTES)}"
-    return f"{ladder.floor_name} {quantity(ladder.floor_bytes, Unit.BYTES)}{above} (by {visible(ladder.by)})"
+    above = "" if ladder.failing_bytes is None else f", fails with {quantity_text(ladder.failing_bytes, Unit.BYTES)}"
+    return f"{ladder.floor_name} {quantity_text(ladder.floor_bytes, Unit.BYTES)}{above} (by {visible(ladder.by)})"
 
 
 def constraint(step: Step) -> str:
@@ -89,7 +90,7 @@ def constraint(step: Step) -> str:
     if step.amount is None:
         return step.constraint
     if step.constraint in ("memory", "address space"):
-        return f"{step.constraint} {quantity(step.amount, Unit.BYTES)}"
+        return f"{step.constraint} {quantity_text(step.amount, Unit.BYTES)}"
     if step.constraint == "cpu quota":
         return f"{step.constraint} {step.amount:.0%}"
     return f"{step.constraint} {step.amount:g}"
@@ -103,9 +104,9 @@ def _step(step: Step) -> Iterator[Text]:
     yield Text(constraint(step))
     yield Text(f"{step.outcome}{slower}{reason}", style=_OUTCOME_STYLES.get(step.outcome, "red"))
     yield Text(f"{step.answered} of {step.trials}")
-    yield Text("" if step.time_ns is None else quantity(step.time_ns, Unit.NANOSECONDS))
+    yield Text("" if step.time_ns is None else quantity_text(step.time_ns, Unit.NANOSECONDS))
     yield Text("" if step.page_ins is None else f"{step.page_ins:.0f}")
-    yield Text("" if step.peak_bytes is None else quantity(step.peak_bytes, Unit.BYTES))
+    yield Text("" if step.peak_bytes is None else quantity_text(step.peak_bytes, Unit.BYTES))
 
 
 def _chains(results: Sequence[Result]) -> Table:
@@ -117,10 +118,10 @@ def _chains(results: Sequence[Result]) -> Table:
                 tries = ", ".join(f"{link.variant}: {link.outcome}" for link in chain.links)
                 table.add_row(
                     Text(visible(result.job.title)),
-                    quantity(chain.limit_bytes, Unit.BYTES),
+                    quantity_text(chain.limit_bytes, Unit.BYTES),
                     Text(visible(chain.answered_by or "none")),
-                    quantity(chain.time_ns, Unit.NANOSECONDS),
-                    quantity(chain.lost_ns, Unit.NANOSECONDS),
+                    quantity_text(chain.time_ns, Unit.NANOSECONDS),
+                    quantity_text(chain.lost_ns, Unit.NANOSECONDS),
                     Text(visible(tries)),
                 )
     return table

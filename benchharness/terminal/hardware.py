@@ -11,7 +11,7 @@ from rich.text import Text
 
 from benchharness.judge.noise import LOWER_BOUND, Verdict
 from benchharness.metrics import Unit
-from benchharness.terminal.values import quantity
+from benchharness.units import quantity_text
 
 #: Conditions that hold for as long as nobody changes them.
 _LIMITS = ("cores_allowed", "cgroup_memory_limit_bytes", "cgroup_cpu_quota_us", "cgroup_cpu_period_us")
@@ -78,7 +78,7 @@ def _sensors(sensors: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_column("a look costs", justify="right")
     for name, sensor in sensors.items():
         if sensor["found"]:
-            cost = quantity(sensor["cost_us"] * 1000, Unit.NANOSECONDS) if "cost_us" in sensor else ""
+            cost = quantity_text(sensor["cost_us"] * 1000, Unit.NANOSECONDS) if "cost_us" in sensor else ""
             table.add_row(Text(_clean(name)), Text("yes", "green"), _told(sensor), Text(cost))
         else:
             table.add_row(Text(_clean(name)), Text("no", "yellow"), Text(_clean(sensor["reason"]), "dim"))
@@ -130,7 +130,7 @@ def _number(name: str, value: float) -> str:
     """A number with the unit that its name ends in."""
     ending = name.rpartition("_")[2]
     if ending in _SCALED:
-        return quantity(value, _SCALED[ending])
+        return quantity_text(value, _SCALED[ending])
     if ending == "share":
         return f"{value:.1%}"
     number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

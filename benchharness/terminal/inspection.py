@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchharness.metrics import Unit
-from benchharness.terminal.values import quantity
+from benchharness.units import quantity_text
 
 #: Texts of a model that are shown: the rest is in the JSON form.
 _LONGEST_SHOWN = 200
@@ -137,7 +137,7 @@ def _lines(texts: Any) -> str:
 
 
 def _bytes(count: int) -> str:
-    return quantity(count, Unit.BYTES)
+    return quantity_text(count, Unit.BYTES)
 
 
 def _shown(value: Any, style: str = "") -> Text:

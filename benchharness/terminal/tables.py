@@ -29,7 +29,8 @@ from benchharness.results.result import (
     to_show,
 )
 from benchharness.terminal.courses import sessions
-from benchharness.terminal.values import duration, estimated, interval, quantity, times, visible
+from benchharness.terminal.values import estimated, interval, times, visible
+from benchharness.units import duration_text, quantity_text, scale_for
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
@@ -86,7 +87,7 @@ class ProgressBar:
     def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
         """Draws the attempt's title and the time left."""
         self._title = f"{escape(job.title)} · attempt {attempt} of {of}"
-        left = "" if left_s is None else f"about {duration(left_s)} left"
+        left = "" if left_s is None else f"about {duration_text(left_s)} left"
         self._progress.update(self._task, description=self._title, left=left)
 
     def phase(self, phase: str, done: int, total: int) -> None:
@@ -120,7 +121,7 @@ class PlainLines:
     def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
         """Remembers what the line will be about."""
         self._started_s = time.monotonic()
-        left = "" if left_s is None else f", about {duration(left_s)} left before it"
+        left = "" if left_s is None else f", about {duration_text(left_s)} left before it"
         self._prefix = f"{job.title}: attempt {attempt} of {of}{left}"
 
     def phase(self, phase: str, done: int, total: int) -> None:
@@ -128,7 +129,7 @@ class PlainLines:
 
     def ended(self, job: Job, attempt: Attempt) -> None:
         """Prints the line."""
-        took = duration(time.monotonic() - self._started_s)
+        took = duration_text(time.monotonic() - self._started_s)
         self._console.print(
             f"{self._prefix}: {visible(attempt.outcome)} after {took}", markup=False, highlight=False, soft_wrap=True
         )
@@ -181,7 +182,7 @@ def _table(group: Sequence[Result]) -> Table:
     for row, result in enumerate(group):
         variant = f"{result.job.variant} (reference)" if result.job.is_reference else result.job.variant
         known = not result.job.files.get("unknown")
-        size = quantity(result.job.artefact_bytes, Unit.BYTES, _wish(result, "artefact_size")) if known else "unknown"
+        size = _size(result) if known else "unknown"
         cells = [Text(text) for text in (variant, *(column[row] for column in told_apart.values()), size)]
         table.add_row(*cells, *_measured(result, metrics))
     return table
@@ -224,6 +225,11 @@ def _instead(result: Result, name: str) -> str:
     """Why a result has no such metric."""
     bound = next((each.name for each in result.metrics if METRICS[each.name].bounds == name), None)
     return f"only bounded: {METRICS[bound].title}" if bound else "not measured"
+
+
+def _size(result: Result) -> str:
+    size = result.job.artefact_bytes
+    return quantity_text(size, Unit.BYTES, scale_for(Unit.BYTES, size, _wish(result, "artefact_size")))
 
 
 def _wish(result: Result, name: str) -> str:

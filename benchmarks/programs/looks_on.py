@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from benchharness.device.watch import Onlooker
+from benchharness.device.watch import Watch
 
 
 def main() -> None:
@@ -26,17 +26,17 @@ def main() -> None:
     order = random.Random(asked["seed"])
     looks, cpu_ns = 0, 0
     with tempfile.NamedTemporaryFile() as evidence:
-        onlooker = Onlooker(asked["process"], Path(evidence.name), time.perf_counter_ns(), sensors=True)
+        watch = Watch(asked["process"], Path(evidence.name), time.perf_counter_ns(), sensors=True)
         while (told := inbox.get()) != "end":
             print(told, flush=True)
             if told == "on":
                 began_ns = time.process_time_ns()
-                looks += _look(onlooker, inbox, order.random() * onlooker.every_s)
+                looks += _look(watch, inbox, order.random() * watch.every_s)
                 cpu_ns += time.process_time_ns() - began_ns
     print(json.dumps({"looks": looks, "cpu_ns": cpu_ns}), flush=True)
 
 
-def _look(onlooker: Onlooker, inbox: queue.SimpleQueue[str], first_s: float) -> int:
+def _look(watch: Watch, inbox: queue.SimpleQueue[str], first_s: float) -> int:
     """Looks as `Supervisor._tick` does until something is told; how often. The first look comes after `first_s`."""
     looks = 0
     patience_s = first_s
@@ -44,9 +44,9 @@ def _look(onlooker: Onlooker, inbox: queue.SimpleQueue[str], first_s: float) -> 
         try:
             told = inbox.get(timeout=patience_s)
         except queue.Empty:
-            onlooker.look()
+            watch.look()
             looks += 1
-            patience_s = onlooker.every_s  # the supervisor's own, or it would not be its cost
+            patience_s = watch.every_s  # the supervisor's own, or it would not be its cost
         else:
             print(told, flush=True)
             return looks

@@ -27,7 +27,7 @@ _EVERY_S = 0.01
 _ROLES = {
     "benchharness.device.supervisor": "supervisor",
     "benchharness.device.worker": "conductor",
-    "benchharness.device.quality.scorer": "scorer",
+    "benchharness.device.scenarios.quality.scorer": "scorer",
 }
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 

@@ -8,9 +8,9 @@ in another runtime: quality, never latency or memory. `threads` is for the refer
 compiled models; `"cold"` compiles anew).
 
 Its modules: `files` finds the parts of a model, `description` reads its signature, `system` tells which system this is,
-`options` checks the request, `compilation` compiles, `loading` loads, `plan` tells where operators run, `signature`
-tells a language model, `session` and `language` run it. `package`, `program` and `weights` read an ML program; on them,
-`inspection` and `compression` describe it, and `reference`, which is fenced, runs it anywhere.
+`options` checks the request, `compilation` compiles, `loading` loads, `compute_plan` tells where operators run,
+`signature` tells a language model, `session` and `language` run it. `package`, `program` and `weights` read an ML
+program; on them, `inspection` and `compression` describe it, and `reference`, which is fenced, runs it anywhere.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from benchharness.contract import (
 from benchharness.errors import AttemptError, Unsupported
 from targets.core_ml import reference, system
 from targets.core_ml.compilation import Compiled, compiled
+from targets.core_ml.compute_plan import ALLOWED_PLACES, WANTED_PLACES, available_devices, read_plan
 from targets.core_ml.description import Description, check_inputs, describe
 from targets.core_ml.files import COMPILED, FORMATS, PACKAGE, check_artefact, find_model, list_files
 from targets.core_ml.language import cache_kind, language_facts, open_language_session
@@ -52,7 +53,6 @@ from targets.core_ml.options import (
     check_request,
     check_specification,
 )
-from targets.core_ml.plan import ALLOWED_PLACES, WANTED_PLACES, available_devices, read_plan
 from targets.core_ml.program import last_operators, quiet_coremltools, read_program
 from targets.core_ml.session import CoreMLSession, Placement
 from targets.core_ml.signature import NoLanguageModel, read_signature

@@ -19,7 +19,7 @@ from benchharness.errors import Unsupported
 from targets.core_ml.description import Description
 from targets.core_ml.session import CoreMLSession, Placement
 from targets.core_ml.signature import LanguageSignature
-from targets.tokens import check_token, check_tokens
+from targets.token_checks import check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from targets.onnx_runtime.contents import Contents, Graph, Node, read_contents
-from targets.onnx_runtime.rows import rows_of
+from targets.onnx_runtime.input_rows import rows_of
 from targets.wire.protobuf import mapped
 
 #: Operators that see the past alone, whatever mask they get.

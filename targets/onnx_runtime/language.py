@@ -25,7 +25,7 @@ from targets.onnx_runtime.signature import (
     TOKENS,
     LanguageSignature,
 )
-from targets.tokens import check_token, check_tokens
+from targets.token_checks import check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array

@@ -9,7 +9,7 @@ has several) and `xnnpack` (on or off, also beside a delegate from a library).
 Its modules: `files` finds the model, `package` the runtime, `options` checks the request, `loading` loads, `signature`
 and `placement` tell what was loaded, `session` runs it, `language` and `cache` run it as a language model.
 `inspection`, `contents`, `quantization` and `bundle` describe a file without running it, on `schema` and `wire`;
-`updates` and `faults` say of one what no runtime does.
+`cache_updates` and `known_faults` say of one what no runtime does.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from benchharness.contract import ArtefactFiles, Availability, Configuration, Ef
 from benchharness.errors import ModelFailure, Unsupported
 from targets.tflite import loading
 from targets.tflite.cache import CompiledSteps, RunnerSteps, Steps, fits_buffers, sizes
+from targets.tflite.cache_updates import read_updates
 from targets.tflite.files import find_model, find_tokenizer, list_files, model_file
 from targets.tflite.language import TfliteLanguageSession
 from targets.tflite.loading import Loaded
@@ -47,7 +48,6 @@ from targets.tflite.signature import (
     why_no_language_model,
     with_open_lengths,
 )
-from targets.tflite.updates import read_updates
 
 try:
     _default: Package | None = import_package()
@@ -222,8 +222,8 @@ def _open_language_model(
 
 def _check_for_tflite_runtime(model: Path, package: Package) -> None:
     """Looks into a file for a package that does not: damaged ones end its process, and some it computes wrongly."""
-    from targets.tflite.faults import known_fault
     from targets.tflite.inspection import read_model
+    from targets.tflite.known_faults import known_fault
 
     fault = known_fault(read_model(model))
     if fault:

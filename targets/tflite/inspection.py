@@ -13,6 +13,7 @@ from typing import Any
 from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets.tflite.bundle import read_sections
+from targets.tflite.cache_updates import read_updates
 from targets.tflite.contents import Contents, Graph, Tensor, read_contents
 from targets.tflite.files import BUNDLE_ENDING, find_model, model_file
 from targets.tflite.quantization import find_quantization
@@ -23,7 +24,6 @@ from targets.tflite.signature import (
     read_layout,
     why_no_language_model,
 )
-from targets.tflite.updates import read_updates
 from targets.wire.flatbuffers import mapped
 
 #: Operators that hand on the numbers of their first input, whatever shape, type or scale they give them.

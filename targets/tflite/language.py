@@ -24,7 +24,7 @@ from benchharness.errors import ModelFailure
 from targets.tflite.cache import Steps
 from targets.tflite.session import Placement
 from targets.tflite.signature import DECODE, MASK, POSITIONS, LanguageLayout, Prefill, Signature
-from targets.tokens import check_token, check_tokens
+from targets.token_checks import check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array

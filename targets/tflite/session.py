@@ -10,8 +10,8 @@ import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure
+from targets.tflite.input_rows import read_input_rows
 from targets.tflite.kept_state import keeps_state
-from targets.tflite.rows import read_input_rows
 from targets.tflite.signature import Signature
 
 if TYPE_CHECKING:

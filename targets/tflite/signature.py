@@ -16,7 +16,7 @@ import numpy as np
 
 from benchharness.contract import TensorSpec
 from benchharness.errors import Unsupported
-from targets.tflite.updates import Update
+from targets.tflite.cache_updates import Update
 
 DECODE, LOGITS, POSITIONS, MASK = "decode", "logits", "input_pos", "mask"
 #: What exporters call the token ids.

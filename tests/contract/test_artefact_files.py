@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchharness.contract import Configuration, ListsFiles
 from benchharness.device import adapters
-from benchharness.device.files import files_of
+from benchharness.device.list_files import files_of
 from benchharness.errors import ModelFailure, SeveralModels, UsageError
 from benchharness.suite.artefact import DigestCache, Listing, manifest_of
 from benchharness.suite.listing import list_files, listing_from

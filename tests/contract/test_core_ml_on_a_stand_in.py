@@ -208,6 +208,7 @@ def test_a_worker_on_a_stand_in_reports_no_measurement(tmp_path: Path) -> None:
         "tokenizer": None,
         "task": "causal-lm",
         "scenario": "first-token",
+        "module": "benchharness.device.scenarios.first_token",
         "configuration": {"accelerator": "ALL", "threads": None, "options": {}, "accelerator_options": {}},
         "workload": {
             "asks": "language",
@@ -235,8 +236,7 @@ def run_worker(order: dict[str, Any], home: Path) -> dict[str, Any]:
         "import sys, pytest, pathlib\n"
         "from tests.contract import core_ml_stand_in\n"
         "core_ml_stand_in.install(pytest.MonkeyPatch(), pathlib.Path(sys.argv[1]))\n"
-        "from benchharness.device import adapters, worker\n"
-        "adapters.BUILT_IN.setdefault('coreml', 'targets.core_ml:CoreML')\n"
+        "from benchharness.device import worker\n"
         "worker.main()\n"
     )
     root = Path(__file__).parent.parent.parent

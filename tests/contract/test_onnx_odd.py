@@ -15,10 +15,10 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 from benchharness.contract import Configuration, LanguageSession
-from benchharness.device.answers import are_zeros, check_outputs
 from benchharness.device.orders import Workload
-from benchharness.device.quality.no_tensors import said_of, tensor_of
+from benchharness.device.outputs import are_zeros, check_outputs
 from benchharness.device.requests import tensor_request
+from benchharness.device.scenarios.quality.no_tensors import said_of, tensor_of
 from benchharness.device.states import Carried, States
 from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_runtime import OnnxRuntime

@@ -21,7 +21,7 @@ from benchharness.contract import (
     Configuration,
     LanguageSession,
 )
-from benchharness.device.answers import check_outputs, tell_zeros
+from benchharness.device.outputs import check_outputs, tell_zeros
 from benchharness.device.requests import check_logits
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from benchharness.testing import AdapterContract

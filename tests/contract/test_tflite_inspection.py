@@ -22,9 +22,9 @@ from benchharness.contract import Configuration, Inspects, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets.tflite import TFLite
 from targets.tflite.bundle import read_sections
+from targets.tflite.cache_updates import Update, read_updates
 from targets.tflite.contents import TYPES, read_contents
 from targets.tflite.schema import OPERATORS
-from targets.tflite.updates import Update, read_updates
 from targets.wire.flatbuffers import Wire, mapped
 from tests.contract.tflite_models import (
     CONTEXT,

@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 
-from benchharness.device.constrained import conductor, limits
-from benchharness.device.constrained.limits import AddressSpace, ControlGroups
 from benchharness.device.orders import Order
+from benchharness.device.scenarios.constrained import conductor, limits
+from benchharness.device.scenarios.constrained.limits import AddressSpace, ControlGroups
 from benchharness.device.sensors.cgroup import groups_of
 from benchharness.execute.received import attempt_from
 from benchharness.launch.bundle import write_bundle
@@ -26,7 +26,8 @@ from benchharness.launch.pipes import PipeConnection
 from benchharness.records import CONSTRAINED_TRIALS, TrialEnd
 from benchharness.results.courses import Ladder, StepOutcome
 from benchharness.results.result import Attempt
-from benchharness.scenarios.constrained import ladder_of
+from benchharness.scenarios import SCENARIOS
+from benchharness.scenarios.constrained.ladder import ladder_of
 from tests.integration.awkward_run import Background, python_path, wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -93,6 +94,8 @@ class Device:
                     "seed": 0,
                 },
                 "scenario": scenario,
+                "module": SCENARIOS[scenario].device,
+                "conducts": SCENARIOS[scenario].conducts,
                 "timeout_s": settings.pop("timeout_s", 120),
                 "chain": links,
                 "settings": {**QUICK, **settings},
@@ -184,7 +187,7 @@ def codes(attempt: Attempt) -> list[list[float]]:
 def test_what_others_hold_in_memory_is_charged_all_the_same(device: Device) -> None:
     """This process maps numpy's libraries; where trials may have copies of their own, every page is theirs."""
     made = device.attempt("fine")
-    told = made.effective.constrained
+    told = made.effective.of_scenario("constrained")
     assert np.__version__
     if any("cannot be made" in note for note in told["notes"]):
         pytest.skip("; ".join(told["notes"]))
@@ -343,7 +346,7 @@ def test_the_attempt_ends_before_its_time_does_with_what_it_has(device: Device) 
     made = device.attempt("run tight 200 hang", limits_bytes=[128 * MIB] * 50, timeout_s=12)
     assert made.outcome.ok, made.outcome
     assert 2 <= len(codes(made)) < 10
-    assert "time ended" in made.effective.constrained["memory"]
+    assert "time ended" in made.effective.of_scenario("constrained")["memory"]
 
 
 def test_every_constraint_makes_a_step(device: Device) -> None:

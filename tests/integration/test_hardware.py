@@ -154,7 +154,10 @@ def test_names_from_drivers_cannot_act_on_the_terminal(description: dict[str, An
 
 def test_the_description_comes_out_of_the_bundle_with_the_standard_library_alone(tmp_path: Path) -> None:
     bundle, _ = write_bundle(tmp_path)
-    code = "import sys; sys.path.insert(0, sys.argv.pop()); from benchharness.device import describe; describe.main([])"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop()); "
+        "from benchharness.device import describe_device; describe_device.main([])"
+    )
     command = [sys.executable, "-I", "-S", "-c", code, str(bundle)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr == ""

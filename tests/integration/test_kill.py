@@ -121,7 +121,7 @@ def harness(tmp_path: Path, store_url: str) -> Iterator[Harness]:
 
 def kill_at_a_random_moment(harness: Harness, role: str, moment: int) -> None:
     """`moment` seeds how long after the first attempt began the process dies, within the run's length."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (victim := harness.find("worker")) is None and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(random.Random(f"{role} {moment}").uniform(0, 2.0))

@@ -140,7 +140,7 @@ def test_a_failed_scorer_whose_child_holds_its_pipe_does_not_hold_up_the_pass(tm
     assert results["good"].outcome.ok, results["good"].outcome
     assert results["telemetry"].outcome.kind == "runtime-error"
     assert results["daemon"].outcome.kind == "crashed"
-    assert "python -m benchharness.device.quality.scorer" in warned(results["good"])
+    assert "python -m benchharness.device.scenarios.quality.scorer" in warned(results["good"])
 
 
 @pytest.mark.usefixtures("adapters")
@@ -154,7 +154,7 @@ def test_an_accelerator_refused_inside_a_pass_does_not_hold_it_up(tmp_path: Path
 
 
 @pytest.mark.usefixtures("adapters")
-def test_the_limit_of_a_pass_ends_its_players_and_what_they_started(tmp_path: Path, mark: str) -> None:
+def test_the_limit_of_a_pass_ends_its_scorers_and_what_they_started(tmp_path: Path, mark: str) -> None:
     variants = {"reference": "fine", "stuck": "run leave session then hang-holding-the-lock"}
     began = time.monotonic()
     results = quality(tmp_path, variants, [{"runtime": "awkward"}], timeout="2 s")

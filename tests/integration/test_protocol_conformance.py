@@ -50,6 +50,7 @@ def instructions(artefact: Path, **changes: Any) -> dict[str, Any]:
             "seed": 0,
         },
         "scenario": "first-token",
+        "module": "benchharness.device.scenarios.first_token",
         "settings": {"warmup": 1, "repeats": 2, "most_repeats": 2, "min_time_ns": 1, "page_cache": "warm"},
         "timeout_s": 20.0,
         **changes,

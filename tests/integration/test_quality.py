@@ -241,7 +241,7 @@ def test_a_variant_that_hangs_ends_with_the_attempts_limit(quality: Quality, tmp
     found = benchharness.run(suite, store=f"sqlite:///{tmp_path}/store.db")
     (result,) = found.results
     assert result.outcome.kind == "timeout"
-    assert not [line for line in processes(str(tmp_path)) if "benchharness.device.quality.scorer" in line]
+    assert not [line for line in processes(str(tmp_path)) if "benchharness.device.scenarios.quality.scorer" in line]
 
 
 def processes(marked: str) -> list[str]:

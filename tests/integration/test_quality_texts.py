@@ -15,7 +15,7 @@ from scipy import special
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import benchharness
-from benchharness.device.quality.sampling import by_label, evenly
+from benchharness.device.scenarios.quality.sampling import by_label, evenly
 from benchharness.results.result import Result
 from benchmarks.plain_logits import logits_of
 from tests.conftest import ARTEFACTS, DEMO, ROOT

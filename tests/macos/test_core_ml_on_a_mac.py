@@ -18,8 +18,8 @@ from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE, Adapter
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.core_ml import CoreML, compilation, system
+from targets.core_ml.compute_plan import available_devices
 from targets.core_ml.description import Description, describe
-from targets.core_ml.plan import available_devices
 from tests.conftest import ARTEFACTS, CommandLine
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "core_ml"

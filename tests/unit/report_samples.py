@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.judge import budgets as budgets_of_suite
+from benchharness.metrics import limits
 from benchharness.results.requested import Configuration, Workload
 from benchharness.results.result import (
     AttemptValue,
@@ -30,9 +31,9 @@ from benchharness.results.result import (
     WarningKind,
 )
 from benchharness.results.told import Conditions, Effective
-from reports.html import render, write
-from reports.page import Page
-from reports.view import pages
+from reports.model.page import Page
+from reports.pages.html import render, write
+from reports.pages.view import pages
 
 WRITTEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 RUN = Run(
@@ -311,7 +312,7 @@ def realistic() -> list[Result]:
 
 def judged(results: Sequence[Result], **budgets: str | Mapping[str, str]) -> list[Result]:
     """The results with the verdicts of a suite's `[budgets]`."""
-    return budgets_of_suite.judged(results, budgets_of_suite.parse(budgets, "suite"))
+    return budgets_of_suite.judged(results, limits.parse(budgets, "suite"))
 
 
 def page_of(results: Sequence[Result], **options: Any) -> Page:

@@ -7,8 +7,11 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from benchharness.contract import AdapterRow
 from benchharness.device import adapters
 from benchharness.errors import Unsupported
+from benchharness.judge import plain
+from tests.unit.made_up import job
 
 
 class Mine:
@@ -74,17 +77,47 @@ def test_a_third_partys_broken_adapter_is_a_reason_and_harms_nobody(
     assert "onnxruntime" in adapters.usable()
 
 
-def test_formats_of_built_in_adapters_are_known_without_their_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stands_in_a_row_is_known_without_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters, "load", lambda name: pytest.fail(f"{name} was loaded"))
     assert adapters.formats("onnxruntime") == (".onnx", ".ort")
+    assert adapters.plain_accelerator("coreml") == "CPU_ONLY"
+    assert adapters.plain_accelerator("onnxruntime") is None
+    assert adapters.plain_accelerator("nobody's") is None
 
 
-def test_built_in_formats_are_those_of_the_classes() -> None:
-    assert adapters.BUILT_IN.keys() == adapters.BUILT_IN_FORMATS.keys()
-    for name, formats in adapters.BUILT_IN_FORMATS.items():
-        adapter = adapters.load(name)
-        assert tuple(adapter.formats) == formats
-        assert adapter.name == name
+@pytest.mark.parametrize("name", adapters.BUILT_IN)
+def test_a_built_in_row_says_what_the_class_says(name: str) -> None:
+    adapter = adapters.load(name)
+    assert tuple(adapter.formats) == adapters.BUILT_IN[name].formats
+    assert adapter.name == name
+
+
+ROW = AdapterRow("a_runtime_that_is_not_installed:Heavy", (".heavy",), "host")
+
+
+class Light:
+    """A class that is its own row."""
+
+    name = "light"
+    formats = (".light",)
+    plain_accelerator = "scalar"
+
+
+def test_a_third_partys_row_is_known_without_its_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {
+        "heavy": EntryPoint("heavy", f"{__name__}:ROW", adapters.ENTRY_POINT_GROUP),
+        "light": EntryPoint("light", f"{__name__}:Light", adapters.ENTRY_POINT_GROUP),
+    }
+    monkeypatch.setattr(adapters, "third_party", lambda: points)
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Mine.__module__])
+    assert (adapters.formats("heavy"), adapters.plain_accelerator("heavy")) == ((".heavy",), "host")
+    assert (adapters.formats("light"), adapters.plain_accelerator("light")) == ((".light",), "scalar")
+    assert adapters.usable() == [*adapters.BUILT_IN, "heavy", "light"]
+    with pytest.raises(Unsupported, match="'heavy' cannot be loaded here: ModuleNotFoundError"):
+        adapters.load("heavy")
+    plain._of_runtime.cache_clear()
+    assert plain.plain_accelerator(job(configuration={"runtime": "heavy"})) == "host"
+    plain._of_runtime.cache_clear()
 
 
 def test_a_third_party_cannot_take_a_built_in_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ RUNTIMES = {
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.tokens", "targets.model_files")
+SHARED = ("targets.wire", "targets.token_checks", "targets.model_files")
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -44,12 +45,17 @@ def is_module(name: str) -> bool:
 
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, anywhere in it. `from package import module` is the module."""
+    return imports_of(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def imports_of(nodes: Iterable[ast.AST]) -> set[str]:
+    """Every module that one of these nodes imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
+            assert node.level == 0, f"a relative import: {ast.unparse(node)}"
             module = node.module or ""
             for alias in node.names:
                 whole = f"{module}.{alias.name}"
@@ -115,12 +121,41 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.results.told",
         "benchharness.results.courses",
         "benchharness.metrics",
+        "benchharness.judge.choice",
         "benchharness.records",
         "benchharness.judge.unequal",
+        "benchharness.units",
+        "benchharness.judge.plain",
+        "benchharness.scenarios",
         "benchharness.errors",
         "reports",
     )
     assert {name for name in imports(path) if top(name) in OURS and not within(name, *known)} == set()
+
+
+#: What each room of the reports knows, itself apart; a section knows no other section.
+ROOMS = {
+    "figures": (),
+    "model": ("reports.figures",),
+    "sections": ("reports.figures", "reports.model"),
+    "pages": ("reports.figures", "reports.model", "reports.sections"),
+}
+
+
+@pytest.mark.parametrize(("module", "path"), IN_REPORTS, ids=[name for name, _ in IN_REPORTS])
+def test_the_rooms_of_the_reports_know_those_beneath(module: str, path: Path) -> None:
+    _, *inside = module.split(".")
+    if not inside:
+        assert {name for name in imports(path) if top(name) == "reports"} == set()
+        return
+    own = ".".join(module.split(".")[: 3 if inside[0] == "sections" and len(inside) > 1 else 2])
+    others = {name for name in imports(path) if top(name) == "reports" and not within(name, own, *ROOMS[inside[0]])}
+    assert others == set()
+
+
+def test_reports_stand_in_four_rooms() -> None:
+    found = {path.name for path in (ROOT / "reports").iterdir() if path.name not in ("__pycache__", "py.typed")}
+    assert found == {"__init__.py", *ROOMS}
 
 
 def test_only_the_composition_root_imports_reports() -> None:
@@ -166,6 +201,111 @@ def test_the_harness_imports_no_adapter_and_no_runtime() -> None:
             continue  # it calls the runtimes' own tools, each in a process of its own
         found = {name for name in imports(path) if top(name) in {"targets"} | RUNTIMES}
         assert found == set(), module
+
+
+def room(module: str) -> str:
+    """`benchharness.judge.derive` stands in `judge`, `benchharness.api` in `api`, `reports.html` in `reports`."""
+    parts = module.split(".")
+    return parts[0] if parts[0] != "benchharness" else (parts[1] if len(parts) > 1 else "benchharness")
+
+
+#: Rules of the device side that its judges apply again.
+SHARED_RULES = {f"device.{name}" for name in ("adapters", "pairing", "rules", "shapes", "state_names")}
+#: What each room of the host may import, beside itself and `PLAIN`. A name with a dot is that module alone.
+ARROWS = {
+    "__main__": {"commands"},
+    "commands": {"api", "compress", "scenarios", "suite", "sweep", "terminal", "results.result"},
+    "api": {"device.adapters", "execute", "judge", "launch", "reports", "results", "suite", "terminal.tables"},
+    "sweep": {"compress", "device.adapters", "suite"},
+    "execute": {"device.adapters", "device.protocol", "judge", "launch", "results", "scenarios", "suite"},
+    "launch": {"device"},
+    "suite": {
+        "device.adapters",
+        "device.sensors.cgroup",
+        "device.sensors.readings",
+        "launch.ask",
+        "results.objects",
+        "results.requested",
+        "results.result",
+        "scenarios",
+    },
+    "judge": {*SHARED_RULES, "results", "scenarios"},
+    "scenarios": {"device", "judge", "results", "suite.fields", "suite.planning", "suite.tables"},
+    "results": {"judge.choice"},
+    "terminal": {"judge", "launch.ask", "results"},
+    "reports": {"judge", "results", "scenarios"},
+    "compress": {"device", "suite", "targets", "terminal.values"},
+    "testing": {"device"},
+    "locations": {"suite.artefact"},
+    "metrics": set(),
+    "units": set(),
+    "records": set(),
+}
+#: What every room of the host may import.
+PLAIN = {"benchharness", "contract", "errors", "records", "units", "metrics", "locations"}
+#: Where attempts and results are kept: known to who runs jobs and to who composes, and to nobody else.
+KNOW_THE_STORE = {"benchharness.api", "benchharness.execute.jobs"}
+
+
+@pytest.mark.parametrize("name", ARROWS)
+def test_a_room_imports_what_its_arrows_say(name: str) -> None:
+    allowed = ARROWS[name] | PLAIN | {name}
+    for module, path in [*IN_HARNESS, *IN_REPORTS]:
+        if room(module) != name:
+            continue
+        ours = {each for each in imports(path) if top(each) in OURS}
+        others = {
+            each for each in ours if room(each) not in allowed and each.removeprefix("benchharness.") not in allowed
+        }
+        assert others == set(), module
+
+
+def test_every_room_of_the_host_has_its_arrows() -> None:
+    rooms = {room(module) for module, _ in [*IN_HARNESS, *IN_REPORTS]}
+    assert rooms - {"benchharness", "contract", "errors", "device"} == set(ARROWS)
+
+
+def test_nothing_but_the_way_in_imports_commands() -> None:
+    everything = [*IN_HARNESS, *IN_REPORTS, *IN_TARGETS]
+    importers = {module for module, path in everything if "commands" in {room(each) for each in imports(path)}}
+    assert {each for each in importers if room(each) != "commands"} == {"benchharness.__main__"}
+
+
+def test_few_know_the_store() -> None:
+    everything = [*IN_HARNESS, *IN_REPORTS]
+    importers = {module for module, path in everything if "benchharness.results.store" in imports(path)}
+    assert importers == KNOW_THE_STORE
+
+
+def test_only_the_device_side_and_launchers_start_processes_on_a_device() -> None:
+    """Whoever asks a device something goes through its launcher, so that it may be far away."""
+    for module, path in IN_HARNESS:
+        if room(module) in ("device", "launch", "compress", "testing"):
+            continue
+        assert not imports(path) & {"subprocess", "benchharness.device.child"}, module
+
+
+def late_imports(path: Path) -> set[str]:
+    """Every import of a file, those inside functions too, but for what type checkers alone see."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    unseen = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    return imports_of(node for node in ast.walk(tree) if id(node) not in unseen)
+
+
+def test_there_is_no_circle_of_imports_anywhere() -> None:
+    everything = [*IN_HARNESS, *IN_REPORTS, *IN_TARGETS]
+    arrows = {module: late_imports(path) - {module} for module, path in everything}
+    sorter = graphlib.TopologicalSorter({module: found & arrows.keys() for module, found in arrows.items()})
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_contract_errors_and_records_need_nothing_of_ours() -> None:

@@ -8,14 +8,15 @@ from typing import Any, get_args
 import pytest
 
 import benchharness
-from benchharness.commands.options import ScenarioName, TaskName, WishName
+from benchharness.commands.options import TaskName, WishName
 from benchharness.errors import UsageError
 from benchharness.judge.choice import Wish
 from benchharness.locations import STORE_VARIABLE, default_store
-from benchharness.scenarios.settings import Scenarios
+from benchharness.scenarios import BUILT_IN, SCENARIOS
 from benchharness.suite.asked import Asked, budgets_from, dimensions_from, state_from
 from benchharness.suite.materials import suite_from_models
 from benchharness.suite.overrides import Overrides, overridden
+from benchharness.suite.scenarios import Scenarios
 from benchharness.suite.tables import Suite, Task
 from benchharness.sweep import Sweep, suite_of
 
@@ -31,7 +32,7 @@ def made(folder: Path, names: str, **wishes: Any) -> Suite:
 
 def test_the_command_line_knows_every_scenario_task_and_wish() -> None:
     scenarios = [field.alias or key for key, field in Scenarios.model_fields.items()]
-    assert [name.value for name in ScenarioName] == scenarios
+    assert list(BUILT_IN) == scenarios
     assert [name.value for name in TaskName] == list(get_args(Task))
     assert [name.value for name in WishName] == [wish.value for wish in Wish]
 
@@ -128,10 +129,10 @@ def test_the_environment_names_the_store_for_python_too(monkeypatch: pytest.Monk
     assert (tmp_path / "named.db").is_file()
 
 
-@pytest.mark.parametrize("scenario", [name.value for name in ScenarioName if name is not ScenarioName.QUALITY])
+@pytest.mark.parametrize("scenario", [name for name in BUILT_IN if not SCENARIOS[name].evaluates])
 def test_each_scenario_can_be_the_only_one(tmp_path: Path, scenario: str) -> None:
     suite = overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
-    assert {name for name, _ in suite.scenarios.expanded()} == {scenario}
+    assert {each.name for each, _ in suite.scenarios.asked()} == {scenario}
 
 
 def test_quality_without_data_is_refused_with_the_option_that_names_them(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from benchharness.launch import bundle
-from benchharness.launch.bundle import write_bundle
+from benchharness.launch.bundle import PROGRAMS, write_bundle
 
 #: What a module of the bundle may import while it is being imported.
 RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools", "onnx"}
@@ -135,3 +136,10 @@ def test_its_worker_ends_with_its_host(written: Path) -> None:
         env={**os.environ, "PYTHONSAFEPATH": "1"},
     )
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_a_program_is_called_after_its_module_in_the_bundle_and_out_of_it() -> None:
+    """A question to a device names one, and runs there as a module or out of the bundle."""
+    assert [name for name, module in PROGRAMS.items() if module.rpartition(".")[2] != name] == []
+    for module in PROGRAMS.values():
+        assert importlib.util.find_spec(module) is not None, module

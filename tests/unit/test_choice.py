@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchharness.errors import UsageError
-from benchharness.judge.budgets import judged, parse
+from benchharness.judge.budgets import judged
 from benchharness.judge.choice import Candidate, Figure, Wish, choices, dominates
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import no_evidence
+from benchharness.metrics.limits import parse
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind, WarningKind
 from benchharness.results.told import Effective

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchharness.device.quality.chosen import Label, OneScore, Scores
-from benchharness.device.quality.scores import Decision, Divergences
+from benchharness.device.scenarios.quality.chosen import Label, OneScore, Scores
+from benchharness.device.scenarios.quality.scores import Decision, Divergences
 from benchharness.errors import InvalidOutput, Unsupported
 
 _chance = st.floats(1e-6, 1 - 1e-6)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import conditions, facts
+from benchharness.device import conditions, device_facts
 from benchharness.device.sensors import cgroup, macos, windows
 from benchharness.device.sensors.readings import Unreadable, reason_of
 
@@ -245,7 +245,7 @@ def test_facts_of_this_machine_are_json_and_name_the_device() -> None:
 
 
 def test_facts_of_the_laptop(laptop: Path) -> None:
-    found = facts.device_facts(laptop)
+    found = device_facts.device_facts(laptop)
     assert (found["os"], found["processor"]) == ("Debian GNU/Linux 13 (trixie)", "Some Core i7")
     assert found["memory_bytes"] == 16_000_000 * 1024
     assert len(found["device"]) == 12
@@ -253,25 +253,25 @@ def test_facts_of_the_laptop(laptop: Path) -> None:
 
 
 def test_two_machines_have_two_ids(laptop: Path) -> None:
-    before = facts.device_id(laptop)
+    before = device_facts.device_id(laptop)
     (laptop / "etc/machine-id").write_text("another secret")
-    assert facts.device_id(laptop) != before
+    assert device_facts.device_id(laptop) != before
 
 
 def test_a_board_without_a_machine_id_goes_by_its_serial_number(tmp_path: Path) -> None:
     board = {"proc/device-tree/serial-number": "10000000abcdef\0", "proc/device-tree/model": "Some Board 4\0"}
     tree(tmp_path, board)
-    assert facts.processor(tmp_path) == "Some Board 4"
-    first = facts.device_id(tmp_path)
+    assert device_facts.processor(tmp_path) == "Some Board 4"
+    first = device_facts.device_id(tmp_path)
     tree(tmp_path, {"proc/device-tree/serial-number": "10000000abcdee\0"})
-    assert facts.device_id(tmp_path) != first
+    assert device_facts.device_id(tmp_path) != first
 
 
 def test_a_made_up_network_address_is_no_part_of_the_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = []
     for node in (0x010000000001, 0x010000000002):
         monkeypatch.setattr(uuid, "getnode", lambda node=node: node)
-        ids.append(facts.device_id(tmp_path))
+        ids.append(device_facts.device_id(tmp_path))
     assert ids[0] == ids[1]
 
 
@@ -292,7 +292,7 @@ def test_the_device_has_the_same_name_in_every_process() -> None:
 def test_a_processor_without_the_flag_is_never_said_to_be_real(
     tmp_path: Path, files: Mapping[str, str], said: str | None
 ) -> None:
-    found = facts.virtualisation(tree(tmp_path, files))
+    found = device_facts.virtualisation(tree(tmp_path, files))
     assert found == said or (said is None and reason_of(found))
 
 

@@ -17,7 +17,7 @@ from benchharness.records import TrialEnd
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
 from benchharness.results.told import Effective
-from benchharness.scenarios.constrained import constrained_metrics, ladder_of
+from benchharness.scenarios.constrained.ladder import constrained_metrics, ladder_of
 from tests.unit.made_up import job
 
 ANSWERED, LATE, ERROR, OUT_OF_MEMORY, HUNG, CRASHED = TrialEnd

@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from benchharness.device import protocol
-from benchharness.device.scenarios import Stage
 from benchharness.device.scenarios.pauses import measure_pauses
+from benchharness.device.scenarios.stage import Stage
 from benchharness.device.scenarios.sustained import Windows, _next_ns, _work
 from benchharness.device.worker import _Progress
 from benchharness.records import SUSTAINED_WINDOW

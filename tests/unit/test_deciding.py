@@ -9,10 +9,11 @@ import pytest
 from scipy import special
 
 from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
-from benchharness.judge.budgets import judged, parse
+from benchharness.judge.budgets import judged
 from benchharness.judge.deciding import what_would_decide
 from benchharness.judge.derive import derive
 from benchharness.judge.intervals import estimate
+from benchharness.metrics.limits import parse
 from benchharness.results.requested import Opened
 from benchharness.results.result import Estimate, Measurement, Verdict, VerdictKind
 from tests.unit.made_up import attempt, job

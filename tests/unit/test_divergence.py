@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import spatial, special, stats
 
-from benchharness.device.quality.divergence import (
+from benchharness.device.scenarios.quality.divergence import (
     cosine,
     divergence,
     log_softmax,

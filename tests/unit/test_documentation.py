@@ -12,8 +12,8 @@ import pytest
 from benchharness.commands import COMMANDS
 from benchharness.metrics import METRICS
 from benchharness.results.result import OutcomeKind, WarningKind
-from benchharness.scenarios.settings import Scenarios
 from benchharness.suite.hardware import load_hardware
+from benchharness.suite.scenarios import Scenarios
 from benchharness.suite.tables import Attempts, check_suite, load_suite
 from tests.conftest import ROOT
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchharness.judge.intervals import estimate, independent_ratio, paired_ratio, samples_for_percentile
+from benchharness.judge.intervals import estimate, independent_ratio, paired_ratio
+from benchharness.metrics.percentiles import samples_for_percentile
 
 #: 97.5 % quantiles of Student's t by degrees of freedom, from printed tables.
 T_QUANTILES = {1: 12.7062, 2: 4.3027, 4: 2.7764, 9: 2.2622, 19: 2.0930, 99: 1.9842}

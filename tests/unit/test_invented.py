@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
-from benchharness.device.described import described_axis, plain
+from benchharness.device.input_lengths import described_axis, plain
 from benchharness.device.invented import Filling
 from benchharness.device.orders import Workload
 from benchharness.device.requests import TensorRequest, tensor_request

@@ -14,8 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchharness.device.constrained import groups, hogs, ladder, limits
-from benchharness.device.constrained.limits import AddressSpace, ControlGroups, NotApplied, SystemdScopes, best
+from benchharness.device import groups
+from benchharness.device.scenarios.constrained import hogs, ladder, limits
+from benchharness.device.scenarios.constrained.limits import (
+    AddressSpace,
+    ControlGroups,
+    NotApplied,
+    SystemdScopes,
+    best,
+)
 from benchharness.device.sensors import memory_kills
 from benchharness.device.sensors.cgroup import groups_of
 from benchharness.device.sensors.readings import Unreadable
@@ -352,7 +359,7 @@ def test_a_quota_stretches_time(way: ControlGroups) -> None:
 @LINUX
 def test_a_group_of_a_killed_maker_is_removed_with_what_runs_in_it(way: ControlGroups) -> None:
     script = (
-        "import subprocess, sys, time\nfrom benchharness.device.constrained import limits\n"
+        "import subprocess, sys, time\nfrom benchharness.device.scenarios.constrained import limits\n"
         "group = limits.best()[0].enclose('a4', memory_bytes=64 << 20)\n"
         "child = subprocess.Popen(['sleep', '60'], preexec_fn=group.enter)\nprint(child.pid, flush=True)\n"
         "time.sleep(60)"
@@ -452,7 +459,7 @@ def test_a_hog_keeps_its_core_busy_and_ends_with_its_context(kind: str) -> None:
 @LINUX
 def test_a_hog_ends_with_its_parent() -> None:
     script = (
-        "import time\nfrom benchharness.device.constrained.hogs import Hog\n"
+        "import time\nfrom benchharness.device.scenarios.constrained.hogs import Hog\n"
         "with Hog('busy-core') as hog:\n    print(hog.process, flush=True)\n    time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchharness.contract import TensorSpec
 from benchharness.device.layouts import aligned, arranged
-from benchharness.device.quality.matching import EMBEDDING, SCORES, Matched, meant
+from benchharness.device.scenarios.quality.matching import EMBEDDING, SCORES, Matched, meant
 from benchharness.errors import Unsupported
 
 RANDOM = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchharness.device.quality.no_tensors import said_of, tensor_of
+from benchharness.device.scenarios.quality.no_tensors import said_of, tensor_of
 
 
 def boxed(value: object) -> np.ndarray[Any, np.dtype[Any]]:

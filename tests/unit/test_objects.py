@@ -102,3 +102,11 @@ def test_what_ran_is_written_as_the_device_told_it_within_a_reference_too() -> N
 )
 def test_an_execution_that_is_none_known_is_not_on_the_device(told: dict[str, Any], on_device: bool) -> None:
     assert Effective.from_json(told).on_device is on_device
+
+
+@pytest.mark.parametrize(("told", "read"), [({"phase": "full"}, {"phase": "full"}), ("full", {}), (None, {})])
+def test_what_one_scenario_alone_tells_is_read_by_its_key(told: Any, read: dict[str, str]) -> None:
+    effective = Effective.from_json({"moonlight": told})
+    assert effective.of_scenario("moonlight") == read
+    assert effective.of_scenario("daylight") == {}
+    assert effective.to_json() == {"moonlight": told}

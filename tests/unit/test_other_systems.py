@@ -82,7 +82,7 @@ def test_conditions_are_unknown_with_a_reason() -> None:
 
 
 LIMITS = """
-from benchharness.device.constrained.limits import best
+from benchharness.device.scenarios.constrained.limits import best
 way, why_not = best()
 print(json.dumps([type(way).__name__, why_not]))
 """

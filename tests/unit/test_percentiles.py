@@ -11,9 +11,11 @@ import pytest
 
 from benchharness.device.timing import goes_on
 from benchharness.errors import UsageError
-from benchharness.judge.budgets import judged, parse
+from benchharness.judge.budgets import judged
 from benchharness.judge.derive import derive_one
+from benchharness.metrics.limits import parse
 from benchharness.results.result import Result, VerdictKind
+from benchharness.scenarios import SCENARIOS
 from benchharness.suite.hardware import load_hardware
 from benchharness.suite.sampling import samples_wanted, sampling_notes
 from benchharness.suite.tables import Suite, check_suite
@@ -77,10 +79,10 @@ def test_the_error_says_how_a_percentile_is_named() -> None:
 
 def test_scenarios_take_as_many_samples_as_the_percentiles_need() -> None:
     made = suite(steady_inference={"p95": "40 ms", "p50": "30 ms"}, itl={"p99": "40 ms"}, model_ttft={"p90": "1 s"})
-    assert samples_wanted(made, HARDWARE, "steady")["samples"] == {"steady_inference": 130, "itl": 662}
-    assert samples_wanted(made, HARDWARE, "first-token")["samples"] == {"model_ttft": 64}
-    assert samples_wanted(made, HARDWARE, "first-token")["samples_time_ns"] == 300 * 10**9
-    assert samples_wanted(suite(peak_memory="1 GiB"), HARDWARE, "steady") == {}
+    assert samples_wanted(made, HARDWARE, SCENARIOS["steady"])["samples"] == {"steady_inference": 130, "itl": 662}
+    assert samples_wanted(made, HARDWARE, SCENARIOS["first-token"])["samples"] == {"model_ttft": 64}
+    assert samples_wanted(made, HARDWARE, SCENARIOS["first-token"])["samples_time_ns"] == 300 * 10**9
+    assert samples_wanted(suite(peak_memory="1 GiB"), HARDWARE, SCENARIOS["steady"]) == {}
 
 
 def test_what_it_takes_is_said_before_the_run() -> None:

@@ -12,7 +12,7 @@ from scipy import stats
 from benchharness.judge.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
 from benchharness.results.result import Estimate, Measurement, MetricResult
 from benchharness.results.told import Effective
-from benchharness.scenarios.quality import quality_metrics
+from benchharness.scenarios.quality.comparison import quality_metrics
 from tests.unit.made_up import attempt
 
 RANDOM = np.random.default_rng(11)

@@ -34,7 +34,7 @@ from benchharness.results.result import Measurement
 
 ROOT = Path(__file__).parent.parent.parent
 HOME = "benchharness/records.py"
-READERS = ("benchharness", "benchmarks", "examples")
+READERS = ("benchharness", "reports", "benchmarks", "examples")
 EVERY = [*TABLES.values(), *EARLIER.values()]
 COLUMNS = [(table, name) for table in EVERY for name in table.columns]
 NAMES = [f"{table.metric}-{table.row_length}-{name}" for table, name in COLUMNS]

@@ -8,27 +8,26 @@ from dataclasses import replace
 import pytest
 
 from benchharness.results.result import Result, Verdict, VerdictKind
-from reports.html import render
-from reports.page import Budgets
+from reports.pages.html import render
+from reports.sections.budgets.section import Budgets
 from tests.unit.report_samples import RUN, WRITTEN, Fake, judged, page_of, realistic, realistic_page, result
 
 
 def budgets(results: list[Result], **options: object) -> Budgets:
-    found = page_of(results, **options).budgets
-    assert found
+    (found,) = page_of(results, **options).of(Budgets)
     return found
 
 
 def test_without_budgets_nothing_is_said_of_them() -> None:
     plain = result(metrics=Fake(0.5).first_token())
-    assert page_of([plain]).budgets is None
+    assert page_of([plain]).of(Budgets) == ()
     html = render(RUN, [plain], written=WRITTEN)["this-machine"]
     assert "budget" not in re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL).lower()
 
 
 def test_the_worst_verdict_is_the_budgets_own_and_misses_stand_first() -> None:
     found = budgets(realistic())
-    assert found.summary == "2 of 4 budgets missed, 1 undecided"
+    assert found.lead == "2 of 4 budgets missed, 1 undecided"
     assert [budget.verdict for budget in found.budgets] == ["miss", "miss", "undecided", "pass"]
     assert found.headlines[1:] == (
         ("miss", "download_size 200 MB", "smollm2-135m · fp32 404 MB"),
@@ -86,10 +85,10 @@ def test_what_was_not_judged_is_said() -> None:
 
 def test_a_budget_that_nothing_measures_is_undecided() -> None:
     kept = judged([result(metrics=Fake(0.1).first_token())], model_ttft="10 s")
-    assert budgets(kept).summary == "the budget is kept"
+    assert budgets(kept).lead == "the budget is kept"
     asked = [("itl p95 50 ms", "hardware target"), ("model_ttft 10 s", "suite")]
     found = budgets(kept, unmeasured=asked)
-    assert found.summary == "1 of 2 budgets undecided, none missed"
+    assert found.lead == "1 of 2 budgets undecided, none missed"
     assert found.budgets[0].text == "itl p95 50 ms"
     assert found.budgets[0].lines[0].reason == "nothing that was run measures it"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from benchharness.judge.choice import Candidate, Choice, Figure, Wish
 from benchharness.results.result import Estimate
-from reports.html import render
-from reports.page import Choice as Shown
+from reports.pages.html import render
+from reports.sections.choice.section import ShownChoice
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, result
 
 
@@ -36,8 +36,8 @@ def candidate(variant: str, size: float, rate: float, kld: float | None = None, 
     )
 
 
-def given(*candidates: Candidate, recommended: str = "", reason: str = "no variant is fit") -> dict[str, Any]:
-    made = Choice(
+def given(*candidates: Candidate, recommended: str = "", reason: str = "no variant is fit") -> Choice:
+    return Choice(
         hardware="this-machine",
         model="m",
         workload="w",
@@ -46,7 +46,6 @@ def given(*candidates: Candidate, recommended: str = "", reason: str = "no varia
         recommended=recommended,
         reason=reason,
     )
-    return asdict(made)
 
 
 FP32 = candidate("fp32", 100, 20, dominated_by="int8 · cpu")
@@ -55,8 +54,8 @@ INT4 = candidate("int4", 15, 30, 0.1, unfit=["kld 0.02 nats miss"])
 SLOW = candidate("slow", 30, 30, 1e-12)
 
 
-def shown(choice: dict[str, Any]) -> Shown:
-    (found,) = page_of([result(metrics=Fake(1.0).first_token())], choices=[choice]).choices
+def shown(choice: Choice) -> ShownChoice:
+    (found,) = page_of([result(metrics=Fake(1.0).first_token())], choices={RUN.id: [choice]}).of(ShownChoice)
     return found
 
 
@@ -98,8 +97,8 @@ def test_the_front_is_of_those_that_nobody_beats() -> None:
 
 def test_one_candidate_is_no_choice_and_other_hardware_stands_elsewhere() -> None:
     results = [result(metrics=Fake(1.0).first_token())]
-    elsewhere = {**given(FP32, INT8), "hardware": "phone"}
-    assert page_of(results, choices=[given(INT8), elsewhere]).choices == ()
+    elsewhere = replace(given(FP32, INT8), hardware="phone")
+    assert page_of(results, choices={RUN.id: [given(INT8), elsewhere]}).of(ShownChoice) == ()
 
 
 def test_the_page_shows_it_escaped() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from benchharness.results.result import Result, ResultWarning, WarningKind
 from benchharness.results.told import Conditions
-from reports.html import render
-from reports.page import Comparison
+from reports.pages.html import render
+from reports.sections.comparison.section import Comparison
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, realistic_page, result
 
 
@@ -26,7 +26,7 @@ def compared(**changes: tuple[Any, Any]) -> Comparison:
         )
         for at, row in enumerate(rows)
     ]
-    return page_of(rows).comparisons[0]
+    return page_of(rows).of(Comparison)[0]
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_kinds_of_memory_that_are_unknown_are_not_readable_either() -> None:
 
 
 def test_what_a_group_shares_stands_in_its_header() -> None:
-    first, steady, _ = page_of(realistic()).comparisons[0].groups
+    first, steady, _ = page_of(realistic()).of(Comparison)[0].groups
     assert (first.name, first.parameters) == ("first-token", "prompt_tokens 128, context_depth 0")
     assert [column.parameters for column in first.columns] == ["", ""]
     assert (steady.parameters, steady.columns[0].parameters) == (
         "prompt_tokens 128, output_tokens 32, context_depth 128",
         "",
     )
-    assert page_of(realistic()).comparisons[0].width == 2 + 2 + 2 + 2
+    assert page_of(realistic()).of(Comparison)[0].width == 2 + 2 + 2 + 2
 
 
 def test_parameters_that_differ_within_a_group_stay_with_their_columns() -> None:
@@ -110,7 +110,7 @@ def test_parameters_that_differ_within_a_group_stay_with_their_columns() -> None
         fake.metric("prefill_rate", "tokens/s", 1.0, parameters={"prompt_tokens": 8, "context_depth": 0}),
         fake.metric("decode_rate", "tokens/s", 1.0, parameters={"output_tokens": 8, "context_depth": 8}),
     ]
-    (group,) = page_of([result(metrics=metrics)]).comparisons[0].groups
+    (group,) = page_of([result(metrics=metrics)]).of(Comparison)[0].groups
     assert group.parameters == "prompt_tokens 8, output_tokens 8"
     assert [column.parameters for column in group.columns] == ["context_depth 0", "context_depth 8"]
 
@@ -118,10 +118,10 @@ def test_parameters_that_differ_within_a_group_stay_with_their_columns() -> None
 def test_the_only_configuration_stands_in_the_header_and_not_in_every_name() -> None:
     page = page_of([result("fp32"), result("int8")])
     assert page.configuration == "cpu 2 threads"
-    assert [row.who for row in page.comparisons[0].rows] == ["fp32", "int8"]
+    assert [row.who for row in page.of(Comparison)[0].rows] == ["fp32", "int8"]
     page = page_of([result("fp32"), result("fp32", "cpu 1 thread")])
     assert page.configuration == ""
-    assert [row.who for row in page.comparisons[0].rows] == ["fp32 · cpu 2 threads", "fp32 · cpu 1 thread"]
+    assert [row.who for row in page.of(Comparison)[0].rows] == ["fp32 · cpu 2 threads", "fp32 · cpu 1 thread"]
 
 
 def warned(variant: str, *messages: str) -> Result:
@@ -130,14 +130,14 @@ def warned(variant: str, *messages: str) -> Result:
 
 
 def test_a_warning_that_every_job_carries_is_told_once() -> None:
-    comparison = page_of([warned("fp32", "few"), warned("int8", "few", "shaky")]).comparisons[0]
+    comparison = page_of([warned("fp32", "few"), warned("int8", "few", "shaky")]).of(Comparison)[0]
     assert [warning.message for warning in comparison.warnings] == ["few"]
     assert [[warning.message for warning in row.warnings] for row in comparison.rows] == [[], ["shaky"]]
 
 
 def test_a_warning_of_two_scenarios_is_told_once_in_its_row() -> None:
     steady = replace(warned("int8", "few"), job=replace(result("int8").job, scenario="steady", key="other"))
-    comparison = page_of([warned("fp32"), warned("int8", "few"), steady]).comparisons[0]
+    comparison = page_of([warned("fp32"), warned("int8", "few"), steady]).of(Comparison)[0]
     assert [(each.message, each.about) for each in comparison.rows[1].warnings] == [("few", "first-token, steady")]
 
 
@@ -156,4 +156,4 @@ def test_some_failed_attempts_show_though_the_job_is_ok() -> None:
     html = render(RUN, [shaky], written=WRITTEN)["this-machine"]
     heading = html[html.index('id="comparison-1-row-1"') :]
     assert "first-token: 4 ok, 1 crashed" in heading[: heading.index("</th>")]
-    assert page_of([result()]).comparisons[0].rows[0].ended[0].clean
+    assert page_of([result()]).of(Comparison)[0].rows[0].ended[0].clean

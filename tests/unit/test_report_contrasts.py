@@ -9,10 +9,12 @@ import pytest
 
 from benchharness.results.result import Basis, Contrast, Estimate, Result
 from benchharness.results.told import Effective
-from reports import charts
-from reports.html import render
-from reports.page import Comparison
-from reports.tables import Cell, ContrastRow, RuntimeContrasts
+from reports.figures.svg import svg
+from reports.model.tables import Cell
+from reports.pages.html import render
+from reports.sections.comparison.chart import Distribution, TokenCurves
+from reports.sections.comparison.runtimes import ContrastRow, RuntimeContrasts
+from reports.sections.comparison.section import Comparison
 from tests.unit.report_runtime_samples import (
     CORE_ML,
     LITERT,
@@ -30,7 +32,7 @@ from tests.unit.test_report_safety import ATTACKS, Elements
 
 
 def compared(results: Sequence[Result]) -> Comparison:
-    (found,) = page_of(results).comparisons
+    (found,) = page_of(results).of(Comparison)
     return found
 
 
@@ -207,7 +209,7 @@ def test_thread_counts_of_one_precision_are_groups_of_their_own() -> None:
 
 
 def test_nothing_is_shown_without_a_second_runtime() -> None:
-    assert all(each.runtimes is None for each in page_of(realistic()).comparisons)
+    assert all(each.runtimes is None for each in page_of(realistic()).of(Comparison))
     assert "Runtimes at equal precision" not in realistic_page()
 
 
@@ -230,15 +232,15 @@ def test_a_figure_has_a_dot_for_each_ratio_on_one_axis(everything: Comparison) -
         "decode rate (tg) ↑",
         "peak memory ↓",
     ]
-    drawn = charts.svg(int8, "one")
-    assert drawn == charts.svg(int8, "one")
+    drawn = svg(int8, "one")
+    assert drawn == svg(int8, "one")
     for dot in int8.groups[0].dots:
         assert f">{dot.text}</text>" in drawn
-    assert [label for _, label in charts.legend(fp32)] == [
+    assert [label for _, label in fp32.legend()] == [
         "better",
         "hollow: not clearly different, or without an interval",
     ]
-    assert "logarithmic" in charts.description(int8)
+    assert "logarithmic" in int8.description
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_any_ratio_can_be_drawn(value: float, low: float | None, high: float | N
     (figure,) = runtimes_of(compared(results)).figures
     assert len(figure.groups[0].dots) == len(drawn.groups[0].dots)
     assert 0 < figure.lowest < figure.highest < float("inf")
-    assert charts.svg(figure, "one").startswith("<svg")
+    assert svg(figure, "one").startswith("<svg")
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1e300, float("nan"), float("inf"), None])
@@ -323,7 +325,7 @@ def test_the_summary_groups_rows_by_runtime_and_marks_each_reference(everything:
     assert html.count('<tr class="heading">') == 3 + 3
     assert {leader.over for leader in everything.leaders} == {"onnx-fp32"}
     assert "over onnx-fp32" in html
-    assert [row.heading for row in page_of(realistic()).comparisons[0].rows] == [""] * 6
+    assert [row.heading for row in page_of(realistic()).of(Comparison)[0].rows] == [""] * 6
 
 
 def test_the_smallest_is_compared_with_its_own_reference() -> None:
@@ -340,11 +342,13 @@ def test_the_smallest_is_compared_with_its_own_reference() -> None:
 
 
 def test_a_precision_has_one_colour_in_every_runtime_but_not_twice_in_one(everything: Comparison) -> None:
-    (curves,) = (figure for figure in everything.figures if type(figure).__name__ == "TokenCurves")
-    colours = {curve.label: curve.colour for panel in curves.panels for curve in panel.curves}  # type: ignore[union-attr]
+    (curves,) = (figure for figure in everything.figures if isinstance(figure, TokenCurves))
+    colours = {curve.label: curve.colour for panel in curves.panels for curve in panel.curves}
     assert colours["onnx-int8"] == colours["tflite-int8"] != colours["onnx-fp32"] == colours["tflite-fp32"]
     twice = [replace(each, job=replace(each.job, precision="8 bit")) for each in realistic()[:12]]
-    strips = page_of(twice).comparisons[0].figures[0].strips  # type: ignore[union-attr]
+    distribution = page_of(twice).of(Comparison)[0].figures[0]
+    assert isinstance(distribution, Distribution)
+    strips = distribution.strips
     assert len({(strip.label.split(" · ")[0], strip.colour) for strip in strips}) == 3
     assert len({strip.colour for strip in strips}) == 3
 

@@ -12,11 +12,12 @@ import pytest
 from benchharness.results.courses import ChainLink, StepOutcome
 from benchharness.results.result import Outcome, OutcomeKind, Result
 from benchharness.results.told import Effective
-from reports import charts
-from reports.html import render
-from reports.session_figures import LadderChart
-from reports.session_page import Constraints, FloorPart
-from reports.tables import Quantity
+from reports.figures.svg import svg
+from reports.model.tables import Quantity
+from reports.pages.html import render
+from reports.sections.comparison.section import Comparison
+from reports.sections.constrained.chart import LadderChart
+from reports.sections.constrained.section import Constraints, FloorPart
 from tests.unit.report_course_samples import LESS_CPU, MIB, constrained, ladder, ladders, step
 from tests.unit.report_samples import RUN, WRITTEN, page_of
 from tests.unit.test_report_safety import ATTACKS, Elements
@@ -25,7 +26,7 @@ OUTCOMES = ("fine", "slower", "thrashing", "error", "killed", "timeout")
 
 
 def section(results: Sequence[Result]) -> Constraints:
-    (found,) = page_of(results).constraints
+    (found,) = page_of(results).of(Constraints)
     return found
 
 
@@ -74,7 +75,7 @@ def test_every_step_has_its_outcome_and_only_answers_have_a_time() -> None:
     ]
     assert panel.brackets == ((300.0, 340.0),)
     assert (panel.unconstrained, panel.latest) == (2.1, 21.0)
-    drawn = charts.svg(figure, "x")
+    drawn = svg(figure, "x")
     assert all(f">{outcome}<" in drawn for outcome in OUTCOMES)
 
 
@@ -172,7 +173,7 @@ def test_what_a_device_says_about_its_limits_is_told_once() -> None:
         for name in ("fp32", "int8")
     ]
     assert floor(results).told[1:] == ("Swap: closed.", "libraries are not charged.", better)
-    assert not [each for each in page_of(results).comparisons[0].details[0].settings if each.name == "constrained"]
+    assert not [each for each in page_of(results).of(Comparison)[0].details[0].settings if each.name == "constrained"]
     unable = replace(results[0], effective=Effective.from_json({"constrained": {"swap": "", "notes": 3}}))
     assert floor([unable]).told[1:] == ()
 
@@ -205,7 +206,7 @@ def test_no_text_of_a_device_acts(attack: str) -> None:
         constrained(
             attack,
             [replace(hostile, steps=steps, chains=[chain])],
-            effective=Effective(constrained={"swap": attack, "notes": [attack]}),
+            effective=Effective.from_json({"constrained": {"swap": attack, "notes": [attack]}}),
         )
     ]
     elements = Elements(render(RUN, results, written=WRITTEN)["this-machine"])

@@ -8,10 +8,11 @@ import pytest
 
 from benchharness.results.result import AttemptValue, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.results.told import Conditions
-from reports import charts
-from reports.figures import MemoryBars, MemoryLines
-from reports.html import render
-from reports.page import Comparison, Memory
+from reports.figures.svg import svg
+from reports.pages.html import render
+from reports.sections.comparison.memory import Memory
+from reports.sections.comparison.memory_chart import MemoryBars, MemoryLines
+from reports.sections.comparison.section import Comparison
 from tests.unit.report_samples import COLD, RUN, WARM, WRITTEN, Fake, page_of, realistic, result
 
 MIB = 2**20
@@ -25,7 +26,7 @@ def measured(first: float, steady: float, variant: str = "int8") -> list[Result]
 
 
 def compared(results: list[Result]) -> Comparison:
-    return page_of(results).comparisons[0]
+    return page_of(results).of(Comparison)[0]
 
 
 def memory_of(results: list[Result]) -> Memory:
@@ -114,9 +115,9 @@ def test_bars_show_both_parts_the_peak_and_the_baseline() -> None:
     assert last.resident == 0
     assert last.peak == pytest.approx(400, rel=0.05)
     assert group.baseline == pytest.approx(50, rel=0.05)
-    drawn = charts.svg(bars, "bars")
+    drawn = svg(bars, "bars")
     assert all(f">{phase}</text>" in drawn for phase in WARM)
-    told = [label for _, label in charts.legend(bars)]
+    told = [label for _, label in bars.legend()]
     assert told == [
         "anonymous",
         "file-backed (mapped weights, libraries)",
@@ -129,8 +130,8 @@ def test_bars_without_the_two_parts_show_what_is_resident() -> None:
     bars = memory_of(without(measured(300, 400), "anonymous", "file")).figures[0]
     assert isinstance(bars, MemoryBars)
     assert bars.groups[0].bars[-1].resident == pytest.approx(360, rel=0.05)
-    assert "resident, its parts unknown" in [label for _, label in charts.legend(bars)]
-    assert charts.svg(bars, "bars").startswith("<svg")
+    assert "resident, its parts unknown" in [label for _, label in bars.legend()]
+    assert svg(bars, "bars").startswith("<svg")
 
 
 def timeline(samples: list[float], row_length: int = 2) -> list[Result]:

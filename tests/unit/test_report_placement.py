@@ -11,8 +11,9 @@ import pytest
 
 from benchharness.results.result import Estimate, Parameters, Result
 from benchharness.results.told import Effective
-from reports.html import render
-from reports.tables import PlacementRow, Placements
+from reports.pages.html import render
+from reports.sections.comparison.placement import PlacementRow, Placements
+from reports.sections.comparison.section import Comparison
 from tests.unit.report_runtime_samples import (
     CORE_ML,
     CPU,
@@ -35,7 +36,7 @@ from tests.unit.test_report_safety import ATTACKS, Elements
 
 
 def placements_of(results: Sequence[Result]) -> Placements:
-    (comparison,) = page_of(results).comparisons
+    (comparison,) = page_of(results).of(Comparison)
     return comparison.placements
 
 
@@ -200,7 +201,7 @@ def test_scenarios_that_say_the_same_are_one_line_and_others_are_not() -> None:
 
 
 def test_without_an_accelerator_the_table_is_folded_and_short() -> None:
-    placements = page_of(realistic()).comparisons[0].placements
+    placements = page_of(realistic()).of(Comparison)[0].placements
     assert not placements.accelerated
     assert not placements.columns
     assert not placements.advice
@@ -211,7 +212,7 @@ def test_without_an_accelerator_the_table_is_folded_and_short() -> None:
 
 
 def test_a_job_does_not_repeat_the_placement_and_the_fallback_differs_from_no_request(html: str) -> None:
-    for job in page_of(across_runtimes()).comparisons[0].details:
+    for job in page_of(across_runtimes()).of(Comparison)[0].details:
         names = [setting.name for setting in job.settings]
         assert {"placement", "placement_unknown"}.isdisjoint(names)
         assert not [setting for setting in job.settings if setting.name == "fallback" and setting.differs]

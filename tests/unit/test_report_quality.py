@@ -12,11 +12,12 @@ from benchharness.metrics import METRICS
 from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.results.told import Conditions, Effective
-from reports.figures import ClassBars, PositionCurves
-from reports.html import render
-from reports.page import Quality
-from reports.quality_figures import divergence_by_position
-from reports.units import interval_text, quantity_text
+from benchharness.units import interval_text, quantity_text
+from reports.pages.html import render
+from reports.sections.comparison.section import Comparison
+from reports.sections.quality.chart import ClassBars, PositionCurves
+from reports.sections.quality.section import Quality
+from reports.sections.quality.series import divergence_by_position
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, result
 
 TOKENS: dict[str, Any] = {
@@ -91,7 +92,7 @@ def lost(
 
 
 def quality(*results: Result) -> Quality:
-    (found,) = page_of(list(results)).qualities
+    (found,) = page_of(list(results)).of(Quality)
     return found
 
 
@@ -163,9 +164,9 @@ def test_the_guide_says_what_each_kind_of_interval_is_over() -> None:
 def test_quality_stands_apart_from_what_was_timed() -> None:
     timed = result(metrics=Fake(1.0).first_token())
     page = page_of([timed, lost(metrics=language_model())])
-    assert [each.workload for each in page.comparisons] == ["chat 128"]
-    assert [group.name for group in page.comparisons[0].groups if "quality" in group.name] == []
-    assert len(page.qualities) == 1
+    assert [each.workload for each in page.of(Comparison)] == ["chat 128"]
+    assert [group.name for group in page.of(Comparison)[0].groups if "quality" in group.name] == []
+    assert len(page.of(Quality)) == 1
     assert page.jobs == 2
 
 

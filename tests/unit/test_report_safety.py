@@ -19,7 +19,7 @@ from benchharness.results.result import (
     VerdictKind,
     WarningKind,
 )
-from reports.html import render
+from reports.pages.html import render
 from tests.unit.report_samples import CHAT, COLD, RUN, WRITTEN, Fake, realistic_page, result
 
 

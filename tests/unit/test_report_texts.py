@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reports.units import common_scale, interval_text, quantity_text
-from reports.visible import evidence_text, name_text, value_text
+from benchharness.units import common_scale, interval_text, quantity_text
+from reports.model.visible import evidence_text, name_text, value_text
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from reports.visible import evidence_text, name_text, value_text
         (36.0, "ns", "36.0 ns"),
         (999_600.0, "ns", "1.00 ms"),
         (95_140_000.0, "ns", "95.1 ms"),
-        (2.5e12, "ns", "2500 s"),
+        (2.5e12, "ns", "2,500 s"),
         (1536, "bytes", "1.50 KiB"),
         (0, "bytes", "0 B"),
         (16.44, "tokens/s", "16.4 tokens/s"),

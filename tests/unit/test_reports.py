@@ -19,10 +19,11 @@ import pytest
 from benchharness.errors import UsageError
 from benchharness.results.result import Estimate, Outcome, OutcomeKind
 from benchharness.results.told import Conditions
-from reports import charts
-from reports.figures import Distribution, PhaseBars, TokenCurves
-from reports.html import render, render_runs, write
-from reports.view import pages
+from reports.figures.svg import svg
+from reports.pages.html import render, render_runs, write
+from reports.pages.view import pages
+from reports.sections.comparison.chart import Distribution, PhaseBars, TokenCurves
+from reports.sections.comparison.section import Comparison
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, realistic_page, result
 
 #: Jobs whose details are golden: an ordinary one and the failed one.
@@ -38,7 +39,7 @@ def html() -> str:
 def test_view_data_is_the_golden_one() -> None:
     found = json.loads(json.dumps(asdict(page_of(realistic()))))
     del found["definitions"]  # the registry's own words, which may be reworded without a report changing
-    for comparison in found["comparisons"]:
+    for comparison in found["sections"]["comparison"]:
         comparison["details"] = [job for job in comparison["details"] if job["anchor"] in IN_FULL]
     if os.environ.get("REGENERATE_GOLDEN"):
         GOLDEN.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -50,7 +51,7 @@ def test_better_and_worse_are_said_only_where_the_interval_leaves_out_one() -> N
         base = Fake(1.0).metric(name, "ns", 1e6)
         ratio = Estimate(value=1.0, low=low, high=high, count=5, reason="" if low else "one attempt")
         page = page_of([result(metrics=[replace(base, ratio=ratio)])])
-        found = page.comparisons[0].rows[0].cells[0].ratio
+        found = page.of(Comparison)[0].rows[0].cells[0].ratio
         assert found
         return found.verdict
 
@@ -65,7 +66,7 @@ def test_better_and_worse_are_said_only_where_the_interval_leaves_out_one() -> N
 def test_a_missing_value_says_why_and_a_failed_job_keeps_its_row(html: str) -> None:
     page = page_of(realistic())
     assert [failure.kind for failure in page.failures] == ["out-of-memory"]
-    chat = page.comparisons[0]
+    chat = page.of(Comparison)[0]
     assert [cell.state for cell in chat.rows[-1].cells] == ["value", "value", "failed", "failed", "value", "failed"]
     assert "124 samples an attempt, and p99 needs 662" in html
     assert "no interval: one attempt says nothing about spread" in html
@@ -75,23 +76,23 @@ def test_a_missing_value_says_why_and_a_failed_job_keeps_its_row(html: str) -> N
 def test_rows_whose_conditions_differ_are_told_apart_but_readings_are_not() -> None:
     first, second = (result(variant) for variant in ("fp32", "int8"))
     second = replace(second, conditions=Conditions.from_json({**second.conditions.to_json(), "load_average": 1.9}))
-    assert page_of([first, second]).comparisons[0].notices == ()
+    assert page_of([first, second]).of(Comparison)[0].notices == ()
     second = replace(second, conditions=Conditions.from_json({**second.conditions.to_json(), "governor": "powersave"}))
-    (notice,) = page_of([first, second]).comparisons[0].notices
+    (notice,) = page_of([first, second]).of(Comparison)[0].notices
     assert "governor was unknown (no cpufreq on this system) for fp32; powersave for int8" in notice
 
 
 def test_what_was_not_applied_is_marked() -> None:
     page = page_of([result(effective={"accelerators": ["cpu"], "threads": 1})])
-    differing = [setting.name for setting in page.comparisons[0].details[0].settings if setting.differs]
+    differing = [setting.name for setting in page.of(Comparison)[0].details[0].settings if setting.differs]
     assert differing == ["threads"]
 
 
 def test_figures_exist_only_where_there_is_data() -> None:
-    chat, images = (comparison.figures for comparison in page_of(realistic()).comparisons)
+    chat, images = (comparison.figures for comparison in page_of(realistic()).of(Comparison))
     assert [type(figure) for figure in chat] == [Distribution, TokenCurves, PhaseBars]
     assert [type(figure) for figure in images] == [Distribution]
-    assert page_of([result()]).comparisons[0].figures == ()
+    assert page_of([result()]).of(Comparison)[0].figures == ()
     curves = chat[1]
     assert isinstance(curves, TokenCurves)
     assert curves.panels[0].curves[0].index[:2] == (2.0, 3.0)
@@ -99,9 +100,9 @@ def test_figures_exist_only_where_there_is_data() -> None:
 
 
 def test_a_figure_is_the_same_each_time_and_has_a_name_to_read_out() -> None:
-    figure = page_of(realistic()).comparisons[0].figures[0]
-    drawn = charts.svg(figure, "one")
-    assert drawn == charts.svg(figure, "one")
+    figure = page_of(realistic()).of(Comparison)[0].figures[0]
+    drawn = svg(figure, "one")
+    assert drawn == svg(figure, "one")
     assert drawn.startswith("<svg")
     assert 'aria-labelledby="one-title"' in drawn
     assert "<title" in drawn
@@ -128,15 +129,15 @@ def test_several_runs_and_several_hardware_targets() -> None:
     html = render_runs([(RUN, first), (replace(RUN, id="other"), [*second[1:], elsewhere])], written=WRITTEN)
     assert list(html) == ["this-machine", "phone"]
     page = pages([(RUN, first), (replace(RUN, id="other"), second)], written=WRITTEN)["this-machine"]
-    assert len(page.comparisons[0].rows) == 12
-    assert {row.run for row in page.comparisons[0].rows} == {"run 1", "run 2"}
+    assert len(page.of(Comparison)[0].rows) == 12
+    assert {row.run for row in page.of(Comparison)[0].rows} == {"run 1", "run 2"}
     assert "It does not speak of this-machine" in html["phone"]
 
 
 def test_page_cache_states_are_columns_of_their_own() -> None:
     warm = result("fp32", metrics=Fake(1.0, ratio=False).first_token())
     evicted = replace(warm, job=replace(warm.job, key="other", settings={**warm.job.settings, "page_cache": "evicted"}))
-    (comparison,) = page_of([warm, evicted]).comparisons
+    (comparison,) = page_of([warm, evicted]).of(Comparison)
     assert [group.name for group in comparison.groups] == [
         "first-token (page_cache warm)",
         "first-token (page_cache evicted)",
@@ -155,7 +156,7 @@ def test_pages_are_written_whole_under_safe_names(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
-    code = "import sys, reports.html; print([m for m in ('matplotlib', 'jinja2', 'scipy') if m in sys.modules])"
+    code = "import sys, reports.pages.html; print([m for m in ('matplotlib', 'jinja2', 'scipy') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_path())
     assert found.stdout.strip() == "[]"
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchharness.device.quality.sampling import by_label, evenly
+from benchharness.device.scenarios.quality.sampling import by_label, evenly
 
 TOTALS = st.integers(0, 5000)
 MOSTS = st.integers(1, 600)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from benchharness.device.quality.divergence import Compared, compare_classes
-from benchharness.device.quality.scores import Decision, Divergences, decide
+from benchharness.device.scenarios.quality.divergence import Compared, compare_classes
+from benchharness.device.scenarios.quality.scores import Decision, Divergences, decide
 from benchharness.errors import InvalidOutput, Unsupported
 
 SAID = Decision("probabilities", "as the suite says")

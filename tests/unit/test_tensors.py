@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchharness.device.quality.codes import meant_by
+from benchharness.device.scenarios.quality.codes import meant_by
 from benchharness.errors import SuiteError, Unsupported, UsageError
-from benchharness.judge.budgets import judged, parse
+from benchharness.judge.budgets import judged
 from benchharness.judge.choice import choices
 from benchharness.judge.derive import derive
+from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Result, WarningKind, to_show
 from benchharness.suite.tables import load_suite, restore_suite
 from benchharness.terminal import tables as terminal
@@ -216,7 +217,7 @@ def test_a_device_that_tells_nonsense_raises_nothing(nonsense: Any) -> None:
     assert not found.warnings
 
 
-class Player:
+class ScorerProcess:
     """A scorer as far as `meant_by` knows it."""
 
     def __init__(self, scale: float | None) -> None:
@@ -232,8 +233,8 @@ class Pass:
     """A pass as far as `meant_by` knows it."""
 
     def __init__(self, reference: float | None, **variants: float | None) -> None:
-        self.reference = Player(reference)
-        self.variants = {name: Player(scale) for name, scale in variants.items()}
+        self.reference = ScorerProcess(reference)
+        self.variants = {name: ScorerProcess(scale) for name, scale in variants.items()}
         self.left: dict[str, Exception] = {}
 
     def leave(self, attempt_: str, error: Exception) -> None:

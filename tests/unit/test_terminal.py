@@ -13,6 +13,7 @@ from benchharness.judge.derive import derive
 from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Run
 from benchharness.terminal import tables as terminal
 from benchharness.terminal import values as terminal_values
+from benchharness.units import duration_text, quantity_text, scale_for
 from tests.unit.made_up import STARTED, attempt, job, measured
 
 RUN = Run(
@@ -61,12 +62,17 @@ def attempts_of(key: str, value: float, **changes: Any) -> list[Attempt]:
     ],
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert terminal_values.duration(seconds) == text
+    assert duration_text(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
+        (999_600, "ns", "1.00 ms"),
+        (0.0012, "J", "1.20 mJ"),
+        (2**41, "bytes", "2.00 TiB"),
+        (0.9998, "share", "99.980 %"),
+        (float("inf"), "ns", "∞ ns"),
         (812_345_678, "ns", "812 ms"),
         (1_500_000_000, "ns", "1.50 s"),
         (36, "ns", "36.0 ns"),
@@ -75,12 +81,12 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
         (7_200, "ns", "7.20 µs"),
         (136_314_880, "bytes", "130 MiB"),
         (1000, "bytes", "1,000 B"),
-        (16.44, "tokens/s", "16.4 tok/s"),
-        (3, "inferences/s", "3.00 inf/s"),
+        (16.44, "tokens/s", "16.4 tokens/s"),
+        (3, "inferences/s", "3.00 inferences/s"),
     ],
 )
 def test_quantities_have_a_readable_unit_and_three_digits(value: float, unit: str, text: str) -> None:
-    assert terminal_values.quantity(value, unit) == text
+    assert quantity_text(value, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -125,14 +131,14 @@ def test_a_ratio_has_the_decimals_that_its_interval_carries(low: float, high: fl
     ],
 )
 def test_units_are_the_users(value: float, unit: str, wish: str, text: str) -> None:
-    assert terminal_values.quantity(value, unit, wish) == text
+    assert quantity_text(value, unit, scale_for(unit, value, wish)) == text
 
 
 def test_a_summary_shows_every_variant_with_interval_and_ratio() -> None:
     text = shown([FP32, INT8], [*attempts_of(FP32.key, 20.0), *attempts_of(INT8.key, 30.0)])
     assert "fp32 (reference)" in text
-    assert "20.00 tok/s ± 1." in text  # half the interval is 0.25: two digits of it
-    assert "30.00 tok/s ± 1." in text
+    assert "20.00 tokens/s ± 1." in text  # half the interval is 0.25: two digits of it
+    assert "30.00 tokens/s ± 1." in text
     assert "× 1.50 [1.50, 1.50]" in text
     assert text.count("×") == 1
 
@@ -164,7 +170,7 @@ def test_a_failed_job_is_a_row_that_says_how() -> None:
 
 
 def test_an_unknown_interval_is_called_unknown() -> None:
-    assert "20.0 tok/s ± unknown" in shown([FP32], [attempt(0, measured("decode_rate", 20.0), job=FP32.key)])
+    assert "20.0 tokens/s ± unknown" in shown([FP32], [attempt(0, measured("decode_rate", 20.0), job=FP32.key)])
 
 
 def test_what_tells_results_apart_has_a_column() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchharness.device.quality.texts import Used, chunks_of
+from benchharness.device.scenarios.quality.texts import Used, chunks_of
 from benchharness.device.tokenizer import Around, Tokenizer
 from benchharness.errors import Unsupported
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchharness.contract import Configuration, EffectiveConfiguration
-from benchharness.device.outcomes import effective_facts
+from benchharness.device.session_facts import effective_facts
 from benchharness.judge.derive import derive
 from benchharness.judge.unequal import Factor, differences
 from benchharness.judge.warnings import significand

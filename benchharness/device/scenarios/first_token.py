@@ -12,7 +12,7 @@ from benchharness.device.requests import (
     check_logits,
     language_request,
 )
-from benchharness.device.scenarios import Stage
+from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     outputs = stage.session.run(inputs)
     end_ns = time.perf_counter_ns()
     stage.phases.end("first_request", end_ns)
-    stage.answers.check(outputs)
+    stage.outputs.check(outputs)
     return [
         measurement("first_inference", {}, end_ns - handed),
         *stage.phases.cold_start("cold_start_inference"),

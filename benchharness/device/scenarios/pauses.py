@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 from benchharness.device.measured import measurement
-from benchharness.device.scenarios import Stage
+from benchharness.device.scenarios.stage import Stage
 from benchharness.device.timing import quiet_collector
 
 #: What one request gives: metric -> its value.

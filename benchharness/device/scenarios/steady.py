@@ -14,8 +14,8 @@ from benchharness.device.requests import (
     check_logits,
     language_request,
 )
-from benchharness.device.scenarios import Stage, timed_inference
 from benchharness.device.scenarios.pauses import measure_pauses
+from benchharness.device.scenarios.stage import Stage, timed_inference
 from benchharness.device.self_timed import SelfTimed, Written
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported
@@ -153,7 +153,7 @@ def _self_timed_measurements(session: SelfTimed, answers: Sequence[Written]) -> 
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     session, settings = stage.session, stage.settings
     inputs = stage.inputs
-    stage.answers.check(session.run(inputs))
+    stage.outputs.check(session.run(inputs))
     stage.progress("warm-up", 0, 1)
     with quiet_collector():
         warm_up(
@@ -176,7 +176,7 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
             samples.append(timed_inference(session, inputs))
         elapsed_ns = time.perf_counter_ns() - started_ns
     paused = measure_pauses(stage, lambda: {"inference_after_pause": timed_inference(session, inputs)})
-    stage.answers.check(session.run(inputs))
+    stage.outputs.check(session.run(inputs))
     return [
         measurement("steady_inference", {}, samples=samples),
         measurement("inference_rate", {}, len(samples) * 1e9 / elapsed_ns),

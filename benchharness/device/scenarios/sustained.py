@@ -20,7 +20,7 @@ from benchharness.device.requests import (
     check_logits,
     language_request,
 )
-from benchharness.device.scenarios import Stage
+from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
 from benchharness.device.timing import quiet_collector
 from benchharness.errors import Unsupported
@@ -51,7 +51,7 @@ class Windows:
         self._start_ns, self._process_cpu_ns = time.perf_counter_ns(), time.process_time_ns()
 
     def end(self) -> None:
-        """The session is over: what has begun is a window, too, unless it is no more than a rest."""
+        """The course is over: what has begun is a window, too, unless it is no more than a rest."""
         lasted_ns = time.perf_counter_ns() - self._start_ns
         if self.wall and (lasted_ns >= _SHORTEST_WINDOW_NS or not self.rows):
             self._close()
@@ -202,7 +202,7 @@ def _other(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Ca
     inputs = stage.inputs
 
     def check() -> None:
-        stage.answers.check(session.run(inputs))
+        stage.outputs.check(session.run(inputs))
 
     check()
     stage.phases.end("first_request")

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.intervals import estimate, independent_ratio, samples_for_percentile
+from benchharness.judge.intervals import estimate, independent_ratio
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS
+from benchharness.metrics.percentiles import samples_for_percentile
 from benchharness.records import SENSOR_READING, SUSTAINED_WINDOW
 from benchharness.results.courses import Course, SessionState, Window
 from benchharness.results.result import (
@@ -269,9 +270,9 @@ def sustained_metrics(attempts: Sequence[Attempt], found: Sequence[Course]) -> I
 
 
 def retention_of_steady(session: Result, others: Sequence[Result]) -> MetricResult | None:
-    """A session's steady-state rate over what `steady` measured of the same; None where nothing of it was measured.
+    """A course's steady-state rate over what `steady` measured of the same; None where nothing of it was measured.
 
-    The two are no pairs: a session takes long, and rounds of different scenarios lie apart.
+    The two are no pairs: a course takes long, and rounds of different scenarios lie apart.
     """
     settled = next((each for each in session.metrics if each.name in _SETTLED and each.attempts), None)
     steady = next((other for other in others if other.metrics and _same_but_steady(session.job, other.job)), None)
@@ -301,7 +302,7 @@ def _decode_rates(steady: Result) -> list[float]:
 
 
 def _inference_rates(steady: Result) -> list[float]:
-    """From the inferences' own time, as in a session; `inference_rate` counts what lies between them, too."""
+    """From the inferences' own time, as in a course; `inference_rate` counts what lies between them, too."""
     medians = (
         metric
         for metric in steady.metrics

@@ -1,6 +1,6 @@
-"""Was it throttled, or was it disturbed? One verdict on a sustained session, from what its windows show. Pure.
+"""Was it throttled, or was it disturbed? One verdict on a course, from what its windows show. Pure.
 
-Throughput alone cannot decide: undisturbed sessions drifted by up to 9 %. So the causes are asked for in turn, each by
+Throughput alone cannot decide: undisturbed courses drifted by up to 9 %. So the causes are asked for in turn, each by
 what only it does: a quota by the kernel's count, contention and steal by the time spent waiting, a slower core by the
 CPU time that the least disturbed inference of a window takes. Heat is a slower core with a sensor's word for it.
 """
@@ -28,14 +28,14 @@ FEWEST_WINDOWS = 3
 QUOTA_SPAN = 8
 QUOTA_STOPS = 3
 #: Windows over which the share of time spent waiting for a core (or stolen) is taken; its rise above the baseline's.
-#: Over 8 windows an undisturbed session rose by 0.075 once; over 20 that one is 0.03, and a hog's are 0.33 and more.
+#: Over 8 windows an undisturbed course rose by 0.075 once; over 20 that one is 0.03, and a hog's are 0.33 and more.
 WAIT_SPAN = 20
 WAIT_RISE = 0.05
 STEAL_RISE = 0.05
 #: A baseline that itself waited so much was disturbed from the start.
 WAIT_AT_START = 0.10
 #: ln of the CPU time of the least disturbed inferences, over the baseline's: their 20 % quantile over windows. On a
-#: shared virtual machine sessions without a slower core were at -0.06 to 0.06, with one slower by 15 % at 0.13 to 0.18.
+#: shared virtual machine courses without a slower core were at -0.06 to 0.06, with one slower by 15 % at 0.13 to 0.18.
 SLOWER = 0.08
 #: Where a sensor speaks of heat, less is enough.
 SLOWER_WITH_HEAT = 0.03
@@ -51,7 +51,7 @@ _MOST_POINTS = 6000
 
 @dataclass(frozen=True)
 class Windows:
-    """A session's windows as arrays of one length; NaN where a figure cannot be read. Rates are positive."""
+    """A course's windows as arrays of one length; NaN where a figure cannot be read. Rates are positive."""
 
     start_s: Series
     end_s: Series
@@ -303,7 +303,7 @@ def fell_for_good(windows: Windows, burst_rate: float, loss: float) -> float | N
 def change_point(rate: Series, moments: Series) -> float | None:
     """When the rate changed most, by PELT on its logarithm; None where it did not. For the eye: it decides nothing.
 
-    An average undisturbed session has several change points.
+    An average undisturbed course has several change points.
     """
     if len(rate) < 2 * QUOTA_SPAN:
         return None

@@ -1,4 +1,4 @@
-"""What a device's own sensors say about heat: the only ground on which a slower session may be called throttled.
+"""What a device's own sensors say about heat: the only ground on which a slower course may be called throttled.
 
 A core can be slow for many reasons, and a temperature alone says nothing: many devices are built to run hot. So heat is
 said only where something says that it slows the processor down, or where a clock falls while its zone stands at the

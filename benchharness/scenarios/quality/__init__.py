@@ -1,0 +1,60 @@
+"""Scenario `quality`: what compression lost, a reference and its variants compared on the model's evaluation data.
+
+`passes` plans who is compared with whom, `comparison` makes metrics of the rows that an attempt reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from benchharness.scenarios.definition import Scenario, ScenarioSettings
+from benchharness.suite.fields import Count, Depth, Share
+
+if TYPE_CHECKING:
+    from benchharness.results.courses import Course
+    from benchharness.results.result import Attempt, Job, MetricResult
+    from benchharness.suite.planning import Planning
+
+
+class Quality(ScenarioSettings):
+    """Settings of scenario `quality`: what compression lost, on the models' evaluation data."""
+
+    evaluation: Literal["decode", "prefill"] = "decode"  # token by token, or each chunk in one pass
+    chunk_tokens: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = 256
+    most_chunks: Count = 32
+    context_share: Share = 0.5  # of each chunk, read and not scored
+    continuation_tokens: Depth = 32
+    continuation_prompts: Depth = 8
+    most_samples: Count = 2000  # of models that are no language models
+
+
+class QualityScenario(Scenario):
+    """One pass of the reference serves all the variants that are compared with it."""
+
+    name = "quality"
+    title = "what compression lost in the answers"
+    settings = Quality
+    device = "benchharness.device.scenarios.quality.conductor"
+    evaluates = True
+    conducts = True
+    values = False
+    alone = False
+    one_attempt = "quality is computed, not timed"
+
+    def jobs(self, planning: Planning, settings: Quality) -> Iterator[Job]:
+        """Every variant that is not the reference itself, where the model has evaluation data."""
+        from benchharness.scenarios.quality.passes import compared
+
+        return compared(planning, settings.model_dump())
+
+    def derived(self, good: Sequence[Attempt], courses: Sequence[Course]) -> Iterator[MetricResult]:
+        """Everything that can be said of the last attempt's rows."""
+        from benchharness.scenarios.quality.comparison import quality_metrics  # the statistics take long to load
+
+        return quality_metrics(good[-1])
+
+
+SCENARIO = QualityScenario()

@@ -1,0 +1,36 @@
+"""What makes sustained attempts less sure: the verdicts on their courses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchharness.results.courses import SessionState
+from benchharness.results.result import Result, ResultWarning, WarningKind
+
+#: Which warning a course's verdict is, and what can be done about it.
+_VERDICTS = {
+    SessionState.QUOTA: (
+        WarningKind.THROTTLED,
+        "raise the container's CPU limit, or say that the quota is the product's",
+    ),
+    SessionState.HEAT: (WarningKind.THROTTLED, "this is what the device keeps up: plan with the steady-state rate"),
+    SessionState.CONTENTION: (
+        WarningKind.CONTENDED,
+        "close other programs, or measure on a device that does nothing else",
+    ),
+    SessionState.STEAL: (WarningKind.CONTENDED, "the hypervisor gives the cores to others: use a machine of its own"),
+    SessionState.SLOW_CORE: (WarningKind.NOT_STEADY, "heat does this, and so does a neighbour that uses the memory"),
+    SessionState.UNKNOWN: (WarningKind.NOT_STEADY, "measure for longer, from a settled device"),
+}
+
+
+def of_courses(result: Result) -> Iterator[ResultWarning]:
+    """Sustained attempts that were not steady, by verdict, in the words of the last of each."""
+    for state, (kind, hint) in _VERDICTS.items():
+        found = [course for course in result.courses if course.state is state]
+        if found:
+            yield ResultWarning(
+                kind=kind,
+                message=f"{state} in {len(found)} of {len(result.courses)} sessions: {'; '.join(found[-1].evidence)}",
+                hint=hint,
+            )

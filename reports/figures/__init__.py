@@ -1,0 +1,1 @@
+"""What the figures of a report share: canvas, the frozen data that a figure is, ratios, and SVG."""

@@ -1,0 +1,63 @@
+"""What every section of a page is, and what the sections of one page are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchharness.judge.choice import Choice
+from reports.model.entries import Colours, Entry
+
+#: A word that a section uses, and what it means.
+Glossary = tuple[tuple[str, str], ...]
+#: (budget as written, who set it, the run; without it where there is one) of a budget that nothing was measured for.
+Unmeasured = Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A failed job, in one line, and where its row stands."""
+
+    anchor: str
+    who: str
+    scenario: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A section of a page. `subject` follows the heading that its kind has; either may be "".
+
+    `lead` is what the page's first lines say of it, `bad` whether that is bad news.
+    """
+
+    anchor: str
+    subject: str
+    lead: str = ""
+    bad: bool = False
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What the sections of one page are made from; `told_elsewhere` are facts of a job that some section shows itself.
+
+    `choices` pair the label of a run with a choice, `colours` number the variants of each model.
+    """
+
+    entries: Sequence[Entry]
+    colours: Mapping[str, Colours]
+    choices: Sequence[tuple[str, Choice]] = ()
+    unmeasured: Unmeasured = ()
+    told_elsewhere: frozenset[str] = frozenset()
+
+    @property
+    def costs(self) -> list[Entry]:
+        """Jobs that measured what a device does in what time and memory."""
+        return [entry for entry in self.entries if entry.result.job.against is None]
+
+    @property
+    def losses(self) -> list[Entry]:
+        """Jobs that are comparisons themselves: what was lost against a reference."""
+        return [entry for entry in self.entries if entry.result.job.against is not None]

@@ -1,0 +1,1 @@
+"""Whole pages: what stands on one, and its HTML."""

@@ -1,0 +1,1 @@
+"""The section on budgets: each with every result held against it."""

@@ -1,0 +1,1 @@
+"""The section on which variant to ship."""

@@ -1,0 +1,1 @@
+"""The section that compares the variants and configurations of one model on one workload."""

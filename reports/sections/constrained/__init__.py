@@ -1,0 +1,1 @@
+"""The section on constrained devices: memory floors, less CPU, load beside it."""

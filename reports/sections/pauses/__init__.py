@@ -1,0 +1,1 @@
+"""The section on speed after a pause."""

@@ -1,0 +1,1 @@
+"""The section on sustained attempts: speed over time."""
