@@ -10,25 +10,22 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import uuid_utils
 
 from benchharness.execute.link import DeviceLink
+from benchharness.execute.stopping import hopeless, rule_of
 from benchharness.judge.derive import derive_one
 from benchharness.launch import Launcher
 from benchharness.metrics import METRICS
-from benchharness.results.result import Attempt, Job, OutcomeKind
+from benchharness.results.result import Attempt, Job
 from benchharness.results.store import Store
 from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.tables import Attempts
-
-#: Outcomes that the same job would have again, however often it is tried.
-_FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
-#: Failures in a row, before anything worked, after which a job is given up.
-_MOST_FAILURES = 2
 
 
 class Observer(Protocol):
@@ -62,6 +59,7 @@ class Execution:
         self._store = store
         self._run = run
         self._rules = rules
+        self._stopping = rule_of(rules.interval, rules.at_least, rules.at_most)
         self._manifests = manifests
         self._observer = observer
         self._states = {job.key: _State(job=job, stopped=stopped) for job, stopped in store.jobs(run)}
@@ -106,7 +104,8 @@ class Execution:
             if state.stopped:
                 continue  # measured in another's pass
             if self._time_is_over():
-                self._stop(state, f"time budget of {self._rules.max_time:g} s ended{self._shortfall(state)}")
+                missing = self._stopping.shortfall(partial(_width, state))
+                self._stop(state, f"time budget of {self._rules.max_time:g} s ended{missing}")
                 continue
             made = len(state.attempts)
             self._observer.begins(state.job, made + 1, max(made + 1, self._rules.at_least), self._left_s())
@@ -144,43 +143,23 @@ class Execution:
 
     def _decide(self, state: _State) -> None:
         """Stops a job that has what was asked for, or that will never have it."""
-        made, rules = len(state.attempts), self._rules
-        if state.stopped or not made:
+        if state.stopped or not state.attempts:
             return
-        last = state.attempts[-1].outcome
-        if last.kind in _FINAL:
-            self._stop(state, f"{last.kind}: it would end like that every time")
-        elif made >= _MOST_FAILURES and not any(attempt.outcome.ok for attempt in state.attempts):
-            self._stop(state, f"{made} attempts failed and none succeeded")
-        elif last.ok and (enough := SCENARIOS.of_stored(state.job.scenario).one_attempt):
-            self._stop(state, f"one attempt: {enough}")
-        elif last.ok and not state.attempts[-1].effective.on_device:
-            self._stop(state, "one attempt: a reference execution has nothing to time")
-        elif made >= rules.at_least and rules.interval is None:
-            self._stop(state, f"{made} attempts, as asked")
-        elif made >= rules.at_least and self._width(state) <= (rules.interval or 0.0):
-            self._stop(state, f"intervals within {rules.interval:.1%} after {made} attempts")
-        elif made >= max(rules.at_most, rules.at_least):
-            self._stop(state, f"{made} attempts, the most allowed{self._shortfall(state)}")
+        reason = hopeless([attempt.outcome for attempt in state.attempts]) or self._enough(state)
+        if reason:
+            self._stop(state, reason)
+
+    def _enough(self, state: _State) -> str | None:
+        last = state.attempts[-1]
+        if last.outcome.ok and (one_attempt := SCENARIOS.of_stored(state.job.scenario).one_attempt):
+            return f"one attempt: {one_attempt}"
+        if last.outcome.ok and not last.effective.on_device:
+            return "one attempt: a reference execution has nothing to time"
+        return self._stopping.reason_to_stop(len(state.attempts), partial(_width, state))
 
     def _stop(self, state: _State, reason: str) -> None:
         state.stopped = reason
         self._store.stop_job(self._run, state.job.key, reason)
-
-    def _width(self, state: _State) -> float:
-        """The widest relative half-interval of the job's headline metrics; infinite where one has none."""
-        result = derive_one(state.job, state.attempts, "")
-        widths = [
-            metric.estimate.relative_half_width
-            for metric in result.metrics
-            if METRICS[metric.name].headline and metric.parameters.get("percentile", 50) == 50
-        ]
-        return max((float("inf") if width is None else width for width in widths), default=float("inf"))
-
-    def _shortfall(self, state: _State) -> str:
-        if self._rules.interval is None or self._width(state) <= self._rules.interval:
-            return ""
-        return f"; interval not reached: ± {self._width(state):.1%} where ± {self._rules.interval:.1%} was asked for"
 
     def _time_is_over(self) -> bool:
         return self._rules.max_time is not None and time.monotonic() - self._started_s > self._rules.max_time
@@ -196,3 +175,14 @@ class Execution:
         if self._rules.max_time is not None:
             left_s = min(left_s, max(0.0, self._rules.max_time - (time.monotonic() - self._started_s)))
         return left_s
+
+
+def _width(state: _State) -> float:
+    """The widest relative half-interval of the job's headline metrics; infinite where one has none."""
+    result = derive_one(state.job, state.attempts, "")
+    widths = [
+        metric.estimate.relative_half_width
+        for metric in result.metrics
+        if METRICS[metric.name].headline and metric.parameters.get("percentile", 50) == 50
+    ]
+    return max((float("inf") if width is None else width for width in widths), default=float("inf"))

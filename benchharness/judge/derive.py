@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from benchharness.judge.intervals import estimate, paired_ratio
+from benchharness.judge.compare import identity, ratios_of
+from benchharness.judge.contrasts import contrasts
+from benchharness.judge.intervals import estimate
 from benchharness.judge.percentiles import carried, percentile_of
-from benchharness.judge.plain import plain_accelerator
-from benchharness.judge.unequal import Factor, differences, other_amounts
+from benchharness.judge.unequal import Factor
 from benchharness.judge.warnings import left_running, warnings_of
 from benchharness.metrics import METRICS, ROWS, Metric
 from benchharness.results.courses import Course
@@ -21,8 +22,6 @@ from benchharness.results.result import (
     EXACT,
     Attempt,
     AttemptValue,
-    Basis,
-    Contrast,
     Estimate,
     Job,
     Measurement,
@@ -188,118 +187,7 @@ def _cell(job: Job) -> tuple[str, ...]:
 def _compared(result: Result, reference: Result | None) -> Result:
     if reference is None or reference is result:
         return result
-    ratios = _ratios(result, reference, "reference", Factor.VARIANT)
+    ratios = ratios_of(result, reference, apart_from=Factor.VARIANT, called="reference")
     if result.job.against is not None:  # compared with the reference already: a ratio of two KLDs means nothing
         ratios = {identity: ratio for identity, ratio in ratios.items() if ratio.statistic == EXACT}
-    return replace(result, metrics=[replace(metric, ratio=ratios.get(_identity(metric))) for metric in result.metrics])
-
-
-def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
-    """The result against the same precision in the suite's first runtime, and against itself without accelerator."""
-    if result.job.against is not None:
-        return  # it is a comparison already
-    for basis, factor, differs in (
-        (Basis.RUNTIME, Factor.RUNTIME, _runtime_peer),
-        (Basis.ACCELERATOR, Factor.ACCELERATOR, _without_accelerator),
-    ):
-        peer = next((other for other in others if differs(result.job, other.job)), None)
-        if peer is None or peer is result or (basis is Basis.RUNTIME and _same_runtime(result.job, peer.job)):
-            continue
-        ratios = _ratios(result, peer, "other", factor)
-        found = [
-            (metric.name, metric.parameters, ratio)
-            for metric in result.metrics
-            if (ratio := ratios.get(_identity(metric))) is not None
-        ]
-        yield Contrast(basis=basis, other=peer.job.key, title=peer.job.title, ratios=found)
-
-
-def _asks_the_same(job: Job, other: Job) -> bool:
-    same = ("hardware", "model", "scenario", "workload", "settings")
-    return all(getattr(job, name) == getattr(other, name) for name in same)
-
-
-def _runtime_peer(job: Job, other: Job) -> bool:
-    """Whether another job is the first to measure the same precision with as many threads, whatever runs it."""
-    return (
-        job.precision is not None
-        and job.precision == other.precision
-        and job.configuration.asked_threads == other.configuration.asked_threads
-        and _asks_the_same(job, other)
-    )
-
-
-def _same_runtime(job: Job, other: Job) -> bool:
-    return job.configuration.runtime == other.configuration.runtime
-
-
-def _without_accelerator(job: Job, other: Job) -> bool:
-    """Whether another job is this one on the runtime's own CPU path."""
-    ours, theirs, plain = job.configuration, other.configuration, plain_accelerator(job)
-    if ours.accelerator == plain or theirs.accelerator != plain:
-        return False
-    same = ("runtime", "threads", "options", "python")
-    alike = all(getattr(ours, name) == getattr(theirs, name) for name in same)
-    return alike and job.variant == other.variant and _asks_the_same(job, other)
-
-
-def _identity(metric: MetricResult) -> tuple[str, str]:
-    return metric.name, json.dumps(dict(metric.parameters), sort_keys=True)
-
-
-def _ratios(result: Result, other: Result, called: str, factor: Factor) -> dict[tuple[str, str], Estimate]:
-    """this / other of every metric that both have, attempts paired by round; `called`: the other's name.
-
-    Where the two differ in more than the factor, the estimates have that for a reason and no value; sizes stay.
-    """
-    theirs = {_identity(metric): metric for metric in other.metrics}
-    apart = "; ".join(differences(result, other, factor))
-    ratios: dict[tuple[str, str], Estimate] = {}
-    for metric in result.metrics:
-        identity = _identity(metric)
-        if identity in theirs:
-            found = _ratio(metric, theirs[identity], called, apart)
-        else:
-            found = _withheld(apart or _other_amounts(metric, other), called) if _elsewhere(metric, other) else None
-        if found is not None:
-            ratios[identity] = found
-    return ratios
-
-
-def _elsewhere(metric: MetricResult, other: Result) -> bool:
-    """Whether the other has the metric over another amount of work only."""
-    return metric.estimate.value is not None and bool(_other_amounts(metric, other))
-
-
-def _other_amounts(metric: MetricResult, other: Result) -> str:
-    alike = (each.parameters for each in other.metrics if each.name == metric.name)
-    return next((told for given in alike if (told := other_amounts(metric.parameters, given))), "")
-
-
-def _withheld(apart: str, called: str) -> Estimate:
-    return Estimate(value=None, statistic=_paired_with(called), reason=apart)
-
-
-def _paired_with(called: str) -> str:
-    return f"geometric mean of this / {called}, round by round"
-
-
-def _ratio(metric: MetricResult, other: MetricResult, called: str, apart: str) -> Estimate | None:
-    if metric.estimate.statistic == EXACT:
-        return _exact_ratio(metric.estimate, other.estimate)
-    if apart:
-        return _withheld(apart, called)
-    theirs: Mapping[tuple[str, int], float] = {(value.device, value.round): value.value for value in other.attempts}
-    pairs = [
-        (value.value, theirs[value.device, value.round])
-        for value in metric.attempts
-        if (value.device, value.round) in theirs
-    ]
-    return paired_ratio(pairs, statistic=_paired_with(called))
-
-
-def _exact_ratio(this: Estimate, other: Estimate) -> Estimate | None:
-    if this.value is None or not other.value:
-        return None
-    ratio = this.value / other.value
-    return Estimate(value=ratio, low=ratio, high=ratio, statistic=EXACT)
+    return replace(result, metrics=[replace(metric, ratio=ratios.get(identity(metric))) for metric in result.metrics])

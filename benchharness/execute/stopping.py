@@ -1,0 +1,87 @@
+"""When enough was measured: rules that know counts, outcomes and widths of intervals, and nothing else. Pure.
+
+A rule watches one thing: a job, or a pair of jobs that take turns. It is asked after each attempt, and answers with the
+reason to stop, or with None to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from benchharness.results.result import Outcome, OutcomeKind
+
+#: Outcomes that the same job would have again, however often it is tried.
+_FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
+#: Failures in a row, before anything worked, after which a job is given up.
+_MOST_FAILURES = 2
+
+#: The widest relative half-interval of what is watched, infinite where there is none yet; asked for where it matters.
+Width = Callable[[], float]
+
+
+class Rule(Protocol):
+    """Decides whether another attempt is worth its time."""
+
+    def reason_to_stop(self, made: int, width: Width) -> str | None:
+        """After so many attempts: why no other one is made, or None."""
+        ...
+
+    def shortfall(self, width: Width) -> str:
+        """What is missing where something else ends the measuring, as the end of a sentence."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """So many attempts, whatever they say."""
+
+    attempts: int
+
+    def reason_to_stop(self, made: int, width: Width) -> str | None:
+        """Stops after the last one."""
+        return f"{made} attempts, as asked" if made >= self.attempts else None
+
+    def shortfall(self, width: Width) -> str:
+        """Nothing was promised of the interval."""
+        return ""
+
+
+@dataclass(frozen=True)
+class ByInterval:
+    """Until the intervals are as narrow as asked for, between `at_least` and `at_most` attempts."""
+
+    interval: float
+    at_least: int
+    at_most: int
+
+    def reason_to_stop(self, made: int, width: Width) -> str | None:
+        """Stops as soon as the widest interval is narrow enough, or when no more attempts are allowed."""
+        if made >= self.at_least and width() <= self.interval:
+            return f"intervals within {self.interval:.1%} after {made} attempts"
+        if made >= max(self.at_most, self.at_least):
+            return f"{made} attempts, the most allowed{self.shortfall(width)}"
+        return None
+
+    def shortfall(self, width: Width) -> str:
+        """How wide the intervals still are."""
+        found = width()
+        if found <= self.interval:
+            return ""
+        return f"; interval not reached: ± {found:.1%} where ± {self.interval:.1%} was asked for"
+
+
+def rule_of(interval: float | None, at_least: int, at_most: int) -> Rule:
+    """The rule that a suite's numbers mean."""
+    return Fixed(at_least) if interval is None else ByInterval(interval, at_least, at_most)
+
+
+def hopeless(outcomes: Sequence[Outcome]) -> str | None:
+    """Why more attempts would not help after these, whatever the rule; None where they may."""
+    last = outcomes[-1]
+    if last.kind in _FINAL:
+        return f"{last.kind}: it would end like that every time"
+    if len(outcomes) >= _MOST_FAILURES and not any(outcome.ok for outcome in outcomes):
+        return f"{len(outcomes)} attempts failed and none succeeded"
+    return None
