@@ -17,6 +17,7 @@ from typing import Any
 from benchharness.errors import UsageError
 from benchharness.results.courses import Course
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
+from benchharness.results.told import Conditions
 from benchharness.scenarios.sustained.course import courses
 from benchmarks.course_plan import Planned
 
@@ -136,7 +137,7 @@ def _told(attempt: Attempt) -> dict[str, Any]:
             for each in attempt.measurements
             if each.metric in _KEPT
         ],
-        "sensors": attempt.conditions.get("sensors"),
+        "sensors": attempt.conditions.sensors or None,
     }
 
 
@@ -160,6 +161,6 @@ def _session(row: Mapping[str, Any]) -> Session:
             Measurement(metric=metric, parameters=parameters, value=0.0, samples=samples, row_length=length)
             for metric, parameters, length, samples in told["measurements"]
         ],
-        conditions={"sensors": told["sensors"]},
+        conditions=Conditions.from_json({"sensors": told["sensors"]}),
     )
     return Session(planned=Planned(**row["planned"]), injected=row["injected"], attempt=attempt)

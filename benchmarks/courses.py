@@ -214,7 +214,7 @@ class _Maker:
         suite = suite_from_table(_suite(asked, dilation))
         materials = gather(suite, digest_cache())
         jobs = plan_jobs(suite, load_hardware(THIS_MACHINE), materials, adapters.formats)
-        self._jobs = {(job.configuration["runtime"], job.configuration["threads"]): job for job in jobs}
+        self._jobs = {(job.configuration.runtime, job.configuration.threads): job for job in jobs}
         self._manifests = materials.manifests
         state.mkdir(parents=True)
         launcher = GroupLauncher(state, conditions.group)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchharness.contract import Configuration, LanguageSession
 from benchharness.device import adapters
+from benchharness.device.orders import Prompt, Workload
 from benchharness.device.requests import LanguageRequest, language_request
 from benchharness.device.scenarios import first_token, steady
 from benchharness.device.timing import quiet_collector
@@ -31,7 +32,8 @@ def request(
 ) -> LanguageRequest:
     """A request as the worker makes it of a workload: at depth 0, feeding its own choice or fixed tokens."""
     continuation = "greedy" if greedy else "fixed"
-    workload = {"prompt": {"seed": 0, **prompt}, "output_tokens": output_tokens, "continuation": continuation}
+    asked = cast("Prompt", {"seed": 0, **prompt})
+    workload: Workload = {"prompt": asked, "output_tokens": output_tokens, "continuation": continuation}
     return language_request(session, {**workload, "context_depth": 0}, None)
 
 

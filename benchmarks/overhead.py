@@ -102,7 +102,7 @@ def _time_findings(attempts: Sequence[Attempt]) -> list[Finding]:
     per_token = _values(attempts, "tpot")
     ready = _values(attempts, "cold_start_phase", phase="start")
     lives = [attempt.duration_ns for attempt in attempts]
-    watched = [int(attempt.conditions["watching_ns"]) for attempt in attempts]
+    watched = [ns for attempt in attempts if (ns := attempt.conditions.watching_ns) is not None]
     between = _between_ns(attempts)
     return [
         _bar("time per token / 2 µs", per_token, TOKEN_LIMIT_NS, f"{median(per_token):.0f} ns a token"),

@@ -141,8 +141,8 @@ def _comparison(result: Result, first: MetricResult, second: MetricResult) -> Co
 
 def _cell(job: Job) -> tuple[str, ...]:
     """What makes two jobs the same measurement; where the files lie does not, what is in them does."""
-    parts = (job.configuration, job.workload, job.settings)
-    told = (json.dumps(dict(part), sort_keys=True) for part in parts)
+    parts = (job.configuration.to_json(), job.workload.to_json(), dict(job.settings))
+    told = (json.dumps(part, sort_keys=True) for part in parts)
     return (job.hardware, job.model, job.variant, job.digest, job.scenario, *told)
 
 

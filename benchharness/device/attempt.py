@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.device import conditions, leftovers, page_cache, protocol
 from benchharness.device.child import Child
@@ -23,6 +23,9 @@ from benchharness.device.sensors.quota import times_throttled
 from benchharness.device.sensors.readings import Unreadable, unknown
 from benchharness.device.watch import Watch
 from benchharness.records import MEMORY_TIMELINE
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Opened, Order
 
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
@@ -42,7 +45,7 @@ class RunningAttempt:
 
     def __init__(
         self,
-        order: Message,
+        order: Order,
         *,
         scratch: Path,
         bundle: str,
@@ -188,16 +191,16 @@ class RunningAttempt:
         return [*measurements, *self._watch.readings()]
 
 
-def _identity(order: Message) -> Message:
-    return {key: order[key] for key in ("id", "job", "round")}
+def _identity(order: Opened) -> Message:
+    return {"id": order["id"], "job": order["job"], "round": order["round"]}
 
 
-def _own_interpreter(order: Message) -> str | None:
+def _own_interpreter(order: Order) -> str | None:
     """The interpreter asked for; a conductor needs none, its scorers do."""
     return None if order.get("conducts") else order.get("python")
 
 
-def _conditions_before(order: Message, libraries: Sequence[Path]) -> dict[str, Any]:
+def _conditions_before(order: Order, libraries: Sequence[Path]) -> dict[str, Any]:
     """The device's state just before the worker starts; the page cache is brought into the state asked for.
 
     That state is the model's: the runtime's `libraries` are always warmed.

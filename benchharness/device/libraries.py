@@ -12,10 +12,12 @@ import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.device import page_cache
-from benchharness.device.protocol import Message
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Order
 
 _FILE = "libraries.json"
 #: A process that maps more libraries than this is not read for.
@@ -34,12 +36,12 @@ class Libraries:
             read: Any = json.loads(self._path.read_text(encoding="utf-8"))
             self._known = {str(key): [str(path) for path in paths] for key, paths in read.items()}
 
-    def of(self, order: Message) -> list[Path]:
+    def of(self, order: Order) -> list[Path]:
         """The libraries that such a worker mapped before, as far as they are there; none before the first one."""
         paths = (Path(path) for path in self._known.get(_key(order), ()))
         return [path for path in paths if path.is_file()]
 
-    def learn(self, order: Message, paths: Iterable[Any]) -> None:
+    def learn(self, order: Order, paths: Iterable[Any]) -> None:
         """Remembers what a worker mapped, and drops from the page cache what no worker mapped before."""
         mapped = sorted({str(path) for path in paths})[:_MOST]
         known = self._known.get(_key(order), [])
@@ -52,6 +54,6 @@ class Libraries:
                 self._path.write_text(json.dumps(self._known), encoding="utf-8")
 
 
-def _key(order: Message) -> str:
+def _key(order: Order) -> str:
     what: Sequence[Any] = (order["adapter"], order.get("python") or "", order["configuration"].get("accelerator") or "")
     return json.dumps(what)

@@ -24,6 +24,7 @@ from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
+    from benchharness.device.orders import Data
 
 #: What one sample may take in memory, and how many arrays a file may hold.
 MOST_BYTES = 1 << 30
@@ -35,7 +36,7 @@ _PIECE = 1 << 20
 class Sample:
     """A sample as it was read: arrays by name, without the axis that counts samples."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Data) -> None:
         """Reads it. Raises `Unsupported` for a file that is another than was hashed, or no `.npz` of plain arrays."""
         path, self.number = Path(data["path"]), int(data["sample"])
         try:

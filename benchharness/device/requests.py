@@ -17,6 +17,7 @@ from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
+    from benchharness.device.orders import Prompt, Workload
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,7 @@ class LanguageRequest:
     tokenizer: Tokenizer | None
 
 
-def language_request(
-    session: LanguageSession, workload: Mapping[str, Any], tokenizer: Tokenizer | None
-) -> LanguageRequest:
+def language_request(session: LanguageSession, workload: Workload, tokenizer: Tokenizer | None) -> LanguageRequest:
     """The workload's request for this model. Raises `Unsupported` where it does not fit the model."""
     source = workload["prompt"]
     request = LanguageRequest(
@@ -48,7 +47,7 @@ def language_request(
     return request
 
 
-def prompt_tokens(source: Mapping[str, Any], vocabulary_size: int, tokenizer: Tokenizer | None) -> list[int]:
+def prompt_tokens(source: Prompt, vocabulary_size: int, tokenizer: Tokenizer | None) -> list[int]:
     """A workload's prompt as token ids: of its text, as given, or made from its seed."""
     if source.get("text") is not None:
         if tokenizer is None:
@@ -56,9 +55,9 @@ def prompt_tokens(source: Mapping[str, Any], vocabulary_size: int, tokenizer: To
                 "the prompt is text, and there is no tokenizer.json beside the model; name one with 'tokenizer', "
                 "or give the prompt as tokens"
             )
-        return list(tokenizer.encode(source["text"]))
-    if source.get("tokens") is not None:
-        return list(source["tokens"])
+        return list(tokenizer.encode(source["text"] or ""))
+    if (tokens := source.get("tokens")) is not None:
+        return list(tokens)
     return seeded_tokens(vocabulary_size, source["length"], seed=source["seed"])
 
 
@@ -68,7 +67,7 @@ def seeded_tokens(vocabulary_size: int, count: int, *, seed: int) -> list[int]:
     return [generator.randrange(vocabulary_size) for _ in range(count)]
 
 
-def _continuation(session: LanguageSession, workload: Mapping[str, Any]) -> list[int] | None:
+def _continuation(session: LanguageSession, workload: Workload) -> list[int] | None:
     if workload["continuation"] == "greedy":
         return None
     count = workload["output_tokens"]
@@ -123,7 +122,7 @@ class TensorRequest:
 
 def tensor_request(
     session: Session,
-    workload: Mapping[str, Any],
+    workload: Workload,
     rows: Mapping[str, int] | None = None,
     real: Mapping[str, Array] | None = None,
     *,

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from benchharness import __version__
 from benchharness.device import conditions, leftovers, protocol
@@ -31,6 +31,9 @@ from benchharness.device.lifeline import die_with_parent
 from benchharness.device.protocol import Message
 from benchharness.device.spool import Spool
 from benchharness.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Order
 
 #: How often the entry gate is asked.
 _GATE_TICK_S = 0.1
@@ -49,7 +52,7 @@ class Supervisor:
         self._attempt: RunningAttempt | None = None
         self._next_look_s = 0.0
         self._gate = EntryGate()
-        self._at_gate: Message | None = None  # the order that waits to begin
+        self._at_gate: Order | None = None  # the order that waits to begin
         threading.Thread(target=self._read_host, args=(host,), daemon=True).start()
 
     def _read_host(self, host: BinaryIO) -> None:
@@ -109,7 +112,7 @@ class Supervisor:
         if message is None or kind == "stop":
             return False
         if kind == "attempt":
-            self._receive(message)
+            self._receive(cast("Order", message))
         elif kind == "acknowledge":
             self._spool.forget(message["id"])
         elif kind == "cancel":
@@ -118,7 +121,7 @@ class Supervisor:
             self._writer.send({"type": "refused", "id": message.get("id", ""), "reason": f"{kind} is not for me"})
         return True
 
-    def _receive(self, order: Message) -> None:
+    def _receive(self, order: Order) -> None:
         busy = self._attempt.id if self._attempt is not None else self._at_gate and self._at_gate["id"]
         if busy:
             self._writer.send({"type": "refused", "id": order["id"], "reason": f"attempt {busy} is still running"})
@@ -146,7 +149,7 @@ class Supervisor:
             if self._attempt is not None:
                 self._finish(self._attempt.cancelled())
 
-    def _start(self, order: Message, gate: Message) -> None:
+    def _start(self, order: Order, gate: Message) -> None:
         try:
             self._attempt = RunningAttempt(
                 order,

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from benchharness.device import adapters, protocol
 from benchharness.device.failures import failure
@@ -27,6 +27,7 @@ from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Adapter, EffectiveConfiguration, Session
+    from benchharness.device.orders import Order
     from benchharness.device.real_inputs import Sample
     from benchharness.device.requests import TensorRequest
     from benchharness.device.states import States
@@ -50,7 +51,7 @@ _PROGRESS_EVERY_NS = 200_000_000
 def main() -> None:
     """Reads the order, makes the attempt, reports how it went. Never raises."""
     writer = protocol.Writer(protocol.claim_standard_output())
-    order = protocol.read_message(sys.stdin.buffer)
+    order = cast("Order | None", protocol.read_message(sys.stdin.buffer))
     if order is None:
         return
     threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
@@ -69,7 +70,7 @@ def _end_with_parent(lifeline: BinaryIO) -> None:
     os._exit(1)
 
 
-def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
+def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases = Phases(order["spawned_ns"])
     progress = _Progress(writer, order["id"])
     progress.phase("import")
@@ -141,20 +142,20 @@ def _attempt(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any
     }
 
 
-def _tokenizer(adapter: Adapter, order: Mapping[str, Any]) -> Tokenizer | None:
+def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
     """Of a text prompt the tokenizer that the host names, else the one inside the artefact."""
     if order["workload"]["prompt"].get("text") is None:
         return None
     from benchharness.contract import FindsTokenizer
     from benchharness.device.tokenizer import Tokenizer
 
-    path = order["tokenizer"]
+    path = None if order["tokenizer"] is None else Path(order["tokenizer"])
     if path is None and isinstance(adapter, FindsTokenizer):
         path = adapter.tokenizer(Path(order["artefact"]))
-    return None if path is None else Tokenizer(Path(path))
+    return None if path is None else Tokenizer(path)
 
 
-def _conduct(order: Mapping[str, Any], writer: protocol.Writer) -> dict[str, Any]:
+def _conduct(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.device import leftovers  # with ctypes, which a worker with a model would pay for
 
     conductor = _scenario(order)
@@ -179,7 +180,7 @@ def _telling_inputs(session: Session, asked: TensorRequest | None) -> Iterator[N
         raise type(error)(f"{str(error)[:_LONGEST_REASON]}. {told}") from error
 
 
-def _sample(order: Mapping[str, Any]) -> Sample | None:
+def _sample(order: Order) -> Sample | None:
     """The sample that the workload's data holds for this model, None where it has none."""
     if not order["workload"].get("data"):
         return None
@@ -188,13 +189,13 @@ def _sample(order: Mapping[str, Any]) -> Sample | None:
     return Sample(order["workload"]["data"])
 
 
-def _tensors(order: Mapping[str, Any]) -> Mapping[str, Any]:
+def _tensors(order: Order) -> Mapping[str, Any]:
     """What the suite says of this variant's inputs and outputs."""
     return order.get("tensors") or {}
 
 
 def _asked(
-    session: Session, order: Mapping[str, Any], sample: Sample | None, states: States
+    session: Session, order: Order, sample: Sample | None, states: States
 ) -> tuple[TensorRequest, dict[str, Any]]:
     """What a model that is no language model is fed, and what is told of real data."""
     from benchharness.device.requests import tensor_request
@@ -238,7 +239,7 @@ def _scenario(order: Mapping[str, Any]) -> Any:
         raise Unsupported(f"scenario {name!r}: {module} cannot be loaded on this device: {error}") from error
 
 
-def _check_task(order: Mapping[str, Any], language: bool, effective: EffectiveConfiguration) -> None:
+def _check_task(order: Order, language: bool, effective: EffectiveConfiguration) -> None:
     """The suite's word about the task, and what a workload asks for, against what the model turned out to be."""
     check_task(order["task"], language, order["adapter"], effective)
     asks = order["workload"]["asks"]

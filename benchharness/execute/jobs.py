@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from benchharness.contract import EXECUTION_DEVICE
 from benchharness.execute.link import DeviceLink
 from benchharness.execute.stopping import hopeless, rule_of
 from benchharness.judge.derive import derive_one
@@ -153,7 +152,7 @@ class Execution:
         last = state.attempts[-1]
         if last.outcome.ok and (one_attempt := SCENARIOS.of_stored(state.job.scenario).one_attempt):
             return f"one attempt: {one_attempt}"
-        if last.outcome.ok and last.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+        if last.outcome.ok and not last.effective.on_device:
             return "one attempt: a reference execution has nothing to time"
         return self._stopping.reason_to_stop(len(state.attempts), partial(_width, state))
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchharness.contract import FALLBACK_WARN
 from benchharness.device import protocol
 from benchharness.device.protocol import Message
 from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
@@ -20,6 +20,7 @@ from benchharness.execute.placing import Libraries, put_artefact
 from benchharness.execute.received import attempt_from
 from benchharness.launch import Connection, Launcher
 from benchharness.launch.bundle import put_bundle
+from benchharness.results.requested import Opened, Workload
 from benchharness.results.result import Attempt, Job, OutcomeKind
 from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
@@ -31,16 +32,8 @@ _GRACE_S = 60.0
 _POLL_S = 0.2
 #: How often a line may break under one attempt before the attempt counts as crashed.
 _MOST_LOSSES = 3
-#: What a configuration tells an adapter, and what it tells where a run of before did not say.
-_OPENED_WITH: Mapping[str, Any] = {
-    "accelerator": None,
-    "threads": None,
-    "options": {},
-    "accelerator_options": {},
-    "fallback": FALLBACK_WARN,
-    "library": None,
-    "unit": None,
-}
+#: What a configuration tells an adapter.
+_OPENED_WITH = ("accelerator", "threads", "options", "accelerator_options", "fallback", "library", "unit")
 
 Progress = Callable[[str, int, int], None]
 
@@ -103,7 +96,7 @@ class DeviceLink:
                 for id_, other in (companions or {}).items()
             ]
         if job.chain:
-            order["chain"] = [{"variant": each["variant"], **self._opened(each, manifests)} for each in job.chain]
+            order["chain"] = [{"variant": each.variant, **self._opened(each, manifests)} for each in job.chain]
         lost = ""
         for _ in range(_MOST_LOSSES):
             try:
@@ -135,26 +128,27 @@ class DeviceLink:
             "entry_gate_s": job.settings.get("entry_gate_s", 0),
         }
 
-    def _opened(self, what: Mapping[str, Any], manifests: Mapping[Path, Manifest]) -> Message:
+    def _opened(self, what: Opened, manifests: Mapping[Path, Manifest]) -> Message:
         """What a session is opened with: adapter, configuration, interpreter, and the artefact on the device."""
-        configuration = self._libraries.put(what["configuration"])
-        artefact, files = self._place(Path(what["artefact"]), manifests[Path(what["artefact"])])
+        configuration = self._libraries.put(what.configuration)
+        artefact, files = self._place(Path(what.artefact), manifests[Path(what.artefact)])
         return {
-            "adapter": configuration["runtime"],
-            "configuration": {key: configuration.get(key, default) for key, default in _OPENED_WITH.items()},
-            "python": configuration["python"],
+            "adapter": configuration.runtime,
+            "configuration": {name: getattr(configuration, name) for name in _OPENED_WITH},
+            "python": configuration.python,
             "artefact": artefact,
             "files": files,
-            **({"tensors": dict(what["tensors"])} if what.get("tensors") else {}),
+            **({"tensors": dict(what.tensors)} if what.tensors else {}),
         }
 
-    def _place_data(self, workload: Mapping[str, Any]) -> Message:
+    def _place_data(self, workload: Workload) -> Message:
         """The workload with its data file, if it has one, on the device."""
-        data = workload.get("data")
-        if not data:
-            return dict(workload)
-        name = f"data/{data['sha256'][:16]}{Path(data['path']).suffix}"
-        return {**workload, "data": {**data, "path": self._launcher.put(Path(data["path"]), name, data["sha256"])}}
+        data = workload.data
+        if data is None:
+            return workload.to_json()
+        name = f"data/{data.sha256[:16]}{Path(data.path).suffix}"
+        there = self._launcher.put(Path(data.path), name, data.sha256)
+        return replace(workload, data=replace(data, path=there)).to_json()
 
     def _place(self, artefact: Path, manifest: Manifest) -> tuple[str, list[str]]:
         """Puts an artefact's files on the device, once; its path there and theirs."""
@@ -224,8 +218,8 @@ class DeviceLink:
         return attempt
 
 
-def _as_opened(job: Job) -> Mapping[str, Any]:
-    return {"configuration": job.configuration, "artefact": job.artefact, "tensors": job.tensors}
+def _as_opened(job: Job) -> Opened:
+    return Opened(configuration=job.configuration, artefact=job.artefact, tensors=job.tensors)
 
 
 def _next(connection: Connection) -> Message:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from benchharness.launch import Launcher
+from benchharness.results.requested import Configuration
 from benchharness.suite.artefact import Manifest
 
 
@@ -36,13 +38,13 @@ class Libraries:
         self._launcher = launcher
         self._placed: dict[str, str] = {}
 
-    def put(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    def put(self, configuration: Configuration) -> Configuration:
         """The configuration with the paths that the device knows."""
-        placed = dict(configuration)
+        placed: dict[str, Any] = {}
         for (key, *below), whose in PATHS.items():
-            if whose is Whose.PUT and placed.get(key):
-                placed[key] = self._in_option(placed[key], *below) if below else self._one(placed[key])
-        return placed
+            if whose is Whose.PUT and (named := getattr(configuration, key)):
+                placed[key] = self._in_option(named, *below) if below else self._one(named)
+        return replace(configuration, **placed)
 
     def _in_option(self, options: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         paths = options.get(name)

@@ -14,6 +14,7 @@ from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE
 from benchharness.execute.plausibility import contradictions, of_stamps
 from benchharness.metrics import METRICS, OF_DEVICE, ROWS
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
+from benchharness.results.told import Conditions, Effective
 
 #: Bounds on what a device may say; the store's columns hold no more.
 _MOST_ROUNDS = 1_000_000
@@ -89,8 +90,8 @@ def attempt_from(message: Mapping[str, Any], *, device: Mapping[str, Any], host:
         duration_ns=finished.duration_ns,
         outcome=_outcome(finished, device),
         measurements=[Measurement(**measurement.model_dump()) for measurement in finished.measurements],
-        effective={**finished.effective, "task": finished.task},
-        conditions={**conditions, **finished.conditions},
+        effective=Effective.from_json({**finished.effective, "task": finished.task}),
+        conditions=Conditions.from_json({**conditions, **finished.conditions}),
     )
 
 

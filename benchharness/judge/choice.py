@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
-from benchharness.contract import EXECUTION_DEVICE
 from benchharness.errors import UsageError
 from benchharness.judge.evidence import no_evidence
 from benchharness.metrics import METRICS, Better
-from benchharness.results.result import TELLS_APART, THREADS_BY, Estimate, MetricResult, Result, Verdict, VerdictKind
+from benchharness.results.result import TELLS_APART, Estimate, MetricResult, Result, Verdict, VerdictKind
 
 
 class Wish(StrEnum):
@@ -115,7 +113,7 @@ def choices(
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.job.against is None:
-            groups.setdefault((result.job.hardware, result.job.model, result.job.workload["name"]), []).append(result)
+            groups.setdefault((result.job.hardware, result.job.model, result.job.workload.name), []).append(result)
     return [_choice(group, results, wish, unmeasured, tells_apart) for group in groups.values()]
 
 
@@ -135,7 +133,7 @@ def _choice(
     return Choice(
         hardware=job.hardware,
         model=job.model,
-        workload=job.workload["name"],
+        workload=job.workload.name,
         wish=wish,
         candidates=candidates,
         recommended=best.name if best else "",
@@ -154,7 +152,7 @@ def _budgets(of_each: Sequence[Sequence[Result]]) -> dict[str, str]:
 def _by_candidate(group: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
     found: dict[tuple[str, str], list[Result]] = {}
     for result in group:
-        found.setdefault((result.job.variant, result.job.configuration["name"]), []).append(result)
+        found.setdefault((result.job.variant, result.job.configuration.name), []).append(result)
     return found
 
 
@@ -166,12 +164,8 @@ def _quality(result: Result, results: Sequence[Result]) -> list[Result]:
         if other.job.against is not None
         and (other.job.hardware, other.job.model, other.job.variant)
         == (result.job.hardware, result.job.model, result.job.variant)
-        and _apart_from_threads(other.job.configuration) == _apart_from_threads(result.job.configuration)
+        and other.job.configuration.apart_from_threads == result.job.configuration.apart_from_threads
     ]
-
-
-def _apart_from_threads(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in configuration.items() if key not in ("name", "threads", THREADS_BY)}
 
 
 def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
@@ -181,9 +175,8 @@ def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[s
         other
         for other in results
         if other.job.against is not None
-        and (other.job.hardware, other.job.model, other.job.against["variant"])
-        == (job.hardware, job.model, job.variant)
-        and _apart_from_threads(other.job.against["configuration"]) == _apart_from_threads(job.configuration)
+        and (other.job.hardware, other.job.model, other.job.against.variant) == (job.hardware, job.model, job.variant)
+        and other.job.against.configuration.apart_from_threads == job.configuration.apart_from_threads
     ]
     for metric in (metric for name in OBJECTIVES["quality"] for metric in _named(others, name)):
         best = 1.0 if METRICS[metric.name].better is Better.HIGHER else 0.0
@@ -216,9 +209,9 @@ def _candidate(
     return Candidate(
         hardware=job.hardware,
         model=job.model,
-        workload=job.workload["name"],
+        workload=job.workload.name,
         variant=job.variant,
-        configuration=job.configuration["name"],
+        configuration=job.configuration.name,
         figures=figures,
         kept=kept if job.ships else (),
         unfit=unfit,
@@ -263,7 +256,7 @@ def _worst(found: Sequence[tuple[Result, MetricResult]]) -> tuple[Result, Metric
 
 
 def _failures(results: Sequence[Result]) -> Iterator[str]:
-    if any(result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE for result in results):
+    if any(not result.effective.on_device for result in results):
         yield "a reference execution: what it costs was not measured"
     for result in results:
         if not result.outcome.ok:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from benchharness.judge.compare import identity, ratios_of
 from benchharness.judge.plain import plain_accelerator
 from benchharness.judge.unequal import Factor
-from benchharness.results.result import Basis, Contrast, Job, Result, asked_threads
+from benchharness.results.result import Basis, Contrast, Job, Result
 
 
 def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
@@ -40,20 +40,20 @@ def _runtime_peer(job: Job, other: Job) -> bool:
     return (
         job.precision is not None
         and job.precision == other.precision
-        and asked_threads(job.configuration) == asked_threads(other.configuration)
+        and job.configuration.asked_threads == other.configuration.asked_threads
         and _asks_the_same(job, other)
     )
 
 
 def _same_runtime(job: Job, other: Job) -> bool:
-    return bool(job.configuration.get("runtime") == other.configuration.get("runtime"))
+    return job.configuration.runtime == other.configuration.runtime
 
 
 def _without_accelerator(job: Job, other: Job) -> bool:
     """Whether another job is this one on the runtime's own CPU path."""
-    plain = plain_accelerator(job)
-    if job.configuration.get("accelerator") == plain or other.configuration.get("accelerator") != plain:
+    ours, theirs, plain = job.configuration, other.configuration, plain_accelerator(job)
+    if ours.accelerator == plain or theirs.accelerator != plain:
         return False
     same = ("runtime", "threads", "options", "python")
-    alike = all(job.configuration.get(name) == other.configuration.get(name) for name in same)
+    alike = all(getattr(ours, name) == getattr(theirs, name) for name in same)
     return alike and job.variant == other.variant and _asks_the_same(job, other)

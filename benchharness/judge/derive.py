@@ -31,6 +31,7 @@ from benchharness.results.result import (
     Parameters,
     Result,
 )
+from benchharness.results.told import Conditions, Effective
 from benchharness.scenarios import SCENARIOS
 
 #: Rows of a course or a ladder are no values: courses and ladders are made of them.
@@ -64,8 +65,8 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
         stopped=stopped,
         metrics=[*_metrics(job, good, over_time), *_sizes(job)] if good else [],
-        effective=last.effective if last else {},
-        conditions=last.conditions if last else {},
+        effective=last.effective if last else Effective(),
+        conditions=last.conditions if last else Conditions(),
         courses=over_time,
         ladders=list(scenario.ladders(good)),
     )
@@ -85,9 +86,9 @@ def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> 
 
 def _no_itl(good: Sequence[Attempt]) -> Iterator[MetricResult]:
     """ITL of a runtime with stamps of its own that do not tell tokens apart: unknown, in the device's words."""
-    reason, tpot = good[-1].effective.get("itl_unknown"), _measured(good[-1], "tpot")
+    reason, tpot = good[-1].effective.itl_unknown, _measured(good[-1], "tpot")
     told = tpot is not None and any(_measured(attempt, "itl") for attempt in good)
-    if isinstance(reason, str) and tpot is not None and not told:
+    if reason is not None and tpot is not None and not told:
         parameters = {**tpot.parameters, "percentile": 50}
         unknown = Estimate(value=None, statistic="geometric mean of attempts' p50", reason=reason[:200])
         yield MetricResult(name="itl", parameters=parameters, unit=METRICS["itl"].unit, estimate=unknown, attempts=())
@@ -179,8 +180,8 @@ def _metric_result(
 
 def _cell(job: Job) -> tuple[str, ...]:
     """What two jobs must share to be compared: everything but the variant."""
-    parts = (job.configuration, job.workload, job.settings)
-    return (job.hardware, job.model, job.scenario, *(json.dumps(dict(part), sort_keys=True) for part in parts))
+    parts = (job.configuration.to_json(), job.workload.to_json(), dict(job.settings))
+    return (job.hardware, job.model, job.scenario, *(json.dumps(part, sort_keys=True) for part in parts))
 
 
 def _compared(result: Result, reference: Result | None) -> Result:

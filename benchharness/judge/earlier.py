@@ -8,7 +8,7 @@ store, and no others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchharness.device.rules import FIRST, RULES
@@ -47,9 +47,8 @@ def _texts(job: Job, _: Attempt) -> bool:
     return job.against is not None and _kind_of_data(job) in ("text", "jsonl")
 
 
-def _kind_of_data(job: Job) -> object:
-    data = job.workload.get("data")
-    return data.get("kind") if isinstance(data, Mapping) else None
+def _kind_of_data(job: Job) -> str:
+    return job.workload.data.kind if job.workload.data else ""
 
 
 def _floored(_: Job, attempt: Attempt) -> bool:
@@ -63,11 +62,10 @@ def _floored(_: Job, attempt: Attempt) -> bool:
 
 def _invented(job: Job, attempt: Attempt) -> bool:
     """A flat input of whole numbers that nobody gave and whose name says nothing: it may be a length or a count."""
-    inputs = attempt.effective.get("inputs")
-    if job.against is not None or not isinstance(inputs, Mapping):
+    inputs = attempt.effective.inputs
+    if job.against is not None or inputs is None:
         return False
-    given = job.workload.get("values")
-    unknown = {name: told for name, told in inputs.items() if not isinstance(given, Mapping) or name not in given}
+    unknown = {name: told for name, told in inputs.items() if name not in job.workload.values}
     return any(
         isinstance(told, Sequence)
         and str(told[0]).startswith(("int", "uint"))
@@ -80,18 +78,18 @@ def _invented(job: Job, attempt: Attempt) -> bool:
 
 def _recurrent(job: Job, attempt: Attempt) -> bool:
     """A model timed with the same state again and again: one of its inputs is called as states are."""
-    inputs = attempt.effective.get("inputs")
-    return job.against is None and isinstance(inputs, Mapping) and any(called_a_state(str(name)) for name in inputs)
+    inputs = attempt.effective.inputs
+    return job.against is None and any(called_a_state(name) for name in inputs or ())
 
 
 def _without_cache(_: Job, attempt: Attempt) -> bool:
     """A language model by its signature alone: ids in, logits out, no cache, and no configuration that says so."""
-    facts = attempt.effective.get("facts")
-    return isinstance(facts, Mapping) and facts.get("layout") == "no-cache" and not facts.get("described_by")
+    facts = attempt.effective.facts
+    return facts.get("layout") == "no-cache" and not facts.get("described_by")
 
 
 def _onnx(job: Job, _: Attempt) -> bool:
-    return job.configuration.get("runtime") == "onnxruntime"
+    return job.configuration.runtime == "onnxruntime"
 
 
 MENDED: Sequence[Mended] = (
@@ -152,8 +150,8 @@ def warnings_of_before(job: Job, attempts: Sequence[Attempt]) -> Iterator[Result
 
 def rules_of(attempt: Attempt) -> int:
     """The number of the rules that an attempt was made by."""
-    told = attempt.effective.get("rules", FIRST)
-    return told if isinstance(told, int) and FIRST <= told <= RULES else FIRST
+    told = attempt.effective.rules
+    return told if told is not None and FIRST <= told <= RULES else FIRST
 
 
 def on_figures(warning: ResultWarning) -> bool:

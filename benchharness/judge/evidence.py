@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchharness.contract import EXECUTION_DEVICE
 from benchharness.judge import earlier
 from benchharness.metrics import METRICS, Unit
 from benchharness.results.courses import Course, SessionState
@@ -36,7 +35,7 @@ def no_evidence(result: Result, metric: MetricResult) -> str:
 def _of_all(result: Result) -> str:
     if not result.outcome.ok:
         return f"most attempts ended otherwise, {result.outcome.kind}"
-    if result.effective.get("execution", EXECUTION_DEVICE) != EXECUTION_DEVICE:
+    if not result.effective.on_device:
         return "a reference execution, which says what the weights say and not what the device does"
     before = next(
         (each for each in result.warnings if each.kind is WarningKind.EARLIER_RULE and earlier.on_figures(each)), None

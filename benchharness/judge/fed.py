@@ -17,19 +17,18 @@ _MOST_TOLD = 5
 
 def shared_samples(result: Result) -> Iterator[ResultWarning]:
     """Data that chose a variant's scales says too much good of it."""
-    data = result.job.workload.get("data") or {}
-    if data.get("shared_samples"):
+    data = result.job.workload.data
+    if data and data.shared_samples:
         yield ResultWarning(
             kind=WarningKind.SHARED_SAMPLES,
-            message=f"{data['shared_samples']} samples of the evaluation data stand in {data['calibration']} too",
+            message=f"{data.shared_samples} samples of the evaluation data stand in {data.calibration} too",
             hint="evaluate on data that chose no scales; quality reads too good on these",
         )
 
 
 def leading_token(result: Result) -> Iterator[ResultWarning]:
     """Token ids without the token that the model expects first: some models are lost without it."""
-    told = result.effective.get("evaluated")
-    without = told.get("documents_without_them") if isinstance(told, Mapping) else None
+    without = result.effective.evaluated.get("documents_without_them")
     if isinstance(without, int) and without > 0:
         yield ResultWarning(
             kind=WarningKind.LEADING_TOKEN,
@@ -40,7 +39,7 @@ def leading_token(result: Result) -> Iterator[ResultWarning]:
 
 def dimensions(result: Result) -> Iterator[ResultWarning]:
     """Input lengths that nobody asked for, and lengths asked for that no input has."""
-    assumed = result.effective.get("assumed_dimensions") or {}
+    assumed = result.effective.assumed_dimensions
     if assumed:
         listed = ", ".join(f"{name} = {length}" for name, length in assumed.items())
         yield ResultWarning(
@@ -48,7 +47,7 @@ def dimensions(result: Result) -> Iterator[ResultWarning]:
             message=f"input lengths were assumed: {listed}",
             hint="set them to what the product feeds: --dimension NAME=LENGTH, or 'dimensions' in a suite's workload",
         )
-    unused = result.effective.get("unused_dimensions") or ()
+    unused = result.effective.unused_dimensions
     if unused:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
@@ -61,7 +60,7 @@ def unexplained(result: Result) -> Iterator[ResultWarning]:
     """Inputs that were filled without knowing what they mean: the model may have done other work than it is for."""
     guessed = {
         name: f"{name} = {_mapping(fact).get('value')} ({_mapping(fact).get('by')})"
-        for name, fact in _mapping(result.effective.get("invented_inputs")).items()
+        for name, fact in (result.effective.invented_inputs or {}).items()
         if _mapping(fact).get("explained") is False
     }
     if guessed:
@@ -75,7 +74,7 @@ def unexplained(result: Result) -> Iterator[ResultWarning]:
 
 def states(result: Result) -> Iterator[ResultWarning]:
     """What goes from one inference to the next because names say so, and what names call so and does not fit."""
-    state = _mapping(result.effective.get("state"))
+    state = result.effective.state
     if state.get("by") == "suite":
         return
     pairs = {str(given): str(taken) for given, taken in _mapping(state.get("carried")).items()}
@@ -96,7 +95,7 @@ def states(result: Result) -> Iterator[ResultWarning]:
 
 def only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """A model that found nothing in what it was fed, or a runtime that did not run it."""
-    told = [_mapping(fact) for attempt in attempts if (fact := attempt.effective.get("only_zeros")) is not None]
+    told = [fact for attempt in attempts if (fact := attempt.effective.only_zeros) is not None]
     if not told:
         return
     message = f"in {len(told)} of {len(attempts)} attempts every output was all zeros on what was fed"
@@ -115,8 +114,8 @@ def only_zeros(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def tensors(result: Result) -> Iterator[ResultWarning]:
     """Data that saturated a quantized input, pairs that may be wrong, inputs that are none of their own, left-outs."""
-    ours = _mapping(result.effective.get("tensors"))
-    theirs = _mapping(_mapping(result.effective.get("reference")).get("tensors"))
+    ours = result.effective.tensors
+    theirs = result.effective.reference.tensors if result.effective.reference else {}
     for whose, told in (("", ours), ("of the reference ", theirs)):
         for name, done in _mapping(told.get("conversion")).items():
             count, values = _mapping(done).get("saturated"), _mapping(done).get("values")

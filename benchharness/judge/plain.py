@@ -10,7 +10,7 @@ from benchharness.results.result import Job
 
 def plain_accelerator(job: Job) -> str | None:
     """The accelerator of the job's runtime that is its plain CPU path; None: no accelerator named."""
-    return _of_runtime(str(job.configuration.get("runtime")))
+    return _of_runtime(job.configuration.runtime)
 
 
 #: Asked for every pair of jobs; looking through what is installed takes 20 ms.

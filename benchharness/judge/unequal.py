@@ -16,6 +16,7 @@ from typing import Any
 
 from benchharness.contract import CACHE_NONE, EXECUTION_DEVICE
 from benchharness.results.result import Attempt, Job, Result, WarningKind
+from benchharness.results.told import Conditions, Effective
 
 
 class Factor(StrEnum):
@@ -54,19 +55,19 @@ class Side:
     """What one result, or one attempt, did."""
 
     job: Job
-    effective: Mapping[str, Any]
-    conditions: Mapping[str, Any]
+    effective: Effective
+    conditions: Conditions
     parameters: Sequence[tuple[str, Mapping[str, Any]]]  # (metric, its parameters)
 
     @property
     def runtime(self) -> str:
         """Its name, as configured."""
-        return str(self.job.configuration.get("runtime"))
+        return self.job.configuration.runtime
 
     @property
     def facts(self) -> Mapping[str, Any]:
         """What an adapter told beside."""
-        return _mapping(self.effective.get("facts"))
+        return self.effective.facts
 
 
 def differences(this: Result, other: Result, factor: Factor) -> list[str]:
@@ -131,12 +132,11 @@ def _asked(this: Side, other: Side) -> Iterator[str]:
 
 def _work(job: Job) -> dict[str, Any]:
     """A workload without its names; evaluation data and the reference of quality are what their digests say."""
-    asked = {name: value for name, value in job.workload.items() if name not in ("name", "models", "asks", "data")}
-    data = _mapping(job.workload.get("data"))
-    if data:
-        asked["data"] = str(data.get("sha256"))[:_DIGITS]
+    asked = {key: told for key, told in job.workload.to_json().items() if key not in ("name", "models", "asks", "data")}
+    if job.workload.data is not None:
+        asked["data"] = job.workload.data.sha256[:_DIGITS]
     if job.against is not None:
-        asked["against"] = str(job.against.get("digest"))[:_DIGITS]
+        asked["against"] = job.against.digest[:_DIGITS]
     return asked
 
 
@@ -144,19 +144,19 @@ _DIGITS = 12
 
 
 def _execution(this: Side, other: Side) -> Iterator[str]:
-    ours, theirs = (side.effective.get("execution", EXECUTION_DEVICE) for side in (this, other))
+    ours, theirs = (side.effective.execution or EXECUTION_DEVICE for side in (this, other))
     if ours != theirs:
         yield f"{_text(ours)} execution against {_text(theirs)} execution"
 
 
 def _threads(this: Side, other: Side) -> Iterator[str]:
     """Two sessions of one runtime that were asked for the same are alike in what the runtime does not tell."""
-    ours, theirs = this.effective.get("threads"), other.effective.get("threads")
+    ours, theirs = this.effective.threads, other.effective.threads
     if ours is not None and theirs is not None:
         if ours != theirs:
             yield f"{_threads_text(ours)} against {_text(theirs)}"
         return
-    alike = this.job.configuration.get("threads") == other.job.configuration.get("threads")
+    alike = this.job.configuration.threads == other.job.configuration.threads
     if this.runtime != other.runtime or not alike:
         known = "unknown on both sides" if ours is theirs else f"{_told(ours)} against {_told(theirs)}"
         yield f"threads {known}"
@@ -172,42 +172,42 @@ def _told(value: Any) -> str:
 
 def _precision(this: Side, other: Side) -> Iterator[str]:
     """Runtimes at equal precision compute in one. What neither tells is not known to differ."""
-    ours, theirs = this.effective.get("precision"), other.effective.get("precision")
+    ours, theirs = this.effective.precision, other.effective.precision
     if ours is not None and theirs is not None and ours != theirs:
         yield f"computed in {_text(ours)} against {_text(theirs)}"
 
 
 def _version(this: Side, other: Side) -> Iterator[str]:
     for name, ours, theirs in (
-        (f"{this.runtime}", this.effective.get("runtime_version"), other.effective.get("runtime_version")),
-        ("Python", this.conditions.get("python"), other.conditions.get("python")),
+        (f"{this.runtime}", this.effective.runtime_version, other.effective.runtime_version),
+        ("Python", this.conditions.python, other.conditions.python),
     ):
         if ours is not None and theirs is not None and ours != theirs:
             yield f"{name} {_text(ours)} against {_text(theirs)}"
 
 
 def _page_cache(this: Side, other: Side) -> Iterator[str]:
-    ours, theirs = this.conditions.get("page_cache"), other.conditions.get("page_cache")
+    ours, theirs = this.conditions.page_cache, other.conditions.page_cache
     if ours is not None and theirs is not None and ours != theirs:
         yield f"page cache {_text(ours)} against {_text(theirs)}"
 
 
 def _cache(this: Side, other: Side) -> Iterator[str]:
     """How a session keeps its key/value cache is the export's doing."""
-    ours, theirs = this.effective.get("cache"), other.effective.get("cache")
+    ours, theirs = this.effective.cache, other.effective.cache
     if ours is not None and theirs is not None and ours != theirs:
         yield f"key/value cache {_text(ours)} against {_text(theirs)}"
 
 
 def _without_cache(this: Side, other: Side) -> Iterator[str]:
     """Runtimes keep a cache in their own ways; one without runs over all tokens again at every step."""
-    if CACHE_NONE in (this.effective.get("cache"), other.effective.get("cache")):
+    if CACHE_NONE in (this.effective.cache, other.effective.cache):
         yield from _cache(this, other)
 
 
 def _continuation(this: Side, other: Side) -> Iterator[str]:
     """A runtime with a loop of its own writes what the model chooses, whatever the workload says."""
-    ours, theirs = (side.effective.get("continuation", side.job.workload.get("continuation")) for side in (this, other))
+    ours, theirs = (side.effective.continuation or side.job.workload.continuation for side in (this, other))
     if ours is not None and theirs is not None and ours != theirs:
         yield f"{_text(ours)} continuation against {_text(theirs)} continuation"
 
@@ -267,7 +267,7 @@ def _inputs(this: Side, other: Side) -> Iterator[str]:
 
 def _types(this: Side, other: Side) -> Iterator[str]:
     """One artefact takes one type, wherever it runs."""
-    ours, theirs = (_mapping(side.effective.get("inputs")) for side in (this, other))
+    ours, theirs = (side.effective.inputs or {} for side in (this, other))
     for name in ours.keys() & theirs.keys():
         kinds = [
             entry[0] if isinstance(entry, list | tuple) and entry else None for entry in (ours[name], theirs[name])
@@ -278,8 +278,8 @@ def _types(this: Side, other: Side) -> Iterator[str]:
 
 def _invented(this: Side, other: Side) -> Iterator[str]:
     """What the harness filled inputs with that nobody gave. Old results do not tell."""
-    ours, theirs = (side.effective.get("invented_inputs") for side in (this, other))
-    if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
+    ours, theirs = (side.effective.invented_inputs for side in (this, other))
+    if ours is None or theirs is None:
         return
     if ours.keys() != theirs.keys() and not ours.keys() & theirs.keys():
         # Other names: what was made up has to be alike as a whole.
@@ -300,8 +300,8 @@ def _made(value: Any) -> str:
 
 def _shapes(side: Side) -> dict[str, tuple[Any, ...]] | None:
     """Lengths by input; None where the result does not tell, as those of language models."""
-    told = side.effective.get("inputs")
-    if not isinstance(told, Mapping):
+    told = side.effective.inputs
+    if told is None:
         return None
     return {
         str(name): tuple(entry[1:]) if isinstance(entry, list | tuple) else (str(entry),)
@@ -335,10 +335,6 @@ def _text(value: Any) -> str:
     return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 _EACH = frozenset(Factor)
 _ASKED_ALIKE = _EACH - {Factor.SCENARIO}
 _ONE_RUNTIME = frozenset((Factor.VARIANT, Factor.ACCELERATOR, Factor.SCENARIO))
@@ -367,15 +363,15 @@ def _every_amount(name: str) -> Callable[[Side], Any]:
 
 #: What the attempts of one job have to have alike.
 _WITHIN: Mapping[str, Callable[[Side], Any]] = {
-    "threads": lambda side: side.effective.get("threads"),
-    "precision": lambda side: side.effective.get("precision"),
-    "inputs": lambda side: side.effective.get("inputs"),
-    "made-up inputs": lambda side: side.effective.get("invented_inputs"),
-    "key/value cache": lambda side: side.effective.get("cache"),
-    "execution": lambda side: side.effective.get("execution"),
-    "runtime version": lambda side: side.effective.get("runtime_version"),
-    "Python": lambda side: side.conditions.get("python"),
-    "page cache": lambda side: side.conditions.get("page_cache"),
+    "threads": lambda side: side.effective.threads,
+    "precision": lambda side: side.effective.precision,
+    "inputs": lambda side: side.effective.inputs,
+    "made-up inputs": lambda side: side.effective.invented_inputs,
+    "key/value cache": lambda side: side.effective.cache,
+    "execution": lambda side: side.effective.execution,
+    "runtime version": lambda side: side.effective.runtime_version,
+    "Python": lambda side: side.conditions.python,
+    "page cache": lambda side: side.conditions.page_cache,
     **{f"{words}:": _every_amount(name) for name, words in _AMOUNTS.items()},
     **{name.replace("_", " "): lambda side, name=name: side.facts.get(name) for name in _SESSION_FACTS},  # type: ignore[misc]
 }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
-from typing import Any
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_DEVICE, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.judge import fed
 from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.unequal import unlike
 from benchharness.metrics import METRICS
 from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
+from benchharness.results.told import Effective
 from benchharness.scenarios import SCENARIOS
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
@@ -64,7 +64,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
 
 
 def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
-    on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
+    on_device = result.effective.on_device
     by_itself = bool(SCENARIOS.of_stored(result.job.scenario).one_attempt)
     if 0 < len(attempts) < 5 and on_device and not by_itself:
         yield ResultWarning(
@@ -105,33 +105,33 @@ def _part_of_pipeline(result: Result) -> Iterator[ResultWarning]:
 
 def _not_applied(result: Result) -> Iterator[ResultWarning]:
     requested, effective = result.job.configuration, result.effective
-    accelerators = effective.get("accelerators") or []
-    wanted = requested.get("accelerator")
-    if wanted and accelerators and wanted not in accelerators and "fallback" not in effective:
+    accelerators = effective.accelerators or ()
+    wanted = requested.accelerator
+    if wanted and accelerators and wanted not in accelerators and effective.fallback is None:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
             hint="see 'benchharness adapters' for what runs here",
         )
-    asked = result.job.workload.get("continuation", "greedy")
-    if effective.get("continuation", asked) != asked:
+    asked = result.job.workload.continuation or "greedy"
+    if effective.continuation not in (None, asked):
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
             message=f"a {asked} continuation was asked for, and the runtime's own loop writes what the model chooses",
             hint='say continuation = "greedy" in the workload, so that other runtimes do so too',
         )
-    bundle = (effective.get("facts") or {}).get("bundle")
+    bundle = effective.facts.get("bundle")
     if bundle and result.job.settings.get("page_cache") == "evicted":
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
             message=f'page_cache = "evicted": {bundle} was, and the copy of its model that the runtime maps was not',
             hint="unpack the bundle's model and measure the .tflite, if its cold start from disk matters",
         )
-    threads = effective.get("threads")
-    if requested.get("threads") and threads is not None and threads != requested["threads"]:
+    threads = effective.threads
+    if requested.threads and threads is not None and threads != requested.threads:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
-            message=f"{requested['threads']} threads were requested and the runtime used {threads}",
+            message=f"{requested.threads} threads were requested and the runtime used {threads}",
             hint="the runtime limits its threads; request what it can give",
         )
 
@@ -141,11 +141,11 @@ def _fallback(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWar
 
     No configuration allows that attempts differ in it: their numbers would be of two ways of running.
     """
-    told = [attempt.effective.get("fallback") for attempt in attempts]
+    told = [attempt.effective.fallback for attempt in attempts]
     fallen = [fallback for fallback in told if isinstance(fallback, Mapping)]
     ways = {str(fallback.get("operators_elsewhere")) if isinstance(fallback, Mapping) else "" for fallback in told}
     mixed = f"in {len(fallen)} of {len(told)} attempts, and not alike in all: " if len(ways) > 1 else ""
-    if fallen and (mixed or result.job.configuration.get("fallback") != FALLBACK_ALLOW):
+    if fallen and (mixed or result.job.configuration.fallback != FALLBACK_ALLOW):
         yield ResultWarning(
             kind=WarningKind.FALLBACK,
             message=f"{mixed}{fallen[-1].get('summary')}",
@@ -190,10 +190,10 @@ def significand(precision: object) -> int | None:
 
 def _lower_precision(result: Result) -> Iterator[ResultWarning]:
     """A session that computes in less than the file's own types, or than what the suite calls the variant."""
-    effective = result.effective.get("precision")
+    effective = result.effective.precision
     computed = significand(effective)
     for wanted, where in (
-        (result.effective.get("model_precision"), "the model file"),
+        (result.effective.model_precision, "the model file"),
         (result.job.precision, "the suite"),
     ):
         asked = significand(wanted)
@@ -207,7 +207,7 @@ def _lower_precision(result: Result) -> Iterator[ResultWarning]:
 
 
 def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
-    if any(attempt.effective.get("execution") == EXECUTION_REFERENCE for attempt in attempts):
+    if any(attempt.effective.execution == EXECUTION_REFERENCE for attempt in attempts):
         yield ResultWarning(
             kind=WarningKind.REFERENCE_EXECUTION,
             message="reference execution, weights only: sizes, operators and quality, never latency or memory",
@@ -217,8 +217,8 @@ def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]
 
 def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts that had to wait for a core, or that a CPU quota stopped."""
-    waiting = [attempt.conditions.get("waiting_share") for attempt in attempts]
-    contended = [share for share in waiting if isinstance(share, float) and share >= CONTENDED_SHARE]
+    waiting = [attempt.conditions.waiting_share for attempt in attempts]
+    contended = [share for share in waiting if share is not None and share >= CONTENDED_SHARE]
     if contended:
         count = f"{len(contended)} of {len(attempts)} attempts"
         yield ResultWarning(
@@ -226,8 +226,8 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
             message=f"{count} waited for a core, up to {max(contended):.0%} of their time",
             hint="close other programs, use fewer threads, or measure on a device that does nothing else",
         )
-    stopped = [attempt.conditions.get("times_throttled") for attempt in attempts]
-    throttled = [times for times in stopped if isinstance(times, int) and times >= THROTTLED_TIMES]
+    stopped = [attempt.conditions.times_throttled for attempt in attempts]
+    throttled = [times for times in stopped if times is not None and times >= THROTTLED_TIMES]
     if throttled:
         yield ResultWarning(
             kind=WarningKind.THROTTLED,
@@ -238,8 +238,8 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts that began before the entry gate had seen the device cool and settled."""
-    gates = [attempt.conditions.get("entry_gate") for attempt in attempts]
-    early = [gate for gate in gates if isinstance(gate, Mapping) and gate.get("settled") is not True]
+    gates = [attempt.conditions.entry_gate for attempt in attempts]
+    early = [gate for gate in gates if gate is not None and gate.get("settled") is not True]
     if early:
         yield ResultWarning(
             kind=WarningKind.UNSETTLED,
@@ -250,8 +250,8 @@ def _unsettled(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def left_running(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Processes that were still there when their attempt was over, be it one that failed."""
-    told = [attempt.conditions.get("left_running") for attempt in attempts]
-    left = [found for found in told if isinstance(found, Mapping) and any(type(n) is int for n in found.values())]
+    told = [attempt.conditions.left_running for attempt in attempts]
+    left = [found for found in told if found is not None and any(type(n) is int for n in found.values())]
     counts: Counter[str] = Counter()
     for found in left:
         counts.update({str(name): n for name, n in found.items() if type(n) is int})
@@ -266,7 +266,7 @@ def left_running(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 
 def _binding_copies(result: Result) -> Iterator[ResultWarning]:
-    if result.effective.get("cache") == CACHE_COPIED_BY_BINDING:
+    if result.effective.cache == CACHE_COPIED_BY_BINDING:
         yield ResultWarning(
             kind=WarningKind.BINDING_COPIES,
             message="the language binding copies the key/value cache at every token; the runtime alone is faster",
@@ -298,11 +298,11 @@ def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
         )
 
 
-def _stamped(metric: MetricResult, effective: Mapping[str, Any]) -> Iterator[ResultWarning]:
+def _stamped(metric: MetricResult, effective: Effective) -> Iterator[ResultWarning]:
     """Times by a runtime's own stamps in which a step of its clock is more than `_STEP_SHARE`."""
-    step = effective.get("clock_resolution_ns")
+    step = effective.clock_resolution_ns
     shortest = min((min(value.samples) for value in metric.attempts if value.samples), default=None)
-    if metric.name not in STAMPED or not isinstance(step, int) or shortest is None:
+    if metric.name not in STAMPED or step is None or shortest is None:
         return
     tokens = metric.parameters.get("output_tokens")
     # TPOT is a mean: what was timed for it is the whole answer.
@@ -310,7 +310,7 @@ def _stamped(metric: MetricResult, effective: Mapping[str, Any]) -> Iterator[Res
     if timed * _STEP_SHARE < step and metric.parameters.get("percentile", 50) == 50:
         yield ResultWarning(
             kind=WarningKind.BELOW_TIMER_RESOLUTION,
-            message=f"{METRICS[metric.name].title}: {timed:.0f} ns by {effective.get('timed_by')}, in steps of {step}",
+            message=f"{METRICS[metric.name].title}: {timed:.0f} ns by {effective.timed_by}, in steps of {step}",
             hint="measure a larger workload",
         )
 

@@ -79,8 +79,8 @@ def _cell(result: Result) -> dict[str, Any]:
         "hardware": job.hardware,
         "model": job.model,
         "variant": job.variant,
-        "configuration": job.configuration["name"],
-        "workload": job.workload["name"],
+        "configuration": job.configuration.name,
+        "workload": job.workload.name,
         "scenario": job.scenario,
     }
 

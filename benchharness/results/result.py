@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from benchharness.metrics import METRICS, Better
 from benchharness.results.cell import cell_of
 from benchharness.results.courses import Course, Ladder
+from benchharness.results.objects import written
+from benchharness.results.requested import Configuration, Opened, Workload
+from benchharness.results.told import Conditions, Effective
 
 SCHEMA = 1
 
@@ -24,11 +27,6 @@ EXACT = "exact"
 
 #: How far beyond 1 the whole interval of a ratio lies before it is called better or worse, unless the suite sets it.
 TELLS_APART = 0.01
-
-
-#: In a configuration: who chose its threads, where the suite did not. See `asked_threads`.
-THREADS_BY = "threads_by"
-EQUAL_THREADS = "default: equal for all runtimes"
 
 
 class OutcomeKind(StrEnum):
@@ -135,8 +133,8 @@ class Attempt:
     duration_ns: int
     outcome: Outcome
     measurements: Sequence[Measurement] = ()
-    effective: Mapping[str, Any] = field(default_factory=dict)
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    effective: Effective = field(default_factory=Effective)
+    conditions: Conditions = field(default_factory=Conditions)
     warnings: Sequence[ResultWarning] = ()
 
 
@@ -250,11 +248,6 @@ class Basis(StrEnum):
     ACCELERATOR = "accelerator"  # the same variant without the accelerator
 
 
-def asked_threads(configuration: Mapping[str, Any]) -> Any:
-    """The threads that a suite asks for; None where it leaves them to a default, be it the runtime's or the plan's."""
-    return None if configuration.get(THREADS_BY) else configuration.get("threads")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
     """A result against one that is not its reference: `ratios` are this / other, by metric.
@@ -283,8 +276,8 @@ class Job:
     artefact_bytes: int  # 0 where it is not known
     recipe: str
     tokenizer: str | None  # path of its tokenizer.json, where the prompt is text
-    configuration: Mapping[str, Any]
-    workload: Mapping[str, Any]
+    configuration: Configuration
+    workload: Workload
     scenario: str
     settings: Mapping[str, Any]  # the scenario's own settings: warm-up, repeats, page cache
     timeout_s: float
@@ -294,11 +287,26 @@ class Job:
     # Which files the artefact is: `model`, `files` (path to SHA-256), `count`, `part` of a `pipeline`, `siblings`, and
     # `unknown`, why that is not known. Empty in runs of before: then the artefact is the file or all of the folder.
     files: Mapping[str, Any] = field(default_factory=dict)
-    against: Mapping[str, Any] | None = None  # scenario quality: the session that this one is compared with
+    against: Opened | None = None  # scenario quality: the session that this one is compared with
     # What the suite says of this variant's tensors where data is fed: `inputs`, `outputs`, `layouts`.
     tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # The variants that a product would try in turn.
-    chain: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    chain: Sequence[Opened] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """A job as it was stored. Raises `KeyError` or `TypeError` where it is damaged or of a newer version."""
+        typed = {
+            "configuration": Configuration.from_json(found["configuration"]),
+            "workload": Workload.from_json(found["workload"]),
+            "against": found.get("against") and Opened.from_json(found["against"]),
+            "chain": [Opened.from_json(each) for each in found.get("chain", ())],
+        }
+        return cls(**{**found, **typed})
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored of it."""
+        return {each.name: written(getattr(self, each.name)) for each in fields(self)}
 
     @property
     def is_reference(self) -> bool:
@@ -308,20 +316,21 @@ class Job:
     @property
     def cell(self) -> str:
         """What another result must share with this one's to be compared, in any run, on any machine; see `cell_of`."""
-        return cell_of(asdict(self))
+        return cell_of(self.to_json())
 
     @property
     def comparison_pass(self) -> str | None:
         """What the jobs share that one pass of their reference serves; None for jobs that need no reference."""
         if self.against is None:
             return None
-        return json.dumps([self.hardware, self.model, self.against, self.workload, self.settings], sort_keys=True)
+        shared = [self.hardware, self.model, self.against.to_json(), self.workload.to_json(), self.settings]
+        return json.dumps(shared, sort_keys=True)
 
     @property
     def title(self) -> str:
         """A short name for progress lines and tables."""
         asked = f"{self.scenario} {self.pace}".strip()
-        return " · ".join((self.model, self.variant, self.configuration["name"], self.workload["name"], asked))
+        return " · ".join((self.model, self.variant, self.configuration.name, self.workload.name, asked))
 
     @property
     def pace(self) -> str:
@@ -342,8 +351,8 @@ class Result:
     outcomes: Mapping[str, int]  # how many attempts ended how
     stopped: str  # why no more attempts were made
     metrics: Sequence[MetricResult] = ()
-    effective: Mapping[str, Any] = field(default_factory=dict)
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    effective: Effective = field(default_factory=Effective)
+    conditions: Conditions = field(default_factory=Conditions)
     warnings: Sequence[ResultWarning] = ()
     verdicts: Sequence[Verdict] = ()
     contrasts: Sequence[Contrast] = ()

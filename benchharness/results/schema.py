@@ -29,6 +29,7 @@ from sqlalchemy.engine import RowMapping
 from benchharness.metrics import METRICS
 from benchharness.results.cell import cell_of
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, ResultWarning
+from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
 REVISION = "0002"
@@ -109,8 +110,8 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome.kind.value,
         "reason": attempt.outcome.reason,
         "evidence": attempt.outcome.evidence,
-        "effective": dict(attempt.effective),
-        "conditions": dict(attempt.conditions),
+        "effective": attempt.effective.to_json(),
+        "conditions": attempt.conditions.to_json(),
         "warnings": [asdict(warning) for warning in attempt.warnings],
     }
 
@@ -186,8 +187,8 @@ def attempt_from(row: RowMapping, measured: Sequence[Measurement]) -> Attempt:
         duration_ns=row["duration_ns"],
         outcome=Outcome(kind=OutcomeKind(row["outcome"]), reason=row["reason"], evidence=row["evidence"]),
         measurements=measured,
-        effective=row["effective"],
-        conditions=row["conditions"],
+        effective=Effective.from_json(row["effective"]),
+        conditions=Conditions.from_json(row["conditions"]),
         warnings=[ResultWarning(**warning) for warning in row["warnings"]],
     )
 

@@ -12,7 +12,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -131,7 +130,7 @@ class Store:
         """A run's jobs in the suite's order, each with why it stopped ("" if it did not)."""
         with self._reading() as connection:
             query = select(jobs.c.job_json, jobs.c.stopped).where(jobs.c.run_id == run).order_by(jobs.c.position)
-            return [(Job(**json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
+            return [(Job.from_json(json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
 
     def attempts(self, run: str) -> list[Attempt]:
         """A run's attempts with their measurements, in the order they were made."""
@@ -207,7 +206,7 @@ _FIGURE = (
 
 
 def _job_row(run: str, position: int, job: Job) -> dict[str, Any]:
-    stored = asdict(job)
+    stored = job.to_json()
     told = {"run_id": run, "key": job.key, "position": position, "job_json": json.dumps(stored), "stopped": ""}
     return {**told, **job_columns(stored)}
 

@@ -10,6 +10,7 @@ from benchharness.suite.fields import Table
 if TYPE_CHECKING:
     from benchharness.metrics.definition import Metric
     from benchharness.results.courses import Course, Ladder
+    from benchharness.results.requested import Configuration
     from benchharness.results.result import Attempt, Job, MetricResult, Result, ResultWarning
     from benchharness.suite.planning import Planning
     from benchharness.suite.tables import Model
@@ -54,7 +55,7 @@ class Scenario:
     def check(self, settings: Any, models: Mapping[str, Model]) -> None:
         """Holds its settings against the suite's models. Raises `SuiteError`."""
 
-    def adds(self, planning: Planning, settings: Any, variant: str, configuration: Mapping[str, Any]) -> Settings:
+    def adds(self, planning: Planning, settings: Any, variant: str, configuration: Configuration) -> Settings:
         """Facts of a job beside the common ones: `chain` or `against`."""
         return {}
 

@@ -169,7 +169,7 @@ def verify(manifests: Mapping[Path, Manifest], jobs: Iterable[Job]) -> None:
         _verify(Path(job.artefact), job.digest, job.files, manifests)
         for other in (job.against, *job.chain):
             if other is not None:
-                _verify(Path(other["artefact"]), str(other.get("digest", job.digest)), {}, manifests)
+                _verify(Path(other.artefact), other.digest or job.digest, {}, manifests)
 
 
 def _verify(artefact: Path, digest: str, files: Mapping[str, Any], manifests: Mapping[Path, Manifest]) -> None:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from benchharness.errors import SuiteError
-from benchharness.results.result import EQUAL_THREADS, THREADS_BY, Job
+from benchharness.results.requested import EQUAL_THREADS, Configuration, Prompt, Workload
+from benchharness.results.result import Job
 from benchharness.scenarios import SCENARIOS
 from benchharness.scenarios.definition import Scenario, ScenarioSettings
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.planning import Materials, Planning, artefact_format
 from benchharness.suite.sampling import samples_wanted
-from benchharness.suite.tables import ConfigurationTable, Model, Prompt, Suite, Workload
+from benchharness.suite.tables import ConfigurationTable, Model, Suite
+from benchharness.suite.tables import Prompt as PromptTable
+from benchharness.suite.tables import Workload as WorkloadTable
 
 #: The prompt of a language model where the suite asks for none: seeded tokens, so that any vocabulary will do.
-DEFAULT_PROMPT = Prompt(tokens=(64,))
+DEFAULT_PROMPT = PromptTable(tokens=(64,))
+#: What every configuration says; the rest only where it is given: a job without it is the job that it was.
+_ALWAYS_SAID = ("name", "runtime", "accelerator", "threads", "options", "accelerator_options", "fallback", "python")
+
+_Asked = TypeVar("_Asked", Configuration, Workload)
 
 
 def plan(
@@ -59,7 +67,7 @@ def plan(
             suite=suite, hardware=hardware, materials=materials, name=model_name, pairs=pairs, formats=formats
         )
         for variant, configuration in pairs:
-            reference = _reference(model, variant, formats(configuration["runtime"]))
+            reference = _reference(model, variant, formats(configuration.runtime))
             for workload, (scenario, table, settings) in itertools.product(fitting, expanded):
                 what = (variant, reference, configuration, workload, scenario.name, settings)
                 jobs.append(planning.job(*what, adds=scenario.adds(planning, table, variant, configuration)))
@@ -80,17 +88,17 @@ def _check_models(suite: Suite) -> None:
 def _pairs(
     model_name: str,
     model: Model,
-    configurations: Sequence[dict[str, Any]],
+    configurations: Sequence[Configuration],
     formats: Callable[[str], Sequence[str]],
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Configuration]]:
     for name, variant in model.variants.items():
         opened = [
             configuration
             for configuration in configurations
-            if artefact_format(variant.artefact, formats(configuration["runtime"])) is not None
+            if artefact_format(variant.artefact, formats(configuration.runtime)) is not None
         ]
         if not opened:
-            runtimes = ", ".join(sorted({configuration["runtime"] for configuration in configurations}))
+            runtimes = ", ".join(sorted({configuration.runtime for configuration in configurations}))
             raise SuiteError(
                 f"models.{model_name}.variants.{name}: no configuration opens {variant.artefact} ({runtimes}); "
                 "point to a model file such as model.onnx or the folder that holds it, or add a [[configurations]]"
@@ -106,36 +114,36 @@ def _reference(model: Model, variant: str, opened: Sequence[str]) -> str:
     return variant if variant in named else next(fitting, named[0])
 
 
-def _configurations(table: ConfigurationTable) -> Iterator[dict[str, Any]]:
+def _configurations(table: ConfigurationTable) -> Iterator[Configuration]:
     for accelerator, threads in itertools.product(table.accelerator, table.threads):
         parts = [table.name or table.runtime]
         if accelerator is not None and (table.name is None or len(table.accelerator) > 1):
             parts.append(accelerator)
         if threads is not None and (table.name is None or len(table.threads) > 1):
             parts.append(f"{threads} thread{'s' if threads > 1 else ''}")
-        yield {
-            "name": " ".join(parts),
-            "runtime": table.runtime,
-            "accelerator": accelerator,
-            "threads": threads,
-            "options": table.options,
-            "accelerator_options": table.accelerator_options,
-            "fallback": table.fallback,
-            "python": str(table.python) if table.python else None,
-            # Only where given: a job without them is the job that it was.
-            **({"library": str(table.library)} if table.library else {}),
-            **({"unit": table.unit} if table.unit else {}),
-        }
+        yield Configuration(
+            name=" ".join(parts),
+            runtime=table.runtime,
+            accelerator=accelerator,
+            threads=threads,
+            options=table.options,
+            accelerator_options=table.accelerator_options,
+            fallback=table.fallback,
+            python=str(table.python) if table.python else None,
+            library=str(table.library) if table.library else None,
+            unit=table.unit or None,
+            order=_ALWAYS_SAID,
+        )
 
 
 def _equally_threaded(
-    configurations: Sequence[dict[str, Any]],
+    configurations: Sequence[Configuration],
     models: Iterable[Model],
     formats: Callable[[str], Sequence[str]],
     threads: int,
-) -> list[dict[str, Any]]:
+) -> list[Configuration]:
     """Configurations without a number of threads ask for this one where another runtime runs the same model so."""
-    unasked = dict.fromkeys(each["runtime"] for each in configurations if each["threads"] is None)
+    unasked = dict.fromkeys(each.runtime for each in configurations if each.threads is None)
     compared: set[str] = set()
     for model in models:
         opening = {
@@ -145,16 +153,15 @@ def _equally_threaded(
         }
         compared |= opening if len(opening) > 1 else set()
     return [
-        {**each, "threads": threads, THREADS_BY: EQUAL_THREADS}
-        if each["threads"] is None and each["runtime"] in compared
+        replace(each, threads=threads, threads_by=EQUAL_THREADS)
+        if each.threads is None and each.runtime in compared
         else each
         for each in configurations
     ]
 
 
-def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
+def _workloads(table: WorkloadTable, materials: Materials) -> Iterator[Workload]:
     base = {
-        "models": list(table.models) if table.models is not None else None,
         "asks": _asks(table),
         "continuation": table.continuation,
         "dimensions": table.dimensions,
@@ -166,58 +173,58 @@ def _workloads(table: Workload, materials: Materials) -> Iterator[dict[str, Any]
     for prompt, output, depth, data in itertools.product(prompts, table.output_tokens, table.context_depth, samples):
         title = [table.name] if table.name else [table.inputs.name] if table.inputs else []
         if len(samples) > 1:
-            title.append(f"sample {data['data']['sample']}")
+            title.append(f"sample {data['sample']}")
         if len(prompts) > 1 or (table.prompt and not table.name):
             title.append(_prompt_title(prompt))
         if len(table.output_tokens) > 1:
             title.append(f"{output} out")
         if len(table.context_depth) > 1 or (depth and not table.name):
             title.append(f"depth {depth}")
-        yield {
+        said = {
             **base,
-            **data,
+            **({"data": data} if data else {}),
             "name": " ".join(title) or "default",
             "prompt": prompt,
             "output_tokens": output,
             "context_depth": depth,
         }
+        yield replace(Workload.from_json(said), models=table.models)
 
 
-def _asks(table: Workload) -> str:
+def _asks(table: WorkloadTable) -> str:
     if table.prompt:
         return "language"
     return "tensor" if table.dimensions or table.values or table.inputs else "any"
 
 
-def _real_inputs(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
-    """The data of each sample that is asked for; one empty table where inputs are invented, as runs of before did."""
+def _real_inputs(table: WorkloadTable, materials: Materials) -> Iterator[Mapping[str, Any]]:
+    """The data of each sample that is asked for; empty once where inputs are invented, as in runs of before."""
     if table.inputs is None:
         yield {}
         return
     file = materials.data[table.inputs]
     for sample in table.sample:
-        yield {"data": {"path": str(table.inputs), "kind": file.kind, "sha256": file.sha256, "sample": sample}}
+        yield {"path": str(table.inputs), "kind": file.kind, "sha256": file.sha256, "sample": sample}
 
 
-def _prompts(table: Workload, materials: Materials) -> Iterator[dict[str, Any]]:
+def _prompts(table: WorkloadTable, materials: Materials) -> Iterator[Prompt]:
     prompt = table.prompt or DEFAULT_PROMPT
     common: dict[str, Any] = {"seed": prompt.seed}
     if table.continuation_file is not None:
         common["continuation_tokens"] = list(materials.tokens[table.continuation_file])
     if prompt.text is not None:
-        yield {**common, "text": prompt.text}
+        yield Prompt.from_json({**common, "text": prompt.text})
     elif prompt.file is not None:
-        yield {**common, "text": materials.texts[prompt.file], "file": prompt.file.name}
+        yield Prompt.from_json({**common, "text": materials.texts[prompt.file], "file": prompt.file.name})
     elif prompt.tokens_file is not None:
-        yield {**common, "tokens": list(materials.tokens[prompt.tokens_file]), "file": prompt.tokens_file.name}
+        tokens = list(materials.tokens[prompt.tokens_file])
+        yield Prompt.from_json({**common, "tokens": tokens, "file": prompt.tokens_file.name})
     else:
-        yield from ({**common, "length": length} for length in prompt.tokens or ())
+        yield from (Prompt.from_json({**common, "length": length}) for length in prompt.tokens or ())
 
 
-def _prompt_title(prompt: Mapping[str, Any]) -> str:
-    if "length" in prompt:
-        return f"{prompt['length']}-token prompt"
-    return str(prompt.get("file", "text prompt"))
+def _prompt_title(prompt: Prompt) -> str:
+    return f"{prompt.length}-token prompt" if prompt.length is not None else prompt.file or "text prompt"
 
 
 def _expanded(
@@ -229,18 +236,18 @@ def _expanded(
         yield {**settings, **gate, **samples_wanted(suite, hardware, scenario)}
 
 
-def _fits(workload: Mapping[str, Any], name: str, model: Model) -> bool:
-    if workload["models"] is not None:
-        return name in workload["models"]
-    if model.task is None or workload["asks"] == "any":
+def _fits(workload: Workload, name: str, model: Model) -> bool:
+    if workload.models is not None:
+        return name in workload.models
+    if model.task is None or workload.asks == "any":
         return True
-    return bool((workload["asks"] == "language") == (model.task == "causal-lm"))
+    return (workload.asks == "language") == (model.task == "causal-lm")
 
 
-def _named(tables: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+def _named(found: list[_Asked], what: str) -> list[_Asked]:
     seen: set[str] = set()
-    for table in tables:
-        if table["name"] in seen:
-            raise SuiteError(f"suite: two {what}s are called {table['name']!r}; give each a 'name' of its own")
-        seen.add(table["name"])
-    return tables
+    for each in found:
+        if each.name in seen:
+            raise SuiteError(f"suite: two {what}s are called {each.name!r}; give each a 'name' of its own")
+        seen.add(each.name)
+    return found

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchharness.results.objects import written
+from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import Job
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.data_files import TEXT_KINDS, DataFile
@@ -40,7 +42,7 @@ class Planning:
     hardware: HardwareTarget
     materials: Materials
     name: str
-    pairs: Sequence[tuple[str, dict[str, Any]]]
+    pairs: Sequence[tuple[str, Configuration]]
     formats: Callable[[str], Sequence[str]]
 
     @property
@@ -48,31 +50,31 @@ class Planning:
         """The model's table."""
         return self.suite.models[self.name]
 
-    def opens(self, variant: str, configuration: Mapping[str, Any]) -> bool:
+    def opens(self, variant: str, configuration: Configuration) -> bool:
         """Whether the configuration's runtime takes the variant's format."""
-        known = self.formats(configuration["runtime"])
+        known = self.formats(configuration.runtime)
         return artefact_format(self.model.variants[variant].artefact, known) is not None
 
-    def opened(self, variant: str) -> dict[str, Any]:
-        """What a session beside the job's own is opened with, but for its configuration."""
+    def opened(
+        self, variant: str, configuration: Configuration, tensors: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Opened:
+        """What a session beside the job's own is opened with."""
         artefact = self.model.variants[variant].artefact
         digest = self.materials.manifests[artefact].digest
-        return {"variant": variant, "artefact": str(artefact), "digest": digest}
+        return Opened(
+            variant=variant, artefact=str(artefact), digest=digest, configuration=configuration, tensors=tensors or {}
+        )
 
-    def told_of_data(self) -> dict[str, Any]:
-        """What the suite says of the data that the model is fed; nothing where it says nothing."""
-        return _told_of_data(self.model)
-
-    def told_of_tensors(self, variant: str) -> dict[str, Any]:
+    def told_of_tensors(self, variant: str) -> dict[str, dict[str, str]]:
         """What the suite says of a variant's tensors; nothing where it says nothing."""
-        return _told_of_tensors(self.model, variant)
+        return _told_of_tensors(self.model, variant).get("tensors", {})
 
     def job(
         self,
         variant_name: str,
         reference: str,
-        configuration: dict[str, Any],
-        workload: dict[str, Any],
+        configuration: Configuration,
+        workload: Workload,
         scenario: str,
         settings: dict[str, Any],
         *,
@@ -82,9 +84,10 @@ class Planning:
         model, materials = self.model, self.materials
         variant = model.variants[variant_name]
         manifest = materials.manifests[variant.artefact]
-        asks_for_text = "text" in workload["prompt"] or workload.get("data", {}).get("kind") in TEXT_KINDS
+        data_kind = workload.data.kind if workload.data else ""
+        asks_for_text = workload.prompt.text is not None or data_kind in TEXT_KINDS
         against = adds.get("against")
-        speaks = Path(against["artefact"]) if against else variant.artefact  # one tokenizer for a whole pass
+        speaks = Path(against.artefact) if against else variant.artefact  # one tokenizer for a whole pass
         tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None
         facts: dict[str, Any] = {
             "hardware": self.hardware.name,
@@ -104,9 +107,10 @@ class Planning:
             # A session's own time and the pauses asked for are no delay; the wait for a cool start is before it.
             "timeout_s": self.suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
             **adds,
-            **_told(model, variant_name, data=bool(workload.get("data"))),
+            **_told(model, variant_name, data=workload.data is not None),
         }
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        told = json.dumps({name: written(value) for name, value in facts.items()}, sort_keys=True)
+        key = hashlib.sha256(told.encode()).hexdigest()[:16]
         # What follows does not change what is run, and so not which job this is.
         return Job(
             key=key,
@@ -125,14 +129,6 @@ def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:
             return ending
     below = artefact / HUB_FOLDER
     return next((ending for ending in known if ending in _HUB_ENDINGS and any(below.glob(f"*{ending}"))), None)
-
-
-def _told_of_data(model: Model) -> dict[str, Any]:
-    """What the suite says of the data that a model is fed; nothing where it says nothing, as runs of before did."""
-    return {
-        **({"values": model.values} if model.values != "real" else {}),
-        **({"layouts": model.data_layouts} if model.data_layouts else {}),
-    }
 
 
 def _told_of_tensors(model: Model, variant: str) -> dict[str, dict[str, dict[str, str]]]:
@@ -161,10 +157,10 @@ def _told_of_state(model: Model, variant: str) -> dict[str, dict[str, str]]:
     return {} if state is None else {"state": state}
 
 
-def _as_asked(workload: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """A workload as it is stored with a model's job."""
-    asked = {key: value for key, value in workload.items() if key != "models"}
-    return {**asked, "data": {**asked["data"], **_told_of_data(model)}} if asked.get("data") else asked
+def _as_asked(workload: Workload, model: Model) -> Workload:
+    """A workload as it is stored with a model's job, with what the suite says of the data that the model is fed."""
+    data = workload.data and replace(workload.data, values=model.values, layouts=model.data_layouts)
+    return replace(workload, models=None, data=data)
 
 
 def _asked_for_ns(settings: Mapping[str, Any]) -> int:

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from benchharness.contract import EXECUTION_DEVICE
 from benchharness.metrics import METRICS, Better, Unit
 from benchharness.results.result import (
     TELLS_APART,
@@ -142,7 +141,7 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         job = result.job
-        groups.setdefault((job.model, job.workload["name"], job.scenario), []).append(result)
+        groups.setdefault((job.model, job.workload.name, job.scenario), []).append(result)
     for group in groups.values():
         console.print(_table(group))
     sessions(results, console)
@@ -167,14 +166,14 @@ def _how_to_read(results: Sequence[Result]) -> str:
 def _table(group: Sequence[Result]) -> Table:
     """Rows are results; whatever all of them share stands in the title instead of a column."""
     marks = {
-        "configuration": [result.job.configuration["name"] for result in group],
+        "configuration": [result.job.configuration.name for result in group],
         "page cache": [str(result.job.settings.get("page_cache", "")) for result in group],
         "pace": [result.job.pace or "back to back" for result in group],
     }
     told_apart = {name: marks[name] for name in marks if len(set(marks[name])) > 1}
     job = group[0].job
-    shared = [job.configuration["name"]] if "configuration" not in told_apart else []
-    title = " · ".join([job.model, job.workload["name"], job.scenario, *shared])
+    shared = [job.configuration.name] if "configuration" not in told_apart else []
+    title = " · ".join([job.model, job.workload.name, job.scenario, *shared])
     metrics = _columns(group)
     table = Table("variant", *told_apart, title=Text(title), title_justify="left", **_evaluated(group))
     table.add_column("size", justify="right")
@@ -202,7 +201,7 @@ def _evaluated(group: Sequence[Result]) -> dict[str, Any]:
 
 def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
     """A result's cells; one that failed says how in the first of them."""
-    on_device = result.effective.get("execution", EXECUTION_DEVICE) == EXECUTION_DEVICE
+    on_device = result.effective.on_device
     if not on_device and result.job.against is None:  # quality it can tell
         return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
     if result.metrics:

@@ -70,7 +70,7 @@ def _told(result: Result) -> dict[str, Any]:
             for each in result.metrics
         ],
         "rows": list(rows.attempts[0].samples) if rows else [],
-        "metric_cost": result.effective.get("metric_cost", {}),
+        "metric_cost": result.effective.metric_cost,
     }
 
 

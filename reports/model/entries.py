@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from benchharness.results.requested import Configuration
 from benchharness.results.result import Result
 from reports.model.visible import name_text, value_text
 
@@ -39,7 +39,7 @@ class Entry:
     @property
     def weights_only(self) -> bool:
         """Whether another runtime computed what the weights say: nothing of it is about time or memory here."""
-        return self.result.effective.get("execution") == _REFERENCE_EXECUTION
+        return self.result.effective.execution == _REFERENCE_EXECUTION
 
     @property
     def who(self) -> str:
@@ -77,14 +77,14 @@ def by_comparison(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         job = entry.result.job
-        groups.setdefault((job.model, str(job.workload.get("name", ""))), []).append(entry)
+        groups.setdefault((job.model, job.workload.name), []).append(entry)
     return groups
 
 
 def subject_of(entry: Entry) -> str:
     """The comparison that an entry is in, in words: model and workload."""
     job = entry.result.job
-    return f"{name_text(job.model)} · {name_text(job.workload.get('name', ''))}"
+    return f"{name_text(job.model)} · {name_text(job.workload.name)}"
 
 
 def by_row(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -93,7 +93,7 @@ def by_row(entries: Sequence[Entry]) -> list[list[Entry]]:
     ordered: list[list[Entry]] = []
     for entry in entries:
         job = entry.result.job
-        same = rows.setdefault((entry.run, job.variant, str(job.configuration.get("name"))), [])
+        same = rows.setdefault((entry.run, job.variant, job.configuration.name), [])
         row = next((row for row in same if all(other.scenario != entry.scenario for other in row)), None)
         if row is None:
             row = []
@@ -103,9 +103,9 @@ def by_row(entries: Sequence[Entry]) -> list[list[Entry]]:
     return ordered
 
 
-def configuration_name(configuration: Mapping[str, Any]) -> str:
+def configuration_name(configuration: Configuration) -> str:
     """What the suite calls a configuration."""
-    return name_text(configuration.get("name") or configuration.get("runtime") or "configuration without a name")
+    return name_text(configuration.name or configuration.runtime or "configuration without a name")
 
 
 def same_key(value: object) -> str:

@@ -97,7 +97,7 @@ class Missing:
 def job_detail(entry: Entry, told_elsewhere: Collection[str] = ()) -> JobDetail:
     """The details of one job; `told_elsewhere` names what was in effect that a section of the page shows itself."""
     result = entry.result
-    known, unreadable = split(result.conditions)
+    known, unreadable = split(result.conditions.to_json())
     return JobDetail(
         anchor=entry.anchor,
         who=entry.who,
@@ -171,8 +171,8 @@ def _samples(metric: MetricResult) -> str:
 
 
 def _settings(result: Result, told_elsewhere: Collection[str]) -> Iterator[Setting]:
-    requested = dict(result.job.configuration)
-    effective = {name: value for name, value in result.effective.items() if name not in told_elsewhere}
+    requested = result.job.configuration.to_json()
+    effective = {name: value for name, value in result.effective.to_json().items() if name not in told_elsewhere}
     facts = _mapping(effective.pop("facts", None))
     requested.pop("name", None)
     invented = _mapping(effective.pop("invented_inputs", None))

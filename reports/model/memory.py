@@ -29,8 +29,7 @@ def phases_of(entry: Entry) -> list[str]:
 
 def memory_unknown(entry: Entry) -> Mapping[str, object]:
     """By kind of memory: why it could not be read."""
-    found = entry.result.conditions.get("memory_unknown")
-    return found if isinstance(found, Mapping) else {}
+    return entry.result.conditions.memory_unknown
 
 
 def memory_cell(

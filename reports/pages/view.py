@@ -151,7 +151,7 @@ def _colours(entries: Sequence[Entry], model: str) -> dict[tuple[str, str], int]
     runtimes: dict[tuple[tuple[str, str], str | None], set[str]] = {}
     for entry in (entry for entry in entries if entry.result.job.model == model):
         job = entry.result.job
-        runtimes.setdefault((entry.artefact, job.precision), set()).add(str(job.configuration.get("runtime")))
+        runtimes.setdefault((entry.artefact, job.precision), set()).add(job.configuration.runtime)
     taken: list[tuple[str, set[str]]] = []  # by number: the precision, and the runtimes that have it in this colour
     numbers: dict[tuple[str, str], int] = {}
     for (artefact, precision), here in runtimes.items():
@@ -187,8 +187,8 @@ def _compared(entries: Sequence[Entry]) -> str:
     counts = (
         (len({job.model for job in jobs}), "model"),
         (len({(job.model, job.variant) for job in jobs}), "variant"),
-        (len({str(job.configuration.get("name")) for job in jobs}), "configuration"),
-        (len({str(job.workload.get("name")) for job in jobs}), "workload"),
+        (len({job.configuration.name for job in jobs}), "configuration"),
+        (len({job.workload.name for job in jobs}), "workload"),
         (len({entry.scenario for entry in entries}), "scenario"),
     )
     return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)

@@ -15,6 +15,7 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 from benchharness.contract import Configuration, LanguageSession
+from benchharness.device.orders import Workload
 from benchharness.device.outputs import are_zeros, check_outputs
 from benchharness.device.requests import tensor_request
 from benchharness.device.scenarios.quality.no_tensors import said_of, tensor_of
@@ -24,7 +25,7 @@ from targets.onnx_runtime import OnnxRuntime
 from tests.contract.tiny_models import Variant, build_language_model
 
 X = np.arange(6, dtype=np.float32)[None]
-WORKLOAD = {"dimensions": {}, "values": {}, "seed": 0}
+WORKLOAD: Workload = {"dimensions": {}, "values": {}, "seed": 0}
 
 
 def saved(

@@ -12,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from benchharness.contract import Configuration
+from benchharness.device.orders import Workload
 from benchharness.device.requests import TensorRequest, tensor_request
 from targets.onnx_runtime import OnnxRuntime
 
@@ -103,7 +104,7 @@ def fed(tmp_path: Path, text: str, **dimensions: int) -> tuple[TensorRequest, di
     )
     path = tmp_path / "model.onnx"
     onnx.save(model, path)
-    workload = {"dimensions": dimensions, "values": {}, "seed": 0}
+    workload: Workload = {"dimensions": dimensions, "values": {}, "seed": 0}
     with OnnxRuntime().open(path, Configuration(runtime="onnxruntime")) as session:
         asked = tensor_request(session, workload, session.input_rows())
     bare = onnxruntime.InferenceSession(str(path))

@@ -92,11 +92,11 @@ def test_every_listed_file_is_evicted_and_counted(tmp_path: Path, store_url: str
     model = product(tmp_path / "m.onnx", 20_000, external="m.onnx.data")
     found = benchharness.run(suite(model), store=store_url)
     (result,) = found.results
-    assert result.conditions["page_cache_resident"] == 0
+    assert result.conditions.page_cache_resident == 0
     table = suite(model)
     table["scenarios"] = {"first-token": {"page_cache": "warm", "min_time": "1 ms"}}
     (result,) = benchharness.run(table, store=store_url).results
-    assert result.conditions["page_cache_resident"] == 1
+    assert result.conditions.page_cache_resident == 1
 
 
 def test_a_device_gets_the_listed_files_and_runs_them(tmp_path: Path, store_url: str) -> None:

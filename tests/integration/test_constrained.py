@@ -9,12 +9,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
 import pytest
 
+from benchharness.device.orders import Order
 from benchharness.device.scenarios.constrained import conductor, limits
 from benchharness.device.scenarios.constrained.limits import AddressSpace, ControlGroups
 from benchharness.device.sensors.cgroup import groups_of
@@ -186,7 +187,7 @@ def codes(attempt: Attempt) -> list[list[float]]:
 def test_what_others_hold_in_memory_is_charged_all_the_same(device: Device) -> None:
     """This process maps numpy's libraries; where trials may have copies of their own, every page is theirs."""
     made = device.attempt("fine")
-    told = made.effective["constrained"]
+    told = made.effective.of_scenario("constrained")
     assert np.__version__
     if any("cannot be made" in note for note in told["notes"]):
         pytest.skip("; ".join(told["notes"]))
@@ -269,7 +270,7 @@ def test_an_address_space_floor_has_its_own_name(
         },
         "settings": {**QUICK, "memory": True, "quotas": [0.5]},
     }
-    message = conductor.conduct(order, lambda *_: None)
+    message = conductor.conduct(cast("Order", order), lambda *_: None)
     steps = {(each["parameters"]["constraint"], len(each["samples"]) // 6) for each in message["measurements"]}
     assert ("cpu quota", 0) in steps
     assert ("address space", 2) in steps
@@ -345,7 +346,7 @@ def test_the_attempt_ends_before_its_time_does_with_what_it_has(device: Device) 
     made = device.attempt("run tight 200 hang", limits_bytes=[128 * MIB] * 50, timeout_s=12)
     assert made.outcome.ok, made.outcome
     assert 2 <= len(codes(made)) < 10
-    assert "time ended" in made.effective["constrained"]["memory"]
+    assert "time ended" in made.effective.of_scenario("constrained")["memory"]
 
 
 def test_every_constraint_makes_a_step(device: Device) -> None:

@@ -116,9 +116,7 @@ def quality(
         "attempts": {"timeout": timeout, "at_least": 1},
     }
     found = benchharness.run(suite, store=f"sqlite:///{folder}/store.db")
-    return {
-        f"{each.job.variant} {each.job.configuration.get('accelerator') or ''}".strip(): each for each in found.results
-    }
+    return {f"{each.job.variant} {each.job.configuration.accelerator or ''}".strip(): each for each in found.results}
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_a_reordered_and_renamed_copy_is_refused_or_identical_and_noise_is_that_
     for (name, value), one, other in zip(values(found["noisy"], "sqnr").items(), theirs, ours, strict=True):
         signal, noise = (np.square(each.astype(np.float64)).sum() for each in (one, other.astype(np.float64) - one))
         assert value == pytest.approx(10 * np.log10(signal / noise), rel=1e-6), name
-    told = found["noisy"].effective["tensors"]
+    told = found["noisy"].effective.tensors
     assert told["outputs"][0] == ["scores", "out_1", "mapping", True, "scores"]
     assert told["pairing"] == [["x", "x", "name", True]]
     assert told["conversion"] == {"x": {"how": ["exact"], "saturated": 0, "values": X.size}}
@@ -132,8 +132,9 @@ def test_pixels_and_their_codes_mean_the_same(tmp_path: Path, pixels: dict[str, 
         found = run(tmp_path, pixels, arrays, task="tensor", runtime="tflite", **told)["int8"]
         assert found.outcome.ok, found.outcome
         assert values(found, "largest_error") == {"y": 0.0}
-        assert found.effective["tensors"]["conversion"]["x"]["how"] == [how]
-        assert found.effective["reference"]["tensors"]["conversion"]["x"]["how"] == [
+        assert found.effective.tensors["conversion"]["x"]["how"] == [how]
+        assert found.effective.reference is not None
+        assert found.effective.reference.tensors["conversion"]["x"]["how"] == [
             "exact" if how == "quantized" else "dequantized"
         ]
     beyond = run(tmp_path, pixels, {"x": np.full((2, 8), 300.0)}, task="tensor", runtime="tflite")["int8"]

@@ -147,7 +147,7 @@ def test_perplexity_of_a_model_with_a_leading_token(tmp_path: Path, processor: A
     told = parameters(result, "perplexity")
     assert told["leading_tokens"] == "1 <bos>"
     assert told["used"] == f"{len(chunks)} of {len(chunks)} chunks, {len(chunks) * CHUNK} of {len(ids)} tokens"
-    tokenizer = result.effective["tokenizer"]
+    tokenizer = result.effective.tokenizer
     assert tokenizer["switched_off"] == ("padding, truncation" if written else "nothing")
     assert tokenizer["trailing_tokens_left_out"] == ("0 <unk>" if processor is CLOSED else "none")
 
@@ -185,7 +185,7 @@ def test_short_documents_are_scored_from_their_own_middle(tmp_path: Path) -> Non
     used, all_tokens = sum(map(len, chunks)), sum(lengths) + len(lengths) + 1
     told = f"9 of 10 documents, {len(chunks)} of {len(chunks)} chunks, {used} of {all_tokens} tokens"
     assert parameters(result, "perplexity")["used"] == told
-    assert result.effective["evaluated"]["documents_too_short"] == 1
+    assert result.effective.evaluated["documents_too_short"] == 1
     (estimate,) = [each.estimate for each in result.metrics if each.name == "perplexity"]
     assert estimate.statistic.endswith("bootstrap over documents")
     assert parameters(result, "greedy_prefix")["prompt_tokens"] != ""
@@ -224,7 +224,7 @@ def test_samples_sorted_by_class_are_sampled_from_every_class(tmp_path: Path) ->
     name = session.get_inputs()[0].name
     answers = [int(session.run(None, {name: pictures[at][None]})[0].argmax()) for at in picked]
     assert rows[:, 1].tolist() == answers
-    assert all(example["sample"] in picked for example in result.effective["examples"])
+    assert all(example["sample"] in picked for example in result.effective.examples)
 
 
 def test_samples_without_labels_are_spread_evenly(tmp_path: Path) -> None:
@@ -233,4 +233,4 @@ def test_samples_without_labels_are_spread_evenly(tmp_path: Path) -> None:
     reference, variant = (DIGITS / "artefacts" / f"{name}.onnx" for name in ("fp32", "int8"))
     result = evaluated(tmp_path, reference, variant, tmp_path / "digits.npz", task="tensor", most_samples=7)
     assert parameters(result, "sqnr")["used"] == "7 of 500 inputs"
-    assert {example["sample"] for example in result.effective["examples"]} == set(evenly(500, 7))
+    assert {example["sample"] for example in result.effective.examples} == set(evenly(500, 7))

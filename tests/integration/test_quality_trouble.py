@@ -250,7 +250,7 @@ def quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quality:
             "attempts": {"timeout": timeout, "at_least": 1},
         }
         found = benchharness.run(suite, store=f"sqlite:///{tmp_path}/store.db")
-        return {(each.job.variant, each.job.configuration["name"]): each for each in found.results}
+        return {(each.job.variant, each.job.configuration.name): each for each in found.results}
 
     return run
 
@@ -288,8 +288,8 @@ def test_a_scorer_under_another_interpreter(quality: Quality, tmp_path: Path) ->
     results = quality(models, tmp_path / "pictures.npz", configurations, task="classifier")
     there = results["tflite", "there"]
     assert there.outcome.ok, there.outcome
-    assert there.effective["facts"]["package"] == "tflite-runtime"
-    assert results["tflite", "here"].effective["facts"]["package"] == "ai-edge-litert"
+    assert there.effective.facts["package"] == "tflite-runtime"
+    assert results["tflite", "here"].effective.facts["package"] == "ai-edge-litert"
     assert there.job.comparison_pass == results["tflite", "here"].job.comparison_pass
     assert value(there, "agreement") == 1.0
     assert value(there, "kld") == pytest.approx(value(results["tflite", "here"], "kld"), abs=1e-9)

@@ -103,7 +103,8 @@ def test_the_first_token_is_there_when_the_simulation_says(results: Results, var
     assert cold is not None
     assert cold > TTFT_NS
     told = {
-        name: result.effective[name] for name in ("timed_by", "stamped_at", "clock_resolution_ns", "tokens_per_stamp")
+        name: getattr(result.effective, name)
+        for name in ("timed_by", "stamped_at", "clock_resolution_ns", "tokens_per_stamp")
     }
     assert told == {
         "timed_by": "the engine's clock",
@@ -111,7 +112,7 @@ def test_the_first_token_is_there_when_the_simulation_says(results: Results, var
         "clock_resolution_ns": 1,
         "tokens_per_stamp": 1,
     }
-    assert result.effective["task"] == "causal-lm"
+    assert result.effective.task == "causal-lm"
 
 
 def test_a_stamp_a_token_gives_gaps_between_tokens(results: Results) -> None:
@@ -123,7 +124,7 @@ def test_a_stamp_a_token_gives_gaps_between_tokens(results: Results) -> None:
     assert value(result, "prefill_rate") == pytest.approx(PROMPT * 1e9 / TTFT_NS)
     assert value(result, "ttft_after_pause") == pytest.approx(TTFT_NS)
     assert only(result, "itl", 50).attempts[0].row_length == COUNT - 1
-    assert result.effective["tokens_per_stamp"] == 1
+    assert result.effective.tokens_per_stamp == 1
     assert "chunk_gap" not in {each.name for each in result.metrics}
     assert WarningKind.BELOW_TIMER_RESOLUTION not in kinds(result)
     assert WarningKind.NOT_APPLIED not in kinds(result)
@@ -135,7 +136,7 @@ def test_chunks_give_no_gaps_between_tokens_and_say_so(results: Results) -> None
     itl = only(result, "itl", 50)
     assert itl.estimate.value is None
     assert itl.estimate.reason == "a stamp covers up to 4 tokens"
-    assert result.effective["tokens_per_stamp"] == 4
+    assert result.effective.tokens_per_stamp == 4
     # Nine tokens in chunks of 4, 4 and 1: the first chunk is there with its fourth token.
     assert value(result, "tpot") == pytest.approx(GAP_NS)
     assert value(result, "decode_rate") == pytest.approx(1e9 / GAP_NS)
@@ -163,7 +164,7 @@ def test_a_course_has_the_simulations_rate(results: Results, variant: str) -> No
     (course,) = result.courses
     rate = 1e9 * 8 / 30_000_000 if variant == "coarse" else 1e9 / GAP_NS
     assert [window.rate for window in course.windows] == pytest.approx([rate] * len(course.windows))
-    assert result.effective["timed_by"] == "the engine's clock"
+    assert result.effective.timed_by == "the engine's clock"
 
 
 @pytest.mark.parametrize("variant", ["four", "coarse"])

@@ -110,7 +110,7 @@ def test_a_session_of_the_demo_model(sessions: Sessions) -> None:
 def test_what_the_device_did_meanwhile_is_told_or_why_not(sessions: Sessions) -> None:
     result = sessions.session(ARTEFACTS / "onnx-fp32", runtime="onnxruntime")
     (attempt,) = sessions.attempts()
-    told = attempt.conditions["sensors"]
+    told = attempt.conditions.sensors
     for name, sensor in told.items():
         assert sensor["source"] if sensor["found"] else sensor["reason"], name
     readings = readings_of(attempt)
@@ -145,7 +145,7 @@ def test_looks_go_on_beside_a_model_of_many_requests(sessions: Sessions) -> None
 def test_another_scenario_reads_no_sensors_over_time(sessions: Sessions) -> None:
     sessions.run([sessions.model("fine")], scenarios={"steady": {"min_time": "1 ms"}})
     (attempt,) = sessions.attempts()
-    assert "sensors" not in attempt.conditions
+    assert not attempt.conditions.sensors
     assert not readings_of(attempt)
 
 
@@ -298,7 +298,8 @@ def test_the_gate_is_told_with_its_reason(sessions: Sessions) -> None:
     result = sessions.session(sessions.model("fine"), changes={"entry_gate": "1 s", "duration": "300 ms"})
     assert result.outcome.ok
     (attempt,) = sessions.attempts()
-    gate = attempt.conditions["entry_gate"]
+    gate = attempt.conditions.entry_gate
+    assert gate is not None
     assert gate["waited_s"] >= 1.0
     assert gate["settled"] is False, "six looks take longer than a second"
     assert "went in after the 1 s allowed" in gate["reason"]
@@ -309,7 +310,7 @@ def test_the_gate_is_told_with_its_reason(sessions: Sessions) -> None:
 
 def test_without_a_gate_nothing_is_said_of_one(sessions: Sessions) -> None:
     sessions.session(sessions.model("fine"), changes={"duration": "200 ms"})
-    assert "entry_gate" not in sessions.attempts()[0].conditions
+    assert sessions.attempts()[0].conditions.entry_gate is None
 
 
 @pytest.fixture
@@ -455,7 +456,9 @@ def test_ctrl_c_at_the_gate_ends_at_once_and_the_run_can_go_on(
     assert done.returncode == 0, done.stderr
     (attempt,) = stored(store_url)
     assert attempt.outcome.ok
-    assert attempt.conditions["entry_gate"]["waited_s"] >= 2
+    gate = attempt.conditions.entry_gate
+    assert gate is not None
+    assert gate["waited_s"] >= 2
 
 
 def in_session(run: Background) -> psutil.Process:
@@ -480,7 +483,7 @@ def test_a_worker_killed_in_a_session_is_a_recorded_outcome(
     (attempt,) = stored(store_url)
     assert attempt.outcome.kind == "killed"
     assert "SIGKILL in phase session (s)" in attempt.outcome.reason
-    assert "sensors" in attempt.conditions
+    assert attempt.conditions.sensors
     assert run.leaves_nothing_running()
 
 

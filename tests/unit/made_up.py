@@ -9,6 +9,7 @@ from typing import Any
 
 from benchharness.device.rules import RULES
 from benchharness.results.result import Attempt, Job, Measurement, Outcome, OutcomeKind, Parameters
+from benchharness.results.told import Conditions, Effective
 from benchharness.suite.artefact import DigestCache, Listing, whole
 from benchharness.suite.hardware import THIS_MACHINE, load_hardware
 from benchharness.suite.materials import gather
@@ -71,7 +72,7 @@ def job(key: str = "0123456789abcdef", **changes: Any) -> Job:
         "timeout_s": 600.0,
         "download_bytes": 700,
     }
-    return Job(key=key, **{**facts, **changes})
+    return Job.from_json({"key": key, **facts, **changes})
 
 
 def measured(
@@ -105,7 +106,9 @@ def attempt(
         "warnings": [],
     }
     made = {**facts, **changes}
-    made["effective"] = {"rules": RULES, **made["effective"]}
+    effective = Effective.from_json(made["effective"])
+    made["effective"] = Effective.from_json({"rules": RULES, **effective.to_json()})
+    made["conditions"] = Conditions.from_json(made["conditions"])
     return Attempt(
         job=job,
         round=round_,

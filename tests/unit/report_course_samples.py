@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchharness.results.courses import Chain, ChainLink, Course, Ladder, SessionState, Step, StepOutcome, Window
+from benchharness.results.requested import Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Result
+from benchharness.results.told import Conditions
 from reports.pages.html import render, write
 from tests.unit.report_samples import IMAGES, RUN, WRITTEN, Fake, estimate_of, result
 
@@ -137,14 +139,16 @@ def sustained(variant: str, courses: Sequence[Course], **changes: Any) -> Result
         job=replace(found.job, settings=SUSTAINED),
         courses=courses,
         outcomes={"ok": len(courses)},
-        conditions={
-            **found.conditions,
-            "entry_gate": GATE,
-            "sensors": {
-                "steal": {"found": True, "cost_us": 8.1 + len(variant)},
-                "temperature": {"found": False, "reason": "no thermal zone"},
-            },
-        },
+        conditions=Conditions.from_json(
+            {
+                **found.conditions.to_json(),
+                "entry_gate": GATE,
+                "sensors": {
+                    "steal": {"found": True, "cost_us": 8.1 + len(variant)},
+                    "temperature": {"found": False, "reason": "no thermal zone"},
+                },
+            }
+        ),
     )
     return replace(found, **changes)
 
@@ -177,10 +181,13 @@ def sessions() -> list[Result]:
             "The clock fell from 2.90 to 1.68 GHz while x86_pkg_temp read 83 °C; its throttle counter grew by 412."
         ],
     )
+    unsettled = {**GATE, "settled": False}
     return [
         sustained("fp32", [course(seed=number, attempt=f"a{number}") for number in range(2)]),
         sustained("int8", quota),
-        sustained("int4", [heat], conditions={**result().conditions, "entry_gate": {**GATE, "settled": False}}),
+        sustained(
+            "int4", [heat], conditions=Conditions.from_json({**result().conditions.to_json(), "entry_gate": unsettled})
+        ),
         sustained("slow", [course(State.SLOW_CORE, kept=0.86, slow=[(60, 120)], change_s=60.2)]),
         sustained("steal", [course(State.STEAL, kept=0.9, slow=[(20, 50)])]),
         sustained("short", [course(State.UNKNOWN, seconds=1, evidence=["baseline unsettled: 1 window"])]),
@@ -310,7 +317,7 @@ def everything() -> list[Result]:
         course(unit="inferences/s", burst=320.0, attempt=f"a{number}", sensors=True, seed=number) for number in range(2)
     ]
     found = sustained("fp32", images)
-    job = replace(found.job, model="mobilenet-v3", workload=IMAGES, key="images")
+    job = replace(found.job, model="mobilenet-v3", workload=Workload.from_json(IMAGES), key="images")
     return [*sessions(), *paused(), *ladders(), replace(found, job=job)]
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.judge.derive import derive
+from benchharness.results.requested import Configuration
 from benchharness.results.result import Attempt, Job, Measurement, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.told import Effective
 from reports.pages.html import render, write
 from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, result
 
@@ -130,7 +132,7 @@ def _job(ran: Ran, scenario: str, model: str, key: str) -> Job:
     return replace(
         result(ran.variant, scenario=scenario, workload=CHAT, model=model).job,
         key=key,
-        configuration=ran.configuration,
+        configuration=Configuration.from_json(ran.configuration),
         reference=ran.reference,
         precision=ran.precision,
         artefact_bytes=ran.megabytes * 10**6,
@@ -169,7 +171,9 @@ def _attempts(job: Job, ran: Ran, metrics: Sequence[MetricResult], seed: int) ->
             duration_ns=3_000_000_000,
             outcome=ran.outcome,
             measurements=[_measurement(metric, number, seed) for metric in measured],
-            effective={"threads": 2, "execution": "device", **ran.effective} if ran.outcome.ok else {},
+            effective=Effective.from_json(
+                {"threads": 2, "execution": "device", **ran.effective} if ran.outcome.ok else {}
+            ),
             conditions=like.conditions,
         )
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchharness.judge import budgets as budgets_of_suite
 from benchharness.metrics import limits
+from benchharness.results.requested import Configuration, Workload
 from benchharness.results.result import (
     AttemptValue,
     Estimate,
@@ -29,6 +30,7 @@ from benchharness.results.result import (
     Run,
     WarningKind,
 )
+from benchharness.results.told import Conditions, Effective
 from reports.model.page import Page
 from reports.pages.html import render, write
 from reports.pages.view import pages
@@ -206,8 +208,8 @@ def result(
         artefact_bytes=VARIANTS.get(variant, (1.0, 1_000_000))[1],
         recipe="as exported" if variant == "fp32" else f"{variant} weights, per channel",
         tokenizer=None,
-        configuration=requested,
-        workload=workload,
+        configuration=Configuration.from_json(requested),
+        workload=Workload.from_json(workload),
         scenario=scenario,
         settings={"warmup": 3, "repeats": 5} | ({"page_cache": "warm"} if scenario == "first-token" else {}),
         timeout_s=600.0,
@@ -219,36 +221,43 @@ def result(
         outcomes={"ok": 5},
         stopped="5 attempts, as asked",
         metrics=metrics,
-        effective={
-            "accelerators": ["CPUExecutionProvider"],
-            "threads": requested.get("threads"),
-            "cache": "in-place",
-            "runtime_version": "1.31.1",
-            "execution": "device",
-            "facts": {"graph_optimization_level": "ORT_ENABLE_ALL", "opsets": {"": 21}},
-            "placement": {"CPUExecutionProvider": {"MatMul": 31, "Add": 60, "Softmax": 4}},
-            "task": "causal-lm",
-        },
-        conditions={
-            "os": "Linux 6.1.0",
-            "processor": "A processor @ 2.9 GHz",
-            "cores": 2,
-            "memory_bytes": 8_320_000_000,
-            "governor": {"unknown": "no cpufreq on this system"},
-            "power_source": {"unknown": "nothing in /sys/class/power_supply"},
-            "battery_percent": {"unknown": "nothing in /sys/class/power_supply"},
-            "load_average": 0.41,
-            "memory_available_bytes": 6.2e9,
-            "cpu_pressure": 1.5,
-            "temperature_celsius": 51.5,
-            "temperature_sensor": "x86_pkg_temp",
-            "cgroup_cpu_quota_us": "none",
-            "cores_allowed": 2,
-            "python": "3.11.7",
-            "memory_unknown": {},
-            "watching_ns": 6_000_000 + 1000 * len(variant),
-        },
+        effective=Effective.from_json(
+            {
+                "accelerators": ["CPUExecutionProvider"],
+                "threads": requested.get("threads"),
+                "cache": "in-place",
+                "runtime_version": "1.31.1",
+                "execution": "device",
+                "facts": {"graph_optimization_level": "ORT_ENABLE_ALL", "opsets": {"": 21}},
+                "placement": {"CPUExecutionProvider": {"MatMul": 31, "Add": 60, "Softmax": 4}},
+                "task": "causal-lm",
+            }
+        ),
+        conditions=Conditions.from_json(
+            {
+                "os": "Linux 6.1.0",
+                "processor": "A processor @ 2.9 GHz",
+                "cores": 2,
+                "memory_bytes": 8_320_000_000,
+                "governor": {"unknown": "no cpufreq on this system"},
+                "power_source": {"unknown": "nothing in /sys/class/power_supply"},
+                "battery_percent": {"unknown": "nothing in /sys/class/power_supply"},
+                "load_average": 0.41,
+                "memory_available_bytes": 6.2e9,
+                "cpu_pressure": 1.5,
+                "temperature_celsius": 51.5,
+                "temperature_sensor": "x86_pkg_temp",
+                "cgroup_cpu_quota_us": "none",
+                "cores_allowed": 2,
+                "python": "3.11.7",
+                "memory_unknown": {},
+                "watching_ns": 6_000_000 + 1000 * len(variant),
+            }
+        ),
     )
+    for key, kind in (("effective", Effective), ("conditions", Conditions)):
+        if key in changes:
+            changes[key] = kind.from_json(changes[key])
     return replace(whole, **changes)
 
 
@@ -269,7 +278,9 @@ def realistic() -> list[Result]:
             for scenario, metrics in (("first-token", first), ("steady", steady)):
                 metrics.append(fake.exactly("download_size", size * 0.75, None if number == 0 else 0.3))
                 found.append(result(variant, configuration, scenario, metrics, outcomes=ended))
-    found[1] = replace(found[1], conditions={**found[1].conditions, "governor": "powersave"})
+    found[1] = replace(
+        found[1], conditions=Conditions.from_json({**found[1].conditions.to_json(), "governor": "powersave"})
+    )
     found[4] = replace(
         found[4],
         warnings=[
@@ -280,7 +291,7 @@ def realistic() -> list[Result]:
             ),
             ResultWarning(kind=WarningKind.UNSTABLE, message="model TTFT: attempts spread by 14% of their mean"),
         ],
-        effective={**found[4].effective, "threads": 2},
+        effective=Effective.from_json({**found[4].effective.to_json(), "threads": 2}),
     )
     out_of_memory = Outcome(kind=OutcomeKind.OUT_OF_MEMORY, reason="the kernel ended the worker", evidence=EVIDENCE)
     found[11] = replace(
@@ -288,7 +299,7 @@ def realistic() -> list[Result]:
         outcome=out_of_memory,
         outcomes={"out-of-memory": 3},
         metrics=(),
-        effective={},
+        effective=Effective(),
         stopped="3 failures in a row",
     )
     for variant, (speed, _) in VARIANTS.items():

@@ -116,7 +116,9 @@ def test_an_adapter_knows_the_contract_and_its_runtime(module: str, path: Path) 
 @pytest.mark.parametrize(("module", "path"), IN_REPORTS, ids=[name for name, _ in IN_REPORTS])
 def test_reports_know_results_and_not_how_they_came_about(module: str, path: Path) -> None:
     known = (
+        "benchharness.results.requested",
         "benchharness.results.result",
+        "benchharness.results.told",
         "benchharness.results.courses",
         "benchharness.metrics",
         "benchharness.judge.choice",
@@ -222,6 +224,8 @@ ARROWS = {
         "device.sensors.cgroup",
         "device.sensors.readings",
         "launch.ask",
+        "results.objects",
+        "results.requested",
         "results.result",
         "scenarios",
     },

@@ -20,6 +20,7 @@ from benchharness.judge.evidence import no_evidence
 from benchharness.metrics.limits import parse
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind, WarningKind
+from benchharness.results.told import Effective
 from benchharness.terminal.choice import show_choices
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.report_course_samples import course
@@ -78,7 +79,7 @@ def results_of(kld: Mapping[str, float], rates: Mapping[str, float], **changes: 
             for round_ in range(5)
         ]
         if variant in kld:
-            against = {"variant": "fp32", "configuration": dict(job(key).configuration)}
+            against = {"variant": "fp32", "configuration": job(key).configuration.to_json()}
             jobs.append((job(f"q{key[1:]}", variant=variant, scenario="quality", against=against), ""))
             rows = list(ROWS)
             rows[2::4] = [kld[variant] * (1 + index / 1000) for index in range(60)]
@@ -174,7 +175,9 @@ def test_a_disturbed_course_is_no_evidence_and_a_hot_one_is() -> None:
 def test_a_reference_execution_keeps_no_budget_and_dominates_nothing() -> None:
     results = results_of(DIVERGENCES, RATES)
     results = [
-        replace(each, effective={**each.effective, "execution": "reference"}) if each.job.variant == "int8" else each
+        replace(each, effective=Effective.from_json({**each.effective.to_json(), "execution": "reference"}))
+        if each.job.variant == "int8"
+        else each
         for each in results
     ]
     (choice,) = choices(judged(results, parse({"kld": "0.1 nats"}, "suite")))

@@ -16,6 +16,7 @@ from benchharness.judge.derive import derive_one
 from benchharness.records import TrialEnd
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
+from benchharness.results.told import Effective
 from benchharness.scenarios.constrained.ladder import constrained_metrics, ladder_of
 from tests.unit.made_up import job
 
@@ -55,7 +56,7 @@ def attempt(*measurements: Measurement, **facts: Any) -> Attempt:
         duration_ns=1,
         outcome=Outcome(kind=OutcomeKind.OK),
         measurements=[step(0, "none", None, USUAL), *measurements],
-        effective={"constrained": {**FACTS, **facts}},
+        effective=Effective.from_json({"constrained": {**FACTS, **facts}}),
     )
 
 

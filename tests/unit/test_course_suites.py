@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
 from pathlib import Path
 from typing import Any
 
@@ -211,22 +211,22 @@ CHAIN = '[scenarios.steady]\n[scenarios.constrained]\nfallback_chain = ["int8", 
 
 def test_a_chain_is_measured_once_by_its_first_variant(tmp_path: Path) -> None:
     found = jobs(tmp_path, CHAIN + "\n[[configurations]]\nthreads = [1, 2]")
-    led = [(job.variant, job.scenario, job.configuration["threads"]) for job in found if job.chain]
+    led = [(job.variant, job.scenario, job.configuration.threads) for job in found if job.chain]
     assert led == [("int8", "constrained", 1), ("int8", "constrained", 2)]
     (first, *_) = [job for job in found if job.chain]
-    assert [(link["variant"], Path(link["artefact"]).name) for link in first.chain] == [
+    assert [(link.variant, Path(link.artefact).name) for link in first.chain] == [
         ("int8", "int8.onnx"),
         ("fp32", "fp32.onnx"),
     ]
-    assert all(link["configuration"] == first.configuration for link in first.chain)
-    assert len({link["digest"] for link in first.chain}) == 2
+    assert all(link.configuration == first.configuration for link in first.chain)
+    assert len({link.digest for link in first.chain}) == 2
     without = {job.key for job in jobs(tmp_path, CHAIN.replace('fallback_chain = ["int8", "fp32"]', ""))}
     assert first.key not in without, "what is tried in turn belongs to what the job is"
 
 
 def test_a_chain_comes_back_from_the_store(tmp_path: Path) -> None:
     (led,) = [job for job in jobs(tmp_path, CHAIN) if job.chain]
-    assert Job(**asdict(led)) == led
+    assert Job.from_json(json.loads(json.dumps(led.to_json()))) == led
 
 
 def both_formats(folder: Path, chain: str) -> list[Job]:

@@ -11,6 +11,7 @@ import pytest
 
 from benchharness.errors import UsageError
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
+from benchharness.results.told import Conditions
 from benchmarks.bars import Verdict
 from benchmarks.course_matrix import descriptions, findings, rows
 from benchmarks.course_plan import EXPECTED, QUOTA, QUOTA_KINDS, Planned, levels, plan
@@ -182,7 +183,7 @@ def session(index: int = 0) -> Session:
         duration_ns=7,
         outcome=Outcome(kind=OutcomeKind.CRASHED, reason="it fell over"),
         measurements=[Measurement(metric="sensor_reading", parameters={"channel": "c"}, value=0.0, samples=(1.0, 2.5))],
-        conditions={"sensors": {"steal": {"found": False, "reason": "no"}}},
+        conditions=Conditions.from_json({"sensors": {"steal": {"found": False, "reason": "no"}}}),
     )
     planned = dataclasses.replace(one("contention"), index=index)
     return Session(planned=planned, injected={"took_hold": True, "applied": []}, attempt=attempt)

@@ -14,6 +14,7 @@ from benchharness.judge.deciding import what_would_decide
 from benchharness.judge.derive import derive
 from benchharness.judge.intervals import estimate
 from benchharness.metrics.limits import parse
+from benchharness.results.requested import Opened
 from benchharness.results.result import Estimate, Measurement, Verdict, VerdictKind
 from tests.unit.made_up import attempt, job
 
@@ -85,7 +86,7 @@ def test_what_an_interval_is_over_must_be_known() -> None:
 
 
 def verdicts(measurement: Measurement, **budgets: str) -> list[Verdict]:
-    jobs = [replace(job("a"), scenario="quality", against={"variant": "fp32"})]
+    jobs = [replace(job("a"), scenario="quality", against=Opened(variant="fp32"))]
     (result,) = judged(
         derive([(jobs[0], "done")], [replace(attempt(0, measurement), job="a")]), parse(budgets, "suite")
     )

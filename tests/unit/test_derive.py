@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchharness.judge.derive import derive, derive_one
+from benchharness.results.requested import Opened
 from benchharness.results.result import EXACT, Attempt, MetricResult, Outcome, OutcomeKind, Result, WarningKind
 from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, measured
@@ -131,7 +132,7 @@ def test_only_results_that_differ_in_the_variant_alone_are_compared(changes: dic
 
 def test_two_comparisons_with_the_reference_have_no_ratio() -> None:
     """The reference on another accelerator differs by 1e-14, and nothing is a multiple of that."""
-    against = {"variant": "fp32"}
+    against = Opened(variant="fp32")
     int8, fp32 = (replace(each, scenario="quality", against=against) for each in (INT8, FP32))
     attempts = [
         attempt(0, measured("tensor_error", 0.1, [1.0, noise, 0.9, 0.1] * 2, row_length=4), job=each.key)

@@ -64,8 +64,8 @@ def test_a_good_message_becomes_an_attempt() -> None:
     assert attempt.outcome.ok
     (taken,) = attempt.measurements
     assert (taken.metric, taken.value, taken.samples, taken.row_length) == ("itl", 5e6, [4e6, 5e6, 6e6], 3)
-    assert attempt.effective == {"threads": 2, "task": "causal-lm"}
-    assert attempt.conditions == {"os": "Linux 6.1", "load_average": 0.1}
+    assert attempt.effective.to_json() == {"threads": 2, "task": "causal-lm"}
+    assert attempt.conditions.to_json() == {"os": "Linux 6.1", "load_average": 0.1}
 
 
 @pytest.mark.parametrize("skew_s", [0, 3600, -3600])

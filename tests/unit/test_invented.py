@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.device.input_lengths import described_axis, plain
 from benchharness.device.invented import Filling
+from benchharness.device.orders import Workload
 from benchharness.device.requests import TensorRequest, tensor_request
 
 Shape = tuple[int | str | None, ...]
@@ -38,7 +39,7 @@ def ask(
     facts: dict[str, Any] | None = None,
     **dimensions: int,
 ) -> TensorRequest:
-    workload = {"dimensions": dimensions, "values": {}, "seed": 0}
+    workload: Workload = {"dimensions": dimensions, "values": {}, "seed": 0}
     return tensor_request(Model(inputs, facts), workload, rows)
 
 
@@ -314,7 +315,7 @@ def test_bytes_of_a_picture_are_colours() -> None:
 
 
 def test_what_the_suite_gives_is_not_invented() -> None:
-    workload = {"dimensions": {}, "values": {"length": 7}, "seed": 0}
+    workload: Workload = {"dimensions": {}, "values": {"length": 7}, "seed": 0}
     asked = tensor_request(Model(NEMO), workload)
     assert asked.inputs["length"].tolist() == [7]
     assert list(asked.invented) == ["audio_signal"]

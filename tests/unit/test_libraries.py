@@ -8,8 +8,9 @@ import pytest
 
 from benchharness.device import page_cache
 from benchharness.device.libraries import Libraries
+from benchharness.device.orders import Order
 
-ORDER = {"adapter": "onnxruntime", "python": None, "configuration": {"accelerator": None}}
+ORDER: Order = {"adapter": "onnxruntime", "python": None, "configuration": {"accelerator": None}}
 
 
 def library(folder: Path, name: str) -> Path:

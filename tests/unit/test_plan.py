@@ -48,7 +48,7 @@ print(*(job.key for job in jobs_of(load_suite(Path(sys.argv[1])))))
 def test_a_grid_expands_to_every_combination_once(tmp_path: Path) -> None:
     jobs = jobs_of(loaded(tmp_path, GRID))
 
-    cells = [(job.variant, job.configuration["threads"], job.workload["context_depth"], job.scenario) for job in jobs]
+    cells = [(job.variant, job.configuration.threads, job.workload.context_depth, job.scenario) for job in jobs]
     assert cells == [
         (variant, threads, depth, scenario)
         for variant in ("fp32", "int8")
@@ -62,8 +62,8 @@ def test_a_grid_expands_to_every_combination_once(tmp_path: Path) -> None:
 
 def test_names_say_what_was_expanded(tmp_path: Path) -> None:
     jobs = jobs_of(loaded(tmp_path, GRID))
-    assert {job.configuration["name"] for job in jobs} == {"onnxruntime 1 thread", "onnxruntime 2 threads"}
-    assert {job.workload["name"] for job in jobs} == {"chat depth 0", "chat depth 512"}
+    assert {job.configuration.name for job in jobs} == {"onnxruntime 1 thread", "onnxruntime 2 threads"}
+    assert {job.workload.name for job in jobs} == {"chat depth 0", "chat depth 512"}
 
 
 def test_keys_are_the_same_in_every_process(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_prompt_is_not_for_a_model_of_another_task(tmp_path: Path, task: str) 
         f"[models.chat]\ntask = '{task}'\n"
         "[[workloads]]\nname = 'ask'\nprompt = { tokens = 8 }\n[[workloads]]\nname = 'scan'\ndimensions = { batch = 2 }"
     )
-    assert {job.workload["name"] for job in jobs_of(loaded(tmp_path, text))} == {"scan"}
+    assert {job.workload.name for job in jobs_of(loaded(tmp_path, text))} == {"scan"}
 
 
 def test_dimensions_are_not_for_a_language_model(tmp_path: Path) -> None:
@@ -154,12 +154,12 @@ def test_dimensions_are_not_for_a_language_model(tmp_path: Path) -> None:
         "[models.chat]\ntask = 'causal-lm'\n"
         "[[workloads]]\nname = 'ask'\nprompt = { tokens = 8 }\n[[workloads]]\nname = 'scan'\ndimensions = { batch = 2 }"
     )
-    assert {job.workload["name"] for job in jobs_of(loaded(tmp_path, text))} == {"ask"}
+    assert {job.workload.name for job in jobs_of(loaded(tmp_path, text))} == {"ask"}
 
 
 def test_a_model_whose_task_is_not_said_gets_every_workload(tmp_path: Path) -> None:
     text = TWO_VARIANTS + "[[workloads]]\nname = 'ask'\nprompt = { tokens = 8 }\n[[workloads]]\nname = 'any'\n"
-    assert {job.workload["name"] for job in jobs_of(loaded(tmp_path, text))} == {"ask", "any"}
+    assert {job.workload.name for job in jobs_of(loaded(tmp_path, text))} == {"ask", "any"}
 
 
 def test_a_model_that_no_workload_is_for_is_refused(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_variant_is_paired_with_the_configurations_that_open_it(tmp_path: Path
     text = TWO_VARIANTS.replace("int8.onnx", "int8.other") + (
         "[[configurations]]\n[[configurations]]\nruntime = 'another'\n[scenarios.steady]"
     )
-    pairs = [(job.variant, job.configuration["runtime"]) for job in jobs_of(loaded(tmp_path, text))]
+    pairs = [(job.variant, job.configuration.runtime) for job in jobs_of(loaded(tmp_path, text))]
     assert pairs == [("fp32", "onnxruntime"), ("int8", "another")]
 
 
@@ -212,9 +212,9 @@ def test_texts_and_tokens_are_in_the_job(tmp_path: Path) -> None:
         "[[workloads]]\nprompt = { tokens_file = 'ids' }\ncontinuation_file = 'next'\n[scenarios.steady]"
     )
     first, second, *_ = jobs_of(loaded(tmp_path, text))
-    assert first.workload["prompt"] == {"seed": 0, "text": "What?", "file": "ask.txt"}
+    assert first.workload.prompt.to_json() == {"seed": 0, "text": "What?", "file": "ask.txt"}
     assert first.tokenizer == str(tmp_path / "tokenizer.json")
-    assert second.workload["prompt"] == {"seed": 0, "tokens": [4, 5], "file": "ids", "continuation_tokens": [6]}
+    assert second.workload.prompt.to_json() == {"seed": 0, "tokens": [4, 5], "file": "ids", "continuation_tokens": [6]}
     assert second.tokenizer is None
 
 
@@ -237,7 +237,7 @@ def test_two_models_with_two_variants_and_two_configurations_each_expand_to_thei
         """
     )
     jobs = jobs_of(load_suite(tmp_path / "both.toml"))
-    cells = {(job.model, job.variant, job.configuration["threads"], job.scenario) for job in jobs}
+    cells = {(job.model, job.variant, job.configuration.threads, job.scenario) for job in jobs}
     assert cells == {
         (model, variant, threads, scenario)
         for model in ("demo", "smollm2")
@@ -277,9 +277,9 @@ def test_a_configuration_for_another_system_is_left_out(tmp_path: Path, monkeypa
     text = TWO_VARIANTS + '\n[[configurations]]\nname = "a"\nonly_on = "macos"\n[[configurations]]\nname = "b"\n'
     suite = loaded(tmp_path, text)
     monkeypatch.setattr(sys, "platform", "linux")
-    assert {job.configuration["name"] for job in jobs_of(suite)} == {"b"}
+    assert {job.configuration.name for job in jobs_of(suite)} == {"b"}
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert {job.configuration["name"] for job in jobs_of(suite)} == {"a", "b"}
+    assert {job.configuration.name for job in jobs_of(suite)} == {"a", "b"}
 
 
 def test_a_suite_for_another_system_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,8 +296,10 @@ def test_what_the_scores_are_goes_along_only_where_it_is_said(tmp_path: Path) ->
     for word in ("", 'scores = "probabilities"\n'):
         (said[word],) = jobs_of(loaded(tmp_path, "[models.chat]\n" + word + text))
     silent, told = said.values()
-    assert "scores" not in silent.workload["data"]
-    assert told.workload["data"]["scores"] == "probabilities"
+    assert silent.workload.data is not None
+    assert told.workload.data is not None
+    assert "scores" not in silent.workload.data.to_json()
+    assert told.workload.data.scores == "probabilities"
     assert silent.key != told.key
     with pytest.raises(SuiteError, match=r"models\.chat\.scores"):
         loaded(tmp_path, '[models.chat]\nscores = "softmax"\n' + text)
@@ -322,9 +324,7 @@ def planned_threads(folder: Path, text: str, threads: int | None = 4) -> dict[st
     suite = load_suite(write_suite(folder, text, contents=contents))
     materials = gather(suite, DigestCache(None))
     jobs = plan(suite, load_hardware(THIS_MACHINE), materials, onnx_only, threads=threads)
-    return {
-        job.configuration["name"]: (job.configuration["threads"], job.configuration.get("threads_by")) for job in jobs
-    }
+    return {job.configuration.name: (job.configuration.threads, job.configuration.threads_by) for job in jobs}
 
 
 def test_runtimes_of_one_model_are_asked_for_equal_threads_where_nobody_names_a_number(tmp_path: Path) -> None:
@@ -377,9 +377,9 @@ def test_states_and_a_threshold_go_along_only_where_they_are_said(tmp_path: Path
         assert not job.tensors
         assert told_[scenario, variant].tensors == {"state": {"n": "s"}}
         assert told_[scenario, variant].key != job.key
-    thresholds = {key: job.workload["data"].get("threshold") for key, job in told_.items() if key[0] == "quality"}
+    thresholds = {key: job.workload.data.threshold for key, job in told_.items() if job.workload.data is not None}
     assert set(thresholds.values()) == {0.3}
-    assert all("threshold" not in job.workload.get("data", {}) for job in silent.values())
+    assert all(job.workload.data is None or "threshold" not in job.workload.data.to_json() for job in silent.values())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from scipy import stats
 
 from benchharness.judge.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
 from benchharness.results.result import Estimate, Measurement, MetricResult
+from benchharness.results.told import Effective
 from benchharness.scenarios.quality.comparison import quality_metrics
 from tests.unit.made_up import attempt
 
@@ -283,7 +284,10 @@ def test_why_there_is_no_divergence_is_its_reason() -> None:
     measurement = Measurement(
         metric="class_decisions", parameters={"classes": 3}, value=1.0, samples=[-1.0, 0.0, 0.0], row_length=3
     )
-    told = replace(attempt(0, measurement), effective={"scores": {"are": None, "why_not": "the graphs end apart"}})
+    told = replace(
+        attempt(0, measurement),
+        effective=Effective.from_json({"scores": {"are": None, "why_not": "the graphs end apart"}}),
+    )
     found = list(quality_metrics(told))
     assert one(found, "agreement").value == 1.0
     assert (one(found, "kld").value, one(found, "kld").reason) == (None, "the graphs end apart")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchharness.device.orders import Data, Workload
 from benchharness.device.real_inputs import MOST_BYTES, Sample
 from benchharness.device.requests import tensor_request
 from benchharness.errors import SuiteError, Unsupported
@@ -29,12 +30,12 @@ steady = {}
 """
 
 
-def data_of(path: Path, sample: int = 0, **arrays: Any) -> dict[str, Any]:
+def data_of(path: Path, sample: int = 0, **arrays: Any) -> Data:
     np.savez_compressed(path, **arrays)
     return named(path, sample)
 
 
-def named(path: Path, sample: int = 0) -> dict[str, Any]:
+def named(path: Path, sample: int = 0) -> Data:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"path": str(path), "kind": "npz", "sha256": digest, "sample": sample}
 
@@ -59,7 +60,7 @@ def test_a_transposed_array_is_read_right(tmp_path: Path) -> None:
 
 def test_values_stand_beside_data_and_lengths_come_from_it(tmp_path: Path) -> None:
     read = Sample(data_of(tmp_path / "d.npz", audio_signal=SOUND))
-    workload: dict[str, Any] = {"dimensions": {}, "values": {"length": 4}, "seed": 0}
+    workload: Workload = {"dimensions": {}, "values": {"length": 4}, "seed": 0}
     arrays, _ = read.inputs(Model(NEMO), {}, workload["values"])
     asked = tensor_request(Model(NEMO), workload, real=arrays)
     assert asked.inputs["length"].tolist() == [4]
@@ -124,12 +125,12 @@ def test_a_header_that_promises_more_than_a_sample_may_take_is_refused(tmp_path:
 def test_each_sample_is_a_job_and_the_data_is_part_of_it(tmp_path: Path) -> None:
     np.savez(tmp_path / "real.npz", x=SOUND)
     suite = loaded(tmp_path, SUITE)
-    assert [job.workload["name"] for job in jobs_of(suite)] == ["real.npz sample 0", "real.npz sample 2"]
+    assert [job.workload.name for job in jobs_of(suite)] == ["real.npz sample 0", "real.npz sample 2"]
     keys = [job.key for job in jobs_of(suite)]
     assert len(set(keys)) == 2
-    told = jobs_of(suite)[1].workload["data"]
+    told = jobs_of(suite)[1].workload.to_json()["data"]
     assert told == named(tmp_path / "real.npz", 2)
-    assert jobs_of(suite)[0].workload["asks"] == "tensor"
+    assert jobs_of(suite)[0].workload.asks == "tensor"
     np.savez(tmp_path / "real.npz", x=SOUND + 1)
     assert not set(keys) & {job.key for job in jobs_of(suite)}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchharness.results.result import Result, ResultWarning, WarningKind
+from benchharness.results.told import Conditions
 from reports.pages.html import render
 from reports.sections.comparison.section import Comparison
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, realistic_page, result
@@ -17,7 +18,12 @@ def compared(**changes: tuple[Any, Any]) -> Comparison:
     """Two rows whose conditions differ in what is given."""
     rows = [result(variant, metrics=Fake(1.0).first_token()) for variant in ("fp32", "int8")]
     rows = [
-        replace(row, conditions={**row.conditions, **{name: pair[at] for name, pair in changes.items()}})
+        replace(
+            row,
+            conditions=Conditions.from_json(
+                {**row.conditions.to_json(), **{name: pair[at] for name, pair in changes.items()}}
+            ),
+        )
         for at, row in enumerate(rows)
     ]
     return page_of(rows).of(Comparison)[0]

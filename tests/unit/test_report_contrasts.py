@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchharness.results.result import Basis, Contrast, Estimate, Result
+from benchharness.results.told import Effective
 from reports.figures.svg import svg
 from reports.model.tables import Cell
 from reports.pages.html import render
@@ -162,7 +163,9 @@ def test_reference_execution_has_sizes_and_no_numbers(everything: Comparison, ht
 def test_times_that_a_reference_execution_claims_are_not_shown() -> None:
     results = derived([Ran("onnx-int8", ONNX, 250, ON_CPU), Ran("mlpackage-int8", CORE_ML, 136, ON_CPU)])
     claimed = [
-        replace(each, effective={**each.effective, **ON_HOST}) if each.job.configuration is CORE_ML else each
+        replace(each, effective=Effective.from_json({**each.effective.to_json(), **ON_HOST}))
+        if each.job.configuration.runtime == "coreml"
+        else each
         for each in results
     ]
     comparison = compared(claimed)
@@ -211,7 +214,7 @@ def test_nothing_is_shown_without_a_second_runtime() -> None:
 
 
 def test_the_first_runtime_may_not_be_on_the_page() -> None:
-    alone = [each for each in two_runtimes() if each.job.configuration["runtime"] == "litert"]
+    alone = [each for each in two_runtimes() if each.job.configuration.runtime == "litert"]
     (group,) = runtimes_of(compared(alone)).groups
     assert group.against.startswith("smollm2-135m · onnx-int8 · onnxruntime 2 threads")
     assert [row.first for row in group.rows] == [False]
@@ -360,11 +363,11 @@ def test_no_name_acts(attack: str, html: str) -> None:
                 variant=attack + each.job.variant,
                 reference=attack + each.job.reference,
                 precision=attack,
-                configuration={
-                    **each.job.configuration,
-                    "name": attack + each.job.configuration["name"],
-                    "runtime": attack + each.job.configuration["runtime"],
-                },
+                configuration=replace(
+                    each.job.configuration,
+                    name=attack + each.job.configuration.name,
+                    runtime=attack + each.job.configuration.runtime,
+                ),
             ),
             contrasts=[replace(contrast, title=attack) for contrast in each.contrasts],
         )

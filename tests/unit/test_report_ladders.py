@@ -11,6 +11,7 @@ import pytest
 
 from benchharness.results.courses import ChainLink, StepOutcome
 from benchharness.results.result import Outcome, OutcomeKind, Result
+from benchharness.results.told import Effective
 from reports.figures.svg import svg
 from reports.model.tables import Quantity
 from reports.pages.html import render
@@ -167,10 +168,13 @@ def test_what_a_device_says_about_its_limits_is_told_once() -> None:
         "notes": ["libraries are not charged"],
         "no_better_way": ["no cgroup"],
     }
-    results = [replace(constrained(name, [ladder()]), effective={"constrained": told}) for name in ("fp32", "int8")]
+    results = [
+        replace(constrained(name, [ladder()]), effective=Effective.from_json({"constrained": told}))
+        for name in ("fp32", "int8")
+    ]
     assert floor(results).told[1:] == ("Swap: closed.", "libraries are not charged.", better)
     assert not [each for each in page_of(results).of(Comparison)[0].details[0].settings if each.name == "constrained"]
-    unable = replace(results[0], effective={"constrained": {"swap": "", "notes": 3}})
+    unable = replace(results[0], effective=Effective.from_json({"constrained": {"swap": "", "notes": 3}}))
     assert floor([unable]).told[1:] == ()
 
 
@@ -202,7 +206,7 @@ def test_no_text_of_a_device_acts(attack: str) -> None:
         constrained(
             attack,
             [replace(hostile, steps=steps, chains=[chain])],
-            effective={"constrained": {"swap": attack, "notes": [attack]}},
+            effective=Effective.from_json({"constrained": {"swap": attack, "notes": [attack]}}),
         )
     ]
     elements = Elements(render(RUN, results, written=WRITTEN)["this-machine"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchharness.results.result import AttemptValue, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.told import Conditions
 from reports.figures.svg import svg
 from reports.pages.html import render
 from reports.sections.comparison.memory import Memory
@@ -75,7 +76,9 @@ def without(results: list[Result], *kinds: str) -> list[Result]:
         replace(
             each,
             metrics=[metric for metric in each.metrics if metric.parameters.get("kind") not in kinds],
-            conditions={**each.conditions, "memory_unknown": dict.fromkeys(kinds, "smaps_rollup cannot be read")},
+            conditions=Conditions.from_json(
+                {**each.conditions.to_json(), "memory_unknown": dict.fromkeys(kinds, "smaps_rollup cannot be read")}
+            ),
         )
         for each in results
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchharness.results.result import Estimate, Parameters, Result
+from benchharness.results.told import Effective
 from reports.pages.html import render
 from reports.sections.comparison.placement import PlacementRow, Placements
 from reports.sections.comparison.section import Comparison
@@ -57,7 +58,7 @@ def row_of(placements: Placements, who: str) -> PlacementRow:
 def told(effective: dict[str, Any], accelerator: str | None = None) -> PlacementRow:
     """The line on one result whose device said this."""
     found = result(effective=effective)
-    changed = replace(found.job, configuration={**found.job.configuration, "accelerator": accelerator})
+    changed = replace(found.job, configuration=replace(found.job.configuration, accelerator=accelerator))
     (row,) = placements_of([replace(found, job=changed)]).rows
     return row
 
@@ -188,9 +189,14 @@ def test_a_runtime_whose_default_is_no_plain_cpu_has_an_accelerator_that_is() ->
 def test_scenarios_that_say_the_same_are_one_line_and_others_are_not() -> None:
     same = derived([Ran("onnx-int8", ONNX, 250, ON_CPU)])
     assert [row.scenarios for row in placements_of(same).rows] == [""]
-    other = [same[0], replace(same[1], effective={**same[1].effective, "placement": {CPU: {"MatMul": 1}}})]
+    other = [
+        same[0],
+        replace(
+            same[1], effective=Effective.from_json({**same[1].effective.to_json(), "placement": {CPU: {"MatMul": 1}}})
+        ),
+    ]
     assert [row.scenarios for row in placements_of(other).rows] == ["first-token", "steady"]
-    silent = [same[0], replace(same[1], effective={})]
+    silent = [same[0], replace(same[1], effective=Effective())]
     assert [row.scenarios for row in placements_of(silent).rows] == [""]
 
 
@@ -251,7 +257,7 @@ ODD: tuple[Any, ...] = (
 def test_whatever_a_device_says_the_page_stands(name: str, odd: Any) -> None:
     for accelerator in (None, "npu"):
         found = result(effective={"accelerators": ["npu"], "placement": {"npu": {"Add": 1}}, name: odd})
-        changed = replace(found.job, configuration={**found.job.configuration, "accelerator": accelerator})
+        changed = replace(found.job, configuration=replace(found.job.configuration, accelerator=accelerator))
         page = render(RUN, [replace(found, job=changed)], written=WRITTEN)["this-machine"]
         assert "Where operators ran" in page
 
@@ -277,8 +283,8 @@ def test_no_word_of_a_device_acts(attack: str, html: str) -> None:
     hostile = [
         replace(
             each,
-            effective=effective if number % 3 else {"placement_unknown": attack},
-            job=replace(each.job, configuration={**each.job.configuration, "accelerator": attack, "runtime": attack}),
+            effective=Effective.from_json(effective if number % 3 else {"placement_unknown": attack}),
+            job=replace(each.job, configuration=replace(each.job.configuration, accelerator=attack, runtime=attack)),
             contrasts=[replace(contrast, other="elsewhere", title=attack) for contrast in each.contrasts],
         )
         for number, each in enumerate(across_runtimes())

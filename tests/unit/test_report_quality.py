@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from benchharness.metrics import METRICS
+from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
+from benchharness.results.told import Conditions, Effective
 from benchharness.units import interval_text, quantity_text
 from reports.pages.html import render
 from reports.sections.comparison.section import Comparison
@@ -74,13 +76,18 @@ def lost(
     job = replace(
         made.job,
         scenario="quality",
-        workload={"name": "heldout.txt", "data": {"kind": "text", "shared_samples": 0}},
+        workload=Workload.from_json({"name": "heldout.txt", "data": {"kind": "text", "shared_samples": 0}}),
         settings={"evaluation": "prefill"},
-        against={"variant": "fp32", "configuration": {"name": "cpu 1 thread", "runtime": "onnxruntime"}},
+        against=Opened(variant="fp32", configuration=Configuration(name="cpu 1 thread", runtime="onnxruntime")),
         key=f"quality-{variant}",
     )
     return replace(
-        made, job=job, effective=effective or {}, outcome=outcome or made.outcome, warnings=(), conditions={}
+        made,
+        job=job,
+        effective=Effective.from_json(effective or {}),
+        outcome=outcome or made.outcome,
+        warnings=(),
+        conditions=Conditions(),
     )
 
 
@@ -127,8 +134,9 @@ def test_what_the_reference_reached_has_a_column_where_rows_differ_in_it() -> No
 
 def test_a_runtime_is_told_where_the_configuration_does_not() -> None:
     named = lost(metrics=language_model())
-    plain = replace(named, job=replace(named.job, configuration={"name": "tflite 2 threads", "runtime": "tflite"}))
-    odd = replace(named, job=replace(named.job, configuration={"name": "phone", "runtime": "tflite"}))
+    theirs = Configuration(name="tflite 2 threads", runtime="tflite")
+    plain = replace(named, job=replace(named.job, configuration=theirs))
+    odd = replace(named, job=replace(named.job, configuration=Configuration(name="phone", runtime="tflite")))
     assert [quality(each).tables[0].rows[0].runtime for each in (plain, odd)] == ["", "tflite"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -129,9 +129,9 @@ def test_no_name_or_text_acts(attack: str) -> None:
                 warnings=[ResultWarning(kind=WarningKind.UNSTABLE, message=attack, hint=attack)],
             )
         )
-    plain = json.loads(json.dumps([asdict(each.job) for each in hostile]))
+    plain = json.loads(json.dumps([each.job.to_json() for each in hostile]))
     hostile = [
-        replace(each, job=Job(**{**job, "hardware": attack, "recipe": attack}))
+        replace(each, job=Job.from_json({**job, "hardware": attack, "recipe": attack}))
         for each, job in zip(hostile, plain, strict=True)
     ]
     run = replace(RUN, id=attack, suite=attack, suite_digest=attack, state=attack, version=attack)

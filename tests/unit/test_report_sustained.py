@@ -12,6 +12,7 @@ import pytest
 
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Outcome, OutcomeKind, Result
+from benchharness.results.told import Conditions
 from reports.model.page import Page
 from reports.model.tables import Cell
 from reports.pages.html import render
@@ -140,7 +141,7 @@ def test_the_table_tells_retention_losses_and_energy() -> None:
 
 
 def test_what_was_not_reported_says_so() -> None:
-    bare = replace(sustained("int8", [course()]), metrics=(), conditions={})
+    bare = replace(sustained("int8", [course()]), metrics=(), conditions=Conditions())
     found = row([bare], "int8")
     assert text(found["retention"]) == ("", "not reported")
     assert text(found["of the cool rate"]) == ("", "no cool result of scenario steady")
@@ -261,7 +262,9 @@ def test_no_text_of_a_device_acts(attack: str) -> None:
     found = sustained(
         attack,
         [hostile, other],
-        conditions={"entry_gate": gate, "sensors": {attack: {"found": True}, attack + "x": {"reason": attack}}},
+        conditions=Conditions.from_json(
+            {"entry_gate": gate, "sensors": {attack: {"found": True}, attack + "x": {"reason": attack}}}
+        ),
     )
     page = render(RUN, [found, *paused()], written=WRITTEN)["this-machine"]
     elements = Elements(page)

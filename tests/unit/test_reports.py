@@ -18,6 +18,7 @@ import pytest
 
 from benchharness.errors import UsageError
 from benchharness.results.result import Estimate, Outcome, OutcomeKind
+from benchharness.results.told import Conditions
 from reports.figures.svg import svg
 from reports.pages.html import render, render_runs, write
 from reports.pages.view import pages
@@ -74,9 +75,9 @@ def test_a_missing_value_says_why_and_a_failed_job_keeps_its_row(html: str) -> N
 
 def test_rows_whose_conditions_differ_are_told_apart_but_readings_are_not() -> None:
     first, second = (result(variant) for variant in ("fp32", "int8"))
-    second = replace(second, conditions={**second.conditions, "load_average": 1.9})
+    second = replace(second, conditions=Conditions.from_json({**second.conditions.to_json(), "load_average": 1.9}))
     assert page_of([first, second]).of(Comparison)[0].notices == ()
-    second = replace(second, conditions={**second.conditions, "governor": "powersave"})
+    second = replace(second, conditions=Conditions.from_json({**second.conditions.to_json(), "governor": "powersave"}))
     (notice,) = page_of([first, second]).of(Comparison)[0].notices
     assert "governor was unknown (no cpufreq on this system) for fp32; powersave for int8" in notice
 

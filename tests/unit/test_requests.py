@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
+from benchharness.device.orders import Workload
 from benchharness.device.requests import (
     check_logits,
     language_request,
@@ -58,8 +59,8 @@ class OneTokenPerWord(Tokenizer):
         return [len(word) for word in prompt.split()]
 
 
-def asked(prompt: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    return {
+def asked(prompt: Mapping[str, Any] | None = None, **changes: Any) -> Workload:
+    plain = {
         "prompt": {"length": 4, "seed": 7, **(prompt or {})},
         "output_tokens": 3,
         "context_depth": 0,
@@ -67,8 +68,8 @@ def asked(prompt: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, 
         "dimensions": {},
         "values": {},
         "seed": 0,
-        **changes,
     }
+    return cast("Workload", {**plain, **changes})
 
 
 def test_seeded_tokens_are_these_on_every_machine_and_interpreter() -> None:
@@ -108,7 +109,7 @@ def test_a_text_is_tokenised() -> None:
         (asked({"continuation_tokens": [1, 2]}), "the continuation has 2 tokens, and output_tokens asks for 3"),
     ],
 )
-def test_a_request_that_does_not_fit_the_model_is_unsupported(workload: dict[str, Any], said: str) -> None:
+def test_a_request_that_does_not_fit_the_model_is_unsupported(workload: Workload, said: str) -> None:
     with pytest.raises(Unsupported, match=said):
         language_request(LanguageModel(), workload, None)
 

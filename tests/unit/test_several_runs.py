@@ -13,6 +13,7 @@ from benchharness.judge.choice import choices
 from benchharness.judge.derive import derive
 from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Result, Run
+from benchharness.results.told import Effective
 from reports.model.page import Page
 from reports.pages.html import render_runs
 from reports.pages.view import pages
@@ -157,7 +158,10 @@ def test_a_budget_that_one_of_two_runs_did_not_measure_is_said() -> None:
 
 def test_no_row_leads_among_rows_that_did_unequal_work_and_the_page_says_why() -> None:
     wide = [
-        replace(result, effective={**result.effective, "inputs": {"x": ["float32", 1, length]}})
+        replace(
+            result,
+            effective=Effective.from_json({**result.effective.to_json(), "inputs": {"x": ["float32", 1, length]}}),
+        )
         for result, length in zip(RUNS[0][1], (3000, 64), strict=True)
     ]
     page = pages([(FIRST, wide)], written=STARTED)["this-machine"]

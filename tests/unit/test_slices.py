@@ -11,7 +11,7 @@ SLICE = (
     "benchharness/scenarios/constrained/",
     "benchharness/device/scenarios/constrained/",
     "benchharness/metrics/",  # its metrics' rows
-    "reports/",  # its section; see `reports.ladders`
+    "reports/",  # its section; see `reports.sections.constrained`
 )
 
 

@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -130,7 +129,7 @@ BASE = job(configuration=PHONE, workload=WORKLOAD, tokenizer="/a/tokenizer.json"
     ],
 )
 def test_names_and_places_change_no_cell(changes: dict[str, Any]) -> None:
-    assert replace(BASE, **changes).cell == BASE.cell
+    assert Job.from_json({**BASE.to_json(), **changes}).cell == BASE.cell
 
 
 @pytest.mark.parametrize(
@@ -151,14 +150,12 @@ def test_names_and_places_change_no_cell(changes: dict[str, Any]) -> None:
     ],
 )
 def test_whatever_is_asked_for_does(changes: dict[str, Any]) -> None:
-    assert replace(BASE, **changes).cell != BASE.cell
+    assert Job.from_json({**BASE.to_json(), **changes}).cell != BASE.cell
 
 
 def test_options_that_hold_a_slash_are_no_paths() -> None:
-    one, other = (
-        replace(BASE, configuration={**PHONE, "accelerator_options": {"load_config": f'{{"device": "{name}/x"}}'}})
-        for name in ("a", "b")
-    )
+    told = ({**PHONE, "accelerator_options": {"load_config": f'{{"device": "{name}/x"}}'}} for name in ("a", "b"))
+    one, other = (Job.from_json({**BASE.to_json(), "configuration": each}) for each in told)
     assert one.cell != other.cell
 
 
@@ -176,7 +173,7 @@ def test_a_store_of_before_is_asked_as_one_of_today(before: Path, tmp_path: Path
         good = [each for each in attempts if each.outcome.ok]
         assert len(mine) == sum(len(each.measurements) for each in good)
         for found, _ in store.jobs(run.id):
-            columns = job_columns(asdict(found))
+            columns = job_columns(found.to_json())
             assert all(
                 columns[name] == getattr(each, name) for each in mine if each.key == found.key for name in columns
             )

@@ -35,7 +35,7 @@ fp32 = {{ artefact = "fp32.onnx"{fp32} }}
 int8 = {{ artefact = "int8.onnx"{int8} }}
 [scenarios.quality]
 """
-AGAINST = {"variant": "fp32", "configuration": dict(job().configuration)}
+AGAINST = {"variant": "fp32", "configuration": job().configuration.to_json()}
 OUTPUTS = (("scores", 90.0, 1.0), ("mask", 90.0, 9.0), ("boxes", 90.0, 0.09))  # signal and noise: 19.5, 10, 30 dB
 
 
@@ -50,8 +50,10 @@ def jobs(folder: Path, model: str = "", fp32: str = "", int8: str = "") -> list[
 def test_a_suite_that_says_nothing_leaves_no_trace_in_a_job(tmp_path: Path) -> None:
     (found,) = jobs(tmp_path)
     assert not found.tensors
-    assert "tensors" not in (found.against or {})
-    assert not {"values", "layouts"} & set(found.workload["data"])
+    assert found.against is not None
+    assert found.workload.data is not None
+    assert "tensors" not in found.against.to_json()
+    assert not {"values", "layouts"} & set(found.workload.data.to_json())
 
 
 def test_what_a_variant_says_stands_instead_of_what_the_model_says(tmp_path: Path) -> None:
@@ -61,9 +63,11 @@ def test_what_a_variant_says_stands_instead_of_what_the_model_says(tmp_path: Pat
         int8=', outputs = { scores = "Identity" }, layouts = { x = "NHWC" }',
     )
     assert found.tensors == {"inputs": {"x": "ids"}, "outputs": {"scores": "Identity"}, "layouts": {"x": "NHWC"}}
-    assert (found.against or {})["tensors"] == {"inputs": {"x": "ids"}, "outputs": {"scores": "logits"}}
-    assert found.workload["data"]["values"] == "codes"
-    assert found.workload["data"]["layouts"] == {"ids": "NCHW"}
+    assert found.against is not None
+    assert found.workload.data is not None
+    assert found.against.tensors == {"inputs": {"x": "ids"}, "outputs": {"scores": "logits"}}
+    assert found.workload.data.values == "codes"
+    assert found.workload.data.layouts == {"ids": "NCHW"}
 
 
 @pytest.mark.parametrize(

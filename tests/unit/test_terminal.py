@@ -174,7 +174,7 @@ def test_an_unknown_interval_is_called_unknown() -> None:
 
 
 def test_what_tells_results_apart_has_a_column() -> None:
-    other = job("1" * 16, configuration={**INT8.configuration, "name": "2 threads"})
+    other = job("1" * 16, configuration={**INT8.configuration.to_json(), "name": "2 threads"})
     assert "configuration" not in shown([FP32, INT8], [])
     text = shown([INT8, other], [])
     assert "configuration" in text

@@ -21,6 +21,7 @@ from benchharness.judge.derive import derive
 from benchharness.judge.unequal import Factor, differences
 from benchharness.judge.warnings import significand
 from benchharness.results.export import to_json
+from benchharness.results.requested import Data, Opened, Prompt, Workload
 from benchharness.results.result import Attempt, Basis, Estimate, Job, Measurement, Result, WarningKind
 from benchharness.terminal.tables import summary
 from tests.contract.sound_adapter import Sound, Tensors, write_models
@@ -189,7 +190,7 @@ def test_other_token_counts_withhold_every_ratio_and_are_said(factor: Factor) ->
 
 
 def test_a_runtime_that_writes_what_the_model_chooses_did_not_what_was_asked() -> None:
-    asked = [replace(each, workload={**each.workload, "continuation": "fixed"}) for each in (REFERENCE, LITERT)]
+    asked = [replace(each, workload=replace(each.workload, continuation="fixed")) for each in (REFERENCE, LITERT)]
     told = [{**EFFECTIVE, "continuation": "greedy"}, EFFECTIVE]
     own, fed = (
         derive([(made, "")], ran(made, did, CONDITIONS, rates()))[0] for made, did in zip(asked, told, strict=True)
@@ -256,7 +257,10 @@ def _results(made: Job, work: Mapping[str, Any]) -> list[Result]:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"workload": {"name": "w", "prompt": {"length": 512, "seed": 0}}}, 'prompt {"length": 512, "seed": 0}'),
+        (
+            {"workload": Workload(name="w", prompt=Prompt.from_json({"length": 512, "seed": 0}))},
+            'prompt {"length": 512, "seed": 0}',
+        ),
         ({"settings": {"warmup": 9}}, "warmup 9 against 2"),
         ({"scenario": "first-token"}, "scenario first-token against steady"),
     ],
@@ -287,8 +291,8 @@ def test_quality_on_other_data_or_evaluated_otherwise_is_no_ratio(
         made = replace(
             VARIANT,
             scenario="quality",
-            workload={"name": "texts", "data": {"sha256": sha, "path": f"/somewhere/{sha}"}},
-            against={"digest": against * 64},
+            workload=Workload(name="texts", data=Data(sha256=sha, path=f"/somewhere/{sha}")),
+            against=Opened(digest=against * 64),
         )
         (found,) = derive([(made, "")], ran(made, measurements=[]))
         evaluated = {"evaluation": "decode", "chunk_tokens": 256, **given}

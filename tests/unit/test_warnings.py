@@ -13,6 +13,7 @@ from benchharness.device.rules import RULES
 from benchharness.judge.derive import derive_one
 from benchharness.judge.warnings import SHORTEST_TIMED_NS
 from benchharness.results.result import Attempt, Measurement, OutcomeKind, ResultWarning, WarningKind
+from benchharness.results.told import Conditions, Effective
 from tests.unit.made_up import attempt, job, measured
 
 LONG = 1e7
@@ -72,8 +73,13 @@ def test_attempts_that_spread_by_more_than_a_tenth_are_unstable(spread: float, e
 def test_processes_left_running_are_told_of_failed_attempts_too() -> None:
     left = [{"telemetry": 2}, {"telemetry": 1, "python -m helper": 1}]
     quiet = five(measured("model_ttft", LONG))
-    attempts = [replace(each, conditions={"left_running": found}) for each, found in zip(quiet, left, strict=False)]
-    failed = replace(attempt(5, outcome=OutcomeKind.CRASHED), conditions={"left_running": {"telemetry": 1}})
+    attempts = [
+        replace(each, conditions=Conditions.from_json({"left_running": found}))
+        for each, found in zip(quiet, left, strict=False)
+    ]
+    failed = replace(
+        attempt(5, outcome=OutcomeKind.CRASHED), conditions=Conditions.from_json({"left_running": {"telemetry": 1}})
+    )
     (warning,) = [
         each for each in warnings_of([*attempts, *quiet[2:], failed]) if each.kind is WarningKind.LEFT_RUNNING
     ]
@@ -85,7 +91,10 @@ def test_processes_left_running_are_told_of_failed_attempts_too() -> None:
 @pytest.mark.parametrize("told", [{}, {"unknown": "no orphans come to us"}, ["x"], "x", {"a": True}, None])
 def test_what_tells_of_no_process_is_no_leftover(told: object) -> None:
     """Also what a device says that breaks its word, and attempts of before."""
-    attempts = [replace(each, conditions={"left_running": told}) for each in five(measured("model_ttft", LONG))]
+    attempts = [
+        replace(each, conditions=Conditions.from_json({"left_running": told}))
+        for each in five(measured("model_ttft", LONG))
+    ]
     assert kinds(attempts) == set()
 
 
@@ -136,7 +145,7 @@ def test_the_first_gap_of_an_answer_may_be_slow() -> None:
 
 
 def requested(**changes: Any) -> dict[str, Any]:
-    return {"configuration": {**job().configuration, **changes}}
+    return {"configuration": {**job().configuration.to_json(), **changes}}
 
 
 def test_another_accelerator_than_the_one_requested_is_told() -> None:
@@ -200,7 +209,10 @@ def test_one_reference_execution_among_attempts_is_told() -> None:
 
 
 def invented(**inputs: Any) -> list[ResultWarning]:
-    attempts = [replace(each, effective={"invented_inputs": inputs}) for each in five(measured("model_ttft", LONG))]
+    attempts = [
+        replace(each, effective=Effective.from_json({"invented_inputs": inputs}))
+        for each in five(measured("model_ttft", LONG))
+    ]
     return [warning for warning in warnings_of(attempts) if warning.kind is WarningKind.UNEXPLAINED_INPUT]
 
 

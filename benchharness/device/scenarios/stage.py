@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from benchharness.contract import Session
 from benchharness.device.outputs import Outputs
 from benchharness.device.phases import Phases
 from benchharness.device.timing import goes_on, quiet_collector
 from benchharness.device.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Workload
 
 Measured = TypeVar("Measured")
 
@@ -21,7 +24,7 @@ class Stage:
     """What a scenario works with. `phases` stands at the end of `load`; the scenario ends `first_request` itself."""
 
     session: Session
-    workload: Mapping[str, Any]
+    workload: Workload
     settings: Mapping[str, Any]
     tokenizer: Tokenizer | None
     phases: Phases

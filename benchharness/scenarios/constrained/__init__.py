@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -15,6 +15,7 @@ from benchharness.suite.fields import Bytes, Count, Name, Share, all_different, 
 
 if TYPE_CHECKING:
     from benchharness.results.courses import Course, Ladder
+    from benchharness.results.requested import Configuration
     from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning
     from benchharness.suite.planning import Planning
     from benchharness.suite.tables import Model
@@ -73,14 +74,12 @@ class ConstrainedScenario(Scenario):
 
         check_chain(settings.fallback_chain, models)
 
-    def adds(
-        self, planning: Planning, settings: Constrained, variant: str, configuration: Mapping[str, Any]
-    ) -> Settings:
+    def adds(self, planning: Planning, settings: Constrained, variant: str, configuration: Configuration) -> Settings:
         """The fallback chain, with the job of the variant that a product would try first."""
         from benchharness.scenarios.constrained.chain import chain
 
         found = chain(settings.fallback_chain, planning, configuration)
-        return {"chain": found} if found and found[0]["variant"] == variant else {}
+        return {"chain": found} if found and found[0].variant == variant else {}
 
     def ladders(self, good: Sequence[Attempt]) -> Iterator[Ladder]:
         """One for each attempt that made trials."""

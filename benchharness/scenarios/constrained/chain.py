@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchharness.errors import SuiteError
 
 if TYPE_CHECKING:
+    from benchharness.results.requested import Configuration, Opened
     from benchharness.suite.planning import Planning
     from benchharness.suite.tables import Model
 
@@ -18,7 +19,7 @@ def check_chain(names: Sequence[str], models: Mapping[str, Model]) -> None:
         raise SuiteError(f"scenarios.constrained.fallback_chain: no model has all the variants {', '.join(names)}")
 
 
-def chain(names: Sequence[str], planning: Planning, configuration: Mapping[str, Any]) -> list[dict[str, Any]]:
+def chain(names: Sequence[str], planning: Planning, configuration: Configuration) -> list[Opened]:
     """Each variant of the chain as it is opened; none where the chain is another model's. Raises `SuiteError`."""
     variants = planning.model.variants
     if not _has_all(variants, names):
@@ -28,10 +29,10 @@ def chain(names: Sequence[str], planning: Planning, configuration: Mapping[str, 
         return []  # the chain is another runtime's
     if closed:
         raise SuiteError(
-            f"scenarios.constrained.fallback_chain: {configuration['name']} does not open {closed[0]!r}; a product "
+            f"scenarios.constrained.fallback_chain: {configuration.name} does not open {closed[0]!r}; a product "
             "falls back within one runtime: name variants of one format"
         )
-    return [{**planning.opened(each), "configuration": configuration} for each in names]
+    return [planning.opened(each, configuration) for each in names]
 
 
 def _has_all(variants: Mapping[str, Any], names: Sequence[str]) -> bool:

@@ -85,8 +85,7 @@ class _Facts:
     """What the attempt tells beside its rows. A device is not trusted to tell it in the right shape."""
 
     def __init__(self, attempt: Attempt) -> None:
-        found = attempt.effective.get("constrained")
-        told: Mapping[str, Any] = found if isinstance(found, dict) else {}
+        told = attempt.effective.of_scenario("constrained")
         self.by = str(told.get("by", "unknown"))
         self.floor_name = ADDRESS_SPACE_FLOOR if told.get("floor") == ADDRESS_SPACE_FLOOR else MEMORY_FLOOR
         self.needed = _number(told.get("needed"), 4)

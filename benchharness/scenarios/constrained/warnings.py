@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from benchharness.results.result import Result, ResultWarning, WarningKind
 
@@ -12,8 +12,7 @@ NOT_CHARGED_SHARE = 0.05
 
 def not_charged(result: Result) -> Iterator[ResultWarning]:
     """A memory floor that would be higher where the device does nothing else."""
-    told = result.effective.get("constrained")
-    charged = told.get("not_charged_bytes") if isinstance(told, Mapping) else None
+    charged = result.effective.of_scenario("constrained").get("not_charged_bytes")
     most = charged[-1] if isinstance(charged, list) and charged else 0
     floors = [ladder.floor_bytes for ladder in result.ladders if ladder.floor_bytes is not None]
     if floors and isinstance(most, int | float) and most > NOT_CHARGED_SHARE * floors[-1]:

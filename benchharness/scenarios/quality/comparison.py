@@ -71,10 +71,10 @@ class _Of:
         self._attempt = attempt
         self.parameters: Parameters = measurement.parameters
 
-    def told(self, name: str) -> Mapping[str, Any]:
-        """What the attempt told beside its measurements; nothing where it has another form."""
-        told = self._attempt.effective.get(name)
-        return told if isinstance(told, Mapping) else {}
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """What the attempt told of the classes' scores."""
+        return self._attempt.effective.scores
 
     def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
         """A metric of this measurement."""
@@ -201,7 +201,7 @@ def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     yield of.metric("agreement", _share(int(same.sum()), len(same)))
     if "kld" in columns:  # rows of earlier versions
         yield of.metric("kld", ratio_of_sums(columns["kld"], None, statistic=statistic))
-    elif why_not := of.told("scores").get("why_not"):
+    elif why_not := of.scores.get("why_not"):
         yield of.metric("kld", Estimate(value=None, statistic=statistic, reason=str(why_not)))
     is_labelled = columns["label"] >= 0
     if not is_labelled.any():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from benchharness.results.result import THREADS_BY, Job
+from benchharness.results.requested import Configuration, Workload
+from benchharness.results.result import Job
 
 if TYPE_CHECKING:
     from benchharness.suite.planning import Planning
@@ -22,7 +23,7 @@ def compared(planning: Planning, settings: dict[str, Any]) -> Iterator[Job]:
         return
     reference = (model.reference or tuple(model.variants))[0]
     theirs = next(configuration for variant, configuration in planning.pairs if variant == reference)
-    against = {**planning.opened(reference), "configuration": theirs, **planning.told_of_tensors(reference)}
+    against = planning.opened(reference, theirs, tensors=planning.told_of_tensors(reference))
     workload = _workload(planning)
     seen: set[str] = {_apart_from_threads(reference, theirs)}
     for variant, configuration in planning.pairs:
@@ -33,13 +34,12 @@ def compared(planning: Planning, settings: dict[str, Any]) -> Iterator[Job]:
             yield planning.job(*parts, adds={"against": against})
 
 
-def _workload(planning: Planning) -> dict[str, Any]:
+def _workload(planning: Planning) -> Workload:
     model = planning.model
     assert model.evaluation is not None
     data = planning.materials.data[model.evaluation]
-    return {
+    said = {
         "name": model.evaluation.name,
-        "models": None,
         "asks": "any",
         "prompt": {"length": 1, "seed": 0},
         "output_tokens": 1,
@@ -54,13 +54,12 @@ def _workload(planning: Planning) -> dict[str, Any]:
             "sha256": data.sha256,
             "calibration": model.calibration.name if model.calibration else None,
             "shared_samples": data.shared_samples,
-            **planning.told_of_data(),
             **({"scores": model.scores} if model.scores else {}),
             **({"threshold": model.threshold} if model.threshold is not None else {}),
         },
     }
+    return Workload.from_json(said)
 
 
-def _apart_from_threads(variant: str, configuration: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in configuration.items() if key not in ("name", "threads", THREADS_BY)}
-    return json.dumps([variant, rest], sort_keys=True)
+def _apart_from_threads(variant: str, configuration: Configuration) -> str:
+    return json.dumps([variant, configuration.apart_from_threads], sort_keys=True)

@@ -147,7 +147,7 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
         change_s=detect.change_point(windows.rate, windows.start_s),
         power_of=power_of(readings, starts, column["end"])[0],
         sensors=in_seconds,
-        sensors_unknown=_unknown(attempt.conditions.get("sensors")),
+        sensors_unknown=_unknown(attempt.conditions.sensors),
     )
 
 
@@ -239,10 +239,8 @@ def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _unknown(sensors: Any) -> dict[str, str]:
+def _unknown(sensors: Mapping[str, Any]) -> dict[str, str]:
     """Why a sensor could not be read, by its name."""
-    if not isinstance(sensors, Mapping):
-        return {}
     return {
         str(name): str(entry.get("reason", "not told"))
         for name, entry in sensors.items()

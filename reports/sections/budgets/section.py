@@ -188,8 +188,8 @@ def _who(entry: Entry, entries: Sequence[Entry], *, exact: bool) -> str:
     if exact:
         return " · ".join(part for part in (*parts, name_text(job.variant), entry.run) if part)
     jobs = [each.result.job for each in entries if each.result.job.model == job.model]
-    if len({str(each.workload.get("name", "")) for each in jobs}) > 1:
-        parts.append(name_text(job.workload.get("name", "")))
+    if len({each.workload.name for each in jobs}) > 1:
+        parts.append(name_text(job.workload.name))
     return " · ".join((*parts, entry.who))
 
 

@@ -69,10 +69,10 @@ def _conditions(entry: Entry) -> Iterator[tuple[str, Any]]:
     result = entry.result
     if result.devices:
         yield "device", list(result.devices)
-    if version := result.effective.get("runtime_version"):
+    if version := result.effective.runtime_version:
         # Versions of two runtimes are no difference in conditions: the configurations say that already.
-        yield f"{result.job.configuration.get('runtime', 'runtime')} version", version
-    yield from ((name, value) for name, value in flat(result.conditions) if name != GATE_REASON)
+        yield f"{result.job.configuration.runtime or 'runtime'} version", version
+    yield from ((name, value) for name, value in flat(result.conditions.to_json()) if name != GATE_REASON)
 
 
 def _reasons(states: Sequence[tuple[Entry, Any]]) -> str:

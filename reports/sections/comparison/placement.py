@@ -12,6 +12,7 @@ from typing import Any
 
 from benchharness.judge.plain import plain_accelerator
 from benchharness.results.result import Basis, Contrast, Estimate, Job
+from benchharness.results.told import Effective
 from reports.model.entries import WEIGHTS_ONLY, Entry, same_key
 from reports.model.estimates import quantity, ratio_of
 from reports.model.tables import Column, Quantity, Ratio
@@ -103,11 +104,9 @@ def _lines(row: Row) -> Iterator[Row]:
 
 
 def _said(entry: Entry | None) -> list[Any]:
-    effective = entry.result.effective if entry else {}
-    fallback = effective.get("fallback")
-    summary = fallback.get("summary") if isinstance(fallback, Mapping) else fallback
-    names = ("accelerators", "placement", "placement_unknown", "execution")
-    return [*(effective.get(name) for name in names), summary]
+    told = entry.result.effective if entry else Effective()
+    summary = told.fallback.get("summary") if isinstance(told.fallback, Mapping) else told.fallback
+    return [told.accelerators, told.placement, told.placement_unknown, told.execution, summary]
 
 
 def _told(line: Row, lines: Sequence[Row]) -> bool:
@@ -117,13 +116,13 @@ def _told(line: Row, lines: Sequence[Row]) -> bool:
 
 def _accelerated(job: Job) -> bool:
     """Whether more than the CPU was asked for, be it by leaving the choice to the runtime."""
-    return bool(job.configuration.get("accelerator") != plain_accelerator(job))
+    return job.configuration.accelerator != plain_accelerator(job)
 
 
 def _row(line: Row, costs: Sequence[Measure], who: Mapping[tuple[str, str], str], *, told: bool) -> PlacementRow:
     entry = next((entry for entry in line if entry.result.outcome.ok), line[0])
     job = entry.result.job
-    effective, asked = entry.result.effective, job.configuration.get("accelerator")
+    effective, asked = entry.result.effective, job.configuration.accelerator
     places = tuple(_places(effective, asked))
     contrast = next((found for each in line if (found := contrast_of(each, Basis.ACCELERATOR))), None)
     instead = _instead(line, contrast, costs)
@@ -146,15 +145,15 @@ def _row(line: Row, costs: Sequence[Measure], who: Mapping[tuple[str, str], str]
 
 
 def _in_effect(entry: Entry) -> str:
-    accelerators = entry.result.effective.get("accelerators")
+    accelerators = entry.result.effective.accelerators
     if accelerators:
         return value_text(accelerators)
     return "the runtime does not tell" if entry.result.outcome.ok else "unknown"
 
 
-def _places(effective: Mapping[str, Any], asked: Any) -> Iterator[Place]:
+def _places(effective: Effective, asked: Any) -> Iterator[Place]:
     """Operators by place, in the device's order."""
-    placement = effective.get("placement")
+    placement = effective.placement
     counted = {
         str(place): {
             str(kind): count for kind, count in operators.items() if type(count) is int and 0 < count < _LARGEST_COUNT
@@ -165,7 +164,7 @@ def _places(effective: Mapping[str, Any], asked: Any) -> Iterator[Place]:
     counts = {place: sum(operators.values()) for place, operators in counted.items()}
     everywhere = sum(counts.values())
     # An accelerator may stand for several places: another name is elsewhere only where the device's own count says so.
-    fallback = effective.get("fallback")
+    fallback = effective.fallback
     others = everywhere - counts.get(str(asked), 0)
     marked = isinstance(fallback, Mapping) and fallback.get("operators_elsewhere") == others > 0
     for place, operators in counted.items():
@@ -183,24 +182,24 @@ def _places(effective: Mapping[str, Any], asked: Any) -> Iterator[Place]:
 
 def _why_unknown(entry: Entry) -> str:
     effective = entry.result.effective
-    if reason := effective.get("placement_unknown"):
+    if reason := effective.placement_unknown:
         return value_text(reason)
     if not entry.result.outcome.ok:
         return why_failed(entry)
-    return _NOT_READABLE if effective.get("placement") else _NOT_REPORTED
+    return _NOT_READABLE if effective.placement else _NOT_REPORTED
 
 
 def _left_out(entry: Entry, places: Sequence[Place]) -> tuple[str, bool]:
     """What did not run on the accelerator, and whether that is known to be something."""
     if not _accelerated(entry.result.job):
         return "", False
-    fallback = entry.result.effective.get("fallback")
+    fallback = entry.result.effective.fallback
     if fallback:
         summary = fallback.get("summary") if isinstance(fallback, Mapping) else None
         return value_text(summary or fallback), True
     if not entry.result.outcome.ok or entry.weights_only:
         return "", False
-    if entry.result.job.configuration.get("accelerator") is None:
+    if entry.result.job.configuration.accelerator is None:
         return "no accelerator was named: the runtime chose", False
     known = any(place.kinds for place in places)
     return (
@@ -285,7 +284,7 @@ def _advice(lines: Sequence[Row]) -> Iterator[str]:
 
 def _configuration(job: Job) -> str:
     requested, plain = job.configuration, plain_accelerator(job)
-    named = {"runtime": requested.get("runtime"), "accelerator": plain, "threads": requested.get("threads")}
+    named = {"runtime": requested.runtime or None, "accelerator": plain, "threads": requested.threads}
     told = [f"{name} = {_toml(value)}" for name, value in named.items() if value is not None]
     return f"[[configurations]] with {', '.join(told)}" + ("" if plain else ", no accelerator")
 

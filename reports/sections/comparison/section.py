@@ -117,10 +117,10 @@ def _comparison(anchor: str, entries: Sequence[Entry], material: Material, *, se
         subject=subject,
         failures=tuple(_failures(shown, subject if several else "")),
         model=name_text(job.model),
-        workload=name_text(job.workload.get("name", "")),
+        workload=name_text(job.workload.name),
         task=_task(entries),
         configuration=_only([configuration_name(entry.result.job.configuration) for entry in entries]),
-        asked=_asked(job.workload),
+        asked=_asked(job.workload.to_json()),
         leaders=tuple(leaders(rows, measures, found, bests, scales)),
         smallest=smallest(rows),
         failed=sum(not entry.result.outcome.ok for entry in entries),
@@ -145,7 +145,7 @@ def _by_runtime(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _runtime(entry: Entry) -> str:
-    return name_text(entry.result.job.configuration.get("runtime") or "runtime not recorded")
+    return name_text(entry.result.job.configuration.runtime or "runtime not recorded")
 
 
 def _headings(rows: Sequence[Sequence[Entry]]) -> list[str]:
@@ -169,7 +169,7 @@ def _to_reference(entry: Entry, metric: MetricResult) -> Ratio:
 
 def _task(entries: Sequence[Entry]) -> str:
     """What the suite says, or what the device found out."""
-    told = (entry.result.job.task or entry.result.effective.get("task") for entry in entries)
+    told = (entry.result.job.task or entry.result.effective.task for entry in entries)
     return name_text(next((task for task in told if task), "task not recorded"))
 
 

@@ -6,7 +6,7 @@ what is reserved and never touched too. They stand in parts of their own, with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
@@ -190,9 +190,7 @@ def _floor(name: str, ladders: Sequence[Laddered]) -> FloorPart | None:
 
 def _notes(entry: Entry) -> Iterator[str]:
     """What a device says about its limits: whether swap was closed, and what they do not count."""
-    told = entry.result.effective.get("constrained")
-    if not isinstance(told, Mapping):
-        return
+    told = entry.result.effective.of_scenario("constrained")
     if told.get("swap"):
         yield f"Swap: {value_text(told['swap'])}."
     for heading, kind in (("", "notes"), ("A better way to limit memory was not open: ", "no_better_way")):

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchharness.metrics import METRICS
 from benchharness.records import table_of
+from benchharness.results.requested import Opened
 from benchharness.results.result import Job, MetricResult, to_show
 from benchharness.units import quantity_text
 from reports.figures.figure import Figure
@@ -117,7 +118,8 @@ def _quality(anchor: str, model: str, entries: Sequence[Entry], material: Materi
     passes: dict[str, list[Entry]] = {}
     for entry in entries:
         job = entry.result.job
-        passes.setdefault(same_key([job.against, job.workload, job.settings]), []).append(entry)
+        against = job.against and job.against.to_json()
+        passes.setdefault(same_key([against, job.workload.to_json(), job.settings]), []).append(entry)
     details = tuple(job_detail(entry, material.told_elsewhere) for entry in entries)
     return Quality(
         anchor=anchor,
@@ -160,7 +162,7 @@ def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTa
     ways = list(dict.fromkeys(way for entry in entries if (way := how(entry))))
     return QualityTable(
         anchor=anchor,
-        data=name_text(job.workload.get("name", "")),
+        data=name_text(job.workload.name),
         told=tuple(_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names)),
         columns=tuple(_column(name) for name in names),
         rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
@@ -185,10 +187,9 @@ def _told_of(metric: MetricResult) -> str:
 def _told(
     job: Job, ways: Sequence[str], reached: Mapping[str, str], scores: Sequence[str], *, pooled: bool
 ) -> Iterator[str]:
-    against: Mapping[str, Any] = job.against or {}
-    configuration = against.get("configuration")
-    on = configuration_name(configuration) if isinstance(configuration, Mapping) else ""
-    variant = name_text(against.get("variant") or "not recorded")
+    against = job.against or Opened()
+    on = configuration_name(against.configuration) if against.configuration else ""
+    variant = name_text(against.variant or "not recorded")
     itself = f" {_capital('; '.join(reached.values()))}." if reached else ""
     yield f"Reference: {variant}{f' on {on}' if on else ''}. Every row is held against it on the same inputs.{itself}"
     if len(ways) == 1:
@@ -207,18 +208,17 @@ def _told(
             "zero. These classes are pooled into one first, so it is a lower bound; agreement and total variation "
             "stand beside it."
         )
-    data = job.workload.get("data")
-    calibration = data.get("shared_samples") if isinstance(data, Mapping) else None
-    if isinstance(calibration, int) and calibration > 0:
-        yield f"{calibration} of the inputs were also calibrated on: what is shown here may flatter."
+    data = job.workload.data
+    if data and data.shared_samples is not None and data.shared_samples > 0:
+        yield f"{data.shared_samples} of the inputs were also calibrated on: what is shown here may flatter."
 
 
 def _scores(entries: Sequence[Entry]) -> list[str]:
     """What the classes' scores were taken for and by what, each way once, with the rows where there are several."""
     ways: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
-        told = entry.result.effective.get("scores")
-        if isinstance(told, Mapping) and told.get("are"):
+        told = entry.result.effective.scores
+        if told.get("are"):
             way = name_text(told["are"]), value_text(told.get("by", ""))
             ways.setdefault(way, []).append(entry.who)
     found = []
@@ -336,7 +336,7 @@ def _row(
 
 def _runtime(job: Job) -> str:
     """The runtime, where the configuration's name does not begin with it."""
-    runtime = name_text(job.configuration.get("runtime") or "not recorded")
+    runtime = name_text(job.configuration.runtime or "not recorded")
     return "" if configuration_name(job.configuration).startswith(runtime) else runtime
 
 

@@ -46,7 +46,7 @@ class Shown:
 def texts_of(entries: Sequence[Entry], name: str) -> Iterator[Shown]:
     """The texts of this name, a table a job."""
     for entry in entries:
-        told = entry.result.effective.get(name)
+        told = getattr(entry.result.effective, name)
         lines = [line for line in told if isinstance(line, Mapping)] if isinstance(told, list | tuple) else []
         lines = lines[:_MOST_EXAMPLES]
         keys = list(dict.fromkeys(key for line in lines for key in line))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -242,8 +242,8 @@ def _course_facts(course: Course, courses: Sequence[Course]) -> Iterator[str]:
 
 
 def _gate_facts(entry: Entry) -> Iterator[str]:
-    gate = entry.result.conditions.get("entry_gate")
-    if isinstance(gate, Mapping) and gate.get("reason"):
+    gate = entry.result.conditions.entry_gate
+    if gate and gate.get("reason"):
         yield f"Entry gate before the last attempt: {value_text(gate['reason'])}."
 
 

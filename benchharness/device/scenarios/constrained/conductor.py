@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.device import page_cache
@@ -24,6 +24,9 @@ from benchharness.device.scenarios.constrained.trial import Trial, Tried
 from benchharness.device.sensors.readings import Unreadable
 from benchharness.errors import AttemptError
 from benchharness.records import CONSTRAINED_TRIALS, FALLBACK_TRIES, TrialEnd, TryRow
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Opened, Order
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,7 +55,7 @@ class _OutOfTime(Exception):
     """The attempt's time is nearly over."""
 
 
-def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = None) -> dict[str, Any]:
+def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict[str, Any]:
     """Makes the trials of an order; its `measured` message. Raises `AttemptError` where nothing is answered at all."""
     way, why_not = limits.best()
     conducted = _Conductor(order, progress, bundle, way)
@@ -79,7 +82,7 @@ def _shared(told: Mapping[str, Any]) -> dict[str, Any]:
 class _Conductor:
     """The steps of one attempt, in order."""
 
-    def __init__(self, order: Mapping[str, Any], progress: Progress, bundle: str | None, way: limits.Way) -> None:
+    def __init__(self, order: Order, progress: Progress, bundle: str | None, way: limits.Way) -> None:
         self.measurements: list[dict[str, Any]] = []
         self.step = 0
         self._order = order
@@ -211,7 +214,8 @@ class _Conductor:
         for position, link in enumerate(self._order["chain"]):
             self._progress(f"fallback {link['variant']}"[:40], position, len(self._order["chain"]))
             try:
-                tried = self._try({**self._order, **link}, limit_s=self._limit_s(), memory_bytes=limit)
+                opened: Order = {**self._order, **link}
+                tried = self._try(opened, limit_s=self._limit_s(), memory_bytes=limit)
             except NotApplied as error:
                 self._reason(str(error))
                 break
@@ -228,7 +232,7 @@ class _Conductor:
 
     def _try(
         self,
-        opened: Mapping[str, Any],
+        opened: Opened,
         *,
         limit_s: float | None = None,
         affinity: Sequence[int] = (),
@@ -243,9 +247,15 @@ class _Conductor:
         if libraries is not None:
             evict(libraries.copies)
             self._not_charged.append(resident_bytes([*model, *(libraries.copies or libraries.originals)]))
-        order = {
-            **{name: self._order[name] for name in ("id", "task", "tokenizer", "workload")},
-            **{name: opened[name] for name in ("adapter", "configuration", "python", "artefact")},
+        order: Order = {
+            "id": self._order["id"],
+            "task": self._order["task"],
+            "tokenizer": self._order["tokenizer"],
+            "workload": self._order["workload"],
+            "adapter": opened["adapter"],
+            "configuration": opened["configuration"],
+            "python": opened["python"],
+            "artefact": opened["artefact"],
             "tensors": opened.get("tensors") or {},
             "scenario": "answer",
             "module": _ANSWER,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.device import leftovers, protocol
 from benchharness.device.child import Child
@@ -20,6 +20,9 @@ from benchharness.device.scenarios.constrained.limits import Enclosure, NotAppli
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
 from benchharness.errors import ProtocolError
 from benchharness.records import TrialEnd, TrialRow
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Order
 
 _GRACE_S = 5.0
 _POLL_S = 0.05
@@ -55,9 +58,7 @@ class Tried:
 class Trial:
     """A started worker. `order` is the worker's; `enter` is called in the child just before it becomes the worker."""
 
-    def __init__(
-        self, order: Mapping[str, Any], enclosure: Enclosure, bundle: str | None, enter: Callable[[], None]
-    ) -> None:
+    def __init__(self, order: Order, enclosure: Enclosure, bundle: str | None, enter: Callable[[], None]) -> None:
         self._enclosure = enclosure
         self._phase = "start"
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()

@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.device import leftovers
 from benchharness.device.scenarios.quality import samples, tokens
 from benchharness.device.scenarios.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Opened, Order
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,17 +64,17 @@ class Pass:
         self.variants.pop(attempt).end()
 
 
-def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = None) -> dict[str, Any]:
+def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict[str, Any]:
     """Makes the pass of an order; its `measured` message. Raises `AttemptError` where the reference cannot be asked."""
-    members = {order["id"]: order, **{each["id"]: each for each in order["companions"]}}
+    members: dict[str, Opened] = {order["id"]: order, **{each["id"]: each for each in order["companions"]}}
     with ExitStack() as stack:
         progress("load", 0, len(members) + 1)
 
         def waits(name: str) -> None:
             progress(f"waiting for {name}", 0, 0)
 
-        def scorer_of(each: Mapping[str, Any]) -> ScorerProcess:
-            told = {**each, "task": order["task"]}  # of the model, and so of all of them
+        def scorer_of(each: Opened) -> ScorerProcess:
+            told: Opened = {**each, "task": order["task"]}  # of the model, and so of all of them
             scorer = ScorerProcess(told, bundle, waits, limit_s=order["timeout_s"])
             stack.callback(scorer.end)
             return scorer
@@ -102,7 +105,7 @@ def conduct(order: Mapping[str, Any], progress: Progress, bundle: str | None = N
     }
 
 
-def _compared(order: Mapping[str, Any], made: Pass, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
+def _compared(order: Order, made: Pass, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
     """By attempt: measurements, and the examples worth showing."""
     language = made.reference.opened["task"] == "causal-lm"
     for attempt, scorer in list(made.variants.items()):
@@ -114,7 +117,7 @@ def _compared(order: Mapping[str, Any], made: Pass, progress: Progress) -> Mappi
     return samples.compare(made, order["workload"]["data"], order["settings"], order["task"], progress)
 
 
-def _tokenizer(order: Mapping[str, Any]) -> Tokenizer | None:
+def _tokenizer(order: Order) -> Tokenizer | None:
     """The tokenizer; token ids can do without one that cannot be read here."""
     if not order["tokenizer"]:
         return None

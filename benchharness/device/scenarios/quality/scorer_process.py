@@ -19,6 +19,8 @@ from benchharness.device.scenarios.quality import frames
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
 
 if TYPE_CHECKING:
+    from benchharness.device.orders import Opened
+
     Array = np.ndarray[Any, np.dtype[Any]]
 
 _SCORER = "benchharness.device.scenarios.quality.scorer"
@@ -47,7 +49,7 @@ class ScorerProcess:
 
     def __init__(
         self,
-        order: Mapping[str, Any],
+        order: Opened,
         bundle: str | None,
         waits: Callable[[str], None] = lambda _: None,
         *,
@@ -66,7 +68,9 @@ class ScorerProcess:
         self.tell(
             {
                 "type": "open",
-                **{key: order[key] for key in ("adapter", "configuration", "artefact")},
+                "adapter": order["adapter"],
+                "configuration": order["configuration"],
+                "artefact": order["artefact"],
                 "tensors": self.tensors,
                 "task": order.get("task"),
             }
