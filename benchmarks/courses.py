@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import uuid_utils
 from rich.console import Console
 
 from benchharness import units as quantity
@@ -28,6 +27,7 @@ from benchharness.device import adapters
 from benchharness.errors import UsageError
 from benchharness.execute.link import DeviceLink
 from benchharness.locations import digest_cache
+from benchharness.results.ids import new_id
 from benchharness.results.result import Job
 from benchharness.suite.hardware import THIS_MACHINE, load_hardware
 from benchharness.suite.materials import gather
@@ -230,7 +230,7 @@ class _Maker:
             attempt = self._link.attempt(
                 self._job(planned),
                 self._manifests,
-                attempt=str(uuid_utils.uuid7()),
+                attempt=new_id(),
                 round_=planned.index,
                 progress=injection.progress,
             )

@@ -14,13 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import uuid_utils
-
 from benchharness.execute.link import DeviceLink
 from benchharness.execute.stopping import hopeless, rule_of
 from benchharness.judge.derive import derive_one
 from benchharness.launch import Launcher
 from benchharness.metrics import METRICS
+from benchharness.results.ids import new_id
 from benchharness.results.result import Attempt, Job
 from benchharness.results.store import Store
 from benchharness.scenarios import SCENARIOS
@@ -114,10 +113,10 @@ class Execution:
             attempt = link.attempt(
                 state.job,
                 self._manifests,
-                attempt=str(uuid_utils.uuid7()),
+                attempt=new_id(),
                 round_=made,
                 progress=self._observer.phase,
-                companions={str(uuid_utils.uuid7()): other.job for other in alongside},
+                companions={new_id(): other.job for other in alongside},
             )
             self._spent_s.append(time.monotonic() - before_s)
             self._observer.ended(state.job, attempt)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from benchharness.metrics import METRICS, Better
+from benchharness.results.cell import cell_of
 from benchharness.results.courses import Course, Ladder
 from benchharness.results.objects import written
 from benchharness.results.requested import Configuration, Opened, Workload
@@ -313,6 +314,11 @@ class Job:
         return self.variant == self.reference
 
     @property
+    def cell(self) -> str:
+        """What another result must share with this one's to be compared, in any run, on any machine; see `cell_of`."""
+        return cell_of(self.to_json())
+
+    @property
     def comparison_pass(self) -> str | None:
         """What the jobs share that one pass of their reference serves; None for jobs that need no reference."""
         if self.against is None:
@@ -352,6 +358,28 @@ class Result:
     contrasts: Sequence[Contrast] = ()
     courses: Sequence[Course] = ()  # of sustained attempts
     ladders: Sequence[Ladder] = ()  # of attempts that took resources away
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One attempt's value of one metric, and what it is of: what a store is asked for over many runs."""
+
+    run: str
+    started: datetime  # the run
+    key: str  # the job's, within its run
+    cell: str
+    model: str
+    variant: str
+    configuration: str
+    scenario: str
+    digest: str  # the artefact's
+    hardware: str
+    device: str
+    round: int
+    metric: str
+    parameters: Parameters
+    value: float
+    percentiles: Mapping[int, float]  # those that the samples carry
 
 
 @dataclass(frozen=True, kw_only=True)

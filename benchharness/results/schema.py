@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -25,11 +26,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import RowMapping
 
+from benchharness.metrics import METRICS
+from benchharness.results.cell import cell_of
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, ResultWarning
 from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
-REVISION = "0001"
+REVISION = "0002"
 #: A blob that unpacks to more is not ours: 10 million samples.
 _MOST_BLOB_BYTES = 80_000_000
 
@@ -47,6 +50,8 @@ runs = Table(
     Column("finished", DateTime(timezone=True)),
     Column("state", String(20), nullable=False),
 )
+#: How long the columns of a job are that hold names from outside.
+_LONGEST = {"model": 200, "variant": 200, "configuration": 200, "scenario": 60, "digest": 64, "hardware": 200}
 jobs = Table(
     "jobs",
     metadata,
@@ -55,6 +60,9 @@ jobs = Table(
     Column("position", Integer, nullable=False),
     Column("job_json", Text, nullable=False),
     Column("stopped", Text, nullable=False, default=""),
+    # What lists and comparisons ask for, so that nobody has to read every job; all of it stands in `job_json` too.
+    Column("cell", String(32), nullable=False, index=True),
+    *(Column(name, String(length), nullable=False) for name, length in _LONGEST.items()),
 )
 attempts = Table(
     "attempts",
@@ -73,6 +81,7 @@ attempts = Table(
     Column("effective", JSON, nullable=False),
     Column("conditions", JSON, nullable=False),
     Column("warnings", JSON, nullable=False),
+    Index("ix_attempts_of_job", "run_id", "job_key"),
 )
 measurements = Table(
     "measurements",
@@ -84,6 +93,7 @@ measurements = Table(
     Column("value", Float, nullable=False),
     Column("row_length", Integer, nullable=False),
     Column("samples", LargeBinary, nullable=False),  # zlib of little-endian float64
+    Column("percentiles", JSON, nullable=False),  # {"50": value, …}, those that the samples carry; {} for raw rows
 )
 
 
@@ -106,6 +116,24 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
     }
 
 
+def job_columns(job: Mapping[str, Any]) -> dict[str, str]:
+    """What of a job, as it is stored, stands in columns of its own; names are cut where a column ends."""
+    named = {name: str(job.get(name, "")) for name in ("model", "variant", "scenario", "digest", "hardware")}
+    named["configuration"] = str((job.get("configuration") or {}).get("name", ""))
+    return {"cell": cell_of(job), **{name: value[: _LONGEST[name]] for name, value in named.items()}}
+
+
+def percentiles_of(metric: str, samples: Sequence[float]) -> dict[str, float]:
+    """By percentile, what a measurement's samples carry; {} for metrics that have none, such as raw rows."""
+    from benchharness.metrics.percentiles import samples_for_percentile  # scipy takes long to load, and lists need none
+
+    known = METRICS.get(metric)
+    if known is None or not samples:
+        return {}
+    wanted = [each for each in known.percentiles or known.tails if len(samples) >= samples_for_percentile(each)]
+    return {str(each): float(value) for each, value in zip(wanted, np.percentile(samples, wanted), strict=True)}
+
+
 def measurement_rows(attempt: Attempt) -> list[dict[str, Any]]:
     """A row for each measurement of an attempt, in order."""
     return [
@@ -117,6 +145,7 @@ def measurement_rows(attempt: Attempt) -> list[dict[str, Any]]:
             "value": measurement.value,
             "row_length": measurement.row_length,
             "samples": zlib.compress(np.asarray(measurement.samples, "<f8").tobytes(), 1),
+            "percentiles": percentiles_of(measurement.metric, measurement.samples),
         }
         for position, measurement in enumerate(attempt.measurements)
     ]
@@ -128,12 +157,13 @@ def measurement_from(row: RowMapping) -> Measurement:
         metric=row["metric"],
         parameters=row["parameters"],
         value=row["value"],
-        samples=_unpack(row["samples"]),
+        samples=unpack(row["samples"]),
         row_length=row["row_length"],
     )
 
 
-def _unpack(blob: bytes) -> list[float]:
+def unpack(blob: bytes) -> list[float]:
+    """The samples of a measurement. Raises `ValueError` where they are damaged, or more than any attempt has."""
     unpacker = zlib.decompressobj()
     try:
         unpacked = unpacker.decompress(blob, _MOST_BLOB_BYTES)

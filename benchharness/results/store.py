@@ -14,21 +14,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import uuid_utils
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.engine import URL, RowMapping, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
-from benchharness.results.result import Attempt, Job, Measurement, Run
+from benchharness.results.ids import new_id
+from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
 from benchharness.results.schema import (
     REVISION,
     attempt_from,
     attempt_row,
     attempts,
+    job_columns,
     jobs,
     measurement_from,
     measurement_rows,
@@ -47,14 +49,13 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url
         with _as_store_errors(url):
-            self._engine = _engine(url)
-            _bring_up_to_date(self._engine, url)
+            self._engine = _up_to_date(_engine(url), url)
 
     def create_run(
         self, *, suite: str, digest: str, suite_json: str, hardware_json: str, planned: Sequence[Job]
     ) -> str:
         """Stores a new run with its jobs; its id (UUIDv7)."""
-        run = str(uuid_utils.uuid7())
+        run = new_id()
         with self._writing() as connection:
             connection.execute(
                 insert(runs).values(
@@ -68,17 +69,7 @@ class Store:
                     state="interrupted",  # until somebody walks it
                 )
             )
-            rows = [
-                {
-                    "run_id": run,
-                    "key": job.key,
-                    "position": position,
-                    "job_json": json.dumps(job.to_json()),
-                    "stopped": "",
-                }
-                for position, job in enumerate(planned)
-            ]
-            connection.execute(insert(jobs), rows)
+            connection.execute(insert(jobs), [_job_row(run, position, job) for position, job in enumerate(planned)])
         return run
 
     def save_attempt(self, run: str, attempt: Attempt) -> None:
@@ -122,13 +113,12 @@ class Store:
     def list_runs(self) -> list[Run]:
         """Every run, newest first."""
         with self._reading() as connection:
-            found = connection.execute(select(runs).order_by(runs.c.started.desc())).mappings().all()
-            return [self._run(connection, row) for row in found]
+            return [_run(row) for row in connection.execute(_RUNS.order_by(runs.c.started.desc())).mappings()]
 
     def run(self, run: str) -> Run:
         """One run by its full id."""
         with self._reading() as connection:
-            return self._run(connection, connection.execute(select(runs).where(runs.c.id == run)).mappings().one())
+            return _run(connection.execute(_RUNS.where(runs.c.id == run)).mappings().one())
 
     def suite_and_hardware(self, run: str) -> tuple[str, str]:
         """The JSON of the suite and of the hardware target that a run was started with."""
@@ -157,6 +147,30 @@ class Store:
             query = select(attempts).where(attempts.c.run_id == run).order_by(attempts.c.started, attempts.c.id)
             return [attempt_from(row, measured.get(row["id"], [])) for row in connection.execute(query).mappings()]
 
+    def figures(
+        self, *, cells: Sequence[str] | None = None, metric: str | None = None, since: datetime | None = None
+    ) -> list[Figure]:
+        """What attempts that ended well measured, in any run, oldest first, without their samples.
+
+        Only of these cells, of this metric, of runs that started no earlier.
+        """
+        query = (
+            select(*_FIGURE)
+            .join(attempts, attempts.c.id == measurements.c.attempt_id)
+            .join(runs, runs.c.id == attempts.c.run_id)
+            .join(jobs, (jobs.c.run_id == attempts.c.run_id) & (jobs.c.key == attempts.c.job_key))
+            .where(attempts.c.outcome == OutcomeKind.OK.value)
+            .order_by(runs.c.started, runs.c.id, jobs.c.position, attempts.c.round, measurements.c.position)
+        )
+        if cells is not None:
+            query = query.where(jobs.c.cell.in_(cells))
+        if metric is not None:
+            query = query.where(measurements.c.metric == metric)
+        if since is not None:
+            query = query.where(runs.c.started >= since)
+        with self._reading() as connection:
+            return [_figure(row) for row in connection.execute(query).mappings()]
+
     def close(self) -> None:
         """Lets go of the database."""
         self._engine.dispose()
@@ -175,22 +189,45 @@ class Store:
         with _as_store_errors(self.url), _writer(self._engine).begin() as connection:
             yield connection
 
-    def _run(self, connection: Connection, row: RowMapping) -> Run:
-        counts = [
-            connection.execute(select(func.count()).select_from(table).where(table.c.run_id == row["id"])).scalar_one()
-            for table in (jobs, attempts)
-        ]
-        return Run(
-            id=row["id"],
-            suite=row["suite"],
-            suite_digest=row["suite_digest"],
-            started=utc(row["started"]),
-            finished=row["finished"] and utc(row["finished"]),
-            state=row["state"],
-            version=row["version"],
-            jobs=counts[0],
-            attempts=counts[1],
-        )
+
+_COUNTS = [
+    select(func.count()).select_from(table).where(table.c.run_id == runs.c.id).scalar_subquery().label(name)
+    for name, table in (("jobs", jobs), ("attempts", attempts))
+]
+#: Runs with how many jobs and attempts each has.
+_RUNS = select(runs, *_COUNTS)
+_FIGURE = (
+    runs.c.id.label("run"),
+    runs.c.started,
+    *(jobs.c[name] for name in ("key", "cell", "model", "variant", "configuration", "scenario", "digest", "hardware")),
+    *(attempts.c[name] for name in ("device", "round")),
+    *(measurements.c[name] for name in ("metric", "parameters", "value", "percentiles")),
+)
+
+
+def _job_row(run: str, position: int, job: Job) -> dict[str, Any]:
+    stored = job.to_json()
+    told = {"run_id": run, "key": job.key, "position": position, "job_json": json.dumps(stored), "stopped": ""}
+    return {**told, **job_columns(stored)}
+
+
+def _run(row: RowMapping) -> Run:
+    return Run(
+        id=row["id"],
+        suite=row["suite"],
+        suite_digest=row["suite_digest"],
+        started=utc(row["started"]),
+        finished=row["finished"] and utc(row["finished"]),
+        state=row["state"],
+        version=row["version"],
+        jobs=row["jobs"],
+        attempts=row["attempts"],
+    )
+
+
+def _figure(row: RowMapping) -> Figure:
+    percentiles = {int(name): float(value) for name, value in row["percentiles"].items()}
+    return Figure(**{**row, "started": utc(row["started"]), "percentiles": percentiles})
 
 
 def _engine(url: str) -> Engine:
@@ -261,7 +298,8 @@ def _use_wal(engine: Engine) -> None:
         raw.close()
 
 
-def _bring_up_to_date(engine: Engine, url: str) -> None:
+def _up_to_date(engine: Engine, url: str) -> Engine:
+    """The engine of a store in today's schema: migrated in place, or in memory where the file may not be written."""
     from benchharness.results import migrations
 
     with engine.connect() as connection:
@@ -271,13 +309,31 @@ def _bring_up_to_date(engine: Engine, url: str) -> None:
                 f"{url}: a database of something else; name a file of its own, such as sqlite:///results.db"
             )
     if revision == REVISION:
-        return
+        return engine
     if revision is not None and revision not in migrations.known():
         raise StoreError(f"{url}: written by a newer benchharness (schema {revision}); upgrade benchharness to read it")
+    if revision is not None and _is_archive(engine.url):
+        engine = _in_memory(engine)
     _use_wal(engine)
     with _writer(engine).begin() as connection:
         if migrations.revision_of(connection) != REVISION:  # nobody else was faster
             migrations.upgrade(connection)
+    return engine
+
+
+def _in_memory(archive: Engine) -> Engine:
+    """A copy of an SQLite file that lives as long as its engine."""
+    copy = sqlite3.connect(":memory:", check_same_thread=False)
+    raw = archive.raw_connection()
+    try:
+        cast("sqlite3.Connection", raw.driver_connection).backup(copy)
+    finally:
+        raw.close()
+        archive.dispose()
+    engine = create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 @contextmanager
