@@ -117,10 +117,6 @@ WORKLOAD = {"name": "short", "prompt": {"text": "Hello", "file": "a.txt"}, "outp
 BASE = job(configuration=PHONE, workload=WORKLOAD, tokenizer="/a/tokenizer.json")
 
 
-def changed(**changes: Any) -> Job:
-    return Job.from_json({**BASE.to_json(), **changes})
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -133,7 +129,7 @@ def changed(**changes: Any) -> Job:
     ],
 )
 def test_names_and_places_change_no_cell(changes: dict[str, Any]) -> None:
-    assert changed(**changes).cell == BASE.cell
+    assert Job.from_json({**BASE.to_json(), **changes}).cell == BASE.cell
 
 
 @pytest.mark.parametrize(
@@ -154,14 +150,12 @@ def test_names_and_places_change_no_cell(changes: dict[str, Any]) -> None:
     ],
 )
 def test_whatever_is_asked_for_does(changes: dict[str, Any]) -> None:
-    assert changed(**changes).cell != BASE.cell
+    assert Job.from_json({**BASE.to_json(), **changes}).cell != BASE.cell
 
 
 def test_options_that_hold_a_slash_are_no_paths() -> None:
-    one, other = (
-        changed(configuration={**PHONE, "accelerator_options": {"load_config": f'{{"device": "{name}/x"}}'}})
-        for name in ("a", "b")
-    )
+    told = ({**PHONE, "accelerator_options": {"load_config": f'{{"device": "{name}/x"}}'}} for name in ("a", "b"))
+    one, other = (Job.from_json({**BASE.to_json(), "configuration": each}) for each in told)
     assert one.cell != other.cell
 
 
