@@ -36,6 +36,8 @@ _MOST_OTHERS = 100
 
 def check_is_there(model: Path) -> None:
     """Raises `ModelFailure`, with what to do, where there is no such file, or none of a model's content in it."""
+    if model.exists() and not model.is_file():  # a folder; a pipe or a device, which may never end
+        raise ModelFailure(f"{model}: no file; check the artefact's path")
     try:
         begins = beginning(model, len(LFS_POINTER))
     except FileNotFoundError:

@@ -35,13 +35,14 @@ class Starter:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._path = os.environ.get("PYTHONPATH")
 
     def run(
         self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """As `subprocess.run` with captured text. Raises `subprocess.TimeoutExpired`."""
         command = [sys.executable, "-m", "benchharness", *arguments]
-        if not hasattr(os, "fork"):
+        if not hasattr(os, "fork") or env.get("PYTHONPATH") != self._path:  # elsewhere other packages are installed
             return subprocess.run(
                 command, capture_output=True, text=True, timeout=timeout, cwd=cwd, env=env, check=False
             )

@@ -35,7 +35,7 @@ from benchharness.results.told import Conditions, Effective
 from benchharness.scenarios import SCENARIOS
 
 #: Rows of a course or a ladder are no values: courses and ladders are made of them.
-_SHOWN = METRICS.keys() - {metric.name for metric in ROWS}
+_RAW = {metric.name for metric in ROWS}
 #: An outcome for a job that never got an attempt.
 _NEVER_TRIED = Outcome(kind=OutcomeKind.TIMEOUT, reason="no attempt was made before the run ended")
 
@@ -136,7 +136,8 @@ def _by_metric(
         for measurement in attempt.measurements:
             key = (measurement.metric, json.dumps(dict(measurement.parameters), sort_keys=True))
             groups.setdefault(key, []).append((attempt, measurement))
-    return [(METRICS[name], group[0][1].parameters, group) for (name, _), group in groups.items() if name in _SHOWN]
+    shown = METRICS.keys() - _RAW  # a scenario of another package brings metrics when it is loaded
+    return [(METRICS[name], group[0][1].parameters, group) for (name, _), group in groups.items() if name in shown]
 
 
 def _metric_results(

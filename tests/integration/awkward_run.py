@@ -23,7 +23,7 @@ from tests.integration.conftest import ADAPTERS
 #: What the tests wait for at most; far more than it takes.
 PATIENCE_S = 30.0
 #: A command that only refuses something is done long before; one that hangs is not.
-SOON_S = 15.0
+SOON_S = 30.0
 
 
 def python_path() -> str:
