@@ -190,7 +190,7 @@ def test_what_others_hold_in_memory_is_charged_all_the_same(device: Device) -> N
     told = made.effective.of_scenario("constrained")
     assert np.__version__
     if any("cannot be made" in note for note in told["notes"]):
-        pytest.skip("; ".join(told["notes"]))
+        pytest.skip(f"private copies of libraries cannot be made here: {'; '.join(told['notes'])}")
     assert told["not_charged_bytes"] == [0.0, 0.0]
 
 

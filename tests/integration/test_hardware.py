@@ -71,7 +71,7 @@ def limited_group() -> Iterator[list[Path]]:
         for controller in ("memory", "cpu"):
             cgroup.can_limit(controller)
     except Unreadable as error:
-        pytest.skip(str(error))
+        pytest.skip(f"control groups cannot be made here: {error}")
     if any(owner.version == 2 for owner in owners):
         pytest.skip("version 2 lets no group with processes in it limit others below it")
     folders = [owner.folders[0] / f"benchharness-test-{uuid.uuid4().hex[:8]}" for owner in owners]

@@ -315,7 +315,7 @@ def holding(mib: int, enclosure: limits.Enclosure) -> subprocess.Popen[bytes]:
 def way() -> ControlGroups:
     found, why_not = best()
     if not isinstance(found, ControlGroups):
-        pytest.skip("; ".join(why_not))
+        pytest.skip(f"control groups cannot be made here: {'; '.join(why_not)}")
     return found
 
 
