@@ -17,6 +17,7 @@ from benchharness.suite.scenarios import Scenarios
 from benchharness.suite.tables import Attempts, check_suite, load_suite
 from tests.conftest import ROOT
 
+INDEX = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text()
 
 
@@ -48,12 +49,25 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("section", "key"), [*SETTINGS, *(("attempts", key) for key in Attempts.model_fields)])
-def test_every_setting_stands_in_its_scenarios_section(section: str, key: str) -> None:
-    text = (ROOT / "docs" / "scenarios.md").read_text()
-    heading = "For all of them" if section == "attempts" else section.replace("_", "-")
-    found = re.search(rf"^## {heading}.*?(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
-    assert found is not None
-    assert f"`{key}`" in found[0]
+def test_every_setting_stands_on_its_scenarios_page(section: str, key: str) -> None:
+    if section == "attempts":
+        found = re.search(r"^## For all of them.*?(?=^## |\Z)", INDEX, flags=re.MULTILINE | re.DOTALL)
+        assert found is not None
+        assert f"`{key}`" in found[0]
+    else:
+        name = section.replace("_", "-")
+        assert f"`{key}`" in (ROOT / "docs" / "scenarios" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"(scenarios/{name}.md)" in INDEX
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text(encoding="utf-8")):
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}, anchor
 
 
 def test_the_suite_in_the_readme_is_a_suite() -> None:
