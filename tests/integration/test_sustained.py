@@ -22,6 +22,7 @@ from benchharness.records import SUSTAINED_WINDOW
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Attempt, Measurement, Result
 from benchharness.results.store import Store
+from benchharness.scenarios import SCENARIOS
 from benchharness.suite.tables import Suite, check_suite
 from tests.conftest import ARTEFACTS, ROOT, CommandLine
 from tests.integration.awkward_run import Background, awkward_suite, python_path, wait_until
@@ -324,7 +325,9 @@ def supervisor(bench: Bench, tmp_path: Path) -> Iterator[Conversation]:
 
 def session_order(artefact: Path, **changes: Any) -> dict[str, Any]:
     settings = {"duration_ns": 300_000_000, "window_ns": 100_000_000, "window_inferences": 100, "warmup": 1}
-    return {"type": "attempt", **instructions(artefact, scenario="sustained", settings=settings), **changes}
+    module = SCENARIOS["sustained"].device
+    made = instructions(artefact, scenario="sustained", module=module, sensors=True, settings=settings)
+    return {"type": "attempt", **made, **changes}
 
 
 def test_the_schema_covers_sessions_gates_and_chains(supervisor: Conversation, bench: Bench) -> None:
