@@ -1,13 +1,15 @@
-"""When enough was measured: rules that know counts, outcomes and widths of intervals, and nothing else. Pure.
+"""When enough was measured: rules that know counts, outcomes and one figure that decides, and nothing else. Pure.
 
-A rule watches one thing: a job, or a pair of jobs that take turns. It is asked after each attempt, and answers with the
-reason to stop, or with None to go on.
+A rule watches one thing: a job, or a pair of jobs that take turns. It is asked after each attempt, or each pair, and
+answers with the reason to stop, or with None to go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 from typing import Protocol
 
 from benchharness.results.result import Outcome, OutcomeKind
@@ -17,18 +19,19 @@ _FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
 #: Failures in a row, before anything worked, after which a job is given up.
 _MOST_FAILURES = 2
 
-#: The widest relative half-interval of what is watched, infinite where there is none yet; asked for where it matters.
-Width = Callable[[], float]
+#: What a rule decides by, asked for where it matters only: the widest relative half-interval of what is watched,
+#: infinite where there is none yet; for a sequential rule the p-value of its test.
+Found = Callable[[], float]
 
 
 class Rule(Protocol):
     """Decides whether another attempt is worth its time."""
 
-    def reason_to_stop(self, made: int, width: Width) -> str | None:
+    def reason_to_stop(self, made: int, found: Found) -> str | None:
         """After so many attempts: why no other one is made, or None."""
         ...
 
-    def shortfall(self, width: Width) -> str:
+    def shortfall(self, found: Found) -> str:
         """What is missing where something else ends the measuring, as the end of a sentence."""
         ...
 
@@ -39,11 +42,11 @@ class Fixed:
 
     attempts: int
 
-    def reason_to_stop(self, made: int, width: Width) -> str | None:
+    def reason_to_stop(self, made: int, found: Found) -> str | None:
         """Stops after the last one."""
         return f"{made} attempts, as asked" if made >= self.attempts else None
 
-    def shortfall(self, width: Width) -> str:
+    def shortfall(self, found: Found) -> str:
         """Nothing was promised of the interval."""
         return ""
 
@@ -56,20 +59,61 @@ class ByInterval:
     at_least: int
     at_most: int
 
-    def reason_to_stop(self, made: int, width: Width) -> str | None:
+    def reason_to_stop(self, made: int, found: Found) -> str | None:
         """Stops as soon as the widest interval is narrow enough, or when no more attempts are allowed."""
-        if made >= self.at_least and width() <= self.interval:
+        if made >= self.at_least and found() <= self.interval:
             return f"intervals within {self.interval:.1%} after {made} attempts"
         if made >= max(self.at_most, self.at_least):
-            return f"{made} attempts, the most allowed{self.shortfall(width)}"
+            return f"{made} attempts, the most allowed{self.shortfall(found)}"
         return None
 
-    def shortfall(self, width: Width) -> str:
+    def shortfall(self, found: Found) -> str:
         """How wide the intervals still are."""
-        found = width()
-        if found <= self.interval:
+        width = found()
+        if width <= self.interval:
             return ""
-        return f"; interval not reached: ± {found:.1%} where ± {self.interval:.1%} was asked for"
+        return f"; interval not reached: ± {width:.1%} where ± {self.interval:.1%} was asked for"
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """Until a test decides, at looks fixed beforehand: after each of these numbers of pairs, and at no other time.
+
+    The error that all looks together may make is `alpha`. It is spent over them as O'Brien and Fleming's boundaries do
+    (Lan and DeMets 1983: 2 - 2 Phi(z / sqrt(t)), z the 1 - alpha / 2 quantile, t the share of the pairs), and a look
+    has what was not spent before it: right however the looks depend on each other, at some price in power.
+    """
+
+    looks: tuple[int, ...]
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if not self.looks or self.looks[0] < 1 or any(b <= a for a, b in zip(self.looks, self.looks[1:], strict=False)):
+            raise ValueError(f"looks are one or more growing numbers of pairs, not {self.looks}")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha is between 0 and 1, not {self.alpha}")
+
+    def level(self, look: int) -> float:
+        """The p-value at or below which this look decides, counted from 0."""
+        return self._spent(look) - (self._spent(look - 1) if look else 0.0)
+
+    def _spent(self, look: int) -> float:
+        normal = NormalDist()
+        quantile = normal.inv_cdf(1 - self.alpha / 2)
+        return 2 - 2 * normal.cdf(quantile / sqrt(self.looks[look] / self.looks[-1]))
+
+    def reason_to_stop(self, made: int, found: Found) -> str | None:
+        """Stops at the first look that decides, or at the last one."""
+        if made in self.looks:
+            look = self.looks.index(made)
+            if found() <= self.level(look):
+                return f"decided after {made} pairs, at look {look + 1} of {len(self.looks)}"
+        return f"{made} pairs, the most planned{self.shortfall(found)}" if made >= self.looks[-1] else None
+
+    def shortfall(self, found: Found) -> str:
+        """That nothing was decided, and how far it was from it at the last look's level."""
+        level = self.level(len(self.looks) - 1)
+        return f"; undecided: p = {found():.2g} where {level:.2g} would have decided"
 
 
 def rule_of(interval: float | None, at_least: int, at_most: int) -> Rule:

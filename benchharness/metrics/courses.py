@@ -106,7 +106,7 @@ SESSIONS = (
         unit=Unit.BYTES,
         better=Better.LOWER,
         definition="smallest cgroup memory limit in which 4 of 5 fresh processes answer within 10 x the usual time",
-        decided_by="a smaller bracket under [scenarios.constrained] would decide it",
+        decided_by="a smaller `bracket` of its scenario would decide it",
         source=_OURS,
         headline=True,
     ),
@@ -116,7 +116,7 @@ SESSIONS = (
         unit=Unit.BYTES,
         better=Better.LOWER,
         definition="the same with an address-space limit, which counts what is mapped and never touched, too",
-        decided_by="a smaller bracket under [scenarios.constrained] would decide it",
+        decided_by="a smaller `bracket` of its scenario would decide it",
         source="setrlimit(2): RLIMIT_AS",
     ),
     Metric(

@@ -1,8 +1,8 @@
 """A job's cell: what two results must share to be compared, whatever run and machine they are of.
 
 It is everything that a job asks for but the variant, without what names things for people or says where they lie:
-evaluation data count by their hash, interpreters and libraries by their file's name, timeouts by their value. So the
-same suite in another folder, or on another machine, has the same cells.
+evaluation data and tokenizers count by their hash, interpreters and libraries by their file's name, timeouts by their
+value. So the same suite in another folder, or on another machine, has the same cells.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def cell_of(job: Mapping[str, Any]) -> str:
         **{key: job.get(key) for key in ("hardware", "model", "task", "scenario", "settings", "timeout_s")},
         "configuration": _configuration(job.get("configuration") or {}),
         "workload": _workload(job.get("workload") or {}),
-        "tokenizer": _file_name(job["tokenizer"]) if job.get("tokenizer") else None,
+        # Runs of before have no digest of it.
+        "tokenizer": job.get("tokenizer_digest") or _file_name(job.get("tokenizer")),
         "against": None if against is None else _opened(against),
         "chain": [_opened(each) for each in job.get("chain") or ()],
     }

@@ -292,6 +292,7 @@ class Job:
     tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # The variants that a product would try in turn.
     chain: Sequence[Opened] = field(default_factory=list)
+    tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:

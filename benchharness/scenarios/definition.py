@@ -51,6 +51,7 @@ class Scenario:
     values: bool = True  # what attempts report are results; else raw rows, of which `derived` makes them
     percentiled: Sequence[str] = ()  # metrics of which it takes as many samples as a budget's percentile needs
     metrics: Sequence[Metric] = ()  # of its own, beside those of `benchharness.metrics`
+    sections: Sequence[str] = ()  # dotted names of the modules whose SECTION shows its results on a page
 
     def check(self, settings: Any, models: Mapping[str, Model]) -> None:
         """Holds its settings against the suite's models. Raises `SuiteError`."""

@@ -42,6 +42,8 @@ def gather(
         for words in notes(artefact, manifest):
             tell(words)
     downloads = _downloads(manifests, cache, tell)
+    tokenizers = _tokenizers(suite)
+    digests = _digests(tokenizers.values(), cache)
     cache.save()
     prompts = [workload.prompt for workload in suite.workloads if workload.prompt is not None]
     token_files = [prompt.tokens_file for prompt in prompts if prompt.tokens_file is not None]
@@ -53,7 +55,8 @@ def gather(
         downloads=downloads,
         texts={prompt.file: read_prompt(prompt.file) for prompt in prompts if prompt.file is not None},
         tokens={file: read_tokens(file) for file in token_files},
-        tokenizers=_tokenizers(suite),
+        tokenizers=tokenizers,
+        digests=digests,
         data={**timing_data(suite), **evaluation_data(suite)},
     )
 
@@ -284,4 +287,13 @@ def _tokenizers(suite: Suite) -> dict[Path, Path]:
             for candidate in candidates:
                 if candidate.is_file():
                     found.setdefault(variant.artefact, candidate)
+    return found
+
+
+def _digests(files: Iterable[Path], cache: DigestCache) -> dict[Path, str]:
+    """SHA-256 of those that can be read: what nobody needs may be unreadable."""
+    found: dict[Path, str] = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            found[file] = cache.sha256(file)
     return found

@@ -32,6 +32,7 @@ class Materials:
     tokens: Mapping[Path, Sequence[int]] = field(default_factory=dict)  # token files
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
     data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
+    digests: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of the tokenizers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ class Planning:
             ships=variant.ships,
             precision=variant.precision,
             files=_files(manifest),
+            tokenizer_digest=materials.digests.get(tokenizer) if tokenizer else None,
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from reports.model.section import Failure, Section
+from reports.model.section import Failure, Section, SectionKind
 
 Kind = TypeVar("Kind", bound=Section)
 
@@ -52,6 +52,7 @@ class Page:
     configuration: str  # the one of all jobs; "" where they differ
     jobs: int
     warnings: int
+    kinds: tuple[SectionKind, ...]  # in the order of the page
     sections: Mapping[str, tuple[Section, ...]]  # by the name of their kind, in the order of the page
     definitions: tuple[Definition, ...]
     stops: tuple[tuple[str, int], ...]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from inspect import getfile
+from pathlib import Path
 
 from benchharness.judge.choice import Choice
 from reports.model.entries import Colours, Entry
@@ -61,3 +64,39 @@ class Material:
     def losses(self) -> list[Entry]:
         """Jobs that are comparisons themselves: what was lost against a reference."""
         return [entry for entry in self.entries if entry.result.job.against is not None]
+
+
+class Side(Enum):
+    """Where a section's card stands at a glance."""
+
+    LEFT = 1
+    RIGHT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SectionKind:
+    """What a page knows of its sections of one kind, beside the sections themselves.
+
+    `tells` names what was in effect that the section shows itself, so that the details of a job leave it out.
+    """
+
+    name: str  # unique: its templates go by it
+    heading: str  # "" where the subject says enough
+    make: Callable[[Material], Sequence[Section]]
+    card: Side | None
+    card_first: bool = False  # before those of its side whose sections stand above it
+    tells: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where its template is: beside the module that makes its sections."""
+        return Path(getfile(self.make)).parent
+
+    @property
+    def template(self) -> str:
+        """The template's name."""
+        return f"{self.name}/section.html.j2"
+
+    def title(self, section: Section) -> str:
+        """What heads a section of this kind."""
+        return ": ".join(part for part in (self.heading, section.subject) if part)

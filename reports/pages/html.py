@@ -17,9 +17,8 @@ from benchharness.judge.choice import Choice
 from benchharness.results.result import Result, Run
 from reports.figures.svg import svg
 from reports.model.page import Page
-from reports.model.section import Unmeasured
+from reports.model.section import SectionKind, Side, Unmeasured
 from reports.pages.view import Choices, Runs, pages
-from reports.sections import SECTIONS, SectionKind, Side
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,14 +59,13 @@ def render_runs(
     not_run: Mapping[str, str] | None = None,
     unmeasured: Unmeasured = (),
     choices: Choices | None = None,
-    sections: Sequence[SectionKind] = SECTIONS,
 ) -> dict[str, str]:
     """The reports on one or more runs: one HTML page for each hardware target, by its name.
 
     `written` is the moment that the page states. `title` heads every page in place of its own. `hardware` names
     targets that get a page even without results; `not_run` those that were planned and not run, with the reason.
     `unmeasured` are budgets that no result says anything about: (as written, who set it, the run's id). `choices` are
-    those made from each run, by its id. `sections` are as for `pages`.
+    those made from each run, by its id.
     """
     views = pages(
         runs,
@@ -77,24 +75,22 @@ def render_runs(
         not_run=not_run,
         unmeasured=unmeasured,
         choices=choices,
-        sections=sections,
     )
-    return {name: render_page(page, sections) for name, page in views.items()}
+    return {name: render_page(page) for name, page in views.items()}
 
 
-def render_page(page: Page, sections: Sequence[SectionKind] = SECTIONS) -> str:
-    """One page as HTML, with the sections of these kinds."""
+def render_page(page: Page) -> str:
+    """One page as HTML."""
     from markupsafe import Markup
 
     style = (_REPORTS / "pages" / "style.css").read_text(encoding="utf-8")
     return (
-        _environment(tuple(sections))
+        _environment(page.kinds)
         .get_template("pages/target.html.j2")
         .render(
             page=page,
-            kinds=sections,
-            left=_cards(sections, Side.LEFT),
-            right=_cards(sections, Side.RIGHT),
+            left=_cards(page.kinds, Side.LEFT),
+            right=_cards(page.kinds, Side.RIGHT),
             style=Markup(style),  # noqa: S704 - a style sheet of ours
         )
     )

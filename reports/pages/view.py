@@ -13,7 +13,7 @@ from reports.model.entries import Entry, configuration_name, entries_of
 from reports.model.page import Definition, Page, RunLine
 from reports.model.section import Material, Unmeasured
 from reports.model.visible import name_text, value_text
-from reports.sections import SECTIONS, SectionKind
+from reports.sections import Sections, all_sections
 
 _OVER_ATTEMPTS = "Interval: 95 %, over attempts (fresh processes); n: attempts behind a value. "
 _OVER_INPUTS = "Intervals of quality: 95 %, over the inputs that were compared, as each of its tables says. "
@@ -36,16 +36,16 @@ def pages(
     not_run: Mapping[str, str] | None = None,
     unmeasured: Unmeasured = (),
     choices: Choices | None = None,
-    sections: Sequence[SectionKind] = SECTIONS,
 ) -> dict[str, Page]:
     """One page for each hardware target that has results or is named in `hardware`, by its name.
 
     `title` heads every page. `not_run` gives hardware targets that were planned and not run, with the reason.
     `unmeasured` are budgets that nothing was measured for: (as written, who set it, the run's id). `choices` are those
-    made from each run, by its id. `sections` are the kinds that a page may have, in its order.
+    made from each run, by its id.
     """
     found = [result.job.hardware for _, results in runs for result in results]
     names = list(dict.fromkeys([*hardware, *found]))
+    sections = all_sections()
     return {
         name: _page(
             name,
@@ -56,6 +56,7 @@ def pages(
             title=title,
             is_not=(
                 *_silent_about(_results_of(name, runs)),
+                *(f"It lacks a section: {value_text(told)}." for told in sections.broken),
                 *_not_here(name, names, not_run or {}),
             ),
         )
@@ -72,9 +73,7 @@ def _labels(runs: Runs) -> list[str]:
     return [f"run {number}" if len(runs) > 1 else "" for number in range(1, len(runs) + 1)]
 
 
-def _material_of(
-    hardware: str, runs: Runs, unmeasured: Unmeasured, choices: Choices, sections: Sequence[SectionKind]
-) -> Material:
+def _material_of(hardware: str, runs: Runs, unmeasured: Unmeasured, choices: Choices, sections: Sections) -> Material:
     labelled = list(zip(_labels(runs), runs, strict=True))
     labels = {run.id: label for label, (run, _) in labelled}
     entries = entries_of([(label, each) for label, run in labelled for each in _results_of(hardware, [run])])
@@ -96,7 +95,7 @@ def _page(
     hardware: str,
     runs: Runs,
     material: Material,
-    sections: Sequence[SectionKind],
+    sections: Sections,
     *,
     written: datetime,
     title: str | None,
@@ -115,6 +114,7 @@ def _page(
         configuration=_configuration(entries),
         jobs=len(entries),
         warnings=sum(len(entry.result.warnings) for entry in entries),
+        kinds=sections.kinds,
         sections={kind.name: tuple(kind.make(material)) for kind in sections},
         definitions=tuple(_definitions(entries)),
         stops=_stops(entries),

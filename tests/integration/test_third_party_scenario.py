@@ -1,4 +1,8 @@
-"""A scenario that is not ours, in four files: planned, run and shown with nothing of the harness changed."""
+"""A scenario that is not ours: planned, run, judged and shown with nothing of the harness changed.
+
+It is four files beside its package's metadata: its host module, its module on the device, and its section of a page,
+which is data and a template.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,7 @@ class Reset(Scenario):
     title = "how long forgetting takes"
     settings = Settings
     device = "forgetful_device"
+    sections = ("forgetful_section",)
     one_attempt = "forgetting is always the same"
     metrics = (
         Metric(name="reset_time", title="reset", unit=Unit.NANOSECONDS, better=Better.LOWER,
@@ -60,6 +65,30 @@ def measure(stage):
     stage.phases.end("first_request")
     return [measurement("reset_time", {}, samples=samples)]
 '''
+SECTION = '''
+"""Scenario `reset` on a page."""
+from dataclasses import dataclass
+
+from reports.model.section import Section, SectionKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten(Section):
+    jobs: int
+
+
+def make(material):
+    jobs = [entry for entry in material.costs if entry.result.job.scenario == "reset"]
+    return [Forgotten(anchor="reset-1", subject="", jobs=len(jobs))] if jobs else []
+
+
+SECTION = SectionKind(name="reset", heading="How it forgets", make=make, card=None)
+'''
+TEMPLATE = """
+{% macro section(each, title, page) %}
+<section id="{{ each.anchor }}"><h2>{{ title }}</h2>{{ each.jobs }} forgot</section>
+{% endmacro %}
+"""
 METADATA = {
     "METADATA": "Metadata-Version: 2.1\nName: forgetful\nVersion: 1\n",
     "entry_points.txt": "[benchharness.scenarios]\nreset = forgetful:SCENARIO\n",
@@ -72,6 +101,8 @@ def on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "forgetful-1.dist-info").mkdir(parents=True)
     (folder / "forgetful.py").write_text(HOST)
     (folder / "forgetful_device.py").write_text(DEVICE)
+    (folder / "forgetful_section.py").write_text(SECTION)
+    (folder / "section.html.j2").write_text(TEMPLATE)
     for name, text in METADATA.items():
         (folder / "forgetful-1.dist-info" / name).write_text(text)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH", "")))))
@@ -98,6 +129,20 @@ def test_a_scenario_of_ones_own_is_planned_run_and_shown(benchharness: CommandLi
     (metric,) = [each for each in result["metrics"] if each["name"] == "reset_time"]
     assert 1e6 <= metric["value"] < 1e9
     assert [each["message"] for each in result["warnings"]].count("forgetful") == 1
+    (page,) = (model.parent / "report").glob("*.html")
+    html = page.read_text()
+    assert "<h2>How it forgets</h2>1 forgot" in html
+    assert "scenario reset was not run" not in html
+
+
+@pytest.mark.usefixtures("on_the_path")
+def test_a_section_that_cannot_be_loaded_costs_the_page_nothing_else(benchharness: CommandLine, model: Path) -> None:
+    (model.parent / "installed" / "forgetful_section.py").write_text("import what_is_not_there")
+    done = benchharness("run", model, "--scenario", "steady", "--attempts", "1", "--runtime", "null")
+    assert done.returncode == 0, done.stderr
+    (page,) = (model.parent / "report").glob("*.html")
+    told = "It lacks a section: scenario reset: forgetful_section: ModuleNotFoundError"
+    assert told in page.read_text()
 
 
 @pytest.mark.usefixtures("on_the_path")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -214,6 +215,7 @@ def test_texts_and_tokens_are_in_the_job(tmp_path: Path) -> None:
     first, second, *_ = jobs_of(loaded(tmp_path, text))
     assert first.workload.prompt.to_json() == {"seed": 0, "text": "What?", "file": "ask.txt"}
     assert first.tokenizer == str(tmp_path / "tokenizer.json")
+    assert first.tokenizer_digest == hashlib.sha256(b"{}").hexdigest()
     assert second.workload.prompt.to_json() == {"seed": 0, "tokens": [4, 5], "file": "ids", "continuation_tokens": [6]}
     assert second.tokenizer is None
 

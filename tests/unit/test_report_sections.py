@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import reports
+from reports.model.section import SectionKind, Side
+from reports.pages import view
 from reports.pages.html import render_runs
-from reports.sections import SECTIONS, SectionKind, Side
+from reports.sections import Sections, all_sections
 from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, result
 
 ROOT = Path(reports.__file__).parent
@@ -55,8 +57,10 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
         tells=("phase of the moon",),
     )
     ran = result(scenario="moonlight", metrics=Fake(1.0).first_token(), effective={"phase of the moon": "full"})
-    ways = {"sections": (*SECTIONS, own)}
-    (html,) = render_runs([(RUN, [ran])], written=WRITTEN, **ways).values()  # type: ignore[arg-type]
+    with monkeypatch.context() as patched:
+        patched.setattr(view, "all_sections", lambda: Sections((*all_sections(), own), ("scenario <i>: no such",)))
+        (html,) = render_runs([(RUN, [ran])], written=WRITTEN).values()
+    assert "It lacks a section: scenario &lt;i&gt;: no such." in html
     assert html.count("By moonlight: m") == 2
     assert html.index('href="#moonlight-1"') < html.index('<section id="comparison-1">') < html.index("&lt;1&gt; jobs")
     assert "<dd>&lt;b&gt;</dd>" in html
@@ -68,10 +72,10 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_order_of_the_page_is_that_of_the_registry() -> None:
-    assert list(page_of(realistic()).sections) == [kind.name for kind in SECTIONS]
+    assert list(page_of(realistic()).sections) == [kind.name for kind in all_sections()]
 
 
-@pytest.mark.parametrize("kind", SECTIONS, ids=[kind.name for kind in SECTIONS])
+@pytest.mark.parametrize("kind", all_sections().kinds, ids=[kind.name for kind in all_sections()])
 def test_a_section_is_a_package_with_its_template(kind: SectionKind) -> None:
     assert kind.folder == ROOT / "sections" / kind.name
     template = (kind.folder / "section.html.j2").read_text(encoding="utf-8")

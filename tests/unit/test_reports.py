@@ -37,7 +37,9 @@ def html() -> str:
 
 
 def test_view_data_is_the_golden_one() -> None:
-    found = json.loads(json.dumps(asdict(page_of(realistic()))))
+    found = asdict(page_of(realistic()))
+    del found["kinds"]  # code
+    found = json.loads(json.dumps(found))
     del found["definitions"]  # the registry's own words, which may be reworded without a report changing
     for comparison in found["sections"]["comparison"]:
         comparison["details"] = [job for job in comparison["details"] if job["anchor"] in IN_FULL]

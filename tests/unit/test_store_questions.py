@@ -114,7 +114,7 @@ def test_the_same_suite_in_another_folder_has_the_same_cells(tmp_path: Path) -> 
 PHONE = {"name": "cpu", "runtime": "onnxruntime", "python": "/opt/a/bin/python3.11", "threads": 2}
 DATA = {"path": "/a/e.npz", "sha256": "ab" * 32, "kind": "npz", "calibration": "c.npz"}
 WORKLOAD = {"name": "short", "prompt": {"text": "Hello", "file": "a.txt"}, "output_tokens": 8, "data": DATA}
-BASE = job(configuration=PHONE, workload=WORKLOAD, tokenizer="/a/tokenizer.json")
+BASE = job(configuration=PHONE, workload=WORKLOAD, tokenizer="/a/tokenizer.json", tokenizer_digest="ef" * 32)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ BASE = job(configuration=PHONE, workload=WORKLOAD, tokenizer="/a/tokenizer.json"
         {"configuration": {**PHONE, "name": "renamed", "python": "/home/x/bin/python3.11", "accelerator": None}},
         {"workload": {**WORKLOAD, "name": "renamed", "prompt": {"text": "Hello", "file": "b.txt"}}},
         {"workload": {**WORKLOAD, "data": {**DATA, "path": "/b/e.npz", "calibration": None, "shared_samples": 3}}},
-        {"tokenizer": "C:\\models\\tokenizer.json"},
+        {"tokenizer": "C:\\models\\renamed.json"},
         {"reference": "another", "ships": False, "download_bytes": 1},
     ],
 )
@@ -140,6 +140,7 @@ def test_names_and_places_change_no_cell(changes: dict[str, Any]) -> None:
         {"scenario": "first-token"},
         {"settings": {"warmup": 3}},
         {"timeout_s": 60.0},
+        {"tokenizer_digest": "cd" * 32},
         {"configuration": {**PHONE, "threads": 4}},
         {"configuration": {**PHONE, "python": "/opt/a/bin/python3.12"}},
         {"configuration": {**PHONE, "accelerator": "/opt/lib/libdelegate.so"}},

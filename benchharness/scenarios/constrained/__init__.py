@@ -64,6 +64,7 @@ class ConstrainedScenario(Scenario):
     title = "behaviour under tight memory"
     settings = Constrained
     device = "benchharness.device.scenarios.constrained.conductor"
+    sections = ("reports.sections.constrained.section",)
     conducts = True
     values = False
     one_attempt = "it makes its own trials"

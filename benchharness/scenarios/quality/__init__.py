@@ -38,6 +38,7 @@ class QualityScenario(Scenario):
     title = "what compression lost in the answers"
     settings = Quality
     device = "benchharness.device.scenarios.quality.conductor"
+    sections = ("reports.sections.quality.section",)
     evaluates = True
     conducts = True
     values = False

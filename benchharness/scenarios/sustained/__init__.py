@@ -58,6 +58,7 @@ class SustainedScenario(Scenario):
     title = "speed over minutes, when a device grows hot"
     settings = Sustained
     device = "benchharness.device.scenarios.sustained"
+    sections = ("reports.sections.sustained.section", "reports.sections.pauses.section")
     sensors = True
 
     def courses(self, good: Sequence[Attempt]) -> Iterator[Course]:

@@ -10,7 +10,7 @@ from benchharness.results.result import EXACT, MetricResult, Verdict, VerdictKin
 from benchharness.units import Scale, quantity_text, scale_for
 from reports.model.entries import Entry, same_key
 from reports.model.estimates import better_of, parameters_text, quantity
-from reports.model.section import Material, Section
+from reports.model.section import Material, Section, SectionKind, Side
 from reports.model.tables import Quantity
 from reports.model.visible import name_text, value_text
 
@@ -259,3 +259,6 @@ def _not_judged(entries: Sequence[Entry]) -> Iterator[str]:
 
 def _failed(entry: Entry) -> bool:
     return entry.result.job.ships and not entry.result.metrics
+
+
+SECTION = SectionKind(name="budgets", heading="Budgets", make=make, card=Side.RIGHT)

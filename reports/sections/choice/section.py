@@ -11,7 +11,7 @@ from benchharness.metrics import METRICS, Better
 from benchharness.results.result import Estimate
 from benchharness.units import Scale, common_scale, scale_for
 from reports.model.estimates import better_of, quantity, title_of
-from reports.model.section import Material, Section
+from reports.model.section import Material, Section, SectionKind, Side
 from reports.model.tables import Cell, Column, Quantity
 from reports.model.visible import name_text, value_text
 from reports.sections.choice.chart import Front, FrontPoint
@@ -276,3 +276,6 @@ def _label(candidate: Candidate) -> str:
     if candidate.unfit:
         parts.append("held back (see the table)")
     return ", ".join(parts)
+
+
+SECTION = SectionKind(name="choice", heading="Which one to ship", make=make, card=Side.RIGHT, card_first=True)

@@ -12,7 +12,7 @@ from reports.model.conditions import Facts
 from reports.model.entries import Entry, by_comparison, by_row, configuration_name, subject_of
 from reports.model.estimates import ratio
 from reports.model.jobs import Ended, JobDetail, Warned, ended_of, job_detail, warnings_of
-from reports.model.section import Failure, Material, Section
+from reports.model.section import Failure, Material, Section, SectionKind, Side
 from reports.model.tables import Cell, ColumnGroup, Ratio, Size
 from reports.model.visible import fact_texts, name_text, value_text
 from reports.sections.comparison.columns import cell_of, column_groups, find, joined, measures_of, scale_of
@@ -249,3 +249,12 @@ def _failures(rows: Sequence[Row], subject: str) -> Iterator[Failure]:
                     kind=ended.kind,
                     reason=ended.reason,
                 )
+
+
+SECTION = SectionKind(
+    name="comparison",
+    heading="",
+    make=make,
+    card=Side.LEFT,
+    tells=("placement", "placement_unknown", "fallback"),
+)

@@ -16,7 +16,7 @@ from reports.model.entries import Entry, by_comparison, subject_of
 from reports.model.estimates import quantity
 from reports.model.jobs import Missing, missing
 from reports.model.numbers import finite, known
-from reports.model.section import Glossary, Material, Section
+from reports.model.section import Glossary, Material, Section, SectionKind, Side
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import name_text, value_text
 from reports.sections.constrained.chart import LadderChart, SlowdownBars
@@ -190,7 +190,7 @@ def _floor(name: str, ladders: Sequence[Laddered]) -> FloorPart | None:
 
 def _notes(entry: Entry) -> Iterator[str]:
     """What a device says about its limits: whether swap was closed, and what they do not count."""
-    told = entry.result.effective.of_scenario("constrained")
+    told = entry.result.effective.of_scenario(SCENARIO)
     if told.get("swap"):
         yield f"Swap: {value_text(told['swap'])}."
     for heading, kind in (("", "notes"), ("A better way to limit memory was not open: ", "no_better_way")):
@@ -334,3 +334,6 @@ def _chains(ladders: Sequence[Laddered]) -> Iterator[ChainRow]:
 
 def _lost(value: float) -> str:
     return "nothing" if value == 0 else _time(value)
+
+
+SECTION = SectionKind(name=SCENARIO, heading="Constrained devices", make=make, card=Side.LEFT, tells=(SCENARIO,))

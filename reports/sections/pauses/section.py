@@ -10,7 +10,7 @@ from benchharness.units import Scale, quantity_text, scale_for
 from reports.model.entries import Colours, Entry, by_comparison, configuration_name, subject_of
 from reports.model.estimates import parameters_text, quantity
 from reports.model.numbers import ends_of, known
-from reports.model.section import Material, Section
+from reports.model.section import Material, Section, SectionKind
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import name_text
 from reports.sections.pauses.chart import PauseCurve, PauseCurves, PausePanel
@@ -176,3 +176,6 @@ def _against(by_pause: Mapping[float, MetricResult]) -> Cell:
     return Cell(
         state="value", quantity=Quantity(text=f"{quantity_text(longest.value / shortest.value, '')}×", reason=told)
     )
+
+
+SECTION = SectionKind(name="pauses", heading="Pauses between requests", make=make, card=None)

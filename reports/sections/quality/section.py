@@ -18,7 +18,7 @@ from reports.figures.figure import Figure
 from reports.model.entries import WEIGHTS_ONLY, Colours, Entry, configuration_name, same_key
 from reports.model.estimates import quantity, title_of
 from reports.model.jobs import Ended, JobDetail, Warned, ended_of, job_detail, warnings_of
-from reports.model.section import Failure, Material, Section
+from reports.model.section import Failure, Material, Section, SectionKind, Side
 from reports.model.tables import Cell, Column, Quantity
 from reports.model.visible import name_text, value_text
 from reports.sections.quality.series import figures_of
@@ -363,3 +363,8 @@ def _failures(model: str, jobs: Sequence[JobDetail]) -> Iterator[Failure]:
                 kind=job.ended.kind,
                 reason=job.ended.reason,
             )
+
+
+SECTION = SectionKind(
+    name="quality", heading="What compression lost", make=make, card=Side.LEFT, tells=("examples", "continuations")
+)

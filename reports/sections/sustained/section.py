@@ -16,7 +16,7 @@ from reports.model.entries import Colours, Entry, by_comparison, subject_of
 from reports.model.estimates import quantity
 from reports.model.jobs import Missing, missing
 from reports.model.numbers import ends_of, finite
-from reports.model.section import Glossary, Material, Section
+from reports.model.section import Glossary, Material, Section, SectionKind, Side
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import fact_texts, name_text, value_text
 from reports.sections.sustained.chart import CourseChart, RateBars, RatePair
@@ -365,3 +365,6 @@ def _rate_text(rate: float) -> str:
 
 def _ends(metric: MetricResult) -> Ends | None:
     return ends_of(metric.estimate)
+
+
+SECTION = SectionKind(name="sustained", heading="Sustained sessions", make=make, card=Side.LEFT)
