@@ -24,6 +24,7 @@ from benchharness.device import adapters as plug_board
 from benchharness.errors import UsageError
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.looks import describe_hardware, inspect_model
+from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import judged, unmeasured
 from benchharness.judge.choice import Choice, Wish, choices
 from benchharness.judge.derive import derive
@@ -96,6 +97,14 @@ class Findings:
         """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
         return choices(self.results, Wish(wish), told, self.tells_apart)
+
+    def answers(self, wish: Wish | str = Wish.SMALLEST) -> list[Answer]:
+        """What may ship: for each hardware target, model and workload a headline, what decided it, and one table.
+
+        `wish` is as for `choices`. Raises `UsageError` for any other.
+        """
+        told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
+        return answers(self.results, Wish(wish), told, self.tells_apart)
 
     def to_json(self) -> str:
         """Schema 1, see `benchharness.results.export`."""

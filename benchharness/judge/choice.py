@@ -46,7 +46,7 @@ OBJECTIVE_OF = {
     ),
 }
 #: Budgets that the reference keeps by definition: on what was lost against it.
-_LOSSES = ("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine")
+LOSSES = ("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine")
 _MOST_NAMES = 6
 
 
@@ -110,17 +110,39 @@ def choices(
     tells_apart: float = TELLS_APART,
 ) -> list[Choice]:
     """A choice for each hardware target, model and workload. `unmeasured`: budgets that no result says anything on."""
+    return [choice_of(of_each, results, wish, unmeasured, tells_apart) for of_each in by_candidate(results)]
+
+
+def by_candidate(results: Sequence[Result]) -> list[list[list[Result]]]:
+    """What there is of each candidate, quality included, for each hardware target, model and workload."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.job.against is None:
             groups.setdefault((result.job.hardware, result.job.model, result.job.workload.name), []).append(result)
-    return [_choice(group, results, wish, unmeasured, tells_apart) for group in groups.values()]
+    return [
+        [[*measured, *_quality(measured[0], results)] for measured in _by_candidate(group).values()]
+        for group in groups.values()
+    ]
 
 
-def _choice(
-    group: Sequence[Result], results: Sequence[Result], wish: Wish, unmeasured: Sequence[str], tells_apart: float
+def quality_alone(results: Sequence[Result]) -> list[list[list[Result]]]:
+    """The same for models of which nothing but quality was measured."""
+    timed = {(result.job.hardware, result.job.model) for result in results if result.job.against is None}
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for job, result in ((result.job, result) for result in results):
+        if (job.hardware, job.model) not in timed:
+            groups.setdefault((job.hardware, job.model, job.workload.name), []).append(result)
+    return [list(_by_candidate(group).values()) for group in groups.values()]
+
+
+def choice_of(
+    of_each: Sequence[Sequence[Result]],
+    results: Sequence[Result],
+    wish: Wish,
+    unmeasured: Sequence[str],
+    tells_apart: float,
 ) -> Choice:
-    of_each = [[*measured, *_quality(measured[0], results)] for measured in _by_candidate(group).values()]
+    """What is chosen among candidates, given what there is of each, and all results of their run."""
     budgets = _budgets(of_each)
     candidates = [_candidate(everything, results, budgets, unmeasured) for everything in of_each]
     candidates = [_judged(candidate, candidates, tells_apart) for candidate in candidates]
@@ -129,7 +151,7 @@ def _choice(
     reason = ""
     if best is not None:
         reason = _why(best, ties, ranking, candidates, bool(budgets or unmeasured)) + _unasked(best, budgets)
-    job = group[0].job
+    job = of_each[0][0].job
     return Choice(
         hardware=job.hardware,
         model=job.model,
@@ -197,9 +219,7 @@ def _candidate(
         for budget in budgets
     }
     unasked = [
-        budget
-        for budget, metric in budgets.items()
-        if not verdicts[budget] and not (is_reference and metric in _LOSSES)
+        budget for budget, metric in budgets.items() if not verdicts[budget] and not (is_reference and metric in LOSSES)
     ]
     kept = [budget for budget, told in verdicts.items() if told and all(each.kind is VerdictKind.PASS for each in told)]
     unfit = ["it does not ship"]

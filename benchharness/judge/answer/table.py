@@ -1,0 +1,201 @@
+"""The one table of an answer: a row a variant and configuration, a column a metric, budgeted ones first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from benchharness.judge.answer.model import Cell, Column, Row
+from benchharness.judge.choice import LOSSES, OBJECTIVE_OF, OBJECTIVES, Candidate
+from benchharness.judge.evidence import no_evidence
+from benchharness.metrics import METRICS, Better
+from benchharness.results.result import MetricResult, Result, Verdict, VerdictKind
+from benchharness.units import Scale, common_scale, scale_for
+
+#: A miss is worse than what is open, and that than a pass.
+_WORST = {VerdictKind.MISS: 0, VerdictKind.UNDECIDED: 1, VerdictKind.PASS: 2}
+_MEDIAN = 50
+#: How a value that keeps a limit stands to it.
+_SIGNS = {Better.LOWER: "≤", Better.HIGHER: "≥", Better.NEITHER: "≤"}
+
+
+def columns_of(of_each: Sequence[Sequence[Result]]) -> list[Column]:
+    """Budgets in the order in which they are set, then what a variant is chosen by, then other headline metrics."""
+    results = [result for everything in of_each for result in everything]
+    budgeted = list(_budgeted(results))
+    taken = {column.metric for column in budgeted}
+    objectives = {OBJECTIVE_OF.get(name, name) for name in taken}
+    measured = [name for name in METRICS if any(_valued(result, name) for result in results)]
+    chosen = [
+        next((name for name in names if name in measured), "")
+        for objective, names in OBJECTIVES.items()
+        if objective not in objectives
+    ]
+    bounds = {METRICS[name].bounds for name in measured}
+    others = [
+        name
+        for name in measured
+        if METRICS[name].headline and name not in taken and name not in chosen and name not in bounds
+    ]
+    plain = [
+        Column(
+            metric=name,
+            title=METRICS[name].title,
+            unit=METRICS[name].unit,
+            better=METRICS[name].better,
+            percentile=_MEDIAN if METRICS[name].percentiles else None,
+        )
+        for name in (*filter(None, chosen), *others)
+    ]
+    return [replace(column, scale=_scale(column, results)) for column in (*budgeted, *plain)]
+
+
+def _budgeted(results: Sequence[Result]) -> Iterator[Column]:
+    """A column for each budget that has a verdict. What a bound of the budget's metric says stands in it too."""
+    seen: dict[str, Verdict] = {}
+    for verdict in (verdict for result in results for verdict in result.verdicts):
+        seen.setdefault(verdict.budget, verdict)
+    for budget, verdict in seen.items():
+        metric = METRICS[METRICS[verdict.metric].bounds or verdict.metric]
+        output = str(verdict.parameters.get("output", "")) if budget.startswith(f"{metric.name} of ") else ""
+        percentile = verdict.parameters.get("percentile")
+        named = f" of {output}" if output else f" p{percentile}" if percentile else ""
+        yield Column(
+            metric=metric.name,
+            title=f"{metric.title}{named}",
+            unit=metric.unit,
+            better=metric.better,
+            percentile=int(percentile) if percentile else None,
+            output=output,
+            budget=budget,
+            limit=verdict.limit,
+            limit_text=f"{_SIGNS[metric.better]} {budget.removeprefix(f'{metric.name}{named}').strip()}",
+            origin=verdict.origin,
+            scale=scale_for(metric.unit, verdict.limit, verdict.unit),
+        )
+
+
+def _scale(column: Column, results: Sequence[Result]) -> Scale | None:
+    if column.scale is not None:
+        return column.scale
+    found = (metric.estimate.value for result in results for metric in _of(result, column))
+    values = [value for value in found if value is not None]
+    return common_scale(column.unit, values) if values else None
+
+
+def row_of(name: str, candidate: Candidate, everything: Sequence[Result], columns: Sequence[Column]) -> Row:
+    """A candidate's row. `everything`: what was measured of it, quality included."""
+    job = everything[0].job
+    figure = candidate.figures.get("quality")
+    lost_nothing = figure is not None and figure.reference
+    return Row(
+        name=name,
+        variant=job.variant,
+        configuration=job.configuration.name or job.configuration.runtime,
+        runtime=job.configuration.runtime,
+        precision=job.precision or "",
+        recipe=job.recipe,
+        digest=job.digest,
+        reference=job.is_reference,
+        ships=job.ships,
+        cells=tuple(_cell(column, everything, lost_nothing=lost_nothing) for column in columns),
+        failures=tuple(f"{each.job.scenario}: {each.outcome}" for each in everything if not each.outcome.ok),
+        unfit=tuple(candidate.unfit),
+        dominated_by=candidate.dominated_by,
+        results=tuple(everything),
+    )
+
+
+def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -> Cell:
+    found = [(result, metric) for result in everything for metric in _of(result, column)]
+    if not found:
+        if lost_nothing and column.metric in LOSSES:
+            return Cell(is_reference=True, verdict=VerdictKind.PASS if column.budget else None)
+        return Cell(reason=_why_none(column, everything))
+    result, metric, verdict = _worst(column, found)
+    doubt = no_evidence(result, metric)
+    several = {each.parameters.get("output") for _, each in found}
+    return Cell(
+        estimate=metric.estimate if metric.estimate.value is not None else None,
+        ratio=None if result.job.is_reference else metric.ratio,
+        verdict=verdict.kind if verdict else None,
+        reason=(verdict.reason if verdict else "") or (metric.estimate.reason if metric.estimate.value is None else ""),
+        doubt=doubt,
+        output=str(metric.parameters.get("output", "")) if len(several) > 1 else "",
+        job=result.job.key,
+        scenario=result.job.scenario,
+        attempts=tuple(each.attempt for each in metric.attempts),
+    )
+
+
+def _of(result: Result, column: Column) -> list[MetricResult]:
+    """A result's metrics that a column is about: what its budget judges, else the whole before single outputs."""
+    found = [
+        metric
+        for metric in result.metrics
+        if column.metric in (metric.name, METRICS[metric.name].bounds if column.budget else "")
+        and metric.parameters.get("percentile") == column.percentile
+    ]
+    if column.output:
+        return [metric for metric in found if metric.parameters.get("output") == column.output]
+    return [metric for metric in found if "output" not in metric.parameters] or found
+
+
+def _valued(result: Result, name: str) -> bool:
+    return any(metric.name == name and metric.estimate.value is not None for metric in result.metrics)
+
+
+def _worst(column: Column, found: Sequence[tuple[Result, MetricResult]]) -> tuple[Result, MetricResult, Verdict | None]:
+    """Of several figures, such as two peaks of memory, the one to reckon with."""
+    judged = [(result, metric, _verdict(column, result, metric)) for result, metric in found]
+    sign = -1.0 if column.better is not Better.HIGHER else 1.0
+
+    def badness(each: tuple[Result, MetricResult, Verdict | None]) -> tuple[int, int, float]:
+        _, metric, verdict = each
+        value = metric.estimate.value
+        kind = _WORST[verdict.kind] if verdict else len(_WORST)
+        return kind, value is None, sign * (value if value is not None else 0.0)
+
+    return min(judged, key=badness)
+
+
+def _verdict(column: Column, result: Result, metric: MetricResult) -> Verdict | None:
+    return next(
+        (
+            verdict
+            for verdict in result.verdicts
+            if verdict.budget == column.budget
+            and (verdict.metric, verdict.parameters) == (metric.name, metric.parameters)
+        ),
+        None,
+    )
+
+
+def _why_none(column: Column, everything: Sequence[Result]) -> str:
+    """Why a row has no figure: what was measured says so, or how its jobs ended."""
+    bound = next(
+        (each.name for result in everything for each in result.metrics if METRICS[each.name].bounds == column.metric),
+        None,
+    )
+    if bound is not None:
+        return f"only bounded: {METRICS[bound].title}"
+    if any(not result.effective.on_device for result in everything):
+        return "reference execution, weights only"
+    failed = next((result for result in everything if not result.outcome.ok), None)
+    return f"{failed.job.scenario}: {failed.outcome.kind}" if failed else "not measured"
+
+
+def excess(row: Row, columns: Sequence[Column]) -> float:
+    """How far beyond the limits that it misses a row is: the sum of |ln(value / limit)|, 1 where there is no ratio."""
+    return sum(
+        _excess(cell.estimate.value if cell.estimate else None, column.limit or 0.0)
+        for cell, column in zip(row.cells, columns, strict=True)
+        if cell.verdict is VerdictKind.MISS
+    )
+
+
+def _excess(value: float | None, limit: float) -> float:
+    if value is None or value <= 0 or limit <= 0 or not math.isfinite(value):
+        return 1.0
+    return abs(math.log(value / limit))
