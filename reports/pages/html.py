@@ -1,24 +1,16 @@
-"""Results -> self-contained HTML pages: no script, nothing fetched, every name escaped by the template engine."""
+"""Results -> self-contained HTML pages: nothing fetched, every name escaped by the template engine."""
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
-from benchharness.errors import UsageError
 from benchharness.judge.choice import Choice
 from benchharness.results.result import Result, Run
 from reports.model.page import Page
 from reports.model.section import SectionKind, Side, Unmeasured
 from reports.pages.environment import environment
 from reports.pages.view import Choices, Runs, pages
-
-_LONGEST_FILE_NAME = 80
 
 
 def render(
@@ -89,47 +81,3 @@ def render_page(page: Page) -> str:
 def _cards(sections: Sequence[SectionKind], side: Side) -> list[SectionKind]:
     """The kinds whose cards stand on a side at a glance, in their order there."""
     return sorted((kind for kind in sections if kind.card is side), key=lambda kind: not kind.card_first)
-
-
-def write(html: Mapping[str, str], folder: Path) -> list[Path]:
-    """Writes each page into `folder` under the name of its hardware target, whole or not at all.
-
-    Raises `UsageError` where the folder cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name, page in zip(_file_names(list(html)), html.values(), strict=True):
-            _write_whole(folder / name, page)
-            written.append(folder / name)
-    except OSError as error:
-        raise UsageError(f"{folder}: the report cannot be written ({error.strerror}); choose another folder") from error
-    return written
-
-
-def _file_names(names: Sequence[str]) -> Iterator[str]:
-    """Names that any file system takes, all different even where capitals do not count."""
-    taken: set[str] = set()
-    for name in names:
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:_LONGEST_FILE_NAME] or "report"
-        candidate, number = stem, 1
-        while candidate.casefold() in taken:
-            number += 1
-            candidate = f"{stem}-{number}"
-        taken.add(candidate.casefold())
-        yield f"{candidate}.html"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Through a file beside it, so that a reader never meets half a page."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise

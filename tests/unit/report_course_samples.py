@@ -17,7 +17,8 @@ from benchharness.results.courses import Chain, ChainLink, Course, Ladder, Sessi
 from benchharness.results.requested import Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Result
 from benchharness.results.told import Conditions
-from reports.pages.html import render, write
+from reports.pages.files import write
+from reports.pages.html import render
 from tests.unit.report_samples import IMAGES, RUN, WRITTEN, Fake, estimate_of, result
 
 MIB = 2**20

@@ -32,7 +32,8 @@ from benchharness.results.result import (
 )
 from benchharness.results.told import Conditions, Effective
 from reports.model.page import Page
-from reports.pages.html import render, write
+from reports.pages.files import write
+from reports.pages.html import render
 from reports.pages.view import pages
 
 WRITTEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
