@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from benchharness.judge.answer import Answer, Cell, Column, worst_first
 from benchharness.judge.unequal import Factor, differences
@@ -39,6 +40,14 @@ class Head:
     href: str  # its jobs
 
 
+class Said(Enum):
+    """What the figures of a line come to."""
+
+    DIFFER = 1
+    ALIKE = 2  # no clear difference, or none
+    APART = 3  # not comparable
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """A variant, a configuration and a metric; `said` is all that may be said of the runs' figures together."""
@@ -47,6 +56,7 @@ class Line:
     metric: str
     cells: tuple[Shown, ...]
     said: str
+    kind: Said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +64,8 @@ class Compared:
     """One model and workload. `apart` are figures of jobs that were asked for otherwise, each with the reason."""
 
     subject: str
-    lines: tuple[Line, ...]
+    differ: tuple[Line, ...]
+    alike: tuple[Line, ...]
     apart: tuple[Line, ...]
 
 
@@ -89,6 +100,7 @@ class Figure:
     column: Column
     cell: Cell
     result: Result | None
+    like: str  # the cell of the result's job: equal where figures may be compared
 
 
 def render_runs(found: Sequence[Found], hrefs: Sequence[str], links: Sequence[Link], written: str) -> str:
@@ -137,20 +149,29 @@ def _compared(model: str, workload: str, found: Sequence[Found], hrefs: Sequence
     told = [_figures(each, model, workload) for each in found]
     jobs = [_places(each, href) for each, href in zip(found, hrefs, strict=True)]
     scales = _scales(told)
-    lines: list[Line] = []
-    apart: list[Line] = []
-    for key in _in_order(dict.fromkeys(key for figures in told for key in figures)):
-        figures = [each.get(key) for each in told]
-        measured = [figure for figure in figures if figure]
-        unlike = _unlike([figure.result for figure in measured if figure.result])
-        line = Line(
-            who=f"{name_text(key.variant)} · {name_text(key.configuration)}",
-            metric=name_text(measured[0].column.title),
-            cells=tuple(_shown(figure, scales[key.metric], jobs[at]) for at, figure in enumerate(figures)),
-            said=unlike or _said([figure.cell.estimate for figure in measured], measured[0].column),
-        )
-        (apart if unlike else lines).append(line)
-    return Compared(subject=f"{name_text(model)} · {name_text(workload)}", lines=tuple(lines), apart=tuple(apart))
+    lines = [_line(key, [each.get(key) for each in told], scales[key.metric], jobs) for key in _in_order(told)]
+    by_kind = {kind: tuple(line for line in lines if line.kind is kind) for kind in Said}
+    return Compared(
+        subject=f"{name_text(model)} · {name_text(workload)}",
+        differ=by_kind[Said.DIFFER],
+        alike=by_kind[Said.ALIKE],
+        apart=by_kind[Said.APART],
+    )
+
+
+def _line(key: Key, figures: Sequence[Figure | None], scale: Scale | None, jobs: Sequence[Mapping[str, str]]) -> Line:
+    measured = [figure for figure in figures if figure]
+    column = measured[0].column
+    said, kind = _unlike(measured), Said.APART
+    if not said:
+        said, kind = _said([figure.cell.estimate for figure in measured], column)
+    return Line(
+        who=f"{name_text(key.variant)} · {name_text(key.configuration)}",
+        metric=name_text(column.title),
+        cells=tuple(_shown(figure, scale, here) for figure, here in zip(figures, jobs, strict=True)),
+        said=said,
+        kind=kind,
+    )
 
 
 def _places(found: Found, href: str) -> dict[str, str]:
@@ -165,15 +186,17 @@ def _figures(found: Found, model: str, workload: str) -> dict[Key, Figure]:
 
 def _each_figure(answer: Answer) -> Iterator[tuple[Key, Figure]]:
     for row in answer.rows:
-        results = {result.job.key: result for result in row.results}
+        results = {result.job.key: (result, result.job.cell) for result in row.results}
         for column, cell in zip(answer.columns, row.cells, strict=True):
             metric = (column.metric, column.percentile, column.output)
             key = Key(variant=row.variant, configuration=row.configuration, metric=metric)
-            yield key, Figure(column=column, cell=cell, result=results.get(cell.job))
+            result, like = results.get(cell.job, (None, ""))
+            yield key, Figure(column=column, cell=cell, result=result, like=like)
 
 
-def _in_order(keys: Mapping[Key, None]) -> list[Key]:
+def _in_order(told: Sequence[Mapping[Key, Figure]]) -> list[Key]:
     """The figures of one variant and configuration together, in the order of the first run."""
+    keys = dict.fromkeys(key for figures in told for key in figures)
     rows: dict[tuple[str, str], list[Key]] = {}
     for key in keys:
         rows.setdefault((key.variant, key.configuration), []).append(key)
@@ -193,12 +216,14 @@ def _shown(figure: Figure | None, scale: Scale | None, jobs: Mapping[str, str]) 
     return shown(figure.cell, figure.column, scale, jobs) if figure else empty("not in this run")
 
 
-def _unlike(results: Sequence[Result]) -> str:
+def _unlike(figures: Sequence[Figure]) -> str:
     """Why figures of one row stand apart: their jobs were asked for otherwise; "" where they were not."""
-    other = next((result for result in results if result.job.cell != results[0].job.cell), None)
+    measured = [(figure.result, figure.like) for figure in figures if figure.result]
+    other = next((result for result, like in measured if like != measured[0][1]), None)
     if other is None:
         return ""
-    told = [*differences(results[0], other, Factor.CONFIGURATION), *_configured(results[0], other)]
+    first, _ = measured[0]
+    told = [*differences(first, other, Factor.CONFIGURATION), *_configured(first, other)]
     return value_text("; ".join(told) or "asked for otherwise")
 
 
@@ -209,19 +234,19 @@ def _configured(one: Result, other: Result) -> Iterator[str]:
             yield f"{name} {value_text(ours.get(name))} against {value_text(theirs.get(name))}"
 
 
-def _said(estimates: Sequence[Estimate | None], column: Column) -> str:
+def _said(estimates: Sequence[Estimate | None], column: Column) -> tuple[str, Said]:
     """What may be said of the first run's figure and the last's."""
     measured = [each for each in estimates if each is not None and each.value is not None]
     if len(measured) < 2:
-        return "in one run only" if measured else "unknown"
+        return ("in one run only" if measured else "no figure"), Said.ALIKE
     first, last = measured[0], measured[-1]
     if _exact(first) and _exact(last):
         return _exactly(first, last, column)
     if None in (first.low, first.high, last.low, last.high):
-        return "an interval is missing"
+        return "an interval is missing", Said.ALIKE
     if not (first.clearly_below(last, 0.0) or last.clearly_below(first, 0.0)):
-        return "intervals overlap"
-    return f"{_change(first, last, column)}: only pairs decide"
+        return "intervals overlap", Said.ALIKE
+    return f"{_change(first, last, column)}: only pairs decide", Said.DIFFER
 
 
 def _exact(estimate: Estimate) -> bool:
@@ -229,12 +254,12 @@ def _exact(estimate: Estimate) -> bool:
     return estimate.statistic == EXACT or estimate.drawn > 0
 
 
-def _exactly(first: Estimate, last: Estimate, column: Column) -> str:
+def _exactly(first: Estimate, last: Estimate, column: Column) -> tuple[str, Said]:
     assert first.value is not None
     assert last.value is not None
     if abs(last.value - first.value) <= _ROUNDING * max(abs(last.value), abs(first.value)):
-        return "the same"
-    return f"{_change(first, last, column)}, exactly"
+        return "the same", Said.ALIKE
+    return f"{_change(first, last, column)}, exactly", Said.DIFFER
 
 
 def _change(first: Estimate, last: Estimate, column: Column) -> str:

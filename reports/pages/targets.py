@@ -219,10 +219,11 @@ def _shown(
         return empty(_failed(row) or "not measured here")
     at, one = column
     cell = row.cells[at]
-    if cell.estimate is None and row.failures:
+    if cell.estimate is None and not cell.is_reference and _failed(row):
         return empty(_failed(row))
     return shown(cell, one, scale, target.jobs, row.configuration if configured else "")
 
 
 def _failed(row: Row) -> str:
-    return f"failed: {row.failures[0]}" if row.failures else ""
+    failed = (f"failed: {each.job.scenario} {each.outcome.kind}" for each in row.results if not each.outcome.ok)
+    return next(failed, "")

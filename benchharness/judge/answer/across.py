@@ -48,15 +48,19 @@ class Across:
         """ "int8 passes on 4 of 5: fails on pixel-6: memory"."""
         passed = sum(place.standing is Standing.PASSES for place in self.places)
         others = [told for standing in _TOLD for told in self._at(standing)]
-        more = f"; and {len(others) - _MOST} more" if len(others) > _MOST else ""
-        told = f": {'; '.join(others[:_MOST])}{more}" if others else ""
+        told = f": {'; '.join(others)}" if others else ""
         return f"{self.variant} passes on {passed} of {len(self.places)}{told}"
 
     def _at(self, standing: Standing) -> Iterator[str]:
+        """Targets with one reason together."""
+        by_reason: dict[tuple[str, ...], list[str]] = {}
         for place in self.places:
             if place.standing is standing:
-                why = f": {_list(place.why)}" if place.why else ""
-                yield f"{standing} on {place.hardware}{why}"
+                by_reason.setdefault(place.why, []).append(place.hardware)
+        for why, names in list(by_reason.items())[:_MOST]:
+            yield f"{standing} on {_list(names)}{f': {_list(why)}' if why else ''}"
+        if len(by_reason) > _MOST:
+            yield f"{standing} on {sum(map(len, list(by_reason.values())[_MOST:]))} more"
 
 
 #: What a reader must know first.
@@ -103,7 +107,7 @@ def _place(answer: Answer, row: Row | None) -> Place:
         return Place(hardware=answer.hardware, standing=Standing.ABSENT)
     missed = _titles(answer, row, VerdictKind.MISS)
     still_open = [*_titles(answer, row, VerdictKind.UNDECIDED), *answer.unmeasured]
-    failed = [*missed, *row.failures]
+    failed = [*missed, *(f"{each.job.scenario} {each.outcome.kind}" for each in row.results if not each.outcome.ok)]
     if failed:
         return Place(hardware=answer.hardware, standing=Standing.FAILS, why=tuple(failed), row=row)
     if still_open or row.unfit or not answer.budgets:
