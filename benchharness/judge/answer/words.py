@@ -190,9 +190,9 @@ def _best(answer: Answer, column: Column) -> str:
     """The row that is best in a column with its whole interval, in words; "" where none is."""
     at = list(answer.columns).index(column)
     shown = [
-        (row, row.cells[at].estimate)
+        (row, estimate)
         for row in answer.rows
-        if row.cells[at].estimate is not None and not row.cells[at].doubt
+        if (estimate := row.cells[at].estimate) is not None and not row.cells[at].doubt
     ]
     if len(shown) < 2 or column.better is Better.NEITHER:
         return ""
