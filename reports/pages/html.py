@@ -8,22 +8,16 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchharness.errors import UsageError
 from benchharness.judge.choice import Choice
 from benchharness.results.result import Result, Run
-from reports.figures.svg import svg
 from reports.model.page import Page
 from reports.model.section import SectionKind, Side, Unmeasured
+from reports.pages.environment import environment
 from reports.pages.view import Choices, Runs, pages
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-_REPORTS = Path(__file__).parent.parent
 _LONGEST_FILE_NAME = 80
 
 
@@ -81,17 +75,13 @@ def render_runs(
 
 def render_page(page: Page) -> str:
     """One page as HTML."""
-    from markupsafe import Markup
-
-    style = (_REPORTS / "pages" / "style.css").read_text(encoding="utf-8")
     return (
-        _environment(page.kinds)
+        environment(page.kinds)
         .get_template("pages/target.html.j2")
         .render(
             page=page,
             left=_cards(page.kinds, Side.LEFT),
             right=_cards(page.kinds, Side.RIGHT),
-            style=Markup(style),  # noqa: S704 - a style sheet of ours
         )
     )
 
@@ -143,26 +133,3 @@ def _write_whole(path: Path, text: str) -> None:
         with suppress(OSError):
             beside.unlink()
         raise
-
-
-@cache
-def _environment(sections: tuple[SectionKind, ...]) -> Environment:
-    """Templates stand beside the code whose data they show: a section's go by its name, others by their folder."""
-    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=ChoiceLoader(
-            [
-                PrefixLoader({kind.name: FileSystemLoader(kind.folder) for kind in sections}),
-                PrefixLoader({name: FileSystemLoader(_REPORTS / name) for name in ("model", "pages")}),
-            ]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Marked as safe: the XML writer has escaped all text in it.
-    environment.globals["svg"] = lambda figure, name: Markup(svg(figure, name))  # noqa: S704
-    return environment
