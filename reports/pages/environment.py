@@ -41,7 +41,7 @@ def environment(sections: tuple[SectionKind, ...] = ()) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = _kept("style.css"), _kept("page.js")
+    style, script = f"{_kept('style.css')}{_kept('site.css')}", _kept("page.js")
     # Marked as safe: files of ours, and what the XML writer has escaped.
     made.globals["style"] = Markup(style)  # noqa: S704
     made.globals["script"] = Markup(script)  # noqa: S704

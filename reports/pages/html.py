@@ -1,135 +1,60 @@
-"""Results -> self-contained HTML pages: no script, nothing fetched, every name escaped by the template engine."""
+"""A target's page -> self-contained HTML: nothing fetched, every name escaped by the template engine."""
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from benchharness.errors import UsageError
-from benchharness.judge.choice import Choice
+from benchharness.judge.answer import Answer, answers
 from benchharness.results.result import Result, Run
+from reports.model.found import Found, by_hardware
+from reports.model.links import Link
 from reports.model.page import Page
-from reports.model.section import SectionKind, Side, Unmeasured
+from reports.model.visible import name_text, value_text
 from reports.pages.environment import environment
-from reports.pages.view import Choices, Runs, pages
-
-_LONGEST_FILE_NAME = 80
+from reports.pages.view import page_of
 
 
 def render(
     run: Run,
     results: Sequence[Result],
     *,
-    written: datetime,
-    title: str | None = None,
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
-    unmeasured: Unmeasured = (),
-    choices: Sequence[Choice] = (),
+    answered: Sequence[Answer] | None = None,
+    **options: Any,
 ) -> dict[str, str]:
-    """The reports on one run: HTML by hardware target. See `render_runs`."""
-    return render_runs(
-        [(run, results)],
-        written=written,
-        title=title,
-        hardware=hardware,
-        not_run=not_run,
-        unmeasured=unmeasured,
-        choices={run.id: choices},
-    )
+    """The reports on one run: HTML by hardware target. `options` are those of `page_of`.
 
-
-def render_runs(
-    runs: Runs,
-    *,
-    written: datetime,
-    title: str | None = None,
-    hardware: Sequence[str] = (),
-    not_run: Mapping[str, str] | None = None,
-    unmeasured: Unmeasured = (),
-    choices: Choices | None = None,
-) -> dict[str, str]:
-    """The reports on one or more runs: one HTML page for each hardware target, by its name.
-
-    `written` is the moment that the page states. `title` heads every page in place of its own. `hardware` names
-    targets that get a page even without results; `not_run` those that were planned and not run, with the reason.
-    `unmeasured` are budgets that no result says anything about: (as written, who set it, the run's id). `choices` are
-    those made from each run, by its id.
+    `hardware` names targets that get a page even without results, `not_run` those that were planned and not run, with
+    the reason. `answered` are the run's answers where its suite makes them others than the results alone do.
     """
-    views = pages(
-        runs,
-        written=written,
-        title=title,
-        hardware=hardware,
-        not_run=not_run,
-        unmeasured=unmeasured,
-        choices=choices,
-    )
-    return {name: render_page(page) for name, page in views.items()}
-
-
-def render_page(page: Page) -> str:
-    """One page as HTML."""
-    return (
-        environment(page.kinds)
-        .get_template("pages/target.html.j2")
-        .render(
-            page=page,
-            left=_cards(page.kinds, Side.LEFT),
-            right=_cards(page.kinds, Side.RIGHT),
+    made = answers(results) if answered is None else answered
+    whole = Found(run=run, hardware="", results=results, answers=made)
+    there = {found.hardware: found for found in by_hardware(whole) if found.results}
+    names = list(dict.fromkeys([*hardware, *there]))
+    return {
+        name: render_page(
+            page_of(
+                there.get(name) or Found(run=run, hardware=name, results=[]),
+                silent=silent_about(name, names, not_run or {}),
+                **options,
+            )
         )
-    )
+        for name in names
+    }
 
 
-def _cards(sections: Sequence[SectionKind], side: Side) -> list[SectionKind]:
-    """The kinds whose cards stand on a side at a glance, in their order there."""
-    return sorted((kind for kind in sections if kind.card is side), key=lambda kind: not kind.card_first)
+def render_page(page: Page, links: Sequence[Link] = ()) -> str:
+    """One page as HTML, with its neighbours."""
+    return environment(page.kinds).get_template("pages/target.html.j2").render(page=page, links=links)
 
 
-def write(html: Mapping[str, str], folder: Path) -> list[Path]:
-    """Writes each page into `folder` under the name of its hardware target, whole or not at all.
-
-    Raises `UsageError` where the folder cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name, page in zip(_file_names(list(html)), html.values(), strict=True):
-            _write_whole(folder / name, page)
-            written.append(folder / name)
-    except OSError as error:
-        raise UsageError(f"{folder}: the report cannot be written ({error.strerror}); choose another folder") from error
-    return written
-
-
-def _file_names(names: Sequence[str]) -> Iterator[str]:
-    """Names that any file system takes, all different even where capitals do not count."""
-    taken: set[str] = set()
-    for name in names:
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:_LONGEST_FILE_NAME] or "report"
-        candidate, number = stem, 1
-        while candidate.casefold() in taken:
-            number += 1
-            candidate = f"{stem}-{number}"
-        taken.add(candidate.casefold())
-        yield f"{candidate}.html"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Through a file beside it, so that a reader never meets half a page."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
+def silent_about(name: str, names: Sequence[str], not_run: Mapping[str, str]) -> tuple[str, ...]:
+    """What of other targets a reader may not take from this target's page."""
+    others = [name_text(other) for other in names if other != name]
+    told = [f"It does not speak of {', '.join(others)}: each hardware target has its own report."] if others else []
+    told += [
+        f"{name_text(other)} was not run: {value_text(reason)}." for other, reason in not_run.items() if other != name
+    ]
+    return tuple(told)
