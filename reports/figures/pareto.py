@@ -152,12 +152,10 @@ class Pareto(Figure):
     def _point(self, axes: Axes, point: Point) -> None:
         colour, shape = colour_of(point.swatch), SHAPES[self.runtimes.index(point.runtime) % len(SHAPES)]
         x, y = point.x, point.y
-        # One path for both whiskers.
-        axes.plot(
-            [x[1], x[2], None, x[0], x[0]], [y[0], y[0], None, y[1], y[2]], color=colour, linewidth=1.2, alpha=0.6
-        )
-        edge = {"markeredgecolor": INK, "markeredgewidth": 1.4} if point.named else {"markeredgewidth": 0}
-        axes.plot(x[0], y[0], shape, color=colour, markersize=8 if point.named else 7, **edge)
+        gap = float("nan")  # one path for both whiskers
+        axes.plot([x[1], x[2], gap, x[0], x[0]], [y[0], y[0], gap, y[1], y[2]], color=colour, linewidth=1.2, alpha=0.6)
+        edge = 1.4 if point.named else 0.0
+        axes.plot(x[0], y[0], shape, color=colour, markersize=7, markeredgecolor=INK, markeredgewidth=edge)
 
     def _labels(self, inside: tuple[float, float]) -> Iterator[tuple[str, tuple[float, float], bool]]:
         """Text, place in points of the axes, and whether it is the named one's; what finds no room is left out."""

@@ -291,19 +291,20 @@ def _detail(column: Column, cell: Cell, anchors: dict[str, str]) -> Detail:
         value = f"{number} {unit}".rstrip()
         if _interval(estimate) and estimate.low is not None and estimate.high is not None:
             interval = interval_text(estimate.low, estimate.high, estimate.value, column.unit, column.scale)
-    ratio = ratio_of(column.metric, cell.ratio, "") if cell.ratio is not None else None
     return Detail(
         title=value_text(column.title) + (f" ({value_text(column.limit_text)})" if column.budget else ""),
         value=value,
         interval=interval,
-        ratio=""
-        if ratio is None or ratio.verdict == "none"
-        else " ".join(filter(None, (ratio.text, _in(ratio.interval)))),
+        ratio=_ratio(cell, column),
         attempts=len(cell.attempts),
         job=anchors.get(cell.job, ""),
         why=_why(cell),
     )
 
 
-def _in(interval: str) -> str:
-    return f"[{interval}]" if interval else ""
+def _ratio(cell: Cell, column: Column) -> str:
+    """The ratio to the reference with its interval; "" where there is none."""
+    if cell.ratio is None or cell.ratio.value is None:
+        return ""
+    found = ratio_of(column.metric, cell.ratio, "")
+    return f"{found.text} [{found.interval}]" if found.interval else found.text
