@@ -106,9 +106,9 @@ class Findings:
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
         return answers(self.results, Wish(wish), told, self.tells_apart)
 
-    def to_json(self) -> str:
-        """Schema 1, see `benchharness.results.export`."""
-        return to_json(self.run, self.results, self.choices())
+    def to_json(self, *, samples: bool = True) -> str:
+        """Schema 1, see `benchharness.results.export`; without samples it is a hundredth as long."""
+        return to_json(self.run, self.results, self.choices(), samples=samples)
 
     def to_csv(self) -> str:
         """A row per result and metric."""
@@ -197,17 +197,14 @@ def inspect(model: str | Path, *, compressed: bool = False, launcher: Launcher |
 
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     """Writes one HTML page per hardware target over one or several runs; their paths."""
-    from reports.pages.html import render_runs, write
+    from reports.pages.files import file_names, write
+    from reports.pages.html import render as drawn
+    from reports.pages.view import Exports
 
-    unmeasured_ = [
-        (f"{budget.title} {budget.text}", budget.origin, found.run.id)
-        for found in findings
-        for budget in found.unmeasured_budgets
-    ]
-    runs_ = [(found.run, found.results) for found in findings]
-    choices_ = {found.run.id: found.choices() for found in findings}
-    pages = render_runs(runs_, written=datetime.now(UTC), unmeasured=unmeasured_, choices=choices_)
-    return write(pages, Path(folder))
+    (found,) = findings
+    exports = Exports(csv=found.to_csv(), json=found.to_json(samples=False))
+    pages = drawn(found.run, found.results, written=datetime.now(UTC), answered=found.answers(), exports=exports)
+    return write(dict(zip(file_names(list(pages)), pages.values(), strict=True)), Path(folder))
 
 
 @contextmanager

@@ -49,6 +49,7 @@ class Axis:
     higher: bool
     limit: float | None
     limit_text: str
+    from_zero: bool = True  # what is a share of little or nothing is told by its own range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +187,10 @@ def _ends(axis: Axis, found: Sequence[Ends]) -> tuple[float, float]:
     if axis.limit is not None:
         points.append(axis.limit)
     low, high = min(points), max(points)
+    if axis.from_zero and low >= 0:
+        low = 0.0
     room = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
-    low = max(0.0, low - room) if low >= 0 else low - room
+    low = low if low == 0 else low - room
     return (high + room, low) if axis.higher else (low, high + room)
 
 

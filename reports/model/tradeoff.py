@@ -105,4 +105,5 @@ def _axis(column: Column, scale: Scale) -> Axis:
         higher=column.better is Better.HIGHER,
         limit=None if limit is None else limit / scale.divisor,
         limit_text=value_text(column.limit_text.lstrip("≤≥ ")),
+        from_zero=_objective(column) != "quality",
     )

@@ -240,7 +240,7 @@ def _figures(row: Row, answer: Answer, kind: VerdictKind) -> Iterator[str]:
     for column, cell in zip(answer.columns, row.cells, strict=True):
         if column.budget and cell.verdict is kind:
             if cell.is_reference:
-                yield f"{column.title}: it is the reference"
+                yield f"{column.title}, being the reference"
                 continue
             limit = "" if kind is VerdictKind.PASS else f" (limit {column.limit_text})"
             yield f"{column.title} {_figure(column, cell)}{limit}"
