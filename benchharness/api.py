@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device import adapters as plug_board
-from benchharness.errors import UsageError
+from benchharness.errors import BenchharnessError, UsageError
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.looks import describe_hardware, inspect_model
 from benchharness.judge.answer import Answer, answers
@@ -51,6 +51,10 @@ from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_fr
 if TYPE_CHECKING:
     import pandas as pd
 
+    from reports.model.found import Found
+    from reports.pages.index import Entry
+    from reports.pages.site import Names
+
 Watching = AbstractContextManager[Observer]
 
 
@@ -60,6 +64,7 @@ class Findings:
 
     run: Run
     results: Sequence[Result]
+    hardware: str = THIS_MACHINE  # the target that it was started for
     unmeasured_budgets: Sequence[Budget] = ()
     tells_apart: float = TELLS_APART  # as the suite sets it
 
@@ -196,15 +201,83 @@ def inspect(model: str | Path, *, compressed: bool = False, launcher: Launcher |
 
 
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
-    """Writes one HTML page per hardware target over one or several runs; their paths."""
-    from reports.pages.files import file_names, write
-    from reports.pages.html import render as drawn
-    from reports.pages.view import Exports
+    """Writes HTML pages over one or several runs, one per hardware target and their jobs beside it; their paths.
 
-    (found,) = findings
-    exports = Exports(csv=found.to_csv(), json=found.to_json(samples=False))
-    pages = drawn(found.run, found.results, written=datetime.now(UTC), answered=found.answers(), exports=exports)
-    return write(dict(zip(file_names(list(pages)), pages.values(), strict=True)), Path(folder))
+    Several runs on one hardware target are compared on one page.
+    """
+    from reports.pages.files import write
+    from reports.pages.site import report_pages
+
+    return write(report_pages([_found(each) for each in findings], datetime.now(UTC)), Path(folder))
+
+
+def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
+    """Writes linked pages over a whole store: an index, and for each suite all of its targets; the pages' paths.
+
+    Of a suite on a hardware target the newest run is shown in full, earlier ones are listed. A run that cannot be read
+    stands in the index with the reason.
+    """
+    from reports.pages.files import write
+    from reports.pages.site import index_pages, names_of, suite_pages
+
+    now = datetime.now(UTC)
+    entries: list[Entry] = []
+    paths: list[Path] = []
+    with _opened(store) as opened:
+        by_key = _runs_by_key(opened)
+        names = names_of(list(by_key))
+        for suite in dict.fromkeys(suite for suite, _ in by_key):
+            keys = {hardware: runs for (one, hardware), runs in by_key.items() if one == suite}
+            shown, told = _newest(opened, keys, names)
+            entries += told
+            paths += write(suite_pages(shown, names, now), Path(folder)) if shown else []
+    return [*write(index_pages(entries, now), Path(folder)), *paths]
+
+
+def _runs_by_key(store: Store) -> dict[tuple[str, str], list[Run]]:
+    """By suite and hardware target, the runs, newest first."""
+    hardware = store.hardware_of_runs()
+    found: dict[tuple[str, str], list[Run]] = {}
+    for each in store.list_runs():
+        for name in hardware.get(each.id, ()):
+            found.setdefault((each.suite, name), []).append(each)
+    return found
+
+
+def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names) -> tuple[list[Found], list[Entry]]:
+    """The newest run of one suite on each hardware target, and what the index says of it."""
+    from reports.model.found import by_hardware as each_target
+    from reports.pages.index import Entry, entry_of
+
+    shown: list[Found] = []
+    told: list[Entry] = []
+    read: dict[str, list[Found]] = {}
+    for hardware, (newest, *earlier) in by_hardware.items():
+        place = names.targets[newest.suite, hardware]
+        try:
+            if newest.id not in read:
+                read[newest.id] = each_target(_found(_findings(store, newest.id)))
+        except BenchharnessError as error:
+            why = f"it cannot be read: {error}"
+            told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))
+            continue
+        found = next(each for each in read[newest.id] if each.hardware == hardware)
+        shown.append(found)
+        told.append(entry_of(found, place.page, names.suites[newest.suite], earlier))
+    return shown, told
+
+
+def _found(findings: Findings) -> Found:
+    """What pages take of a run."""
+    from reports.model.found import Exports, Found
+
+    return Found(
+        run=findings.run,
+        hardware=findings.hardware,
+        results=findings.results,
+        answers=findings.answers(),
+        exports=Exports(csv=findings.to_csv(), json=findings.to_json(samples=False)),
+    )
 
 
 @contextmanager
@@ -314,6 +387,7 @@ def _findings(store: Store, run_: str) -> Findings:
     return Findings(
         run=store.run(run_),
         results=results,
+        hardware=hardware.name,
         unmeasured_budgets=unmeasured(results, budgets),
         tells_apart=suite.attempts.tells_apart,
     )

@@ -115,6 +115,16 @@ class Store:
         with self._reading() as connection:
             return [_run(row) for row in connection.execute(_RUNS.order_by(runs.c.started.desc())).mappings()]
 
+    def hardware_of_runs(self) -> dict[str, list[str]]:
+        """By a run's id, the hardware targets that its jobs were planned for."""
+        query = select(jobs.c.run_id, jobs.c.hardware).group_by(jobs.c.run_id, jobs.c.hardware)
+        query = query.order_by(func.min(jobs.c.position))
+        found: dict[str, list[str]] = {}
+        with self._reading() as connection:
+            for run, hardware in connection.execute(query):
+                found.setdefault(run, []).append(hardware)
+        return found
+
     def run(self, run: str) -> Run:
         """One run by its full id."""
         with self._reading() as connection:

@@ -31,6 +31,9 @@ _TITLES = {
     "entry gate: waited_s": "entry gate: waited (s)",
     "watching_ns": "time spent reading memory, in no phase",
 }
+#: What moves by itself from one attempt to the next though it is no fraction: which sensor is the hottest, how long
+#: reading memory took.
+_ALSO_READINGS = frozenset(("temperature_sensor", "watching_ns", "entry gate: waited_s", GATE_REASON))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +92,8 @@ def title(name: str) -> str:
 def is_unknown(value: Any) -> bool:
     """Whether a condition could not be read."""
     return isinstance(value, Mapping) and set(value) == {"unknown"}
+
+
+def is_reading(name: str, value: Any) -> bool:
+    """A fraction is a reading, such as the load, which is hardly ever the same twice; most others are states."""
+    return not is_unknown(value) and (isinstance(value, float) or name in _ALSO_READINGS)

@@ -83,6 +83,7 @@ class JobDetail:
     facts: Facts
     unreadable: tuple[Unreadable, ...]
     warnings: tuple[Warned, ...]
+    attempts: tuple[str, ...] = ()  # the ids of those that its metrics stand on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,9 @@ def job_detail(entry: Entry, told_elsewhere: Collection[str] = ()) -> JobDetail:
         facts=(*_facts(result), *known),
         unreadable=unreadable,
         warnings=warnings_of(entry),
+        attempts=tuple(
+            dict.fromkeys(name_text(value.attempt) for metric in result.metrics for value in metric.attempts)
+        ),
     )
 
 

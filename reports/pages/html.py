@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchharness.judge.answer import Answer, answers
@@ -33,16 +34,14 @@ def render(
     whole = Found(run=run, hardware="", results=results, answers=made)
     there = {found.hardware: found for found in by_hardware(whole) if found.results}
     names = list(dict.fromkeys([*hardware, *there]))
-    return {
-        name: render_page(
-            page_of(
-                there.get(name) or Found(run=run, hardware=name, results=[]),
-                silent=silent_about(name, names, not_run or {}),
-                **options,
-            )
+    found = [
+        replace(
+            there.get(name) or Found(run=run, hardware=name, results=[]),
+            silent=silent_about(name, names, not_run or {}),
         )
         for name in names
-    }
+    ]
+    return {each.hardware: render_page(page_of(each, **options)) for each in found}
 
 
 def render_page(page: Page, links: Sequence[Link] = ()) -> str:

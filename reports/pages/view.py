@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from benchharness.judge.answer import worst_first
@@ -27,21 +26,15 @@ _MOST_FINDINGS = 3
 WARNINGS = "warnings-1"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exports:
-    """A run as CSV and JSON, as they can be taken from the page itself."""
-
-    csv: str = ""
-    json: str = ""
-
-    def of(self, name: str) -> tuple[Export, ...]:
-        """As addresses that hold the data."""
-        kinds = (("CSV", self.csv, "text/csv"), ("JSON", self.json, "application/json"))
-        return tuple(
-            Export(title=title, href=_as_data(text, kind), file=f"{name}.{title.lower()}")
-            for title, text, kind in kinds
-            if text
-        )
+def _exports(found: Found) -> tuple[Export, ...]:
+    """The run as CSV and JSON, in addresses that hold the data."""
+    name = name_text(found.hardware)
+    kinds = (("CSV", found.exports.csv, "text/csv"), ("JSON", found.exports.json, "application/json"))
+    return tuple(
+        Export(title=title, href=_as_data(text, kind), file=f"{name}.{title.lower()}")
+        for title, text, kind in kinds
+        if text
+    )
 
 
 def _as_data(text: str, kind: str) -> str:
@@ -53,14 +46,12 @@ def page_of(
     *,
     written: datetime,
     title: str | None = None,
-    silent: Sequence[str] = (),
-    exports: Exports | None = None,
     jobs_href: str = "",
 ) -> Page:
     """The page of a hardware target.
 
-    `written` is the moment that it states, `title` heads it, `silent` tells what it does not speak of, `jobs_href` is
-    the page of its jobs; "" where it stands alone.
+    `written` is the moment that it states, `title` heads it, `jobs_href` is the page of its jobs; "" where it stands
+    alone.
     """
     results, sections = found.results, all_sections()
     entries = entries_of([("", result) for result in results])
@@ -71,7 +62,7 @@ def page_of(
         entries=entries,
         colours=colours,
         told_elsewhere=frozenset(name for kind in sections for name in kind.tells),
-        silent=(*silent, *(f"It lacks a section: {value_text(each)}." for each in sections.broken)),
+        silent=(*found.silent, *(f"It lacks a section: {value_text(each)}." for each in sections.broken)),
         jobs_href=jobs_href,
     )
     return Page(
@@ -94,7 +85,7 @@ def page_of(
         kinds=sections.kinds,
         sections={kind.name: tuple(kind.make(material)) for kind in sections},
         foot=foot_of([found], _moment(written)),
-        exports=(exports or Exports()).of(name_text(found.hardware)),
+        exports=_exports(found),
         jobs_href=jobs_href,
     )
 

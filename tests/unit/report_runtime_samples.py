@@ -16,7 +16,8 @@ from benchharness.judge.derive import derive
 from benchharness.results.requested import Configuration
 from benchharness.results.result import Attempt, Job, Measurement, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.results.told import Effective
-from reports.pages.html import render, write
+from reports.pages.files import write
+from reports.pages.html import render
 from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, result
 
 ROUNDS = 5

@@ -121,6 +121,7 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.results.told",
         "benchharness.results.courses",
         "benchharness.metrics",
+        "benchharness.judge.answer",
         "benchharness.judge.choice",
         "benchharness.records",
         "benchharness.judge.unequal",

@@ -20,7 +20,8 @@ from benchharness.errors import UsageError
 from benchharness.results.result import Estimate, Outcome, OutcomeKind
 from benchharness.results.told import Conditions
 from reports.figures.svg import svg
-from reports.pages.html import render, render_runs, write
+from reports.pages.files import write
+from reports.pages.html import render, render_runs
 from reports.pages.view import pages
 from reports.sections.comparison.chart import Distribution, PhaseBars, TokenCurves
 from reports.sections.comparison.section import Comparison

@@ -1,0 +1,254 @@
+"""Two or more runs on one hardware target: what changed between them, and each figure of each run.
+
+Runs an hour apart agree within their intervals in 71 % of figures, because a machine's own speed moves. So times and
+memory of different runs are called neither better nor worse; what no attempt can change is compared exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchharness.judge.answer import Answer, Cell, Column, worst_first
+from benchharness.judge.unequal import Factor, differences
+from benchharness.metrics import Unit
+from benchharness.results.result import EXACT, Estimate, Result
+from benchharness.units import Scale, quantity_text
+from reports.model.foot import Foot, foot_of, moment
+from reports.model.found import Found
+from reports.model.links import Link
+from reports.model.visible import name_text, value_text
+from reports.pages.cells import Shown, empty, scale_of, shown
+from reports.pages.changes import Change, changes
+from reports.pages.environment import environment
+from reports.pages.jobs import anchors
+
+_MOST_NAMED = 4
+#: A share of what a value may differ by and still be the same: doubles that were added up in another order.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A run at the head of a table, and what it answered."""
+
+    title: str
+    id: str
+    state: str
+    headlines: tuple[str, ...]
+    href: str  # its jobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A variant, a configuration and a metric; `said` is all that may be said of the runs' figures together."""
+
+    who: str
+    metric: str
+    cells: tuple[Shown, ...]
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One model and workload. `apart` are figures of jobs that were asked for otherwise, each with the reason."""
+
+    subject: str
+    lines: tuple[Line, ...]
+    apart: tuple[Line, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsPage:
+    """Several runs on one hardware target."""
+
+    title: str
+    finding: str
+    heads: tuple[Head, ...]
+    changes: tuple[Change, ...]
+    compared: tuple[Compared, ...]
+    foot: Foot
+
+
+Metric = tuple[str, int | None, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """What two runs' figures share: the row of an answer, and the metric."""
+
+    variant: str
+    configuration: str
+    metric: Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A cell of a run's answer with its column, and the result that it is of."""
+
+    column: Column
+    cell: Cell
+    result: Result | None
+
+
+def render_runs(found: Sequence[Found], hrefs: Sequence[str], links: Sequence[Link], written: str) -> str:
+    """The page as HTML; `hrefs` lead to the jobs of each run."""
+    page = runs_page(found, hrefs, written)
+    return environment().get_template("pages/runs.html.j2").render(page=page, links=links)
+
+
+def runs_page(found: Sequence[Found], hrefs: Sequence[str], written: str) -> RunsPage:
+    """The page as plain data; every one of `found` is of the same hardware target, in order of time."""
+    changed = changes(found)
+    subjects = dict.fromkeys((answer.model, answer.workload) for each in found for answer in each.answers)
+    return RunsPage(
+        title=f"{len(found)} runs on {name_text(found[0].hardware)}",
+        finding=_finding(changed),
+        heads=tuple(_head(each, href) for each, href in zip(found, hrefs, strict=True)),
+        changes=changed,
+        compared=tuple(_compared(model, workload, found, hrefs) for model, workload in subjects),
+        foot=foot_of(found, written),
+    )
+
+
+def _finding(changed: Sequence[Change]) -> str:
+    if not changed:
+        return "Nothing that is recorded changed between them."
+    names = [change.what for change in changed]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"Changed: {', '.join(names[:_MOST_NAMED])}{more}."
+
+
+def _head(found: Found, href: str) -> Head:
+    several = len(found.answers) > 1
+    return Head(
+        title=moment(found.run.started),
+        id=name_text(found.run.id),
+        state=name_text(found.run.state),
+        headlines=tuple(
+            value_text(f"{answer.model} · {answer.workload}: {answer.headline}" if several else answer.headline)
+            for answer in worst_first(found.answers)
+        ),
+        href=href,
+    )
+
+
+def _compared(model: str, workload: str, found: Sequence[Found], hrefs: Sequence[str]) -> Compared:
+    told = [_figures(each, model, workload) for each in found]
+    jobs = [_places(each, href) for each, href in zip(found, hrefs, strict=True)]
+    scales = _scales(told)
+    lines: list[Line] = []
+    apart: list[Line] = []
+    for key in _in_order(dict.fromkeys(key for figures in told for key in figures)):
+        figures = [each.get(key) for each in told]
+        measured = [figure for figure in figures if figure]
+        unlike = _unlike([figure.result for figure in measured if figure.result])
+        line = Line(
+            who=f"{name_text(key.variant)} · {name_text(key.configuration)}",
+            metric=name_text(measured[0].column.title),
+            cells=tuple(_shown(figure, scales[key.metric], jobs[at]) for at, figure in enumerate(figures)),
+            said=unlike or _said([figure.cell.estimate for figure in measured], measured[0].column),
+        )
+        (apart if unlike else lines).append(line)
+    return Compared(subject=f"{name_text(model)} · {name_text(workload)}", lines=tuple(lines), apart=tuple(apart))
+
+
+def _places(found: Found, href: str) -> dict[str, str]:
+    return {key: f"{href}#{anchor}" for key, anchor in anchors(found).items()}
+
+
+def _figures(found: Found, model: str, workload: str) -> dict[Key, Figure]:
+    """The figures of a run's answer by variant, configuration and metric."""
+    answer = next((each for each in found.answers if (each.model, each.workload) == (model, workload)), None)
+    return dict(_each_figure(answer)) if answer else {}
+
+
+def _each_figure(answer: Answer) -> Iterator[tuple[Key, Figure]]:
+    for row in answer.rows:
+        results = {result.job.key: result for result in row.results}
+        for column, cell in zip(answer.columns, row.cells, strict=True):
+            metric = (column.metric, column.percentile, column.output)
+            key = Key(variant=row.variant, configuration=row.configuration, metric=metric)
+            yield key, Figure(column=column, cell=cell, result=results.get(cell.job))
+
+
+def _in_order(keys: Mapping[Key, None]) -> list[Key]:
+    """The figures of one variant and configuration together, in the order of the first run."""
+    rows: dict[tuple[str, str], list[Key]] = {}
+    for key in keys:
+        rows.setdefault((key.variant, key.configuration), []).append(key)
+    return [key for together in rows.values() for key in together]
+
+
+def _scales(told: Sequence[Mapping[Key, Figure]]) -> dict[Metric, Scale | None]:
+    """One multiple for each metric over all rows and runs."""
+    by_metric: dict[Metric, list[tuple[Column, Cell]]] = {}
+    for figures in told:
+        for key, figure in figures.items():
+            by_metric.setdefault(key.metric, []).append((figure.column, figure.cell))
+    return {metric: scale_of(figures) for metric, figures in by_metric.items()}
+
+
+def _shown(figure: Figure | None, scale: Scale | None, jobs: Mapping[str, str]) -> Shown:
+    return shown(figure.cell, figure.column, scale, jobs) if figure else empty("not in this run")
+
+
+def _unlike(results: Sequence[Result]) -> str:
+    """Why figures of one row stand apart: their jobs were asked for otherwise; "" where they were not."""
+    other = next((result for result in results if result.job.cell != results[0].job.cell), None)
+    if other is None:
+        return ""
+    told = [*differences(results[0], other, Factor.CONFIGURATION), *_configured(results[0], other)]
+    return value_text("; ".join(told) or "asked for otherwise")
+
+
+def _configured(one: Result, other: Result) -> Iterator[str]:
+    ours, theirs = one.job.configuration.to_json(), other.job.configuration.to_json()
+    for name in dict.fromkeys((*ours, *theirs)):
+        if ours.get(name) != theirs.get(name):
+            yield f"{name} {value_text(ours.get(name))} against {value_text(theirs.get(name))}"
+
+
+def _said(estimates: Sequence[Estimate | None], column: Column) -> str:
+    """What may be said of the first run's figure and the last's."""
+    measured = [each for each in estimates if each is not None and each.value is not None]
+    if len(measured) < 2:
+        return "in one run only" if measured else "unknown"
+    first, last = measured[0], measured[-1]
+    if _exact(first) and _exact(last):
+        return _exactly(first, last, column)
+    if None in (first.low, first.high, last.low, last.high):
+        return "an interval is missing"
+    if not (first.clearly_below(last, 0.0) or last.clearly_below(first, 0.0)):
+        return "intervals overlap"
+    return f"{_change(first, last, column)}: only pairs decide"
+
+
+def _exact(estimate: Estimate) -> bool:
+    """Whether no attempt can change it: sizes, and what is counted over the same inputs."""
+    return estimate.statistic == EXACT or estimate.drawn > 0
+
+
+def _exactly(first: Estimate, last: Estimate, column: Column) -> str:
+    assert first.value is not None
+    assert last.value is not None
+    if abs(last.value - first.value) <= _ROUNDING * max(abs(last.value), abs(first.value)):
+        return "the same"
+    return f"{_change(first, last, column)}, exactly"
+
+
+def _change(first: Estimate, last: Estimate, column: Column) -> str:
+    """How the last differs from the first: in percent, or in the unit where a percentage would mislead."""
+    assert first.value is not None
+    assert last.value is not None
+    change = last.value - first.value
+    sign = "+" if change > 0 else "\N{MINUS SIGN}"
+    if column.unit == Unit.SHARE:
+        return f"{sign}{quantity_text(100 * abs(change), '')} points"
+    if column.unit in _NO_RATIOS or first.value <= 0:
+        return f"{sign}{quantity_text(abs(change), column.unit)}"
+    return f"{sign}{quantity_text(100 * abs(change) / first.value, '')} %"
+
+
+#: Zero of these is no nothing.
+_NO_RATIOS = (Unit.DECIBELS, Unit.NATS, Unit.NUMBER)
