@@ -111,9 +111,9 @@ class Findings:
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
         return answers(self.results, Wish(wish), told, self.tells_apart)
 
-    def to_json(self) -> str:
-        """Schema 1, see `benchharness.results.export`."""
-        return to_json(self.run, self.results, self.choices())
+    def to_json(self, *, samples: bool = True) -> str:
+        """Schema 1, see `benchharness.results.export`; without samples it is a hundredth as long."""
+        return to_json(self.run, self.results, self.choices(), samples=samples)
 
     def to_csv(self) -> str:
         """A row per result and metric."""
@@ -261,7 +261,8 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
             why = f"it cannot be read: {error}"
             told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))
             continue
-        found = next(each for each in read[newest.id] if each.hardware == hardware)
+        # Names are cut where the store lists them.
+        found = next(each for each in read[newest.id] if each.hardware[: len(hardware)] == hardware)
         shown.append(found)
         told.append(entry_of(found, place.page, names.suites[newest.suite], earlier))
     return shown, told
@@ -269,15 +270,14 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
 
 def _found(findings: Findings) -> Found:
     """What pages take of a run."""
-    from reports.model.found import Found
+    from reports.model.found import Exports, Found
 
     return Found(
         run=findings.run,
         hardware=findings.hardware,
         results=findings.results,
         answers=findings.answers(),
-        choices=findings.choices(),
-        unmeasured=[(f"{each.title} {each.text}", each.origin) for each in findings.unmeasured_budgets],
+        exports=Exports(csv=findings.to_csv(), json=findings.to_json(samples=False)),
     )
 
 

@@ -23,10 +23,19 @@ def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptV
         reason = f"{fewest} samples an attempt, and p{percentile} needs {needed}"
         found = Estimate(value=None, count=len(attempts), statistic=statistic, reason=reason)
     else:
-        values = [replace(each, value=float(np.percentile(each.samples, percentile))) for each in attempts]
+        found_in = _in_each([each.samples for each in attempts], percentile)
+        values = [replace(each, value=value) for each, value in zip(attempts, found_in, strict=True)]
         found = estimate([each.value for each in values], statistic=statistic)
     with_percentile = {**parameters, "percentile": percentile}
     return MetricResult(name=name, parameters=with_percentile, unit=METRICS[name].unit, estimate=found, attempts=values)
+
+
+def _in_each(several: Sequence[Sequence[float]], percentile: int) -> list[float]:
+    """A percentile of each; in one go where they are equally long, as those of one job are."""
+    if len({len(samples) for samples in several}) == 1:
+        found: list[float] = np.percentile(np.asarray(several), percentile, axis=1).tolist()
+        return found
+    return [float(np.percentile(samples, percentile)) for samples in several]
 
 
 def carried(attempts: Sequence[AttemptValue], percentile: int) -> bool:

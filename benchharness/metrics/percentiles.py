@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from scipy import special
 
 #: MLPerf LoadGen's early stopping: this confidence that the percentile is not underestimated ...
@@ -10,6 +12,7 @@ _PERCENTILE_CONFIDENCE = 0.99
 _SAMPLES_ABOVE = 1
 
 
+@cache
 def samples_for_percentile(percentile: int) -> int:
     """The fewest samples that carry a percentile: 64 for p90, 662 for p99 (MLPerf LoadGen); the median needs one."""
     if percentile <= 50:

@@ -32,8 +32,8 @@ _CSV_COLUMNS = (
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def to_json(run: Run, results: Sequence[Result], choices: Sequence[Choice] = ()) -> str:
-    """A run as JSON, schema 1, with the choices that can be made from it."""
+def to_json(run: Run, results: Sequence[Result], choices: Sequence[Choice] = (), *, samples: bool = True) -> str:
+    """A run as JSON, schema 1, with the choices that can be made from it; without samples a hundredth as long."""
     document = {
         "schema": SCHEMA,
         "run": {
@@ -45,10 +45,10 @@ def to_json(run: Run, results: Sequence[Result], choices: Sequence[Choice] = ())
             "state": run.state,
             "benchharness": run.version,
         },
-        "results": [_result(result) for result in results],
+        "results": [_result(result, samples=samples) for result in results],
         "choices": [asdict(choice) for choice in choices],
     }
-    return json.dumps(document, indent=1, allow_nan=False)
+    return json.dumps(document, indent=1 if samples else None, allow_nan=False)
 
 
 def to_csv(run: Run, results: Sequence[Result]) -> str:
@@ -96,7 +96,7 @@ def _csv_metric(metric: MetricResult) -> dict[str, Any]:
     return {key: "" if value is None else value for key, value in row.items()}
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: Result, *, samples: bool) -> dict[str, Any]:
     job = result.job
     return {
         "hardware": job.hardware,
@@ -139,7 +139,7 @@ def _result(result: Result) -> dict[str, Any]:
             }
             for verdict in result.verdicts
         ],
-        "metrics": [_metric(metric) for metric in result.metrics],
+        "metrics": [_metric(metric, samples=samples) for metric in result.metrics],
         "contrasts": [_contrast(contrast) for contrast in result.contrasts],
         "courses": [asdict(course) for course in result.courses],
         "ladders": [asdict(ladder) for ladder in result.ladders],
@@ -168,7 +168,7 @@ def _ratio(ratio: Estimate) -> dict[str, Any]:
     }
 
 
-def _metric(metric: MetricResult) -> dict[str, Any]:
+def _metric(metric: MetricResult, *, samples: bool) -> dict[str, Any]:
     estimate, ratio = metric.estimate, metric.ratio
     return {
         "name": metric.name,
@@ -181,7 +181,8 @@ def _metric(metric: MetricResult) -> dict[str, Any]:
         "reason": estimate.reason,
         "ratio": ratio and _ratio(ratio),
         "attempts": [
-            {"id": value.attempt, "device": value.device, "value": value.value, "samples": list(value.samples)}
+            {"id": value.attempt, "device": value.device, "value": value.value}
+            | ({"samples": list(value.samples)} if samples else {})
             for value in metric.attempts
         ],
     }

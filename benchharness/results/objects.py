@@ -32,8 +32,11 @@ class JsonObject:
             return found
         if not isinstance(found, Mapping):
             raise TypeError(f"an object was expected instead of {str(found)[:60]!r}")
+        known = _fields(cls).kinds
         read = {
-            name: made for name, kinds in _fields(cls).kinds.items() if (made := _read(found, name, kinds)) is not _NOT
+            name: made
+            for name, value in found.items()
+            if name in known and (made := _read(value, known[name])) is not _NOT
         }
         others = {key: value for key, value in found.items() if key not in read}
         return cls(**read, others=others, order=tuple(found))
@@ -62,11 +65,8 @@ class JsonObject:
 _NOT = object()
 
 
-def _read(found: Mapping[str, Any], name: str, kinds: Sequence[Any]) -> Any:
-    """The value of a field as its type has it; `_NOT` where there is none, or one of another type."""
-    value = found.get(name, _NOT)
-    if value is _NOT:
-        return _NOT
+def _read(value: Any, kinds: Sequence[Any]) -> Any:
+    """The value of a field as its type has it; `_NOT` where it is of another type."""
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, JsonObject):
             if isinstance(value, Mapping | kind):

@@ -1,39 +1,46 @@
-"""What one run found on one hardware target, as every page takes it: results, answers, and what was not measured."""
+"""What one run found on one hardware target, as every page takes it: results, answers, and its data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from benchharness.judge.answer import Answer
-from benchharness.judge.choice import Choice
 from benchharness.results.result import Result, Run
-from reports.model.section import Unmeasured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exports:
+    """A run as CSV and JSON, to be taken from its pages."""
+
+    csv: str = ""
+    json: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A run on one hardware target. Everything in it is of that target alone."""
+    """A run on one hardware target. Results and answers are of that target alone, the exports of the whole run.
+
+    `silent` says what else of the run its page does not speak of.
+    """
 
     run: Run
     hardware: str
     results: Sequence[Result]
     answers: Sequence[Answer] = ()
-    choices: Sequence[Choice] = ()
-    unmeasured: Unmeasured = ()
+    exports: Exports = field(default_factory=Exports)
+    silent: Sequence[str] = ()
 
 
 def by_hardware(whole: Found) -> list[Found]:
     """A run that was on several hardware targets, in their order; one without a result has its own."""
     names = dict.fromkeys(result.job.hardware for result in whole.results) or {whole.hardware: None}
     return [
-        Found(
-            run=whole.run,
+        replace(
+            whole,
             hardware=name,
             results=[result for result in whole.results if result.job.hardware == name],
             answers=[answer for answer in whole.answers if answer.hardware == name],
-            choices=[choice for choice in whole.choices if choice.hardware == name],
-            unmeasured=whole.unmeasured,
         )
         for name in names
     ]

@@ -1,7 +1,4 @@
-"""What a report's page shows, as frozen plain data: strings ready to print and numbers ready to plot.
-
-No HTML and no drawing: tests and other kinds of report read the same data.
-"""
+"""A target's page as frozen plain data: the answers first, then its sections, and at the foot what names things."""
 
 from __future__ import annotations
 
@@ -9,59 +6,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from reports.model.section import Failure, Section, SectionKind
+from reports.figures.figure import Figure
+from reports.model.answers import Told
+from reports.model.foot import Foot
+from reports.model.section import Section, SectionKind
 
 Kind = TypeVar("Kind", bound=Section)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunLine:
-    """A run in the header."""
+class Export:
+    """A run's data as an address that holds it, and the file's name."""
 
-    label: str
-    id: str
-    suite: str
-    suite_digest: str
-    started: str
-    state: str
-    version: str
+    title: str
+    href: str
+    file: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Definition:
-    """What a metric shown on the page means."""
+class Trusted:
+    """One line of trust. `noisy`: something disturbed times and rates; `warnings` in all, `anchor` has them."""
 
-    title: str
-    better: str
-    text: str
-    source: str
+    noisy: bool
+    findings: tuple[str, ...]
+    warnings: int
+    anchor: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One report: a hardware target, its runs, and what they say."""
+    """One report: a hardware target in one run, and what it says."""
 
     title: str
+    heading: str  # "" where there is nothing to add to the answers
     hardware: str
-    written: str
-    devices: tuple[str, ...]
-    runs: tuple[RunLine, ...]
-    several_runs: bool
-    reading_guide: str
-    compared: str
-    configuration: str  # the one of all jobs; "" where they differ
+    suite: str
+    machine: str
+    moment: str  # when it was measured
     jobs: int
-    warnings: int
+    jobs_ok: int
+    attempts: str
+    trust: Trusted | None
+    answers: tuple[Told, ...]
+    tradeoffs: Mapping[str, tuple[Figure, Figure]]  # by an answer's anchor: wide and narrow
     kinds: tuple[SectionKind, ...]  # in the order of the page
-    sections: Mapping[str, tuple[Section, ...]]  # by the name of their kind, in the order of the page
-    definitions: tuple[Definition, ...]
-    stops: tuple[tuple[str, int], ...]
-    is_not: tuple[str, ...]
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """Every failed job that a section has a row of."""
-        return tuple(failure for several in self.sections.values() for each in several for failure in each.failures)
+    sections: Mapping[str, tuple[Section, ...]]  # by the name of their kind
+    foot: Foot
+    exports: tuple[Export, ...] = ()
+    jobs_href: str = ""  # the page of its jobs; "" where the page stands alone
 
     def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """The sections of one class."""

@@ -8,7 +8,6 @@ from enum import Enum
 from inspect import getfile
 from pathlib import Path
 
-from benchharness.judge.choice import Choice
 from reports.model.entries import Colours, Entry
 
 #: A word that a section uses, and what it means.
@@ -46,14 +45,15 @@ class Section:
 class Material:
     """What the sections of one page are made from; `told_elsewhere` are facts of a job that some section shows itself.
 
-    `choices` pair the label of a run with a choice, `colours` number the variants of each model.
+    `colours` number the variants of each model, `silent` is what the page does not speak of, `jobs_href` the page of
+    its jobs; "" where it stands alone.
     """
 
     entries: Sequence[Entry]
     colours: Mapping[str, Colours]
-    choices: Sequence[tuple[str, Choice]] = ()
-    unmeasured: Unmeasured = ()
     told_elsewhere: frozenset[str] = frozenset()
+    silent: Sequence[str] = ()
+    jobs_href: str = ""
 
     @property
     def costs(self) -> list[Entry]:

@@ -1,83 +1,59 @@
-"""Results -> self-contained HTML pages: nothing fetched, every name escaped by the template engine."""
+"""A target's page -> self-contained HTML: nothing fetched, every name escaped by the template engine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from typing import Any
 
-from benchharness.judge.choice import Choice
+from benchharness.judge.answer import Answer, answers
 from benchharness.results.result import Result, Run
+from reports.model.found import Found, by_hardware
+from reports.model.links import Link
 from reports.model.page import Page
-from reports.model.section import SectionKind, Side, Unmeasured
+from reports.model.visible import name_text, value_text
 from reports.pages.environment import environment
-from reports.pages.view import Choices, Runs, pages
+from reports.pages.view import page_of
 
 
 def render(
     run: Run,
     results: Sequence[Result],
     *,
-    written: datetime,
-    title: str | None = None,
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
-    unmeasured: Unmeasured = (),
-    choices: Sequence[Choice] = (),
+    answered: Sequence[Answer] | None = None,
+    **options: Any,
 ) -> dict[str, str]:
-    """The reports on one run: HTML by hardware target. See `render_runs`."""
-    return render_runs(
-        [(run, results)],
-        written=written,
-        title=title,
-        hardware=hardware,
-        not_run=not_run,
-        unmeasured=unmeasured,
-        choices={run.id: choices},
-    )
+    """The reports on one run: HTML by hardware target. `options` are those of `page_of`.
 
-
-def render_runs(
-    runs: Runs,
-    *,
-    written: datetime,
-    title: str | None = None,
-    hardware: Sequence[str] = (),
-    not_run: Mapping[str, str] | None = None,
-    unmeasured: Unmeasured = (),
-    choices: Choices | None = None,
-) -> dict[str, str]:
-    """The reports on one or more runs: one HTML page for each hardware target, by its name.
-
-    `written` is the moment that the page states. `title` heads every page in place of its own. `hardware` names
-    targets that get a page even without results; `not_run` those that were planned and not run, with the reason.
-    `unmeasured` are budgets that no result says anything about: (as written, who set it, the run's id). `choices` are
-    those made from each run, by its id.
+    `hardware` names targets that get a page even without results, `not_run` those that were planned and not run, with
+    the reason. `answered` are the run's answers where its suite makes them others than the results alone do.
     """
-    views = pages(
-        runs,
-        written=written,
-        title=title,
-        hardware=hardware,
-        not_run=not_run,
-        unmeasured=unmeasured,
-        choices=choices,
-    )
-    return {name: render_page(page) for name, page in views.items()}
-
-
-def render_page(page: Page) -> str:
-    """One page as HTML."""
-    return (
-        environment(page.kinds)
-        .get_template("pages/target.html.j2")
-        .render(
-            page=page,
-            left=_cards(page.kinds, Side.LEFT),
-            right=_cards(page.kinds, Side.RIGHT),
+    made = answers(results) if answered is None else answered
+    whole = Found(run=run, hardware="", results=results, answers=made)
+    there = {found.hardware: found for found in by_hardware(whole) if found.results}
+    names = list(dict.fromkeys([*hardware, *there]))
+    found = [
+        replace(
+            there.get(name) or Found(run=run, hardware=name, results=[]),
+            silent=silent_about(name, names, not_run or {}),
         )
-    )
+        for name in names
+    ]
+    return {each.hardware: render_page(page_of(each, **options)) for each in found}
 
 
-def _cards(sections: Sequence[SectionKind], side: Side) -> list[SectionKind]:
-    """The kinds whose cards stand on a side at a glance, in their order there."""
-    return sorted((kind for kind in sections if kind.card is side), key=lambda kind: not kind.card_first)
+def render_page(page: Page, links: Sequence[Link] = ()) -> str:
+    """One page as HTML, with its neighbours."""
+    return environment(page.kinds).get_template("pages/target.html.j2").render(page=page, links=links)
+
+
+def silent_about(name: str, names: Sequence[str], not_run: Mapping[str, str]) -> tuple[str, ...]:
+    """What of other targets a reader may not take from this target's page."""
+    others = [name_text(other) for other in names if other != name]
+    told = [f"It does not speak of {', '.join(others)}: each hardware target has its own report."] if others else []
+    told += [
+        f"{name_text(other)} was not run: {value_text(reason)}." for other, reason in not_run.items() if other != name
+    ]
+    return tuple(told)

@@ -11,11 +11,11 @@ from benchharness.judge.answer import Answer, AnswerKind, Cell, Column, worst_fi
 from benchharness.metrics import Better
 from benchharness.results.result import Run, VerdictKind
 from benchharness.units import quantity_text
+from reports.model.foot import Foot, moment
 from reports.model.found import Found
 from reports.model.links import Link
 from reports.model.visible import name_text, value_text
 from reports.pages.environment import environment
-from reports.pages.foot import Foot, moment
 
 STALE = timedelta(days=7)
 _FAILED = (AnswerKind.NOT_TRUSTWORTHY, AnswerKind.NONE)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 from reports.model.conditions import Facts, Unreadable
 from reports.model.entries import Entry, entries_of
+from reports.model.foot import Foot, foot_of
 from reports.model.found import Found
 from reports.model.jobs import JobDetail, Setting, job_detail
 from reports.model.links import Link
 from reports.model.visible import name_text
 from reports.pages.environment import environment
-from reports.pages.foot import Foot, foot_of
 
 
 @dataclass(frozen=True, kw_only=True)

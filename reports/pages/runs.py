@@ -15,13 +15,13 @@ from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import Unit
 from benchharness.results.result import EXACT, Estimate, Result
 from benchharness.units import Scale, quantity_text
+from reports.model.foot import Foot, foot_of, moment
 from reports.model.found import Found
 from reports.model.links import Link
 from reports.model.visible import name_text, value_text
 from reports.pages.cells import Shown, empty, scale_of, shown
 from reports.pages.changes import Change, changes
 from reports.pages.environment import environment
-from reports.pages.foot import Foot, foot_of, moment
 from reports.pages.jobs import anchors
 
 _MOST_NAMED = 4

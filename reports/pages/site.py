@@ -7,19 +7,20 @@ on one page instead. A site is an index over many runs, and for each suite all o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reports.model.foot import moment
 from reports.model.found import Found, by_hardware
 from reports.model.links import Link
 from reports.model.visible import name_text
-from reports.pages import html
 from reports.pages.files import file_names
-from reports.pages.foot import moment
+from reports.pages.html import render_page, silent_about
 from reports.pages.index import Entry, render_index
 from reports.pages.jobs import render_jobs
 from reports.pages.runs import render_runs
 from reports.pages.targets import Places, render_targets
+from reports.pages.view import page_of
 
 INDEX = "index.html"
 _ALL_TARGETS = "All targets"
@@ -74,8 +75,12 @@ def report_pages(runs: Sequence[Found], written: datetime) -> dict[str, str]:
     """A report on one run or several: a page for each hardware target; more than one have a page of all."""
     ordered = sorted(_each_once(runs), key=lambda each: each.run.started)
     by_target: dict[str, list[Found]] = {}
-    for each in (found for run in ordered for found in by_hardware(run)):
-        by_target.setdefault(each.hardware, []).append(each)
+    for run in ordered:
+        here = by_hardware(run)
+        names_here = [each.hardware for each in here]
+        for each in here:
+            told = replace(each, silent=(*each.silent, *silent_about(each.hardware, names_here, {})))
+            by_target.setdefault(each.hardware, []).append(told)
     asked = [f"{hardware[:60]}{end}" for hardware, several in by_target.items() for end in _ends(several)]
     *made, all_targets = file_names([*asked, "targets"])
     names = iter(made)
@@ -96,16 +101,9 @@ def report_pages(runs: Sequence[Found], written: datetime) -> dict[str, str]:
 def target_pages(found: Found, place: Places, links: Sequence[Link], written: datetime) -> dict[str, str]:
     """The page of a hardware target and that of its jobs, by file; `links` lead to the pages above them."""
     here = Link(title=name_text(found.hardware), href=place.page)
-    (page,) = html.render(
-        found.run,
-        found.results,
-        written=written,
-        hardware=[found.hardware],
-        unmeasured=found.unmeasured,
-        choices=found.choices,
-    ).values()
+    page = page_of(found, written=written, jobs_href=place.jobs)
     return {
-        place.page: page,
+        place.page: render_page(page, [*links, replace(here, href="")]),
         place.jobs: render_jobs(found, [*links, here, Link(title="Jobs")], moment(written)),
     }
 

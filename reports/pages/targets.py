@@ -21,12 +21,12 @@ from benchharness.judge.answer import (
 )
 from benchharness.metrics import Better
 from benchharness.units import Scale
+from reports.model.foot import Foot, foot_of
 from reports.model.found import Found
 from reports.model.links import Link
 from reports.model.visible import name_text, value_text
 from reports.pages.cells import Shown, empty, scale_of, shown
 from reports.pages.environment import environment
-from reports.pages.foot import Foot, foot_of
 from reports.pages.jobs import anchors
 
 

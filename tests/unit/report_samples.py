@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.judge import budgets as budgets_of_suite
+from benchharness.judge.answer import answers
 from benchharness.metrics import limits
 from benchharness.results.requested import Configuration, Workload
 from benchharness.results.result import (
@@ -31,10 +32,11 @@ from benchharness.results.result import (
     WarningKind,
 )
 from benchharness.results.told import Conditions, Effective
+from reports.model.found import Found
 from reports.model.page import Page
+from reports.pages import view
 from reports.pages.files import write
 from reports.pages.html import render
-from reports.pages.view import pages
 
 WRITTEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 RUN = Run(
@@ -317,7 +319,8 @@ def judged(results: Sequence[Result], **budgets: str | Mapping[str, str]) -> lis
 
 
 def page_of(results: Sequence[Result], **options: Any) -> Page:
-    return pages([(RUN, results)], written=WRITTEN, **options)["this-machine"]
+    found = Found(run=RUN, hardware="this-machine", results=results, answers=answers(results))
+    return view.page_of(found, written=WRITTEN, **options)
 
 
 @cache
@@ -327,4 +330,4 @@ def realistic_page() -> str:
 
 
 if __name__ == "__main__":  # a page to look at
-    print(write(render(RUN, realistic(), written=WRITTEN), Path(sys.argv[1])))
+    print(write({"this-machine.html": realistic_page()}, Path(sys.argv[1])))

@@ -1,8 +1,8 @@
 """What a run answers: for each model and workload on a hardware target, which variant may ship, and what decides it.
 
 `model` is the frozen data that terminal and pages show, `table` the rows and columns, `words` the headline and the
-sentences below it, `answering` puts them together, `across` sets those of several targets side by side. Pure: it adds
-nothing to what results, verdicts and choices say.
+sentences below it, `answering` puts them together, `across` has those of several hardware targets side by side. Pure:
+it adds nothing to what results, verdicts and choices say.
 """
 
 from benchharness.judge.answer.across import Across, Place, Standing, across, worst_last

@@ -190,9 +190,9 @@ def _best(answer: Answer, column: Column) -> str:
     """The row that is best in a column with its whole interval, in words; "" where none is."""
     at = list(answer.columns).index(column)
     shown = [
-        (row, row.cells[at].estimate)
+        (row, estimate)
         for row in answer.rows
-        if row.cells[at].estimate is not None and not row.cells[at].doubt
+        if (estimate := row.cells[at].estimate) is not None and not row.cells[at].doubt
     ]
     if len(shown) < 2 or column.better is Better.NEITHER:
         return ""
@@ -240,7 +240,7 @@ def _figures(row: Row, answer: Answer, kind: VerdictKind) -> Iterator[str]:
     for column, cell in zip(answer.columns, row.cells, strict=True):
         if column.budget and cell.verdict is kind:
             if cell.is_reference:
-                yield f"{column.title}: it is the reference"
+                yield f"{column.title}, being the reference"
                 continue
             limit = "" if kind is VerdictKind.PASS else f" (limit {column.limit_text})"
             yield f"{column.title} {_figure(column, cell)}{limit}"

@@ -1,0 +1,176 @@
+"""What a run answers: five kinds of headline, the figures below it, one table, and warnings by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchharness.judge.answer import Answer, AnswerKind, answers, worst_first
+from benchharness.judge.budgets import judged
+from benchharness.judge.derive import derive
+from benchharness.judge.trust import noisy, trust
+from benchharness.metrics.limits import parse
+from benchharness.results.courses import SessionState
+from benchharness.results.result import (
+    Outcome,
+    OutcomeKind,
+    Result,
+    ResultWarning,
+    VerdictKind,
+    WarningKind,
+)
+from tests.unit.made_up import attempt, job, measured
+from tests.unit.report_course_samples import course
+
+SIZES = {"fp32": 4_000_000, "int8": 1_000_000, "int4": 500_000}
+
+
+def run(times_ms: Mapping[str, Sequence[float]], **budgets: Any) -> list[Result]:
+    """Variants by the first inference of their attempts, in ms, judged by these budgets."""
+    jobs = {
+        name: job(f"{number:016x}", variant=name, reference="fp32", artefact_bytes=SIZES[name], scenario="first-token")
+        for number, name in enumerate(times_ms)
+    }
+    attempts = [
+        attempt(number, measured("first_inference", value * 1e6), job=jobs[name].key)
+        for name, values in times_ms.items()
+        for number, value in enumerate(values)
+    ]
+    return judged(derive([(each, "") for each in jobs.values()], attempts), parse(budgets, "suite"))
+
+
+def around(value: float, spread: float = 0.01) -> list[float]:
+    return [value * (1 + spread * step) for step in (-1, -0.5, 0, 0.5, 1)]
+
+
+def only(results: Sequence[Result], **options: Any) -> Answer:
+    (answer,) = answers(results, **options)
+    return answer
+
+
+TIMES = {"fp32": around(10), "int8": around(5), "int4": around(7)}
+
+
+def test_the_smallest_that_keeps_every_budget_ships_and_why_not_the_smaller_one() -> None:
+    answer = only(run(TIMES, first_inference="6 ms", size="2 MB"))
+    assert answer.kind is AnswerKind.SHIP
+    assert answer.headline == "Ship int8"
+    kept, smaller = answer.sentences
+    assert kept == "It keeps both budgets: first inference 5.000 ms, size 1.00 MB."
+    assert smaller == "Smaller, but misses: int4, first inference 7.000 ms (limit ≤ 6 ms)."
+    assert answer.named == "int8"
+    assert [row.name for row in answer.rows] == ["int8", "int4", "fp32"]
+    assert [row.count(VerdictKind.PASS) for row in answer.rows] == [2, 1, 0]
+
+
+def test_what_none_keeps_is_named_with_its_span_and_the_closest() -> None:
+    answer = only(run(TIMES, first_inference="4 ms", size="2 MB"))
+    assert answer.kind is AnswerKind.NONE
+    told = "None passes: all 3 variants over the limit in first inference, 5.00 ms to 10.0 ms; limit ≤ 4 ms"
+    assert answer.headline == told
+    assert answer.sentences[0] == "Closest: int8, misses first inference 5.000 ms (limit ≤ 4 ms); keeps size."
+    assert answer.named == "int8"
+
+
+def test_what_blocks_some_and_what_others_is_counted() -> None:
+    answer = only(run(TIMES, first_inference="6 ms", size="0.8 MB"))
+    assert answer.headline == "None passes: first inference (2 of 3), size (2 of 3) over the limit"
+
+
+def test_an_open_budget_says_what_would_decide_it() -> None:
+    answer = only(run({"fp32": around(10), "int8": around(5, 0.3)}, first_inference="5.5 ms"))
+    assert answer.kind is AnswerKind.UNDECIDED
+    assert answer.headline == "Undecided: int8 keeps 0 of 1, first inference open"
+    (told,) = answer.sentences
+    assert told.startswith("first inference: ")
+    assert "limit ≤ 5.5 ms; about " in told
+    assert "more attempts would decide it" in told
+
+
+def test_a_budget_that_nothing_measured_is_open() -> None:
+    answer = only(run(TIMES, first_inference="20 ms"), unmeasured=["download_size 3 MB"])
+    assert answer.kind is AnswerKind.UNDECIDED
+    assert answer.headline.endswith("download_size open")
+    assert "Nothing measured download_size 3 MB." in answer.sentences
+
+
+def test_without_budgets_the_best_are_named_where_they_clearly_are() -> None:
+    answer = only(run(TIMES))
+    assert answer.kind is AnswerKind.NO_BUDGETS
+    assert answer.headline == "No budgets set: the trade-off"
+    assert answer.sentences[0] == "Clearly best: size: int4, 488 KiB; first inference: int8, 5.000 ms."
+    alone = only(run({"fp32": around(10)}))
+    assert alone.headline == "No budgets set: what fp32 costs"
+
+
+def test_nothing_measured_is_not_trustworthy() -> None:
+    outcome = Outcome(kind=OutcomeKind.CRASHED, reason="signal 11\n" + "x" * 500)
+    found = [replace(each, metrics=(), outcome=outcome) for each in run(TIMES, first_inference="6 ms")]
+    answer = only(found)
+    assert answer.kind is AnswerKind.NOT_TRUSTWORTHY
+    assert answer.headline == "Not trustworthy: nothing was measured"
+    assert answer.sentences[0].startswith("First-token: crashed(signal 11")
+    assert max(len(each) for each in answer.sentences) < 200
+
+
+def test_a_disturbed_course_decides_nothing_and_says_what_to_rerun() -> None:
+    found = run({"fp32": around(10)}, first_inference="20 ms")
+    disturbed = [replace(each, courses=[course(SessionState.CONTENTION)]) for each in found]
+    answer = only(judged(disturbed, parse({"first_inference": "20 ms"}, "suite")))
+    assert answer.kind is AnswerKind.NOT_TRUSTWORTHY
+    assert answer.headline == "Not trustworthy: session disturbed, disturbed (contention) in 1 of 1"
+    assert answer.sentences[0] == "Rerun first-token: those figures decide nothing."
+
+
+def test_the_worst_of_several_answers_is_told_first() -> None:
+    ship, none = only(run(TIMES, size="2 MB")), only(run(TIMES, size="1 kB"))
+    assert [each.kind for each in worst_first([ship, none])] == [AnswerKind.NONE, AnswerKind.SHIP]
+
+
+def test_limits_stand_as_they_were_written_and_their_columns_in_their_unit() -> None:
+    answer = only(run(TIMES, first_inference="6000 us"))
+    budget = answer.columns[0]
+    assert (budget.title, budget.limit_text, budget.origin) == ("first inference", "≤ 6000 us", "suite")
+    assert budget.scale is not None
+    assert budget.scale.symbol == "us"
+    assert [column.budget for column in answer.columns[1:]] == [""] * (len(answer.columns) - 1)
+
+
+def test_every_cell_traces_to_the_attempts_behind_it() -> None:
+    found = run(TIMES, first_inference="6 ms")
+    answer = only(found)
+    by_key = {each.job.key: each for each in found}
+    traced = [cell for row in answer.rows for cell in row.cells if cell.attempts]
+    assert traced
+    for cell in traced:
+        ids = {value.attempt for metric in by_key[cell.job].metrics for value in metric.attempts}
+        assert set(cell.attempts) <= ids
+
+
+def test_a_sentence_is_short() -> None:
+    answer = only(run(TIMES, first_inference="6 ms", size="2 MB"))
+    assert all(len(each.split()) <= 25 for each in (answer.headline, *answer.sentences))
+
+
+@pytest.mark.parametrize("kind", WarningKind)
+def test_every_kind_of_warning_has_its_line(kind: WarningKind) -> None:
+    warned = [replace(each, warnings=[ResultWarning(kind=kind, message="so")]) for each in run(TIMES)]
+    (group,) = trust(warned)
+    assert (group.jobs, group.of) == (3, 3)
+    assert group.finding.startswith("3 of 3 jobs ")
+    ((warning, titles),) = group.details
+    assert warning.message == "so"
+    assert len(titles) == 3
+
+
+def test_what_makes_a_run_noisy_is_told_first() -> None:
+    first, *others = run(TIMES)
+    few = ResultWarning(kind=WarningKind.TOO_FEW_SAMPLES, message="few")
+    waited = ResultWarning(kind=WarningKind.CONTENDED, message="waited")
+    found = trust([replace(first, warnings=[few, waited]), *(replace(each, warnings=[few]) for each in others)])
+    assert [each.kind for each in found] == [WarningKind.CONTENDED, WarningKind.TOO_FEW_SAMPLES]
+    assert noisy(found)
+    assert not noisy(found[1:])
