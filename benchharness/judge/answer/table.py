@@ -55,7 +55,8 @@ def _budgeted(results: Sequence[Result]) -> Iterator[Column]:
     """A column for each budget that has a verdict. What a bound of the budget's metric says stands in it too."""
     seen: dict[str, Verdict] = {}
     for verdict in (verdict for result in results for verdict in result.verdicts):
-        seen.setdefault(verdict.budget, verdict)
+        if verdict.metric in METRICS:
+            seen.setdefault(verdict.budget, verdict)
     for budget, verdict in seen.items():
         metric = METRICS[METRICS[verdict.metric].bounds or verdict.metric]
         output = str(verdict.parameters.get("output", "")) if budget.startswith(f"{metric.name} of ") else ""
@@ -134,12 +135,17 @@ def _of(result: Result, column: Column) -> list[MetricResult]:
     found = [
         metric
         for metric in result.metrics
-        if column.metric in (metric.name, METRICS[metric.name].bounds if column.budget else "")
+        if column.metric in (metric.name, _bounds(metric.name) if column.budget else "")
         and metric.parameters.get("percentile") == column.percentile
     ]
     if column.output:
         return [metric for metric in found if metric.parameters.get("output") == column.output]
     return [metric for metric in found if "output" not in metric.parameters] or found
+
+
+def _bounds(name: str) -> str:
+    """The metric that one bounds; "" also for one that this version does not know."""
+    return METRICS[name].bounds if name in METRICS else ""
 
 
 def _valued(result: Result, name: str) -> bool:
@@ -175,7 +181,7 @@ def _verdict(column: Column, result: Result, metric: MetricResult) -> Verdict | 
 def _why_none(column: Column, everything: Sequence[Result]) -> str:
     """Why a row has no figure: what was measured says so, or how its jobs ended."""
     bound = next(
-        (each.name for result in everything for each in result.metrics if METRICS[each.name].bounds == column.metric),
+        (each.name for result in everything for each in result.metrics if _bounds(each.name) == column.metric),
         None,
     )
     if bound is not None:
