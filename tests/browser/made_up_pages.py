@@ -24,7 +24,9 @@ from tests.unit.report_samples import RUN, WRITTEN, hostile, realistic
 
 HOSTILE_RUN, HOSTILE = hostile("\"><img src=x onerror=alert(1)>\u202e<script>document.title='HACKED'</script>")
 LONG_RUN, LONG = hostile("x" * 3000)
-LATER = replace(RUN, id="0195a3fa-7b1e-7c44-9d0f-3f6f2f5e8a11", version="0.2.0", started=RUN.started + timedelta(hours=1))
+LATER = replace(
+    RUN, id="0195a3fa-7b1e-7c44-9d0f-3f6f2f5e8a11", version="0.2.0", started=RUN.started + timedelta(hours=1)
+)
 
 
 def found_of(results: Sequence[Result], run: Run = RUN) -> Found:
