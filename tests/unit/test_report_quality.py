@@ -109,7 +109,7 @@ def test_a_language_models_row_has_every_figure_with_its_unit() -> None:
         "PPL": ("13.9", "12.4 to 15.5"),
         "ln PPL ratio": ("0.0045 nats", "0.0023 to 0.0069"),
         "same top token": ("96.17 %", "95.61 to 96.70"),
-        "mean Δp": ("-0.0788 %", "-0.1200 to -0.0362"),
+        "mean Δp": ("−0.0788 %", "−0.1200 to −0.0362"),
         "RMS Δp": ("1.390 %", "1.300 to 1.490"),
         "greedy prefix": ("18.5 tokens", "9.2 to 27.4"),
     }
@@ -241,7 +241,7 @@ def classifier() -> list[MetricResult]:
 
 def test_a_classifier_shows_accuracies_and_what_each_class_lost() -> None:
     found = quality(lost(metrics=classifier()))
-    assert cells(found)["accuracy change"] == ("0 %", "-1.40 to 0.40")
+    assert cells(found)["accuracy change"] == ("0 %", "−1.40 to 0.40")
     assert cells(found)["McNemar p"] == ("0.375", "")
     assert found.tables[0].told[1] == "Evaluation: 50 inputs."
     (figure,) = found.tables[0].figures
@@ -320,4 +320,4 @@ def test_units_of_quality(value: float, unit: str, text: str) -> None:
 
 
 def test_an_interval_around_nothing_is_not_rounded_away() -> None:
-    assert interval_text(-0.003, 0.001, 0.0, "share") == "-0.300 to 0.100"
+    assert interval_text(-0.003, 0.001, 0.0, "share") == "−0.300 to 0.100"
