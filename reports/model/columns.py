@@ -1,4 +1,4 @@
-"""The columns of a comparison: which headline metrics stand in it, under which heading, and a row's cell in each."""
+"""The columns of a table that compares rows: which headline metrics stand in it, and a row's cell in each."""
 
 from __future__ import annotations
 

@@ -18,27 +18,26 @@ from reports.model.memory import BY_PHASE, memory_cell, memory_metric, memory_un
 from reports.model.numbers import rounded
 from reports.model.tables import QuantityRow, QuantityTable
 from reports.model.visible import name_text, value_text
-from reports.sections.comparison.columns import telling_scenarios
-from reports.sections.comparison.memory_chart import (
+from reports.model.columns import telling_scenarios
+from reports.sections.memory.chart import (
     MemoryBar,
     MemoryBars,
     MemoryGroup,
     MemoryLine,
     MemoryLines,
-    MemoryPanel,
 )
 
 _MIB = Scale(2**20, "MiB")
 #: More points on a line than this are closer than a pixel.
-_MOST_POINTS = 240
+_MOST_POINTS = 60
 _PHASE_NOTE = (
     "Bars: resident memory when a phase ended. File-backed memory holds mapped weights and shared libraries, which the "
     "kernel can drop and read again; anonymous memory can at best be swapped out. Tick: the highest within the phase. "
     "Dashed line: what Python and the runtime held before a model was loaded."
 )
 _TIME_NOTE = (
-    "One line an attempt, watched from outside ten times a second, four in a session: peaks between two looks are "
-    "missed here, not in the bars and tables."
+    "Of each row the attempt that held most, watched from outside ten times a second, four in a session: peaks between "
+    "two looks are missed here, not in the bars and tables."
 )
 #: (title, what it includes, metric, parameters, the kinds of `memory_unknown` that explain its absence)
 _COLUMNS = (
@@ -174,20 +173,30 @@ def _mib(entry: Entry, name: str, **parameters: str) -> float | None:
 
 
 def _lines(entries: Sequence[Entry], scenario: str, colours: Colours) -> Iterator[MemoryLines]:
-    panels = []
-    for entry in entries:
-        metric = memory_metric(entry, "memory_timeline")
-        lines = tuple(line for value in (metric.attempts if metric else ()) if (line := _line(value)))
-        if lines:
-            colour = colours.get(entry.artefact, 0)
-            panels.append(MemoryPanel(label=entry.who, colour=colour, lines=lines))
-    if panels:
+    lines = [line for entry in entries if (line := _highest(entry, colours))]
+    if lines:
         title = f"Memory over time, {scenario}"
-        yield MemoryLines(title=title, unit=_MIB.symbol, note=_TIME_NOTE, panels=tuple(panels))
+        yield MemoryLines(title=title, unit=_MIB.symbol, note=_TIME_NOTE, lines=tuple(lines))
 
 
-def _line(value: AttemptValue) -> MemoryLine | None:
-    """Thinned to the highest of neighbours."""
+def _highest(entry: Entry, colours: Colours) -> MemoryLine | None:
+    """Of a row's attempts the one that held most: all of them lie on each other."""
+    metric = memory_metric(entry, "memory_timeline")
+    attempts = [line for value in (metric.attempts if metric else ()) if (line := _line(value))]
+    if not attempts:
+        return None
+    seconds, resident = max(attempts, key=lambda line: max(line[1]))
+    return MemoryLine(
+        label=entry.who,
+        colour=colours.get(entry.artefact, 0),
+        attempts=len(attempts),
+        seconds=seconds,
+        resident=resident,
+    )
+
+
+def _line(value: AttemptValue) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Seconds and mebibytes of an attempt, thinned to the highest of neighbours."""
     if not MEMORY_TIMELINE.fits(value.samples, value.row_length):
         return None
     rows = [row for row in MEMORY_TIMELINE.rows(value.samples) if math.isfinite(row.moment + row.resident)]
@@ -196,7 +205,5 @@ def _line(value: AttemptValue) -> MemoryLine | None:
     most = min(len(rows), _MOST_POINTS)
     parts = [part.tolist() for part in np.array_split(np.arange(len(rows)), most)]
     highest = [max((rows[at] for at in part), key=lambda row: row.resident) for part in parts]
-    return MemoryLine(
-        seconds=tuple(rounded(row.moment / 1e9) for row in highest),
-        resident=tuple(rounded(row.resident / _MIB.divisor) for row in highest),
-    )
+    seconds = tuple(rounded(row.moment / 1e9) for row in highest)
+    return seconds, tuple(rounded(row.resident / _MIB.divisor) for row in highest)

@@ -17,8 +17,8 @@ from reports.model.entries import WEIGHTS_ONLY, Entry, same_key
 from reports.model.estimates import quantity, ratio_of
 from reports.model.tables import Column, Quantity, Ratio
 from reports.model.visible import name_text, value_text
-from reports.sections.comparison.columns import Measure, column, in_summary, why_failed
-from reports.sections.comparison.runtimes import contrast_of, ratio_in
+from reports.model.columns import Measure, column, in_summary, why_failed
+from reports.sections.operators.runtimes import contrast_of, ratio_in
 
 Row = Sequence[Entry]
 #: What trying an accelerator can cost or bring: (metric, parameters that pick it), in the order of the table.

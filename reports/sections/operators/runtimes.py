@@ -15,7 +15,7 @@ from reports.model.estimates import better_of, ratio_of, title_of
 from reports.model.numbers import rounded
 from reports.model.tables import Cell, ColumnGroup, Ratio, Size
 from reports.model.visible import name_text, value_text
-from reports.sections.comparison.columns import (
+from reports.model.columns import (
     Measure,
     cell_of,
     column_groups,
