@@ -114,8 +114,8 @@ def _kept(parent: ET.Element, name: str, used: set[str]) -> Iterator[ET.Element]
 
 def _attributes(element: ET.Element, name: str, used: set[str]) -> Iterator[tuple[str, str]]:
     """Ids and references to them with the figure's own prefix; style as attributes; numbers without needless digits."""
-    for key, value in element.attrib.items():
-        key = _local(key)
+    for long, value in element.attrib.items():
+        key = _local(long)
         if key == "id":
             if value in used:
                 yield "id", f"{name}-{value}"
@@ -151,23 +151,26 @@ def _properties(style: str, name: str, *, text: bool) -> Iterator[tuple[str, str
 def path_text(path: str) -> str:
     """The same path in tenths of a unit and in as few characters as SVG needs."""
     found: list[str] = []
-    last = ("", "")
-    before = ""
+    x = y = drawn = ""
     for command, numbers in _STEP.findall(path):
         told = [_rounded(each) for each in re.findall(r"[-\d.e]+", numbers)]
-        if command != "L" or len(told) != 2:
-            found.append(command + " ".join(told))
-        elif told[1] == last[1]:
-            found.append("h0" if told[0] == last[0] else f"H{told[0]}")
-            command = "H"
-        elif told[0] == last[0]:
-            found.append(f"V{told[1]}")
-            command = "V"
+        if command == "L":
+            step, drawn = _line(x, y, told[0], told[1], drawn)
+            found.append(step)
         else:
-            found.append(f"{' ' if before == 'L' else 'L'}{told[0]} {told[1]}")
-        before = command
-        last = (told[-2], told[-1]) if len(told) > 1 else last
+            found.append(f"{command}{' '.join(told)}")
+            drawn = command
+        x, y = told[-2:] if told else (x, y)
     return "".join(found)
+
+
+def _line(x: str, y: str, to_x: str, to_y: str, before: str) -> tuple[str, str]:
+    """A line as short as it can be written after what was `before`, and what it is written as."""
+    if y == to_y:
+        return ("h0" if x == to_x else f"H{to_x}"), "H"
+    if x == to_x:
+        return f"V{to_y}", "V"
+    return f"{' ' if before == 'L' else 'L'}{to_x} {to_y}", "L"
 
 
 def _rounded(number: str | re.Match[str]) -> str:

@@ -14,7 +14,7 @@ from reports.model.entries import WEIGHTS_ONLY, Entry, same_key
 from reports.model.estimates import better_of, parameters_text, quantity, title_of
 from reports.model.memory import memory_metric
 from reports.model.tables import Cell, Column, ColumnGroup, Ratio
-from reports.model.visible import value_text
+from reports.model.visible import name_text, value_text
 
 #: The metrics that the summary shows in a group of their own.
 _MEMORY = "memory"
@@ -144,6 +144,18 @@ def cell_of(
     if metric.estimate.value is None:
         return Cell(state="unknown", quantity=shown, count=metric.estimate.count)
     return Cell(state="value", quantity=shown, ratio=judge(entry, metric), count=metric.estimate.count)
+
+
+def metric_cell(entry: Entry, metric: MetricResult | None, scale: Scale | None = None) -> Cell:
+    """A figure of one job, or why there is none."""
+    if metric is not None:
+        state = "unknown" if metric.estimate.value is None else "value"
+        shown = quantity(metric.estimate, metric.unit, scale)
+        return Cell(state=state, quantity=shown, count=metric.estimate.count)
+    outcome = entry.result.outcome
+    if not outcome.ok:
+        return Cell(state="failed", note=name_text(outcome.kind))
+    return Cell(state="absent", note=WEIGHTS_ONLY if entry.weights_only else "not reported")
 
 
 def joined(cells: Iterable[Cell], states: Container[str]) -> tuple[Cell, ...]:

@@ -28,16 +28,6 @@ class RunLine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Definition:
-    """What a metric shown on the page means."""
-
-    title: str
-    better: str
-    text: str
-    source: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Page:
     """One report: a hardware target, its runs, and what they say."""
 
@@ -47,16 +37,12 @@ class Page:
     devices: tuple[str, ...]
     runs: tuple[RunLine, ...]
     several_runs: bool
-    reading_guide: str
     compared: str
     configuration: str  # the one of all jobs; "" where they differ
     jobs: int
     warnings: int
     kinds: tuple[SectionKind, ...]  # in the order of the page
     sections: Mapping[str, tuple[Section, ...]]  # by the name of their kind, in the order of the page
-    definitions: tuple[Definition, ...]
-    stops: tuple[tuple[str, int], ...]
-    is_not: tuple[str, ...]
 
     @property
     def failures(self) -> tuple[Failure, ...]:

@@ -11,6 +11,8 @@ from reports.model.entries import Colours, Entry
 
 #: A word that a section uses, and what it means.
 Glossary = tuple[tuple[str, str], ...]
+#: (budget as written, who set it, the run; without it where there is one) of a budget that nothing was measured for.
+Unmeasured = Sequence[tuple[str, ...]]
 #: A finding is one line, whatever names are in it.
 _MOST_WORDS, _LONGEST_LINE = 25, 240
 

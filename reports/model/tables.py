@@ -75,16 +75,6 @@ class ColumnGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """How much something takes on disk or on the wire, and its ratio to the reference ("" where there is none)."""
-
-    title: str
-    text: str
-    ratio: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class QuantityRow:
     """A row, or a phase of a job, with one quantity for each column of its table."""
 

@@ -17,8 +17,8 @@ from benchharness.judge.choice import Choice
 from benchharness.results.result import Result, Run
 from reports.figures.svg import svg
 from reports.model.page import Page
-from reports.model.section import SectionKind, Side, Unmeasured
-from reports.pages.view import Choices, Runs, pages
+from reports.model.section import SectionKind, Unmeasured
+from reports.pages.view import Runs, pages
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,7 +58,7 @@ def render_runs(
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
     unmeasured: Unmeasured = (),
-    choices: Choices | None = None,
+    choices: Mapping[str, Sequence[Choice]] | None = None,
 ) -> dict[str, str]:
     """The reports on one or more runs: one HTML page for each hardware target, by its name.
 
@@ -73,8 +73,6 @@ def render_runs(
         title=title,
         hardware=hardware,
         not_run=not_run,
-        unmeasured=unmeasured,
-        choices=choices,
     )
     return {name: render_page(page) for name, page in views.items()}
 
@@ -89,16 +87,9 @@ def render_page(page: Page) -> str:
         .get_template("pages/target.html.j2")
         .render(
             page=page,
-            left=_cards(page.kinds, Side.LEFT),
-            right=_cards(page.kinds, Side.RIGHT),
             style=Markup(style),  # noqa: S704 - a style sheet of ours
         )
     )
-
-
-def _cards(sections: Sequence[SectionKind], side: Side) -> list[SectionKind]:
-    """The kinds whose cards stand on a side at a glance, in their order there."""
-    return sorted((kind for kind in sections if kind.card is side), key=lambda kind: not kind.card_first)
 
 
 def write(html: Mapping[str, str], folder: Path) -> list[Path]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchharness.judge.unequal import Factor, differences
+from benchharness.results.result import EXACT
 from reports.model.conditions import GATE_REASON, Facts, Unreadable, flat, grouped_by_reason, is_unknown, title
 from reports.model.entries import Entry, by_row, same_key
 from reports.model.visible import name_text, value_text
@@ -62,7 +64,12 @@ def conditions_of(entries: Sequence[Entry]) -> Conditions:
 
 def notices_of(entries: Sequence[Entry], conditions: Conditions) -> tuple[str, ...]:
     """What a reader must know before comparing the rows."""
-    return (*_different_conditions(conditions.differing), *_reference_missing(entries), *_different_artefacts(entries))
+    return (
+        *_different_conditions(conditions.differing),
+        *_reference_missing(entries),
+        *_different_artefacts(entries),
+        *_unequal_work(entries),
+    )
 
 
 def _conditions(entry: Entry) -> Iterator[tuple[str, Any]]:
@@ -167,3 +174,19 @@ def _different_artefacts(entries: Sequence[Entry]) -> Iterator[str]:
     for variant, found in digests.items():
         if len(found) > 1:
             yield f"Variant {variant} is not the same artefact in all runs: {len(found)} different digests."
+
+
+def _unequal_work(entries: Sequence[Entry]) -> Iterator[str]:
+    """Rows of one run and scenario whose times do not rank them. Sizes are no work."""
+    first: dict[tuple[str, str], Entry] = {}
+    told: dict[str, list[str]] = {}
+    for entry in entries:
+        if not any(
+            metric.estimate.value is not None and metric.estimate.statistic != EXACT for metric in entry.result.metrics
+        ):
+            continue
+        other = first.setdefault((entry.run, entry.scenario), entry)
+        if entry is not other and (unequal := differences(entry.result, other.result, Factor.CONFIGURATION)):
+            told.setdefault(f"{entry.who} and {other.who}: {value_text('; '.join(unequal))}", []).append(entry.scenario)
+    for reason, scenarios in told.items():
+        yield f"Not the same work, so times do not rank in {', '.join(dict.fromkeys(scenarios))}. {reason}."

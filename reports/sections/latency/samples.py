@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 import numpy as np
@@ -10,41 +10,38 @@ import numpy.typing as npt
 
 from benchharness.metrics import METRICS
 from benchharness.results.result import AttemptValue, MetricResult
-from benchharness.units import Scale, quantity_text, scale_for
+from benchharness.units import Scale, scale_for
 from reports.figures.figure import Figure
 from reports.model.entries import Colours, Entry, configuration_name, same_key
 from reports.model.estimates import parameters_text
 from reports.model.numbers import rounded
 from reports.model.visible import name_text
-from reports.sections.comparison.chart import Bar, Curve, CurvePanel, Distribution, Lane, PhaseBars, Strip, TokenCurves
+from reports.sections.latency.chart import Curve, CurvePanel, Distribution, Lane, Strip, TokenCurves
 
 #: Metrics whose samples are shown one by one.
 _DISTRIBUTIONS = ("model_ttft", "steady_inference")
-#: More dots than this in one attempt lie on each other; order statistics keep the shape and both ends.
-_MOST_DOTS = 60
+#: More dots than this in one row lie on each other; order statistics of each attempt keep the shape and both ends.
+_MOST_DOTS, _FEWEST_DOTS = 240, 5
 #: Beyond this ratio of largest to smallest, a linear axis squeezes most strips into a line.
 _LOGARITHMIC_FROM = 8.0
 #: More points on a curve than this are closer than a pixel.
-_MOST_POINTS = 240
+_MOST_POINTS = 80
 Floats = npt.NDArray[np.float64]
 Measured = tuple[Entry, MetricResult]
 
 
 def figures_of(entries: Sequence[Entry], colours: Colours) -> tuple[Figure, ...]:
     """Every figure of one model on one workload that has data; `colours` numbers the model's variants."""
-    figures: list[Figure] = []
-    for name in _DISTRIBUTIONS:
-        figures += [_distribution(alike, colours) for alike in _alike(entries, name)]
-    figures += [curves for alike in _alike(entries, "itl") if (curves := _token_curves(alike, colours))]
-    figures += list(_phase_bars(entries))
-    return tuple(figures)
+    strips = (_distribution(alike, colours) for name in _DISTRIBUTIONS for alike in _alike(entries, name))
+    curves = (found for alike in _alike(entries, "itl") if (found := _token_curves(alike, colours)))
+    return (*strips, *curves)
 
 
 def _alike(entries: Sequence[Entry], name: str) -> list[list[Measured]]:
     """Metrics of one name with samples, those of equal scenario and parameters together, one percentile of each job."""
     groups: dict[tuple[str, str], dict[str, Measured]] = {}
     for entry in entries:
-        for metric in entry.result.metrics:
+        for metric in entry.result.metrics if not entry.weights_only else ():
             if metric.name != name or not any(_finite(value.samples or [value.value]) for value in metric.attempts):
                 continue
             parameters = {key: value for key, value in metric.parameters.items() if key != "percentile"}
@@ -71,14 +68,14 @@ def _distribution(measured: Sequence[Measured], colours: Colours) -> Distributio
         Strip(
             label=each.who,
             colour=colours.get(each.artefact, 0),
-            lanes=tuple(_lane(_samples(value), scale) for value in metric.attempts if _samples(value)),
+            lanes=tuple(_lanes([samples for value in metric.attempts if (samples := _samples(value))], scale)),
         )
         for each, metric in measured
     )
     thinned = any(lane.total > len(lane.values) for strip in strips for lane in strip.lanes)
     note = "One lane for each attempt (a fresh process), one dot for each sample, a line at the attempt's median."
     if thinned:
-        note += f" Of longer attempts {_MOST_DOTS} samples at even ranks are drawn, lowest and highest included."
+        note += " Of longer attempts samples at even ranks are drawn, lowest and highest included."
     return Distribution(
         title=_title(first, entry, "(" in entry.scenario),
         unit=scale.symbol,
@@ -93,10 +90,12 @@ def _samples(value: AttemptValue) -> list[float]:
     return _finite(value.samples or [value.value])
 
 
-def _lane(samples: Sequence[float], scale: Scale) -> Lane:
-    ordered = np.sort(np.asarray(samples, dtype=np.float64)) / scale.divisor
-    ranks = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), _MOST_DOTS)).round().astype(int))
-    return Lane(values=_rounded(ordered[ranks]), middle=_rounded([np.median(ordered)])[0], total=len(ordered))
+def _lanes(attempts: Sequence[Sequence[float]], scale: Scale) -> Iterator[Lane]:
+    most = max(_FEWEST_DOTS, _MOST_DOTS // len(attempts))
+    for samples in attempts:
+        ordered = np.sort(np.asarray(samples, dtype=np.float64)) / scale.divisor
+        ranks = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), most)).round().astype(int))
+        yield Lane(values=_rounded(ordered[ranks]), middle=_rounded([np.median(ordered)])[0], total=len(ordered))
 
 
 def _token_curves(measured: Sequence[Measured], colours: Colours) -> TokenCurves | None:
@@ -155,46 +154,6 @@ def _curve(entry: Entry, rows: Floats, scale: Scale, colours: Colours) -> Curve:
         middle=_rounded(middle),
         low=_rounded(low),
         high=_rounded(high),
-    )
-
-
-def _phase_bars(entries: Sequence[Entry]) -> Iterator[PhaseBars]:
-    """One figure for each scenario (a cold page cache is another scenario than a warm one)."""
-    for scenario in dict.fromkeys(entry.scenario for entry in entries):
-        starts = [
-            (entry, phases)
-            for entry in entries
-            if entry.scenario == scenario and (phases := _phases(entry.result.metrics))
-        ]
-        if starts:
-            yield _phase_figure(scenario, starts)
-
-
-def _phases(metrics: Sequence[MetricResult]) -> dict[str, float]:
-    return {
-        name_text(metric.parameters.get("phase", "phase without a name")): metric.estimate.value
-        for metric in metrics
-        if metric.name == "cold_start_phase" and metric.estimate.value is not None
-    }
-
-
-def _phase_figure(scenario: str, starts: Sequence[tuple[Entry, Mapping[str, float]]]) -> PhaseBars:
-    names = tuple(dict.fromkeys(name for _, phases in starts for name in phases))
-    scale = scale_for("ns", median(sum(phases.values()) for _, phases in starts))
-    bars = tuple(
-        Bar(
-            label=entry.who,
-            segments=_rounded([phases.get(name, 0.0) / scale.divisor for name in names]),
-            total=quantity_text(sum(phases.values()), "ns", scale),
-        )
-        for entry, phases in starts
-    )
-    return PhaseBars(
-        title=f"Cold start by phase, {scenario}" if "(" in scenario else "Cold start by phase",
-        unit=scale.symbol,
-        note="Each phase is an estimate over attempts: the sum may differ slightly from the cold start's own estimate.",
-        phases=names,
-        bars=bars,
     )
 
 

@@ -12,13 +12,13 @@ from benchharness.records import MEMORY_TIMELINE
 from benchharness.results.result import AttemptValue, MetricResult
 from benchharness.units import Scale, common_scale
 from reports.figures.figure import Figure
+from reports.model.columns import telling_scenarios
 from reports.model.conditions import Unreadable, grouped_by_reason
 from reports.model.entries import Colours, Entry
 from reports.model.memory import BY_PHASE, memory_cell, memory_metric, memory_unknown, phases_of
 from reports.model.numbers import rounded
 from reports.model.tables import QuantityRow, QuantityTable
 from reports.model.visible import name_text, value_text
-from reports.model.columns import telling_scenarios
 from reports.sections.memory.chart import (
     MemoryBar,
     MemoryBars,
@@ -66,27 +66,12 @@ class MemoryPart:
     figures: tuple[Figure, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """What the rows of a comparison needed, under the scenarios that needed most, the highest first."""
-
-    parts: tuple[MemoryPart, ...]
-    unknown: tuple[Unreadable, ...]
-
-    @property
-    def figures(self) -> tuple[Figure, ...]:
-        """All figures, in the order of the page."""
-        return tuple(figure for part in self.parts for figure in part.figures)
-
-
-def memory_of(entries: Sequence[Entry], colours: Colours) -> Memory | None:
-    """The memory part of a comparison; None where nothing about memory was measured or tried."""
+def parts_of(entries: Sequence[Entry], colours: Colours) -> tuple[MemoryPart, ...]:
+    """One for each scenario that says more than the others, the highest first."""
     scenarios = telling_scenarios(entries) or tuple(_scenarios_with_phases(entries))
-    parts = [
+    return tuple(
         _part([each for each in entries if each.scenario == scenario], scenario, colours) for scenario in scenarios
-    ]
-    unknown = tuple(_unknown(entries))
-    return Memory(parts=tuple(parts), unknown=unknown) if parts or unknown else None
+    )
 
 
 def _part(entries: Sequence[Entry], scenario: str, colours: Colours) -> MemoryPart:
@@ -103,9 +88,10 @@ def _scenarios_with_phases(entries: Sequence[Entry]) -> Iterator[str]:
             yield scenario
 
 
-def _unknown(entries: Sequence[Entry]) -> Iterator[Unreadable]:
+def unknown_of(entries: Sequence[Entry]) -> tuple[Unreadable, ...]:
+    """The kinds of memory that could not be read, those of one reason together."""
     told = {name_text(kind): value_text(reason) for entry in entries for kind, reason in memory_unknown(entry).items()}
-    yield from grouped_by_reason(told)
+    return grouped_by_reason(told)
 
 
 def _table(scenario: str, entries: Sequence[Entry]) -> QuantityTable:

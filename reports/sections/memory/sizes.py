@@ -3,68 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from benchharness.results.result import Job
 from benchharness.units import quantity_text
 from reports.model.entries import Entry
-from reports.model.tables import Size
+from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import name_text, value_text
 
 Rows = Sequence[Sequence[Entry]]
 #: (run, variant, digest; None where the artefact cannot be read).
 Key = tuple[str, str, str | None]
+Sizes = Mapping[Key, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Smallest:
-    """The variant with the smallest artefact. `ratio` to the reference, "" where it is the reference or unknown."""
+def sizes_of(rows: Rows) -> QuantityTable | None:
+    """The sizes of every row, over those of the reference of its run; None where none is known."""
+    on_disk, downloads = _on_disk(rows), _downloads(rows)
+    if not on_disk and not downloads:
+        return None
+    return QuantityTable(
+        scenario="",
+        columns=(("on disk", "over the reference"), ("download", "over the reference"), ("runtime libraries", "")),
+        rows=tuple(QuantityRow(who=row[0].who, cells=tuple(_cells(row, rows, on_disk, downloads))) for row in rows),
+    )
 
-    variant: str
-    size: str
-    ratio: str
-    download: str  # "" where it is unknown
 
-
-def smallest(rows: Rows) -> Smallest | None:
-    """The smallest artefact; None where there are not two to compare."""
+def smallest(rows: Rows) -> str:
+    """The smallest artefact, with its size; "" where there are not two to compare."""
     sizes = _on_disk(rows)
     if len({(name, digest) for _, name, digest in sizes}) < 2:
-        return None
+        return ""
     key = min(sizes, key=sizes.__getitem__)
-    equals = [other for other in sizes if sizes[other] == sizes[key]]
     row = next(row for row in rows if _key(row) == key)
-    downloads = _downloads(rows)
-    return Smallest(
-        variant=", ".join(dict.fromkeys(_told_apart(other, sizes) for other in equals)),
-        size=quantity_text(sizes[key], "bytes"),
-        ratio=_ratio(row, rows, sizes) or ("" if row[0].result.job.is_reference else "no ratio"),
-        download=quantity_text(downloads[key], "bytes") if key in downloads else "",
+    ratio = _ratio(row, rows, sizes)
+    run = f" of {key[0]}" if key[0] else ""
+    return (
+        f"smallest file {name_text(key[1])}{run}, {quantity_text(sizes[key], 'bytes')}{f' ({ratio})' if ratio else ''}"
     )
 
 
-def is_smallest(job: Job, rows: Rows) -> bool:
-    """Whether a job's artefact is the smallest of several."""
-    sizes = _on_disk(rows)
-    return smallest(rows) is not None and len(set(sizes.values())) > 1 and job.artefact_bytes == min(sizes.values())
-
-
-def sizes_of(row: Sequence[Entry], rows: Rows) -> Iterator[Size]:
-    """The sizes of one row: on disk, as a download, and the runtime's libraries where they were read."""
-    on_disk, downloads = _on_disk(rows), _downloads(rows)
+def _cells(row: Sequence[Entry], rows: Rows, on_disk: Sizes, downloads: Sizes) -> Iterator[Cell]:
     key = _key(row)
-    known = key in on_disk
-    yield Size(
-        title="on disk",
-        text=quantity_text(on_disk[key], "bytes") if known else "unknown",
-        ratio=_ratio(row, rows, on_disk),
-        reason="" if known else "it cannot be read",
-    )
-    if key in downloads:
-        text = quantity_text(downloads[key], "bytes")
-        yield Size(title="download", text=text, ratio=_ratio(row, rows, downloads))
-    elif reason := _why_no_download(row):
-        yield Size(title="download", text="unknown", ratio="", reason=reason)
+    for sizes, why in ((on_disk, "it cannot be read"), (downloads, _why_no_download(row) or "not computed")):
+        if key not in sizes:
+            yield Cell(state="unknown", quantity=Quantity(text="unknown", reason=why))
+            continue
+        ratio = _ratio(row, rows, sizes)
+        told = f"{quantity_text(sizes[key], 'bytes')}{f', {ratio}' if ratio else ''}"
+        yield Cell(state="value", quantity=Quantity(text=told))
     libraries = [
         metric.estimate.value
         for entry in row
@@ -72,14 +57,9 @@ def sizes_of(row: Sequence[Entry], rows: Rows) -> Iterator[Size]:
         if metric.name == "runtime_libraries" and metric.estimate.value is not None
     ]
     if libraries:
-        yield Size(title="runtime libraries", text=quantity_text(max(libraries), "bytes"), ratio="")
-
-
-def _told_apart(key: Key, sizes: Mapping[Key, int]) -> str:
-    """A variant's name, with its run where another run has another artefact under the same name."""
-    run, name, digest = key
-    others = any(name == other and digest != its for _, other, its in sizes)
-    return " · ".join((name_text(name), run)) if others else name_text(name)
+        yield Cell(state="value", quantity=Quantity(text=quantity_text(max(libraries), "bytes")))
+    else:
+        yield Cell(state="absent", note="not read")
 
 
 def _key(row: Sequence[Entry]) -> Key:
@@ -102,7 +82,7 @@ def _why_no_download(row: Sequence[Entry]) -> str:
     return next((value_text(metric.estimate.reason) for metric in metrics if metric.name == "download_size"), "")
 
 
-def _ratio(row: Sequence[Entry], rows: Rows, sizes: Mapping[Key, int]) -> str:
+def _ratio(row: Sequence[Entry], rows: Rows, sizes: Sizes) -> str:
     """Over the reference of the same run."""
     job, key = row[0].result.job, _key(row)
     others = (_key(other) for other in rows if (other[0].run, other[0].result.job.variant) == (key[0], job.reference))

@@ -13,11 +13,11 @@ from typing import Any
 from benchharness.judge.plain import plain_accelerator
 from benchharness.results.result import Basis, Contrast, Estimate, Job
 from benchharness.results.told import Effective
+from reports.model.columns import Measure, column, in_summary, why_failed
 from reports.model.entries import WEIGHTS_ONLY, Entry, same_key
 from reports.model.estimates import quantity, ratio_of
 from reports.model.tables import Column, Quantity, Ratio
 from reports.model.visible import name_text, value_text
-from reports.model.columns import Measure, column, in_summary, why_failed
 from reports.sections.operators.runtimes import contrast_of, ratio_in
 
 Row = Sequence[Entry]
@@ -79,6 +79,15 @@ class Placements:
     columns: tuple[Column, ...]
     rows: tuple[PlacementRow, ...]
     advice: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why places are unknown and ratios are missing, each once."""
+        return tuple(
+            dict.fromkeys(
+                reason for row in self.rows for reason in (row.unknown, *(cost.reason for cost in row.costs)) if reason
+            )
+        )
 
 
 def placements_of(rows: Sequence[Row]) -> Placements:

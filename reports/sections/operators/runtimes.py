@@ -10,11 +10,6 @@ from benchharness.metrics import Better
 from benchharness.results.result import Basis, Contrast, Estimate, Job, MetricResult
 from benchharness.units import Scale, quantity_text
 from reports.figures.ratios import RatioDot, RatioGroup, Ratios
-from reports.model.entries import Entry, configuration_name, same_key
-from reports.model.estimates import better_of, ratio_of, title_of
-from reports.model.numbers import rounded
-from reports.model.tables import Cell, ColumnGroup, Ratio, Size
-from reports.model.visible import name_text, value_text
 from reports.model.columns import (
     Measure,
     cell_of,
@@ -25,6 +20,11 @@ from reports.model.columns import (
     scale_of,
     why_failed,
 )
+from reports.model.entries import Entry, configuration_name, same_key
+from reports.model.estimates import better_of, ratio_of, title_of
+from reports.model.numbers import rounded
+from reports.model.tables import Cell, ColumnGroup, Quantity, Ratio, notes_of
+from reports.model.visible import name_text, value_text
 
 Row = Sequence[Entry]
 #: An interval may stretch a figure's axis this far beyond the ratio that it belongs to, and is cut there.
@@ -43,14 +43,13 @@ _NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastRow:
-    """A row of the summary once more, with its ratios to the first runtime that has the same precision."""
+    """A row with its ratios to the first runtime that has the same precision."""
 
-    anchor: str  # of the row in the summary
     variant: str
     configuration: str
     run: str
     first: bool  # the one that the others of its precision are compared with
-    sizes: tuple[Size, ...]
+    size: Quantity  # on disk, over that of the first runtime
     cells: tuple[Cell, ...]
 
 
@@ -70,6 +69,11 @@ class RuntimeContrasts:
 
     columns: tuple[ColumnGroup, ...]
     groups: tuple[PrecisionGroup, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stands beneath the table."""
+        return notes_of(cell for group in self.groups for row in group.rows for cell in row.cells)
 
     @property
     def figures(self) -> tuple[Ratios, ...]:
@@ -104,11 +108,8 @@ def ratio_in(contrast: Contrast | None, measure: Measure) -> Estimate | None:
     return next((ratio for name, given, ratio in ratios if (name, same_key(dict(given))) == wanted), None)
 
 
-def contrasts_of(rows: Sequence[Row], anchors: Sequence[str]) -> RuntimeContrasts | None:
-    """The rows of each precision against that of the first runtime; None where no precision is in two.
-
-    `anchors` are those of the rows in the summary.
-    """
+def contrasts_of(rows: Sequence[Row]) -> RuntimeContrasts | None:
+    """The rows of each precision against that of the first runtime; None where no precision is in two."""
     groups = list(_groups(rows))
     members = [row for group in groups for row in group.rows]
     if not members:
@@ -116,7 +117,6 @@ def contrasts_of(rows: Sequence[Row], anchors: Sequence[str]) -> RuntimeContrast
     entries = [entry for row in members for entry in row]
     measures = measures_of(entries)
     scales = [scale_of(find(row, measure) for row in members) for measure in measures]
-    at = {row[0].anchor: anchor for row, anchor in zip(rows, anchors, strict=True)}
     lowest, highest = _limits(groups, measures)
     return RuntimeContrasts(
         columns=tuple(column_groups(measures, entries)),
@@ -124,9 +124,7 @@ def contrasts_of(rows: Sequence[Row], anchors: Sequence[str]) -> RuntimeContrast
             PrecisionGroup(
                 precision=label,
                 against=group.against,
-                rows=tuple(
-                    _row(at[row[0].anchor], row, _cells(row, group, measures, scales), group) for row in group.rows
-                ),
+                rows=tuple(_row(row, _cells(row, group, measures, scales), group) for row in group.rows),
                 figure=_figure(label, group, measures, lowest, highest),
             )
             for label, group in zip(_labels(groups), groups, strict=True)
@@ -185,30 +183,25 @@ def _cell(row: Row, group: _Group, measure: Measure, scale: Scale | None) -> Cel
     return replace(cell, note=why_failed(next(entry for entry in row if entry.scenario == measure.scenario)))
 
 
-def _row(anchor: str, row: Row, cells: tuple[Cell, ...], group: _Group) -> ContrastRow:
+def _row(row: Row, cells: tuple[Cell, ...], group: _Group) -> ContrastRow:
     job = row[0].result.job
     other = group.first[0].result.job if group.first and row is not group.first else None
     return ContrastRow(
-        anchor=anchor,
         variant=name_text(job.variant),
         configuration=configuration_name(job.configuration),
         run=row[0].run,
         first=row is group.first,
-        sizes=tuple(_sizes(job, other)),
+        size=_size(job, other),
         cells=cells,
     )
 
 
-def _sizes(job: Job, other: Job | None) -> Iterator[Size]:
-    """On disk and as a download, each over that of the first runtime."""
-    others = (other.artefact_bytes, other.download_bytes) if other else (None, None)
-    titles = ("on disk", "download")
-    for title, size, against in zip(titles, (job.artefact_bytes, job.download_bytes), others, strict=True):
-        if size:
-            told = f"{quantity_text(size / against, '')}×" if against else ""
-            yield Size(title=title, text=quantity_text(size, "bytes"), ratio=told)
-        elif title == "on disk":
-            yield Size(title=title, text="unknown", ratio="", reason="it cannot be read")
+def _size(job: Job, other: Job | None) -> Quantity:
+    size, against = job.artefact_bytes, other.artefact_bytes if other else 0
+    if size <= 0:
+        return Quantity(text="unknown", reason="it cannot be read")
+    ratio = f", {quantity_text(size / against, '')}×" if against > 0 else ""
+    return Quantity(text=f"{quantity_text(size, 'bytes')}{ratio}")
 
 
 def _figure(label: str, group: _Group, measures: Sequence[Measure], lowest: float, highest: float) -> Ratios | None:
