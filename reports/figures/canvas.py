@@ -101,6 +101,12 @@ class Sheet:
         """A line of text around the height `y`."""
         self._words.append(_Word((x, y + _BASE * TEXT), short(text), align, colour))
 
+    def tick(self, x: float, bottom: float, text: str) -> None:
+        """A name under a place on an axis, within the sheet."""
+        half = _CHARACTER * len(text) / 2
+        align = "left" if x < half else "right" if x > WIDTH - half else "center"
+        self.write(min(max(x, 0.0), WIDTH), bottom + 9, text, align=align, colour=QUIET)
+
     def whisker(self, ends: tuple[float, float], y: float, colour: str = INK) -> None:
         """An interval along the width, with a stroke across at either end."""
         left, right = ends
@@ -196,7 +202,7 @@ class Axis:
         for tick in self.ticks():
             sheet.line(((self.at(tick), top), (self.at(tick), bottom)), GRID, 0.8)
             if told:
-                sheet.write(self.at(tick), bottom + 9, number(tick), align="center", colour=QUIET)
+                sheet.tick(self.at(tick), bottom, number(tick))
 
     def upwards(self, sheet: Sheet, left: float, right: float, most: int = 4) -> None:
         """Its ticks as lines from `left` to `right`, its values written before them."""

@@ -72,7 +72,7 @@ class Ratios(Figure):
         axis = Axis(self.lowest, self.highest, _NAMES, WIDTH - 8, logarithmic=True)
         for tick in _ticks(axis):
             sheet.line(((axis.at(tick), top), (axis.at(tick), bottom)), GRID, 0.8)
-            sheet.write(axis.at(tick), bottom + 9, number(tick), align="center", colour=QUIET)
+            sheet.tick(axis.at(tick), bottom, number(tick))
         sheet.line(((axis.at(1), top), (axis.at(1), bottom)), INK, 1)
         for group in self.groups:
             sheet.write(0, top + _LABEL / 2, group.label)

@@ -64,7 +64,7 @@ def _material_of(
         others=others,
         not_run={name: reason for name, reason in not_run.items() if name != hardware},
         broken=sections.broken,
-        told_elsewhere=frozenset(name for kind in sections for name in kind.tells),
+        told_elsewhere=sections.tells,
     )
 
 

@@ -30,6 +30,11 @@ class Sections:
     kinds: tuple[SectionKind, ...]
     broken: tuple[str, ...] = ()
 
+    @property
+    def tells(self) -> frozenset[str]:
+        """What was in effect that some section shows itself."""
+        return frozenset(name for kind in self.kinds for name in kind.tells)
+
     def __iter__(self) -> Iterator[SectionKind]:
         return iter(self.kinds)
 

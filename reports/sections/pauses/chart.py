@@ -68,7 +68,7 @@ class PauseCurves(Figure):
             up = Axis(0, panel.highest * 1.1 if panel.highest > 0 else 1, bottom, top + _TITLE)
             up.upwards(sheet, _LEFT, _RIGHT)
             for number, pause in enumerate(self.pauses):
-                sheet.write(along.at(number), bottom + 9, pause, align="center", colour=QUIET)
+                sheet.tick(along.at(number), bottom, pause)
             for number, curve in enumerate(panel.curves):
                 _curve(sheet, along, up, curve, _beside(number, len(panel.curves)))
             top += whole

@@ -91,7 +91,8 @@ def _findings(groups: Mapping[tuple[str, str], Group]) -> Iterator[str]:
     for who, title, by_pause in clear:
         shortest, longest = min(by_pause), max(by_pause)
         change = (by_pause[longest].estimate.value or 0.0) / (by_pause[shortest].estimate.value or 1.0)
-        yield f"{who}: {title} after {_pause_text(longest)} {quantity_text(change, '')}× that after {_pause_text(shortest)}"
+        times = f"{quantity_text(change, '')}×"
+        yield f"{who}: {title} after {_pause_text(longest)} {times} that after {_pause_text(shortest)}"
     if len(clear) < len(several):
         yield f"no clear difference in {len(several) - len(clear)} of {len(several)} rows"
 

@@ -128,5 +128,5 @@ def _bars(sheet: Sheet, up: Axis, panel: ClassPanel, bottom: float) -> None:
         if change:
             sheet.box(middle - step * 0.35, up.at(0), middle + step * 0.35, up.at(change), colour_of(panel.colour))
         if number % every == 0 and (number == last or len(name) * 6 < step * every):
-            sheet.write(middle, bottom + 9, name[:_LONGEST_NAME], align="center", colour=QUIET)
+            sheet.tick(middle, bottom, name[:_LONGEST_NAME])
     sheet.line(((_LEFT, up.at(0)), (_RIGHT, up.at(0))), INK, 0.8)
