@@ -22,7 +22,7 @@ _REFERENCE_EXECUTION = "reference"
 class Entry:
     """A result with what a page calls it. `scenario` names the settings that tell it from its like.
 
-    `configuration` is "" where a page has one configuration only, which then stands in its header.
+    `configuration` is "" where each variant has one only, which the table of variants tells.
     """
 
     anchor: str
@@ -59,7 +59,7 @@ def entries_of(results: Sequence[tuple[str, Result]]) -> list[Entry]:
     """One entry a result, in order; `results` pairs the label of a run with each of its results."""
     differing = _differing_settings([result for _, result in results])
     names = [configuration_name(result.job.configuration) for _, result in results]
-    several = len(set(names)) > 1
+    several = _in_several([result for _, result in results])
     return [
         Entry(
             anchor=f"job-{number}",
@@ -70,6 +70,15 @@ def entries_of(results: Sequence[tuple[str, Result]]) -> list[Entry]:
         )
         for number, (name, (run, result)) in enumerate(zip(names, results, strict=True), start=1)
     ]
+
+
+def _in_several(results: Sequence[Result]) -> bool:
+    """Whether some variant was measured in more than one configuration, so that its name alone tells no row."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for result in results:
+        job = result.job
+        found.setdefault((job.model, job.variant), set()).add(configuration_name(job.configuration))
+    return any(len(names) > 1 for names in found.values())
 
 
 def by_comparison(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
