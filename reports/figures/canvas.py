@@ -184,6 +184,8 @@ class Axis:
         """At most so many round values between both ends."""
         from matplotlib.ticker import LogLocator, MaxNLocator
 
+        if self.low >= self.high:
+            return [self.low]
         if self.logarithmic:
             for steps in ((1, 2, 5), (1, 3), (1,)):
                 found = self._within(LogLocator(subs=steps, numticks=50).tick_values(self.low, self.high))

@@ -323,7 +323,7 @@ def sections_html(page: Page, *kinds: str) -> str:
     """The sections of these kinds, or of all, without a page around them: much quicker than whole pages."""
     environment = _environment(page.kinds)
     return "".join(
-        f'<div id="{each.anchor}">{getattr(template, "section")(each, kind.title(each), page)}</div>'
+        f'<div id="{each.anchor}">{template.section(each, kind.title(each), page)}</div>'
         for kind in page.kinds
         if kind.name in kinds or not kinds
         for template in [environment.get_template(kind.template).module]

@@ -146,11 +146,16 @@ def test_no_name_or_text_acts(attack: str) -> None:
         replace(each, job=Job.from_json({**job, "hardware": attack, "recipe": attack}))
         for each, job in zip(hostile, plain, strict=True)
     ]
-    page = pages([(RUN, hostile)], written=WRITTEN, title=attack, hardware=[attack + "2"], not_run={attack + "3": attack})
+    page = pages(
+        [(RUN, hostile)], written=WRITTEN, title=attack, hardware=[attack + "2"], not_run={attack + "3": attack}
+    )
     drawn = sections_html(page[attack])
     elements = Elements(drawn)
     known = "h3 p a b ul ol li dl dt dd div small sup table caption thead tbody tr th td details summary pre"
-    assert {tag for tag, _ in elements.found} <= {*known.split(), *"figure figcaption svg title desc path text".split()}
+    assert {tag for tag, _ in elements.found} <= {
+        *known.split(),
+        *["figure", "figcaption", "svg", "title", "desc", "path", "text"],
+    }
     assert not [name for _, attributes in elements.found for name in attributes if name.startswith(("on", "style"))]
     # As text it is all there, in the sections and in their figures.
     assert elements.text.count(attack) > 30

@@ -35,6 +35,7 @@ from tests.unit.report_samples import (
     sections_html,
 )
 
+
 def test_a_better_or_worse_ratio_is_said_only_where_the_interval_leaves_out_one() -> None:
     def verdict(name: str, low: float | None, high: float | None) -> str:
         base = Fake(1.0).metric(name, "ns", 1e6)
