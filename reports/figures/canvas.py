@@ -144,7 +144,7 @@ class Sheet:
         from matplotlib.transforms import IdentityTransform
 
         vertices: list[Point] = []
-        codes: list[int] = []
+        codes: list[Any] = []
         for points, closed in shapes:
             turned = [(x, self.height - y) for x, y in points]
             vertices += [*turned, turned[0]] if closed else turned
