@@ -144,7 +144,7 @@ class Sheet:
         from matplotlib.transforms import IdentityTransform
 
         vertices: list[Point] = []
-        codes: list[int] = []
+        codes: list[Any] = []
         for points, closed in shapes:
             turned = [(x, self.height - y) for x, y in points]
             vertices += [*turned, turned[0]] if closed else turned
@@ -184,6 +184,8 @@ class Axis:
         """At most so many round values between both ends."""
         from matplotlib.ticker import LogLocator, MaxNLocator
 
+        if self.low >= self.high:
+            return [self.low]
         if self.logarithmic:
             for steps in ((1, 2, 5), (1, 3), (1,)):
                 found = self._within(LogLocator(subs=steps, numticks=50).tick_values(self.low, self.high))

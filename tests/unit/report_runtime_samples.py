@@ -192,7 +192,12 @@ def _measurement(metric: MetricResult, number: int, seed: int) -> Measurement:
 
 
 def across_runtimes() -> list[Result]:
-    return derived(everything())
+    return list(_across_runtimes())
+
+
+@cache
+def _across_runtimes() -> tuple[Result, ...]:
+    return tuple(derived(everything()))
 
 
 @cache

@@ -326,13 +326,13 @@ def page_of(results: Sequence[Result], **options: Any) -> Page:
 def sections_html(page: Page, *kinds: str) -> str:
     """The sections of these kinds, or of all, without a page around them: much quicker than whole pages."""
     engine = environment(page.kinds)
-    return "".join(
-        f'<div id="{each.anchor}">{template.section(each, kind.title(each), page)}</div>'
-        for kind in page.kinds
-        if kind.name in kinds or not kinds
-        for template in [engine.get_template(kind.template).module]
-        for each in page.sections[kind.name]
-    )
+    found = []
+    for kind in page.kinds:
+        if kind.name in kinds or not kinds:
+            template: Any = engine.get_template(kind.template).module
+            for each in page.sections[kind.name]:
+                found.append(f'<div id="{each.anchor}">{template.section(each, kind.title(each), page)}</div>')
+    return "".join(found)
 
 
 @cache

@@ -289,7 +289,7 @@ def test_the_finding_has_a_figure_a_row() -> None:
     )
     many = [lost(f"variant {number}", language_model()) for number in range(9)]
     finding = quality(*many).finding
-    assert finding.endswith("and 6 more")
+    assert finding.endswith("and 5 more")
     assert len(finding.split()) <= 25
     assert quality(lost()).finding == "no job has a value"
 

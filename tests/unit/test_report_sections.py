@@ -63,7 +63,8 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
     )
     ran = result(scenario="moonlight", metrics=Fake(1.0).first_token(), effective={"phase of the moon": "full"})
     with monkeypatch.context() as patched:
-        patched.setattr(view, "all_sections", lambda: Sections((*all_sections(), own), ("scenario <i>: no such",)))
+        kinds = tuple(sorted((*all_sections(), own), key=lambda kind: kind.order))
+        patched.setattr(view, "all_sections", lambda: Sections(kinds, ("scenario <i>: no such",)))
         (html,) = render_runs([(RUN, [ran])], written=WRITTEN).values()
     assert "It lacks a section: scenario &lt;i&gt;: no such." in html
     assert html.count("By moonlight: m") == 1

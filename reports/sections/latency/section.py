@@ -118,7 +118,7 @@ def _spread(group: _Group, entries: Sequence[Entry]) -> Spread:
                     ),
                 )
                 for entry in entries
-                if entry.scenario == group.scenario
+                if entry.scenario == group.scenario and not entry.weights_only
             ),
         ),
     )

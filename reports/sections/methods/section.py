@@ -15,8 +15,8 @@ from reports.model.visible import name_text, value_text
 _OVER_ATTEMPTS = "Intervals are 95 %, over attempts, which are fresh processes."
 _OVER_INPUTS = (
     "Intervals of quality are 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson "
-    "for shares of inputs): they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, rank "
-    "correlations and largest errors have none."
+    "for shares of inputs): they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, "
+    "rank correlations and largest errors have none."
 )
 _RATIOS = (
     "A ratio is the row over its reference under the same configuration. It is called better or worse only where its "
