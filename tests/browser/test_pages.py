@@ -125,7 +125,7 @@ def test_nothing_keeps_a_reader_out(browser: Browser, files: dict[str, Path], na
     """By axe-core's rules, with everything unfolded; contrast in the dark too."""
     with shown(browser, files[PAGES[name]]) as seen:
         if name == "jobs":  # its jobs are alike, and looking at all of them takes a minute
-            seen.page.locator("details.job").evaluate_all("jobs => jobs.slice(4).forEach((each) => each.remove())")
+            seen.page.locator("details.job").evaluate_all("jobs => jobs.slice(1).forEach((each) => each.remove())")
         open_all(seen.page)
         assert grave(seen.page, {"resultTypes": ["violations"]}) == []
         seen.page.emulate_media(color_scheme="dark")
