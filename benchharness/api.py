@@ -60,7 +60,7 @@ Watching = AbstractContextManager[Observer]
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """A run and what it found. Shown as a table in a notebook."""
+    """A run and what it found. Shown as a table in a notebook; `print` says the verdict and a few rows."""
 
     run: Run
     results: Sequence[Result]
@@ -110,6 +110,14 @@ class Findings:
         """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
         return answers(self.results, Wish(wish), told, self.tells_apart)
+
+    def __str__(self) -> str:
+        from benchharness.terminal.printed import printed
+
+        return printed(self.run, self.answers())
+
+    def __repr__(self) -> str:
+        return f"<Findings of run {self.run.id}: {len(self.results)} results>"
 
     def to_json(self, *, samples: bool = True) -> str:
         """Schema 1, see `benchharness.results.export`; without samples it is a hundredth as long."""
@@ -354,7 +362,7 @@ def _stored(suite: Suite, hardware: HardwareTarget) -> dict[str, str]:
 
 
 def _tell(what: str) -> None:
-    from benchharness.terminal.tables import console
+    from benchharness.terminal.console import console
 
     console(stderr=True).print(what, style="dim", markup=False, highlight=False)
 
@@ -367,11 +375,11 @@ def _execute(
     manifests: Mapping[Path, Manifest],
     watching: Watching | None,
 ) -> None:
-    from benchharness.terminal.tables import watch
+    from benchharness.terminal.progress import watch
 
     state = state_folder(store.url)
     launcher = LocalLauncher(state, str(hardware.python) if hardware.python else None)
-    with watching or watch(store.run(run_).jobs, suite.attempts.at_least) as observer:
+    with watching or watch() as observer:
         execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
         execution.walk(launcher, state)
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from benchharness.device.adapters import formats
 from benchharness.execute.jobs import Execution
 from benchharness.judge.derive import derive
 from benchharness.launch.local import LocalLauncher
-from benchharness.results.result import Attempt, Job, WarningKind
+from benchharness.results.result import Attempt, Job, Result, WarningKind
 from benchharness.results.store import Store
 from benchharness.suite.artefact import DigestCache
 from benchharness.suite.hardware import HardwareTarget
@@ -64,13 +65,16 @@ class Watch:
     outcomes: collections.Counter[str] = field(default_factory=collections.Counter)
     words: dict[str, str] = field(default_factory=dict)
 
-    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+    def begins(self, jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> None:
         """An attempt begins."""
         self.began_s = time.monotonic()
-        self.passes += job.against is not None
+        self.passes += jobs[0].against is not None
 
     def phase(self, phase: str, done: int, total: int) -> None:
         """It goes on."""
+
+    def done(self, result: Result) -> None:
+        """A job is done."""
 
     def ended(self, job: Job, attempt: Attempt) -> None:
         """It has ended: everything that it started should have, too."""

@@ -20,7 +20,7 @@ import psutil
 import benchharness
 from benchharness.device.sensors.memory import ResidentSize
 from benchharness.judge.intervals import paired_ratio
-from benchharness.results.result import Attempt, Job
+from benchharness.results.result import Attempt, Job, Result
 from benchharness.results.store import Store
 from benchmarks.bars import Bar, Finding, at_most
 from benchmarks.options import Options, run_alone
@@ -84,10 +84,13 @@ class _SupervisorWatcher:
         """Itself; there is nothing to clean up."""
         yield self
 
-    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+    def begins(self, jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> None:
         """Draws nothing."""
 
     def phase(self, phase: str, done: int, total: int) -> None:
+        """Draws nothing."""
+
+    def done(self, result: Result) -> None:
         """Draws nothing."""
 
     def ended(self, job: Job, attempt: Attempt) -> None:

@@ -70,6 +70,7 @@ def make_variants(
     *,
     force: bool,
     timeout_s: float,
+    stderr: bool = False,
 ) -> dict[Path, list["Compressed"]]:
     """What became of every recipe, by model; shown as it goes. Raises `NothingRan` where nothing was made."""
     from benchharness import compress as compressing
@@ -78,7 +79,7 @@ def make_variants(
     made: dict[Path, list[Compressed]] = {}
     for model in models:
         folder = out if len(models) == 1 else out / model.suffix.lstrip(".") if model.is_file() else out / model.name
-        with ProgressLines(terminal()) as progress:
+        with ProgressLines(terminal(stderr=stderr)) as progress:
             made[model] = compressing.compress(
                 model,
                 to,
@@ -89,7 +90,7 @@ def make_variants(
                 timeout_s=timeout_s,
                 progress=progress,
             )
-        terminal().print(compressed_table(made[model]))
+        terminal(stderr=stderr).print(compressed_table(made[model]))
     everything = [one for of_one in made.values() for one in of_one]
     if everything and all(one.failure for one in everything):
         raise NothingRan(f"not one of {len(everything)} variants was made; the first: {everything[0].failure}")

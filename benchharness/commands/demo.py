@@ -1,16 +1,31 @@
 """Runs the bundled demo model."""
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchharness.commands.ending import conclude
-from benchharness.commands.options import AttemptsOption, OnOption, OutOption, StoreOption
+from benchharness.commands.ending import conclude, terminal
+from benchharness.commands.options import (
+    AttemptsOption,
+    DetailsOption,
+    OnOption,
+    OutOption,
+    Shown,
+    StoreOption,
+    WarningsOption,
+)
+
+if TYPE_CHECKING:
+    from benchharness.api import Findings
 
 
 def demo(
     on: OnOption = "this-machine",
     attempts: AttemptsOption = None,
     out: OutOption = Path("report"),
+    details: DetailsOption = False,
+    warnings: WarningsOption = False,
     store: StoreOption = None,
 ) -> None:
     """Benchmark the bundled demo model in three runtimes at two precisions, and write the report.
@@ -22,4 +37,18 @@ def demo(
     from benchharness import api
     from benchharness.locations import demo_suite
 
-    conclude(lambda: api.run(demo_suite(), on=on, attempts=attempts, store=store), out=out, store=store)
+    conclude(
+        lambda watching: api.run(demo_suite(), on=on, attempts=attempts, store=store, watching=watching),
+        out=out,
+        store=store,
+        shown=Shown(details=details, warnings=warnings),
+        last=_what_next,
+    )
+
+
+def _what_next(found: "Findings", paths: Sequence[Path]) -> None:
+    from benchharness.terminal.console import say
+    from benchharness.terminal.newcomer import what_next
+
+    for line in what_next(found.results, paths):
+        say(terminal(), line)

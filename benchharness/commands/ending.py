@@ -1,4 +1,4 @@
-"""How a command ends: tables, report and exit code of a run, how to go on with a stopped one, and a last sentence."""
+"""How a command ends: what was found, the report, the exit code of a run with its reason, and how to go on."""
 
 from __future__ import annotations
 
@@ -11,59 +11,92 @@ import typer
 
 from benchharness import errors
 from benchharness.commands import signals
+from benchharness.commands.options import Form, Shown
 from benchharness.errors import NothingRan
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchharness.api import Findings
+    from benchharness.api import Findings, Watching
 
 
 def conclude(
-    measure: Callable[[], Findings],
+    measure: Callable[[Watching], Findings],
     *,
     out: Path,
     store: str | None,
+    shown: Shown,
     undecided_fails: bool = False,
-    wish: str | None = None,
+    last: Callable[[Findings, Sequence[Path]], None] | None = None,
 ) -> None:
-    """Measures, shows and reports what was found, and ends with the exit code that says it.
+    """Measures, shows and reports what was found, and ends with the exit code that says it, and why.
 
-    `wish`: which of the fit variants is recommended; None for no recommendation. Every command that measures ends here.
+    Every command that measures ends here. `last` says the last words instead of where the report is.
     """
+    from benchharness.terminal.progress import watch
+
     try:
-        found = measure()
+        found = measure(watch(stderr=shown.is_document))
     except (KeyboardInterrupt, BrokenPipeError):
         _say_how_to_resume(store)
-    _show(found, wish)
-    tell_paths(found.render(out))
-    _exit(found, undecided_fails=undecided_fails)
+    show(found, shown)
+    paths = found.render(out)
+    if last is not None and not shown.is_document:
+        last(found, paths)
+    else:
+        tell_paths(paths, stderr=shown.is_document)
+    _exit(found, shown, undecided_fails=undecided_fails)
 
 
-def _show(found: Findings, wish: str | None) -> None:
-    from benchharness.terminal.choice import show_choices
-    from benchharness.terminal.tables import summary
+def show(found: Findings, shown: Shown) -> None:
+    """Prints what a run found: the verdicts, one table for each model and workload, the doubts; or a document."""
+    from benchharness.terminal.answer import run_line, show_answers
+    from benchharness.terminal.console import tell
 
+    if shown.is_document:
+        sys.stdout.write(_document(found, shown))
+        return
     console = terminal()
-    if wish is not None:
-        show_choices(found.choices(wish), console)
-    summary(found.run, found.results, console)
-    for budget in found.unmeasured_budgets:
-        line = f"budget {budget.title} {budget.text} (set by the {budget.origin}) is undecided: nothing measured it"
-        console.print(line, style="yellow", markup=False, highlight=False)
+    answers = found.answers(shown.wish)
+    show_answers(answers, found.results, console, hint=not shown.warnings)
+    if shown.details:
+        from benchharness.terminal.details import details
+
+        details(answers, found.results, _unmeasured(found), console)
+    if shown.warnings:
+        from benchharness.terminal.warning_list import show_warnings
+
+        show_warnings(found.results, console)
+    tell(console, run_line(found.run), "dim")
 
 
-def _exit(found: Findings, *, undecided_fails: bool) -> None:
-    """The exit code, 4 before 1 before 3."""
+def _document(found: Findings, shown: Shown) -> str:
+    if shown.form is Form.JSON:
+        return f"{found.to_json()}\n"
+    from benchharness.terminal.markdown import markdown
+
+    return markdown(found.run, found.answers(shown.wish), found.results)
+
+
+def _unmeasured(found: Findings) -> list[str]:
+    return [f"{budget.title} {budget.text}" for budget in found.unmeasured_budgets]
+
+
+def _exit(found: Findings, shown: Shown, *, undecided_fails: bool) -> None:
+    """The exit code, 4 before 1 before 3; but for 0 the last line says why."""
     from benchharness.results.result import VerdictKind
+    from benchharness.terminal.budgets import why_failed, why_missed
 
     failed = [result for result in found.results if not result.outcome.ok]
     if failed and len(failed) == len(found.results):
         raise NothingRan(f"not one of {len(failed)} jobs gave a result; the first: {failed[0].outcome}")
     open_question = undecided_fails and found.verdicts(VerdictKind.UNDECIDED) > 0
     if found.verdicts(VerdictKind.MISS) or open_question:
+        answers = found.answers(shown.wish)
+        _last_line(why_missed(answers, _unmeasured(found), undecided_fails=undecided_fails))
         raise typer.Exit(errors.GATE_FAILED)
     if failed:
+        _last_line(why_failed(found.results))
         raise typer.Exit(errors.SOME_FAILED)
 
 
@@ -78,26 +111,31 @@ def _say_how_to_resume(store: str | None) -> NoReturn:
     fail(f"{kept}. Go on with: benchharness run --resume {latest.id}", errors.INTERRUPTED)
 
 
-def tell_paths(paths: Sequence[Path]) -> None:
+def tell_paths(paths: Sequence[Path], *, stderr: bool = False) -> None:
     """Says where a report's pages are."""
+    from benchharness.terminal.console import say
+
     for path in paths:
-        terminal().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+        say(terminal(stderr=stderr), f"report: {path}")
 
 
-def terminal() -> Console:
+def terminal(*, stderr: bool = False) -> Console:
     """Where commands print."""
-    from benchharness.terminal.tables import console
+    from benchharness.terminal.console import console
 
-    return console()
+    return console(stderr=stderr)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Ends the process with a sentence on standard error and an exit code."""
-    from benchharness.terminal.tables import console
-    from benchharness.terminal.values import visible
-
-    line = visible(f"benchharness: {message}")
-    console(stderr=True).print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    _last_line(message)
     if code == errors.INTERRUPTED:
         signals.ignore()  # a leaving interpreter forgets our own handler, and would die of the next
     sys.exit(code)
+
+
+def _last_line(message: str) -> None:
+    from benchharness.terminal.console import say
+    from benchharness.terminal.values import visible
+
+    say(terminal(stderr=True), visible(f"benchharness: {message}"), "red")

@@ -16,6 +16,7 @@ def inspect(
     compressed: Annotated[
         bool, typer.Option("--compressed", help="Also its download size, which takes a while.")
     ] = False,
+    details: Annotated[bool, typer.Option("--details", help="Long lists whole.")] = False,
     json_: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
@@ -34,5 +35,5 @@ def inspect(
     if json_:
         sys.stdout.write(f"{json.dumps(found, indent=1)}\n")
         return
-    for table in inspection_tables(found):
+    for table in inspection_tables(found, whole=details):
         terminal().print(table)

@@ -2,6 +2,7 @@
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,29 @@ class WishName(StrEnum):
 
     SMALLEST = "smallest"
     FASTEST = "fastest"
+
+
+class Form(StrEnum):
+    """What a run is shown as."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """How a run is shown: in which form, how much of it, and which of the fit variants its verdict is for."""
+
+    form: Form = Form.TABLE
+    details: bool = False
+    warnings: bool = False
+    wish: WishName = WishName.SMALLEST
+
+    @property
+    def is_document(self) -> bool:
+        """Whether standard output is for one document, and everything else goes to standard error."""
+        return self.form is not Form.TABLE
 
 
 class TaskName(StrEnum):
@@ -102,6 +126,12 @@ StateOption = Annotated[
         help='An output that the next call takes as an input: "stateN=state"; may be repeated.',
     ),
 ]
+FormOption = Annotated[Form, typer.Option("--format", help="markdown for a pull request, json as 'export' writes it.")]
+DetailsOption = Annotated[
+    bool, typer.Option("--details", help="Also every metric by scenario, courses, ladders, contrasts, budgets.")
+]
+WarningsOption = Annotated[bool, typer.Option("--warnings", help="Also every warning whole, and what helps.")]
+WishOption = Annotated[WishName, typer.Option("--wish", help="Which of the fit variants is recommended.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of tables.")]
 ToOption = Annotated[
     str, typer.Option("--to", metavar="RECIPE,…", help="Precisions (int8, int4, fp16), recipes by name, or all.")

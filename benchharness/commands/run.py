@@ -10,14 +10,18 @@ from benchharness.commands.ending import conclude
 from benchharness.commands.options import (
     AttemptsOption,
     BudgetOption,
+    DetailsOption,
     DimensionOption,
     EvaluateOption,
+    Form,
+    FormOption,
     InputOption,
     MaxTimeOption,
     OnOption,
     OutOption,
     RuntimeOption,
     ScenarioOption,
+    Shown,
     StateOption,
     StoreOption,
     TargetOption,
@@ -26,12 +30,13 @@ from benchharness.commands.options import (
     TimeoutOption,
     Undecided,
     UndecidedOption,
+    WarningsOption,
     asked_of,
 )
 from benchharness.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchharness.api import Findings
+    from benchharness.api import Findings, Watching
 
 
 def run(
@@ -57,6 +62,9 @@ def run(
     timeout: TimeoutOption = None,
     undecided: UndecidedOption = Undecided.WARN,
     out: OutOption = Path("report"),
+    details: DetailsOption = False,
+    warnings: WarningsOption = False,
+    form: FormOption = Form.TABLE,
     resume: Annotated[
         str | None,
         typer.Option("--resume", metavar="[RUN]", help="Go on with an interrupted run; the latest unless named."),
@@ -83,9 +91,19 @@ def run(
     if resume is not None and (what or scenario or reference or task or asked.given):
         raise UsageError("--resume goes on with what its run stored; leave the suite, models and scenarios away")
 
-    def measure() -> "Findings":
+    def measure(watching: "Watching") -> "Findings":
         if resume is not None:
-            return api.resume(resume, overrides=overrides, store=store)
-        return api.run(what or [], on=on, reference=reference, task=task, asked=asked, overrides=overrides, store=store)
+            return api.resume(resume, overrides=overrides, store=store, watching=watching)
+        return api.run(
+            what or [],
+            on=on,
+            reference=reference,
+            task=task,
+            asked=asked,
+            overrides=overrides,
+            store=store,
+            watching=watching,
+        )
 
-    conclude(measure, out=out, store=store, undecided_fails=undecided is Undecided.FAIL)
+    shown = Shown(form=form, details=details, warnings=warnings)
+    conclude(measure, out=out, store=store, shown=shown, undecided_fails=undecided is Undecided.FAIL)

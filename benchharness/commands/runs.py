@@ -13,6 +13,9 @@ def runs(store: StoreOption = None) -> None:
       benchharness runs
     """
     from benchharness import api
-    from benchharness.terminal.tables import run_table
+    from benchharness.terminal.console import say
+    from benchharness.terminal.run_list import run_lines
 
-    terminal().print(run_table(api.runs(store=store)))
+    console = terminal()
+    for line in run_lines(api.runs(store=store), console.width):
+        say(console, line)

@@ -1,19 +1,48 @@
-"""Shows a run's results as tables."""
+"""Shows what a run found."""
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
-from benchharness.commands.ending import terminal
-from benchharness.commands.options import RunArgument, StoreOption
+from typing import Annotated
+
+import typer
+
+from benchharness.commands import ending
+from benchharness.commands.options import (
+    DetailsOption,
+    Form,
+    FormOption,
+    RunArgument,
+    Shown,
+    StoreOption,
+    WarningsOption,
+    WishName,
+    WishOption,
+)
 
 
-def show(run: RunArgument = "latest", store: StoreOption = None) -> None:
-    """Show a run's results as tables.
+def show(
+    run: RunArgument = "latest",
+    details: DetailsOption = False,
+    warnings: WarningsOption = False,
+    job: Annotated[
+        str | None,
+        typer.Option("--job", metavar="KEY|TITLE", help="Everything of one job, by its key or a part of its title."),
+    ] = None,
+    form: FormOption = Form.TABLE,
+    wish: WishOption = WishName.SMALLEST,
+    store: StoreOption = None,
+) -> None:
+    """Show what a run found: the verdict, one table for each model and workload, and what makes it less sure.
 
     \b
     Example:
-      benchharness show latest
+      benchharness show latest --details
     """
     from benchharness import api
-    from benchharness.terminal.tables import summary
 
     found = api.load(run, store=store)
-    summary(found.run, found.results, terminal())
+    if job is None:
+        ending.show(found, Shown(form=form, details=details, warnings=warnings, wish=wish))
+        return
+    from benchharness.terminal.job import find_job, show_job
+
+    show_job(find_job(found.results, job), ending.terminal())

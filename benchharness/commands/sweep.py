@@ -12,13 +12,17 @@ from benchharness.commands.options import (
     AttemptsOption,
     BudgetOption,
     CalibrateOption,
+    DetailsOption,
     DimensionOption,
     EvaluateOption,
+    Form,
+    FormOption,
     InputOption,
     MaxTimeOption,
     OnOption,
     OutOption,
     RuntimeOption,
+    Shown,
     StateOption,
     StoreOption,
     TargetOption,
@@ -27,7 +31,9 @@ from benchharness.commands.options import (
     ToOption,
     Undecided,
     UndecidedOption,
+    WarningsOption,
     WishName,
+    WishOption,
     asked_of,
 )
 
@@ -38,9 +44,7 @@ def sweep(
     calibrate: CalibrateOption = None,
     evaluate: EvaluateOption = None,
     budget: BudgetOption = None,
-    wish: Annotated[
-        WishName, typer.Option("--wish", help="Which of the fit variants is recommended.")
-    ] = WishName.SMALLEST,
+    wish: WishOption = WishName.SMALLEST,
     task: Annotated[TaskName | None, typer.Option(help="The models' task, where their signature misleads.")] = None,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = None,
@@ -56,6 +60,9 @@ def sweep(
     max_time: MaxTimeOption = None,
     undecided: UndecidedOption = Undecided.WARN,
     out: OutOption = Path("report"),
+    details: DetailsOption = False,
+    warnings: WarningsOption = False,
+    form: FormOption = Form.TABLE,
     store: StoreOption = None,
 ) -> None:
     """Compress a model, run every variant, and recommend one: the smallest or fastest that keeps all budgets.
@@ -73,14 +80,22 @@ def sweep(
     wishes = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)
     asked = Sweep(originals=models, calibrate=calibrate, task=task.value if task else None, asked=wishes)
     evaluation_data(suite_of(asked, {}))  # what is wrong with the request is said before minutes are spent on it
+    shown = Shown(form=form, details=details, warnings=warnings, wish=wish)
     made = make_variants(
-        models, recipes_named(to), variants, calibrate, evaluate, force=False, timeout_s=quantity.seconds("60 min")
+        models,
+        recipes_named(to),
+        variants,
+        calibrate,
+        evaluate,
+        force=False,
+        timeout_s=quantity.seconds("60 min"),
+        stderr=shown.is_document,
     )
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)
     conclude(
-        lambda: api.run(suite_of(asked, made), on=on, overrides=overrides, store=store),
+        lambda watching: api.run(suite_of(asked, made), on=on, overrides=overrides, store=store, watching=watching),
         out=out,
         store=store,
+        shown=shown,
         undecided_fails=undecided is Undecided.FAIL,
-        wish=wish.value,
     )

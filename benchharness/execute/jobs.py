@@ -10,8 +10,10 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
+from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import Protocol
 
 from benchharness.execute.link import DeviceLink
@@ -20,7 +22,7 @@ from benchharness.judge.derive import derive_one
 from benchharness.launch import Launcher
 from benchharness.metrics import METRICS
 from benchharness.results.ids import new_id
-from benchharness.results.result import Attempt, Job
+from benchharness.results.result import Attempt, Job, Result
 from benchharness.results.store import Store
 from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
@@ -30,14 +32,21 @@ from benchharness.suite.tables import Attempts
 class Observer(Protocol):
     """Watches a run; the terminal draws it."""
 
-    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
-        """An attempt starts: the `attempt`-th of probably `of`, with an estimate of the whole run's time left."""
+    def begins(self, jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> None:
+        """An attempt starts, the `attempt`-th of probably `of`: of one job, or of all that one pass serves.
+
+        `left` attempts are missing in the whole run, what intervals will still take included, and they will take
+        `left_s` seconds: None before the first attempt has ended.
+        """
 
     def phase(self, phase: str, done: int, total: int) -> None:
         """What the attempt is doing."""
 
     def ended(self, job: Job, attempt: Attempt) -> None:
         """An attempt ended and is saved."""
+
+    def done(self, result: Result) -> None:
+        """A job gets no more attempts: what it yielded, not yet compared with any other."""
 
 
 @dataclass
@@ -47,6 +56,18 @@ class _State:
     job: Job
     attempts: list[Attempt] = field(default_factory=list)
     stopped: str = ""
+    _width: tuple[int, float] = (0, inf)  # after so many attempts
+
+    @cached_property
+    def shares(self) -> str:
+        """What the jobs have in common whose attempts are made at once."""
+        return self.job.comparison_pass or self.job.key
+
+    def width(self) -> float:
+        """The widest relative half-interval of the job's headline metrics; infinite where one has none."""
+        if self._width[0] != len(self.attempts):
+            self._width = (len(self.attempts), _widest(derive_one(self.job, self.attempts, "")))
+        return self._width[1]
 
 
 class Execution:
@@ -63,7 +84,7 @@ class Execution:
         self._observer = observer
         self._states = {job.key: _State(job=job, stopped=stopped) for job, stopped in store.jobs(run)}
         self._started_s = time.monotonic()
-        self._spent_s: list[float] = []
+        self._spent_s: dict[str, list[float]] = {}  # on the attempts that jobs share
         for attempt in store.attempts(run):
             self._states[attempt.job].attempts.append(attempt)
 
@@ -103,13 +124,14 @@ class Execution:
             if state.stopped:
                 continue  # measured in another's pass
             if self._time_is_over():
-                missing = self._stopping.shortfall(partial(_width, state))
+                missing = self._stopping.shortfall(state.width)
                 self._stop(state, f"time budget of {self._rules.max_time:g} s ended{missing}")
                 continue
             made = len(state.attempts)
-            self._observer.begins(state.job, made + 1, max(made + 1, self._rules.at_least), self._left_s())
-            before_s = time.monotonic()
             alongside = self._alongside(state, due)
+            together = [state.job, *(other.job for other in alongside)]
+            self._observer.begins(together, made + 1, made + self._missing(state), *self._left())
+            before_s = time.monotonic()
             attempt = link.attempt(
                 state.job,
                 self._manifests,
@@ -118,7 +140,7 @@ class Execution:
                 progress=self._observer.phase,
                 companions={new_id(): other.job for other in alongside},
             )
-            self._spent_s.append(time.monotonic() - before_s)
+            self._spent_s.setdefault(state.shares, []).append(time.monotonic() - before_s)
             self._observer.ended(state.job, attempt)
             self._decide(state)
             for other in alongside:
@@ -154,34 +176,50 @@ class Execution:
             return f"one attempt: {one_attempt}"
         if last.outcome.ok and not last.effective.on_device:
             return "one attempt: a reference execution has nothing to time"
-        return self._stopping.reason_to_stop(len(state.attempts), partial(_width, state))
+        return self._stopping.reason_to_stop(len(state.attempts), state.width)
 
     def _stop(self, state: _State, reason: str) -> None:
         state.stopped = reason
         self._store.stop_job(self._run, state.job.key, reason)
+        self._observer.done(derive_one(state.job, state.attempts, reason))
 
     def _time_is_over(self) -> bool:
         return self._rules.max_time is not None and time.monotonic() - self._started_s > self._rules.max_time
 
-    def _left_s(self) -> float | None:
-        """Time left in the run, from the mean attempt so far; None before the first one has ended."""
-        if not self._spent_s:
-            return None
-        missing = sum(
-            max(1, self._rules.at_least - len(state.attempts)) for state in self._states.values() if not state.stopped
-        )
-        left_s = missing * sum(self._spent_s) / len(self._spent_s)
-        if self._rules.max_time is not None:
-            left_s = min(left_s, max(0.0, self._rules.max_time - (time.monotonic() - self._started_s)))
-        return left_s
+    def _missing(self, state: _State) -> int:
+        """How many attempts a job will probably still get, at least one."""
+        if SCENARIOS.of_stored(state.job.scenario).one_attempt:
+            return 1
+        made = len(state.attempts)
+        return max(1, self._stopping.expected(made, state.width) - made)
+
+    def _left(self) -> tuple[int, float | None]:
+        """How many attempts are probably missing in the run, and the time for them."""
+        going = [(state.shares, self._missing(state)) for state in self._states.values() if not state.stopped]
+        seconds = seconds_left(going, self._spent_s)
+        if seconds is not None and self._rules.max_time is not None:
+            seconds = min(seconds, max(0.0, self._rules.max_time - (time.monotonic() - self._started_s)))
+        return sum(missing for _, missing in going), seconds
 
 
-def _width(state: _State) -> float:
-    """The widest relative half-interval of the job's headline metrics; infinite where one has none."""
-    result = derive_one(state.job, state.attempts, "")
+def seconds_left(going: Sequence[tuple[str, int]], spent_s: Mapping[str, Sequence[float]]) -> float | None:
+    """The time for what is missing: attempts of jobs that share them are made once, and take what theirs took so far.
+
+    Where none of theirs has ended yet, the mean of all; None before the first.
+    """
+    everything = [each for of_one in spent_s.values() for each in of_one]
+    if not everything:
+        return None
+    missing: dict[str, int] = {}
+    for shares, count in going:
+        missing[shares] = max(count, missing.get(shares, 0))
+    return sum(count * fmean(spent_s.get(shares) or everything) for shares, count in missing.items())
+
+
+def _widest(result: Result) -> float:
     widths = [
         metric.estimate.relative_half_width
         for metric in result.metrics
         if METRICS[metric.name].headline and metric.parameters.get("percentile", 50) == 50
     ]
-    return max((float("inf") if width is None else width for width in widths), default=float("inf"))
+    return max((inf if width is None else width for width in widths), default=inf)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, inf, isfinite, sqrt
 from statistics import NormalDist
 from typing import Protocol
 
@@ -35,6 +35,10 @@ class Rule(Protocol):
         """What is missing where something else ends the measuring, as the end of a sentence."""
         ...
 
+    def expected(self, made: int, found: Found) -> int:
+        """How many attempts it will probably have taken in the end, as far as so many can tell."""
+        ...
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -49,6 +53,10 @@ class Fixed:
     def shortfall(self, found: Found) -> str:
         """Nothing was promised of the interval."""
         return ""
+
+    def expected(self, made: int, found: Found) -> int:
+        """So many."""
+        return self.attempts
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,14 @@ class ByInterval:
         if width <= self.interval:
             return ""
         return f"; interval not reached: ± {width:.1%} where ± {self.interval:.1%} was asked for"
+
+    def expected(self, made: int, found: Found) -> int:
+        """An interval narrows with the root of the attempts; without one yet, the fewest, then the most allowed."""
+        width = found() if made else inf
+        if not isfinite(width):
+            return self.at_least if made < self.at_least else max(self.at_most, self.at_least)
+        needed = ceil(min(made * (width / self.interval) ** 2, self.at_most))
+        return max(needed, self.at_least)
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,10 @@ class Sequential:
         """That nothing was decided, and how far it was from it at the last look's level."""
         level = self.level(len(self.looks) - 1)
         return f"; undecided: p = {found():.2g} where {level:.2g} would have decided"
+
+    def expected(self, made: int, found: Found) -> int:
+        """The last look: which one decides is not known before."""
+        return self.looks[-1]
 
 
 def rule_of(interval: float | None, at_least: int, at_most: int) -> Rule:

@@ -40,6 +40,9 @@ OBJECTIVES: Mapping[str, Sequence[str]] = {
 #: Which objective a budget on a metric speaks of.
 OBJECTIVE_OF = {
     **{name: objective for objective, names in OBJECTIVES.items() for name in names},
+    "download_size": "size",
+    **dict.fromkeys(("cold_start_ttft", "cold_start_inference", "request_ttft"), "first token"),
+    **dict.fromkeys(("itl", "tpot", "inference_rate"), "speed"),
     **dict.fromkeys(
         ("accuracy", "accuracy_change", "agreement", "perplexity", "same_top_token", "sqnr", "total_variation"),
         "quality",

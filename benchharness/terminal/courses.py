@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from benchharness.metrics import METRICS, Unit
-from benchharness.results.courses import Course, Ladder, SessionState, Step, StepOutcome
+from benchharness.results.courses import Course, Step, StepOutcome
 from benchharness.results.result import MetricResult, Result
+from benchharness.terminal.course_lines import STATE_STYLES, floor_text
 from benchharness.terminal.values import estimated, interval, visible
 from benchharness.units import duration_text, quantity_text
 
-_STATE_STYLES = {SessionState.STEADY: "green", SessionState.UNKNOWN: "yellow"}
 _OUTCOME_STYLES = {StepOutcome.FINE: "green", StepOutcome.SLOWER: "yellow", StepOutcome.NOT_APPLIED: "dim"}
 _AFTER_PAUSE = ("ttft_after_pause", "decode_rate_after_pause", "inference_after_pause")
 
@@ -39,7 +39,7 @@ def _courses(results: Sequence[Result]) -> Table:
 
 
 def _course(course: Course) -> Iterator[Text]:
-    yield Text(str(course.state), style=_STATE_STYLES.get(course.state, "red"))
+    yield Text(str(course.state), style=STATE_STYLES.get(course.state, "red"))
     yield Text(quantity_text(course.burst_rate, course.unit))
     yield Text("unknown" if course.settled_rate is None else quantity_text(course.settled_rate, course.unit))
     yield Text("unknown" if course.retention is None else f"{course.retention:.1%}")
@@ -70,19 +70,12 @@ def _ladders(results: Sequence[Result]) -> Iterator[Table]:
     """A table per ladder: a row per step, and the floor in the title."""
     for result in results:
         for ladder in result.ladders:
-            title = f"{visible(result.job.title)}: {_floor(ladder)}"
+            title = f"{visible(result.job.title)}: {floor_text(ladder)}"
             table = Table("constraint", "outcome", "answered", "time", "page-ins", "peak", title=Text(title))
             table.title_justify = "left"
             for step in ladder.steps:
                 table.add_row(*_step(step))
             yield table
-
-
-def _floor(ladder: Ladder) -> str:
-    if ladder.floor_bytes is None:
-        return f"{ladder.floor_name} unknown ({visible(ladder.reason)})"
-    above = "" if ladder.failing_bytes is None else f", fails with {quantity_text(ladder.failing_bytes, Unit.BYTES)}"
-    return f"{ladder.floor_name} {quantity_text(ladder.floor_bytes, Unit.BYTES)}{above} (by {visible(ladder.by)})"
 
 
 def constraint(step: Step) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -12,20 +13,26 @@ from rich.text import Text
 from benchharness.metrics import Unit
 from benchharness.units import quantity_text
 
-#: Texts of a model that are shown: the rest is in the JSON form.
+#: Letters of a model's text that are shown: the rest is in the JSON form.
 _LONGEST_SHOWN = 200
-_MOST_ROWS = 60
+_LONGEST_CELL = 60 * _LONGEST_SHOWN
+#: Of a list, this many are shown at first sight.
+_FIRST = 12
 
 
-def inspection_tables(found: Mapping[str, Any]) -> list[Table]:
-    """Tables of what `inspect_model` gave: the file, its signature, its stored numbers, quantization, operators."""
-    tables = [_overview(found), _signature(found), _parameters(found)]
+def inspection_tables(found: Mapping[str, Any], *, whole: bool = False) -> list[Table]:
+    """Tables of what `inspect_model` gave: the file, its signature, its stored numbers, quantization, operators.
+
+    `whole`: long lists to their ends.
+    """
+    most = sys.maxsize if whole else _FIRST
+    tables = [_overview(found, most), _signature(found, most), _parameters(found)]
     if found["quantization"]:
         tables.append(_quantization(found))
-    return [*tables, _operators(found)]
+    return [*tables, _operators(found, most)]
 
 
-def _overview(found: Mapping[str, Any]) -> Table:
+def _overview(found: Mapping[str, Any], most: int) -> Table:
     facts = found["facts"]
     table = Table("", "", title=_shown(found["artefact"]), title_justify="left", show_header=False)
     rows: list[tuple[str, Any]] = [
@@ -37,24 +44,26 @@ def _overview(found: Mapping[str, Any]) -> Table:
         rows.append(("zipped", _bytes(found["compressed_bytes"])))
     rows.append(("digest", found["digest"]))
     if len(found["files"]) > 1:
-        rows.append(("files", _lines(f"{file['path']} ({_bytes(file['bytes'])})" for file in found["files"])))
+        rows.append(("files", _lines((f"{file['path']} ({_bytes(file['bytes'])})" for file in found["files"]), most)))
     if found["part"]:
-        rows += [("part", found["part"]), ("its pipeline", _lines(found["pipeline"]))]
+        rows += [("part", found["part"]), ("its pipeline", _lines(found["pipeline"], most))]
     if found["siblings"]:
-        rows.append(("not counted", _lines(found["siblings"])))
-    rows += [(name.replace("_", " "), _fact(value)) for name, value in facts.items() if value not in ("", 0, {}, None)]
+        rows.append(("not counted", _lines(found["siblings"], most)))
+    rows += [
+        (name.replace("_", " "), _fact(value, most)) for name, value in facts.items() if value not in ("", 0, {}, None)
+    ]
     rows += [("warning", warning) for warning in found["warnings"]]
     for name, value in rows:
         table.add_row(_shown(name), _shown(value, "yellow" if name == "warning" else ""))
     return table
 
 
-def _signature(found: Mapping[str, Any]) -> Table:
+def _signature(found: Mapping[str, Any], most: int) -> Table:
     table = _table("inputs and outputs", "", "name", "type", "shape")
     rows = _numbered_alike("in", found["inputs"]) + _numbered_alike("out", found["outputs"])
-    for row in rows[:_MOST_ROWS]:
+    for row in rows[:most]:
         table.add_row(*map(_shown, row))
-    _tell_left_out(table, len(rows))
+    _tell_left_out(table, len(rows) - most)
     return table
 
 
@@ -94,15 +103,15 @@ def _quantization(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def _operators(found: Mapping[str, Any]) -> Table:
+def _operators(found: Mapping[str, Any], most: int) -> Table:
     counts = [
         (domain, name, count) for domain, operators in found["operators"].items() for name, count in operators.items()
     ]
     total = sum(count for _, _, count in counts)
     table = _table(f"operators: {total:,}", "domain", "operator", "count", right=("count",))
-    for domain, name, count in sorted(counts, key=lambda row: -row[2])[:_MOST_ROWS]:
+    for domain, name, count in sorted(counts, key=lambda row: -row[2])[:most]:
         table.add_row(_shown(domain), _shown(name), f"{count:,}")
-    _tell_left_out(table, len(counts))
+    _tell_left_out(table, len(counts) - most)
     return table
 
 
@@ -114,13 +123,17 @@ def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
 
 
 def _tell_left_out(table: Table, rows: int) -> None:
-    if rows > _MOST_ROWS:
-        table.caption = f"… and {rows - _MOST_ROWS} more, in the JSON form"
+    if rows > 0:
+        table.caption, table.caption_justify = _more(rows), "left"
 
 
-def _fact(value: Any) -> str:
+def _more(count: int) -> str:
+    return f"… and {count} more; --details lists all"
+
+
+def _fact(value: Any, most: int) -> str:
     if isinstance(value, Mapping):
-        return _lines(f"{name}: {each}" for name, each in value.items())
+        return _lines((f"{name}: {each}" for name, each in value.items()), most)
     return _line(value)
 
 
@@ -130,10 +143,10 @@ def _line(value: Any) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(text):,} letters)"
 
 
-def _lines(texts: Any) -> str:
+def _lines(texts: Iterable[str], most: int) -> str:
     lines = [_line(text) for text in texts]
-    more = [f"… and {len(lines) - _MOST_ROWS} more"] if len(lines) > _MOST_ROWS else []
-    return "\n".join(lines[:_MOST_ROWS] + more)
+    more = [_more(len(lines) - most)] if len(lines) > most else []
+    return "\n".join(lines[:most] + more)
 
 
 def _bytes(count: int) -> str:
@@ -143,5 +156,4 @@ def _bytes(count: int) -> str:
 def _shown(value: Any, style: str = "") -> Text:
     """A model's own words, as text that a terminal cannot take for a command."""
     text = "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in str(value))
-    most = _LONGEST_SHOWN * _MOST_ROWS
-    return Text(text if len(text) <= most else f"{text[:most]}…", style)
+    return Text(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…", style)

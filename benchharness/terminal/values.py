@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len, chop_cells
+
 from benchharness.metrics import Unit
 from benchharness.results.result import EXACT, Estimate
-from benchharness.units import interval_ends, quantity_text, scale_for
+from benchharness.units import Scale, interval_ends, quantity_text, scale_for
 
 #: An interval with a larger relative half-width is shown by its ends.
 _WIDE = 0.2
@@ -20,10 +24,45 @@ def visible(text: object) -> str:
     )
 
 
+def one_line(text: object, most: int = 400) -> str:
+    """The same on one line, and cut in the middle where it is longer than `most` columns."""
+    return shortened(visible(" ".join(str(text).split())), most)
+
+
+def shortened(text: str, width: int, head: float = 0.5) -> str:
+    """A text of at most so many columns, cut in the middle with …; `head` is the share of what is kept that leads."""
+    if cell_len(text) <= width and len(text) <= 4 * width:  # letters without a width of their own are letters too
+        return text
+    kept = max(width - 1, 1)
+    leading = min(max(1, round(kept * head)), kept)
+    return f"{_start(text, leading)}…{_start(text[::-1], kept - leading)[::-1]}"
+
+
+def _start(text: str, width: int) -> str:
+    first = next(iter(chop_cells(text[: 4 * width], width)), "") if width > 0 else ""
+    return first if cell_len(first) <= width else ""
+
+
+def names_within(names: Sequence[str], width: int) -> list[str]:
+    """Names of at most so many columns, in order, that are told apart as well as the whole ones are."""
+    shown = [one_line(name) or "(no name)" for name in names]
+    for head in (0.5, 0.7, 0.3, 0.85, 0.15):
+        cut = [shortened(name, width, head) for name in shown]
+        if len(set(cut)) == len(set(names)):
+            return cut
+    return list(_numbered(shown, width))
+
+
+def _numbered(names: Sequence[str], width: int) -> Iterator[str]:
+    for number, name in enumerate(names, start=1):
+        ending = f" #{number}"
+        yield f"{shortened(name, width - len(ending))}{ending}"
+
+
 def estimated(estimate: Estimate, unit: str, wish: str = "") -> str:
     """An estimate's value in a readable multiple or the one wished for, with the digits its interval carries."""
     assert estimate.value is not None
-    return quantity_text(estimate.value, unit, scale_for(unit, estimate.value, wish), _half(estimate))
+    return quantity_text(estimate.value, unit, scale_for(unit, estimate.value, wish), half_of(estimate))
 
 
 def interval(estimate: Estimate, unit: str, wish: str = "") -> str:
@@ -43,12 +82,38 @@ def interval(estimate: Estimate, unit: str, wish: str = "") -> str:
 def times(ratio: Estimate) -> str:
     """A ratio and its interval, with as many decimals as the interval carries."""
     assert ratio.value is not None
-    told = f"× {quantity_text(ratio.value, '', half=_half(ratio))}"
+    told = f"× {quantity_text(ratio.value, '', half=half_of(ratio))}"
     if ratio.low is None or ratio.high is None:
         return told
     return f"{told} [{', '.join(interval_ends(ratio.low, ratio.high, ratio.value, ''))}]"
 
 
-def _half(estimate: Estimate) -> float:
+def half_of(estimate: Estimate) -> float:
     """Half of the interval; 0 where there is none."""
     return 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
+
+
+def plus_minus(estimate: Estimate, unit: str, scale: Scale | None = None) -> str:
+    """What an interval adds to a value in one short piece: ± a share, or both ends; "" for exact values."""
+    if estimate.statistic == EXACT:
+        return ""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "±?"
+    half = estimate.relative_half_width
+    if half is not None and half <= _WIDE and unit not in _BY_THEIR_ENDS:
+        return f"±{_percent(half)} %"
+    ends = interval_ends(estimate.low, estimate.high, estimate.value, unit, scale)
+    return f"[{', '.join(map(with_minus, ends))}]"
+
+
+def _percent(share: float) -> str:
+    """A share in percent: whole ones, and one digit of what is below 1."""
+    percent = 100 * share
+    if percent >= 0.95:
+        return f"{percent:.0f}"
+    return f"{percent:.1g}" if percent >= 0.001 or not percent else "<0.001"
+
+
+def with_minus(number: str) -> str:
+    """A number with a real minus sign."""
+    return number.replace("-", "−")  # noqa: RUF001 - the sign, not a hyphen

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,11 +98,14 @@ class _Watch:
         self._over.set()
         thread.join()
 
-    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+    def begins(self, jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> None:
         """An attempt begins."""
 
     def ended(self, job: Job, attempt: Attempt) -> None:
         """An attempt has ended."""
+
+    def done(self, result: Result) -> None:
+        """A job is done."""
 
     def phase(self, phase: str, done: int, total: int) -> None:
         """The conductor told its phase: `compare` lies between the first word of it and the next phase."""

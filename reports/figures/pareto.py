@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+#: Left, lower, right and upper edge, in points.
+Box = tuple[float, float, float, float]
 #: Limits, and what keeps them: in CSS the page's own red and green stand for these two.
 LIMIT, KEPT = "#a3241c", "#e3f3ea"
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
@@ -169,16 +171,37 @@ class Pareto(Figure):
             for point in self.points
         ]
         taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
+        lines = list(self._lines(width, height))
         order = sorted(range(len(places)), key=lambda at: not self.points[at].named)
         for at in order:
             text = _short(self.points[at].label)
             long = len(text) * _SIZE * _CHARACTER
-            for left, middle in _around(*places[at], long):
-                box = (left, middle - _SIZE * 0.6, left + long, middle + _SIZE * 0.6)
-                if box[0] >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height and not _hits(box, taken):
-                    taken.append(box)
-                    yield text, (left, middle), self.points[at].named
-                    break
+            boxes = [
+                (left, middle - _SIZE * 0.6, left + long, middle + _SIZE * 0.6)
+                for left, middle in _around(*places[at], long)
+            ]
+            inside_ = [box for box in boxes if box[0] >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height]
+            free = [box for box in inside_ if not _hits(box, taken)]
+            clear = [box for box in free if not _hits(box, lines)]
+            if box := next(iter(clear or free), None):
+                taken.append(box)
+                yield text, (box[0], (box[1] + box[3]) / 2), self.points[at].named
+
+    def _lines(self, width: float, height: float) -> Iterator[Box]:
+        """Whiskers and limits, which a label crosses only where it has no other place."""
+        across = _ends(self.x_axis, [each.x for each in self.points])
+        upwards = _ends(self.y_axis, [each.y for each in self.points])
+        for point in self.points:
+            x = [_along(value, across) * width for value in point.x]
+            y = [_along(value, upwards) * height for value in point.y]
+            yield x[0] - 1, min(y), x[0] + 1, max(y)
+            yield min(x), y[0] - 1, max(x), y[0] + 1
+        if self.x_axis.limit is not None:
+            at = _along(self.x_axis.limit, across) * width
+            yield at - 1, 0, at + 1, height
+        if self.y_axis.limit is not None:
+            at = _along(self.y_axis.limit, upwards) * height
+            yield 0, at - 1, width, at + 1
 
 
 def _ends(axis: Axis, found: Sequence[Ends]) -> tuple[float, float]:
@@ -208,7 +231,7 @@ def _around(x: float, y: float, long: float) -> Iterator[tuple[float, float]]:
     yield x - long / 2, y - 12
 
 
-def _hits(box: tuple[float, float, float, float], taken: Sequence[tuple[float, float, float, float]]) -> bool:
+def _hits(box: Box, taken: Sequence[Box]) -> bool:
     return any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken)
 
 

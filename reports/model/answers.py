@@ -15,7 +15,7 @@ from reports.model.numbers import ends_of, known
 from reports.model.visible import name_text, value_text
 
 #: Columns of the table: all with a limit, and others up to so many. The rest stand in the details of a row.
-MOST_COLUMNS = 6
+MOST_COLUMNS = 5
 #: The small bar of an interval, in units of its own drawing.
 BAR_WIDTH = 88.0
 _INSET = 4.0

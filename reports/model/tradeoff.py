@@ -18,7 +18,6 @@ from reports.model.visible import name_text, value_text
 #: makes a reader look for it, so objectives with a budget come first.
 _ACROSS = ("size", "memory", "quality")
 _UPWARDS = ("first token", "speed", "memory", "quality")
-_SIZES = ("artefact_size", "download_size")
 
 
 def tradeoff(answer: Answer, colours: Colours) -> tuple[Pareto, Pareto] | None:
@@ -66,10 +65,6 @@ def _chosen(answer: Answer, objectives: Sequence[str], taken: Sequence[int]) -> 
 
 
 def _objective(column: Column) -> str:
-    if column.metric in _SIZES:
-        return "size"
-    if column.metric.startswith("cold_start"):
-        return "first token"
     return OBJECTIVE_OF.get(column.metric, "")
 
 

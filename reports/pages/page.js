@@ -21,7 +21,7 @@ for (const table of document.querySelectorAll("table.answers")) {
   const body = table.tBodies[0];
   const pairs = [...body.rows].filter((row) => row.matches(".line")).map((row) => [row, row.nextElementSibling]);
   const facets = table.dataset.facets.split(" ").filter(Boolean);
-  const tools = document.createElement("div");
+  const tools = document.createElement("details");
   tools.className = "tools";
   const state = { column: -1, down: false, group: "", only: {} };
 
@@ -81,6 +81,7 @@ for (const table of document.querySelectorAll("table.answers")) {
       draw();
     });
   });
+  make("summary", "Filter, group, copy");
   for (const facet of facets) {
     list(facet, [...new Set(pairs.map(([row]) => row.dataset[facet]))], (value) => {
       state.only[facet] = value;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,23 +23,24 @@ from reports.model.visible import name_text, value_text
 from reports.sections import all_sections
 
 _MOST_FINDINGS = 3
+#: Bytes of an export that a page carries as it is.
+_LONGEST_PLAIN = 60_000
 #: The section with the warnings themselves.
 WARNINGS = "warnings-1"
 
 
 def _exports(found: Found) -> tuple[Export, ...]:
     """The run as CSV and JSON, in addresses that hold the data."""
-    name = name_text(found.hardware)
     kinds = (("CSV", found.exports.csv, "text/csv"), ("JSON", found.exports.json, "application/json"))
-    return tuple(
-        Export(title=title, href=_as_data(text, kind), file=f"{name}.{title.lower()}")
-        for title, text, kind in kinds
-        if text
-    )
+    return tuple(_export(name_text(found.hardware), title, text, kind) for title, text, kind in kinds if text)
 
 
-def _as_data(text: str, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"
+def _export(name: str, title: str, text: str, kind: str) -> Export:
+    """Plain where it is short; else packed, so that the page stays one that can be sent."""
+    data, file = text.encode(), f"{name}.{title.lower()}"
+    if len(data) > _LONGEST_PLAIN:
+        data, file, kind = gzip.compress(data, mtime=0), f"{file}.gz", "application/gzip"
+    return Export(title=title, href=f"data:{kind};base64,{base64.b64encode(data).decode()}", file=file)
 
 
 def page_of(

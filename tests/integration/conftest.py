@@ -33,7 +33,7 @@ class Silence:
         self.attempts: list[Attempt] = []
         self.phases: list[str] = []
 
-    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
+    def begins(self, jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> None:
         pass
 
     def phase(self, phase: str, done: int, total: int) -> None:
@@ -41,6 +41,9 @@ class Silence:
 
     def ended(self, job: Job, attempt: Attempt) -> None:
         self.attempts.append(attempt)
+
+    def done(self, result: Result) -> None:
+        pass
 
 
 class Bench:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from benchharness.terminal.tables import watch
 from onnx import TensorProto, helper, numpy_helper
 
 import benchharness
@@ -22,7 +23,6 @@ from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.tables import check_suite
-from benchharness.terminal.tables import watch
 from tests.awkward_launcher import AwkwardLauncher
 from tests.integration.conftest import ADAPTERS
 

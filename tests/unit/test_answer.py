@@ -69,7 +69,7 @@ def test_the_smallest_that_keeps_every_budget_ships_and_why_not_the_smaller_one(
 def test_what_none_keeps_is_named_with_its_span_and_the_closest() -> None:
     answer = only(run(TIMES, first_inference="4 ms", size="2 MB"))
     assert answer.kind is AnswerKind.NONE
-    told = "None passes: all 3 variants over the limit in first inference, 5.00 ms to 10.0 ms; limit ≤ 4 ms"
+    told = "None passes: all 3 variants over the limit in first inference, 5.00 to 10.0 ms; limit ≤ 4 ms"
     assert answer.headline == told
     assert answer.sentences[0] == "Closest: int8, misses first inference 5.000 ms (limit ≤ 4 ms); keeps size."
     assert answer.named == "int8"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from benchharness.terminal.choice import show_choices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -21,7 +22,6 @@ from benchharness.metrics.limits import parse
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind, WarningKind
 from benchharness.results.told import Effective
-from benchharness.terminal.choice import show_choices
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.report_course_samples import course
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchharness.terminal.tables import summary
 from rich.console import Console
 
 from benchharness.errors import SuiteError
 from benchharness.results.result import Job
 from benchharness.suite.tables import Suite, load_suite, restore_suite
-from benchharness.terminal.tables import summary
 from tests.unit.made_up import TWO_VARIANTS, attempt, jobs_of, loaded, measured, write_suite
 
 SESSION = """

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchharness.terminal.choice import show_choices
 from rich.console import Console
 
 from benchharness.device.scenarios.quality.codes import meant_by
@@ -20,7 +21,6 @@ from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Result, WarningKind, to_show
 from benchharness.suite.tables import load_suite, restore_suite
 from benchharness.terminal import tables as terminal
-from benchharness.terminal.choice import show_choices
 from tests.unit.made_up import attempt, job, jobs_of, measured
 from tests.unit.test_report_quality import cells, lost, metric, quality
 from tests.unit.test_terminal import RUN

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchharness.terminal.tables import summary
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -23,7 +24,6 @@ from benchharness.judge.warnings import significand
 from benchharness.results.export import to_json
 from benchharness.results.requested import Data, Opened, Prompt, Workload
 from benchharness.results.result import Attempt, Basis, Estimate, Job, Measurement, Result, WarningKind
-from benchharness.terminal.tables import summary
 from tests.contract.sound_adapter import Sound, Tensors, write_models
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.test_contrasts import RUN

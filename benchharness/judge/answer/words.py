@@ -150,6 +150,9 @@ def _span(answer: Answer, column: Column, rows: Sequence[Row]) -> str:
     at = list(answer.columns).index(column)
     values = sorted(each.value for row in rows if (each := row.cells[at].estimate) and each.value is not None)
     ends = [quantity_text(value, column.unit, column.scale) for value in dict.fromkeys((values[0], values[-1]))]
+    first, _, unit = ends[0].rpartition(" ")
+    if first and ends[-1].endswith(f" {unit}"):
+        ends[:-1] = [first] * (len(ends) - 1)  # a unit is said once
     return f"{' to '.join(ends)}; limit {column.limit_text}"
 
 
@@ -160,8 +163,8 @@ def _why_none(answer: Answer, choice: Choice) -> Iterator[str]:
     why = _cut(row.unfit[0]) if row.unfit else "nothing was measured"
     told = f"misses {_list(missed)}" if missed else f"fails: {why}"
     yield f"Closest: {row.name}, {told}" + (f"; keeps {_list(kept)}." if kept else ".")
-    if still_open := list(_figures(row, answer, VerdictKind.UNDECIDED)):
-        yield f"Open: {_list(still_open)}."
+    for column, cell in _open(answer)[:_MOST]:
+        yield _sentence(f"Open: {column.title} {_figure(column, cell)}", _decides(column, cell))
     if missing := _unasked(answer):
         yield f"Nothing measured {_list(missing)}."
 

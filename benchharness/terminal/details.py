@@ -1,143 +1,30 @@
-"""What the terminal shows: progress while a run goes on, tables of what it found. Plain lines where it is none."""
+"""`--details`: every headline metric of every job by scenario, ratios with their intervals, courses, contrasts."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from benchharness.metrics import METRICS, Better, Unit
-from benchharness.results.result import (
-    TELLS_APART,
-    Attempt,
-    Basis,
-    Contrast,
-    Estimate,
-    Job,
-    MetricResult,
-    Result,
-    ResultWarning,
-    Run,
-    Verdict,
-    VerdictKind,
-    to_show,
-)
+from benchharness.judge.answer import Answer
+from benchharness.metrics import METRICS, Unit
+from benchharness.results.result import TELLS_APART, Basis, Contrast, Estimate, MetricResult, Result, to_show
+from benchharness.terminal.budgets import budgets, standings
+from benchharness.terminal.cells import ratio_style
+from benchharness.terminal.console import tell
 from benchharness.terminal.courses import sessions
 from benchharness.terminal.values import estimated, interval, times, visible
-from benchharness.units import duration_text, quantity_text, scale_for
+from benchharness.units import quantity_text, scale_for
 
-#: Redraws a second: each one costs the measured machine some of its time.
-_REDRAWS_PER_S = 2
 #: Shown only where what it stands beside is: a lower bound says too little by itself.
 _BESIDE = {"total_variation": "kld_pooled"}
-_VERDICT_STYLES = {VerdictKind.PASS: "green", VerdictKind.MISS: "red", VerdictKind.UNDECIDED: "yellow"}
 
 
-class _Console(Console):
-    """A console that says when its reader has left, instead of ending the process with a budget's exit code."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-def console(*, stderr: bool = False) -> Console:
-    """The terminal, or whatever stands in for it."""
-    return _Console(stderr=stderr)
-
-
-def watch(jobs: int, attempts: int) -> ProgressBar | PlainLines:
-    """Progress for wherever this runs: a bar on a terminal or in a notebook, lines elsewhere."""
-    made = console()
-    if made.is_terminal or made.is_jupyter:
-        return ProgressBar(made, jobs, jobs * attempts)
-    return PlainLines(made)
-
-
-class ProgressBar:
-    """An `execute.Observer` for a terminal: job, attempt, phase, and an estimate of the time left."""
-
-    def __init__(self, console: Console, jobs: int, attempts: int) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            refresh_per_second=_REDRAWS_PER_S,
-            transient=True,
-        )
-        self._task: TaskID = self._progress.add_task(f"{jobs} jobs", total=attempts, left="")
-        self._done = 0
-        self._title = ""
-
-    def __enter__(self) -> ProgressBar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
-        """Draws the attempt's title and the time left."""
-        self._title = f"{escape(job.title)} · attempt {attempt} of {of}"
-        left = "" if left_s is None else f"about {duration_text(left_s)} left"
-        self._progress.update(self._task, description=self._title, left=left)
-
-    def phase(self, phase: str, done: int, total: int) -> None:
-        """Draws what the attempt is doing."""
-        counted = f" {done}/{total}" if 1 < total >= done else ""
-        self._progress.update(self._task, description=f"{self._title} · {escape(visible(phase))}{counted}")
-
-    def ended(self, job: Job, attempt: Attempt) -> None:
-        """Counts it, and says at once how it failed if it did."""
-        self._done += 1
-        total = max(self._done, int(self._progress.tasks[0].total or 0))
-        self._progress.update(self._task, completed=self._done, total=total)
-        if not attempt.outcome.ok:
-            self._progress.console.print(f"{escape(job.title)}: {escape(visible(attempt.outcome))}", style="red")
-
-
-class PlainLines:
-    """An `execute.Observer` for logs: one line an attempt."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._started_s = 0.0
-        self._prefix = ""
-
-    def __enter__(self) -> PlainLines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def begins(self, job: Job, attempt: int, of: int, left_s: float | None) -> None:
-        """Remembers what the line will be about."""
-        self._started_s = time.monotonic()
-        left = "" if left_s is None else f", about {duration_text(left_s)} left before it"
-        self._prefix = f"{job.title}: attempt {attempt} of {of}{left}"
-
-    def phase(self, phase: str, done: int, total: int) -> None:
-        """Nothing: a log wants results, not phases."""
-
-    def ended(self, job: Job, attempt: Attempt) -> None:
-        """Prints the line."""
-        took = duration_text(time.monotonic() - self._started_s)
-        self._console.print(
-            f"{self._prefix}: {visible(attempt.outcome)} after {took}", markup=False, highlight=False, soft_wrap=True
-        )
-
-
-def summary(run: Run, results: Sequence[Result], console: Console) -> None:
-    """A table per model and workload: variants and configurations down, headline metrics across; then the warnings."""
-    console.print(f"run {run.id} · {escape(run.suite)} · {run.state} · {run.attempts} attempts in {run.jobs} jobs")
+def details(answers: Sequence[Answer], results: Sequence[Result], unmeasured: Sequence[str], console: Console) -> None:
+    """A table for each model, workload and scenario, with every headline metric; courses, contrasts, budgets."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         job = result.job
@@ -146,9 +33,10 @@ def summary(run: Run, results: Sequence[Result], console: Console) -> None:
         console.print(_table(group))
     sessions(results, console)
     _contrasts(results, console)
-    _verdicts(results, console)
-    _warnings(results, console)
-    console.print(_how_to_read(results), style="dim")
+    budgets(answers, unmeasured, console)
+    for line in standings(answers):
+        tell(console, line)
+    tell(console, _how_to_read(results), "dim")
 
 
 def _how_to_read(results: Sequence[Result]) -> str:
@@ -247,7 +135,7 @@ def _cell(metric: MetricResult | None, output: str, otherwise: str, wish: str) -
     text = Text(estimated(estimate, metric.unit, wish))
     text.append(f"{interval(estimate, metric.unit, wish)}{of}", style="dim")
     if metric.ratio is not None and metric.ratio.value is not None:
-        text.append(f"\n{times(metric.ratio)}", style=_ratio_style(metric.ratio, metric.name))
+        text.append(f"\n{times(metric.ratio)}", style=ratio_style(metric.ratio, METRICS[metric.name].better))
     elif metric.ratio is not None:
         text.append(f"\n{_no_ratio(metric.ratio)}", style="dim")
     return text
@@ -256,14 +144,6 @@ def _cell(metric: MetricResult | None, output: str, otherwise: str, wish: str) -
 def _no_ratio(ratio: Estimate) -> str:
     """What stands in place of a ratio: what differs beside what the comparison is about."""
     return f"no ratio: {visible(ratio.reason)}"
-
-
-def _ratio_style(ratio: Estimate, metric: str) -> str:
-    """Green or red only where the whole interval of the ratio is far enough from 1, and a direction is better."""
-    better = METRICS[metric].better
-    if not ratio.apart or better is Better.NEITHER:
-        return "dim"
-    return "green" if (ratio.apart < 0) == (better is Better.LOWER) else "red"
 
 
 _BASES = {
@@ -299,48 +179,5 @@ def _ratio_cell(contrast: Contrast, metric: str) -> Text:
         if name == metric and parameters.get("percentile", 50) == 50:
             if ratio.value is None:
                 return Text(_no_ratio(ratio), style="dim")
-            return Text(times(ratio), style=_ratio_style(ratio, metric))
+            return Text(times(ratio), style=ratio_style(ratio, METRICS[metric].better))
     return Text("")
-
-
-def _verdicts(results: Sequence[Result], console: Console) -> None:
-    if not any(result.verdicts for result in results):
-        return
-    table = Table("budget", "set by", "result", "value", "verdict", title="budgets", title_justify="left")
-    for result in results:
-        for verdict in result.verdicts:
-            words = f"{verdict.kind}: {verdict.reason}" if verdict.reason else str(verdict.kind)
-            shown = Text(visible(words), style=_VERDICT_STYLES[verdict.kind])
-            title, value = Text(visible(result.job.title)), Text(_judged_value(result, verdict))
-            table.add_row(Text(verdict.budget), verdict.origin, title, value, shown)
-    console.print(table)
-
-
-def _judged_value(result: Result, verdict: Verdict) -> str:
-    """What a verdict is about, in the unit of the budget."""
-    same = (each for each in result.metrics if (each.name, each.parameters) == (verdict.metric, verdict.parameters))
-    metric = next(same, None)
-    if metric is None or metric.estimate.value is None:
-        return "unknown"
-    found = metric.estimate
-    return f"{estimated(found, metric.unit, verdict.unit)}{interval(found, metric.unit, verdict.unit)}"
-
-
-def _warnings(results: Sequence[Result], console: Console) -> None:
-    concerned: dict[ResultWarning, list[str]] = {}
-    for result in results:
-        for warning in result.warnings:
-            concerned.setdefault(warning, []).append(result.job.title)
-    for warning, titles in concerned.items():
-        where = titles[0] if len(titles) == 1 else f"{len(titles)} results"
-        line = f"{warning.kind}: {where}: {warning.message}" + (f"; {warning.hint}" if warning.hint else "")
-        console.print(visible(line), style="yellow", markup=False, highlight=False)
-
-
-def run_table(runs: Sequence[Run]) -> Table:
-    """A table of runs, newest first."""
-    table = Table("run", "suite", "started", "state", "jobs", "attempts")
-    for run in runs:
-        started = run.started.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(run.id, Text(run.suite), started, run.state, str(run.jobs), str(run.attempts))
-    return table
