@@ -57,6 +57,9 @@ _SIGNIFICANT_DIGITS = 3
 _FEWEST_DIGITS, _MOST_DIGITS = 2, 7
 #: Below this a plain decimal is a row of zeros, and powers of ten are shorter.
 _SMALLEST_PLAIN = 1e-4
+#: Nearer to nothing than this no figure of ours is told apart from nothing; a ratio, which has no unit, is.
+_RESOLUTION, _RESOLUTION_TEXT = 1e-6, "1e-6"
+_MINUS = "\N{MINUS SIGN}"
 #: Units of what is 1 at most, or often: a share, a cosine.
 _BOUNDED = (Unit.SHARE, Unit.NUMBER)
 #: Beyond them a double has nothing to say.
@@ -140,6 +143,8 @@ def common_scale(unit: str, values: list[float]) -> Scale | None:
 def quantity_text(value: float, unit: str, scale: Scale | None = None, half: float = 0.0) -> str:
     """A value with its unit, such as `95.1 ms`; with as many digits as `half`, half of its interval, carries."""
     scale = scale or scale_for(unit, value)
+    if unit and _below_resolution(value / scale.divisor):
+        return f"≈ 0 (< {f'{_RESOLUTION_TEXT} {scale.symbol}'.rstrip()})"
     return f"{_number(value / scale.divisor, _told(value, unit, scale, half))} {scale.symbol}".rstrip()
 
 
@@ -153,7 +158,10 @@ def interval_ends(low: float, high: float, value: float, unit: str, scale: Scale
     scale = scale or scale_for(unit, value)
     telling = value or max(abs(low), abs(high))  # a value of 0 has no precision of its own
     decimals = _told(telling, unit, scale, (high - low) / 2)
-    return _number(low / scale.divisor, decimals), _number(high / scale.divisor, decimals)
+    ends = low / scale.divisor, high / scale.divisor
+    if unit and decimals is None and all(not end or _below_resolution(end) for end in ends):
+        return "≈ 0", "≈ 0"
+    return _number(ends[0], decimals), _number(ends[1], decimals)
 
 
 def duration_text(seconds: float) -> str:
@@ -203,14 +211,17 @@ def _decimals(scaled: float, bound: float | None = None) -> int | None:
     return max(0, _SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(rounded)))
 
 
+def _below_resolution(scaled: float) -> bool:
+    return 0 < abs(scaled) < _RESOLUTION
+
+
 def _number(scaled: float, decimals: int | None) -> str:
-    if math.isinf(scaled):
-        return "∞" if scaled > 0 else "-∞"
     if math.isnan(scaled):
         return "not a number"
-    if decimals is None:
-        return f"{scaled:.{_SIGNIFICANT_DIGITS - 1}e}"
-    return f"{scaled:,.{decimals}f}"
+    if math.isinf(scaled):
+        return "∞" if scaled > 0 else f"{_MINUS}∞"
+    text = f"{abs(scaled):.{_SIGNIFICANT_DIGITS - 1}e}" if decimals is None else f"{abs(scaled):,.{decimals}f}"
+    return f"{_MINUS}{text}" if scaled < 0 and text.strip("0.,") else text  # what rounds to nothing has no sign
 
 
 def _order(number: float) -> int:

@@ -17,7 +17,7 @@ _PLAIN = str.maketrans(
         "≈": "~",
         "…": "..",
         "·": "-",
-        "−": "-",  # noqa: RUF001 - the sign, not a hyphen
+        "−": "-",
         "–": "-",
         "µ": "u",
         "Δ": "d",

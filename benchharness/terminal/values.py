@@ -116,4 +116,4 @@ def _percent(share: float) -> str:
 
 def with_minus(number: str) -> str:
     """A number with a real minus sign."""
-    return number.replace("-", "−")  # noqa: RUF001 - the sign, not a hyphen
+    return number.replace("-", "−")

@@ -1,9 +1,11 @@
-"""What every figure is: frozen plain data that draws itself, and tells its legend and its description in words."""
+"""What every figure is: frozen plain data that draws itself, and tells its legend and its numbers in words."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 Ends = tuple[float, float, float]
 #: (colour, label) for each thing that a colour of a figure stands for.
 Legend = list[tuple[str, str]]
+#: So many rows are read out; a table has them all.
+_MOST_TOLD = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +29,14 @@ class Figure(ABC):
 
     @property
     def description(self) -> str:
-        """The figure in words, for those who cannot see it."""
-        return f"{self.title}, in {self.unit}. {self.note}"
+        """The figure in words, its numbers first, for those who cannot see it."""
+        found = list(islice(self.numbers(), _MOST_TOLD + 1))
+        told = [*found[:_MOST_TOLD], *(["and more"] if len(found) > _MOST_TOLD else [])]
+        return f"In {self.unit}: {'; '.join(told)}."
+
+    @abstractmethod
+    def numbers(self) -> Iterator[str]:
+        """What it draws, a row each, in words."""
 
     def legend(self) -> Legend:
         """What its colours stand for; none where labels stand in it."""
@@ -35,3 +45,9 @@ class Figure(ABC):
     @abstractmethod
     def draw(self) -> Drawing:
         """The drawing. matplotlib is imported here and not before: it takes longest to import."""
+
+
+def range_text(values: tuple[float, ...]) -> str:
+    """From the least to the most of some numbers, in three digits."""
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"

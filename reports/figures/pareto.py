@@ -10,29 +10,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.figures.canvas import GRID, INK, QUIET, colour_of
-from reports.figures.figure import Ends, Figure, Legend
+from reports.figures.canvas import BAD, GOOD, INK, QUIET, TEXT, WIDTH, Axis, Point, Sheet, colour_of, number, short
+from reports.figures.figure import Ends, Figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-#: Left, lower, right and upper edge, in points.
+#: Left, upper, right and lower edge on a sheet.
 Box = tuple[float, float, float, float]
-#: Limits, and what keeps them: in CSS the page's own red and green stand for these two.
-LIMIT, KEPT = "#a3241c", "#e3f3ea"
-SHAPES = ("o", "s", "^", "D", "v", "P", "X")
-_SIGNS = ("●", "■", "▲", "◆", "▼", "✚", "✖")
-#: Inches of the two drawings: beside the table, and on a phone.
-_WIDE, _NARROW = (5.6, 3.9), (3.6, 3.4)
-_MARGINS = {"left": 0.62, "right": 0.12, "bottom": 0.62, "top": 0.34}
-_SIZE = 9.0  # points
-_CHARACTER = 0.56  # of the size: the mean width of a letter
-_LONGEST_LABEL = 24
+_HEIGHT = 270.0
+_LEFT, _TOP, _RIGHT, _BOTTOM = 46.0, 24.0, WIDTH - 4.0, _HEIGHT - 36.0
+_SIGNS = ("●", "■", "▲", "◆", "▼")
+#: Corners of a runtime's mark, in halves of its size; the first runtime's is a dot.
+_CORNERS: tuple[tuple[Point, ...], ...] = (
+    (),
+    ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+    ((0, -1.1), (1, 0.8), (-1, 0.8)),
+    ((0, -1.2), (1.2, 0), (0, 1.2), (-1.2, 0)),
+    ((0, 1.1), (1, -0.8), (-1, -0.8)),
+)
+_HALF = 4.5
+_CHARACTER = 6.4
+_LONGEST_LABEL = 22
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class Row:
     """A row of the table; `x` and `y` are (value, low, high) in the axes' units."""
 
     label: str
@@ -44,8 +47,8 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Axis:
-    """A metric: its title with the unit, whether more is better, and the budget on it."""
+class Metric:
+    """What an axis is of: its title with the unit, whether more is better, and the budget on it."""
 
     title: str
     higher: bool
@@ -53,189 +56,138 @@ class Axis:
     limit_text: str
     from_zero: bool = True  # what is a share of little or nothing is told by its own range
 
+    def axis(self, found: Sequence[Ends], start: float, end: float) -> Axis:
+        """From the better end at `start`; its budget is always on it."""
+        points = [each for ends in found for each in ends] + ([] if self.limit is None else [self.limit])
+        low, high = min(points), max(points)
+        if self.from_zero and low >= 0:
+            low = 0.0
+        room = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
+        low, high = (low if low == 0 else low - room), high + room
+        return Axis(low, high, end, start) if self.higher else Axis(low, high, start, end)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pareto(Figure):
-    """Rows by two metrics. `narrow`: drawn for a phone."""
+    """Rows by two metrics."""
 
-    x_axis: Axis
-    y_axis: Axis
-    points: tuple[Point, ...]
-    narrow: bool = False
+    across: Metric
+    upwards: Metric
+    rows: tuple[Row, ...]
 
     @property
     def runtimes(self) -> list[str]:
         """In the order of their shapes."""
-        return list(dict.fromkeys(point.runtime for point in self.points))
+        return list(dict.fromkeys(row.runtime for row in self.rows))
 
     @property
     def shapes(self) -> list[tuple[str, str]]:
         """(sign, runtime), for the line above the drawing."""
         return list(zip(_SIGNS, self.runtimes, strict=False))
 
-    @property
-    def description(self) -> str:
-        """Finding and numbers."""
-        told = (f"{each.label} {each.x[0]:.4g}, {each.y[0]:.4g}" for each in self.points)
-        limits = "; ".join(axis.limit_text for axis in (self.x_axis, self.y_axis) if axis.limit is not None)
-        return f"{self.x_axis.title} and {self.y_axis.title}: {'; '.join(told)}. {limits and f'Limits: {limits}.'}"
-
-    def legend(self) -> Legend:
-        """Labels stand at the points."""
-        return []
+    def numbers(self) -> Iterator[str]:
+        """Limits, then each row."""
+        for metric in (self.across, self.upwards):
+            if metric.limit is not None:
+                yield f"{metric.title} limit {metric.limit_text}"
+        for row in self.rows:
+            yield f"{row.label} {row.x[0]:.4g}, {row.y[0]:.4g}"
 
     def draw(self) -> Drawing:
-        """Both axes begin where the data do; a metric of which more is better runs downwards or to the left."""
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure as Drawing
+        """Both axes begin at the better end; a metric of which more is better runs the other way."""
+        sheet = Sheet(_HEIGHT)
+        x = self.across.axis([row.x for row in self.rows], _LEFT, _RIGHT)
+        y = self.upwards.axis([row.y for row in self.rows], _BOTTOM, _TOP)
+        self._ground(sheet, x, y)
+        for row in self.rows:
+            self._mark(sheet, row, (x.at(row.x[0]), y.at(row.y[0])), _whiskers(row, x, y))
+        places = [(x.at(row.x[0]), y.at(row.y[0])) for row in self.rows]
+        lines = [*(box for row in self.rows for box in _boxes(_whiskers(row, x, y))), *self._limits(x, y)]
+        for text, box, named in _labels(self.rows, places, lines):
+            sheet.write(box[0], (box[1] + box[3]) / 2, text, colour=INK if named else QUIET)
+        return sheet.drawing()
 
-        width, height = _NARROW if self.narrow else _WIDE
-        drawing = Drawing(figsize=(width, height))
-        FigureCanvasSVG(drawing)
-        axes = drawing.add_axes(
-            (
-                _MARGINS["left"] / width,
-                _MARGINS["bottom"] / height,
-                1 - (_MARGINS["left"] + _MARGINS["right"]) / width,
-                1 - (_MARGINS["bottom"] + _MARGINS["top"]) / height,
-            )
-        )
-        self._frame(axes)
-        self._limits(axes)
-        for point in self.points:
-            self._point(axes, point)
-        inside = (width - _MARGINS["left"] - _MARGINS["right"], height - _MARGINS["bottom"] - _MARGINS["top"])
-        for text, place, bold in self._labels(inside):
-            weight = "bold" if bold else "normal"
-            axes.annotate(text, place, xycoords="axes points", fontsize=_SIZE, color=INK, weight=weight, va="center")
-        return drawing
+    def _ground(self, sheet: Sheet, x: Axis, y: Axis) -> None:
+        if self.across.limit is not None and self.upwards.limit is not None:
+            sheet.box(_LEFT, y.at(self.upwards.limit), x.at(self.across.limit), _BOTTOM, GOOD, opacity=0.13)
+        y.upwards(sheet, _LEFT, _RIGHT, 6)
+        for tick in x.ticks():
+            sheet.tick(x.at(tick), _BOTTOM, number(tick))
+        sheet.write(0, 8, f"{self.upwards.title}  ↓ better", colour=QUIET)
+        sheet.write(_RIGHT, _HEIGHT - 8, f"{self.across.title}  ← better", align="right", colour=QUIET)
+        if self.across.limit is not None:
+            at = x.at(self.across.limit)
+            sheet.line(((at, _TOP), (at, _BOTTOM)), BAD, 1.2, dashed=True)
+            beside = at + 4 if at < WIDTH * 0.65 else at - 4
+            align = "left" if beside > at else "right"
+            sheet.write(beside, _TOP + 6, f"limit {self.across.limit_text}", align=align, colour=BAD)
+        if self.upwards.limit is not None:
+            at = y.at(self.upwards.limit)
+            sheet.line(((_LEFT, at), (_RIGHT, at)), BAD, 1.2, dashed=True)
+            sheet.write(_RIGHT, at - 8, f"limit {self.upwards.limit_text}", align="right", colour=BAD)
 
-    def _frame(self, axes: Axes) -> None:
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0, labelsize=_SIZE)
-        axes.set_axisbelow(True)
-        axes.grid(axis="y", color=GRID, linewidth=0.8)
-        axes.locator_params(axis="x", nbins=4 if self.narrow else 6)
-        axes.locator_params(axis="y", nbins=6)
-        axes.set_xlim(*_ends(self.x_axis, [point.x for point in self.points]))
-        axes.set_ylim(*_ends(self.y_axis, [point.y for point in self.points]))
-        axes.set_xlabel(f"{self.x_axis.title}  ← better", loc="right", fontsize=_SIZE)
-        axes.set_title(f"{self.y_axis.title}  ↓ better", loc="left", fontsize=_SIZE, color=QUIET)
+    def _mark(self, sheet: Sheet, row: Row, place: Point, whiskers: tuple[Ends, Ends]) -> None:
+        colour = colour_of(row.swatch)
+        (_, left, right), (_, low, high) = whiskers
+        sheet.line(((left, place[1]), (right, place[1])), colour, 1.2, opacity=0.6)
+        sheet.line(((place[0], low), (place[0], high)), colour, 1.2, opacity=0.6)
+        corners = _CORNERS[self.runtimes.index(row.runtime) % len(_CORNERS)]
+        if corners:
+            sheet.area([(place[0] + _HALF * dx, place[1] + _HALF * dy) for dx, dy in corners], colour)
+        else:
+            sheet.dots([place], colour, 2 * _HALF)
+        if row.named:
+            sheet.ring(place, INK, 4 * _HALF)
 
-    def _limits(self, axes: Axes) -> None:
-        x, y = self.x_axis.limit, self.y_axis.limit
-        if x is not None and y is not None:
-            left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
-            axes.fill_between([left, x], bottom, y, color=KEPT, linewidth=0, zorder=0.5)
-        if x is not None:
-            axes.axvline(x, color=LIMIT, linewidth=1.2, linestyle=(0, (4, 3)))
-            axes.annotate(
-                f"limit {self.x_axis.limit_text}",
-                (x, 1),
-                (3, -2),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                va="top",
-                fontsize=_SIZE,
-                color=LIMIT,
-            )
-        if y is not None:
-            axes.axhline(y, color=LIMIT, linewidth=1.2, linestyle=(0, (4, 3)))
-            axes.annotate(
-                f"limit {self.y_axis.limit_text}",
-                (1, y),
-                (-2, 3),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                ha="right",
-                fontsize=_SIZE,
-                color=LIMIT,
-            )
-
-    def _point(self, axes: Axes, point: Point) -> None:
-        colour, shape = colour_of(point.swatch), SHAPES[self.runtimes.index(point.runtime) % len(SHAPES)]
-        x, y = point.x, point.y
-        gap = float("nan")  # one path for both whiskers
-        axes.plot([x[1], x[2], gap, x[0], x[0]], [y[0], y[0], gap, y[1], y[2]], color=colour, linewidth=1.2, alpha=0.6)
-        edge = 1.4 if point.named else 0.0
-        axes.plot(x[0], y[0], shape, color=colour, markersize=7, markeredgecolor=INK, markeredgewidth=edge)
-
-    def _labels(self, inside: tuple[float, float]) -> Iterator[tuple[str, tuple[float, float], bool]]:
-        """Text, place in points of the axes, and whether it is the named one's; what finds no room is left out."""
-        width, height = inside[0] * 72, inside[1] * 72
-        places = [
-            (
-                _along(point.x[0], _ends(self.x_axis, [each.x for each in self.points])) * width,
-                _along(point.y[0], _ends(self.y_axis, [each.y for each in self.points])) * height,
-            )
-            for point in self.points
-        ]
-        taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
-        lines = list(self._lines(width, height))
-        order = sorted(range(len(places)), key=lambda at: not self.points[at].named)
-        for at in order:
-            text = _short(self.points[at].label)
-            long = len(text) * _SIZE * _CHARACTER
-            boxes = [
-                (left, middle - _SIZE * 0.6, left + long, middle + _SIZE * 0.6)
-                for left, middle in _around(*places[at], long)
-            ]
-            inside_ = [box for box in boxes if box[0] >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height]
-            free = [box for box in inside_ if not _hits(box, taken)]
-            clear = [box for box in free if not _hits(box, lines)]
-            if box := next(iter(clear or free), None):
-                taken.append(box)
-                yield text, (box[0], (box[1] + box[3]) / 2), self.points[at].named
-
-    def _lines(self, width: float, height: float) -> Iterator[Box]:
-        """Whiskers and limits, which a label crosses only where it has no other place."""
-        across = _ends(self.x_axis, [each.x for each in self.points])
-        upwards = _ends(self.y_axis, [each.y for each in self.points])
-        for point in self.points:
-            x = [_along(value, across) * width for value in point.x]
-            y = [_along(value, upwards) * height for value in point.y]
-            yield x[0] - 1, min(y), x[0] + 1, max(y)
-            yield min(x), y[0] - 1, max(x), y[0] + 1
-        if self.x_axis.limit is not None:
-            at = _along(self.x_axis.limit, across) * width
-            yield at - 1, 0, at + 1, height
-        if self.y_axis.limit is not None:
-            at = _along(self.y_axis.limit, upwards) * height
-            yield 0, at - 1, width, at + 1
+    def _limits(self, x: Axis, y: Axis) -> Iterator[Box]:
+        if self.across.limit is not None:
+            at = x.at(self.across.limit)
+            yield at - 1, _TOP, at + 1, _BOTTOM
+        if self.upwards.limit is not None:
+            at = y.at(self.upwards.limit)
+            yield _LEFT, at - 1, _RIGHT, at + 1
 
 
-def _ends(axis: Axis, found: Sequence[Ends]) -> tuple[float, float]:
-    """The axis' ends, the better one first; its budget is always on it."""
-    points = [end for ends in found for end in ends]
-    if axis.limit is not None:
-        points.append(axis.limit)
-    low, high = min(points), max(points)
-    if axis.from_zero and low >= 0:
-        low = 0.0
-    room = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
-    low = low if low == 0 else low - room
-    return (high + room, low) if axis.higher else (low, high + room)
+def _whiskers(row: Row, x: Axis, y: Axis) -> tuple[Ends, Ends]:
+    """Value and ends of both intervals, as places on the sheet."""
+    return (x.at(row.x[0]), x.at(row.x[1]), x.at(row.x[2])), (y.at(row.y[0]), y.at(row.y[1]), y.at(row.y[2]))
 
 
-def _along(value: float, ends: tuple[float, float]) -> float:
-    return (value - ends[0]) / (ends[1] - ends[0])
+def _boxes(whiskers: tuple[Ends, Ends]) -> Iterator[Box]:
+    (x, left, right), (y, low, high) = whiskers
+    yield x - 1, min(low, high), x + 1, max(low, high)
+    yield min(left, right), y - 1, max(left, right), y + 1
 
 
-def _around(x: float, y: float, long: float) -> Iterator[tuple[float, float]]:
-    """Places for a label, nearest first: left edge and middle line."""
-    for away in (0.0, 11.0, 22.0):
+def _labels(rows: Sequence[Row], places: Sequence[Point], lines: Sequence[Box]) -> Iterator[tuple[str, Box, bool]]:
+    """Text, place, and whether it is the named one's, which chooses first; what finds no room is left out.
+
+    A label crosses no mark and no other label, and a whisker or limit only where it has no other place.
+    """
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+    for at in sorted(range(len(rows)), key=lambda at: not rows[at].named):
+        text = short(rows[at].label, _LONGEST_LABEL)
+        boxes = [box for box in _around(*places[at], len(text) * _CHARACTER) if _inside(box)]
+        free = [box for box in boxes if not _hits(box, taken)]
+        clear = [box for box in free if not _hits(box, lines)]
+        if box := next(iter(clear or free), None):
+            taken.append(box)
+            yield text, box, rows[at].named
+
+
+def _around(x: float, y: float, width: float) -> Iterator[Box]:
+    """Places for a label, nearest first."""
+    half = TEXT / 2
+    for away in (0.0, 12.0, 24.0, 36.0):
         for up in (away,) if not away else (away, -away):
-            yield x + 8, y + up
-            yield x - 8 - long, y + up
-            yield x - long / 2, y + up + (12 if up >= 0 else -12)
-    yield x - long / 2, y - 12
+            for left in (x + 9, x - 9 - width, x - width / 2):
+                middle = y + up + (14.0 if left == x - width / 2 and not away else 0.0)
+                yield left, middle - half, left + width, middle + half
+
+
+def _inside(box: Box) -> bool:
+    return box[0] >= _LEFT and box[2] <= _RIGHT and box[1] >= _TOP and box[3] <= _BOTTOM
 
 
 def _hits(box: Box, taken: Sequence[Box]) -> bool:
     return any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken)
-
-
-def _short(text: str) -> str:
-    if len(text) <= _LONGEST_LABEL:
-        return text
-    return f"{text[: _LONGEST_LABEL // 2]}…{text[-_LONGEST_LABEL // 2 + 1 :]}"

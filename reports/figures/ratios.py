@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.figures.canvas import GRID, INK, QUIET, canvas, short
+from reports.figures.canvas import BAD, GOOD, GRID, INK, QUIET, WIDTH, Axis, Point, Sheet, number
 from reports.figures.figure import Figure, Legend
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-_BETTER, _WORSE, _GROUND = "#12693a", "#a3241c", "#fbfcfd"
-_COLOURS = {"better": _BETTER, "worse": _WORSE, "unjudged": INK}
-#: Inches: a dot, a row's label, the space below a row.
-_DOT, _HEADING, _GAP = 0.24, 0.28, 0.1
-#: Shares of the width: where the names of the metrics end, and where the ratios in words begin.
-_NAMES, _WORDS = 0.27, 0.76
+_COLOURS = {"better": GOOD, "worse": BAD, "unjudged": INK}
+#: A dot, a row's label, the space below a row, the width of the metrics' names.
+_DOT, _LABEL, _GAP, _NAMES = 16.0, 18.0, 6.0, 130.0
+_LONGEST_NAME = 21
 #: Ticks that read well, both ways from 1; of these, as few as have room.
 _TICKS = ((1, 1.1, 1.25, 1.5), (1, 1.25, 1.5, 2, 3), (1, 1.5, 2, 3, 5, 10), (1, 2, 5, 10, 20, 50))
-_MOST_TICKS = 9
+#: Between two ticks there is room for their numbers.
+_APART = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,77 +50,71 @@ class Ratios(Figure):
     highest: float
     groups: tuple[RatioGroup, ...]
 
+    def numbers(self) -> Iterator[str]:
+        """Each ratio with its interval."""
+        for group in self.groups:
+            yield f"{group.label}: {', '.join(f'{dot.metric} {dot.text}' for dot in group.dots)}"
+
     def legend(self) -> Legend:
         """(colour, label) for the verdicts that this figure draws."""
         verdicts = {dot.verdict for group in self.groups for dot in group.dots}
-        told = [(_BETTER, "better"), (_WORSE, "worse")]
+        told = [(GOOD, "better"), (BAD, "worse")]
         found = [(colour, label) for colour, label in told if label in verdicts]
         if verdicts - {"better", "worse"}:
-            found.append((QUIET, "hollow: not clearly different, or without an interval"))
+            found.append((QUIET, "hollow: no clear difference, or no interval"))
         return found
 
     def draw(self) -> Drawing:
         """Rows from top to bottom, each under its label; in a row, a metric a line."""
-        height = sum(_HEADING + _DOT * len(group.dots) + _GAP for group in self.groups)
-        drawing = canvas(height + 0.55)
-        total = drawing.get_figheight()
-        axes = drawing.add_axes((_NAMES, 0.5 / total, _WORDS - _NAMES - 0.015, height / total))
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0)
-        axes.set_axisbelow(True)
-        axes.set_ylim(height, 0)
-        axes.set_yticks([])
-        _logarithmic(axes, self)
-        top = 0.0
+        height = sum(_LABEL + _DOT * len(group.dots) + _GAP for group in self.groups)
+        sheet, top = Sheet.under(self.legend(), height + 36)
+        bottom = top + height
+        axis = Axis(self.lowest, self.highest, _NAMES, WIDTH - 8, logarithmic=True)
+        for tick in _ticks(axis):
+            sheet.line(((axis.at(tick), top), (axis.at(tick), bottom)), GRID, 0.8)
+            sheet.tick(axis.at(tick), bottom, number(tick))
+        sheet.line(((axis.at(1), top), (axis.at(1), bottom)), INK, 1)
         for group in self.groups:
-            _group(axes, group, top, self)
-            top += _HEADING + _DOT * len(group.dots) + _GAP
-        axes.set_xlabel("this / the first runtime (logarithmic scale)", loc="left")
-        return drawing
+            sheet.write(0, top + _LABEL / 2, group.label)
+            for at, dot in enumerate(group.dots):
+                _dot(sheet, axis, dot, top + _LABEL + _DOT * (at + 0.5))
+            top += _LABEL + _DOT * len(group.dots) + _GAP
+        sheet.write(0, bottom + 26, "this / the first runtime (logarithmic)", colour=QUIET)
+        return sheet.drawing()
 
 
-def _logarithmic(axes: Axes, figure: Ratios) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
-
-    axes.set_xscale("log")
-    axes.set_xlim(figure.lowest, figure.highest)
-    ticks = _ticks(figure.lowest, figure.highest)
-    axes.xaxis.set_major_locator(FixedLocator(ticks) if ticks else LogLocator(numticks=_MOST_TICKS))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-
-
-def _ticks(lowest: float, highest: float) -> list[float]:
-    """As many plain ratios as have room between the ends of the axis; none where only powers of ten would do."""
+def _ticks(axis: Axis) -> list[float]:
+    """As many plain ratios as have room between the ends of the axis; round ones where only powers of ten would do."""
     for steps in _TICKS:
         both_ways = sorted({*map(float, steps), *(round(1 / step, 2) for step in steps)})
-        if lowest * steps[-1] >= 1 and highest <= steps[-1] * 1.3:
-            return [tick for tick in both_ways if lowest <= tick <= highest]
-    return []
+        if axis.low * steps[-1] >= 1 and axis.high <= steps[-1] * 1.3:
+            found = [tick for tick in both_ways if axis.low <= tick <= axis.high]
+            return [tick for tick in found if tick == 1 or _has_room(axis, tick, found)]
+    return axis.ticks()
 
 
-def _group(axes: Axes, group: RatioGroup, top: float, figure: Ratios) -> None:
-    axes.annotate(
-        short(group.label), (0.02, top + 0.14), xycoords=("figure fraction", "data"), va="center", fontsize=9, color=INK
-    )
-    ends = [top + _HEADING, top + _HEADING + _DOT * len(group.dots)]
-    for tick in axes.get_xticks():
-        axes.plot([tick] * 2, ends, color=GRID, linewidth=0.8, zorder=0)
-    axes.plot([1, 1], ends, color=INK, linewidth=1)
-    for number, dot in enumerate(group.dots):
-        _dot(axes, dot, ends[0] + _DOT * (number + 0.5), figure)
+def _has_room(axis: Axis, tick: float, ticks: list[float]) -> bool:
+    """Whether the number at a tick keeps clear of the one at 1 and of those between."""
+    nearer = [other for other in ticks if other != tick and (1 <= other < tick or tick < other <= 1)]
+    return all(abs(axis.at(tick) - axis.at(other)) >= _APART for other in nearer)
 
 
-def _dot(axes: Axes, dot: RatioDot, middle: float, figure: Ratios) -> None:
-    for text, left, colour in ((dot.metric, 0.035, QUIET), (dot.text, _WORDS, INK)):
-        axes.annotate(text, (left, middle), xycoords=("figure fraction", "data"), va="center", fontsize=8, color=colour)
+def _dot(sheet: Sheet, axis: Axis, dot: RatioDot, middle: float) -> None:
+    sheet.write(8, middle, dot.metric[:_LONGEST_NAME], colour=QUIET)
     colour = _COLOURS.get(dot.verdict, QUIET)
     if dot.low is not None and dot.high is not None:
-        low, high = max(dot.low, figure.lowest), min(dot.high, figure.highest)
-        axes.plot([low, high], [middle] * 2, color=colour, linewidth=1.6, solid_capstyle="butt")
-        if low > dot.low:
-            axes.plot([low], [middle], "<", color=colour, markersize=4, clip_on=False)
-        if high < dot.high:
-            axes.plot([high], [middle], ">", color=colour, markersize=4, clip_on=False)
-    face = colour if dot.verdict in _COLOURS else _GROUND
-    axes.plot([dot.value], [middle], "o", color=colour, markerfacecolor=face, markersize=5.5, markeredgewidth=1.3)
+        sheet.line(((axis.at(dot.low), middle), (axis.at(dot.high), middle)), colour, 1.6)
+        if dot.low < axis.low:
+            sheet.area(_arrow((axis.at(axis.low), middle), -5), colour)
+        if dot.high > axis.high:
+            sheet.area(_arrow((axis.at(axis.high), middle), 5), colour)
+    place = (axis.at(dot.value), middle)
+    if dot.verdict in _COLOURS:
+        sheet.dots([place], colour, 7)
+    else:
+        sheet.ring(place, colour, 8)
+
+
+def _arrow(at: Point, length: float) -> tuple[Point, Point, Point]:
+    x, y = at
+    return (x, y - 3.5), (x + length, y), (x, y + 3.5)

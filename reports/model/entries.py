@@ -81,6 +81,16 @@ def by_comparison(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]
     return groups
 
 
+def compared(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The jobs of each comparison, those of one runtime together, in the order in which the runtimes come first."""
+    return [_by_runtime(group) for group in by_comparison(entries).values()]
+
+
+def _by_runtime(entries: Sequence[Entry]) -> list[Entry]:
+    runtimes = list(dict.fromkeys(entry.result.job.configuration.runtime for entry in entries))
+    return sorted(entries, key=lambda entry: runtimes.index(entry.result.job.configuration.runtime))
+
+
 def subject_of(entry: Entry) -> str:
     """The comparison that an entry is in, in words: model and workload."""
     job = entry.result.job

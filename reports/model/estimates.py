@@ -11,6 +11,8 @@ from reports.model.tables import Quantity, Ratio
 from reports.model.visible import name_text, value_text, visible
 
 _NO_REASON = "no reason was recorded"
+#: An interval that says no more than its value, which is told as next to nothing.
+_NOTHING = "≈ 0 to ≈ 0"
 
 
 def quantity(estimate: Estimate, unit: str, scale: Scale | None = None) -> Quantity:
@@ -22,7 +24,8 @@ def quantity(estimate: Estimate, unit: str, scale: Scale | None = None) -> Quant
         return Quantity(text=text)
     if estimate.low is None or estimate.high is None:
         return Quantity(text=text, reason=f"no interval: {visible(estimate.reason or _NO_REASON)}")
-    return Quantity(text=text, interval=interval_text(estimate.low, estimate.high, estimate.value, unit, scale))
+    interval = interval_text(estimate.low, estimate.high, estimate.value, unit, scale)
+    return Quantity(text=text, interval="" if interval == _NOTHING else interval)
 
 
 def _half(estimate: Estimate) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchharness.judge.answer import Answer
@@ -21,7 +21,7 @@ class Exports:
 class Found:
     """A run on one hardware target. Results and answers are of that target alone, the exports of the whole run.
 
-    `silent` says what else of the run its page does not speak of.
+    `others` are the run's other hardware targets, `not_run` those that were planned and not run, with the reason.
     """
 
     run: Run
@@ -29,18 +29,20 @@ class Found:
     results: Sequence[Result]
     answers: Sequence[Answer] = ()
     exports: Exports = field(default_factory=Exports)
-    silent: Sequence[str] = ()
+    others: Sequence[str] = ()
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
 
 def by_hardware(whole: Found) -> list[Found]:
     """A run that was on several hardware targets, in their order; one without a result has its own."""
-    names = dict.fromkeys(result.job.hardware for result in whole.results) or {whole.hardware: None}
+    names = list(dict.fromkeys(result.job.hardware for result in whole.results)) or [whole.hardware]
     return [
         replace(
             whole,
             hardware=name,
             results=[result for result in whole.results if result.job.hardware == name],
             answers=[answer for answer in whole.answers if answer.hardware == name],
+            others=[other for other in names if other != name],
         )
         for name in names
     ]

@@ -48,7 +48,7 @@ class Page:
     attempts: str
     trust: Trusted | None
     answers: tuple[Told, ...]
-    tradeoffs: Mapping[str, tuple[Figure, Figure]]  # by an answer's anchor: wide and narrow
+    tradeoffs: Mapping[str, Figure]  # by an answer's anchor
     kinds: tuple[SectionKind, ...]  # in the order of the page
     sections: Mapping[str, tuple[Section, ...]]  # by the name of their kind
     foot: Foot

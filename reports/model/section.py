@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from inspect import getfile
 from pathlib import Path
 
@@ -12,32 +11,34 @@ from reports.model.entries import Colours, Entry
 
 #: A word that a section uses, and what it means.
 Glossary = tuple[tuple[str, str], ...]
-#: (budget as written, who set it, the run; without it where there is one) of a budget that nothing was measured for.
-Unmeasured = Sequence[tuple[str, ...]]
+#: A finding is one line, whatever names are in it.
+_MOST_WORDS, _LONGEST_LINE = 25, 240
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A failed job, in one line, and where its row stands."""
+    """A failed job: who, how it ended, and what it left as evidence. `job` is the anchor of its details."""
 
     anchor: str
+    job: str
     who: str
     scenario: str
     kind: str
     reason: str
+    attempts: str
+    evidence: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A section of a page. `subject` follows the heading that its kind has; either may be "".
+    """A section of a page, folded. `subject` follows the heading that its kind has; either may be "".
 
-    `lead` is what the page's first lines say of it, `bad` whether that is bad news.
+    `finding` is the line that stands for it while it is folded: its most telling figures.
     """
 
     anchor: str
     subject: str
-    lead: str = ""
-    bad: bool = False
+    finding: str = ""
     failures: tuple[Failure, ...] = ()
 
 
@@ -45,14 +46,17 @@ class Section:
 class Material:
     """What the sections of one page are made from; `told_elsewhere` are facts of a job that some section shows itself.
 
-    `colours` number the variants of each model, `silent` is what the page does not speak of, `jobs_href` the page of
-    its jobs; "" where it stands alone.
+    `colours` number the variants of each model. `others` are hardware targets with pages of their own, `not_run` those
+    that were planned and not run, with the reason; `broken` are sections that cannot be shown. `jobs_href` is the page
+    of its jobs; "" where it stands alone.
     """
 
     entries: Sequence[Entry]
     colours: Mapping[str, Colours]
+    others: Sequence[str] = ()
+    not_run: Mapping[str, str] = field(default_factory=dict)
+    broken: Sequence[str] = ()
     told_elsewhere: frozenset[str] = frozenset()
-    silent: Sequence[str] = ()
     jobs_href: str = ""
 
     @property
@@ -66,25 +70,18 @@ class Material:
         return [entry for entry in self.entries if entry.result.job.against is not None]
 
 
-class Side(Enum):
-    """Where a section's card stands at a glance."""
-
-    LEFT = 1
-    RIGHT = 2
-
-
 @dataclass(frozen=True, kw_only=True)
 class SectionKind:
     """What a page knows of its sections of one kind, beside the sections themselves.
 
-    `tells` names what was in effect that the section shows itself, so that the details of a job leave it out.
+    Sections stand by `order`. `tells` names what was in effect that the section shows itself, so that the details of
+    a job leave it out.
     """
 
     name: str  # unique: its templates go by it
     heading: str  # "" where the subject says enough
     make: Callable[[Material], Sequence[Section]]
-    card: Side | None
-    card_first: bool = False  # before those of its side whose sections stand above it
+    order: int = 95  # after those that measured something, before how it was measured
     tells: tuple[str, ...] = ()
 
     @property
@@ -100,3 +97,16 @@ class SectionKind:
     def title(self, section: Section) -> str:
         """What heads a section of this kind."""
         return ": ".join(part for part in (self.heading, section.subject) if part)
+
+
+def in_a_line(parts: Iterable[str], otherwise: str = "") -> str:
+    """As many of the parts as make one line, and how many more there are; `otherwise` where there is none."""
+    found = [part for part in parts if part]
+    for kept in range(len(found), 0, -1):
+        more = f"; and {len(found) - kept} more" if kept < len(found) else ""
+        line = f"{'; '.join(found[:kept])}{more}"
+        if len(line.split()) <= _MOST_WORDS and len(line) <= _LONGEST_LINE:
+            return line
+    if not found:
+        return otherwise
+    return " ".join(found[0].split()[: _MOST_WORDS - 1])[: _LONGEST_LINE - 2].rstrip() + " …"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+#: A longer reason stands beneath its table.
+_LONGEST_BESIDE = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +41,14 @@ class Cell:
     ratio: Ratio | None = None
     count: int = 0  # attempts behind it
     note: str = ""
-    best: bool = False
     span: int = 1
+
+    @property
+    def why(self) -> str:
+        """Why something of it is missing; "" where nothing is, or where the reason is all that it shows."""
+        if self.quantity is None:
+            return self.note if self.state == "unknown" else ""
+        return self.quantity.reason if self.quantity.text else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +58,11 @@ class Column:
     title: str
     parameters: str
     better: str
+
+    @property
+    def arrow(self) -> str:
+        """Where its better values are."""
+        return {"lower is better": "↓", "higher is better": "↑"}.get(self.better, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +75,6 @@ class ColumnGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """How much something takes on disk or on the wire, and its ratio to the reference ("" where there is none)."""
-
-    title: str
-    text: str
-    ratio: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class QuantityRow:
     """A row, or a phase of a job, with one quantity for each column of its table."""
 
@@ -78,8 +84,19 @@ class QuantityRow:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantityTable:
-    """Quantities of memory; `columns` are (title, what it is)."""
+    """Quantities in rows; `columns` are (title, what it is)."""
 
     scenario: str
     columns: tuple[tuple[str, str], ...]
     rows: tuple[QuantityRow, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stands beneath it."""
+        return notes_of(cell for row in self.rows for cell in row.cells)
+
+
+def notes_of(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Reasons that several cells share, or that are long: each is told once, beneath the table, and numbered."""
+    counts = Counter(why for cell in cells for why in (cell.why, cell.ratio.reason if cell.ratio else "") if why)
+    return tuple(why for why, count in counts.items() if count > 1 or len(why) > _LONGEST_BESIDE)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from benchharness.judge.answer import Answer, Cell, Column
 from benchharness.judge.choice import OBJECTIVE_OF
 from benchharness.metrics import Better
 from benchharness.units import Scale, scale_for
-from reports.figures.pareto import Axis, Pareto, Point
+from reports.figures.pareto import Metric, Pareto, Row
 from reports.model.entries import Colours
 from reports.model.numbers import ends_of, known
 from reports.model.visible import name_text, value_text
@@ -20,15 +19,15 @@ _ACROSS = ("size", "memory", "quality")
 _UPWARDS = ("first token", "speed", "memory", "quality")
 
 
-def tradeoff(answer: Answer, colours: Colours) -> tuple[Pareto, Pareto] | None:
-    """The same drawing twice, for a wide and for a narrow page; None where fewer than two rows can be drawn."""
+def tradeoff(answer: Answer, colours: Colours) -> Pareto | None:
+    """The drawing of an answer; None where fewer than two rows can be drawn."""
     across = _chosen(answer, _ACROSS, ())
     upwards = _chosen(answer, _UPWARDS, () if across is None else (across,))
     if across is None or upwards is None:
         return None
     x_scale, y_scale = _scale(answer, across), _scale(answer, upwards)
-    points = tuple(
-        Point(
+    rows = tuple(
+        Row(
             label=name_text(row.name),
             runtime=name_text(row.runtime),
             swatch=colours.get((row.variant, row.digest), 0),
@@ -39,18 +38,12 @@ def tradeoff(answer: Answer, colours: Colours) -> tuple[Pareto, Pareto] | None:
         for number, row in enumerate(answer.rows)
         if (x := _ends(row.cells[across], x_scale)) and (y := _ends(row.cells[upwards], y_scale))
     )
-    if len(points) < 2:
+    if len(rows) < 2:
         return None
-    x_axis, y_axis = _axis(answer.columns[across], x_scale), _axis(answer.columns[upwards], y_scale)
-    wide = Pareto(
-        title=f"{answer.columns[across].title} against {answer.columns[upwards].title}",
-        unit="",
-        note="",
-        x_axis=x_axis,
-        y_axis=y_axis,
-        points=points,
-    )
-    return wide, replace(wide, narrow=True)
+    x_metric, y_metric = _metric(answer.columns[across], x_scale), _metric(answer.columns[upwards], y_scale)
+    title = f"{value_text(answer.columns[across].title)} against {value_text(answer.columns[upwards].title)}"
+    unit = f"{x_metric.title} and {y_metric.title}"
+    return Pareto(title=title, unit=unit, note="", across=x_metric, upwards=y_metric, rows=rows)
 
 
 def _chosen(answer: Answer, objectives: Sequence[str], taken: Sequence[int]) -> int | None:
@@ -93,9 +86,9 @@ def _ends(cell: Cell, scale: Scale) -> tuple[float, float, float] | None:
     return ends_of(cell.estimate, scale.divisor) if cell.estimate is not None else None
 
 
-def _axis(column: Column, scale: Scale) -> Axis:
+def _metric(column: Column, scale: Scale) -> Metric:
     limit = known(column.limit)
-    return Axis(
+    return Metric(
         title=", ".join(filter(None, (value_text(column.title), scale.symbol))),
         higher=column.better is Better.HIGHER,
         limit=None if limit is None else limit / scale.divisor,

@@ -11,7 +11,6 @@ from benchharness.results.result import Result, Run
 from reports.model.found import Found, by_hardware
 from reports.model.links import Link
 from reports.model.page import Page
-from reports.model.visible import name_text, value_text
 from reports.pages.environment import environment
 from reports.pages.view import page_of
 
@@ -37,7 +36,8 @@ def render(
     found = [
         replace(
             there.get(name) or Found(run=run, hardware=name, results=[]),
-            silent=silent_about(name, names, not_run or {}),
+            others=[other for other in names if other != name],
+            not_run=not_run or {},
         )
         for name in names
     ]
@@ -47,13 +47,3 @@ def render(
 def render_page(page: Page, links: Sequence[Link] = ()) -> str:
     """One page as HTML, with its neighbours."""
     return environment(page.kinds).get_template("pages/target.html.j2").render(page=page, links=links)
-
-
-def silent_about(name: str, names: Sequence[str], not_run: Mapping[str, str]) -> tuple[str, ...]:
-    """What of other targets a reader may not take from this target's page."""
-    others = [name_text(other) for other in names if other != name]
-    told = [f"It does not speak of {', '.join(others)}: each hardware target has its own report."] if others else []
-    told += [
-        f"{name_text(other)} was not run: {value_text(reason)}." for other, reason in not_run.items() if other != name
-    ]
-    return tuple(told)

@@ -15,7 +15,7 @@ from reports.model.found import Found, by_hardware
 from reports.model.links import Link
 from reports.model.visible import name_text
 from reports.pages.files import file_names
-from reports.pages.html import render_page, silent_about
+from reports.pages.html import render_page
 from reports.pages.index import Entry, render_index
 from reports.pages.jobs import render_jobs
 from reports.pages.runs import render_runs
@@ -75,12 +75,8 @@ def report_pages(runs: Sequence[Found], written: datetime) -> dict[str, str]:
     """A report on one run or several: a page for each hardware target; more than one have a page of all."""
     ordered = sorted(_each_once(runs), key=lambda each: each.run.started)
     by_target: dict[str, list[Found]] = {}
-    for run in ordered:
-        here = by_hardware(run)
-        names_here = [each.hardware for each in here]
-        for each in here:
-            told = replace(each, silent=(*each.silent, *silent_about(each.hardware, names_here, {})))
-            by_target.setdefault(each.hardware, []).append(told)
+    for each in (found for run in ordered for found in by_hardware(run)):
+        by_target.setdefault(each.hardware, []).append(each)
     asked = [f"{hardware[:60]}{end}" for hardware, several in by_target.items() for end in _ends(several)]
     *made, all_targets = file_names([*asked, "targets"])
     names = iter(made)

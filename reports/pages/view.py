@@ -63,8 +63,10 @@ def page_of(
     material = Material(
         entries=entries,
         colours=colours,
-        told_elsewhere=frozenset(name for kind in sections for name in kind.tells),
-        silent=(*found.silent, *(f"It lacks a section: {value_text(each)}." for each in sections.broken)),
+        others=found.others,
+        not_run={name: reason for name, reason in found.not_run.items() if name != found.hardware},
+        broken=sections.broken,
+        told_elsewhere=sections.tells,
         jobs_href=jobs_href,
     )
     return Page(
@@ -80,9 +82,9 @@ def page_of(
         trust=_trusted(results),
         answers=told,
         tradeoffs={
-            each.anchor: both
+            each.anchor: drawn
             for each, answer in zip(told, ordered, strict=True)
-            if (both := tradeoff(answer, colours.get(answer.model, {})))
+            if (drawn := tradeoff(answer, colours.get(answer.model, {})))
         },
         kinds=sections.kinds,
         sections={kind.name: tuple(kind.make(material)) for kind in sections},

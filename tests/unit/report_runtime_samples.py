@@ -18,7 +18,7 @@ from benchharness.results.result import Attempt, Job, Measurement, MetricResult,
 from benchharness.results.told import Effective
 from reports.pages.files import write
 from reports.pages.html import render
-from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, result
+from tests.unit.report_samples import CHAT, COLD, RUN, WARM, WRITTEN, Fake, page_of, result, sections_html
 
 ROUNDS = 5
 REFERENCES = {"onnx": "onnx-fp32", "tflite": "tflite-fp32", "mlpackage": "mlpackage-fp16"}
@@ -196,9 +196,9 @@ def across_runtimes() -> list[Result]:
 
 
 @cache
-def across_runtimes_page() -> str:
-    """Those results' page, drawn once."""
-    return render(RUN, across_runtimes(), written=WRITTEN)["this-machine"]
+def across_runtimes_sections() -> str:
+    """The sections of those results' page, drawn once."""
+    return sections_html(page_of(across_runtimes()))
 
 
 if __name__ == "__main__":  # a page to look at

@@ -123,6 +123,7 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.metrics",
         "benchharness.judge.answer",
         "benchharness.judge.choice",
+        "benchharness.judge.trust",
         "benchharness.records",
         "benchharness.judge.unequal",
         "benchharness.units",

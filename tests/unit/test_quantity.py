@@ -43,3 +43,34 @@ def test_terminal_and_pages_write_a_quantity_alike(value: float, unit: str, half
         symbol = shown.text.partition(" ")[2]
         low, high = (end.removesuffix(f" {symbol}") for end in ends.strip("\n[]").split(", "))
         assert shown.interval == f"{low} to {high}"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (-0.000788, "share", "−0.0788 %"),
+        (-1234.5, "1", "−1,234"),
+        (-1e-5, "nats", "−1.00e-05 nats"),
+        (float("-inf"), "ns", "−∞ ns"),
+        (3.2e-9, "nats", "≈ 0 (< 1e-6 nats)"),
+        (-3.2e-9, "nats", "≈ 0 (< 1e-6 nats)"),
+        (1e-12, "1", "≈ 0 (< 1e-6)"),
+        (0.0, "nats", "0 nats"),
+        (2e-6, "nats", "2.00e-06 nats"),
+        (3.2e-9, "", "3.20e-09"),  # a ratio: something over something
+        (12_345_678.0, "tokens", "12,345,678 tokens"),
+    ],
+)
+def test_numbers_have_a_real_minus_separators_and_a_resolution(value: float, unit: str, text: str) -> None:
+    assert quantity.quantity_text(value, unit) == text
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    assert quantity.interval_text(-0.0001, 0.5, 0.2, "nats") == "0.00 to 0.50"
+
+
+def test_ends_below_the_resolution_are_told_as_such() -> None:
+    assert quantity.interval_text(-1e-9, 5e-9, 3e-9, "nats") == "≈ 0 to ≈ 0"
+    assert quantity.interval_text(1e-9, 5e-6, 3e-9, "nats") == "1.00e-09 to 5.00e-06"
+    estimate = Estimate(value=3e-9, low=1e-9, high=5e-9)
+    assert (on_page(estimate, "nats").text, on_page(estimate, "nats").interval) == ("≈ 0 (< 1e-6 nats)", "")

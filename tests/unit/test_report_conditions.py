@@ -9,12 +9,14 @@ import pytest
 
 from benchharness.results.result import Result, ResultWarning, WarningKind
 from benchharness.results.told import Conditions
-from reports.pages.html import render
-from reports.sections.comparison.section import Comparison
-from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, realistic_page, result
+from reports.model.entries import entries_of
+from reports.sections.conditions.section import Circumstances
+from reports.sections.failures.section import Failures
+from reports.sections.warnings.section import Warned
+from tests.unit.report_samples import Fake, page_of, realistic, realistic_sections, result, sections_html
 
 
-def compared(**changes: tuple[Any, Any]) -> Comparison:
+def compared(**changes: tuple[Any, Any]) -> Circumstances:
     """Two rows whose conditions differ in what is given."""
     rows = [result(variant, metrics=Fake(1.0).first_token()) for variant in ("fp32", "int8")]
     rows = [
@@ -26,7 +28,7 @@ def compared(**changes: tuple[Any, Any]) -> Comparison:
         )
         for at, row in enumerate(rows)
     ]
-    return page_of(rows).of(Comparison)[0]
+    return page_of(rows).of(Circumstances)[0]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +77,8 @@ def test_what_nobody_could_read_is_one_line_with_the_reasons_on_demand() -> None
     ]
     names = [name for name, _ in comparison.conditions.alike]
     assert "governor" not in names
-    html = render(RUN, [result()], written=WRITTEN)["this-machine"]
-    line = '<details class="unreadable"><summary>Not readable here: governor, power source, battery</summary>'
-    assert html.count(line) == 2  # of the comparison, and of its job
+    html = sections_html(page_of([result()]), "conditions")
+    assert '<details class="unreadable"><summary>Not readable here: governor, power source, battery</summary>' in html
     assert "<li>power source, battery: nothing in /sys/class/power_supply</li>" in html
 
 
@@ -93,67 +94,53 @@ def test_kinds_of_memory_that_are_unknown_are_not_readable_either() -> None:
     assert comparison.conditions.unreadable[-1].names == ("memory: pss",)
 
 
-def test_what_a_group_shares_stands_in_its_header() -> None:
-    first, steady, _ = page_of(realistic()).of(Comparison)[0].groups
-    assert (first.name, first.parameters) == ("first-token", "prompt_tokens 128, context_depth 0")
-    assert [column.parameters for column in first.columns] == ["", ""]
-    assert (steady.parameters, steady.columns[0].parameters) == (
-        "prompt_tokens 128, output_tokens 32, context_depth 128",
-        "",
-    )
-    assert page_of(realistic()).of(Comparison)[0].width == 2 + 2 + 2 + 2
+def test_the_finding_names_what_differs() -> None:
+    assert compared(power_source=("mains", "battery")).finding == "rows differ in power source"
+    assert compared().finding == "no condition that matters differs between its 2 jobs"
 
 
-def test_parameters_that_differ_within_a_group_stay_with_their_columns() -> None:
-    fake = Fake(1.0)
-    metrics = [
-        fake.metric("prefill_rate", "tokens/s", 1.0, parameters={"prompt_tokens": 8, "context_depth": 0}),
-        fake.metric("decode_rate", "tokens/s", 1.0, parameters={"output_tokens": 8, "context_depth": 8}),
-    ]
-    (group,) = page_of([result(metrics=metrics)]).of(Comparison)[0].groups
-    assert group.parameters == "prompt_tokens 8, output_tokens 8"
-    assert [column.parameters for column in group.columns] == ["context_depth 0", "context_depth 8"]
+def test_the_only_configuration_is_not_in_every_name() -> None:
+    assert [each.who for each in entries_of([("", result("fp32")), ("", result("int8"))])] == ["fp32", "int8"]
+    several = entries_of([("", result("fp32")), ("", result("fp32", "cpu 1 thread"))])
+    assert [each.who for each in several] == ["fp32 · cpu 2 threads", "fp32 · cpu 1 thread"]
+    assert page_of([result("fp32"), result("int8")]).of(Circumstances)[0].configuration == "cpu 2 threads"
 
 
-def test_the_only_configuration_stands_in_the_header_and_not_in_every_name() -> None:
-    page = page_of([result("fp32"), result("int8")])
-    assert page.configuration == "cpu 2 threads"
-    assert [row.who for row in page.of(Comparison)[0].rows] == ["fp32", "int8"]
-    page = page_of([result("fp32"), result("fp32", "cpu 1 thread")])
-    assert page.configuration == ""
-    assert [row.who for row in page.of(Comparison)[0].rows] == ["fp32 · cpu 2 threads", "fp32 · cpu 1 thread"]
-
-
-def warned(variant: str, *messages: str) -> Result:
+def warned(variant: str, *messages: str, scenario: str = "first-token") -> Result:
     warnings = [ResultWarning(kind=WarningKind.UNSTABLE, message=message) for message in messages]
-    return result(variant, metrics=Fake(1.0).first_token(), warnings=warnings)
+    found = result(variant, metrics=Fake(1.0).first_token(), warnings=warnings)
+    return replace(found, job=replace(found.job, scenario=scenario, key=f"{variant} {scenario}"))
 
 
-def test_a_warning_that_every_job_carries_is_told_once() -> None:
-    comparison = page_of([warned("fp32", "few"), warned("int8", "few", "shaky")]).of(Comparison)[0]
-    assert [warning.message for warning in comparison.warnings] == ["few"]
-    assert [[warning.message for warning in row.warnings] for row in comparison.rows] == [[], ["shaky"]]
+def test_warnings_are_told_by_kind_each_message_once_with_its_jobs() -> None:
+    results = [warned("fp32", "few"), warned("int8", "few", "shaky"), warned("int8", "shaky", scenario="steady")]
+    (found,) = page_of(results).of(Warned)
+    (kind,) = found.kinds
+    assert kind.finding == found.finding == "3 of 3 jobs have attempts that spread widely, or failed"
+    assert [(each.text, each.jobs) for each in kind.messages] == [
+        ("few", ("fp32, first-token", "int8, first-token")),
+        ("shaky", ("int8, first-token", "int8, steady")),
+    ]
+    html = sections_html(page_of(results), "warnings")
+    assert html.count("shaky") == 1
+    everywhere = sections_html(page_of([warned("fp32", "few"), warned("int8", "few")]), "warnings")
+    assert "every job" in everywhere
+    assert page_of([result()]).of(Warned) == ()
 
 
-def test_a_warning_of_two_scenarios_is_told_once_in_its_row() -> None:
-    steady = replace(warned("int8", "few"), job=replace(result("int8").job, scenario="steady", key="other"))
-    comparison = page_of([warned("fp32"), warned("int8", "few"), steady]).of(Comparison)[0]
-    assert [(each.message, each.about) for each in comparison.rows[1].warnings] == [("few", "first-token, steady")]
-
-
-def test_the_outcome_stands_with_the_variant_and_the_evidence_below_its_row() -> None:
-    html = realistic_page()
-    row = html[html.index('id="comparison-1-row-6"') :]
-    heading = row[: row.index("</th>")]
-    assert "out-of-memory" in heading
-    assert "steady: 3 out-of-memory" in heading
-    below = row[row.index('<tr class="failed">') :]
-    assert "do not fit" in below[: below.index("</tr>")]
+def test_failures_have_their_evidence_and_the_finding_names_them() -> None:
+    (found,) = page_of(realistic()).of(Failures)
+    (failure,) = found.failures
+    assert (failure.kind, failure.attempts) == ("out-of-memory", "3 out-of-memory")
+    assert found.finding == "smollm2-135m · chat 128 · int4 · cpu 2 threads, steady: out-of-memory"
+    html = realistic_sections()
+    below = html[html.index(f'<li id="{failure.anchor}"') :]
+    assert "do not fit" in below[: below.index("</li>")]
+    assert page_of([result()]).of(Failures) == ()
 
 
 def test_some_failed_attempts_show_though_the_job_is_ok() -> None:
-    shaky = result(metrics=Fake(1.0).first_token(), outcomes={"ok": 4, "crashed": 1})
-    html = render(RUN, [shaky], written=WRITTEN)["this-machine"]
-    heading = html[html.index('id="comparison-1-row-1"') :]
-    assert "first-token: 4 ok, 1 crashed" in heading[: heading.index("</th>")]
-    assert page_of([result()]).of(Comparison)[0].rows[0].ended[0].clean
+    (found,) = page_of([result(metrics=Fake(1.0).first_token(), outcomes={"ok": 4, "crashed": 1})]).of(Failures)
+    assert [(each.kind, each.attempts) for each in found.partly] == [("ok", "4 ok, 1 crashed")]
+    assert found.failures == ()
+    assert found.finding == "attempts failed in 1 job with a value"

@@ -11,10 +11,11 @@ from benchharness.results.result import Basis, Contrast, Estimate, Result
 from benchharness.results.told import Effective
 from reports.figures.svg import svg
 from reports.model.tables import Cell
-from reports.pages.html import render
-from reports.sections.comparison.chart import Distribution, TokenCurves
-from reports.sections.comparison.runtimes import ContrastRow, RuntimeContrasts
-from reports.sections.comparison.section import Comparison
+from reports.sections.latency.chart import Distribution, TokenCurves
+from reports.sections.latency.section import Latency
+from reports.sections.memory.section import Memory
+from reports.sections.operators.runtimes import ContrastRow, RuntimeContrasts
+from reports.sections.operators.section import Operators
 from tests.unit.report_runtime_samples import (
     CORE_ML,
     LITERT,
@@ -24,34 +25,34 @@ from tests.unit.report_runtime_samples import (
     ONNX,
     Ran,
     across_runtimes,
-    across_runtimes_page,
+    across_runtimes_sections,
     derived,
 )
-from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, realistic_page
+from tests.unit.report_samples import page_of, realistic, realistic_sections, sections_html
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 
-def compared(results: Sequence[Result]) -> Comparison:
-    (found,) = page_of(results).of(Comparison)
+def compared(results: Sequence[Result]) -> Operators:
+    (found,) = page_of(results).of(Operators)
     return found
 
 
 @pytest.fixture(scope="module")
-def everything() -> Comparison:
+def everything() -> Operators:
     return compared(across_runtimes())
 
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return across_runtimes_page()
+    return across_runtimes_sections()
 
 
-def runtimes_of(comparison: Comparison) -> RuntimeContrasts:
+def runtimes_of(comparison: Operators) -> RuntimeContrasts:
     assert comparison.runtimes
     return comparison.runtimes
 
 
-def contrast_row(comparison: Comparison, precision: str, configuration: str) -> ContrastRow:
+def contrast_row(comparison: Operators, precision: str, configuration: str) -> ContrastRow:
     (group,) = (group for group in runtimes_of(comparison).groups if group.precision == precision)
     (row,) = (row for row in group.rows if row.configuration == configuration)
     return row
@@ -64,7 +65,7 @@ def cell(row: ContrastRow, at: int) -> Cell:
     return found
 
 
-def test_rows_of_a_precision_stand_together_the_first_runtime_first(everything: Comparison) -> None:
+def test_rows_of_a_precision_stand_together_the_first_runtime_first(everything: Operators) -> None:
     told = {group.precision: [row.configuration for row in group.rows] for group in runtimes_of(everything).groups}
     assert told == {
         "fp32": ["onnxruntime 2 threads", "litert 2 threads", "litert gpu, half precision"],
@@ -76,7 +77,7 @@ def test_rows_of_a_precision_stand_together_the_first_runtime_first(everything: 
         assert [row.first for row in group.rows] == [True] + [False] * (len(group.rows) - 1)
 
 
-def test_a_cell_has_the_value_and_the_ratio_to_the_first_runtime(everything: Comparison) -> None:
+def test_a_cell_has_the_value_and_the_ratio_to_the_first_runtime(everything: Operators) -> None:
     titles = [column.title for group in runtimes_of(everything).columns for column in group.columns]
     assert titles == ["model TTFT", "cold-start TTFT", "prefill rate (pp)", "decode rate (tg)", "peak memory"]
     first = contrast_row(everything, "int8", "onnxruntime 2 threads")
@@ -138,26 +139,22 @@ def test_better_and_worse_are_said_only_where_the_interval_leaves_out_one(
     assert figure.groups[0].dots[0].verdict == ttft
 
 
-def test_sizes_are_exact_and_to_the_first_runtime(everything: Comparison) -> None:
+def test_sizes_are_exact_and_to_the_first_runtime(everything: Operators) -> None:
     row = contrast_row(everything, "int8", "litert 2 threads")
-    assert [(size.title, size.text, size.ratio) for size in row.sizes] == [
-        ("on disk", "135 MiB", "0.568×"),
-        ("download", "122 MiB", "0.568×"),
-    ]
-    assert [size.ratio for size in contrast_row(everything, "int8", "onnxruntime 2 threads").sizes] == ["", ""]
+    assert row.size.text == "135 MiB, 0.568×"
+    assert contrast_row(everything, "int8", "onnxruntime 2 threads").size.text == "238 MiB"
 
 
-def test_reference_execution_has_sizes_and_no_numbers(everything: Comparison, html: str) -> None:
+def test_reference_execution_has_sizes_and_no_numbers(everything: Operators, html: str) -> None:
     row = contrast_row(everything, "int8", "core ml, neural engine")
-    assert [size.text for size in row.sizes] == ["130 MiB", "117 MiB"]
+    assert row.size.text == "130 MiB, 0.544×"
     assert [(each.state, each.note, each.span) for each in row.cells] == [
         ("absent", "reference execution, weights only", 5)
     ]
-    (summary,) = (row for row in everything.rows if row.variant == "mlpackage-int8")
-    assert [(each.note, each.span) for each in summary.cells] == [("reference execution, weights only", 5)]
-    assert '<td class="cell absent" colspan="5">reference execution, weights only</td>' in html
-    assert everything.memory
-    assert "mlpackage" not in str(everything.memory.parts)
+    assert '<td class="absent" colspan="5">reference execution, weights only</td>' in html
+    page = page_of(across_runtimes())
+    assert "mlpackage" not in str(page.of(Memory)[0].parts)
+    assert "mlpackage" not in str(page.of(Latency)[0].spreads)
 
 
 def test_times_that_a_reference_execution_claims_are_not_shown() -> None:
@@ -172,10 +169,9 @@ def test_times_that_a_reference_execution_claims_are_not_shown() -> None:
     row = contrast_row(comparison, "int8", "core ml, neural engine")
     assert [each.note for each in row.cells] == ["reference execution, weights only"]
     assert runtimes_of(comparison).figures == ()
-    assert comparison.leaders == ()
 
 
-def test_a_failed_row_shows_its_outcome(everything: Comparison) -> None:
+def test_a_failed_row_shows_its_outcome(everything: Operators) -> None:
     (failed,) = contrast_row(everything, "int4", "litert 2 threads").cells
     assert (failed.state, failed.span) == ("failed", 5)
     assert failed.note == "out-of-memory: the kernel ended the worker in phase load"
@@ -191,7 +187,7 @@ def test_a_first_runtime_without_values_leaves_the_others_without_ratio() -> Non
     assert shown
     assert (shown.text, shown.reason) == ("no ratio", "no value on onnx-int8 · onnxruntime 2 threads")
     assert runtimes_of(comparison).figures == ()
-    assert "no ratio" in render(RUN, results, written=WRITTEN)["this-machine"]
+    assert "no ratio" in sections_html(page_of(results), "operators")
 
 
 def test_thread_counts_of_one_precision_are_groups_of_their_own() -> None:
@@ -209,8 +205,8 @@ def test_thread_counts_of_one_precision_are_groups_of_their_own() -> None:
 
 
 def test_nothing_is_shown_without_a_second_runtime() -> None:
-    assert all(each.runtimes is None for each in page_of(realistic()).of(Comparison))
-    assert "Runtimes at equal precision" not in realistic_page()
+    assert all(each.runtimes is None for each in page_of(realistic()).of(Operators))
+    assert "Runtimes at equal precision" not in realistic_sections()
 
 
 def test_the_first_runtime_may_not_be_on_the_page() -> None:
@@ -220,7 +216,7 @@ def test_the_first_runtime_may_not_be_on_the_page() -> None:
     assert [row.first for row in group.rows] == [False]
 
 
-def test_a_figure_has_a_dot_for_each_ratio_on_one_axis(everything: Comparison) -> None:
+def test_a_figure_has_a_dot_for_each_ratio_on_one_axis(everything: Operators) -> None:
     fp32, int8 = runtimes_of(everything).figures  # int4 has no second row with a value
     assert (fp32.lowest, fp32.highest) == (int8.lowest, int8.highest)
     assert fp32.lowest < 1 < fp32.highest
@@ -235,12 +231,12 @@ def test_a_figure_has_a_dot_for_each_ratio_on_one_axis(everything: Comparison) -
     drawn = svg(int8, "one")
     assert drawn == svg(int8, "one")
     for dot in int8.groups[0].dots:
-        assert f">{dot.text}</text>" in drawn
+        assert f">{dot.metric}</text>" in drawn
+        assert f"{dot.metric} {dot.text}" in int8.description
     assert [label for _, label in fp32.legend()] == [
         "better",
-        "hollow: not clearly different, or without an interval",
+        "hollow: no clear difference, or no interval",
     ]
-    assert "logarithmic" in int8.description
 
 
 @pytest.mark.parametrize(
@@ -289,7 +285,7 @@ def test_what_no_axis_can_show_is_not_drawn(value: float | None) -> None:
         for each in two_runtimes()
     ]
     assert runtimes_of(compared(results)).figures == ()
-    assert render(RUN, results, written=WRITTEN)
+    assert sections_html(page_of(results), "operators")
 
 
 def test_page_cache_states_have_dots_of_their_own() -> None:
@@ -312,41 +308,19 @@ def test_page_cache_states_have_dots_of_their_own() -> None:
     ]
 
 
-def test_the_summary_groups_rows_by_runtime_and_marks_each_reference(everything: Comparison, html: str) -> None:
-    headings = [row.heading for row in everything.rows]
-    assert [heading for heading in headings if heading] == [
-        "onnxruntime; reference: onnx-fp32",
-        "litert; reference: tflite-fp32",
-        "coreml; reference: mlpackage-fp16",
-    ]
-    families = [row.variant.split("-")[0] for row in everything.rows]
+def test_rows_of_one_runtime_stand_together() -> None:
+    table = page_of(across_runtimes()).of(Latency)[0].spreads[0].table
+    families = [row.who.split("-")[0] for row in table.rows]
     assert families == sorted(families, key=["onnx", "tflite", "mlpackage"].index)
-    assert {row.variant for row in everything.rows if row.reference} == {"onnx-fp32", "tflite-fp32", "mlpackage-fp16"}
-    assert html.count('<tr class="heading">') == 3 + 3
-    assert {leader.over for leader in everything.leaders} == {"onnx-fp32"}
-    assert "over onnx-fp32" in html
-    assert [row.heading for row in page_of(realistic()).of(Comparison)[0].rows] == [""] * 6
 
 
-def test_the_smallest_is_compared_with_its_own_reference() -> None:
-    results = derived(
-        [
-            Ran("onnx-fp32", ONNX, 500, ON_CPU),
-            Ran("tflite-fp32", LITERT, 600, ON_LITERT),
-            Ran("tflite-int8", LITERT, 60, ON_LITERT),
-        ]
-    )
-    smallest = compared(results).smallest
-    assert smallest
-    assert (smallest.variant, smallest.ratio) == ("tflite-int8", "0.100×")
-
-
-def test_a_precision_has_one_colour_in_every_runtime_but_not_twice_in_one(everything: Comparison) -> None:
-    (curves,) = (figure for figure in everything.figures if isinstance(figure, TokenCurves))
+def test_a_precision_has_one_colour_in_every_runtime_but_not_twice_in_one() -> None:
+    figures = page_of(across_runtimes()).of(Latency)[0].figures
+    (curves,) = (figure for figure in figures if isinstance(figure, TokenCurves))
     colours = {curve.label: curve.colour for panel in curves.panels for curve in panel.curves}
     assert colours["onnx-int8"] == colours["tflite-int8"] != colours["onnx-fp32"] == colours["tflite-fp32"]
     twice = [replace(each, job=replace(each.job, precision="8 bit")) for each in realistic()[:12]]
-    distribution = page_of(twice).of(Comparison)[0].figures[0]
+    distribution = page_of(twice).of(Latency)[0].figures[0]
     assert isinstance(distribution, Distribution)
     strips = distribution.strips
     assert len({(strip.label.split(" · ")[0], strip.colour) for strip in strips}) == 3
@@ -373,7 +347,7 @@ def test_no_name_acts(attack: str, html: str) -> None:
         )
         for each in across_runtimes()
     ]
-    page = render(RUN, hostile, written=WRITTEN)["this-machine"]
+    page = sections_html(page_of(hostile))
     assert {tag for tag, _ in Elements(page).found} <= {tag for tag, _ in Elements(html).found}
     assert not [name for _, found in Elements(page).found for name in found if name.startswith("on")]
     assert f"{attack}litert" in Elements(page).text

@@ -9,11 +9,12 @@ import pytest
 from benchharness.results.result import AttemptValue, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.results.told import Conditions
 from reports.figures.svg import svg
-from reports.pages.html import render
-from reports.sections.comparison.memory import Memory
-from reports.sections.comparison.memory_chart import MemoryBars, MemoryLines
-from reports.sections.comparison.section import Comparison
-from tests.unit.report_samples import COLD, RUN, WARM, WRITTEN, Fake, page_of, realistic, result
+from reports.model.entries import entries_of
+from reports.model.jobs import JobDetail, job_detail
+from reports.model.tables import Quantity
+from reports.sections.memory.chart import MemoryBars, MemoryLines
+from reports.sections.memory.section import Memory
+from tests.unit.report_samples import COLD, WARM, Fake, page_of, realistic, result, sections_html
 
 MIB = 2**20
 
@@ -25,31 +26,29 @@ def measured(first: float, steady: float, variant: str = "int8") -> list[Result]
     ]
 
 
-def compared(results: list[Result]) -> Comparison:
-    return page_of(results).of(Comparison)[0]
-
-
 def memory_of(results: list[Result]) -> Memory:
-    found = compared(results).memory
-    assert found
-    return found
+    return page_of(results).of(Memory)[0]
 
 
-def test_peak_memory_stands_once_from_the_scenario_that_needed_most() -> None:
-    comparison = compared([*measured(300, 400, "fp32"), *measured(200, 250)])
-    (group,) = comparison.groups
-    assert [(group.name, column.title, column.parameters) for column in group.columns] == [
-        ("memory", "peak memory", "in steady, where it was highest")
-    ]
-    assert [leader.metric for leader in comparison.leaders] == ["peak memory"]
+def details(results: list[Result]) -> list[JobDetail]:
+    return [job_detail(entry) for entry in entries_of([("", each) for each in results])]
 
 
-def test_peak_memory_stands_twice_where_no_scenario_needed_most_on_every_row() -> None:
-    (group,) = compared([*measured(500, 400, "fp32"), *measured(200, 250)]).groups
-    assert [column.parameters for column in group.columns] == ["in first-token", "in steady"]
+def test_memory_is_told_of_the_scenario_that_needed_most() -> None:
+    found = memory_of([*measured(300, 400, "fp32"), *measured(200, 250)])
+    assert [part.table.scenario for part in found.parts] == ["steady"]
+    assert found.finding.startswith("peak 25")
+    assert "(int8) to 41" in found.finding
+    assert "the model is 35" in found.finding
+    assert found.finding.endswith("smallest file int8, 130 MiB (0.253×)")
+
+
+def test_memory_is_told_twice_where_no_scenario_needed_most_on_every_row() -> None:
+    parts = memory_of([*measured(500, 400, "fp32"), *measured(200, 250)]).parts
+    assert [part.table.scenario for part in parts] == ["first-token", "steady"]
     failed = replace(measured(300, 400)[1], metrics=(), outcome=Outcome(kind=OutcomeKind.OUT_OF_MEMORY))
-    (group,) = compared([*measured(300, 400, "fp32"), measured(200, 250)[0], failed]).groups
-    assert len(group.columns) == 2  # the one value of a row with a failed job is not hidden
+    parts = memory_of([*measured(300, 400, "fp32"), measured(200, 250)[0], failed]).parts
+    assert len(parts) == 2  # the one value of a row with a failed job is not hidden
 
 
 def test_the_table_adds_up_to_the_peak_and_says_what_each_includes() -> None:
@@ -66,7 +65,7 @@ def test_the_table_adds_up_to_the_peak_and_says_what_each_includes() -> None:
     numbers = [float(text.split()[0]) for text in values]
     assert sum(numbers[:3]) == pytest.approx(numbers[3], rel=0.05)
     assert numbers[4] == pytest.approx(400 * 0.9 * 0.8, rel=0.1)  # at the end, not at the start
-    html = render(RUN, measured(300, 400), written=WRITTEN)["this-machine"]
+    html = sections_html(page_of(measured(300, 400)), "memory")
     assert "Python, the runtime and the model" in html
     assert "mapped weights" in html
 
@@ -96,10 +95,10 @@ def test_an_unknown_kind_says_why() -> None:
 def test_memory_that_could_not_be_read_at_all_says_why() -> None:
     blind = result(metrics=Fake(1.0).first_token(), conditions={"memory_unknown": {"memory": "psutil is missing"}})
     assert [each.reason for each in memory_of([blind]).unknown] == ["psutil is missing"]
-    html = render(RUN, [blind], written=WRITTEN)["this-machine"]
+    html = sections_html(page_of([blind]), "memory")
     assert "psutil is missing" in html
     odd = result(metrics=Fake(1.0).first_token(), conditions={"memory_unknown": "garbled"})
-    assert compared([odd]).memory is None
+    assert memory_of([odd]).unknown == ()
 
 
 def test_bars_show_both_parts_the_peak_and_the_baseline() -> None:
@@ -148,21 +147,23 @@ def lines_of(results: list[Result]) -> MemoryLines | None:
     return next((figure for figure in memory_of(results).figures if isinstance(figure, MemoryLines)), None)
 
 
-def test_lines_are_seconds_and_mebibytes_one_an_attempt() -> None:
+def test_a_line_is_the_attempt_that_held_most_in_seconds_and_mebibytes() -> None:
     lines = lines_of(measured(300, 400))
     assert lines
-    (panel,) = lines.panels
-    assert len(panel.lines) == 5
-    assert panel.lines[0].seconds == (0.2, 0.3, 0.4)
-    assert panel.lines[0].resident[:2] == (15.0, 50.0)
+    (line,) = lines.lines
+    assert line.attempts == 5
+    assert line.seconds == (0.2, 0.3, 0.4)
+    assert line.resident[:2] == (15.0, 50.0)
+    timelines = next(metric for metric in measured(300, 400)[1].metrics if metric.name == "memory_timeline").attempts
+    assert line.resident[2] == pytest.approx(max(each.samples[5] for each in timelines) / MIB, rel=1e-5)
 
 
 def test_a_long_line_is_thinned_and_keeps_its_peak() -> None:
     looks = [number for at in range(5000) for number in (at * 1e8, (900.0 if at == 2500 else 10.0) * MIB)]
     lines = lines_of(timeline(looks))
     assert lines
-    (line,) = lines.panels[0].lines
-    assert len(line.seconds) <= 240
+    (line,) = lines.lines
+    assert len(line.seconds) <= 60
     assert max(line.resident) == 900
 
 
@@ -174,7 +175,7 @@ def test_a_timeline_that_makes_no_sense_is_not_drawn(samples: list[float], row_l
 
 
 def test_a_jobs_memory_by_phase_is_one_table_and_not_thirty_rows() -> None:
-    (job,) = compared(measured(300, 400)[:1]).details
+    (job,) = details(measured(300, 400)[:1])
     assert job.memory
     assert [row.who for row in job.memory.rows] == list(COLD)
     assert [title for title, _ in job.memory.columns][:2] == ["highest within it", "rss at its end"]
@@ -182,19 +183,18 @@ def test_a_jobs_memory_by_phase_is_one_table_and_not_thirty_rows() -> None:
 
 
 def test_sizes_have_no_interval_and_a_ratio_to_the_reference() -> None:
-    chat = compared(realistic())
-    assert [(size.title, size.text, size.ratio) for size in chat.rows[2].sizes] == [
-        ("on disk", "130 MiB", "0.253×"),
-        ("download", "97.5 MiB", "0.253×"),
-        ("runtime libraries", "43.8 MiB", ""),
+    sizes = memory_of(realistic()).sizes
+    assert sizes
+    assert [cell.quantity.text for cell in sizes.rows[2].cells if cell.quantity] == [
+        "130 MiB, 0.253×",
+        "97.5 MiB, 0.253×",
+        "43.8 MiB",
     ]
-    assert chat.smallest
-    assert (chat.smallest.variant, chat.smallest.ratio, chat.smallest.download) == ("int4", "0.171×", "66.0 MiB")
-    download = next(metric for metric in chat.details[4].metrics if metric.title == "download size")
+    download = next(metric for metric in details(realistic())[4].metrics if metric.title == "download size")
     assert (download.quantity.interval, download.attempts, download.samples) == ("", "none needed", "none needed")
     assert (download.ratio.text, download.ratio.interval, download.ratio.verdict) == ("0.300×", "", "better")
     same = result(metrics=[Fake(1.0).exactly("download_size", 5.0, 1.0)])
-    assert compared([same]).details[0].metrics[0].ratio.verdict == "same"
+    assert details([same])[0].metrics[0].ratio.verdict == "same"
 
 
 def test_an_unknown_download_size_says_why() -> None:
@@ -202,5 +202,6 @@ def test_an_unknown_download_size_says_why() -> None:
     estimate = replace(unknown.estimate, value=None, low=None, high=None, reason="too large")
     found = result(metrics=[replace(unknown, estimate=estimate)])
     found = replace(found, job=replace(found.job, download_bytes=None))
-    size = compared([found]).rows[0].sizes[1]
-    assert (size.title, size.text, size.reason) == ("download", "unknown", "too large")
+    sizes = memory_of([found]).sizes
+    assert sizes
+    assert sizes.rows[0].cells[1].quantity == Quantity(text="unknown", reason="too large")

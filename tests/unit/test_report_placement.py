@@ -11,9 +11,11 @@ import pytest
 
 from benchharness.results.result import Estimate, Parameters, Result
 from benchharness.results.told import Effective
-from reports.pages.html import render
-from reports.sections.comparison.placement import PlacementRow, Placements
-from reports.sections.comparison.section import Comparison
+from reports.model.entries import entries_of
+from reports.model.jobs import job_detail
+from reports.sections import all_sections
+from reports.sections.operators.placement import PlacementRow, Placements
+from reports.sections.operators.section import Operators
 from tests.unit.report_runtime_samples import (
     CORE_ML,
     CPU,
@@ -28,16 +30,16 @@ from tests.unit.report_runtime_samples import (
     REFUSED,
     Ran,
     across_runtimes,
-    across_runtimes_page,
+    across_runtimes_sections,
     derived,
 )
-from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, realistic_page, result
+from tests.unit.report_samples import page_of, realistic, realistic_sections, result, sections_html
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 
 def placements_of(results: Sequence[Result]) -> Placements:
-    (comparison,) = page_of(results).of(Comparison)
-    return comparison.placements
+    (operators,) = page_of(results).of(Operators)
+    return operators.placements
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def everything() -> Placements:
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return across_runtimes_page()
+    return across_runtimes_sections()
 
 
 def row_of(placements: Placements, who: str) -> PlacementRow:
@@ -68,7 +70,7 @@ def test_operators_are_told_by_place_most_first_and_all_of_them(everything: Plac
     assert (place.name, place.count, place.share) == (CPU, f"{sum(OPERATORS.values())} operators", "100%")
     assert place.kinds[:2] == ("211 MatMul", "150 Mul")
     assert len(place.kinds) == len(OPERATORS)
-    assert "211 MatMul, 150 Mul, 121 Add and 21 more kinds</summary>211 MatMul" in html
+    assert "211 MatMul, 150 Mul, 121 Add and 21 more kinds</summary>" in html
     assert "1 Kind19</details>" in html
 
 
@@ -200,19 +202,26 @@ def test_scenarios_that_say_the_same_are_one_line_and_others_are_not() -> None:
     assert [row.scenarios for row in placements_of(silent).rows] == [""]
 
 
-def test_without_an_accelerator_the_table_is_folded_and_short() -> None:
-    placements = page_of(realistic()).of(Comparison)[0].placements
-    assert not placements.accelerated
-    assert not placements.columns
-    assert not placements.advice
-    page = realistic_page()
-    assert "<summary>Where operators ran: no accelerator was asked for</summary>" in page
-    assert "without accelerator" not in page
-    assert "60 Add, 31 MatMul, 4 Softmax" in page
+def test_without_an_accelerator_the_table_is_short_and_the_finding_says_so() -> None:
+    operators = page_of(realistic()).of(Operators)[0]
+    assert not operators.placements.accelerated
+    assert not operators.placements.columns
+    assert not operators.placements.advice
+    told = "every operator that is known ran on CPUExecutionProvider; no accelerator was asked for"
+    assert operators.finding == told
+    assert "without accelerator" not in realistic_sections()
+    assert "60 Add, 31 MatMul, 4 Softmax" in realistic_sections()
+
+
+def test_the_finding_names_what_fell_back() -> None:
+    (operators,) = page_of(across_runtimes()).of(Operators)
+    assert operators.finding.startswith("onnx-int8 · onnxruntime xnnpack: 84 of 562 operators do not run on")
+    assert len(operators.finding.split()) <= 25
 
 
 def test_a_job_does_not_repeat_the_placement_and_the_fallback_differs_from_no_request(html: str) -> None:
-    for job in page_of(across_runtimes()).of(Comparison)[0].details:
+    for entry in entries_of([("", each) for each in across_runtimes()]):
+        job = job_detail(entry, all_sections().tells)
         names = [setting.name for setting in job.settings]
         assert {"placement", "placement_unknown"}.isdisjoint(names)
         assert not [setting for setting in job.settings if setting.name == "fallback" and setting.differs]
@@ -231,7 +240,7 @@ def test_a_peer_that_failed_leaves_no_ratio() -> None:
     half[3] = replace(half[3], outcome=failed, metrics=())
     row = row_of(placements_of(half), "tflite-int8 · litert gpu")
     assert [cost.text for cost in row.costs][-1] == "no value"
-    assert render(RUN, half, written=WRITTEN)
+    assert sections_html(page_of(half), "operators")
 
 
 ODD: tuple[Any, ...] = (
@@ -258,7 +267,7 @@ def test_whatever_a_device_says_the_page_stands(name: str, odd: Any) -> None:
     for accelerator in (None, "npu"):
         found = result(effective={"accelerators": ["npu"], "placement": {"npu": {"Add": 1}}, name: odd})
         changed = replace(found.job, configuration=replace(found.job.configuration, accelerator=accelerator))
-        page = render(RUN, [replace(found, job=changed)], written=WRITTEN)["this-machine"]
+        page = sections_html(page_of([replace(found, job=changed)]), "operators")
         assert "Where operators ran" in page
 
 
@@ -289,7 +298,7 @@ def test_no_word_of_a_device_acts(attack: str, html: str) -> None:
         )
         for number, each in enumerate(across_runtimes())
     ]
-    page = Elements(render(RUN, hostile, written=WRITTEN)["this-machine"])
+    page = Elements(sections_html(page_of(hostile), "operators"))
     assert {tag for tag, _ in page.found} <= {tag for tag, _ in Elements(html).found}
     assert not [name for _, found in page.found for name in found if name.startswith("on")]
     assert page.text.count(attack) > 30

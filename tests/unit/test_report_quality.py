@@ -13,12 +13,12 @@ from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.results.told import Conditions, Effective
 from benchharness.units import interval_text, quantity_text
-from reports.pages.html import render
-from reports.sections.comparison.section import Comparison
+from reports.sections.latency.section import Latency
+from reports.sections.methods.section import Methods
 from reports.sections.quality.chart import ClassBars, PositionCurves
 from reports.sections.quality.section import Quality
 from reports.sections.quality.series import divergence_by_position
-from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, result
+from tests.unit.report_samples import Fake, page_of, result, sections_html
 
 TOKENS: dict[str, Any] = {
     "evaluation": "prefill",
@@ -109,7 +109,7 @@ def test_a_language_models_row_has_every_figure_with_its_unit() -> None:
         "PPL": ("13.9", "12.4 to 15.5"),
         "ln PPL ratio": ("0.0045 nats", "0.0023 to 0.0069"),
         "same top token": ("96.17 %", "95.61 to 96.70"),
-        "mean Δp": ("-0.0788 %", "-0.1200 to -0.0362"),
+        "mean Δp": ("−0.0788 %", "−0.1200 to −0.0362"),
         "RMS Δp": ("1.390 %", "1.300 to 1.490"),
         "greedy prefix": ("18.5 tokens", "9.2 to 27.4"),
     }
@@ -152,20 +152,23 @@ def test_rows_that_were_evaluated_differently_say_so_each() -> None:
     assert [row.how.partition(",")[0] for row in table.rows] == ["prefill(64)", "decode"]
 
 
+def guide(*results: Result) -> str:
+    return " ".join(page_of(list(results)).of(Methods)[0].guide)
+
+
 def test_the_guide_says_what_each_kind_of_interval_is_over() -> None:
     timed, lossy = result(metrics=Fake(1.0).first_token()), lost(metrics=language_model())
-    both, only = page_of([timed, lossy]).reading_guide, page_of([lossy]).reading_guide
+    both, only = guide(timed, lossy), guide(lossy)
     assert "over attempts" in both
-    assert "over the inputs" in both
+    assert "shares of inputs" in both
     assert "over attempts" not in only
-    assert "over the inputs" not in page_of([timed]).reading_guide
+    assert "shares of inputs" not in guide(timed)
 
 
 def test_quality_stands_apart_from_what_was_timed() -> None:
     timed = result(metrics=Fake(1.0).first_token())
     page = page_of([timed, lost(metrics=language_model())])
-    assert [each.workload for each in page.of(Comparison)] == ["chat 128"]
-    assert [group.name for group in page.of(Comparison)[0].groups if "quality" in group.name] == []
+    assert [each.subject for each in page.of(Latency)] == ["smollm2-135m · chat 128"]
     assert len(page.of(Quality)) == 1
     assert page.jobs == 2
 
@@ -241,13 +244,13 @@ def classifier() -> list[MetricResult]:
 
 def test_a_classifier_shows_accuracies_and_what_each_class_lost() -> None:
     found = quality(lost(metrics=classifier()))
-    assert cells(found)["accuracy change"] == ("0 %", "-1.40 to 0.40")
+    assert cells(found)["accuracy change"] == ("0 %", "−1.40 to 0.40")
     assert cells(found)["McNemar p"] == ("0.375", "")
     assert found.tables[0].told[1] == "Evaluation: 50 inputs."
     (figure,) = found.tables[0].figures
     assert isinstance(figure, ClassBars)
     assert (figure.panels[0].classes, figure.panels[0].changes) == (("0", "1"), (0.0, -5.0))
-    assert "Accuracy change by class" in render(RUN, [lost(metrics=classifier())], written=WRITTEN)["this-machine"]
+    assert "Accuracy change by class" in sections_html(page_of([lost(metrics=classifier())]), "quality")
 
 
 def test_a_row_in_which_no_class_changed_is_named_and_not_drawn() -> None:
@@ -271,14 +274,24 @@ def test_each_output_of_a_tensor_model_has_a_row() -> None:
     assert cells(found, 1) == {"SQNR": ("30.0 dB", "")}
 
 
-def test_a_failed_job_is_told_and_its_details_are_there() -> None:
+def test_a_failed_job_is_told() -> None:
     failed = lost("int4", outcome=Outcome(kind=OutcomeKind.CRASHED, reason="signal 9"))
     results = [lost(metrics=language_model()), failed]
     page = page_of(results)
-    assert [(each.who, each.kind) for each in page.failures] == [("smollm2-135m · int4", "crashed")]
-    html = render(RUN, results, written=WRITTEN)["this-machine"]
-    assert f'id="{page.failures[0].anchor}"' in html
-    assert "1 of 2 jobs failed" in html
+    assert [(each.who, each.kind) for each in page.failures] == [("int4", "crashed")]
+    assert "no value: crashed" in sections_html(page, "quality")
+    assert "signal 9" in sections_html(page, "failures")
+
+
+def test_the_finding_has_a_figure_a_row() -> None:
+    assert quality(lost(metrics=language_model()), lost("int4", language_model())).finding == (
+        "int8 KLD 0.00290 nats; int4 KLD 0.00290 nats"
+    )
+    many = [lost(f"variant {number}", language_model()) for number in range(9)]
+    finding = quality(*many).finding
+    assert finding.endswith("and 6 more")
+    assert len(finding.split()) <= 25
+    assert quality(lost()).finding == "no job has a value"
 
 
 def test_examples_are_escaped_cut_and_may_be_anything() -> None:
@@ -291,7 +304,7 @@ def test_examples_are_escaped_cut_and_may_be_anything() -> None:
     for examples in (hostile, None, 7, {"a": 1}, []):
         told = {"examples": examples, "continuations": continuations, "execution": "reference"}
         found = lost(metrics=language_model(), effective=told)
-        html = render(RUN, [found], written=WRITTEN)["this-machine"]
+        html = sections_html(page_of([found]), "quality")
         assert "<script>" not in html
         assert "reference execution, weights only" in html
     table = quality(lost(metrics=language_model(), effective={"examples": hostile})).tables[0]
@@ -320,4 +333,4 @@ def test_units_of_quality(value: float, unit: str, text: str) -> None:
 
 
 def test_an_interval_around_nothing_is_not_rounded_away() -> None:
-    assert interval_text(-0.003, 0.001, 0.0, "share") == "-0.300 to 0.100"
+    assert interval_text(-0.003, 0.001, 0.0, "share") == "−0.300 to 0.100"

@@ -20,12 +20,24 @@ from benchharness.results.result import (
     WarningKind,
 )
 from reports.pages.html import render
-from tests.unit.report_samples import CHAT, COLD, RUN, WRITTEN, Fake, realistic_page, result
+from reports.pages.view import pages
+from tests.unit.report_samples import (
+    CHAT,
+    COLD,
+    RUN,
+    WRITTEN,
+    Fake,
+    page_of,
+    realistic,
+    realistic_sections,
+    result,
+    sections_html,
+)
 
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return realistic_page()
+    return render(RUN, realistic(), written=WRITTEN)["this-machine"]
 
 
 class Elements(HTMLParser):
@@ -134,69 +146,62 @@ def test_no_name_or_text_acts(attack: str) -> None:
         replace(each, job=Job.from_json({**job, "hardware": attack, "recipe": attack}))
         for each, job in zip(hostile, plain, strict=True)
     ]
-    run = replace(RUN, id=attack, suite=attack, suite_digest=attack, state=attack, version=attack)
-    page = render(run, hostile, written=WRITTEN, title=attack, not_run={attack: attack}, unmeasured=[(attack, attack)])[
-        attack
-    ]
-    elements = Elements(page)
-    known = {
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "header",
-        "main",
-        "section",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "p",
-        "a",
+    page = pages(
+        [(RUN, hostile)], written=WRITTEN, title=attack, hardware=[attack + "2"], not_run={attack + "3": attack}
+    )
+    drawn = sections_html(page[attack])
+    elements = Elements(drawn)
+    known = "h3 p a b ul ol li dl dt dd div small sup table caption thead tbody tr th td details summary pre"
+    assert {tag for tag, _ in elements.found} <= {
+        *known.split(),
+        *["figure", "figcaption", "svg", "title", "desc", "path", "text"],
     }
-    known |= {
-        "b",
-        "i",
-        "br",
-        "dl",
-        "dt",
-        "dd",
-        "div",
-        "span",
-        "ul",
-        "li",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "caption",
-    }
-    known |= {
-        "details",
-        "summary",
-        "pre",
-        "figure",
-        "figcaption",
-        "svg",
-        "g",
-        "path",
-        "defs",
-        "use",
-        "text",
-        "clippath",
-        "rect",
-    }
-    assert {tag for tag, _ in elements.found} <= known
-    assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
-    # As text it is all there, in the page and in its figures.
+    assert not [name for _, attributes in elements.found for name in attributes if name.startswith(("on", "style"))]
+    # As text it is all there, in the sections and in their figures.
     assert elements.text.count(attack) > 30
     assert attack in elements.svg_text
 
 
-def test_hidden_characters_become_visible(html: str) -> None:
-    assert "\\x1b[31mRuntimeError\\x1b[0m: weights\\x00 of 1.2 GiB do not fit\\ud83d" in html
-    html.encode("utf-8")
+def test_names_of_any_length_and_direction_are_shown_and_fit() -> None:
+    """A figure cuts what would not fit, and a finding stays a line; what turns the direction of text is spelled out."""
+    names = ("x" * 5_000, "a b " * 500, "\u202eevil", "", "模型 🙂")
+    fakes = [Fake(0.5, seed=number) for number in range(len(names))]
+    results = [
+        result(name, metrics=[*fake.first_token(), *fake.memory(COLD, 3e8)], model="m" * 900)
+        for name, fake in zip(names, fakes, strict=True)
+    ]
+    page = page_of(results)
+    drawn = sections_html(page)
+    assert "\u202e" not in drawn
+    assert "\\u202eevil" in drawn
+    assert "模型 🙂" in Elements(drawn).svg_text
+    findings = [each.finding for several in page.sections.values() for each in several]
+    assert all(0 < len(finding) <= 240 and len(finding.split()) <= 25 for finding in findings)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0, 1e300])
+def test_numbers_that_make_no_sense_break_no_section(value: float) -> None:
+    fake = Fake(1.0, attempts=2)
+    odd = [
+        replace(
+            metric,
+            estimate=replace(metric.estimate, value=value, low=value, high=value),
+            ratio=metric.ratio and replace(metric.ratio, value=value, low=value, high=value),
+            attempts=[replace(each, value=value, samples=[value] * len(each.samples)) for each in metric.attempts],
+        )
+        for metric in [*fake.first_token(), *fake.steady(), *fake.memory(COLD, 3e8)]
+    ]
+    assert sections_html(page_of([result("fp32", metrics=odd), result("int8", metrics=odd)]))
+    assert sections_html(page_of([result("int8", metrics=odd)]))
+
+
+def test_one_result_and_none_have_sections() -> None:
+    assert "Its numbers do not carry over" in sections_html(page_of([result()]))
+    (page,) = pages([(RUN, [])], written=WRITTEN, hardware=["phone"]).values()
+    assert [name for name, several in page.sections.items() if several] == ["methods"]
+
+
+def test_hidden_characters_become_visible() -> None:
+    told = "\\x1b[31mRuntimeError\\x1b[0m: weights\\x00 of 1.2 GiB do not fit\\ud83d"
+    assert told in realistic_sections()
+    realistic_sections().encode("utf-8")

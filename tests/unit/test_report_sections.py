@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports.model.section import SectionKind, Side
+from reports.model.entries import entries_of
+from reports.model.jobs import job_detail
+from reports.model.section import SectionKind, in_a_line
 from reports.pages import view
 from reports.pages.html import render_runs
 from reports.sections import Sections, all_sections
-from tests.unit.report_samples import RUN, WRITTEN, Fake, page_of, realistic, result
+from reports.sections.methods.section import Methods
+from tests.unit.report_course_samples import everything
+from tests.unit.report_runtime_samples import across_runtimes
+from tests.unit.report_samples import COLD, RUN, WARM, WRITTEN, Fake, page_of, realistic, result, sections_html
 
 ROOT = Path(reports.__file__).parent
 
@@ -22,6 +27,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reports.model.entries import entries_of
+from reports.model.jobs import job_detail
 from reports.model.section import Material, Section
 
 
@@ -32,15 +39,13 @@ class Moonlight(Section):
 
 def make(material: Material) -> tuple[Moonlight, ...]:
     seen = [entry for entry in material.costs if entry.result.job.scenario == "moonlight"]
-    return (Moonlight(anchor="moonlight-1", subject="m", told=f"<{len(seen)}> jobs"),) if seen else ()
+    told = f"<{len(seen)}> jobs"
+    return (Moonlight(anchor="moonlight-1", subject="m", finding="<full>", told=told),) if seen else ()
 """
 TEMPLATE = """
 {% from "model/parts.html.j2" import facts %}
 {% macro section(each, title, page) %}
-<section id="{{ each.anchor }}"><h2>{{ title }}</h2><p>{{ each.told }}</p>{{ facts([("a", "<b>")]) }}</section>
-{% endmacro %}
-{% macro card(each, title) %}
-<div class="card"><a href="#{{ each.anchor }}">{{ title }}</a></div>
+<p>{{ each.told }}</p>{{ facts([("a", "<b>")]) }}
 {% endmacro %}
 """
 
@@ -53,7 +58,7 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
         name="moonlight",
         heading="By moonlight",
         make=importlib.import_module("moonlit").make,
-        card=Side.LEFT,
+        order=35,
         tells=("phase of the moon",),
     )
     ran = result(scenario="moonlight", metrics=Fake(1.0).first_token(), effective={"phase of the moon": "full"})
@@ -61,18 +66,44 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
         patched.setattr(view, "all_sections", lambda: Sections((*all_sections(), own), ("scenario <i>: no such",)))
         (html,) = render_runs([(RUN, [ran])], written=WRITTEN).values()
     assert "It lacks a section: scenario &lt;i&gt;: no such." in html
-    assert html.count("By moonlight: m") == 2
-    assert html.index('href="#moonlight-1"') < html.index('<section id="comparison-1">') < html.index("&lt;1&gt; jobs")
+    assert html.count("By moonlight: m") == 1
+    assert "&lt;full&gt;" in html
+    assert html.index('id="moonlight-1"') < html.index("&lt;1&gt; jobs") < html.index('id="start-1"')
     assert "<dd>&lt;b&gt;</dd>" in html
-    assert "phase of the moon" not in html, "the section tells it, so the details of the job do not"
-    (without,) = render_runs([(RUN, [result()])], written=WRITTEN).values()
-    assert "It says nothing about behaviour under tight memory: scenario constrained was not run." in without
-    (plain,) = render_runs([(RUN, [ran])], written=WRITTEN).values()
-    assert "phase of the moon" in plain
+    (entry,) = entries_of([("", ran)])
+    told = [setting.name for setting in job_detail(entry, ("phase of the moon",)).settings]
+    assert "phase of the moon" not in told, "the section tells it, so the details of the job do not"
+    assert "phase of the moon" in [setting.name for setting in job_detail(entry).settings]
+    (methods,) = page_of([result()]).of(Methods)
+    assert any("behaviour under tight memory (scenario constrained)" in told for told in methods.is_not)
 
 
-def test_the_order_of_the_page_is_that_of_the_registry() -> None:
-    assert list(page_of(realistic()).sections) == [kind.name for kind in all_sections()]
+def test_a_finding_is_a_line() -> None:
+    assert in_a_line([]) == ""
+    assert in_a_line([], "nothing") == "nothing"
+    assert in_a_line(["one", "", "two"]) == "one; two"
+    many = in_a_line([f"row {number} has 3.4 MiB" for number in range(20)])
+    assert many.endswith("; and 16 more")
+    assert len(many.split()) <= 25
+    assert in_a_line(["word " * 90, "x"]).endswith("word …")
+    assert len(in_a_line(["x" * 9_000])) <= 240
+
+
+def test_the_order_of_the_page_is_by_order() -> None:
+    assert list(page_of(realistic()).sections) == [
+        "failures",
+        "warnings",
+        "quality",
+        "start",
+        "latency",
+        "memory",
+        "sustained",
+        "pauses",
+        "constrained",
+        "operators",
+        "conditions",
+        "methods",
+    ]
 
 
 @pytest.mark.parametrize("kind", all_sections().kinds, ids=[kind.name for kind in all_sections()])
@@ -80,7 +111,32 @@ def test_a_section_is_a_package_with_its_template(kind: SectionKind) -> None:
     assert kind.folder == ROOT / "sections" / kind.name
     template = (kind.folder / "section.html.j2").read_text(encoding="utf-8")
     assert "macro section(" in template
-    assert ("macro card(" in template) == (kind.card is not None)
+    assert "<section" not in template, "the page wraps it"
+    assert "style=" not in template, "the page's policy refuses it"
+
+
+def test_every_section_has_a_finding() -> None:
+    for results in (realistic(), everything(), across_runtimes()):
+        for name, several in page_of(results).sections.items():
+            for each in several:
+                assert each.finding, name
+                assert len(each.finding.split()) <= 25, name
+
+
+def test_the_sections_of_eight_variants_are_small() -> None:
+    """A whole page has at most 3,000 elements and 200 kB without data; its first screen needs some of both."""
+    made = [
+        result(f"variant {number}", scenario=scenario, metrics=metrics)
+        for number in range(8)
+        for fake in [Fake(0.5 + number / 10, seed=number)]
+        for scenario, metrics in (
+            ("first-token", [*fake.first_token(), *fake.memory(COLD, 3e8)]),
+            ("steady", [*fake.steady(), *fake.memory(WARM, 3e8 + number)]),
+        )
+    ]
+    drawn = sections_html(page_of(made))
+    assert len(re.findall(r"<[a-z]", drawn)) < 1_500
+    assert len(drawn.encode()) < 110_000
 
 
 @pytest.mark.parametrize("name", ["sustained", "constrained"])

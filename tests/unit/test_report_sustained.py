@@ -15,14 +15,13 @@ from benchharness.results.result import Outcome, OutcomeKind, Result
 from benchharness.results.told import Conditions
 from reports.model.page import Page
 from reports.model.tables import Cell
-from reports.pages.html import render
-from reports.sections.comparison.section import Comparison
+from reports.sections.conditions.section import Circumstances
 from reports.sections.constrained.section import Constraints
 from reports.sections.pauses.section import Pauses
 from reports.sections.sustained.chart import CourseChart
 from reports.sections.sustained.section import CoursePart, Sustained, worst_of
 from tests.unit.report_course_samples import course, everything, paused, sessions, sustained
-from tests.unit.report_samples import RUN, WRITTEN, page_of, realistic, realistic_page
+from tests.unit.report_samples import page_of, realistic, realistic_sections, sections_html
 from tests.unit.test_report_safety import ATTACKS, Elements
 
 PAUSES: tuple[str | float, ...] = ("long", math.nan, -1.0)
@@ -31,7 +30,7 @@ STEADY, QUOTA, HEAT = SessionState.STEADY, SessionState.QUOTA, SessionState.HEAT
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return render(RUN, everything(), written=WRITTEN)["this-machine"]
+    return sections_html(page_of(everything()), "sustained", "pauses", "constrained")
 
 
 def section(results: Sequence[Result]) -> Sustained:
@@ -84,12 +83,12 @@ def test_steady_jobs_are_folded_where_another_one_is_not() -> None:
 
 def test_heat_is_said_only_where_the_verdict_says_it() -> None:
     without = [each for each in sessions() if each.job.variant != "int4"]
-    assert "throttled (heat)" not in render(RUN, without, written=WRITTEN)["this-machine"]
+    assert "throttled (heat)" not in sections_html(page_of(without), "sustained")
 
 
 def test_a_chart_has_baseline_thresholds_shades_and_the_change_point() -> None:
     figure = chart(sessions())
-    assert figure.levels == (("burst", 31.0), ("-10 %", 27.9), ("-25 %", 23.25))
+    assert figure.levels == (("burst", 31.0), ("−10 %", 27.9), ("−25 %", 23.25))
     assert figure.baseline == (0.0, 4.98, 31.0)
     assert [(shade.start, shade.end, shade.state) for shade in figure.shades] == [
         (30.0, 54.98, "throttled (quota)"),
@@ -114,8 +113,8 @@ def test_temperature_and_clock_stand_beneath_or_a_sentence_says_why_not() -> Non
 
 def test_a_long_session_is_thinned_and_says_so() -> None:
     figure = chart([sustained("int8", [course(seconds=1500)])])
-    assert len(figure.panels[0].lines[0].seconds) <= 300
-    assert "the mean of up to 5 windows" in figure.note
+    assert len(figure.panels[0].lines[0].seconds) <= 150
+    assert "the mean of up to 10 windows" in figure.note
 
 
 def test_burst_and_steady_state_stand_side_by_side_with_their_intervals() -> None:
@@ -133,11 +132,11 @@ def test_burst_and_steady_state_stand_side_by_side_with_their_intervals() -> Non
 def test_the_table_tells_retention_losses_and_energy() -> None:
     int8 = row(sessions(), "int8")
     assert text(int8["verdict"]) == ("throttled (quota)", "2 of 3 attempts")
-    assert text(int8["time to -10\u00a0%"]) == ("35.5 s", "reached in 2 of 3 attempts; their median")
+    assert text(int8["time to −10\u00a0%"]) == ("35.5 s", "reached in 2 of 3 attempts; their median")
     assert text(int8["energy"]) == ("unknown", "no sensor counts energy on this device")
     assert text(row(sessions(), "int4")["retention"]) == ("57.9 %", "one attempt: no interval")
-    assert text(row(sessions(), "int4")["time to -25\u00a0%"]) == ("38.0 s", "one attempt: no interval")
-    assert text(row(sessions(), "fp32")["time to -10\u00a0%"]) == ("not reached", "in 120 s")
+    assert text(row(sessions(), "int4")["time to −25\u00a0%"]) == ("38.0 s", "one attempt: no interval")
+    assert text(row(sessions(), "fp32")["time to −10\u00a0%"]) == ("not reached", "in 120 s")
 
 
 def test_what_was_not_reported_says_so() -> None:
@@ -158,7 +157,7 @@ def test_paces_of_one_variant_are_told_apart() -> None:
     names = ["int8 (every 500 ms)", "int8 (every 2.00 s)"]
     assert [each.who for each in section(paced).parts] == names
     assert [each.who for each in section(paced).table.rows] == names
-    assert names[1] in section(paced).summary
+    assert names[1] in section(paced).finding
 
 
 def test_a_job_without_a_session_is_told_with_its_reason() -> None:
@@ -168,9 +167,11 @@ def test_a_job_without_a_session_is_told_with_its_reason() -> None:
     assert found.table.rows[1].cells[0].state == "failed"
 
 
-def test_the_glance_names_each_row_with_its_verdict(html: str) -> None:
-    assert "int8: throttled (quota), worst session&#39;s retention 69.6 %" in html
-    assert "No verdict" not in html
+def test_the_finding_names_the_worst_rows_with_their_verdicts() -> None:
+    finding = section(sessions()).finding
+    assert finding.startswith("int4: throttled (heat), retention 57.9 %; int8: throttled (quota), worst session's")
+    assert finding.endswith("more")
+    assert len(finding.split()) <= 25
 
 
 def test_a_name_has_one_value_in_a_row_of_the_page(html: str) -> None:
@@ -190,12 +191,12 @@ def test_a_name_has_one_value_in_a_row_of_the_page(html: str) -> None:
 
 
 def test_the_gate_and_the_sensors_are_conditions_and_only_a_state_is_a_difference() -> None:
-    alike = page_of([sustained("fp32", [course()]), sustained("int8", [course()])]).of(Comparison)[0]
+    alike = page_of([sustained("fp32", [course()]), sustained("int8", [course()])]).of(Circumstances)[0]
     assert alike.notices == ()  # what a reading of a sensor cost, and how long the gate took, are no states
     assert ("entry gate: settled", "yes") in alike.conditions.alike
     assert ("sensors read", "steal") in alike.conditions.alike
     assert ["sensor: temperature"] in [list(each.names) for each in alike.conditions.unreadable]
-    (notice,) = page_of(sessions()).of(Comparison)[0].notices
+    (notice,) = page_of(sessions()).of(Circumstances)[0].notices
     assert "entry gate: settled was yes for" in notice
 
 
@@ -229,10 +230,7 @@ def test_a_pause_that_is_no_number_is_left_out() -> None:
 def test_nothing_of_it_is_on_a_page_without_such_jobs() -> None:
     page: Page = page_of(realistic())
     assert (page.of(Sustained), page.of(Pauses), page.of(Constraints)) == ((), (), ())
-    plain = realistic_page()
-    assert "What the words mean" not in plain
-    assert "Sustained sessions" not in plain
-    assert 'id="sessions' not in plain
+    assert "What the words mean" not in realistic_sections()
 
 
 def test_figures_are_drawn_and_ids_are_unique(html: str) -> None:
@@ -266,7 +264,7 @@ def test_no_text_of_a_device_acts(attack: str) -> None:
             {"entry_gate": gate, "sensors": {attack: {"found": True}, attack + "x": {"reason": attack}}}
         ),
     )
-    page = render(RUN, [found, *paused()], written=WRITTEN)["this-machine"]
+    page = sections_html(page_of([found, *paused()]), "sustained", "pauses", "conditions")
     elements = Elements(page)
     assert {"script", "img"}.isdisjoint(tag for tag, _ in elements.found)
     assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
@@ -298,4 +296,4 @@ def test_numbers_that_make_no_sense_break_nothing() -> None:
     results = [replace(sustained(variant, []), courses=courses) for variant, courses in made.items()]
     assert part(results, "fp32").figure is None
     assert part(results, "fp32").silent == ("No window has a rate to draw.",)
-    assert "retention an unknown share" in render(RUN, results, written=WRITTEN)["this-machine"]
+    assert "retention an unknown share" in sections_html(page_of(results), "sustained")

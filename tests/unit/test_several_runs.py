@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from reports.sections.budgets.section import Budgets
+from reports.sections.choice.section import ShownChoice
+from reports.sections.comparison.section import Comparison
 
 from benchharness.judge.budgets import judged
 from benchharness.judge.choice import choices
@@ -17,9 +20,6 @@ from benchharness.results.told import Effective
 from reports.model.page import Page
 from reports.pages.html import render_runs
 from reports.pages.view import pages
-from reports.sections.budgets.section import Budgets
-from reports.sections.choice.section import ShownChoice
-from reports.sections.comparison.section import Comparison
 from tests.unit.made_up import STARTED, attempt, job, measured
 from tests.unit.test_contrasts import RUN
 

@@ -16,7 +16,7 @@ from reports.model.entries import Entry, by_comparison, subject_of
 from reports.model.estimates import quantity
 from reports.model.jobs import Missing, missing
 from reports.model.numbers import finite, known
-from reports.model.section import Glossary, Material, Section, SectionKind, Side
+from reports.model.section import Glossary, Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import name_text, value_text
 from reports.sections.constrained.chart import LadderChart, SlowdownBars
@@ -59,7 +59,7 @@ _COLUMNS = (
     ("limit set by", ""),
 )
 #: Beyond this many ladders their steps are folded: the figure shows them all.
-_MOST_OPEN, _MOST_TRIES, _MOST_ROWS, _MOST_NOTES = 2, 12, 8, 6
+_MOST_OPEN, _MOST_TRIES, _MOST_NOTES = 2, 12, 6
 Laddered = tuple[Entry, Ladder]
 
 
@@ -119,7 +119,6 @@ class FloorPart:
 class Constraints(Section):
     """How a model on a workload fares with less: memory, CPU, and other load beside it."""
 
-    summary: str
     floors: tuple[FloorPart, ...]
     slowdown: SlowdownBars | None
     slow_steps: tuple[LadderSteps, ...]
@@ -147,7 +146,7 @@ def _constraints(anchor: str, entries: Sequence[Entry]) -> Constraints:
     return Constraints(
         anchor=anchor,
         subject=subject_of(entries[0]),
-        summary=_summary(entries),
+        finding=in_a_line(_findings(entries), "no floor was found"),
         floors=tuple(floor for floor in floors if floor),
         slowdown=slowdown_bars(entries),
         slow_steps=tuple(_steps(ladders, memory=False)),
@@ -156,16 +155,13 @@ def _constraints(anchor: str, entries: Sequence[Entry]) -> Constraints:
     )
 
 
-def _summary(entries: Sequence[Entry]) -> str:
-    """One sentence a row: its floor under its own name, or why there is none."""
-    told = []
+def _findings(entries: Sequence[Entry]) -> Iterator[str]:
+    """The floor of each row, under its own name."""
     for entry in entries:
         for name in dict.fromkeys(ladder.floor_name for ladder in entry.result.ladders):
             shown = _floor_quantity(entry, name)
             if shown.text != "none":
-                told.append(f"{entry.who_and_how} {name_text(name)} {shown.text}")
-    more = f"; and {len(told) - _MOST_ROWS} more" if len(told) > _MOST_ROWS else ""
-    return "; ".join(told[:_MOST_ROWS]) + more if told else "No floor was found."
+                yield f"{entry.who_and_how} {name_text(name)} {shown.text}"
 
 
 def _floor(name: str, ladders: Sequence[Laddered]) -> FloorPart | None:
@@ -336,4 +332,4 @@ def _lost(value: float) -> str:
     return "nothing" if value == 0 else _time(value)
 
 
-SECTION = SectionKind(name=SCENARIO, heading="Constrained devices", make=make, card=Side.LEFT, tells=(SCENARIO,))
+SECTION = SectionKind(name=SCENARIO, heading="Constrained devices", make=make, order=90, tells=(SCENARIO,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.results.result import MetricResult
@@ -10,7 +10,7 @@ from benchharness.units import Scale, quantity_text, scale_for
 from reports.model.entries import Colours, Entry, by_comparison, configuration_name, subject_of
 from reports.model.estimates import parameters_text, quantity
 from reports.model.numbers import ends_of, known
-from reports.model.section import Material, Section, SectionKind
+from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import name_text
 from reports.sections.pauses.chart import PauseCurve, PauseCurves, PausePanel
@@ -62,6 +62,7 @@ def _pauses(anchor: str, entries: Sequence[Entry], colours: Colours) -> Pauses:
     return Pauses(
         anchor=anchor,
         subject=subject_of(entries[0]),
+        finding=in_a_line(_findings(groups), "one pause only"),
         told=_TOLD,
         figure=PauseCurves(
             title="Speed against the pause before a request",
@@ -80,6 +81,27 @@ def _pauses(anchor: str, entries: Sequence[Entry], colours: Colours) -> Pauses:
             ),
         ),
     )
+
+
+def _findings(groups: Mapping[tuple[str, str], Group]) -> Iterator[str]:
+    """What the longest pause does to each row, where the intervals do not meet, and else that it is not clear."""
+    told = [(entry.who_and_how, _title(*key), by_pause) for key, group in groups.items() for entry, by_pause in group]
+    several = [each for each in told if len(each[2]) > 1]
+    clear = [each for each in several if _apart(each[2])]
+    for who, title, by_pause in clear:
+        shortest, longest = min(by_pause), max(by_pause)
+        change = (by_pause[longest].estimate.value or 0.0) / (by_pause[shortest].estimate.value or 1.0)
+        times = f"{quantity_text(change, '')}×"
+        yield f"{who}: {title} after {_pause_text(longest)} {times} that after {_pause_text(shortest)}"
+    if len(clear) < len(several):
+        yield f"no clear difference in {len(several) - len(clear)} of {len(several)} rows"
+
+
+def _apart(by_pause: Mapping[float, MetricResult]) -> bool:
+    shortest, longest = (by_pause[choose(by_pause)].estimate for choose in (min, max))
+    if shortest.low is None or shortest.high is None or longest.low is None or longest.high is None:
+        return False
+    return bool(shortest.value) and not (shortest.low <= longest.high and longest.low <= shortest.high)
 
 
 def _groups(entries: Sequence[Entry]) -> dict[tuple[str, str], Group]:
@@ -167,15 +189,13 @@ def _against(by_pause: Mapping[float, MetricResult]) -> Cell:
     shortest, longest = (by_pause[choose(by_pause)].estimate for choose in (min, max))
     if len(by_pause) < 2 or not shortest.value or longest.value is None:
         return Cell(state="absent", note="one pause only")
-    if shortest.low is None or shortest.high is None or longest.low is None or longest.high is None:
+    if None in (shortest.low, shortest.high, longest.low, longest.high):
         told = "no intervals to tell them apart"
-    elif shortest.low <= longest.high and longest.low <= shortest.high:
-        told = "not clearly different: the intervals overlap"
     else:
-        told = "the intervals do not meet"
+        told = "the intervals do not meet" if _apart(by_pause) else "no clear difference: the intervals overlap"
     return Cell(
         state="value", quantity=Quantity(text=f"{quantity_text(longest.value / shortest.value, '')}×", reason=told)
     )
 
 
-SECTION = SectionKind(name="pauses", heading="Pauses between requests", make=make, card=None)
+SECTION = SectionKind(name="pauses", heading="Pauses between requests", make=make, order=80)

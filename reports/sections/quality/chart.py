@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.figures.canvas import GRID, INK, canvas, colour_of, short
-from reports.figures.figure import Figure, Legend
+from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, colour_of
+from reports.figures.figure import Figure, Legend, range_text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-_LEFT, _PANEL, _GAP = 0.1, 1.6, 0.6
+#: A panel, its title, and what stands left of it; room that the name of a class needs.
+_PANEL, _TITLE, _LEFT, _RIGHT, _NAME = 100.0, 20.0, 50.0, WIDTH - 4, 26.0
+_LONGEST_NAME = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,12 @@ class PositionCurves(Figure):
 
     panels: tuple[PositionPanel, ...]
 
+    def numbers(self) -> Iterator[str]:
+        """From where to where each curve goes."""
+        for panel in self.panels:
+            for curve in panel.curves:
+                yield f"{curve.label}, {panel.label}: {range_text(curve.values)}"
+
     def legend(self) -> Legend:
         """A colour, and the variants that have it: one a panel."""
         names: dict[str, dict[str, None]] = {}
@@ -49,23 +57,26 @@ class PositionCurves(Figure):
 
     def draw(self) -> Drawing:
         """Panels from top to bottom, all on the same logarithmic axis."""
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-        values = [value for panel in self.panels for curve in panel.curves for value in curve.values]
-        drawing, panels = _panels(len(self.panels))
-        for panel, axes in zip(self.panels, panels, strict=True):
-            axes.set_yscale("log")
-            axes.set_ylim(min(values) / 1.6, max(values) * 1.6)
-            narrow = max(values) < 30 * min(values)
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=6))
-            axes.yaxis.set_minor_locator(NullLocator())
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        curves = [curve for panel in self.panels for curve in panel.curves]
+        values = [value for curve in curves for value in curve.values]
+        places = [position for curve in curves for position in curve.position]
+        whole = _TITLE + _PANEL + 18
+        sheet, top = Sheet.under(self.legend(), whole * len(self.panels) + 20)
+        along = Axis(min(places), max(places), _LEFT, _RIGHT)
+        for panel in self.panels:
+            sheet.write(0, top + _TITLE / 2, panel.label)
+            bottom = top + _TITLE + _PANEL
+            up = Axis(min(values) / 1.6, max(values) * 1.6, bottom, top + _TITLE, logarithmic=True)
+            up.upwards(sheet, _LEFT, _RIGHT)
+            along.across(sheet, bottom, bottom)
             for curve in panel.curves:
-                alone = "o" if len(curve.position) == 1 else ""
-                axes.plot(curve.position, curve.values, color=colour_of(curve.colour), linewidth=1.4, marker=alone)
-            axes.set_title(f"{short(panel.label)} (KLD, {self.unit}, logarithmic)", loc="left", fontsize=9, color=INK)
-        panels[-1].set_xlabel("position in the context (tokens before it in its chunk)", loc="left")
-        return drawing
+                points = [(along.at(x), up.at(y)) for x, y in zip(curve.position, curve.values, strict=True)]
+                sheet.line(points, colour_of(curve.colour), 1.5)
+                if len(points) == 1:
+                    sheet.dots(points, colour_of(curve.colour), 4)
+            top += whole
+        sheet.write(0, top + 6, f"KLD ({self.unit}, logarithmic) by position in the context", colour=QUIET)
+        return sheet.drawing()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,32 +95,38 @@ class ClassBars(Figure):
 
     panels: tuple[ClassPanel, ...]
 
+    def numbers(self) -> Iterator[str]:
+        """The class that lost most in each row."""
+        for panel in self.panels:
+            change, name = min(zip(panel.changes, panel.classes, strict=True))
+            yield f"{panel.label}: class {name} {change:+.3g}"
+
     def draw(self) -> Drawing:
         """Panels from top to bottom, a bar a class, all on the same axis."""
         changes = [change for panel in self.panels for change in panel.changes]
         room = max(1.0, *(abs(change) for change in changes)) * 0.12
-        drawing, panels = _panels(len(self.panels))
-        for panel, axes in zip(self.panels, panels, strict=True):
-            axes.set_ylim(min(0.0, *changes) - room, max(0.0, *changes) + room)
-            places = range(len(panel.classes))
-            axes.bar(places, panel.changes, color=colour_of(panel.colour), width=0.7)
-            axes.axhline(0, color=INK, linewidth=0.8)
-            axes.set_xticks(list(places), [name[:12] for name in panel.classes], rotation=90 if len(places) > 15 else 0)
-            axes.set_title(f"{short(panel.label)} ({self.unit})", loc="left", fontsize=9, color=INK)
-        panels[-1].set_xlabel("class", loc="left")
-        return drawing
+        whole = _TITLE + _PANEL * 0.7 + 18
+        sheet = Sheet(whole * len(self.panels) + 16)
+        top = 0.0
+        for panel in self.panels:
+            sheet.write(0, top + _TITLE / 2, panel.label)
+            bottom = top + _TITLE + _PANEL * 0.7
+            up = Axis(min(0.0, *changes) - room, max(0.0, *changes) + room, bottom, top + _TITLE)
+            up.upwards(sheet, _LEFT, _RIGHT)
+            _bars(sheet, up, panel, bottom)
+            top += whole
+        sheet.write(0, top + 4, f"class; change of its accuracy ({self.unit})", colour=QUIET)
+        return sheet.drawing()
 
 
-def _panels(count: int) -> tuple[Drawing, list[Axes]]:
-    height = (_PANEL + _GAP) * count + 0.3
-    drawing = canvas(height)
-    found = []
-    for number in range(count):
-        bottom = height - (_PANEL + _GAP) * number - _PANEL - 0.25
-        axes = drawing.add_axes((_LEFT, bottom / height, 0.98 - _LEFT, _PANEL / height))
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0)
-        axes.set_axisbelow(True)
-        axes.grid(axis="y", color=GRID, linewidth=0.8)
-        found.append(axes)
-    return drawing, found
+def _bars(sheet: Sheet, up: Axis, panel: ClassPanel, bottom: float) -> None:
+    step = (_RIGHT - _LEFT) / len(panel.classes)
+    every = -(-_NAME // step)
+    last = len(panel.classes) - 1
+    for number, (name, change) in enumerate(zip(panel.classes, panel.changes, strict=True)):
+        middle = _LEFT + step * (number + 0.5)
+        if change:
+            sheet.box(middle - step * 0.35, up.at(0), middle + step * 0.35, up.at(change), colour_of(panel.colour))
+        if number % every == 0 and (number == last or len(name) * 6 < step * every):
+            sheet.tick(middle, bottom, name[:_LONGEST_NAME])
+    sheet.line(((_LEFT, up.at(0)), (_RIGHT, up.at(0))), INK, 0.8)

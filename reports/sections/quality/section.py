@@ -6,7 +6,7 @@ Rows of one table were held against the same reference on the same inputs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from benchharness.metrics import METRICS
@@ -17,9 +17,8 @@ from benchharness.units import quantity_text
 from reports.figures.figure import Figure
 from reports.model.entries import WEIGHTS_ONLY, Colours, Entry, configuration_name, same_key
 from reports.model.estimates import quantity, title_of
-from reports.model.jobs import Ended, JobDetail, Warned, ended_of, job_detail, warnings_of
-from reports.model.section import Failure, Material, Section, SectionKind, Side
-from reports.model.tables import Cell, Column, Quantity
+from reports.model.section import Material, Section, SectionKind, in_a_line
+from reports.model.tables import Cell, Column, Quantity, notes_of
 from reports.model.visible import name_text, value_text
 from reports.sections.quality.series import figures_of
 from reports.sections.quality.texts import Shown, texts_of
@@ -57,7 +56,6 @@ _OF_INPUTS = ("agreement", "cosine", "sqnr")
 _OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
 #: What stands for a row in one line, the first that it has.
 _HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
-_MOST_HEADLINES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +72,6 @@ class QualityRow:
     label: str  # reference execution, which says nothing about a device; "" otherwise
     how: str  # evaluation and positions, where the rows of a table differ in them
     cells: tuple[Cell, ...]
-    ended: Ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +83,21 @@ class QualityTable:
     told: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[QualityRow, ...]
-    warnings: tuple[Warned, ...]  # each once, with the rows that it is about
     figures: tuple[Figure, ...]
     examples: tuple[Shown, ...]
     continuations: tuple[Shown, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stands beneath the table."""
+        return notes_of(cell for row in self.rows for cell in row.cells)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quality(Section):
     """What compression lost in one model."""
 
-    summary: str
-    jobs: int
-    failed: int
     tables: tuple[QualityTable, ...]
-    details: tuple[JobDetail, ...]
 
 
 def make(material: Material) -> tuple[Quality, ...]:
@@ -120,37 +117,27 @@ def _quality(anchor: str, model: str, entries: Sequence[Entry], material: Materi
         job = entry.result.job
         against = job.against and job.against.to_json()
         passes.setdefault(same_key([against, job.workload.to_json(), job.settings]), []).append(entry)
-    details = tuple(job_detail(entry, material.told_elsewhere) for entry in entries)
     return Quality(
         anchor=anchor,
         subject=name_text(model),
-        failures=tuple(_failures(name_text(model), details)),
-        summary=_summary(entries),
-        jobs=len(entries),
-        failed=sum(not entry.result.outcome.ok for entry in entries),
+        finding=in_a_line(_findings(entries), "no job has a value"),
         tables=tuple(
             _table(f"{anchor}-{number}", of_pass, material.colours[model])
             for number, of_pass in enumerate(passes.values(), start=1)
         ),
-        details=details,
     )
 
 
-def _summary(entries: Sequence[Entry]) -> str:
+def _findings(entries: Sequence[Entry]) -> Iterator[str]:
     """One figure a row, in the order of the suite: what ran as reference execution is no rival of what did not."""
-    told = []
     for entry in entries:
         by_name: dict[str, list[MetricResult]] = {}
         for each in entry.result.metrics:
             by_name.setdefault(each.name, []).append(each)
         metric, output = to_show(next((by_name[name] for name in _HEADLINES if name in by_name), []))
         if metric is not None:
-            shown = _shown(metric)
-            interval = f" ({shown.interval})" if shown.interval else ""
             of = f" of {name_text(output)}, the worst output" if output else ""
-            told.append(f"{entry.who} {title_of(metric.name)} {shown.text}{interval}{of}")
-    more = f"; and {len(told) - _MOST_HEADLINES} more" if len(told) > _MOST_HEADLINES else ""
-    return "; ".join(told[:_MOST_HEADLINES]) + more if told else "No values."
+            yield f"{entry.who} {title_of(metric.name)} {_shown(metric).text}{of}"
 
 
 def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTable:
@@ -166,7 +153,6 @@ def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTa
         told=tuple(_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names)),
         columns=tuple(_column(name) for name in names),
         rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
-        warnings=tuple(_warnings(entries)),
         figures=figures_of([(entry, how(entry) if len(ways) > 1 else "") for entry in entries], colours),
         examples=tuple(texts_of(entries, "examples")),
         continuations=tuple(texts_of(entries, "continuations")),
@@ -197,11 +183,6 @@ def _told(
     elif ways:
         yield "Rows were evaluated differently, as each says; they do not compare with each other."
     yield from scores
-    yield (
-        "Intervals: 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson for shares "
-        "of inputs); they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, rank "
-        "correlations and largest errors have none."
-    )
     if pooled:
         yield (
             "KLD, pooled (≥): where a variant rounds classes to zero, KLD would be infinite or whatever stands in for "
@@ -230,15 +211,6 @@ def _scores(entries: Sequence[Entry]) -> list[str]:
 
 def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
-
-
-def _warnings(entries: Sequence[Entry]) -> Iterator[Warned]:
-    about: dict[Warned, list[str]] = {}
-    for entry in entries:
-        for warning in warnings_of(entry):
-            about.setdefault(replace(warning, about=""), []).append(entry.who)
-    for warning, rows in about.items():
-        yield replace(warning, about=", ".join(dict.fromkeys(rows)))
 
 
 def how(entry: Entry) -> str:
@@ -330,7 +302,6 @@ def _row(
         cells=(Cell(state="failed", note=name_text(outcome.kind), span=max(1, len(names))),)
         if failed
         else tuple(_cell(metrics.get(name)) for name in names),
-        ended=ended_of(entry),
     )
 
 
@@ -353,18 +324,6 @@ def _shown(metric: MetricResult) -> Quantity:
     return shown
 
 
-def _failures(model: str, jobs: Sequence[JobDetail]) -> Iterator[Failure]:
-    for job in jobs:
-        if not job.ended.ok:
-            yield Failure(
-                anchor=job.anchor,
-                who=f"{model} · {job.who}",
-                scenario=job.scenario,
-                kind=job.ended.kind,
-                reason=job.ended.reason,
-            )
-
-
 SECTION = SectionKind(
-    name="quality", heading="What compression lost", make=make, card=Side.LEFT, tells=("examples", "continuations")
+    name="quality", heading="What compression lost", make=make, order=30, tells=("examples", "continuations")
 )

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.figures.canvas import INK, QUIET, axes_of, canvas, colour_of, label, plain, short
-from reports.figures.figure import Ends, Figure, Legend
+from reports.figures.canvas import BAD, INK, QUIET, WIDTH, Axis, Sheet, colour_of
+from reports.figures.figure import Ends, Figure, Legend, range_text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-#: Pale enough for lines to stand on them. Each state is also written where it lasts longest.
+#: Drawn so pale that lines stand out from them. Each state is also written where it lasts longest.
 _SHADES = {
-    "throttled (quota)": "#d6e6f5",
-    "throttled (heat)": "#f9d5ca",
-    "slow-core": "#fbecc8",
-    "disturbed (contention)": "#e9dff3",
-    "disturbed (steal)": "#e0e4da",
+    "throttled (quota)": "#4a90d9",
+    "throttled (heat)": "#e2562f",
+    "slow-core": "#e0a800",
+    "disturbed (contention)": "#9467bd",
+    "disturbed (steal)": "#7a8a3a",
 }
-_OTHER_SHADE, _OTHERS, _LEVEL = "#d9dde2", "#9aa4af", "#a3241c"
-#: Inches: the panel of throughput, those beneath it, the space between panels, where the axis' title stands.
-_MAIN, _PANEL, _GAP, _FOOT = 2.3, 0.7, 0.34, 0.5
-_LEFT, _RIGHT = 0.09, 0.9
+_OTHER_SHADE, _OTHERS, _PALE = "#8a8f98", "#9aa4af", 0.25
+#: The panel of throughput, those beneath it, a panel's title.
+_MAIN, _BENEATH, _TITLE = 120.0, 44.0, 20.0
+_LEFT, _RIGHT = 44.0, WIDTH - 40
 #: Share of the time axis that a word needs.
-_WORD = 0.16
+_WORD = 0.42
+#: A pair of bars: its label, a bar, the space below, room for the words behind the longest bar.
+_LABEL, _BAR, _GAP, _ROOM = 17.0, 10.0, 6.0, 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,13 @@ class CourseChart(Figure):
     shades: tuple[Shade, ...]
     change_s: float | None
 
+    def numbers(self) -> Iterator[str]:
+        """From where to where the attempt that is told goes, in each panel."""
+        for panel in self.panels:
+            values = tuple(value for line in panel.lines if line.told for value in line.values)
+            if values:
+                yield f"{panel.title}: {range_text(values)}"
+
     def legend(self) -> Legend:
         """(colour, label) for the lines and shades that this figure draws."""
         several = self.attempts > 1
@@ -84,35 +93,30 @@ class CourseChart(Figure):
 
     def draw(self) -> Drawing:
         """Throughput above, the other quantities beneath, the shades through all of them."""
-        beneath = len(self.panels) - 1
-        height = 0.3 + _MAIN + beneath * (_GAP + _PANEL) + _FOOT
-        drawing = canvas(height)
+        height = (_TITLE + 6) * len(self.panels) + _MAIN + _BENEATH * (len(self.panels) - 1)
+        sheet, top = Sheet.under(self.legend(), height + 34)
         latest = max(second for panel in self.panels for line in panel.lines for second in line.seconds)
         latest = max(latest, *(shade.end for shade in self.shades), 1e-9) if self.shades else max(latest, 1e-9)
-        top = 0.3
+        along = Axis(0, latest * 1.01, _LEFT, _RIGHT)
         for number, panel in enumerate(self.panels):
-            tall = _MAIN if number == 0 else _PANEL
-            axes = drawing.add_axes((_LEFT, 1 - (top + tall) / height, _RIGHT - _LEFT, tall / height))
-            plain(axes)
-            axes.set_xlim(0, latest * 1.01)
+            bottom = top + _TITLE + (_BENEATH if number else _MAIN)
+            sheet.write(0, top + _TITLE / 2, panel.title)
             for shade in self.shades:
-                axes.axvspan(
-                    shade.start, shade.end, color=_SHADES.get(shade.state, _OTHER_SHADE), linewidth=0, zorder=0
-                )
-            _lines(axes, panel, self.colour)
+                colour = _SHADES.get(shade.state, _OTHER_SHADE)
+                sheet.box(along.at(shade.start), top + _TITLE, along.at(shade.end), bottom, colour, opacity=_PALE)
+            up = Axis(*(_room(panel) if number else _main_room(self)), bottom, top + _TITLE)
+            up.upwards(sheet, _LEFT, _RIGHT, 3 if number else 5)
             if self.change_s is not None:
-                axes.axvline(self.change_s, color=INK, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
-            axes.set_title(short(panel.title), loc="left", fontsize=9, color=INK, pad=4)
+                place = along.at(self.change_s)
+                sheet.line(((place, top + _TITLE), (place, bottom)), INK, 1, dashed=True)
+            _lines(sheet, along, up, panel, self.colour)
             if number == 0:
-                _throughput(axes, self, latest)
-            else:
-                _few_ticks(axes, panel)
-            last = number == beneath
-            axes.tick_params(labelbottom=last)
-            if last:
-                axes.set_xlabel("seconds since the first measured request", loc="left")
-            top += tall + _GAP
-        return drawing
+                _throughput(sheet, along, up, self)
+            top = bottom + 6
+        along.across(sheet, top - 6, top - 6)
+        told = "" if self.change_s is None else f"; dashed: change at {self.change_s:.4g} s"
+        sheet.write(0, top + 20, f"seconds since the first request{told}", colour=QUIET)
+        return sheet.drawing()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,105 +136,81 @@ class RateBars(Figure):
 
     rows: tuple[RatePair, ...]
 
+    def numbers(self) -> Iterator[str]:
+        """Both rates of each row, and what it kept."""
+        return (f"{row.label}: {row.text}" for row in self.rows)
+
     def legend(self) -> Legend:
         """The two bars of a row, in the colour of the first row."""
-        colour = colour_of(self.rows[0].colour)
-        return [(colour, "upper bar: burst"), (_pale(colour), "lower bar, pale: steady state")]
+        return [(colour_of(self.rows[0].colour), "upper bar: burst; lower, paler: steady state")]
 
     def draw(self) -> Drawing:
         """Rows from top to bottom, each under its label, burst over steady state; whiskers are 95 % intervals."""
-        step = 0.62
-        height = step * len(self.rows)
-        drawing = canvas(height + 0.55)
-        axes = axes_of(drawing, bottom=0.5, height=height)
-        axes.set_yticks([])
-        axes.set_ylim(len(self.rows), 0)
-        highest = max(ends[2] for row in self.rows for ends in (row.burst, row.settled) if ends)
-        axes.set_xlim(0, highest * 1.4 if highest > 0 else 1)  # room for the words behind the longest bar
-        for number, row in enumerate(self.rows):
-            label(axes, number + 0.18, row.label)
-            colour = colour_of(row.colour)
-            for ends, at, shade in ((row.burst, 0.46, colour), (row.settled, 0.74, _pale(colour))):
+        row = 2 * _LABEL + 2 * _BAR + _GAP
+        sheet, top = Sheet.under(self.legend(), row * len(self.rows) + 36)
+        bottom = top + row * len(self.rows)
+        highest = max(ends[2] for each in self.rows for ends in (each.burst, each.settled) if ends)
+        axis = Axis(0, highest if highest > 0 else 1, 0, WIDTH - _ROOM)
+        axis.across(sheet, top, bottom)
+        for each in self.rows:
+            sheet.write(0, top + _LABEL / 2, each.label)
+            sheet.write(8, top + _LABEL * 1.4, each.text, colour=QUIET)
+            colour = colour_of(each.colour)
+            for at, (ends, opacity) in enumerate(((each.burst, 1.0), (each.settled, 0.5))):
                 if ends:
-                    axes.barh(number + at, ends[0], height=0.25, color=shade)
-                    _whisker(axes, ends, number + at)
-            reach = max(ends[2] for ends in (row.burst, row.settled) if ends)
-            axes.annotate(row.text, (reach, number + 0.6), (6, 0), textcoords="offset points", va="center", fontsize=8)
-        axes.set_xlabel(f"rate ({self.unit})", loc="left")
-        return drawing
+                    upper = top + 2 * _LABEL + _BAR * at
+                    sheet.box(0, upper, axis.at(ends[0]), upper + _BAR - 1, colour, opacity=opacity)
+                    if ends[1] < ends[2]:
+                        sheet.whisker((axis.at(ends[1]), axis.at(ends[2])), upper + _BAR / 2)
+            top += row
+        sheet.write(0, bottom + 26, f"rate ({self.unit})", colour=QUIET)
+        return sheet.drawing()
 
 
-def _lines(axes: Axes, panel: TimePanel, colour: int) -> None:
+def _lines(sheet: Sheet, along: Axis, up: Axis, panel: TimePanel, colour: int) -> None:
     for line in sorted(panel.lines, key=lambda each: each.told):
-        axes.plot(
-            line.seconds,
-            line.values,
-            color=colour_of(colour) if line.told else _OTHERS,
-            linewidth=1.4 if line.told else 0.8,
-            marker="o" if len(line.seconds) == 1 else "",
-            markersize=4,
-            zorder=3 if line.told else 2,
-        )
+        points = [(along.at(x), up.at(y)) for x, y in zip(line.seconds, line.values, strict=True)]
+        tone = colour_of(colour) if line.told else _OTHERS
+        sheet.line(points, tone, 1.5 if line.told else 0.9)
+        if len(points) == 1:
+            sheet.dots(points, tone, 4)
 
 
-def _throughput(axes: Axes, figure: CourseChart, latest: float) -> None:
+def _throughput(sheet: Sheet, along: Axis, up: Axis, figure: CourseChart) -> None:
     """Levels as lines over the whole width, baseline and settled part as thick strokes, words where they fit."""
-    values = [value for line in figure.panels[0].lines for value in line.values]
-    values += [level for _, level in figure.levels]
-    room = (max(values) - min(values)) * 0.06 or max(values) * 0.1 or 1.0
-    axes.set_ylim(max(0.0, min(values) - room), max(values) + 4 * room)
     for number, (name, level) in enumerate(figure.levels):
-        axes.axhline(level, color=INK if number == 0 else _LEVEL, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
-        axes.annotate(
-            name,
-            (1.008, level),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=8,
-            color=INK if number == 0 else _LEVEL,
-        )
+        colour = BAD if number else INK
+        sheet.line(((_LEFT, up.at(level)), (_RIGHT, up.at(level))), colour, 0.9, dashed=True)
+        sheet.write(_RIGHT + 3, up.at(level), name, colour=colour)
     for stretch in (figure.baseline, figure.settled):
         if stretch:
             start, end, rate = stretch
-            axes.plot([start, max(end, start)], [rate, rate], color=INK, linewidth=4, alpha=0.75, zorder=4)
-    _words(axes, figure, latest)
+            sheet.line(((along.at(start), up.at(rate)), (along.at(max(end, start)), up.at(rate))), INK, 4, opacity=0.7)
+    longest: dict[str, Shade] = {}
+    for shade in sorted(figure.shades, key=lambda each: each.end - each.start):
+        longest[shade.state] = shade
+    width = along.end - along.start
+    taken: list[float] = []
+    for state, shade in longest.items():
+        middle = (along.at(shade.start) + along.at(shade.end)) / 2
+        middle = min(max(middle, along.start + width * _WORD / 2), along.end - width * _WORD / 2)
+        if all(abs(middle - other) >= width * _WORD for other in taken):
+            sheet.write(middle, up.end + 8, state, align="center")
+            taken.append(middle)
 
 
-def _words(axes: Axes, figure: CourseChart, latest: float) -> None:
-    longest: dict[str, tuple[float, float]] = {}
-    for shade in figure.shades:
-        start, end = longest.get(shade.state, (0.0, 0.0))
-        if shade.end - shade.start > end - start:
-            longest[shade.state] = (shade.start, shade.end)
-    above = ("data", "axes fraction")
-    taken: list[tuple[float, float]] = []
-    for state, (start, end) in longest.items():
-        middle = min(max((start + end) / 2, _WORD / 2 * latest), latest * (1 - _WORD / 2))
-        if all(abs(middle - other) >= _WORD * latest for other, _ in taken):
-            axes.annotate(state, (middle, 0.97), xycoords=above, ha="center", va="top", fontsize=8, color=INK)
-            taken.append((middle, 0.97))
-    if figure.change_s is not None:
-        axes.set_title(f"dotted: change point at {figure.change_s:.4g} s", loc="right", fontsize=8, color=QUIET, pad=4)
+def _main_room(figure: CourseChart) -> tuple[float, float]:
+    """From the lowest to the highest of rates and levels, with room for words above."""
+    values = [value for line in figure.panels[0].lines for value in line.values]
+    values += [level for _, level in figure.levels]
+    room = (max(values) - min(values)) * 0.06 or max(values) * 0.1 or 1.0
+    return max(0.0, min(values) - room), max(values) + 4 * room
 
 
-def _few_ticks(axes: Axes, panel: TimePanel) -> None:
+def _room(panel: TimePanel) -> tuple[float, float]:
     values = [value for line in panel.lines for value in line.values]
     low, high = min(values), max(values)
     if panel.from_zero:
-        axes.set_ylim(min(0.0, low), max(panel.span, high * 1.15))
-    else:
-        room = max((high - low) * 0.15, (panel.span - (high - low)) / 2)
-        axes.set_ylim(low - room, high + room or 1.0)
-    axes.locator_params(axis="y", nbins=3)
-
-
-def _pale(colour: str) -> str:
-    """Half way to white: what is left of a burst."""
-    return "#" + "".join(f"{(int(colour[at : at + 2], 16) + 255) // 2:02x}" for at in (1, 3, 5))
-
-
-def _whisker(axes: Axes, ends: Ends, at: float) -> None:
-    if ends[1] < ends[2]:
-        axes.plot(ends[1:], [at, at], color=INK, linewidth=1.2, solid_capstyle="butt")
-        for end in ends[1:]:
-            axes.plot([end, end], [at - 0.07, at + 0.07], color=INK, linewidth=1.2)
+        return min(0.0, low), max(panel.span, high * 1.15)
+    room = max((high - low) * 0.15, (panel.span - (high - low)) / 2)
+    return low - room, high + room or 1.0

@@ -16,7 +16,7 @@ from reports.model.entries import Colours, Entry, by_comparison, subject_of
 from reports.model.estimates import quantity
 from reports.model.jobs import Missing, missing
 from reports.model.numbers import ends_of, finite
-from reports.model.section import Glossary, Material, Section, SectionKind, Side
+from reports.model.section import Glossary, Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import fact_texts, name_text, value_text
 from reports.sections.sustained.chart import CourseChart, RateBars, RatePair
@@ -66,12 +66,12 @@ _COLUMNS = (
     ("steady state", "in the last windows"),
     ("retention", "steady state / burst"),
     ("of the cool rate", "steady state / scenario steady"),
-    ("time to -10\u00a0%", "of the burst rate"),
-    ("time to -25\u00a0%", "of the burst rate"),
+    ("time to −10\u00a0%", "of the burst rate"),
+    ("time to −25\u00a0%", "of the burst rate"),
     ("energy", "an inference"),
 )
 _ENERGY_WORDS = ("energy", "watt", "power")
-_MOST_SENTENCES, _MOST_ROWS = 12, 8
+_MOST_SENTENCES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,6 @@ class CoursePart:
 class Sustained(Section):
     """The sustained attempts of a model on a workload."""
 
-    summary: str
     told: tuple[str, ...]
     bars: RateBars | None
     table: QuantityTable
@@ -121,7 +120,7 @@ def _sustained(anchor: str, entries: Sequence[Entry], colours: Colours) -> Susta
     return Sustained(
         anchor=anchor,
         subject=subject_of(entries[0]),
-        summary=_summary(measured),
+        finding=in_a_line(_findings(measured), "no session was recorded"),
         told=(*_TOLD, f"Asked for: {'; or '.join(_asked(entries))}."),
         bars=_bars(entries, colours),
         table=_table(entries),
@@ -167,13 +166,11 @@ def _quiet(entry: Entry) -> bool:
     return all(course.state == _STEADY for course in entry.result.courses)
 
 
-def _summary(entries: Sequence[Entry]) -> str:
-    told = []
-    for entry in entries:
+def _findings(entries: Sequence[Entry]) -> Iterator[str]:
+    """The worst session of each row, the worst row first."""
+    for entry in sorted(entries, key=lambda each: _rank(worst_of(each.result.courses))):
         worst = worst_of(entry.result.courses)
-        told.append(f"{entry.who_and_how}: {name_text(worst.state)}, {_kept(worst, entry.result.courses)}")
-    more = f"; and {len(told) - _MOST_ROWS} more" if len(told) > _MOST_ROWS else ""
-    return "; ".join(told[:_MOST_ROWS]) + more if told else "No session was recorded."
+        yield f"{entry.who_and_how}: {name_text(worst.state)}, {_kept(worst, entry.result.courses)}"
 
 
 def _kept(course: Course, courses: Sequence[Course]) -> str:
@@ -367,4 +364,4 @@ def _ends(metric: MetricResult) -> Ends | None:
     return ends_of(metric.estimate)
 
 
-SECTION = SectionKind(name="sustained", heading="Sustained sessions", make=make, card=Side.LEFT)
+SECTION = SectionKind(name="sustained", heading="Sustained sessions", make=make, order=70)

@@ -15,7 +15,7 @@ from reports.model.visible import name_text, value_text
 from reports.sections.sustained.chart import CourseChart, Shade, TimeLine, TimePanel
 
 #: More points on a line than this are closer than a pixel.
-_MOST_POINTS = 300
+_MOST_POINTS = 150
 _MOST_SENSORS = 40
 Points = list[tuple[float, float]]
 _UNDISTURBED = (SessionState.STEADY, SessionState.UNKNOWN)
@@ -63,7 +63,7 @@ def chart_of(
     if longest > _MOST_POINTS:
         note = f"One line an attempt; a point is the mean of up to {-(-longest // _MOST_POINTS)} windows."
     note += " Thick strokes: baseline and last windows"
-    note += ", of the worst attempt, like the lines of -10 % and -25 %" if len(courses) > 1 else ""
+    note += ", of the worst attempt, like the lines of −10 % and −25 %" if len(courses) > 1 else ""
     shades = tuple(_shades(told.windows))
     note += ". Shaded: windows in which something held it up." if shades else ". No window is shaded: none was held up."
     return (
@@ -120,7 +120,7 @@ def _thinned(points: Points) -> Points:
 
 def _levels(burst: float) -> Iterator[tuple[str, float]]:
     if known(burst) and burst > 0:
-        yield from (("burst", rounded(burst)), ("-10 %", rounded(0.9 * burst)), ("-25 %", rounded(0.75 * burst)))
+        yield from (("burst", rounded(burst)), ("−10 %", rounded(0.9 * burst)), ("−25 %", rounded(0.75 * burst)))
 
 
 def _stretch(course: Course, windows: tuple[int, int], rate: float | None) -> tuple[float, float, float] | None:

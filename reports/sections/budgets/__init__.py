@@ -1,1 +1,0 @@
-"""The section on budgets: each with every result held against it."""

@@ -1,1 +1,0 @@
-"""The section on which variant to ship."""

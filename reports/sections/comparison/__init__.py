@@ -1,1 +1,0 @@
-"""The section that compares the variants and configurations of one model on one workload."""

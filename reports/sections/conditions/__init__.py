@@ -1,0 +1,1 @@
+"""The section on what was asked, and under which conditions."""

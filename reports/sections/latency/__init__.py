@@ -1,0 +1,1 @@
+"""The section on how samples spread, and what each percentile is."""

@@ -1,0 +1,1 @@
+"""The section on what variants held, phase by phase, and their sizes."""

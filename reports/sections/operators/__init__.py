@@ -1,0 +1,1 @@
+"""The section on where operators ran, and runtimes at equal precision."""

@@ -1,0 +1,1 @@
+"""The section on the warnings of a page's jobs, by kind."""
