@@ -272,7 +272,8 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
         # Names are cut where the store lists them.
         found = next(each for each in read[newest.id] if each.hardware[: len(hardware)] == hardware)
         shown.append(found)
-        told.append(entry_of(found, place.page, names.suites[newest.suite], earlier))
+        all_targets = names.suites[newest.suite] if len(by_hardware) > 1 else ""
+        told.append(entry_of(found, place.page, all_targets, earlier))
     return shown, told
 
 

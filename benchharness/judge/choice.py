@@ -148,7 +148,7 @@ def choice_of(
     """What is chosen among candidates, given what there is of each, and all results of their run."""
     budgets = _budgets(of_each)
     candidates = [_candidate(everything, results, budgets, unmeasured) for everything in of_each]
-    candidates = [_judged(candidate, candidates, tells_apart) for candidate in candidates]
+    candidates = _held_together(candidates, tells_apart)
     ranking = _Ranking([each for each in candidates if not each.unfit], wish, tells_apart)
     best, ties = ranking.first()
     reason = ""
@@ -298,11 +298,15 @@ def _told(verdict: Verdict) -> str:
     return f"{verdict.budget} {verdict.kind}" + (f" ({verdict.reason})" if verdict.reason else "")
 
 
-def _judged(candidate: Candidate, candidates: Sequence[Candidate], tells_apart: float) -> Candidate:
-    better = [other for other in candidates if other is not candidate and dominates(other, candidate, tells_apart)]
-    front = [other for other in better if not any(dominates(third, other, tells_apart) for third in candidates)]
-    named = next(iter(front or better), None)
-    return replace(candidate, dominated_by=named.name if named else "")
+def _held_together(candidates: Sequence[Candidate], tells_apart: float) -> list[Candidate]:
+    """The candidates, each with the name of one that dominates it, of the front where one does."""
+    above = [
+        [at for at, other in enumerate(candidates) if other is not each and dominates(other, each, tells_apart)]
+        for each in candidates
+    ]
+    first = [next((at for at in better if not above[at]), next(iter(better), None)) for better in above]
+    names = ["" if at is None else candidates[at].name for at in first]
+    return [replace(each, dominated_by=name) for each, name in zip(candidates, names, strict=True)]
 
 
 def dominates(one: Candidate, other: Candidate, tells_apart: float = TELLS_APART) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -90,13 +90,17 @@ def index_page(entries: Sequence[Entry], now: datetime) -> IndexPage:
     """The page as plain data. `now`: the moment against which a run is old."""
     ordered = sorted(entries, key=lambda each: _rank(each, now))
     lines = tuple(_line(each, now) for each in ordered)
-    suites = len({each.suite for each in entries})
+    suites, targets = ({getattr(each, name) for each in entries} for name in ("suite", "hardware"))
     return IndexPage(
-        title=f"{suites} suite{'' if suites == 1 else 's'}, {len(lines)} page{'' if len(lines) == 1 else 's'}",
+        title=f"{_count(suites, 'suite')} on {_count(targets, 'hardware target')}",
         finding=_finding(lines),
         lines=lines,
         foot=Foot(runs=(), written=moment(now)),
     )
+
+
+def _count(names: Collection[str], noun: str) -> str:
+    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}"
 
 
 def _finding(lines: Sequence[Line]) -> str:

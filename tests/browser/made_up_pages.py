@@ -1,4 +1,4 @@
-"""Every kind of page over made-up results, by file name, as a site and reports would have them: they link to each other.
+"""Every kind of page over made-up results: a site, and reports on several runs, each in a folder of its own.
 
 Run as a program with a folder, it writes them there: `python -m tests.browser.made_up_pages FOLDER`.
 """
@@ -18,12 +18,15 @@ from reports.model.found import Found
 from reports.pages.files import write
 from reports.pages.index import Entry, entry_of
 from reports.pages.site import index_pages, names_of, report_pages, suite_pages
+from tests.unit.hostile_samples import hostile
 from tests.unit.report_course_samples import everything
 from tests.unit.report_runtime_samples import across_runtimes
-from tests.unit.report_samples import RUN, WRITTEN, hostile, realistic
+from tests.unit.report_samples import RUN, WRITTEN, realistic, result
 
-HOSTILE_RUN, HOSTILE = hostile("\"><img src=x onerror=alert(1)>\u202e<script>document.title='HACKED'</script>")
-LONG_RUN, LONG = hostile("x" * 3000)
+ATTACK = "\"><img src=x onerror=document.title='HACKED'>\u202e<script>document.title='HACKED'</script>"
+HOSTILE_RUN, HOSTILE = hostile(ATTACK)
+LONG_RUN, LONG = hostile("long" * 750)
+NAMELESS_RUN, NAMELESS = hostile("")
 LATER = replace(
     RUN, id="0195a3fa-7b1e-7c44-9d0f-3f6f2f5e8a11", version="0.2.0", started=RUN.started + timedelta(hours=1)
 )
@@ -49,38 +52,53 @@ def rebuilt(results: Sequence[Result]) -> list[Result]:
 
 @cache
 def pages() -> dict[str, str]:
-    """The HTML of every page, by the name of its file."""
+    """The HTML of every page, by its path."""
     chat = realistic()
-    phone = replace(found_of(elsewhere(chat[:10], "pixel-6"), LATER), hardware="pixel-6")
+    several = {
+        "two": [found_of(chat), found_of(rebuilt(chat), LATER)],
+        "odd": [found_of(HOSTILE, HOSTILE_RUN), found_of(rebuilt(HOSTILE), replace(HOSTILE_RUN, id="2"))],
+    }
+    reports = {f"{name}/{file}": page for name, runs in several.items() for file, page in _report(runs).items()}
+    return {**{f"site/{file}": page for file, page in _site(chat).items()}, **reports}
+
+
+def _report(runs: Sequence[Found]) -> dict[str, str]:
+    return report_pages(runs, WRITTEN)
+
+
+def _site(chat: Sequence[Result]) -> dict[str, str]:
+    """Of every suite the pages that a site has of it, and the index."""
     suites = {
-        "chat": [found_of(chat), phone],
+        "chat": [found_of(chat), found_of(elsewhere(chat[:10], "pixel-6"), LATER)],
         "sessions": [found_of(everything(), replace(RUN, suite="sessions"))],
         "runtimes": [found_of(across_runtimes(), replace(RUN, suite="runtimes"))],
-        HOSTILE_RUN.suite: [found_of(HOSTILE, HOSTILE_RUN)],
-        LONG_RUN.suite: [found_of(LONG, LONG_RUN)],
+        "one": [found_of([result()], replace(RUN, suite="one"))],
+        **{
+            run.suite: [found_of(made, run)]
+            for run, made in ((HOSTILE_RUN, HOSTILE), (LONG_RUN, LONG), (NAMELESS_RUN, NAMELESS))
+        },
     }
-    keys = [(suite, each.hardware) for suite, several in suites.items() for each in several]
-    names = names_of(keys)
+    names = names_of([(suite, each.hardware) for suite, several in suites.items() for each in several])
     made: dict[str, str] = {}
     entries: list[Entry] = []
     for suite, several in suites.items():
         made |= suite_pages(several, names, WRITTEN)
-        entries += [
-            entry_of(each, names.targets[suite, each.hardware].page, names.suites[suite], [RUN, LATER])
-            for each in several
-        ]
-    made |= index_pages(entries, WRITTEN + timedelta(days=8))
-    two = [found_of(chat), found_of(rebuilt(chat), LATER)]
-    odd = [found_of(HOSTILE, HOSTILE_RUN), found_of(rebuilt(HOSTILE), replace(HOSTILE_RUN, id="2"))]
-    for name, runs in (("two", two), ("odd", odd)):
-        made |= {f"{name}-{file}": _beside(page, name) for file, page in report_pages(runs, WRITTEN).items()}
-    return made
+        for each in several:
+            place = names.targets[suite, each.hardware]
+            all_targets = names.suites[suite] if len(several) > 1 else ""
+            entries.append(entry_of(each, place.page, all_targets, [RUN, LATER]))
+    return made | index_pages(entries, WRITTEN + timedelta(days=8))
 
 
-def _beside(page: str, name: str) -> str:
-    """Several reports in one folder: their links keep to their own."""
-    return page.replace('href="this-machine', f'href="{name}-this-machine').replace('href="img-', f'href="{name}-img-')
+def written(folder: Path) -> dict[str, Path]:
+    """Every page as a file below the folder, by its path."""
+    for name in ("site", "two", "odd"):
+        write(
+            {path.partition("/")[2]: page for path, page in pages().items() if path.startswith(f"{name}/")},
+            folder / name,
+        )
+    return {path: folder / path for path in pages()}
 
 
 if __name__ == "__main__":  # pages to look at
-    print(*write(pages(), Path(sys.argv[1])), sep="\n")
+    print(*written(Path(sys.argv[1])).values(), sep="\n")
