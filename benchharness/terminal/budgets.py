@@ -99,7 +99,7 @@ def _failing(
 
 
 def _worst(column: Column, judged: Sequence[Judged]) -> Judged:
-    """Of those that miss it, else of those that leave it open, else of those that keep it, the one with most to lose."""
+    """Of those that miss it, else of those that leave it open, else of all, the one with the worst value."""
     order = (VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.PASS)
     sign = 1 if column.better is Better.HIGHER else -1
 

@@ -100,7 +100,9 @@ def _table(title: str, *columns: str) -> Table:
 def _flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """What is nested in rows of its own; what says nothing left out."""
     for name, value in facts.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and list(value) == ["unknown"]:
+            yield f"{above}{name or _NAMELESS}", f"unknown: {value['unknown']}"
+        elif isinstance(value, Mapping) and value:
             yield from _flat(value, f"{above}{name or _NAMELESS}.")
         elif value not in (None, "", {}, []):
             yield f"{above}{name or _NAMELESS}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -29,7 +29,6 @@ from benchharness.results.result import (
     Result,
     ResultWarning,
     Run,
-    VerdictKind,
     WarningKind,
 )
 from benchharness.terminal.answer import SIGNS, show_answers
