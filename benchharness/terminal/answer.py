@@ -51,7 +51,8 @@ def show_answers(answers: Sequence[Answer], results: Sequence[Result], console: 
 def show_table(answer: Answer, console: Console, most_rows: int | None = None) -> None:
     """The table of one model and workload, and what it leaves unsaid."""
     laid_out = grid(answer, console, most_rows)
-    console.print(Text(spelled(title_of(answer), console), style="bold"), soft_wrap=True, highlight=False)
+    title = shortened(spelled(title_of(answer), console), console.width)
+    console.print(Text(title, style="bold"), soft_wrap=True, highlight=False)
     for line in laid_out.lines:
         console.print(line, soft_wrap=True, highlight=False)
     for note, style in notes(answer, laid_out):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from benchharness.judge.answer import Answer, Cell, Column, Row
+from benchharness.metrics import Better
 from benchharness.results.result import Result, VerdictKind
 from benchharness.terminal.cells import MARK_STYLES
-from benchharness.terminal.values import half_of, one_line, plus_minus, shortened, with_minus
+from benchharness.terminal.values import half_beside, one_line, plus_minus, shortened, with_minus
 from benchharness.units import quantity_text, scale_for
 
 #: What each verdict is called.
@@ -78,7 +80,7 @@ def figure(column: Column, cell: Cell) -> str:
         return f"unknown ({one_line(cell.reason, 80)})" if cell.reason else "unknown"
     value = cell.estimate.value
     scale = column.scale or scale_for(column.unit, value)
-    shown = with_minus(quantity_text(value, column.unit, scale, half_of(cell.estimate)))
+    shown = with_minus(quantity_text(value, column.unit, scale, half_beside(cell.estimate, column.limit)))
     return f"{shown} {plus_minus(cell.estimate, column.unit, scale)}".rstrip()
 
 
@@ -97,15 +99,23 @@ def _failing(
 
 
 def _worst(column: Column, judged: Sequence[Judged]) -> Judged:
-    """The first that misses it, else that leaves it open, else that keeps it: rows stand by budgets kept."""
+    """Of those that miss it, else of those that leave it open, else of all, the one with the worst value."""
     order = (VerdictKind.MISS, VerdictKind.UNDECIDED, VerdictKind.PASS)
-    return min(judged, key=lambda each: order.index(each[1].verdict) if each[1].verdict else len(order))
+    sign = 1 if column.better is Better.HIGHER else -1
+
+    def badness(each: Judged) -> tuple[int, float]:
+        _, cell = each
+        value = cell.estimate.value if cell.estimate is not None else None
+        kind = order.index(cell.verdict) if cell.verdict else len(order)
+        return kind, inf if value is None else sign * value
+
+    return min(judged, key=badness)
 
 
 def _told(failing: Sequence[tuple[Column, Sequence[Judged]]]) -> str:
     parts = []
     for column, judged in failing[:_MOST_TOLD]:
-        row, cell = judged[0]
+        row, cell = _worst(column, judged)
         also = f" and {len(judged) - 1} more" if len(judged) > 1 else ""
         parts.append(f"{_asked(column)} {figure(column, cell)} (limit {_limit(column)}) for {_name(row)}{also}")
     more = [f"and {len(failing) - _MOST_TOLD} more"] if len(failing) > _MOST_TOLD else []

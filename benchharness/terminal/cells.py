@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchharness.judge.answer import Cell, Column, Row
 from benchharness.metrics import Better, Unit
 from benchharness.results.result import EXACT, Estimate, VerdictKind
-from benchharness.terminal.values import half_of, one_line, plus_minus, shortened, with_minus
+from benchharness.terminal.values import half_beside, half_of, one_line, plus_minus, shortened, with_minus
 from benchharness.units import Scale, quantity_text, scale_for
 
 MARKS = {VerdictKind.PASS: "✓", VerdictKind.MISS: "✗", VerdictKind.UNDECIDED: "?"}
@@ -77,7 +77,7 @@ def _shown(column: Column, cell: Cell, *, with_unit: bool) -> Shown:
     if below_resolution(estimate, column):
         return Shown(value=_NEXT_TO_NOTHING, mark=mark, mark_style=mark_style)
     scale = _scale(column, estimate)
-    value = with_minus(quantity_text(estimate.value, column.unit, scale, half_of(estimate)))
+    value = with_minus(quantity_text(estimate.value, column.unit, scale, half_beside(estimate, column.limit)))
     return Shown(
         value=value if with_unit else value.removesuffix(scale.symbol).rstrip(),
         spread=plus_minus(estimate, column.unit, scale),

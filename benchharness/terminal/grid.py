@@ -34,7 +34,8 @@ class Grid:
 
     lines: Sequence[Text]
     shown: int  # columns that have room
-    ratios: bool  # whether every clear ratio of these has room
+    ratios: bool  # whether one stands in them
+    lacks_ratios: bool  # whether one had no room
     names: Sequence[str]  # of the rows, as they are shown
 
 
@@ -42,7 +43,7 @@ def grid(answer: Answer, console: Console, most_rows: int | None = None) -> Grid
     """The answer's table, as many of its first columns as there is room for."""
     rows = answer.rows[:most_rows]
     columns = [shown_column(column, rows, at) for at, column in enumerate(answer.columns if rows else ())]
-    names, fitting, ratios = _room([row.name for row in rows], columns, console)
+    names, fitting, lacks_ratios = _room([row.name for row in rows], columns, console)
     marked = [f"{name}{REFERENCE if row.reference else ''}" for name, row in zip(names, rows, strict=True)]
     labels = [spelled(label, console) for label in marked]
     width = max((cell_len(label) for label in labels), default=0)
@@ -53,19 +54,20 @@ def grid(answer: Answer, console: Console, most_rows: int | None = None) -> Grid
             line.append(" " * _GAP).append_text(column.cell(at))
         line.rstrip()
         lines.append(line)
-    return Grid(lines=lines, shown=len(fitting), ratios=ratios, names=names)
+    ratios = any(column.parts[_RATIO] for column in fitting)
+    return Grid(lines=lines, shown=len(fitting), ratios=ratios, lacks_ratios=lacks_ratios, names=names)
 
 
 def _room(
     names: Sequence[str], columns: Sequence[tuple[Head, Sequence[Shown]]], console: Console
 ) -> tuple[Sequence[str], Sequence[_Column], bool]:
-    """The names, the columns that stand beside them, and whether these have all their ratios.
+    """The names, the columns that stand beside them, and whether these lack some of their ratios.
 
     Where that makes room for one of the first columns, names give way, then the ratios of sizes, then all.
     """
     width = console.width
     most = len(columns) if width >= _WIDE else _MOST_COLUMNS
-    best: tuple[Sequence[str], Sequence[_Column], bool] = (names_within(names, _LEAST_NAME), (), True)
+    best: tuple[Sequence[str], Sequence[_Column], bool] = (names_within(names, _LEAST_NAME), (), False)
     for without in (_nothing, _of_exact, _any):
         made = [_Column.of(head, without(cells), console) for head, cells in columns]
         for room in (max(_NAME, int(width * _NAME_SHARE)), _SHORT_NAME, _LEAST_NAME):
@@ -73,8 +75,10 @@ def _room(
             left = width - max((cell_len(name) for name in shown), default=0) - len(REFERENCE)
             count = min(_fitting([column.width for column in made], left), most)
             if count > len(best[1]):
-                dropped = any(each.ratio for _, cells in columns[:count] for each in cells) and without is not _nothing
-                best = (shown, made[:count], not dropped)
+                lacks = any(
+                    without(cells) != cells and any(each.ratio for each in cells) for _, cells in columns[:count]
+                )
+                best = (shown, made[:count], lacks)
             if len(best[1]) >= min(_FEW_COLUMNS, len(columns)):
                 return best
     return best

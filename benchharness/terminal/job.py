@@ -19,6 +19,8 @@ from benchharness.terminal.values import estimated, interval, one_line, times, v
 
 _MOST_NAMED = 12
 _LONGEST = 400
+#: How a key without a name is written; ONNX calls its default operator set so.
+_NAMELESS = '""'
 
 
 def find_job(results: Sequence[Result], named: str) -> Result:
@@ -80,23 +82,34 @@ def _requested(result: Result) -> dict[str, Any]:
 
 
 def _facts(title: str, facts: Mapping[str, Any]) -> Table:
-    table = Table("", "", title=title, title_justify="left", show_header=False)
+    table = _table(title, "", "")
+    table.show_header = False
     for name, value in _flat(facts):
         table.add_row(Text(one_line(name)), Text(one_line(value, _LONGEST)))
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Ids and digests are folded, never cut."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     return table
 
 
 def _flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """What is nested in rows of its own; what says nothing left out."""
     for name, value in facts.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{above}{name}.")
+        if isinstance(value, Mapping) and list(value) == ["unknown"]:
+            yield f"{above}{name or _NAMELESS}", f"unknown: {value['unknown']}"
+        elif isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name or _NAMELESS}.")
         elif value not in (None, "", {}, []):
-            yield f"{above}{name}", str(value)
+            yield f"{above}{name or _NAMELESS}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _metrics(metrics: Sequence[MetricResult]) -> Table:
-    table = Table("metric", "value", "ratio to the reference", "attempts", title="metrics", title_justify="left")
+    table = _table("metrics", "metric", "value", "ratio to the reference", "attempts")
     for metric in metrics:
         estimate = metric.estimate
         value = f"unknown ({one_line(estimate.reason)})"
@@ -113,7 +126,7 @@ def _metrics(metrics: Sequence[MetricResult]) -> Table:
 
 def _attempts(metrics: Sequence[MetricResult]) -> Table:
     """Each attempt's value of each metric that stands on attempts."""
-    table = Table("attempt", "metric", "value", "samples", title="attempts", title_justify="left")
+    table = _table("attempts", "attempt", "metric", "value", "samples")
     for metric in metrics:
         for value in metric.attempts:
             shown = f"{value.value:,.6g} {metric.unit}"

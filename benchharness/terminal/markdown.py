@@ -14,10 +14,10 @@ from benchharness.terminal.cells import Shown, shown_column
 from benchharness.terminal.course_lines import course_lines
 from benchharness.terminal.values import names_within
 
-#: What Markdown would take for a sign of its own.
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
+#: What Markdown would take for a sign of its own, anywhere and at the beginning of a line.
+_SPECIAL = re.compile(r"[\\`*_\[\]|~$]|^[-+#=]|^\d+(?=[.)](?:\s|$))")
 #: What a forge makes a link of, or a message to somebody: a character without width parts it.
-_LINKED = re.compile(r"(@|://|www(?=\.)|\b[0-9a-f]{7,40}\b|#(?=\d))", re.IGNORECASE)
+_LINKED = re.compile(r"@|://|www(?=\.)|#(?=\d)|\bgh-(?=\d)", re.IGNORECASE)
 _LONGEST_NAME = 60
 
 
@@ -33,9 +33,13 @@ def markdown(run: Run, answers: Sequence[Answer], results: Sequence[Result]) -> 
 
 def escaped(text: str) -> str:
     """One line of text that means nothing in Markdown or HTML, pings nobody and links nowhere."""
-    marked = _LINKED.sub("\\1\x00", text)
-    plain = _SPECIAL.sub(r"\\\1", html.escape(marked, quote=False))
+    parted = _LINKED.sub("\\g<0>\x00", text)
+    plain = _SPECIAL.sub(_as_text, html.escape(parted, quote=False))
     return plain.replace("\x00", "&#8203;")
+
+
+def _as_text(sign: re.Match[str]) -> str:
+    return f"&#{ord(sign[0][0])};{sign[0][1:]}" if sign[0][0].isdigit() else f"\\{sign[0]}"
 
 
 def _answer(answer: Answer) -> Iterator[str]:

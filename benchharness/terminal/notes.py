@@ -23,7 +23,7 @@ def notes(answer: Answer, laid_out: Grid) -> Iterator[tuple[str, str]]:
         yield line, "red"
     for line in _few([*_doubts(answer, rows, shown), *_unknown(answer, rows, shown)]):
         yield line, "yellow"
-    yield from ((line, "dim") for line in _dim(answer, rows, shown))
+    yield from ((line, "dim") for line in _dim(answer, rows, laid_out))
     if told := _more(answer, laid_out):
         yield told, "dim"
 
@@ -32,18 +32,17 @@ def _more(answer: Answer, laid_out: Grid) -> str:
     """What had no room."""
     hidden = [shortened(one_line(column.title), 24) for column in answer.columns[laid_out.shown :]]
     columns = "1 more column" if len(hidden) == 1 else f"{len(hidden)} more columns" if hidden else ""
-    parts = [*filter(None, [columns]), *([] if laid_out.ratios else ["ratios to the reference"])]
+    parts = [*filter(None, [columns]), *(["ratios to the reference"] if laid_out.lacks_ratios else [])]
     names = f": {_listed(hidden)}" if hidden else ""
     return f"--details has {' and '.join(parts)}{names}" if parts else ""
 
 
-def _dim(answer: Answer, rows: Sequence[tuple[str, Row]], shown: int) -> Iterator[str]:
+def _dim(answer: Answer, rows: Sequence[tuple[str, Row]], laid_out: Grid) -> Iterator[str]:
     if any(row.reference for _, row in rows):
-        clear = any(cell.ratio and cell.ratio.apart for _, row in rows for cell in row.cells[:shown])
-        yield "* reference" + ("; × is the ratio to it, where it is clear" if clear else "")
-    if reasons := _without_interval(rows, shown):
+        yield "* reference" + ("; × is the ratio to it, where it is clear" if laid_out.ratios else "")
+    if reasons := _without_interval(rows, laid_out.shown):
         yield f"±?: no interval, {reasons[0]}"
-    for at in range(shown):
+    for at in range(laid_out.shown):
         outputs = dict.fromkeys(row.cells[at].output for _, row in rows if row.cells[at].output)
         if outputs:
             title = one_line(answer.columns[at].title)

@@ -12,6 +12,8 @@ from benchharness.units import Scale, interval_ends, quantity_text, scale_for
 
 #: An interval with a larger relative half-width is shown by its ends.
 _WIDE = 0.2
+#: Closer to a limit than this share of it, three digits may not tell on which side a value is.
+_CLOSE = 0.01
 #: A share of a share, or of a number that may be below zero, is easily misread.
 _BY_THEIR_ENDS = frozenset((Unit.SHARE, Unit.NATS, Unit.DECIBELS, Unit.NUMBER))
 
@@ -91,6 +93,14 @@ def times(ratio: Estimate) -> str:
 def half_of(estimate: Estimate) -> float:
     """Half of the interval; 0 where there is none."""
     return 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
+
+
+def half_beside(estimate: Estimate, limit: float | None) -> float:
+    """The same; of an exact value what parts it from a limit close by, so that 2.0027 is not 2.00 beside "≤ 2"."""
+    if estimate.statistic != EXACT or estimate.value is None or not limit:
+        return half_of(estimate)
+    apart = abs(estimate.value - limit)
+    return apart if apart < _CLOSE * abs(limit) else 0.0
 
 
 def plus_minus(estimate: Estimate, unit: str, scale: Scale | None = None) -> str:

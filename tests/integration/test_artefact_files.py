@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from benchharness.terminal.tables import watch
 from onnx import TensorProto, helper, numpy_helper
 
 import benchharness
@@ -23,6 +22,7 @@ from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.tables import check_suite
+from benchharness.terminal.progress import watch
 from tests.awkward_launcher import AwkwardLauncher
 from tests.integration.conftest import ADAPTERS
 
@@ -118,7 +118,7 @@ def test_a_device_gets_the_listed_files_and_runs_them(tmp_path: Path, store_url:
         planned=jobs,
     )
     launcher = AwkwardLauncher(tmp_path / "device", ADAPTERS)
-    with watch(len(jobs), 1) as observer:
+    with watch() as observer:
         Execution(store, run, rules=made.attempts, manifests=materials.manifests, observer=observer).walk(
             launcher, tmp_path / "state"
         )

@@ -213,11 +213,13 @@ def room(module: str) -> str:
 
 #: Rules of the device side that its judges apply again.
 SHARED_RULES = {f"device.{name}" for name in ("adapters", "pairing", "rules", "shapes", "state_names")}
+#: Of the terminal, what a program needs that runs something from Python: progress, remarks, and `print`.
+SHOWN = {f"terminal.{name}" for name in ("console", "printed", "progress")}
 #: What each room of the host may import, beside itself and `PLAIN`. A name with a dot is that module alone.
 ARROWS = {
     "__main__": {"commands"},
     "commands": {"api", "compress", "scenarios", "suite", "sweep", "terminal", "results.result"},
-    "api": {"device.adapters", "execute", "judge", "launch", "reports", "results", "suite", "terminal.tables"},
+    "api": {"device.adapters", "execute", "judge", "launch", "reports", "results", "suite", *SHOWN},
     "sweep": {"compress", "device.adapters", "suite"},
     "execute": {"device.adapters", "device.protocol", "judge", "launch", "results", "scenarios", "suite"},
     "launch": {"device"},

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchharness.terminal.tables import summary
-from rich.console import Console
 
 from benchharness.errors import SuiteError
 from benchharness.results.result import Job
 from benchharness.suite.tables import Suite, load_suite, restore_suite
 from tests.unit.made_up import TWO_VARIANTS, attempt, jobs_of, loaded, measured, write_suite
+from tests.unit.test_terminal import printed
 
 SESSION = """
 [scenarios.sustained]
@@ -118,14 +117,13 @@ def test_every_pace_is_a_job_with_a_name_of_its_own(tmp_path: Path, text: str, p
     assert len({job.key for job in found}) == len(found)
 
 
-def test_the_terminal_tells_paces_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_tells_paces_apart(tmp_path: Path) -> None:
     from benchharness.judge.derive import derive
-    from tests.unit.test_sustained import rows, run, session, windows
+    from tests.unit.test_sustained import rows, session, windows
 
     planned = jobs(tmp_path, '[scenarios.sustained]\nevery = ["500 ms", "2 s"]')
     attempts = [session(0, windows(rows()), job=job.key) for job in planned]
-    summary(run(), derive([(job, "") for job in planned], attempts), Console(width=300))
-    said = capsys.readouterr().out
+    said = printed(derive([(job, "") for job in planned], attempts), 300)
     assert "pace" in said
     assert said.count("every 500 ms") >= 2
     assert said.count("every 2 s") >= 2
@@ -264,9 +262,8 @@ def test_a_model_without_the_chain_s_variants_has_none(tmp_path: Path) -> None:
     assert {(job.model, job.variant) for job in found if job.chain} == {("chat", "int8")}
 
 
-def test_pauses_are_shown_with_what_follows_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pauses_are_shown_with_what_follows_them(tmp_path: Path) -> None:
     from benchharness.judge.derive import derive
-    from tests.unit.test_sustained import run
 
     planned = jobs(tmp_path, '[scenarios.steady]\nthink_time = ["0 s", "1 s"]')
     after = [
@@ -278,5 +275,4 @@ def test_pauses_are_shown_with_what_follows_them(tmp_path: Path, capsys: pytest.
     found = {metric.parameters["pause_s"]: metric for metric in results[0].metrics if "pause" in metric.name}
     assert found[0.0].estimate.value == pytest.approx(2e7)
     assert found[1.0].estimate.value == pytest.approx(5e7)
-    summary(run(), results, Console(width=300))
-    assert "TTFT after a pause" in capsys.readouterr().out
+    assert "TTFT after a pause" in printed(results, 300)

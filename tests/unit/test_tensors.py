@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benchharness.terminal.choice import show_choices
-from rich.console import Console
 
 from benchharness.device.scenarios.quality.codes import meant_by
 from benchharness.errors import SuiteError, Unsupported, UsageError
@@ -20,10 +16,9 @@ from benchharness.judge.derive import derive
 from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Result, WarningKind, to_show
 from benchharness.suite.tables import load_suite, restore_suite
-from benchharness.terminal import tables as terminal
 from tests.unit.made_up import attempt, job, jobs_of, measured
 from tests.unit.test_report_quality import cells, lost, metric, quality
-from tests.unit.test_terminal import RUN
+from tests.unit.test_terminal import printed
 
 SUITE = """
 [models.m]
@@ -114,12 +109,6 @@ def compared(*outputs: tuple[str, float, float], of: str = "int8", **effective: 
     return derive([(job(variant=of, task="tensor", scenario="quality", against=AGAINST), "")], [made])
 
 
-def printed(results: list[Result]) -> str:
-    buffer = io.StringIO()
-    terminal.summary(RUN, results, Console(file=buffer, width=200, color_system=None))
-    return buffer.getvalue()
-
-
 def test_a_table_that_shows_one_output_shows_the_worst_and_names_it() -> None:
     text = printed(compared(*OUTPUTS))
     assert "10.0 dB" in text
@@ -149,10 +138,7 @@ def test_a_choice_reckons_with_the_worst_output_and_names_it() -> None:
     figure = choice.candidates[0].figures["quality"]
     assert figure.output == "mask"
     assert figure.estimate.value == pytest.approx(0.7)
-    buffer = io.StringIO()
-    candidates = [*choice.candidates, *choice.candidates]  # of one there is no table
-    show_choices([replace(choice, candidates=candidates)], Console(file=buffer, width=200, color_system=None))
-    assert "of mask" in buffer.getvalue()
+    assert "cosine is of the worst output: mask" in printed(results)
 
 
 def verdicts(**budgets: Any) -> dict[str, list[str]]:

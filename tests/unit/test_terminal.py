@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from benchharness.errors import UsageError
+from benchharness.judge.answer import answers
 from benchharness.judge.derive import derive
-from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Run
-from benchharness.terminal import tables as terminal
+from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Result, Run
 from benchharness.terminal import values as terminal_values
+from benchharness.terminal.answer import show_answers
+from benchharness.terminal.details import details
+from benchharness.terminal.job import find_job, show_job
+from benchharness.terminal.progress import JobLines, ProgressBar
+from benchharness.terminal.run_list import run_lines
 from benchharness.units import duration_text, quantity_text, scale_for
 from tests.unit.made_up import STARTED, attempt, job, measured
 
@@ -37,8 +44,15 @@ def console(width: int = 200) -> tuple[Console, io.StringIO]:
 
 
 def shown(jobs: Sequence[Job], attempts: Sequence[Attempt], width: int = 200) -> str:
+    return printed(derive([(each, "") for each in jobs], attempts), width)
+
+
+def printed(results: Sequence[Result], width: int = 200) -> str:
+    """All that `show --details` prints."""
     made, buffer = console(width)
-    terminal.summary(RUN, derive([(each, "") for each in jobs], attempts), made)
+    found = answers(results)
+    show_answers(found, results, made)
+    details(found, results, (), made)
     return buffer.getvalue()
 
 
@@ -140,7 +154,8 @@ def test_a_summary_shows_every_variant_with_interval_and_ratio() -> None:
     assert "20.00 tokens/s ± 1." in text  # half the interval is 0.25: two digits of it
     assert "30.00 tokens/s ± 1." in text
     assert "× 1.50 [1.50, 1.50]" in text
-    assert text.count("×") == 1
+    assert "30.00 ±1" in text
+    assert "×1.50" in text
 
 
 GREEN, RED = "\x1b[32m", "\x1b[31m"
@@ -153,7 +168,8 @@ def test_a_ratio_is_coloured_by_what_is_better_where_its_interval_excludes_one(m
         made = Console(file=buffer, width=200, force_terminal=True, color_system="standard")
         ours = [attempt(i, measured(metric, 1e9 * scale * (1 + spread * (i % 2)))) for i in range(5)]
         theirs = [attempt(i, measured(metric, 1e9), job=FP32.key) for i in range(5)]
-        terminal.summary(RUN, derive([(FP32, ""), (INT8, "")], [*theirs, *ours]), made)
+        results = derive([(FP32, ""), (INT8, "")], [*theirs, *ours])
+        details(answers(results), results, (), made)
         return buffer.getvalue()
 
     assert f"{colour}× 1.5" in coloured(1.5, 0.01)
@@ -181,11 +197,9 @@ def test_what_tells_results_apart_has_a_column() -> None:
     assert "2 threads" in text
 
 
-def test_warnings_are_told_once_with_how_many_results_they_concern() -> None:
+def test_a_kind_of_warning_is_a_line_with_how_many_jobs_it_concerns() -> None:
     attempts = [*attempts_of(FP32.key, 20.0)[:2], *attempts_of(INT8.key, 30.0)[:2]]
-    text = shown([FP32, INT8], attempts)
-    assert text.count("too-few-samples") == 1
-    assert "too-few-samples: 2 results: 2 attempts" in text
+    assert shown([FP32, INT8], attempts).count("2 of 2 jobs have too few attempts for narrow intervals") == 1
 
 
 def test_names_are_shown_as_they_are() -> None:
@@ -205,34 +219,121 @@ def test_a_devices_words_cannot_steer_the_terminal() -> None:
     assert not {"\x1b", "\x07", "\x9b"} & set(text)
 
 
-@pytest.mark.parametrize("observer", [terminal.PlainLines, lambda made: terminal.ProgressBar(made, 1, 1)])
+@pytest.mark.parametrize("observer", [JobLines, ProgressBar])
 def test_a_devices_words_cannot_steer_the_terminal_during_a_run(observer: Any) -> None:
     made, buffer = console()
     outcome = Outcome(kind=OutcomeKind.CRASHED, reason=f"before{ESCAPES}after")
     with observer(made) as watching:
-        watching.begins(INT8, 1, 5, None)
+        watching.begins([job(variant=f"named{ESCAPES}")], 1, 5, 5, None)
         watching.phase(f"load{ESCAPES}", 0, 1)
         watching.ended(INT8, attempt(0, outcome=outcome))
     assert "before" in buffer.getvalue()
     assert not {"\x1b", "\x07", "\x9b"} & set(buffer.getvalue())
 
 
-def test_plain_lines_tell_each_attempt() -> None:
-    made, buffer = console()
-    with terminal.PlainLines(made) as watching:
-        watching.begins(INT8, 2, 5, 70.0)
-        watching.phase("load", 0, 0)
-        watching.ended(INT8, attempt(1))
-    assert buffer.getvalue().startswith(
-        f"{INT8.title}: attempt 2 of 5, about 1 min 10 s left before it: ok after 0.0 s"
-    )
+def test_where_there_is_no_terminal_a_job_is_a_line_with_its_figure() -> None:
+    made, buffer = console(60)
+    attempts = attempts_of(INT8.key, 30.0)
+    (result,) = derive([(INT8, "5 attempts, as asked")], attempts)
+    with JobLines(made) as watching:
+        for number, each in enumerate(attempts, start=1):
+            watching.begins([INT8], number, 5, 6 - number, 70.0)
+            watching.phase("load", 0, 0)
+            watching.ended(INT8, each)
+            assert buffer.getvalue() == ""
+        watching.done(result)
+    assert buffer.getvalue() == f"{INT8.title}: ok, decode rate (tg) 30.00 tokens/s ±1 %, 5 attempts, as asked\n"
 
 
-def test_runs_are_listed_in_a_table() -> None:
+def test_where_there_is_no_terminal_a_failure_is_said_at_once_and_once() -> None:
     made, buffer = console()
-    made.print(terminal.run_table([RUN]))
+    failed = attempt(0, outcome=Outcome(kind=OutcomeKind.CRASHED, reason="so"))
+    with JobLines(made) as watching:
+        watching.begins([INT8], 1, 5, 5, None)
+        watching.ended(INT8, failed)
+        assert buffer.getvalue() == f"{INT8.title}: crashed(so)\n"
+        watching.done(derive([(INT8, "given up")], [failed])[0])
+        assert buffer.getvalue().count("\n") == 1
+        watching.done(derive([(FP32, "the time was over")], [])[0])  # never tried
+    assert buffer.getvalue().splitlines()[1].startswith(f"{FP32.title}: timeout(")
+
+
+def drawn(jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> str:
+    buffer = io.StringIO()
+    made = Console(file=buffer, width=300, force_terminal=True, color_system=None)
+    with ProgressBar(made) as watching:
+        watching.begins(jobs, attempt, of, left, left_s)
+        watching.phase("measure", 3, 7)
+    return buffer.getvalue()
+
+
+def test_progress_names_every_variant_of_a_pass() -> None:
+    passes = [job(key, variant=key, scenario="quality") for key in ("int8", "int4", "fp16")]
+    assert "chat · int8, int4, fp16 · 64-token prompt · quality · attempt 1 of 1" in drawn(passes, 1, 1, 3, None)
+    other = replace(passes[0], configuration=replace(passes[0].configuration, name="npu"))
+    assert "int8 on onnxruntime, int8 on npu" in drawn([passes[0], other], 1, 1, 2, None)
+
+
+def test_progress_says_what_is_left() -> None:
+    text = drawn([INT8], 2, 17, 40, 70.0)
+    assert f"{INT8.title} · attempt 2 of 17 · measure 3/7" in text
+    assert "about 1 min 10 s left" in text
+    assert "0/40" in text
+
+
+LONG_SUITE = replace(RUN, id="0195a3c2-7b1e-7c44-9d0f-3f6f2f5e8a11", suite="a suite with a long\nname " * 4)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_an_id_stands_whole_in_the_list_of_runs(width: int) -> None:
+    lines = list(run_lines([LONG_SUITE, RUN], width))
+    assert len(lines) == 3
+    assert [line.split()[0] for line in lines] == ["run", LONG_SUITE.id, RUN.id]
+    if width >= 60:
+        assert max(map(len, lines)) <= width
+
+
+def test_runs_are_listed_with_what_they_were() -> None:
+    text = "\n".join(run_lines([RUN], 120))
     for part in ("0195a3c2", "phones", "finished", "2", "10"):
-        assert part in buffer.getvalue()
+        assert part in text
+
+
+def test_a_job_is_found_by_its_key_or_a_part_of_its_title() -> None:
+    results = derive([(INT8, ""), (FP32, "")], [])
+    assert find_job(results, INT8.key).job is INT8
+    assert find_job(results, FP32.key[:5]).job is FP32
+    assert find_job(results, "Chat · INT8").job is INT8
+    with pytest.raises(UsageError, match="2 jobs are named 'steady'") as told:
+        find_job(results, "steady")
+    assert INT8.key in str(told.value)
+    with pytest.raises(UsageError, match="no job is named 'int4'"):
+        find_job(results, "int4")
+
+
+def test_everything_of_a_job_is_shown() -> None:
+    failed = attempt(5, outcome=Outcome(kind=OutcomeKind.CRASHED, reason="so", evidence=f"the end\nof it{ESCAPES}"))
+    results = derive([(INT8, "5 attempts, as asked")], [*attempts_of(INT8.key, 30.0), failed])
+    made, buffer = console(160)
+    show_job(results[0], made)
+    text = buffer.getvalue()
+    for part in (
+        INT8.key,
+        "30.00 tokens/s ± 1",
+        "5 ok, 1 crashed; 5 attempts, as asked",
+        "effective",
+        "accelerators",
+        "unknown: no cpufreq on this system",
+        "conditions",
+        INT8.digest,
+        attempts_of(INT8.key, 30.0)[0].id,
+        "unstable: ",
+    ):
+        assert part in text, part
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)
+    only = derive([(INT8, "given up")], [failed])
+    show_job(only[0], made)
+    assert "  | the end\n  | of it" in buffer.getvalue()
 
 
 def test_a_reference_execution_tells_quality_and_nothing_else() -> None:
@@ -244,7 +345,7 @@ def test_a_reference_execution_tells_quality_and_nothing_else() -> None:
     compared = job(scenario="quality", against={"variant": "fp32"})
     told = shown([compared], [attempt(0, divergence, effective=weights_only)])
     assert "0.250 nats" in told
-    assert "weights only" not in told.split("reference-execution")[0]
+    assert "reference execution, weights only" not in told.split("quality · onnxruntime")[1].split("Intervals")[0]
 
 
 def test_how_much_of_the_evaluation_data_was_used_stands_under_the_table() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,10 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchharness.terminal.tables import summary
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from benchharness.contract import Configuration, EffectiveConfiguration
 from benchharness.device.session_facts import effective_facts
@@ -27,6 +24,7 @@ from benchharness.results.result import Attempt, Basis, Estimate, Job, Measureme
 from tests.contract.sound_adapter import Sound, Tensors, write_models
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.test_contrasts import RUN
+from tests.unit.test_terminal import printed
 
 EFFECTIVE: Mapping[str, Any] = {
     "threads": 2,
@@ -330,11 +328,9 @@ def test_attempts_of_one_job_that_differ_are_a_warning_and_no_ratio(
 def test_what_differs_stands_in_the_cell_of_every_view() -> None:
     attempts = [*ran(REFERENCE), *ran(LITERT, {"threads": 1})]
     results = derive([(REFERENCE, ""), (LITERT, "")], attempts)
-    console = Console(file=io.StringIO(), width=200)
-    summary(RUN, results, console)
-    printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "no ratio: 1 thread against 2" in printed
-    assert "×" not in printed
+    text = printed(results)
+    assert "no ratio: 1 thread against 2" in text
+    assert "×" not in text
     exported = json.loads(to_json(RUN, results))["results"][1]["contrasts"][0]["ratios"]
     told = {each["name"]: (each["value"], each["reason"]) for each in exported}
     assert told["prefill_rate"] == (None, "1 thread against 2")
