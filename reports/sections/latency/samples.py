@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -42,16 +41,12 @@ def _alike(entries: Sequence[Entry], name: str) -> list[list[Measured]]:
     groups: dict[tuple[str, str], dict[str, Measured]] = {}
     for entry in entries:
         for metric in entry.result.metrics if not entry.weights_only else ():
-            if metric.name != name or not any(_finite(value.samples or [value.value]) for value in metric.attempts):
+            if metric.name != name or not any(len(_samples(value)) for value in metric.attempts):
                 continue
             parameters = {key: value for key, value in metric.parameters.items() if key != "percentile"}
             # All percentiles of a metric carry the same samples.
             groups.setdefault((entry.scenario, same_key(parameters)), {}).setdefault(entry.anchor, (entry, metric))
     return [list(group.values()) for group in groups.values()]
-
-
-def _finite(values: Sequence[float]) -> list[float]:
-    return [value for value in values if np.isfinite(value)]
 
 
 def _title(metric: MetricResult, entry: Entry, several: bool) -> str:
@@ -62,15 +57,17 @@ def _title(metric: MetricResult, entry: Entry, several: bool) -> str:
 
 def _distribution(measured: Sequence[Measured], colours: Colours) -> Distribution:
     entry, first = measured[0]
-    everything = [sample for _, metric in measured for value in metric.attempts for sample in _samples(value)]
-    scale = scale_for(first.unit, median(everything))
+    of_each = [[found for value in metric.attempts if len(found := _samples(value))] for _, metric in measured]
+    everything = np.concatenate([found for several in of_each for found in several])
+    least, most = float(everything.min()), float(everything.max())
+    scale = scale_for(first.unit, float(np.median(everything)))
     strips = tuple(
         Strip(
             label=each.who,
             colour=colours.get(each.artefact, 0),
-            lanes=tuple(_lanes([samples for value in metric.attempts if (samples := _samples(value))], scale)),
+            lanes=tuple(_lanes(several, scale)),
         )
-        for each, metric in measured
+        for (each, _), several in zip(measured, of_each, strict=True)
     )
     thinned = any(lane.total > len(lane.values) for strip in strips for lane in strip.lanes)
     note = "One lane for each attempt (a fresh process), one dot for each sample, a line at the attempt's median."
@@ -80,20 +77,21 @@ def _distribution(measured: Sequence[Measured], colours: Colours) -> Distributio
         title=_title(first, entry, "(" in entry.scenario),
         unit=scale.symbol,
         note=note,
-        logarithmic=min(everything) > 0 and max(everything) > _LOGARITHMIC_FROM * min(everything),
+        logarithmic=least > 0 and most > _LOGARITHMIC_FROM * least,
         strips=strips,
     )
 
 
-def _samples(value: AttemptValue) -> list[float]:
-    """The samples, or the one value that an attempt has."""
-    return _finite(value.samples or [value.value])
+def _samples(value: AttemptValue) -> Floats:
+    """The samples that are numbers, or the one value that an attempt has."""
+    found = np.asarray(value.samples if len(value.samples) else [value.value], dtype=np.float64)
+    return found[np.isfinite(found)]
 
 
-def _lanes(attempts: Sequence[Sequence[float]], scale: Scale) -> Iterator[Lane]:
+def _lanes(attempts: Sequence[Floats], scale: Scale) -> Iterator[Lane]:
     most = max(_FEWEST_DOTS, _MOST_DOTS // len(attempts))
     for samples in attempts:
-        ordered = np.sort(np.asarray(samples, dtype=np.float64)) / scale.divisor
+        ordered = np.sort(samples) / scale.divisor
         ranks = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), most)).round().astype(int))
         yield Lane(values=_rounded(ordered[ranks]), middle=_rounded([np.median(ordered)])[0], total=len(ordered))
 

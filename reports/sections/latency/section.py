@@ -174,7 +174,12 @@ def _tail(group: _Group, names: Mapping[str, str]) -> list[str]:
         highest = max((each for each in row if each is not None and _value(row, each)), default=None)
         tail = _value(row, highest)
         if middle and tail and highest is not None and highest > 50 and tail > _LONG_TAIL * middle:
-            tails.append((tail / middle, f"longest tail: {names[anchor]}, p{highest} {quantity_text(tail / middle, '')}× its median"))
+            tails.append(
+                (
+                    tail / middle,
+                    f"longest tail: {names[anchor]}, p{highest} {quantity_text(tail / middle, '')}× its median",
+                )
+            )
     return [max(tails)[1]] if tails else []
 
 
