@@ -25,6 +25,8 @@ _LOADED = (
     *(f"benchharness.commands.{name}" for name in ("compress", "export", "report", "run", "runs", "show", "sweep")),
     "benchharness.execute.jobs",
     "benchharness.results.store",
+    "matplotlib.backends.backend_svg",
+    "reports.pages.html",
     "rich.console",
     "sqlalchemy.dialects.sqlite",
 )
@@ -35,14 +37,13 @@ class Starter:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._path = os.environ.get("PYTHONPATH")
 
     def run(
         self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """As `subprocess.run` with captured text. Raises `subprocess.TimeoutExpired`."""
         command = [sys.executable, "-m", "benchharness", *arguments]
-        if not hasattr(os, "fork") or env.get("PYTHONPATH") != self._path:  # elsewhere other packages are installed
+        if not hasattr(os, "fork") or _brings_scenarios(env):  # which are read when modules are imported
             return subprocess.run(
                 command, capture_output=True, text=True, timeout=timeout, cwd=cwd, env=env, check=False
             )
@@ -83,6 +84,15 @@ class Starter:
         if self._process is not None:
             self._process.communicate()
             self._process = None
+
+
+STARTER = Starter()
+
+
+def _brings_scenarios(env: Mapping[str, str]) -> bool:
+    folders = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
+    found = (file for folder in folders for file in Path(folder).glob("*.dist-info/entry_points.txt"))
+    return any("benchharness.scenarios" in file.read_text() for file in found)
 
 
 def serve() -> None:

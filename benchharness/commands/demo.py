@@ -4,13 +4,14 @@
 from pathlib import Path
 
 from benchharness.commands.ending import conclude
-from benchharness.commands.options import AttemptsOption, OnOption, OutOption, StoreOption
+from benchharness.commands.options import AttemptsOption, NoReportOption, OnOption, OutOption, StoreOption
 
 
 def demo(
     on: OnOption = "this-machine",
     attempts: AttemptsOption = None,
     out: OutOption = Path("report"),
+    no_report: NoReportOption = False,
     store: StoreOption = None,
 ) -> None:
     """Benchmark the bundled demo model in three runtimes at two precisions, and write the report.
@@ -22,4 +23,8 @@ def demo(
     from benchharness import api
     from benchharness.locations import demo_suite
 
-    conclude(lambda: api.run(demo_suite(), on=on, attempts=attempts, store=store), out=out, store=store)
+    conclude(
+        lambda: api.run(demo_suite(), on=on, attempts=attempts, store=store),
+        out=None if no_report else out,
+        store=store,
+    )

@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 def conclude(
     measure: Callable[[], Findings],
     *,
-    out: Path,
+    out: Path | None,
     store: str | None,
     undecided_fails: bool = False,
     wish: str | None = None,
 ) -> None:
     """Measures, shows and reports what was found, and ends with the exit code that says it.
 
-    `wish`: which of the fit variants is recommended; None for no recommendation. Every command that measures ends here.
+    `out`: the report's folder; None for no report. `wish`: which of the fit variants is recommended; None for no
+    recommendation. Every command that measures ends here.
     """
     try:
         found = measure()
     except (KeyboardInterrupt, BrokenPipeError):
         _say_how_to_resume(store)
     _show(found, wish)
-    tell_paths(found.render(out))
+    if out is not None:
+        tell_paths(found.render(out))
     _exit(found, undecided_fails=undecided_fails)
 
 

@@ -14,6 +14,7 @@ from benchharness.commands.options import (
     EvaluateOption,
     InputOption,
     MaxTimeOption,
+    NoReportOption,
     OnOption,
     OutOption,
     RuntimeOption,
@@ -57,6 +58,7 @@ def run(
     timeout: TimeoutOption = None,
     undecided: UndecidedOption = Undecided.WARN,
     out: OutOption = Path("report"),
+    no_report: NoReportOption = False,
     resume: Annotated[
         str | None,
         typer.Option("--resume", metavar="[RUN]", help="Go on with an interrupted run; the latest unless named."),
@@ -88,4 +90,4 @@ def run(
             return api.resume(resume, overrides=overrides, store=store)
         return api.run(what or [], on=on, reference=reference, task=task, asked=asked, overrides=overrides, store=store)
 
-    conclude(measure, out=out, store=store, undecided_fails=undecided is Undecided.FAIL)
+    conclude(measure, out=None if no_report else out, store=store, undecided_fails=undecided is Undecided.FAIL)

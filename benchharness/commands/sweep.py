@@ -16,6 +16,7 @@ from benchharness.commands.options import (
     EvaluateOption,
     InputOption,
     MaxTimeOption,
+    NoReportOption,
     OnOption,
     OutOption,
     RuntimeOption,
@@ -56,6 +57,7 @@ def sweep(
     max_time: MaxTimeOption = None,
     undecided: UndecidedOption = Undecided.WARN,
     out: OutOption = Path("report"),
+    no_report: NoReportOption = False,
     store: StoreOption = None,
 ) -> None:
     """Compress a model, run every variant, and recommend one: the smallest or fastest that keeps all budgets.
@@ -79,7 +81,7 @@ def sweep(
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)
     conclude(
         lambda: api.run(suite_of(asked, made), on=on, overrides=overrides, store=store),
-        out=out,
+        out=None if no_report else out,
         store=store,
         undecided_fails=undecided is Undecided.FAIL,
         wish=wish.value,

@@ -78,7 +78,7 @@ class Background:
             "COLUMNS": "300",
             "BENCHHARNESS_TEST_MARK": self._mark,
         }
-        command = [sys.executable, "-m", "benchharness", "run", *map(str, arguments)]
+        command = [sys.executable, "-m", "benchharness", "run", "--no-report", *map(str, arguments)]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 command,

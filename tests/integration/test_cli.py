@@ -71,7 +71,7 @@ def exported(benchharness: CommandLine, *arguments: str) -> dict[str, Any]:
 
 
 def test_a_suite_runs_to_tables_report_and_export(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
-    done = benchharness("run", suite_of(tmp_path, models), "--out", tmp_path / "out")
+    done = benchharness("run", suite_of(tmp_path, models), "--out", tmp_path / "out", report=True)
     assert done.returncode == 0, done.stderr
     assert "decode rate (tg)" in done.stdout
     assert "base (reference)" in done.stdout
