@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import STARTER
+from tests.command_line import STARTER, Starter
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds them
 
 TESTS = Path(__file__).parent
@@ -93,7 +93,7 @@ def benchharness(tmp_path: Path, store_url: str) -> CommandLine:
     return command_line(tmp_path, store_url)
 
 
-def command_line(folder: Path, store_url: str, **variables: str) -> CommandLine:
+def command_line(folder: Path, store_url: str, starter: Starter = STARTER, **variables: str) -> CommandLine:
     """Runs `python -m benchharness ...` in a folder, with variables of the environment beside ours.
 
     What measures draws a report only for a test that looks at it: `report=True`.
@@ -104,6 +104,6 @@ def command_line(folder: Path, store_url: str, **variables: str) -> CommandLine:
         words = [*map(str, arguments)]
         if not report and words[:1] in (["run"], ["sweep"], ["demo"]):
             words.insert(1, "--no-report")
-        return STARTER.run(words, cwd=folder, env=environment, timeout=timeout)
+        return starter.run(words, cwd=folder, env=environment, timeout=timeout)
 
     return run
