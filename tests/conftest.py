@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Starter
+from tests.command_line import STARTER, Starter
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds them
 
 TESTS = Path(__file__).parent
@@ -20,6 +20,10 @@ DEMO = ROOT / "examples" / "demo_model"
 ARTEFACTS = DEMO / "artefacts"
 
 CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# Hundreds of processes start here: what they import is compiled once, whatever the user's shell says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell's background job ignores Ctrl-C, and so would every program that a test starts from one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -77,19 +81,29 @@ def store_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 
-@pytest.fixture(scope="session")
-def starter() -> Iterator[Starter]:
-    made = Starter()
-    yield made
-    made.end()
+@pytest.fixture(scope="session", autouse=True)
+def _ended_starter() -> Iterator[None]:
+    yield
+    STARTER.end()
 
 
 @pytest.fixture
-def benchharness(tmp_path: Path, store_url: str, starter: Starter) -> CommandLine:
+def benchharness(tmp_path: Path, store_url: str) -> CommandLine:
     """Runs `python -m benchharness ...` in a folder of the test's own, with a store of its own."""
+    return command_line(tmp_path, store_url)
 
-    def run(*arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "BENCHHARNESS_STORE": store_url, "COLUMNS": "200", "NO_COLOR": "1"}
-        return starter.run([*map(str, arguments)], cwd=tmp_path, env=environment, timeout=timeout)
+
+def command_line(folder: Path, store_url: str, starter: Starter = STARTER, **variables: str) -> CommandLine:
+    """Runs `python -m benchharness ...` in a folder, with variables of the environment beside ours.
+
+    What measures draws a report only for a test that looks at it: `report=True`.
+    """
+
+    def run(*arguments: str | Path, timeout: float = 300, report: bool = False) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "BENCHHARNESS_STORE": store_url, "COLUMNS": "200", "NO_COLOR": "1", **variables}
+        words = [*map(str, arguments)]
+        if not report and words[:1] in (["run"], ["sweep"], ["demo"]):
+            words.insert(1, "--no-report")
+        return starter.run(words, cwd=folder, env=environment, timeout=timeout)
 
     return run

@@ -9,6 +9,7 @@ from benchharness.commands.ending import conclude, terminal
 from benchharness.commands.options import (
     AttemptsOption,
     DetailsOption,
+    NoReportOption,
     OnOption,
     OutOption,
     Shown,
@@ -26,6 +27,7 @@ def demo(
     out: OutOption = Path("report"),
     details: DetailsOption = False,
     warnings: WarningsOption = False,
+    no_report: NoReportOption = False,
     store: StoreOption = None,
 ) -> None:
     """Benchmark the bundled demo model in three runtimes at two precisions, and write the report.
@@ -39,7 +41,7 @@ def demo(
 
     conclude(
         lambda watching: api.run(demo_suite(), on=on, attempts=attempts, store=store, watching=watching),
-        out=out,
+        out=None if no_report else out,
         store=store,
         shown=Shown(details=details, warnings=warnings),
         last=_what_next,

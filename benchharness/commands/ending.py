@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def conclude(
     measure: Callable[[Watching], Findings],
     *,
-    out: Path,
+    out: Path | None,
     store: str | None,
     shown: Shown,
     undecided_fails: bool = False,
@@ -31,7 +31,8 @@ def conclude(
 ) -> None:
     """Measures, shows and reports what was found, and ends with the exit code that says it, and why.
 
-    Every command that measures ends here. `last` says the last words instead of where the report is.
+    `out`: the report's folder; None for no report. `last` says the last words instead of where the report is. Every
+    command that measures ends here.
     """
     from benchharness.terminal.progress import watch
 
@@ -40,7 +41,7 @@ def conclude(
     except (KeyboardInterrupt, BrokenPipeError):
         _say_how_to_resume(store)
     show(found, shown)
-    paths = found.render(out)
+    paths = found.render(out) if out is not None else []
     if last is not None and not shown.is_document:
         last(found, paths)
     else:

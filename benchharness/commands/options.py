@@ -69,6 +69,7 @@ StoreOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or 'latest'.")]
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the HTML report goes.")]
+NoReportOption = Annotated[bool, typer.Option("--no-report", help="Draw no HTML report, only tables.")]
 OnOption = Annotated[str, typer.Option("--on", metavar="TARGET.toml", help="The hardware target.")]
 ScenarioOption = Annotated[
     list[str] | None,

@@ -17,6 +17,7 @@ from benchharness.commands.options import (
     FormOption,
     InputOption,
     MaxTimeOption,
+    NoReportOption,
     OnOption,
     OutOption,
     RuntimeOption,
@@ -65,6 +66,7 @@ def run(
     details: DetailsOption = False,
     warnings: WarningsOption = False,
     form: FormOption = Form.TABLE,
+    no_report: NoReportOption = False,
     resume: Annotated[
         str | None,
         typer.Option("--resume", metavar="[RUN]", help="Go on with an interrupted run; the latest unless named."),
@@ -106,4 +108,6 @@ def run(
         )
 
     shown = Shown(form=form, details=details, warnings=warnings)
-    conclude(measure, out=out, store=store, shown=shown, undecided_fails=undecided is Undecided.FAIL)
+    conclude(
+        measure, out=None if no_report else out, store=store, shown=shown, undecided_fails=undecided is Undecided.FAIL
+    )

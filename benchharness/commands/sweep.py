@@ -19,6 +19,7 @@ from benchharness.commands.options import (
     FormOption,
     InputOption,
     MaxTimeOption,
+    NoReportOption,
     OnOption,
     OutOption,
     RuntimeOption,
@@ -63,6 +64,7 @@ def sweep(
     details: DetailsOption = False,
     warnings: WarningsOption = False,
     form: FormOption = Form.TABLE,
+    no_report: NoReportOption = False,
     store: StoreOption = None,
 ) -> None:
     """Compress a model, run every variant, and recommend one: the smallest or fastest that keeps all budgets.
@@ -94,7 +96,7 @@ def sweep(
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)
     conclude(
         lambda watching: api.run(suite_of(asked, made), on=on, overrides=overrides, store=store, watching=watching),
-        out=out,
+        out=None if no_report else out,
         store=store,
         shown=shown,
         undecided_fails=undecided is Undecided.FAIL,

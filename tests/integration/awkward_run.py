@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.command_line import STARTER, Process
 from tests.conftest import CommandLine
 from tests.integration.conftest import ADAPTERS
 
@@ -74,20 +74,11 @@ class Background:
             **os.environ,
             "BENCHHARNESS_STORE": store_url,
             "PYTHONPATH": python_path(),
-            "PYTHONUNBUFFERED": "1",
             "COLUMNS": "300",
             "BENCHHARNESS_TEST_MARK": self._mark,
         }
-        command = [sys.executable, "-m", "benchharness", "run", *map(str, arguments)]
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdout=out,
-                stderr=err,
-                preexec_fn=_listen_to_signals,  # noqa: PLW1509 - signal handlers only
-            )
+        words = ["run", "--no-report", *map(str, arguments)]
+        self.process = STARTER.start(words, cwd=folder, env=environment, out=self._out, err=self._err)
 
     @property
     def said(self) -> str:
@@ -126,21 +117,27 @@ class Background:
         self.process.wait()
 
     def living(self) -> list[psutil.Process]:
-        """Every process that carries our mark and is not a zombie."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("BENCHHARNESS_TEST_MARK") == self._mark and process.status() != "zombie":
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        """Every process of it that is not a zombie."""
+        return living(self._mark, self.process)
 
 
-def _listen_to_signals() -> None:
-    """A shell that starts the tests in the background may have them ignore Ctrl-C, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def living(mark: str, harness: Process | None) -> list[psutil.Process]:
+    """The harness first, if it lives, then every process that carries its mark; no zombies.
+
+    A process that was forked shows the environment of where it was forked.
+    """
+    found = []
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get("BENCHHARNESS_TEST_MARK") == mark
+            if marked and process.status() != "zombie" and (harness is None or process.pid != harness.pid):
+                found.append(process)
+        except psutil.Error:
+            continue
+    with contextlib.suppress(psutil.Error):
+        if harness is not None and harness.poll() is None:
+            found.insert(0, psutil.Process(harness.pid))
+    return found
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -154,15 +151,6 @@ def wrapper(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(("#!/bin/sh", *lines, f'exec "{sys.executable}" "$@"', "")))
     path.chmod(0o755)
     return path
-
-
-def without_override() -> Sequence[str] | None:
-    """What to put before a command so that file permissions hold for it; None where root cannot give that up."""
-    if os.geteuid() != 0:
-        return ()
-    if shutil.which("setpriv") is None:
-        return None
-    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.tables import Suite, check_suite
-from tests.conftest import ROOT
+from tests.command_line import Starter, started_behind
+from tests.conftest import ROOT, CommandLine, command_line
 
 ADAPTERS = Path(__file__).parent.parent / "awkward"
 
@@ -113,3 +115,17 @@ def bench(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch) -> It
     made = Bench(tmp_path, store_url)
     yield made
     made.store.close()
+
+
+@pytest.fixture(scope="session")
+def _unprivileged_starter() -> Iterator[Starter]:
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root can read and write everywhere, and there is no setpriv to give that up")
+    before = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    yield from started_behind(before)
+
+
+@pytest.fixture
+def unprivileged(_unprivileged_starter: Starter, tmp_path: Path, store_url: str) -> CommandLine:
+    """The command line as somebody for whom file permissions hold."""
+    return command_line(tmp_path, store_url, _unprivileged_starter)

@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import CommandLine
+from tests.command_line import Starter, started_behind
+from tests.conftest import CommandLine, command_line
 from tests.contract.tiny_models import Variant, build_language_model
 from tests.integration.awkward_run import (
     SOON_S,
@@ -19,7 +21,6 @@ from tests.integration.awkward_run import (
     python_path,
     refused,
     results,
-    without_override,
 )
 
 QUICK = ("--attempts", "1", "--scenario", "steady")
@@ -52,6 +53,17 @@ def prompt_suite(folder: Path, model: Path, prompt: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def _limited_starter() -> Iterator[Starter]:
+    yield from started_behind(("sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh"))
+
+
+@pytest.fixture
+def limited(_limited_starter: Starter, tmp_path: Path, store_url: str) -> CommandLine:
+    """The command line with 4 GB of addresses, so that reading without end does not take the machine with it."""
+    return command_line(tmp_path, store_url, _limited_starter)
+
+
 NO_FILES = ["fifo", "endless device", "empty device", "socket", "link to itself"]
 
 
@@ -72,28 +84,17 @@ def test_an_artefact_that_is_no_file_is_refused_at_once(benchharness: CommandLin
 
 
 @pytest.mark.parametrize("what", NO_FILES)
-def test_a_suite_that_is_no_file_is_refused_at_once(benchharness: CommandLine, tmp_path: Path, what: str) -> None:
+def test_a_suite_that_is_no_file_is_refused_at_once(limited: CommandLine, tmp_path: Path, what: str) -> None:
     place(tmp_path / "suite.toml", what)
-    if what == "endless device":
-        refused(limited(tmp_path, "run", "suite.toml"), "suite.toml")
-    else:
-        refused(benchharness("run", "suite.toml", timeout=SOON_S), "suite")
+    refused(limited("run", "suite.toml", timeout=SOON_S), "suite.toml" if what == "endless device" else "suite")
 
 
 @pytest.mark.parametrize("what", NO_FILES)
-def test_a_prompt_that_is_no_file_is_refused_at_once(tmp_path: Path, model: Path, what: str) -> None:
+def test_a_prompt_that_is_no_file_is_refused_at_once(
+    limited: CommandLine, tmp_path: Path, model: Path, what: str
+) -> None:
     place(tmp_path / "prompt", what)
-    refused(limited(tmp_path, "run", prompt_suite(tmp_path, model, "file = 'prompt'")), "prompt")
-
-
-def limited(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command line with 4 GB of addresses, so that reading without end does not take the machine with it."""
-    environment = {**os.environ, "BENCHHARNESS_STORE": f"sqlite:///{folder / 'store.db'}", "NO_COLOR": "1"}
-    script = 'ulimit -v 4000000; exec "$@"'
-    command = ["sh", "-c", script, "sh", sys.executable, "-m", "benchharness", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=SOON_S, cwd=folder, env=environment, check=False
-    )
+    refused(limited("run", prompt_suite(tmp_path, model, "file = 'prompt'"), timeout=SOON_S), "prompt")
 
 
 def test_links_that_go_round_inside_an_artefact_are_not_followed(
@@ -109,21 +110,16 @@ def test_links_that_go_round_inside_an_artefact_are_not_followed(
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_only_an_unreadable_part_of_an_artefact_is_refused(tmp_path: Path, model: Path, what: str) -> None:
+def test_only_an_unreadable_part_of_an_artefact_is_refused(
+    unprivileged: CommandLine, tmp_path: Path, model: Path, what: str
+) -> None:
     """Left out it would be missing from the digest, which is the artefact's identity. What the model does not read is
     no part of it."""
-    before = without_override()
-    if before is None:
-        pytest.skip("root can read everything, and there is no setpriv to give that up")
     folder = shutil.copytree(model, tmp_path / "model")
     closed = folder / "config.json" if what == "file" else folder / "more"
     closed.mkdir(exist_ok=True) if what == "folder" else None
     closed.chmod(0)
-    environment = {**os.environ, "BENCHHARNESS_STORE": f"sqlite:///{tmp_path / 'store.db'}"}
-    command = [*before, sys.executable, "-m", "benchharness", "run", "model", *QUICK]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment, check=False
-    )
+    done = unprivileged("run", "model", *QUICK, timeout=60)
     closed.chmod(0o755)
     if what == "file":
         refused(done, "Permission denied")

@@ -47,7 +47,7 @@ def test_language_models_of_nan_and_of_zeros_are_invalid(benchharness: CommandLi
         build_language_model(tmp_path / name, Variant())
     fill(tmp_path / "nan" / "model.onnx", "output", np.nan)
     fill(tmp_path / "zeros" / "model.onnx", "output", 0.0)
-    done = benchharness("run", "good", "nan", "zeros", *QUICK)
+    done = benchharness("run", "good", "nan", "zeros", *QUICK, report=True)
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     found = by_variant(benchharness)

@@ -12,10 +12,12 @@ from typing import Any
 import onnx
 import pytest
 
-from tests.conftest import ARTEFACTS, CommandLine
+from tests.conftest import ARTEFACTS, CommandLine, command_line
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 QUICK = ("--attempts", "1", "--timeout", "60 s")
+#: What makes `suite_of` a suite of one job a scenario.
+ONE_JOB = {"shared": "", "threads": "threads = 1", "more": "output_tokens = 8"}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,30 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_language_model(folder / "shared", Variant(cache="shared"))
     build_image_model(folder / "image.onnx")
     return folder
+
+
+def in_a_folder(factory: pytest.TempPathFactory, name: str) -> CommandLine:
+    """The command line with a folder and a store for several tests."""
+    folder = factory.mktemp(name)
+    return command_line(folder, f"sqlite:///{folder / 'store.db'}")
+
+
+@pytest.fixture(scope="module")
+def compared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What is exported of two models without a suite, the second of them the reference."""
+    benchharness = in_a_folder(tmp_path_factory, "compared")
+    done = benchharness("run", models / "base", models / "shared", "--reference", models / "shared", *QUICK)
+    assert done.returncode == 0, done.stderr
+    return exported(benchharness)
+
+
+@pytest.fixture(scope="module")
+def measured(models: Path, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """The command line beside a finished run of one job; for tests that leave its store as it is."""
+    benchharness = in_a_folder(tmp_path_factory, "measured")
+    done = benchharness("run", models / "base", "--scenario", "steady", *QUICK)
+    assert done.returncode == 0, done.stderr
+    return benchharness
 
 
 def suite_of(folder: Path, models: Path, **replaced: str) -> Path:
@@ -71,24 +97,24 @@ def exported(benchharness: CommandLine, *arguments: str) -> dict[str, Any]:
 
 
 def test_a_suite_runs_to_tables_report_and_export(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
-    done = benchharness("run", suite_of(tmp_path, models), "--out", tmp_path / "out")
+    options = ("--scenario", "steady", "--out", tmp_path / "out")
+    done = benchharness("run", suite_of(tmp_path, models), *options, report=True)
     assert done.returncode == 0, done.stderr
     assert "decode rate (tg)" in done.stdout
     assert "base (reference)" in done.stdout
     page = (tmp_path / "out" / "this-machine.html").read_text()
     assert "<script" not in page
     document = exported(benchharness)
-    # two variants x two thread counts x two depths x two scenarios
-    assert len(document["results"]) == 16
+    # two variants x two thread counts x two depths
+    assert len(document["results"]) == 8
     assert {result["outcome"] for result in document["results"]} == {"ok"}
     caches = {result["variant"]: result["effective"]["cache"] for result in document["results"]}
     assert caches == {"base": "grown-by-graph", "shared": "in-place"}
     assert {result["effective"]["threads"] for result in document["results"]} == {1, 2}
 
 
-def test_the_export_is_schema_1(benchharness: CommandLine, models: Path) -> None:
-    assert benchharness("run", models / "base", models / "shared", *QUICK).returncode == 0
-    document = exported(benchharness)
+def test_the_export_is_schema_1(compared: dict[str, Any]) -> None:
+    document = compared
     assert document["schema"] == 1
     assert {"id", "suite", "started"} <= set(document["run"])
     keys = {"hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome", "conditions"}
@@ -105,15 +131,12 @@ def test_the_export_is_schema_1(benchharness: CommandLine, models: Path) -> None
     assert all(metric["unit"] == "tokens/s" and metric["parameters"]["output_tokens"] == 64 for metric in rates)
 
 
-def test_models_without_a_suite_are_compared_with_the_reference_named(benchharness: CommandLine, models: Path) -> None:
-    done = benchharness("run", models / "base", models / "shared", "--reference", models / "shared", *QUICK)
-    assert done.returncode == 0, done.stderr
-    document = exported(benchharness)
-    assert {result["reference"] for result in document["results"]} == {"shared"}
-    compared = [
-        metric["ratio"] for result in document["results"] if result["variant"] == "base" for metric in result["metrics"]
-    ]
-    known = [ratio["value"] for ratio in compared if ratio is not None and ratio["value"] is not None]
+def test_models_without_a_suite_are_compared_with_the_reference_named(compared: dict[str, Any]) -> None:
+    results = compared["results"]
+    assert {result["scenario"] for result in results} == {"first-token", "steady"}
+    assert {result["reference"] for result in results} == {"shared"}
+    ratios = [metric["ratio"] for result in results if result["variant"] == "base" for metric in result["metrics"]]
+    known = [ratio["value"] for ratio in ratios if ratio is not None and ratio["value"] is not None]
     assert known
     assert min(known) > 0
 
@@ -125,26 +148,28 @@ def test_any_other_model_is_measured_too(benchharness: CommandLine, models: Path
     assert {"first_inference", "cold_start_inference", "steady_inference", "inference_rate"} <= names
 
 
-def test_chosen_scenario_show_runs_report_and_csv(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
-    assert benchharness("run", models / "base", "--scenario", "steady", *QUICK).returncode == 0
-    (result,) = exported(benchharness)["results"]
+def test_chosen_scenario_show_runs_report_and_csv(measured: CommandLine, tmp_path: Path) -> None:
+    (result,) = exported(measured)["results"]
     assert result["scenario"] == "steady"
-    run = exported(benchharness, "latest")["run"]["id"]
-    assert run in benchharness("runs").stdout
-    assert "decode rate" in benchharness("show", run[:20]).stdout
-    assert benchharness("report", run, "--out", tmp_path / "again").returncode == 0
+    run = exported(measured, "latest")["run"]["id"]
+    assert run in measured("runs").stdout
+    assert "decode rate" in measured("show", run[:20]).stdout
+    assert measured("report", run, "--out", tmp_path / "again").returncode == 0
     assert (tmp_path / "again" / "this-machine.html").is_file()
-    rows = list(csv.DictReader(io.StringIO(benchharness("export", "--format", "csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(measured("export", "--format", "csv").stdout)))
     assert {row["scenario"] for row in rows} == {"steady"}
 
 
-def test_attempts_go_on_until_the_interval_or_the_time_is_reached(benchharness: CommandLine, models: Path) -> None:
-    arguments = ("--attempts", "2", "--ci-target", "0.01%", "--max-time", "6 s", "--scenario", "steady")
-    done = benchharness("run", models / "base", *arguments)
+def test_attempts_go_on_until_the_interval_or_the_time_is_reached(
+    benchharness: CommandLine, models: Path, tmp_path: Path
+) -> None:
+    suite = suite_of(tmp_path, models, **ONE_JOB)
+    arguments = ("--attempts", "2", "--ci-target", "0.01%", "--max-time", "4 s", "--scenario", "steady")
+    done = benchharness("run", suite, *arguments)
     assert done.returncode == 0, done.stderr
     (result,) = exported(benchharness)["results"]
     assert result["outcomes"]["ok"] > 2
-    assert "time budget of 6 s ended; interval not reached" in result["stopped"]
+    assert "time budget of 4 s ended; interval not reached" in result["stopped"]
     assert any(warning["kind"] == "interval-not-reached" for warning in result["warnings"])
     benchharness("run", models / "base", "--ci-target", "99%", "--attempts", "2", "--scenario", "steady")
     (result,) = exported(benchharness)["results"]
@@ -152,7 +177,7 @@ def test_attempts_go_on_until_the_interval_or_the_time_is_reached(benchharness: 
 
 
 def test_an_evicted_page_cache_is_a_condition(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
-    suite = suite_of(tmp_path, models)
+    suite = suite_of(tmp_path, models, **ONE_JOB)
     text = suite.read_text().replace("first-token = {", 'first-token = { page_cache = ["warm", "evicted"],')
     suite.write_text(text)
     assert benchharness("run", suite, "--scenario", "first-token").returncode == 0
@@ -186,17 +211,27 @@ def broken(folder: Path, models: Path, what: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("what", ["empty", "truncated", "text", "newer"])
-def test_a_bad_model_file_is_a_recorded_outcome_and_the_good_one_is_measured(
-    benchharness: CommandLine, models: Path, tmp_path: Path, what: str
-) -> None:
-    done = benchharness("run", models / "base" / "model.onnx", broken(tmp_path, models, what), *QUICK)
+BROKEN = ("empty", "truncated", "text", "newer")
+
+
+@pytest.fixture(scope="module")
+def beside_bad_ones(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Results by variant of a run of one good model and every bad one."""
+    benchharness, folder = in_a_folder(tmp_path_factory, "bad"), tmp_path_factory.mktemp("broken")
+    bad = [broken(folder, models, what) for what in BROKEN]
+    done = benchharness("run", models / "base" / "model.onnx", *bad, "--scenario", "steady", *QUICK)
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    outcomes = {result["variant"]: result for result in exported(benchharness)["results"]}
-    assert outcomes["model"]["outcome"] == "ok"
-    assert outcomes[what]["outcome"] in ("runtime-error", "unsupported")
-    assert str(tmp_path / f"{what}.onnx") in outcomes[what]["reason"]
+    return {result["variant"]: result for result in exported(benchharness)["results"]}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_bad_model_file_is_a_recorded_outcome_and_the_good_one_is_measured(
+    beside_bad_ones: dict[str, dict[str, Any]], what: str
+) -> None:
+    assert beside_bad_ones["model"]["outcome"] == "ok"
+    assert beside_bad_ones[what]["outcome"] in ("runtime-error", "unsupported")
+    assert f"/{what}.onnx" in beside_bad_ones[what]["reason"]
 
 
 def test_only_bad_models_is_exit_code_4(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
@@ -208,7 +243,7 @@ def test_only_bad_models_is_exit_code_4(benchharness: CommandLine, models: Path,
 def test_an_unknown_provider_is_a_recorded_outcome_naming_the_known(
     benchharness: CommandLine, models: Path, tmp_path: Path
 ) -> None:
-    suite = suite_of(tmp_path, models, threads='accelerator = "CPUExecutionProvidr"')
+    suite = suite_of(tmp_path, models, **{**ONE_JOB, "threads": 'accelerator = "CPUExecutionProvidr"'})
     assert benchharness("run", suite).returncode == 4
     result = exported(benchharness)["results"][0]
     assert result["outcome"] == "unsupported"
@@ -218,7 +253,8 @@ def test_an_unknown_provider_is_a_recorded_outcome_naming_the_known(
 def test_a_prompt_longer_than_the_context_says_both_lengths(
     benchharness: CommandLine, models: Path, tmp_path: Path
 ) -> None:
-    assert benchharness("run", suite_of(tmp_path, models, prompt="prompt = { tokens = 159 }")).returncode == 4
+    suite = suite_of(tmp_path, models, **ONE_JOB, prompt="prompt = { tokens = 159 }")
+    assert benchharness("run", suite).returncode == 4
     result = exported(benchharness)["results"][0]
     assert result["outcome"] == "unsupported"
     assert "159 of prompt + 8 of output = 167, more than the model's context of 160" in result["reason"]
@@ -227,7 +263,8 @@ def test_a_prompt_longer_than_the_context_says_both_lengths(
 def test_a_text_prompt_without_a_tokenizer_says_what_to_do(
     benchharness: CommandLine, models: Path, tmp_path: Path
 ) -> None:
-    assert benchharness("run", suite_of(tmp_path, models, prompt='prompt = { text = "hello" }')).returncode == 4
+    suite = suite_of(tmp_path, models, **ONE_JOB, prompt='prompt = { text = "hello" }')
+    assert benchharness("run", suite).returncode == 4
     assert "tokenizer" in exported(benchharness)["results"][0]["reason"]
 
 
@@ -295,11 +332,10 @@ def test_a_model_that_changed_is_not_resumed(benchharness: CommandLine, models: 
     assert "has changed since this run began" in done.stderr
 
 
-def test_resuming_a_finished_run_repeats_nothing(benchharness: CommandLine, models: Path) -> None:
-    benchharness("run", models / "base", "--scenario", "steady", *QUICK)
-    before = [attempt["id"] for attempt in exported(benchharness)["results"][0]["metrics"][0]["attempts"]]
-    assert benchharness("run", "--resume").returncode == 0
-    after = [attempt["id"] for attempt in exported(benchharness)["results"][0]["metrics"][0]["attempts"]]
+def test_resuming_a_finished_run_repeats_nothing(measured: CommandLine) -> None:
+    before = [attempt["id"] for attempt in exported(measured)["results"][0]["metrics"][0]["attempts"]]
+    assert measured("run", "--resume").returncode == 0
+    after = [attempt["id"] for attempt in exported(measured)["results"][0]["metrics"][0]["attempts"]]
     assert after == before
 
 

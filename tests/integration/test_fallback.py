@@ -6,9 +6,6 @@ One run of every model in every configuration; the tests look at what it exports
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from tests.conftest import command_line
 from tests.contract.tiny_models import build_image_model
 from tests.integration.awkward_run import python_path
 
@@ -57,25 +55,15 @@ Result = dict[str, Any]
 Results = Mapping[tuple[str, str], Result]
 
 
-def benchharness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "BENCHHARNESS_STORE": f"sqlite:///{folder / 'store.db'}",
-        "PYTHONPATH": python_path(),
-        "COLUMNS": "200",
-    }
-    command = [sys.executable, "-m", "benchharness", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-def run(folder: Path, suite: str, *models: str) -> tuple[int, list[Result]]:
+def run(folder: Path, suite: str, *models: str, report: bool = False) -> tuple[int, list[Result]]:
     """The exit code of a run of a suite, and the results that it exports."""
     for words in models:
         (folder / f"{words}.awkward").write_text(words if words == "fine" else f"run {words}")
     (folder / "suite.toml").write_text(suite)
-    done = benchharness(folder, "run", "suite.toml")
+    benchharness = command_line(folder, f"sqlite:///{folder / 'store.db'}", PYTHONPATH=python_path())
+    done = benchharness("run", "suite.toml", report=report)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    exported = benchharness(folder, "export")
+    exported = benchharness("export")
     assert exported.returncode == 0, done.stderr + exported.stderr
     return done.returncode, json.loads(exported.stdout)["results"]
 
@@ -194,6 +182,7 @@ def test_a_warning_alone_is_no_failure(tmp_path: Path) -> None:
         f"{suite}\n[scenarios.steady]\nmin_time = '1 ms'\n[models.m.variants]\n{variants}",
         "partial",
         "refused",
+        report=True,
     )
     assert code == 0
     assert sum(bool(warnings(result)) for result in found) == 4
@@ -220,7 +209,7 @@ def reference_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[R
     [models.m.variants]
     computed = { artefact = "reference.awkward" }
     """
-    return (*run(folder, suite, "reference"), folder)
+    return (*run(folder, suite, "reference", report=True), folder)
 
 
 def test_a_reference_execution_gives_sizes_and_no_figure_of_the_device(

@@ -76,7 +76,7 @@ def page(benchharness: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         """
     )
     (folder / "hardware.toml").write_text(f'name = "{ATTACK}hardware"\ndescription = "{SCRIPT}"\n')
-    done = benchharness("run", folder / "suite.toml", "--on", folder / "hardware.toml")
+    done = benchharness("run", folder / "suite.toml", "--on", folder / "hardware.toml", report=True)
     assert done.returncode == 3, done.stderr
     (written,) = (tmp_path / "report").glob("*.html")
     return written

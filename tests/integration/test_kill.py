@@ -6,8 +6,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,12 +15,16 @@ import psutil
 import pytest
 
 from benchharness.results.store import Store
+from tests.command_line import STARTER, Process
 from tests.conftest import ROOT
+from tests.integration.awkward_run import living
 from tests.integration.conftest import ADAPTERS
 
-ATTEMPTS = 4
+ATTEMPTS = 3
 JOBS = 2
 MOMENTS = 10
+#: What is killed dies within so long after the first attempt has begun, which is about how long the attempts take.
+WITHIN_S = 2.0
 
 
 class Harness:
@@ -36,7 +38,6 @@ class Harness:
             **os.environ,
             "BENCHHARNESS_STORE": store_url,
             "PYTHONPATH": f"{ADAPTERS}{os.pathsep}{ROOT}",
-            "PYTHONUNBUFFERED": "1",
             "COLUMNS": "300",
             "BENCHHARNESS_TEST_MARK": self._mark,
         }
@@ -50,23 +51,17 @@ class Harness:
             runtime = "awkward"
             options = {{delay_s = 0.001}}
             [scenarios]
-            first-token = {{min_time = "100 ms"}}
-            steady = {{min_time = "100 ms"}}
+            first-token = {{min_time = "50 ms"}}
+            steady = {{min_time = "50 ms"}}
             [attempts]
             at_least = {ATTEMPTS}
             """
         )
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     def start(self, *arguments: str) -> None:
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "benchharness", "run", *arguments],
-                cwd=self._folder,
-                env=self._environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        words = ["run", "--no-report", *arguments]
+        self.process = STARTER.start(words, cwd=self._folder, env=self._environment, out=self._log, err=self._log)
 
     def find(self, role: str) -> psutil.Process | None:
         """The harness, its supervisor or its worker."""
@@ -84,15 +79,8 @@ class Harness:
         return None
 
     def living(self) -> list[psutil.Process]:
-        """Every process that carries our mark and is not a zombie."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("BENCHHARNESS_TEST_MARK") == self._mark and process.status() != "zombie":
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        """Every process of it that is not a zombie."""
+        return living(self._mark, self.process)
 
     def finished_as_told(self) -> int:
         """Attempts that the harness has told its user are done."""
@@ -124,7 +112,7 @@ def kill_at_a_random_moment(harness: Harness, role: str, moment: int) -> None:
     deadline = time.monotonic() + 60
     while (victim := harness.find("worker")) is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(random.Random(f"{role} {moment}").uniform(0, 2.0))
+    time.sleep(random.Random(f"{role} {moment}").uniform(0, WITHIN_S))
     while (victim := harness.find(role)) is None and time.monotonic() < deadline and harness.find("harness"):
         time.sleep(0.01)
     if victim is not None:
@@ -183,7 +171,7 @@ def test_a_killed_worker_is_a_recorded_outcome(harness: Harness, store_url: str)
 
 
 def test_ctrl_c_keeps_results_and_says_how_to_resume(harness: Harness) -> None:
-    attempts = 15  # enough that the run still goes on when the first attempt is seen
+    attempts = 5  # enough that the run still goes on when the first attempt is seen
     harness.start("suite.toml", "--attempts", str(attempts))
     deadline = time.monotonic() + 20
     while harness.stored() < 1 and time.monotonic() < deadline:

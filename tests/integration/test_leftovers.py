@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -208,7 +209,7 @@ def worker_that_has_forked(run: Background) -> psutil.Process:
 
 def test_a_killed_harness_leaves_nothing_of_its_worker(run: Background) -> None:
     worker_that_has_forked(run)
-    run.process.kill()
+    run.process.send_signal(signal.SIGKILL)
     run.process.wait()
     assert run.leaves_nothing_running()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -19,13 +17,15 @@ import pytest
 import benchharness
 from benchharness.errors import SuiteError
 from benchharness.results.result import Result
+from tests.command_line import STARTER, Process
 from tests.conftest import ROOT
+from tests.integration.awkward_run import living
 from tests.integration.conftest import ADAPTERS
 
 DEMO = ROOT / "examples" / "demo_model" / "artefacts"
 DIGITS = ROOT / "examples" / "digits" / "artefacts"
 OTHER_PYTHON = ROOT / ".venv-tflite-runtime" / "bin" / "python"
-CHUNK, CHUNKS = 128, 80
+CHUNK, CHUNKS = 128, 24
 TOKENS = " ".join(str((37 * index * index + 11 * index) % 1000) for index in range(CHUNK * CHUNKS))
 VARIANTS = ("fp32", "int8", "int4")
 SUITE = f"""
@@ -50,44 +50,30 @@ class Harness:
     def __init__(self, folder: Path) -> None:
         self._mark = uuid.uuid4().hex
         self._folder = folder
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[Process] = []
         self.url = f"sqlite:///{folder}/store.db"
         (folder / "text.tokens").write_text(TOKENS)
         (folder / "suite.toml").write_text(SUITE)
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str) -> Process:
         environment = {**os.environ, "BENCHHARNESS_STORE": self.url, "BENCHHARNESS_TEST_MARK": self._mark}
-        with (self._folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchharness", "run", *arguments],
-                cwd=self._folder,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self._started.append(process)
-        return process
+        words, log = ["run", "--no-report", *arguments], self._folder / "log"
+        self._started.append(STARTER.start(words, cwd=self._folder, env=environment, out=log, err=log))
+        return self._started[-1]
 
     def end(self) -> None:
         """Whatever became of the test."""
-        for living in self.living():
-            living.kill()
-        for process in self._started:
-            process.wait()
+        for process in self.living():
+            process.kill()
+        for started in self._started:
+            started.wait()
 
     def log(self) -> str:
         return (self._folder / "log").read_text()
 
     def living(self) -> list[psutil.Process]:
-        """Every process that carries our mark and is not a zombie."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("BENCHHARNESS_TEST_MARK") == self._mark and process.status() != "zombie":
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        """Every process of it that is not a zombie."""
+        return living(self._mark, self._started[-1] if self._started else None)
 
     def of_role(self, role: str) -> list[psutil.Process]:
         """The harness, its supervisor, the pass's conductor, or its scorers, the reference's first."""

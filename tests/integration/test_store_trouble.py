@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from benchharness.results.store import Store
-from tests.conftest import CommandLine
-from tests.integration.awkward_run import Background, awkward_suite, python_path, without_override
+from tests.conftest import CommandLine, command_line
+from tests.integration.awkward_run import Background, awkward_suite, python_path
 
 Start = Callable[..., Background]
 
@@ -114,35 +113,33 @@ def test_a_folder_for_spools_that_cannot_be_made_is_a_sentence(
     assert "store.db.state" in done.stderr
 
 
-@pytest.fixture
-def archive(benchharness: CommandLine, tmp_path: Path) -> Iterator[Path]:
-    """A store with one run, nobody's to write; its folder neither."""
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    store = folder / "store.db"
-    done = benchharness("run", awkward_suite(tmp_path), "--store", f"sqlite:///{store}")
+@pytest.fixture(scope="module")
+def archived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the store of one run, and what lies beside it."""
+    folder = tmp_path_factory.mktemp("archived")
+    benchharness = command_line(folder, f"sqlite:///{folder / 'store.db'}", PYTHONPATH=python_path())
+    done = benchharness("run", awkward_suite(tmp_path_factory.mktemp("suite")))
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def archive(archived: Path, tmp_path: Path) -> Iterator[Path]:
+    """That store, nobody's to write; its folder neither."""
+    folder = shutil.copytree(archived, tmp_path / "archive")
+    store = folder / "store.db"
     store.chmod(0o444)
     folder.chmod(0o555)
     yield store
     folder.chmod(0o755)
 
 
-def unprivileged(folder: Path, store_url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command line as somebody for whom file permissions hold."""
-    before = without_override()
-    if before is None:
-        pytest.skip("root can write everywhere, and there is no setpriv to give that up")
-    environment = {**os.environ, "BENCHHARNESS_STORE": store_url, "COLUMNS": "200", "NO_COLOR": "1"}
-    command = [*before, sys.executable, "-m", "benchharness", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=folder, env=environment, check=False
-    )
-
-
 @pytest.mark.parametrize("arguments", [("run", "suite.toml"), ("run", "--resume")], ids=" ".join)
-def test_writing_a_read_only_store_is_a_sentence(archive: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = unprivileged(tmp_path, f"sqlite:///{archive}", *arguments)
+def test_writing_a_read_only_store_is_a_sentence(
+    unprivileged: CommandLine, archive: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    awkward_suite(tmp_path)
+    done = unprivileged(*arguments, "--store", f"sqlite:///{archive}")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "readonly" in done.stderr
     assert str(archive) in done.stderr
@@ -153,15 +150,15 @@ READING = [("runs",), ("show",), ("export", "--format", "csv"), ("export",), ("r
 
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)
-def test_a_read_only_store_can_be_read(archive: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_a_read_only_store_can_be_read(unprivileged: CommandLine, archive: Path, arguments: tuple[str, ...]) -> None:
     """What a nightly job leaves for others to look at."""
-    done = unprivileged(tmp_path, f"sqlite:///{archive}", *arguments)
+    done = unprivileged(*arguments, "--store", f"sqlite:///{archive}")
     assert done.returncode == 0, done.stderr
     assert not list(archive.parent.glob("store.db-*"))
 
 
 def test_a_store_is_readable_to_others_while_its_owner_runs(
-    benchharness: CommandLine, start: Start, archive: Path, tmp_path: Path
+    unprivileged: CommandLine, start: Start, archive: Path, tmp_path: Path
 ) -> None:
     """The permissions hold for the reader alone: the other process writes what the reader must see."""
     archive.parent.chmod(0o755)
@@ -172,7 +169,7 @@ def test_a_store_is_readable_to_others_while_its_owner_runs(
     for path in (archive, *archive.parent.glob("store.db-*")):
         path.chmod(0o444)
     archive.parent.chmod(0o555)
-    done = unprivileged(tmp_path, store, "runs")
+    done = unprivileged("runs", "--store", store)
     archive.parent.chmod(0o755)
     assert done.returncode == 0, done.stderr
     assert "running" in done.stdout

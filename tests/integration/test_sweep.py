@@ -35,7 +35,7 @@ def test_three_runtimes_to_a_recommendation(
 ) -> None:
     np.savez(tmp_path / "some.npz", image=arrays["image"][:40], labels=arrays["labels"][:40])
     options = ("--to", "int8,int4", "--evaluate", tmp_path / "some.npz", "--attempts", "1")
-    done = benchharness("sweep", *MODELS, *options, "--budget", "kld=0.001 nats", timeout=300)
+    done = benchharness("sweep", *MODELS, *options, "--budget", "kld=0.001 nats", report=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "recommended for fp32 on this-machine: " in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

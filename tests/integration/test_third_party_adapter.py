@@ -75,7 +75,7 @@ def test_an_adapter_that_is_not_installed_is_not_there(benchharness: CommandLine
 
 @pytest.mark.usefixtures("on_the_path")
 def test_an_installed_adapters_numbers_arrive(benchharness: CommandLine, model: Path) -> None:
-    done = benchharness("run", model, "--attempts", "2")
+    done = benchharness("run", model, "--attempts", "2", report=True)
     assert done.returncode == 0, done.stderr
     found = results(benchharness)
     assert found.keys() == {"first-token", "steady"}

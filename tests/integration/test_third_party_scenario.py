@@ -121,7 +121,7 @@ def test_a_scenario_of_ones_own_is_planned_run_and_shown(benchharness: CommandLi
         '[[configurations]]\nruntime = "null"\n[models.m.variants]\na = { artefact = "nothing.null" }\n'
         "[scenarios.reset]\ntimes = 7\n"
     )
-    done = benchharness("run", "suite.toml")
+    done = benchharness("run", "suite.toml", report=True)
     assert done.returncode == 0, done.stderr
     assert "reset" in done.stdout
     (result,) = json.loads(benchharness("export").stdout)["results"]
@@ -138,7 +138,7 @@ def test_a_scenario_of_ones_own_is_planned_run_and_shown(benchharness: CommandLi
 @pytest.mark.usefixtures("on_the_path")
 def test_a_section_that_cannot_be_loaded_costs_the_page_nothing_else(benchharness: CommandLine, model: Path) -> None:
     (model.parent / "installed" / "forgetful_section.py").write_text("import what_is_not_there")
-    done = benchharness("run", model, "--scenario", "steady", "--attempts", "1", "--runtime", "null")
+    done = benchharness("run", model, "--scenario", "steady", "--attempts", "1", "--runtime", "null", report=True)
     assert done.returncode == 0, done.stderr
     (page,) = (model.parent / "report").glob("*.html")
     told = "It lacks a section: scenario reset: forgetful_section: ModuleNotFoundError"
