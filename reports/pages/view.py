@@ -26,7 +26,7 @@ _MOST_FINDINGS = 3
 #: Bytes of an export that a page carries as it is.
 _LONGEST_PLAIN = 60_000
 #: The section with the warnings themselves.
-WARNINGS = "warnings-1"
+WARNINGS = "warnings"
 
 
 def _exports(found: Found) -> tuple[Export, ...]:

@@ -86,7 +86,7 @@ def test_it_is_shown_reported_exported_and_chosen_from(store: str, suite: str, t
     exported = json.loads(findings.to_json())
     kinds = {warning["kind"] for each in exported["results"] for warning in each["warnings"]}
     assert "earlier-rule" in kinds
-    assert "earlier-rule" in findings.render(tmp_path)[0].read_text(encoding="utf-8")
+    assert "a rule that has been mended since" in findings.render(tmp_path)[0].read_text(encoding="utf-8")
     assert findings.to_csv().count("\n") > len(findings.results)
     assert not findings.frame().empty
     for wish in Wish:

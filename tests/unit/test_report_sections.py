@@ -67,7 +67,7 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
         patched.setattr(view, "all_sections", lambda: Sections(kinds, ("scenario <i>: no such",)))
         (html,) = render(RUN, [ran], written=WRITTEN).values()
     assert "It lacks a section: scenario &lt;i&gt;: no such." in html
-    assert html.count("By moonlight: m") == 1
+    assert html.count("<h2>By moonlight</h2>") == 1
     assert "&lt;full&gt;" in html
     assert html.index('id="moonlight-1"') < html.index("&lt;1&gt; jobs") < html.index('id="start-1"')
     assert "<dd>&lt;b&gt;</dd>" in html

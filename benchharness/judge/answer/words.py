@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from benchharness.judge.answer.model import Answer, AnswerKind, Cell, Column, Row
 from benchharness.judge.choice import Choice
-from benchharness.judge.deciding import what_would_decide
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import TELLS_APART, Estimate, VerdictKind
 from benchharness.units import quantity_text, scale_for
@@ -110,6 +109,8 @@ def _decides(column: Column, cell: Cell) -> str:
         return cell.reason
     if cell.doubt:
         return cell.doubt
+    from benchharness.judge.deciding import what_would_decide  # scipy takes long to load, and most answers need none
+
     told = METRICS[column.metric].decided_by or what_would_decide(cell.estimate, column.limit)
     return told or cell.reason
 
