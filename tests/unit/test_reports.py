@@ -54,7 +54,7 @@ def test_a_missing_value_says_why_once_beneath_its_table_and_no_cell_is_empty() 
     latency = page_of(realistic()).of(Latency)[0]
     (itl,) = (each.table for each in latency.spreads)
     assert [title for title, _ in itl.columns] == ["p50", "p99"]
-    assert [cell.state for cell in itl.rows[-1].cells] == ["failed", "failed"]
+    assert [(cell.state, cell.span) for cell in itl.rows[-1].cells] == [("failed", 2)]
     assert "124 samples an attempt, and p99 needs 662" in itl.notes
     assert "no interval: one attempt says nothing about spread" in itl.notes
     html = realistic_sections()
