@@ -17,11 +17,12 @@ from benchharness.results.told import Conditions
 from reports.model.entries import entries_of
 from reports.model.estimates import ratio
 from reports.model.jobs import job_detail
-from reports.pages.html import render, render_runs, write
+from reports.pages.html import render, write
 from reports.pages.view import pages
 from reports.sections.conditions.section import Circumstances
 from reports.sections.latency.chart import Distribution, TokenCurves
 from reports.sections.latency.section import Latency
+from reports.sections.methods.section import Methods
 from reports.sections.start.section import Start
 from tests.unit.report_samples import (
     IMAGES,
@@ -132,13 +133,14 @@ def test_no_results() -> None:
 def test_several_runs_and_several_hardware_targets() -> None:
     first, second = realistic()[:12], realistic()[:12]
     elsewhere = replace(second[0], job=replace(second[0].job, hardware="phone"))
-    html = render_runs([(RUN, first), (replace(RUN, id="other"), [*second[1:], elsewhere])], written=WRITTEN)
-    assert list(html) == ["this-machine", "phone"]
+    found = pages([(RUN, first), (replace(RUN, id="other"), [*second[1:], elsewhere])], written=WRITTEN)
+    assert list(found) == ["this-machine", "phone"]
+    (methods,) = found["phone"].of(Methods)
+    assert "It does not speak of this-machine: each hardware target has its own report." in methods.is_not
     page = pages([(RUN, first), (replace(RUN, id="other"), second)], written=WRITTEN)["this-machine"]
     rows = page.of(Start)[0].parts[0].table.rows
     assert len(rows) == 12
     assert {row.who.rpartition(" · ")[2] for row in rows} == {"run 1", "run 2"}
-    assert "It does not speak of this-machine" in html["phone"]
 
 
 def test_pages_are_written_whole_under_safe_names(tmp_path: Path) -> None:
