@@ -126,7 +126,8 @@ class Sheet:
 
         drawing = Drawing(figsize=(WIDTH / 72, self.height / 72), dpi=72)
         FigureCanvasSVG(drawing)
-        for style, shapes in self._shapes.items():
+        # Lines across lie beneath everything.
+        for style, shapes in sorted(self._shapes.items(), key=lambda each: each[0].stroke != GRID):
             drawing.add_artist(self._patch(style, shapes))
         for word in self._words:
             x, y = word.at

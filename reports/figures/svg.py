@@ -39,7 +39,7 @@ _SETTINGS: dict[Any, Any] = {
     "path.simplify": False,  # dots are strokes of no length
 }
 #: The class of what has a colour of the page; ink has the colour of what is written around the figure.
-_CLASSES = {QUIET: "quiet", GRID: "grid", GOOD: "good", BAD: "bad"}
+_CLASSES = {QUIET: "quiet", GRID: "grid", GOOD: "better", BAD: "worse"}
 #: Properties that an element may have as attributes of its own. The others are matplotlib's defaults, or its fonts.
 _PROPERTIES = frozenset(
     (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -158,12 +158,12 @@ def metric_cell(entry: Entry, metric: MetricResult | None, scale: Scale | None =
     return Cell(state="absent", note=WEIGHTS_ONLY if entry.weights_only else "not reported")
 
 
-def joined(cells: Iterable[Cell], states: Container[str]) -> tuple[Cell, ...]:
-    """The same cells; neighbours in one of these states that say the same of why they have no value are one."""
+def joined(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """The same cells; neighbours that say the same of why they have no value are one."""
     found: list[Cell] = []
     for cell in cells:
         last = found[-1] if found else None
-        if last and cell.state in states and (cell.state, cell.note) == (last.state, last.note):
+        if last and cell.state in ("absent", "failed") and (cell.state, cell.note) == (last.state, last.note):
             found[-1] = replace(last, span=last.span + cell.span)
         else:
             found.append(cell)

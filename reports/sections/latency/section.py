@@ -10,7 +10,7 @@ from benchharness.metrics import METRICS
 from benchharness.results.result import MetricResult
 from benchharness.units import Scale, common_scale, quantity_text
 from reports.figures.figure import Figure
-from reports.model.columns import metric_cell
+from reports.model.columns import joined, metric_cell
 from reports.model.entries import Entry, compared, same_key, subject_of
 from reports.model.estimates import parameters_text, title_of
 from reports.model.numbers import known
@@ -113,7 +113,7 @@ def _spread(group: _Group, entries: Sequence[Entry]) -> Spread:
             rows=tuple(
                 QuantityRow(
                     who=entry.who,
-                    cells=tuple(
+                    cells=joined(
                         metric_cell(entry, group.rows.get(entry.anchor, {}).get(each), scale) for each in percentiles
                     ),
                 )

@@ -12,7 +12,7 @@ from benchharness.records import MEMORY_TIMELINE
 from benchharness.results.result import AttemptValue, MetricResult
 from benchharness.units import Scale, common_scale
 from reports.figures.figure import Figure
-from reports.model.columns import telling_scenarios
+from reports.model.columns import joined, telling_scenarios
 from reports.model.conditions import Unreadable, grouped_by_reason
 from reports.model.entries import Colours, Entry
 from reports.model.memory import BY_PHASE, memory_cell, memory_metric, memory_unknown, phases_of
@@ -100,7 +100,7 @@ def _table(scenario: str, entries: Sequence[Entry]) -> QuantityTable:
     rows = [
         QuantityRow(
             who=entry.who,
-            cells=tuple(
+            cells=joined(
                 memory_cell(entry, metric, scales[at], _COLUMNS[at][4], compared=_COLUMNS[at][2] in _COMPARED)
                 for at, metric in enumerate(line)
             ),

@@ -167,7 +167,7 @@ def _labels(groups: Sequence[_Group]) -> list[str]:
 
 def _cells(row: Row, group: _Group, measures: Sequence[Measure], scales: Sequence[Scale | None]) -> tuple[Cell, ...]:
     cells = (_cell(row, group, measure, scale) for measure, scale in zip(measures, scales, strict=True))
-    return joined(cells, states=("absent", "failed"))
+    return joined(cells)
 
 
 def _cell(row: Row, group: _Group, measure: Measure, scale: Scale | None) -> Cell:

@@ -8,7 +8,7 @@ from statistics import median
 
 from benchharness.results.result import MetricResult
 from benchharness.units import common_scale, quantity_text, scale_for
-from reports.model.columns import metric_cell
+from reports.model.columns import joined, metric_cell
 from reports.model.entries import Entry, compared, subject_of
 from reports.model.numbers import known, rounded
 from reports.model.section import Material, Section, SectionKind, in_a_line
@@ -52,20 +52,19 @@ def make(material: Material) -> tuple[Start, ...]:
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[tuple[StartPart, list[tuple[Entry, Phases]]]]:
-    """A cold page cache is another scenario than a warm one."""
+    """A cold page cache is another scenario than a warm one; what another runtime took says nothing."""
     for scenario in dict.fromkeys(entry.scenario for entry in entries):
-        here = [(entry, _phases(entry)) for entry in entries if entry.scenario == scenario]
+        here = [(entry, _phases(entry)) for entry in entries if entry.scenario == scenario and not entry.weights_only]
         starts = [(entry, phases) for entry, phases in here if phases]
         if starts:
             yield StartPart(table=_table(scenario, here), figure=_figure(scenario, starts)), starts
 
 
 def _phases(entry: Entry) -> Phases:
-    """By phase; what another runtime took says nothing."""
     return {
         name_text(metric.parameters.get("phase", "phase without a name")): metric
         for metric in entry.result.metrics
-        if metric.name == "cold_start_phase" and known(metric.estimate.value) is not None and not entry.weights_only
+        if metric.name == "cold_start_phase" and known(metric.estimate.value) is not None
     }
 
 
@@ -83,7 +82,7 @@ def _table(scenario: str, starts: Sequence[tuple[Entry, Phases]]) -> QuantityTab
         rows=tuple(
             QuantityRow(
                 who=entry.who,
-                cells=tuple(metric_cell(entry, metric, scale) for metric, scale in zip(line, scales, strict=True)),
+                cells=joined(metric_cell(entry, metric, scale) for metric, scale in zip(line, scales, strict=True)),
             )
             for (entry, _), line in zip(starts, lines, strict=True)
         ),

@@ -22,8 +22,8 @@ _SHADES = {
 }
 _OTHER_SHADE, _OTHERS, _PALE = "#8a8f98", "#9aa4af", 0.25
 #: The panel of throughput, those beneath it, a panel's title.
-_MAIN, _BENEATH, _TITLE = 120.0, 44.0, 20.0
-_LEFT, _RIGHT = 44.0, WIDTH - 40
+_MAIN, _BENEATH, _TITLE = 120.0, 44.0, 24.0
+_LEFT, _RIGHT = 44.0, WIDTH - 46
 #: Share of the time axis that a word needs.
 _WORD = 0.42
 #: A pair of bars: its label, a bar, the space below, room for the words behind the longest bar.
@@ -114,8 +114,8 @@ class CourseChart(Figure):
                 _throughput(sheet, along, up, self)
             top = bottom + 6
         along.across(sheet, top - 6, top - 6)
-        told = "" if self.change_s is None else f"; dashed: change at {self.change_s:.4g} s"
-        sheet.write(0, top + 20, f"seconds since the first request{told}", colour=QUIET)
+        told = "" if self.change_s is None else f"; change at {self.change_s:.4g}"
+        sheet.write(0, top + 20, f"seconds from the first request{told}", colour=QUIET)
         return sheet.drawing()
 
 
