@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
 
-from benchharness.judge.answer import Answer, answers
+from benchharness.judge.answer import answers
 from benchharness.results.result import Result, Run
 from reports.model.found import Found, by_hardware
 from reports.model.links import Link
@@ -19,29 +19,35 @@ def render(
     run: Run,
     results: Sequence[Result],
     *,
+    written: datetime,
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
-    answered: Sequence[Answer] | None = None,
-    **options: Any,
+    title: str | None = None,
 ) -> dict[str, str]:
-    """The reports on one run: HTML by hardware target. `options` are those of `page_of`.
+    """The reports on one run: HTML by hardware target. For the other arguments see `targets_of` and `page_of`."""
+    found = targets_of(run, results, hardware=hardware, not_run=not_run or {})
+    return {each.hardware: render_page(page_of(each, written=written, title=title)) for each in found}
+
+
+def targets_of(
+    run: Run, results: Sequence[Result], *, hardware: Sequence[str] = (), not_run: Mapping[str, str]
+) -> list[Found]:
+    """What a run found, by hardware target.
 
     `hardware` names targets that get a page even without results, `not_run` those that were planned and not run, with
-    the reason. `answered` are the run's answers where its suite makes them others than the results alone do.
+    the reason.
     """
-    made = answers(results) if answered is None else answered
-    whole = Found(run=run, hardware="", results=results, answers=made)
+    whole = Found(run=run, hardware="", results=results, answers=answers(results))
     there = {found.hardware: found for found in by_hardware(whole) if found.results}
     names = list(dict.fromkeys([*hardware, *there]))
-    found = [
+    return [
         replace(
             there.get(name) or Found(run=run, hardware=name, results=[]),
             others=[other for other in names if other != name],
-            not_run=not_run or {},
+            not_run=not_run,
         )
         for name in names
     ]
-    return {each.hardware: render_page(page_of(each, **options)) for each in found}
 
 
 def render_page(page: Page, links: Sequence[Link] = ()) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from benchharness.judge import budgets as budgets_of_suite
-from benchharness.judge.answer import answers
 from benchharness.metrics import limits
 from benchharness.results.requested import Configuration, Workload
 from benchharness.results.result import (
@@ -32,11 +31,11 @@ from benchharness.results.result import (
     WarningKind,
 )
 from benchharness.results.told import Conditions, Effective
-from reports.model.found import Found
 from reports.model.page import Page
 from reports.pages import view
 from reports.pages.environment import environment
 from reports.pages.files import write
+from reports.pages.html import render, targets_of
 
 WRITTEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 RUN = Run(
@@ -319,8 +318,19 @@ def judged(results: Sequence[Result], **budgets: str | Mapping[str, str]) -> lis
 
 
 def page_of(results: Sequence[Result], **options: Any) -> Page:
-    found = Found(run=RUN, hardware="this-machine", results=results, answers=answers(results))
-    return view.page_of(found, written=WRITTEN, **options)
+    return pages_of(results, **options)["this-machine"]
+
+
+def pages_of(
+    results: Sequence[Result],
+    *,
+    run: Run = RUN,
+    title: str | None = None,
+    hardware: Sequence[str] = (),
+    not_run: Mapping[str, str] | None = None,
+) -> dict[str, Page]:
+    found = targets_of(run, results, hardware=hardware, not_run=not_run or {})
+    return {each.hardware: view.page_of(each, written=WRITTEN, title=title) for each in found}
 
 
 def sections_html(page: Page, *kinds: str) -> str:
@@ -342,4 +352,4 @@ def realistic_sections() -> str:
 
 
 if __name__ == "__main__":  # a page to look at
-    print(write({"this-machine.html": realistic_page()}, Path(sys.argv[1])))
+    print(write({"this-machine.html": render(RUN, realistic(), written=WRITTEN)["this-machine"]}, Path(sys.argv[1])))

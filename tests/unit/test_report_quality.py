@@ -13,6 +13,7 @@ from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.results.told import Conditions, Effective
 from benchharness.units import interval_text, quantity_text
+from reports.sections.failures.section import Failures
 from reports.sections.latency.section import Latency
 from reports.sections.methods.section import Methods
 from reports.sections.quality.chart import ClassBars, PositionCurves
@@ -278,7 +279,8 @@ def test_a_failed_job_is_told() -> None:
     failed = lost("int4", outcome=Outcome(kind=OutcomeKind.CRASHED, reason="signal 9"))
     results = [lost(metrics=language_model()), failed]
     page = page_of(results)
-    assert [(each.who, each.kind) for each in page.failures] == [("int4", "crashed")]
+    (failures,) = page.of(Failures)
+    assert [(each.who, each.kind) for each in failures.failures] == [("int4", "crashed")]
     assert "no value: crashed" in sections_html(page, "quality")
     assert "signal 9" in sections_html(page, "failures")
 

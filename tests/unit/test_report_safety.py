@@ -20,7 +20,6 @@ from benchharness.results.result import (
     WarningKind,
 )
 from reports.pages.html import render
-from reports.pages.view import pages
 from tests.unit.report_samples import (
     CHAT,
     COLD,
@@ -28,6 +27,7 @@ from tests.unit.report_samples import (
     WRITTEN,
     Fake,
     page_of,
+    pages_of,
     realistic,
     realistic_sections,
     result,
@@ -146,9 +146,7 @@ def test_no_name_or_text_acts(attack: str) -> None:
         replace(each, job=Job.from_json({**job, "hardware": attack, "recipe": attack}))
         for each, job in zip(hostile, plain, strict=True)
     ]
-    page = pages(
-        [(RUN, hostile)], written=WRITTEN, title=attack, hardware=[attack + "2"], not_run={attack + "3": attack}
-    )
+    page = pages_of(hostile, title=attack, hardware=[attack + "2"], not_run={attack + "3": attack})
     drawn = sections_html(page[attack])
     elements = Elements(drawn)
     known = "h3 p a b ul ol li dl dt dd div small sup table caption thead tbody tr th td details summary pre"
@@ -197,7 +195,7 @@ def test_numbers_that_make_no_sense_break_no_section(value: float) -> None:
 
 def test_one_result_and_none_have_sections() -> None:
     assert "Its numbers do not carry over" in sections_html(page_of([result()]))
-    (page,) = pages([(RUN, [])], written=WRITTEN, hardware=["phone"]).values()
+    (page,) = pages_of([], hardware=["phone"]).values()
     assert [name for name, several in page.sections.items() if several] == ["methods"]
 
 

@@ -13,7 +13,7 @@ from reports.model.entries import entries_of
 from reports.model.jobs import job_detail
 from reports.model.section import SectionKind, in_a_line
 from reports.pages import view
-from reports.pages.html import render_runs
+from reports.pages.html import render
 from reports.sections import Sections, all_sections
 from reports.sections.methods.section import Methods
 from tests.unit.report_course_samples import everything
@@ -65,7 +65,7 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patched:
         kinds = tuple(sorted((*all_sections(), own), key=lambda kind: kind.order))
         patched.setattr(view, "all_sections", lambda: Sections(kinds, ("scenario <i>: no such",)))
-        (html,) = render_runs([(RUN, [ran])], written=WRITTEN).values()
+        (html,) = render(RUN, [ran], written=WRITTEN).values()
     assert "It lacks a section: scenario &lt;i&gt;: no such." in html
     assert html.count("By moonlight: m") == 1
     assert "&lt;full&gt;" in html

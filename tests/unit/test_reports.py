@@ -7,18 +7,13 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-
-from benchharness.errors import UsageError
 from benchharness.results.result import Estimate, Outcome, OutcomeKind
 from benchharness.results.told import Conditions
 from reports.model.entries import entries_of
 from reports.model.estimates import ratio
 from reports.model.jobs import job_detail
-from reports.pages.html import render, render_runs, write
-from reports.pages.view import pages
+from reports.pages.html import render
 from reports.sections.conditions.section import Circumstances
 from reports.sections.latency.chart import Distribution, TokenCurves
 from reports.sections.latency.section import Latency
@@ -129,26 +124,12 @@ def test_no_results() -> None:
     assert "no attempt" in sections_html(page_of([never]))
 
 
-def test_several_runs_and_several_hardware_targets() -> None:
-    first, second = realistic()[:12], realistic()[:12]
-    elsewhere = replace(second[0], job=replace(second[0].job, hardware="phone"))
-    html = render_runs([(RUN, first), (replace(RUN, id="other"), [*second[1:], elsewhere])], written=WRITTEN)
+def test_each_hardware_target_has_a_page_that_does_not_speak_of_the_others() -> None:
+    first, *others = realistic()[:12]
+    elsewhere = replace(first, job=replace(first.job, hardware="phone"))
+    html = render(RUN, [*others, elsewhere], written=WRITTEN)
     assert list(html) == ["this-machine", "phone"]
-    page = pages([(RUN, first), (replace(RUN, id="other"), second)], written=WRITTEN)["this-machine"]
-    rows = page.of(Start)[0].parts[0].table.rows
-    assert len(rows) == 12
-    assert {row.who.rpartition(" · ")[2] for row in rows} == {"run 1", "run 2"}
     assert "It does not speak of this-machine" in html["phone"]
-
-
-def test_pages_are_written_whole_under_safe_names(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "reports"
-    paths = write({"../../etc/passwd": "a", "Phone": "b", "phone": "c", "…": "d"}, folder)
-    assert [path.name for path in paths] == ["etc-passwd.html", "Phone.html", "phone-2.html", "report.html"]
-    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in paths)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be written"):
-        write({"a": "b"}, tmp_path / "file")
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:

@@ -178,7 +178,7 @@ def test_a_report_has_a_row_for_what_a_classifier_is_about_and_one_for_each_othe
 
 def test_a_reports_summary_names_the_worst_output() -> None:
     found = quality(lost(metrics=[metric("sqnr", 40.0, output="boxes"), metric("sqnr", 12.0, output="mask")]))
-    assert "SQNR 12.0 dB of mask, the worst output" in found.summary
+    assert "SQNR 12.0 dB of mask, the worst output" in found.finding
 
 
 def warned(**tensors: Any) -> dict[WarningKind, str]:
