@@ -1,4 +1,4 @@
-"""Results as a report groups them: which run they are of, which row they stand in, what they are called."""
+"""Results as a report groups them: which row they stand in, what they are called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reports.model.visible import name_text, value_text
 
 #: What stands in place of times and memory where another runtime computed what the weights say.
 WEIGHTS_ONLY = "reference execution, weights only"
-#: A number for each artefact: a variant's name and its digest, which runs may differ in.
+#: A number for each artefact: a variant's name and its digest.
 Colours = Mapping[tuple[str, str], int]
 #: As the device says it.
 _REFERENCE_EXECUTION = "reference"
@@ -26,14 +26,13 @@ class Entry:
     """
 
     anchor: str
-    run: str  # "" where the report covers one run only
     scenario: str
     configuration: str
     result: Result
 
     @property
     def artefact(self) -> tuple[str, str]:
-        """What was measured: the variant's name, and its digest, because runs may have others under one name."""
+        """What was measured: the variant's name, and its digest."""
         return self.result.job.variant, self.result.job.digest
 
     @property
@@ -43,9 +42,9 @@ class Entry:
 
     @property
     def who(self) -> str:
-        """The row it stands in: variant, configuration and, among several, run."""
+        """The row it stands in: variant and, among several, configuration."""
         job = self.result.job
-        parts = (name_text(job.variant), self.configuration, self.run)
+        parts = (name_text(job.variant), self.configuration)
         return " · ".join(part for part in parts if part)
 
     @property
@@ -55,20 +54,19 @@ class Entry:
         return f"{self.who} {settings}" if settings else self.who
 
 
-def entries_of(results: Sequence[tuple[str, Result]]) -> list[Entry]:
-    """One entry a result, in order; `results` pairs the label of a run with each of its results."""
-    differing = _differing_settings([result for _, result in results])
-    names = [configuration_name(result.job.configuration) for _, result in results]
-    several = _in_several([result for _, result in results])
+def entries_of(results: Sequence[Result]) -> list[Entry]:
+    """One entry a result, in order."""
+    differing = _differing_settings(results)
+    names = [configuration_name(result.job.configuration) for result in results]
+    several = _in_several(results)
     return [
         Entry(
             anchor=f"job-{number}",
-            run=run,
             scenario=_scenario_label(result, differing.get(result.job.scenario, ())),
             configuration=name if several else "",
             result=result,
         )
-        for number, (name, (run, result)) in enumerate(zip(names, results, strict=True), start=1)
+        for number, (name, result) in enumerate(zip(names, results, strict=True), start=1)
     ]
 
 
@@ -107,12 +105,12 @@ def subject_of(entry: Entry) -> str:
 
 
 def by_row(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Entries of one variant, configuration and run together, one a scenario; a second one starts another row."""
+    """Entries of one variant and configuration together, one a scenario; a second one starts another row."""
     rows: dict[tuple[str, str, str], list[list[Entry]]] = {}
     ordered: list[list[Entry]] = []
     for entry in entries:
         job = entry.result.job
-        same = rows.setdefault((entry.run, job.variant, job.configuration.name), [])
+        same = rows.setdefault((job.variant, job.configuration.name), [])
         row = next((row for row in same if all(other.scenario != entry.scenario for other in row)), None)
         if row is None:
             row = []

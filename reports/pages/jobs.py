@@ -58,7 +58,7 @@ def anchors(found: Found) -> dict[str, str]:
 
 def jobs_page(found: Found, written: str) -> JobsPage:
     """The page as plain data."""
-    entries = entries_of([("", result) for result in found.results])
+    entries = entries_of(found.results)
     details = [job_detail(entry) for entry in entries]
     alike = _alike(details)
     by_variant: dict[str, list[JobDetail]] = {}

@@ -56,7 +56,7 @@ def page_of(
     alone.
     """
     results, sections = found.results, all_sections()
-    entries = entries_of([("", result) for result in results])
+    entries = entries_of(results)
     colours = {model: colours_of(entries, model) for model in {entry.result.job.model for entry in entries}}
     ordered = worst_first(found.answers)
     told = told_of(ordered, entries, colours)

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from benchharness.results.result import Result, ResultWarning, WarningKind
+from benchharness.judge.derive import derive
+from benchharness.results.result import Job, Result, ResultWarning, WarningKind
 from benchharness.results.told import Conditions
 from reports.model.entries import entries_of
+from reports.model.jobs import job_detail
 from reports.sections.conditions.section import Circumstances
 from reports.sections.failures.section import Failures
 from reports.sections.warnings.section import Warned
+from tests.unit.made_up import attempt, job, measured
 from tests.unit.report_samples import Fake, page_of, realistic, realistic_sections, result, sections_html
 
 
@@ -100,8 +103,8 @@ def test_the_finding_names_what_differs() -> None:
 
 
 def test_the_only_configuration_is_not_in_every_name() -> None:
-    assert [each.who for each in entries_of([("", result("fp32")), ("", result("int8"))])] == ["fp32", "int8"]
-    several = entries_of([("", result("fp32")), ("", result("fp32", "cpu 1 thread"))])
+    assert [each.who for each in entries_of([result("fp32"), result("int8")])] == ["fp32", "int8"]
+    several = entries_of([result("fp32"), result("fp32", "cpu 1 thread")])
     assert [each.who for each in several] == ["fp32 · cpu 2 threads", "fp32 · cpu 1 thread"]
     assert page_of([result("fp32"), result("int8")]).of(Circumstances)[0].configuration == "cpu 2 threads"
 
@@ -144,3 +147,36 @@ def test_some_failed_attempts_show_though_the_job_is_ok() -> None:
     assert [(each.kind, each.attempts) for each in found.partly] == [("ok", "4 ok, 1 crashed")]
     assert found.failures == ()
     assert found.finding == "attempts failed in 1 job with a value"
+
+
+def _two_variants() -> list[Job]:
+    return [job(variant[0] * 16, variant=variant) for variant in ("fp32", "int8")]
+
+
+def test_rows_that_did_unequal_work_are_a_notice() -> None:
+    made = _two_variants()
+    attempts = [
+        attempt(round_, measured("model_ttft", 1e6 * (1 + round_ / 100)), job=each.key, effective=_fed(length))
+        for each, length in zip(made, (3000, 64), strict=True)
+        for round_ in range(5)
+    ]
+    (found,) = page_of(derive([(each, "") for each in made], attempts)).of(Circumstances)
+    (notice,) = (each for each in found.notices if "Not the same work" in each)
+    assert "times do not rank in steady" in notice
+    assert "input x 1×64 against 1×3000" in notice
+    assert found.finding == "1 notice before comparing rows"
+
+
+def _fed(length: int) -> dict[str, Any]:
+    return {"accelerators": ["cpu"], "threads": 2, "inputs": {"x": ["float32", 1, length]}}
+
+
+def test_what_differs_stands_beside_the_ratio_that_is_missing() -> None:
+    made = _two_variants()
+    attempts = [
+        attempt(0, measured("model_ttft", 1e6), job=each.key, effective={"threads": threads, "accelerators": ["cpu"]})
+        for each, threads in zip(made, (2, 1), strict=True)
+    ]
+    results = derive([(each, "") for each in made], attempts)
+    found = job_detail(entries_of(results)[1]).metrics[0].ratio
+    assert (found.text, found.verdict, found.reason) == ("no ratio", "none", "1 thread against 2")

@@ -176,7 +176,7 @@ def test_what_a_device_says_about_its_limits_is_told_once() -> None:
     assert floor(results).told[1:] == ("Swap: closed.", "libraries are not charged.", better)
     assert not [
         each
-        for each in job_detail(entries_of([("", results[0])])[0], all_sections().tells).settings
+        for each in job_detail(entries_of([results[0]])[0], all_sections().tells).settings
         if each.name == "constrained"
     ]
     unable = replace(results[0], effective=Effective.from_json({"constrained": {"swap": "", "notes": 3}}))

@@ -31,7 +31,7 @@ def memory_of(results: list[Result]) -> Memory:
 
 
 def details(results: list[Result]) -> list[JobDetail]:
-    return [job_detail(entry) for entry in entries_of([("", each) for each in results])]
+    return [job_detail(entry) for entry in entries_of(results)]
 
 
 def test_memory_is_told_of_the_scenario_that_needed_most() -> None:

@@ -220,7 +220,7 @@ def test_the_finding_names_what_fell_back() -> None:
 
 
 def test_a_job_does_not_repeat_the_placement_and_the_fallback_differs_from_no_request(html: str) -> None:
-    for entry in entries_of([("", each) for each in across_runtimes()]):
+    for entry in entries_of(across_runtimes()):
         job = job_detail(entry, all_sections().tells)
         names = [setting.name for setting in job.settings]
         assert {"placement", "placement_unknown"}.isdisjoint(names)

@@ -71,7 +71,7 @@ def test_a_section_from_elsewhere_is_a_row(tmp_path: Path, monkeypatch: pytest.M
     assert "&lt;full&gt;" in html
     assert html.index('id="moonlight-1"') < html.index("&lt;1&gt; jobs") < html.index('id="start-1"')
     assert "<dd>&lt;b&gt;</dd>" in html
-    (entry,) = entries_of([("", ran)])
+    (entry,) = entries_of([ran])
     told = [setting.name for setting in job_detail(entry, ("phase of the moon",)).settings]
     assert "phase of the moon" not in told, "the section tells it, so the details of the job do not"
     assert "phase of the moon" in [setting.name for setting in job_detail(entry).settings]

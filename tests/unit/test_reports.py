@@ -68,7 +68,7 @@ def test_rows_whose_conditions_differ_are_told_apart_but_readings_are_not() -> N
 
 
 def test_what_was_not_applied_is_marked() -> None:
-    (entry,) = entries_of([("", result(effective={"accelerators": ["cpu"], "threads": 1}))])
+    (entry,) = entries_of([result(effective={"accelerators": ["cpu"], "threads": 1})])
     differing = [setting.name for setting in job_detail(entry).settings if setting.differs]
     assert differing == ["threads"]
 

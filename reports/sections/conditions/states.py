@@ -67,7 +67,6 @@ def notices_of(entries: Sequence[Entry], conditions: Conditions) -> tuple[str, .
     return (
         *_different_conditions(conditions.differing),
         *_reference_missing(entries),
-        *_different_artefacts(entries),
         *_unequal_work(entries),
     )
 
@@ -157,35 +156,21 @@ def _listed(rows: Sequence[str]) -> str:
 
 
 def _reference_missing(entries: Sequence[Entry]) -> Iterator[str]:
-    for run in dict.fromkeys(entry.run for entry in entries):
-        jobs = [entry.result.job for entry in entries if entry.run == run]
-        if not any(job.is_reference for job in jobs):
-            where = f" of {run}" if run else ""
-            reference = name_text(jobs[0].reference)
-            yield f"The reference variant, {reference}, has no row here: the rows{where} have no ratio."
-
-
-def _different_artefacts(entries: Sequence[Entry]) -> Iterator[str]:
-    digests: dict[str, set[str]] = {}
-    for entry in entries:
-        job = entry.result.job
-        if job.digest:
-            digests.setdefault(name_text(job.variant), set()).add(job.digest)
-    for variant, found in digests.items():
-        if len(found) > 1:
-            yield f"Variant {variant} is not the same artefact in all runs: {len(found)} different digests."
+    jobs = [entry.result.job for entry in entries]
+    if jobs and not any(job.is_reference for job in jobs):
+        yield f"The reference variant, {name_text(jobs[0].reference)}, has no row here: the rows have no ratio."
 
 
 def _unequal_work(entries: Sequence[Entry]) -> Iterator[str]:
-    """Rows of one run and scenario whose times do not rank them. Sizes are no work."""
-    first: dict[tuple[str, str], Entry] = {}
+    """Rows of one scenario whose times do not rank them. Sizes are no work."""
+    first: dict[str, Entry] = {}
     told: dict[str, list[str]] = {}
     for entry in entries:
         if not any(
             metric.estimate.value is not None and metric.estimate.statistic != EXACT for metric in entry.result.metrics
         ):
             continue
-        other = first.setdefault((entry.run, entry.scenario), entry)
+        other = first.setdefault(entry.scenario, entry)
         if entry is not other and (unequal := differences(entry.result, other.result, Factor.CONFIGURATION)):
             told.setdefault(f"{entry.who} and {other.who}: {value_text('; '.join(unequal))}", []).append(entry.scenario)
     for reason, scenarios in told.items():

@@ -104,8 +104,7 @@ def _token_curves(measured: Sequence[Measured], colours: Colours) -> TokenCurves
     scale = scale_for(metric.unit, float(np.median(np.concatenate([rows.ravel() for _, rows in answers]))))
     panels: dict[str, list[Curve]] = {}
     for each, rows in answers:
-        parts = (configuration_name(each.result.job.configuration), each.run)
-        panel = panels.setdefault(" · ".join(part for part in parts if part), [])
+        panel = panels.setdefault(configuration_name(each.result.job.configuration), [])
         panel.append(_curve(each, rows, scale, colours))
     fewest = min(len(rows) for _, rows in answers)
     return TokenCurves(

@@ -11,7 +11,7 @@ from reports.model.visible import name_text, value_text
 
 Rows = Sequence[Sequence[Entry]]
 #: (run, variant, digest; None where the artefact cannot be read).
-Key = tuple[str, str, str | None]
+Key = tuple[str, str | None]
 Sizes = Mapping[Key, int]
 
 
@@ -30,15 +30,12 @@ def sizes_of(rows: Rows) -> QuantityTable | None:
 def smallest(rows: Rows) -> str:
     """The smallest artefact, with its size; "" where there are not two to compare."""
     sizes = _on_disk(rows)
-    if len({(name, digest) for _, name, digest in sizes}) < 2:
+    if len(sizes) < 2:
         return ""
     key = min(sizes, key=sizes.__getitem__)
     row = next(row for row in rows if _key(row) == key)
     ratio = _ratio(row, rows, sizes)
-    run = f" of {key[0]}" if key[0] else ""
-    return (
-        f"smallest file {name_text(key[1])}{run}, {quantity_text(sizes[key], 'bytes')}{f' ({ratio})' if ratio else ''}"
-    )
+    return f"smallest file {name_text(key[0])}, {quantity_text(sizes[key], 'bytes')}{f' ({ratio})' if ratio else ''}"
 
 
 def _cells(row: Sequence[Entry], rows: Rows, on_disk: Sizes, downloads: Sizes) -> Iterator[Cell]:
@@ -63,9 +60,8 @@ def _cells(row: Sequence[Entry], rows: Rows, on_disk: Sizes, downloads: Sizes) -
 
 
 def _key(row: Sequence[Entry]) -> Key:
-    """Runs may have different artefacts under one name."""
     job = row[0].result.job
-    return row[0].run, job.variant, job.digest or None
+    return job.variant, job.digest or None
 
 
 def _on_disk(rows: Rows) -> dict[Key, int]:
@@ -83,9 +79,9 @@ def _why_no_download(row: Sequence[Entry]) -> str:
 
 
 def _ratio(row: Sequence[Entry], rows: Rows, sizes: Sizes) -> str:
-    """Over the reference of the same run."""
+    """Over the reference."""
     job, key = row[0].result.job, _key(row)
-    others = (_key(other) for other in rows if (other[0].run, other[0].result.job.variant) == (key[0], job.reference))
+    others = (_key(other) for other in rows if other[0].result.job.variant == job.reference)
     reference = next(others, None)
     if job.is_reference or reference is None or key not in sizes or not sizes.get(reference):
         return ""

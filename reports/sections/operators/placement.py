@@ -94,7 +94,7 @@ def placements_of(rows: Sequence[Row]) -> Placements:
     """The table on placement: a line for each row, or several where its scenarios do not say the same."""
     lines = [line for row in rows for line in _lines(row)]
     costs = list(_costs([entry for line in lines for entry in line]))
-    who = {(entry.run, entry.result.job.key): entry.who for row in rows for entry in row}
+    who = {entry.result.job.key: entry.who for row in rows for entry in row}
     return Placements(
         accelerated=any(_accelerated(line[0].result.job) for line in lines),
         columns=tuple(_column(measure, costs) for measure in costs),
@@ -128,7 +128,7 @@ def _accelerated(job: Job) -> bool:
     return job.configuration.accelerator != plain_accelerator(job)
 
 
-def _row(line: Row, costs: Sequence[Measure], who: Mapping[tuple[str, str], str], *, told: bool) -> PlacementRow:
+def _row(line: Row, costs: Sequence[Measure], who: Mapping[str, str], *, told: bool) -> PlacementRow:
     entry = next((entry for entry in line if entry.result.outcome.ok), line[0])
     job = entry.result.job
     effective, asked = entry.result.effective, job.configuration.accelerator
@@ -147,7 +147,7 @@ def _row(line: Row, costs: Sequence[Measure], who: Mapping[tuple[str, str], str]
         left_out=left_out,
         fell_back=fell_back,
         lost=tuple(_lost(line)),
-        against="" if contrast is None else who.get((entry.run, contrast.other)) or value_text(contrast.title),
+        against="" if contrast is None else who.get(contrast.other) or value_text(contrast.title),
         costs=() if instead else tuple(_cost(line, measure) for measure in costs),
         instead=instead,
     )

@@ -47,7 +47,6 @@ class ContrastRow:
 
     variant: str
     configuration: str
-    run: str
     first: bool  # the one that the others of its precision are compared with
     size: Quantity  # on disk, over that of the first runtime
     cells: tuple[Cell, ...]
@@ -134,14 +133,14 @@ def contrasts_of(rows: Sequence[Row]) -> RuntimeContrasts | None:
 
 def _groups(rows: Sequence[Row]) -> Iterator[_Group]:
     """By the row that they are compared with, which stands first."""
-    by_job = {(entry.run, entry.result.job.key): number for number, row in enumerate(rows) for entry in row}
-    members: dict[tuple[str, str], list[Row]] = {}
-    firsts: dict[tuple[str, str], tuple[int | None, Contrast]] = {}
+    by_job = {entry.result.job.key: number for number, row in enumerate(rows) for entry in row}
+    members: dict[str, list[Row]] = {}
+    firsts: dict[str, tuple[int | None, Contrast]] = {}
     for row in rows:
         contrast = next((found for entry in row if (found := contrast_of(entry, Basis.RUNTIME))), None)
         if contrast is not None:
-            number = by_job.get((row[0].run, contrast.other))
-            key = (row[0].run, contrast.other if number is None else str(number))
+            number = by_job.get(contrast.other)
+            key = contrast.other if number is None else str(number)
             members.setdefault(key, []).append(row)
             firsts[key] = (number, contrast)
     # In the order of the rows that the others are compared with; groups without one stand last.
@@ -157,7 +156,7 @@ def _groups(rows: Sequence[Row]) -> Iterator[_Group]:
 
 
 def _labels(groups: Sequence[_Group]) -> list[str]:
-    """The precision, with what tells it from another group of the same: several thread counts, or several runs."""
+    """The precision, with what tells it from another group of the same, such as several thread counts."""
     names = [group.precision for group in groups]
     return [
         f"{group.precision}, against {group.against}" if names.count(group.precision) > 1 else group.precision
@@ -189,7 +188,6 @@ def _row(row: Row, cells: tuple[Cell, ...], group: _Group) -> ContrastRow:
     return ContrastRow(
         variant=name_text(job.variant),
         configuration=configuration_name(job.configuration),
-        run=row[0].run,
         first=row is group.first,
         size=_size(job, other),
         cells=cells,

@@ -137,8 +137,7 @@ def _panels(groups: Mapping[tuple[str, str], Group], lengths: Sequence[float], c
         drawn = [ends for metric in metrics if (ends := ends_of(metric.estimate, scale.divisor))]
         curves: dict[str, list[PauseCurve]] = {}
         for entry, by_pause in group:
-            where = (configuration_name(entry.result.job.configuration), entry.run)
-            curves.setdefault(" · ".join(part for part in where if part), []).append(
+            curves.setdefault(configuration_name(entry.result.job.configuration), []).append(
                 _curve(entry, by_pause, lengths, scale, colours)
             )
         panels += [

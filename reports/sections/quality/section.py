@@ -65,7 +65,6 @@ class QualityRow:
     anchor: str  # of the job's details
     variant: str
     configuration: str
-    run: str
     output: str
     runtime: str  # "" where the configuration's name tells
     size: str
@@ -293,7 +292,6 @@ def _row(
         anchor=entry.anchor,
         variant=name_text(job.variant),
         configuration=configuration_name(job.configuration),
-        run=entry.run,
         output="" if output is None else name_text(output),
         runtime=_runtime(job),
         size=quantity_text(job.artefact_bytes, "bytes") if job.artefact_bytes > 0 else "unknown",

@@ -41,7 +41,7 @@ def _position_curves(entries: Described, colours: Colours) -> Iterator[PositionC
         if max(values, default=0.0) <= floor:
             left_out.append(entry.who)
             continue
-        parts = (configuration_name(entry.result.job.configuration), way, entry.run)
+        parts = (configuration_name(entry.result.job.configuration), way)
         panels.setdefault(" · ".join(part for part in parts if part), []).append(
             PositionCurve(
                 label=name_text(entry.result.job.variant),
