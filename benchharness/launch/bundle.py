@@ -9,6 +9,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -38,11 +39,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def write_bundle(folder: Path) -> tuple[Path, str]:
     """Writes the bundle into a folder; its path and SHA-256. The same code gives the same bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(_contents()):
-            archive.writestr(_entry(name), content)
-    data = buffer.getvalue()
+    data = _packed()
     digest = hashlib.sha256(data).hexdigest()
     path = folder / f"device-{digest[:12]}.pyz"
     try:
@@ -58,6 +55,16 @@ def put_bundle(launcher: Launcher, scratch: Path) -> str:
     """The bundle's path on a launcher's device, where it is from now on; `scratch` is a folder here."""
     bundle, digest = write_bundle(scratch)
     return launcher.put(bundle, bundle.name, digest)
+
+
+@cache
+def _packed() -> bytes:
+    """The bundle. It is asked for with every question to another interpreter."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(_contents()):
+            archive.writestr(_entry(name), content)
+    return buffer.getvalue()
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

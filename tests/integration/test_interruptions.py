@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from benchharness.results.store import Store
-from tests.conftest import CommandLine
+from tests.conftest import CommandLine, command_line
 from tests.integration.awkward_run import Background, awkward_suite, python_path
 
-ATTEMPTS = 8
+ATTEMPTS = 5
 ONCE: list[Sequence[signal.Signals]] = [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGHUP,)]
 OFTEN: list[Sequence[signal.Signals]] = [
     (signal.SIGINT, signal.SIGINT),
@@ -88,7 +88,7 @@ def test_a_run_that_shall_outlive_its_terminal_does(tmp_path: Path, store_url: s
     environment = {**os.environ, "BENCHHARNESS_STORE": store_url}
     suite = awkward_suite(tmp_path, attempts=4, min_time="100 ms")
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchharness", "run", suite],
+        [sys.executable, "-m", "benchharness", "run", "--no-report", suite],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -109,9 +109,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with a run in it."""
     folder = tmp_path_factory.mktemp("measured")
     store = f"sqlite:///{folder / 'store.db'}"
-    command = [sys.executable, "-m", "benchharness", "run", str(awkward_suite(folder, {"a": "fine", "b": "fine"}))]
-    environment = {**os.environ, "BENCHHARNESS_STORE": store, "PYTHONPATH": python_path()}
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    benchharness = command_line(folder, store, PYTHONPATH=python_path())
+    assert benchharness("run", awkward_suite(folder, {"a": "fine", "b": "fine"})).returncode == 0
     return store
 
 

@@ -176,17 +176,17 @@ def test_a_store_is_readable_to_others_while_its_owner_runs(
 
 
 def test_two_runs_share_a_store(start: Start, store_url: str, tmp_path: Path) -> None:
-    suite = awkward_suite(tmp_path, {"a": "fine", "b": "fine"}, attempts=3)
+    suite = awkward_suite(tmp_path, {"a": "fine", "b": "fine"}, attempts=2)
     runs = [start(suite, "--out", f"out{number}", name=f"run{number}") for number in range(2)]
     assert [run.wait() for run in runs] == [0, 0], [run.complained for run in runs]
-    assert states(store_url) == [("finished", 6), ("finished", 6)]
+    assert states(store_url) == [("finished", 4), ("finished", 4)]
     assert all(run.leaves_nothing_running() for run in runs)
 
 
 def test_a_run_that_is_going_on_is_not_resumed_and_not_disturbed(
     benchharness: CommandLine, start: Start, store_url: str, tmp_path: Path
 ) -> None:
-    run = start(awkward_suite(tmp_path, attempts=12, min_time="200 ms"))
+    run = start(awkward_suite(tmp_path, attempts=8, min_time="200 ms"))
     run.wait_for_attempts(2)
     done = benchharness("run", "--resume")
     during = states(store_url)
@@ -198,7 +198,7 @@ def test_a_run_that_is_going_on_is_not_resumed_and_not_disturbed(
     assert during[0][0] == "running", "the refused command must not change the run's state"
     assert run.wait() == 0
     assert "crashed" not in run.said
-    assert states(store_url) == [("finished", 12)]
+    assert states(store_url) == [("finished", 8)]
 
 
 def test_reading_does_not_disturb_a_run(benchharness: CommandLine, start: Start, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_requests_begin_as_often_as_asked(sessions: Sessions) -> None:
 @pytest.mark.parametrize("duty", [0.5, 0.2])
 def test_a_duty_keeps_the_device_busy_for_its_share(sessions: Sessions, duty: float) -> None:
     """A request sleeps 5 ms a token: how long it takes does not depend on the neighbours."""
-    changes = {"duty": duty, "duration": "4 s"}
+    changes = {"duty": duty, "duration": "3 s"}
     sessions.session(sessions.model("fine"), changes=changes, options={"delay_s": 0.005})
     (attempt,) = sessions.attempts()
     rows = rows_of(attempt)
@@ -206,7 +206,7 @@ def test_a_tensor_model_has_inferences(sessions: Sessions) -> None:
 
 
 def test_a_session_is_held_against_the_steady_result_of_its_run(sessions: Sessions) -> None:
-    session = {**SHORT, "duration": "4 s", "window": "100 ms"}  # 20 windows of baseline, and some after it
+    session = {**SHORT, "duration": "2 s", "window": "50 ms"}  # 20 windows of baseline, and some after it
     scenarios = {"sustained": session, "steady": {"min_time": "1 ms"}}
     results = sessions.run([sessions.model("fine")], scenarios=scenarios, attempts=2)
     by_scenario = {result.job.scenario: {metric.name: metric for metric in result.metrics} for result in results}
@@ -288,7 +288,7 @@ def peak_of(sessions: Sessions, duration: str) -> float:
 
 
 def test_a_long_session_takes_no_more_memory_than_a_short_one(sessions: Sessions) -> None:
-    short, long = peak_of(sessions, "1 s"), peak_of(sessions, "8 s")
+    short, long = peak_of(sessions, "1 s"), peak_of(sessions, "5 s")
     assert long - short < 4 * 2**20, f"{(long - short) / 2**20:.1f} MiB more"
 
 

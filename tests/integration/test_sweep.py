@@ -33,8 +33,8 @@ def test_the_evaluation_data_is_the_held_out_pictures(arrays: dict[str, np.ndarr
 def test_three_runtimes_to_a_recommendation(
     benchharness: CommandLine, tmp_path: Path, arrays: dict[str, np.ndarray]
 ) -> None:
-    np.savez(tmp_path / "some.npz", image=arrays["image"][:40], labels=arrays["labels"][:40])
-    options = ("--to", "int8,int4", "--evaluate", tmp_path / "some.npz", "--attempts", "1")
+    np.savez(tmp_path / "some.npz", image=arrays["image"][:20], labels=arrays["labels"][:20])
+    options = ("--to", "int8", "--evaluate", tmp_path / "some.npz", "--attempts", "1")
     done = benchharness("sweep", *MODELS, *options, "--budget", "kld=0.001 nats", report=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "recommended for fp32 on this-machine: " in done.stdout
@@ -49,7 +49,6 @@ def test_three_runtimes_to_a_recommendation(
         "tflite-int8-dynamic",
         "mlpackage-original",
         "coreml-int8",
-        "coreml-int4-block32",
     }
     assert candidates["onnx-original"]["figures"]["quality"]["reference"]
     assert not candidates["tflite-original"]["figures"]["quality"]["reference"]

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ from benchharness.launch.bundle import PROGRAMS, write_bundle
 #: What a module of the bundle may import while it is being imported.
 RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools", "onnx"}
 ON_THE_DEVICE = {"benchharness", "targets", "numpy", *RUNTIMES}
+
+
+@pytest.fixture(autouse=True)
+def _packed_anew() -> Iterator[None]:
+    bundle._packed.cache_clear()
+    yield
+    bundle._packed.cache_clear()
 
 
 @pytest.fixture
@@ -51,6 +59,7 @@ def test_the_same_code_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     one, digest = write_bundle(tmp_path / "one")
     contents = list(bundle._contents())
     monkeypatch.setattr(bundle, "_contents", lambda: iter(contents[::-1]))
+    bundle._packed.cache_clear()
     other, again = write_bundle(tmp_path / "other")
     assert one.read_bytes() == other.read_bytes()
     assert digest == again == hashlib.sha256(one.read_bytes()).hexdigest()
@@ -60,6 +69,7 @@ def test_the_same_code_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
 def test_other_code_gives_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, digest = write_bundle(tmp_path)
     monkeypatch.setattr(bundle, "_MAIN", b"print('other')\n")
+    bundle._packed.cache_clear()
     other, changed = write_bundle(tmp_path)
     assert (path != other, digest != changed) == (True, True)
 
