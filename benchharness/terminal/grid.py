@@ -58,42 +58,44 @@ def grid(answer: Answer, console: Console, most_rows: int | None = None) -> Grid
     return Grid(lines=lines, shown=len(fitting), ratios=ratios, lacks_ratios=lacks_ratios, names=names)
 
 
+def _every_ratio(cells: Sequence[Shown]) -> Sequence[Shown]:
+    return cells
+
+
+def _but_of_exact(cells: Sequence[Shown]) -> Sequence[Shown]:
+    return cells if any(cell.spread for cell in cells) else _no_ratio(cells)
+
+
+def _no_ratio(cells: Sequence[Shown]) -> Sequence[Shown]:
+    return [replace(cell, ratio="") for cell in cells]
+
+
+#: What gives way, step by step, where that makes room for one of the first columns: titles on one line, the ratios of
+#: sizes, every ratio. In each step names give way first.
+_LAYOUTS = ((True, _every_ratio), (False, _every_ratio), (False, _but_of_exact), (False, _no_ratio))
+
+
 def _room(
     names: Sequence[str], columns: Sequence[tuple[Head, Sequence[Shown]]], console: Console
 ) -> tuple[Sequence[str], Sequence[_Column], bool]:
-    """The names, the columns that stand beside them, and whether these lack some of their ratios.
-
-    Where that makes room for one of the first columns, names give way, then the ratios of sizes, then all.
-    """
+    """The names, the columns that stand beside them, and whether these lack some of their ratios."""
     width = console.width
     most = len(columns) if width >= _WIDE else _MOST_COLUMNS
     best: tuple[Sequence[str], Sequence[_Column], bool] = (names_within(names, _LEAST_NAME), (), False)
-    for without in (_nothing, _of_exact, _any):
-        made = [_Column.of(head, without(cells), console) for head, cells in columns]
+    for on_one_line, kept in _LAYOUTS:
+        made = [_Column.of(head, kept(cells), console, on_one_line=on_one_line) for head, cells in columns]
         for room in (max(_NAME, int(width * _NAME_SHARE)), _SHORT_NAME, _LEAST_NAME):
             shown = names_within(names, min(room, max(width // 2, 4)))
             left = width - max((cell_len(name) for name in shown), default=0) - len(REFERENCE)
             count = min(_fitting([column.width for column in made], left), most)
+            if on_one_line and count < len(columns):
+                break
             if count > len(best[1]):
-                lacks = any(
-                    without(cells) != cells and any(each.ratio for each in cells) for _, cells in columns[:count]
-                )
+                lacks = any(cell.ratio for _, cells in columns[:count] for cell in cells if cell not in kept(cells))
                 best = (shown, made[:count], lacks)
             if len(best[1]) >= min(_FEW_COLUMNS, len(columns)):
                 return best
     return best
-
-
-def _nothing(cells: Sequence[Shown]) -> Sequence[Shown]:
-    return cells
-
-
-def _of_exact(cells: Sequence[Shown]) -> Sequence[Shown]:
-    return cells if any(cell.spread for cell in cells) else _any(cells)
-
-
-def _any(cells: Sequence[Shown]) -> Sequence[Shown]:
-    return [replace(cell, ratio="") for cell in cells]
 
 
 def _fitting(widths: Sequence[int], room: int) -> int:
@@ -117,14 +119,14 @@ class _Column:
     width: int
 
     @classmethod
-    def of(cls, head: Head, cells: Sequence[Shown], console: Console) -> _Column:
+    def of(cls, head: Head, cells: Sequence[Shown], console: Console, *, on_one_line: bool) -> _Column:
         spelt = [[(spelled(text, console), style) for text, style in cell.parts] for cell in cells]
         parts = [max(cell_len(cell[at][0]) for cell in spelt) for at in range(_PARTS)]
         words = [spelled(cell.word, console) for cell in cells]
         marks = parts[-1] + 1 if parts[-1] else 0
         body = max(_joined(parts), max(map(cell_len, words)) + marks)
         below, title = spelled(head.below, console), spelled(head.title, console)
-        lines = _wrapped(title, max(body, cell_len(below)))
+        lines = [title] if on_one_line else _wrapped(title, max(body, cell_len(below)))
         width = max([body, cell_len(below), *map(cell_len, lines)])
         return cls(head=[*lines, below], cells=spelt, words=words, parts=parts, width=width)
 

@@ -16,6 +16,8 @@ from benchharness.units import duration_text
 
 #: Redraws a second: each one costs the measured machine some of its time.
 _REDRAWS_PER_S = 2
+#: Of a failure's reason: it may say which line of a suite mends it.
+_LONGEST = 2000
 
 
 def watch(*, stderr: bool = False) -> ProgressBar | JobLines:
@@ -99,7 +101,7 @@ class JobLines:
     def done(self, result: Result) -> None:
         """Says what it yielded; how it failed was said."""
         if result.outcome.ok or result.job.key not in self._failed:
-            parts = [one_line(result.outcome), *_figure(result), one_line(result.stopped)]
+            parts = [one_line(result.outcome, _LONGEST), *_figure(result), one_line(result.stopped)]
             say(self._console, f"{one_line(result.job.title)}: {', '.join(filter(None, parts))}")
 
 
@@ -114,7 +116,7 @@ def title_of(jobs: Sequence[Job]) -> str:
 
 
 def _failure(job: Job, attempt: Attempt) -> str:
-    return f"{one_line(job.title)}: {one_line(attempt.outcome)}"
+    return f"{one_line(job.title)}: {one_line(attempt.outcome, _LONGEST)}"
 
 
 def _figure(result: Result) -> Iterator[str]:

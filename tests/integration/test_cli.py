@@ -101,9 +101,10 @@ def test_a_suite_runs_to_tables_report_and_export(benchharness: CommandLine, mod
     done = benchharness("run", suite_of(tmp_path, models), *options, report=True)
     assert done.returncode == 0, done.stderr
     assert "decode rate (tg)" in done.stdout
-    assert "base (reference)" in done.stdout
+    assert "base · onnxruntime 1 thread *" in done.stdout
+    assert "* reference" in done.stdout
     page = (tmp_path / "out" / "this-machine.html").read_text()
-    assert "<script" not in page
+    assert page.count("<script") == 1
     document = exported(benchharness)
     # two variants x two thread counts x two depths
     assert len(document["results"]) == 8
@@ -153,7 +154,11 @@ def test_chosen_scenario_show_runs_report_and_csv(measured: CommandLine, tmp_pat
     assert result["scenario"] == "steady"
     run = exported(measured, "latest")["run"]["id"]
     assert run in measured("runs").stdout
-    assert "decode rate" in measured("show", run[:20]).stdout
+    assert measured("show", run[:20]).stdout.startswith("– No budgets set: what base costs\n")
+    (key,) = {line.split()[1] for line in measured("show", "--job", "base").stdout.splitlines() if line[:4] == "key "}
+    assert "context_depth" in measured("show", "--job", key[:6]).stdout
+    assert "no job is named 'other'" in measured("show", "--job", "other").stderr
+    assert "what helps: " in measured("show", "--warnings").stdout
     assert measured("report", run, "--out", tmp_path / "again").returncode == 0
     assert (tmp_path / "again" / "this-machine.html").is_file()
     rows = list(csv.DictReader(io.StringIO(measured("export", "--format", "csv").stdout)))
@@ -391,3 +396,29 @@ def encoded(path: Path) -> list[int]:
 
     ids: list[int] = Tokenizer.from_file(str(ARTEFACTS / "onnx-int4" / "tokenizer.json")).encode(path.read_text()).ids
     return ids
+
+
+@pytest.mark.parametrize("command", ["run", "show"])
+def test_a_document_stands_alone_on_standard_output(benchharness: CommandLine, models: Path, command: str) -> None:
+    asked = ("run", models / "base", "--scenario", "steady", *QUICK)
+    if command == "show":
+        assert benchharness(*asked).returncode == 0
+        asked = ("show",)
+    done = benchharness(*asked, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == exported(benchharness)
+    if command == "run":
+        assert " · base · onnxruntime · default · steady: ok, " in done.stderr
+        assert "report: " in done.stderr
+    done = benchharness("show", "--format", "markdown")
+    assert done.stdout.startswith("**– No budgets set: what base costs** (")
+    assert "\n| variant | " in done.stdout
+
+
+def test_the_last_line_says_why_some_jobs_failed(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    suite = suite_of(tmp_path, models, shared='shared = { artefact = "bad.onnx" }', threads="threads = 1", more="")
+    done = benchharness("run", suite)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("benchharness: 2 of 4 jobs failed: tiny · shared · ")
+    assert done.stdout.count("tiny · shared · onnxruntime 1 thread · w · steady: ") == 1, "said at once, and once"

@@ -25,9 +25,9 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looks, "digest_cache", lambda: DigestCache(None))
 
 
-def drawn(found: dict[str, Any]) -> str:
+def drawn(found: dict[str, Any], *, whole: bool = False) -> str:
     console = Console(file=io.StringIO(), width=160)
-    for table in inspection_tables(found):
+    for table in inspection_tables(found, whole=whole):
         console.print(table)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
@@ -63,6 +63,22 @@ def test_names_that_differ_by_a_number_share_a_row(tmp_path: Path) -> None:
     text = drawn(found)
     assert "past.N.key (3 of them)" in text
     assert "1 × ?" in text
+
+
+def test_a_long_list_is_cut_after_a_dozen_and_says_what_shows_it_whole(tmp_path: Path) -> None:
+    found = inspect_model(build_image_model(tmp_path / "image.onnx"))
+    letters = [f"{one}{other}" for one in "abcdefghijkl" for other in "abcdefghijkl"]
+    found["outputs"] = [{"name": f"out_{name}", "dtype": "float32", "shape": [1]} for name in letters]
+    found["operators"] = {"ai.onnx": {f"Operator{name}": 1 for name in letters}}
+    found["facts"]["metadata"] = {f"key_{name}": "value" for name in letters}
+    text = drawn(found)
+    assert len(text.splitlines()) < 80
+    for more in ("… and 133 more; --details lists all", "… and 132 more; --details lists all"):
+        assert more in text
+    assert text.count("Operator") == 12
+    whole = drawn(found, whole=True)
+    assert "--details" not in whole
+    assert (whole.count("Operator"), whole.count("out_"), whole.count("key_")) == (144, 144, 144)
 
 
 def test_a_long_text_is_shown_on_one_line_and_cut(tmp_path: Path) -> None:
