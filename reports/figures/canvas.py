@@ -171,6 +171,7 @@ class Axis:
     start: float
     end: float
     logarithmic: bool = False
+    whole: bool = False  # its ticks are: it counts something
 
     def at(self, value: float) -> float:
         """The place of a value; one outside stands at the end that it is beyond."""
@@ -194,7 +195,7 @@ class Axis:
                     return found
             if len(found) > most:
                 return found[:: -(-len(found) // most)]
-        return self._within(MaxNLocator(nbins=max(1, most - 1)).tick_values(self.low, self.high))
+        return self._within(MaxNLocator(nbins=max(1, most - 1), integer=self.whole).tick_values(self.low, self.high))
 
     def _within(self, values: Sequence[float]) -> list[float]:
         room = (self.high - self.low) * 1e-9

@@ -176,7 +176,7 @@ def test_a_report_has_a_row_for_what_a_classifier_is_about_and_one_for_each_othe
     assert set(cells(found, 1)) == {"SQNR"}
 
 
-def test_a_reports_summary_names_the_worst_output() -> None:
+def test_the_finding_of_a_report_names_the_worst_output() -> None:
     found = quality(lost(metrics=[metric("sqnr", 40.0, output="boxes"), metric("sqnr", 12.0, output="mask")]))
     assert "SQNR 12.0 dB of mask, the worst output" in found.finding
 

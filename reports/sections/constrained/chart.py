@@ -148,7 +148,6 @@ class SlowdownBars(Figure):
                 _bar(sheet, axis, bar, top)
                 top += _LABEL + _BAR
             top += 4
-        sheet.line(((axis.at(1), 0), (axis.at(1), bottom)), INK, 1)
         sheet.write(0, bottom + 26, f"time / unconstrained time{', logarithmic' if wide else ''}", colour=QUIET)
         return sheet.drawing()
 
@@ -170,7 +169,7 @@ def _times_panel(sheet: Sheet, along: Axis, panel: LadderPanel, up: Axis) -> Non
     for level, name in ((panel.unconstrained, "unconstrained"), (panel.latest, "no answer beyond")):
         if level:
             sheet.line(((_LEFT, up.at(level)), (_RIGHT, up.at(level))), QUIET, 0.9, dashed=True)
-            sheet.write(_RIGHT, up.at(level) - 7, name, align="right", colour=QUIET)
+            sheet.write(_LEFT + 4, up.at(level) - 7, name, colour=QUIET)
     for step in panel.steps:
         if step.time is not None:
             _mark(sheet, along.at(step.limit), up.at(step.time), step.outcome)
@@ -186,6 +185,7 @@ def _mark(sheet: Sheet, x: float, y: float, outcome: str) -> None:
 def _bar(sheet: Sheet, axis: Axis, bar: SlowdownBar, top: float) -> None:
     sheet.write(8, top + _LABEL / 2, f"{bar.name}: {bar.text}", colour=QUIET)
     _, colour = _MARKS.get(bar.outcome, _OTHER)
+    sheet.line(((axis.at(1), top + _LABEL - 1), (axis.at(1), top + _LABEL + _BAR - 3)), INK, 1)
     if bar.slower:
         sheet.box(axis.start, top + _LABEL, axis.at(bar.slower[0]), top + _LABEL + _BAR - 4, colour)
         if bar.slower[1] < bar.slower[2]:

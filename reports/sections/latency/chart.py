@@ -118,7 +118,9 @@ class TokenCurves(Figure):
         sheet, top = Sheet.under(self.legend(), whole * len(self.panels) + 20)
         curves = [curve for panel in self.panels for curve in panel.curves]
         highest = max(max(curve.high) for curve in curves)
-        along = Axis(min(curve.index[0] for curve in curves), max(curve.index[-1] for curve in curves), _LEFT, _RIGHT)
+        along = Axis(
+            min(curve.index[0] for curve in curves), max(curve.index[-1] for curve in curves), _LEFT, _RIGHT, whole=True
+        )
         for panel in self.panels:
             sheet.write(0, top + _LABEL / 2, f"{panel.label} ({self.unit})")
             bottom = top + _LABEL + _PANEL

@@ -62,7 +62,7 @@ class PositionCurves(Figure):
         places = [position for curve in curves for position in curve.position]
         whole = _TITLE + _PANEL + 18
         sheet, top = Sheet.under(self.legend(), whole * len(self.panels) + 20)
-        along = Axis(min(places), max(places), _LEFT, _RIGHT)
+        along = Axis(min(places), max(places), _LEFT, _RIGHT, whole=True)
         for panel in self.panels:
             sheet.write(0, top + _TITLE / 2, panel.label)
             bottom = top + _TITLE + _PANEL
@@ -75,7 +75,7 @@ class PositionCurves(Figure):
                 if len(points) == 1:
                     sheet.dots(points, colour_of(curve.colour), 4)
             top += whole
-        sheet.write(0, top + 6, f"KLD ({self.unit}, logarithmic) by position in the context", colour=QUIET)
+        sheet.write(0, top + 6, f"KLD ({self.unit}, logarithmic) by position", colour=QUIET)
         return sheet.drawing()
 
 
@@ -115,7 +115,7 @@ class ClassBars(Figure):
             up.upwards(sheet, _LEFT, _RIGHT)
             _bars(sheet, up, panel, bottom)
             top += whole
-        sheet.write(0, top + 4, f"class; change of its accuracy ({self.unit})", colour=QUIET)
+        sheet.write(0, top + 4, f"class; its change ({self.unit})", colour=QUIET)
         return sheet.drawing()
 
 
