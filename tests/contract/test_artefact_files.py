@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from benchharness.suite.listing import list_files, listing_from
 from targets.core_ml import CoreML
 from targets.onnx_runtime import OnnxRuntime
 from targets.tflite import TFLite
+from tests.conftest import ROOT
 from tests.contract.sound_adapter import Sound
 from tests.contract.tiny_models import Variant, build_language_model
 
@@ -549,6 +552,20 @@ def test_all_artefacts_are_listed_in_one_process(tmp_path: Path) -> None:
     assert found[hub] == as_listing(hub)
     assert (found[lone].files, found[lone].unknown) == (("a b ü.onnx",), "")
     assert "missing (gone.data)" in found[gone].unknown
+
+
+def test_listing_loads_no_runtime() -> None:
+    """Importing coremltools takes seconds, and no command that names such a model should."""
+    digits = ROOT / "examples" / "digits" / "artefacts"
+    models = {"fp32.onnx": "onnxruntime", "fp32.tflite": "tflite", "fp16.mlpackage": "coreml"}
+    asked = [[str(digits / model), [adapter]] for model, adapter in models.items()]
+    command = [sys.executable, "-X", "importtime", "-m", "benchharness.device.list_files"]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "targets.core_ml.files" in loaded
+    assert not loaded & {"onnxruntime", "coremltools", "ai_edge_litert.interpreter"}
+    answers = json.loads(done.stdout)["answers"]
+    assert answers == json.loads(json.dumps([files_of(Path(path), names) for path, names in asked]))
 
 
 def test_a_digest_depends_on_all_listed_files_and_on_no_other(tmp_path: Path) -> None:
