@@ -12,7 +12,7 @@ from benchharness.results.result import Result
 def what_next(results: Sequence[Result], paths: Sequence[Path]) -> Iterator[str]:
     """Three things to do; and before them, once, that the machine disturbed the run if it did."""
     if noisy(trust(results)):
-        yield "This machine was noisy: another demo will show other figures; a quiet one tells more."
+        yield "This machine was noisy: the next demo will show other times."
     for path in paths:
         yield f"Open the report:     {path}"
     yield "Try your own model:  benchharness run model.onnx model-int8.onnx"

@@ -13,6 +13,8 @@ from benchharness.terminal.values import one_line, shortened
 _MOST_NAMES, _MOST_NOTES = 4, 4
 #: Letters of a reason that a runtime or a device gave.
 _LONGEST = 160
+#: What hidden columns may take.
+_ONE_LINE = 80
 
 
 def notes(answer: Answer, laid_out: Grid) -> Iterator[tuple[str, str]]:
@@ -32,9 +34,13 @@ def _more(answer: Answer, laid_out: Grid) -> str:
     """What had no room."""
     hidden = [shortened(one_line(column.title), 24) for column in answer.columns[laid_out.shown :]]
     columns = "1 more column" if len(hidden) == 1 else f"{len(hidden)} more columns" if hidden else ""
-    parts = [*filter(None, [columns]), *(["ratios to the reference"] if laid_out.lacks_ratios else [])]
-    names = f": {_listed(hidden)}" if hidden else ""
-    return f"--details has {' and '.join(parts)}{names}" if parts else ""
+    parts = [*(["ratios"] if laid_out.lacks_ratios else []), *filter(None, [columns])]
+    told = f"--details has {' and '.join(parts)}" if parts else ""
+    for number, name in enumerate(hidden):
+        if len(told) + len(name) + len(", …") > _ONE_LINE:
+            return f"{told}, …" if number else told
+        told += f"{', ' if number else ': '}{name}"
+    return told
 
 
 def _dim(answer: Answer, rows: Sequence[tuple[str, Row]], laid_out: Grid) -> Iterator[str]:
