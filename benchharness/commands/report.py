@@ -25,10 +25,10 @@ def report(
     """Write HTML pages: one per hardware target, and every job beside it.
 
     \b
-    Examples:
-      benchharness report latest --out report
-      benchharness report 0195a3c2 0195b7d0 --out compared
-      benchharness report --site public
+    Example:
+        benchharness report latest --out report
+        benchharness report 0195a3c2 0195b7d0 --out compared
+        benchharness report --site public
     """
     from benchharness import api
 

@@ -76,5 +76,5 @@ def test_what_differs_stands_beside_the_ratio_that_is_missing() -> None:
         for each, threads in zip(made, (2, 1), strict=True)
     ]
     results = derive([(each, "") for each in made], attempts)
-    found = job_detail(entries_of([("", each) for each in results])[1]).metrics[0].ratio
+    found = job_detail(entries_of(results)[1]).metrics[0].ratio
     assert (found.text, found.verdict, found.reason) == ("no ratio", "none", "1 thread against 2")
