@@ -106,7 +106,7 @@ def subject_of(entry: Entry) -> str:
 
 def by_row(entries: Sequence[Entry]) -> list[list[Entry]]:
     """Entries of one variant and configuration together, one a scenario; a second one starts another row."""
-    rows: dict[tuple[str, str, str], list[list[Entry]]] = {}
+    rows: dict[tuple[str, str], list[list[Entry]]] = {}
     ordered: list[list[Entry]] = []
     for entry in entries:
         job = entry.result.job
