@@ -63,7 +63,8 @@ def _finding(conditions: Conditions, notices: Sequence[str], jobs: int) -> str:
     told = [f"rows differ in {', '.join(differing)}"] if differing else []
     others = len(notices) - len(differing)
     told += [f"{others} notice{'s' if others > 1 else ''} before comparing rows"] if others else []
-    return in_a_line(told) if told else f"no condition that matters differs between its {jobs} jobs"
+    alike = f"no condition that matters differs between its {jobs} jobs" if jobs > 1 else "of its one job"
+    return in_a_line(told, alike)
 
 
 SECTION = SectionKind(name="conditions", heading="Conditions", make=make, order=110)

@@ -56,6 +56,8 @@ _OF_INPUTS = ("agreement", "cosine", "sqnr")
 _OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
 #: What stands for a row in one line, the first that it has.
 _HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
+#: What stands beside it.
+_BESIDE = ("same_top_token", "agreement")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,9 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
         metric, output = to_show(next((by_name[name] for name in _HEADLINES if name in by_name), []))
         if metric is not None:
             of = f" of {name_text(output)}, the worst output" if output else ""
-            yield f"{entry.who} {title_of(metric.name)} {_shown(metric).text}{of}"
+            beside = next((by_name[name][0] for name in _BESIDE if name in by_name and name != metric.name), None)
+            agreed = f", {title_of(beside.name)} {_shown(beside).text}" if beside else ""
+            yield f"{entry.who} {title_of(metric.name)} {_shown(metric).text}{of}{agreed}"
 
 
 def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTable:
