@@ -13,7 +13,7 @@ def what_next(results: Sequence[Result], paths: Sequence[Path]) -> Iterator[str]
     """Three things to do; and before them, once, that the machine disturbed the run if it did."""
     if noisy(trust(results)):
         yield "This machine was noisy: the next demo will show other times."
-    for path in paths:
+    for path in paths[:1]:
         yield f"Open the report:     {path}"
     yield "Try your own model:  benchharness run model.onnx model-int8.onnx"
     yield 'Set a budget:        benchharness run model.onnx --budget "peak_memory=200 MiB"'
