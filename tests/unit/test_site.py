@@ -29,6 +29,7 @@ from reports.pages.jobs import jobs_page, render_jobs
 from reports.pages.runs import RunsPage, runs_page
 from reports.pages.site import names_of
 from reports.pages.targets import Matrix, Places, render_targets, targets_page
+from tests.conftest import CommandLine
 from tests.unit.made_up import TWO_VARIANTS, attempt, job, jobs_of, loaded, measured
 from tests.unit.report_samples import RUN, WRITTEN, realistic
 
@@ -362,3 +363,20 @@ def test_a_run_that_cannot_be_read_stands_in_the_index_with_the_reason(
     index, *others = api.site(tmp_path / "site", store=url)
     assert "it cannot be read: the store holds what cannot be read" in index.read_text(encoding="utf-8")
     assert {path.name.partition(".")[0] for path in others} == {"phones"}
+
+
+def test_the_command_writes_a_site_and_refuses_a_run_beside_it(
+    url: str, tmp_path: Path, benchharness: CommandLine
+) -> None:
+    done = benchharness("report", "--site", "public", "--store", url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["report: public/index.html"]
+    assert (tmp_path / "public" / "other.this-machine.html").is_file()
+    refused = benchharness("report", "latest", "--site", "public", "--store", url)
+    assert refused.returncode == 2
+    assert "name no run beside it" in refused.stderr
+    first, second = (run.id for run in api.runs(store=url)[1:])
+    compared = benchharness("report", first, second, "--store", url)
+    assert compared.returncode == 0, compared.stderr
+    assert len(compared.stdout.splitlines()) == 3
+    assert "2 runs on this-machine" in (tmp_path / "report" / "this-machine.html").read_text(encoding="utf-8")
