@@ -345,7 +345,7 @@ def test_each_kind_of_warning_is_a_line_and_the_whole_is_asked_for() -> None:
     results = [replace(each, warnings=[warning]) for each, warning in zip(results_of()[:6], warned, strict=True)]
     found = found_of(results)
     text = shown(found)
-    assert text.splitlines()[-1] == "6 of 6 jobs waited for a core; why, and what helps: --warnings"
+    assert text.splitlines()[-1] == "6 of 6 jobs waited for a core; --warnings says why, and what helps"
     assert message not in text
     console = Console(file=io.StringIO(), width=80, color_system=None)
     show_warnings(found.results, console)
