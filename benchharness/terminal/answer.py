@@ -42,9 +42,9 @@ def show_answers(answers: Sequence[Answer], results: Sequence[Result], console: 
         console.print()
     for line, style in lines:
         tell(console, line, style)
-    for number, group in enumerate(groups, start=1):
-        last = "; why, and what helps: --warnings" if hint and number == len(groups) else ""
-        tell(console, f"{group.finding}{last}", "yellow")
+    for number, group in enumerate(groups):
+        where = "; --warnings says why, and what helps" if hint and not number else ""
+        tell(console, f"{group.finding}{where}", "yellow")
 
 
 def show_table(answer: Answer, console: Console, most_rows: int | None = None) -> None:

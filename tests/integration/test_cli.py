@@ -400,7 +400,7 @@ def encoded(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("command", ["run", "show"])
 def test_a_document_stands_alone_on_standard_output(benchharness: CommandLine, models: Path, command: str) -> None:
-    asked = ("run", models / "base", "--scenario", "steady", *QUICK)
+    asked: tuple[str | Path, ...] = ("run", models / "base", "--scenario", "steady", *QUICK)
     if command == "show":
         assert benchharness(*asked).returncode == 0
     done = benchharness(*(asked if command == "run" else ["show"]), "--format", "json", report=True)

@@ -149,14 +149,18 @@ def test_a_run_expects_what_its_intervals_will_take(tmp_path: Path) -> None:
     for each, values in zip(planned, ((100.0, 100.0), (100.0, 108.0)), strict=True):
         for round_ in range(6):
             store.save_attempt(run, attempt(round_, measured("decode_rate", values[round_ % 2]), job=each.key))
-    execution = Execution(store, run, rules=Attempts(interval="2 %", at_most=500), manifests={}, observer=Nobody())
+    execution = Execution(
+        store, run, rules=Attempts.model_validate({"interval": "2 %", "at_most": 500}), manifests={}, observer=Nobody()
+    )
     narrow, wide = execution._states.values()
     assert execution._missing(narrow) == 1
     needed = math.ceil(6 * (wide.width() / 0.02) ** 2)
     assert needed > 12
     assert execution._missing(wide) == needed - 6
     execution._spent_s[wide.shares] = [2.0]
-    assert execution._left() == (1 + needed - 6, pytest.approx(2.0 * (1 + needed - 6)))
+    left, left_s = execution._left()
+    assert left == 1 + needed - 6
+    assert left_s == pytest.approx(2.0 * left)
     store.close()
 
 

@@ -245,7 +245,7 @@ HOSTILE = {
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_name_stands_on_one_line_and_steers_nothing(name: str, width: int) -> None:
-    names = {"model": name, "workload": replace(job().workload, name=name), "hardware": name}
+    names: dict[str, Any] = {"model": name, "workload": replace(job().workload, name=name), "hardware": name}
     results = results_of([LONG[0], name], **names)
     warned = [
         ResultWarning(kind=WarningKind.FALLBACK, message=name),
@@ -332,7 +332,7 @@ def test_a_terminal_of_few_letters_gets_words_instead_of_question_marks() -> Non
     found = found_of(results_of(), {"model_ttft": "145 ms"})
     show_answers(found.answers(), found.results, console)
     file.flush()
-    text = file.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+    text = file.buffer.getvalue().decode("ascii")
     assert text.startswith("ok Ship")
     assert "+-" in text
     assert "MISS" in text
@@ -345,7 +345,7 @@ def test_each_kind_of_warning_is_a_line_and_the_whole_is_asked_for() -> None:
     results = [replace(each, warnings=[warning]) for each, warning in zip(results_of()[:6], warned, strict=True)]
     found = found_of(results)
     text = shown(found)
-    assert text.splitlines()[-1] == "6 of 6 jobs waited for a core; why, and what helps: --warnings"
+    assert text.splitlines()[-1] == "6 of 6 jobs waited for a core; --warnings says why, and what helps"
     assert message not in text
     console = Console(file=io.StringIO(), width=80, color_system=None)
     show_warnings(found.results, console)
