@@ -190,5 +190,5 @@ def _compared(result: Result, reference: Result | None) -> Result:
         return result
     ratios = ratios_of(result, reference, apart_from=Factor.VARIANT, called="reference")
     if result.job.against is not None:  # compared with the reference already: a ratio of two KLDs means nothing
-        ratios = {identity: ratio for identity, ratio in ratios.items() if ratio.statistic == EXACT}
+        ratios = {key: ratio for key, ratio in ratios.items() if ratio.statistic == EXACT}
     return replace(result, metrics=[replace(metric, ratio=ratios.get(identity(metric))) for metric in result.metrics])
