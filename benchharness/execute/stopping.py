@@ -48,7 +48,7 @@ class Fixed:
 
     def reason_to_stop(self, made: int, found: Found) -> str | None:
         """Stops after the last one."""
-        return f"{made} attempts, as asked" if made >= self.attempts else None
+        return f"{made} attempt{'' if made == 1 else 's'}, as asked" if made >= self.attempts else None
 
     def shortfall(self, found: Found) -> str:
         """Nothing was promised of the interval."""

@@ -13,7 +13,7 @@ from benchharness.judge.answer import Answer, Cell, Column, Row
 from benchharness.metrics import Better
 from benchharness.results.result import Result, VerdictKind
 from benchharness.terminal.cells import MARK_STYLES
-from benchharness.terminal.values import half_beside, one_line, plus_minus, shortened, with_minus
+from benchharness.terminal.values import half_beside, one_line, plus_minus, shortened
 from benchharness.units import quantity_text, scale_for
 
 #: What each verdict is called.
@@ -80,7 +80,7 @@ def figure(column: Column, cell: Cell) -> str:
         return f"unknown ({one_line(cell.reason, 80)})" if cell.reason else "unknown"
     value = cell.estimate.value
     scale = column.scale or scale_for(column.unit, value)
-    shown = with_minus(quantity_text(value, column.unit, scale, half_beside(cell.estimate, column.limit)))
+    shown = quantity_text(value, column.unit, scale, half_beside(cell.estimate, column.limit))
     return f"{shown} {plus_minus(cell.estimate, column.unit, scale)}".rstrip()
 
 

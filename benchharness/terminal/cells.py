@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchharness.judge.answer import Cell, Column, Row
-from benchharness.metrics import Better, Unit
-from benchharness.results.result import EXACT, Estimate, VerdictKind
-from benchharness.terminal.values import half_beside, half_of, one_line, plus_minus, shortened, with_minus
+from benchharness.metrics import Better
+from benchharness.results.result import Estimate, VerdictKind
+from benchharness.terminal.values import half_beside, half_of, one_line, plus_minus, shortened
 from benchharness.units import Scale, quantity_text, scale_for
 
 MARKS = {VerdictKind.PASS: "✓", VerdictKind.MISS: "✗", VerdictKind.UNDECIDED: "?"}
 MARK_STYLES = {VerdictKind.PASS: "green", VerdictKind.MISS: "red", VerdictKind.UNDECIDED: "yellow"}
-#: Below it a divergence or a share is nothing that a test could tell from none.
-_RESOLUTION = 1e-6
-_NEXT_TO_NOTHING = "≈ 0 (< 1e-6)"
-_SMALL_UNITS = (Unit.NATS, Unit.SHARE)
 _LONGEST_TITLE = 32
 #: Ratios that two decimals do not tell from 1, or from 0.
 _NO_RATIO = ("0.00", "1.00")
@@ -74,26 +70,17 @@ def _shown(column: Column, cell: Cell, *, with_unit: bool) -> Shown:
     if estimate is None or estimate.value is None:
         word = "reference" if cell.is_reference else "unknown"
         return Shown(word=word, style="dim", mark=mark, mark_style=mark_style)
-    if below_resolution(estimate, column):
-        return Shown(value=_NEXT_TO_NOTHING, mark=mark, mark_style=mark_style)
     scale = _scale(column, estimate)
-    value = with_minus(quantity_text(estimate.value, column.unit, scale, half_beside(estimate, column.limit)))
+    value = quantity_text(estimate.value, column.unit, scale, half_beside(estimate, column.limit))
     return Shown(
         value=value if with_unit else value.removesuffix(scale.symbol).rstrip(),
-        spread=plus_minus(estimate, column.unit, scale),
+        spread="" if value.startswith("≈") else plus_minus(estimate, column.unit, scale),
         ratio=ratio_text(cell.ratio),
         mark=mark,
         style="dim" if cell.doubt else "",
         ratio_style=ratio_style(cell.ratio, column.better),
         mark_style=mark_style,
     )
-
-
-def below_resolution(estimate: Estimate, column: Column) -> bool:
-    """Whether a value and its whole interval are next to nothing, and nobody set a limit down there."""
-    ends = [abs(each) for each in (estimate.value, estimate.low, estimate.high) if each is not None]
-    within = column.unit in _SMALL_UNITS and 0 < max(ends) < _RESOLUTION
-    return within and estimate.statistic != EXACT and (column.limit is None or column.limit >= _RESOLUTION)
 
 
 def ratio_text(ratio: Estimate | None) -> str:

@@ -113,7 +113,7 @@ def plus_minus(estimate: Estimate, unit: str, scale: Scale | None = None) -> str
     if half is not None and half <= _WIDE and unit not in _BY_THEIR_ENDS:
         return f"±{_percent(half)} %"
     ends = interval_ends(estimate.low, estimate.high, estimate.value, unit, scale)
-    return f"[{', '.join(map(with_minus, ends))}]"
+    return f"[{', '.join(ends)}]"
 
 
 def _percent(share: float) -> str:
@@ -122,8 +122,3 @@ def _percent(share: float) -> str:
     if percent >= 0.95:
         return f"{percent:.0f}"
     return f"{percent:.1g}" if percent >= 0.001 or not percent else "<0.001"
-
-
-def with_minus(number: str) -> str:
-    """A number with a real minus sign."""
-    return number.replace("-", "−")
