@@ -26,9 +26,10 @@ from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.looks import describe_hardware, inspect_model
 from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import judged, unmeasured
-from benchharness.judge.choice import Choice, Wish, choices
+from benchharness.judge.choice import Choice, choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import told_apart
+from benchharness.judge.ranking import Wish
 from benchharness.launch import Launcher, ask
 from benchharness.launch.ask import NamedAvailability
 from benchharness.launch.local import LocalLauncher

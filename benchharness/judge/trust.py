@@ -17,7 +17,8 @@ NOISE = (
 )
 #: What each kind says of a job, after "12 of 17 jobs".
 _SAID = {
-    WarningKind.UNSTABLE: "have attempts that spread widely, or failed",
+    WarningKind.UNSTABLE: "have attempts that spread widely",
+    WarningKind.SOME_FAILED: "have failed attempts beside good ones",
     WarningKind.THROTTLED: "were stopped by a CPU quota",
     WarningKind.CONTENDED: "waited for a core",
     WarningKind.SLOW_FIRST_ITERATION: "were far slower at first than later",

@@ -88,7 +88,7 @@ def _failed_attempts(result: Result, attempts: Sequence[Attempt]) -> Iterator[Re
     if failed and attempts:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(failed.items()))
         yield ResultWarning(
-            kind=WarningKind.UNSTABLE,
+            kind=WarningKind.SOME_FAILED,
             message=f"{listed} beside {len(attempts)} good attempts: the numbers stand on the good ones only",
             hint="see the evidence of the failed attempts before trusting this cell",
         )

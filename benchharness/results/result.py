@@ -63,6 +63,7 @@ class WarningKind(StrEnum):
     """The kinds of typed warnings that a result can carry."""
 
     UNSTABLE = "unstable"
+    SOME_FAILED = "some-attempts-failed"
     THROTTLED = "throttled"
     CONTENDED = "contended"
     SLOW_FIRST_ITERATION = "slow-first-iteration"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 _HEIGHT = 270.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 46.0, 24.0, WIDTH - 4.0, _HEIGHT - 36.0
-_SIGNS = ("●", "■", "▲", "◆", "▼")
+SIGNS = ("●", "■", "▲", "◆", "▼")
 #: Corners of a runtime's mark, in halves of its size; the first runtime's is a dot.
 _CORNERS: tuple[tuple[Point, ...], ...] = (
     (),
@@ -83,7 +83,7 @@ class Pareto(Figure):
     @property
     def shapes(self) -> list[tuple[str, str]]:
         """(sign, runtime), for the line above the drawing."""
-        return list(zip(_SIGNS, self.runtimes, strict=False))
+        return list(zip(SIGNS, self.runtimes, strict=False))
 
     def numbers(self) -> Iterator[str]:
         """Limits, then each row."""

@@ -9,6 +9,7 @@ from benchharness.judge.answer import Answer, AnswerKind, Cell, Column, Row
 from benchharness.metrics import Better
 from benchharness.results.result import EXACT, Estimate, VerdictKind
 from benchharness.units import interval_text, quantity_text, scale_for
+from reports.figures.pareto import SIGNS
 from reports.model.entries import Colours, Entry
 from reports.model.estimates import ratio_of
 from reports.model.numbers import ends_of, known
@@ -19,7 +20,7 @@ MOST_COLUMNS = 5
 #: The small bar of an interval, in units of its own drawing.
 BAR_WIDTH = 88.0
 _INSET = 4.0
-_SIGNS = {
+_BADGES = {
     AnswerKind.SHIP: ("✓", "good"),
     AnswerKind.NONE: ("✗", "bad"),
     AnswerKind.UNDECIDED: ("?", "open"),
@@ -96,6 +97,7 @@ class Line:
     ships: bool
     named: bool
     swatch: int
+    sign: str  # the runtime's, as in the drawing
     cells: tuple[Shown, ...]
     details: tuple[Detail, ...]
     unfit: tuple[str, ...]
@@ -116,6 +118,7 @@ class Told:
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
     sorted_by: str
+    references: int  # how many rows are the reference of their runtime
     facets: tuple[str, ...]  # of runtime, precision and configuration those in which rows differ
 
     @property
@@ -139,7 +142,7 @@ def told_of(answers: Sequence[Answer], entries: Sequence[Entry], colours: dict[s
 
 
 def _told(anchor: str, answer: Answer, anchors: dict[str, str], colours: Colours, *, several: bool) -> Told:
-    sign, tone = _SIGNS[answer.kind]
+    sign, tone = _BADGES[answer.kind]
     shown = shown_columns(answer.columns)
     lines = tuple(_lines(anchor, answer, shown, anchors, colours))
     subject = f"{name_text(answer.model)} · {name_text(answer.workload)}" if several else ""
@@ -153,7 +156,8 @@ def _told(anchor: str, answer: Answer, anchors: dict[str, str], colours: Colours
         sentences=tuple(value_text(each) for each in answer.sentences),
         heads=tuple(_head(answer.columns[at]) for at in shown),
         lines=lines,
-        sorted_by="by budgets kept" if answer.budgets or answer.unmeasured else "as in the suite",
+        references=sum(line.reference for line in lines),
+        sorted_by="fewest limits missed first" if answer.budgets or answer.unmeasured else "as in the suite",
         facets=tuple(name for name in ("runtime", "precision", "configuration") if _differ(lines, name)),
     )
 
@@ -179,6 +183,7 @@ def _lines(
     anchor: str, answer: Answer, shown: Sequence[int], anchors: dict[str, str], colours: Colours
 ) -> Iterator[Line]:
     spans = {at: _span(answer.columns[at], [row.cells[at] for row in answer.rows]) for at in shown}
+    runtimes = list(dict.fromkeys(row.runtime for row in answer.rows))
     for number, row in enumerate(answer.rows, start=1):
         yield Line(
             anchor=f"{anchor}-{number}",
@@ -191,6 +196,7 @@ def _lines(
             ships=row.ships,
             named=number == 1 and answer.kind is not AnswerKind.NO_BUDGETS,
             swatch=colours.get((row.variant, row.digest), 0),
+            sign=SIGNS[runtimes.index(row.runtime) % len(SIGNS)],
             cells=tuple(_shown(answer.columns[at], row.cells[at], spans[at]) for at in shown),
             details=tuple(
                 _detail(column, cell, anchors) for column, cell in zip(answer.columns, row.cells, strict=True)

@@ -10,7 +10,7 @@ import pytest
 import benchharness
 from benchharness.commands.options import TaskName, WishName
 from benchharness.errors import UsageError
-from benchharness.judge.choice import Wish
+from benchharness.judge.ranking import Wish
 from benchharness.locations import STORE_VARIABLE, default_store
 from benchharness.scenarios import BUILT_IN, SCENARIOS
 from benchharness.suite.asked import Asked, budgets_from, dimensions_from, state_from

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from benchharness.errors import UsageError
 from benchharness.judge.budgets import judged
-from benchharness.judge.choice import Candidate, Figure, Wish, choices, dominates
+from benchharness.judge.choice import choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import no_evidence
+from benchharness.judge.ranking import Candidate, Figure, Wish, dominates
 from benchharness.metrics.limits import parse
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind, WarningKind

@@ -164,7 +164,7 @@ def test_a_few_failed_attempts_leave_a_result_with_a_warning() -> None:
     assert result.outcome == Outcome(kind=OutcomeKind.OK)
     assert only(result).estimate.count == 5
     (warning,) = result.warnings
-    assert warning.kind is WarningKind.UNSTABLE
+    assert warning.kind is WarningKind.SOME_FAILED
     assert "1 crashed beside 5 good attempts" in warning.message
 
 

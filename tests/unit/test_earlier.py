@@ -12,8 +12,8 @@ import pytest
 from benchharness import api
 from benchharness.device import attempt as device_attempt
 from benchharness.device.rules import FIRST, RULES
-from benchharness.judge.choice import Wish
 from benchharness.judge.earlier import MENDED, on_figures, rules_of, warnings_of_before
+from benchharness.judge.ranking import Wish
 from benchharness.results.courses import StepOutcome
 from benchharness.results.result import Result, VerdictKind, WarningKind
 from tests.unit.made_up import attempt, job, measured

@@ -9,7 +9,8 @@ from dataclasses import replace
 from benchharness.judge.answer import words
 from benchharness.judge.answer.model import Answer, AnswerKind, Row
 from benchharness.judge.answer.table import columns_of, excess, row_of
-from benchharness.judge.choice import Candidate, Choice, Wish, by_candidate, choice_of, quality_alone
+from benchharness.judge.choice import Choice, by_candidate, choice_of, quality_alone
+from benchharness.judge.ranking import Candidate, Wish
 from benchharness.results.result import TELLS_APART, Result, VerdictKind
 
 #: In the order in which a reader must know them.

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from benchharness.judge.answer.model import Cell, Column, Row
-from benchharness.judge.choice import LOSSES, OBJECTIVE_OF, OBJECTIVES, Candidate
+from benchharness.judge.choice import LOSSES, OBJECTIVE_OF, OBJECTIVES
 from benchharness.judge.evidence import no_evidence
+from benchharness.judge.ranking import Candidate
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import MetricResult, Result, Verdict, VerdictKind
 from benchharness.units import Scale, common_scale, scale_for

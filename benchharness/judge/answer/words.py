@@ -133,6 +133,16 @@ def _none(answer: Answer) -> str:
     return f"None passes: {_list(counted)} over the limit"
 
 
+def _also_over(answer: Answer, rows: Sequence[Row]) -> list[str]:
+    """What is blocked beside what the headline names, and for how many rows."""
+    named = {column.title for column, blocked in _blocking(answer, rows)[:1] if len(blocked) == len(rows)}
+    return [
+        f"{column.title} ({len(blocked)} of {len(rows)})"
+        for column, blocked in _blocking(answer, rows)
+        if column.title not in named
+    ]
+
+
 def _everyone(rows: Sequence[Row]) -> str:
     return rows[0].name if len(rows) == 1 else "both variants" if len(rows) == 2 else f"all {len(rows)} variants"
 
@@ -164,6 +174,9 @@ def _why_none(answer: Answer, choice: Choice) -> Iterator[str]:
     why = _cut(row.unfit[0]) if row.unfit else "nothing was measured"
     told = f"misses {_list(missed)}" if missed else f"fails: {why}"
     yield f"Closest: {row.name}, {told}" + (f"; keeps {_list(kept)}." if kept else ".")
+    shipping = [row for row in answer.rows if row.ships]
+    if others := [told for told in _also_over(answer, shipping) if told not in answer.headline]:
+        yield f"Also over a limit: {_list(others)}."
     for column, cell in _open(answer)[:_MOST]:
         yield _sentence(f"Open: {column.title} {_figure(column, cell)}", _decides(column, cell))
     if missing := _unasked(answer):
