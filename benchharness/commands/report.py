@@ -26,9 +26,9 @@ def report(
 
     \b
     Example:
-        benchharness report latest --out report
-        benchharness report 0195a3c2 0195b7d0 --out compared
-        benchharness report --site public
+      benchharness report latest --out report
+      benchharness report 0195a3c2 0195b7d0 --out compared
+      benchharness report --site public
     """
     from benchharness import api
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -68,7 +69,7 @@ class Background:
     """A `benchharness run` of our own; it and its children are known by a mark in their environment."""
 
     def __init__(self, folder: Path, store_url: str, *arguments: str | Path, name: str = "run") -> None:
-        self._mark = uuid.uuid4().hex
+        self._mark, self._store = uuid.uuid4().hex, store_url.removeprefix("sqlite:///")
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         environment = {
             **os.environ,
@@ -89,9 +90,17 @@ class Background:
         return self._err.read_text()
 
     def wait_for_attempts(self, count: int) -> None:
-        """Until the user has been told of so many attempts."""
-        wait_until(lambda: self.said.count(": attempt ") >= count or self.process.poll() is not None)
-        assert self.said.count(": attempt ") >= count, self.said + self.complained
+        """Until so many attempts are stored."""
+        wait_until(lambda: self.stored() >= count or self.process.poll() is not None)
+        assert self.stored() >= count, self.said + self.complained
+
+    def stored(self) -> int:
+        """How many attempts of any run its store has."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{self._store}?mode=ro", uri=True)) as connection:
+                return int(connection.execute("SELECT count(*) FROM attempts").fetchone()[0])
+        except sqlite3.OperationalError:  # it is not made yet, or written just now
+            return 0
 
     def send(self, *signals: signal.Signals, gap_s: float = 0.0) -> None:
         for each in signals:

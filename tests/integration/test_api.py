@@ -101,7 +101,7 @@ def test_what_was_run_can_be_loaded_again(folder: Path) -> None:
     again = benchharness.load(found.run.id[:20])
     assert again.results == found.results
     assert [run.id for run in benchharness.runs()] == [found.run.id]
-    (page,) = found.render(folder / "page")
+    page, _ = found.render(folder / "page")
     assert page.is_file()
     with pytest.raises(RunNotFound):
         benchharness.load("ffff")

@@ -176,7 +176,7 @@ def test_there_is_no_quality_without_logits(results: Results, variant: str) -> N
 
 def test_the_report_says_what_is_not_known(results: Results, folder: Path) -> None:
     assert results
-    (page,) = benchharness.load(store=f"sqlite:///{folder}/store.db").render(folder)
+    page, _ = benchharness.load(store=f"sqlite:///{folder}/store.db").render(folder)
     assert "a stamp covers up to 4 tokens" in page.read_text(encoding="utf-8")
 
 

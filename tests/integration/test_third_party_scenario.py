@@ -129,7 +129,7 @@ def test_a_scenario_of_ones_own_is_planned_run_and_shown(benchharness: CommandLi
     (metric,) = [each for each in result["metrics"] if each["name"] == "reset_time"]
     assert 1e6 <= metric["value"] < 1e9
     assert [each["message"] for each in result["warnings"]].count("forgetful") == 1
-    (page,) = (model.parent / "report").glob("*.html")
+    page = model.parent / "report" / "this-machine.html"
     html = page.read_text()
     assert "How it forgets</h2>" in html
     assert "1 forgot, in full" in html
@@ -141,7 +141,7 @@ def test_a_section_that_cannot_be_loaded_costs_the_page_nothing_else(benchharnes
     (model.parent / "installed" / "forgetful_section.py").write_text("import what_is_not_there")
     done = benchharness("run", model, "--scenario", "steady", "--attempts", "1", "--runtime", "null", report=True)
     assert done.returncode == 0, done.stderr
-    (page,) = (model.parent / "report").glob("*.html")
+    page = model.parent / "report" / "this-machine.html"
     told = "It lacks a section: scenario reset: forgetful_section: ModuleNotFoundError"
     assert told in page.read_text()
 

@@ -49,7 +49,7 @@ def test_a_missing_value_says_why_once_beneath_its_table_and_no_cell_is_empty() 
     latency = page_of(realistic()).of(Latency)[0]
     (itl,) = (each.table for each in latency.spreads)
     assert [title for title, _ in itl.columns] == ["p50", "p99"]
-    assert [cell.state for cell in itl.rows[-1].cells] == ["failed", "failed"]
+    assert [(cell.state, cell.span) for cell in itl.rows[-1].cells] == [("failed", 2)]
     assert "124 samples an attempt, and p99 needs 662" in itl.notes
     assert "no interval: one attempt says nothing about spread" in itl.notes
     html = realistic_sections()
@@ -91,7 +91,7 @@ def test_starts_are_told_by_phase_and_as_a_whole() -> None:
     assert part.figure.phases == ("start", "import", "load", "first_request")
     assert len(part.figure.bars) == len(part.table.rows) == 6
     assert start.finding == (
-        "int8 · cpu 2 threads 597 ms; fp32 · cpu 1 thread 2.44 s; most of the last is first_request, 1.42 s"
+        "int8 · cpu 2 threads 604 ms; fp32 · cpu 1 thread 2.43 s; of the slowest most is first_request, 1.42 s"
     )
 
 

@@ -327,7 +327,7 @@ def test_everything_of_a_job_is_shown() -> None:
         "conditions",
         INT8.digest,
         attempts_of(INT8.key, 30.0)[0].id,
-        "unstable: ",
+        "some-attempts-failed: ",
     ):
         assert part in text, part
     assert not {"\x1b", "\x07", "\x9b"} & set(text)
