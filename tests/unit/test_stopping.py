@@ -70,8 +70,10 @@ def test_a_sequential_rule_errs_no_more_often_than_it_says() -> None:
     """Pairs without a difference, 4,000 times: a one-sided signed-rank test at each look."""
     rule = Sequential((8, 14, 20), 0.05)
     differences = np.random.default_rng(7).standard_normal((4000, 20))
-    found = {made: wilcoxon(differences[:, :made], axis=1, alternative="greater").pvalue for made in rule.looks}
-    alarms = sum(any(_decides(rule, made, found[made][each]) for made in rule.looks) for each in range(4000))
+    found = {
+        made: np.asarray(wilcoxon(differences[:, :made], axis=1, alternative="greater").pvalue) for made in rule.looks
+    }
+    alarms = sum(any(_decides(rule, made, float(found[made][each])) for made in rule.looks) for each in range(4000))
     assert 0.02 < alarms / 4000 <= 0.05
 
 
