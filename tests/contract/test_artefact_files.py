@@ -558,7 +558,7 @@ def test_listing_loads_no_runtime() -> None:
     """Importing coremltools takes seconds, and no command that names such a model should."""
     digits = ROOT / "examples" / "digits" / "artefacts"
     models = {"fp32.onnx": "onnxruntime", "fp32.tflite": "tflite", "fp16.mlpackage": "coreml"}
-    asked: list[tuple[str, list[str]]] = [(str(digits / model), [adapter]) for model, adapter in models.items()]
+    asked = [(str(digits / model), [adapter]) for model, adapter in models.items()]
     command = [sys.executable, "-X", "importtime", "-m", "benchharness.device.list_files"]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}

@@ -142,9 +142,11 @@ def test_models_without_a_suite_are_compared_with_the_reference_named(compared: 
     assert min(known) > 0
 
 
-def test_any_other_model_is_measured_too(benchharness: CommandLine, models: Path) -> None:
-    done = benchharness("run", models / "image.onnx", *QUICK)
+def test_any_other_model_is_measured_too(benchharness: CommandLine, models: Path, tmp_path: Path) -> None:
+    done = benchharness("run", models / "image.onnx", "--no-report", *QUICK)
     assert done.returncode == 0, done.stderr
+    assert "report:" not in done.stdout
+    assert not (tmp_path / "report").exists()
     names = {metric["name"] for result in exported(benchharness)["results"] for metric in result["metrics"]}
     assert {"first_inference", "cold_start_inference", "steady_inference", "inference_rate"} <= names
 
