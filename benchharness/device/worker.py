@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import signal
 import sys
 import threading
 import time
@@ -50,6 +51,8 @@ _PROGRESS_EVERY_NS = 200_000_000
 
 def main() -> None:
     """Reads the order, makes the attempt, reports how it went. Never raises."""
+    # SIGTERM ends it at once, whatever a shell made its children ignore; what it leaves running the supervisor ends.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     writer = protocol.Writer(protocol.claim_standard_output())
     order = cast("Order | None", protocol.read_message(sys.stdin.buffer))
     if order is None:

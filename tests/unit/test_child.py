@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import time
@@ -330,3 +331,19 @@ def test_what_a_killed_supervisor_has_left_is_ended_by_the_next() -> None:
 
 def _environ(process: int) -> list[str]:
     return [each.decode() for each in Path(f"/proc/{process}/environ").read_bytes().split(b"\0") if each]
+
+
+def test_sigterm_ends_a_worker_whatever_a_shell_made_it_ignore() -> None:
+    def ignoring() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    command = [sys.executable, "-m", "benchharness.device.worker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=ignoring) as worker:  # noqa: PLW1509
+        deadline = time.monotonic() + 20
+        while worker.poll() is None and time.monotonic() < deadline:
+            worker.terminate()
+            time.sleep(0.05)
+        alive = worker.poll() is None
+        worker.kill()
+    assert not alive
+    assert worker.returncode == -signal.SIGTERM
