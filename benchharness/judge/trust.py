@@ -48,6 +48,19 @@ _SAID = {
     WarningKind.LOWER_PRECISION: "computed in less precision than the file says",
     WarningKind.EARLIER_RULE: "were measured by a rule that has been mended since",
 }
+#: The same of one job.
+_OF_ONE = {
+    "have": "has",
+    "were": "was",
+    "are": "is",
+    "time": "times",
+    "pay": "pays",
+    "assume": "assumes",
+    "fill": "fills",
+    "carry": "carries",
+    "answer": "answers",
+    "pair": "pairs",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +75,9 @@ class Trust:
     @property
     def finding(self) -> str:
         """ "12 of 17 jobs waited for a core"."""
-        return f"{self.jobs} of {self.of} job{'s' if self.of > 1 else ''} {_SAID[self.kind]}"
+        verb, _, rest = _SAID[self.kind].partition(" ")
+        verb = _OF_ONE.get(verb, verb) if self.jobs == 1 else verb
+        return f"{self.jobs} of {self.of} job{'s' if self.of > 1 else ''} {verb} {rest}"
 
 
 def trust(results: Sequence[Result]) -> list[Trust]:

@@ -166,6 +166,13 @@ def test_every_kind_of_warning_has_its_line(kind: WarningKind) -> None:
     assert len(titles) == 3
 
 
+def test_one_job_is_told_in_the_singular() -> None:
+    first, *others = run(TIMES)
+    few = ResultWarning(kind=WarningKind.TOO_FEW_SAMPLES, message="few")
+    (group,) = trust([replace(first, warnings=[few]), *others])
+    assert group.finding == "1 of 3 jobs has too few attempts for narrow intervals"
+
+
 def test_what_makes_a_run_noisy_is_told_first() -> None:
     first, *others = run(TIMES)
     few = ResultWarning(kind=WarningKind.TOO_FEW_SAMPLES, message="few")
