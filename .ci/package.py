@@ -101,7 +101,7 @@ def try_out(python: str, wheel: Path, folder: Path) -> None:
     run(binaries / "benchharness", "demo", "--out", folder / "report", *store, cwd=folder, codes=(3,))
     exported = json.loads(run(binaries / "benchharness", "export", *store, cwd=folder))
     outcomes = {(result["configuration"]["runtime"], result["outcome"]) for result in exported["results"]}
-    pages = list((folder / "report").glob("*.html"))
+    pages = sorted((folder / "report").glob("*.html"), key=lambda page: len(page.name))
     if outcomes != {("onnxruntime", "ok"), ("tflite", "unsupported"), ("coreml", "unsupported")} or not pages:
         sys.exit(f"the demo came to {outcomes}, and {len(pages)} pages")
     version = run(binaries / "python", "--version", cwd=folder).strip()

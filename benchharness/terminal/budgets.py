@@ -80,7 +80,8 @@ def figure(column: Column, cell: Cell) -> str:
         return f"unknown ({one_line(cell.reason, 80)})" if cell.reason else "unknown"
     value = cell.estimate.value
     scale = column.scale or scale_for(column.unit, value)
-    shown = quantity_text(value, column.unit, scale, half_beside(cell.estimate, column.limit))
+    bound = "≥ " if cell.is_bound else ""
+    shown = f"{bound}{quantity_text(value, column.unit, scale, half_beside(cell.estimate, column.limit))}"
     return f"{shown} {plus_minus(cell.estimate, column.unit, scale)}".rstrip()
 
 

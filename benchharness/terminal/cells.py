@@ -72,8 +72,9 @@ def _shown(column: Column, cell: Cell, *, with_unit: bool) -> Shown:
         return Shown(word=word, style="dim", mark=mark, mark_style=mark_style)
     scale = _scale(column, estimate)
     value = quantity_text(estimate.value, column.unit, scale, half_beside(estimate, column.limit))
+    bare = value if with_unit else value.removesuffix(scale.symbol).rstrip()
     return Shown(
-        value=value if with_unit else value.removesuffix(scale.symbol).rstrip(),
+        value=f"≥ {bare}" if cell.is_bound else bare,
         spread="" if value.startswith("≈") else plus_minus(estimate, column.unit, scale),
         ratio=ratio_text(cell.ratio),
         mark=mark,

@@ -226,7 +226,7 @@ def _shown(column: Column, cell: Cell, span: tuple[float, float] | None) -> Show
     ratio = ratio_of(column.metric, cell.ratio, "") if cell.ratio is not None and cell.ratio.apart else None
     return Shown(
         title=title,
-        number=number,
+        number=f"≥ {number}" if cell.is_bound else number,
         unit=unit,
         mark=mark,
         tone=tone,
@@ -294,7 +294,7 @@ def _detail(column: Column, cell: Cell, anchors: dict[str, str]) -> Detail:
         value = "the reference itself"
     elif estimate is not None and known(estimate.value) is not None and estimate.value is not None:
         number, unit = figure_of(column, estimate)
-        value = f"{number} {unit}".rstrip()
+        value = f"{'≥ ' if cell.is_bound else ''}{number} {unit}".rstrip()
         if _interval(estimate) and estimate.low is not None and estimate.high is not None:
             interval = interval_text(estimate.low, estimate.high, estimate.value, column.unit, column.scale)
     return Detail(

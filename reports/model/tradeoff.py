@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchharness.judge.answer import Answer, Cell, Column
+from benchharness.judge.answer import Answer, AnswerKind, Cell, Column
 from benchharness.judge.choice import OBJECTIVE_OF
 from benchharness.metrics import Better
 from benchharness.units import Scale, scale_for
@@ -33,7 +33,7 @@ def tradeoff(answer: Answer, colours: Colours) -> Pareto | None:
             swatch=colours.get((row.variant, row.digest), 0),
             x=x,
             y=y,
-            named=number == 0,
+            named=number == 0 and answer.kind is not AnswerKind.NO_BUDGETS,
         )
         for number, row in enumerate(answer.rows)
         if (x := _ends(row.cells[across], x_scale)) and (y := _ends(row.cells[upwards], y_scale))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchharness.judge.answer import Cell, Column
 from benchharness.units import Scale, common_scale
@@ -34,9 +34,10 @@ def shown(cell: Cell, column: Column, scale: Scale | None, jobs: Mapping[str, st
         return Shown(state=verdict, quantity=Quantity(text="reference"))
     if cell.estimate is None or cell.estimate.value is None:
         return empty(cell.reason)
+    found = quantity(cell.estimate, column.unit, scale)
     return Shown(
         state=verdict,
-        quantity=quantity(cell.estimate, column.unit, scale),
+        quantity=replace(found, text=f"≥ {found.text}") if cell.is_bound else found,
         why=value_text(" · ".join(filter(None, (beside, cell.doubt)))),
         href=jobs.get(cell.job, ""),
     )

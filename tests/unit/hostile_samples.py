@@ -51,7 +51,7 @@ def _result(variant: str, attack: str, ended: OutcomeKind) -> Result:
             "memory_unknown": {attack: attack},
             "other": variant,
         },
-        verdicts=_verdicts(attack),
+        verdicts=verdicts_of(attack),
         warnings=[ResultWarning(kind=WarningKind.UNSTABLE, message=attack, hint=attack)],
     )
     configuration = Configuration.from_json({"name": attack, "runtime": attack, "options": {attack: attack}})
@@ -68,7 +68,7 @@ def _metrics(attack: str, variant: str) -> list[MetricResult]:
     return [*metrics, replace(metrics[0], name=attack, unit=attack)]
 
 
-def _verdicts(attack: str) -> list[Verdict]:
+def verdicts_of(attack: str) -> list[Verdict]:
     return [
         Verdict(
             budget=attack,

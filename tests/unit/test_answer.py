@@ -11,10 +11,13 @@ import pytest
 from benchharness.judge.answer import Answer, AnswerKind, answers, worst_first
 from benchharness.judge.budgets import judged
 from benchharness.judge.derive import derive
+from benchharness.judge.ranking import Wish
 from benchharness.judge.trust import noisy, trust
 from benchharness.metrics.limits import parse
 from benchharness.results.courses import SessionState
 from benchharness.results.result import (
+    Estimate,
+    MetricResult,
     Outcome,
     OutcomeKind,
     Result,
@@ -181,3 +184,41 @@ def test_what_makes_a_run_noisy_is_told_first() -> None:
     assert [each.kind for each in found] == [WarningKind.CONTENDED, WarningKind.TOO_FEW_SAMPLES]
     assert noisy(found)
     assert not noisy(found[1:])
+
+
+def lost(kld: str, values: Mapping[str, float]) -> list[Result]:
+    """Three variants that lost so much by one metric, judged by a budget on `kld`."""
+    found = []
+    for each in run(TIMES):
+        value = values[each.job.variant]
+        estimate = Estimate(value=value, low=value * 0.9, high=value * 1.1, statistic="mean", drawn=500)
+        metric = MetricResult(name=kld, parameters={}, unit="nats", estimate=estimate, attempts=())
+        found.append(replace(each, metrics=[*each.metrics, metric]))
+    return judged(found, parse({"kld": "0.5 nats"}, "suite"))
+
+
+def test_a_lower_bound_is_shown_as_one_and_is_the_best_of_nothing() -> None:
+    values = {"fp32": 0.01, "int8": 0.1, "int4": 0.2}
+    answer = only(lost("kld_pooled", values))
+    assert (answer.columns[0].title, answer.columns[0].limit_text) == ("KLD", "≤ 0.5 nats")
+    assert {row.cells[0].is_bound for row in answer.rows} == {True}
+    assert answer.kind is AnswerKind.UNDECIDED
+    assert answer.sentences[0].startswith("KLD: ≥ 0.0")
+    without = only([replace(each, verdicts=()) for each in lost("kld_pooled", values)])
+    assert not any("KLD" in each for each in without.sentences)
+    exact = only([replace(each, verdicts=()) for each in lost("kld", values)])
+    assert any("KLD: fp32" in each for each in exact.sentences)
+    assert not any(cell.is_bound for row in exact.rows for cell in row.cells)
+
+
+def test_best_is_said_as_far_apart_as_the_suite_wants_it() -> None:
+    close = {"fp32": around(10, 0.001), "int8": around(9.5, 0.001)}
+    assert "first inference: int8" in only(run(close)).sentences[0]
+    assert "first inference" not in only(run(close), tells_apart=0.2).sentences[0]
+
+
+def test_what_is_wished_for_and_was_not_shown_is_no_choice() -> None:
+    """Both keep the budget; neither has a speed, so that nobody is the fastest."""
+    answer = only(run(TIMES, size="8 MB"), wish=Wish.FASTEST)
+    assert answer.kind is AnswerKind.SHIP
+    assert "Which of those that keep every budget is the fastest was not shown." in answer.sentences

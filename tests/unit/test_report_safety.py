@@ -17,11 +17,10 @@ from benchharness.results.result import (
     OutcomeKind,
     Result,
     ResultWarning,
-    Verdict,
-    VerdictKind,
     WarningKind,
 )
 from reports.pages.html import render
+from tests.unit.hostile_samples import verdicts_of
 from tests.unit.report_samples import (
     CHAT,
     COLD,
@@ -103,19 +102,7 @@ def test_no_name_or_text_acts(attack: str) -> None:
         for metric in fake.memory(COLD, 3e8):
             hostile_phase = {name: attack if name == "phase" else value for name, value in metric.parameters.items()}
             metrics += [metric, replace(metric, parameters=hostile_phase)]
-        verdicts = [
-            Verdict(
-                budget=attack,
-                origin=attack,
-                metric=name,
-                parameters={attack: attack},
-                limit=1.0,
-                kind=kind,
-                reason=attack,
-            )
-            for name in ("model_ttft", attack)
-            for kind in VerdictKind
-        ]
+        verdicts = verdicts_of(attack)
         metrics += [replace(metric, parameters={**metric.parameters, attack: attack}) for metric in metrics]
         metrics.append(replace(metrics[0], name=attack, unit=attack))
         hostile.append(

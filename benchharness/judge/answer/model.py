@@ -51,6 +51,7 @@ class Cell:
     reason: str = ""
     doubt: str = ""
     is_reference: bool = False  # what is lost is lost against it: nothing to measure, and a budget on it is kept
+    is_bound: bool = False  # the figure is a lower bound of what the column is about: shown with "≥"
     output: str = ""  # the worst of several outputs
     job: str = ""  # the key of the job that was measured
     scenario: str = ""

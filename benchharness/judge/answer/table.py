@@ -33,12 +33,7 @@ def columns_of(of_each: Sequence[Sequence[Result]]) -> list[Column]:
         for objective, names in OBJECTIVES.items()
         if objective not in objectives
     ]
-    bounds = {METRICS[name].bounds for name in measured}
-    others = [
-        name
-        for name in measured
-        if METRICS[name].headline and name not in taken and name not in chosen and name not in bounds
-    ]
+    others = [name for name in measured if METRICS[name].headline and name not in taken and name not in chosen]
     plain = [
         Column(
             metric=name,
@@ -124,6 +119,7 @@ def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -
         verdict=verdict.kind if verdict else None,
         reason=(verdict.reason if verdict else "") or (metric.estimate.reason if metric.estimate.value is None else ""),
         doubt=doubt,
+        is_bound=metric.name != column.metric,
         output=str(metric.parameters.get("output", "")) if len(several) > 1 else "",
         job=result.job.key,
         scenario=result.job.scenario,

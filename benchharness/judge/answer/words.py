@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from benchharness.judge.answer.model import Answer, AnswerKind, Cell, Column, Row
 from benchharness.judge.choice import Choice
 from benchharness.metrics import METRICS, Better
-from benchharness.results.result import TELLS_APART, Estimate, VerdictKind
+from benchharness.results.result import Estimate, VerdictKind
 from benchharness.units import quantity_text, scale_for
 
 #: More names, figures or budgets than this are counted instead of listed.
@@ -45,6 +45,8 @@ def _why_ship(answer: Answer, choice: Choice) -> Iterator[str]:
     ties = [row.name for row in answer.rows[1:] if f"{row.variant} · {row.configuration}" in choice.ties]
     if ties:
         yield f"No clear difference in what is wished for, {choice.wish}: {_list(ties)}."
+    if not choice.recommended and sum(not each.unfit for each in answer.rows) > 1:
+        yield f"Which of those that keep every budget is the {choice.wish} was not shown."
     if other := _smaller_that_fails(answer):
         yield other
 
@@ -196,34 +198,34 @@ def _why_no_budgets(answer: Answer, choice: Choice) -> Iterator[str]:
         pairs = zip(answer.columns, row.cells, strict=True)
         shown = [f"{column.title} {_figure(column, cell)}" for column, cell in pairs if cell.estimate]
         yield f"{_capital(', '.join(shown[:_MOST]))}."
-    elif named := [told for column in answer.columns if (told := _best(answer, column))]:
+    elif named := [told for column in answer.columns if (told := _best(answer, column, choice.tells_apart))]:
         yield f"Clearly best: {'; '.join(named[:_MOST])}."
     else:
         yield "No variant is clearly best in anything that was measured."
     yield 'A limit makes it a verdict: --budget "METRIC=LIMIT", or [budgets] in a suite.'
 
 
-def _best(answer: Answer, column: Column) -> str:
-    """The row that is best in a column with its whole interval, in words; "" where none is."""
+def _best(answer: Answer, column: Column, tells_apart: float) -> str:
+    """The row that is best in a column with its whole interval, in words; "" where none is, or bounds are all."""
     at = list(answer.columns).index(column)
     shown = [
         (row, estimate)
         for row in answer.rows
         if (estimate := row.cells[at].estimate) is not None and not row.cells[at].doubt
     ]
-    if len(shown) < 2 or column.better is Better.NEITHER:
+    if len(shown) < 2 or column.better is Better.NEITHER or METRICS[column.metric].bounds:
         return ""
     for row, mine in shown:
         others = [theirs for other, theirs in shown if other is not row]
-        if all(_clearly_better(column, mine, theirs) for theirs in others):
+        if all(_clearly_better(column, mine, theirs, tells_apart) for theirs in others):
             cell = row.cells[at]
             return f"{column.title}: {row.name}, {_figure(column, cell)}"
     return ""
 
 
-def _clearly_better(column: Column, one: Estimate, other: Estimate) -> bool:
+def _clearly_better(column: Column, one: Estimate, other: Estimate, tells_apart: float) -> bool:
     first, second = (other, one) if column.better is Better.HIGHER else (one, other)
-    return first.clearly_below(second, TELLS_APART)
+    return first.clearly_below(second, tells_apart)
 
 
 # Not trustworthy
@@ -274,7 +276,8 @@ def _figure(column: Column, cell: Cell) -> str:
     if estimate is None or (value := estimate.value) is None:
         return "unknown"
     half = 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
-    return quantity_text(value, column.unit, column.scale or scale_for(column.unit, value), half)
+    bound = "≥ " if cell.is_bound else ""
+    return f"{bound}{quantity_text(value, column.unit, column.scale or scale_for(column.unit, value), half)}"
 
 
 def _all_of(count: int) -> str:

@@ -47,7 +47,7 @@ class _Group:
     scenario: str
     name: str
     parameters: Mapping[str, Any]
-    rows: Mapping[str, dict[int | None, MetricResult]]
+    rows: dict[str, dict[int | None, MetricResult]]
 
     @property
     def percentiles(self) -> list[int | None]:
@@ -85,7 +85,7 @@ def _groups(entries: Sequence[Entry]) -> Iterator[_Group]:
             parameters = {key: value for key, value in metric.parameters.items() if key != "percentile"}
             key = (entry.scenario, metric.name, same_key(parameters))
             group = found.setdefault(key, _Group(entry.scenario, metric.name, parameters, {}))
-            row = group.rows.setdefault(entry.anchor, {})  # type: ignore[attr-defined]
+            row = group.rows.setdefault(entry.anchor, {})
             row.setdefault(_percentile(metric), metric)
     for group in found.values():
         if any(percentile is not None for percentile in group.percentiles):
