@@ -41,7 +41,8 @@ from benchharness.results.store import Store
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.asked import Asked
 from benchharness.suite.cores import physical_cores
-from benchharness.suite.hardware import THIS_MACHINE, HardwareTarget, load_hardware
+from benchharness.suite.device import THIS_MACHINE
+from benchharness.suite.hardware import HardwareTarget, load_hardware
 from benchharness.suite.materials import gather, suite_from_models, verify
 from benchharness.suite.overrides import Overrides, overridden
 from benchharness.suite.plan import plan

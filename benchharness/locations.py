@@ -41,6 +41,18 @@ def state_folder(store: str) -> Path:
     return Path(_DIRS.user_state_dir)
 
 
+#: Names the folder of device profiles.
+DEVICES_VARIABLE = "BENCHHARNESS_DEVICES"
+
+
+def devices_folder() -> Path:
+    """Where devices' profiles are: the folder that the environment names, else `devices` where the command is given.
+
+    They belong to a project, beside its suites, and go into its repository: they hold no secret.
+    """
+    return Path(os.environ.get(DEVICES_VARIABLE) or "devices").absolute()
+
+
 def demo_suite() -> Path:
     """The bundled demo: in an installed wheel it lies inside the package, in a checkout under examples/."""
     package = Path(__file__).parent

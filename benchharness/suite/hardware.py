@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from benchharness.errors import SuiteError
+from benchharness.suite.device import THIS_MACHINE, Device
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import Name, Table
 from benchharness.suite.tables import Budgets, System, read_toml
 
-THIS_MACHINE = "this-machine"
-
 
 class HardwareTarget(Table):
-    """One kind of device. `reach` says how its devices are reached: only this machine so far."""
+    """One kind of device, and the one of them that a run is on; without one it is this machine."""
 
     name: Name
     description: Annotated[str, Field(max_length=1000)] = ""
-    reach: Literal["local"] = "local"
     budgets: Budgets = {}  # noqa: RUF012 - pydantic copies it
-    python: Path | None = None  # the interpreter for the device side; None: the harness's own
+    python: Path | None = None  # this machine's interpreter for the device side; None: the harness's own
+    device: Device | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_reach(cls, table: Any) -> Any:
+        """Profiles and runs of before say `reach = "local"`, which was all that there was."""
+        if isinstance(table, dict) and table.get("reach") == "local":
+            return {key: value for key, value in table.items() if key != "reach"}
+        return table
 
     @property
     def system(self) -> System:
-        """What its devices run: this machine's system, as long as nothing else can be reached."""
+        """What the device runs."""
+        if self.device is not None:
+            return self.device.system
         systems: dict[str, System] = {"darwin": "macos", "win32": "windows"}
         return systems.get(sys.platform, "linux")
 

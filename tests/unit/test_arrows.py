@@ -231,6 +231,7 @@ ARROWS = {
         "device.sensors.cgroup",
         "device.sensors.readings",
         "launch.ask",
+        "launch.ssh.route",
         "results.objects",
         "results.requested",
         "results.result",

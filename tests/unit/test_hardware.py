@@ -17,7 +17,7 @@ def profile(folder: Path, text: str) -> str:
 
 def test_this_machine_needs_no_profile() -> None:
     target = load_hardware("this-machine")
-    assert (target.name, target.reach, target.python) == ("this-machine", "local", None)
+    assert (target.name, target.device, target.python) == ("this-machine", None, None)
 
 
 def test_a_profile_is_named_by_its_file_unless_it_says_otherwise(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_an_interpreter_is_looked_for_beside_the_profile(tmp_path: Path) -> None
     ("text", "said"),
     [
         ('pyhton = "x"', "unknown key 'pyhton'; did you mean 'python'?"),
-        ('reach = "telepathy"', "reach: Input should be 'local' (it is 'telepathy')"),
+        ('reach = "telepathy"', "unknown key 'reach'"),
         ("name = ", "not valid TOML"),
     ],
 )

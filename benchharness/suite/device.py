@@ -1,0 +1,116 @@
+"""A device: one unit of a hardware target, and how it is reached, from `devices/NAME.toml`.
+
+A profile is written by `benchharness device add`, and can be written by hand. Its paths are the device's own, but for
+`key`, which is a file here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from benchharness.errors import SuiteError
+from benchharness.launch.ssh.route import Route, address
+from benchharness.suite.errors import explain
+from benchharness.suite.fields import LONGEST_NAME, Name, Seconds, Table
+from benchharness.suite.tables import System, read_toml
+
+#: The device that needs no profile.
+THIS_MACHINE = "this-machine"
+#: A name becomes a file's.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+#: Where a device keeps what is ours, below the home of the user who is logged in there.
+WORK = "~/.benchharness"
+#: How long a supervisor goes on that hears nothing from its host: a line can go silent without being cut.
+_LEASE_S = 60.0
+#: And one whose attempts are detached.
+_DETACHED_LEASE_S = 3600.0
+
+
+def _address(text: str) -> str:
+    address(text)
+    return text
+
+
+def device_name(value: str) -> str:
+    """Checks a name that becomes a file's. Raises `ValueError`."""
+    if not PLAIN_NAME.fullmatch(value) or len(value) > LONGEST_NAME:
+        raise ValueError(f"a device's name is letters, digits, '.', '_' and '-', {LONGEST_NAME} at most")
+    return value
+
+
+Line = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_address)]
+
+
+class Device(Table):
+    """One unit, and how it is reached. What it was found to be when it was added stands in `found`, for people."""
+
+    name: Annotated[str, AfterValidator(device_name)]
+    hardware: Name
+    connect: Line
+    jump: Line | None = None  # through this host; its key is looked up in the user's known_hosts
+    key: Path | None = None  # a private key here; else the SSH agent's, or those of the user's own .ssh
+    host_key: Annotated[str, Field(max_length=10_000)] | None = None  # "ssh-ed25519 AAAA…"; else from known_hosts
+    python: Annotated[str, Field(min_length=1, max_length=1000)] = "python3"
+    work: Annotated[str, Field(min_length=1, max_length=1000)] = WORK
+    system: System = "linux"
+    packages: tuple[str, ...] = ()  # what `device prepare` installs beside, or instead of, what a suite needs
+    detached: bool = False
+    lease: Seconds | None = None
+    found: Mapping[str, str | int] = {}  # pydantic copies it
+
+    @property
+    def route(self) -> Route:
+        """The way to it."""
+        return Route(
+            name=self.name,
+            address=address(self.connect),
+            jump=address(self.jump) if self.jump else None,
+            key=self.key,
+            host_key=self.host_key,
+            python=self.python,
+            work=self.work,
+            system=self.system,
+        )
+
+    @property
+    def lease_s(self) -> float:
+        """How long its supervisor goes on without its host."""
+        return self.lease or (_DETACHED_LEASE_S if self.detached else _LEASE_S)
+
+
+def load_device(path: Path) -> Device:
+    """A device from its profile. Raises `SuiteError`."""
+    table = read_toml(path)
+    table.setdefault("name", path.stem)
+    try:
+        device = Device.model_validate(table)
+    except ValidationError as error:
+        raise SuiteError(explain(error, Device, str(path))) from error
+    if device.name == THIS_MACHINE:
+        raise SuiteError(f"{path}: {THIS_MACHINE!r} is the machine that benchharness runs on; choose another name")
+    if device.key is not None:
+        device = device.model_copy(update={"key": path.parent.absolute() / device.key.expanduser()})
+    return device
+
+
+def written(device: Device) -> str:
+    """A device's profile as a file says it; what is as usual is left out."""
+    table = device.model_dump(mode="json", exclude={"name", "found", "lease"}, exclude_defaults=True)
+    lines = [f"{key} = {_value(value)}" for key, value in table.items()]
+    if device.lease is not None:
+        lines.append(f"lease = {_value(f'{device.lease:g} s')}")
+    found = [f"{key} = {_value(value)}" for key, value in device.found.items()]
+    return "\n".join(
+        [*lines, *(["", "[found]  # when it was added; nothing is decided by it", *found] if found else []), ""]
+    )
+
+
+def _value(value: Any) -> str:
+    """TOML's basic strings, numbers and lists are JSON's, but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
