@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device import adapters as plug_board
-from benchharness.errors import BenchharnessError, UsageError
+from benchharness.errors import BenchharnessError, LaunchError, UsageError
+from benchharness.execute.devices import Chosen, choose, reached
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.looks import describe_hardware, inspect_model
 from benchharness.judge.answer import Answer, answers
@@ -32,17 +33,16 @@ from benchharness.judge.evidence import told_apart
 from benchharness.judge.ranking import Wish
 from benchharness.launch import Launcher, ask
 from benchharness.launch.ask import NamedAvailability
-from benchharness.launch.local import LocalLauncher
-from benchharness.locations import default_store, digest_cache, state_folder
+from benchharness.locations import default_store, devices_folder, digest_cache, state_folder
 from benchharness.metrics.limits import Budget, parse
 from benchharness.results.export import to_csv, to_json
 from benchharness.results.result import TELLS_APART, Job, Result, Run, VerdictKind
 from benchharness.results.store import Store
+from benchharness.suite import targets
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.asked import Asked
-from benchharness.suite.cores import physical_cores
 from benchharness.suite.device import THIS_MACHINE
-from benchharness.suite.hardware import HardwareTarget, load_hardware
+from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.materials import gather, suite_from_models, verify
 from benchharness.suite.overrides import Overrides, overridden
 from benchharness.suite.plan import plan
@@ -156,13 +156,44 @@ def run(
     """
     suite = _suite(what, reference, task, asked or Asked(**_wishes(changes)))
     suite = overridden(suite, overrides or Overrides(**changes))
-    hardware = load_hardware(on)
+    target = targets.target(on, devices_folder())
     with _opened(store) as opened:
         materials = gather(suite, digest_cache(), _tell)
-        jobs = _plan(suite, hardware, materials)
+        chosen = choose(target, state_folder(opened.url))
+        hardware = chosen.hardware
+        jobs = _plan(suite, chosen, materials)
         run_ = opened.create_run(**_stored(suite, hardware), planned=jobs)
         _execute(opened, run_, suite, hardware, materials.manifests, watching)
         return _findings(opened, run_)
+
+
+def run_on(
+    on: Sequence[str],
+    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path],
+    *,
+    watching: Callable[[], Watching] | None = None,
+    **asked: Any,
+) -> list[Findings]:
+    """Runs the same on several hardware targets, one after the other: what each found. Arguments as for `run`.
+
+    One that cannot be reached is told, and the others go on. Raises `BenchharnessError`; `LaunchError` where none can
+    be reached.
+    """
+    found: list[Findings] = []
+    trouble: LaunchError | None = None
+    for each in dict.fromkeys(on):
+        targets.target(each, devices_folder())  # a word that means nothing is said before an hour is spent
+    for each in dict.fromkeys(on):
+        try:
+            found.append(run(what, on=each, watching=watching() if watching else None, **asked))
+        except LaunchError as error:
+            if len(on) == 1:
+                raise
+            _tell(f"{each} is left out: {error}")
+            trouble = error
+    if trouble is not None and not found:
+        raise trouble
+    return found
 
 
 def resume(
@@ -176,6 +207,7 @@ def resume(
     with _opened(store) as opened:
         run_ = opened.find(name)
         suite, hardware = _as_stored(opened, run_)
+        hardware = targets.as_known_now(hardware, devices_folder())
         suite = overridden(suite, overrides or Overrides())
         materials = gather(suite, digest_cache())
         verify(materials.manifests, [job for job, _ in opened.jobs(run_)])
@@ -195,19 +227,34 @@ def runs(*, store: str | None = None) -> list[Run]:
         return opened.list_runs()
 
 
-def adapters(launcher: Launcher | None = None) -> list[NamedAvailability]:
-    """Every adapter, and whether it runs on a device: this machine unless a launcher reaches another."""
-    return list(ask.availabilities(launcher or ask.this_machine()))
+def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
+    """Every adapter, and whether it runs on a device. Raises `LaunchError` where that cannot be reached."""
+    with _asked(on) as launcher:
+        return list(ask.availabilities(launcher or ask.this_machine()))
 
 
-def hardware(probe_s: float = 0.0, launcher: Launcher | None = None) -> dict[str, Any]:
+def hardware(probe_s: float = 0.0, on: str = THIS_MACHINE) -> dict[str, Any]:
     """What a device is, its sensors and limits, and with a probe of so many seconds how noisy it is."""
-    return describe_hardware(probe_s, launcher)
+    with _asked(on) as launcher:
+        return describe_hardware(probe_s, launcher)
 
 
-def inspect(model: str | Path, *, compressed: bool = False, launcher: Launcher | None = None) -> dict[str, Any]:
-    """What a model file holds, without running it; `compressed`: its download size too, which takes a while."""
-    return inspect_model(Path(model), compressed=compressed, launcher=launcher)
+def inspect(model: str | Path, *, compressed: bool = False, on: str = THIS_MACHINE) -> dict[str, Any]:
+    """What a model file holds, read on a device without running it; `compressed`: its download size too."""
+    with _asked(on) as launcher:
+        return inspect_model(Path(model), compressed=compressed, launcher=launcher)
+
+
+@contextmanager
+def _asked(on: str) -> Iterator[Launcher | None]:
+    """What reaches a device, for questions; None for this machine, which has the files already."""
+    target = targets.target(on, devices_folder())
+    if not target.devices:
+        yield None
+        return
+    scratch = state_folder(default_store())
+    with reached(choose(target, scratch).hardware, scratch) as launcher:
+        yield launcher
 
 
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
@@ -342,10 +389,10 @@ def _refuse_beside_a_suite(given: Sequence[str]) -> None:
         )
 
 
-def _plan(suite: Suite, hardware: HardwareTarget, materials: Materials) -> list[Job]:
-    for note in sampling_notes(suite, hardware):
+def _plan(suite: Suite, chosen: Chosen, materials: Materials) -> list[Job]:
+    for note in sampling_notes(suite, chosen.hardware):
         _tell(note)
-    planned = plan(suite, hardware, materials, plug_board.formats, threads=physical_cores())
+    planned = plan(suite, chosen.hardware, materials, plug_board.formats, threads=chosen.cores)
     if not planned:
         raise UsageError(
             "there is nothing to run: quality needs evaluation data; name it with --evaluate, or in a suite"
@@ -380,8 +427,7 @@ def _execute(
     from benchharness.terminal.progress import watch
 
     state = state_folder(store.url)
-    launcher = LocalLauncher(state, str(hardware.python) if hardware.python else None)
-    with watching or watch() as observer:
+    with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
         execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
         execution.walk(launcher, state)
 

@@ -31,7 +31,8 @@ def missing() -> str:
         return "needs Linux"
     if os.getuid() != 0 or _sshd() is None or shutil.which("unshare") is None:
         return "needs root and an SSH server (OpenSSH)"
-    done = subprocess.run([_SYSTEM_PYTHON, "-c", "import sys, venv; print(*sys.version_info[:2])"], capture_output=True)
+    told = [_SYSTEM_PYTHON, "-c", "import sys, venv; print(*sys.version_info[:2])"]
+    done = subprocess.run(told, capture_output=True, check=False)
     if done.stdout.split() != [str(each).encode() for each in sys.version_info[:2]]:
         return "needs a system Python as old as this one"
     return ""
@@ -78,7 +79,9 @@ class Server:
 def serving(folder: Path) -> Iterator[Server]:
     """A server for as long as it is wanted, with a user of its own."""
     user = f"benchdev{os.getpid() % 1_000_000}"
-    subprocess.run(["useradd", "--create-home", "--password", "*", "--shell", "/bin/bash", user], check=True, capture_output=True)
+    subprocess.run(
+        ["useradd", "--create-home", "--password", "*", "--shell", "/bin/bash", user], check=True, capture_output=True
+    )
     home = Path(pwd.getpwnam(user).pw_dir)
     try:
         _install_python(home, user)
@@ -122,9 +125,7 @@ def _running(folder: Path, user: str, home: Path) -> Iterator[Server]:
         _until(lambda: _listens(port) or process.poll() is not None)
         assert process.poll() is None, (folder / "sshd.log").read_text()
         told = Path(f"{host_key}.pub").read_text().split()
-        yield Server(
-            port=port, user=user, home=home, key=key, host_key=" ".join(told[:2]), process=process
-        )
+        yield Server(port=port, user=user, home=home, key=key, host_key=" ".join(told[:2]), process=process)
     finally:
         process.terminate()
         process.wait(10)

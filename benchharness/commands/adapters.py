@@ -2,17 +2,17 @@
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
 from benchharness.commands.ending import terminal
-from benchharness.commands.options import StoreOption
+from benchharness.commands.options import OnOption, StoreOption
 
 
-def adapters(store: StoreOption = None) -> None:
-    """Say which runtimes can run here, or why not.
+def adapters(on: OnOption = "this-machine", store: StoreOption = None) -> None:
+    """Say which runtimes can run on a device, or why not.
 
     \b
     Example:
-      benchharness adapters
+      benchharness adapters --on raspberry-pi-5
     """
     from benchharness import api
     from benchharness.terminal.adapters import adapters_table
 
-    terminal().print(adapters_table(api.adapters()))
+    terminal().print(adapters_table(api.adapters(on)))

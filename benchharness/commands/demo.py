@@ -10,7 +10,7 @@ from benchharness.commands.options import (
     AttemptsOption,
     DetailsOption,
     NoReportOption,
-    OnOption,
+    OnSeveralOption,
     OutOption,
     Shown,
     StoreOption,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    on: OnOption = "this-machine",
+    on: OnSeveralOption = None,
     attempts: AttemptsOption = None,
     out: OutOption = Path("report"),
     details: DetailsOption = False,
@@ -38,9 +38,12 @@ def demo(
     """
     from benchharness import api
     from benchharness.locations import demo_suite
+    from benchharness.suite.device import THIS_MACHINE
 
     conclude(
-        lambda watching: api.run(demo_suite(), on=on, attempts=attempts, store=store, watching=watching),
+        lambda watching: api.run_on(
+            on or [THIS_MACHINE], demo_suite(), attempts=attempts, store=store, watching=watching
+        ),
         out=None if no_report else out,
         store=store,
         shown=Shown(details=details, warnings=warnings),
@@ -48,9 +51,9 @@ def demo(
     )
 
 
-def _what_next(found: "Findings", paths: Sequence[Path]) -> None:
+def _what_next(found: "Sequence[Findings]", paths: Sequence[Path]) -> None:
     from benchharness.terminal.console import say
     from benchharness.terminal.newcomer import what_next
 
-    for line in what_next(found.results, paths):
+    for line in what_next([result for each in found for result in each.results], paths):
         say(terminal(), line)

@@ -20,33 +20,47 @@ if TYPE_CHECKING:
     from benchharness.api import Findings, Watching
 
 
+#: Measures, and hears for each run how its progress is watched; a run for each hardware target.
+Measure = Callable[[Callable[[], "Watching"]], "Sequence[Findings]"]
+
+
 def conclude(
-    measure: Callable[[Watching], Findings],
+    measure: Measure,
     *,
     out: Path | None,
     store: str | None,
     shown: Shown,
     undecided_fails: bool = False,
-    last: Callable[[Findings, Sequence[Path]], None] | None = None,
+    last: Callable[[Sequence[Findings], Sequence[Path]], None] | None = None,
 ) -> None:
     """Measures, shows and reports what was found, and ends with the exit code that says it, and why.
 
     `out`: the report's folder; None for no report. `last` says the last words instead of where the report is. Every
     command that measures ends here.
     """
+    from benchharness import api
     from benchharness.terminal.progress import watch
 
     try:
-        found = measure(watch(stderr=shown.is_document))
+        found = measure(lambda: watch(stderr=shown.is_document))
     except (KeyboardInterrupt, BrokenPipeError):
         _say_how_to_resume(store)
-    show(found, shown)
-    paths = found.render(out) if out is not None else []
+    show_all(found, shown)
+    paths = api.render(found, out) if out is not None else []
     if last is not None and not shown.is_document:
         last(found, paths)
     else:
         tell_paths(paths, stderr=shown.is_document)
     _exit(found, shown, undecided_fails=undecided_fails)
+
+
+def show_all(found: Sequence[Findings], shown: Shown) -> None:
+    """Prints what runs on several hardware targets found, one after the other; as JSON they are a list."""
+    if shown.form is Form.JSON and len(found) > 1:
+        sys.stdout.write(f"[{','.join(_document(each, shown) for each in found)}]\n")
+        return
+    for each in found:
+        show(each, shown)
 
 
 def show(found: Findings, shown: Shown) -> None:
@@ -83,21 +97,23 @@ def _unmeasured(found: Findings) -> list[str]:
     return [f"{budget.title} {budget.text}" for budget in found.unmeasured_budgets]
 
 
-def _exit(found: Findings, shown: Shown, *, undecided_fails: bool) -> None:
+def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool) -> None:
     """The exit code, 4 before 1 before 3; but for 0 the last line says why."""
     from benchharness.results.result import VerdictKind
     from benchharness.terminal.budgets import why_failed, why_missed
 
-    failed = [result for result in found.results if not result.outcome.ok]
-    if failed and len(failed) == len(found.results):
+    results = [result for each in found for result in each.results]
+    failed = [result for result in results if not result.outcome.ok]
+    if failed and len(failed) == len(results):
         raise NothingRan(f"not one of {len(failed)} jobs gave a result; the first: {failed[0].outcome}")
-    open_question = undecided_fails and found.verdicts(VerdictKind.UNDECIDED) > 0
-    if found.verdicts(VerdictKind.MISS) or open_question:
-        answers = found.answers(shown.wish)
-        _last_line(why_missed(answers, _unmeasured(found), undecided_fails=undecided_fails))
+    open_question = undecided_fails and any(each.verdicts(VerdictKind.UNDECIDED) for each in found)
+    if any(each.verdicts(VerdictKind.MISS) for each in found) or open_question:
+        answers = [answer for each in found for answer in each.answers(shown.wish)]
+        unmeasured = [told for each in found for told in _unmeasured(each)]
+        _last_line(why_missed(answers, unmeasured, undecided_fails=undecided_fails))
         raise typer.Exit(errors.GATE_FAILED)
     if failed:
-        _last_line(why_failed(found.results))
+        _last_line(why_failed(results))
         raise typer.Exit(errors.SOME_FAILED)
 
 

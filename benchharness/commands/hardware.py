@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from benchharness.commands.ending import terminal
-from benchharness.commands.options import JsonOption, StoreOption
+from benchharness.commands.options import JsonOption, OnOption, StoreOption
 
 
 def hardware(
     probe: Annotated[
         str, typer.Option("--probe", metavar="TIME", help='How long to measure noise; "0 s" for not at all.')
     ] = "2 s",
+    on: OnOption = "this-machine",
     json_: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Describe this machine: what it is, its sensors, its limits, and how noisy it is.
+    """Describe a device: what it is, its sensors, its limits, and how noisy it is.
 
     \b
     Example:
@@ -27,7 +28,7 @@ def hardware(
     from benchharness import units as quantity
     from benchharness.terminal import hardware as hardware_view
 
-    description = api.hardware(quantity.seconds(probe))
+    description = api.hardware(quantity.seconds(probe), on)
     if json_:
         sys.stdout.write(f"{hardware_view.to_json(description)}\n")
         return

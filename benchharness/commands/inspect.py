@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchharness.commands.ending import terminal
-from benchharness.commands.options import JsonOption, StoreOption
+from benchharness.commands.options import JsonOption, OnOption, StoreOption
 
 
 def inspect(
@@ -17,6 +17,7 @@ def inspect(
         bool, typer.Option("--compressed", help="Also its download size, which takes a while.")
     ] = False,
     details: Annotated[bool, typer.Option("--details", help="Long lists whole.")] = False,
+    on: OnOption = "this-machine",
     json_: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
@@ -31,7 +32,7 @@ def inspect(
     from benchharness import api
     from benchharness.terminal.inspection import inspection_tables
 
-    found = api.inspect(model, compressed=compressed)
+    found = api.inspect(model, compressed=compressed, on=on)
     if json_:
         sys.stdout.write(f"{json.dumps(found, indent=1)}\n")
         return

@@ -70,7 +70,12 @@ StoreOption = Annotated[
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or 'latest'.")]
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the HTML report goes.")]
 NoReportOption = Annotated[bool, typer.Option("--no-report", help="Draw no HTML report, only tables.")]
-OnOption = Annotated[str, typer.Option("--on", metavar="TARGET.toml", help="The hardware target.")]
+_ON = "this-machine, a device of devices/, a hardware target (any of its devices), or a profile's path"
+OnOption = Annotated[str, typer.Option("--on", metavar="TARGET", help=f"Where: {_ON}.")]
+OnSeveralOption = Annotated[
+    list[str] | None,
+    typer.Option("--on", metavar="TARGET", help=f"Where: {_ON}; may be repeated. [default: this-machine]"),
+]
 ScenarioOption = Annotated[
     list[str] | None,
     typer.Option("--scenario", metavar=f"[{'|'.join(BUILT_IN)}]", help="Only this one; may be repeated."),

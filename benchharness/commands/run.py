@@ -18,7 +18,7 @@ from benchharness.commands.options import (
     InputOption,
     MaxTimeOption,
     NoReportOption,
-    OnOption,
+    OnSeveralOption,
     OutOption,
     RuntimeOption,
     ScenarioOption,
@@ -37,6 +37,8 @@ from benchharness.commands.options import (
 from benchharness.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from benchharness.api import Findings, Watching
 
 
@@ -55,7 +57,7 @@ def run(
     input_: InputOption = None,
     state: StateOption = None,
     evaluate: EvaluateOption = None,
-    on: OnOption = "this-machine",
+    on: OnSeveralOption = None,
     scenario: ScenarioOption = None,
     attempts: AttemptsOption = None,
     ci_target: TargetOption = None,
@@ -80,6 +82,7 @@ def run(
       benchharness run model.onnx model-int8.onnx --ci-target 2%
     """
     from benchharness import api
+    from benchharness.suite.device import THIS_MACHINE
     from benchharness.suite.overrides import Overrides
 
     asked = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)
@@ -93,12 +96,12 @@ def run(
     if resume is not None and (what or scenario or reference or task or asked.given):
         raise UsageError("--resume goes on with what its run stored; leave the suite, models and scenarios away")
 
-    def measure(watching: "Watching") -> "Findings":
+    def measure(watching: "Callable[[], Watching]") -> "Sequence[Findings]":
         if resume is not None:
-            return api.resume(resume, overrides=overrides, store=store, watching=watching)
-        return api.run(
+            return [api.resume(resume, overrides=overrides, store=store, watching=watching())]
+        return api.run_on(
+            on or [THIS_MACHINE],
             what or [],
-            on=on,
             reference=reference,
             task=task,
             asked=asked,

@@ -20,7 +20,7 @@ from benchharness.commands.options import (
     InputOption,
     MaxTimeOption,
     NoReportOption,
-    OnOption,
+    OnSeveralOption,
     OutOption,
     RuntimeOption,
     Shown,
@@ -55,7 +55,7 @@ def sweep(
     variants: Annotated[Path, typer.Option("--variants", metavar="FOLDER", help="Where the variants go.")] = Path(
         "variants"
     ),
-    on: OnOption = "this-machine",
+    on: OnSeveralOption = None,
     attempts: AttemptsOption = None,
     ci_target: TargetOption = None,
     max_time: MaxTimeOption = None,
@@ -75,6 +75,7 @@ def sweep(
     """
     from benchharness import api
     from benchharness import units as quantity
+    from benchharness.suite.device import THIS_MACHINE
     from benchharness.suite.materials import evaluation_data
     from benchharness.suite.overrides import Overrides
     from benchharness.sweep import Sweep, suite_of
@@ -95,7 +96,9 @@ def sweep(
     )
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)
     conclude(
-        lambda watching: api.run(suite_of(asked, made), on=on, overrides=overrides, store=store, watching=watching),
+        lambda watching: api.run_on(
+            on or [THIS_MACHINE], suite_of(asked, made), overrides=overrides, store=store, watching=watching
+        ),
         out=None if no_report else out,
         store=store,
         shown=shown,

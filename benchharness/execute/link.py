@@ -6,6 +6,7 @@ spool holds. Only an attempt that was still running is made again.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -160,7 +161,8 @@ class DeviceLink:
     def _place_tokenizer(self, job: Job) -> str | None:
         if job.tokenizer is None:
             return None
-        return self._launcher.put(Path(job.tokenizer), f"tokenizers/{job.digest[:16]}/tokenizer.json", "")
+        digest = job.tokenizer_digest or hashlib.sha256(Path(job.tokenizer).read_bytes()).hexdigest()
+        return self._launcher.put(Path(job.tokenizer), f"tokenizers/{digest[:16]}/tokenizer.json", digest)
 
     def _make(self, order: Message, progress: Progress) -> Attempt:
         connection = self._connection

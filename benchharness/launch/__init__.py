@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from benchharness.device.child import Answer
 from benchharness.device.protocol import Message
+
+#: Hears how far a file is on its way to a device: what it is, how much of it is there, and of how much.
+Sent = Callable[[str, int, int], None]
+
+
+def unheard(what: str, done: int, total: int) -> None:
+    """For whoever does not want to know how far a file is."""
 
 
 class Connection(Protocol):

@@ -71,3 +71,10 @@ def load_devices(folder: Path) -> dict[str, Device]:
 def _loaded(folder: Path) -> Iterator[Device]:
     for path in sorted(folder.glob("*.toml")):
         yield load_device(path)
+
+
+def as_known_now(hardware: HardwareTarget, folder: Path) -> HardwareTarget:
+    """A hardware target of before, its device reached as its profile says now. Raises `SuiteError`."""
+    if hardware.device is None or not (folder / f"{hardware.device.name}.toml").is_file():
+        return hardware
+    return hardware.model_copy(update={"device": load_device(folder / f"{hardware.device.name}.toml")})

@@ -10,6 +10,7 @@ import pytest
 
 from benchharness import api
 from benchharness.errors import LaunchError, ModelFailure
+from benchharness.execute.looks import describe_hardware, inspect_model
 from benchharness.launch import ask
 from benchharness.launch.local import LocalLauncher
 from tests.awkward_launcher import AwkwardLauncher
@@ -24,7 +25,7 @@ def far(tmp_path: Path) -> AwkwardLauncher:
 
 def test_adapters_answer_for_a_device_far_away(far: AwkwardLauncher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchharness.device.adapters.names", lambda: ["onnxruntime", "awkward"])
-    onnxruntime, awkward = api.adapters(far)
+    onnxruntime, awkward = ask.availabilities(far)
     assert onnxruntime.available
     assert "CPUExecutionProvider" in onnxruntime.accelerators
     assert (awkward.version, awkward.accelerators) == ("1.0", ("mood",))  # installed there, and not here
@@ -34,7 +35,7 @@ def test_adapters_answer_for_a_device_far_away(far: AwkwardLauncher, monkeypatch
 
 def test_a_model_is_read_where_the_device_is(far: AwkwardLauncher, tmp_path: Path) -> None:
     path = build_image_model(tmp_path / "image.onnx")
-    here, there = api.inspect(path), api.inspect(path, launcher=far)
+    here, there = api.inspect(path), inspect_model(path, launcher=far)
     assert there == here
     (question,) = far.questions
     assert Path(question.arguments[1]).is_relative_to(tmp_path / "device" / "files")
@@ -42,7 +43,7 @@ def test_a_model_is_read_where_the_device_is(far: AwkwardLauncher, tmp_path: Pat
 
 def test_hardware_is_described_by_the_device(far: AwkwardLauncher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchharness.device.adapters.names", lambda: ["awkward"])
-    found = api.hardware(launcher=far)
+    found = describe_hardware(0, far)
     assert found["accelerators"] == {"awkward": ["mood"]}
     assert found["facts"]["device"]
 
@@ -79,4 +80,4 @@ def test_an_interpreter_that_is_none_is_an_error_in_words(tmp_path: Path) -> Non
 def test_a_damaged_model_ends_its_reader_and_nothing_else(far: AwkwardLauncher, tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(ModelFailure):
-        api.inspect(tmp_path / "bad.onnx", launcher=far)
+        inspect_model(tmp_path / "bad.onnx", launcher=far)

@@ -16,7 +16,11 @@ ROOT = Path(__file__).parent.parent.parent
 STANDARD = sys.stdlib_module_names
 OURS = {"benchharness", "targets", "reports"}
 #: What the device side imports where it needs it and it is installed, never at once (see `test_bundle`).
-LATE = {"benchharness.device.tokenizer": {"tokenizers"}, "benchharness.device.sensors.memory": {"psutil"}}
+LATE = {
+    "benchharness.device.tokenizer": {"tokenizers"},
+    "benchharness.device.sensors.memory": {"psutil"},
+    "benchharness.device.cores": {"psutil"},
+}
 #: The runtimes that adapters are for.
 RUNTIMES = {
     "onnxruntime",
@@ -224,7 +228,16 @@ ARROWS = {
     "commands": {"api", "compress", "scenarios", "suite", "sweep", "terminal", "results.result"},
     "api": {"device.adapters", "execute", "judge", "launch", "reports", "results", "suite", *SHOWN},
     "sweep": {"compress", "device.adapters", "suite"},
-    "execute": {"device.adapters", "device.protocol", "judge", "launch", "results", "scenarios", "suite"},
+    "execute": {
+        "device.adapters",
+        "device.cores",
+        "device.protocol",
+        "judge",
+        "launch",
+        "results",
+        "scenarios",
+        "suite",
+    },
     "launch": {"device"},
     "suite": {
         "device.adapters",

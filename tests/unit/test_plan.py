@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchharness.device import cores
 from benchharness.errors import SuiteError
 from benchharness.results.result import Job
-from benchharness.suite import cores
 from benchharness.suite.artefact import DigestCache
 from benchharness.suite.device import THIS_MACHINE
 from benchharness.suite.hardware import load_hardware

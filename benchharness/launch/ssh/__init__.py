@@ -11,13 +11,13 @@ from pathlib import Path
 from benchharness.device.child import Answer
 from benchharness.device.protocol import LONGEST_LINE_BYTES
 from benchharness.errors import ConnectionLost, LaunchError
-from benchharness.launch import Question, question_command, supervisor_command
+from benchharness.launch import Question, Sent, question_command, supervisor_command, unheard
 from benchharness.launch.bundle import put_bundle
 from benchharness.launch.ssh.channel import Channel
 from benchharness.launch.ssh.line import Line
-from benchharness.launch.ssh.porter import Contact, Porter, Sent
-from benchharness.launch.streams import StreamConnection
+from benchharness.launch.ssh.porter import Contact, Porter
 from benchharness.launch.ssh.route import Route
+from benchharness.launch.streams import StreamConnection
 
 #: Where files that were put there lie, below the work folder, and where runs do.
 _FILES, _RUNS = "files", "runs"
@@ -25,9 +25,9 @@ _CHUNK_BYTES = 1 << 16
 
 
 class SshLauncher:
-    """Reaches one device. `scratch`: a folder here, for the bundle. `sent` hears how far a file is."""
+    """Reaches one device. `scratch`: a folder here, for the bundle. `sent` hears of files on their way, in MiB."""
 
-    def __init__(self, route: Route, scratch: Path, sent: Sent = lambda what, done, total: None) -> None:
+    def __init__(self, route: Route, scratch: Path, sent: Sent = unheard) -> None:
         self.route = route
         self._scratch = scratch
         self._line = Line(route)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from benchharness.errors import ConnectionLost, LaunchError
+from benchharness.launch import Sent
 from benchharness.launch.ssh.channel import Channel
 from benchharness.launch.ssh.line import Line
 from benchharness.launch.ssh.route import Route
@@ -38,8 +38,6 @@ if sys.version_info < ({major}, {minor}):
     sys.exit(0)
 exec(compile(sys.stdin.buffer.read({size}), "porter.py", "exec"), {{"__name__": "__main__"}})
 """
-
-Sent = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +139,7 @@ class Porter:
             while have < size and (data := stream.read(min(_CHUNK_BYTES, size - have))):
                 self._write(channel.stdin, data)
                 have += len(data)
-                self._sent(f"sending {file.name}", have, size)
+                self._sent(f"sending {file.name}, MiB", have >> 20, size >> 20)
         if have < size:
             self.close()
             raise LaunchError(f"{file}: it has become shorter while it was sent")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
-
 from benchharness.device.sensors.cgroup import cpu_quota_us
 from benchharness.device.sensors.readings import ROOT
 
@@ -18,7 +16,7 @@ def physical_cores(root: Path = ROOT) -> int:
     """
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     cores = _cores_of(allowed, root) if allowed else None
-    cores = cores or psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    cores = cores or _cores_by_psutil() or os.cpu_count() or 1
     if allowed:
         cores = min(cores, len(allowed))
     quota = cpu_quota_us(root)
@@ -37,3 +35,12 @@ def _cores_of(allowed: set[int], root: Path) -> int | None:
         except OSError:
             return None
     return len(found)
+
+
+def _cores_by_psutil() -> int | None:
+    """Where it is installed: on systems that are not Linux nothing else tells."""
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil.cpu_count(logical=False)
