@@ -39,8 +39,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchharness.api import Findings, load, render, resume, run, runs, site
+    from benchharness.api import Findings, load, render, resume, run, run_on, runs
     from benchharness.errors import BenchharnessError
+    from benchharness.pages import site
     from benchharness.suite.overrides import Overrides
     from benchharness.suite.tables import Suite, load_suite
 
@@ -55,6 +56,7 @@ __all__ = [
     "render",
     "resume",
     "run",
+    "run_on",
     "runs",
     "site",
 ]
@@ -64,6 +66,7 @@ _HOMES = {
     "Overrides": "suite.overrides",
     "Suite": "suite.tables",
     "load_suite": "suite.tables",
+    "site": "pages",
 }
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device import adapters as plug_board
-from benchharness.errors import BenchharnessError, LaunchError, UsageError
+from benchharness.errors import LaunchError, UsageError
 from benchharness.execute.devices import Chosen, choose, reached
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.looks import describe_hardware, inspect_model
@@ -43,19 +43,18 @@ from benchharness.suite.artefact import Manifest
 from benchharness.suite.asked import Asked
 from benchharness.suite.device import THIS_MACHINE
 from benchharness.suite.hardware import HardwareTarget
-from benchharness.suite.materials import gather, suite_from_models, verify
+from benchharness.suite.materials import gather, verify
 from benchharness.suite.overrides import Overrides, overridden
 from benchharness.suite.plan import plan
 from benchharness.suite.planning import Materials
+from benchharness.suite.request import suite_of
 from benchharness.suite.sampling import sampling_notes
-from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
+from benchharness.suite.tables import Suite, restore_suite
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from reports.model.found import Found
-    from reports.pages.index import Entry
-    from reports.pages.site import Names
 
 Watching = AbstractContextManager[Observer]
 
@@ -154,17 +153,17 @@ def run(
     `inputs="data.npz"`, `budgets={"steady_inference": {"p95": "40 ms"}}`). Without `watching` progress is drawn on the
     terminal or in the notebook. Raises `BenchharnessError`.
     """
-    suite = _suite(what, reference, task, asked or Asked(**_wishes(changes)))
+    suite = suite_of(what, reference, task, asked or Asked(**_wishes(changes)))
     suite = overridden(suite, overrides or Overrides(**changes))
     target = targets.target(on, devices_folder())
-    with _opened(store) as opened:
+    with opened(store) as kept:
         materials = gather(suite, digest_cache(), _tell)
-        chosen = choose(target, state_folder(opened.url))
+        chosen = choose(target, state_folder(kept.url))
         hardware = chosen.hardware
         jobs = _plan(suite, chosen, materials)
-        run_ = opened.create_run(**_stored(suite, hardware), planned=jobs)
-        _execute(opened, run_, suite, hardware, materials.manifests, watching)
-        return _findings(opened, run_)
+        run_ = kept.create_run(**_stored(suite, hardware), planned=jobs)
+        _execute(kept, run_, suite, hardware, materials.manifests, watching)
+        return findings_of(kept, run_)
 
 
 def run_on(
@@ -204,27 +203,27 @@ def resume(
     watching: Watching | None = None,
 ) -> Findings:
     """Goes on with an interrupted run, repeating nothing. Raises `UsageError` where a model has changed since."""
-    with _opened(store) as opened:
-        run_ = opened.find(name)
-        suite, hardware = _as_stored(opened, run_)
+    with opened(store) as kept:
+        run_ = kept.find(name)
+        suite, hardware = _as_stored(kept, run_)
         hardware = targets.as_known_now(hardware, devices_folder())
         suite = overridden(suite, overrides or Overrides())
         materials = gather(suite, digest_cache())
-        verify(materials.manifests, [job for job, _ in opened.jobs(run_)])
-        _execute(opened, run_, suite, hardware, materials.manifests, watching)
-        return _findings(opened, run_)
+        verify(materials.manifests, [job for job, _ in kept.jobs(run_)])
+        _execute(kept, run_, suite, hardware, materials.manifests, watching)
+        return findings_of(kept, run_)
 
 
 def load(name: str = "latest", *, store: str | None = None) -> Findings:
     """What a run found: its id, a unique prefix, or `latest`. Raises `RunNotFound`."""
-    with _opened(store) as opened:
-        return _findings(opened, opened.find(name))
+    with opened(store) as kept:
+        return findings_of(kept, kept.find(name))
 
 
 def runs(*, store: str | None = None) -> list[Run]:
     """Every run in the store, newest first."""
-    with _opened(store) as opened:
-        return opened.list_runs()
+    with opened(store) as kept:
+        return kept.list_runs()
 
 
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
@@ -265,68 +264,25 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     from reports.pages.files import write
     from reports.pages.site import report_pages
 
-    return write(report_pages([_found(each) for each in findings], datetime.now(UTC)), Path(folder))
+    return write(report_pages([found_of(each) for each in findings], datetime.now(UTC)), Path(folder))
 
 
-def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
-    """Writes linked pages over a whole store: an index, and for each suite all of its targets; the pages' paths.
-
-    Of a suite on a hardware target the newest run is shown in full, earlier ones are listed. A run that cannot be read
-    stands in the index with the reason.
-    """
-    from reports.pages.files import write
-    from reports.pages.site import index_pages, names_of, suite_pages
-
-    now = datetime.now(UTC)
-    entries: list[Entry] = []
-    paths: list[Path] = []
-    with _opened(store) as opened:
-        by_key = _runs_by_key(opened)
-        names = names_of(list(by_key))
-        for suite in dict.fromkeys(suite for suite, _ in by_key):
-            keys = {hardware: runs for (one, hardware), runs in by_key.items() if one == suite}
-            shown, told = _newest(opened, keys, names)
-            entries += told
-            paths += write(suite_pages(shown, names, now), Path(folder)) if shown else []
-    return [*write(index_pages(entries, now), Path(folder)), *paths]
+@contextmanager
+def opened(url: str | None) -> Iterator[Store]:
+    """The store at a URL, or the user's own, as long as it is wanted. Raises `StoreError`."""
+    kept = open_store(url)
+    try:
+        yield kept
+    finally:
+        kept.close()
 
 
-def _runs_by_key(store: Store) -> dict[tuple[str, str], list[Run]]:
-    """By suite and hardware target, the runs, newest first."""
-    hardware = store.hardware_of_runs()
-    found: dict[tuple[str, str], list[Run]] = {}
-    for each in store.list_runs():
-        for name in hardware.get(each.id, ()):
-            found.setdefault((each.suite, name), []).append(each)
-    return found
+def open_store(url: str | None = None) -> Store:
+    """The store at a URL, or the user's own. Raises `StoreError`."""
+    return Store(url or default_store())
 
 
-def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names) -> tuple[list[Found], list[Entry]]:
-    """The newest run of one suite on each hardware target, and what the index says of it."""
-    from reports.model.found import by_hardware as each_target
-    from reports.pages.index import Entry, entry_of
-
-    shown: list[Found] = []
-    told: list[Entry] = []
-    read: dict[str, list[Found]] = {}
-    for hardware, (newest, *earlier) in by_hardware.items():
-        place = names.targets[newest.suite, hardware]
-        try:
-            if newest.id not in read:
-                read[newest.id] = each_target(_found(_findings(store, newest.id)))
-        except BenchharnessError as error:
-            why = f"it cannot be read: {error}"
-            told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))
-            continue
-        # Names are cut where the store lists them.
-        found = next(each for each in read[newest.id] if each.hardware[: len(hardware)] == hardware)
-        shown.append(found)
-        all_targets = names.suites[newest.suite] if len(by_hardware) > 1 else ""
-        told.append(entry_of(found, place.page, all_targets, earlier))
-    return shown, told
-
-
-def _found(findings: Findings) -> Found:
+def found_of(findings: Findings) -> Found:
     """What pages take of a run."""
     from reports.model.found import Exports, Found
 
@@ -339,54 +295,9 @@ def _found(findings: Findings) -> Found:
     )
 
 
-@contextmanager
-def _opened(url: str | None) -> Iterator[Store]:
-    opened = open_store(url)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-def open_store(url: str | None = None) -> Store:
-    """The store at a URL, or the user's own. Raises `StoreError`."""
-    return Store(url or default_store())
-
-
 def _wishes(changes: dict[str, Any]) -> dict[str, Any]:
     """Takes out of the changes what is for models without a suite."""
     return {name: changes.pop(name) for name in list(changes) if name in Asked.__dataclass_fields__}
-
-
-def _suite(
-    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path],
-    reference: str | Path | None,
-    task: str | None,
-    asked: Asked,
-) -> Suite:
-    beside = [*(["reference"] if reference else []), *(["task"] if task else []), *asked.given]
-    if isinstance(what, Suite | Mapping):
-        _refuse_beside_a_suite(beside)
-        return what if isinstance(what, Suite) else suite_from_table(what)
-    paths = [Path(what)] if isinstance(what, str | Path) else [Path(path) for path in what]
-    if not paths:
-        raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
-    if not any(path.suffix == ".toml" for path in paths):
-        known = {name: plug_board.formats(name) for name in plug_board.usable()}
-        reference = Path(reference) if reference else None
-        return suite_from_models(paths, known, reference=reference, task=task, asked=asked)
-    if len(paths) > 1:
-        raise UsageError("name one suite, or models; not both, and not two suites")
-    _refuse_beside_a_suite(beside)
-    return load_suite(paths[0])
-
-
-def _refuse_beside_a_suite(given: Sequence[str]) -> None:
-    if given:
-        raise UsageError(
-            f"{' and '.join(given)}: for models without a suite; a suite says it in its own tables "
-            "([models], [[configurations]], [[workloads]], [budgets])"
-        )
 
 
 def _plan(suite: Suite, chosen: Chosen, materials: Materials) -> list[Job]:
@@ -437,7 +348,8 @@ def _as_stored(store: Store, run_: str) -> tuple[Suite, HardwareTarget]:
     return restore_suite(suite_json), HardwareTarget.model_validate_json(hardware_json)
 
 
-def _findings(store: Store, run_: str) -> Findings:
+def findings_of(store: Store, run_: str) -> Findings:
+    """What a run in an open store found. Raises `StoreError`."""
     suite, hardware = _as_stored(store, run_)
     budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
     derived = derive(store.jobs(run_), store.attempts(run_))

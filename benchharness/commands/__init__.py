@@ -1,6 +1,7 @@
 """The command line: one module a command, and how it begins and ends.
 
-A command is a function of its module's name (`run.run`), with its options, its help and an example. Everything that it
+A command is a function of its module's name (`run.run`), with its options, its help and an example, or a group of them
+(`device.device`). Everything that it
 does is `benchharness.api`'s.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from typing import Any
+
+import typer
 
 #: Every command and its module, in the order of `benchharness --help`. A module is imported when it is asked for.
 COMMANDS = {
@@ -23,10 +26,11 @@ COMMANDS = {
     "inspect": "benchharness.commands.inspect",
     "compress": "benchharness.commands.compress",
     "sweep": "benchharness.commands.sweep",
+    "device": "benchharness.commands.device",
 }
 
 
-def command(name: str) -> Callable[..., Any]:
-    """The function behind a command."""
-    found: Callable[..., Any] = getattr(importlib.import_module(COMMANDS[name]), name)
+def command(name: str) -> Callable[..., Any] | typer.Typer:
+    """The function behind a command, or the group of functions."""
+    found: Callable[..., Any] | typer.Typer = getattr(importlib.import_module(COMMANDS[name]), name)
     return found

@@ -51,7 +51,7 @@ def _answered(arguments: list[str]) -> Any:
     """The exit code. `COMMAND --help` goes to the command itself: on the way there typer would import pydantic."""
     named = arguments[0] if arguments and arguments[0] in COMMANDS else None
     app = application([named] if named else COMMANDS)
-    if named and arguments[1:] == ["--help"]:
+    if named and arguments[1:] == ["--help"] and app.registered_commands:
         made = get_command_from_info(app.registered_commands[0], pretty_exceptions_short=True, rich_markup_mode=None)
         return made.main(["--help"], prog_name=f"benchharness {named}", standalone_mode=False)
     return app(arguments, prog_name="benchharness", standalone_mode=False)
@@ -68,7 +68,11 @@ def application(names: Iterable[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_version)
     for name in names:
-        app.command(name)(command(name))
+        found = command(name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     return app
 
 

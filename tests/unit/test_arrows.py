@@ -169,7 +169,7 @@ def test_reports_stand_in_four_rooms() -> None:
 
 def test_only_the_composition_root_imports_reports() -> None:
     importers = {module for module, path in IN_HARNESS if any(top(name) == "reports" for name in imports(path))}
-    assert importers == {"benchharness.api"}
+    assert importers == {"benchharness.api", "benchharness.pages"}
 
 
 REFERENCE = "targets.core_ml.reference"
@@ -225,8 +225,21 @@ SHOWN = {f"terminal.{name}" for name in ("console", "printed", "progress")}
 #: What each room of the host may import, beside itself and `PLAIN`. A name with a dot is that module alone.
 ARROWS = {
     "__main__": {"commands"},
-    "commands": {"api", "compress", "scenarios", "suite", "sweep", "terminal", "results.result"},
+    "commands": {
+        "api",
+        "compress",
+        "devices",
+        "launch.ssh.host_key",
+        "pages",
+        "scenarios",
+        "suite",
+        "sweep",
+        "terminal",
+        "results.result",
+    },
     "api": {"device.adapters", "execute", "judge", "launch", "reports", "results", "suite", *SHOWN},
+    "pages": {"api", "reports", "results"},
+    "devices": {"api", "execute", "launch", "suite"},
     "sweep": {"compress", "device.adapters", "suite"},
     "execute": {
         "device.adapters",
@@ -253,7 +266,7 @@ ARROWS = {
     "judge": {*SHARED_RULES, "results", "scenarios"},
     "scenarios": {"device", "judge", "results", "suite.fields", "suite.planning", "suite.tables"},
     "results": {"judge.choice"},
-    "terminal": {"judge", "launch.ask", "results"},
+    "terminal": {"judge", "launch.ask", "results", "suite.device"},
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
     "testing": {"device"},
@@ -265,7 +278,7 @@ ARROWS = {
 #: What every room of the host may import.
 PLAIN = {"benchharness", "contract", "errors", "records", "units", "metrics", "locations"}
 #: Where attempts and results are kept: known to who runs jobs and to who composes, and to nobody else.
-KNOW_THE_STORE = {"benchharness.api", "benchharness.execute.jobs"}
+KNOW_THE_STORE = {"benchharness.api", "benchharness.pages", "benchharness.execute.jobs"}
 
 
 @pytest.mark.parametrize("name", ARROWS)

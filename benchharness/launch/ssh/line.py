@@ -37,7 +37,7 @@ class Line:
     """One device's. Safe to use from several threads; `close` when it is no longer wanted."""
 
     def __init__(self, route: Route) -> None:
-        _look_for_asyncssh()
+        look_for_asyncssh()
         self._route = route
         self._connection: asyncssh.SSHClientConnection | None = None
         self._jump: asyncssh.SSHClientConnection | None = None
@@ -145,7 +145,7 @@ class Line:
 _KEYS = "name a private key as 'key' in its profile, or start an SSH agent that has it"
 
 
-def _look_for_asyncssh() -> None:
+def look_for_asyncssh() -> None:
     """It is an extra: whoever measures here alone does not need it."""
     if find_spec("asyncssh") is None:
         raise LaunchError("devices over SSH need asyncssh, which is not installed: pip install 'benchharness[ssh]'")

@@ -1,0 +1,107 @@
+"""Devices that are reached over SSH: adds, lists, checks, prepares and cleans them."""
+
+# No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchharness.commands.ending import terminal
+
+if TYPE_CHECKING:
+    from benchharness.launch.ssh.host_key import HostKey
+
+device = typer.Typer(
+    help="""Add, list, check, prepare and clean the devices that are reached over SSH.
+
+\b
+Example:
+  benchharness device add ssh://bench@pi5.lab --hardware raspberry-pi-5
+""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+#: A command on the device itself.
+_TELLS_IT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
+NameArgument = Annotated[str, typer.Argument(metavar="DEVICE", help="A device's name, as in devices/NAME.toml.")]
+
+
+@device.command()
+def add(
+    connect: Annotated[str, typer.Argument(metavar="ssh://[USER@]HOST[:PORT]", help="How it is reached.")],
+    name: Annotated[str | None, typer.Option(help="What it is called here; else the host's first name.")] = None,
+    hardware: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="The hardware target that it is one of; else its name.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="A private key here; else your SSH agent's.")] = None,
+    jump: Annotated[
+        str | None, typer.Option(metavar="ssh://[USER@]HOST[:PORT]", help="A host that leads there.")
+    ] = None,
+    python: Annotated[str, typer.Option(metavar="PATH", help="The Python there, 3.9 or later.")] = "python3",
+    system: Annotated[str, typer.Option(metavar="[linux|macos|windows]", help="What runs there.")] = "linux",
+    fingerprint: Annotated[
+        str | None, typer.Option(metavar="SHA256:…", help="The host key's, as 'ssh-keygen -lf' prints it there.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Write its profile anew.")] = False,
+) -> None:
+    """Make a device known: check its host key, look at it, and write devices/NAME.toml.
+
+    \b
+    Example:
+      benchharness device add ssh://bench@pi5.lab --hardware raspberry-pi-5
+    """
+    from benchharness import devices
+    from benchharness.terminal.console import say
+    from benchharness.terminal.device_list import device_table
+
+    key = key.expanduser().absolute() if key else None
+    asked = devices.asked(connect, name=name, hardware=hardware, key=key, jump=jump, python=python, system=system)
+    presented = devices.host_key(asked)
+    _trust(presented, fingerprint, asked.connect)
+    path, added = devices.add(asked, presented, again=again)
+    terminal().print(device_table([added]))
+    say(terminal(), f"written: {path}")
+    say(terminal(), f"next: benchharness device check {added.name}, then benchharness run SUITE.toml --on {added.name}")
+
+
+def _trust(presented: "HostKey", given: str | None, where: str) -> None:
+    """Goes on with a host key that is known, or whose fingerprint somebody says. Raises `UsageError`."""
+    import sys
+
+    from benchharness.errors import UsageError
+
+    if given is None and presented.is_known:
+        return
+    if given is None and sys.stdin.isatty():
+        typer.echo(f"{where} shows a host key that is not known here: {presented.fingerprint}", err=True)
+        typer.echo(f"Compare it with what the device itself says: {_TELLS_IT}", err=True)
+        given = typer.prompt("Its fingerprint", err=True)
+    if given is None:
+        raise UsageError(
+            f"{where} shows a host key that is not known here, {presented.fingerprint}; if the device itself says so "
+            f"({_TELLS_IT} there), give it: --fingerprint {presented.fingerprint}"
+        )
+    if given.strip() != presented.fingerprint:
+        raise UsageError(
+            f"{where} shows the host key {presented.fingerprint}, and not {given.strip()[:100]}: either that is "
+            "another key's fingerprint, or somebody stands between; nothing was sent there"
+        )
+
+
+@device.command(name="list")
+def list_() -> None:
+    """List the devices that have a profile.
+
+    \b
+    Example:
+      benchharness device list
+    """
+    from benchharness import devices
+    from benchharness.terminal.console import say
+    from benchharness.terminal.device_list import device_table
+
+    known = devices.known()
+    if known:
+        terminal().print(device_table(known))
+    else:
+        say(terminal(), "no device has a profile; add one with: benchharness device add ssh://user@host")

@@ -1,0 +1,65 @@
+"""The Python API of devices that are reached over SSH: they are added, listed, checked, prepared and cleaned.
+
+::
+
+    from benchharness import devices
+
+    asked = devices.asked("ssh://bench@pi5.lab", hardware="raspberry-pi-5")
+    presented = devices.host_key(asked)                  # compare its fingerprint before you go on
+    devices.add(asked, presented)                        # writes devices/pi5.toml
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from benchharness.errors import UsageError
+from benchharness.execute.adding import look_at, write_profile
+from benchharness.launch.ssh.host_key import HostKey, host_key_of
+from benchharness.launch.ssh.route import address
+from benchharness.locations import default_store, devices_folder, state_folder
+from benchharness.suite.device import Device
+from benchharness.suite.errors import explain
+from benchharness.suite.targets import load_devices
+
+
+def known() -> list[Device]:
+    """Every device that has a profile. Raises `SuiteError`."""
+    return list(load_devices(devices_folder()).values())
+
+
+def asked(connect: str, *, name: str | None = None, hardware: str | None = None, **more: Any) -> Device:
+    """A device as its user describes it; `more` are the other keys of a profile, None for what is not said.
+
+    Without a name it is called by the first word of its host's. Raises `UsageError`.
+    """
+    try:
+        host = address(connect).host
+        named = name or (host if host.replace(".", "").isdigit() or ":" in host else host.partition(".")[0])
+        table = {"name": named.replace(":", "-"), "hardware": hardware or named, "connect": connect, **more}
+        return Device.model_validate({key: value for key, value in table.items() if value is not None})
+    except ValidationError as error:
+        raise UsageError(explain(error, Device, "device")) from error
+    except ValueError as error:
+        raise UsageError(f"{connect}: {error}") from error
+
+
+def host_key(device: Device) -> HostKey:
+    """The key that the server there presents, before anything is said to it. Raises `LaunchError`."""
+    return host_key_of(device.route)
+
+
+def add(device: Device, trusted: HostKey, *, again: bool = False) -> tuple[Path, Device]:
+    """Looks at a device and writes its profile; its path, and the device with what was found.
+
+    Whoever calls it vouches for the host key. Raises `LaunchError`, `UsageError`.
+    """
+    folder = devices_folder()
+    if not again and (folder / f"{device.name}.toml").exists():
+        raise UsageError(f"{device.name} has a profile already; write it anew with --again, or give another --name")
+    scratch = state_folder(default_store())
+    found = look_at(device.model_copy(update={"host_key": trusted.text}), scratch)
+    return write_profile(found, folder, again=again), found
