@@ -118,7 +118,9 @@ def _running(folder: Path, user: str, home: Path) -> Iterator[Server]:
     )
     site = Path(np.__file__).parent.parent
     hidden = " && ".join(f"mount -t tmpfs hidden {each}" for each in (ROOT,))
-    script = f"mount --bind {site} {home / 'site'} && {hidden} && exec {_sshd()} -D -e -f {config}"
+    (home / "full").mkdir()
+    full = f"mount -t tmpfs -o size=100k,mode=700,uid={pwd.getpwnam(user).pw_uid} small {home / 'full'}"
+    script = f"mount --bind {site} {home / 'site'} && {full} && {hidden} && exec {_sshd()} -D -e -f {config}"
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stderr=log, stdout=log)
     try:

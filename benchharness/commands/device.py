@@ -52,14 +52,15 @@ def add(
     """
     from benchharness import devices
     from benchharness.terminal.console import say
-    from benchharness.terminal.device_list import device_table
+    from benchharness.terminal.device_list import device_lines
 
     key = key.expanduser().absolute() if key else None
     asked = devices.asked(connect, name=name, hardware=hardware, key=key, jump=jump, python=python, system=system)
     presented = devices.host_key(asked)
     _trust(presented, fingerprint, asked.connect)
     path, added = devices.add(asked, presented, again=again)
-    terminal().print(device_table([added]))
+    for line in device_lines([added]):
+        say(terminal(), line)
     say(terminal(), f"written: {path}")
     say(terminal(), f"next: benchharness device check {added.name}, then benchharness run SUITE.toml --on {added.name}")
 
@@ -98,10 +99,11 @@ def list_() -> None:
     """
     from benchharness import devices
     from benchharness.terminal.console import say
-    from benchharness.terminal.device_list import device_table
+    from benchharness.terminal.device_list import device_lines
 
     known = devices.known()
     if known:
-        terminal().print(device_table(known))
+        for line in device_lines(known):
+            say(terminal(), line)
     else:
         say(terminal(), "no device has a profile; add one with: benchharness device add ssh://user@host")

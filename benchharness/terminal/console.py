@@ -34,7 +34,7 @@ class _Console(Console):
 
 def console(*, stderr: bool = False) -> Console:
     """Where standard output or standard error goes."""
-    return _Console(stderr=stderr)
+    return _Console(stderr=stderr, emoji=False)  # a fingerprint or a name may hold what looks like one, `:abc:`
 
 
 def spelled(text: str, console: Console) -> str:

@@ -1,10 +1,10 @@
-"""What `benchharness device list` shows: a row for each device that has a profile."""
+"""What `benchharness device list` shows: for each device how it is reached, and what was found there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rich.table import Table
+from rich.cells import cell_len
 
 from benchharness.metrics import Unit
 from benchharness.suite.device import Device
@@ -12,17 +12,22 @@ from benchharness.terminal.values import one_line
 from benchharness.units import quantity_text
 
 _LONGEST = 60
+_GAP = "  "
 
 
-def device_table(devices: Sequence[Device]) -> Table:
-    """Name, hardware target, how each is reached, and what was found when it was added."""
-    table = Table(box=None, pad_edge=False)
-    for head in ("device", "hardware target", "connect", "found"):
-        table.add_column(head, overflow="fold")
-    for device in devices:
-        words = (device.name, device.hardware, device.connect)
-        table.add_row(*(one_line(word, _LONGEST) for word in words), _found(device))
-    return table
+def device_lines(devices: Sequence[Device]) -> Iterator[str]:
+    """Name, hardware target and address in columns; below each what was found when it was added."""
+    rows = [("device", "hardware target", "connect"), *(_row(device) for device in devices)]
+    widths = [max(cell_len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row, found in zip(rows, ["", *map(_found, devices)], strict=True):
+        cells = [f"{cell}{' ' * (width - cell_len(cell))}" for cell, width in zip(row, widths, strict=True)]
+        yield _GAP.join(cells).rstrip()
+        if found:
+            yield f"{_GAP}{found}"
+
+
+def _row(device: Device) -> tuple[str, str, str]:
+    return one_line(device.name, _LONGEST), one_line(device.hardware, _LONGEST), one_line(device.connect, _LONGEST)
 
 
 def _found(device: Device) -> str:

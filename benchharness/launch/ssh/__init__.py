@@ -22,6 +22,7 @@ from benchharness.launch.streams import StreamConnection
 #: Where files that were put there lie, below the work folder, and where runs do.
 _FILES, _RUNS = "files", "runs"
 _CHUNK_BYTES = 1 << 16
+_LAST_WORDS_S = 1.0
 
 
 class SshLauncher:
@@ -98,9 +99,8 @@ def _answer(channel: Channel, question: Question) -> Answer:
         in_time = timer.is_alive()
     finally:
         timer.cancel()
-        channel.ends_within(1.0)
-        channel.end()
-    channel.stdout.close()
+        channel.ends_within(_LAST_WORDS_S)
+        channel.close()
     if in_time and channel.code is None and len(out) <= question.most_bytes:
         raise ConnectionLost(f"the answer got lost: {channel.words()}")
     return Answer(bytes(out), channel.words(), channel.code if in_time else None)

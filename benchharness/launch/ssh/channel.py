@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MOST_WORDS_BYTES = 1 << 16
 _WORDS_BYTES = 8192
 _TOLD_CHARACTERS = 2000
+_GRACE_S = 5.0
 
 
 class Channel:
@@ -62,10 +63,11 @@ class Channel:
             while words := await process.stderr.read(_WORDS_BYTES):
                 self._words += words
                 del self._words[:-_MOST_WORDS_BYTES]
-            await process.wait_closed()
         except Exception as error:
             self._words += f"\n{error}".encode()
         finally:
+            with contextlib.suppress(Exception):  # of a broken line: no more is to be known
+                await process.wait_closed()
             self.code = process.returncode
             self._ended.set()
 
@@ -80,6 +82,14 @@ class Channel:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and with it every line
                 self._loop.call_soon_threadsafe(process.close)
 
+    def close(self) -> None:
+        """Ends it and gives its streams back, however much of them was read."""
+        self.end()
+        self.ends_within(_GRACE_S)
+        for stream in (self.stdin, self.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()
+
     def words(self) -> str:
         """The end of its standard error."""
         told = bytes(self._words[-_TOLD_CHARACTERS:]).decode("utf-8", "backslashreplace").strip()
@@ -92,6 +102,5 @@ class Channel:
             if line.strip() == mark:
                 return
             left -= len(line)
-        self.end()
-        self.ends_within(1)
+        self.close()
         raise ConnectionLost(f"the command was not started; {self.words() or 'its shell said nothing of ours'}")

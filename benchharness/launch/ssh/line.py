@@ -61,7 +61,7 @@ class Line:
         if self._loop.is_closed():
             return
         with contextlib.suppress(LaunchError):
-            self._wait(self._hang_up())
+            self._wait(self._finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CONNECTING_S)
         self._loop.close()
@@ -122,6 +122,12 @@ class Line:
         if route.host_key is not None:
             settings["known_hosts"] = ([asyncssh.import_public_key(route.host_key)], [], [])
         return await asyncssh.connect(**_place(route.address), **settings)
+
+    async def _finish(self) -> None:
+        """Hangs up, and sees every watcher of a command to its end."""
+        await self._hang_up()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait(others, timeout=_CONNECTING_S) if others else None
 
     async def _hang_up(self) -> None:
         for connection in (self._connection, self._jump):

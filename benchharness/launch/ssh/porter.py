@@ -25,6 +25,8 @@ _LONGEST_ANSWER_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 18
 _LONGEST_WORD = 1000
 _GRACE_S = 5.0
+#: What ends says why on a stream of its own, which may come a moment later.
+_LAST_WORDS_S = 1.0
 #: What shells end with where there is no such command, or none that can be started; 9009 is Windows's.
 _NOT_FOUND = (126, 127, 9009)
 
@@ -106,9 +108,8 @@ class Porter:
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.stdin.close()
-            if not channel.ends_within(_GRACE_S):
-                channel.end()
-            channel.stdout.close()
+            channel.ends_within(_GRACE_S)
+            channel.close()
 
     def _open(self) -> Channel:
         if self._channel is None:
@@ -177,8 +178,8 @@ class Porter:
         """Why nothing more comes: the line is gone, or the interpreter is not there or ended."""
         channel, self._channel = self._channel, None
         assert channel is not None
-        channel.end()
-        channel.ends_within(_GRACE_S)
+        channel.ends_within(_LAST_WORDS_S)
+        channel.close()
         words = channel.words()
         if channel.code in _NOT_FOUND:
             return LaunchError(

@@ -1,0 +1,224 @@
+"""A device over SSH, for real: an OpenSSH server on loopback, as another user, in another root, with another Python."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchharness import api, devices
+from benchharness.errors import LaunchError, UsageError
+from benchharness.launch import ask
+from benchharness.launch.ssh import SshLauncher
+from benchharness.launch.ssh.host_key import host_key_of
+from benchharness.launch.ssh.porter import Porter
+from benchharness.suite.device import Device, written
+from tests import ssh_server
+from tests.ssh_server import Server
+
+DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "artefacts" / "fp32.onnx"
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(bool(ssh_server.missing()), reason=ssh_server.missing() or "a server can be had"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with ssh_server.serving(tmp_path_factory.mktemp("ssh")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "devices"
+    monkeypatch.setenv("BENCHHARNESS_DEVICES", str(folder))
+    monkeypatch.setenv("BENCHHARNESS_STORE", f"sqlite:///{tmp_path / 'store.db'}")
+    return folder
+
+
+@pytest.fixture
+def launcher(server: Server, tmp_path: Path) -> Iterator[SshLauncher]:
+    made = SshLauncher(server.device(work=f"{server.home}/{tmp_path.name}").route, tmp_path / "scratch")
+    yield made
+    made.close()
+
+
+def profile(folder: Path, device: Device) -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{device.name}.toml").write_text(written(device), encoding="utf-8")
+    return device.name
+
+
+def put(launcher: SshLauncher, file: Path, name: str) -> str:
+    return launcher.put(file, name, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def test_a_model_runs_there_as_it_does_here(server: Server, profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = profile(profiles, server.device())
+    asked: dict[str, Any] = {"attempts": 2, "scenarios": ["steady"]}
+    here, there = api.run_on(["this-machine", name], [DIGITS], **asked)
+    (here_result,), (there_result,) = here.results, there.results
+    assert there_result.outcome.ok
+    assert (there.hardware, here.hardware) == ("test-board", "this-machine")
+    assert {each.name for each in there_result.metrics} == {each.name for each in here_result.metrics}
+    assert not (server.home / ".benchharness" / "runs" / there.run.id).exists()
+    assert server.processes() == []
+
+    sent: list[Path] = []
+    send = Porter._send
+    monkeypatch.setattr(Porter, "_send", lambda self, file, *rest: (sent.append(file), send(self, file, *rest)))
+    again = api.run([DIGITS], on=name, **asked)
+    assert again.results[0].outcome.ok
+    assert sent == [], "what is there already was put there again"
+
+
+def test_a_target_means_any_of_its_devices_that_answers(server: Server, profiles: Path) -> None:
+    profile(profiles, server.device(name="a-dead-one", connect="ssh://nobody@127.0.0.1:9"))
+    profile(profiles, server.device(name="living"))
+    found = api.run([DIGITS], on="test-board", attempts=1, scenarios=["steady"])
+    assert found.results[0].outcome.ok
+    with pytest.raises(LaunchError, match="cannot be reached"):
+        api.run([DIGITS], on="a-dead-one", attempts=1)
+
+
+def test_questions_go_to_the_device(server: Server, profiles: Path) -> None:
+    name = profile(profiles, server.device())
+    onnxruntime = next(each for each in api.adapters(name) if each.name == "onnxruntime")
+    assert onnxruntime.available
+    assert api.inspect(DIGITS, on=name)["digest"] == api.inspect(DIGITS)["digest"]
+
+
+def test_another_host_key_ends_it_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
+    other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVKQwyXnoO4nU0KDrEAmFKTtMFWfYJUlAwUkACbZf2o"
+    made = SshLauncher(server.device(host_key=other, work=f"{server.home}/never").route, tmp_path)
+    with pytest.raises(LaunchError, match="host key is not the one in its profile"):
+        ask.description_of_device(made, 0)
+    made.close()
+    assert not (server.home / "never").exists()
+
+
+def test_an_unknown_host_key_is_trusted_by_its_fingerprint_alone(server: Server, profiles: Path) -> None:
+    asked = devices.asked(server.device().connect, name="new", key=server.key, python=server.device().python)
+    presented = devices.host_key(asked)
+    assert presented.text == server.host_key
+    assert not presented.is_known
+    path, added = devices.add(asked, presented)
+    assert path == profiles / "new.toml"
+    assert added.found["python"]
+    assert "onnxruntime" in str(added.found["runtimes"])
+    assert [each.name for each in devices.known()] == ["new"]
+    assert devices.known()[0].host_key == server.host_key
+    with pytest.raises(UsageError, match="has a profile already"):
+        devices.add(asked, presented)
+
+
+def test_a_host_key_among_the_users_known_hosts_is_known(server: Server, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
+    assert host_key_of(server.device().route, known).is_known
+    known.write_text(f"[127.0.0.1]:{server.port + 1} {server.host_key}\n")
+    assert not host_key_of(server.device().route, known).is_known
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"python": "/nowhere/python"}, "'/nowhere/python' cannot be started there"),
+        ({"python": "/bin/true"}, "the line broke, or what runs there ended"),
+        ({"key": "/nowhere/key"}, "key"),
+        ({"connect": "ssh://127.0.0.1:9"}, "cannot be reached"),
+        ({"work": "link"}, "links are not followed"),
+        ({"work": "/root/ours"}, "Permission denied"),
+        ({"work": "{home}/full"}, "the disk is full"),
+    ],
+)
+def test_what_is_wrong_there_is_said(server: Server, tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    (server.home / "link").unlink(missing_ok=True)
+    (server.home / "link").symlink_to(server.home / "site")
+    changed = {key: value.format(home=server.home) for key, value in changes.items()}
+    if changed.get("work") == "link":
+        changed["work"] = str(server.home / "link")
+    made = SshLauncher(server.device(**changed).route, tmp_path)
+    with pytest.raises(LaunchError, match=said):
+        ask.description_of_device(made, 0)
+    made.close()
+    assert server.processes() == []
+
+
+def test_a_broken_line_goes_on_where_it_was(launcher: SshLauncher, server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(bytes(range(256)) * (1 << 17))
+    size = file.stat().st_size
+    seen: list[int] = []
+    cuts: list[int] = []
+
+    def cut(what: str, done: int, total: int) -> None:
+        seen.append(done)
+        if len(seen) == 60 and not cuts:
+            cuts.append(done)
+            server.drop_lines()
+
+    launcher._porter._sent = cut
+    with pytest.raises(LaunchError, match="the line broke"):
+        put(launcher, file, "models/large")
+    part = Path(launcher.work_folder("")).parent / "files/models/large.part"
+    came = part.stat().st_size
+    assert 0 < came < size
+    seen.clear()
+    path = put(launcher, file, "models/large")
+    assert Path(path).read_bytes() == file.read_bytes()
+    assert len(seen) * (1 << 18) <= size - came + (1 << 18), "it was sent from its beginning"
+    assert not part.exists()
+
+
+def test_a_file_that_changed_there_is_put_again(launcher: SshLauncher, tmp_path: Path) -> None:
+    file = tmp_path / "model"
+    file.write_bytes(b"as it should be")
+    path = Path(put(launcher, file, "models/model"))
+    path.unlink()
+    path.write_bytes(b"as it is not...")
+    launcher._placed.clear()
+    assert Path(put(launcher, file, "models/model")).read_bytes() == b"as it should be"
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", "a//b", "."])
+def test_no_name_leads_out_of_the_work_folder(launcher: SshLauncher, server: Server, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    with pytest.raises(LaunchError, match="is no name inside the work folder"):
+        put(launcher, file, name)
+    for path in ("/etc/hostname", f"{launcher.contact.work}/../site"):
+        with pytest.raises(LaunchError, match=r"outside|no name inside"):
+            launcher.fetch(path)
+        with pytest.raises(LaunchError, match=r"outside|no name inside"):
+            launcher.remove(path)
+    assert (server.home / "site").exists()
+
+
+def test_a_link_inside_the_work_folder_is_not_followed(launcher: SshLauncher, server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    work = Path(launcher.contact.work)
+    put(launcher, file, "first")
+    (work / "files" / "away").symlink_to(server.home)
+    with pytest.raises(LaunchError, match="links are not followed"):
+        put(launcher, file, "away/file")
+    (work / "files" / "target").symlink_to(server.home / "authorized_keys")
+    path = put(launcher, file, "target")
+    assert not Path(path).is_symlink()
+    assert (server.home / "authorized_keys").read_bytes() != b"x"
+
+
+def test_a_login_shell_may_greet(launcher: SshLauncher, server: Server) -> None:
+    greeting = server.home / ".bashrc"
+    before = greeting.read_text()
+    greeting.write_text('echo "{\\"type\\": \\"ready\\"} Welcome to pi5!"\n' * 100)
+    try:
+        assert ask.description_of_device(launcher, 0)["facts"]["machine"]
+    finally:
+        greeting.write_text(before)
