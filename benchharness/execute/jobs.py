@@ -86,7 +86,8 @@ class Execution:
         self._started_s = time.monotonic()
         self._spent_s: dict[str, list[float]] = {}  # on the attempts that jobs share
         for attempt in store.attempts(run):
-            self._states[attempt.job].attempts.append(attempt)
+            if attempt.job in self._states:
+                self._states[attempt.job].attempts.append(attempt)
 
     def walk(self, launcher: Launcher, scratch: Path) -> None:
         """Makes attempts until every job has stopped. Raises `LaunchError` where the device cannot be reached."""
@@ -157,9 +158,11 @@ class Execution:
         ]
 
     def _save(self, attempt: Attempt) -> None:
-        self._store.save_attempt(self._run, attempt)
         state = self._states.get(attempt.job)
-        if state is not None and all(known.id != attempt.id for known in state.attempts):
+        if state is None:
+            return  # of no job of this run: a spool tells what it likes
+        self._store.save_attempt(self._run, attempt)
+        if all(known.id != attempt.id for known in state.attempts):
             state.attempts.append(attempt)
 
     def _decide(self, state: _State) -> None:

@@ -51,6 +51,7 @@ class DeviceLink:
         self._connection: Connection | None = None
         self._facts: Mapping[str, Any] = {}
         self._clock_offset_ns = 0
+        self._ordered: dict[str, Message] = {}  # by attempt, its job and round
         self._placed: dict[tuple[str, str], tuple[str, list[str]]] = {}
 
     def connect(self) -> list[Attempt]:
@@ -167,6 +168,8 @@ class DeviceLink:
     def _make(self, order: Message, progress: Progress) -> Attempt:
         connection = self._connection
         assert connection is not None
+        for each in (order, *order.get("companions", ())):
+            self._ordered[each["id"]] = {key: each[key] for key in ("job", "round")}
         connection.send(order)
         deadline = time.monotonic() + order["entry_gate_s"] + order["timeout_s"] + _GRACE_S
         while time.monotonic() < deadline:
@@ -185,6 +188,9 @@ class DeviceLink:
 
     def _take_in(self, connection: Connection, message: Message) -> Attempt:
         """Saves a finished attempt, and only then lets the device forget it."""
+        ordered = self._ordered.get(str(message.get("id")))
+        if ordered is not None:
+            message = {**message, **ordered, "outcome": _outcome_of(message, ordered)}
         finished = attempt_from(
             message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns
         )
@@ -218,6 +224,18 @@ class DeviceLink:
         attempt = attempt_from(message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns)
         self._save(attempt)
         return attempt
+
+
+def _outcome_of(message: Message, ordered: Message) -> Any:
+    """What a device says of an attempt, unless it takes it for another's."""
+    told = {key: message.get(key) for key in ordered}
+    if told == ordered:
+        return message.get("outcome")
+    return {
+        "kind": OutcomeKind.INVALID,
+        "reason": "the device says that it was another job's",
+        "evidence": str(told)[:200],
+    }
 
 
 def _as_opened(job: Job) -> Opened:
