@@ -11,6 +11,7 @@ from benchharness.judge.intervals import estimate
 from benchharness.metrics import METRICS
 from benchharness.metrics.percentiles import samples_for_percentile
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Parameters
+from benchharness.results.samples import kept_percentile
 
 
 def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptValue], percentile: int) -> MetricResult:
@@ -31,7 +32,10 @@ def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptV
 
 
 def _in_each(several: Sequence[Sequence[float]], percentile: int) -> list[float]:
-    """A percentile of each; in one go where they are equally long, as those of one job are."""
+    """A percentile of each; in one go where they are equally long, as those of one job are, and none is kept."""
+    kept = [value for samples in several if (value := kept_percentile(samples, percentile)) is not None]
+    if len(kept) == len(several):
+        return kept
     if len({len(samples) for samples in several}) == 1:
         found: list[float] = np.percentile(np.asarray(several), percentile, axis=1).tolist()
         return found
