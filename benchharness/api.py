@@ -14,49 +14,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.device import adapters as plug_board
-from benchharness.errors import BenchharnessError, UsageError
-from benchharness.execute.jobs import Execution, Observer
-from benchharness.execute.looks import describe_hardware, inspect_model
+from benchharness.errors import BenchharnessError
 from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import judged, unmeasured
 from benchharness.judge.choice import Choice, choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import told_apart
 from benchharness.judge.ranking import Wish
-from benchharness.launch import Launcher, ask
-from benchharness.launch.ask import NamedAvailability
-from benchharness.launch.local import LocalLauncher
-from benchharness.locations import default_store, digest_cache, state_folder
-from benchharness.metrics.limits import Budget, parse
+from benchharness.locations import default_store
+from benchharness.metrics.limits import Budget
 from benchharness.results.export import to_csv, to_json
-from benchharness.results.result import TELLS_APART, Job, Result, Run, VerdictKind
+from benchharness.results.result import TELLS_APART, Result, Run, VerdictKind
 from benchharness.results.store import Store
-from benchharness.suite.artefact import Manifest
-from benchharness.suite.asked import Asked
-from benchharness.suite.cores import physical_cores
-from benchharness.suite.hardware import THIS_MACHINE, HardwareTarget, load_hardware
-from benchharness.suite.materials import gather, suite_from_models, verify
-from benchharness.suite.overrides import Overrides, overridden
-from benchharness.suite.plan import plan
-from benchharness.suite.planning import Materials
-from benchharness.suite.sampling import sampling_notes
-from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
+from benchharness.suite.fields import THIS_MACHINE
+from benchharness.suite.judging import stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchharness import measure
+    from benchharness.launch import Launcher
+    from benchharness.launch.ask import NamedAvailability
+    from benchharness.suite.asked import Asked
+    from benchharness.suite.overrides import Overrides
+    from benchharness.suite.tables import Suite
     from reports.model.found import Found
     from reports.pages.index import Entry
     from reports.pages.site import Names
 
-Watching = AbstractContextManager[Observer]
+    Watching = measure.Watching
+
+# What measures and asks devices is imported where it is called: to show what was found takes none of it, and half as
+# long.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,15 +148,12 @@ def run(
     `inputs="data.npz"`, `budgets={"steady_inference": {"p95": "40 ms"}}`). Without `watching` progress is drawn on the
     terminal or in the notebook. Raises `BenchharnessError`.
     """
-    suite = _suite(what, reference, task, asked or Asked(**_wishes(changes)))
-    suite = overridden(suite, overrides or Overrides(**changes))
-    hardware = load_hardware(on)
+    from benchharness import measure
+
+    suite = measure.requested(what, reference, task, asked, overrides, changes)
+    hardware = measure.load_hardware(on)
     with _opened(store) as opened:
-        materials = gather(suite, digest_cache(), _tell)
-        jobs = _plan(suite, hardware, materials)
-        run_ = opened.create_run(**_stored(suite, hardware), planned=jobs)
-        _execute(opened, run_, suite, hardware, materials.manifests, watching)
-        return _findings(opened, run_)
+        return _findings(opened, measure.begin(opened, suite, hardware, watching))
 
 
 def resume(
@@ -172,13 +164,11 @@ def resume(
     watching: Watching | None = None,
 ) -> Findings:
     """Goes on with an interrupted run, repeating nothing. Raises `UsageError` where a model has changed since."""
+    from benchharness import measure
+
     with _opened(store) as opened:
         run_ = opened.find(name)
-        suite, hardware = _as_stored(opened, run_)
-        suite = overridden(suite, overrides or Overrides())
-        materials = gather(suite, digest_cache())
-        verify(materials.manifests, [job for job, _ in opened.jobs(run_)])
-        _execute(opened, run_, suite, hardware, materials.manifests, watching)
+        measure.go_on(opened, run_, overrides, watching)
         return _findings(opened, run_)
 
 
@@ -196,16 +186,22 @@ def runs(*, store: str | None = None) -> list[Run]:
 
 def adapters(launcher: Launcher | None = None) -> list[NamedAvailability]:
     """Every adapter, and whether it runs on a device: this machine unless a launcher reaches another."""
+    from benchharness.launch import ask
+
     return list(ask.availabilities(launcher or ask.this_machine()))
 
 
 def hardware(probe_s: float = 0.0, launcher: Launcher | None = None) -> dict[str, Any]:
     """What a device is, its sensors and limits, and with a probe of so many seconds how noisy it is."""
+    from benchharness.execute.looks import describe_hardware
+
     return describe_hardware(probe_s, launcher)
 
 
 def inspect(model: str | Path, *, compressed: bool = False, launcher: Launcher | None = None) -> dict[str, Any]:
     """What a model file holds, without running it; `compressed`: its download size too, which takes a while."""
+    from benchharness.execute.looks import inspect_model
+
     return inspect_model(Path(model), compressed=compressed, launcher=launcher)
 
 
@@ -305,100 +301,14 @@ def open_store(url: str | None = None) -> Store:
     return Store(url or default_store())
 
 
-def _wishes(changes: dict[str, Any]) -> dict[str, Any]:
-    """Takes out of the changes what is for models without a suite."""
-    return {name: changes.pop(name) for name in list(changes) if name in Asked.__dataclass_fields__}
-
-
-def _suite(
-    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path],
-    reference: str | Path | None,
-    task: str | None,
-    asked: Asked,
-) -> Suite:
-    beside = [*(["reference"] if reference else []), *(["task"] if task else []), *asked.given]
-    if isinstance(what, Suite | Mapping):
-        _refuse_beside_a_suite(beside)
-        return what if isinstance(what, Suite) else suite_from_table(what)
-    paths = [Path(what)] if isinstance(what, str | Path) else [Path(path) for path in what]
-    if not paths:
-        raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
-    if not any(path.suffix == ".toml" for path in paths):
-        known = {name: plug_board.formats(name) for name in plug_board.usable()}
-        reference = Path(reference) if reference else None
-        return suite_from_models(paths, known, reference=reference, task=task, asked=asked)
-    if len(paths) > 1:
-        raise UsageError("name one suite, or models; not both, and not two suites")
-    _refuse_beside_a_suite(beside)
-    return load_suite(paths[0])
-
-
-def _refuse_beside_a_suite(given: Sequence[str]) -> None:
-    if given:
-        raise UsageError(
-            f"{' and '.join(given)}: for models without a suite; a suite says it in its own tables "
-            "([models], [[configurations]], [[workloads]], [budgets])"
-        )
-
-
-def _plan(suite: Suite, hardware: HardwareTarget, materials: Materials) -> list[Job]:
-    for note in sampling_notes(suite, hardware):
-        _tell(note)
-    planned = plan(suite, hardware, materials, plug_board.formats, threads=physical_cores())
-    if not planned:
-        raise UsageError(
-            "there is nothing to run: quality needs evaluation data; name it with --evaluate, or in a suite"
-        )
-    return planned
-
-
-def _stored(suite: Suite, hardware: HardwareTarget) -> dict[str, str]:
-    """What a run keeps of its request."""
-    return {
-        "suite": suite.name,
-        "digest": suite.digest,
-        "suite_json": suite.model_dump_json(by_alias=True),
-        "hardware_json": hardware.model_dump_json(),
-    }
-
-
-def _tell(what: str) -> None:
-    from benchharness.terminal.console import console
-
-    console(stderr=True).print(what, style="dim", markup=False, highlight=False)
-
-
-def _execute(
-    store: Store,
-    run_: str,
-    suite: Suite,
-    hardware: HardwareTarget,
-    manifests: Mapping[Path, Manifest],
-    watching: Watching | None,
-) -> None:
-    from benchharness.terminal.progress import watch
-
-    state = state_folder(store.url)
-    launcher = LocalLauncher(state, str(hardware.python) if hardware.python else None)
-    with watching or watch() as observer:
-        execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
-        execution.walk(launcher, state)
-
-
-def _as_stored(store: Store, run_: str) -> tuple[Suite, HardwareTarget]:
-    suite_json, hardware_json = store.suite_and_hardware(run_)
-    return restore_suite(suite_json), HardwareTarget.model_validate_json(hardware_json)
-
-
 def _findings(store: Store, run_: str) -> Findings:
-    suite, hardware = _as_stored(store, run_)
-    budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
+    rules = stored_rules(*store.suite_and_hardware(run_))
     derived = derive(store.jobs(run_), store.attempts(run_))
-    results = judged(told_apart(derived, suite.attempts.tells_apart), budgets)
+    results = judged(told_apart(derived, rules.tells_apart), rules.budgets)
     return Findings(
         run=store.run(run_),
         results=results,
-        hardware=hardware.name,
-        unmeasured_budgets=unmeasured(results, budgets),
-        tells_apart=suite.attempts.tells_apart,
+        hardware=rules.hardware,
+        unmeasured_budgets=unmeasured(results, rules.budgets),
+        tells_apart=rules.tells_apart,
     )

@@ -1,4 +1,4 @@
-"""Student's t of 95 % intervals. Attempts are few, and a table needs no scipy, whose import takes longer than all else."""
+"""Student's t of 95 % intervals. Attempts are few, and a table needs no scipy, which takes long to load."""
 
 from __future__ import annotations
 

@@ -282,9 +282,10 @@ def _unstable(metric: MetricResult) -> Iterator[ResultWarning]:
     spread, mean = stdev(values), fmean(values)
     if spread <= UNSTABLE_SHARE * mean:
         return
+    share = f"{spread / mean:.0%}"
     yield ResultWarning(
         kind=WarningKind.UNSTABLE,
-        message=f"{METRICS[metric.name].title}: attempts spread by {spread / mean:.0%} of their mean (pyperf's limit is 10 %)",
+        message=f"{METRICS[metric.name].title}: attempts spread by {share} of their mean (pyperf's limit is 10 %)",
         hint="close other programs, or ask for a narrower interval with --ci-target",
     )
 

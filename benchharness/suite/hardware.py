@@ -10,10 +10,8 @@ from pydantic import Field, ValidationError
 
 from benchharness.errors import SuiteError
 from benchharness.suite.errors import explain
-from benchharness.suite.fields import Name, Table
+from benchharness.suite.fields import THIS_MACHINE, Name, Table
 from benchharness.suite.tables import Budgets, System, read_toml
-
-THIS_MACHINE = "this-machine"
 
 
 class HardwareTarget(Table):

@@ -11,7 +11,8 @@ from benchharness.device.rules import RULES
 from benchharness.results.result import Attempt, Job, Measurement, Outcome, OutcomeKind, Parameters
 from benchharness.results.told import Conditions, Effective
 from benchharness.suite.artefact import DigestCache, Listing, whole
-from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.fields import THIS_MACHINE
+from benchharness.suite.hardware import load_hardware
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.tables import Suite, load_suite

@@ -216,13 +216,12 @@ def room(module: str) -> str:
 
 #: Rules of the device side that its judges apply again.
 SHARED_RULES = {f"device.{name}" for name in ("adapters", "pairing", "rules", "shapes", "state_names")}
-#: Of the terminal, what a program needs that runs something from Python: progress, remarks, and `print`.
-SHOWN = {f"terminal.{name}" for name in ("console", "printed", "progress")}
 #: What each room of the host may import, beside itself and `PLAIN`. A name with a dot is that module alone.
 ARROWS = {
     "__main__": {"commands"},
     "commands": {"api", "compress", "scenarios", "suite", "sweep", "terminal", "results.result"},
-    "api": {"device.adapters", "execute", "judge", "launch", "reports", "results", "suite", *SHOWN},
+    "api": {"execute.looks", "judge", "launch", "measure", "reports", "results", "suite", "terminal.printed"},
+    "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
     "sweep": {"compress", "device.adapters", "suite"},
     "execute": {"device.adapters", "device.protocol", "judge", "launch", "results", "scenarios", "suite"},
     "launch": {"device"},
@@ -250,8 +249,8 @@ ARROWS = {
 }
 #: What every room of the host may import.
 PLAIN = {"benchharness", "contract", "errors", "records", "units", "metrics", "locations"}
-#: Where attempts and results are kept: known to who runs jobs and to who composes, and to nobody else.
-KNOW_THE_STORE = {"benchharness.api", "benchharness.execute.jobs"}
+#: Where attempts and results are kept: known to who makes runs, to who composes, and to nobody else.
+KNOW_THE_STORE = {"benchharness.api", "benchharness.execute.jobs", "benchharness.measure"}
 
 
 @pytest.mark.parametrize("name", ARROWS)

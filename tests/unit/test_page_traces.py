@@ -17,7 +17,8 @@ import pytest
 from benchharness import api
 from benchharness.results.result import Attempt, Job, Measurement
 from benchharness.results.store import Store
-from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.fields import THIS_MACHINE
+from benchharness.suite.hardware import load_hardware
 from tests.unit.made_up import STARTED, TWO_VARIANTS, attempt, jobs_of, loaded, measured
 
 SUITE = f"""

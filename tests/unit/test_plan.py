@@ -15,7 +15,8 @@ from benchharness.errors import SuiteError
 from benchharness.results.result import Job
 from benchharness.suite import cores
 from benchharness.suite.artefact import DigestCache
-from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.fields import THIS_MACHINE
+from benchharness.suite.hardware import load_hardware
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.tables import load_suite

@@ -18,7 +18,8 @@ from benchharness.judge.derive import derive
 from benchharness.metrics.limits import parse
 from benchharness.results.result import Estimate, OutcomeKind, Result, Run
 from benchharness.results.store import Store
-from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.fields import THIS_MACHINE
+from benchharness.suite.hardware import load_hardware
 from reports.model.found import Found
 from reports.pages.cells import Shown
 from reports.pages.changes import changes
