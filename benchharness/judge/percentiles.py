@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -25,10 +24,22 @@ def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptV
         found = Estimate(value=None, count=len(attempts), statistic=statistic, reason=reason)
     else:
         found_in = _in_each([each.samples for each in attempts], percentile)
-        values = [replace(each, value=value) for each, value in zip(attempts, found_in, strict=True)]
+        values = [_valued(each, value) for each, value in zip(attempts, found_in, strict=True)]
         found = estimate([each.value for each in values], statistic=statistic)
     with_percentile = {**parameters, "percentile": percentile}
     return MetricResult(name=name, parameters=with_percentile, unit=METRICS[name].unit, estimate=found, attempts=values)
+
+
+def _valued(each: AttemptValue, value: float) -> AttemptValue:
+    """As `dataclasses.replace`, which takes four times as long: every attempt has several percentiles."""
+    return AttemptValue(
+        attempt=each.attempt,
+        device=each.device,
+        round=each.round,
+        value=value,
+        samples=each.samples,
+        row_length=each.row_length,
+    )
 
 
 def _in_each(several: Sequence[Sequence[float]], percentile: int) -> list[float]:

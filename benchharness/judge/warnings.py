@@ -291,10 +291,10 @@ def _unstable(metric: MetricResult) -> Iterator[ResultWarning]:
 
 
 def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
-    shortest = min((least(value.samples) for value in metric.attempts if value.samples), default=None)
-    if metric.unit == "ns" and shortest is not None and shortest < SHORTEST_TIMED_NS:
-        if metric.parameters.get("percentile", 50) != 50:
-            return
+    if metric.unit != "ns" or not _is_middle(metric):
+        return
+    shortest = _shortest(metric)
+    if shortest is not None and shortest < SHORTEST_TIMED_NS:
         yield ResultWarning(
             kind=WarningKind.BELOW_TIMER_RESOLUTION,
             message=f"{METRICS[metric.name].title}: a sample of {shortest:.0f} ns; reading the clock takes 36 ns twice",
@@ -305,13 +305,15 @@ def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
 def _stamped(metric: MetricResult, effective: Effective) -> Iterator[ResultWarning]:
     """Times by a runtime's own stamps in which a step of its clock is more than `_STEP_SHARE`."""
     step = effective.clock_resolution_ns
-    shortest = min((least(value.samples) for value in metric.attempts if value.samples), default=None)
-    if metric.name not in STAMPED or step is None or shortest is None:
+    if metric.name not in STAMPED or step is None or not _is_middle(metric):
+        return
+    shortest = _shortest(metric)
+    if shortest is None:
         return
     tokens = metric.parameters.get("output_tokens")
     # TPOT is a mean: what was timed for it is the whole answer.
     timed = shortest * (tokens - 1) if metric.name == "tpot" and isinstance(tokens, int) else shortest
-    if timed * _STEP_SHARE < step and metric.parameters.get("percentile", 50) == 50:
+    if timed * _STEP_SHARE < step:
         yield ResultWarning(
             kind=WarningKind.BELOW_TIMER_RESOLUTION,
             message=f"{METRICS[metric.name].title}: {timed:.0f} ns by {effective.timed_by}, in steps of {step}",
@@ -320,8 +322,7 @@ def _stamped(metric: MetricResult, effective: Effective) -> Iterator[ResultWarni
 
 
 def _slow_first(metric: MetricResult) -> Iterator[ResultWarning]:
-    in_rows = any(value.row_length for value in metric.attempts)
-    if in_rows or metric.parameters.get("percentile", 50) != 50:
+    if not _is_middle(metric) or any(value.row_length for value in metric.attempts):
         return  # the first gap of an answer is not the first iteration of a session
     slow = sum(_first_is_outlier(value.samples) for value in metric.attempts)
     attempts = len(metric.attempts)
@@ -331,6 +332,15 @@ def _slow_first(metric: MetricResult) -> Iterator[ResultWarning]:
             message=f"{METRICS[metric.name].title}: the first sample is far slower in {slow} of {attempts} attempts",
             hint="raise 'warmup' in the scenario's settings",
         )
+
+
+def _is_middle(metric: MetricResult) -> bool:
+    """Whether it stands for all of the samples: other percentiles of them would say the same again."""
+    return metric.parameters.get("percentile", 50) == 50
+
+
+def _shortest(metric: MetricResult) -> float | None:
+    return min((least(value.samples) for value in metric.attempts if value.samples), default=None)
 
 
 def _first_is_outlier(samples: Sequence[float]) -> bool:

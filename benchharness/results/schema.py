@@ -39,7 +39,7 @@ from benchharness.results.told import Conditions, Effective
 #: The Alembic revision that this code reads and writes.
 REVISION = "0003"
 
-#: What of a `Summary` has columns of their own, by their names.
+#: What of a `Summary` has columns of their own, by their names, in its order.
 SUMMARIZED = {"first_sample": "first", "least_sample": "least", "middle_sample": "middle", "deviation": "deviation"}
 
 metadata = MetaData()
@@ -195,6 +195,9 @@ class Reader:
     def __init__(self, where: str) -> None:
         self._where = where
         self._parsed: Callable[[str], Any] = cache(json.loads)
+        self._outcome = cache(
+            lambda kind, reason, evidence: Outcome(kind=OutcomeKind(kind), reason=reason, evidence=evidence)
+        )
         self._effective = cache(lambda text: Effective.from_json(json.loads(text)))
         self._conditions = cache(lambda text: Conditions.from_json(json.loads(text)))
         self._warnings = cache(lambda text: tuple(ResultWarning(**warning) for warning in json.loads(text)))
@@ -211,7 +214,7 @@ class Reader:
             host=host,
             started=utc(started),
             duration_ns=duration_ns,
-            outcome=Outcome(kind=OutcomeKind(kind), reason=reason, evidence=evidence),
+            outcome=self._outcome(kind, reason, evidence),
             measurements=measured,
             effective=self._effective(effective),
             conditions=self._conditions(conditions),
@@ -230,8 +233,16 @@ class Reader:
         )
 
     def _kept(self, blob: bytes, percentiles: str, count: int, summary: Sequence[float | None]) -> Kept:
-        told = {name: math.nan if one is None else one for name, one in zip(SUMMARIZED.values(), summary, strict=True)}
-        return Kept(blob, Summary(count=count, percentiles=by_percentile(json.loads(percentiles)), **told), self._where)
+        first, least, middle, deviation = (math.nan if one is None else one for one in summary)
+        told = Summary(
+            count=count,
+            first=first,
+            least=least,
+            middle=middle,
+            deviation=deviation,
+            percentiles=by_percentile(json.loads(percentiles)),
+        )
+        return Kept(blob, told, self._where)
 
 
 def by_percentile(told: Any) -> dict[int, float]:

@@ -156,10 +156,10 @@ class Store:
                 .order_by(measurements.c.attempt_id, measurements.c.position)
             )
             measured: dict[str, list[Measurement]] = {}
-            for attempt, *row in connection.execute(query):
+            for attempt, *row in connection.execute(query).all():
                 measured.setdefault(attempt, []).append(reader.measurement(row))
             query = select(*Reader.ATTEMPT).where(attempts.c.run_id == run).order_by(attempts.c.started, attempts.c.id)
-            return [reader.attempt(row, measured.get(row[0], [])) for row in connection.execute(query)]
+            return [reader.attempt(row, measured.get(row[0], [])) for row in connection.execute(query).all()]
 
     def figures(
         self, *, cells: Sequence[str] | None = None, metric: str | None = None, since: datetime | None = None
