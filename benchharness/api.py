@@ -261,7 +261,9 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
         place = names.targets[newest.suite, hardware]
         try:
             if newest.id not in read:
-                read[newest.id] = each_target(_found(_findings(store, newest.id)))
+                findings = _findings(store, newest.id)
+                _look_at_samples(findings.results)
+                read[newest.id] = each_target(_found(findings))
         except BenchharnessError as error:
             why = f"it cannot be read: {error}"
             told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))
@@ -272,6 +274,12 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
         all_targets = names.suites[newest.suite] if len(by_hardware) > 1 else ""
         told.append(entry_of(found, place.page, all_targets, earlier))
     return shown, told
+
+
+def _look_at_samples(results: Sequence[Result]) -> None:
+    """Raises `StoreError` for damaged samples while it is known whose they are: pages are drawn of several runs."""
+    for value in (value for result in results for metric in result.metrics for value in metric.attempts):
+        value.samples[:0]
 
 
 def _found(findings: Findings) -> Found:
