@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -150,14 +151,15 @@ class Store:
         reader = Reader(f"the store {self.url} holds what cannot be read")
         with self._reading() as connection:
             query = (
-                select(measurements.c.attempt_id, *Reader.MEASUREMENT)
+                select(measurements.c.attempt_id, measurements.c.position, *Reader.MEASUREMENT)
                 .join(attempts, attempts.c.id == measurements.c.attempt_id)
                 .where(attempts.c.run_id == run)
-                .order_by(measurements.c.attempt_id, measurements.c.position)
             )
-            measured: dict[str, list[Measurement]] = {}
-            for attempt, *row in connection.execute(query).all():
-                measured.setdefault(attempt, []).append(reader.measurement(row))
+            placed: dict[str, list[tuple[int, Measurement]]] = {}
+            for attempt, position, *row in connection.execute(query).all():
+                placed.setdefault(attempt, []).append((position, reader.measurement(row)))
+            # In order here: a database would copy every blob to sort them.
+            measured = {attempt: [each for _, each in sorted(some, key=_PLACE)] for attempt, some in placed.items()}
             query = select(*Reader.ATTEMPT).where(attempts.c.run_id == run).order_by(attempts.c.started, attempts.c.id)
             return [reader.attempt(row, measured.get(row[0], [])) for row in connection.execute(query).all()]
 
@@ -204,6 +206,7 @@ class Store:
             yield connection
 
 
+_PLACE = itemgetter(0)
 _COUNTS = [
     select(func.count()).select_from(table).where(table.c.run_id == runs.c.id).scalar_subquery().label(name)
     for name, table in (("jobs", jobs), ("attempts", attempts))
