@@ -22,6 +22,8 @@ from benchharness.errors import StoreError
 _MOST_BLOB_BYTES = 80_000_000
 _SAMPLE = np.dtype("<f8")
 
+Numbers = Sequence[float] | NDArray[np.float64]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -35,15 +37,15 @@ class Summary:
     percentiles: Mapping[int, float] = field(default_factory=dict)  # some of those that so many samples carry
 
 
-def summarized(samples: Sequence[float], percentiles: Mapping[int, float]) -> Summary:
+def summarized(samples: Numbers, percentiles: Mapping[int, float]) -> Summary:
     """The summary of samples, beside percentiles of them."""
-    if not samples:
+    if not len(samples):
         return Summary(count=0)
     middle, deviation = _around(samples)
     return Summary(
         count=len(samples),
-        first=samples[0],
-        least=min(samples),
+        first=float(samples[0]),
+        least=float(np.min(samples)),
         middle=middle,
         deviation=deviation,
         percentiles=percentiles,
@@ -102,7 +104,7 @@ class Kept(Sequence[float]):
         return self._unpacked
 
 
-def pack(samples: Sequence[float]) -> bytes:
+def pack(samples: Numbers) -> bytes:
     """Samples as a blob: zlib of little-endian float64."""
     return zlib.compress(np.asarray(samples, _SAMPLE).tobytes(), 1)
 
@@ -141,7 +143,7 @@ def kept_percentile(samples: Sequence[float], percentile: int) -> float | None:
     return samples.summary.percentiles.get(percentile) if isinstance(samples, Kept) else None
 
 
-def _around(samples: Sequence[float]) -> tuple[float, float]:
+def _around(samples: Numbers) -> tuple[float, float]:
     found = np.sort(np.asarray(samples))
     middle = _middle(found)
     return middle, _middle(np.sort(np.abs(found - middle)))

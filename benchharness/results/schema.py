@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -33,7 +34,7 @@ from benchharness.metrics import METRICS
 from benchharness.metrics.percentiles import samples_for_percentile
 from benchharness.results.cell import cell_of
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, ResultWarning
-from benchharness.results.samples import Kept, Summary, pack, summarized, unpack
+from benchharness.results.samples import Kept, Numbers, Summary, pack, summarized, unpack
 from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
@@ -149,16 +150,16 @@ def job_columns(job: Mapping[str, Any]) -> dict[str, str]:
     return {"cell": cell_of(job), **{name: value[: _LONGEST[name]] for name, value in named.items()}}
 
 
-def percentiles_of(metric: str, samples: Sequence[float]) -> dict[str, float]:
+def percentiles_of(metric: str, samples: Numbers) -> dict[str, float]:
     """By percentile, what a measurement's samples carry; {} for metrics that have none, such as raw rows."""
     known = METRICS.get(metric)
-    if known is None or not samples:
+    if known is None or not len(samples):
         return {}
     wanted = [each for each in known.percentiles or known.tails if len(samples) >= samples_for_percentile(each)]
     return {str(each): float(value) for each, value in zip(wanted, np.percentile(samples, wanted), strict=True)}
 
 
-def summary_columns(samples: Sequence[float]) -> dict[str, Any]:
+def summary_columns(samples: Numbers) -> dict[str, Any]:
     """The columns of a measurement that sum its samples up."""
     summary = summarized(samples, {})
     return {"samples_count": summary.count, **{column: getattr(summary, of) for column, of in SUMMARIZED.items()}}
@@ -174,12 +175,18 @@ def measurement_rows(attempt: Attempt) -> list[dict[str, Any]]:
             "parameters": dict(measurement.parameters),
             "value": measurement.value,
             "row_length": measurement.row_length,
-            "samples": pack(measurement.samples),
-            "percentiles": percentiles_of(measurement.metric, measurement.samples),
-            **summary_columns(measurement.samples),
+            **_samples_columns(measurement.metric, np.asarray(measurement.samples, np.float64)),
         }
         for position, measurement in enumerate(attempt.measurements)
     ]
+
+
+def _samples_columns(metric: str, samples: NDArray[np.float64]) -> dict[str, Any]:
+    return {
+        "samples": pack(samples),
+        "percentiles": percentiles_of(metric, samples),
+        **summary_columns(samples),
+    }
 
 
 class Reader:

@@ -72,7 +72,7 @@ def _fill_measurements(connection: sa.Connection) -> None:
 
 def _percentiles(metric: str, blob: bytes) -> dict[str, float]:
     try:
-        return percentiles_of(metric, unpack(blob).tolist())
+        return percentiles_of(metric, unpack(blob))
     except ValueError:  # damaged: whoever reads this attempt is told
         return {}
 

@@ -54,6 +54,6 @@ def _fill(connection: sa.Connection) -> None:
 
 def _summary(blob: bytes) -> dict[str, Any]:
     try:
-        return summary_columns(unpack(blob).tolist())
+        return summary_columns(unpack(blob))
     except ValueError:  # damaged: without a summary it is unpacked, and whoever reads this attempt is told
         return {}
