@@ -39,9 +39,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchharness.api import Findings, load, render, resume, run, run_on, runs
+    from benchharness.api import Findings, load, render, resume, run, run_on, runs, site
     from benchharness.errors import BenchharnessError
-    from benchharness.pages import site
     from benchharness.suite.overrides import Overrides
     from benchharness.suite.tables import Suite, load_suite
 
@@ -66,7 +65,6 @@ _HOMES = {
     "Overrides": "suite.overrides",
     "Suite": "suite.tables",
     "load_suite": "suite.tables",
-    "site": "pages",
 }
 
 

@@ -14,49 +14,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.device import adapters as plug_board
-from benchharness.errors import LaunchError, UsageError
-from benchharness.execute.devices import Chosen, choose, reached
-from benchharness.execute.jobs import Execution, Observer
-from benchharness.execute.looks import describe_hardware, inspect_model
+from benchharness.errors import BenchharnessError, LaunchError
 from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import judged, unmeasured
 from benchharness.judge.choice import Choice, choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import told_apart
 from benchharness.judge.ranking import Wish
-from benchharness.launch import Launcher, ask
-from benchharness.launch.ask import NamedAvailability
-from benchharness.locations import default_store, devices_folder, digest_cache, state_folder
-from benchharness.metrics.limits import Budget, parse
+from benchharness.locations import default_store
+from benchharness.metrics.limits import Budget
 from benchharness.results.export import to_csv, to_json
-from benchharness.results.result import TELLS_APART, Job, Result, Run, VerdictKind
+from benchharness.results.result import TELLS_APART, Result, Run, VerdictKind
 from benchharness.results.store import Store
-from benchharness.suite import targets
-from benchharness.suite.artefact import Manifest
-from benchharness.suite.asked import Asked
-from benchharness.suite.device import THIS_MACHINE
-from benchharness.suite.hardware import HardwareTarget
-from benchharness.suite.materials import gather, verify
-from benchharness.suite.overrides import Overrides, overridden
-from benchharness.suite.plan import plan
-from benchharness.suite.planning import Materials
-from benchharness.suite.request import suite_of
-from benchharness.suite.sampling import sampling_notes
-from benchharness.suite.tables import Suite, restore_suite
+from benchharness.suite.fields import THIS_MACHINE
+from benchharness.suite.judging import stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchharness import measure
+    from benchharness.launch.ask import NamedAvailability
+    from benchharness.suite.asked import Asked
+    from benchharness.suite.overrides import Overrides
+    from benchharness.suite.tables import Suite
     from reports.model.found import Found
+    from reports.pages.index import Entry
+    from reports.pages.site import Names
 
-Watching = AbstractContextManager[Observer]
+    Watching = measure.Watching
+
+# What measures and asks devices is imported where it is called: to show what was found takes none of it, and half as
+# long.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,17 +147,12 @@ def run(
     `inputs="data.npz"`, `budgets={"steady_inference": {"p95": "40 ms"}}`). Without `watching` progress is drawn on the
     terminal or in the notebook. Raises `BenchharnessError`.
     """
-    suite = suite_of(what, reference, task, asked or Asked(**_wishes(changes)))
-    suite = overridden(suite, overrides or Overrides(**changes))
-    target = targets.target(on, devices_folder())
-    with opened(store) as kept:
-        materials = gather(suite, digest_cache(), _tell)
-        chosen = choose(target, state_folder(kept.url))
-        hardware = chosen.hardware
-        jobs = _plan(suite, chosen, materials)
-        run_ = kept.create_run(**_stored(suite, hardware), planned=jobs)
-        _execute(kept, run_, suite, hardware, materials.manifests, watching)
-        return findings_of(kept, run_)
+    from benchharness import measure
+
+    suite = measure.requested(what, reference, task, asked, overrides, changes)
+    target = measure.target_of(on)
+    with _opened(store) as opened:
+        return _findings(opened, measure.begin(opened, suite, target, watching))
 
 
 def run_on(
@@ -178,17 +167,17 @@ def run_on(
     One that cannot be reached is told, and the others go on. Raises `BenchharnessError`; `LaunchError` where none can
     be reached.
     """
+    from benchharness import measure
+
     found: list[Findings] = []
     trouble: LaunchError | None = None
-    for each in dict.fromkeys(on):
-        targets.target(each, devices_folder())  # a word that means nothing is said before an hour is spent
+    for each in on:
+        measure.target_of(each)  # a word that means nothing is said before an hour is spent
     for each in dict.fromkeys(on):
         try:
             found.append(run(what, on=each, watching=watching() if watching else None, **asked))
         except LaunchError as error:
-            if len(on) == 1:
-                raise
-            _tell(f"{each} is left out: {error}")
+            measure.tell(f"{each} is left out: {error}")
             trouble = error
     if trouble is not None and not found:
         raise trouble
@@ -203,57 +192,51 @@ def resume(
     watching: Watching | None = None,
 ) -> Findings:
     """Goes on with an interrupted run, repeating nothing. Raises `UsageError` where a model has changed since."""
-    with opened(store) as kept:
-        run_ = kept.find(name)
-        suite, hardware = _as_stored(kept, run_)
-        hardware = targets.as_known_now(hardware, devices_folder())
-        suite = overridden(suite, overrides or Overrides())
-        materials = gather(suite, digest_cache())
-        verify(materials.manifests, [job for job, _ in kept.jobs(run_)])
-        _execute(kept, run_, suite, hardware, materials.manifests, watching)
-        return findings_of(kept, run_)
+    from benchharness import measure
+
+    with _opened(store) as opened:
+        run_ = opened.find(name)
+        measure.go_on(opened, run_, overrides, watching)
+        return _findings(opened, run_)
 
 
 def load(name: str = "latest", *, store: str | None = None) -> Findings:
     """What a run found: its id, a unique prefix, or `latest`. Raises `RunNotFound`."""
-    with opened(store) as kept:
-        return findings_of(kept, kept.find(name))
+    with _opened(store) as opened:
+        return _findings(opened, opened.find(name))
 
 
 def runs(*, store: str | None = None) -> list[Run]:
     """Every run in the store, newest first."""
-    with opened(store) as kept:
-        return kept.list_runs()
+    with _opened(store) as opened:
+        return opened.list_runs()
 
 
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
     """Every adapter, and whether it runs on a device. Raises `LaunchError` where that cannot be reached."""
-    with _asked(on) as launcher:
+    from benchharness import measure
+    from benchharness.launch import ask
+
+    with measure.asked(on) as launcher:
         return list(ask.availabilities(launcher or ask.this_machine()))
 
 
 def hardware(probe_s: float = 0.0, on: str = THIS_MACHINE) -> dict[str, Any]:
     """What a device is, its sensors and limits, and with a probe of so many seconds how noisy it is."""
-    with _asked(on) as launcher:
+    from benchharness import measure
+    from benchharness.execute.looks import describe_hardware
+
+    with measure.asked(on) as launcher:
         return describe_hardware(probe_s, launcher)
 
 
 def inspect(model: str | Path, *, compressed: bool = False, on: str = THIS_MACHINE) -> dict[str, Any]:
     """What a model file holds, read on a device without running it; `compressed`: its download size too."""
-    with _asked(on) as launcher:
+    from benchharness import measure
+    from benchharness.execute.looks import inspect_model
+
+    with measure.asked(on) as launcher:
         return inspect_model(Path(model), compressed=compressed, launcher=launcher)
-
-
-@contextmanager
-def _asked(on: str) -> Iterator[Launcher | None]:
-    """What reaches a device, for questions; None for this machine, which has the files already."""
-    target = targets.target(on, devices_folder())
-    if not target.devices:
-        yield None
-        return
-    scratch = state_folder(default_store())
-    with reached(choose(target, scratch).hardware, scratch) as launcher:
-        yield launcher
 
 
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
@@ -264,25 +247,76 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     from reports.pages.files import write
     from reports.pages.site import report_pages
 
-    return write(report_pages([found_of(each) for each in findings], datetime.now(UTC)), Path(folder))
+    return write(report_pages([_found(each) for each in findings], datetime.now(UTC)), Path(folder))
 
 
-@contextmanager
-def opened(url: str | None) -> Iterator[Store]:
-    """The store at a URL, or the user's own, as long as it is wanted. Raises `StoreError`."""
-    kept = open_store(url)
-    try:
-        yield kept
-    finally:
-        kept.close()
+def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
+    """Writes linked pages over a whole store: an index, and for each suite all of its targets; the pages' paths.
+
+    Of a suite on a hardware target the newest run is shown in full, earlier ones are listed. A run that cannot be read
+    stands in the index with the reason.
+    """
+    from reports.pages.files import write
+    from reports.pages.site import index_pages, names_of, suite_pages
+
+    now = datetime.now(UTC)
+    entries: list[Entry] = []
+    paths: list[Path] = []
+    with _opened(store) as opened:
+        by_key = _runs_by_key(opened)
+        names = names_of(list(by_key))
+        for suite in dict.fromkeys(suite for suite, _ in by_key):
+            keys = {hardware: runs for (one, hardware), runs in by_key.items() if one == suite}
+            shown, told = _newest(opened, keys, names)
+            entries += told
+            paths += write(suite_pages(shown, names, now), Path(folder)) if shown else []
+    return [*write(index_pages(entries, now), Path(folder)), *paths]
 
 
-def open_store(url: str | None = None) -> Store:
-    """The store at a URL, or the user's own. Raises `StoreError`."""
-    return Store(url or default_store())
+def _runs_by_key(store: Store) -> dict[tuple[str, str], list[Run]]:
+    """By suite and hardware target, the runs, newest first."""
+    hardware = store.hardware_of_runs()
+    found: dict[tuple[str, str], list[Run]] = {}
+    for each in store.list_runs():
+        for name in hardware.get(each.id, ()):
+            found.setdefault((each.suite, name), []).append(each)
+    return found
 
 
-def found_of(findings: Findings) -> Found:
+def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names) -> tuple[list[Found], list[Entry]]:
+    """The newest run of one suite on each hardware target, and what the index says of it."""
+    from reports.model.found import by_hardware as each_target
+    from reports.pages.index import Entry, entry_of
+
+    shown: list[Found] = []
+    told: list[Entry] = []
+    read: dict[str, list[Found]] = {}
+    for hardware, (newest, *earlier) in by_hardware.items():
+        place = names.targets[newest.suite, hardware]
+        try:
+            if newest.id not in read:
+                findings = _findings(store, newest.id)
+                _look_at_samples(findings.results)
+                read[newest.id] = each_target(_found(findings))
+        except BenchharnessError as error:
+            why = f"it cannot be read: {error}"
+            told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))
+            continue
+        # Names are cut where the store lists them.
+        found = next(each for each in read[newest.id] if each.hardware[: len(hardware)] == hardware)
+        shown.append(found)
+        all_targets = names.suites[newest.suite] if len(by_hardware) > 1 else ""
+        told.append(entry_of(found, place.page, all_targets, earlier))
+    return shown, told
+
+
+def _look_at_samples(results: Sequence[Result]) -> None:
+    """Raises `StoreError` for damaged samples while it is known whose they are: pages are drawn of several runs."""
+    for value in (value for result in results for metric in result.metrics for value in metric.attempts):
+        value.samples[:0]
+
+
+def _found(findings: Findings) -> Found:
     """What pages take of a run."""
     from reports.model.found import Exports, Found
 
@@ -295,69 +329,28 @@ def found_of(findings: Findings) -> Found:
     )
 
 
-def _wishes(changes: dict[str, Any]) -> dict[str, Any]:
-    """Takes out of the changes what is for models without a suite."""
-    return {name: changes.pop(name) for name in list(changes) if name in Asked.__dataclass_fields__}
+@contextmanager
+def _opened(url: str | None) -> Iterator[Store]:
+    opened = open_store(url)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
-def _plan(suite: Suite, chosen: Chosen, materials: Materials) -> list[Job]:
-    for note in sampling_notes(suite, chosen.hardware):
-        _tell(note)
-    planned = plan(suite, chosen.hardware, materials, plug_board.formats, threads=chosen.cores)
-    if not planned:
-        raise UsageError(
-            "there is nothing to run: quality needs evaluation data; name it with --evaluate, or in a suite"
-        )
-    return planned
+def open_store(url: str | None = None) -> Store:
+    """The store at a URL, or the user's own. Raises `StoreError`."""
+    return Store(url or default_store())
 
 
-def _stored(suite: Suite, hardware: HardwareTarget) -> dict[str, str]:
-    """What a run keeps of its request."""
-    return {
-        "suite": suite.name,
-        "digest": suite.digest,
-        "suite_json": suite.model_dump_json(by_alias=True),
-        "hardware_json": hardware.model_dump_json(),
-    }
-
-
-def _tell(what: str) -> None:
-    from benchharness.terminal.console import console
-
-    console(stderr=True).print(what, style="dim", markup=False, highlight=False)
-
-
-def _execute(
-    store: Store,
-    run_: str,
-    suite: Suite,
-    hardware: HardwareTarget,
-    manifests: Mapping[Path, Manifest],
-    watching: Watching | None,
-) -> None:
-    from benchharness.terminal.progress import watch
-
-    state = state_folder(store.url)
-    with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
-        execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
-        execution.walk(launcher, state)
-
-
-def _as_stored(store: Store, run_: str) -> tuple[Suite, HardwareTarget]:
-    suite_json, hardware_json = store.suite_and_hardware(run_)
-    return restore_suite(suite_json), HardwareTarget.model_validate_json(hardware_json)
-
-
-def findings_of(store: Store, run_: str) -> Findings:
-    """What a run in an open store found. Raises `StoreError`."""
-    suite, hardware = _as_stored(store, run_)
-    budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
+def _findings(store: Store, run_: str) -> Findings:
+    rules = stored_rules(*store.suite_and_hardware(run_))
     derived = derive(store.jobs(run_), store.attempts(run_))
-    results = judged(told_apart(derived, suite.attempts.tells_apart), budgets)
+    results = judged(told_apart(derived, rules.tells_apart), rules.budgets)
     return Findings(
         run=store.run(run_),
         results=results,
-        hardware=hardware.name,
-        unmeasured_budgets=unmeasured(results, budgets),
-        tells_apart=suite.attempts.tells_apart,
+        hardware=rules.hardware,
+        unmeasured_budgets=unmeasured(results, rules.budgets),
+        tells_apart=rules.tells_apart,
     )

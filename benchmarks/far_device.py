@@ -18,7 +18,7 @@ from pathlib import Path
 from benchharness import api
 from benchharness.judge.intervals import paired_ratio
 from benchharness.results.result import EXACT
-from benchharness.suite.device import THIS_MACHINE
+from benchharness.suite.fields import THIS_MACHINE
 from benchmarks.options import ending_in_words
 
 _SEED = 1

@@ -18,7 +18,8 @@ from statistics import fmean, variance
 from scipy import special  # scipy.stats takes half a second to import
 
 import benchharness
-from benchharness.judge.intervals import LEVEL, paired_ratio
+from benchharness.judge.intervals import paired_ratio
+from benchharness.judge.student import LEVEL
 from benchharness.metrics import METRICS
 from benchharness.results.result import Estimate, Job, MetricResult, Result, Run
 from benchmarks.bars import Bar, Criterion, Finding, Verdict

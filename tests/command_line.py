@@ -24,7 +24,7 @@ _LOADED = (
     "alembic.command",
     "benchharness.api",
     *(f"benchharness.commands.{name}" for name in ("compress", "export", "report", "run", "runs", "show", "sweep")),
-    "benchharness.execute.jobs",
+    "benchharness.measure",
     "benchharness.results.store",
     "matplotlib.backends.backend_svg",
     "reports.pages.html",

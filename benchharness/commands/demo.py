@@ -38,7 +38,7 @@ def demo(
     """
     from benchharness import api
     from benchharness.locations import demo_suite
-    from benchharness.suite.device import THIS_MACHINE
+    from benchharness.suite.fields import THIS_MACHINE
 
     conclude(
         lambda watching: api.run_on(

@@ -2,6 +2,7 @@
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
 import errno
+import gc
 import io
 import os
 import sys
@@ -22,6 +23,7 @@ def main() -> None:
     """Runs the command line; errors become a sentence on standard error and an exit code."""
     _prepare_streams()
     signals.prepare()
+    gc.set_threshold(_OBJECTS_AT_EASE)
     try:
         code = _answered(_with_bare_resume(sys.argv[1:]))
         sys.stdout.flush()
@@ -84,6 +86,8 @@ def _version(
         raise typer.Exit
 
 
+#: So many objects are made before the collector looks for circles: libraries and results are many, and stay.
+_OBJECTS_AT_EASE = 50_000
 #: What writing to standard output can fail with; any other system error is a defect of ours, to be seen whole.
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 

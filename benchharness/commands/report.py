@@ -30,11 +30,11 @@ def report(
       benchharness report 0195a3c2 0195b7d0 --out compared
       benchharness report --site public
     """
-    from benchharness import api, pages
+    from benchharness import api
 
     if site is None:
         tell_paths(api.render([api.load(name, store=store) for name in names or ["latest"]], out))
         return
     if names:
         raise UsageError("--site writes every suite of the store: name no run beside it")
-    tell_paths(pages.site(site, store=store)[:1])
+    tell_paths(api.site(site, store=store)[:1])

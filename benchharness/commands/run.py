@@ -82,7 +82,7 @@ def run(
       benchharness run model.onnx model-int8.onnx --ci-target 2%
     """
     from benchharness import api
-    from benchharness.suite.device import THIS_MACHINE
+    from benchharness.suite.fields import THIS_MACHINE
     from benchharness.suite.overrides import Overrides
 
     asked = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)

@@ -75,7 +75,7 @@ def sweep(
     """
     from benchharness import api
     from benchharness import units as quantity
-    from benchharness.suite.device import THIS_MACHINE
+    from benchharness.suite.fields import THIS_MACHINE
     from benchharness.suite.materials import evaluation_data
     from benchharness.suite.overrides import Overrides
     from benchharness.sweep import Sweep, suite_of

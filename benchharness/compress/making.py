@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchharness.compress import outputs
+from benchharness.compress.choosing import choose
 from benchharness.compress.process import Failed, carry_out
-from benchharness.compress.recipes import Recipe, choose
+from benchharness.compress.recipes import Recipe
 from benchharness.compress.source import Source, find_format, find_source, is_lone
 from benchharness.compress.suite_file import write_suite
 from benchharness.errors import UsageError

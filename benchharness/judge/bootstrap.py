@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.intervals import LEVEL
+from benchharness.judge.student import LEVEL
 from benchharness.results.result import Estimate
 
 #: Draws: the ends of a 95 % interval then move by about a hundredth of its width from seed to seed.

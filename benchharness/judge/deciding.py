@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy import special
-
 from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
-from benchharness.judge.intervals import LEVEL
+from benchharness.judge.student import quantile
 from benchharness.results.result import Estimate
 
 #: More inputs than this nobody evaluates on.
@@ -68,13 +66,9 @@ def _attempts_needed(estimate: Estimate, limit: float) -> int | None:
     shrink = abs(limit - value) / abs(end - value)
 
     def decides(count: int) -> bool:
-        return _t(count) / math.sqrt(count) <= shrink * _t(now) / math.sqrt(now)
+        return quantile(count - 1) / math.sqrt(count) <= shrink * quantile(now - 1) / math.sqrt(now)
 
     return _fewest(now, _MOST_ATTEMPTS, decides)
-
-
-def _t(count: int) -> float:
-    return float(special.stdtrit(count - 1, (1 + LEVEL) / 2))
 
 
 def _end_towards(estimate: Estimate, limit: float) -> float:

@@ -132,10 +132,13 @@ def _by_metric(
 ) -> list[tuple[Metric, Parameters, list[tuple[Attempt, Measurement]]]]:
     """The measurements of all attempts, grouped by metric and parameters, in the order first met."""
     groups: dict[tuple[str, str], list[tuple[Attempt, Measurement]]] = {}
+    spelled: dict[int, str] = {}  # by the very object, which attempts of one store share
     for attempt in attempts:
         for measurement in attempt.measurements:
-            key = (measurement.metric, json.dumps(dict(measurement.parameters), sort_keys=True))
-            groups.setdefault(key, []).append((attempt, measurement))
+            parameters = measurement.parameters
+            if id(parameters) not in spelled:
+                spelled[id(parameters)] = json.dumps(dict(parameters), sort_keys=True)
+            groups.setdefault((measurement.metric, spelled[id(parameters)]), []).append((attempt, measurement))
     shown = METRICS.keys() - _RAW  # a scenario of another package brings metrics when it is loaded
     return [(METRICS[name], group[0][1].parameters, group) for (name, _), group in groups.items() if name in shown]
 

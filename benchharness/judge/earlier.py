@@ -143,8 +143,9 @@ _OF_SIZES = frozenset(each.warning for each in MENDED if each.of_sizes)
 
 def warnings_of_before(job: Job, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """A warning for each mended rule that attempts of a job were made without."""
+    of_before = [(rules, attempt) for attempt in attempts if (rules := rules_of(attempt)) < RULES]
     for mended in MENDED:
-        if any(rules_of(attempt) < mended.since and mended.concerns(job, attempt) for attempt in attempts):
+        if any(rules < mended.since and mended.concerns(job, attempt) for rules, attempt in of_before):
             yield mended.warning
 
 

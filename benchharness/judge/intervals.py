@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import special  # the two functions needed of scipy.stats, whose import takes half a second
 
+from benchharness.judge import student
 from benchharness.results.result import Estimate
-
-LEVEL = 0.95
 
 
 def estimate(values: Sequence[float], *, statistic: str) -> Estimate:
@@ -70,7 +68,7 @@ def independent_ratio(these: Sequence[float], those: Sequence[float], *, statist
     parts = [float(np.var(values, ddof=1)) / len(values) for values in logarithms]
     whole = sum(parts)
     squares = sum(part**2 / (len(values) - 1) for part, values in zip(parts, logarithms, strict=True))
-    half = float(special.stdtrit(whole**2 / squares, (1 + LEVEL) / 2)) * math.sqrt(whole)
+    half = student.quantile(whole**2 / squares) * math.sqrt(whole)
     return Estimate(
         value=math.exp(ratio), low=math.exp(ratio - half), high=math.exp(ratio + half), count=count, statistic=statistic
     )
@@ -84,7 +82,7 @@ def _from_logarithms(logarithms: np.ndarray[tuple[int], np.dtype[np.float64]], s
             value=math.exp(mean), count=count, statistic=statistic, reason="one attempt says nothing about spread"
         )
     error = float(np.std(logarithms, ddof=1)) / math.sqrt(count)
-    half = float(special.stdtrit(count - 1, (1 + LEVEL) / 2)) * error
+    half = student.quantile(count - 1) * error
     return Estimate(
         value=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), count=count, statistic=statistic
     )

@@ -19,9 +19,9 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from scipy import special
 
-LEVEL = 0.95
+from benchharness.judge import student
+
 ATTEMPTS = (5, 20)
 #: "Equal within 2 %" can be said where 20 attempts tell 2 %.
 QUIET_DIFFERENCE = 0.02
@@ -102,7 +102,7 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def _expectation(of: str, spread: float, attempts: int) -> Expectation:
-    half = float(special.stdtrit(attempts - 1, (1 + LEVEL) / 2)) * spread / math.sqrt(attempts)
+    half = student.quantile(attempts - 1) * spread / math.sqrt(attempts)
     return Expectation(
         of=of,
         attempts=attempts,

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from benchharness.judge.intervals import LEVEL
+from benchharness.judge import student
+from benchharness.judge.student import LEVEL
 from benchharness.results.result import Estimate
 
 Floats = NDArray[np.float64]
@@ -83,7 +84,7 @@ def _ends(above: Floats, below: Floats) -> tuple[float, float] | None:
         return None
     bias = float(special.ndtri(below_whole))
     size = above.size
-    wide = float(special.stdtrit(size - 1, (1 + LEVEL) / 2)) * math.sqrt(size / (size - 1))
+    wide = student.quantile(size - 1) * math.sqrt(size / (size - 1))
     quantiles = [float(special.ndtr(bias + (bias + z) / (1 - acceleration * (bias + z)))) for z in (-wide, wide)]
     corrected = np.quantile(drawn, quantiles)
     # An interval of the studentised deviation turns around: its upper end gives the lower one.

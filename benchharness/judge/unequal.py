@@ -85,11 +85,19 @@ def differences(this: Result, other: Result, factor: Factor) -> list[str]:
 
 def unlike(attempts: Sequence[Attempt], job: Job) -> list[str]:
     """In what the attempts of one job differ among themselves, in words; a fact that one does not tell is none."""
-    sides = [
-        Side(job, each.effective, each.conditions, [(one.metric, one.parameters) for one in each.measurements])
-        for each in attempts
-    ]
-    return [told for name, read in _WITHIN.items() if (told := _ways(name, [read(side) for side in sides]))]
+    sides = _distinct(attempts, job)
+    return [told for name, read in _WITHIN.items() if (told := _ways(name, [(read(side), n) for side, n in sides]))]
+
+
+def _distinct(attempts: Sequence[Attempt], job: Job) -> list[tuple[Side, int]]:
+    """What attempts did, and how many of them: most share the very objects, as a store reads them."""
+    found: dict[Any, list[Attempt]] = {}
+    for each in attempts:
+        measured = tuple((one.metric, id(one.parameters)) for one in each.measurements)
+        page_cache = each.conditions.page_cache
+        told = (id(each.effective), each.conditions.python, page_cache and _text(page_cache))
+        found.setdefault((told, measured), []).append(each)
+    return [(_side_of(alike[0], job), len(alike)) for alike in found.values()]
 
 
 def other_amounts(these: Mapping[str, Any], those: Mapping[str, Any]) -> str:
@@ -100,6 +108,11 @@ def other_amounts(these: Mapping[str, Any], those: Mapping[str, Any]) -> str:
     if not unequal or not _AMOUNTS.keys() >= set(unequal):
         return ""
     return "; ".join(f"{_amount(name, [these[name]])} against {_plain([those[name]])}" for name in unequal)
+
+
+def _side_of(attempt: Attempt, job: Job) -> Side:
+    parameters = [(one.metric, one.parameters) for one in attempt.measurements]
+    return Side(job, attempt.effective, attempt.conditions, parameters)
 
 
 def _side(result: Result) -> Side:
@@ -113,8 +126,11 @@ def _mixed(result: Result, called: str) -> Iterator[str]:
             yield f"attempts of {called} differ: {warning.message}"
 
 
-def _ways(name: str, values: Sequence[Any]) -> str:
-    counted = Counter(_text(value) for value in values if value is not None)
+def _ways(name: str, values: Sequence[tuple[Any, int]]) -> str:
+    counted: Counter[str] = Counter()
+    for value, times in values:
+        if value is not None:
+            counted[_text(value)] += times
     return f"{name} {', '.join(f'{value} in {count}' for value, count in counted.items())}" if len(counted) > 1 else ""
 
 

@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.judge import fed
 from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.unequal import unlike
 from benchharness.metrics import METRICS
 from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
+from benchharness.results.samples import around, first, least
 from benchharness.results.told import Effective
 from benchharness.scenarios import SCENARIOS
 
@@ -279,21 +277,24 @@ def _binding_copies(result: Result) -> Iterator[ResultWarning]:
 
 def _unstable(metric: MetricResult) -> Iterator[ResultWarning]:
     values = [value.value for value in metric.attempts]
-    if len(values) < 2 or stdev(values) <= UNSTABLE_SHARE * fmean(values):
+    if len(values) < 2 or max(values) - min(values) <= UNSTABLE_SHARE * fmean(values):
+        return  # no deviation is larger than the whole range, and an exact one takes long
+    spread, mean = stdev(values), fmean(values)
+    if spread <= UNSTABLE_SHARE * mean:
         return
-    share = stdev(values) / fmean(values)
+    share = f"{spread / mean:.0%}"
     yield ResultWarning(
         kind=WarningKind.UNSTABLE,
-        message=f"{METRICS[metric.name].title}: attempts spread by {share:.0%} of their mean (pyperf's limit is 10 %)",
+        message=f"{METRICS[metric.name].title}: attempts spread by {share} of their mean (pyperf's limit is 10 %)",
         hint="close other programs, or ask for a narrower interval with --ci-target",
     )
 
 
 def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
-    shortest = min((min(value.samples) for value in metric.attempts if value.samples), default=None)
-    if metric.unit == "ns" and shortest is not None and shortest < SHORTEST_TIMED_NS:
-        if metric.parameters.get("percentile", 50) != 50:
-            return
+    if metric.unit != "ns" or not _is_middle(metric):
+        return
+    shortest = _shortest(metric)
+    if shortest is not None and shortest < SHORTEST_TIMED_NS:
         yield ResultWarning(
             kind=WarningKind.BELOW_TIMER_RESOLUTION,
             message=f"{METRICS[metric.name].title}: a sample of {shortest:.0f} ns; reading the clock takes 36 ns twice",
@@ -304,13 +305,15 @@ def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
 def _stamped(metric: MetricResult, effective: Effective) -> Iterator[ResultWarning]:
     """Times by a runtime's own stamps in which a step of its clock is more than `_STEP_SHARE`."""
     step = effective.clock_resolution_ns
-    shortest = min((min(value.samples) for value in metric.attempts if value.samples), default=None)
-    if metric.name not in STAMPED or step is None or shortest is None:
+    if metric.name not in STAMPED or step is None or not _is_middle(metric):
+        return
+    shortest = _shortest(metric)
+    if shortest is None:
         return
     tokens = metric.parameters.get("output_tokens")
     # TPOT is a mean: what was timed for it is the whole answer.
     timed = shortest * (tokens - 1) if metric.name == "tpot" and isinstance(tokens, int) else shortest
-    if timed * _STEP_SHARE < step and metric.parameters.get("percentile", 50) == 50:
+    if timed * _STEP_SHARE < step:
         yield ResultWarning(
             kind=WarningKind.BELOW_TIMER_RESOLUTION,
             message=f"{METRICS[metric.name].title}: {timed:.0f} ns by {effective.timed_by}, in steps of {step}",
@@ -319,8 +322,7 @@ def _stamped(metric: MetricResult, effective: Effective) -> Iterator[ResultWarni
 
 
 def _slow_first(metric: MetricResult) -> Iterator[ResultWarning]:
-    in_rows = any(value.row_length for value in metric.attempts)
-    if in_rows or metric.parameters.get("percentile", 50) != 50:
+    if not _is_middle(metric) or any(value.row_length for value in metric.attempts):
         return  # the first gap of an answer is not the first iteration of a session
     slow = sum(_first_is_outlier(value.samples) for value in metric.attempts)
     attempts = len(metric.attempts)
@@ -332,16 +334,17 @@ def _slow_first(metric: MetricResult) -> Iterator[ResultWarning]:
         )
 
 
+def _is_middle(metric: MetricResult) -> bool:
+    """Whether it stands for all of the samples: other percentiles of them would say the same again."""
+    return metric.parameters.get("percentile", 50) == 50
+
+
+def _shortest(metric: MetricResult) -> float | None:
+    return min((least(value.samples) for value in metric.attempts if value.samples), default=None)
+
+
 def _first_is_outlier(samples: Sequence[float]) -> bool:
     if len(samples) < 5:
         return False
-    found = np.sort(np.asarray(samples))
-    middle = _middle(found)
-    spread = _middle(np.sort(np.abs(found - middle)))
-    return spread > 0 and samples[0] > middle and (samples[0] - middle) / spread > OUTLIER_SCORE
-
-
-def _middle(ordered: NDArray[np.float64]) -> float:
-    """The median of what is in order: a quarter of what `numpy.median` takes, and every attempt is asked for two."""
-    half = len(ordered) // 2
-    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
+    (middle, spread), beginning = around(samples), first(samples)
+    return spread > 0 and beginning > middle and (beginning - middle) / spread > OUTLIER_SCORE

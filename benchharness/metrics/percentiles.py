@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-
-from scipy import special
+from math import comb
 
 #: MLPerf LoadGen's early stopping: this confidence that the percentile is not underestimated ...
 _PERCENTILE_CONFIDENCE = 0.99
@@ -19,6 +18,11 @@ def samples_for_percentile(percentile: int) -> int:
         return 1
     above = 1 - percentile / 100
     count = _SAMPLES_ABOVE + 1
-    while float(special.bdtr(_SAMPLES_ABOVE, count, above)) > 1 - _PERCENTILE_CONFIDENCE:
+    while _at_most(_SAMPLES_ABOVE, count, above) > 1 - _PERCENTILE_CONFIDENCE:
         count += 1
     return count
+
+
+def _at_most(hits: int, count: int, share: float) -> float:
+    """How probable it is that no more than so many of a count are among a share (binomial)."""
+    return sum(comb(count, each) * share**each * (1 - share) ** (count - each) for each in range(hits + 1))

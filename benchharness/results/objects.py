@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 
@@ -80,14 +81,18 @@ def _is_of(value: Any, kind: Any) -> bool:
     """Whether a value of JSON is of a type, as JSON tells them apart: true is no number, 1 is no fraction."""
     if kind is Any:
         return True
-    origin = get_origin(kind) or kind
+    origin, inside = _parts(kind)
     if origin is Mapping:
-        inside = get_args(kind)[1]
         return isinstance(value, Mapping) and all(_is_of(each, inside) for each in value.values())
     if origin is Sequence:
-        inside = get_args(kind)[0]
         return isinstance(value, list | tuple) and all(_is_of(each, inside) for each in value)
     return type(value) is origin
+
+
+@cache
+def _parts(kind: Any) -> tuple[Any, Any]:
+    """What a type is of, and what it holds: `Mapping` and `Any` for `Mapping[str, Any]`; looked up once, it is slow."""
+    return get_origin(kind) or kind, (get_args(kind) or (None,))[-1]
 
 
 def written(value: Any) -> Any:

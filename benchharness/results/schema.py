@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     Float,
     ForeignKey,
@@ -23,18 +27,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    cast,
 )
-from sqlalchemy.engine import RowMapping
 
 from benchharness.metrics import METRICS
+from benchharness.metrics.percentiles import samples_for_percentile
 from benchharness.results.cell import cell_of
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, ResultWarning
+from benchharness.results.samples import Kept, Numbers, Summary, pack, summarized, unpack
 from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
-REVISION = "0002"
-#: A blob that unpacks to more is not ours: 10 million samples.
-_MOST_BLOB_BYTES = 80_000_000
+REVISION = "0003"
+
+#: What of a `Summary` has columns of their own, by their names, in its order.
+SUMMARIZED = {"first_sample": "first", "least_sample": "least", "middle_sample": "middle", "deviation": "deviation"}
 
 metadata = MetaData()
 runs = Table(
@@ -94,7 +101,27 @@ measurements = Table(
     Column("row_length", Integer, nullable=False),
     Column("samples", LargeBinary, nullable=False),  # zlib of little-endian float64
     Column("percentiles", JSON, nullable=False),  # {"50": value, …}, those that the samples carry; {} for raw rows
+    # What else is asked of samples, so that nobody has to unpack them for a table: `samples.Summary`. Without a count
+    # nothing of it is known; NULL stands for NaN in the others.
+    Column("samples_count", Integer),
+    *(Column(name, Float) for name in SUMMARIZED),
 )
+
+
+#: The columns that an attempt and a measurement are made of.
+_OF_ATTEMPT = (
+    *("id", "job_key", "round", "device", "host", "started", "duration_ns", "outcome", "reason", "evidence"),
+    *("effective", "conditions", "warnings"),
+)
+_OF_MEASUREMENT = (
+    *("metric", "parameters", "value", "row_length", "samples", "percentiles", "samples_count"),
+    *SUMMARIZED,
+)
+
+
+def _plain(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as it is stored: an object as its text."""
+    return cast(column, Text).label(column.name) if isinstance(column.type, JSON) else column
 
 
 def attempt_row(attempt: Attempt) -> dict[str, Any]:
@@ -123,15 +150,19 @@ def job_columns(job: Mapping[str, Any]) -> dict[str, str]:
     return {"cell": cell_of(job), **{name: value[: _LONGEST[name]] for name, value in named.items()}}
 
 
-def percentiles_of(metric: str, samples: Sequence[float]) -> dict[str, float]:
+def percentiles_of(metric: str, samples: Numbers) -> dict[str, float]:
     """By percentile, what a measurement's samples carry; {} for metrics that have none, such as raw rows."""
-    from benchharness.metrics.percentiles import samples_for_percentile  # scipy takes long to load, and lists need none
-
     known = METRICS.get(metric)
-    if known is None or not samples:
+    if known is None or not len(samples):
         return {}
     wanted = [each for each in known.percentiles or known.tails if len(samples) >= samples_for_percentile(each)]
     return {str(each): float(value) for each, value in zip(wanted, np.percentile(samples, wanted), strict=True)}
+
+
+def summary_columns(samples: Numbers) -> dict[str, Any]:
+    """The columns of a measurement that sum its samples up."""
+    summary = summarized(samples, {})
+    return {"samples_count": summary.count, **{column: getattr(summary, of) for column, of in SUMMARIZED.items()}}
 
 
 def measurement_rows(attempt: Attempt) -> list[dict[str, Any]]:
@@ -144,53 +175,88 @@ def measurement_rows(attempt: Attempt) -> list[dict[str, Any]]:
             "parameters": dict(measurement.parameters),
             "value": measurement.value,
             "row_length": measurement.row_length,
-            "samples": zlib.compress(np.asarray(measurement.samples, "<f8").tobytes(), 1),
-            "percentiles": percentiles_of(measurement.metric, measurement.samples),
+            **_samples_columns(measurement.metric, np.asarray(measurement.samples, np.float64)),
         }
         for position, measurement in enumerate(attempt.measurements)
     ]
 
 
-def measurement_from(row: RowMapping) -> Measurement:
-    """A measurement from its row. Raises `ValueError` where the row is damaged."""
-    return Measurement(
-        metric=row["metric"],
-        parameters=row["parameters"],
-        value=row["value"],
-        samples=unpack(row["samples"]),
-        row_length=row["row_length"],
-    )
+def _samples_columns(metric: str, samples: NDArray[np.float64]) -> dict[str, Any]:
+    return {
+        "samples": pack(samples),
+        "percentiles": percentiles_of(metric, samples),
+        **summary_columns(samples),
+    }
 
 
-def unpack(blob: bytes) -> list[float]:
-    """The samples of a measurement. Raises `ValueError` where they are damaged, or more than any attempt has."""
-    unpacker = zlib.decompressobj()
-    try:
-        unpacked = unpacker.decompress(blob, _MOST_BLOB_BYTES)
-    except zlib.error as error:
-        raise ValueError(f"samples cannot be unpacked: {error}") from error
-    if not unpacker.eof:
-        raise ValueError("samples are cut off, or far more than any attempt has")
-    samples: list[float] = np.frombuffer(unpacked, "<f8").tolist()
-    return samples
+class Reader:
+    """Makes attempts of rows, whose samples stay packed. `where` begins what is said of those that are damaged.
+
+    What many attempts tell alike is read once and shared among them. Raises `ValueError` or `TypeError` for damage.
+    """
+
+    #: What `attempt` and `measurement` take, in this order. Objects come as text, which tells whether it is known.
+    ATTEMPT = tuple(_plain(attempts.c[name]) for name in _OF_ATTEMPT)
+    MEASUREMENT = tuple(_plain(measurements.c[name]) for name in _OF_MEASUREMENT)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._parsed: Callable[[str], Any] = cache(json.loads)
+        self._outcome = cache(
+            lambda kind, reason, evidence: Outcome(kind=OutcomeKind(kind), reason=reason, evidence=evidence)
+        )
+        self._effective = cache(lambda text: Effective.from_json(json.loads(text)))
+        self._conditions = cache(lambda text: Conditions.from_json(json.loads(text)))
+        self._warnings = cache(lambda text: tuple(ResultWarning(**warning) for warning in json.loads(text)))
+
+    def attempt(self, row: Sequence[Any], measured: Sequence[Measurement]) -> Attempt:
+        """An attempt from its row and its measurements."""
+        id_, job, round_, device, host, started, duration_ns, kind, reason, evidence, *told = row
+        effective, conditions, warnings = told
+        return Attempt(
+            id=id_,
+            job=job,
+            round=round_,
+            device=device,
+            host=host,
+            started=utc(started),
+            duration_ns=duration_ns,
+            outcome=self._outcome(kind, reason, evidence),
+            measurements=measured,
+            effective=self._effective(effective),
+            conditions=self._conditions(conditions),
+            warnings=list(self._warnings(warnings)),
+        )
+
+    def measurement(self, row: Sequence[Any]) -> Measurement:
+        """A measurement from its row."""
+        metric, parameters, value, row_length, blob, percentiles, count, *summary = row
+        return Measurement(
+            metric=metric,
+            parameters=self._parsed(parameters),
+            value=value,
+            samples=unpack(blob).tolist() if count is None else self._kept(blob, percentiles, count, summary),
+            row_length=row_length,
+        )
+
+    def _kept(self, blob: bytes, percentiles: str, count: int, summary: Sequence[float | None]) -> Kept:
+        first, least, middle, deviation = (math.nan if one is None else one for one in summary)
+        told = Summary(
+            count=count,
+            first=first,
+            least=least,
+            middle=middle,
+            deviation=deviation,
+            percentiles=by_percentile(json.loads(percentiles)),
+        )
+        return Kept(blob, told, self._where)
 
 
-def attempt_from(row: RowMapping, measured: Sequence[Measurement]) -> Attempt:
-    """An attempt from its row. Raises `ValueError` or `TypeError` where the row is damaged."""
-    return Attempt(
-        id=row["id"],
-        job=row["job_key"],
-        round=row["round"],
-        device=row["device"],
-        host=row["host"],
-        started=utc(row["started"]),
-        duration_ns=row["duration_ns"],
-        outcome=Outcome(kind=OutcomeKind(row["outcome"]), reason=row["reason"], evidence=row["evidence"]),
-        measurements=measured,
-        effective=Effective.from_json(row["effective"]),
-        conditions=Conditions.from_json(row["conditions"]),
-        warnings=[ResultWarning(**warning) for warning in row["warnings"]],
-    )
+def by_percentile(told: Any) -> dict[int, float]:
+    """Percentiles as they are stored, by their number. Raises `ValueError` or `TypeError` where they are damaged."""
+    if not isinstance(told, Mapping):
+        raise TypeError(f"percentiles are no object but {str(told)[:60]!r}")
+    return {int(name): float(value) for name, value in told.items()}
 
 
 def utc(moment: datetime) -> datetime:

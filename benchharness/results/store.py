@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,12 +28,12 @@ from benchharness.results.ids import new_id
 from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
 from benchharness.results.schema import (
     REVISION,
-    attempt_from,
+    Reader,
     attempt_row,
     attempts,
+    by_percentile,
     job_columns,
     jobs,
-    measurement_from,
     measurement_rows,
     measurements,
     runs,
@@ -143,19 +144,24 @@ class Store:
             return [(Job.from_json(json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
 
     def attempts(self, run: str) -> list[Attempt]:
-        """A run's attempts with their measurements, in the order they were made."""
+        """A run's attempts with their measurements, in the order they were made.
+
+        Samples are unpacked when somebody looks at them, and raise `StoreError` then where they are damaged.
+        """
+        reader = Reader(f"the store {self.url} holds what cannot be read")
         with self._reading() as connection:
             query = (
-                select(measurements)
+                select(measurements.c.attempt_id, measurements.c.position, *Reader.MEASUREMENT)
                 .join(attempts, attempts.c.id == measurements.c.attempt_id)
                 .where(attempts.c.run_id == run)
-                .order_by(measurements.c.attempt_id, measurements.c.position)
             )
-            measured: dict[str, list[Measurement]] = {}
-            for row in connection.execute(query).mappings():
-                measured.setdefault(row["attempt_id"], []).append(measurement_from(row))
-            query = select(attempts).where(attempts.c.run_id == run).order_by(attempts.c.started, attempts.c.id)
-            return [attempt_from(row, measured.get(row["id"], [])) for row in connection.execute(query).mappings()]
+            placed: dict[str, list[tuple[int, Measurement]]] = {}
+            for attempt, position, *row in connection.execute(query).all():
+                placed.setdefault(attempt, []).append((position, reader.measurement(row)))
+            # In order here: a database would copy every blob to sort them.
+            measured = {attempt: [each for _, each in sorted(some, key=_PLACE)] for attempt, some in placed.items()}
+            query = select(*Reader.ATTEMPT).where(attempts.c.run_id == run).order_by(attempts.c.started, attempts.c.id)
+            return [reader.attempt(row, measured.get(row[0], [])) for row in connection.execute(query).all()]
 
     def figures(
         self, *, cells: Sequence[str] | None = None, metric: str | None = None, since: datetime | None = None
@@ -200,6 +206,7 @@ class Store:
             yield connection
 
 
+_PLACE = itemgetter(0)
 _COUNTS = [
     select(func.count()).select_from(table).where(table.c.run_id == runs.c.id).scalar_subquery().label(name)
     for name, table in (("jobs", jobs), ("attempts", attempts))
@@ -236,8 +243,7 @@ def _run(row: RowMapping) -> Run:
 
 
 def _figure(row: RowMapping) -> Figure:
-    percentiles = {int(name): float(value) for name, value in row["percentiles"].items()}
-    return Figure(**{**row, "started": utc(row["started"]), "percentiles": percentiles})
+    return Figure(**{**row, "started": utc(row["started"]), "percentiles": by_percentile(row["percentiles"])})
 
 
 def _engine(url: str) -> Engine:

@@ -17,11 +17,9 @@ from pydantic import AfterValidator, Field, ValidationError
 from benchharness.errors import SuiteError
 from benchharness.launch.ssh.route import Route, address
 from benchharness.suite.errors import explain
-from benchharness.suite.fields import LONGEST_NAME, Name, Seconds, Table
+from benchharness.suite.fields import LONGEST_NAME, THIS_MACHINE, Name, Seconds, Table
 from benchharness.suite.tables import System, read_toml
 
-#: The device that needs no profile.
-THIS_MACHINE = "this-machine"
 #: A name becomes a file's.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: Where a device keeps what is ours, below the home of the user who is logged in there.

@@ -15,6 +15,8 @@ from benchharness.errors import UsageError
 CHECKED_BEFORE = "checked before"
 _DEEPEST_OPTIONS = 50
 LONGEST_NAME = 100
+#: The hardware target that needs no profile.
+THIS_MACHINE = "this-machine"
 
 
 def _name(value: str) -> str:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from benchharness.errors import SuiteError
-from benchharness.suite.device import THIS_MACHINE, Device
+from benchharness.suite.device import Device
 from benchharness.suite.errors import explain
-from benchharness.suite.fields import Name, Table
+from benchharness.suite.fields import THIS_MACHINE, Name, Table
 from benchharness.suite.tables import Budgets, System, read_toml
 
 

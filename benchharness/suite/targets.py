@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchharness.errors import SuiteError
-from benchharness.suite.device import PLAIN_NAME, THIS_MACHINE, Device, load_device
+from benchharness.suite.device import PLAIN_NAME, Device, load_device
+from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.hardware import HardwareTarget, load_hardware
 from benchharness.suite.tables import read_toml
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.device.rules import RULES
-from benchharness.results.result import Attempt, Job, Measurement, Outcome, OutcomeKind, Parameters
+from benchharness.results.result import Attempt, Job, Measurement, Outcome, OutcomeKind, Parameters, Run
 from benchharness.results.told import Conditions, Effective
 from benchharness.suite.artefact import DigestCache, Listing, whole
-from benchharness.suite.device import THIS_MACHINE
+from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.hardware import load_hardware
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
@@ -118,3 +118,19 @@ def attempt(
         measurements=list(measurements),
         **made,
     )
+
+
+def run(**changes: Any) -> Run:
+    """A finished run of two jobs."""
+    facts: dict[str, Any] = {
+        "id": "0195a3c2-7b1e-7c44-9d0f-3f6f2f5e8a11",
+        "suite": "phones",
+        "suite_digest": "5f0c" * 16,
+        "started": STARTED,
+        "finished": STARTED,
+        "state": "finished",
+        "version": "0.1.0",
+        "jobs": 2,
+        "attempts": 10,
+    }
+    return Run(**{**facts, **changes})

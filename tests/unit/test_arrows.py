@@ -169,7 +169,7 @@ def test_reports_stand_in_four_rooms() -> None:
 
 def test_only_the_composition_root_imports_reports() -> None:
     importers = {module for module, path in IN_HARNESS if any(top(name) == "reports" for name in imports(path))}
-    assert importers == {"benchharness.api", "benchharness.pages"}
+    assert importers == {"benchharness.api"}
 
 
 REFERENCE = "targets.core_ml.reference"
@@ -220,8 +220,6 @@ def room(module: str) -> str:
 
 #: Rules of the device side that its judges apply again.
 SHARED_RULES = {f"device.{name}" for name in ("adapters", "pairing", "rules", "shapes", "state_names")}
-#: Of the terminal, what a program needs that runs something from Python: progress, remarks, and `print`.
-SHOWN = {f"terminal.{name}" for name in ("console", "printed", "progress")}
 #: What each room of the host may import, beside itself and `PLAIN`. A name with a dot is that module alone.
 ARROWS = {
     "__main__": {"commands"},
@@ -230,15 +228,14 @@ ARROWS = {
         "compress",
         "devices",
         "launch.ssh.host_key",
-        "pages",
+        "results.result",
         "scenarios",
         "suite",
         "sweep",
         "terminal",
-        "results.result",
     },
-    "api": {"device.adapters", "execute", "judge", "launch", "reports", "results", "suite", *SHOWN},
-    "pages": {"api", "reports", "results"},
+    "api": {"execute.looks", "judge", "launch", "measure", "reports", "results", "suite", "terminal.printed"},
+    "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
     "devices": {"api", "execute", "launch", "suite"},
     "sweep": {"compress", "device.adapters", "suite"},
     "execute": {
@@ -277,8 +274,8 @@ ARROWS = {
 }
 #: What every room of the host may import.
 PLAIN = {"benchharness", "contract", "errors", "records", "units", "metrics", "locations"}
-#: Where attempts and results are kept: known to who runs jobs and to who composes, and to nobody else.
-KNOW_THE_STORE = {"benchharness.api", "benchharness.pages", "benchharness.execute.jobs"}
+#: Where attempts and results are kept: known to who makes runs, to who composes, and to nobody else.
+KNOW_THE_STORE = {"benchharness.api", "benchharness.execute.jobs", "benchharness.measure"}
 
 
 @pytest.mark.parametrize("name", ARROWS)

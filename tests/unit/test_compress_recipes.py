@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchharness.compress.recipes import CORE_ML, FORMATS, ONNX, RECIPES, TFLITE, choose, plain
+from benchharness.compress.choosing import choose
+from benchharness.compress.recipes import CORE_ML, FORMATS, ONNX, RECIPES, TFLITE, plain
 from benchharness.errors import UsageError
 
 

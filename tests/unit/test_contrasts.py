@@ -10,20 +10,10 @@ import pytest
 
 from benchharness.judge.derive import derive
 from benchharness.results.export import to_json
-from benchharness.results.result import Attempt, Basis, Contrast, Job, OutcomeKind, Result, Run
-from tests.unit.made_up import STARTED, attempt, job, measured
+from benchharness.results.result import Attempt, Basis, Contrast, Job, OutcomeKind, Result
+from tests.unit.made_up import attempt, job, measured, run
 
-RUN = Run(
-    id="0195a3c2-0000-7000-8000-000000000000",
-    suite="s",
-    suite_digest="d",
-    started=STARTED,
-    finished=STARTED,
-    state="finished",
-    version="0",
-    jobs=0,
-    attempts=0,
-)
+RUN = run()
 
 
 def configuration(runtime: str, accelerator: str | None = None, **changes: Any) -> Mapping[str, Any]:

@@ -15,19 +15,9 @@ from benchharness.judge.derive import derive
 from benchharness.metrics import METRICS
 from benchharness.results.export import to_csv, to_json
 from benchharness.results.result import Attempt, Outcome, OutcomeKind, Result, Run
-from tests.unit.made_up import DEVICE, STARTED, attempt, job, measured
+from tests.unit.made_up import DEVICE, STARTED, attempt, job, measured, run
 
-RUN = Run(
-    id="0195a3c2-7b1e-7c44-9d0f-3f6f2f5e8a11",
-    suite="phones",
-    suite_digest="5f0c" * 16,
-    started=STARTED,
-    finished=None,
-    state="interrupted",
-    version="0.1.0",
-    jobs=3,
-    attempts=11,
-)
+RUN = run(finished=None, state="interrupted", jobs=3, attempts=11)
 INT8 = job()
 FP32 = job("fedcba9876543210", variant="fp32", recipe="as exported")
 CRASHING = job("00000000deadbeef", variant="int4")

@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
+from benchharness.judge import student
 from benchharness.judge.intervals import estimate, independent_ratio, paired_ratio
 from benchharness.metrics.percentiles import samples_for_percentile
 
 #: 97.5 % quantiles of Student's t by degrees of freedom, from printed tables.
 T_QUANTILES = {1: 12.7062, 2: 4.3027, 4: 2.7764, 9: 2.2622, 19: 2.0930, 99: 1.9842}
 SIMULATIONS = 2000
+#: All of the table, what is beyond it, and what stands between.
+FREEDOMS = (*range(1, 70), 2.5, 59.999, 250, 999)
 POSITIVE = st.floats(min_value=1e-3, max_value=1e12)
+
+
+@pytest.mark.parametrize("freedom", FREEDOMS)
+def test_the_table_of_students_t_is_scipys(freedom: float) -> None:
+    assert student.quantile(freedom) == pytest.approx(float(special.stdtrit(freedom, 0.975)), rel=1e-14)
 
 
 @pytest.mark.parametrize(("freedom", "quantile"), T_QUANTILES.items())

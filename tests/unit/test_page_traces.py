@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchharness import api, pages
+from benchharness import api
 from benchharness.results.result import Attempt, Job, Measurement
 from benchharness.results.store import Store
-from benchharness.suite.device import THIS_MACHINE
+from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.hardware import load_hardware
 from tests.unit.made_up import STARTED, TWO_VARIANTS, attempt, jobs_of, loaded, measured
 
@@ -85,7 +85,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         store.set_state(run, "finished")
         ids.append(run)
     store.close()
-    pages.site(folder / "site", store=url)
+    api.site(folder / "site", store=url)
     api.render([api.load(each, store=url) for each in ids], folder / "compared")
     return Written(folder / "store.db", _read(folder / "site"), _read(folder / "compared"))
 

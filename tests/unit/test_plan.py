@@ -15,7 +15,7 @@ from benchharness.device import cores
 from benchharness.errors import SuiteError
 from benchharness.results.result import Job
 from benchharness.suite.artefact import DigestCache
-from benchharness.suite.device import THIS_MACHINE
+from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.hardware import load_hardware
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchharness import api, pages
+from benchharness import api
 from benchharness.errors import StoreError, UsageError
 from benchharness.judge.answer import Standing, across, answers, worst_last
 from benchharness.judge.budgets import judged
@@ -18,7 +18,7 @@ from benchharness.judge.derive import derive
 from benchharness.metrics.limits import parse
 from benchharness.results.result import Estimate, OutcomeKind, Result, Run
 from benchharness.results.store import Store
-from benchharness.suite.device import THIS_MACHINE
+from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.hardware import load_hardware
 from reports.model.found import Found
 from reports.pages.cells import Shown
@@ -336,7 +336,7 @@ def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_drawing")
 def test_a_site_has_the_newest_run_in_full_and_lists_earlier_ones(url: str, tmp_path: Path) -> None:
-    index, *others = pages.site(tmp_path / "site", store=url)
+    index, *others = api.site(tmp_path / "site", store=url)
     assert index.name == "index.html"
     assert {path.name for path in others} == {
         f"{suite}.{what}.html"
@@ -353,15 +353,15 @@ def test_a_site_has_the_newest_run_in_full_and_lists_earlier_ones(url: str, tmp_
 def test_a_run_that_cannot_be_read_stands_in_the_index_with_the_reason(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = api.findings_of
+    read = api._findings
 
     def damaged(store: Store, run: str) -> api.Findings:
         if store.run(run).suite == "other":
             raise StoreError("the store holds what cannot be read")
         return read(store, run)
 
-    monkeypatch.setattr(pages, "findings_of", damaged)
-    index, *others = pages.site(tmp_path / "site", store=url)
+    monkeypatch.setattr(api, "_findings", damaged)
+    index, *others = api.site(tmp_path / "site", store=url)
     assert "it cannot be read: the store holds what cannot be read" in index.read_text(encoding="utf-8")
     assert {path.name.partition(".")[0] for path in others} == {"phones"}
 

@@ -196,20 +196,45 @@ def test_two_stores_on_one_file_write_in_turn(store: Store, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "blob",
+    [b"not zlib", zlib.compress(b"12345"), zlib.compress(bytes(8000))[:12], zlib.compress(bytes(8))],
+    ids=["garbage", "not whole numbers", "cut off", "fewer than were counted"],
+)
+def test_damaged_samples_are_a_store_error_with_the_path_where_somebody_looks(
+    store: Store, path: Path, blob: bytes
+) -> None:
+    run = new_run(store)
+    store.save_attempt(run, FULL)
+    change(path, "UPDATE measurements SET samples = ? WHERE position = 0", blob)
+    samples = store.attempts(run)[0].measurements[0].samples
+    assert len(samples) == 4
+    with pytest.raises(StoreError) as refused:
+        list(samples)
+    assert str(path) in str(refused.value)
+    assert "damaged or not ours" in str(refused.value)
+
+
+def test_damaged_samples_without_a_count_are_a_store_error(store: Store, path: Path) -> None:
+    run = new_run(store)
+    store.save_attempt(run, FULL)
+    change(path, "UPDATE measurements SET samples = ?, samples_count = NULL WHERE position = 0", b"not zlib")
+    with pytest.raises(StoreError, match="samples cannot be unpacked"):
+        store.attempts(run)
+
+
+@pytest.mark.parametrize(
     ("statement", "value"),
     [
-        ("UPDATE measurements SET samples = ? WHERE position = 0", b"not zlib"),
-        ("UPDATE measurements SET samples = ? WHERE position = 0", zlib.compress(b"12345")),
-        ("UPDATE measurements SET samples = ? WHERE position = 0", zlib.compress(bytes(8000))[:12]),
         ("UPDATE measurements SET parameters = ? WHERE position = 0", "{"),
+        ("UPDATE measurements SET percentiles = ? WHERE position = 0", '{"50": "many"}'),
+        ("UPDATE measurements SET percentiles = ? WHERE position = 0", "[50]"),
         ("UPDATE attempts SET outcome = ?", "splendid"),
         ("UPDATE attempts SET warnings = ?", '[{"kind": "unstable"}]'),
+        ("UPDATE attempts SET conditions = ?", "[]"),
     ],
-    ids=["garbage", "not whole numbers", "cut off", "half JSON", "unknown outcome", "half a warning"],
+    ids=["half JSON", "words", "no percentiles", "unknown outcome", "half a warning", "no object"],
 )
-def test_a_damaged_attempt_is_a_store_error_with_the_path(
-    store: Store, path: Path, statement: str, value: bytes | str
-) -> None:
+def test_a_damaged_attempt_is_a_store_error_with_the_path(store: Store, path: Path, statement: str, value: str) -> None:
     run = new_run(store)
     store.save_attempt(run, FULL)
     change(path, statement, value)
@@ -232,5 +257,5 @@ def test_a_blob_that_unpacks_to_gigabytes_is_not_unpacked(store: Store, path: Pa
     packer = zlib.compressobj(9)
     bomb = b"".join(packer.compress(bytes(8_000_000)) for _ in range(12)) + packer.flush()
     change(path, "UPDATE measurements SET samples = ? WHERE position = 0", bomb)
-    with pytest.raises(StoreError):
-        store.attempts(run)
+    with pytest.raises(StoreError, match="far more than any attempt has"):
+        list(store.attempts(run)[0].measurements[0].samples)

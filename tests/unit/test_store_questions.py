@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 from benchharness.judge.derive import derive
 from benchharness.results import store as stores
 from benchharness.results.result import Job, OutcomeKind
-from benchharness.results.schema import job_columns
+from benchharness.results.schema import REVISION, job_columns
 from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, jobs_of, loaded, measured
 
@@ -191,7 +191,7 @@ def test_a_store_of_before_is_asked_as_one_of_today(before: Path, tmp_path: Path
         ]
         assert each.percentiles[50] == float(np.percentile(same.samples, 50))
     store.close()
-    assert revision(path) == "0002"
+    assert revision(path) == REVISION
 
 
 def test_a_store_of_before_that_may_not_be_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,9 @@ from benchharness.judge.intervals import independent_ratio
 from benchharness.records import WindowRow
 from benchharness.results.courses import Course, SessionState
 from benchharness.results.export import to_json
-from benchharness.results.result import Attempt, Measurement, MetricResult, OutcomeKind, Result, Run
+from benchharness.results.result import Attempt, Measurement, MetricResult, OutcomeKind, Result
 from benchharness.scenarios.sustained.course import courses, sustained_metrics
-from tests.unit.made_up import STARTED, attempt, job, measured
+from tests.unit.made_up import attempt, job, measured, run
 
 MS = 1e6
 SECOND = 1e9
@@ -303,20 +303,6 @@ def test_rows_are_no_metrics_and_courses_travel() -> None:
     assert not {"sustained_window", "sensor_reading"} & {metric.name for metric in result.metrics}
     text = to_json(run(), [result])
     assert '"state": "steady"' in text
-
-
-def run() -> Run:
-    return Run(
-        id="0195a3c2-0000-7000-8000-000000000000",
-        suite="s",
-        suite_digest="ab",
-        started=STARTED,
-        finished=None,
-        state="finished",
-        version="0",
-        jobs=1,
-        attempts=1,
-    )
 
 
 def test_a_short_session_can_be_exported_too() -> None:

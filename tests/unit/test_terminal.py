@@ -13,7 +13,7 @@ from rich.console import Console
 from benchharness.errors import UsageError
 from benchharness.judge.answer import answers
 from benchharness.judge.derive import derive
-from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Result, Run
+from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Result
 from benchharness.terminal import values as terminal_values
 from benchharness.terminal.answer import show_answers
 from benchharness.terminal.details import details
@@ -21,26 +21,12 @@ from benchharness.terminal.job import find_job, show_job
 from benchharness.terminal.progress import JobLines, ProgressBar
 from benchharness.terminal.run_list import run_lines
 from benchharness.units import duration_text, quantity_text, scale_for
-from tests.unit.made_up import STARTED, attempt, job, measured
+from tests.unit.made_up import attempt, job, measured, run
+from tests.unit.screens import console
 
-RUN = Run(
-    id="0195a3c2",
-    suite="phones",
-    suite_digest="",
-    started=STARTED,
-    finished=STARTED,
-    state="finished",
-    version="0.1.0",
-    jobs=2,
-    attempts=10,
-)
+RUN = run(id="0195a3c2")
 INT8 = job()
 FP32 = job("fedcba9876543210", variant="fp32")
-
-
-def console(width: int = 200) -> tuple[Console, io.StringIO]:
-    buffer = io.StringIO()
-    return Console(file=buffer, width=width, color_system=None), buffer
 
 
 def shown(jobs: Sequence[Job], attempts: Sequence[Attempt], width: int = 200) -> str:
@@ -164,8 +150,7 @@ GREEN, RED = "\x1b[32m", "\x1b[31m"
 @pytest.mark.parametrize(("metric", "colour"), [("decode_rate", GREEN), ("model_ttft", RED)])
 def test_a_ratio_is_coloured_by_what_is_better_where_its_interval_excludes_one(metric: str, colour: str) -> None:
     def coloured(scale: float, spread: float) -> str:
-        buffer = io.StringIO()
-        made = Console(file=buffer, width=200, force_terminal=True, color_system="standard")
+        made, buffer = console(force_terminal=True, color_system="standard")
         ours = [attempt(i, measured(metric, 1e9 * scale * (1 + spread * (i % 2)))) for i in range(5)]
         theirs = [attempt(i, measured(metric, 1e9), job=FP32.key) for i in range(5)]
         results = derive([(FP32, ""), (INT8, "")], [*theirs, *ours])

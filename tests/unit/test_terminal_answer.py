@@ -28,7 +28,6 @@ from benchharness.results.result import (
     OutcomeKind,
     Result,
     ResultWarning,
-    Run,
     WarningKind,
 )
 from benchharness.terminal.answer import SIGNS, show_answers
@@ -39,21 +38,12 @@ from benchharness.terminal.markdown import escaped, markdown
 from benchharness.terminal.newcomer import what_next
 from benchharness.terminal.values import names_within, shortened
 from benchharness.terminal.warning_list import show_warnings
-from tests.unit.made_up import STARTED, attempt, job, measured
+from tests.unit.made_up import attempt, job, measured, run
 from tests.unit.report_course_samples import course, ladder
 from tests.unit.report_samples import judged
+from tests.unit.screens import console
 
-RUN = Run(
-    id="0195a3c2-7b1e-7c44-9d0f-3f6f2f5e8a11",
-    suite="phones",
-    suite_digest="",
-    started=STARTED,
-    finished=STARTED,
-    state="finished",
-    version="0.1.0",
-    jobs=12,
-    attempts=36,
-)
+RUN = run(jobs=12, attempts=36)
 #: Names as long as a tool makes them, that differ at their ends, at their beginnings and in the middle.
 LONG = (
     "mobile-chat-135m-float32",
@@ -117,10 +107,9 @@ def found_of(results: Sequence[Result], asked: Mapping[str, Any] | None = None) 
 
 
 def shown(found: Findings, width: int = 80) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    show_answers(found.answers(), found.results, console)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return text
+    made, screen = console(width)
+    show_answers(found.answers(), found.results, made)
+    return screen.getvalue()
 
 
 def rows_of(text: str, names: Sequence[str]) -> list[str]:
@@ -136,7 +125,7 @@ def test_no_line_is_too_long_and_no_cell_is_broken(width: int, spread: float) ->
         assert max(cell_len(line) for line in text.splitlines()) <= width
         assert len(text.splitlines()) <= 40
         (answer,) = found.answers()
-        laid_out = grid(answer, Console(width=width, file=io.StringIO()))
+        laid_out = grid(answer, console(width)[0])
         assert laid_out.shown >= 1
         bodies = [line.plain for line in laid_out.lines[-len(LONG) :]]
         assert [body.split()[0] for body in bodies] == [name.split()[0] for name in laid_out.names]
@@ -209,10 +198,10 @@ def test_every_kind_of_answer_has_its_sign(kind: AnswerKind) -> None:
 
 def test_colour_and_sign_both_tell_the_kind() -> None:
     assert len({sign for sign, _ in SIGNS.values()}) == len({*SIGNS}) == len(AnswerKind)
-    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+    made, screen = console(80, force_terminal=True, color_system="standard")
     found = found_of(results_of(), BUDGETS)
-    show_answers(found.answers(), found.results, console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    show_answers(found.answers(), found.results, made)
+    text = screen.getvalue()
     assert text.startswith("\x1b[1;32m✓ Ship")
     assert "\x1b[32m✓" in text
 
@@ -260,7 +249,7 @@ def test_a_hostile_name_stands_on_one_line_and_steers_nothing(name: str, width: 
     assert len(text.splitlines()) < 120
     assert not set("\x1b\x07\x9b\u202e\u202c\u2028\x0b\r") & set(text)
     (answer,) = found.answers()
-    lines = grid(answer, Console(width=width, file=io.StringIO())).lines
+    lines = grid(answer, console(width)[0]).lines
     assert all("\n" not in line.plain for line in lines)
     for other in (
         str(found),
@@ -321,16 +310,15 @@ def test_names_are_cut_in_the_middle_and_still_told_apart() -> None:
 
 def test_the_rows_of_a_table_keep_their_names_apart() -> None:
     found = found_of(results_of([f"model-with-a-long-name-{at}-of-many-variants" for at in range(6)]))
-    laid_out = grid(found.answers()[0], Console(width=80, file=io.StringIO()))
+    laid_out = grid(found.answers()[0], console(80)[0])
     assert len(set(laid_out.names)) == 6
     assert all("…" in name for name in laid_out.names)
 
 
 def test_a_terminal_of_few_letters_gets_words_instead_of_question_marks() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    console = Console(file=file, width=80, color_system=None)
     found = found_of(results_of(), {"model_ttft": "145 ms"})
-    show_answers(found.answers(), found.results, console)
+    show_answers(found.answers(), found.results, Console(file=file, width=80, color_system=None))
     file.flush()
     text = file.buffer.getvalue().decode("ascii")
     assert text.startswith("ok Ship")
@@ -347,9 +335,9 @@ def test_each_kind_of_warning_is_a_line_and_the_whole_is_asked_for() -> None:
     text = shown(found)
     assert text.splitlines()[-1] == "6 of 6 jobs waited for a core; --warnings says why, and what helps"
     assert message not in text
-    console = Console(file=io.StringIO(), width=80, color_system=None)
-    show_warnings(found.results, console)
-    whole = console.file.getvalue()  # type: ignore[attr-defined]
+    made, screen = console(80)
+    show_warnings(found.results, made)
+    whole = screen.getvalue()
     assert whole.count(message) == 6
     assert whole.count(f"what helps: {hint}") == 6
 
@@ -402,9 +390,9 @@ def test_the_last_line_of_what_is_undecided_names_it() -> None:
 
 def test_budgets_are_a_row_each() -> None:
     found = found_of(results_of(), BUDGETS)
-    console = Console(file=io.StringIO(), width=160, color_system=None)
-    budgets(found.answers(), ["kld 0.1 nats"], console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    made, screen = console(160)
+    budgets(found.answers(), ["kld 0.1 nats"], made)
+    text = screen.getvalue()
     lines = [line for line in text.splitlines() if "│" in line]
     assert len(lines) == len(BUDGETS) + 1
     assert "219.9 ms ±4 %, mobile-chat-135m-float32" in next(line for line in lines if "model_ttft 250 ms" in line)

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from benchharness.contract import Configuration, EffectiveConfiguration
 from benchharness.device.session_facts import effective_facts
 from benchharness.judge.derive import derive
-from benchharness.judge.unequal import Factor, differences
+from benchharness.judge.unequal import Factor, differences, unlike
 from benchharness.judge.warnings import significand
 from benchharness.results.export import to_json
 from benchharness.results.requested import Data, Opened, Prompt, Workload
 from benchharness.results.result import Attempt, Basis, Estimate, Job, Measurement, Result, WarningKind
+from benchharness.results.told import Effective
 from tests.contract.sound_adapter import Sound, Tensors, write_models
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.test_contrasts import RUN
@@ -323,6 +324,22 @@ def test_attempts_of_one_job_that_differ_are_a_warning_and_no_ratio(
     ratios = [metric.ratio for metric in result.metrics if metric.ratio]
     assert [ratio.value for ratio in ratios] == [None] * 3 + [1] * 2
     assert all("attempts of this differ" in ratio.reason for ratio in ratios[:3])
+
+
+def test_attempts_that_share_what_they_tell_are_counted_one_by_one() -> None:
+    """As a store reads them: what many tell alike is one object."""
+    one, two = (Effective.from_json({"threads": threads}) for threads in (1, 2))
+    short, long = ([replace(each, parameters={"prompt_tokens": count}) for each in rates()[:1]] for count in (8, 16))
+    told = [(one, short), (one, short), (two, short), (two, long), (two, long), (two, long)]
+    attempts = [
+        replace(attempt(number), effective=effective, measurements=measurements)
+        for number, (effective, measurements) in enumerate(told)
+    ]
+    assert unlike(attempts, VARIANT) == [
+        "threads 1 in 2, 2 in 4",
+        'prompt tokens: {"prefill_rate": [8]} in 3, {"prefill_rate": [16]} in 3',
+    ]
+    assert unlike(attempts[3:], VARIANT) == []
 
 
 def test_what_differs_stands_in_the_cell_of_every_view() -> None:

@@ -7,7 +7,8 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-from benchharness.results.schema import job_columns, percentiles_of, unpack
+from benchharness.results.samples import unpack
+from benchharness.results.schema import job_columns, percentiles_of
 
 revision = "0002"
 down_revision = "0001"
@@ -63,10 +64,17 @@ def _fill_measurements(connection: sa.Connection) -> None:
         found = [
             {"of_attempt": attempt, "of_position": position, "found": told}
             for attempt, position, metric, blob in page
-            if (told := percentiles_of(metric, unpack(blob)))
+            if (told := _percentiles(metric, blob))
         ]
         if found:
             connection.execute(change, found)
+
+
+def _percentiles(metric: str, blob: bytes) -> dict[str, float]:
+    try:
+        return percentiles_of(metric, unpack(blob))
+    except ValueError:  # damaged: whoever reads this attempt is told
+        return {}
 
 
 _OF_JOBS = ("cell", "model", "variant", "configuration", "scenario", "digest", "hardware")

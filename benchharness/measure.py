@@ -1,0 +1,160 @@
+"""How a run is made: what was asked for becomes a suite, the suite jobs, and the jobs attempts in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchharness.device import adapters as plug_board
+from benchharness.errors import UsageError
+from benchharness.execute.devices import Chosen, choose, reached
+from benchharness.execute.jobs import Execution, Observer
+from benchharness.launch import Launcher
+from benchharness.locations import default_store, devices_folder, digest_cache, state_folder
+from benchharness.results.result import Job
+from benchharness.results.store import Store
+from benchharness.suite import targets
+from benchharness.suite.artefact import Manifest
+from benchharness.suite.asked import Asked
+from benchharness.suite.hardware import HardwareTarget
+from benchharness.suite.materials import gather, suite_from_models, verify
+from benchharness.suite.overrides import Overrides, overridden
+from benchharness.suite.plan import plan
+from benchharness.suite.planning import Materials
+from benchharness.suite.sampling import sampling_notes
+from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
+
+Watching = AbstractContextManager[Observer]
+
+
+def requested(
+    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path],
+    reference: str | Path | None,
+    task: str | None,
+    asked: Asked | None,
+    overrides: Overrides | None,
+    changes: dict[str, Any],
+) -> Suite:
+    """The suite that `api.run` was asked for. Raises `BenchharnessError`."""
+    suite = _suite(what, reference, task, asked or Asked(**_wishes(changes)))
+    return overridden(suite, overrides or Overrides(**changes))
+
+
+def target_of(on: str) -> targets.Target:
+    """What `--on` means. Raises `SuiteError`."""
+    return targets.target(on, devices_folder())
+
+
+@contextmanager
+def asked(on: str) -> Iterator[Launcher | None]:
+    """What reaches a device, for questions; None for this machine, which has the files already."""
+    target = target_of(on)
+    if not target.devices:
+        yield None
+        return
+    scratch = state_folder(default_store())
+    with reached(choose(target, scratch).hardware, scratch) as launcher:
+        yield launcher
+
+
+def begin(store: Store, suite: Suite, target: targets.Target, watching: Watching | None) -> str:
+    """Makes a run of a suite on one of a target's devices; its id. Raises `LaunchError` where none can be reached."""
+    materials = gather(suite, digest_cache(), tell)
+    chosen = choose(target, state_folder(store.url))
+    hardware = chosen.hardware
+    jobs = _plan(suite, chosen, materials)
+    run = store.create_run(**_stored(suite, hardware), planned=jobs)
+    _execute(store, run, suite, hardware, materials.manifests, watching)
+    return run
+
+
+def go_on(store: Store, run: str, overrides: Overrides | None, watching: Watching | None) -> None:
+    """Makes what a run still lacks. Raises `UsageError` where a model has changed since."""
+    suite_json, hardware_json = store.suite_and_hardware(run)
+    hardware = targets.as_known_now(HardwareTarget.model_validate_json(hardware_json), devices_folder())
+    suite = overridden(restore_suite(suite_json), overrides or Overrides())
+    materials = gather(suite, digest_cache())
+    verify(materials.manifests, [job for job, _ in store.jobs(run)])
+    _execute(store, run, suite, hardware, materials.manifests, watching)
+
+
+def _wishes(changes: dict[str, Any]) -> dict[str, Any]:
+    """Takes out of the changes what is for models without a suite."""
+    return {name: changes.pop(name) for name in list(changes) if name in Asked.__dataclass_fields__}
+
+
+def _suite(
+    what: Suite | Mapping[str, Any] | str | Path | Sequence[str | Path],
+    reference: str | Path | None,
+    task: str | None,
+    asked: Asked,
+) -> Suite:
+    beside = [*(["reference"] if reference else []), *(["task"] if task else []), *asked.given]
+    if isinstance(what, Suite | Mapping):
+        _refuse_beside_a_suite(beside)
+        return what if isinstance(what, Suite) else suite_from_table(what)
+    paths = [Path(what)] if isinstance(what, str | Path) else [Path(path) for path in what]
+    if not paths:
+        raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
+    if not any(path.suffix == ".toml" for path in paths):
+        known = {name: plug_board.formats(name) for name in plug_board.usable()}
+        reference = Path(reference) if reference else None
+        return suite_from_models(paths, known, reference=reference, task=task, asked=asked)
+    if len(paths) > 1:
+        raise UsageError("name one suite, or models; not both, and not two suites")
+    _refuse_beside_a_suite(beside)
+    return load_suite(paths[0])
+
+
+def _refuse_beside_a_suite(given: Sequence[str]) -> None:
+    if given:
+        raise UsageError(
+            f"{' and '.join(given)}: for models without a suite; a suite says it in its own tables "
+            "([models], [[configurations]], [[workloads]], [budgets])"
+        )
+
+
+def _plan(suite: Suite, chosen: Chosen, materials: Materials) -> list[Job]:
+    for note in sampling_notes(suite, chosen.hardware):
+        tell(note)
+    planned = plan(suite, chosen.hardware, materials, plug_board.formats, threads=chosen.cores)
+    if not planned:
+        raise UsageError(
+            "there is nothing to run: quality needs evaluation data; name it with --evaluate, or in a suite"
+        )
+    return planned
+
+
+def _stored(suite: Suite, hardware: HardwareTarget) -> dict[str, str]:
+    """What a run keeps of its request."""
+    return {
+        "suite": suite.name,
+        "digest": suite.digest,
+        "suite_json": suite.model_dump_json(by_alias=True),
+        "hardware_json": hardware.model_dump_json(),
+    }
+
+
+def tell(what: str) -> None:
+    """Says something by the way, on standard error."""
+    from benchharness.terminal.console import console
+
+    console(stderr=True).print(what, style="dim", markup=False, highlight=False)
+
+
+def _execute(
+    store: Store,
+    run_: str,
+    suite: Suite,
+    hardware: HardwareTarget,
+    manifests: Mapping[Path, Manifest],
+    watching: Watching | None,
+) -> None:
+    from benchharness.terminal.progress import watch
+
+    state = state_folder(store.url)
+    with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
+        execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
+        execution.walk(launcher, state)

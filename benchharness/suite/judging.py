@@ -1,0 +1,67 @@
+"""What a stored run is judged by: its budgets, and from where on a ratio is a difference.
+
+That is all that showing a run takes of its suite: the rest was checked when it ran, and reading it takes longer than
+deriving results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchharness.errors import SuiteError
+from benchharness.metrics import METRICS
+from benchharness.metrics.limits import ALIASES, Budget, parse
+from benchharness.results.result import TELLS_APART
+from benchharness.scenarios import SCENARIOS
+from benchharness.suite.errors import explain
+from benchharness.suite.fields import CHECKED_BEFORE, Name, Share
+
+S = TypeVar("S", bound="_Stored")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What results of one run are judged by."""
+
+    hardware: str  # the target's name
+    budgets: Sequence[Budget]
+    tells_apart: float
+
+
+class _Stored(BaseModel):
+    """A part of what was stored, whatever stands beside it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    budgets: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Attempts(BaseModel):
+    tells_apart: Share = TELLS_APART
+
+
+class _Suite(_Stored):
+    attempts: _Attempts = _Attempts()
+
+
+class _Hardware(_Stored):
+    name: Name
+
+
+def stored_rules(suite_json: str, hardware_json: str) -> Rules:
+    """The rules of a run, of the suite and the hardware target that it stored. Raises `BenchharnessError`."""
+    suite, hardware = _read(_Suite, suite_json, "suite"), _read(_Hardware, hardware_json, "hardware target")
+    if not {*suite.budgets, *hardware.budgets} <= {*METRICS, *ALIASES}:
+        list(SCENARIOS.usable())  # metrics of another package are known when it is loaded
+    budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
+    return Rules(hardware=hardware.name, budgets=budgets, tells_apart=suite.attempts.tells_apart)
+
+
+def _read(kind: type[S], text: str, what: str) -> S:
+    try:
+        return kind.model_validate_json(text, context=CHECKED_BEFORE)
+    except ValidationError as error:
+        raise SuiteError(explain(error, kind, f"the stored {what}")) from error
