@@ -11,18 +11,22 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from benchharness.errors import UsageError
+from benchharness.errors import SuiteError, UsageError
+from benchharness.execute import checking
 from benchharness.execute.adding import look_at, write_profile
+from benchharness.execute.checking import Check
 from benchharness.launch.ssh.host_key import HostKey, host_key_of
 from benchharness.launch.ssh.route import address
 from benchharness.locations import default_store, devices_folder, state_folder
 from benchharness.suite.device import Device
 from benchharness.suite.errors import explain
+from benchharness.suite.tables import Suite, load_suite
 from benchharness.suite.targets import load_devices
 
 
@@ -63,3 +67,25 @@ def add(device: Device, trusted: HostKey, *, again: bool = False) -> tuple[Path,
     scratch = state_folder(default_store())
     found = look_at(device.model_copy(update={"host_key": trusted.text}), scratch)
     return write_profile(found, folder, again=again), found
+
+
+def named(name: str) -> Device:
+    """The device that has a profile under a name. Raises `SuiteError`."""
+    folder = devices_folder()
+    found = load_devices(folder)
+    if name not in found:
+        nearest = difflib.get_close_matches(name, found, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise SuiteError(f"no device is called {name!r}{hint} (known in {folder}: {', '.join(found) or 'none'})")
+    return found[name]
+
+
+def check(name: str, suite: Path | None = None, probe_s: float = 2.0) -> list[Check]:
+    """What a device lacks, for a suite or in general, and how noisy it is. Raises `LaunchError`, `SuiteError`."""
+    runtimes = runtimes_of(load_suite(suite)) if suite is not None else []
+    return checking.check(named(name), runtimes, probe_s, state_folder(default_store()))
+
+
+def runtimes_of(suite: Suite) -> list[str]:
+    """The runtimes that a suite's configurations name, each once."""
+    return list(dict.fromkeys(each.runtime for each in suite.configurations))

@@ -107,3 +107,32 @@ def list_() -> None:
             say(terminal(), line)
     else:
         say(terminal(), "no device has a profile; add one with: benchharness device add ssh://user@host")
+
+
+@device.command()
+def check(
+    name: NameArgument,
+    suite: Annotated[
+        Path | None, typer.Option("--for", metavar="SUITE.toml", help="What must run there; else any runtime will do.")
+    ] = None,
+    probe: Annotated[
+        str, typer.Option("--probe", metavar="TIME", help='How long to measure noise; "0 s" for not at all.')
+    ] = "2 s",
+) -> None:
+    """Say what a device lacks for measuring, and how noisy it is. Exit code 3 where something will not run.
+
+    \b
+    Example:
+      benchharness device check pi5 --for suite.toml
+    """
+    from benchharness import devices, errors
+    from benchharness import units as quantity
+    from benchharness.execute.checking import State
+    from benchharness.terminal.check_list import check_lines
+    from benchharness.terminal.console import tell
+
+    found = devices.check(name, suite, quantity.seconds(probe))
+    for line, style in check_lines(found):
+        tell(terminal(), line, style, indent=0)
+    if any(each.state is State.BAD for each in found):
+        raise typer.Exit(errors.SOME_FAILED)
