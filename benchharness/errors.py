@@ -9,6 +9,7 @@
     │   └── StoreError        2  the store cannot be opened, read or written
     ├── NothingRan            4  not one job gave a result
     ├── LaunchError           4  a device cannot be reached, or its supervisor does not answer
+    │   ├── DeviceBusy        4  another host has the device
     │   ├── ConnectionLost    4  the line to a supervisor broke; what it had finished is in its spool
     │   └── ProtocolError     4  the other side sent what the protocol does not allow
     └── AttemptError          3  raised inside a worker; becomes the outcome of the attempt
@@ -56,6 +57,10 @@ class LaunchError(BenchharnessError):
     """A device cannot be reached, or its supervisor does not answer."""
 
     exit_code = NOTHING_RAN
+
+
+class DeviceBusy(LaunchError):
+    """Another host has the device."""
 
 
 class ConnectionLost(LaunchError):

@@ -3,8 +3,9 @@
 One JSON object a line, UTF-8, `type` names the message. `protocol.schema.json` beside this file is the published
 description, and what a native runner is held against; here is only what both sides need to speak it.
 
-Host to supervisor: `attempt`, `acknowledge`, `cancel`, `stop`. Supervisor to host: `ready`, `progress`,
-`finished`, `refused`. Supervisor to worker: `order`. Worker to supervisor: `progress`, then `measured` or `failed`.
+Host to supervisor: `attempt`, `acknowledge`, `cancel`, `alive`, `stop`. Supervisor to host: `ready` or `busy`,
+`progress`, `finished`, `refused`. Supervisor to worker: `order`. Worker to supervisor: `progress`, then `measured` or
+`failed`.
 All durations and monotonic stamps are nanoseconds of the device's own clock; the host never subtracts one of them
 from a stamp of its own.
 """
@@ -24,14 +25,15 @@ LONGEST_LINE_BYTES = 64 * 1024 * 1024
 
 Message = dict[str, Any]  # JSON values
 
-HOST_TO_SUPERVISOR = ("attempt", "acknowledge", "cancel", "stop")
-SUPERVISOR_TO_HOST = ("ready", "progress", "finished", "refused")
+HOST_TO_SUPERVISOR = ("attempt", "acknowledge", "cancel", "alive", "stop")
+SUPERVISOR_TO_HOST = ("ready", "busy", "progress", "finished", "refused")
 SUPERVISOR_TO_WORKER = ("order",)
 WORKER_TO_SUPERVISOR = ("progress", "measured", "failed")
+SUPERVISOR_TO_RELAY = ("listening",)  # private to one version: see `relay`
 CONDUCTOR_TO_SCORER = ("open", "score", "continue", "run")  # private to one version: see `quality.scorer`
 SCORER_TO_CONDUCTOR = ("opened", "continued", "done", "failed")
 PUBLIC = frozenset(HOST_TO_SUPERVISOR + SUPERVISOR_TO_HOST + SUPERVISOR_TO_WORKER + WORKER_TO_SUPERVISOR)
-TYPES = PUBLIC.union(CONDUCTOR_TO_SCORER, SCORER_TO_CONDUCTOR)
+TYPES = PUBLIC.union(SUPERVISOR_TO_RELAY, CONDUCTOR_TO_SCORER, SCORER_TO_CONDUCTOR)
 
 
 def encode(message: Message) -> bytes:
@@ -83,6 +85,11 @@ class Writer:
             except OSError:
                 return False
         return True
+
+    def close(self) -> None:
+        """Gives the descriptor back."""
+        with self._lock:
+            os.close(self._descriptor)
 
 
 def claim_standard_output() -> int:

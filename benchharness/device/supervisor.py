@@ -2,6 +2,8 @@
 
 It talks to the host on standard input and a duplicate of standard output (`protocol`), keeps finished attempts in a
 spool until the host acknowledges them, and ends, with its worker, when the host's end of standard input closes.
+Detached it goes on without a host, and the next one finds it behind a door (`hosts`). With a lease it ends when it has
+heard nothing for so long: a line can go silent and never be closed.
 Reading happens in threads; everything else in one loop over one inbox.
 """
 
@@ -9,23 +11,25 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import queue
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from benchharness import __version__
 from benchharness.device import conditions, leftovers, protocol
 from benchharness.device.attempt import RunningAttempt
 from benchharness.device.entry_gate import EntryGate
 from benchharness.device.groups import remove_stale
+from benchharness.device.holding import Holding, lock
+from benchharness.device.hosts import NEW_HOST, Door, OneHost
 from benchharness.device.libraries import Libraries
 from benchharness.device.lifeline import die_with_parent
 from benchharness.device.protocol import Message
@@ -40,12 +44,14 @@ _GATE_TICK_S = 0.1
 
 
 class Supervisor:
-    """Serves one host until it says `stop` or is gone."""
+    """Serves its host until that says `stop` or is gone, or a lease of so many seconds lapses; 0 for no lease."""
 
-    def __init__(self, *, work: Path, bundle: str, host: BinaryIO, writer: protocol.Writer) -> None:
+    def __init__(self, *, work: Path, bundle: str, hosts: OneHost | Door, lease_s: float = 0.0) -> None:
         self._work = work
         self._bundle = bundle
-        self._writer = writer
+        self._hosts = hosts
+        self._lease_s = lease_s or math.inf
+        self._heard_s = time.monotonic()
         self._spool = Spool(work / "spool")
         self._libraries = Libraries(work.parent)  # beside the runs' own folders, which do not last
         self._inbox: queue.SimpleQueue[tuple[str, Message | None]] = queue.SimpleQueue()
@@ -53,31 +59,10 @@ class Supervisor:
         self._next_look_s = 0.0
         self._gate = EntryGate()
         self._at_gate: Order | None = None  # the order that waits to begin
-        threading.Thread(target=self._read_host, args=(host,), daemon=True).start()
-
-    def _read_host(self, host: BinaryIO) -> None:
-        try:
-            while (message := protocol.read_message(host)) is not None:
-                self._inbox.put(("host", message))
-        except ProtocolError as error:
-            self._writer.send({"type": "refused", "id": "", "reason": str(error)})
-        self._inbox.put(("host", None))
 
     def serve(self) -> None:
-        """The loop. Returns when the host is gone or says `stop`; the worker is dead by then."""
-        waiting = list(self._spool.waiting())
-        self._writer.send(
-            {
-                "type": "ready",
-                "protocol": protocol.VERSION,
-                "version": __version__,
-                "clock_unix_ns": time.time_ns(),
-                "facts": conditions.device_facts(),
-                "waiting": len(waiting),  # finished attempts that follow at once, from before
-            }
-        )
-        for finished in waiting:
-            self._writer.send(finished)
+        """The loop. Returns when the host is gone or says `stop`, or the lease lapsed; the worker is dead by then."""
+        self._hosts.listen(lambda message: self._inbox.put(("host", message)))
         try:
             while self._step():
                 pass
@@ -87,50 +72,77 @@ class Supervisor:
                 remove_stale()
             leftovers.end_orphans(at_once=True)  # of a worker whose start was cut short
 
+    def _greet(self) -> None:
+        """Tells a host what this device is, what it runs, and what is finished."""
+        waiting = list(self._spool.waiting())
+        running = self._attempt.id if self._attempt is not None else self._at_gate and self._at_gate["id"]
+        self._hosts.send(
+            {
+                "type": "ready",
+                "protocol": protocol.VERSION,
+                "version": __version__,
+                "clock_unix_ns": time.time_ns(),
+                "facts": conditions.device_facts(),
+                "waiting": len(waiting),  # finished attempts that follow at once, from before
+                **({"running": running} if running else {}),
+            }
+        )
+        for finished in waiting:
+            self._hosts.send(finished)
+
     def _step(self) -> bool:
         try:
             source, message = self._inbox.get(timeout=self._patience_s())
         except queue.Empty:
             self._tick()
-            return True
+            return self._left_of_lease_s() > 0
         if source == "host":
             return self._on_host(message)
         self._on_worker(source, message)
         if time.monotonic() >= self._next_look_s:  # a worker that tells much is looked at all the same
             self._tick()
-        return True
+        return self._left_of_lease_s() > 0
 
     def _patience_s(self) -> float | None:
         if self._at_gate is not None:
             return _GATE_TICK_S
-        if self._attempt is None:
-            return None
-        return max(0.0, min(self._next_look_s - time.monotonic(), self._attempt.remaining_s()))
+        left_s = self._left_of_lease_s()
+        if self._attempt is not None:
+            left_s = min(left_s, self._next_look_s - time.monotonic(), self._attempt.remaining_s())
+        return max(0.0, left_s) if left_s < math.inf else None
+
+    def _left_of_lease_s(self) -> float:
+        return self._heard_s + self._lease_s - time.monotonic()
 
     def _on_host(self, message: Message | None) -> bool:
-        kind = "stop" if message is None else message["type"]
-        if message is None or kind == "stop":
+        self._heard_s = time.monotonic()
+        if message is None:
+            return self._hosts.goes_on
+        kind = message["type"]
+        if kind == "stop":
             return False
-        if kind == "attempt":
+        if message is NEW_HOST:
+            self._greet()
+        elif kind == "attempt":
             self._receive(cast("Order", message))
         elif kind == "acknowledge":
             self._spool.forget(message["id"])
         elif kind == "cancel":
             self._cancel(message["id"])
-        else:
-            self._writer.send({"type": "refused", "id": message.get("id", ""), "reason": f"{kind} is not for me"})
+        elif kind != "alive":
+            self._hosts.send({"type": "refused", "id": message.get("id", ""), "reason": f"{kind} is not for me"})
         return True
 
     def _receive(self, order: Order) -> None:
         busy = self._attempt.id if self._attempt is not None else self._at_gate and self._at_gate["id"]
         if busy:
-            self._writer.send({"type": "refused", "id": order["id"], "reason": f"attempt {busy} is still running"})
+            self._hosts.send({"type": "refused", "id": order["id"], "reason": f"attempt {busy} is still running"})
             return
         self._at_gate = order
         self._gate.begin(order.get("entry_gate_s", 0))
         self._wait_at_gate()
         if self._at_gate is not None:
-            self._writer.send({"type": "progress", "id": order["id"], "phase": "entry gate", "done": 0, "total": 0})
+            self._hosts.send({"type": "progress", "id": order["id"], "phase": "entry gate", "done": 0, "total": 0})
 
     def _wait_at_gate(self) -> None:
         """Starts the order that waits, once the gate is open."""
@@ -161,7 +173,7 @@ class Supervisor:
             )
         except (OSError, KeyError) as error:
             reason = f"the worker could not be started: {type(error).__name__}: {error}"
-            self._writer.send({"type": "refused", "id": order["id"], "reason": reason})
+            self._hosts.send({"type": "refused", "id": order["id"], "reason": reason})
 
     def _hear_worker(self, attempt: str, message: Message | ProtocolError | None) -> None:
         if isinstance(message, ProtocolError):
@@ -176,7 +188,7 @@ class Supervisor:
             self._finish(attempt.ended())
         elif message["type"] == "progress":
             attempt.phase = protocol.text(message["phase"], 40)
-            self._writer.send(message)
+            self._hosts.send(message)
         elif message["type"] == "measured":
             self._finish(attempt.measured(message))
         else:
@@ -199,51 +211,76 @@ class Supervisor:
         for each in finished:
             self._spool.keep(each)
         for each in finished:
-            self._writer.send(each)
+            self._hosts.send(each)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What a supervisor is told; a relay is told the same."""
+    made = argparse.ArgumentParser(prog="supervisor", description=__doc__)
+    made.add_argument("--work", type=Path, required=True, help="folder for the spool and for scratch files")
+    made.add_argument("--bundle", required=True, help="the zip file this device side came in, for other interpreters")
+    made.add_argument("--lease", type=float, default=0.0, metavar="SECONDS", help="end after so long a silence")
+    made.add_argument("--holder", help="who has the device from now on: nobody else may, as long as this runs")
+    made.add_argument("--detached", action="store_true", help="go on without a host, behind a door in the work folder")
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serves the host on standard input and output: `supervisor --work FOLDER --bundle FILE`."""
-    parser = argparse.ArgumentParser(prog="supervisor", description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="folder for the spool and for scratch files")
-    parser.add_argument("--bundle", required=True, help="the zip file this device side came in, for other interpreters")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     # Not by SIGKILL: then nobody would end what the worker has started.
     signal.signal(signal.SIGTERM, _end_with_host)
-    die_with_parent(os.getppid(), signal.SIGTERM)
+    if options.detached:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    else:
+        die_with_parent(os.getppid(), signal.SIGTERM)
     leftovers.adopt_orphans()
     leftovers.mark_what_is_started()
     os.umask(0o077)
     options.work.mkdir(parents=True, exist_ok=True)
-    if not _lock(options.work):
-        sys.exit(f"{options.work}: another supervisor is at work in this folder; is the run still going on?")
+    writer = protocol.Writer(protocol.claim_standard_output())
+    held = _hold(options, writer)
     shutil.rmtree(options.work / "scratch", ignore_errors=True)  # what a killed one left behind
     leftovers.end_strays()
     remove_stale()
-    writer = protocol.Writer(protocol.claim_standard_output())
+    hosts = _door(options.work, writer, held[1]) if options.detached else OneHost(sys.stdin.buffer, writer)
     with contextlib.suppress(SystemExit):  # the host is gone
-        Supervisor(work=options.work, bundle=options.bundle, host=sys.stdin.buffer, writer=writer).serve()
+        Supervisor(work=options.work, bundle=options.bundle, hosts=hosts, lease_s=options.lease).serve()
+    del held
     os._exit(0)  # reader threads still wait for input that nobody will send
+
+
+def _hold(options: argparse.Namespace, writer: protocol.Writer) -> tuple[Any, Any]:
+    """Holds the run's folder and, for a holder, the whole device; ends this process where somebody else does."""
+    run = lock(options.work / "lock")
+    if options.holder is None:
+        if run is None:
+            sys.exit(f"{options.work}: another supervisor is at work in this folder; is the run still going on?")
+        return run, None
+    holding = Holding(options.work.parent.parent)  # a run's folder is WORK/runs/RUN
+    busy = holding.take(options.holder)
+    if busy is not None or run is None:
+        busy = busy or {"type": "busy", **holding.told()}
+        writer.send(busy)
+        sys.exit(0)
+    return run, holding
+
+
+def _door(work: Path, writer: protocol.Writer, holding: Holding) -> Door:
+    """Opens the door, says so to the relay that waits for it, and lets go of what that holds."""
+    door = Door(work, lambda: {"type": "busy", **holding.told()})
+    writer.send({"type": "listening"})
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(null, descriptor)
+    writer.close()
+    return door
 
 
 def _end_with_host(number: int, frame: FrameType | None) -> None:
     """Whatever is being done or waited for is left, by way of what must be cleared away."""
     signal.signal(number, signal.SIG_IGN)  # once is enough
     sys.exit(1)
-
-
-def _lock(work: Path) -> Any:
-    """Holds the folder until this process ends, however it ends; None where somebody else holds it."""
-    try:
-        import fcntl
-    except ImportError:  # not on this system; a run's folder is its own, so nothing but a double resume is missed
-        return True
-    descriptor = os.open(work / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return None
-    return descriptor or True
 
 
 if __name__ == "__main__":

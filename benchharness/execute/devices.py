@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchharness.device.cores import physical_cores
 from benchharness.errors import LaunchError
-from benchharness.launch import Launcher, Sent, unheard
+from benchharness.launch import Launcher, Sent, Tenure, unheard
 from benchharness.launch.ask import description_of_device
 from benchharness.launch.local import LocalLauncher
 from benchharness.suite.hardware import HardwareTarget
@@ -54,7 +56,9 @@ def reached(hardware: HardwareTarget, scratch: Path, sent: Sent = unheard) -> It
         return
     from benchharness.launch.ssh import SshLauncher  # whoever measures here needs none of it
 
-    launcher = SshLauncher(hardware.device.route, scratch, sent)
+    device = hardware.device
+    tenure = Tenure(holder=f"{getpass.getuser()}@{platform.node()}", lease_s=device.lease_s, detached=device.detached)
+    launcher = SshLauncher(device.route, scratch, sent, tenure)
     try:
         yield launcher
     finally:

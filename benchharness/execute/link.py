@@ -6,6 +6,7 @@ spool holds. Only an attempt that was still running is made again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from benchharness.device import protocol
 from benchharness.device.protocol import Message
-from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
+from benchharness.errors import ConnectionLost, DeviceBusy, LaunchError, ProtocolError
 from benchharness.execute.placing import Libraries, put_artefact
 from benchharness.execute.received import attempt_from
 from benchharness.launch import Connection, Launcher
@@ -31,6 +32,9 @@ _READY_S = 60.0
 #: The supervisor ends a late worker itself; a host that waits this much longer gives up on the supervisor.
 _GRACE_S = 60.0
 _POLL_S = 0.2
+#: A supervisor whose line went silent ends when its lease lapses, a minute unless a profile says otherwise.
+_OWN_END_S = 90.0
+_ASK_AGAIN_S = 0.5
 #: How often a line may break under one attempt before the attempt counts as crashed.
 _MOST_LOSSES = 3
 #: What a configuration tells an adapter.
@@ -44,6 +48,7 @@ class DeviceLink:
 
     def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], None]) -> None:
         self._launcher = launcher
+        self._run = run
         self._save = save
         self._work = launcher.work_folder(run)
         self._bundle = put_bundle(launcher, scratch)
@@ -52,20 +57,49 @@ class DeviceLink:
         self._facts: Mapping[str, Any] = {}
         self._clock_offset_ns = 0
         self._ordered: dict[str, Message] = {}  # by attempt, its job and round
+        self._running = ""  # the attempt that a supervisor was at when it was met again
         self._placed: dict[tuple[str, str], tuple[str, list[str]]] = {}
 
     def connect(self) -> list[Attempt]:
         """Starts the supervisor and saves what its spool holds; those attempts. Raises `LaunchError`."""
         self._connection = connection = self._launcher.start(self._work, self._bundle)
         ready = _next(connection)
+        deadline_s = time.monotonic() + _OWN_END_S
+        while ready["type"] == "busy":
+            self._hang_up()
+            if self._run not in str(ready.get("holder")) or time.monotonic() > deadline_s:
+                raise DeviceBusy(_held(ready))
+            time.sleep(_ASK_AGAIN_S)  # our own of before, which does not know yet that its line is dead
+            self._connection = connection = self._launcher.start(self._work, self._bundle)
+            ready = _next(connection)
         if ready["type"] != "ready" or ready.get("protocol") != protocol.VERSION:
             raise ProtocolError(f"the supervisor does not speak protocol {protocol.VERSION}: {str(ready)[:200]}")
         self._facts = ready["facts"] if isinstance(ready.get("facts"), dict) else {}
         self._clock_offset_ns = _whole(ready.get("clock_unix_ns")) - time.time_ns()
-        return [self._take_in(connection, _next(connection)) for _ in range(_whole(ready.get("waiting")))]
+        found = [self._take_in(connection, _next(connection)) for _ in range(_whole(ready.get("waiting")))]
+        self._running = str(ready["running"]) if "running" in ready else ""
+        if self._running and self._running not in self._ordered:
+            found += self._finished_by(connection, self._running)  # ordered by a host that is gone
+        return found
+
+    def _finished_by(self, connection: Connection, attempt: str) -> list[Attempt]:
+        """What comes up to the end of an attempt that goes on; its own limits end it."""
+        found: list[Attempt] = []
+        while not found or found[-1].id != attempt:
+            message = connection.receive(_POLL_S)
+            if message is not None and message["type"] == "finished":
+                found.append(self._take_in(connection, message))
+        return found
 
     def close(self) -> None:
-        """Ends the supervisor and whatever it runs."""
+        """Ends the supervisor and whatever it runs, detached or not."""
+        if self._connection is not None:
+            with contextlib.suppress(ConnectionLost):
+                self._connection.send({"type": "stop"})
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Gives up a line; a detached supervisor goes on behind it."""
         if self._connection is not None:
             self._connection.kill()
             self._connection = None
@@ -107,7 +141,7 @@ class DeviceLink:
                 return finished or self._make(order, progress)
             except (ConnectionLost, ProtocolError) as error:
                 lost = str(error)
-                self.close()
+                self._hang_up()
         return self._given_up(order, lost)
 
     def _order(self, job: Job, manifests: Mapping[Path, Manifest], attempt: str, round_: int) -> Message:
@@ -170,7 +204,9 @@ class DeviceLink:
         assert connection is not None
         for each in (order, *order.get("companions", ())):
             self._ordered[each["id"]] = {key: each[key] for key in ("job", "round")}
-        connection.send(order)
+        if self._running != order["id"]:
+            connection.send(order)
+        self._running = ""
         deadline = time.monotonic() + order["entry_gate_s"] + order["timeout_s"] + _GRACE_S
         while time.monotonic() < deadline:
             message = connection.receive(_POLL_S)
@@ -250,6 +286,13 @@ def _next(connection: Connection) -> Message:
         if message is not None:
             return message
     raise ConnectionLost(f"the supervisor did not answer within {_READY_S:g} s")
+
+
+def _held(busy: Message) -> str:
+    """Whose a device is, in words. Its clock is not ours: what is told is how long ago by its own."""
+    minutes = (_whole(busy.get("now_unix_ns")) - _whole(busy.get("since_unix_ns"))) / 60e9
+    holder = protocol.text(busy.get("holder"), 200)
+    return f"the device is held by {holder}, for {max(minutes, 0):.0f} min now: wait, or end that run there"
 
 
 def _whole(value: Any) -> int:

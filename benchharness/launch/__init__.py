@@ -79,10 +79,23 @@ class Launcher(Protocol):
         ...
 
 
-def supervisor_command(python: str, work: str, bundle: str, *, installed: bool) -> Sequence[str]:
-    """The command line that starts a supervisor on a device."""
-    program = ["-m", "benchharness.device.supervisor"] if installed else [bundle, "supervisor"]
-    return [python, *program, "--work", work, "--bundle", bundle]
+@dataclass(frozen=True, kw_only=True)
+class Tenure:
+    """How a host has a device: by what name, how long it may be silent, and whether attempts go on without it."""
+
+    holder: str
+    lease_s: float
+    detached: bool = False
+
+
+def supervisor_command(
+    python: str, work: str, bundle: str, *, installed: bool, tenure: Tenure | None = None
+) -> Sequence[str]:
+    """The command line that starts a supervisor on a device; with a tenure nobody else has the device meanwhile."""
+    name = "relay" if tenure is not None and tenure.detached else "supervisor"
+    program = ["-m", f"benchharness.device.{name}"] if installed else [bundle, name]
+    held = [] if tenure is None else ["--lease", f"{tenure.lease_s:g}", "--holder", tenure.holder]
+    return [python, *program, "--work", work, "--bundle", bundle, *held]
 
 
 def question_command(python: str, question: Question, bundle: str | None) -> Sequence[str]:

@@ -21,6 +21,7 @@ from benchharness.launch import Launcher
 #: `module NAME` is any other module of the bundle, such as a scenario's own.
 PROGRAMS = {
     "supervisor": "benchharness.device.supervisor",
+    "relay": "benchharness.device.relay",
     "worker": "benchharness.device.worker",
     "describe_device": "benchharness.device.describe_device",
     "adapters": "benchharness.device.adapters",

@@ -45,12 +45,20 @@ class Peer(Protocol):
 class StreamConnection:
     """Talks to a supervisor through its standard streams."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, alive_every_s: float = 0.0) -> None:
+        """With `alive_every_s` the supervisor hears so often that its host lives."""
         self._peer = peer
+        self._ended = threading.Event()
         self._writer = protocol.Writer(peer.stdin.fileno())
         self._inbox: queue.Queue[Message | ProtocolError | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        if alive_every_s:
+            threading.Thread(target=self._say_alive, args=(alive_every_s,), daemon=True).start()
+
+    def _say_alive(self, every_s: float) -> None:
+        while not self._ended.wait(every_s) and self._writer.send({"type": "alive"}):
+            pass
 
     def _read(self) -> None:
         try:
@@ -82,6 +90,7 @@ class StreamConnection:
 
     def kill(self) -> None:
         """Closes the lifeline, on which a supervisor ends within a second, and makes sure of it."""
+        self._ended.set()
         if not self._peer.stdin.closed:
             self._peer.stdin.close()
         if not self._peer.ends_within(_GRACE_S):

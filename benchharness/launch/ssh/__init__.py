@@ -6,12 +6,13 @@ Nothing of it runs while something is measured but the line itself, which is sil
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from benchharness.device.child import Answer
 from benchharness.device.protocol import LONGEST_LINE_BYTES
 from benchharness.errors import ConnectionLost, LaunchError
-from benchharness.launch import Question, Sent, question_command, supervisor_command, unheard
+from benchharness.launch import Question, Sent, Tenure, question_command, supervisor_command, unheard
 from benchharness.launch.bundle import put_bundle
 from benchharness.launch.ssh.channel import Channel
 from benchharness.launch.ssh.line import Line
@@ -23,14 +24,21 @@ from benchharness.launch.streams import StreamConnection
 _FILES, _RUNS = "files", "runs"
 _CHUNK_BYTES = 1 << 16
 _LAST_WORDS_S = 1.0
+#: Signs of life to a supervisor within its lease: a few may get lost.
+_SIGNS_A_LEASE = 4
+#: A detached supervisor lets another host in when one was silent for longer (`device.hosts`).
+_RAREST_SIGN_S = 15.0
+#: For who only asks.
+_ASKING = Tenure(holder="somebody", lease_s=60.0)
 
 
 class SshLauncher:
     """Reaches one device. `scratch`: a folder here, for the bundle. `sent` hears of files on their way, in MiB."""
 
-    def __init__(self, route: Route, scratch: Path, sent: Sent = unheard) -> None:
+    def __init__(self, route: Route, scratch: Path, sent: Sent = unheard, tenure: Tenure = _ASKING) -> None:
         self.route = route
         self._scratch = scratch
+        self._tenure = tenure
         self._line = Line(route)
         self._porter = Porter(self._line, route, sent)
         self._placed: dict[tuple[str, str], str] = {}
@@ -52,8 +60,9 @@ class SshLauncher:
     def start(self, work: str, bundle: str) -> StreamConnection:
         """Starts a supervisor there. Raises `LaunchError`."""
         self._porter.close()  # nothing of ours runs beside a measurement
-        command = supervisor_command(self.route.python, work, bundle, installed=False)
-        return StreamConnection(self._line.start(command))
+        tenure = replace(self._tenure, holder=f"{self._tenure.holder} run {work.rpartition('/')[2]}")
+        command = supervisor_command(self.route.python, work, bundle, installed=False, tenure=tenure)
+        return StreamConnection(self._line.start(command), min(tenure.lease_s / _SIGNS_A_LEASE, _RAREST_SIGN_S))
 
     def ask(self, question: Question) -> Answer:
         """What a program there says. Raises `LaunchError`, `ConnectionLost` where its answer got lost."""
