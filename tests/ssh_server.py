@@ -67,7 +67,8 @@ class Server:
 
     def processes(self) -> list[str]:
         """Every process of the device's user but the server's own."""
-        done = subprocess.run(["ps", "-u", self.user, "-o", "pid=,args="], capture_output=True, text=True, check=False)
+        command = ["ps", "-ww", "-u", self.user, "-o", "pid=,args="]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return [line for line in done.stdout.splitlines() if "sshd" not in line and "<defunct>" not in line]
 
     def drop_lines(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchharness.device.child import Answer
-from benchharness.device.protocol import LONGEST_LINE_BYTES
+from benchharness.device.protocol import LONGEST_LINE_BYTES, Message
 from benchharness.errors import ConnectionLost, LaunchError
 from benchharness.launch import Question, Sent, Tenure, question_command, supervisor_command, unheard
 from benchharness.launch.bundle import put_bundle
@@ -59,10 +59,9 @@ class SshLauncher:
 
     def start(self, work: str, bundle: str) -> StreamConnection:
         """Starts a supervisor there. Raises `LaunchError`."""
-        self._porter.close()  # nothing of ours runs beside a measurement
         tenure = replace(self._tenure, holder=f"{self._tenure.holder} run {work.rpartition('/')[2]}")
         command = supervisor_command(self.route.python, work, bundle, installed=False, tenure=tenure)
-        return StreamConnection(self._line.start(command), min(tenure.lease_s / _SIGNS_A_LEASE, _RAREST_SIGN_S))
+        return _Quiet(self._porter, self._line.start(command), min(tenure.lease_s / _SIGNS_A_LEASE, _RAREST_SIGN_S))
 
     def ask(self, question: Question) -> Answer:
         """What a program there says. Raises `LaunchError`, `ConnectionLost` where its answer got lost."""
@@ -93,6 +92,20 @@ class SshLauncher:
         if not path.startswith(prefix):
             raise LaunchError(f"{path} is outside of {self.contact.work}, the work folder on {self.route.name}")
         return path[len(prefix) :]
+
+
+class _Quiet(StreamConnection):
+    """A connection that sees to it that nothing else of ours runs there while an attempt does."""
+
+    def __init__(self, porter: Porter, channel: Channel, alive_every_s: float) -> None:
+        super().__init__(channel, alive_every_s)
+        self._porter = porter
+
+    def send(self, message: Message) -> None:
+        """Sends one message, an attempt when its files are there. Raises `ConnectionLost`."""
+        if message["type"] == "attempt":
+            self._porter.close()
+        super().send(message)
 
 
 def _answer(channel: Channel, question: Question) -> Answer:
