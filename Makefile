@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo demo-full test test-fast lint check package format smollm2 demo-model benchmarks clean
+.PHONY: help demo demo-full test test-long test-fast lint check package format smollm2 demo-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -44,22 +44,33 @@ $(TFLITE_RUNTIME)/.ready:
 PYTEST ?=
 TWO := --numprocesses=2 --dist=loadfile
 
-test: $(READY) $(TFLITE_RUNTIME_READY)  ## run every test; says at the end what could not be tried here
-	@# the second half runs though the first has failed: all that is wrong is told at once
+# The second half runs though the first has failed: all that is wrong is told at once.
+define both_halves
 	@failed=; \
-	$(BIN)/python -m pytest $(TWO) -m 'not alone' $(PYTEST) || failed=1; \
-	$(BIN)/python -m pytest -m alone $(PYTEST) || failed=1; \
+	$(BIN)/python -m pytest $(TWO) -m 'not alone and $(1)' $(PYTEST) || failed=1; \
+	$(BIN)/python -m pytest -m 'alone and $(1)' $(PYTEST) || failed=1; \
 	test -z "$$failed"
+endef
+
+test: $(READY) $(TFLITE_RUNTIME_READY)  ## every kind of test, in under eight minutes; says what could not be tried here
+	$(call both_halves,not long)
+
+test-long: $(READY) $(TFLITE_RUNTIME_READY)  ## the rest: real runs in real time, kills at many moments, every case
+	$(call both_halves,long)
 
 test-fast: $(READY)  ## under a minute: the tests for the loop, without real runs and real compression
-	$(BIN)/python -m pytest $(TWO) -m 'not alone and not slow' tests/unit $(PYTEST)
+	$(BIN)/python -m pytest $(TWO) -m 'not alone and not slow and not long' tests/unit $(PYTEST)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test  ## ruff, mypy and every test
+check: lint  ## ruff, mypy and every test, the long ones too
+	@failed=; \
+	$(MAKE) test || failed=1; \
+	$(MAKE) test-long || failed=1; \
+	test -z "$$failed"
 
 # More interpreters to try the wheel with: make package PYTHONS='python3.12 python3.13'
 PYTHONS ?=

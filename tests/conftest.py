@@ -42,6 +42,8 @@ ALONE = (
     "integration/test_memory.py",
     "integration/test_outcomes.py",
     "integration/test_quality_trouble.py",
+    "integration/test_ssh.py",
+    "integration/test_ssh_lines.py",
     "integration/test_sustained.py",
     "unit/sensors/test_panel.py",
     "unit/test_child.py",
@@ -65,9 +67,18 @@ SLOW = (
 )
 
 
+#: What `make test` leaves to `make test-long`, by its path here: whole tests, and single cases of others.
+LONG = frozenset(
+    line for line in (TESTS / "long.txt").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests by their module."""
+    """Marks tests by their module, and long ones by their name."""
     for item in items:
+        case = item.nodeid.removeprefix("tests/")
+        if LONG & {case, case.partition("[")[0]}:
+            item.add_marker(pytest.mark.long)
         name = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
         for marker, modules in ((pytest.mark.alone, ALONE), (pytest.mark.slow, SLOW)):
             if name in modules:

@@ -21,10 +21,7 @@ from tests.ssh_server import Server
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "artefacts" / "fp32.onnx"
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.skipif(bool(ssh_server.missing()), reason=ssh_server.missing() or "a server can be had"),
-]
+pytestmark = pytest.mark.skipif(bool(ssh_server.missing()), reason=ssh_server.missing() or "a server can be had")
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,6 @@ from benchharness.suite.tables import Attempts
 from tests.unit.made_up import job
 from tests.unit.test_intake import finished, measurement
 
-LIES = 10_000
 JOBS = 200
 
 #: What nobody expects in a field.
@@ -183,14 +182,15 @@ class Unwatched:
     def done(self, result: Any) -> None: ...
 
 
-def test_ten_thousand_lies_end_no_run_and_spoil_no_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lies", [1000, 10_000])
+def test_lies_end_no_run_and_spoil_no_store(tmp_path: Path, lies: int) -> None:
     jobs = [job(f"{number:016x}", variant=f"v{number}") for number in range(JOBS)]
     listing = Listing(root=Path("/here"), files=("model",))
     manifest = Manifest(entries=(ManifestEntry(path="model", bytes=1, sha256="0" * 64),), listing=listing)
     manifests = {Path(each.artefact): manifest for each in jobs}
     told, seed = 0, 0
     outcomes: Counter[str] = Counter()
-    while told < LIES:
+    while told < lies:
         store = Store(f"sqlite:///{tmp_path / f'{seed}.db'}")
         run = store.create_run(suite="lies", digest="", suite_json="{}", hardware_json="{}", planned=jobs)
         device = LyingDevice(seed)

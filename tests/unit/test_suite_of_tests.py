@@ -5,17 +5,46 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ALONE, ROOT, SLOW, TESTS
+from tests.conftest import ALONE, LONG, ROOT, SLOW, TESTS
 from tests.skips import OPTION, not_allowed
 
 
 @pytest.mark.parametrize("name", [*ALONE, *SLOW])
 def test_every_module_that_is_named_is_there(name: str) -> None:
     assert (TESTS / name).is_file()
+
+
+@pytest.mark.parametrize("line", sorted(LONG))
+def test_every_long_test_is_there(line: str) -> None:
+    path, *_, name = line.partition("[")[0].split("::")
+    assert re.search(rf"def {name}\b", text_of_tests(path)), "it moved: mend tests/long.txt"
+
+
+@cache
+def text_of_tests(path: str) -> str:
+    """A module of tests, with what it inherits from the contracts that we publish."""
+    contracts = sorted((ROOT / "benchharness" / "testing").glob("*.py")) if path.startswith("contract/") else []
+    return "\n".join(each.read_text(encoding="utf-8") for each in [TESTS / path, *contracts])
+
+
+def test_check_runs_every_test() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = makefile.partition("\ncheck:")[2].partition("\n\n")[0]
+    assert {"$(MAKE) test ", "$(MAKE) test-long "} <= set(re.findall(r"\$\(MAKE\) \S+ ", recipe))
+    assert "$(call both_halves,not long)" in makefile
+    assert "$(call both_halves,long)" in makefile
+
+
+def test_of_every_module_something_is_not_long(request: pytest.FixtureRequest) -> None:
+    items = [each for each in request.session.items if each.path.is_relative_to(TESTS)]
+    short = {each.path for each in items if each.get_closest_marker("long") is None}
+    selected = request.config.getoption("markexpr")
+    assert selected or not {each.path for each in items} - short
 
 
 def test_what_measures_is_alone(request: pytest.FixtureRequest) -> None:

@@ -1,0 +1,191 @@
+"""Whether broken lines, killed hosts and killed supervisors cost a finished attempt, or leave something on a device.
+
+`python -m benchmarks.chaos --cuts 100 --hosts 50 --supervisors 50 --seed 1`, as root on Linux with OpenSSH: the
+device is this machine over SSH, as another user in another root. Each blow falls at a random moment of a run of short
+attempts,
+detached and not in turn. Exit code 1 where an attempt is in the store twice, one is missing, or something is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchharness import api
+from benchharness.errors import LaunchError
+from benchharness.locations import DEVICES_VARIABLE
+from benchharness.results.store import Store
+from benchharness.suite.device import written
+from tests.ssh_server import Server, missing, serving
+
+DIGITS = Path(__file__).parent.parent / "examples" / "digits" / "artefacts" / "fp32.onnx"
+#: Seconds between two blows: a line is opened again in one, and an attempt takes about one.
+BETWEEN_S = (0.8, 3.0)
+#: Of a run: so many blows fall that it must be long, and no blow ends it.
+MOST_ATTEMPTS = 1000
+GONE_WITHIN_S = 10.0
+
+
+class Run:
+    """One run on the device, and what became of it."""
+
+    def __init__(self, server: Server, folder: Path, *, detached: bool) -> None:
+        self.server = server
+        self.folder = folder
+        self.work = server.home / folder.name
+        self.url = f"sqlite:///{folder / 'store.db'}"
+        self.detached = detached
+        os.environ[DEVICES_VARIABLE] = str(folder / "devices")
+        (folder / "devices").mkdir(parents=True)
+        device = server.device(work=str(self.work), detached=detached)
+        (folder / "devices" / "loopback.toml").write_text(written(device), encoding="utf-8")
+
+    def suite(self, attempts: int) -> dict[str, Any]:
+        """So many short attempts."""
+        return {
+            "name": "chaos",
+            "models": {"digits": {"variants": {"fp32": {"artefact": str(DIGITS)}}}},
+            "configurations": [{"threads": 1}],
+            "attempts": {"at_least": attempts, "at_most": attempts},
+            "scenarios": {"steady": {}},
+        }
+
+    def host(self) -> subprocess.Popen[bytes]:
+        """A host of its own, which begins the run or goes on with it."""
+        what = "api.resume" if self.runs() else f"api.run({self.suite(MOST_ATTEMPTS)!r}, on='loopback', "
+        code = f"from benchharness import api\n{what}{'(' if what == 'api.resume' else ''}store={self.url!r})"
+        return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def runs(self) -> list[str]:
+        """Those in the store."""
+        store = Store(self.url)
+        try:
+            return [run.id for run in store.list_runs()]
+        finally:
+            store.close()
+
+    def supervisors(self) -> list[int]:
+        """Their process ids on the device."""
+        return [int(each.split()[0]) for each in self.server.processes() if " supervisor " in each]
+
+    def told(self) -> tuple[int, int, int]:
+        """Attempts that are fine, those of them that are there twice, and those that were given up."""
+        store = Store(self.url)
+        try:
+            attempts = [each for run in store.list_runs() for each in store.attempts(run.id)]
+        finally:
+            store.close()
+        fine = Counter((each.job, each.round) for each in attempts if each.outcome.ok)
+        return len(fine), sum(fine.values()) - len(fine), sum(not each.outcome.ok for each in attempts)
+
+    def left(self) -> list[str]:
+        """What is on the device that a finished run must not leave."""
+        deadline_s = time.monotonic() + GONE_WITHIN_S
+        while True:
+            runs = self.work / "runs"
+            found = [*self.server.processes(), *(each.name for each in runs.glob("*") if each.is_dir())]
+            if not found or time.monotonic() > deadline_s:
+                return found
+            time.sleep(0.1)
+
+
+def beaten(run: Run, blows: int, blow: Callable[[], object], choice: random.Random) -> None:
+    """A run in this process while blows fall; then it ends in peace."""
+    ended = threading.Event()
+
+    def fall() -> None:
+        for _ in range(blows):
+            if ended.wait(choice.uniform(*BETWEEN_S)):
+                return
+            blow()
+        over.set()
+
+    over = threading.Event()
+    beating = threading.Thread(target=fall, daemon=True)
+    beating.start()
+    suite = run.suite(MOST_ATTEMPTS)
+    suite["attempts"]["max_time"] = f"{blows * sum(BETWEEN_S) / 2 + 10} s"
+    try:
+        api.run(suite, on="loopback", store=run.url)
+    except LaunchError:
+        over.wait()
+        api.resume(store=run.url)
+    ended.set()
+    beating.join()
+
+
+def kill_hosts(run: Run, blows: int, choice: random.Random) -> None:
+    """Hosts die one after the other; the last one ends what they began."""
+    for _ in range(blows):
+        host = run.host()
+        time.sleep(choice.uniform(0.5, 5.0))
+        host.send_signal(signal.SIGKILL)
+        host.wait()
+    from benchharness.suite.overrides import Overrides
+
+    if run.runs():
+        api.resume(store=run.url, overrides=Overrides(max_time="1 s"))
+
+
+def kill_supervisors(run: Run) -> None:
+    """Whatever supervises there now."""
+    for process in run.supervisors():
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def main() -> int:
+    """Lets all blows fall; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
+    parser.add_argument("--cuts", type=int, default=100)
+    parser.add_argument("--hosts", type=int, default=50)
+    parser.add_argument("--supervisors", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if trouble := missing():
+        sys.stderr.write(f"benchmarks.chaos {trouble}\n")
+        return 2
+    choice = random.Random(options.seed)
+    wrong = False
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+        kinds: dict[str, tuple[int, Callable[[Run, int], None]]] = {
+            "line cut": (options.cuts, lambda run, blows: beaten(run, blows, server.drop_lines, choice)),
+            "host killed": (options.hosts, lambda run, blows: kill_hosts(run, blows, choice)),
+            "supervisor killed": (
+                options.supervisors,
+                lambda run, blows: beaten(run, blows, lambda: kill_supervisors(run), choice),
+            ),
+        }
+        for name, (blows, beat) in kinds.items():
+            for detached in (False, True):
+                share = blows - blows // 2 if detached else blows // 2
+                if not share:
+                    continue
+                run = Run(server, Path(folder) / f"{name.replace(' ', '-')}-{detached}", detached=detached)
+                beat(run, share)
+                fine, twice, given_up = run.told()
+                left = run.left()
+                wrong = wrong or bool(twice or left)
+                sys.stdout.write(
+                    f"{name}{', detached' if detached else ''}: {share} blows, {fine} attempts in the store once, "
+                    f"{twice} twice, {given_up} given up, left: {', '.join(left)[:500] or 'nothing'}\n"
+                )
+                sys.stdout.flush()
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
