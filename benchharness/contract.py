@@ -236,6 +236,8 @@ class AdapterRow:
     formats: Sequence[str]  # as the class has them
     #: The accelerator that is the runtime's plain CPU path, where that is not what it does by default.
     plain_accelerator: str | None = None
+    #: What pip installs for it on a device: "onnxruntime>=1.20".
+    requires: Sequence[str] = ()
 
 
 @runtime_checkable

@@ -12,19 +12,24 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from benchharness.errors import SuiteError, UsageError
-from benchharness.execute import checking
+from benchharness.execute import checking, preparing
 from benchharness.execute.adding import look_at, write_profile
 from benchharness.execute.checking import Check
+from benchharness.execute.preparing import Prepared, Tell
+from benchharness.launch import Sent, unheard
+from benchharness.launch.ssh import SshLauncher
 from benchharness.launch.ssh.host_key import HostKey, host_key_of
 from benchharness.launch.ssh.route import address
-from benchharness.locations import default_store, devices_folder, state_folder
-from benchharness.suite.device import Device
+from benchharness.launch.tidying import Tidied, tidy
+from benchharness.locations import default_store, devices_folder, state_folder, wheel_cache
+from benchharness.suite.device import Device, set_python
 from benchharness.suite.errors import explain
 from benchharness.suite.tables import Suite, load_suite
 from benchharness.suite.targets import load_devices
@@ -89,3 +94,40 @@ def check(name: str, suite: Path | None = None, probe_s: float = 2.0) -> list[Ch
 def runtimes_of(suite: Suite) -> list[str]:
     """The runtimes that a suite's configurations name, each once."""
     return list(dict.fromkeys(each.runtime for each in suite.configurations))
+
+
+def prepare(
+    name: str, suite: Path | None = None, runtimes: Sequence[str] = (), *, tell: Tell = print, sent: Sent = unheard
+) -> Prepared:
+    """Makes an environment on a device with the runtimes of a suite, or those named, and writes it into its profile.
+
+    `NAME.lock` beside the profile says which wheels; where there is one, it is kept to. Raises `LaunchError`,
+    `UsageError`.
+    """
+    device = named(name)
+    wanted = [*runtimes, *(runtimes_of(load_suite(suite)) if suite is not None else ())]
+    if not wanted and not device.packages:
+        raise UsageError("say what for: --for SUITE.toml, or --runtime onnxruntime")
+    folder = devices_folder()
+    made = preparing.prepare(
+        device,
+        list(dict.fromkeys(wanted)),
+        lock=folder / f"{device.name}.lock",
+        cache=wheel_cache(),
+        scratch=state_folder(default_store()),
+        tell=tell,
+        sent=sent,
+    )
+    set_python(folder / f"{device.name}.toml", made.python)
+    return made
+
+
+def clean(name: str, *, everything: bool = False) -> Tidied:
+    """Clears a device of what nobody comes back for, or of all that is ours. Raises `LaunchError`, `DeviceBusy`."""
+    device = named(name)
+    scratch = state_folder(default_store())
+    launcher = SshLauncher(device.route, scratch)
+    try:
+        return tidy(launcher, launcher.contact.work, scratch, everything=everything)
+    finally:
+        launcher.close()

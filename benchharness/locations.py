@@ -63,3 +63,8 @@ def demo_suite() -> Path:
 def digest_cache() -> DigestCache:
     """Hashes of model files by inode, size and time."""
     return DigestCache(Path(_DIRS.user_cache_dir) / "digests.json")
+
+
+def wheel_cache() -> Path:
+    """Wheels that were fetched for devices: another device of the kind takes them from here."""
+    return Path(_DIRS.user_cache_dir) / "wheels"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchharness.commands.ending import terminal
+from benchharness.errors import SOME_FAILED
 
 if TYPE_CHECKING:
     from benchharness.launch.ssh.host_key import HostKey
@@ -125,7 +126,7 @@ def check(
     Example:
       benchharness device check pi5 --for suite.toml
     """
-    from benchharness import devices, errors
+    from benchharness import devices
     from benchharness import units as quantity
     from benchharness.execute.checking import State
     from benchharness.terminal.check_list import check_lines
@@ -135,4 +136,61 @@ def check(
     for line, style in check_lines(found):
         tell(terminal(), line, style, indent=0)
     if any(each.state is State.BAD for each in found):
-        raise typer.Exit(errors.SOME_FAILED)
+        raise typer.Exit(SOME_FAILED)
+
+
+@device.command()
+def prepare(
+    name: NameArgument,
+    suite: Annotated[
+        Path | None, typer.Option("--for", metavar="SUITE.toml", help="Its runtimes are installed.")
+    ] = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", metavar="NAME", help="This one too; may be repeated.")
+    ] = None,
+) -> None:
+    """Make an environment on a device with the runtimes that a suite needs. Wheels are fetched here, by hash.
+
+    \b
+    Example:
+      benchharness device prepare pi5 --for suite.toml
+    """
+    from benchharness import devices
+    from benchharness.terminal.console import console, say, tell
+    from benchharness.terminal.sending import sending
+
+    told = console(stderr=True)
+    with sending(told) as sent:
+        made = devices.prepare(name, suite, runtime or (), tell=lambda line: tell(told, line, "dim"), sent=sent)
+    words = "made" if made.made else "there already"
+    say(terminal(), f"environment {words}: {made.python}")
+    tell(terminal(), ", ".join(f"{package} {version}" for package, version in made.packages.items()), "dim")
+    for each in made.runtimes:
+        say(terminal(), f"{each.name} {each.version}" if each.available else f"{each.name} does not run: {each.reason}")
+    if not all(each.available for each in made.runtimes):
+        raise typer.Exit(SOME_FAILED)
+
+
+@device.command()
+def clean(
+    name: NameArgument,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Models, environments and finished attempts too: all that is ours there.")
+    ] = False,
+) -> None:
+    """Clear a device of what dead runs left, or of everything that is ours.
+
+    \b
+    Example:
+      benchharness device clean pi5 --all
+    """
+    from benchharness import devices
+    from benchharness.terminal.console import say
+
+    found = devices.clean(name, everything=everything)
+    for each in found.removed:
+        say(terminal(), f"removed: {each}")
+    for run, count in found.waiting.items():
+        say(terminal(), f"{count} finished attempts wait there: benchharness run --resume {run}")
+    if not found.removed and not found.waiting:
+        say(terminal(), "nothing of ours is left over there")

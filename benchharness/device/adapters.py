@@ -25,9 +25,18 @@ ENTRY_POINT_GROUP = "benchharness.targets"
 
 #: A test compares them with the classes.
 BUILT_IN = {
-    "onnxruntime": AdapterRow("targets.onnx_runtime:OnnxRuntime", (".onnx", ".ort")),
-    "tflite": AdapterRow("targets.tflite:TFLite", (".tflite", ".litertlm")),
-    "coreml": AdapterRow("targets.core_ml:CoreML", (".mlpackage", ".mlmodelc", ".mlmodel"), "CPU_ONLY"),
+    "onnxruntime": AdapterRow(
+        "targets.onnx_runtime:OnnxRuntime", (".onnx", ".ort"), requires=("onnxruntime>=1.20", "tokenizers>=0.20")
+    ),
+    "tflite": AdapterRow(
+        "targets.tflite:TFLite", (".tflite", ".litertlm"), requires=("ai-edge-litert>=2.3", "tokenizers>=0.20")
+    ),
+    "coreml": AdapterRow(
+        "targets.core_ml:CoreML",
+        (".mlpackage", ".mlmodelc", ".mlmodel"),
+        "CPU_ONLY",
+        requires=("coremltools>=9.0", "onnx>=1.17", "onnxruntime>=1.20", "tokenizers>=0.20"),
+    ),
     "null": AdapterRow("targets.null:Null", (".null",)),
 }
 

@@ -14,6 +14,7 @@ from benchharness.errors import LaunchError
 from benchharness.launch import Launcher, Sent, Tenure, unheard
 from benchharness.launch.ask import description_of_device
 from benchharness.launch.local import LocalLauncher
+from benchharness.launch.tidying import tidy
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.targets import Target
 
@@ -30,7 +31,10 @@ class Chosen:
 
 
 def choose(target: Target, scratch: Path) -> Chosen:
-    """The first of a target's devices that answers. `scratch`: a folder here. Raises `LaunchError`: what each said."""
+    """The first of a target's devices that answers and is free, tidied. Raises `LaunchError`: what each said.
+
+    `scratch` is a folder here.
+    """
     if not target.devices:
         return Chosen(hardware=target.hardware, cores=physical_cores())
     troubles: list[str] = []
@@ -38,6 +42,7 @@ def choose(target: Target, scratch: Path) -> Chosen:
         hardware = target.hardware.model_copy(update={"device": device})
         try:
             with reached(hardware, scratch) as launcher:
+                tidy(launcher, launcher.work_folder("").rpartition("/runs/")[0], scratch)
                 return Chosen(hardware=hardware, cores=_cores(launcher))
         except LaunchError as error:
             troubles.append(str(error))

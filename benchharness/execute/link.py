@@ -22,6 +22,7 @@ from benchharness.execute.placing import Libraries, put_artefact
 from benchharness.execute.received import attempt_from
 from benchharness.launch import Connection, Launcher
 from benchharness.launch.bundle import put_bundle
+from benchharness.launch.tidying import held_by
 from benchharness.results.requested import Opened, Workload
 from benchharness.results.result import Attempt, Job, OutcomeKind
 from benchharness.scenarios import SCENARIOS
@@ -68,7 +69,7 @@ class DeviceLink:
         while ready["type"] == "busy":
             self._hang_up()
             if self._run not in str(ready.get("holder")) or time.monotonic() > deadline_s:
-                raise DeviceBusy(_held(ready))
+                raise DeviceBusy(held_by(ready))
             time.sleep(_ASK_AGAIN_S)  # our own of before, which does not know yet that its line is dead
             self._connection = connection = self._launcher.start(self._work, self._bundle)
             ready = _next(connection)
@@ -286,13 +287,6 @@ def _next(connection: Connection) -> Message:
         if message is not None:
             return message
     raise ConnectionLost(f"the supervisor did not answer within {_READY_S:g} s")
-
-
-def _held(busy: Message) -> str:
-    """Whose a device is, in words. Its clock is not ours: what is told is how long ago by its own."""
-    minutes = (_whole(busy.get("now_unix_ns")) - _whole(busy.get("since_unix_ns"))) / 60e9
-    holder = protocol.text(busy.get("holder"), 200)
-    return f"the device is held by {holder}, for {max(minutes, 0):.0f} min now: wait, or end that run there"
 
 
 def _whole(value: Any) -> int:

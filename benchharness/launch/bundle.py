@@ -27,6 +27,8 @@ PROGRAMS = {
     "adapters": "benchharness.device.adapters",
     "describe_model": "benchharness.device.describe_model",
     "list_files": "benchharness.device.list_files",
+    "environment": "benchharness.device.environment",
+    "tidying": "benchharness.device.tidying",
 }
 _MAIN = f"""import importlib
 import sys

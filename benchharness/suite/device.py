@@ -7,6 +7,7 @@ A profile is written by `benchharness device add`, and can be written by hand. I
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,3 +113,22 @@ def written(device: Device) -> str:
 def _value(value: Any) -> str:
     """TOML's basic strings, numbers and lists are JSON's, but for one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def set_python(path: Path, python: str) -> None:
+    """Writes another interpreter into a profile; all else, its comments too, stays. Raises `SuiteError`."""
+    line = f"python = {_value(python)}"
+    try:
+        before = path.read_text(encoding="utf-8").splitlines()
+        end = next((at for at, each in enumerate(before) if each.lstrip().startswith("[")), len(before))
+        said = next((at for at, each in enumerate(before[:end]) if re.match(r"\s*python\s*=", each)), None)
+        if said is None:
+            last = max((at + 1 for at, each in enumerate(before[:end]) if each.strip()), default=0)
+            before.insert(last, line)
+        else:
+            before[said] = line
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text("\n".join([*before, ""]), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise SuiteError(f"{path}: cannot be written ({error.strerror}); write into it: {line}") from error
