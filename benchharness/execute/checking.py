@@ -94,7 +94,8 @@ def _of_runtimes(launcher: Launcher, wanted: Collection[str], device: Device) ->
             helps = f"benchharness device prepare {device.name} --for SUITE.toml"
             yield Check(of=name, state=State.BAD, found=f"does not run there: {reason}", helps=helps)
     if not wanted and not any(each.available for each in found.values()):
-        yield Check(of="runtimes", state=State.BAD, found="none runs there", helps="benchharness device prepare")
+        helps = f"benchharness device prepare {device.name} --for SUITE.toml"
+        yield Check(of="runtimes", state=State.BAD, found="none runs there", helps=helps)
 
 
 def _of_sensors(told: Any) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from benchharness.execute.devices import reached
 from benchharness.launch import Question, Sent, ask, unheard
 from benchharness.launch.ask import NamedAvailability, availabilities
 from benchharness.launch.ssh import SshLauncher
+from benchharness.launch.ssh.route import ENVIRONMENTS
 from benchharness.launch.wheels import Wheel, fetched, lines, tags_of
 from benchharness.suite.device import Device
 from benchharness.suite.hardware import HardwareTarget
@@ -94,7 +95,7 @@ def prepare(
 
 def _with_plain_python(device: Device) -> Device:
     """A device whose interpreter is not one that we made: an environment is made by the system's own."""
-    ours = "/environments/" in device.python.replace("\\", "/")
+    ours = ENVIRONMENTS in device.python.replace("\\", "/")
     return device.model_copy(update={"python": Device.model_fields["python"].default}) if ours else device
 
 
@@ -106,7 +107,7 @@ def _made(launcher: SshLauncher, wheels: list[Wheel], tell: Tell) -> dict[str, A
     lock = lines([each for each in wheels if each.name != _PIP])
     name = hashlib.sha256(lock.encode()).hexdigest()[:12]
     asked = {
-        "folder": f"{launcher.contact.work}/environments/{name}",
+        "folder": f"{launcher.contact.work}{ENVIRONMENTS}{name}",
         "lock": lock,
         "pip": next(path for each, path in there.items() if each.name == _PIP),
         "wheels": [path for each, path in there.items() if each.name != _PIP],

@@ -97,14 +97,29 @@ def fetched(requirements: Sequence[str], tags: Tags, lock: Path, cache: Path) ->
     known = before.startswith(first)
     folder = cache / hashlib.sha256((before if known else first).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    _download(["--require-hashes", "-r", str(lock)] if known else list(requirements), tags, folder)
-    wheels = sorted((_wheel(path) for path in folder.glob("*.whl")), key=lambda each: each.name)
-    text = first + lines(wheels)
     if known:
-        return [each for each in wheels if f"sha256:{each.sha256}" in before], False
+        return _locked(before, tags, lock, folder), False
+    _download(list(requirements), tags, folder)
+    wheels = _here(folder)
     lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text(text, encoding="utf-8")
+    lock.write_text(first + lines(wheels), encoding="utf-8")
     return wheels, True
+
+
+def _locked(text: str, tags: Tags, lock: Path, folder: Path) -> list[Wheel]:
+    """The files that a lock names, fetched where one of them is not here, or is here and another."""
+    wanted = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", text))
+    found = [each for each in _here(folder) if each.sha256 in wanted]
+    if len(found) < len(wanted):
+        for each in folder.glob("*.whl"):
+            each.unlink()  # pip keeps what is there by its name, whatever is in it
+        _download(["--require-hashes", "-r", str(lock)], tags, folder)
+        found = [each for each in _here(folder) if each.sha256 in wanted]
+    return found
+
+
+def _here(folder: Path) -> list[Wheel]:
+    return sorted((_wheel(path) for path in folder.glob("*.whl")), key=lambda each: each.name)
 
 
 def lines(wheels: Sequence[Wheel]) -> str:

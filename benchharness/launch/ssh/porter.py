@@ -13,7 +13,7 @@ from benchharness.errors import ConnectionLost, LaunchError
 from benchharness.launch import Sent
 from benchharness.launch.ssh.channel import Channel
 from benchharness.launch.ssh.line import Line
-from benchharness.launch.ssh.route import Route
+from benchharness.launch.ssh.route import ENVIRONMENTS, Route
 
 #: What the device side needs.
 _OLDEST_PYTHON = (3, 9)
@@ -182,9 +182,10 @@ class Porter:
         channel.close()
         words = channel.words()
         if channel.code in _NOT_FOUND:
+            again = f", or make it again: benchharness device prepare {self._route.name}"
             return LaunchError(
-                f"{self._route.name}: {self._route.python!r} cannot be started there ({words}); "
-                "name a Python 3.9 or later as 'python' in its profile"
+                f"{self._route.name}: {self._route.python!r} cannot be started there ({words}); name a Python 3.9 or "
+                f"later as 'python' in its profile{again if ENVIRONMENTS in self._route.python else ''}"
             )
         return ConnectionLost(f"{self._route.name}: the line broke, or what runs there ended; {words}")
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 _SCHEME = "ssh"
+#: In the path of an interpreter: an environment of ours, below the work folder.
+ENVIRONMENTS = "/environments/"
 
 
 class Address(NamedTuple):
