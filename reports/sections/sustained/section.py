@@ -56,8 +56,8 @@ _TOLD = (
     "Requests ran back to back, or paced as asked for, in one process for a set time, which is cut into windows; none "
     "is left out. A rate counts the time that inferences took; pauses asked for between requests are not in it.",
     "A verdict is the worst attempt's, and its evidence comes first. Sensors were read from outside the process.",
-    "Over time: one line an attempt, one point a window. Thick strokes are the baseline and the last windows; of several "
-    "attempts they and the dashed lines are those of the worst. Shaded windows were held up by something.",
+    "Over time: one line an attempt, one point a window. Thick strokes are the baseline and the last windows; of "
+    "several attempts they and the dashed lines are those of the worst. Shaded windows were held up by something.",
 )
 _RATES = (("burst_decode_rate", "settled_decode_rate"), ("burst_inference_rate", "settled_inference_rate"))
 #: Percent of the burst rate, and where a course says when that much was lost.
