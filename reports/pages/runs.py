@@ -25,6 +25,7 @@ from reports.pages.environment import environment
 from reports.pages.jobs import anchors
 
 _MOST_NAMED = 4
+_MOST_HEADLINES = 2
 #: A share of what a value may differ by and still be the same: doubles that were added up in another order.
 _ROUNDING = 1e-9
 
@@ -74,6 +75,7 @@ class RunsPage:
     """Several runs on one hardware target."""
 
     title: str
+    headline: str  # whether the answer is still the same
     finding: str
     heads: tuple[Head, ...]
     changes: tuple[Change, ...]
@@ -115,12 +117,33 @@ def runs_page(found: Sequence[Found], hrefs: Sequence[str], written: str) -> Run
     subjects = dict.fromkeys((answer.model, answer.workload) for each in found for answer in each.answers)
     return RunsPage(
         title=f"{len(found)} runs on {name_text(found[0].hardware)}",
+        headline=_headline(found),
         finding=_finding(changed),
         heads=tuple(_head(each, href) for each, href in zip(found, hrefs, strict=True)),
         changes=changed,
         compared=tuple(_compared(model, workload, found, hrefs) for model, workload in subjects),
         foot=foot_of(found, written),
     )
+
+
+def _headline(found: Sequence[Found]) -> str:
+    """What the last run answers, and what the first did where that is another thing."""
+    first, last = (
+        {(each.model, each.workload): each.headline for each in run.answers} for run in (found[0], found[-1])
+    )
+    subjects = dict.fromkeys((*first, *last))
+    others = [subject for subject in subjects if first.get(subject) != last.get(subject)]
+    if not subjects:
+        return "No results"
+    if not others:
+        return f"Same answer: {value_text(next(iter(last.values())))}" if len(subjects) == 1 else "Same answers"
+    told = [
+        (f"{' · '.join(subject)}: " if len(subjects) > 1 else "")
+        + f"{last.get(subject, 'not run')} (was: {first.get(subject, 'not run')})"
+        for subject in others[:_MOST_HEADLINES]
+    ]
+    more = f"; and {len(others) - _MOST_HEADLINES} more" if len(others) > _MOST_HEADLINES else ""
+    return value_text(f"New answer: {'; '.join(told)}{more}")
 
 
 def _finding(changed: Sequence[Change]) -> str:

@@ -46,7 +46,7 @@ def _why_ship(answer: Answer, choice: Choice) -> Iterator[str]:
     if ties:
         yield f"No clear difference in what is wished for, {choice.wish}: {_list(ties)}."
     if not choice.recommended and sum(not each.unfit for each in answer.rows) > 1:
-        yield f"Which of those that keep every budget is the {choice.wish} was not shown."
+        yield f"Others keep every budget too; which is the {choice.wish} was not shown."
     if other := _smaller_that_fails(answer):
         yield other
 
