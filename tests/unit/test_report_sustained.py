@@ -106,8 +106,10 @@ def test_temperature_and_clock_stand_beneath_or_a_sentence_says_why_not() -> Non
     clock = chart(sessions(), "int4").panels[3].lines[0].values
     assert (clock[0], clock[-1]) == (2.9, 1.682)
     where, silent = section(sessions()).unreadable[0]
-    assert "temperature" in silent[0].names and "no thermal zone" in silent[0].reason
-    assert where.startswith("for ") and "int4" not in where, "its own sensors told"
+    assert "temperature" in silent[0].names
+    assert "no thermal zone" in silent[0].reason
+    assert where.startswith("for ")
+    assert "int4" not in where, "its own sensors told"
     assert any(each.names == ("clocks",) and "no cpufreq" in each.reason for each in silent)
     assert [panel.title for panel in chart(sessions(), "steal").panels][2] == "time stolen by the hypervisor (%)"
 
