@@ -124,6 +124,20 @@ def test_every_figure_leads_to_attempts_that_are_stored(written: Written) -> Non
         assert run[:12] in href, "each column is of its own run"
 
 
+def test_every_figure_of_a_targets_own_table_leads_to_its_attempts(written: Written) -> None:
+    with sqlite3.connect(written.path) as connection:
+        stored = {name for (name,) in connection.execute("select id from attempts")}
+    page = written.site["phones.this-machine.html"]
+    rows = re.findall(r'<tr class="more">(.*?)</tr>', page, re.DOTALL)
+    told = [each for row in rows for each in re.findall(r"<dd>(.*?)</dd>", row)]
+    assert len(told) >= 10
+    for each in told:
+        (href,) = re.findall(r'<a href="([^"]+#job-\d+)">job</a>', each)
+        ids = attempts_of(written.site, href)
+        assert ids
+        assert set(ids) <= stored
+
+
 def test_ten_figures_are_what_the_raw_samples_say(written: Written) -> None:
     """Medians of an attempt's stored samples, and the geometric mean of those over attempts: by numpy alone."""
     page = written.site["phones.targets.html"]
@@ -131,7 +145,7 @@ def test_ten_figures_are_what_the_raw_samples_say(written: Written) -> None:
     for title, table in re.findall(r"<summary>(.*?) <span.*?(<tbody>.*?</tbody>)", page, re.DOTALL):
         metric = _METRICS.get(title)
         for variant, href, text in re.findall(
-            r'<th scope="row">(\w+)</th>\s*<td[^>]*>\s*<a href="([^"]+)">([^<]+)</a>', table
+            r'<th scope="row">(\w+)</th>\s*<td[^>]*>\s*<span class="value"><a href="([^"]+)">([^<]+)</a>', table
         ):
             if metric:
                 ids = attempts_of(written.site, href)

@@ -213,8 +213,12 @@ LONG_NAMES = ("a-variant-quantized-int8", "a-variant-quantized-int4")
 @pytest.mark.parametrize("width", [60, 80])
 def test_no_row_of_the_details_breaks(width: int) -> None:
     jobs = [replace(INT8, key=str(at) * 16, variant=name) for at, name in enumerate(LONG_NAMES)]
-    named = {"name": "onnxruntime with 2 threads"}
-    jobs += [replace(each, key=f"a{each.key[1:]}", configuration=replace(each.configuration, **named)) for each in jobs]
+    jobs += [
+        replace(
+            each, key=f"a{each.key[1:]}", configuration=replace(each.configuration, name="onnxruntime with 2 threads")
+        )
+        for each in jobs
+    ]
     text = details_of(jobs, [each for made in jobs for each in attempts_of(made.key, 2345.6)], width)
     rows = text.partition("decode rate (tg), tokens/s\n")[2].splitlines()[: len(jobs)]
     assert len({row.partition("2,346")[0] for row in rows}) == len(jobs), "told apart"
