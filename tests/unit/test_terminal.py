@@ -320,9 +320,9 @@ def test_where_there_is_no_terminal_a_failure_is_said_at_once_and_once() -> None
     assert buffer.getvalue().splitlines()[1].startswith(f"{FP32.title}: timeout(")
 
 
-def drawn(jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> str:
+def drawn(jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None, width: int = 300) -> str:
     buffer = io.StringIO()
-    made = Console(file=buffer, width=300, force_terminal=True, color_system=None)
+    made = Console(file=buffer, width=width, force_terminal=True, color_system=None)
     with ProgressBar(made) as watching:
         watching.begins(jobs, attempt, of, left, left_s)
         watching.phase("measure", 3, 7)
@@ -334,6 +334,16 @@ def test_progress_names_every_variant_of_a_pass() -> None:
     assert "chat · int8, int4, fp16 · 64-token prompt · quality · attempt 1 of 1" in drawn(passes, 1, 1, 3, None)
     other = replace(passes[0], configuration=replace(passes[0].configuration, name="npu"))
     assert "int8 on onnxruntime, int8 on npu" in drawn([passes[0], other], 1, 1, 2, None)
+
+
+def test_progress_cuts_nothing_at_80_columns() -> None:
+    names = [f"a-variant-quantized-to-{number}-bits" for number in (8, 6, 4)]
+    passes = [job(name, variant=name, scenario="quality") for name in names]
+    text = drawn(passes, 1, 1, 3, 70.0, width=80)
+    for name in (*names, "attempt 1 of 1", "measure", "3/7", "about 1 min 10 s left", "0/3"):
+        assert name in text.replace("\r\n", " ").replace("\n", " "), name
+    assert "…" not in text
+    assert max(cell_len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in text.splitlines()) <= 80
 
 
 def test_progress_says_what_is_left() -> None:
