@@ -40,7 +40,8 @@ def mean_over(
         return Estimate(value=None, statistic=statistic, reason=f"no {unit}")
     mean = through(float(drawn.mean()))
     if drawn.size < FEWEST:
-        reason = f"{drawn.size} {unit}, and an interval needs {FEWEST}"
+        counted = f"1 {unit.removesuffix('s')}" if drawn.size == 1 else f"{drawn.size} {unit}"
+        reason = f"{counted}, and an interval needs {FEWEST}"
         return Estimate(value=mean, count=1, statistic=statistic, reason=reason)
     low, high = (through(end) for end in _ends(drawn))
     drawn_of = int(drawn.size)
@@ -73,7 +74,8 @@ def ratio_over(
     drawn, counts = np.asarray(sums, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     value = through(float(drawn.sum() / counts.sum()))
     if drawn.size < FEWEST:
-        reason = f"{drawn.size} {unit}, and an interval needs {FEWEST}"
+        counted = f"1 {unit.removesuffix('s')}" if drawn.size == 1 else f"{drawn.size} {unit}"
+        reason = f"{counted}, and an interval needs {FEWEST}"
         return Estimate(value=value, count=1, statistic=statistic, reason=reason)
     generator = np.random.default_rng(_SEED)
     ratios = np.empty(_DRAWS)

@@ -232,7 +232,8 @@ def _failures(results: Sequence[Result]) -> Iterator[str]:
         yield "a reference execution: what it costs was not measured"
     for result in results:
         if not result.outcome.ok:
-            yield f"{result.job.scenario}: {result.outcome}"
+            reason = f" ({result.outcome.reason})" if result.outcome.reason else ""
+            yield f"{result.job.scenario}: {result.outcome.kind}{reason}"
 
 
 def _misses(of_budgets: Iterable[Sequence[Verdict]]) -> Iterator[str]:

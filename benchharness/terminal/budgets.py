@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from math import inf
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from benchharness.judge.answer import Answer, Cell, Column, Row
 from benchharness.metrics import Better
 from benchharness.results.result import Result, VerdictKind
 from benchharness.terminal.cells import MARK_STYLES
+from benchharness.terminal.console import tell
+from benchharness.terminal.lines import Group, Line, show_lines
 from benchharness.terminal.values import half_beside, one_line, plus_minus, shortened
 from benchharness.units import quantity_text, scale_for
 
@@ -26,19 +26,27 @@ Judged = tuple[Row, Cell]
 
 
 def budgets(answers: Sequence[Answer], unmeasured: Sequence[str], console: Console) -> None:
-    """A table with a row for each budget: how many keep it, and the row that is furthest from it."""
-    table = Table("budget", "set by", "kept", "missed", "open", "worst", title="budgets", title_justify="left")
-    for answer in answers:
-        for column, judged in _judged(answer):
-            counts = [sum(cell.verdict is kind for _, cell in judged) for kind in VerdictKind]
-            row, cell = _worst(column, judged)
-            worst = f"{figure(column, cell)}, {_name(row)}"
-            style = MARK_STYLES[cell.verdict] if cell.verdict else ""
-            table.add_row(Text(one_line(column.budget)), column.origin, *map(str, counts), Text(worst, style=style))
-    for budget in unmeasured:
-        table.add_row(Text(one_line(budget)), "", "", "", "all", Text("nothing measured it", style="yellow"))
-    if table.row_count:
-        console.print(table)
+    """A row for each budget: how many keep it, and the variant that is furthest from it."""
+    rows = [(column.origin, _row(column, judged)) for answer in answers for column, judged in _judged(answer)]
+    origins = dict.fromkeys(origin for origin, _ in rows if origin)
+    rows += [("", Line(name=one_line(each), note="nothing measured it")) for each in unmeasured]
+    by = f", set by the {next(iter(origins))}" if len(origins) == 1 else ""
+    groups = [
+        Group(heading=f"set by the {origin}" if origin else "", rows=[row for each, row in rows if each == origin])
+        for origin in dict.fromkeys(origin for origin, _ in rows)
+    ]
+    groups = groups if len(origins) > 1 else [Group(heading="", rows=[row for _, row in rows])]
+    if rows:
+        tell(console, f"budgets{by}", "bold")
+    show_lines(("kept ", "missed ", "open ", "worst"), groups, console)
+
+
+def _row(column: Column, judged: Sequence[Judged]) -> Line:
+    counts = [sum(cell.verdict is kind for _, cell in judged) for kind in VerdictKind]
+    row, cell = _worst(column, judged)
+    style = MARK_STYLES[cell.verdict] if cell.verdict else ""
+    cells = (*((str(count), "") for count in counts), (figure(column, cell), style))
+    return Line(name=one_line(column.budget), cells=cells, note=_name(row))
 
 
 def standings(answers: Sequence[Answer]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchharness.judge.answer import Cell, Column, Row
 from benchharness.metrics import Better
 from benchharness.results.result import Estimate, VerdictKind
-from benchharness.terminal.values import half_beside, half_of, one_line, plus_minus, shortened
+from benchharness.terminal.values import brief_spread, half_beside, half_of, one_line, plus_minus, shortened
 from benchharness.units import Scale, quantity_text, scale_for
 
 MARKS = {VerdictKind.PASS: "✓", VerdictKind.MISS: "✗", VerdictKind.UNDECIDED: "?"}
@@ -24,6 +24,7 @@ class Shown:
 
     value: str = ""
     spread: str = ""
+    brief: str = ""  # shorter than the ends of an interval: the larger side of it
     ratio: str = ""
     mark: str = ""
     style: str = ""
@@ -76,6 +77,7 @@ def _shown(column: Column, cell: Cell, *, with_unit: bool) -> Shown:
     return Shown(
         value=f"≥ {bare}" if cell.is_bound else bare,
         spread="" if value.startswith("≈") else plus_minus(estimate, column.unit, scale),
+        brief="" if value.startswith("≈") else brief_spread(estimate, column.unit, scale),
         ratio=ratio_text(cell.ratio),
         mark=mark,
         style="dim" if cell.doubt else "",

@@ -30,7 +30,8 @@ def _few(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [*lines[:_MOST], (f"… and {more} more with --details", "dim")] if more > 1 else [*lines]
 
 
-def _name(job: Job) -> str:
+def short_name(job: Job) -> str:
+    """Variant, configuration, and what was asked of them."""
     asked = f"{job.scenario} {job.pace}".strip()
     return " · ".join(shortened(one_line(name), _LONGEST_NAME) for name in (job.variant, job.configuration.name, asked))
 
@@ -42,7 +43,7 @@ def _sessions(result: Result) -> Iterator[tuple[str, str]]:
         states.setdefault(course.state, []).append(course)
     for state, courses in states.items():
         counted = f" in {len(courses)} of {len(result.courses)} sessions" if len(result.courses) > 1 else ""
-        parts = [f"{_name(result.job)}: {state}{counted}", *_course(courses[0])]
+        parts = [f"{short_name(result.job)}: {state}{counted}", *_course(courses[0])]
         yield one_line("; ".join(parts)), STATE_STYLES.get(state, "red")
 
 
@@ -51,9 +52,14 @@ def _course(course: Course) -> Iterator[str]:
     if course.settled_rate is None:
         yield f"burst {burst}, steady state unknown"
     else:
-        kept = "" if course.retention is None else f" ({course.retention:.1%} of it)"
+        kept = "" if course.retention is None else f" ({share_text(course.retention)} of it)"
         yield f"burst {burst}, then {quantity_text(course.settled_rate, course.unit)}{kept}"
-    yield from course.evidence
+    yield from (sentence.rstrip(".") for sentence in course.evidence)
+
+
+def share_text(share: float) -> str:
+    """A share of the burst rate in percent, one digit behind the point."""
+    return f"{100 * share:.1f} %"
 
 
 def floor_text(ladder: Ladder) -> str:
@@ -65,7 +71,7 @@ def floor_text(ladder: Ladder) -> str:
 
 
 def _floor(job: Job, ladder: Ladder) -> str:
-    return f"{_name(job)}: {floor_text(ladder)}"
+    return f"{short_name(job)}: {floor_text(ladder)}"
 
 
 def _chain(job: Job, chain: Chain) -> str:
@@ -75,7 +81,7 @@ def _chain(job: Job, chain: Chain) -> str:
         f"{shortened(one_line(chain.answered_by), _LONGEST_NAME)} answered" if chain.answered_by else "none answered"
     )
     took, lost = duration_text(chain.time_ns / 1e9), duration_text(chain.lost_ns / 1e9)
-    return one_line(f"{_name(job)} with {limit}: {answered} after {took}, {lost} of it lost ({tries})")
+    return one_line(f"{short_name(job)} with {limit}: {answered} after {took}, {lost} of it lost ({tries})")
 
 
 def _fallbacks(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
@@ -87,4 +93,4 @@ def _fallbacks(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
                 found.setdefault(warning, []).append(result.job)
     for warning, jobs in found.items():
         also = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
-        yield f"{_name(jobs[0])}{also}: {one_line(warning.message)}", "yellow"
+        yield f"{short_name(jobs[0])}{also}: {one_line(warning.message)}", "yellow"

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from benchharness.judge.answer import Answer
 from benchharness.metrics import METRICS, Unit
-from benchharness.results.result import TELLS_APART, Basis, Contrast, Estimate, MetricResult, Result, to_show
+from benchharness.results.result import (
+    EXACT,
+    TELLS_APART,
+    Basis,
+    Contrast,
+    Estimate,
+    Job,
+    MetricResult,
+    Result,
+    to_show,
+)
 from benchharness.terminal.budgets import budgets, standings
 from benchharness.terminal.cells import ratio_style
 from benchharness.terminal.console import tell
 from benchharness.terminal.courses import sessions
-from benchharness.terminal.values import estimated, interval, times, visible
-from benchharness.units import quantity_text, scale_for
+from benchharness.terminal.grid import REFERENCE
+from benchharness.terminal.lines import Group, Line, show_lines
+from benchharness.terminal.values import half_of, names_within, one_line, times
+from benchharness.units import Scale, common_scale, interval_text, quantity_text, scale_for
 
 #: Shown only where what it stands beside is: a lower bound says too little by itself.
 _BESIDE = {"total_variation": "kld_pooled"}
+#: Letters of a name in a sentence, and of the one that a row is compared with.
+_LONGEST_NAME, _OTHER_NAME = 40, 24
 
 
 def details(answers: Sequence[Answer], results: Sequence[Result], unmeasured: Sequence[str], console: Console) -> None:
-    """A table for each model, workload and scenario, with every headline metric; courses, contrasts, budgets."""
+    """A list for each model, workload and scenario, with every headline metric; courses, contrasts, budgets."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         job = result.job
         groups.setdefault((job.model, job.workload.name, job.scenario), []).append(result)
+    sized: set[tuple[str, str]] = set()
     for group in groups.values():
-        console.print(_table(group))
+        _show(group, sized, console)
     sessions(results, console)
     _contrasts(results, console)
     budgets(answers, unmeasured, console)
@@ -51,50 +64,138 @@ def _how_to_read(results: Sequence[Result]) -> str:
     return f"{ratio}Intervals are 95 %, over {'; over '.join(over)}."
 
 
-def _table(group: Sequence[Result]) -> Table:
-    """Rows are results; whatever all of them share stands in the title instead of a column."""
-    marks = {
-        "configuration": [result.job.configuration.name for result in group],
-        "page cache": [str(result.job.settings.get("page_cache", "")) for result in group],
-        "pace": [result.job.pace or "back to back" for result in group],
-    }
-    told_apart = {name: marks[name] for name in marks if len(set(marks[name])) > 1}
+def _show(group: Sequence[Result], sized: set[tuple[str, str]], console: Console) -> None:
+    """Rows for each metric; what all results share stands in the title instead of their names. A size is told once."""
+    names = _names(group)
+    named = list(zip(names, group, strict=True))
     job = group[0].job
-    shared = [job.configuration.name] if "configuration" not in told_apart else []
+    shared = [job.configuration.name] if len({result.job.configuration.name for result in group}) == 1 else []
+    groups = [_sizes([each for each in named if (each[1].job.model, each[1].job.variant) not in sized])]
+    sized |= {(job.model, result.job.variant) for result in group}
+    if measured := [each for each in named if each[1].metrics and _on_device(each[1])]:
+        groups += [_metric_rows(name, measured) for name in _columns(group)]
     title = " · ".join([job.model, job.workload.name, job.scenario, *shared])
-    metrics = _columns(group)
-    table = Table("variant", *told_apart, title=Text(title), title_justify="left", **_evaluated(group))
-    table.add_column("size", justify="right")
-    for name in metrics:
-        table.add_column(METRICS[name].title, justify="right")
-    for row, result in enumerate(group):
-        variant = f"{result.job.variant} (reference)" if result.job.is_reference else result.job.variant
-        known = not result.job.files.get("unknown")
-        size = _size(result) if known else "unknown"
-        cells = [Text(text) for text in (variant, *(column[row] for column in told_apart.values()), size)]
-        table.add_row(*cells, *_measured(result, metrics))
-    return table
+    tell(console, one_line(title), "bold")
+    show_lines(("value ", "interval", "ratio"), groups, console)
+    for name, result in named:
+        if not result.outcome.ok and not result.metrics and _on_device(result):
+            tell(console, f"{_in_a_sentence(name)}: {one_line(result.outcome)}", "red")
+    if elsewhere := [_in_a_sentence(name) for name, result in named if not _on_device(result)]:
+        tell(console, f"{', '.join(elsewhere)}: reference execution, weights only", "dim")
+    for line in _evaluated(group):
+        tell(console, line, "dim")
 
 
-def _evaluated(group: Sequence[Result]) -> dict[str, Any]:
-    """A caption: how much of the evaluation data was used, and what chunks of text begin with."""
+def _in_a_sentence(name: str) -> str:
+    return one_line(name.removesuffix(REFERENCE), _LONGEST_NAME)
+
+
+def _names(group: Sequence[Result]) -> list[str]:
+    """A row's variant; where several rows are of one, also what tells rows apart."""
+    marks = [
+        [result.job.configuration.name for result in group],
+        [_page_cache(result) for result in group],
+        [result.job.pace or "back to back" for result in group],
+    ]
+    told_apart = [mark for mark in marks if len(set(mark)) > 1]
+    counts = Counter(result.job.variant for result in group)
+    names = []
+    for at, result in enumerate(group):
+        parts = [mark[at] for mark in told_apart if mark[at]] if counts[result.job.variant] > 1 else []
+        names.append(" · ".join([result.job.variant, *parts]) + (REFERENCE if result.job.is_reference else ""))
+    return names
+
+
+def _page_cache(result: Result) -> str:
+    cache = result.job.settings.get("page_cache", "")
+    return f"page cache {cache}" if cache else ""
+
+
+def _on_device(result: Result) -> bool:
+    """Whether what it costs was measured; quality is told by a reference execution too."""
+    return bool(result.effective.on_device) or result.job.against is not None
+
+
+def _tells(result: Result) -> bool:
+    return bool(result.metrics) and _on_device(result)
+
+
+def _sizes(named: Sequence[tuple[str, Result]]) -> Group:
+    sizes = [result.job.artefact_bytes for _, result in named if not result.job.files.get("unknown")]
+    scale = _scale("artefact_size", Unit.BYTES, [result for _, result in named], [float(size) for size in sizes])
+    rows = [
+        Line(name=name, cells=((_number(result.job.artefact_bytes, Unit.BYTES, scale), ""),))
+        if not result.job.files.get("unknown")
+        else Line(name=name, cells=(("unknown", "dim"),))
+        for name, result in named
+    ]
+    return Group(heading=_heading("size", scale), rows=rows)
+
+
+def _metric_rows(name: str, named: Sequence[tuple[str, Result]]) -> Group:
+    found = [(who, result, *_headline(result, name)) for who, result in named]
+    metrics = [metric for _, _, metric, _ in found if metric is not None]
+    values = [metric.estimate.value for metric in metrics if metric.estimate.value is not None]
+    scale = _scale(name, metrics[0].unit, [result for _, result in named], values) if metrics else None
+    rows = [_row(who, metric, output, scale, _instead(result, name)) for who, result, metric, output in found]
+    return Group(heading=_heading(METRICS[name].title, scale), rows=rows)
+
+
+def _heading(title: str, scale: Scale | None) -> str:
+    return f"{title}, {scale.symbol}" if scale and scale.symbol else title
+
+
+def _scale(name: str, unit: str, results: Sequence[Result], values: Sequence[float]) -> Scale | None:
+    """One multiple for a metric of several rows: the one that its budget is written in, if there is one."""
+    wish = next(filter(None, (_wish(result, name) for result in results)), "")
+    return scale_for(unit, 0.0, wish) if wish else common_scale(unit, list(values))
+
+
+def _row(who: str, metric: MetricResult | None, output: str, scale: Scale | None, otherwise: str) -> Line:
+    if metric is None:
+        return Line(name=who, cells=(("unknown", "dim"),), note=otherwise)
+    estimate = metric.estimate
+    of = f"of {output}" if output else ""
+    if estimate.value is None:
+        return Line(name=who, cells=(("unknown", "dim"),), note="; ".join(filter(None, (of, estimate.reason))))
+    scale = scale or scale_for(metric.unit, estimate.value)
+    value = quantity_text(estimate.value, metric.unit, scale, half_of(estimate))
+    value = value if scale.symbol and value.startswith("≈") else value.removesuffix(scale.symbol).rstrip()
+    ratio, why = ("", ""), ""
+    if metric.ratio is not None and metric.ratio.value is not None:
+        ratio = times(metric.ratio), ratio_style(metric.ratio, METRICS[metric.name].better)
+    elif metric.ratio is not None:
+        why = _no_ratio(metric.ratio)
+    return Line(
+        name=who,
+        cells=((value, ""), (_ends(estimate, metric.unit, scale), "dim"), ratio),
+        note="; ".join(filter(None, (of, why))),
+    )
+
+
+def _number(value: float, unit: str, scale: Scale | None) -> str:
+    """A value in its column's multiple, with its unit where the column has none."""
+    text = quantity_text(value, unit, scale)
+    return text if scale is None else text.removesuffix(scale.symbol).rstrip()
+
+
+def _ends(estimate: Estimate, unit: str, scale: Scale) -> str:
+    if estimate.statistic == EXACT or estimate.value is None:
+        return ""
+    if estimate.low is None or estimate.high is None:
+        return "± unknown"
+    return interval_text(estimate.low, estimate.high, estimate.value, unit, scale)
+
+
+def _evaluated(group: Sequence[Result]) -> list[str]:
+    """How much of the evaluation data was used, and what chunks of text begin with."""
     found: dict[str, None] = {}
     for result in group:
         used = next((each.parameters for each in result.metrics if "used" in each.parameters), {})
         parts = [f"evaluated on {used['used']}"] if used else []
         parts += [f"leading token of each chunk: {used['leading_tokens']}"] if "leading_tokens" in used else []
         found.update(dict.fromkeys(["; ".join(parts)] if parts else []))
-    return {"caption": Text(visible("\n".join(found))), "caption_justify": "left"} if found else {}
-
-
-def _measured(result: Result, metrics: Sequence[str]) -> list[Text]:
-    """A result's cells; one that failed says how in the first of them."""
-    on_device = result.effective.on_device
-    if not on_device and result.job.against is None:  # quality it can tell
-        return [Text("reference execution, weights only", style="dim"), *[Text("")] * (len(metrics) - 1)]
-    if result.metrics:
-        return [_cell(*_headline(result, name), _instead(result, name), _wish(result, name)) for name in metrics]
-    return [Text(visible(result.outcome), style="red"), *[Text("")] * (len(metrics) - 1)]
+    return [one_line(line) for line in found]
 
 
 def _columns(group: Sequence[Result]) -> list[str]:
@@ -115,35 +216,14 @@ def _instead(result: Result, name: str) -> str:
     return f"only bounded: {METRICS[bound].title}" if bound else "not measured"
 
 
-def _size(result: Result) -> str:
-    size = result.job.artefact_bytes
-    return quantity_text(size, Unit.BYTES, scale_for(Unit.BYTES, size, _wish(result, "artefact_size")))
-
-
 def _wish(result: Result, name: str) -> str:
     """The unit in which a budget on a metric is written; empty where there is none."""
     return next((verdict.unit for verdict in result.verdicts if verdict.metric == name), "")
 
 
-def _cell(metric: MetricResult | None, output: str, otherwise: str, wish: str) -> Text:
-    if metric is None:
-        return Text(f"unknown ({otherwise})", style="dim")
-    estimate = metric.estimate
-    of = f"\nof {visible(output)}" if output else ""
-    if estimate.value is None:
-        return Text(f"unknown ({visible(estimate.reason)}){of}", style="dim")
-    text = Text(estimated(estimate, metric.unit, wish))
-    text.append(f"{interval(estimate, metric.unit, wish)}{of}", style="dim")
-    if metric.ratio is not None and metric.ratio.value is not None:
-        text.append(f"\n{times(metric.ratio)}", style=ratio_style(metric.ratio, METRICS[metric.name].better))
-    elif metric.ratio is not None:
-        text.append(f"\n{_no_ratio(metric.ratio)}", style="dim")
-    return text
-
-
 def _no_ratio(ratio: Estimate) -> str:
     """What stands in place of a ratio: what differs beside what the comparison is about."""
-    return f"no ratio: {visible(ratio.reason)}"
+    return f"no ratio: {one_line(ratio.reason)}"
 
 
 _BASES = {
@@ -153,31 +233,41 @@ _BASES = {
 
 
 def _contrasts(results: Sequence[Result], console: Console) -> None:
-    """A table per basis: the headline ratios of results that are compared with others than their reference."""
+    """For each basis the headline ratios of results that are compared with others than their reference."""
+    jobs = {result.job.key: result.job for result in results}
+    counts = Counter(variant for variant, _ in {(job.variant, job.configuration.name) for job in jobs.values()})
+
+    def short(job: Job) -> str:
+        return job.variant if counts[job.variant] == 1 else f"{job.variant} · {job.configuration.name}"
+
     for basis, title in _BASES.items():
-        pairs = [
-            (result, contrast)
-            for result in results
-            for contrast in result.contrasts
-            if contrast.basis is basis and any(METRICS[name].headline for name, _, _ in contrast.ratios)
+        pairs = [(result, each) for result in results for each in result.contrasts if each.basis is basis]
+        others = {each.other: short(jobs[each.other]) if each.other in jobs else each.title for _, each in pairs}
+        shown = dict(zip(others, names_within(list(others.values()), _OTHER_NAME), strict=True))
+        groups = [
+            Group(heading=f"{METRICS[name].title}, {scenario}", rows=rows)
+            for scenario in dict.fromkeys(result.job.scenario for result, _ in pairs)
+            for name in METRICS
+            if METRICS[name].headline
+            and (
+                rows := [
+                    Line(name=short(result.job), cells=((shown[each.other], ""), cell), note=note)
+                    for result, each in pairs
+                    if result.job.scenario == scenario and (found := _ratio_cell(each, name)) is not None
+                    for cell, note in (found,)
+                ]
+            )
         ]
-        found = {name for _, contrast in pairs for name, _, _ in contrast.ratios if METRICS[name].headline}
-        names = [name for name in METRICS if name in found]
-        if not names:
-            continue
-        table = Table("this", "other", title=title, title_justify="left")
-        for name in names:
-            table.add_column(METRICS[name].title, justify="right")
-        for result, contrast in pairs:
-            cells = [_ratio_cell(contrast, name) for name in names]
-            table.add_row(Text(visible(result.job.title)), Text(visible(contrast.title)), *cells)
-        console.print(table)
+        if groups:
+            tell(console, title, "bold")
+        show_lines(("other", "ratio"), groups, console)
 
 
-def _ratio_cell(contrast: Contrast, metric: str) -> Text:
+def _ratio_cell(contrast: Contrast, metric: str) -> tuple[tuple[str, str], str] | None:
+    """The ratio's text and style, and why there is none; None where nothing is said of that metric."""
     for name, parameters, ratio in contrast.ratios:
         if name == metric and parameters.get("percentile", 50) == 50:
             if ratio.value is None:
-                return Text(_no_ratio(ratio), style="dim")
-            return Text(times(ratio), style=ratio_style(ratio, METRICS[metric].better))
-    return Text("")
+                return ("", ""), _no_ratio(ratio)
+            return (times(ratio), ratio_style(ratio, METRICS[metric].better)), ""
+    return None

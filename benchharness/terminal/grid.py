@@ -70,9 +70,13 @@ def _no_ratio(cells: Sequence[Shown]) -> Sequence[Shown]:
     return [replace(cell, ratio="") for cell in cells]
 
 
+def _brief(cells: Sequence[Shown]) -> Sequence[Shown]:
+    return [replace(cell, ratio="", spread=cell.brief or cell.spread) for cell in cells]
+
+
 #: What gives way, step by step, where that makes room for one of the first columns: titles on one line, the ratios of
-#: sizes, every ratio. In each step names give way first.
-_LAYOUTS = ((True, _every_ratio), (False, _every_ratio), (False, _but_of_exact), (False, _no_ratio))
+#: sizes, every ratio, the ends of wide intervals. In each step names give way first.
+_LAYOUTS = ((True, _every_ratio), (False, _every_ratio), (False, _but_of_exact), (False, _no_ratio), (False, _brief))
 
 
 def _room(

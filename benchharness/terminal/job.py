@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from benchharness.errors import UsageError
 from benchharness.metrics import METRICS
-from benchharness.results.result import MetricResult, Parameters, Result, Verdict
+from benchharness.results.result import AttemptValue, MetricResult, Parameters, Result, Verdict
 from benchharness.terminal.budgets import MARKS_IN_WORDS
 from benchharness.terminal.console import tell
 from benchharness.terminal.courses import sessions
-from benchharness.terminal.values import estimated, interval, one_line, times, visible
+from benchharness.terminal.lines import Group, Line, show_lines
+from benchharness.terminal.values import estimated, one_line, plus_minus, times, visible
+from benchharness.units import scale_for
 
 _MOST_NAMED = 12
 _LONGEST = 400
@@ -45,18 +45,17 @@ def show_job(result: Result, console: Console) -> None:
     tell(console, one_line(result.job.title), "bold")
     tell(console, f"key {result.job.key}", "dim")
     _outcome(result, console)
-    console.print(_facts("requested", _requested(result)))
-    console.print(_facts("effective", result.effective.to_json()))
+    _facts("requested", _requested(result), console)
+    _facts("effective", result.effective.to_json(), console)
     if result.metrics:
-        console.print(_metrics(result.metrics))
-        console.print(_attempts(result.metrics))
+        _metrics(result, console)
     sessions([result], console)
     for verdict in result.verdicts:
         tell(console, _verdict(verdict))
     for warning in result.warnings:
         hint = f"; {warning.hint}" if warning.hint else ""
         tell(console, f"{warning.kind}: {one_line(f'{warning.message}{hint}', 2000)}", "yellow")
-    console.print(_facts("conditions", result.conditions.to_json()))
+    _facts("conditions", result.conditions.to_json(), console)
 
 
 def _outcome(result: Result, console: Console) -> None:
@@ -81,20 +80,11 @@ def _requested(result: Result) -> dict[str, Any]:
     }
 
 
-def _facts(title: str, facts: Mapping[str, Any]) -> Table:
-    table = _table(title, "", "")
-    table.show_header = False
-    for name, value in _flat(facts):
-        table.add_row(Text(one_line(name)), Text(one_line(value, _LONGEST)))
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Ids and digests are folded, never cut."""
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+def _facts(title: str, facts: Mapping[str, Any], console: Console) -> None:
+    """A name and what it is on a line; below it where there is no room. Ids and digests are never cut."""
+    tell(console, title, "bold")
+    rows = [Line(name=name, note=one_line(value, _LONGEST)) for name, value in _flat(facts)]
+    show_lines((), [Group(heading="", rows=rows)], console)
 
 
 def _flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -108,30 +98,36 @@ def _flat(facts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
             yield f"{above}{name or _NAMELESS}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _metrics(metrics: Sequence[MetricResult]) -> Table:
-    table = _table("metrics", "metric", "value", "ratio to the reference", "attempts")
-    for metric in metrics:
-        estimate = metric.estimate
-        value = f"unknown ({one_line(estimate.reason)})"
-        if estimate.value is not None:
-            value = " ".join(f"{estimated(estimate, metric.unit)}{interval(estimate, metric.unit)}".split())
-        ratio = metric.ratio
-        against = (
-            "" if ratio is None else f"no ratio: {one_line(ratio.reason)}" if ratio.value is None else times(ratio)
-        )
-        cells = (_named(metric), value, against, str(estimate.count or len(metric.attempts) or ""))
-        table.add_row(*map(Text, cells))
-    return table
-
-
-def _attempts(metrics: Sequence[MetricResult]) -> Table:
-    """Each attempt's value of each metric that stands on attempts."""
-    table = _table("attempts", "attempt", "metric", "value", "samples")
-    for metric in metrics:
+def _metrics(result: Result, console: Console) -> None:
+    """A metric, its value and its ratio, and what each attempt behind it had; in the unit of its budget."""
+    wishes = {verdict.metric: verdict.unit for verdict in result.verdicts}
+    tell(console, "metrics", "bold")
+    for metric in result.metrics:
+        tell(console, _named(metric))
+        tell(console, "; ".join(_said(metric, wishes.get(metric.name, ""))), indent=2)
         for value in metric.attempts:
-            shown = f"{value.value:,.6g} {metric.unit}"
-            table.add_row(Text(one_line(value.attempt)), Text(_named(metric)), Text(shown), f"{len(value.samples):,}")
-    return table
+            tell(console, _attempt(value, metric.unit, wishes.get(metric.name, "")), "dim", indent=4)
+
+
+def _attempt(value: AttemptValue, unit: str, wish: str) -> str:
+    """Its id, its value with more digits than an estimate has, and how many samples are behind it."""
+    scale = scale_for(unit, value.value, wish)
+    count = len(value.samples)
+    told = [f"{value.value / scale.divisor:,.6g} {scale.symbol}".rstrip()]
+    told += [f"{count:,} sample{'' if count == 1 else 's'}"] if count else []
+    return "  ".join([one_line(value.attempt), *told])
+
+
+def _said(metric: MetricResult, wish: str) -> Iterator[str]:
+    estimate, ratio = metric.estimate, metric.ratio
+    if estimate.value is None:
+        yield f"unknown ({one_line(estimate.reason)})"
+    else:
+        scale = scale_for(metric.unit, estimate.value, wish)
+        yield f"{estimated(estimate, metric.unit, wish)} {plus_minus(estimate, metric.unit, scale)}".rstrip()
+    if ratio is not None:
+        told = f"no ratio: {one_line(ratio.reason)}" if ratio.value is None else times(ratio)
+        yield f"{told} to the reference" if ratio.value is not None else told
 
 
 def _named(metric: MetricResult) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from benchharness.metrics import METRICS
 from benchharness.results.result import EXACT, Attempt, Job, Result
@@ -26,12 +26,19 @@ def watch(*, stderr: bool = False) -> ProgressBar | JobLines:
     return ProgressBar(made) if made.is_terminal or made.is_jupyter else JobLines(made)
 
 
+class _Titled(Progress):
+    """A bar below a line on what goes on, which is wrapped where it is long: a column would cut it."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from (Text(task.description, no_wrap=False, overflow="fold") for task in self.tasks)
+        yield self.make_tasks_table(self.tasks)
+
+
 class ProgressBar:
     """An `execute.Observer` for a terminal: what is measured, attempt, phase, and an estimate of the time left."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
+        self._progress = _Titled(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -53,14 +60,14 @@ class ProgressBar:
 
     def begins(self, jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> None:
         """Draws what the attempt is of, how many are left, and how long they take."""
-        self._title = f"{escape(title_of(jobs))} · attempt {attempt} of {of}"
+        self._title = f"{title_of(jobs)} · attempt {attempt} of {of}"
         told = "" if left_s is None else f"about {duration_text(left_s)} left"
         self._progress.update(self._task, description=self._title, left=told, total=self._done + left)
 
     def phase(self, phase: str, done: int, total: int) -> None:
         """Draws what the attempt is doing."""
         counted = f" {done}/{total}" if 1 < total >= done else ""
-        self._progress.update(self._task, description=f"{self._title} · {escape(one_line(phase))}{counted}")
+        self._progress.update(self._task, description=f"{self._title} · {one_line(phase)}{counted}")
 
     def ended(self, job: Job, attempt: Attempt) -> None:
         """Counts it, and says at once how it failed if it did."""

@@ -116,6 +116,18 @@ def plus_minus(estimate: Estimate, unit: str, scale: Scale | None = None) -> str
     return f"[{', '.join(ends)}]"
 
 
+def brief_spread(estimate: Estimate, unit: str, scale: Scale) -> str:
+    """The larger side of an interval that is shown by its ends, as one ±; "" for others. It never says less."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if not plus_minus(estimate, unit, scale).startswith("[") or value is None or low is None or high is None:
+        return ""
+    side = max(high - value, value - low)
+    if unit in _BY_THEIR_ENDS:
+        number = quantity_text(value, unit, scale, half_of(estimate)).removesuffix(scale.symbol).rstrip()
+        return f"±{side / scale.divisor:.{len(number.partition('.')[2])}f}"
+    return f"±{_percent(side / abs(value))} %" if value else ""
+
+
 def _percent(share: float) -> str:
     """A share in percent: whole ones, and one digit of what is below 1."""
     percent = 100 * share

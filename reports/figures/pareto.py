@@ -6,11 +6,12 @@ is where both of them are kept. Names stand at their points where they do not co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.figures.canvas import BAD, GOOD, INK, QUIET, TEXT, WIDTH, Axis, Point, Sheet, colour_of, number, short
+from reports.figures.canvas import BAD, GOOD, INK, QUIET, TEXT, WIDTH, Axis, Point, Sheet, colour_of, number
 from reports.figures.figure import Ends, Figure
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _CORNERS: tuple[tuple[Point, ...], ...] = (
 _HALF = 4.5
 _CHARACTER = 6.4
 _LONGEST_LABEL = 22
+#: Letters that a cut label begins with, the best first.
+_LEADS = (11, 15, 7, 18, 3)
+#: A label farther from its mark than this is tied to it.
+_BESIDE = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +108,10 @@ class Pareto(Figure):
             self._mark(sheet, row, (x.at(row.x[0]), y.at(row.y[0])), _whiskers(row, x, y))
         places = [(x.at(row.x[0]), y.at(row.y[0])) for row in self.rows]
         lines = [*(box for row in self.rows for box in _boxes(_whiskers(row, x, y))), *self._limits(x, y)]
-        for text, box, named in _labels(self.rows, places, lines):
-            sheet.write(box[0], (box[1] + box[3]) / 2, text, colour=INK if named else QUIET)
+        for at, text, box in _labels(self.rows, places, lines):
+            if not _beside(box, places[at]):
+                sheet.line((_nearest(box, places[at]), places[at]), QUIET, 0.7)
+            sheet.write(box[0], (box[1] + box[3]) / 2, text, colour=INK if self.rows[at].named else QUIET)
         return sheet.drawing()
 
     def _ground(self, sheet: Sheet, x: Axis, y: Axis) -> None:
@@ -159,26 +166,48 @@ def _boxes(whiskers: tuple[Ends, Ends]) -> Iterator[Box]:
     yield min(left, right), y - 1, max(left, right), y + 1
 
 
-def _labels(rows: Sequence[Row], places: Sequence[Point], lines: Sequence[Box]) -> Iterator[tuple[str, Box, bool]]:
-    """Text, place, and whether it is the named one's, which chooses first; what finds no room is left out.
+def _labels(rows: Sequence[Row], places: Sequence[Point], lines: Sequence[Box]) -> Iterator[tuple[int, str, Box]]:
+    """Number, text and place; the named one's chooses first, and what finds no room is left out.
 
     A label crosses no mark and no other label, and a whisker or limit only where it has no other place.
     """
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+    texts = _texts([row.label for row in rows])
     for at in sorted(range(len(rows)), key=lambda at: not rows[at].named):
-        text = short(rows[at].label, _LONGEST_LABEL)
+        text = texts[at]
         boxes = [box for box in _around(*places[at], len(text) * _CHARACTER) if _inside(box)]
         free = [box for box in boxes if not _hits(box, taken)]
         clear = [box for box in free if not _hits(box, lines)]
         if box := next(iter(clear or free), None):
             taken.append(box)
-            yield text, box, rows[at].named
+            yield at, text, box
+
+
+def _texts(labels: Sequence[str]) -> list[str]:
+    """Labels cut so that they are told apart as well as the whole ones are, if any cut does."""
+    cuts = [
+        [
+            each if len(each) <= _LONGEST_LABEL else f"{each[:lead]}…{each[lead - _LONGEST_LABEL + 1 :]}"
+            for each in labels
+        ]
+        for lead in _LEADS
+    ]
+    return max(cuts, key=lambda cut: len(set(cut)))
+
+
+def _beside(box: Box, place: Point) -> bool:
+    """Whether a label stands right at its mark."""
+    return math.dist(_nearest(box, place), place) < _BESIDE
+
+
+def _nearest(box: Box, place: Point) -> Point:
+    return min(max(place[0], box[0]), box[2]), min(max(place[1], box[1]), box[3])
 
 
 def _around(x: float, y: float, width: float) -> Iterator[Box]:
     """Places for a label, nearest first."""
     half = TEXT / 2
-    for away in (0.0, 12.0, 24.0, 36.0):
+    for away in (0.0, 12.0, 24.0, 36.0, 48.0):
         for up in (away,) if not away else (away, -away):
             for left in (x + 9, x - 9 - width, x - width / 2):
                 middle = y + up + (14.0 if left == x - width / 2 and not away else 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchharness.judge.answer import Answer, AnswerKind, Cell, Column, Row
 from benchharness.metrics import Better
@@ -132,13 +132,22 @@ class Told:
         return self.headline.partition(":")[2].strip()
 
 
+def said_of_all(answers: Sequence[Answer]) -> tuple[str, ...]:
+    """The sentences that each of several answers has: a page says them once."""
+    if len(answers) < 2:
+        return ()
+    return tuple(value_text(line) for line in answers[0].sentences if all(line in each.sentences for each in answers))
+
+
 def told_of(answers: Sequence[Answer], entries: Sequence[Entry], colours: dict[str, Colours]) -> tuple[Told, ...]:
     """The answers of a page. `entries` tell where a job stands on the page of jobs."""
     anchors = {entry.result.job.key: entry.anchor for entry in entries}
-    return tuple(
+    shared = said_of_all(answers)
+    made = (
         _told(f"answer-{number}", answer, anchors, colours.get(answer.model, {}), several=len(answers) > 1)
         for number, answer in enumerate(answers, start=1)
     )
+    return tuple(replace(each, sentences=tuple(line for line in each.sentences if line not in shared)) for each in made)
 
 
 def _told(anchor: str, answer: Answer, anchors: dict[str, str], colours: Colours, *, several: bool) -> Told:

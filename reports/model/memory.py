@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from benchharness.results.result import MetricResult
-from benchharness.units import Scale
+from benchharness.units import Scale, scale_for, worth
 from reports.model.entries import Entry
 from reports.model.estimates import quantity, ratio
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
@@ -13,12 +13,22 @@ from reports.model.visible import name_text, value_text
 
 #: Metrics that stand in a job's table by phase, so that they are not repeated among its other metrics.
 BY_PHASE = ("phase_peak_memory", "settled_memory")
+#: Budgets in whose unit memory is told, and files.
+OF_MEMORY = ("peak_memory", "model_memory", "memory_floor")
+OF_FILES = ("artefact_size", "download_size")
 
 
 def memory_metric(entry: Entry, name: str, **parameters: str) -> MetricResult | None:
     """A job's metric of a name with these parameters."""
     found = (metric for metric in entry.result.metrics if metric.name == name)
     return next((metric for metric in found if parameters.items() <= dict(metric.parameters).items()), None)
+
+
+def wished_scale(entries: Sequence[Entry], *metrics: str) -> Scale | None:
+    """The unit of bytes that a budget on one of the metrics is written in, the first that there is; else None."""
+    verdicts = [verdict for entry in entries for verdict in entry.result.verdicts]
+    units = [verdict.unit for name in metrics for verdict in verdicts if verdict.metric == name and verdict.unit]
+    return scale_for("bytes", 0.0, units[0]) if units and worth(units[0], "bytes") else None
 
 
 def phases_of(entry: Entry) -> list[str]:
@@ -54,12 +64,12 @@ def phase_table(entry: Entry) -> QuantityTable | None:
     phases = phases_of(entry)
     if not phases:
         return None
-    rows = []
+    rows, scale = [], wished_scale([entry], *OF_MEMORY)
     for phase in phases:
         metrics = [memory_metric(entry, "phase_peak_memory", phase=phase)]
         metrics += [memory_metric(entry, "settled_memory", phase=phase, kind=kind) for kind in kinds]
         names = ["phase peaks", *kinds]
-        cells = [memory_cell(entry, metric, None, name) for name, metric in zip(names, metrics, strict=True)]
+        cells = [memory_cell(entry, metric, scale, name) for name, metric in zip(names, metrics, strict=True)]
         rows.append(QuantityRow(who=name_text(phase), cells=tuple(cells)))
     columns = [("highest within it", ""), *((f"{name_text(kind)} at its end", "") for kind in kinds)]
     return QuantityTable(scenario=entry.scenario, columns=tuple(columns), rows=tuple(rows))

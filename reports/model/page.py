@@ -48,6 +48,7 @@ class Page:
     attempts: str
     trust: Trusted | None
     answers: tuple[Told, ...]
+    said_of_all: tuple[str, ...]  # what each of several answers says
     tradeoffs: Mapping[str, Figure]  # by an answer's anchor
     kinds: tuple[SectionKind, ...]  # in the order of the page
     sections: Mapping[str, tuple[Section, ...]]  # by the name of their kind

@@ -25,6 +25,7 @@ from reports.pages.environment import environment
 from reports.pages.jobs import anchors
 
 _MOST_NAMED = 4
+_MOST_HEADLINES = 2
 #: A share of what a value may differ by and still be the same: doubles that were added up in another order.
 _ROUNDING = 1e-9
 
@@ -44,7 +45,8 @@ class Said(Enum):
     """What the figures of a line come to."""
 
     DIFFER = 1
-    ALIKE = 2  # no clear difference, or none
+    ALIKE = 2  # no clear difference
+    ONCE = 4  # not in every run, or in none
     APART = 3  # not comparable
 
 
@@ -60,10 +62,25 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lost:
+    """What a row has no figure of in one run, though it has in another, and why."""
+
+    who: str
+    run: str
+    metrics: tuple[str, ...]
+    why: str
+
+    def __str__(self) -> str:
+        more = f" and {len(self.metrics) - _MOST_NAMED} more" if len(self.metrics) > _MOST_NAMED else ""
+        return f"{self.who} has no {', '.join(self.metrics[:_MOST_NAMED])}{more} in the run of {self.run}: {self.why}."
+
+
+@dataclass(frozen=True, kw_only=True)
 class Compared:
     """One model and workload. `apart` are figures of jobs that were asked for otherwise, each with the reason."""
 
     subject: str
+    lost: tuple[Lost, ...]
     differ: tuple[Line, ...]
     alike: tuple[Line, ...]
     apart: tuple[Line, ...]
@@ -74,6 +91,7 @@ class RunsPage:
     """Several runs on one hardware target."""
 
     title: str
+    headline: str  # whether the answer is still the same
     finding: str
     heads: tuple[Head, ...]
     changes: tuple[Change, ...]
@@ -113,14 +131,36 @@ def runs_page(found: Sequence[Found], hrefs: Sequence[str], written: str) -> Run
     """The page as plain data; every one of `found` is of the same hardware target, in order of time."""
     changed = changes(found)
     subjects = dict.fromkeys((answer.model, answer.workload) for each in found for answer in each.answers)
+    compared = tuple(_compared(model, workload, found, hrefs) for model, workload in subjects)
     return RunsPage(
         title=f"{len(found)} runs on {name_text(found[0].hardware)}",
-        finding=_finding(changed),
+        headline=_headline(found),
+        finding=" ".join([_finding(changed), *_no_longer(compared, moment(found[-1].run.started))]),
         heads=tuple(_head(each, href) for each, href in zip(found, hrefs, strict=True)),
         changes=changed,
-        compared=tuple(_compared(model, workload, found, hrefs) for model, workload in subjects),
+        compared=compared,
         foot=foot_of(found, written),
     )
+
+
+def _headline(found: Sequence[Found]) -> str:
+    """What the last run answers, and what the first did where that is another thing."""
+    first, last = (
+        {(each.model, each.workload): each.headline for each in run.answers} for run in (found[0], found[-1])
+    )
+    subjects = dict.fromkeys((*first, *last))
+    others = [subject for subject in subjects if first.get(subject) != last.get(subject)]
+    if not subjects:
+        return "No results"
+    if not others:
+        return f"Same answer: {value_text(next(iter(last.values())))}" if len(subjects) == 1 else "Same answers"
+    told = [
+        (f"{' · '.join(subject)}: " if len(subjects) > 1 else "")
+        + f"{last.get(subject, 'not run')} (was: {first.get(subject, 'not run')})"
+        for subject in others[:_MOST_HEADLINES]
+    ]
+    more = f"; and {len(others) - _MOST_HEADLINES} more" if len(others) > _MOST_HEADLINES else ""
+    return value_text(f"New answer: {'; '.join(told)}{more}")
 
 
 def _finding(changed: Sequence[Change]) -> str:
@@ -153,6 +193,7 @@ def _compared(model: str, workload: str, found: Sequence[Found], hrefs: Sequence
     by_kind = {kind: tuple(line for line in lines if line.kind is kind) for kind in Said}
     return Compared(
         subject=f"{name_text(model)} · {name_text(workload)}",
+        lost=tuple(_lost(by_kind[Said.ONCE], [moment(each.run.started) for each in found])),
         differ=by_kind[Said.DIFFER],
         alike=by_kind[Said.ALIKE],
         apart=by_kind[Said.APART],
@@ -172,6 +213,26 @@ def _line(key: Key, figures: Sequence[Figure | None], scale: Scale | None, jobs:
         said=said,
         kind=kind,
     )
+
+
+def _lost(lines: Sequence[Line], runs: Sequence[str]) -> Iterator[Lost]:
+    """One for each row and run; a row that never had a figure lost none."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for line in lines:
+        if any(cell.quantity for cell in line.cells):
+            for cell, run in zip(line.cells, runs, strict=True):
+                if not cell.quantity:
+                    found.setdefault((line.who, run, cell.why), []).append(line.metric)
+    for (who, run, why), metrics in found.items():
+        yield Lost(who=who, run=run, metrics=tuple(metrics), why=why)
+
+
+def _no_longer(compared: Sequence[Compared], last: str) -> Iterator[str]:
+    """Which rows lost figures in the last run."""
+    names = list(dict.fromkeys(each.who for one in compared for each in one.lost if each.run == last))
+    if names:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        yield f"No longer measured in full: {', '.join(names[:_MOST_NAMED])}{more}."
 
 
 def _places(found: Found, href: str) -> dict[str, str]:
@@ -238,7 +299,7 @@ def _said(estimates: Sequence[Estimate | None], column: Column) -> tuple[str, Sa
     """What may be said of the first run's figure and the last's."""
     measured = [each for each in estimates if each is not None and each.value is not None]
     if len(measured) < 2:
-        return ("in one run only" if measured else "no figure"), Said.ALIKE
+        return ("in one run only" if measured else "no figure"), Said.ONCE
     first, last = measured[0], measured[-1]
     if _exact(first) and _exact(last):
         return _exactly(first, last, column)

@@ -17,6 +17,7 @@ from benchharness.judge.answer import (
     Place,
     Row,
     across,
+    findings,
     worst_last,
 )
 from benchharness.metrics import Better
@@ -155,7 +156,7 @@ def _findings(lines: Sequence[Across], targets: Sequence[Target]) -> Iterator[st
     if not any(target.answer.budgets or target.answer.unmeasured for target in targets):
         yield "No budgets set: nothing passes or fails."
         return
-    yield from (value_text(f"{line.finding}.") for line in lines if line.ships)
+    yield from (value_text(f"{finding}.") for finding in findings(lines))
 
 
 def _tables(name: str, lines: Sequence[Across], targets: Sequence[Target]) -> Iterator[MetricTable]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from benchharness.judge.answer import worst_first
 from benchharness.judge.trust import noisy, trust
 from benchharness.results.result import Result
-from reports.model.answers import told_of
+from reports.model.answers import said_of_all, told_of
 from reports.model.entries import Colours, Entry, entries_of
 from reports.model.foot import foot_of
 from reports.model.found import Found
@@ -81,6 +81,7 @@ def page_of(
         attempts=_attempts(results),
         trust=_trusted(results),
         answers=told,
+        said_of_all=said_of_all(ordered),
         tradeoffs={
             each.anchor: drawn
             for each, answer in zip(told, ordered, strict=True)

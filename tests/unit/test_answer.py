@@ -28,7 +28,7 @@ from benchharness.results.result import (
 from tests.unit.made_up import attempt, job, measured
 from tests.unit.report_course_samples import course
 
-SIZES = {"fp32": 4_000_000, "int8": 1_000_000, "int4": 500_000}
+SIZES = {"fp32": 4_000_000, "fp16": 2_000_000, "int8": 1_000_000, "int4": 500_000}
 
 
 def run(times_ms: Mapping[str, Sequence[float]], **budgets: Any) -> list[Result]:
@@ -98,6 +98,52 @@ def test_a_budget_that_nothing_measured_is_open() -> None:
     assert answer.kind is AnswerKind.UNDECIDED
     assert answer.headline.endswith("download_size open")
     assert "Nothing measured download_size 3 MB." in answer.sentences
+
+
+def test_a_limit_that_is_missed_is_named_once() -> None:
+    answer = only(run(TIMES, first_inference="6 ms", size="0.8 MB"))
+    assert not any(sentence.startswith("Also over") for sentence in answer.sentences)
+
+
+CRASH = Outcome(kind=OutcomeKind.CRASHED, reason="signal 11")
+
+
+def nightly(**budgets: Any) -> list[Result]:
+    """A run of three variants, the smallest of which crashed, and a fourth that was not reached."""
+    times = {"fp32": around(10), "fp16": [], "int8": around(5), "int4": []}
+    found = run(times, **budgets)
+    return [
+        replace(each, outcome=CRASH, outcomes={OutcomeKind.CRASHED: 1}) if each.job.variant == "int4" else each
+        for each in found
+    ]
+
+
+def test_what_failed_or_was_not_reached_is_said_beside_a_variant_that_ships() -> None:
+    answer = only(nightly(first_inference="6 ms"))
+    assert answer.headline == "Ship int8"
+    assert "Smaller, but failed: int4, first-token: crashed (signal 11)." in answer.sentences
+    assert answer.sentences[-1] == "Nothing measured of fp16 (not run)."
+
+
+def test_what_was_not_measured_is_best_in_nothing_and_hides_nothing() -> None:
+    answer = only(nightly())
+    assert answer.sentences[0] == "Clearly best of 2 measured: size: int8, 977 KiB; first inference: int8, 5.000 ms."
+    assert answer.sentences[-1] == "Nothing measured of fp16 (not run), int4 (crashed)."
+    sizes = [column.metric for column in answer.columns].index("artefact_size")
+    known = {row.name: row.cells[sizes].estimate for row in answer.rows}
+    assert {name: each.value for name, each in known.items() if each} == SIZES, "a file's size is known all the same"
+
+
+def test_only_sizes_are_not_a_measurement() -> None:
+    answer = only(run({"fp32": [], "int8": []}, first_inference="6 ms"))
+    assert answer.kind is AnswerKind.NOT_TRUSTWORTHY
+
+
+def test_no_sentence_says_more_than_a_reader_takes_in() -> None:
+    """At most 25 words; names and figures count, and a list stops after four."""
+    for budgets in ({}, {"first_inference": "6 ms"}, {"first_inference": "4 ms", "size": "0.8 MB"}):
+        for sentence in (*only(run(TIMES, **budgets)).sentences, *only(nightly(**budgets)).sentences):
+            assert len(sentence.split()) <= 25, sentence
 
 
 def test_without_budgets_the_best_are_named_where_they_clearly_are() -> None:
@@ -221,4 +267,4 @@ def test_what_is_wished_for_and_was_not_shown_is_no_choice() -> None:
     """Both keep the budget; neither has a speed, so that nobody is the fastest."""
     answer = only(run(TIMES, size="8 MB"), wish=Wish.FASTEST)
     assert answer.kind is AnswerKind.SHIP
-    assert "Which of those that keep every budget is the fastest was not shown." in answer.sentences
+    assert "Others keep every budget too; which is the fastest was not shown." in answer.sentences

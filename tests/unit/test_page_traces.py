@@ -125,6 +125,29 @@ def test_every_figure_leads_to_attempts_that_are_stored(written: Written) -> Non
         assert run[:12] in href, "each column is of its own run"
 
 
+def test_every_figure_of_a_targets_own_table_leads_to_its_attempts(written: Written) -> None:
+    with sqlite3.connect(written.path) as connection:
+        stored = {name for (name,) in connection.execute("select id from attempts")}
+    page = written.site["phones.this-machine.html"]
+    rows = re.findall(r"</span> (\w+)</summary>.*?<tr class=\"more\">(.*?)</tr>", page, re.DOTALL)
+    assert [variant for variant, _ in rows] == ["int8", "fp32"]
+    told = [(variant, each) for variant, row in rows for each in re.findall(r"<dt>(.*?)</dd>", row)]
+    assert len(told) >= 10
+    for variant, each in told:
+        (href,) = re.findall(r'<a href="([^"]+#job-\d+)">job</a>', each)
+        ids = attempts_of(written.site, href)
+        assert set(ids) <= stored
+        assert all(variant in name for name in ids)
+        if not (metric := _metric_of(each)):
+            continue  # the size of a file, which every attempt has
+        scenario = "s" if metric in _TYPICAL["steady"] else "f"
+        assert ids == [f"2{scenario}{variant}{number}" for number in range(5)], each
+
+
+def _metric_of(told: str) -> str:
+    return next((metric for title, metric in _METRICS.items() if told.startswith(title)), "")
+
+
 def test_ten_figures_are_what_the_raw_samples_say(written: Written) -> None:
     """Medians of an attempt's stored samples, and the geometric mean of those over attempts: by numpy alone."""
     page = written.site["phones.targets.html"]
@@ -132,7 +155,7 @@ def test_ten_figures_are_what_the_raw_samples_say(written: Written) -> None:
     for title, table in re.findall(r"<summary>(.*?) <span.*?(<tbody>.*?</tbody>)", page, re.DOTALL):
         metric = _METRICS.get(title)
         for variant, href, text in re.findall(
-            r'<th scope="row">(\w+)</th>\s*<td[^>]*>\s*<a href="([^"]+)">([^<]+)</a>', table
+            r'<th scope="row">(\w+)</th>\s*<td[^>]*>\s*<span class="value"><a href="([^"]+)">([^<]+)</a>', table
         ):
             if metric:
                 ids = attempts_of(written.site, href)

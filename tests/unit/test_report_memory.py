@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -186,8 +187,8 @@ def test_sizes_have_no_interval_and_a_ratio_to_the_reference() -> None:
     sizes = memory_of(realistic()).sizes
     assert sizes
     assert [cell.quantity.text for cell in sizes.rows[2].cells if cell.quantity] == [
-        "130 MiB, 0.253×",
-        "97.5 MiB, 0.253×",
+        "136 MB, 0.253×",
+        "102 MB, 0.253×",
         "43.8 MiB",
     ]
     download = next(metric for metric in details(realistic())[4].metrics if metric.title == "download size")
@@ -205,3 +206,16 @@ def test_an_unknown_download_size_says_why() -> None:
     sizes = memory_of([found]).sizes
     assert sizes
     assert sizes.rows[0].cells[1].quantity == Quantity(text="unknown", reason="too large")
+
+
+def test_memory_is_told_in_the_unit_of_its_budget() -> None:
+    results = [
+        replace(each, verdicts=[replace(one, unit="MB") for one in each.verdicts if one.metric == "peak_memory"])
+        for each in realistic()
+    ]
+    section = memory_of(results)
+    assert re.search(r"peak [\d.]+ MB ", section.finding)
+    texts = [cell.quantity.text for row in section.parts[0].table.rows for cell in row.cells if cell.quantity]
+    assert any(text.endswith(" MB") for text in texts)
+    assert not any(text.endswith("iB") for text in texts)
+    assert {figure.unit for figure in section.figures} == {"MB"}

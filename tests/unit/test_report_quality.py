@@ -245,7 +245,7 @@ def classifier() -> list[MetricResult]:
 
 def test_a_classifier_shows_accuracies_and_what_each_class_lost() -> None:
     found = quality(lost(metrics=classifier()))
-    assert cells(found)["accuracy change"] == ("0 %", "−1.40 to 0.40")
+    assert cells(found)["accuracy change"] == ("0 points", "−1.40 to 0.40")
     assert cells(found)["McNemar p"] == ("0.375", "")
     assert found.tables[0].told[1] == "Evaluation: 50 inputs."
     (figure,) = found.tables[0].figures

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from benchharness.judge.answer import answers
 from benchharness.results.result import (
     Job,
     Outcome,
@@ -19,8 +20,11 @@ from benchharness.results.result import (
     ResultWarning,
     WarningKind,
 )
+from reports.model.found import Found
 from reports.pages.html import render
-from tests.unit.hostile_samples import verdicts_of
+from reports.pages.index import entry_of
+from reports.pages.site import index_pages, names_of, report_pages, suite_pages
+from tests.unit.hostile_samples import hostile, verdicts_of
 from tests.unit.report_samples import (
     CHAT,
     COLD,
@@ -148,6 +152,26 @@ def test_no_name_or_text_acts(attack: str) -> None:
     # As text it is all there, in the sections and in their figures.
     assert elements.text.count(attack) > 30
     assert attack in elements.svg_text
+
+
+def test_no_name_acts_on_any_kind_of_page() -> None:
+    """Those of a target, of its jobs, of all targets, of several runs, and the index."""
+    attack = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+    run, made = hostile(attack)
+    found = [
+        Found(run=each, hardware=made[0].job.hardware, results=made, answers=answers(made))
+        for each in (run, replace(run, id="2"))
+    ]
+    names = names_of([(run.suite, made[0].job.hardware)])
+    pages = suite_pages(found[:1], names, WRITTEN) | report_pages(found, WRITTEN)
+    pages |= index_pages([entry_of(found[0], "page.html", "", [run])], WRITTEN)
+    assert len(pages) >= 6
+    for name, page in pages.items():
+        elements = Elements(page)
+        assert {tag for tag, _ in elements.found}.isdisjoint({"img", "iframe", "object", "base", "form"}), name
+        assert [tag for tag, _ in elements.found].count("script") == 1, name
+        assert not [each for _, attributes in elements.found for each in attributes if each.startswith("on")], name
+        assert "<img src=x" in elements.text, f"{name} shows it"
 
 
 def test_names_of_any_length_and_direction_are_shown_and_fit() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import reports
+from benchharness.results.result import ResultWarning, WarningKind
 from reports.model.entries import entries_of
 from reports.model.jobs import job_detail
 from reports.model.section import SectionKind, in_a_line
@@ -16,6 +17,7 @@ from reports.pages import view
 from reports.pages.html import render
 from reports.sections import Sections, all_sections
 from reports.sections.methods.section import Methods
+from reports.sections.warnings.section import Warned
 from tests.unit.report_course_samples import everything
 from tests.unit.report_runtime_samples import across_runtimes
 from tests.unit.report_samples import COLD, RUN, WARM, WRITTEN, Fake, page_of, realistic, result, sections_html
@@ -148,3 +150,19 @@ def test_nothing_but_the_registry_names_a_section_of_a_scenario(name: str) -> No
     others = [path for path in files if path != registry and own not in path.parents]
     assert len(others) > 30
     assert [path for path in others if re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))] == []
+
+
+def test_a_hint_that_all_warnings_of_a_kind_have_is_said_once() -> None:
+    jobs = [result(name, warnings=[warned(f"{name} waited", "close other programs")]) for name in ("fp32", "int8")]
+    (kind,) = page_of(jobs).of(Warned)[0].kinds
+    assert kind.hint == "close other programs"
+    assert {message.hint for message in kind.messages} == {""}
+    assert sections_html(page_of(jobs), "warnings").count("close other programs") == 1
+    jobs[1] = result("int8", warnings=[warned("int8 waited", "use fewer threads")])
+    (kind,) = page_of(jobs).of(Warned)[0].kinds
+    assert kind.hint == ""
+    assert [message.hint for message in kind.messages] == ["close other programs", "use fewer threads"]
+
+
+def warned(message: str, hint: str) -> ResultWarning:
+    return ResultWarning(kind=WarningKind.CONTENDED, message=message, hint=hint)

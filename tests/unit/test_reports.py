@@ -91,7 +91,7 @@ def test_starts_are_told_by_phase_and_as_a_whole() -> None:
     assert part.figure.phases == ("start", "import", "load", "first_request")
     assert len(part.figure.bars) == len(part.table.rows) == 6
     assert start.finding == (
-        "int8 · cpu 2 threads 604 ms; fp32 · cpu 1 thread 2.43 s; of the slowest most is first_request, 1.42 s"
+        "int8 · cpu 2 threads 604 ms; fp32 · cpu 1 thread 2,435 ms; of the slowest most is first_request, 1,421 ms"
     )
 
 

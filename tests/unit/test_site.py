@@ -190,6 +190,33 @@ def _counted(agreement: float) -> list[Result]:
     return [made[0], replace(made[1], metrics=[*made[1].metrics, metric])]
 
 
+def test_what_the_last_run_no_longer_measured_stands_first_and_is_not_folded() -> None:
+    """A nightly with one variant that failed and one that is missing, against the one before."""
+    page = compared(results(), results(failing="int8"))
+    (subject,) = page.compared
+    assert "No longer measured in full: int8" in page.finding
+    (lost,) = [str(each) for each in subject.lost]
+    assert lost.startswith("int8")
+    assert lost.endswith(": first-token: crashed.")
+    assert not any(line.who.startswith("int8") and "TTFT" in line.metric for line in subject.alike)
+    page = compared(results(), [each for each in results() if each.job.variant != "int8"])
+    assert {each.why for each in page.compared[0].lost} == {"not in this run"}
+    html = environment().get_template("pages/runs.html.j2").render(page=page, links=[])
+    assert html.index("not in this run.") < html.index("<details")
+
+
+def test_runs_are_headed_by_what_became_of_the_answer() -> None:
+    assert compared(results(times=(100, 50)), results(times=(100, 40))).headline == "Same answer: Ship int8"
+    changed = compared(results(times=(100, 50)), results(times=(100, 95))).headline
+    assert changed.startswith("New answer: None passes: ")
+    assert changed.endswith(" (was: Ship int8)")
+
+
+def test_variants_that_pass_alike_are_told_in_one_sentence() -> None:
+    made = matrix(results("fast", (10, 5)), results("slow", (20, 10)))
+    assert made.findings == ("int8, fp32 pass on 2 of 2.",)
+
+
 def test_jobs_that_were_asked_for_otherwise_stand_apart_with_the_reason() -> None:
     (subject,) = compared(results(), results(settings={"warmup": 9})).compared
     assert subject.differ == subject.alike == ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from benchharness.errors import UsageError
@@ -22,6 +24,8 @@ from benchharness.terminal.progress import JobLines, ProgressBar
 from benchharness.terminal.run_list import run_lines
 from benchharness.units import duration_text, quantity_text, scale_for
 from tests.unit.made_up import attempt, job, measured, run
+from tests.unit.report_course_samples import everything
+from tests.unit.report_samples import realistic
 from tests.unit.screens import console
 
 RUN = run(id="0195a3c2")
@@ -136,10 +140,9 @@ def test_units_are_the_users(value: float, unit: str, wish: str, text: str) -> N
 
 def test_a_summary_shows_every_variant_with_interval_and_ratio() -> None:
     text = shown([FP32, INT8], [*attempts_of(FP32.key, 20.0), *attempts_of(INT8.key, 30.0)])
-    assert "fp32 (reference)" in text
-    assert "20.00 tokens/s ± 1." in text  # half the interval is 0.25: two digits of it
-    assert "30.00 tokens/s ± 1." in text
-    assert "× 1.50 [1.50, 1.50]" in text
+    rows = text.partition("decode rate (tg), tokens/s\n")[2].splitlines()
+    assert rows[0].split() == ["fp32", "*", "20.00", "19.75", "to", "20.25"]  # two digits of half the interval
+    assert rows[1].split() == ["int8", "30.00", "29.63", "to", "30.37", "×", "1.50", "[1.50,", "1.50]"]
     assert "30.00 ±1" in text
     assert "×1.50" in text
 
@@ -171,15 +174,74 @@ def test_a_failed_job_is_a_row_that_says_how() -> None:
 
 
 def test_an_unknown_interval_is_called_unknown() -> None:
-    assert "20.0 tokens/s ± unknown" in shown([FP32], [attempt(0, measured("decode_rate", 20.0), job=FP32.key)])
+    assert "20.0  ± unknown" in shown([FP32], [attempt(0, measured("decode_rate", 20.0), job=FP32.key)])
 
 
-def test_what_tells_results_apart_has_a_column() -> None:
+def test_what_tells_rows_apart_stands_in_their_names() -> None:
     other = job("1" * 16, configuration={**INT8.configuration.to_json(), "name": "2 threads"})
-    assert "configuration" not in shown([FP32, INT8], [])
-    text = shown([INT8, other], [])
-    assert "configuration" in text
-    assert "2 threads" in text
+    assert "int8 · onnxruntime\n" not in details_of([FP32, INT8])
+    told = details_of([INT8, other])
+    assert "int8 · onnxruntime: timeout" in told
+    assert "int8 · 2 threads: timeout" in told
+
+
+def details_of(jobs: Sequence[Job], attempts: Sequence[Attempt] = (), width: int = 200) -> str:
+    made, buffer = console(width)
+    results = derive([(each, "") for each in jobs], attempts)
+    details(answers(results), results, (), made)
+    return buffer.getvalue()
+
+
+LONG_NAMES = ("a-variant-quantized-int8", "a-variant-quantized-int4")
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_row_of_the_details_breaks(width: int) -> None:
+    jobs = [replace(INT8, key=str(at) * 16, variant=name) for at, name in enumerate(LONG_NAMES)]
+    jobs += [
+        replace(
+            each, key=f"a{each.key[1:]}", configuration=replace(each.configuration, name="onnxruntime with 2 threads")
+        )
+        for each in jobs
+    ]
+    text = details_of(jobs, [each for made in jobs for each in attempts_of(made.key, 2345.6)], width)
+    rows = text.partition("decode rate (tg), tokens/s\n")[2].splitlines()[: len(jobs)]
+    assert len({row.partition("2,346")[0] for row in rows}) == len(jobs), "told apart"
+    for row in rows:
+        assert re.search(r"2,346  2,317 to 2,375$", row), row
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+def test_no_row_of_sessions_pauses_and_ladders_breaks() -> None:
+    made, buffer = console(80)
+    results = everything()
+    details(answers(results), results, (), made)
+    text = buffer.getvalue()
+    assert max(map(cell_len, text.splitlines())) <= 80
+    session = r"^  session 1 of 3  throttled \(quota\) +31.0 tokens/s +21.6 tokens/s +69.6 %$"
+    assert re.search(session, text, re.MULTILINE)
+    assert re.search(r"^memory 300 MiB    thrashing     1 of 5    19.3 s    12,345  300 MiB$", text, re.MULTILINE)
+    assert re.search(r"^  fp32 · cpu 2 threads   10 s         1.061 s  ±4 %$", text, re.MULTILINE)
+    assert re.search(r"^fp32 · cpu 2 threads   300 MiB  int8         2.10 s  1.20 s$", text, re.MULTILINE)
+
+
+def test_the_details_are_in_the_unit_of_the_budget() -> None:
+    made, buffer = console(80)
+    results = realistic()
+    show_job(next(each for each in results if any(verdict.metric == "peak_memory" for verdict in each.verdicts)), made)
+    details(answers(results), results, (), made)
+    assert "peak memory, MiB" in buffer.getvalue()
+    judged = [
+        replace(
+            each, verdicts=[replace(verdict, unit="MB") for verdict in each.verdicts if verdict.metric == "peak_memory"]
+        )
+        for each in results
+    ]
+    made, buffer = console(80)
+    details(answers(judged), judged, (), made)
+    show_job(next(each for each in judged if each.verdicts), made)
+    assert "peak memory, MB" in buffer.getvalue()
+    assert re.search(r"^peak memory.*\n  .* MB ", buffer.getvalue(), re.MULTILINE)
 
 
 def test_a_kind_of_warning_is_a_line_with_how_many_jobs_it_concerns() -> None:
@@ -243,9 +305,9 @@ def test_where_there_is_no_terminal_a_failure_is_said_at_once_and_once() -> None
     assert buffer.getvalue().splitlines()[1].startswith(f"{FP32.title}: timeout(")
 
 
-def drawn(jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None) -> str:
+def drawn(jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None, width: int = 300) -> str:
     buffer = io.StringIO()
-    made = Console(file=buffer, width=300, force_terminal=True, color_system=None)
+    made = Console(file=buffer, width=width, force_terminal=True, color_system=None)
     with ProgressBar(made) as watching:
         watching.begins(jobs, attempt, of, left, left_s)
         watching.phase("measure", 3, 7)
@@ -257,6 +319,16 @@ def test_progress_names_every_variant_of_a_pass() -> None:
     assert "chat · int8, int4, fp16 · 64-token prompt · quality · attempt 1 of 1" in drawn(passes, 1, 1, 3, None)
     other = replace(passes[0], configuration=replace(passes[0].configuration, name="npu"))
     assert "int8 on onnxruntime, int8 on npu" in drawn([passes[0], other], 1, 1, 2, None)
+
+
+def test_progress_cuts_nothing_at_80_columns() -> None:
+    names = [f"a-variant-quantized-to-{number}-bits" for number in (8, 6, 4)]
+    passes = [job(name, variant=name, scenario="quality") for name in names]
+    text = drawn(passes, 1, 1, 3, 70.0, width=80)
+    for name in (*names, "attempt 1 of 1", "measure", "3/7", "about 1 min 10 s left", "0/3"):
+        assert name in text.replace("\r\n", " ").replace("\n", " "), name
+    assert "…" not in text
+    assert max(cell_len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in text.splitlines()) <= 80
 
 
 def test_progress_says_what_is_left() -> None:
@@ -304,7 +376,7 @@ def test_everything_of_a_job_is_shown() -> None:
     text = buffer.getvalue()
     for part in (
         INT8.key,
-        "30.00 tokens/s ± 1",
+        "30.00 tokens/s ±1 %",
         "5 ok, 1 crashed; 5 attempts, as asked",
         "effective",
         "accelerators",

@@ -5,7 +5,7 @@ sentences below it, `answering` puts them together, `across` has those of severa
 it adds nothing to what results, verdicts and choices say.
 """
 
-from benchharness.judge.answer.across import Across, Place, Standing, across, worst_last
+from benchharness.judge.answer.across import Across, Place, Standing, across, findings, worst_last
 from benchharness.judge.answer.answering import answers, worst_first
 from benchharness.judge.answer.model import Answer, AnswerKind, Cell, Column, Row
 
@@ -20,6 +20,7 @@ __all__ = [
     "Standing",
     "across",
     "answers",
+    "findings",
     "worst_first",
     "worst_last",
 ]

@@ -46,10 +46,15 @@ class Across:
     @property
     def finding(self) -> str:
         """ "int8 passes on 4 of 5: fails on pixel-6: memory"."""
+        return f"{self.variant} passes {self.where}"
+
+    @property
+    def where(self) -> str:
+        """What variants that keep and miss the same on each target have in common: "on 4 of 5: fails on pixel-6"."""
         passed = sum(place.standing is Standing.PASSES for place in self.places)
         others = [told for standing in _TOLD for told in self._at(standing)]
         told = f": {'; '.join(others)}" if others else ""
-        return f"{self.variant} passes on {passed} of {len(self.places)}{told}"
+        return f"on {passed} of {len(self.places)}{told}"
 
     def _at(self, standing: Standing) -> Iterator[str]:
         """Targets with one reason together."""
@@ -83,6 +88,16 @@ def across(answers: Sequence[Answer]) -> list[Across]:
         for variant in variants
     ]
     return sorted(found, key=_rank)
+
+
+def findings(found: Sequence[Across]) -> Iterator[str]:
+    """A sentence for each variant that ships, those of which the same is true in one."""
+    by_where: dict[str, list[str]] = {}
+    for each in found:
+        if each.ships:
+            by_where.setdefault(each.where, []).append(each.variant)
+    for where, names in by_where.items():
+        yield f"{_list(names)} {'passes' if len(names) == 1 else 'pass'} {where}"
 
 
 def worst_last(found: Sequence[Across]) -> list[int]:

@@ -73,13 +73,13 @@ def _answer(of_each: Sequence[Sequence[Result]], choice: Choice, unmeasured: Seq
         named=rows[0].name,
         unmeasured=tuple(unmeasured),
     )
-    return replace(made, headline=words.headline(made), sentences=tuple(words.sentences(made, choice)))
+    made = replace(made, headline=words.headline(made))
+    return replace(made, sentences=tuple(words.sentences(made, choice)))
 
 
 def _kind(rows: Sequence[Row], recommended: Row | None, *, budgeted: bool) -> AnswerKind:
     """By the rows that ship: nothing measured or no evidence where it decides, then what the budgets say."""
-    measured = [row for row in rows if any(cell.estimate is not None for cell in row.cells)]
-    if not measured:
+    if not any(row.measured for row in rows):
         return AnswerKind.NOT_TRUSTWORTHY
     if not budgeted:
         return AnswerKind.NO_BUDGETS

@@ -77,6 +77,11 @@ class Row:
     dominated_by: str
     results: tuple[Result, ...]
 
+    @property
+    def measured(self) -> bool:
+        """Whether a job of it has a figure: a file's size alone is none."""
+        return any(cell.estimate is not None and cell.job for cell in self.cells)
+
     def count(self, kind: VerdictKind) -> int:
         """How many budgets it keeps, misses, or leaves open."""
         return sum(cell.verdict is kind for cell in self.cells)

@@ -11,7 +11,7 @@ from benchharness.judge.choice import LOSSES, OBJECTIVE_OF, OBJECTIVES
 from benchharness.judge.evidence import no_evidence
 from benchharness.judge.ranking import Candidate
 from benchharness.metrics import METRICS, Better
-from benchharness.results.result import MetricResult, Result, Verdict, VerdictKind
+from benchharness.results.result import EXACT, Estimate, Job, MetricResult, Result, Verdict, VerdictKind
 from benchharness.units import Scale, common_scale, scale_for
 
 #: A miss is worse than what is open, and that than a pass.
@@ -109,7 +109,7 @@ def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -
     if not found:
         if lost_nothing and column.metric in LOSSES:
             return Cell(is_reference=True, verdict=VerdictKind.PASS if column.budget else None)
-        return Cell(reason=_why_none(column, everything))
+        return Cell(estimate=_size(column, everything[0].job), reason=_why_none(column, everything))
     result, metric, verdict = _worst(column, found)
     doubt = no_evidence(result, metric)
     several = {each.parameters.get("output") for _, each in found}
@@ -125,6 +125,13 @@ def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -
         scenario=result.job.scenario,
         attempts=tuple(each.attempt for each in metric.attempts),
     )
+
+
+def _size(column: Column, job: Job) -> Estimate | None:
+    """A file's size is known of a variant that nothing was measured of, too."""
+    sizes = {"artefact_size": job.artefact_bytes, "download_size": job.download_bytes}
+    size = None if job.files.get("unknown") else sizes.get(column.metric)
+    return Estimate(value=float(size), low=float(size), high=float(size), statistic=EXACT) if size else None
 
 
 def _of(result: Result, column: Column) -> list[MetricResult]:

@@ -23,9 +23,26 @@ def headline(answer: Answer) -> str:
 
 def sentences(answer: Answer, choice: Choice) -> Iterator[str]:
     """What decided it, and what a reader would ask next."""
-    yield from _SENTENCES[answer.kind](answer, choice)
+    told = list(_SENTENCES[answer.kind](answer, choice))
+    yield from told
+    if answer.kind is not AnswerKind.NOT_TRUSTWORTHY:
+        yield from _without_figures(answer, told)
     if all(result.job.against is not None for row in answer.rows for result in row.results):
         yield "What it costs in time and memory was not measured."
+
+
+def _without_figures(answer: Answer, told: Sequence[str]) -> Iterator[str]:
+    """The rows that a reader would miss: all of their jobs failed, or were not run."""
+    lost = [row for row in answer.rows if row.failures and not row.measured]
+    unsaid = [row for row in lost if not any(f"failed: {row.name}," in sentence for sentence in told)]
+    if unsaid:
+        yield f"Nothing measured of {_list(f'{row.name} ({_ended(row)})' for row in unsaid)}."
+
+
+def _ended(row: Row) -> str:
+    """How the first failure of a row's jobs ended."""
+    failed = [result for result in row.results if not result.outcome.ok]
+    return str(failed[0].outcome.kind) if any(result.outcomes for result in failed) else "not run"
 
 
 def _named(answer: Answer) -> Row:
@@ -46,7 +63,7 @@ def _why_ship(answer: Answer, choice: Choice) -> Iterator[str]:
     if ties:
         yield f"No clear difference in what is wished for, {choice.wish}: {_list(ties)}."
     if not choice.recommended and sum(not each.unfit for each in answer.rows) > 1:
-        yield f"Which of those that keep every budget is the {choice.wish} was not shown."
+        yield f"Others keep every budget too; which is the {choice.wish} was not shown."
     if other := _smaller_that_fails(answer):
         yield other
 
@@ -199,7 +216,9 @@ def _why_no_budgets(answer: Answer, choice: Choice) -> Iterator[str]:
         shown = [f"{column.title} {_figure(column, cell)}" for column, cell in pairs if cell.estimate]
         yield f"{_capital(', '.join(shown[:_MOST]))}."
     elif named := [told for column in answer.columns if (told := _best(answer, column, choice.tells_apart))]:
-        yield f"Clearly best: {'; '.join(named[:_MOST])}."
+        measured = sum(row.measured for row in answer.rows)
+        among = f" of {measured} measured" if measured < len(answer.rows) else ""
+        yield f"Clearly best{among}: {'; '.join(named[:_MOST])}."
     else:
         yield "No variant is clearly best in anything that was measured."
     yield 'A limit makes it a verdict: --budget "METRIC=LIMIT", or [budgets] in a suite.'
@@ -211,7 +230,7 @@ def _best(answer: Answer, column: Column, tells_apart: float) -> str:
     shown = [
         (row, estimate)
         for row in answer.rows
-        if (estimate := row.cells[at].estimate) is not None and not row.cells[at].doubt
+        if row.measured and (estimate := row.cells[at].estimate) is not None and not row.cells[at].doubt
     ]
     if len(shown) < 2 or column.better is Better.NEITHER or METRICS[column.metric].bounds:
         return ""

@@ -15,7 +15,15 @@ from reports.figures.figure import Figure
 from reports.model.columns import joined, telling_scenarios
 from reports.model.conditions import Unreadable, grouped_by_reason
 from reports.model.entries import Colours, Entry
-from reports.model.memory import BY_PHASE, memory_cell, memory_metric, memory_unknown, phases_of
+from reports.model.memory import (
+    BY_PHASE,
+    OF_MEMORY,
+    memory_cell,
+    memory_metric,
+    memory_unknown,
+    phases_of,
+    wished_scale,
+)
 from reports.model.numbers import rounded
 from reports.model.tables import QuantityRow, QuantityTable
 from reports.model.visible import name_text, value_text
@@ -27,6 +35,7 @@ from reports.sections.memory.chart import (
     MemoryLines,
 )
 
+#: In which memory is told where no budget on it has another unit.
 _MIB = Scale(2**20, "MiB")
 #: More points on a line than this are closer than a pixel.
 _MOST_POINTS = 60
@@ -75,8 +84,10 @@ def parts_of(entries: Sequence[Entry], colours: Colours) -> tuple[MemoryPart, ..
 
 
 def _part(entries: Sequence[Entry], scenario: str, colours: Colours) -> MemoryPart:
-    figures: list[Figure] = [*_bars(entries, scenario), *_lines(entries, scenario, colours)]
-    return MemoryPart(table=_table(scenario, entries), figures=tuple(figures))
+    wished = wished_scale(entries, *OF_MEMORY)
+    scale = wished or _MIB
+    figures: list[Figure] = [*_bars(entries, scenario, scale), *_lines(entries, scenario, colours, scale)]
+    return MemoryPart(table=_table(scenario, entries, wished), figures=tuple(figures))
 
 
 def _scenarios_with_phases(entries: Sequence[Entry]) -> Iterator[str]:
@@ -94,9 +105,9 @@ def unknown_of(entries: Sequence[Entry]) -> tuple[Unreadable, ...]:
     return grouped_by_reason(told)
 
 
-def _table(scenario: str, entries: Sequence[Entry]) -> QuantityTable:
+def _table(scenario: str, entries: Sequence[Entry], wished: Scale | None) -> QuantityTable:
     found = [[_column_metric(entry, name, phase) for _, _, name, phase, _ in _COLUMNS] for entry in entries]
-    scales = [_common([line[at] for line in found]) for at in range(len(_COLUMNS))]
+    scales = [wished or _common([line[at] for line in found]) for at in range(len(_COLUMNS))]
     rows = [
         QuantityRow(
             who=entry.who,
@@ -124,19 +135,19 @@ def _common(metrics: Sequence[MetricResult | None]) -> Scale | None:
     return common_scale("bytes", values)
 
 
-def _bars(entries: Sequence[Entry], scenario: str) -> Iterator[MemoryBars]:
-    groups = [group for entry in entries if (group := _group(entry)).bars]
+def _bars(entries: Sequence[Entry], scenario: str, scale: Scale) -> Iterator[MemoryBars]:
+    groups = [group for entry in entries if (group := _group(entry, scale)).bars]
     if groups:
         title = f"Memory by phase, {scenario}"
-        yield MemoryBars(title=title, unit=_MIB.symbol, note=_PHASE_NOTE, groups=tuple(groups))
+        yield MemoryBars(title=title, unit=scale.symbol, note=_PHASE_NOTE, groups=tuple(groups))
 
 
-def _group(entry: Entry) -> MemoryGroup:
+def _group(entry: Entry, scale: Scale) -> MemoryGroup:
     bars = []
     for phase in phases_of(entry):
-        held = [_mib(entry, "settled_memory", phase=phase, kind=kind) for kind in ("rss", "anonymous", "file")]
+        held = [_in(scale, entry, "settled_memory", phase=phase, kind=kind) for kind in ("rss", "anonymous", "file")]
         resident, anonymous, file = held
-        peak = _mib(entry, "phase_peak_memory", phase=phase)
+        peak = _in(scale, entry, "phase_peak_memory", phase=phase)
         parted = anonymous is not None and file is not None
         bars.append(
             MemoryBar(
@@ -147,28 +158,28 @@ def _group(entry: Entry) -> MemoryGroup:
                 peak=peak,
             )
         )
-    baseline = _mib(entry, "settled_memory", phase="import", kind="rss")
+    baseline = _in(scale, entry, "settled_memory", phase="import", kind="rss")
     return MemoryGroup(label=entry.who, baseline=baseline, bars=tuple(bars))
 
 
-def _mib(entry: Entry, name: str, **parameters: str) -> float | None:
+def _in(scale: Scale, entry: Entry, name: str, **parameters: str) -> float | None:
     metric = memory_metric(entry, name, **parameters)
     if metric is None or metric.estimate.value is None or not np.isfinite(metric.estimate.value):
         return None
-    return rounded(metric.estimate.value / _MIB.divisor)
+    return rounded(metric.estimate.value / scale.divisor)
 
 
-def _lines(entries: Sequence[Entry], scenario: str, colours: Colours) -> Iterator[MemoryLines]:
-    lines = [line for entry in entries if (line := _highest(entry, colours))]
+def _lines(entries: Sequence[Entry], scenario: str, colours: Colours, scale: Scale) -> Iterator[MemoryLines]:
+    lines = [line for entry in entries if (line := _highest(entry, colours, scale))]
     if lines:
         title = f"Memory over time, {scenario}"
-        yield MemoryLines(title=title, unit=_MIB.symbol, note=_TIME_NOTE, lines=tuple(lines))
+        yield MemoryLines(title=title, unit=scale.symbol, note=_TIME_NOTE, lines=tuple(lines))
 
 
-def _highest(entry: Entry, colours: Colours) -> MemoryLine | None:
+def _highest(entry: Entry, colours: Colours, scale: Scale) -> MemoryLine | None:
     """Of a row's attempts the one that held most: all of them lie on each other."""
     metric = memory_metric(entry, "memory_timeline")
-    attempts = [line for value in (metric.attempts if metric else ()) if (line := _line(value))]
+    attempts = [line for value in (metric.attempts if metric else ()) if (line := _line(value, scale))]
     if not attempts:
         return None
     seconds, resident = max(attempts, key=lambda line: max(line[1]))
@@ -181,8 +192,8 @@ def _highest(entry: Entry, colours: Colours) -> MemoryLine | None:
     )
 
 
-def _line(value: AttemptValue) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Seconds and mebibytes of an attempt, thinned to the highest of neighbours."""
+def _line(value: AttemptValue, scale: Scale) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Seconds and bytes in the scale's unit of an attempt, thinned to the highest of neighbours."""
     if not MEMORY_TIMELINE.fits(value.samples, value.row_length):
         return None
     rows = [row for row in MEMORY_TIMELINE.rows(value.samples) if math.isfinite(row.moment + row.resident)]
@@ -192,4 +203,4 @@ def _line(value: AttemptValue) -> tuple[tuple[float, ...], tuple[float, ...]] | 
     parts = [part.tolist() for part in np.array_split(np.arange(len(rows)), most)]
     highest = [max((rows[at] for at in part), key=lambda row: row.resident) for part in parts]
     seconds = tuple(rounded(row.moment / 1e9) for row in highest)
-    return seconds, tuple(rounded(row.resident / _MIB.divisor) for row in highest)
+    return seconds, tuple(rounded(row.resident / scale.divisor) for row in highest)

@@ -9,7 +9,7 @@ from benchharness.units import quantity_text
 from reports.figures.figure import Figure
 from reports.model.conditions import Unreadable
 from reports.model.entries import Entry, by_row, compared, subject_of
-from reports.model.memory import memory_metric
+from reports.model.memory import OF_MEMORY, memory_metric, wished_scale
 from reports.model.numbers import known
 from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import QuantityTable
@@ -67,10 +67,11 @@ def _peaks(entries: Sequence[Entry], parts: Sequence[MemoryPart]) -> Iterator[st
     if not peaks:
         return
     (low, _, first), (high, _, last) = peaks[0], peaks[-1]
-    told = f"peak {quantity_text(low, 'bytes')} ({first.who})"
-    yield told if len(peaks) == 1 else f"{told} to {quantity_text(high, 'bytes')} ({last.who})"
+    scale = wished_scale(entries, *OF_MEMORY)
+    told = f"peak {quantity_text(low, 'bytes', scale)} ({first.who})"
+    yield told if len(peaks) == 1 else f"{told} to {quantity_text(high, 'bytes', scale)} ({last.who})"
     if (model := _value(last, "model_memory")) is not None:
-        yield f"the model is {quantity_text(model, 'bytes')} of the {'peak' if len(peaks) == 1 else 'highest'}"
+        yield f"the model is {quantity_text(model, 'bytes', scale)} of the {'peak' if len(peaks) == 1 else 'highest'}"
 
 
 def _value(entry: Entry, name: str) -> float | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchharness.units import quantity_text
+from benchharness.units import Scale, quantity_text
 from reports.model.entries import Entry
+from reports.model.memory import OF_FILES, wished_scale
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.model.visible import name_text, value_text
 
@@ -17,13 +18,15 @@ Sizes = Mapping[Key, int]
 
 def sizes_of(rows: Rows) -> QuantityTable | None:
     """The sizes of every row, over those of the reference of its run; None where none is known."""
-    on_disk, downloads = _on_disk(rows), _downloads(rows)
+    on_disk, downloads, scale = _on_disk(rows), _downloads(rows), _scale(rows)
     if not on_disk and not downloads:
         return None
     return QuantityTable(
         scenario="",
         columns=(("on disk", "over the reference"), ("download", "over the reference"), ("runtime libraries", "")),
-        rows=tuple(QuantityRow(who=row[0].who, cells=tuple(_cells(row, rows, on_disk, downloads))) for row in rows),
+        rows=tuple(
+            QuantityRow(who=row[0].who, cells=tuple(_cells(row, rows, on_disk, downloads, scale))) for row in rows
+        ),
     )
 
 
@@ -34,18 +37,18 @@ def smallest(rows: Rows) -> str:
         return ""
     key = min(sizes, key=sizes.__getitem__)
     row = next(row for row in rows if _key(row) == key)
-    ratio = _ratio(row, rows, sizes)
-    return f"smallest file {name_text(key[0])}, {quantity_text(sizes[key], 'bytes')}{f' ({ratio})' if ratio else ''}"
+    ratio, size = _ratio(row, rows, sizes), quantity_text(sizes[key], "bytes", _scale(rows))
+    return f"smallest file {name_text(key[0])}, {size}{f' ({ratio})' if ratio else ''}"
 
 
-def _cells(row: Sequence[Entry], rows: Rows, on_disk: Sizes, downloads: Sizes) -> Iterator[Cell]:
+def _cells(row: Sequence[Entry], rows: Rows, on_disk: Sizes, downloads: Sizes, scale: Scale | None) -> Iterator[Cell]:
     key = _key(row)
     for sizes, why in ((on_disk, "it cannot be read"), (downloads, _why_no_download(row) or "not computed")):
         if key not in sizes:
             yield Cell(state="unknown", quantity=Quantity(text="unknown", reason=why))
             continue
         ratio = _ratio(row, rows, sizes)
-        told = f"{quantity_text(sizes[key], 'bytes')}{f', {ratio}' if ratio else ''}"
+        told = f"{quantity_text(sizes[key], 'bytes', scale)}{f', {ratio}' if ratio else ''}"
         yield Cell(state="value", quantity=Quantity(text=told))
     libraries = [
         metric.estimate.value
@@ -57,6 +60,11 @@ def _cells(row: Sequence[Entry], rows: Rows, on_disk: Sizes, downloads: Sizes) -
         yield Cell(state="value", quantity=Quantity(text=quantity_text(max(libraries), "bytes")))
     else:
         yield Cell(state="absent", note="not read")
+
+
+def _scale(rows: Rows) -> Scale | None:
+    """The unit in which a budget on a size is written."""
+    return wished_scale([entry for row in rows for entry in row], *OF_FILES)
 
 
 def _key(row: Sequence[Entry]) -> Key:

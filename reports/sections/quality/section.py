@@ -13,7 +13,7 @@ from benchharness.metrics import METRICS
 from benchharness.records import table_of
 from benchharness.results.requested import Opened
 from benchharness.results.result import Job, MetricResult, to_show
-from benchharness.units import quantity_text
+from benchharness.units import Scale, quantity_text
 from reports.figures.figure import Figure
 from reports.model.entries import WEIGHTS_ONLY, Colours, Entry, configuration_name, same_key
 from reports.model.estimates import quantity, title_of
@@ -54,6 +54,9 @@ NO_MEANS = frozenset(
 _OF_INPUTS = ("agreement", "cosine", "sqnr")
 #: What the reference itself reached: it is one figure, told once where all rows agree.
 _OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
+#: A change of a share is told in points: in percent it would read as a share of the share.
+_IN_POINTS = ("accuracy_change", "class_accuracy_change")
+_POINTS = Scale(0.01, "points")
 #: What stands for a row in one line, the first that it has.
 _HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
 #: What stands beside it.
@@ -320,7 +323,7 @@ def _cell(metric: MetricResult | None) -> Cell:
 
 
 def _shown(metric: MetricResult) -> Quantity:
-    shown = quantity(metric.estimate, metric.unit)
+    shown = quantity(metric.estimate, metric.unit, _POINTS if metric.name in _IN_POINTS else None)
     if metric.name in NO_MEANS and metric.estimate.value is not None:
         return Quantity(text=shown.text)
     return shown

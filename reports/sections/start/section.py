@@ -120,9 +120,10 @@ def _finding(starts: Sequence[tuple[Entry, Phases]]) -> str:
     """The quickest and the slowest start, as the table of variants has them, and what the slowest takes longest for."""
     ordered = sorted(starts, key=_start_ns)
     ends = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
-    told = [f"{each[0].who} {quantity_text(_start_ns(each), 'ns')}" for each in ends]
+    scale = common_scale("ns", [_start_ns(each) for each in ends])
+    told = [f"{each[0].who} {quantity_text(_start_ns(each), 'ns', scale)}" for each in ends]
     longest, metric = max(ordered[-1][1].items(), key=lambda phase: _value(phase[1]))
-    return in_a_line([*told, f"of the slowest most is {longest}, {quantity_text(_value(metric), 'ns')}"])
+    return in_a_line([*told, f"of the slowest most is {longest}, {quantity_text(_value(metric), 'ns', scale)}"])
 
 
 def _start_ns(start: tuple[Entry, Phases]) -> float:

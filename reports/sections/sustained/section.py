@@ -56,6 +56,8 @@ _TOLD = (
     "Requests ran back to back, or paced as asked for, in one process for a set time, which is cut into windows; none "
     "is left out. A rate counts the time that inferences took; pauses asked for between requests are not in it.",
     "A verdict is the worst attempt's, and its evidence comes first. Sensors were read from outside the process.",
+    "Over time: one line an attempt, one point a window. Thick strokes are the baseline and the last windows; of "
+    "several attempts they and the dashed lines are those of the worst. Shaded windows were held up by something.",
 )
 _RATES = (("burst_decode_rate", "settled_decode_rate"), ("burst_inference_rate", "settled_inference_rate"))
 #: Percent of the burst rate, and where a course says when that much was lost.
@@ -86,8 +88,7 @@ class CoursePart:
     evidence: tuple[str, ...]
     others: tuple[str, ...]
     figure: CourseChart | None
-    silent: tuple[str, ...]  # what is not in the figure, and why
-    unreadable: tuple[Unreadable, ...]
+    silent: tuple[str, ...]  # what is not in the figure though no sensor failed
     folded: bool  # nothing happened in it, and another one is open
 
 
@@ -99,6 +100,7 @@ class Sustained(Section):
     bars: RateBars | None
     table: QuantityTable
     parts: tuple[CoursePart, ...]
+    unreadable: tuple[tuple[str, tuple[Unreadable, ...]], ...]  # by the rows that it is alike for
     missing: tuple[Missing, ...]
     glossary: Glossary
 
@@ -128,6 +130,7 @@ def _sustained(anchor: str, entries: Sequence[Entry], colours: Colours) -> Susta
             _part(entry, colours.get(entry.artefact, 0), folded=_quiet(entry) and entry is not worst)
             for entry in measured
         ),
+        unreadable=tuple(_unreadable(measured)),
         missing=tuple(missing(entries, lambda entry: bool(entry.result.courses), "no session was recorded")),
         glossary=(*((state, text) for state, text in _GLOSSARY.items() if state in {_STEADY, *states}), *_TERMS),
     )
@@ -210,9 +213,18 @@ def _part(entry: Entry, colour: int, *, folded: bool) -> CoursePart:
         )[:_MOST_SENTENCES],
         figure=figure,
         silent=silent,
-        unreadable=unreadable_of(courses),
         folded=folded,
     )
+
+
+def _unreadable(entries: Sequence[Entry]) -> Iterator[tuple[str, tuple[Unreadable, ...]]]:
+    """What no sensor told, once for all rows that it is alike for: "here" where these are all of them."""
+    rows: dict[tuple[Unreadable, ...], list[str]] = {}
+    for entry in entries:
+        rows.setdefault(unreadable_of(entry.result.courses), []).append(entry.who_and_how)
+    for shown, names in rows.items():
+        if shown:
+            yield ("here" if len(rows) == 1 else f"for {'; '.join(names)}"), shown
 
 
 def _among(count: int, courses: Sequence[Course]) -> str:

@@ -54,30 +54,24 @@ def chart_of(
         panel = _panel(
             f"{each.name} ({each.unit})", courses, told, partial(_points, read=each.read, factor=each.factor)
         )
-        if panel is None:
-            silent.append(f"No {each.name}: {_why(courses, each.sensor)}.")
-        else:
+        if panel is None and not any(each.sensor in course.sensors_unknown for course in courses):
+            silent.append(f"No {each.name}: no reading was reported.")
+        elif panel is not None:
             panels.append(replace(panel, span=each.span, from_zero=each.from_zero))
     longest = max(len(course.windows) for course in courses)
-    note = "One line an attempt, one point a window."
-    if longest > _MOST_POINTS:
-        note = f"One line an attempt; a point is the mean of up to {-(-longest // _MOST_POINTS)} windows."
-    note += " Thick strokes: baseline and last windows"
-    note += ", of the worst attempt, like the lines of −10 % and −25 %" if len(courses) > 1 else ""
-    shades = tuple(_shades(told.windows))
-    note += ". Shaded: windows in which something held it up." if shades else ". No window is shaded: none was held up."
+    bundled = -(-longest // _MOST_POINTS)
     return (
         CourseChart(
             title=f"Throughput over time: {entry.who_and_how}",
             unit=unit,
-            note=note,
+            note=f"A point is the mean of up to {bundled} windows." if bundled > 1 else "",
             colour=colour,
             attempts=len(courses),
             panels=tuple(panels),
             levels=tuple(_levels(told.burst_rate)),
             baseline=_stretch(told, told.baseline, told.burst_rate),
             settled=_stretch(told, told.settled, told.settled_rate),
-            shades=shades,
+            shades=tuple(_shades(told.windows)),
             change_s=None if (change := known(told.change_s)) is None else rounded(change),
         ),
         tuple(silent),
@@ -147,11 +141,6 @@ def _shades(windows: Sequence[Window]) -> Iterator[Shade]:
         current = Shade(start=window.start_s, end=window.end_s, state=state)
     if current and current.state not in _UNDISTURBED:
         yield current
-
-
-def _why(courses: Sequence[Course], sensor: str) -> str:
-    reasons = (value_text(reason) for course in courses if (reason := course.sensors_unknown.get(sensor)))
-    return next(reasons, "no reading was reported")
 
 
 def unreadable_of(courses: Sequence[Course]) -> tuple[Unreadable, ...]:

@@ -26,6 +26,7 @@ class Kind:
 
     name: str
     finding: str
+    hint: str  # that all of its messages have; "" where they have different ones
     messages: tuple[Message, ...]
 
 
@@ -57,13 +58,16 @@ def _names(entries: Sequence[Entry]) -> Mapping[str, tuple[str, ...]]:
 
 
 def _kind(found: Trust, names: Mapping[str, tuple[str, ...]], *, everything: int) -> Kind:
+    hints = {warning.hint for warning, _ in found.details}
+    shared = hints.pop() if len(hints) == 1 else ""
     return Kind(
         name=name_text(found.kind),
         finding=found.finding,
+        hint=value_text(shared) if shared else "",
         messages=tuple(
             Message(
                 text=value_text(warning.message),
-                hint=value_text(warning.hint),
+                hint=value_text(warning.hint) if warning.hint != shared else "",
                 jobs=_jobs([name for title in titles for name in names[title]], everything),
             )
             for warning, titles in found.details
