@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import coremltools
 import numpy as np
-from coremltools.optimize import coreml as tool
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
@@ -22,6 +20,11 @@ from benchharness.compress.recipes import CORE_ML, Recipe, plain
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.description import load_specification
 from targets.core_ml.files import check_artefact, find_specification
+from targets.core_ml.program import quiet_coremltools
+
+with quiet_coremltools():
+    import coremltools
+    from coremltools.optimize import coreml as tool
 
 _PROGRAM = "mlProgram"
 #: Element types of a program, https://apple.github.io/coremltools/mlmodel/Format/MIL.html

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any, Optional, Union
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.package import Package, find_package, read_specification
 
+#: What coremltools imports, where it is installed, for its converters alone.
+_CONVERTED_FROM = ("libsvm", "sklearn", "tensorflow", "torch", "torchaudio", "torchvision", "xgboost")
 #: Element types by MIL's names: numpy's name, or ours where numpy has none, and bits.
 _ELEMENTS = {
     "BOOL": ("bool", 8),
@@ -217,14 +220,23 @@ def protobuf() -> Any:
 
 @contextmanager
 def quiet_coremltools() -> Iterator[None]:
-    """Keeps coremltools from logging while it is imported: it warns of its missing native parts on every import."""
+    """Keeps coremltools, while it is imported, from logging and from importing what it converts models from.
+
+    It warns of its missing native parts on every import. The frameworks take longer to load than coremltools itself,
+    and their memory would be taken for the model's; nothing is converted here.
+    """
     logger = logging.getLogger("coremltools")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     logger.disabled = True
+    modules: Any = sys.modules
+    hidden = [name for name in _CONVERTED_FROM if "coremltools" not in modules and name not in modules]
+    modules.update(dict.fromkeys(hidden))  # None: not to be imported
     try:
         yield
     finally:
+        for name in hidden:
+            del modules[name]
         logger.disabled = False
         logger.setLevel(before)
 

@@ -42,6 +42,7 @@ def core_ml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Core ML program of two matrices, large enough that the tool takes them for weights."""
     folder = tmp_path_factory.mktemp("core_ml")
     code = f"""
+import targets.core_ml  # which keeps coremltools from importing every framework
 import coremltools as ct, numpy as np
 from coremltools.converters.mil import Builder as mb
 random = np.random.default_rng(0)
@@ -52,7 +53,7 @@ for name, target, opset in (("new", ct.target.iOS18, ct.target.iOS18), ("old", c
         return mb.linear(x=mb.relu(x=mb.linear(x=x, weight=first)), weight=second, name="y")
     ct.convert(program, minimum_deployment_target=target, skip_model_load=True).save(f"{folder}/{{name}}.mlpackage")
 """
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
     return folder
 
 
