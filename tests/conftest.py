@@ -67,7 +67,7 @@ SLOW = (
 )
 
 
-#: What `make test` leaves to `make test-long`, by its path here: whole tests, and single cases of others.
+#: What `make test` leaves to `make test-long`, by its path here: whole classes and tests, and single cases of others.
 LONG = frozenset(
     line for line in (TESTS / "long.txt").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
 )
@@ -77,7 +77,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests by their module, and long ones by their name."""
     for item in items:
         case = item.nodeid.removeprefix("tests/")
-        if LONG & {case, case.partition("[")[0]}:
+        test = case.partition("[")[0]
+        if LONG & {case, test, test.rpartition("::")[0]}:
             item.add_marker(pytest.mark.long)
         name = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
         for marker, modules in ((pytest.mark.alone, ALONE), (pytest.mark.slow, SLOW)):

@@ -24,7 +24,7 @@ _LITTLE_BYTES, _TOO_LITTLE_BYTES = 2 << 30, 256 << 20
 _MOST_OFF_S = 60.0
 #: Sensors without which a warning that people rely on cannot be given, and which one.
 _WANTED = {
-    "temperature": "heat is not told: sustained courses cannot say that it throttled for being hot",
+    "temperature": "heat is not told: nothing can say that it throttled for being hot",
     "waiting": "other programs that take the cores are not told",
     "clocks": "a lower clock is not told",
     "quota": "a CPU quota that holds attempts back is not told",
@@ -106,7 +106,7 @@ def _of_sensors(told: Any) -> Iterator[Check]:
     seen = sorted(name for name in sensors if _found(sensors, name))
     yield Check(of="sensors", state=State.FINE, found=", ".join(seen) or "none")
     if missing := [name for name in _CONTROLS if not _found(sensors, name)]:
-        helps = "scenario constrained finds no memory floor and tries no quota there"
+        helps = "no memory floor is found, and no quota tried, there"
         yield Check(of="limits", state=State.DOUBT, found=_reason(sensors, missing[0]), helps=helps)
 
 

@@ -283,7 +283,7 @@ BAD_WORDS = [
     (("run", "--attempts", "0", "x.onnx"), "--attempts"),
     (("run", "x.onnx", "--ci-target", "2"), 'such as "2 %"'),
     (("run", "x.onnx", "--max-time", "10 parsecs"), "is not a duration"),
-    (("run", "x.onnx", "--on", "phone"), "hardware target 'phone'"),
+    (("run", "x.onnx", "--on", "phone"), "no hardware target is called 'phone'"),
     (("run", "x.onnx", "x.onnx"), "named twice"),
     (("run", "x.onnx", "--reference", "y.onnx"), "is not one of the models given"),
     (("run", "--resume", "abc"), "no run begins with 'abc'"),
