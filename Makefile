@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo demo-full test test-long test-fast lint check package format smollm2 demo-model benchmarks clean
+.PHONY: help demo demo-full test test-long test-vm test-fast lint check package format smollm2 demo-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -65,6 +65,10 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Not among the tests of every day: it makes a Debian with debootstrap, which wants root, and starts it with qemu.
+test-vm: $(READY)  ## control groups of version 2, systemd and SSH in a virtual machine of its own, kept in build/vm
+	BENCHHARNESS_VM=1 $(BIN)/python -m pytest tests/vm $(PYTEST)
 
 check: lint  ## ruff, mypy and every test, the long ones too
 	@failed=; \

@@ -73,6 +73,10 @@ LONG = frozenset(
 )
 
 
+#: Started on purpose alone: `make test-vm`.
+collect_ignore = [] if os.environ.get("BENCHHARNESS_VM") else ["vm"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests by their module, and long ones by their name."""
     for item in items:

@@ -1,7 +1,7 @@
 """A Debian in a virtual machine, made by debootstrap and started by qemu, reached over SSH like any device.
 
-It is made once, into a folder whose name is its recipe's digest; a started machine writes to nothing that stays. With KVM
-its times are nearly the host's; under software emulation they are not, and outcomes and verdicts alone count.
+It is made once, into a folder whose name is its recipe's digest; a started machine writes to nothing that stays. With
+KVM its times are nearly the host's; under software emulation they are not, and outcomes and verdicts alone count.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FILES = {
     "etc/fstab": "/dev/vda / ext4 defaults 0 1\n",
     "etc/systemd/network/10-all.network": "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n",
     "etc/resolv.conf": "nameserver 10.0.2.3\n",
-    "etc/ssh/sshd_config.d/ours.conf": "PermitRootLogin prohibit-password\nPasswordAuthentication no\nMaxStartups 100\n",
+    "etc/ssh/sshd_config.d/ours.conf": "PermitRootLogin prohibit-password\nMaxStartups 100\n",
 }
 _TOOLS = ("debootstrap", "qemu-system-x86_64", "mkfs.ext4", "ssh-keygen", "chroot")
 _SIZE = "3G"
