@@ -186,6 +186,12 @@ class HeldRow(NamedTuple):
     resident: Annotated[float, Column(BYTES, 1, _LARGEST, whole=True)]
 
 
+class LimitsRow(NamedTuple):
+    """A moment since the worker was spawned from which on limits held, as seen from outside; they are parameters."""
+
+    moment: _Time
+
+
 @dataclass(frozen=True)
 class Table(Generic[R]):
     """A raw table, stored under the name of a metric. `row` is the class of its rows.
@@ -298,6 +304,13 @@ SENSOR_READING = Table(
     definition="rows of 2: ns since the worker was spawned, what the channel read",
     is_value=False,
 )
+PROCESS_LIMITS = Table(
+    "process_limits",
+    LimitsRow,
+    title="limits on the process",
+    definition="ns since the worker was spawned from which on the parameters held: groups, CPU quota, cores, memory",
+    is_value=False,
+)
 CONSTRAINED_TRIALS = Table(
     "constrained_trials",
     TrialRow,
@@ -329,6 +342,7 @@ TABLES: Mapping[str, Table[Any]] = {
         TENSOR_ERROR,
         SUSTAINED_WINDOW,
         SENSOR_READING,
+        PROCESS_LIMITS,
         CONSTRAINED_TRIALS,
         FALLBACK_TRIES,
         MEMORY_TIMELINE,

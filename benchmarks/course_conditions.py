@@ -28,7 +28,18 @@ from benchharness.device.sensors.steal import core_ticks
 from benchharness.errors import UsageError
 from benchharness.launch.local import LocalLauncher
 from benchharness.launch.pipes import PipeConnection
-from benchmarks.course_plan import CONTENTION, MEMORY_BANDWIDTH, OFF, QUOTA, SLOW_5, SLOW_15, UNDISTURBED, Planned
+from benchmarks.course_plan import (
+    CONTENTION,
+    MEMORY_BANDWIDTH,
+    MOVED,
+    OFF,
+    ONE_CORE,
+    QUOTA,
+    SLOW_5,
+    SLOW_15,
+    UNDISTURBED,
+    Planned,
+)
 from benchmarks.dilated.dilated_onnx import ADDED, SHARE, SIZE, WORKED, shared_numbers
 
 Told = dict[str, Any]
@@ -46,7 +57,7 @@ _DILATION_WITHIN = 0.2
 class Group:
     """A control group of version 1 for the supervisor and its workers, without a quota until one is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 1) -> None:
         """Makes it, and removes those of benchmarks that were killed. Raises `UsageError` where it cannot."""
         remove_stale()
         try:
@@ -54,7 +65,7 @@ class Group:
             if groups.version != 1:
                 raise UsageError("quotas are set by cgroup version 1 here, and this system has version 2")
             self._outside = groups.folders[0]
-            self.folder = self._outside / group_name("sessions", 1)
+            self.folder = self._outside / group_name("sessions", number)
             self.folder.mkdir()
         except (OSError, Unreadable) as error:
             raise UsageError(f"no control group can be made for the quotas: {error}") from error
@@ -63,13 +74,10 @@ class Group:
     def inside(self) -> Iterator[None]:
         """This process is in the group meanwhile, and so is whatever it starts."""
         try:
-            self._move_to(self.folder)
+            _move(os.getpid(), self.folder)
             yield
         finally:
-            self._move_to(self._outside)
-
-    def _move_to(self, folder: Path) -> None:
-        (folder / "cgroup.procs").write_text(str(os.getpid()))
+            _move(os.getpid(), self._outside)
 
     def limit(self, cores: float | None, threads: int) -> None:
         """CPU time of so many cores from now on, None for all of it; `threads` is how much the group weighs."""
@@ -96,8 +104,12 @@ class Group:
         remove(self.folder)
 
 
+def _move(process: int, folder: Path) -> None:
+    (folder / "cgroup.procs").write_text(str(process))
+
+
 class GroupLauncher(LocalLauncher):
-    """Starts supervisors inside a group: a worker's sensors look for its groups once, when it starts."""
+    """Starts supervisors inside a group, so that their workers are in it, too."""
 
     def __init__(self, state: Path, group: Group) -> None:
         super().__init__(state)
@@ -171,6 +183,61 @@ class QuotaLever:
         """How often it stopped the session."""
         stops = self._group.stops() - self._stops
         return {"took_hold": stops >= _STOPS, "stops": stops}
+
+
+class MoveLever:
+    """Moves the worker to another group, which has a quota; the level is the same share."""
+
+    def __init__(self, group: Group, limited: Group) -> None:
+        self._group = group
+        self._limited = limited
+        self._threads = 1
+        self._stops = 0
+
+    def prepare(self, planned: Planned) -> None:
+        """Notes the count of stops."""
+        self._threads = planned.threads
+        self._stops = self._limited.stops()
+
+    def apply(self, level: float) -> None:
+        """Sets the other group's quota and moves the worker."""
+        self._limited.limit(level * self._threads, self._threads)
+        _move(self._group.worker().pid, self._limited.folder)
+
+    def release(self) -> None:
+        """No quota; the worker ends where it is."""
+        self._limited.limit(None, self._threads)
+
+    def told(self, lasted_s: float) -> Told:
+        """How often the other group's quota stopped the session."""
+        stops = self._limited.stops() - self._stops
+        return {"took_hold": stops >= _STOPS, "stops": stops}
+
+
+class OneCoreLever:
+    """Leaves the worker one core of those that it had."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._core = 0
+        self._held: list[int] = []
+
+    def prepare(self, planned: Planned) -> None:
+        """Which core."""
+        self._core, self._held = _cores()[planned.core], []
+
+    def apply(self, level: float) -> None:
+        """Holds all its threads there."""
+        worker = self._group.worker()
+        _hold(worker, {self._core})
+        self._held = worker.cpu_affinity() or []
+
+    def release(self) -> None:
+        """Nothing to do: the worker ends with its session."""
+
+    def told(self, lasted_s: float) -> Told:
+        """Where it was held."""
+        return {"took_hold": self._held == [self._core], "core": self._core}
 
 
 class HogLever:
@@ -270,6 +337,8 @@ class Conditions:
         with ExitStack() as stack:
             self.group = Group()
             stack.callback(self.group.remove)
+            limited = Group(2)
+            stack.callback(limited.remove)
             self._dilation.write_bytes(bytes(SIZE))
             numbers = stack.enter_context(shared_numbers(self._dilation))
             busy = stack.enter_context(hogs.Hog(hogs.BUSY_CORE))
@@ -279,6 +348,8 @@ class Conditions:
             self._levers = {
                 UNDISTURBED: Nothing(),
                 QUOTA: QuotaLever(self.group),
+                MOVED: MoveLever(self.group, limited),
+                ONE_CORE: OneCoreLever(self.group),
                 CONTENTION: HogLever(self.group, busy, contends=True),
                 MEMORY_BANDWIDTH: HogLever(self.group, streaming, contends=False),
                 SLOW_5: dilation,

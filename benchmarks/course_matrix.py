@@ -13,14 +13,14 @@ from benchharness.judge.bootstrap import clopper_pearson
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate
 from benchmarks.bars import Criterion, Finding, Verdict
-from benchmarks.course_plan import CONTENTION, EXPECTED, QUOTA, QUOTA_KINDS, SLOW_15, UNDISTURBED
+from benchmarks.course_plan import CONTENTION, EXPECTED, MOVED, ONE_CORE, QUOTA, QUOTA_KINDS, SLOW_15, UNDISTURBED
 from benchmarks.course_records import FAILED, Judged
 
 STATES = (*map(str, SessionState), FAILED)
 #: The shares that bars ask for, in at least so many sessions of a class.
-_RIGHT = {QUOTA: 0.95, CONTENTION: 0.95, SLOW_15: 0.90}
+_RIGHT = {QUOTA: 0.95, MOVED: 0.95, ONE_CORE: 0.95, CONTENTION: 0.95, SLOW_15: 0.90}
 _FALSE_ALARMS = 0.05
-ENOUGH = 60
+ENOUGH = 20
 
 
 def is_right(session: Judged) -> bool:
@@ -55,7 +55,7 @@ def _groups(sessions: Sequence[Judged]) -> Iterator[tuple[str, str, list[Judged]
         if not group:
             continue
         yield name, "", group
-        for kind in QUOTA_KINDS:
+        for kind in dict.fromkeys((*QUOTA_KINDS, *sorted({each.kind for each in group} - {""}))):
             part = [each for each in group if each.kind == kind]
             if part:
                 yield name, kind, part

@@ -10,6 +10,8 @@ from benchharness.results.courses import SessionState
 
 UNDISTURBED = "undisturbed"
 QUOTA = "quota"
+MOVED = "moved to a quota"
+ONE_CORE = "one core"
 CONTENTION = "contention"
 MEMORY_BANDWIDTH = "memory-bandwidth"
 SLOW_5, SLOW_15 = "slow-core 5 %", "slow-core 15 %"
@@ -18,6 +20,8 @@ SLOW_5, SLOW_15 = "slow-core 5 %", "slow-core 15 %"
 EXPECTED: Mapping[str, SessionState | None] = {
     UNDISTURBED: SessionState.STEADY,
     QUOTA: SessionState.QUOTA,
+    MOVED: SessionState.QUOTA,
+    ONE_CORE: SessionState.CORES,
     CONTENTION: SessionState.CONTENTION,
     MEMORY_BANDWIDTH: None,
     SLOW_5: SessionState.SLOW_CORE,
@@ -27,6 +31,8 @@ GRADUAL, BURSTS = "gradual", "bursts"
 #: Kinds of quota, pooled equally; the steps are shares of the time of the cores that the session's threads can use.
 _STEPS = {"70 %": 0.70, "85 %": 0.85, "95 %": 0.95}
 QUOTA_KINDS = (*_STEPS, GRADUAL, BURSTS)
+#: Quotas of the group that a session is moved to.
+_MOVED_TO = {"50 %": 0.50, "70 %": 0.70, "85 %": 0.85}
 _GRADUALLY = (1.0, 0.95, 0.90, 0.85, 0.80, 0.75, 0.70)
 _BURST_SHARE = 0.70
 _BURST_S = 0.5
@@ -42,7 +48,7 @@ class Planned:
 
     index: int
     name: str  # the class
-    kind: str  # of quota; empty for the other classes
+    kind: str  # of quota; empty for classes without one
     threads: int
     core: int
     begins_s: float
@@ -64,7 +70,8 @@ def plan(
 ) -> list[Planned]:
     """All sessions in their order: in each block one session for every class and thread count, shuffled.
 
-    A machine that drifts so drifts for all classes alike.
+    A machine that drifts so drifts for all classes alike. One thread loses nothing with all cores but one: a session
+    that loses them has as many threads as there are.
     """
     order = random.Random(seed)
     kinds = {name: _kinds(name, sessions_per_class, order) for name in classes}
@@ -79,7 +86,7 @@ def plan(
                     index=len(planned),
                     name=name,
                     kind=kinds[name][number],
-                    threads=threads[number % len(threads)],
+                    threads=max(threads) if name == ONE_CORE else threads[number % len(threads)],
                     core=order.randrange(cores),
                     begins_s=round(order.uniform(*between_s), 3),
                 )
@@ -89,11 +96,12 @@ def plan(
 
 def _kinds(name: str, count: int, order: random.Random) -> list[str]:
     """The kind of each session of a class. Two thread counts take turns, so that ten sessions have every pair once."""
-    if name != QUOTA:
+    if name not in (QUOTA, MOVED):
         return [""] * count
+    chosen = tuple(_MOVED_TO) if name == MOVED else QUOTA_KINDS
     kinds: list[str] = []
     while len(kinds) < count:
-        turn = order.sample(QUOTA_KINDS, len(QUOTA_KINDS))
+        turn = order.sample(chosen, len(chosen))
         kinds += turn + turn
     return kinds[:count]
 
@@ -104,6 +112,8 @@ def levels(planned: Planned, lasts_s: float) -> list[tuple[float, float]]:
         return []
     if planned.name in _SLOWER:
         return [(0.0, _SLOWER[planned.name])]
+    if planned.name == MOVED:
+        return [(0.0, _MOVED_TO[planned.kind])]
     if planned.name != QUOTA:
         return [(0.0, _ON)]
     if planned.kind == GRADUAL:

@@ -23,7 +23,7 @@ from benchmarks.course_plan import Planned
 
 #: What a session is called that yielded no verdict, because its attempt failed.
 FAILED = "failed"
-_KEPT = ("sustained_window", "sensor_reading")
+_KEPT = ("sustained_window", "sensor_reading", "process_limits")
 
 
 @dataclass(frozen=True, kw_only=True)

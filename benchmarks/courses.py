@@ -1,7 +1,8 @@
 """Whether a sustained session is called what it is: verdicts under real conditions, counted.
 
-Sessions of the demo model on one and two threads: undisturbed, under a CPU quota, beside a hog on the same core, beside
-memory traffic from the other core, and on a core made slower inside the worker. Each is an attempt through the whole
+Sessions of the demo model on one and two threads: undisturbed, under a CPU quota, moved to a group that has one, cut to
+one core, beside a hog on the same core, beside memory traffic from the other core, and on a core made slower inside the
+worker. Each is an attempt through the whole
 harness; its condition sets in after the baseline and stays. Classes take turns in blocks of random order. Sessions are
 kept in build/sessions as they end: --resume goes on, --judge-again judges them anew without making any.
 """
@@ -48,8 +49,8 @@ KEPT = ROOT / "build" / "sessions"
 _ADAPTERS = ROOT / "benchmarks" / "dilated"
 _PLAIN, _DILATED = "onnxruntime", "dilated-onnx"
 _CLAIM = (
-    "real conditions are named: a quota and a hog on the same core in at least 95 % of sessions, a core 15 % slower in "
-    "at least 90 %, and at most 5 % false alarms"
+    "real conditions are named: a quota in place or of a group that a session is moved to, all cores but one taken, and "
+    "a hog on the same core in at least 95 % of sessions, a core 15 % slower in at least 90 %; at most 5 % false alarms"
 )
 #: A session under way is ended; none is begun that would take longer than is left.
 _BESIDE_S = 2.0

@@ -19,8 +19,7 @@ from benchharness.device.memory_errors import speaks_of_memory
 from benchharness.device.protocol import Message
 from benchharness.device.rules import RULES
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
-from benchharness.device.sensors.quota import times_throttled
-from benchharness.device.sensors.readings import Unreadable, unknown
+from benchharness.device.sensors.readings import unknown
 from benchharness.device.watch import Watch
 from benchharness.records import MEMORY_TIMELINE
 
@@ -30,7 +29,10 @@ if TYPE_CHECKING:
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0
 #: What the worker tells beside its measurements that belongs to the attempt's conditions.
-_WORKER_CONDITIONS = ("python", "memory_unknown", "watching_ns", "waiting_share")
+_WORKER_CONDITIONS = (
+    *("python", "memory_unknown", "watching_ns", "waiting_share"),
+    *("measured_from_ns", "measured_until_ns"),
+)
 #: Signals that a process brings upon itself, as against those that others send.
 _OWN_SIGNALS = frozenset(
     getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE") if hasattr(signal, name)
@@ -64,7 +66,6 @@ class RunningAttempt:
         self._libraries = libraries
         self._conditions = {**_conditions_before(order, libraries.of(order)), **entry_gate}
         self._kills_before = kills(everywhere=not self._conducts)
-        self._throttled_before = _times_throttled()
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
         with self._evidence.open("ab") as stderr:  # appending: see `Watch`
@@ -125,13 +126,20 @@ class RunningAttempt:
         if -code in _OWN_SIGNALS:
             return self._finished("crashed", f"{name} in phase {self.phase}", {})
         if -code == signal.SIGKILL and self._killed_for_memory():
-            told = ", ".join(filter(None, (f"killed by the kernel for memory in phase {self.phase}", limit_and_peak())))
+            told = ", ".join(
+                filter(None, (f"killed by the kernel for memory in phase {self.phase}", self._memory_limit()))
+            )
             return self._finished("out-of-memory", told, {})
         return self._finished("killed", f"{name} in phase {self.phase}", {})
 
     def _killed_for_memory(self) -> bool:
         before, now = self._kills_before, kills(everywhere=not self._conducts)
         return before is not None and now is not None and now > before
+
+    def _memory_limit(self) -> str:
+        """Of the groups that the worker was in at last."""
+        groups = self._watch.groups("memory")
+        return "" if groups is None else limit_and_peak(groups)
 
     def timed_out(self) -> list[Message]:
         """The limit is over."""
@@ -148,10 +156,10 @@ class RunningAttempt:
         duration_ns = time.perf_counter_ns() - self._spawned_ns
         evidence = "" if kind == "ok" and "members" not in measured else self._watch.tail()
         self._conditions.update(self._watch.sensors())
+        self._conditions["times_throttled"] = self._watch.times_throttled()
         self._watch.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
-        self._conditions["times_throttled"] = _since(self._throttled_before)
         self._conditions.update(_left_running(measured))
         told = {"outcome": {"kind": kind, "reason": reason}, **measured}
         members = measured.get("members", {})
@@ -240,16 +248,3 @@ def _left_running(told: Message) -> dict[str, Any]:
     if not leftovers.adopts():
         return {"left_running": unknown("orphans are not handed to us here: only the worker's process group was ended")}
     return {}
-
-
-def _times_throttled() -> Any:
-    try:
-        return times_throttled()
-    except Unreadable as error:
-        return unknown(str(error))
-
-
-def _since(before: Any) -> Any:
-    """How often the CPU quota stopped this device's groups since then; or why that is unknown."""
-    now = _times_throttled()
-    return now - before if isinstance(now, int) and isinstance(before, int) else now

@@ -15,6 +15,8 @@ from benchharness.device.sensors.scheduling import waited_and_ran_ns
 
 #: The phases that together are the cold start, in order.
 COLD_START = ("start", "import", "load", "first_request")
+#: What begins and ends with a phase's end: the time in which a warm model is measured, as the supervisor's stamps go.
+_BOUNDS = {"load": "measured_from_ns", "measure": "measured_until_ns"}
 _NUMPYS = frozenset(("numpy", "numpy.libs"))
 
 
@@ -29,6 +31,7 @@ class Phases:
         self.spawned_ns = spawned_ns
         self._ends: dict[str, int] = {}
         self._watching_ns = 0
+        self._measured_ns: dict[str, float] = {}
         self._peaks: dict[str, int] = {}
         self._settled: dict[str, dict[str, int]] = {}
         self._highest = 0
@@ -45,6 +48,8 @@ class Phases:
         """The phase ended now, or at a stamp of `time.perf_counter_ns` taken just before."""
         began_ns = time.perf_counter_ns()
         self._ends[phase] = (began_ns if at_ns is None else at_ns) - self._watching_ns
+        if phase in _BOUNDS:
+            self._measured_ns[_BOUNDS[phase]] = float(began_ns - self.spawned_ns)
         self._read_memory(phase)
         self._read_scheduling(phase)
         self._watching_ns += time.perf_counter_ns() - began_ns
@@ -122,6 +127,7 @@ class Phases:
             "watching_ns": self._watching_ns,
             "waiting_share": self._waiting,
             "libraries": self._mapped,
+            **self._measured_ns,
         }
 
 

@@ -16,6 +16,7 @@ from benchharness.contract import STAMPED_AT
 from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.records import (
     MEMORY_TIMELINE,
+    PROCESS_LIMITS,
     SCORED_CHUNKS,
     SENSOR_READING,
     SUSTAINED_WINDOW,
@@ -49,6 +50,8 @@ def contradictions(measured: Sequence[Measurement], duration_ns: int, device_mem
             yield from _session(each, duration_ns)
         elif _is_of(SENSOR_READING, each):
             yield from _sensor(each, duration_ns)
+        elif _is_of(PROCESS_LIMITS, each):
+            yield from _forward("the moments of limits", each.samples, duration_ns)
 
 
 def _is_of(table: Table[Any], measurement: Measurement) -> bool:
@@ -80,10 +83,14 @@ def _session(measurement: Measurement, duration_ns: int) -> Iterator[str]:
 def _sensor(measurement: Measurement, duration_ns: int) -> Iterator[str]:
     channel = str(measurement.parameters.get("channel"))[:60]
     moments = SENSOR_READING.by_name(measurement.samples)["moment"]
+    yield from _forward(f"the readings of {channel!r}", moments, duration_ns)
+
+
+def _forward(name: str, moments: Sequence[float], duration_ns: int) -> Iterator[str]:
     if any(later <= sooner for sooner, later in itertools.pairwise(moments)):
-        yield f"the readings of {channel!r} do not go forward in time"
+        yield f"{name} do not go forward in time"
     if moments[-1] > duration_ns:
-        yield f"the readings of {channel!r} go on after the attempt's end"
+        yield f"{name} go on after the attempt's end"
 
 
 def _each(measured: Sequence[Measurement]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from benchharness.results.courses import Course, SessionState
 from benchharness.results.result import EXACT, Estimate, MetricResult, Result, WarningKind
 
 #: What disturbs a course from outside: its speed is not the model's then.
-DISTURBED = (SessionState.QUOTA, SessionState.CONTENTION, SessionState.STEAL)
+DISTURBED = (SessionState.QUOTA, SessionState.CORES, SessionState.CONTENTION, SessionState.STEAL)
 #: What waiting changes: how long things take, and what they take meanwhile.
 _TIMED = (Unit.NANOSECONDS, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND, Unit.JOULES)
 _TIMED_SHARES = ("retention", "retention_of_steady")

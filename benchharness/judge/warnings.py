@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
 from benchharness.judge import fed
 from benchharness.judge.earlier import warnings_of_before
+from benchharness.judge.limits import while_measured
 from benchharness.judge.unequal import unlike
 from benchharness.metrics import METRICS
 from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
@@ -53,6 +54,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from fed.tensors(result)
     known = scenario.disturbances(result)
     yield from _disturbed(attempts) if known is None else known
+    yield from _limits_changed(result, attempts)
     yield from _unsettled(attempts)
     yield from scenario.warnings(result)
     yield from _binding_copies(result)
@@ -234,6 +236,24 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
             kind=WarningKind.THROTTLED,
             message=f"a CPU quota stopped {len(throttled)} of {len(attempts)} attempts up to {max(throttled)} times",
             hint="raise the container's CPU limit, or say in the report that the quota belongs to the product",
+        )
+
+
+def _limits_changed(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
+    """Attempts whose process was moved, or given other limits, while it was measured. Quality does not depend on it."""
+    if result.job.against is not None:
+        return
+    of_courses = [[event.told for event in course.events] for course in result.courses]
+    found = of_courses or [[change.told for change in while_measured(attempt)] for attempt in attempts]
+    changed = [told for told in found if told]
+    if changed:
+        told = changed[-1]
+        more = f", and {len(told) - 1} more" if len(told) > 1 else ""
+        yield ResultWarning(
+            kind=WarningKind.LIMITS_CHANGED,
+            message=f"{len(changed)} of {len(found)} attempts: while it was measured the process was {told[0]}{more}",
+            hint="keep the process where it is (a system moves what goes to the background), or measure it there "
+            "from the start",
         )
 
 

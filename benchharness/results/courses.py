@@ -12,6 +12,7 @@ class SessionState(StrEnum):
 
     STEADY = "steady"
     QUOTA = "throttled (quota)"
+    CORES = "throttled (cores)"  # cores were taken from it, by affinity or its group
     HEAT = "throttled (heat)"  # only with a sensor's word
     SLOW_CORE = "slow-core"
     CONTENTION = "disturbed (contention)"
@@ -41,6 +42,15 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Event:
+    """What happened to the process from outside, at the second of a course at which it was seen."""
+
+    second: float
+    kinds: Sequence[str]  # of: group, quota, cpuset, affinity, memory
+    told: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Course:
     """One sustained attempt: its windows, and the verdict with the evidence for it."""
 
@@ -58,6 +68,7 @@ class Course:
     below_10_s: float | None  # when the rate was first 10 % below the burst rate, and stayed there a while
     below_25_s: float | None
     change_s: float | None  # where a change-point search splits the course; never decides
+    events: Sequence[Event] = ()  # in order of time
     power_of: str = ""  # what the windows' watts are of: processor packages, whole board, battery
     sensors: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)  # channel -> (second, value)
     sensors_unknown: Mapping[str, str] = field(default_factory=dict)

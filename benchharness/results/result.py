@@ -89,6 +89,7 @@ class WarningKind(StrEnum):
     PART_OF_PIPELINE = "part-of-pipeline"  # one of several models that work together
     LEFT_RUNNING = "left-running"  # processes that ran on when their attempt was over, and were ended
     NO_INTERVAL = "interval-not-reached"  # stopped before the interval asked for was reached
+    LIMITS_CHANGED = "limits-changed"  # group, quota, cores or memory limit of the process, while it was measured
     UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
     LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
     EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since

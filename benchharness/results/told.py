@@ -77,6 +77,8 @@ class Conditions(JsonObject):
     waiting_share: float | None = None  # of the time, waiting for a core
     times_throttled: int | None = None  # by a CPU quota
     watching_ns: int | None = None
+    measured_from_ns: float | None = None  # since the worker was spawned: its model was loaded
+    measured_until_ns: float | None = None
     memory_unknown: Mapping[str, Any] = field(default_factory=dict)  # why, by kind of memory
     sensors: Mapping[str, Any] = field(default_factory=dict)
     entry_gate: Mapping[str, Any] | None = None

@@ -29,6 +29,8 @@ _TITLES = {
     "page_cache": "page cache before the load",
     "page_cache_resident": "artefact in the page cache",
     "entry gate: waited_s": "entry gate: waited (s)",
+    "measured_from_ns": "model loaded, since the start",
+    "measured_until_ns": "measured, since the start",
     "watching_ns": "time spent reading memory, in no phase",
 }
 #: What moves by itself from one attempt to the next though it is no fraction: which sensor is the hottest, how long

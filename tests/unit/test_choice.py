@@ -156,6 +156,9 @@ def test_a_doubt_beside_an_attempt_of_seconds_leaves_its_miss_a_miss(kind: Warni
     assert [each.verdicts[0].kind for each in found] == [VerdictKind.MISS] * 3
 
 
+DISTURBING = (SessionState.QUOTA, SessionState.CORES, SessionState.CONTENTION, SessionState.STEAL)
+
+
 def test_a_disturbed_course_is_no_evidence_and_a_hot_one_is() -> None:
     timed = results_of({}, {"fp32": 10.0})[0]
     rate = next(each for each in timed.metrics if each.name == "decode_rate")
@@ -163,7 +166,7 @@ def test_a_disturbed_course_is_no_evidence_and_a_hot_one_is() -> None:
     for state in SessionState:
         found = replace(timed, courses=[course(), course(state)])
         told = no_evidence(found, rate)
-        assert bool(told) == (state in (SessionState.QUOTA, SessionState.CONTENTION, SessionState.STEAL)), state
+        assert bool(told) == (state in DISTURBING), state
         assert not told or f"session disturbed, {state} in 1 of 2" in told
         assert no_evidence(found, size) == ""
 

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from benchharness.results.courses import SessionState
 from benchharness.scenarios.sustained import detect
-from benchharness.scenarios.sustained.detect import Series, Windows, change_point, fell_for_good, judge
+from benchharness.scenarios.sustained.detect import Cut, Series, Windows, change_point, fell_for_good, judge
 
 #: Windows of a session made up here: 20 of baseline, and 40 after it.
 COUNT = 60
@@ -32,6 +32,7 @@ def session(count: int = COUNT, *, seed: int = 1, window_s: float = WINDOW_S) ->
         start_s=start,
         end_s=start + window_s,
         rate=900 * np.exp(random.normal(0, 0.02, count)),
+        busy_ns=ran.copy(),
         least_ns=LEAST_NS * np.exp(random.normal(0, 0.004, count)),
         waited_ns=ran * random.uniform(0, 0.01, count),
         ran_ns=ran,
@@ -142,6 +143,63 @@ def test_causes_are_asked_for_in_turn() -> None:
     assert judge(windows, HOT).state is SessionState.CONTENTION
     windows = stopped(windows)
     assert judge(windows, HOT).state is SessionState.QUOTA
+
+
+def cut(since_s: float = 3.0, cores: int = 1) -> Cut:
+    return Cut(since_s, np.inf, cores, f"cut to {cores} of 4 cores (0)")
+
+
+def filling(windows: Windows, cores: float, start: int = 30) -> Windows:
+    """Threads that wait for one another, and fill so many cores together."""
+    ran = put(windows.ran_ns, WINDOW_S * 1e9 * cores, start)
+    return replace(waiting(windows, 0.4, start), ran_ns=ran, waited_ns=put(windows.waited_ns, float(ran[-1]), start))
+
+
+@pytest.mark.parametrize(
+    ("windows", "cores", "state"),
+    [
+        (filling(session(), 1.0), 1, SessionState.CORES),
+        (filling(session(), 0.5), 1, SessionState.CONTENTION),  # the other half of the core is somebody else's
+        (filling(session(), 1.0), 2, SessionState.CONTENTION),
+        (slowed(session(), 1.5), 4, SessionState.CORES),  # other cores, slower ones: nobody waits for them
+        (session(), 1, SessionState.STEADY),
+        (slowed(session(), 1.09), 1, SessionState.SLOW_CORE),
+    ],
+)
+def test_cores_that_were_taken_are_a_cause_where_something_came_of_it(
+    windows: Windows, cores: int, state: SessionState
+) -> None:
+    found = judge(windows, cut=cut(cores=cores))
+    assert found.state is state, found.evidence
+    if state is SessionState.CORES:
+        assert found.evidence[0].startswith(f"cut to {cores} of 4 cores (0) at 3.0 s: the rate changed by -")
+        assert set(found.windows[:30]) == {SessionState.STEADY}
+        assert set(found.windows[30:]) == {SessionState.CORES}
+
+
+def test_cores_that_are_given_back_are_a_cause_until_then() -> None:
+    windows = filling(session(), 1.0)
+    given = replace(cut(), until_s=4.5)
+    found = judge(replace(windows, rate=times(windows.rate, 1 / 0.6, 45)), cut=given)
+    assert found.state is SessionState.CORES
+    assert set(found.windows[45:]) == {SessionState.STEADY}
+
+
+def test_waits_that_were_there_before_the_cores_went_are_contention() -> None:
+    windows = waiting(session(), 0.5, 0)
+    assert judge(windows, cut=cut()).state is SessionState.CONTENTION
+    assert judge(filling(session(), 1.0, 10), cut=cut(since_s=0.1)).state is SessionState.CONTENTION
+
+
+def test_a_quota_is_surer_than_cores() -> None:
+    assert judge(stopped(filling(session(), 1.0)), cut=cut()).state is SessionState.QUOTA
+
+
+def test_where_waits_cannot_be_read_the_rate_alone_tells_of_cores() -> None:
+    windows = unread(filling(session(), 1.0), *EVERYTHING)
+    found = judge(windows, cut=cut())
+    assert found.state is SessionState.CORES
+    assert "cannot be read here" in found.evidence[0]
 
 
 def test_heat_is_not_said_of_a_session_that_is_as_fast_as_before() -> None:
@@ -401,6 +459,7 @@ def any_windows(draw: st.DrawFn) -> Windows:
         start_s=ends - lengths,
         end_s=ends,
         rate=series(NUMBERS),
+        busy_ns=series(NUMBERS),
         least_ns=series(st.one_of(st.just(0.0), NUMBERS)),
         waited_ns=series(COUNTS),
         ran_ns=series(COUNTS),
@@ -411,11 +470,11 @@ def any_windows(draw: st.DrawFn) -> Windows:
 
 
 @settings(max_examples=150, deadline=None)
-@given(any_windows())
-def test_nothing_that_a_device_may_say_makes_it_fail(windows: Windows) -> None:
+@given(any_windows(), st.floats(0, 1e9), st.floats(0, 1e9), st.integers(1, 4096))
+def test_nothing_that_a_device_may_say_makes_it_fail(windows: Windows, since: float, lasts: float, cores: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = judge(windows)
+        found = judge(windows, cut=Cut(since, since + lasts, cores, "cut"))
         burst = float(np.median(windows.rate[slice(*found.baseline)]))
         fell_for_good(windows, burst, 0.1)
         change_point(windows.rate, windows.start_s)
@@ -428,4 +487,5 @@ def test_nothing_that_a_device_may_say_makes_it_fail(windows: Windows) -> None:
 def test_the_thresholds_are_those_that_were_measured() -> None:
     assert (detect.BASELINE_WINDOWS, detect.BASELINE_S, detect.QUOTA_SPAN, detect.QUOTA_STOPS) == (20, 5.0, 8, 3)
     assert (detect.WAIT_SPAN, detect.WAIT_RISE, detect.WAIT_AT_START) == (20, 0.05, 0.10)
+    assert detect.OWN_SHARE == 0.75
     assert (detect.SLOWER, detect.SLOWER_WITH_HEAT, detect.UNEXPLAINED_LOSS) == (0.08, 0.03, 0.10)

@@ -415,11 +415,11 @@ def test_kills_are_those_of_the_own_group_with_limit_and_peak(
     own = tree(tmp_path, version)
     (tmp_path / "proc/vmstat").write_text("oom_kill 17\n")
     assert memory_kills.kills(everywhere=False, root=tmp_path) == 17
-    assert memory_kills.limit_and_peak(tmp_path) == ""
+    assert memory_kills.limit_and_peak(groups_of("memory", tmp_path)) == ""
     for name, text in files.items():
         (own / name).write_text(text)
     assert memory_kills.kills(everywhere=False, root=tmp_path) == 3
-    assert memory_kills.limit_and_peak(tmp_path) == "the group's limit is 64.0 MiB, peak 64.0 MiB"
+    assert memory_kills.limit_and_peak(groups_of("memory", tmp_path)) == "the group's limit is 64.0 MiB, peak 64.0 MiB"
 
 
 def test_kills_are_unknown_where_nothing_counts_them(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_rows_are_stored_as_they_always_were() -> None:
             *("least_cpu", "requests", "ttft"),
         ),
         "sensor_reading": (2, "moment", "reading"),
+        "process_limits": (0, "moment"),
         "constrained_trials": (6, "outcome", "time", "answer", "page_ins", "peak", "kills"),
         "fallback_tries": (3, "place", "outcome", "time"),
         "memory_timeline": (2, "moment", "resident"),

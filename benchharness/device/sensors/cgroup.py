@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from benchharness.device.sensors.readings import ROOT, Unreadable, or_unknown, text_of, text_or_nothing
 
 NO_LIMIT = "none"
+NO_CGROUPS = "no cgroups on this system"
 #: What version 1 writes for "no limit": LONG_MAX rounded down to a page (of 4 to 64 KiB) on 64 bit, LONG_MAX pages
 #: on 32 bit.
 _UNLIMITED_64_BIT = 2**63 - 2**16
 _UNLIMITED_32_BIT = (2**31 - 1) * 4096
+#: By version: the files in which a group tells its limits.
+MEMORY_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
+QUOTA = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}
 
 
 class Groups(NamedTuple):
@@ -51,8 +55,12 @@ def limits(root: Path = ROOT) -> dict[str, Any]:
 def memory_limit_bytes(root: Path = ROOT) -> Any:
     """The tightest memory limit in bytes, or `none`."""
     groups = groups_of("memory", root)
-    name = "memory.max" if groups.version == 2 else "memory.limit_in_bytes"
-    found = [int(text) for text in _texts(groups, name) if text != "max"]
+    return tightest_memory(_texts(groups, MEMORY_LIMIT[groups.version]))
+
+
+def tightest_memory(limits: Iterable[str]) -> int | str:
+    """The tightest of memory limits as groups tell them, in bytes, or `none`. Raises `ValueError`."""
+    found = [int(text) for text in limits if text != "max"]
     tight = [limit for limit in found if limit < _UNLIMITED_64_BIT and limit != _UNLIMITED_32_BIT]
     return min(tight) if tight else NO_LIMIT
 
@@ -61,16 +69,18 @@ def memory_limit_bytes(root: Path = ROOT) -> Any:
 def cpu_quota_us(root: Path = ROOT) -> Any:
     """The tightest (quota, period) in µs, or `none`: the group may run for quota in every period, over all cores."""
     groups = groups_of("cpu", root)
-    quotas = [pair for pair in (_quota(folder, groups.version) for folder in groups.folders) if pair]
-    return min(quotas, key=lambda pair: pair[0] / pair[1]) if quotas else NO_LIMIT
+    names = QUOTA[groups.version]
+    told = [folder for folder in groups.folders if (folder / names[0]).exists()]
+    return tightest_quota(" ".join(text_of(folder / name) for name in names) for folder in told)
 
 
-def _quota(folder: Path, version: int) -> tuple[int, int] | None:
-    files = ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-    if not (folder / files[0]).exists():
-        return None
-    quota, period = " ".join(text_of(folder / name) for name in files).split()
-    return None if quota in {"max", "-1"} else (int(quota), int(period))
+def tightest_quota(quotas: Iterable[str]) -> tuple[int, int] | str:
+    """The tightest (quota, period) of lines of both, in µs, or `none`. Raises `ValueError`."""
+    pairs = [line.split() for line in quotas]
+    found = [(int(quota), int(period)) for quota, period in pairs if quota not in {"max", "-1"}]
+    if any(quota <= 0 or period <= 0 for quota, period in found):
+        raise ValueError(f"a quota of {found}")
+    return min(found, key=lambda pair: pair[0] / pair[1]) if found else NO_LIMIT
 
 
 def _texts(groups: Groups, name: str) -> Iterator[str]:
@@ -92,22 +102,32 @@ def can_limit(controller: str, root: Path = ROOT) -> str:
 def groups_of(controller: str, root: Path = ROOT, process: str = "self") -> Groups:
     """The groups of this process, or of another one by its number, that have a controller. Raises `Unreadable`."""
     try:
-        memberships = text_of(root / "proc" / process / "cgroup").splitlines()
+        memberships = text_of(root / "proc" / process / "cgroup")
     except Unreadable as error:
-        raise Unreadable(f"no cgroups on this system ({error})") from error
-    mounts = list(_mounts(root))
+        raise Unreadable(f"{NO_CGROUPS} ({error})") from error
+    return groups_in(memberships, controller, root)
+
+
+def groups_in(memberships: str, controller: str, root: Path = ROOT) -> Groups:
+    """The groups with a controller of a process whose /proc/PID/cgroup says so. Raises `Unreadable`."""
+    version, path = group_path(memberships, controller)
+    for mount in _mounts(root):
+        if mount.version == version and path and controller in mount.controllers:
+            return Groups(version, tuple(_folders(mount, path)))
+    raise Unreadable(f"the cgroup controller {controller} is not to be seen from here")
+
+
+def group_path(memberships: str, controller: str) -> tuple[int, str]:
+    """The version of cgroups that a controller is in, and the group's path there, empty where there is none."""
     by_version = {1: "", 2: ""}
-    for line in memberships:
-        number, controllers, path = line.split(":", 2)
+    for line in memberships.splitlines():
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
         if number == "0":
             by_version[2] = path
         elif controller in controllers.split(","):
             by_version[1] = path
     version = 1 if by_version[1] else 2  # a controller is in one version at a time
-    for mount in mounts:
-        if mount.version == version and by_version[version] and controller in mount.controllers:
-            return Groups(version, tuple(_folders(mount, by_version[version])))
-    raise Unreadable(f"the cgroup controller {controller} is not to be seen from here")
+    return version, by_version[version]
 
 
 def _mounts(root: Path) -> Iterator[_Mount]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchharness.device.sensors.cgroup import groups_of, memory_limit_bytes
+from benchharness.device.sensors.cgroup import MEMORY_LIMIT, Groups, groups_of, tightest_memory
 from benchharness.device.sensors.readings import ROOT, Unreadable, text_or_nothing
 
 _MIB = 1 << 20
 #: By version: where a group's own kills are counted, without those in groups below it.
 _COUNTED = {1: "memory.oom_control", 2: "memory.events.local"}
-_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
 _PEAK = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
 
 
@@ -31,16 +30,19 @@ def kills(*, everywhere: bool, root: Path = ROOT) -> int | None:
     return _oom_kill(root / "proc/vmstat") if found is None else found
 
 
-def limit_and_peak(root: Path = ROOT) -> str:
-    """The tightest memory limit on this process's group and the peak under it, for a message; empty without a limit."""
-    limit = memory_limit_bytes(root)
+def limit_and_peak(groups: Groups) -> str:
+    """The tightest memory limit on some groups and the peak under it, for a message; empty without a limit."""
+    told = {folder: text_or_nothing(folder / MEMORY_LIMIT[groups.version]) for folder in groups.folders}
+    try:
+        limit = tightest_memory(filter(None, told.values()))
+    except ValueError:
+        return ""
     if not isinstance(limit, int):
         return ""
-    groups = groups_of("memory", root)
-    held_by = (folder for folder in groups.folders if text_or_nothing(folder / _LIMIT[groups.version]) == str(limit))
-    peak = text_or_nothing(next(held_by) / _PEAK[groups.version])
-    told = f", peak {int(peak) / _MIB:.1f} MiB" if peak.isdigit() else ""
-    return f"the group's limit is {limit / _MIB:.1f} MiB{told}"
+    held_by = next(folder for folder, text in told.items() if text == str(limit))
+    peak = text_or_nothing(held_by / _PEAK[groups.version])
+    reached = f", peak {int(peak) / _MIB:.1f} MiB" if peak.isdigit() else ""
+    return f"the group's limit is {limit / _MIB:.1f} MiB{reached}"
 
 
 def _oom_kill(file: Path) -> int | None:

@@ -63,7 +63,7 @@ _FAILURES = (Unreadable, OSError, ValueError, ArithmeticError, LookupError)
 class Panel:
     """The sensors for one process, None for those of the device alone. Opening takes some milliseconds.
 
-    Sensors are looked for once, here: a cgroup that the process is moved to afterwards is not followed.
+    Sensors are looked for once, here. One of the process's groups follows it when it is moved to others.
     """
 
     def __init__(self, process: int | None, root: Path = ROOT) -> None:
@@ -88,7 +88,7 @@ class Panel:
 
     def by_sensor(self) -> dict[str, Mapping[str, Reading]]:
         """What every sensor that was found reads now, whosever turn it is. Never raises."""
-        return {name: row.read() for name, row in self._rows.items()}
+        return {name: row.read() for name, row in self._rows.items() if row.described()["found"]}
 
     def sensors(self) -> dict[str, dict[str, Any]]:
         """By name `{"found": true, "source", "unit", "resolution", "permission", "cost_us", "period_s", "left_out"}`.
@@ -122,7 +122,8 @@ class _Row:
         self._reads = self._spent_ns = 0
         self._costs_ns: deque[int] = deque(maxlen=_LAST_READINGS)
         self._failure = ""
-        if not self.read():  # the first reading warms it up, and shows whether it answers at all
+        self._answered = False
+        if not self.read() and not sensor.may_come:  # the first reading warms it up, and shows if it answers at all
             raise Unreadable(self._failure or "it gives no reading")
         if self._quickest_ns() <= _SLOW_NS:
             self._reads = self._spent_ns = 0
@@ -136,6 +137,8 @@ class _Row:
         return readings
 
     def described(self) -> dict[str, Any]:
+        if not self._answered:
+            return {"found": False, "reason": self._failure}
         left_out = {**self._sensor.left_out, **({"all of it": self._failure} if self._failure else {})}
         return {
             "found": True,
@@ -157,6 +160,7 @@ class _Row:
         except _FAILURES as error:
             self._failure = _told(error)
             readings = {}
+        self._answered = self._answered or bool(readings)
         cost_ns = time.perf_counter_ns() - began_ns
         self._costs_ns.append(cost_ns)
         self._spent_ns += cost_ns

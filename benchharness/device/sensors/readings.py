@@ -94,6 +94,14 @@ class _Kept:
             raise Unreadable(f"{self.path} is closed")
         return self._descriptor
 
+    def is_current(self) -> bool:
+        """Whether the path still leads to it, and not to another one of its name or to none."""
+        try:
+            kept, now = os.fstat(self._open()), self.path.stat()
+        except (OSError, Unreadable):
+            return False
+        return (kept.st_dev, kept.st_ino) == (now.st_dev, now.st_ino)
+
     def close(self) -> None:
         """Gives the descriptor back; reading from then on raises `Unreadable`."""
         if self._descriptor is not None:

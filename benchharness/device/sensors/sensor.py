@@ -16,7 +16,7 @@ class Sensor:
 
     `read` returns readings by channel and raises `Unreadable` where nothing can be had this time; a single reading that
     fails is left out. `constants` are told once. `left_out` says what was found and is not read, and why. `period_s` is
-    how often it is worth asking; 0 is every look.
+    how often it is worth asking; 0 is every look. What `may_come` is asked again where it has nothing to read at first.
     """
 
     source: str
@@ -27,6 +27,7 @@ class Sensor:
     period_s: float = 0.0
     constants: Mapping[str, Reading] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    may_come: bool = False
 
 
 #: Who may read: most of what the kernel tells, it tells everybody.

@@ -32,6 +32,7 @@ from benchharness.results.result import (
 )
 from benchharness.scenarios.sustained import detect
 from benchharness.scenarios.sustained.heat import heat_evidence, sources_of_heat
+from benchharness.scenarios.sustained.held import Held
 
 Series = NDArray[np.float64]
 #: Losses whose time is told, in percent.
@@ -126,7 +127,8 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
     starts = column["start"]
     in_seconds = readings.since(starts[0])
     windows = _for_detection(column, readings)
-    judged = detect.judge(windows, readings.heat())
+    held = Held(attempt, float(starts[0]), float(column["end"][-1]))
+    judged = detect.judge(windows, readings.heat(), held.cut())
     burst = float(np.median(windows.rate[slice(*judged.baseline)]))
     last = windows.rate[slice(*judged.settled)]
     settled = float(np.median(last)) if len(last) >= detect.FEWEST_WINDOWS else None
@@ -138,17 +140,23 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
         baseline=judged.baseline,
         settled=judged.settled,
         state=judged.state,
-        evidence=(*judged.evidence, *_blind(judged.state, readings)),
+        evidence=(*_evidence(judged, held), *_blind(judged.state, readings), *held.told(judged.evidence)),
         burst_rate=burst,
         settled_rate=settled,
         retention=None if settled is None else settled / burst,
         below_10_s=detect.fell_for_good(windows, burst, 0.10),
         below_25_s=detect.fell_for_good(windows, burst, 0.25),
         change_s=detect.change_point(windows.rate, windows.start_s),
+        events=held.events(),
         power_of=power_of(readings, starts, column["end"])[0],
         sensors=in_seconds,
         sensors_unknown=_unknown(attempt.conditions.sensors),
     )
+
+
+def _evidence(judged: detect.Judgement, held: Held) -> tuple[str, ...]:
+    """Why, and of a quota which one, where it could be seen."""
+    return (*(held.quota() if judged.state is SessionState.QUOTA else ()), *judged.evidence)
 
 
 def _blind(state: SessionState, readings: Readings) -> tuple[str, ...]:
@@ -168,6 +176,7 @@ def _for_detection(column: Mapping[str, Series], readings: Readings) -> detect.W
         start_s=starts / 1e9,
         end_s=ends / 1e9,
         rate=column["inferences"] / column["busy"] * 1e9,
+        busy_ns=column["busy"],
         least_ns=column["least_cpu" if computes else "least_wall"],
         waited_ns=readings.grown("waited_ns", starts, ends),
         ran_ns=readings.grown("ran_ns", starts, ends),

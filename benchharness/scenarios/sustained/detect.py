@@ -41,6 +41,10 @@ SLOWER = 0.08
 SLOWER_WITH_HEAT = 0.03
 _QUANTILE = 0.2
 _HIDDEN = f"a core slower by less than {math.expm1(SLOWER):.0%} is not told from a machine's own drift"
+#: A process that lost cores competes with itself where it fills this share of those that are left; else others do.
+OWN_SHARE = 0.75
+#: A change is seen at the next look, so windows this shortly before it may stand on either side.
+_SEEN_LATE_S = 0.3
 #: A rate that fell by more than this without any of the causes above is not called steady.
 UNEXPLAINED_LOSS = 0.10
 #: Of the windows, more must tell a figure than this for it to count as read.
@@ -56,6 +60,7 @@ class Windows:
     start_s: Series
     end_s: Series
     rate: Series
+    busy_ns: Series  # the time that its inferences took
     least_ns: Series  # the least disturbed inference: CPU time where the host computes, wall time on an accelerator
     waited_ns: Series
     ran_ns: Series
@@ -65,6 +70,16 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.rate)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Cores that were taken from a process, or exchanged for others, by the clock of the windows."""
+
+    since_s: float
+    until_s: float
+    cores: int  # that were left
+    told: str
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,11 @@ class Judgement:
     settled: tuple[int, int]
 
 
-def judge(windows: Windows, heat: Sequence[str] = ()) -> Judgement:
-    """`heat`: what sensors say about heat, in sentences with figures; without one a slow core is no hot core."""
+def judge(windows: Windows, heat: Sequence[str] = (), cut: Cut | None = None) -> Judgement:
+    """`heat`: what sensors say about heat, in sentences with figures; without one a slow core is no hot core.
+
+    `cut`: cores that were taken from the process meanwhile; it is a cause only where something came of it.
+    """
     first = _baseline_length(windows)
     baseline, settled = (0, first), (max(first, len(windows) - max(first, FEWEST_WINDOWS)), len(windows))
     if first < FEWEST_WINDOWS or settled[1] - settled[0] < FEWEST_WINDOWS:
@@ -87,7 +105,7 @@ def judge(windows: Windows, heat: Sequence[str] = ()) -> Judgement:
         states = [SessionState.UNKNOWN] * len(windows)
         return Judgement(SessionState.UNKNOWN, (why,), states, baseline, settled)
     slower = partial(_slower, limit=SLOWER_WITH_HEAT if heat else SLOWER)
-    for find in (_quota, _contention, _steal, slower):
+    for find in (_quota, partial(_cut, cut=cut), _contention, _steal, slower):
         found = find(windows, first)
         if found is None:
             continue
@@ -151,6 +169,28 @@ def _quota(windows: Windows, first: int) -> Found | None:
     )
     inside = _in_spans(over, len(windows))
     return SessionState.QUOTA, (evidence,), [near and own > 0 for near, own in zip(inside, stops, strict=True)]
+
+
+def _cut(windows: Windows, first: int, cut: Cut | None) -> Found | None:
+    """Fewer cores, or others: the rate fell, or its own threads wait for one another. Not what others take of them."""
+    if cut is None:
+        return None
+    middle = (windows.start_s + windows.end_s) / 2
+    before, after = windows.end_s <= cut.since_s - _SEEN_LATE_S, (middle >= cut.since_s) & (middle <= cut.until_s)
+    if min(before.sum(), after.sum()) < FEWEST_WINDOWS:
+        return None
+    lost = 1 - float(np.median(windows.rate[after])) / float(np.median(windows.rate[before]))
+    waited, ran = np.nan_to_num(windows.waited_ns), np.nan_to_num(windows.ran_ns)
+    waits_before, waits = (_share(waited[part].sum(), ran[part].sum()) for part in (before, after))
+    filled = float(ran[after].sum()) / (cut.cores * float(windows.busy_ns[after].sum()))
+    competes = waits >= waits_before + WAIT_RISE
+    if (competes and filled < OWN_SHARE) or not (competes or lost > UNEXPLAINED_LOSS):
+        return None
+    told = "whether its threads waited for a core cannot be read here"
+    if _waits_are_known(windows):
+        told = f"threads that were ready to run waited for a core {waits:.1%} of the time, {waits_before:.1%} before"
+    evidence = f"{cut.told} at {cut.since_s - windows.start_s[0]:.1f} s: the rate changed by {-lost:+.1%}, and {told}"
+    return SessionState.CORES, (evidence,), [bool(each) for each in after]
 
 
 def _waits_are_known(windows: Windows) -> bool:

@@ -13,6 +13,10 @@ _VERDICTS = {
         WarningKind.THROTTLED,
         "raise the container's CPU limit, or say that the quota is the product's",
     ),
+    SessionState.CORES: (
+        WarningKind.THROTTLED,
+        "let the process have all its cores, or say that the system's affinity or cpuset is the product's",
+    ),
     SessionState.HEAT: (WarningKind.THROTTLED, "this is what the device keeps up: plan with the steady-state rate"),
     SessionState.CONTENTION: (
         WarningKind.CONTENDED,

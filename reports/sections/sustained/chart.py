@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 #: Drawn so pale that lines stand out from them. Each state is also written where it lasts longest.
 _SHADES = {
     "throttled (quota)": "#4a90d9",
+    "throttled (cores)": "#17a2a2",
     "throttled (heat)": "#e2562f",
     "slow-core": "#e0a800",
     "disturbed (contention)": "#9467bd",
     "disturbed (steal)": "#7a8a3a",
 }
+_EVENT = "#b3007d"
 _OTHER_SHADE, _OTHERS, _PALE = "#8a8f98", "#9aa4af", 0.25
 #: The panel of throughput, those beneath it, a panel's title.
 _MAIN, _BENEATH, _TITLE = 120.0, 44.0, 24.0
@@ -62,7 +64,7 @@ class Shade:
 class CourseChart(Figure):
     """The courses of one job: throughput first, what explains it beneath, all on one time axis.
 
-    Baseline, settled part, levels, shades and change point are those of the attempt that is told.
+    Baseline, settled part, levels, shades, events and change point are those of the attempt that is told.
     """
 
     colour: int
@@ -72,14 +74,17 @@ class CourseChart(Figure):
     baseline: tuple[float, float, float] | None  # from second, to second, rate
     settled: tuple[float, float, float] | None
     shades: tuple[Shade, ...]
+    events: tuple[float, ...]  # seconds at which the process was moved or given other limits
     change_s: float | None
 
     def numbers(self) -> Iterator[str]:
-        """From where to where the attempt that is told goes, in each panel."""
+        """From where to where the attempt that is told goes, in each panel, and when it was given other limits."""
         for panel in self.panels:
             values = tuple(value for line in panel.lines if line.told for value in line.values)
             if values:
                 yield f"{panel.title}: {range_text(values)}"
+        if self.events:
+            yield f"other groups or limits at: {', '.join(f'{second:.4g} s' for second in self.events)}"
 
     def legend(self) -> Legend:
         """(colour, label) for the lines and shades that this figure draws."""
@@ -88,6 +93,8 @@ class CourseChart(Figure):
         if several:
             others = self.attempts - 1
             told.append((_OTHERS, f"the other {others}" if others > 1 else "the other one"))
+        if self.events:
+            told.append((_EVENT, "upright lines: other groups, quota, cores or memory limit"))
         states = dict.fromkeys(shade.state for shade in self.shades)
         return told + [(_SHADES.get(state, _OTHER_SHADE), f"windows {state}") for state in states]
 
@@ -106,6 +113,8 @@ class CourseChart(Figure):
                 sheet.box(along.at(shade.start), top + _TITLE, along.at(shade.end), bottom, colour, opacity=_PALE)
             up = Axis(*(_room(panel) if number else _main_room(self)), bottom, top + _TITLE)
             up.upwards(sheet, _LEFT, _RIGHT, 3 if number else 5)
+            for second in self.events:
+                sheet.line(((along.at(second), top + _TITLE), (along.at(second), bottom)), _EVENT, 1.2)
             if self.change_s is not None:
                 place = along.at(self.change_s)
                 sheet.line(((place, top + _TITLE), (place, bottom)), INK, 1, dashed=True)

@@ -28,6 +28,7 @@ _STEADY = SessionState.STEADY
 _SEVERITY = (
     SessionState.HEAT,
     SessionState.QUOTA,
+    SessionState.CORES,
     SessionState.SLOW_CORE,
     SessionState.CONTENTION,
     SessionState.STEAL,
@@ -37,6 +38,7 @@ _SEVERITY = (
 _GLOSSARY = {
     SessionState.STEADY: "nothing slowed the session down, as far as could be read",
     SessionState.QUOTA: "a limit on CPU time (a cgroup quota) stopped the process again and again",
+    SessionState.CORES: "cores were taken from the process, or exchanged for others, and it slowed down with it",
     SessionState.HEAT: "the cores became slower, and a temperature sensor or a throttle counter says why; "
     "never said without a sensor's word",
     SessionState.SLOW_CORE: "an inference took more CPU time than before: heat looks like this where no sensor tells, "
@@ -173,7 +175,16 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
     """The worst session of each row, the worst row first."""
     for entry in sorted(entries, key=lambda each: _rank(worst_of(each.result.courses))):
         worst = worst_of(entry.result.courses)
-        yield f"{entry.who_and_how}: {name_text(worst.state)}, {_kept(worst, entry.result.courses)}"
+        yield f"{entry.who_and_how}: {name_text(worst.state)}, {_kept(worst, entry.result.courses)}{_change(worst)}"
+
+
+def _change(course: Course) -> str:
+    """The first thing that was done to the process meanwhile, and how many more there were."""
+    if not course.events:
+        return ""
+    first, more = course.events[0], len(course.events) - 1
+    when = f"{first.second:.1f} s" if math.isfinite(first.second) else "an unknown moment"
+    return f", {value_text(first.told)} at {when}{f' and {more} more' if more else ''}"
 
 
 def _kept(course: Course, courses: Sequence[Course]) -> str:

@@ -17,6 +17,7 @@ from reports.sections.sustained.chart import CourseChart, Shade, TimeLine, TimeP
 #: More points on a line than this are closer than a pixel.
 _MOST_POINTS = 150
 _MOST_SENSORS = 40
+_MOST_EVENTS = 50
 Points = list[tuple[float, float]]
 _UNDISTURBED = (SessionState.STEADY, SessionState.UNKNOWN)
 
@@ -72,10 +73,18 @@ def chart_of(
             baseline=_stretch(told, told.baseline, told.burst_rate),
             settled=_stretch(told, told.settled, told.settled_rate),
             shades=tuple(_shades(told.windows)),
+            events=tuple(_events(told)),
             change_s=None if (change := known(told.change_s)) is None else rounded(change),
         ),
         tuple(silent),
     )
+
+
+def _events(course: Course) -> Iterator[float]:
+    """Seconds within the course, each once."""
+    end = finite([course.windows[-1].end_s]) if course.windows else []
+    seconds = (event.second for event in course.events[:_MOST_EVENTS])
+    yield from dict.fromkeys(rounded(second) for second in finite(seconds) if end and 0 <= second <= end[0])
 
 
 def _panel(
