@@ -49,7 +49,8 @@ KEPT = ROOT / "build" / "sessions"
 _ADAPTERS = ROOT / "benchmarks" / "dilated"
 _PLAIN, _DILATED = "onnxruntime", "dilated-onnx"
 _CLAIM = (
-    "real conditions are named: a quota in place or of a group that a session is moved to, all cores but one taken, and "
+    "real conditions are named: a quota in place or of a group that a session is moved to, all cores but one taken, "
+    "and "
     "a hog on the same core in at least 95 % of sessions, a core 15 % slower in at least 90 %; at most 5 % false alarms"
 )
 #: A session under way is ended; none is begun that would take longer than is left.
