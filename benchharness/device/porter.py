@@ -28,6 +28,8 @@ _CHUNK_BYTES = 1 << 20
 _MOST_GIVEN_BYTES = 64 * 1024 * 1024 + 1
 #: What a full disk keeps for the system, its logs, and what an attempt writes.
 _SPARE_BYTES = 64 << 20
+#: A porter whose line is dead hears of it within a moment.
+_PATIENCE_S, _POLL_S = 10.0, 0.05
 #: Windows knows no other users in a file's mode, and nothing of links that nobody may make.
 _POSIX = os.name == "posix"
 _NOT_IN_NAMES = set("\0") if _POSIX else set('\0\\:*?"<>|')
@@ -49,6 +51,7 @@ class Porter:
     def __init__(self, work: str) -> None:
         self.work = Path(work).expanduser().absolute()
         _own_folder(self.work)
+        self._part: BinaryIO | None = None  # the half of a file that is being taken in, nobody else's meanwhile
 
     def contact(self) -> Request:
         """What decides how this device is spoken to, and that it answers."""
@@ -71,21 +74,28 @@ class Porter:
         part = _part_of(path)
         if not _is_plain(part):
             _remove(part)
-        have = part.stat().st_size if part.exists() else 0
+        self._part = _held(part)
+        if not part.exists():  # whoever was writing has put it in its place
+            if _is_known(path, size, digest):
+                return path, None
+            self._part = _held(part)
+        have = part.stat().st_size
         if have > size:
-            part.unlink()
+            os.truncate(part, 0)
             have = 0
         free = shutil.disk_usage(path.parent).free
         if size - have > free - _SPARE_BYTES:
+            part.unlink()
             raise Refused(f"the disk is full: {path.name} takes {size - have} bytes more, and {free} are free")
         return path, have
 
     def take(self, stream: BinaryIO, path: Path, have: int, size: int, digest: str) -> None:
         """Writes the rest of a file, and puts it in its place if it is what was promised."""
-        part = _part_of(path)
+        part, held = _part_of(path), self._part
+        assert held is not None
         left = size - have
         try:
-            with part.open("ab") as out:
+            with held as out:
                 while left:
                     data = stream.read(min(left, _CHUNK_BYTES))
                     if not data:
@@ -130,6 +140,25 @@ class Porter:
             if make or folder.exists() or folder.is_symlink():
                 _own_folder(folder)
         return folder / parts[-1]
+
+
+def _held(part: Path) -> BinaryIO:
+    """A half of a file, opened for more, and locked: a porter at the end of a dead line may still be writing to it."""
+    stream = part.open("ab")
+    try:
+        import fcntl
+    except ImportError:
+        return stream
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return stream
+        except OSError as error:
+            if time.monotonic() > deadline_s:
+                stream.close()
+                raise Refused(f"{part.name} is being written by somebody else") from error
+            time.sleep(_POLL_S)
 
 
 def _own_folder(folder: Path) -> None:

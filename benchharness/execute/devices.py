@@ -37,17 +37,18 @@ def choose(target: Target, scratch: Path) -> Chosen:
     """
     if not target.devices:
         return Chosen(hardware=target.hardware, cores=physical_cores())
-    troubles: list[str] = []
+    troubles: list[LaunchError] = []
     for device in target.devices:
         hardware = target.hardware.model_copy(update={"device": device})
         try:
             with reached(hardware, scratch) as launcher:
-                tidy(launcher, launcher.work_folder("").rpartition("/runs/")[0], scratch)
+                tidy(launcher, launcher.work_folder("").removesuffix("/runs/"), scratch)
                 return Chosen(hardware=hardware, cores=_cores(launcher))
         except LaunchError as error:
-            troubles.append(str(error))
-    several = f"no device of {target.hardware.name} can be used: " if len(troubles) > 1 else ""
-    raise LaunchError(several + "; ".join(troubles))
+            troubles.append(error)
+    if len(troubles) == 1:
+        raise troubles[0]
+    raise LaunchError(f"no device of {target.hardware.name} can be used: {'; '.join(map(str, troubles))}")
 
 
 @contextlib.contextmanager

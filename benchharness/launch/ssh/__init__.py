@@ -5,6 +5,7 @@ Nothing of it runs while something is measured but the line itself, which is sil
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from benchharness.launch.streams import StreamConnection
 _FILES, _RUNS = "files", "runs"
 _CHUNK_BYTES = 1 << 16
 _LAST_WORDS_S = 1.0
+#: How often a line may break under one file.
+_MOST_LOSSES = 3
 #: Signs of life to a supervisor within its lease: a few may get lost.
 _SIGNS_A_LEASE = 4
 #: A detached supervisor lets another host in when one was silent for longer (`device.hosts`).
@@ -54,8 +57,15 @@ class SshLauncher:
     def put(self, file: Path, name: str, digest: str) -> str:
         """Brings a file there unless it is there; its path. Raises `LaunchError`."""
         if (name, digest) not in self._placed:
-            self._placed[name, digest] = self._porter.put(file, f"{_FILES}/{name}", digest)
+            self._placed[name, digest] = self._put(file, f"{_FILES}/{name}", digest)
         return self._placed[name, digest]
+
+    def _put(self, file: Path, name: str, digest: str) -> str:
+        """A line that breaks costs what was on its way: the next one goes on from there."""
+        for _ in range(_MOST_LOSSES - 1):
+            with contextlib.suppress(ConnectionLost):
+                return self._porter.put(file, name, digest)
+        return self._porter.put(file, name, digest)
 
     def start(self, work: str, bundle: str) -> StreamConnection:
         """Starts a supervisor there. Raises `LaunchError`."""
