@@ -46,8 +46,8 @@ class Row:
 
 
 def undisturbed_by_others(sessions: Sequence[Judged], at_most: float) -> list[Judged]:
-    """Those in which others took no more cores than this, whatever they were called."""
-    return [each for each in sessions if each.others_cores <= at_most]
+    """Those in which others took no more cores than this, whatever they were called; and all that failed."""
+    return [each for each in sessions if not each.others_cores > at_most]
 
 
 def rows(sessions: Sequence[Judged]) -> list[Row]:
