@@ -63,7 +63,6 @@ _BESIDE_S = 2.0
 _UNDER_CONDITION_S = 3.0
 _WIDTH = 200
 _MOMENT_S = 1.0
-_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +202,9 @@ def _make(asked: Asked, records: Records, end_s: float, others: float) -> None:
             if time.monotonic() + asked.duration_s + _BESIDE_S > end_s:
                 print(f"the time is over; go on with: --resume {records.path}", flush=True)
                 return
-            _wait_for_quiet(others, end_s)
+            if not _quiet_before(others, end_s - asked.duration_s - _BESIDE_S):
+                print(f"others took the time; go on with: --resume {records.path}", flush=True)
+                return
             began_s = time.monotonic()
             session = maker.make(planned)
             verdict = judged(session)
@@ -211,16 +212,18 @@ def _make(asked: Asked, records: Records, end_s: float, others: float) -> None:
             print(_line(planned, verdict, session, time.monotonic() - began_s), flush=True)
 
 
-def _wait_for_quiet(others: float, end_s: float) -> None:
-    """Until nobody has taken more cores than this for a moment, or for so long that it is no use."""
-    patience_s = min(end_s, time.monotonic() + _PATIENCE_S)
-    while not math.isinf(others) and time.monotonic() < patience_s:
+def _quiet_before(others: float, end_s: float) -> bool:
+    """Waits until nobody has taken more cores than this for a moment; False where that did not come in time."""
+    while not math.isinf(others):
         before = core_ticks()
         time.sleep(_MOMENT_S)
         after = core_ticks()
         busy = after.wanted - before.wanted - (after.stolen - before.stolen)
         if busy / os.sysconf("SC_CLK_TCK") / _MOMENT_S <= others:
-            return
+            return True
+        if time.monotonic() > end_s:
+            return False
+    return True
 
 
 def _line(planned: Planned, verdict: Judged, session: Session, took_s: float) -> str:
