@@ -437,7 +437,7 @@ def adapters_visible(folder: Path) -> Iterator[None]:
     """Third-party adapters in a folder are to be found, by this process and by those that it starts."""
     before: Mapping[str, str] = dict(os.environ)
     sys.path.insert(0, str(folder))
-    os.environ["PYTHONPATH"] = str(folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), before.get("PYTHONPATH"))))
     try:
         yield
     finally:

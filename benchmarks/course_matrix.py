@@ -42,6 +42,12 @@ class Row:
     begun_early: int  # before the baseline was over
     retention: float | None  # medians
     busy_cores: float
+    others_cores: float
+
+
+def undisturbed_by_others(sessions: Sequence[Judged], at_most: float) -> list[Judged]:
+    """Those in which others took no more cores than this, whatever they were called; and all that failed."""
+    return [each for each in sessions if not each.others_cores > at_most]
 
 
 def rows(sessions: Sequence[Judged]) -> list[Row]:
@@ -78,18 +84,24 @@ def _row(name: str, part: str, group: Sequence[Judged]) -> Row:
         begun_early=sum(each.begun_early for each in group),
         retention=statistics.median(retained) if retained else None,
         busy_cores=statistics.median(each.busy_cores for each in group),
+        others_cores=statistics.median(each.others_cores for each in group),
     )
 
 
 def table(found: Sequence[Row]) -> Table:
     """The matrix for the terminal."""
-    drawn = Table("class", *STATES, "right", "95 % interval", "in force", "rate kept", "busy cores")
+    drawn = Table("class", *STATES, "right", "95 % interval", "in force", "rate kept", "busy cores", "others'")
     for row in found:
         told = [str(row.counts[state]) if row.counts[state] else "·" for state in STATES]
         right = ["–", "–"]
         if row.right is not None:
             right = [f"{row.right.value:.1%}", f"{row.right.low:.1%} to {row.right.high:.1%}"]
-        figures = (f"{row.took_hold} of {row.sessions}", _percent(row.retention), f"{row.busy_cores:.2f}")
+        figures = (
+            f"{row.took_hold} of {row.sessions}",
+            _percent(row.retention),
+            f"{row.busy_cores:.2f}",
+            f"{row.others_cores:.2f}",
+        )
         drawn.add_row(f"  {row.part}" if row.part else f"[bold]{row.name}[/bold]", *told, *right, *figures)
     return drawn
 

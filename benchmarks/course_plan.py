@@ -110,10 +110,8 @@ def levels(planned: Planned, lasts_s: float) -> list[tuple[float, float]]:
     """(seconds after the condition sets in, level from then on) for the `lasts_s` until the session ends."""
     if planned.name == UNDISTURBED:
         return []
-    if planned.name == MOVED:
-        return [(0.0, _MOVED_TO[planned.kind])]
     if planned.name != QUOTA:
-        return [(0.0, _SLOWER.get(planned.name, _ON))]
+        return [(0.0, _SLOWER.get(planned.name) or _MOVED_TO.get(planned.kind, _ON))]
     if planned.kind == GRADUAL:
         return [(lasts_s * step / len(_GRADUALLY), share) for step, share in enumerate(_GRADUALLY)]
     if planned.kind == BURSTS:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.errors import UsageError
+from benchharness.records import SUSTAINED_WINDOW
 from benchharness.results.courses import Course
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
 from benchharness.results.told import Conditions
@@ -52,6 +53,7 @@ class Judged:
     took_hold: bool
     begun_early: bool  # the condition set in before the baseline was over
     busy_cores: float
+    others_cores: float  # of them, what neither the session nor its condition took; NaN where the attempt failed
     why: str  # the evidence
 
 
@@ -70,8 +72,23 @@ def judged(session: Session) -> Judged:
         and course.baseline[1] > 0
         and applied[0][0] < course.windows[course.baseline[1] - 1].end_s,
         busy_cores=float(injected.get("busy_cores", math.nan)),
+        others_cores=_others(session),
         why="; ".join(course.evidence) if course else str(session.attempt.outcome),
     )
+
+
+def _others(session: Session) -> float:
+    """Cores that others took on average; the harness's own looks and messages are among them."""
+    told = next((each for each in session.attempt.measurements if each.metric == SUSTAINED_WINDOW.metric), None)
+    if told is None:
+        return math.nan
+    column = SUSTAINED_WINDOW.by_name(told.samples)
+    lasted_ns = float(column["end"][-1] - column["start"][0])
+    after = session.injected.get("applied") or [(math.inf, 0.0)]
+    with_hog = max(0.0, 1 - float(after[0][0]) * 1e9 / lasted_ns)
+    hog = float(session.injected.get("hog_share", 0.0)) * with_hog
+    own = float(sum(column["process_cpu"])) / lasted_ns
+    return float(session.injected.get("busy_cores", math.nan)) - own - hog
 
 
 class Records:

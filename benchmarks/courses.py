@@ -5,12 +5,17 @@ one core, beside a hog on the same core, beside memory traffic from the other co
 worker. Each is an attempt through the whole
 harness; its condition sets in after the baseline and stays. Classes take turns in blocks of random order. Sessions are
 kept in build/sessions as they end: --resume goes on, --judge-again judges them anew without making any.
+
+On a machine with other users --others-at-most says how many cores they may take on average: a session waits for a quiet
+moment, and one that they disturbed all the same is kept, counted apart, and made again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -25,19 +30,19 @@ from rich.console import Console
 
 from benchharness import units as quantity
 from benchharness.device import adapters
+from benchharness.device.sensors.steal import core_ticks
 from benchharness.errors import UsageError
 from benchharness.execute.link import DeviceLink
 from benchharness.locations import digest_cache
 from benchharness.results.ids import new_id
 from benchharness.results.result import Job
-from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.hardware import load_hardware
+from benchharness.suite.hardware import THIS_MACHINE, load_hardware
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan as plan_jobs
 from benchharness.suite.tables import suite_from_table
 from benchmarks.bars import Bar
 from benchmarks.course_conditions import Conditions, GroupLauncher, adapters_visible, ended_by_signal
-from benchmarks.course_matrix import descriptions, findings, rows, table
+from benchmarks.course_matrix import descriptions, findings, rows, table, undisturbed_by_others
 from benchmarks.course_plan import EXPECTED, SLOW_5, SLOW_15, Planned, levels, plan
 from benchmarks.course_records import Judged, Records, Session, judged
 from benchmarks.options import ROOT, Options, ending_in_words, parser, read
@@ -49,15 +54,15 @@ KEPT = ROOT / "build" / "sessions"
 _ADAPTERS = ROOT / "benchmarks" / "dilated"
 _PLAIN, _DILATED = "onnxruntime", "dilated-onnx"
 _CLAIM = (
-    "real conditions are named: a quota in place or of a group that a session is moved to, all cores but one taken, "
-    "and "
-    "a hog on the same core in at least 95 % of sessions, a core 15 % slower in at least 90 %; at most 5 % false alarms"
+    "real conditions are named: a quota in place or of a group that a session is moved to, all cores but one taken, a "
+    "hog on the same core in at least 95 % of sessions, a core 15 % slower in at least 90 %; at most 5 % false alarms"
 )
 #: A session under way is ended; none is begun that would take longer than is left.
 _BESIDE_S = 2.0
 #: The last 20 windows decide about a slower core.
 _UNDER_CONDITION_S = 3.0
-_WIDTH = 190
+_WIDTH = 200
+_MOMENT_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,19 +148,24 @@ def _new_records(asked: Asked) -> Records:
     return records
 
 
-def _measured(asked: Asked, records: Records, max_time_s: float) -> Bar:
+def _measured(asked: Asked, records: Records, max_time_s: float, others: float = math.inf) -> Bar:
     before = load_average()
-    _make(asked, records, time.monotonic() + max_time_s)
-    return bar_of(records, (before, load_average()))
+    _make(asked, records, time.monotonic() + max_time_s, others)
+    return bar_of(records, (before, load_average()), others)
 
 
-def bar_of(records: Records, load: tuple[float, float]) -> Bar:
-    """The verdicts on all sessions of a file, as today's detection gives them."""
+def bar_of(records: Records, load: tuple[float, float], others: float = math.inf) -> Bar:
+    """The verdicts on all sessions of a file, as today's detection gives them, that others did not disturb."""
     told, sessions = records.read()
     asked = _asked_before(records, told)
-    found = rows([judged(session) for session in sessions])
-    Console(highlight=False, width=_WIDTH).print(table(found))
-    made = f"{len(sessions)} of {len(asked.planned())} made"
+    everything = [judged(session) for session in sessions]
+    counted = everything if math.isinf(others) else undisturbed_by_others(everything, others)
+    console, found = Console(highlight=False, width=_WIDTH), rows(counted)
+    if len(counted) < len(everything):
+        console.print(f"all {len(everything)} sessions, and then those in which others took {others:g} cores at most:")
+        console.print(table(rows(everything)))
+    console.print(table(found))
+    made = f"{len(sessions)} made for {len(asked.planned())} planned, {len(counted)} counted"
     figures = [asdict(row) for row in found]
     records.path.with_suffix(".matrix.json").write_text(json.dumps({"asked": told, "rows": figures}, indent=1))
     return Bar(
@@ -171,9 +181,9 @@ def bar_of(records: Records, load: tuple[float, float]) -> Bar:
     )
 
 
-def _make(asked: Asked, records: Records, end_s: float) -> None:
-    """Makes the sessions that the file has not, one after another, until the time is over."""
-    made = {session.planned.index for session in records.read()[1]}
+def _make(asked: Asked, records: Records, end_s: float, others: float) -> None:
+    """Makes the sessions that the file has not, or that others disturbed, one after another until the time is over."""
+    made = {each.planned.index for each in records.read()[1] if not judged(each).others_cores > others}
     left = [each for each in asked.planned() if each.index not in made]
     if not left:
         return
@@ -192,11 +202,28 @@ def _make(asked: Asked, records: Records, end_s: float) -> None:
             if time.monotonic() + asked.duration_s + _BESIDE_S > end_s:
                 print(f"the time is over; go on with: --resume {records.path}", flush=True)
                 return
+            if not _quiet_before(others, end_s - asked.duration_s - _BESIDE_S):
+                print(f"others took the time; go on with: --resume {records.path}", flush=True)
+                return
             began_s = time.monotonic()
             session = maker.make(planned)
             verdict = judged(session)
             records.append(session, verdict)
             print(_line(planned, verdict, session, time.monotonic() - began_s), flush=True)
+
+
+def _quiet_before(others: float, end_s: float) -> bool:
+    """Waits until nobody has taken more cores than this for a moment; False where that did not come in time."""
+    while not math.isinf(others):
+        before = core_ticks()
+        time.sleep(_MOMENT_S)
+        after = core_ticks()
+        busy = after.wanted - before.wanted - (after.stolen - before.stolen)
+        if busy / os.sysconf("SC_CLK_TCK") / _MOMENT_S <= others:
+            return True
+        if time.monotonic() > end_s:
+            return False
+    return True
 
 
 def _line(planned: Planned, verdict: Judged, session: Session, took_s: float) -> str:
@@ -274,11 +301,13 @@ def main() -> None:
     with ending_in_words():
         options = read(found)
         if found.judge_again:
-            bar = bar_of(Records(found.judge_again.absolute()), (load_average(),) * 2)
+            bar = bar_of(Records(found.judge_again.absolute()), (load_average(),) * 2, found.others_at_most)
         elif found.resume:
             records = Records(found.resume.absolute())
             records.cut()
-            bar = _measured(_asked_before(records, records.read()[0]), records, options.max_time_s)
+            bar = _measured(
+                _asked_before(records, records.read()[0]), records, options.max_time_s, found.others_at_most
+            )
         else:
             asked = _asked(
                 options,
@@ -287,7 +316,7 @@ def main() -> None:
                 duration_s=quantity.seconds(found.duration) if found.duration else None,
                 classes=_classes(found.classes),
             )
-            bar = _measured(asked, _new_records(asked), options.max_time_s)
+            bar = _measured(asked, _new_records(asked), options.max_time_s, found.others_at_most)
         print_bars([bar])
         page = options.out.with_suffix(".html") if options.out.suffix else options.out / "sessions.html"
         print(f"page: {write_page([bar], page)}, figures: {page.with_suffix('.json')}")
@@ -299,6 +328,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--sessions-per-class", type=int, help="(default: 60; of smollm2 5)")
     made.add_argument("--duration", help="of a session, such as '6 s' (default: 6 s; of smollm2 30 s)")
     made.add_argument("--classes", help=f"some of: {', '.join(EXPECTED)} (default: all)")
+    made.add_argument("--others-at-most", type=float, default=math.inf, metavar="CORES", help="(default: any number)")
     made.add_argument("--resume", type=Path, metavar="FILE", help="go on with a file of sessions, as it was begun")
     made.add_argument("--judge-again", type=Path, metavar="FILE", help="judge a file's sessions, and make none")
     return made

@@ -21,6 +21,7 @@ _SAID = {
     WarningKind.SOME_FAILED: "have failed attempts beside good ones",
     WarningKind.THROTTLED: "were stopped by a CPU quota",
     WarningKind.CONTENDED: "waited for a core",
+    WarningKind.LIMITS_CHANGED: "have limits that changed on the way",
     WarningKind.SLOW_FIRST_ITERATION: "were far slower at first than later",
     WarningKind.TOO_FEW_SAMPLES: "have too few attempts for narrow intervals",
     WarningKind.BELOW_TIMER_RESOLUTION: "time what is too short for the clock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from benchharness.errors import UsageError
+from benchharness.records import WindowRow
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
 from benchharness.results.told import Conditions
 from benchmarks.bars import Verdict
-from benchmarks.course_matrix import ENOUGH, descriptions, findings, rows
+from benchmarks.course_matrix import descriptions, findings, rows, undisturbed_by_others
 from benchmarks.course_plan import EXPECTED, ONE_CORE, QUOTA, QUOTA_KINDS, Planned, levels, plan
 from benchmarks.course_records import FAILED, Judged, Records, Session, judged
 
@@ -31,8 +33,8 @@ def made(seed: int = 1, per_class: int = 60) -> list[Planned]:
 
 def test_every_class_has_as_many_sessions_half_on_each_number_of_threads() -> None:
     counted = Counter((each.name, each.threads) for each in made())
-    half = {(name, threads): 30 for name in EXPECTED if name != ONE_CORE for threads in (1, 2)}
-    assert counted == {**half, (ONE_CORE, 2): 60}, "one thread does not miss a core"
+    apart = {(name, threads): 30 for name in EXPECTED if name != ONE_CORE for threads in (1, 2)}
+    assert counted == {**apart, (ONE_CORE, 2): 60}, "one thread loses nothing with all cores but one"
 
 
 def test_kinds_of_quota_are_pooled_equally_on_each_number_of_threads() -> None:
@@ -48,7 +50,7 @@ def test_each_block_has_every_class_once_on_each_number_of_threads() -> None:
     planned = made()
     block = 2 * len(EXPECTED)
     parts = [[(each.name, each.threads) for each in planned[at : at + block]] for at in range(0, len(planned), block)]
-    assert all(Counter(name for name, _ in part) == dict.fromkeys(EXPECTED, 2) for part in parts)
+    assert all(len(set(part)) == block - 1 for part in parts), "of one class both have as many threads"
     assert len({tuple(part) for part in parts}) > len(parts) / 2  # each in an order of its own
 
 
@@ -70,6 +72,8 @@ def one(name: str, kind: str = "") -> Planned:
         (one("undisturbed"), []),
         (one("quota", "85 %"), [(0.0, 0.85)]),
         (one("contention"), [(0.0, 1.0)]),
+        (one("one core"), [(0.0, 1.0)]),
+        (one("moved to a quota", "50 %"), [(0.0, 0.5)]),
         (one("slow-core 5 %"), [(0.0, 0.05)]),
         (one("quota", "bursts"), [(0.0, 0.7), (0.5, 0.0), (1.0, 0.7), (1.5, 0.0)]),
     ],
@@ -94,6 +98,7 @@ def verdicts(name: str, state: str, count: int, kind: str = "", threads: int = 1
         took_hold=True,
         begun_early=False,
         busy_cores=1.0,
+        others_cores=0.05,
         why="",
     )
     return [session] * count
@@ -135,6 +140,8 @@ def bar(sessions: list[Judged]) -> tuple[float | None, Verdict | None]:
     ("name", "right", "allowed"),
     [
         ("quota", "throttled (quota)", 3),
+        ("moved to a quota", "throttled (quota)", 3),
+        ("one core", "throttled (cores)", 3),
         ("contention", "disturbed (contention)", 3),
         ("slow-core 15 %", "slow-core", 6),
     ],
@@ -154,7 +161,27 @@ def test_whatever_is_not_steady_is_a_false_alarm_of_an_undisturbed_session(alarm
 
 
 def test_fewer_sessions_than_asked_for_decide_nothing() -> None:
-    assert bar(verdicts("quota", "throttled (quota)", ENOUGH - 1))[1] is Verdict.UNDECIDED
+    assert bar(verdicts("quota", "throttled (quota)", 19))[1] is Verdict.UNDECIDED
+
+
+def test_sessions_that_others_disturbed_are_left_out_whatever_they_were_called() -> None:
+    quiet, loud = verdicts("quota", "steady", 1)[0], verdicts("quota", "throttled (quota)", 1)[0]
+    loud, failed = dataclasses.replace(loud, others_cores=0.5), dataclasses.replace(quiet, others_cores=math.nan)
+    assert undisturbed_by_others([quiet, loud, failed], 0.2) == [quiet, failed]
+
+
+def test_what_others_took_is_what_neither_session_nor_hog_did() -> None:
+    window = WindowRow(**dict.fromkeys(WindowRow._fields, 1.0))
+    table = [
+        window._replace(start=1e9, end=3e9, process_cpu=1.8e9),
+        window._replace(start=3e9, end=5e9, process_cpu=1e9),
+    ]
+    rows_ = [number for each in table for number in each]
+    told = Measurement(metric="sustained_window", parameters={}, value=0.0, samples=rows_, row_length=len(window))
+    made = session()
+    injected = {"applied": [(2.0, 1.0)], "hog_share": 0.6, "busy_cores": 1.5}
+    made = dataclasses.replace(made, injected=injected, attempt=dataclasses.replace(made.attempt, measurements=[told]))
+    assert judged(made).others_cores == pytest.approx(1.5 - 0.7 - 0.3)
 
 
 def test_shares_have_clopper_and_pearsons_interval() -> None:

@@ -10,7 +10,7 @@ from html import unescape
 
 import pytest
 
-from benchharness.results.courses import SessionState
+from benchharness.results.courses import Event, SessionState
 from benchharness.results.result import Outcome, OutcomeKind, Result
 from benchharness.results.told import Conditions
 from reports.model.page import Page
@@ -247,6 +247,21 @@ def test_figures_are_drawn_and_ids_are_unique(html: str) -> None:
     assert chart(sessions()).legend()[:2] == [("#d55e00", "the worst attempt"), ("#9aa4af", "the other 2")]
 
 
+def test_what_was_done_to_the_process_is_in_the_finding_and_on_the_chart() -> None:
+    moved = "moved from group / to /background"
+    seconds = (31.0, 90.0, -5.0, 1e9, math.nan)
+    events = [Event(second=second, kinds=["group"], told=moved) for second in seconds]
+    found = course(SessionState.QUOTA, kept=0.7, slow=[(31, 120)], events=events)
+    (shown,) = page_of([sustained("int8", [found])]).of(Sustained)
+    assert f", {moved} at 31.0 s and 4 more" in shown.finding
+    figure = shown.parts[0].figure
+    assert figure is not None
+    assert figure.events == (31.0, 90.0), "those within the course"
+    assert "other groups or limits at: 31 s, 90 s" in list(figure.numbers())
+    assert ("#b3007d", "upright lines: other groups, quota, cores or memory limit") in figure.legend()
+    assert figure.draw()
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_no_text_of_a_device_acts(attack: str) -> None:
     hostile = course(
@@ -257,6 +272,7 @@ def test_no_text_of_a_device_acts(attack: str) -> None:
         device=attack,
         attempt=attack,
         sensors_unknown={attack: attack, "temperature": attack, "waiting": attack, "energy counters": attack},
+        events=[Event(second=31.0, kinds=[attack], told=attack)],
     )
     gate = {"waited_s": 1.0, "by": attack, "settled": False, "reason": attack}
     other = replace(course(evidence=[attack]), device="x")
