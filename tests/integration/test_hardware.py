@@ -110,6 +110,7 @@ def test_a_description_is_complete_and_json(description: dict[str, Any]) -> None
     assert list(description) == [
         "version",
         "python",
+        "physical_cores",
         "facts",
         "conditions",
         "sensors",
