@@ -36,7 +36,8 @@ from benchharness.execute.link import DeviceLink
 from benchharness.locations import digest_cache
 from benchharness.results.ids import new_id
 from benchharness.results.result import Job
-from benchharness.suite.hardware import THIS_MACHINE, load_hardware
+from benchharness.suite.fields import THIS_MACHINE
+from benchharness.suite.hardware import load_hardware
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan as plan_jobs
 from benchharness.suite.tables import suite_from_table

@@ -28,22 +28,17 @@ sys.dont_write_bytecode = False
 # A shell's background job ignores Ctrl-C, and so would every program that a test starts from one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-#: What measures time, cores or memory, binds or limits them, or ends processes and looks for what is left of them: run
-#: beside another test it would measure that one. Everything else runs in two processes (Makefile).
+#: What measures time, cores or memory, binds or limits them, or looks for strays that nobody may have ended: run beside
+#: another test it would measure that one, or its supervisors would end the strays. Everything else runs in two
+#: processes (Makefile); those that a test starts carry a mark, or belong to a user of their own: they are told apart.
 ALONE = (
     "contract/test_adapter_contract.py",
     "contract/test_onnx_fallback.py",
     "integration/test_bad_models.py",
     "integration/test_constrained.py",
     "integration/test_hardware.py",
-    "integration/test_interruptions.py",
-    "integration/test_kill.py",
     "integration/test_leftovers.py",
     "integration/test_memory.py",
-    "integration/test_outcomes.py",
-    "integration/test_quality_trouble.py",
-    "integration/test_ssh.py",
-    "integration/test_ssh_lines.py",
     "integration/test_sustained.py",
     "unit/sensors/test_panel.py",
     "unit/test_child.py",

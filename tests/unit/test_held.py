@@ -19,8 +19,8 @@ from benchharness.results.export import to_json
 from benchharness.results.result import Attempt, Measurement, ResultWarning, WarningKind
 from benchharness.scenarios.sustained.course import courses
 from benchharness.terminal.course_lines import course_lines
-from tests.unit.made_up import attempt, job, measured
-from tests.unit.test_sustained import DURATION_NS, MS, ORIGIN, readings, row, run, session, windows
+from tests.unit.made_up import attempt, job, measured, run
+from tests.unit.test_sustained import DURATION_NS, MS, ORIGIN, readings, row, session, windows
 
 WHOLE = {
     **dict.fromkeys(("cpu_group", "cpuset_group", "memory_group"), "/"),

@@ -125,20 +125,23 @@ class Porter:
         self._write(channel.stdin, json.dumps({**request, "work": self._route.work}).encode() + b"\n")
         return self._answer(patience_s)
 
-    def _write(self, stream: BinaryIO, data: bytes) -> None:
+    def _write(self, stream: BinaryIO, data: bytes) -> bool:
+        """False where it has ended: what it said first tells why."""
         try:
             view = memoryview(data)
             while view:
                 view = view[stream.write(view) :]
-        except OSError:  # it has ended: what it said first tells why
-            pass
+        except OSError:
+            return False
+        return True
 
     def _send(self, file: Path, have: int, size: int) -> None:
         channel = self._open()
         with file.open("rb") as stream:
             stream.seek(have)
             while have < size and (data := stream.read(min(_CHUNK_BYTES, size - have))):
-                self._write(channel.stdin, data)
+                if not self._write(channel.stdin, data):
+                    return
                 have += len(data)
                 self._sent(f"sending {file.name}, MiB", have >> 20, size >> 20)
         if have < size:
