@@ -52,13 +52,13 @@ define both_halves
 	test -z "$$failed"
 endef
 
-test: $(READY) $(TFLITE_RUNTIME_READY)  ## every kind of test, in under eight minutes; says what could not be tried here
+test: $(READY) $(TFLITE_RUNTIME_READY)  ## every kind of test, in about ten minutes; says what could not be tried here
 	$(call both_halves,not long)
 
 test-long: $(READY) $(TFLITE_RUNTIME_READY)  ## the rest: real runs in real time, kills at many moments, every case
 	$(call both_halves,long)
 
-test-fast: $(READY)  ## under a minute: the tests for the loop, without real runs and real compression
+test-fast: $(READY)  ## a minute and a half: the tests for the loop, without real runs and real compression
 	$(BIN)/python -m pytest $(TWO) -m 'not alone and not slow and not long' tests/unit $(PYTEST)
 
 lint: $(READY)  ## ruff and mypy
