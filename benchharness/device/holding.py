@@ -15,26 +15,35 @@ _LONGEST_HOLDER = 200
 _MOST_BYTES = 4096
 
 
-def lock(path: Path) -> Any | None:
-    """Holds a file until this process ends; None where somebody else holds it."""
+#: Who only asks whether a file is held has it for a moment: so long is waited before it is called somebody's.
+_MOMENT_S, _POLL_S = 1.0, 0.05
+
+
+def lock(path: Path, patience_s: float = _MOMENT_S) -> Any | None:
+    """Holds a file until this process ends; None where somebody else holds it for longer than that."""
     try:
         import fcntl
     except ImportError:  # not on this system; a run's folder is its own, so nothing but a double resume is missed
         return True
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor or True
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= deadline_s:
+                os.close(descriptor)
+                return None
+            time.sleep(_POLL_S)
+        else:
+            return descriptor or True
 
 
 def is_held(path: Path) -> bool:
     """Whether a process holds the file now."""
     if not path.is_file():
         return False
-    held = lock(path)
+    held = lock(path, patience_s=0.0)
     if held is None:
         return True
     if held is not True:

@@ -17,6 +17,7 @@ import queue
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 #: How often the entry gate is asked.
 _GATE_TICK_S = 0.1
+#: A loop that has not ended so long after its lease is stuck.
+_STUCK_S = 5.0
 
 
 class Supervisor:
@@ -63,6 +66,8 @@ class Supervisor:
     def serve(self) -> None:
         """The loop. Returns when the host is gone or says `stop`, or the lease lapsed; the worker is dead by then."""
         self._hosts.listen(lambda message: self._inbox.put(("host", message)))
+        if self._lease_s < math.inf:
+            threading.Thread(target=self._end_when_stuck, daemon=True).start()
         try:
             while self._step():
                 pass
@@ -110,6 +115,12 @@ class Supervisor:
         if self._attempt is not None:
             left_s = min(left_s, self._next_look_s - time.monotonic(), self._attempt.remaining_s())
         return max(0.0, left_s) if left_s < math.inf else None
+
+    def _end_when_stuck(self) -> None:
+        """The loop cannot see that its lease is over while it writes to a line that takes no more."""
+        while (left_s := self._left_of_lease_s()) > -_STUCK_S:
+            time.sleep(max(left_s, 0.0) + _STUCK_S)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _left_of_lease_s(self) -> float:
         return self._heard_s + self._lease_s - time.monotonic()

@@ -68,7 +68,7 @@ def left_over(started: Machine) -> str:
     """Processes, groups and work files of ours."""
     processes = started.run("pgrep -fa 'benchharness|pyz' || true")
     groups = started.run("find /sys/fs/cgroup -name 'benchharness-*' || true")
-    runs = started.run(f"ls -d /root/.benchharness/runs/*/ /home/{USER}/.benchharness/runs/*/ 2>/dev/null || true")
+    runs = started.run(f"ls -d ~root/.benchharness/runs/*/ ~{USER}/.benchharness/runs/*/ 2>/dev/null || true")
     return processes + groups + runs
 
 

@@ -23,7 +23,7 @@ STATUS = "Name:\tmodel\nUmask:\t0022\nState:\tR (running)\nCpus_allowed:\tf\nCpu
 
 
 class System:
-    """A made-up root with process 7 in group /work and another group, /background, in either version of cgroups."""
+    """A made-up root with process 7 in group /job and another group, /background, in either version of cgroups."""
 
     def __init__(self, root: Path, version: int) -> None:
         self.root = root
@@ -40,9 +40,9 @@ class System:
             for name in names:
                 (root / "cg" / name).mkdir(parents=True)
         planted(root, {"proc/self/mountinfo": mounts})
-        self.group("work", stops=0)
+        self.group("job", stops=0)
         self.group("background", stops=5000, quota="50000 100000", cpuset="0", memory=2**26)
-        self.move("/work")
+        self.move("/job")
 
     def folder(self, controller: str, name: str) -> str:
         return f"sys/fs/cgroup/{name}" if self.version == 2 else f"cg/{controller}/{name}"
@@ -108,7 +108,7 @@ def test_a_move_is_seen_with_everything_that_the_new_group_limits(system: System
     assert (first, second) == (1, 3)
     groups = ("cpu_group", "cpuset_group", "memory_group")
     limited = {"quota_cores": "none", "memory_bytes": "none", "cores": "0-3", "cpuset_cores": "0-3"}
-    assert before == {**dict.fromkeys(groups, "/work"), **limited}
+    assert before == {**dict.fromkeys(groups, "/job"), **limited}
     now = {"quota_cores": 0.5, "memory_bytes": 2**26, "cores": "0", "cpuset_cores": "0"}
     assert after == {**dict.fromkeys(groups, "/background"), **now}
     assert limits.described()["left_out"] == {}
@@ -117,11 +117,11 @@ def test_a_move_is_seen_with_everything_that_the_new_group_limits(system: System
 def test_limits_that_change_in_place_are_seen(system: System) -> None:
     limits = ProcessLimits(7, system.root)
     limits.look(1)
-    system.group("work", stops=0, quota="150000 100000")
+    system.group("job", stops=0, quota="150000 100000")
     limits.look(2)
     system.cores("2-3")
     limits.look(3)
-    system.group("work", stops=0, quota="150000 100000", memory=2**30)
+    system.group("job", stops=0, quota="150000 100000", memory=2**30)
     limits.look(4)
     steps = [each for _, each in facts(limits)]
     differences = [changed(before, after) for before, after in itertools.pairwise(steps)]
@@ -137,9 +137,9 @@ def test_what_comes_back_is_the_same_state_at_another_moment(system: System) -> 
 
 
 def test_the_tightest_of_all_groups_above_counts(system: System) -> None:
-    system.group("work/inner", stops=0, quota="300000 100000")
-    system.group("work", stops=0, quota="20000 100000")
-    system.move("/work/inner")
+    system.group("job/inner", stops=0, quota="300000 100000")
+    system.group("job", stops=0, quota="20000 100000")
+    system.move("/job/inner")
     limits = ProcessLimits(7, system.root)
     limits.look(1)
     assert facts(limits)[0][1]["quota_cores"] == 0.2
@@ -150,12 +150,12 @@ def test_a_controller_that_is_enabled_later_is_found_without_a_move(
 ) -> None:
     system = System(tmp_path, 2)
     for name in ("cpu.max", "memory.max"):
-        (tmp_path / "sys/fs/cgroup/work" / name).unlink()
+        (tmp_path / "sys/fs/cgroup/job" / name).unlink()
     monkeypatch.setattr(process_limits, "_ANEW_NS", 0)
     limits = ProcessLimits(7, tmp_path)
     limits.look(1)
     assert facts(limits)[0][1]["quota_cores"] == "none"
-    system.group("work", stops=0, quota="50000 100000")
+    system.group("job", stops=0, quota="50000 100000")
     assert limits.look(2)
     assert facts(limits)[1][1]["quota_cores"] == 0.5
 
@@ -163,11 +163,11 @@ def test_a_controller_that_is_enabled_later_is_found_without_a_move(
 def test_a_group_that_is_removed_and_made_anew_is_another(system: System) -> None:
     limits = ProcessLimits(7, system.root)
     limits.look(1)
-    system.remove("work")
+    system.remove("job")
     limits.look(2)
-    system.group("work", stops=0, quota="10000 100000")
+    system.group("job", stops=0, quota="10000 100000")
     system.move("/")
-    system.move("/work")
+    system.move("/job")
     limits._due_ns = 0
     limits.look(3)
     assert facts(limits)[-1][1]["quota_cores"] == 0.1
@@ -232,13 +232,13 @@ def test_a_process_that_is_gone_and_one_that_never_was() -> None:
         {"proc/7/status": STATUS.format("$(id)")},
         {"proc/7/status": ""},
         {"proc/self/mountinfo": "garbage - cgroup2\n1 2 - cgroup"},
-        {f"{folder}/{name}": text for text in ["-5 0"] for folder, name in [("sys/fs/cgroup/work", "cpu.max")]},
-        {"sys/fs/cgroup/work/cpu.max": "50000 0", "cg/cpu,cpuacct/work/cpu.cfs_period_us": "0"},
-        {"sys/fs/cgroup/work/cpu.max": "1 2 3", "cg/cpu,cpuacct/work/cpu.cfs_quota_us": "1 2"},
-        {"sys/fs/cgroup/work/cpu.max": "9" * 5000 + " 1", "cg/cpu,cpuacct/work/cpu.cfs_quota_us": "9" * 5000},
-        {"sys/fs/cgroup/work/memory.max": "lots", "cg/memory/work/memory.limit_in_bytes": "-"},
-        {"sys/fs/cgroup/work/cpuset.cpus.effective": "all", "cg/cpuset/work/cpuset.effective_cpus": "0-"},
-        {"sys/fs/cgroup/work/cpu.stat": "nr_throttled -3", "cg/cpu,cpuacct/work/cpu.stat": "nr_throttled 1e9"},
+        {f"{folder}/{name}": text for text in ["-5 0"] for folder, name in [("sys/fs/cgroup/job", "cpu.max")]},
+        {"sys/fs/cgroup/job/cpu.max": "50000 0", "cg/cpu,cpuacct/job/cpu.cfs_period_us": "0"},
+        {"sys/fs/cgroup/job/cpu.max": "1 2 3", "cg/cpu,cpuacct/job/cpu.cfs_quota_us": "1 2"},
+        {"sys/fs/cgroup/job/cpu.max": "9" * 5000 + " 1", "cg/cpu,cpuacct/job/cpu.cfs_quota_us": "9" * 5000},
+        {"sys/fs/cgroup/job/memory.max": "lots", "cg/memory/job/memory.limit_in_bytes": "-"},
+        {"sys/fs/cgroup/job/cpuset.cpus.effective": "all", "cg/cpuset/job/cpuset.effective_cpus": "0-"},
+        {"sys/fs/cgroup/job/cpu.stat": "nr_throttled -3", "cg/cpu,cpuacct/job/cpu.stat": "nr_throttled 1e9"},
     ],
 )
 def test_hostile_files_raise_nothing_and_become_no_numbers(system: System, files: Mapping[str, str]) -> None:
@@ -278,16 +278,16 @@ def times(stops: QuotaStops) -> int:
 def test_stops_go_on_from_group_to_group_and_neither_jump_nor_fall(system: System) -> None:
     stops = QuotaStops("7", system.root)
     assert times(stops) == 0
-    system.group("work", stops=7)
+    system.group("job", stops=7)
     assert times(stops) == 7
     system.move("/background")
     assert times(stops) == 7, "what the group had counted for others"
     system.group("background", stops=5003)
     assert stops.read() == {"quota_throttled_times": 10, "quota_throttled_ns": 100_000}
-    system.move("/work")
+    system.move("/job")
     system.group("background", stops=6000)
     assert times(stops) == 10
-    system.group("work", stops=8)
+    system.group("job", stops=8)
     assert times(stops) == 11
 
 
@@ -304,18 +304,18 @@ def test_groups_above_both_count_all_through(system: System) -> None:
 
 
 def test_a_counter_that_falls_or_begins_anew_takes_nothing_away(system: System) -> None:
-    system.group("work", stops=50)
+    system.group("job", stops=50)
     stops = QuotaStops("7", system.root)
     assert times(stops) == 50
-    system.group("work", stops=20)
+    system.group("job", stops=20)
     assert times(stops) == 50
-    system.group("work", stops=22)
+    system.group("job", stops=22)
     assert times(stops) == 52
-    system.remove("work")
-    system.group("work", stops=9000)
+    system.remove("job")
+    system.group("job", stops=9000)
     system.move("/background")
     times(stops)
-    system.move("/work")
+    system.move("/job")
     assert times(stops) == 52
 
 
@@ -342,6 +342,6 @@ def test_stops_are_told_after_the_end_of_the_process(system: System) -> None:
     since = StopsSince("7", system.root)
     since.look()
     failing(system.root, "proc/7/cgroup", 5)
-    system.group("work", stops=3)
+    system.group("job", stops=3)
     since.look()
     assert since.times() == 3

@@ -1,0 +1,90 @@
+"""A supervisor that hears nothing from its host ends by itself, whatever it is at; one that is asked to wait waits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchharness.device.holding import Holding, is_held, lock
+from benchharness.device.protocol import encode
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="locks and signals are POSIX's")
+ID = "0195a3c2-7b1e-7c44-9d0f-3f6f2f5e8a11"
+
+
+class Started:
+    """A supervisor with a lease, and when it was started."""
+
+    def __init__(self, work: Path, lease_s: float) -> None:
+        command = [sys.executable, "-m", "benchharness.device.supervisor", "--work", str(work), "--bundle", "none"]
+        self.process = subprocess.Popen(
+            [*command, "--lease", str(lease_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[list[Started]]:
+    made: list[Started] = []
+    yield made
+    for each in made:
+        each.close()
+
+
+def test_a_silent_host_is_waited_for_as_long_as_the_lease_and_no_longer(started: list[Started], tmp_path: Path) -> None:
+    started.append(each := Started(tmp_path, 1.0))
+    assert each.process.wait(15) == 0
+
+
+def test_a_sign_of_life_renews_the_lease(started: list[Started], tmp_path: Path) -> None:
+    started.append(each := Started(tmp_path, 2.0))
+    assert each.process.stdin is not None
+    for _ in range(12):
+        each.process.stdin.write(encode({"type": "alive"}))
+        each.process.stdin.flush()
+        time.sleep(0.4)
+        assert each.process.poll() is None
+    assert each.process.wait(15) == 0
+
+
+def test_a_line_that_takes_no_more_keeps_no_supervisor_beyond_its_lease(started: list[Started], tmp_path: Path) -> None:
+    """A finished attempt of a megabyte waits, and nobody reads."""
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / f"{ID}.json").write_bytes(encode({"type": "finished", "id": ID, "told": "x" * (1 << 20)}))
+    started.append(each := Started(tmp_path, 1.0))
+    assert each.process.wait(30) == 0
+    assert (tmp_path / "spool" / f"{ID}.json").is_file(), "it was not acknowledged"
+
+
+def test_who_only_asks_whether_a_device_is_held_keeps_nobody_out(tmp_path: Path) -> None:
+    asking = lock(tmp_path / "held")
+    assert isinstance(asking, int)
+    assert is_held(tmp_path / "held")
+    taken = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from benchharness.device.holding import Holding\n"
+            "sys.exit(Holding(Path(sys.argv[1])).take('ann') is not None)",
+            str(tmp_path),
+        ]
+    )
+    time.sleep(0.3)
+    os.close(asking)
+    assert taken.wait(15) == 0
+    assert Holding(tmp_path).told()["holder"] == "ann"
