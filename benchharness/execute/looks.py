@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.device import adapters
-from benchharness.errors import UsageError
+from benchharness.errors import LaunchError, UsageError
 from benchharness.execute.placing import put_artefact
 from benchharness.judge.noise import judge
 from benchharness.launch import Launcher, ask
@@ -37,7 +37,10 @@ def describe_hardware(probe_s: float, launcher: Launcher | None = None) -> dict[
     device = launcher or ask.this_machine()
     description = ask.description_of_device(device, probe_s)
     if "probe" in description:
-        description["noise"] = asdict(judge(description["probe"]))
+        try:
+            description["noise"] = asdict(judge(description["probe"]))
+        except ValueError as error:
+            raise LaunchError(f"the device does not say how noisy it is: {error}") from error
     found = [each for each in ask.availabilities(device) if each.available]
     description["accelerators"] = {each.name: each.lines for each in found}
     return description

@@ -31,6 +31,8 @@ NOISY_DIFFERENCE = 0.05
 NOISY_LOST_SHARE = 0.05
 #: Chosen, not measured: a quarter of the time lost is no longer a disturbance but a second tenant.
 VERY_NOISY_LOST_SHARE = 0.25
+#: Fewer have no spread.
+_FEWEST_BLOCKS = 2
 LOWER_BOUND = "for one thread of arithmetic; a model is disturbed at least as much"
 
 
@@ -71,7 +73,11 @@ def judge(probe: Mapping[str, Any]) -> Noise:
     The verdict is the worse of two: the smallest difference that 20 attempts of one long request could tell (quiet up
     to 2 %, very noisy above 5 %), and the share of time that was waited or stolen (noisy from 5 %, very noisy from
     25 %).
+
+    Raises `ValueError` for what no probe can have returned: a device far away may tell anything.
     """
+    if trouble := _impossible(probe):
+        raise ValueError(f"no noise probe can have returned that: {trouble}")
     short, long = _spread(probe["block_medians_ns"]), _spread(probe["block_means_ns"])
     blocks, median_ms = len(probe["block_means_ns"]), probe["median_ns"] / 1e6
     many = f"the median of {probe['iterations'] // blocks} requests of {median_ms:.2g} ms"
@@ -94,6 +100,23 @@ def judge(probe: Mapping[str, Any]) -> Noise:
         hint="" if verdict is Verdict.QUIET else _hint(waiting, stolen),
         expectations=expectations,
     )
+
+
+def _impossible(probe: Mapping[str, Any]) -> str:
+    """Why it cannot be; empty where it can."""
+    if not isinstance(probe, Mapping):
+        return "it is no table"
+    for name in ("block_medians_ns", "block_means_ns"):
+        values = probe.get(name)
+        if not isinstance(values, list) or len(values) < _FEWEST_BLOCKS or not all(map(_is_positive, values)):
+            return f"{name} are no times"
+    lacks = [name for name in ("median_ns", "seconds", "iterations") if not _is_positive(probe.get(name))]
+    lacks += [name for name in ("waiting_share", "steal_share") if name not in probe]
+    return f"{lacks[0]} is not told" if lacks else ""
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -18,6 +18,8 @@ from benchharness.launch.ssh.porter import Porter
 from benchharness.suite.device import Device, written
 from tests import ssh_server
 from tests.ssh_server import Server
+from tests.unit.test_environment import PIP
+from tests.unit.test_wheels import Index, wheel
 
 #: What is sent at once.
 CHUNK = 1 << 18
@@ -233,3 +235,26 @@ def test_a_login_shell_may_greet(launcher: SshLauncher, server: Server) -> None:
         assert ask.description_of_device(launcher, 0)["facts"]["machine"]
     finally:
         greeting.write_text(before)
+
+
+def test_an_environment_is_made_there_once_and_goes_into_the_profile(
+    server: Server, profiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of wheels that stand in for those of the package index."""
+    if PIP is None:
+        pytest.skip("this Python comes without a wheel of pip")
+    Index(tmp_path / "index", monkeypatch).add(PIP, wheel(tmp_path, "tiny", text="SIZE = 3"))
+    monkeypatch.setattr("benchharness.devices.wheel_cache", lambda: tmp_path / "wheels")
+    device = server.device(python="/usr/bin/python3", packages=["tiny"], work=f"{server.home}/prepared")
+    name = profile(profiles, device)
+    told: list[str] = []
+    made = devices.prepare(name, tell=told.append)
+    assert (made.made, made.locked, made.packages) == (True, True, {"tiny": "1.0"})
+    assert made.python.startswith(f"{server.home}/prepared/environments/")
+    assert devices.named(name).python == made.python
+    assert "--hash=sha256:" in (profiles / f"{name}.lock").read_text()
+    again = devices.prepare(name, tell=told.append)
+    assert (again.made, again.locked, again.python) == (False, False, made.python)
+    assert set(devices.clean(name, everything=True).removed) >= {"files", "environments"}
+    with pytest.raises(LaunchError, match=f"benchharness device prepare {name}"):
+        devices.check(name, probe_s=0.0)

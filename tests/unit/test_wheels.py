@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -105,6 +106,10 @@ class Index:
         self.folder = folder
         self.asked: list[list[str]] = []
         monkeypatch.setattr(wheels, "_download", self._download)
+
+    def add(self, *paths: Path) -> None:
+        for path in paths:
+            shutil.copy(path, self.folder)
 
     def _download(self, what: Sequence[str], tags: Tags, folder: Path) -> None:
         self.asked.append(list(what))
