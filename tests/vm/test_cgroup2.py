@@ -17,8 +17,6 @@ from tests.vm.machine import USER, Machine
 
 ROOT = Path(__file__).parent.parent.parent
 DIGITS = ROOT / "examples" / "digits" / "artefacts" / "fp32.onnx"
-#: What the supervisor's process id is there, and its group.
-SUPERVISOR = "pgrep -f 'pyz supervisor' | head -1"
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +47,7 @@ def suite(scenario: str, settings: dict[str, Any], threads: int = 2) -> dict[str
         "name": "cgroup 2",
         "models": {"digits": {"variants": {"fp32": {"artefact": str(DIGITS)}}}},
         "configurations": [{"threads": threads}],
-        "attempts": {"at_least": 1, "at_most": 1, "timeout": "20 min"},
+        "attempts": {"at_least": 1, "at_most": 1, "timeout": "2 h"},
         "scenarios": {scenario: settings},
     }
 
@@ -80,7 +78,8 @@ def test_the_kernel_is_its_own_and_has_version_2(started: Machine, folder: Path)
 
 @pytest.mark.parametrize("user", ["root", USER])
 def test_a_ladder_finds_what_a_model_needs(started: Machine, folder: Path, user: str) -> None:
-    settings = {"quotas": ["50 %"], "cores": [1], "limits": ["16 MiB"], "trials": 3, "needed": 2}
+    # As few processes as tell something: under emulation one takes a quarter of a minute to start.
+    settings = {"quotas": ["50 %"], "cores": [1], "limits": ["16 MiB"], "trials": 1, "needed": 1, "bracket": "40 %"}
     result = run(user, "constrained", settings)
     assert result.outcome.ok, result.outcome
     (ladder,) = result.ladders
@@ -95,7 +94,11 @@ def test_a_ladder_finds_what_a_model_needs(started: Machine, folder: Path, user:
 
 
 def test_a_limit_that_is_too_tight_kills_and_says_so(started: Machine, folder: Path) -> None:
-    result = run("root", "constrained", {"limits": ["16 MiB"], "trials": 3, "needed": 2, "quotas": [], "cores": []})
+    result = run(
+        "root",
+        "constrained",
+        {"limits": ["16 MiB"], "trials": 1, "needed": 1, "memory": False, "quotas": [], "cores": []},
+    )
     (ladder,) = result.ladders
     assert steps(ladder, "memory")[float(16 << 20)] in (StepOutcome.KILLED, StepOutcome.THRASHING)
 
@@ -110,10 +113,6 @@ def in_time(started: Machine, after_s: float, command: str) -> None:
     """Does something there so long after the worker has begun."""
     script = f"while ! pgrep -f 'pyz worker' >/dev/null; do sleep 0.1; done; sleep {after_s}; {command}"
     started.run(f'nohup sh -c "{script}" >/tmp/done 2>&1 &')
-
-
-QUOTA = "echo '60000 100000' > $g/cpu.max"
-GROUP = "w=$(pgrep -f 'pyz worker'); g=/sys/fs/cgroup$(cut -d: -f3 /proc/$w/cgroup)"
 
 
 @pytest.mark.parametrize(
