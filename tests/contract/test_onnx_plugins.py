@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,21 @@ OPENVINO, QNN, CPU = "OpenVINOExecutionProvider", "QNNExecutionProvider", "CPUEx
 IN_FLOAT32 = {"load_config": '{"CPU":{"INFERENCE_PRECISION_HINT":"f32"}}'}
 PICTURES = np.load(EXAMPLES / "digits" / "heldout.npz")["images"][:20].astype(np.float32)[:, None]
 
-openvino = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime_ep_openvino") is None, reason="onnxruntime-ep-openvino is not installed"
-)
+#: What makes the units that ONNX Runtime finds; OpenVINO's provider takes Intel's alone.
+MAKERS = {each.device.vendor for each in onnxruntime.get_ep_devices()}
+
+
+def openvino(test: Callable[..., None]) -> Callable[..., None]:
+    """Marks a test that opens a session on OpenVINO's provider."""
+    installed = importlib.util.find_spec("onnxruntime_ep_openvino") is not None
+    missing = pytest.mark.skipif(not installed, reason="onnxruntime-ep-openvino is not installed")
+    others = pytest.mark.skipif(
+        not any("Intel" in maker for maker in MAKERS),
+        reason=f"OpenVINO's provider takes no unit but Intel's, and here are {', '.join(sorted(MAKERS))}'s alone",
+    )
+    return missing(others(test))
+
+
 qnn = pytest.mark.skipif(
     importlib.util.find_spec("onnxruntime_qnn") is None or platform.machine().lower() not in ("x86_64", "amd64"),
     reason="onnxruntime-qnn, whose emulator runs on x86-64, is not installed",
