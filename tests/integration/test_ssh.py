@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,15 @@ def test_a_host_key_among_the_users_known_hosts_is_known(server: Server, tmp_pat
     assert host_key_of(server.device().route, known).is_known
     known.write_text(f"[127.0.0.1]:{server.port + 1} {server.host_key}\n")
     assert not host_key_of(server.device().route, known).is_known
+
+
+def test_a_host_key_is_asked_for_from_a_notebook_too(server: Server) -> None:
+    """What runs a loop already allows no second one in its thread."""
+
+    async def cell() -> str:
+        return host_key_of(server.device().route).text
+
+    assert asyncio.run(cell()) == server.host_key
 
 
 @pytest.mark.parametrize(

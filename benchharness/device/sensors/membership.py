@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchharness.device.sensors.cgroup import NO_CGROUPS, Groups, group_path, groups_in
-from benchharness.device.sensors.readings import ROOT, KeptFile, Unreadable
+from benchharness.device.sensors.readings import ROOT, KeptFile, Unreadable, text_or_nothing
 
 
 class Membership:
@@ -19,8 +19,9 @@ class Membership:
     def __init__(self, process: str, root: Path = ROOT) -> None:
         self.text = b""  # at the last look
         self._root = root
+        self._process = root / "proc" / process
         try:
-            self._file = KeptFile(root / "proc" / process / "cgroup")
+            self._file = KeptFile(self._process / "cgroup")
         except Unreadable as error:
             raise Unreadable(f"{NO_CGROUPS} ({error})") from error
 
@@ -30,8 +31,14 @@ class Membership:
             text = self._file.read()
         except Unreadable:
             return False
-        moved, self.text = text != self.text, text
-        return moved
+        if text == self.text or self._has_ended():
+            return False
+        self.text = text
+        return True
+
+    def _has_ended(self) -> bool:
+        """The kernel takes the memory of who ends first, and then takes it out of its groups, into the top one."""
+        return text_or_nothing(self._process / "statm").startswith("0 0 ")
 
     def groups(self, controller: str) -> Groups:
         """Its own group with a controller and those above it, at the last look. Raises `Unreadable`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def host_key_of(route: Route, known_hosts: Path | None = None) -> HostKey:
     import asyncssh
 
     try:
-        key = asyncio.run(asyncio.wait_for(_presented(route), _PATIENCE_S))
+        key = _in_a_loop_of_its_own(route)
     except TimeoutError as error:
         raise LaunchError(f"{route.text} does not answer within {_PATIENCE_S:g} s; is it on?") from error
     except (OSError, asyncssh.Error) as error:
@@ -43,6 +44,12 @@ def host_key_of(route: Route, known_hosts: Path | None = None) -> HostKey:
         fingerprint=key.get_fingerprint(),
         is_known=_is_known(key, route, known_hosts or Path.home() / ".ssh" / "known_hosts"),
     )
+
+
+def _in_a_loop_of_its_own(route: Route) -> Any:
+    """Asked in another thread: in a notebook, the caller's has a running loop, and that allows no second."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(lambda: asyncio.run(asyncio.wait_for(_presented(route), _PATIENCE_S))).result()
 
 
 async def _presented(route: Route) -> Any:

@@ -207,6 +207,18 @@ def test_a_process_that_has_ended_changes_nothing(system: System) -> None:
     assert len(facts(limits)) == 1
 
 
+def test_a_process_about_to_end_changes_nothing(system: System) -> None:
+    """Its memory is gone, it is taken out of its groups, and it is not yet said to have ended."""
+    limits, stops = ProcessLimits(7, system.root), QuotaStops("7", system.root)
+    limits.look(1)
+    assert times(stops) == 0
+    planted(system.root, {"proc/7/statm": "0 0 0 0 0 0 0"})
+    system.move("/background")
+    assert not limits.look(2)
+    assert len(facts(limits)) == 1
+    assert times(stops) == 0
+
+
 def test_a_process_that_is_gone_and_one_that_never_was() -> None:
     child = os.fork()
     if not child:
