@@ -295,6 +295,10 @@ class Job:
     # The variants that a product would try in turn.
     chain: Sequence[Opened] = field(default_factory=list)
     tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
+    # Where two builds are compared: which one's job this is, "base" or "candidate", and what it shares with its partner
+    # of the other side. Empty in every other run.
+    side: str = ""
+    pair: str = ""
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
@@ -333,7 +337,8 @@ class Job:
     def title(self) -> str:
         """A short name for progress lines and tables."""
         asked = f"{self.scenario} {self.pace}".strip()
-        return " · ".join((self.model, self.variant, self.configuration.name, self.workload.name, asked))
+        told = (self.side, self.model, self.variant, self.configuration.name, self.workload.name, asked)
+        return " · ".join(told if self.side else told[1:])
 
     @property
     def pace(self) -> str:
