@@ -36,12 +36,12 @@ MAKERS = {each.device.vendor for each in onnxruntime.get_ep_devices()}
 def openvino(test: Callable[..., None]) -> Callable[..., None]:
     """Marks a test that opens a session on OpenVINO's provider."""
     installed = importlib.util.find_spec("onnxruntime_ep_openvino") is not None
-    missing = pytest.mark.skipif(not installed, reason="onnxruntime-ep-openvino is not installed")
-    others = pytest.mark.skipif(
+    pytest.mark.skipif(not installed, reason="onnxruntime-ep-openvino is not installed")(test)
+    pytest.mark.skipif(
         not any("Intel" in maker for maker in MAKERS),
         reason=f"OpenVINO's provider takes no unit but Intel's, and here are {', '.join(sorted(MAKERS))}'s alone",
-    )
-    return missing(others(test))
+    )(test)
+    return test
 
 
 qnn = pytest.mark.skipif(
