@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.integration.awkward_run import living
 
 DEMO = ROOT / "examples" / "demo_model" / "artefacts"
-CHUNK, CHUNKS = 128, 16
+CHUNK, CHUNKS = 128, 28  # a pass goes on for long enough after every scorer is seen at work
 TOKENS = " ".join(str((37 * index * index + 11 * index) % 1000) for index in range(CHUNK * CHUNKS))
 VARIANTS = ("fp32", "int8", "int4")
 SUITE = f"""
