@@ -1,15 +1,14 @@
 """When enough was measured: rules that know counts, outcomes and one figure that decides, and nothing else. Pure.
 
-A rule watches one thing: a job, or a pair of jobs that take turns. It is asked after each attempt, or each pair, and
-answers with the reason to stop, or with None to go on.
+A rule watches one job. It is asked after each attempt, and answers with the reason to stop, or with None to go on.
+What is enough of two builds' pairs, their `judge.design` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isfinite, sqrt
-from statistics import NormalDist
+from math import ceil, inf, isfinite
 from typing import Protocol
 
 from benchharness.results.result import Outcome, OutcomeKind
@@ -20,7 +19,7 @@ _FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
 _MOST_FAILURES = 2
 
 #: What a rule decides by, asked for where it matters only: the widest relative half-interval of what is watched,
-#: infinite where there is none yet; for a sequential rule the p-value of its test.
+#: infinite where there is none yet.
 Found = Callable[[], float]
 
 
@@ -89,51 +88,6 @@ class ByInterval:
             return self.at_least if made < self.at_least else max(self.at_most, self.at_least)
         needed = ceil(min(made * (width / self.interval) ** 2, self.at_most))
         return max(needed, self.at_least)
-
-
-@dataclass(frozen=True)
-class Sequential:
-    """Until a test decides, at looks fixed beforehand: after each of these numbers of pairs, and at no other time.
-
-    The error that all looks together may make is `alpha`. It is spent over them as O'Brien and Fleming's boundaries do
-    (Lan and DeMets 1983: 2 - 2 Phi(z / sqrt(t)), z the 1 - alpha / 2 quantile, t the share of the pairs), and a look
-    has what was not spent before it: right however the looks depend on each other, at some price in power.
-    """
-
-    looks: tuple[int, ...]
-    alpha: float
-
-    def __post_init__(self) -> None:
-        if not self.looks or self.looks[0] < 1 or any(b <= a for a, b in zip(self.looks, self.looks[1:], strict=False)):
-            raise ValueError(f"looks are one or more growing numbers of pairs, not {self.looks}")
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is between 0 and 1, not {self.alpha}")
-
-    def level(self, look: int) -> float:
-        """The p-value at or below which this look decides, counted from 0."""
-        return self._spent(look) - (self._spent(look - 1) if look else 0.0)
-
-    def _spent(self, look: int) -> float:
-        normal = NormalDist()
-        quantile = normal.inv_cdf(1 - self.alpha / 2)
-        return 2 - 2 * normal.cdf(quantile / sqrt(self.looks[look] / self.looks[-1]))
-
-    def reason_to_stop(self, made: int, found: Found) -> str | None:
-        """Stops at the first look that decides, or at the last one."""
-        if made in self.looks:
-            look = self.looks.index(made)
-            if found() <= self.level(look):
-                return f"decided after {made} pairs, at look {look + 1} of {len(self.looks)}"
-        return f"{made} pairs, the most planned{self.shortfall(found)}" if made >= self.looks[-1] else None
-
-    def shortfall(self, found: Found) -> str:
-        """That nothing was decided, and how far it was from it at the last look's level."""
-        level = self.level(len(self.looks) - 1)
-        return f"; undecided: p = {found():.2g} where {level:.2g} would have decided"
-
-    def expected(self, made: int, found: Found) -> int:
-        """The last look: which one decides is not known before."""
-        return self.looks[-1]
 
 
 def rule_of(interval: float | None, at_least: int, at_most: int) -> Rule:

@@ -26,6 +26,7 @@ class Factor(StrEnum):
     RUNTIME = "runtime"  # at equal precision and threads
     ACCELERATOR = "accelerator"
     SCENARIO = "scenario"  # one course's steady state over that of another scenario
+    BUILD = "build"  # of a product: its artefact and what runs it, asked for the same
     CONFIGURATION = "configuration"  # rows of a table: variant, runtime, accelerator and threads, as the suite says
 
 

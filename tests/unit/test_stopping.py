@@ -6,12 +6,10 @@ import math
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import pytest
-from scipy.stats import wilcoxon
 
 from benchharness.execute.jobs import Execution, seconds_left
-from benchharness.execute.stopping import ByInterval, Fixed, Sequential, hopeless, rule_of
+from benchharness.execute.stopping import ByInterval, Fixed, hopeless, rule_of
 from benchharness.results.result import Outcome, OutcomeKind
 from benchharness.results.store import Store
 from benchharness.suite.tables import Attempts
@@ -52,47 +50,6 @@ def test_the_most_attempts_end_it_and_say_what_is_missing() -> None:
     assert ByInterval(0.02, 5, 3).reason_to_stop(4, lambda: 1.0) is None  # the least counts before the most
 
 
-def test_a_sequential_rule_spends_its_error_over_its_looks() -> None:
-    rule = Sequential((7, 14, 20), 0.01)
-    levels = [rule.level(look) for look in range(3)]
-    assert sum(levels) == pytest.approx(0.01)
-    assert levels == sorted(levels)
-    # Lan and DeMets' function at a third of the way, by hand: 2 - 2 Phi(2.5758 / sqrt(7/20)) = 1.34e-5
-    assert levels[0] == pytest.approx(1.34e-5, rel=0.01)
-
-
-def test_a_sequential_rule_looks_at_its_looks_only() -> None:
-    rule = Sequential((7, 20), 0.01)
-    assert rule.reason_to_stop(6, never) is None
-    assert rule.reason_to_stop(7, lambda: 0.001) is None
-    assert rule.reason_to_stop(8, never) is None
-    assert rule.reason_to_stop(7, lambda: 0.0) == "decided after 7 pairs, at look 1 of 2"
-    assert rule.reason_to_stop(20, lambda: 0.009) == "decided after 20 pairs, at look 2 of 2"
-    told = "20 pairs, the most planned; undecided: p = 0.02 where 0.01 would have decided"
-    assert rule.reason_to_stop(20, lambda: 0.02) == told
-
-
-def test_a_sequential_rule_errs_no_more_often_than_it_says() -> None:
-    """Pairs without a difference, 4,000 times: a one-sided signed-rank test at each look."""
-    rule = Sequential((8, 14, 20), 0.05)
-    differences = np.random.default_rng(7).standard_normal((4000, 20))
-    found = {
-        made: np.asarray(wilcoxon(differences[:, :made], axis=1, alternative="greater").pvalue) for made in rule.looks
-    }
-    alarms = sum(any(_decides(rule, made, float(found[made][each])) for made in rule.looks) for each in range(4000))
-    assert 0.02 < alarms / 4000 <= 0.05
-
-
-def _decides(rule: Sequential, made: int, found: float) -> bool:
-    return (rule.reason_to_stop(made, lambda: found) or "").startswith("decided")
-
-
-@pytest.mark.parametrize(("looks", "alpha"), [((), 0.01), ((0, 5), 0.01), ((5, 5), 0.01), ((5, 4), 0.01), ((5,), 1.0)])
-def test_a_sequential_rule_that_cannot_be_is_refused(looks: tuple[int, ...], alpha: float) -> None:
-    with pytest.raises(ValueError, match=r"looks|alpha"):
-        Sequential(looks, alpha)
-
-
 @pytest.mark.parametrize(
     ("outcomes", "reason"),
     [
@@ -110,7 +67,6 @@ def test_what_more_attempts_would_not_help(outcomes: list[Outcome], reason: str 
 
 def test_a_number_of_attempts_is_expected_from_the_first_on() -> None:
     assert [Fixed(5).expected(made, never) for made in (0, 4, 5)] == [5, 5, 5]
-    assert Sequential((7, 14, 20), 0.01).expected(3, never) == 20
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""How two builds are compared: what is said before the first pair, so that looking often costs no truth. Pure.
+
+Base and candidate take turns in fresh processes, in pairs. At a few numbers of pairs fixed beforehand somebody looks,
+and at no others. The chance to call a build worse, or better, that is not, is `alpha` over all looks and all primary
+metrics together: each look may spend the share of it that its share of the pairs is (Kim and DeMets 1987, rho = 1), a
+look has what was not spent before it, and each of the hypotheses has its part of that (Bonferroni). So it holds
+however looks and metrics depend on each other, at some price in power. Spending as early as this lets ten pairs call
+what is plain; O'Brien and Fleming's boundaries would leave a tenth of that look's share, which no ten pairs can reach.
+
+The other way round, `beta` is the chance to call a build no worse by the margin that is: it is spent alike. Stopping
+for that is not binding: whoever goes on all the same has an alpha no larger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchharness.judge.signed_ranks import fewest_pairs
+
+#: Without a word of the suite. With three primary metrics ten pairs can call a build worse: 2^-10 < 0.01 * 10/20 / 3.
+LOOKS = (10, 12, 16, 20)
+ALPHA, BETA = 0.01, 0.05
+#: A difference below `least` is none, however sure it is; one below `margin` does not matter.
+LEAST, MARGIN = 0.01, 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What is fixed before the first pair. Raises `ValueError` where the parts do not go together."""
+
+    looks: tuple[int, ...] = LOOKS
+    alpha: float = ALPHA
+    beta: float = BETA
+    least: float = LEAST
+    margin: float = MARGIN
+
+    def __post_init__(self) -> None:
+        if not self.looks or self.looks[0] < 1 or list(self.looks) != sorted(set(self.looks)):
+            raise ValueError(f"looks are one or more growing numbers of pairs, not {list(self.looks)}")
+        if not (0 < self.alpha < 0.5 and 0 < self.beta < 0.5):
+            raise ValueError(f"alpha and beta are between 0 and 0.5, not {self.alpha} and {self.beta}")
+        if not 0 <= self.least < self.margin:
+            raise ValueError(f"least, {self.least:g}, is to be smaller than the margin, {self.margin:g}")
+
+    def alpha_at(self, look: int, hypotheses: int) -> float:
+        """The p-value at or below which a look, counted from 0, calls one of so many hypotheses worse or better."""
+        return self.alpha * self._spent(look) / hypotheses
+
+    def beta_at(self, look: int, hypotheses: int) -> float:
+        """The chance with which a look may leave a bound on one of so many hypotheses wrong."""
+        return self.beta * self._spent(look) / hypotheses
+
+    def _spent(self, look: int) -> float:
+        before = self.looks[look - 1] if look else 0
+        return (self.looks[look] - before) / self.looks[-1]
+
+    def pairs_needed(self, hypotheses: int) -> int | None:
+        """The first look that could call one of so many hypotheses worse; None: no look could."""
+        levels = ((pairs, self.alpha_at(look, hypotheses)) for look, pairs in enumerate(self.looks))
+        return next((pairs for pairs, level in levels if fewest_pairs(level) <= pairs), None)
