@@ -11,6 +11,7 @@ from benchharness.device import adapters as plug_board
 from benchharness.errors import UsageError
 from benchharness.execute.devices import Chosen, choose, reached
 from benchharness.execute.jobs import Execution, Observer
+from benchharness.execute.pairs import Looks
 from benchharness.launch import Launcher
 from benchharness.locations import default_store, devices_folder, digest_cache, state_folder
 from benchharness.results.result import Job
@@ -18,13 +19,15 @@ from benchharness.results.store import Store
 from benchharness.suite import targets
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.asked import Asked
+from benchharness.suite.gating import Gate
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.materials import gather, suite_from_models, verify
 from benchharness.suite.overrides import Overrides, overridden
 from benchharness.suite.plan import plan
 from benchharness.suite.planning import Materials
 from benchharness.suite.sampling import sampling_notes
-from benchharness.suite.tables import Suite, load_suite, restore_suite, suite_from_table
+from benchharness.suite.tables import Suite, load_suite, restore_suite, restore_table, suite_from_table
+from benchharness.suite.twins import paired
 
 Watching = AbstractContextManager[Observer]
 
@@ -70,14 +73,36 @@ def begin(store: Store, suite: Suite, target: targets.Target, watching: Watching
     return run
 
 
+def begin_comparison(
+    store: Store, base: Suite, candidate: Suite, target: targets.Target, watching: Watching | None
+) -> str:
+    """Makes a run that compares two builds, the candidate's suite with the base's in `compared`; its id.
+
+    Raises as `begin`, and `UsageError` where the two have no job in common.
+    """
+    materials = [gather(suite, digest_cache(), tell) for suite in (base, candidate)]
+    chosen = choose(target, state_folder(store.url))
+    planned = paired(*(_plan(suite, chosen, each) for suite, each in zip((base, candidate), materials, strict=True)))
+    for told in planned.alone:
+        tell(f"left out: {told}")
+    run = store.create_run(**_stored(candidate, chosen.hardware), planned=planned.jobs)
+    _execute(store, run, candidate, chosen.hardware, _manifests(materials), watching)
+    return run
+
+
+def _manifests(materials: Sequence[Materials]) -> dict[Path, Manifest]:
+    return {path: manifest for each in materials for path, manifest in each.manifests.items()}
+
+
 def go_on(store: Store, run: str, overrides: Overrides | None, watching: Watching | None) -> None:
     """Makes what a run still lacks. Raises `UsageError` where a model has changed since."""
     suite_json, hardware_json = store.suite_and_hardware(run)
     hardware = targets.as_known_now(HardwareTarget.model_validate_json(hardware_json), devices_folder())
     suite = overridden(restore_suite(suite_json), overrides or Overrides())
-    materials = gather(suite, digest_cache())
-    verify(materials.manifests, [job for job, _ in store.jobs(run)])
-    _execute(store, run, suite, hardware, materials.manifests, watching)
+    builds = [suite] if suite.compared is None else [restore_table(suite.compared.base), suite]
+    manifests = _manifests([gather(each, digest_cache()) for each in builds])
+    verify(manifests, [job for job, _ in store.jobs(run)])
+    _execute(store, run, suite, hardware, manifests, watching)
 
 
 def _wishes(changes: dict[str, Any]) -> dict[str, Any]:
@@ -156,5 +181,6 @@ def _execute(
 
     state = state_folder(store.url)
     with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
-        execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer)
+        looks = None if suite.compared is None else Looks((suite.gate or Gate()).design())
+        execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer, looks=looks)
         execution.walk(launcher, state)

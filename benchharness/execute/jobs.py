@@ -1,7 +1,8 @@
 """Walks the jobs: launches attempts, decides how many more, saves each as it ends, resumes.
 
 Attempts go in rounds: one of every job that is still due, in an order shuffled anew each round. A machine that drifts
-then drifts for all variants alike, and the attempts of one round can be compared as pairs.
+then drifts for all variants alike, and the attempts of one round can be compared as pairs. The jobs of two builds that
+are twins follow each other at once, whichever first, and stop together.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from statistics import fmean
 from typing import Protocol
 
 from benchharness.execute.link import DeviceLink
+from benchharness.execute.pairs import Looks
 from benchharness.execute.stopping import hopeless, rule_of
 from benchharness.judge.derive import derive_one
 from benchharness.launch import Launcher
@@ -63,6 +65,11 @@ class _State:
         """What the jobs have in common whose attempts are made at once."""
         return self.job.comparison_pass or self.job.key
 
+    @property
+    def turn(self) -> str:
+        """What the jobs have in common that take turns: twins do."""
+        return self.job.pair or self.job.key
+
     def width(self) -> float:
         """The widest relative half-interval of the job's headline metrics; infinite where one has none."""
         if self._width[0] != len(self.attempts):
@@ -74,11 +81,19 @@ class Execution:
     """One run being executed. `walk` may be called on a run that was interrupted: it goes on where that one ended."""
 
     def __init__(
-        self, store: Store, run: str, *, rules: Attempts, manifests: Mapping[Path, Manifest], observer: Observer
+        self,
+        store: Store,
+        run: str,
+        *,
+        rules: Attempts,
+        manifests: Mapping[Path, Manifest],
+        observer: Observer,
+        looks: Looks | None = None,
     ) -> None:
         self._store = store
         self._run = run
         self._rules = rules
+        self._looks = looks  # of a run that compares two builds
         self._stopping = rule_of(rules.interval, rules.at_least, rules.at_most)
         self._manifests = manifests
         self._observer = observer
@@ -101,8 +116,10 @@ class Execution:
         try:
             for state in self._states.values():
                 self._decide(state)
+            self._look()
             while due := self._due():
                 self._round(link, due)
+                self._look()
         except BaseException:
             link.close()
             self._store.set_state(self._run, "interrupted")
@@ -116,16 +133,23 @@ class Execution:
         if not going:
             return []
         round_ = min(len(state.attempts) for state in going)
-        due = [state for state in going if len(state.attempts) == round_]
-        random.Random(f"{self._run} {round_}").shuffle(due)
-        return due
+        turns: dict[str, list[_State]] = {}
+        for state in going:
+            if len(state.attempts) == round_:
+                turns.setdefault(state.turn, []).append(state)
+        chance = random.Random(f"{self._run} {round_}")
+        shuffled = list(turns.values())
+        chance.shuffle(shuffled)
+        for turn in shuffled:
+            chance.shuffle(turn)
+        return [state for turn in shuffled for state in turn]
 
     def _round(self, link: DeviceLink, due: Sequence[_State]) -> None:
         for state in due:
             if state.stopped:
                 continue  # measured in another's pass
             if self._time_is_over():
-                missing = self._stopping.shortfall(state.width)
+                missing = "" if self._looks is not None else self._stopping.shortfall(state.width)
                 self._stop(state, f"time budget of {self._rules.max_time:g} s ended{missing}")
                 continue
             made = len(state.attempts)
@@ -169,9 +193,31 @@ class Execution:
         """Stops a job that has what was asked for, or that will never have it."""
         if state.stopped or not state.attempts:
             return
-        reason = hopeless([attempt.outcome for attempt in state.attempts]) or self._enough(state)
+        trouble = hopeless([attempt.outcome for attempt in state.attempts])
+        reason = trouble or self._enough(state)
         if reason:
             self._stop(state, reason)
+        if trouble:
+            for twin in self._twins(state):
+                self._stop(twin, f"the {state.job.side}: {trouble}")
+
+    def _twins(self, state: _State) -> list[_State]:
+        """What goes on of the other build's job for the same."""
+        others = (other for other in self._states.values() if other is not state and not other.stopped)
+        return [other for other in others if other.turn == state.turn]
+
+    def _look(self) -> None:
+        """Stops the twins of two builds of which enough is known, where this is the number of pairs to look after."""
+        going = [state for state in self._states.values() if state.job.side and not state.stopped]
+        if self._looks is None or not going:
+            return
+        made = {state.job.pair: len(state.attempts) for state in going}
+        if not any(self._looks.due(each) for each in made.values()):
+            return
+        results = [derive_one(state.job, state.attempts, state.stopped) for state in self._states.values()]
+        for pair, reason in self._looks.enough(results).items():
+            for state in (state for state in going if state.job.pair == pair):
+                self._stop(state, reason)
 
     def _enough(self, state: _State) -> str | None:
         last = state.attempts[-1]
@@ -179,6 +225,8 @@ class Execution:
             return f"one attempt: {one_attempt}"
         if last.outcome.ok and not last.effective.on_device:
             return "one attempt: a reference execution has nothing to time"
+        if self._looks is not None and state.job.side:
+            return None  # `_look` tells
         return self._stopping.reason_to_stop(len(state.attempts), state.width)
 
     def _stop(self, state: _State, reason: str) -> None:
@@ -194,6 +242,8 @@ class Execution:
         if SCENARIOS.of_stored(state.job.scenario).one_attempt:
             return 1
         made = len(state.attempts)
+        if self._looks is not None and state.job.side:
+            return max(1, self._looks.expected(made) - made)
         return max(1, self._stopping.expected(made, state.width) - made)
 
     def _left(self) -> tuple[int, float | None]:

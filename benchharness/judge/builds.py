@@ -17,9 +17,18 @@ from benchharness.judge.design import Design
 from benchharness.judge.signed_ranks import hodges_lehmann, interval, p_above
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS, Better
-from benchharness.results.result import EXACT, AttemptValue, Estimate, Job, MetricResult, Parameters, Result
+from benchharness.results.result import (
+    BASE,
+    CANDIDATE,
+    EXACT,
+    AttemptValue,
+    Estimate,
+    Job,
+    MetricResult,
+    Parameters,
+    Result,
+)
 
-BASE, CANDIDATE = "base", "candidate"
 #: What stands for an estimate.
 STATISTIC = "Hodges-Lehmann ratio of the best of each process, candidate / base, pair by pair"
 _MIDDLE = 50  # of the percentiles of one metric: the one whose attempts hold the samples once
@@ -79,15 +88,13 @@ def twins(results: Iterable[Result]) -> list[Twins]:
     ]
 
 
-def compared(
-    pairs: Sequence[Twins], design: Design, primary: Sequence[str], allow: Sequence[str] = ()
-) -> list[Comparison]:
-    """Every metric that both sides of a pair have. `allow` are words of differences that do not matter here."""
-    asked = [(each, list(_primary(each, primary))) for each in pairs]
+def compared(pairs: Sequence[Twins], design: Design) -> list[Comparison]:
+    """Every metric that both sides of a pair have."""
+    asked = [(each, list(primary_of(each, design.primary))) for each in pairs]
     hypotheses = max(1, sum(len(metrics) for _, metrics in asked))
     found: list[Comparison] = []
     for each, metrics in asked:
-        trouble = _failed(each) or _unlike(each, allow)
+        trouble = failed(each) or unlike(each, design.allow)
         if trouble is not None:
             found.append(trouble)
             continue
@@ -103,7 +110,7 @@ def settled(found: Iterable[Comparison]) -> bool:
     return Change.WORSE in kinds or (bool(kinds) and Change.UNDECIDED not in kinds)
 
 
-def _primary(pair: Twins, names: Sequence[str]) -> Iterator[tuple[MetricResult, MetricResult]]:
+def primary_of(pair: Twins, names: Sequence[str]) -> Iterator[tuple[MetricResult, MetricResult]]:
     """A primary metric of both; of one with percentiles the middle one, whose attempts have all samples."""
     theirs = {identity(metric): metric for metric in pair.base.metrics}
     for metric in pair.candidate.metrics:
@@ -113,7 +120,7 @@ def _primary(pair: Twins, names: Sequence[str]) -> Iterator[tuple[MetricResult, 
             yield other, metric
 
 
-def _failed(pair: Twins) -> Comparison | None:
+def failed(pair: Twins) -> Comparison | None:
     """Where a side gave nothing: a candidate that fails where the base does not is worse, whatever its figures."""
     base, candidate = pair.base.outcome, pair.candidate.outcome
     if base.ok and candidate.ok:
@@ -124,8 +131,10 @@ def _failed(pair: Twins) -> Comparison | None:
     return _whole(pair, Change.UNDECIDED, f"the base ended with {base}{also}: there is nothing to compare with")
 
 
-def _unlike(pair: Twins, allow: Sequence[str]) -> Comparison | None:
-    told = [each for each in differences(pair.candidate, pair.base, Factor.BUILD) if not any(w in each for w in allow)]
+def unlike(pair: Twins, allow: Sequence[str], apart: Sequence[str] = ()) -> Comparison | None:
+    """Where the two did not do the same work, or were apart in what else is told; `allow` are words of what may be."""
+    found = [*differences(pair.candidate, pair.base, Factor.BUILD), *apart]
+    told = [each for each in found if not any(word in each for word in allow)]
     return _whole(pair, Change.UNDECIDED, f"not the same work: {'; '.join(told)}") if told else None
 
 
@@ -159,17 +168,17 @@ Rounds = Mapping[int, tuple[float, float]]
 def _rounds(base: MetricResult, candidate: MetricResult) -> dict[int, tuple[float, float]]:
     """Of each round that both have, the best of both, base first. Half a pair is none."""
     lower = METRICS[candidate.name].better is not Better.HIGHER
-    theirs = {(value.device, value.round): _best(value, lower=lower) for value in base.attempts}
+    theirs = {(value.device, value.round): best_of(value, lower=lower) for value in base.attempts}
     found = {}
     for value in candidate.attempts:
-        other, ours = theirs.get((value.device, value.round), 0.0), _best(value, lower=lower)
+        other, ours = theirs.get((value.device, value.round), 0.0), best_of(value, lower=lower)
         if other > 0 and ours > 0:
             found[value.round] = (other, ours)
     return found
 
 
-def _best(value: AttemptValue, *, lower: bool) -> float:
-    """Samples in rows are no repeats of the value."""
+def best_of(value: AttemptValue, *, lower: bool) -> float:
+    """What is compared of an attempt. Samples in rows are no repeats of the value."""
     if value.row_length or not len(value.samples):
         return value.value
     return float(min(value.samples) if lower else max(value.samples))

@@ -31,7 +31,7 @@ def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
 
 
 def _asks_the_same(job: Job, other: Job) -> bool:
-    same = ("hardware", "model", "scenario", "workload", "settings")
+    same = ("side", "hardware", "model", "scenario", "workload", "settings")
     return all(getattr(job, name) == getattr(other, name) for name in same)
 
 

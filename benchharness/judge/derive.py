@@ -183,9 +183,9 @@ def _metric_result(
 
 
 def _cell(job: Job) -> tuple[str, ...]:
-    """What two jobs must share to be compared: everything but the variant."""
+    """What two jobs must share to be compared as variants: everything else, and the build."""
     parts = (job.configuration.to_json(), job.workload.to_json(), dict(job.settings))
-    return (job.hardware, job.model, job.scenario, *(json.dumps(part, sort_keys=True) for part in parts))
+    return (job.side, job.hardware, job.model, job.scenario, *(json.dumps(part, sort_keys=True) for part in parts))
 
 
 def _compared(result: Result, reference: Result | None) -> Result:

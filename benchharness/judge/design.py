@@ -13,10 +13,16 @@ for that is not binding: whoever goes on all the same has an alpha no larger.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 
-from benchharness.judge.signed_ranks import fewest_pairs
+from benchharness.results.result import Job
 
+#: What is decided on without a word of the suite: of each job those it has. With five, ten pairs can still call one
+#: of them worse.
+PRIMARY = ("model_ttft", "tpot", "steady_inference", "peak_memory")
 #: Without a word of the suite. With three primary metrics ten pairs can call a build worse: 2^-10 < 0.01 * 10/20 / 3.
 LOOKS = (10, 12, 16, 20)
 ALPHA, BETA = 0.01, 0.05
@@ -25,14 +31,39 @@ LEAST, MARGIN = 0.01, 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A known change for the worse that turns no gate red until a day: whose, why, and how large it may be."""
+
+    metric: str
+    owner: str
+    reason: str
+    until: date
+    worse_by: float | None = None  # no larger than this share; None: whatever its size
+    model: str | None = None  # None: of every one
+    variant: str | None = None
+    configuration: str | None = None
+    scenario: str | None = None
+
+    def covers(self, job: Job, metric: str) -> bool:
+        """Whether it speaks of a metric of a job."""
+        named = (self.model, self.variant, self.configuration, self.scenario)
+        has = (job.model, job.variant, job.configuration.name, job.scenario)
+        return metric == self.metric and all(name in (None, one) for name, one in zip(named, has, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Design:
     """What is fixed before the first pair. Raises `ValueError` where the parts do not go together."""
 
+    primary: tuple[str, ...] = PRIMARY
     looks: tuple[int, ...] = LOOKS
     alpha: float = ALPHA
     beta: float = BETA
     least: float = LEAST
     margin: float = MARGIN
+    allow: tuple[str, ...] = ()  # words of differences in what the builds did that do not matter
+    limits: Mapping[str, float] = field(default_factory=dict)  # by what share an exact metric may be worse
+    accepted: tuple[Accepted, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.looks or self.looks[0] < 1 or list(self.looks) != sorted(set(self.looks)):
@@ -58,3 +89,8 @@ class Design:
         """The first look that could call one of so many hypotheses worse; None: no look could."""
         levels = ((pairs, self.alpha_at(look, hypotheses)) for look, pairs in enumerate(self.looks))
         return next((pairs for pairs, level in levels if fewest_pairs(level) <= pairs), None)
+
+
+def fewest_pairs(level: float) -> int:
+    """With fewer pairs than this no ratios whatever have so small a p-value: each pair halves the least there is."""
+    return math.ceil(-math.log2(level))

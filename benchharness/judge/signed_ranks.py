@@ -9,7 +9,6 @@ distribution leaves in the middle (Hollander, Wolfe and Chicken, Nonparametric S
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,11 +48,6 @@ def interval(logarithms: Sequence[float], error: float) -> tuple[float, float] |
     if not outside:
         return None
     return float(averages[outside - 1]), float(averages[-outside])
-
-
-def fewest_pairs(level: float) -> int:
-    """With fewer pairs no ratios whatever have a p-value as small as this."""
-    return math.ceil(-math.log2(level))
 
 
 def _walsh(logarithms: Sequence[float]) -> Floats:

@@ -263,6 +263,10 @@ class Contrast:
     ratios: Sequence[tuple[str, Parameters, Estimate]]
 
 
+#: The builds of a comparison, as jobs name them.
+BASE, CANDIDATE = "base", "candidate"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """hardware target x variant x configuration x workload x scenario, as planned. `key` is its identity."""
@@ -295,7 +299,7 @@ class Job:
     # The variants that a product would try in turn.
     chain: Sequence[Opened] = field(default_factory=list)
     tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
-    # Where two builds are compared: which one's job this is, "base" or "candidate", and what it shares with its partner
+    # Where two builds are compared: which one's job this is, `BASE` or `CANDIDATE`, and what it shares with its partner
     # of the other side. Empty in every other run.
     side: str = ""
     pair: str = ""

@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -40,6 +41,7 @@ from benchharness.suite.fields import (
     as_list,
     storable,
 )
+from benchharness.suite.gating import Compared, Gate
 from benchharness.suite.scenarios import Scenarios, usual_scenarios
 
 #: What a hardware target's devices run.
@@ -53,6 +55,12 @@ Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
 #: A suite file is written by hand, or by a program that lists models.
 _MOST_SUITE_BYTES = 10 * 1024 * 1024
+
+
+def _by_a_comparison(value: Any, info: ValidationInfo) -> Any:
+    if value is not None and info.context != CHECKED_BEFORE:
+        raise ValueError("is written by whoever compares two builds, and by no suite; see [gate]")
+    return value
 
 
 def _valid_budgets(table: dict[str, Any]) -> dict[str, Any]:
@@ -243,11 +251,14 @@ class Suite(Table):
     scenarios: Scenarios = Scenarios.model_validate(usual_scenarios())
     attempts: Attempts = Attempts()
     budgets: Budgets = Field(default_factory=dict)
+    gate: Gate | None = None
+    compared: Annotated[Compared | None, BeforeValidator(_by_a_comparison)] = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the checked suite, with every default spelled out."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+        """SHA-256 of the checked suite, with every default spelled out; how it is compared is no part of it."""
+        told = self.model_dump_json(by_alias=True, exclude={"gate", "compared"})
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 def load_suite(path: str | Path) -> Suite:
@@ -275,7 +286,12 @@ def check_suite(table: dict[str, Any], *, where: str, stored: bool = False) -> S
 
 def restore_suite(text: str) -> Suite:
     """The suite that a run stored as JSON."""
-    return check_suite(json.loads(text), where="the stored suite", stored=True)
+    return restore_table(json.loads(text))
+
+
+def restore_table(table: dict[str, Any]) -> Suite:
+    """The suite of a table that was stored."""
+    return check_suite(table, where="the stored suite", stored=True)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -259,6 +259,7 @@ ARROWS = {
         "device.adapters",
         "device.sensors.cgroup",
         "device.sensors.readings",
+        "judge.design",
         "launch.ask",
         "launch.ssh.route",
         "results.objects",

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, wilcoxon
 
-from benchharness.judge.signed_ranks import fewest_pairs, hodges_lehmann, interval, p_above
+from benchharness.judge.design import fewest_pairs
+from benchharness.judge.signed_ranks import hodges_lehmann, interval, p_above
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 10, 20, 50])

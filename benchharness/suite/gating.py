@@ -1,0 +1,114 @@
+"""A suite's word on how another build of its models is compared with it: `[gate]`.
+
+::
+
+    [gate]
+    base = "v1.4:suite.toml"        # a suite, a model, or REVISION:SUITE of this git repository
+    primary = ["steady_inference", "peak_memory"]
+    margin = "5 %"
+
+    [[gate.accepted]]
+    metric = "peak_memory"
+    worse_by = "12 %"
+    owner = "ann@example.org"
+    reason = "the new tokenizer keeps its table in memory"
+    until = 2027-03-01
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from benchharness.judge.design import ALPHA, BETA, LEAST, LOOKS, MARGIN, PRIMARY, Accepted, Design
+from benchharness.metrics import METRICS, Better, Unit
+from benchharness.suite.fields import Name, Share, Table, all_different, as_list
+
+_MOST_PAIRS = 500
+#: What a ratio says nothing of: differences already, or values that may be zero.
+_NO_RATIO = (Unit.NATS, Unit.SHARE, Unit.DECIBELS)
+
+
+class AcceptedTable(Table):
+    """A known change for the worse; see `judge.design.Accepted`."""
+
+    metric: Name
+    owner: Name
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    until: date
+    worse_by: Share | None = None
+    model: Name | None = None
+    variant: Name | None = None
+    configuration: Name | None = None
+    scenario: Name | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return _metric(name)
+
+
+class Gate(Table):
+    """What is decided on, how surely, and against what."""
+
+    base: str | None = None  # as the suite writes it; see `builds.build`
+    base_python: str | None = None  # the interpreter of the base's environment
+    primary: tuple[Name, ...] = PRIMARY
+    margin: Share = MARGIN
+    least: Share = LEAST
+    alpha: Share = ALPHA
+    beta: Share = BETA
+    looks: Annotated[tuple[Annotated[int, Field(ge=1, le=_MOST_PAIRS, strict=True)], ...], Field(min_length=1)] = LOOKS
+    repeat: bool = True  # a red one is repeated with fresh pairs before it is told
+    allow: tuple[Name, ...] = ()  # words of differences between the builds that do not matter
+    limits: dict[Name, Share] = Field(default_factory=dict)  # by what share an exact metric may be worse
+    accepted: tuple[AcceptedTable, ...] = ()
+
+    @field_validator("primary", "allow", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return as_list(value)
+
+    @field_validator("primary")
+    @classmethod
+    def _comparable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            metric = METRICS[_metric(name)]
+            if metric.unit in _NO_RATIO or metric.better is Better.NEITHER:
+                raise ValueError(f"{name} has no better ratio: it is a difference, or may be zero; set a budget on it")
+        return all_different(names)
+
+    @field_validator("limits")
+    @classmethod
+    def _of_known(cls, limits: Mapping[str, float]) -> Mapping[str, float]:
+        for name in limits:
+            _metric(name)
+        return limits
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Gate:
+        self.design()
+        return self
+
+    def design(self) -> Design:
+        """What is fixed before the first pair."""
+        told = self.model_dump(exclude={"base", "base_python", "repeat", "accepted"})
+        return Design(**told, accepted=tuple(Accepted(**each.model_dump()) for each in self.accepted))
+
+
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"{name!r} is no metric; there are: {', '.join(METRICS)}")
+    return name
+
+
+class Compared(Table):
+    """What a run that compares two builds keeps beside the candidate's suite. Nobody writes it by hand."""
+
+    base: dict[str, Any]  # the base's suite, checked
+    base_told: str  # what the two were called by whoever asked
+    candidate_told: str
+    repeats: str | None = None  # the run that this one repeats
