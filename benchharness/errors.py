@@ -22,7 +22,7 @@ Everything here is importable under Python 3.9 without third-party packages: the
 
 from __future__ import annotations
 
-DONE, GATE_FAILED, USAGE, SOME_FAILED, NOTHING_RAN, INTERRUPTED, READER_LEFT = 0, 1, 2, 3, 4, 130, 141
+DONE, GATE_FAILED, USAGE, SOME_FAILED, NOTHING_RAN, UNDECIDED, INTERRUPTED, READER_LEFT = 0, 1, 2, 3, 4, 5, 130, 141
 
 
 class BenchharnessError(Exception):

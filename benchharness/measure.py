@@ -27,7 +27,7 @@ from benchharness.suite.plan import plan
 from benchharness.suite.planning import Materials
 from benchharness.suite.sampling import sampling_notes
 from benchharness.suite.tables import Suite, load_suite, restore_suite, restore_table, suite_from_table
-from benchharness.suite.twins import paired
+from benchharness.suite.twins import matched
 
 Watching = AbstractContextManager[Observer]
 
@@ -82,10 +82,10 @@ def begin_comparison(
     """
     materials = [gather(suite, digest_cache(), tell) for suite in (base, candidate)]
     chosen = choose(target, state_folder(store.url))
-    planned = paired(*(_plan(suite, chosen, each) for suite, each in zip((base, candidate), materials, strict=True)))
+    planned = matched(*(_plan(suite, chosen, each) for suite, each in zip((base, candidate), materials, strict=True)))
     for told in planned.alone:
         tell(f"left out: {told}")
-    run = store.create_run(**_stored(candidate, chosen.hardware), planned=planned.jobs)
+    run = store.create_run(**_stored(candidate, chosen.hardware), planned=planned.jobs())
     _execute(store, run, candidate, chosen.hardware, _manifests(materials), watching)
     return run
 

@@ -19,6 +19,8 @@ COMMANDS = {
     "demo": "benchharness.commands.demo",
     "runs": "benchharness.commands.runs",
     "show": "benchharness.commands.show",
+    "compare": "benchharness.commands.compare",
+    "gate": "benchharness.commands.gate",
     "report": "benchharness.commands.report",
     "export": "benchharness.commands.export",
     "adapters": "benchharness.commands.adapters",

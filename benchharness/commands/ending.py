@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchharness.api import Findings, Watching
+    from benchharness.builds import Found, Gating
 
 
 #: Measures, and hears for each run how its progress is watched; a run for each hardware target.
@@ -44,7 +46,7 @@ def conclude(
     try:
         found = measure(lambda: watch(stderr=shown.is_document))
     except (KeyboardInterrupt, BrokenPipeError):
-        _say_how_to_resume(store)
+        say_how_to_resume(store)
     show_all(found, shown)
     paths = api.render(found, out) if out is not None else []
     if last is not None and not shown.is_document:
@@ -110,14 +112,14 @@ def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool) -> 
     if any(each.verdicts(VerdictKind.MISS) for each in found) or open_question:
         answers = [answer for each in found for answer in each.answers(shown.wish)]
         unmeasured = [told for each in found for told in _unmeasured(each)]
-        _last_line(why_missed(answers, unmeasured, undecided_fails=undecided_fails))
+        last_line(why_missed(answers, unmeasured, undecided_fails=undecided_fails))
         raise typer.Exit(errors.GATE_FAILED)
     if failed:
-        _last_line(why_failed(results))
+        last_line(why_failed(results))
         raise typer.Exit(errors.SOME_FAILED)
 
 
-def _say_how_to_resume(store: str | None) -> NoReturn:
+def say_how_to_resume(store: str | None, command: str = "run") -> NoReturn:
     """Ends an interrupted run, naming the command that goes on with it."""
     from benchharness import api
 
@@ -125,7 +127,7 @@ def _say_how_to_resume(store: str | None) -> NoReturn:
     if latest is None or latest.state == "finished":
         fail("interrupted before anything was measured", errors.INTERRUPTED)
     kept = f"stopped; {latest.attempts} attempts are kept"
-    fail(f"{kept}. Go on with: benchharness run --resume {latest.id}", errors.INTERRUPTED)
+    fail(f"{kept}. Go on with: benchharness {command} --resume {latest.id}", errors.INTERRUPTED)
 
 
 def tell_paths(paths: Sequence[Path], *, stderr: bool = False) -> None:
@@ -145,14 +147,56 @@ def terminal(*, stderr: bool = False) -> Console:
 
 def fail(message: str, code: int) -> NoReturn:
     """Ends the process with a sentence on standard error and an exit code."""
-    _last_line(message)
+    last_line(message)
     if code == errors.INTERRUPTED:
         signals.ignore()  # a leaving interpreter forgets our own handler, and would die of the next
     sys.exit(code)
 
 
-def _last_line(message: str) -> None:
+def last_line(message: str) -> None:
+    """Says, in red on standard error, why the exit code is not 0."""
     from benchharness.terminal.console import say
     from benchharness.terminal.values import visible
 
     say(terminal(stderr=True), visible(f"benchharness: {message}"), "red")
+
+
+def end_comparison(found: Found) -> None:
+    """Exit code 4 where nothing was compared, 1 where something is worse, 5 where something is open; and why."""
+    from benchharness.judge.builds import Change
+
+    worse, open_ = found.changed(Change.WORSE), found.changed(Change.UNDECIDED)
+    primary = [each for each in found.comparisons if each.primary]
+    if not any(each.ratio.value is not None for each in primary) and not worse:
+        told = next((each.reason for each in primary), "no primary metric is measured by both; see --primary")
+        raise NothingRan(f"nothing could be compared: {told}")
+    if worse:
+        last_line(f"{len(worse)} of {len(primary)} primary metrics are worse")
+        raise typer.Exit(errors.GATE_FAILED)
+    if open_:
+        last_line(f"{len(open_)} of {len(primary)} primary metrics are undecided")
+        raise typer.Exit(errors.UNDECIDED)
+
+
+def end_gate(found: Gating) -> None:
+    """Exit code 0 green, 1 red, 5 undecided; but for 0 the last line says why."""
+    from benchharness.judge.gate import Colour, headline
+
+    codes = {Colour.GREEN: errors.DONE, Colour.RED: errors.GATE_FAILED, Colour.UNDECIDED: errors.UNDECIDED}
+    code = codes[found.verdict.colour]
+    if code:
+        last_line(headline(found.verdict))
+        raise typer.Exit(code)
+
+
+def tell_github(found: Gating) -> None:
+    """Annotations and the job's summary, where GitHub runs this."""
+    from benchharness.terminal.console import say
+
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    for line in found.annotations():
+        say(terminal(), line)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(found.files()["summary.md"])

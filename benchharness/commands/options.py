@@ -169,3 +169,28 @@ def asked_of(
         state=state_from(state or ()),
         evaluate=evaluate,
     )
+
+
+BasePythonOption = Annotated[
+    Path | None,
+    typer.Option("--base-python", metavar="PYTHON", help="The base's interpreter: another release of runtime or app."),
+]
+PrimaryOption = Annotated[
+    list[str] | None,
+    typer.Option("--primary", metavar="METRIC", help="What is decided on, such as tpot; may be repeated."),
+]
+MarginOption = Annotated[
+    str | None, typer.Option("--margin", metavar="SHARE", help='What does not matter, such as "5 %".')
+]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="WORD", help="A difference between the builds to allow, by its word; repeatable."),
+]
+
+
+def gate_changes(
+    primary: Sequence[str] | None, margin: str | None, allow: Sequence[str] | None
+) -> "dict[str, Sequence[str] | str]":
+    """What the options change of a suite's `[gate]`; only what was given."""
+    given = {"primary": primary, "margin": margin, "allow": allow}
+    return {key: value for key, value in given.items() if value}

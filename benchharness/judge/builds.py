@@ -213,9 +213,7 @@ def _open(told: Comparison, design: Design, hypotheses: int) -> str:
     if needed is None:
         return f"no look of this design could call one of {hypotheses} metrics: more pairs, or fewer primary metrics"
     if told.pairs >= design.looks[-1]:
-        return (
-            f"{told.pairs} pairs, the most planned, tell it neither from no change nor from one of {design.margin:.3g}"
-        )
+        return f"{told.pairs} pairs, the most planned, tell it neither from no change nor from the margin"
     return f"not decided after {told.pairs} pairs"
 
 

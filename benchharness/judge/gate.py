@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from benchharness.judge.builds import Change, Comparison
 from benchharness.judge.design import Accepted, Design
+from benchharness.judge.told import percent, signed, told_of
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import CANDIDATE, EXACT, Job, Result, Verdict, VerdictKind
 
@@ -47,7 +48,7 @@ class Finding:
     job: Job
     name: str  # of the metric or the budget
     colour: Colour
-    told: str  # a sentence's end: "1.13 [1.10, 1.16] × base"
+    told: str  # a sentence without its subject: "slower: +13 % [+10 %, +16 %], p = 0.0003, 10 pairs"
     accepted: str = ""  # by whom, why and until when, where that turned it from red to green
 
 
@@ -100,25 +101,14 @@ def _is_new(comparison: Comparison, compared: Iterable[Comparison]) -> bool:
 
 
 def _compared(one: Comparison, again: Comparison | None, design: Design, pair_s: float) -> Finding:
-    told, colour = told_of(one), _COLOURS[one.kind]
+    told, colour = told_of(one, design), _COLOURS[one.kind]
     if colour is Colour.RED and again is not None:
         colour = _COLOURS[again.kind]
         but = "and again" if colour is Colour.RED else "not so when repeated"
-        told = f"{told}; {but}: {told_of(again)}"
+        told = f"{told}; {but}: {told_of(again, design)}"
     elif colour is Colour.UNDECIDED and (more := would_take(one, design, pair_s)):
         told = f"{told}; {more}"
     return Finding(job=one.job, name=one.metric, colour=colour, told=told)
-
-
-def told_of(comparison: Comparison) -> str:
-    """A comparison's verdict in words: `worse: 1.13 [1.10, 1.16] × base, p = 0.0003, 12 pairs`."""
-    ratio = comparison.ratio
-    if ratio.value is None:
-        return f"{comparison.kind}: {comparison.reason}"
-    ends = f" [{ratio.low:.4g}, {ratio.high:.4g}]" if ratio.low is not None and ratio.high is not None else ""
-    sure = f", p = {comparison.p_value:.1g}" if comparison.p_value is not None else ""
-    why = f" ({comparison.reason})" if comparison.kind is Change.UNDECIDED and comparison.reason else ""
-    return f"{comparison.kind}: {ratio.value:.4g}{ends} × base{sure}, {comparison.pairs} pairs{why}"
 
 
 def would_take(comparison: Comparison, design: Design, pair_s: float) -> str:
@@ -144,7 +134,7 @@ def _exact(compared: Sequence[Comparison], limits: Mapping[str, float]) -> Itera
         higher = METRICS[each.metric].better is Better.HIGHER
         worse_by = (1 / each.ratio.value if higher else each.ratio.value) - 1
         limit = limits[each.metric]
-        told = f"exactly {each.ratio.value:.4g} × base, where {limit:.2%} worse is allowed"
+        told = f"exactly {signed(each.ratio.value - 1)}, where {percent(limit)} worse is allowed"
         colour = Colour.RED if worse_by > limit else Colour.GREEN
         yield Finding(job=each.job, name=each.metric, colour=colour, told=told)
 
@@ -177,8 +167,21 @@ def _with_acceptance(
         if each.until < today:
             why = f"accepted by {each.owner} until {each.until}, which is over"
         elif each.worse_by is not None and ratio is not None and max(ratio, 1 / ratio) - 1 > each.worse_by:
-            why = f"more than the {each.worse_by:.2%} that {each.owner} accepted"
+            why = f"more than the {percent(each.worse_by)} that {each.owner} accepted"
         else:
             told = f"{each.owner} until {each.until}: {each.reason}"
             return Finding(job=finding.job, name=finding.name, colour=Colour.GREEN, told=finding.told, accepted=told)
     return Finding(job=finding.job, name=finding.name, colour=Colour.RED, told=f"{finding.told}; {why}")
+
+
+def headline(gated: Gated) -> str:
+    """The gate's verdict in a sentence."""
+    of = len(gated.findings)
+    counts = {colour: len(gated.of(colour)) for colour in Colour}
+    accepted = sum(bool(each.accepted) for each in gated.findings)
+    also = f", {accepted} of them accepted until a day" if accepted else ""
+    return {
+        Colour.RED: f"gate red: {counts[Colour.RED]} of {of} failed, {counts[Colour.UNDECIDED]} undecided",
+        Colour.UNDECIDED: f"gate undecided: {counts[Colour.UNDECIDED]} of {of} could not be told, none failed",
+        Colour.GREEN: f"gate green: {of} of {of} passed{also}",
+    }[gated.colour]

@@ -21,7 +21,7 @@ STATISTIC = "ratio of geometric means, candidate / base, not paired (Welch's t o
 #: Of the conditions: what makes two runs of one build differ; a load or a temperature differs always.
 _CONDITIONS = (
     *("processor", "os", "kernel", "memory_bytes", "governor", "power_source", "low_power_mode", "cores_allowed"),
-    *("cgroup_memory_limit_bytes", "cgroup_cpu_quota_us", "virtualisation", "python"),
+    *("cgroup_memory_limit_bytes", "cgroup_cpu_quota_us", "virtualisation"),
 )
 
 
@@ -69,5 +69,5 @@ def _judged(pair: Twins, base: MetricResult, candidate: MetricResult, design: De
         return replace(made, reason=ratio.reason)
     above, below = ratio.low > 1 + design.margin, ratio.high < 1 / (1 + design.margin)
     if not above and not below:
-        return replace(made, reason=f"not wholly beyond {design.margin:.3g}, which the machine's own drift may reach")
+        return replace(made, reason="not wholly beyond the margin, which the machine's own drift may reach")
     return replace(made, kind=Change.WORSE if above is lower else Change.BETTER)

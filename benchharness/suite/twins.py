@@ -13,14 +13,18 @@ from benchharness.results.result import BASE, CANDIDATE, Job
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
-    """The jobs of both builds, twins after each other, and the titles of those that have none."""
+class Matched:
+    """The jobs of both builds that ask for the same, base first, and the titles of those that nothing matches."""
 
-    jobs: Sequence[Job]
+    twins: Sequence[tuple[Job, Job]]
     alone: Sequence[str]
 
+    def jobs(self) -> list[Job]:
+        """The twins as one run's jobs: each tells its side and its partner, and has a key of its own."""
+        return [job for base, candidate in self.twins for job in _told_apart(base, candidate)]
 
-def paired(base: Sequence[Job], candidate: Sequence[Job]) -> Paired:
+
+def matched(base: Sequence[Job], candidate: Sequence[Job]) -> Matched:
     """Twins ask for the same: model, variant, configuration, workload and scenario, each by its name.
 
     Where both sides have one variant of one model each, they are twins whatever they are called: two files.
@@ -29,8 +33,8 @@ def paired(base: Sequence[Job], candidate: Sequence[Job]) -> Paired:
     one_each = len(_models(base)) == len(_models(candidate)) == 1
     theirs = {_asked(job, by_name=not one_each): job for job in base}
     ours = {_asked(job, by_name=not one_each): job for job in candidate}
-    jobs = [made for asked, job in ours.items() if asked in theirs for made in _twins(theirs[asked], job)]
-    if not jobs:
+    twins = [(theirs[asked], job) for asked, job in ours.items() if asked in theirs]
+    if not twins:
         raise UsageError(
             f"base and candidate have no job in common: {_first(base)} against {_first(candidate)}; "
             "models, variants, configurations and workloads are matched by their names"
@@ -41,7 +45,7 @@ def paired(base: Sequence[Job], candidate: Sequence[Job]) -> Paired:
         for key, job in asked.items()
         if key not in others
     ]
-    return Paired(jobs=jobs, alone=alone)
+    return Matched(twins=twins, alone=alone)
 
 
 def _models(jobs: Iterable[Job]) -> set[tuple[str, str]]:
@@ -54,7 +58,7 @@ def _asked(job: Job, *, by_name: bool) -> str:
     return json.dumps(what, sort_keys=True)
 
 
-def _twins(base: Job, candidate: Job) -> tuple[Job, Job]:
+def _told_apart(base: Job, candidate: Job) -> tuple[Job, Job]:
     pair = _digest(base.key, candidate.key)
     return (
         replace(base, key=_digest(BASE, base.key, pair), side=BASE, pair=pair),

@@ -1,0 +1,45 @@
+"""JUnit XML: red is a failure, what could not be decided an error, and a case that no runtime supports is skipped."""
+
+from __future__ import annotations
+
+import io
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from benchharness.ci import GateReport
+from benchharness.ci.names import clean, subject_of, title_of
+from benchharness.judge.gate import Colour, Finding
+from benchharness.results.result import CANDIDATE, OutcomeKind
+
+
+def xml(report: GateReport) -> str:
+    """The document, with one suite: a case for each thing that the gate looked at."""
+    suite = TestSuite(clean(f"benchharness gate: {report.run.suite}"))
+    suite.timestamp = report.run.started.isoformat(timespec="seconds")
+    unsupported = {
+        result.job.pair
+        for result in report.results
+        if result.job.side == CANDIDATE and result.outcome.kind is OutcomeKind.UNSUPPORTED
+    }
+    for finding in report.gated.findings:
+        suite.add_testcase(_case(finding, skipped=finding.job.pair in unsupported))
+    document = JUnitXml()
+    document.add_testsuite(suite)
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    written = io.BytesIO()
+    document.write(written, pretty=True)
+    return written.getvalue().decode("utf-8")
+
+
+def _case(finding: Finding, *, skipped: bool) -> TestCase:
+    told = clean(finding.told)
+    case = TestCase(clean(title_of(finding)), classname=clean(subject_of(finding.job)), time=0)
+    if skipped and finding.colour is not Colour.GREEN:
+        case.result = [Skipped(told)]
+    elif finding.colour is Colour.RED:
+        case.result = [Failure(told, "regression")]
+    elif finding.colour is Colour.UNDECIDED:
+        case.result = [Error(told, "undecided")]
+    else:
+        case.system_out = clean(f"{finding.told}{f'; accepted by {finding.accepted}' if finding.accepted else ''}")
+    return case
