@@ -134,7 +134,7 @@ def failed(pair: Twins) -> Comparison | None:
 def unlike(pair: Twins, allow: Sequence[str], apart: Sequence[str] = ()) -> Comparison | None:
     """Where the two did not do the same work, or were apart in what else is told; `allow` are words of what may be."""
     found = [*differences(pair.candidate, pair.base, Factor.BUILD), *apart]
-    told = [each for each in found if not any(word in each for word in allow)]
+    told = [each for each in found if not any(word.removesuffix("s") in each for word in allow)]  # "1 thread against 2"
     return _whole(pair, Change.UNDECIDED, f"not the same work: {'; '.join(told)}") if told else None
 
 

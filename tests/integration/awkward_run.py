@@ -66,9 +66,11 @@ def awkward_suite(
 
 
 class Background:
-    """A `benchharness run` of our own; it and its children are known by a mark in their environment."""
+    """A `benchharness run`, or another command, of our own; with its children known by a mark in their environment."""
 
-    def __init__(self, folder: Path, store_url: str, *arguments: str | Path, name: str = "run") -> None:
+    def __init__(
+        self, folder: Path, store_url: str, *arguments: str | Path, name: str = "run", command: str = "run"
+    ) -> None:
         self._mark, self._store = uuid.uuid4().hex, store_url.removeprefix("sqlite:///")
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         environment = {
@@ -78,7 +80,7 @@ class Background:
             "COLUMNS": "300",
             "BENCHHARNESS_TEST_MARK": self._mark,
         }
-        words = ["run", "--no-report", *map(str, arguments)]
+        words = [command, *(["--no-report"] if command == "run" else []), *map(str, arguments)]
         self.process = STARTER.start(words, cwd=folder, env=environment, out=self._out, err=self._err)
 
     @property

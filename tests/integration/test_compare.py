@@ -1,0 +1,237 @@
+"""Two builds through the command line: a runtime whose times are scripted, so that the right verdict is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from jsonschema import Draft7Validator
+
+from benchharness import builds
+from benchharness.judge.builds import Change
+from benchharness.results.store import Store
+from tests.conftest import ROOT, CommandLine
+from tests.integration.awkward_run import Background
+
+GAP_NS = 3_000_000
+#: What the format's own page states of it: benchmarks of measures of numbers, `value` always there.
+BENCHER = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": {name: {"type": "number"} for name in ("value", "lower_value", "upper_value")},
+            "required": ["value"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def own_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "own_loop"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests' / 'own_loop'}:{os.environ.get('PYTHONPATH', '')}")
+
+
+def suite(folder: Path, gap_ns: int = GAP_NS, *, gate: str = "", name: str = "suite", looks: str = "[8, 10]") -> Path:
+    """A suite and its model in a folder of their own; ten pairs of it take some seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.loop").write_text(json.dumps({"ttft_ns": 1_000_000, "gap_ns": gap_ns}))
+    path = folder / f"{name}.toml"
+    path.write_text(
+        f"""
+        [models.chat.variants.engine]
+        artefact = "model.loop"
+        [[configurations]]
+        runtime = "own-loop"
+        [[workloads]]
+        prompt = {{ tokens = 8 }}
+        output_tokens = 4
+        [scenarios.steady]
+        min_time = "1 ms"
+        [gate]
+        primary = ["tpot"]
+        looks = {looks}
+        {gate}
+        """
+    )
+    return path
+
+
+def test_a_slower_build_is_called_so_with_its_size(benchharness: CommandLine, tmp_path: Path) -> None:
+    base, candidate = suite(tmp_path / "v1"), suite(tmp_path / "v2", GAP_NS * 6 // 5)
+    done = benchharness("compare", base, candidate, "--json")
+    assert done.returncode == 1, done.stderr
+    assert "1 of 1 primary metrics are worse" in done.stderr
+    (row,) = [each for each in json.loads(done.stdout)["comparisons"] if each["primary"]]
+    assert row["verdict"] == "worse"
+    assert row["ratio"] == pytest.approx(1.2)
+    assert row["pairs"] == 8
+    assert row["base"] == pytest.approx(GAP_NS)
+
+
+def test_pairs_take_turns_at_random_and_stop_when_nothing_is_open(tmp_path: Path, store_url: str) -> None:
+    found = builds.compare(suite(tmp_path / "v1"), suite(tmp_path / "v2"), store=store_url)
+    assert [each.kind for each in found.comparisons if each.primary] == [Change.SAME]
+    store = Store(store_url)
+    attempts = sorted(store.attempts(found.findings.run.id), key=lambda each: each.started)
+    sides = {job.key: job.side for job, _ in store.jobs(found.findings.run.id)}
+    store.close()
+    rounds = [tuple(sides[each.job] for each in attempts if each.round == round_) for round_ in range(8)]
+    assert len(attempts) == 16
+    assert [each.round for each in attempts] == sorted(each.round for each in attempts), "a pair is made at once"
+    assert set(rounds) == {("base", "candidate"), ("candidate", "base")}
+
+
+def test_a_gate_writes_what_continuous_integration_reads(
+    benchharness: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite(tmp_path, name="base")
+    candidate = suite(tmp_path / "new", GAP_NS * 6 // 5, gate='base = "../base.toml"')
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    done = benchharness("gate", candidate, "--out", "gate")
+    assert done.returncode == 1, done.stderr
+    assert "gate red: 1 of 1 failed" in done.stderr
+    assert "; and again: slower" in done.stdout.replace("\n", " ")
+    assert "\n::error title=TPOT%3A red::chat/engine/own-loop" in f"\n{done.stdout}"
+    assert "gate red" in (tmp_path / "step.md").read_text()
+    case = ElementTree.parse(tmp_path / "gate" / "junit.xml").getroot().find(".//testcase")
+    assert case is not None
+    assert case.get("name") == "TPOT"
+    failure = case.find("failure")
+    assert failure is not None
+    assert failure.get("message", "").startswith("slower: +20")
+    bencher = json.loads((tmp_path / "gate" / "bencher.json").read_text())
+    Draft7Validator(BENCHER).validate(bencher)
+    measures = bencher["chat/engine/own-loop/8-token prompt/steady"]
+    assert next(value for name, value in measures.items() if name.startswith("tpot"))["value"] == pytest.approx(
+        GAP_NS * 1.2
+    )
+    smaller = json.loads((tmp_path / "gate" / "benchmark-action-smaller.json").read_text())
+    assert {"name", "unit", "value"} <= set(smaller[0])
+
+
+def test_a_gate_that_cannot_decide_ends_with_a_code_of_its_own(benchharness: CommandLine, tmp_path: Path) -> None:
+    base = suite(tmp_path / "v1")
+    candidate = suite(tmp_path / "v2", GAP_NS * 6 // 5, looks="[3]")
+    done = benchharness("gate", candidate, "--base", base, "--out", "gate")
+    assert done.returncode == 5, done.stderr
+    assert "gate undecided" in done.stderr
+    assert "no look of this design could call" in done.stdout.replace("\n", " ")
+    case = ElementTree.parse(tmp_path / "gate" / "junit.xml").getroot().find(".//testcase/error")
+    assert case is not None
+
+
+@pytest.mark.parametrize("where", [3, 11])
+def test_a_killed_gate_gives_the_verdict_of_an_undisturbed_one(
+    benchharness: CommandLine, tmp_path: Path, store_url: str, where: int
+) -> None:
+    """Killed within its first comparison, or within the one that repeats it."""
+    base, candidate = suite(tmp_path / "v1", looks="[8]"), suite(tmp_path / "v2", GAP_NS * 6 // 5, looks="[8]")
+    undisturbed = benchharness("gate", candidate, "--base", base, "--store", f"sqlite:///{tmp_path}/other.db")
+    running = Background(tmp_path, store_url, candidate, "--base", base, name="gate", command="gate")
+    try:
+        running.wait_for_attempts(where)
+        running.send(signal.SIGKILL)
+        running.wait()
+    finally:
+        running.end()
+    resumed = benchharness("gate", "--resume")
+    assert resumed.returncode == undisturbed.returncode == 1, resumed.stderr
+    assert verdicts(resumed.stdout) == verdicts(undisturbed.stdout)
+
+
+def verdicts(printed: str) -> list[str]:
+    """The lines with a sign: all that a gate decides. Which look of which run is in them, and no time."""
+    return [line for line in printed.splitlines() if line.startswith(("✗", "✓", "?"))]
+
+
+def test_a_base_of_another_revision_is_checked_out(benchharness: CommandLine, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    suite(tmp_path)
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    git("tag", "v1")
+    suite(tmp_path, GAP_NS * 2)
+    done = benchharness("compare", "v1:suite.toml", "suite.toml", "--json")
+    assert done.returncode == 1, done.stderr
+    (row,) = [each for each in json.loads(done.stdout)["comparisons"] if each["primary"]]
+    assert row["ratio"] == pytest.approx(2)
+    refused = benchharness("compare", "v2:suite.toml", "suite.toml")
+    assert refused.returncode == 2
+    assert "git knows no such revision" in refused.stderr
+    assert benchharness("compare", "v1:nothing.toml", "suite.toml").returncode == 2
+    assert benchharness("compare", "v1:../suite.toml", "suite.toml").returncode == 2
+
+
+def test_two_stored_runs_are_the_weaker_test(benchharness: CommandLine, tmp_path: Path, store_url: str) -> None:
+    for folder, gap_ns in (("v1", GAP_NS), ("v2", GAP_NS * 2)):
+        assert benchharness("run", suite(tmp_path / folder, gap_ns), "--attempts", "2").returncode == 0
+    store = Store(store_url)
+    newer, older = (each.id for each in store.list_runs())
+    store.close()
+    done = benchharness("compare", older, newer)
+    assert done.returncode == 1, done.stderr
+    assert "the weaker test" in done.stdout.replace("\n", " ")
+    assert "slower: +100" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["compare", "v1/suite.toml"], 2, "name a candidate too, or an environment"),
+        (["compare"], 2, "name a base and a candidate"),
+        (["compare", "v1/suite.toml", "nothing.toml"], 2, "nothing.toml"),
+        (["compare", "latest", "v1/suite.toml"], 2, "a stored run is compared with another stored run"),
+        (["compare", "v1/suite.toml", "v1/suite.toml", "--base-python", "v1/python"], 2, "is no interpreter"),
+        (["compare", "v1/suite.toml", "v1/suite.toml", "--primary", "kld"], 2, "it is a difference, or may be zero"),
+        (["compare", "v1/suite.toml", "v1/suite.toml", "--margin", "1%"], 2, "least, 0.01, is to be smaller"),
+        (["compare", "v1/suite.toml", "other/suite.toml"], 2, "have no job in common"),
+        (["gate", "v1/suite.toml"], 2, "say what to compare with"),
+        (["gate", "--resume"], 2, "no run"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    benchharness: CommandLine, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    suite(tmp_path / "v1")
+    path = suite(tmp_path / "other")
+    path.write_text(path.read_text().replace("tokens = 8", "tokens = 9"))
+    done = benchharness(*words)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_candidate_that_cannot_run_is_a_regression_and_a_base_that_cannot_is_none(
+    benchharness: CommandLine, tmp_path: Path
+) -> None:
+    good, bad = suite(tmp_path / "v1"), suite(tmp_path / "v2")
+    (bad.parent / "model.loop").write_text("no model")
+    broken = benchharness("compare", good, bad)
+    assert broken.returncode == 1, broken.stderr
+    assert "the candidate ended with" in broken.stdout.replace("\n", " ")
+    baseless = benchharness("compare", bad, good)
+    assert baseless.returncode == 4, baseless.stderr
+    assert "there is nothing to compare with" in baseless.stderr
+
+
+def test_what_is_over_before_a_look_is_undecided_and_quick(benchharness: CommandLine, tmp_path: Path) -> None:
+    base = suite(tmp_path / "v1")
+    began = time.monotonic()
+    done = benchharness("compare", base, base, "--max-time", "1 s")
+    assert done.returncode in (4, 5), done.stderr
+    assert time.monotonic() - began < 20
