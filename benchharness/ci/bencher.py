@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from benchharness.ci import GateReport
 from benchharness.ci.names import measure_of, subject_of
+from benchharness.ci.report import GateReport
 from benchharness.results.result import CANDIDATE
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from benchharness.ci import GateReport
 from benchharness.ci.names import measure_of, subject_of
+from benchharness.ci.report import GateReport
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import CANDIDATE
 

@@ -6,8 +6,8 @@ import io
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from benchharness.ci import GateReport
 from benchharness.ci.names import clean, subject_of, title_of
+from benchharness.ci.report import GateReport
 from benchharness.judge.gate import Colour, Finding
 from benchharness.results.result import CANDIDATE, OutcomeKind
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchharness.ci import GateReport
 from benchharness.ci.names import clean, subject_of, title_of
+from benchharness.ci.report import GateReport
 from benchharness.judge.gate import Colour, Finding, headline
 from benchharness.judge.told import percent
 

@@ -96,4 +96,4 @@ def compare(
             paired=found.paired,
             console=ending.terminal(),
         )
-    ending.end_comparison(found)
+    ending.end(*found.ended())

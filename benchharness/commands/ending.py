@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchharness.api import Findings, Watching
-    from benchharness.builds import Found, Gating
+    from benchharness.builds import Gating
 
 
 #: Measures, and hears for each run how its progress is watched; a run for each hardware target.
@@ -161,31 +161,10 @@ def last_line(message: str) -> None:
     say(terminal(stderr=True), visible(f"benchharness: {message}"), "red")
 
 
-def end_comparison(found: Found) -> None:
-    """Exit code 4 where nothing was compared, 1 where something is worse, 5 where something is open; and why."""
-    from benchharness.judge.builds import Change
-
-    worse, open_ = found.changed(Change.WORSE), found.changed(Change.UNDECIDED)
-    primary = [each for each in found.comparisons if each.primary]
-    if not any(each.ratio.value is not None for each in primary) and not worse:
-        told = next((each.reason for each in primary), "no primary metric is measured by both; see --primary")
-        raise NothingRan(f"nothing could be compared: {told}")
-    if worse:
-        last_line(f"{len(worse)} of {len(primary)} primary metrics are worse")
-        raise typer.Exit(errors.GATE_FAILED)
-    if open_:
-        last_line(f"{len(open_)} of {len(primary)} primary metrics are undecided")
-        raise typer.Exit(errors.UNDECIDED)
-
-
-def end_gate(found: Gating) -> None:
-    """Exit code 0 green, 1 red, 5 undecided; but for 0 the last line says why."""
-    from benchharness.judge.gate import Colour, headline
-
-    codes = {Colour.GREEN: errors.DONE, Colour.RED: errors.GATE_FAILED, Colour.UNDECIDED: errors.UNDECIDED}
-    code = codes[found.verdict.colour]
+def end(code: int, why: str) -> None:
+    """Ends with an exit code; but for 0 the last line says why."""
     if code:
-        last_line(headline(found.verdict))
+        last_line(why)
         raise typer.Exit(code)
 
 

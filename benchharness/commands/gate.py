@@ -78,4 +78,4 @@ def gate(
     if out is not None:
         ending.tell_paths(found.write(out))
     ending.tell_github(found)
-    ending.end_gate(found)
+    ending.end(*found.ended())

@@ -1,7 +1,8 @@
 """ONNX Runtime on a core that can be made slower while it works: what heat does to a core, without heat.
 
 Option `dilation` names a file of three numbers that whoever made it shares with the session: by which share each step
-is to take longer (0: not at all), CPU ns that steps took, and CPU ns that were added to them.
+is to take longer (0: not at all), CPU ns that steps took, and CPU ns that were added to them. Option `more_bytes` is
+what the session holds beside its own.
 """
 
 from __future__ import annotations
@@ -61,11 +62,13 @@ class DilatedOnnx:
             path = Path(options.pop("dilation"))
         except KeyError:
             raise Unsupported("dilated-onnx: option 'dilation' names no file") from None
+        held = bytearray(b"\1") * int(options.pop("more_bytes", 0))  # written to: it is resident
         inner = replace(configuration, runtime=self._adapter.name, options=options)
         with self._adapter.open(artefact, inner) as session, shared_numbers(path) as numbers:
             if not isinstance(session, LanguageSession):
                 raise Unsupported("dilated-onnx: language models only")
             yield DilatedSession(session, numbers)
+        del held
 
 
 class DilatedSession:

@@ -230,6 +230,7 @@ ARROWS = {
     "__main__": {"commands"},
     "commands": {
         "api",
+        "builds",
         "compress",
         "devices",
         "execute.checking",

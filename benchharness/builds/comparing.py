@@ -1,15 +1,4 @@
-"""The Python API of comparing two builds: what got slower, where, and is it real?
-
-::
-
-    from benchharness import builds
-
-    found = builds.compare("v1/suite.toml", "v2/suite.toml")    # interleaved pairs of fresh processes
-    found = builds.compare("suite.toml", base_python="old/bin/python")
-    found.frame()                                               # a row per metric: verdict, ratio, interval, p-value
-    gate = builds.gate("suite.toml")                            # the base and everything else from its [gate] table
-    gate.verdict.colour                                         # green, red, undecided
-"""
+"""Two builds are compared: what each is, the run that measures both, and what it found."""
 
 from __future__ import annotations
 
@@ -17,18 +6,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from benchharness import api, ci, measure
+from benchharness import api, errors, measure
 from benchharness.api import Findings
-from benchharness.errors import UsageError
+from benchharness.errors import NothingRan, UsageError
 from benchharness.judge import stored
 from benchharness.judge.builds import Change, Comparison, Twins, compared, twins
-from benchharness.judge.gate import Colour, Gated, gated
 from benchharness.locations import default_store, state_folder
 from benchharness.results.result import Result
 from benchharness.suite.errors import explain
@@ -36,7 +23,7 @@ from benchharness.suite.fields import CHECKED_BEFORE, THIS_MACHINE
 from benchharness.suite.gating import Compared, Gate
 from benchharness.suite.overrides import Overrides
 from benchharness.suite.revision import checked_out, is_revision
-from benchharness.suite.tables import Suite, restore_suite, restore_table
+from benchharness.suite.tables import Suite, restore_suite
 from benchharness.suite.twins import matched
 
 if TYPE_CHECKING:
@@ -63,6 +50,22 @@ class Found:
         """The primary metrics that became so."""
         return [each for each in self.comparisons if each.primary and each.kind is kind]
 
+    def ended(self) -> tuple[int, str]:
+        """The exit code, and why it is that: 1 where something is worse, 5 where something is open.
+
+        Raises `NothingRan` where nothing could be compared.
+        """
+        worse, open_ = self.changed(Change.WORSE), self.changed(Change.UNDECIDED)
+        primary = [each for each in self.comparisons if each.primary]
+        if not worse and not any(each.ratio.value is not None for each in primary):
+            told = next((each.reason for each in primary), "no primary metric is measured by both; see --primary")
+            raise NothingRan(f"nothing could be compared: {told}")
+        if worse:
+            return errors.GATE_FAILED, f"{len(worse)} of {len(primary)} primary metrics are worse"
+        if open_:
+            return errors.UNDECIDED, f"{len(open_)} of {len(primary)} primary metrics are undecided"
+        return errors.DONE, ""
+
     @property
     def pair_s(self) -> float:
         """The time that a pair took, of all jobs together; 0.0 where nobody knows."""
@@ -81,47 +84,6 @@ class Found:
         design = {key: value for key, value in asdict(self.gate.design()).items() if key != "accepted"}
         rows = [_row(each) for each in self.comparisons]
         return json.dumps({**told, "paired": self.paired, "design": design, "comparisons": rows}, allow_nan=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gating:
-    """What a gate found: its verdict, the comparison, and the one that repeated it where it was red."""
-
-    verdict: Gated
-    first: Found
-    repeated: Found | None = None
-
-    def files(self) -> Mapping[str, str]:
-        """JUnit XML, Markdown, Bencher Metric Format and what github-action-benchmark reads, by their names."""
-        return ci.written(self._report())
-
-    def write(self, folder: str | Path) -> list[Path]:
-        """Writes these files; their paths. Raises `UsageError` where they cannot be written."""
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            paths = [(Path(folder) / name, text) for name, text in self.files().items()]
-            for path, text in paths:
-                path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{folder}: cannot be written ({error.strerror})") from error
-        return [path for path, _ in paths]
-
-    def annotations(self) -> list[str]:
-        """GitHub's workflow commands for what is not green."""
-        from benchharness.ci import summary
-
-        return list(summary.commands(self._report()))
-
-    def _report(self) -> ci.GateReport:
-        return ci.GateReport(
-            gated=self.verdict,
-            run=self.first.findings.run,
-            base=self.first.base,
-            candidate=self.first.candidate,
-            design=self.first.gate.design(),
-            comparisons=self.first.comparisons,
-            results=self.first.findings.results,
-        )
 
 
 def compare(
@@ -147,66 +109,21 @@ def compare(
     if candidate is None and base_python == candidate_python:
         raise UsageError("name a candidate too, or an environment for one of the two: --base-python OLD/bin/python")
     asked = ((base, base_python), (ours, candidate_python))
-    suites = [_suite(what, python, overrides, store) for what, python in asked]
+    suites = [suite_of(what, python, overrides, store) for what, python in asked]
     told = [_told(what, python) for what, python in asked]
-    return _measured(suites, told, on=on, gate=gate or {}, store=store, watching=watching)
-
-
-def gate(
-    suite: str | Path,
-    *,
-    base: str | Path | None = None,
-    on: str = THIS_MACHINE,
-    gate: Mapping[str, Any] | None = None,
-    overrides: Overrides | None = None,
-    today: date | None = None,
-    store: str | None = None,
-    watching: Watch | None = None,
-) -> Gating:
-    """Gates a suite by its `[gate]` table; a red one is repeated with fresh pairs. Raises `BenchharnessError`."""
-    asked = _suite(suite, None, overrides, store).gate or Gate()
-    against = base or asked.base
-    folder = Path(suite).parent
-    if against is None and asked.base_python is None:
-        raise UsageError(f'{suite}: say what to compare with: base = "v1.4:suite.toml" under [gate], or --base')
-    against = suite if against is None else _from_folder(against, folder, written=base is None)
-    python = None if asked.base_python is None else folder / Path(asked.base_python).expanduser()
-    first = compare(
-        against,
-        suite,
-        base_python=python,
-        on=on,
-        gate=gate,
-        overrides=overrides,
-        store=store,
-        watching=watching,
-    )
-    return _gating(first, today, store, watching)
+    return measured(suites, told, on=on, gate=gate or {}, store=store, watching=watching)
 
 
 def resume(name: str = "latest", *, store: str | None = None, watching: Watch | None = None) -> Found:
     """Goes on with an interrupted comparison, repeating nothing: it ends as the undisturbed one would have."""
     findings = api.resume(name, store=store, watching=watching() if watching else None)
-    return found_in(findings, _stored_suite(findings.run.id, store))
-
-
-def resume_gate(
-    name: str = "latest", *, today: date | None = None, store: str | None = None, watching: Watch | None = None
-) -> Gating:
-    """Goes on with an interrupted gate, whether its first comparison or the one that repeats it was interrupted."""
-    with closing(api.open_store(store)) as kept:
-        run = kept.find(name)
-    suite = _stored_suite(run, store)
-    repeats = None if suite.compared is None else suite.compared.repeats
-    if repeats is None:
-        return _gating(resume(run, store=store, watching=watching), today, store, watching)
-    return _verdict(load(repeats, store=store), resume(run, store=store, watching=watching), today)
+    return found_in(findings, stored_suite(findings.run.id, store))
 
 
 def load(name: str = "latest", *, store: str | None = None) -> Found:
     """What a stored run that compared two builds found. Raises `UsageError` for a run that compared none."""
     findings = api.load(name, store=store)
-    return found_in(findings, _stored_suite(findings.run.id, store))
+    return found_in(findings, stored_suite(findings.run.id, store))
 
 
 def found_in(findings: Findings, suite: Suite) -> Found:
@@ -223,7 +140,7 @@ def found_in(findings: Findings, suite: Suite) -> Found:
     )
 
 
-def _measured(
+def measured(
     suites: Sequence[Suite],
     told: Sequence[str],
     *,
@@ -233,6 +150,7 @@ def _measured(
     watching: Watch | None,
     repeats: str | None = None,
 ) -> Found:
+    """Makes the run that compares the suites of base and candidate, which are called as `told`; what it found."""
     base, candidate = suites
     kept = base.model_dump(mode="json", by_alias=True, exclude={"compared"})
     comparison = Compared(base=kept, base_told=told[0], candidate_told=told[1], repeats=repeats)
@@ -243,35 +161,8 @@ def _measured(
     return found_in(api.load(run, store=store), suite)
 
 
-def _gating(first: Found, today: date | None, store: str | None, watching: Watch | None) -> Gating:
-    """The verdict on a comparison; where it is red a second one is made that has to say so too."""
-    verdict = _verdict(first, None, today)
-    if verdict.verdict.colour is not Colour.RED or not first.gate.repeat or not first.changed(Change.WORSE):
-        return verdict
-    suite = _stored_suite(first.findings.run.id, store)
-    assert suite.compared is not None
-    base = restore_table(suite.compared.base)
-    told = [suite.compared.base_told, suite.compared.candidate_told]
-    on = first.findings.hardware
-    again = _measured(
-        [base, suite], told, on=on, gate={}, store=store, watching=watching, repeats=first.findings.run.id
-    )
-    return _verdict(first, again, today)
-
-
-def _verdict(first: Found, repeated: Found | None, today: date | None) -> Gating:
-    verdict = gated(
-        first.comparisons,
-        None if repeated is None else repeated.comparisons,
-        first.findings.results,
-        design=first.gate.design(),
-        today=today or date.today(),
-        pair_s=first.pair_s,
-    )
-    return Gating(verdict=verdict, first=first, repeated=repeated)
-
-
-def _stored_suite(run: str, store: str | None) -> Suite:
+def stored_suite(run: str, store: str | None) -> Suite:
+    """The suite of a run; of one that compares builds the candidate's."""
     with closing(api.open_store(store)) as opened:
         return restore_suite(opened.suite_and_hardware(run)[0])
 
@@ -290,7 +181,8 @@ def _is_stored(what: str | Path) -> bool:
     return isinstance(what, str) and not Path(what).exists() and not is_revision(what) and not Path(what).suffix
 
 
-def _suite(what: str | Path, python: str | Path | None, overrides: Overrides | None, store: str | None) -> Suite:
+def suite_of(what: str | Path, python: str | Path | None, overrides: Overrides | None, store: str | None) -> Suite:
+    """A build as somebody named it, with its interpreter. Raises `UsageError`."""
     if _is_stored(what):
         raise UsageError(f"{what}: no such file; a stored run is compared with another stored run")
     path = Path(what)
@@ -306,13 +198,6 @@ def _suite(what: str | Path, python: str | Path | None, overrides: Overrides | N
     return suite.model_copy(update={"configurations": configurations})
 
 
-def _from_folder(base: str | Path, folder: Path, *, written: bool) -> str | Path:
-    """A base as a suite writes it is relative to the suite's folder; a revision's path is to the repository's."""
-    if not written or (isinstance(base, str) and is_revision(base)):
-        return base
-    return folder / base
-
-
 def _told(what: str | Path, python: str | Path | None) -> str:
     return f"{what}{f' with {python}' if python else ''}"
 
@@ -320,7 +205,7 @@ def _told(what: str | Path, python: str | Path | None) -> str:
 def _of_stored(base: str, candidate: str, gate: Mapping[str, Any], store: str | None) -> Found:
     """Two runs that were made at different times."""
     theirs, ours = api.load(base, store=store), api.load(candidate, store=store)
-    rules = _changed(_stored_suite(ours.run.id, store).gate, gate)
+    rules = _changed(stored_suite(ours.run.id, store).gate, gate)
     return Found(
         findings=replace(ours, results=[*theirs.results, *ours.results]),
         base=f"run {theirs.run.id}",

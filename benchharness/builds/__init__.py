@@ -1,0 +1,19 @@
+"""The Python API of comparing two builds: what got slower, where, and is it real?
+
+::
+
+    from benchharness import builds
+
+    found = builds.compare("v1/suite.toml", "v2/suite.toml")    # interleaved pairs of fresh processes
+    found = builds.compare("suite.toml", base_python="old/bin/python")
+    found.frame()                                               # a row per metric: verdict, ratio, interval, p-value
+    gate = builds.gate("suite.toml")                            # the base and everything else from its [gate] table
+    gate.verdict.colour                                         # green, red, undecided
+"""
+
+from __future__ import annotations
+
+from benchharness.builds.comparing import Found, compare, load, resume
+from benchharness.builds.gating import Gating, gate, resume_gate
+
+__all__ = ["Found", "Gating", "compare", "gate", "load", "resume", "resume_gate"]
