@@ -23,8 +23,8 @@ from typing import Any
 
 from benchharness import builds
 from benchharness.judge.bootstrap import clopper_pearson
-from benchharness.judge.builds import Change
 from benchharness.judge.gate import Colour
+from benchharness.judge.pairs import Change
 from benchmarks.dilated.dilated_onnx import SHARE, SIZE, shared_numbers
 from benchmarks.options import parser
 

@@ -15,5 +15,6 @@ from __future__ import annotations
 
 from benchharness.builds.comparing import Found, compare, load, resume
 from benchharness.builds.gating import Gating, gate, resume_gate
+from benchharness.builds.selftest import SelfTested, selftest
 
-__all__ = ["Found", "Gating", "compare", "gate", "load", "resume", "resume_gate"]
+__all__ = ["Found", "Gating", "SelfTested", "compare", "gate", "load", "resume", "resume_gate", "selftest"]

@@ -15,7 +15,8 @@ from benchharness import api, errors, measure
 from benchharness.api import Findings
 from benchharness.errors import NothingRan, UsageError
 from benchharness.judge import stored
-from benchharness.judge.builds import Change, Comparison, Twins, compared, twins
+from benchharness.judge.builds import Comparison, Twins, compared, twins
+from benchharness.judge.pairs import Change
 from benchharness.locations import default_store, state_folder
 from benchharness.results.result import Result
 from benchharness.suite.errors import explain

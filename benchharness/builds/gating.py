@@ -14,8 +14,8 @@ from benchharness.builds.comparing import Found, Watch, compare, load, measured,
 from benchharness.ci.report import GateReport
 from benchharness.ci.summary import commands
 from benchharness.errors import UsageError
-from benchharness.judge.builds import Change
 from benchharness.judge.gate import Colour, Gated, gated, headline
+from benchharness.judge.pairs import Change
 from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.gating import Gate
 from benchharness.suite.overrides import Overrides

@@ -21,7 +21,15 @@ from benchharness.device.device_facts import (
 from benchharness.device.sensors import cgroup, macos
 from benchharness.device.sensors.power import power
 from benchharness.device.sensors.pressure import pressure
-from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, or_unknown, text_of, unknown
+from benchharness.device.sensors.readings import (
+    ON_LINUX,
+    ROOT,
+    Unreadable,
+    or_unknown,
+    text_of,
+    text_or_nothing,
+    unknown,
+)
 from benchharness.device.sensors.temperature import hottest
 
 __all__ = [
@@ -38,7 +46,9 @@ __all__ = [
     "out_of_memory_kills",
     "pressure",
     "processor",
+    "swap_used_bytes",
     "temperature",
+    "turbo",
     "unknown",
 ]
 
@@ -51,9 +61,11 @@ def conditions_now(root: Path = ROOT) -> dict[str, Any]:
     """
     return {
         "governor": governor(root),
+        "turbo": turbo(root),
         **power(root),
         "load_average": load_average(),
         "memory_available_bytes": available_memory_bytes(root),
+        "swap_used_bytes": swap_used_bytes(root),
         "memory_pressure": memory_pressure(root),
         "cpu_pressure": cpu_pressure(root),
         **temperature(root),
@@ -69,6 +81,17 @@ def governor(root: Path = ROOT) -> Any:
     files = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"))
     found = sorted({text_of(file) for file in files})
     return ", ".join(found) if found else unknown("no cpufreq on this system")
+
+
+@or_unknown
+def turbo(root: Path = ROOT) -> Any:
+    """Whether the clock may go above its nominal rate for as long as power and heat allow: `on` or `off`."""
+    cpu = root / "sys/devices/system/cpu"
+    if told := text_or_nothing(cpu / "intel_pstate/no_turbo"):
+        return "off" if told == "1" else "on"
+    if told := text_or_nothing(cpu / "cpufreq/boost"):
+        return "on" if told == "1" else "off"
+    return unknown("nothing under /sys/devices/system/cpu tells")
 
 
 @or_unknown
@@ -89,6 +112,12 @@ def available_memory_bytes(root: Path = ROOT) -> Any:
 
         return float(windows.memory_bytes()[1])
     return float(meminfo_bytes("MemAvailable", root))
+
+
+@or_unknown
+def swap_used_bytes(root: Path = ROOT) -> Any:
+    """Memory that stands in the swap (Linux)."""
+    return float(meminfo_bytes("SwapTotal", root) - meminfo_bytes("SwapFree", root))
 
 
 @or_unknown

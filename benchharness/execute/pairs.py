@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchharness.judge.builds import Change, Comparison, compared, settled, twins
+from benchharness.judge.builds import Comparison, compared, settled, twins
 from benchharness.judge.design import Design
+from benchharness.judge.pairs import Change
 from benchharness.results.result import Result
 
 

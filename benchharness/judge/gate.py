@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from benchharness.judge.builds import Change, Comparison
+from benchharness.judge.builds import Comparison
 from benchharness.judge.design import Accepted, Design
+from benchharness.judge.pairs import Change
 from benchharness.judge.told import percent, signed, told_of
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import CANDIDATE, EXACT, Job, Result, Verdict, VerdictKind

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchharness.judge.builds import Change, Comparison, Twins, best_of, failed, primary_of, unlike
+from benchharness.judge.builds import Comparison, Twins, failed, primary_of, unlike
 from benchharness.judge.design import Design
 from benchharness.judge.intervals import independent_ratio
+from benchharness.judge.pairs import Change, best_of
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import MetricResult, Result
 

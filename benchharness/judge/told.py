@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchharness.judge.builds import Change, Comparison
+from benchharness.judge.builds import Comparison
 from benchharness.judge.design import Design
+from benchharness.judge.pairs import Change
 from benchharness.metrics import METRICS, Unit
 
 _MINUS, _BLANK = "\u2212", "\u00a0"  # a number and its sign stay on one line

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from benchharness.judge.builds import Change, Comparison
+from benchharness.judge.builds import Comparison
 from benchharness.judge.design import Design
 from benchharness.judge.gate import Colour, Finding, Gated, headline
+from benchharness.judge.pairs import Change
 from benchharness.judge.told import change_of, percent, subject_of, told_of, words_of
 from benchharness.metrics import METRICS
 from benchharness.results.result import EXACT

@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from benchharness import builds
-from benchharness.judge.builds import Change
+from benchharness.judge.pairs import Change
 from benchharness.results.store import Store
 from tests.conftest import ROOT, CommandLine
 from tests.integration.awkward_run import Background

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from benchharness.judge import stored
-from benchharness.judge.builds import Change, Comparison, Twins, compared, settled, twins
+from benchharness.judge.builds import Comparison, Twins, compared, settled, twins
 from benchharness.judge.derive import derive
 from benchharness.judge.design import Accepted, Design
 from benchharness.judge.gate import Colour, Gated, gated
+from benchharness.judge.pairs import Change
 from benchharness.judge.told import told_of
 from benchharness.results.result import BASE, CANDIDATE, Attempt, Job, Measurement, Outcome, OutcomeKind, Result
 from tests.unit.made_up import attempt, job, measured

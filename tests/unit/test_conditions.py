@@ -17,7 +17,10 @@ from benchharness.device import conditions, device_facts
 from benchharness.device.sensors import cgroup, macos, windows
 from benchharness.device.sensors.readings import Unreadable, reason_of
 
-MEMORY = "MemTotal:       16000000 kB\nMemFree:  1000000 kB\nMemAvailable:    9000000 kB\n"
+MEMORY = (
+    "MemTotal:       16000000 kB\nMemFree:  1000000 kB\nMemAvailable:    9000000 kB\n"
+    "SwapTotal: 1000 kB\nSwapFree: 900 kB\n"
+)
 PRESSURE = "some avg10=1.25 avg60=0.5 avg300=0.1 total=99\nfull avg10=0.75 avg60=0.2 avg300=0.0 total=55\n"
 PROC = {
     "proc/meminfo": MEMORY,
@@ -101,6 +104,7 @@ def test_a_laptop_on_battery_tells_its_state(laptop: Path) -> None:
         "power_source": "battery",
         "battery_percent": 57.0,
         "memory_available_bytes": 9_000_000 * 1024.0,
+        "swap_used_bytes": 100 * 1024.0,
         "memory_pressure": 0.0,
         "cpu_pressure": 1.25,
         "temperature_celsius": 71.0,
@@ -121,7 +125,7 @@ def test_a_machine_without_sensors_gives_the_same_keys_and_a_reason_for_each(
     assert found["virtualisation"] == "virtual machine"
     missing = {name for name, value in found.items() if reason_of(value) is not None}
     assert missing == {
-        *("governor", "power_source", "battery_percent", "memory_pressure", "cpu_pressure"),
+        *("governor", "turbo", "power_source", "battery_percent", "memory_pressure", "cpu_pressure"),
         *("temperature_celsius", "temperature_sensor"),
         *("cgroup_memory_limit_bytes", "cgroup_cpu_quota_us", "cgroup_cpu_period_us"),
     }
@@ -133,8 +137,22 @@ def test_readings_are_fractions_and_states_are_not(laptop: Path) -> None:
     readings = {name for name, value in conditions.conditions_now(laptop).items() if isinstance(value, float)}
     assert readings == {
         *("battery_percent", "load_average", "memory_available_bytes", "memory_pressure", "cpu_pressure"),
-        "temperature_celsius",
+        *("temperature_celsius", "swap_used_bytes"),
     }
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"intel_pstate/no_turbo": "0"}, "on"),
+        ({"intel_pstate/no_turbo": "1"}, "off"),
+        ({"cpufreq/boost": "1"}, "on"),
+        ({"cpufreq/boost": "0"}, "off"),
+    ],
+)
+def test_the_turbo_is_what_its_driver_says(tmp_path: Path, files: Mapping[str, str], told: str) -> None:
+    tree(tmp_path, {f"sys/devices/system/cpu/{name}": text for name, text in files.items()})
+    assert conditions.turbo(tmp_path) == told
 
 
 @pytest.mark.parametrize(

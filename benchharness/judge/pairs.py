@@ -1,0 +1,148 @@
+"""Pairs of processes, base and candidate, and what a design's looks make of them for one metric. Pure.
+
+A pair is one attempt of each, of the same round. What is compared of an attempt is its best sample where a metric has
+samples (other work on a device makes a process slower and never faster), else its one value. The test is Wilcoxon's on
+the logarithms of their ratios.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from statistics import median
+
+from benchharness.judge.design import Design
+from benchharness.judge.signed_ranks import hodges_lehmann, interval, p_above
+from benchharness.metrics import METRICS, Better
+from benchharness.results.result import AttemptValue, Estimate, MetricResult
+
+#: What stands for an estimate.
+STATISTIC = "Hodges-Lehmann ratio of the best of each process, candidate / base, pair by pair"
+#: By round the best of base and of candidate, in the metric's unit.
+Rounds = Mapping[int, tuple[float, float]]
+
+
+class Change(StrEnum):
+    """What became of a metric from base to candidate."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    SAME = "same"  # within the margin, in both directions
+    NO_WORSE = "no worse"  # by the margin or more; it may be better
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the looks made of a metric's pairs. `ratio` is candidate / base, its interval that of the deciding look."""
+
+    kind: Change = Change.UNDECIDED
+    ratio: Estimate
+    p_value: float | None = None  # that it is not worse (or not better, where that is the verdict), times hypotheses
+    visible: float | None = None  # the smallest change for the worse that such pairs would have called; 0.03 is 3 %
+    pairs: int = 0
+    base: float | None = None  # of each build what the ratio is of, in the metric's unit
+    candidate: float | None = None
+    reason: str = ""  # why it is undecided
+
+
+def rounds_of(base: MetricResult, candidate: MetricResult) -> dict[int, tuple[float, float]]:
+    """Of each round that both have, the best of both, base first. Half a pair is none."""
+    lower = METRICS[candidate.name].better is not Better.HIGHER
+    theirs = {(value.device, value.round): best_of(value, lower=lower) for value in base.attempts}
+    found = {}
+    for value in candidate.attempts:
+        other, ours = theirs.get((value.device, value.round), 0.0), best_of(value, lower=lower)
+        if other > 0 and ours > 0:
+            found[value.round] = (other, ours)
+    return found
+
+
+def best_of(value: AttemptValue, *, lower: bool) -> float:
+    """What is compared of an attempt. Samples in rows are no repeats of the value."""
+    if value.row_length or not len(value.samples):
+        return value.value
+    return float(min(value.samples) if lower else max(value.samples))
+
+
+def decided(rounds: Rounds, made: int, metric: str, design: Design, hypotheses: int) -> Decision:
+    """At the first look that decides it, or at the last that there was; `made` pairs were tried, whole or half."""
+    looks = [look for look, pairs in enumerate(design.looks) if pairs <= made]
+    found = _undecided(rounds)
+    if not rounds:
+        return replace(found, reason="no pair has a value above zero on both sides")
+    if not looks:
+        return replace(found, reason=f"{made} pairs, and the first look is after {design.looks[0]}")
+    for look in looks:
+        seen = {round_: both for round_, both in rounds.items() if round_ < design.looks[look]}
+        if seen:
+            found = _at(look, seen, metric, design, hypotheses)
+        if found.kind is not Change.UNDECIDED:
+            break
+    return found
+
+
+def _at(look: int, seen: Rounds, metric: str, design: Design, hypotheses: int) -> Decision:
+    """What one look makes of the pairs so far."""
+    for_worse = _logarithms(seen, metric)
+    level, bound = design.alpha_at(look, hypotheses), design.beta_at(look, hypotheses)
+    middle, least = hodges_lehmann(for_worse), math.log1p(design.least)
+    worse, better = p_above(for_worse), p_above([-each for each in for_worse])
+    sure = interval(for_worse, level)
+    told = replace(
+        _undecided(seen),
+        ratio=_estimate(metric, for_worse, level),
+        p_value=min(1.0, hypotheses * min(worse, better)),
+        visible=None if sure is None else math.expm1(max(middle - sure[0], least)),
+    )
+    if worse <= level and middle > least:
+        return replace(told, kind=Change.WORSE)
+    if better <= level and middle < -least:
+        return replace(told, kind=Change.BETTER)
+    ends, margin = interval(for_worse, bound), math.log1p(design.margin)
+    if ends is None or ends[1] >= margin:
+        return replace(told, reason=_open(told, design, hypotheses))
+    kind = Change.SAME if ends[0] > -margin else Change.NO_WORSE
+    return replace(told, kind=kind, ratio=_estimate(metric, for_worse, bound))
+
+
+def _open(told: Decision, design: Design, hypotheses: int) -> str:
+    needed = design.pairs_needed(hypotheses)
+    if needed is None:
+        return f"no look of this design could call one of {hypotheses} metrics: more pairs, or fewer primary metrics"
+    if told.pairs >= design.looks[-1]:
+        return f"{told.pairs} pairs, the most planned, tell it neither from no change nor from the margin"
+    return f"not decided after {told.pairs} pairs"
+
+
+def _logarithms(rounds: Rounds, metric: str) -> list[float]:
+    """Of candidate / base, or the other way round where more is better: above zero is worse."""
+    sign = -1.0 if METRICS[metric].better is Better.HIGHER else 1.0
+    return [sign * math.log(candidate / base) for base, candidate in rounds.values()]
+
+
+def _estimate(metric: str, for_worse: Sequence[float], error: float) -> Estimate:
+    sign = -1.0 if METRICS[metric].better is Better.HIGHER else 1.0
+    ends = interval(for_worse, error)
+    low, high = sorted(math.exp(sign * end) for end in ends) if ends else (None, None)
+    return Estimate(
+        value=math.exp(sign * hodges_lehmann(for_worse)),
+        low=low,
+        high=high,
+        count=len(for_worse),
+        statistic=f"{STATISTIC}; each end of the interval is wrong with a chance of {error:.2g} at most",
+        reason="" if ends else f"{len(for_worse)} pairs are too few for an interval that is wrong so seldom",
+    )
+
+
+def _undecided(rounds: Rounds) -> Decision:
+    """What each build took in these rounds, and no verdict."""
+    base, candidate = ([both[side] for both in rounds.values()] for side in (0, 1))
+    return Decision(
+        ratio=Estimate(value=None, statistic=STATISTIC, reason="no look yet"),
+        pairs=len(rounds),
+        base=median(base) if base else None,
+        candidate=median(candidate) if candidate else None,
+    )
