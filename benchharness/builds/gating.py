@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness import api, ci, errors
+from benchharness.builds import selftest
 from benchharness.builds.comparing import Found, Watch, compare, load, measured, resume, stored_suite, suite_of
 from benchharness.ci.report import GateReport
 from benchharness.ci.summary import commands
@@ -30,6 +31,7 @@ class Gating:
     verdict: Gated
     first: Found
     repeated: Found | None = None
+    machine: str = ""  # what the newest self-test of its device says
 
     def ended(self) -> tuple[int, str]:
         """The exit code, 0 green, 1 red or 5 undecided, and why it is that."""
@@ -109,12 +111,13 @@ def resume_gate(
     repeats = None if suite.compared is None else suite.compared.repeats
     if repeats is None:
         return _gating(resume(run, store=store, watching=watching), today, store, watching)
-    return _verdict(load(repeats, store=store), resume(run, store=store, watching=watching), today)
+    again = resume(run, store=store, watching=watching)
+    return _verdict(load(repeats, store=store), again, today, store)
 
 
 def _gating(first: Found, today: date | None, store: str | None, watching: Watch | None) -> Gating:
     """The verdict on a comparison; where it is red a second one is made that has to say so too."""
-    verdict = _verdict(first, None, today)
+    verdict = _verdict(first, None, today, store)
     if verdict.verdict.colour is not Colour.RED or not first.gate.repeat or not first.changed(Change.WORSE):
         return verdict
     suite = stored_suite(first.findings.run.id, store)
@@ -123,10 +126,10 @@ def _gating(first: Found, today: date | None, store: str | None, watching: Watch
     told = [suite.compared.base_told, suite.compared.candidate_told]
     on = first.findings.hardware
     again = measured([base, suite], told, on=on, gate={}, store=store, watching=watching, repeats=first.findings.run.id)
-    return _verdict(first, again, today)
+    return _verdict(first, again, today, store)
 
 
-def _verdict(first: Found, repeated: Found | None, today: date | None) -> Gating:
+def _verdict(first: Found, repeated: Found | None, today: date | None, store: str | None) -> Gating:
     verdict = gated(
         first.comparisons,
         None if repeated is None else repeated.comparisons,
@@ -135,7 +138,9 @@ def _verdict(first: Found, repeated: Found | None, today: date | None) -> Gating
         today=today or date.today(),
         pair_s=first.pair_s,
     )
-    return Gating(verdict=verdict, first=first, repeated=repeated)
+    device = next((each for result in first.findings.results for each in result.devices), "")
+    machine = selftest.told(selftest.latest(device, store=store))
+    return Gating(verdict=verdict, first=first, repeated=repeated, machine=machine)
 
 
 def _from_folder(base: str | Path, folder: Path, *, written: bool) -> str | Path:

@@ -12,8 +12,8 @@ from benchharness import api, measure
 from benchharness.builds.comparing import Found, Watch, found_in, measured, stored_suite
 from benchharness.errors import BenchharnessError, NothingRan, UsageError
 from benchharness.judge.builds import twins
-from benchharness.judge.causes import Cause, causes
 from benchharness.judge.design import Design
+from benchharness.judge.disturbances import Disturbance, disturbances
 from benchharness.judge.pairs import rounds_of
 from benchharness.judge.selftest import SelfTest, examined, least_visible
 from benchharness.locations import demo_suite
@@ -40,7 +40,7 @@ class SelfTested:
     design: Design
     tests: Sequence[SelfTest]
     noise: str = ""
-    causes: Sequence[Cause] = ()
+    disturbances: Sequence[Disturbance] = ()
 
     @property
     def visible(self) -> float | None:
@@ -128,5 +128,5 @@ def _examined(found: Found, design: Design, description: dict[str, Any]) -> Self
         design=design,
         tests=tests,
         noise=str(noise.get("verdict", "")) if isinstance(noise, dict) else "",
-        causes=causes(description),
+        disturbances=disturbances(description),
     )

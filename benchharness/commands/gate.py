@@ -74,7 +74,7 @@ def gate(
             )
     except (KeyboardInterrupt, BrokenPipeError):
         ending.say_how_to_resume(store, "gate")
-    show_gate(found.verdict, ending.terminal())
+    show_gate(found.verdict, found.machine, ending.terminal())
     if out is not None:
         ending.tell_paths(found.write(out))
     ending.tell_github(found)

@@ -28,4 +28,4 @@ def selftest(
         found = builds.selftest(pairs=pairs, on=on, store=store, watching=watch)
     except (KeyboardInterrupt, BrokenPipeError):
         ending.say_how_to_resume(store, "compare")
-    show_selftest(found.tests, found.causes, found.noise, ending.terminal())
+    show_selftest(found.tests, found.disturbances, found.noise, ending.terminal())

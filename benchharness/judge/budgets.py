@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from benchharness import units as quantity
+from benchharness.judge.compare import identity, ratios_of
 from benchharness.judge.evidence import no_evidence
+from benchharness.judge.unequal import Factor
 from benchharness.metrics import METRICS, Better
-from benchharness.metrics.limits import Budget
+from benchharness.metrics.limits import BASE, REFERENCE, Budget
 from benchharness.results.result import MetricResult, Result, Verdict, VerdictKind
 
 #: The largest of what was seen bounds the largest there is.
@@ -23,7 +25,8 @@ _EXTREMES = ("largest_error", "kld_largest")
 def judged(results: Sequence[Result], budgets: Sequence[Budget]) -> list[Result]:
     """The results with a verdict for each budget on a metric that they have, and the percentiles that budgets ask."""
     found = [_with_percentiles(result, budgets) for result in results]
-    return [replace(result, verdicts=list(_verdicts(result, budgets))) for result in found]
+    bases = {result.job.pair: result for result in found if result.job.side == BASE}
+    return [replace(result, verdicts=list(_verdicts(result, budgets, bases.get(result.job.pair)))) for result in found]
 
 
 def _with_percentiles(result: Result, budgets: Sequence[Budget]) -> Result:
@@ -46,12 +49,40 @@ def unmeasured(results: Sequence[Result], budgets: Sequence[Budget]) -> list[Bud
     return [budget for budget in budgets if f"{budget.title} {budget.text}" not in told]
 
 
-def _verdicts(result: Result, budgets: Sequence[Budget]) -> Iterator[Verdict]:
+def _verdicts(result: Result, budgets: Sequence[Budget], base: Result | None) -> Iterator[Verdict]:
+    """`base`: the other build's result, where two are compared."""
     if not result.job.ships:
         return
     for budget in budgets:
+        if budget.against and (result.job.side == BASE or (budget.against == REFERENCE and result.job.is_reference)):
+            continue  # it is what others are held against
         for metric in _spoken_of(result, budget):
-            yield _verdict(metric, budget, no_evidence(result, metric))
+            told = _against(result, metric, budget, base) if budget.against else _judge(metric, budget)
+            yield _verdict(metric, budget, no_evidence(result, metric), told)
+
+
+def _against(result: Result, metric: MetricResult, budget: Budget, base: Result | None) -> tuple[VerdictKind, str]:
+    """The verdict on a ratio, and why it is undecided: kept where the whole paired interval is."""
+    ratio = metric.ratio
+    if budget.against == BASE:
+        if base is None:
+            return VerdictKind.UNDECIDED, "no base ran beside it; benchharness gate runs one"
+        ratio = ratios_of(result, base, apart_from=Factor.BUILD, called=BASE).get(identity(metric))
+    if ratio is None or ratio.value is None or ratio.low is None or ratio.high is None:
+        why = ratio.reason if ratio is not None else f"there is no ratio to the {budget.against}"
+        return VerdictKind.UNDECIDED, why or "there is no interval"
+    low, high = ratio.low, ratio.high
+    if METRICS[metric.name].better is Better.HIGHER:
+        low, high = 1 / high, 1 / low
+    if high <= 1 + budget.limit:
+        return VerdictKind.PASS, ""
+    if low > 1 + budget.limit:
+        return VerdictKind.MISS, ""
+    from benchharness.judge.deciding import what_would_decide
+
+    limit = 1 + budget.limit if METRICS[metric.name].better is not Better.HIGHER else 1 / (1 + budget.limit)
+    hint = what_would_decide(ratio, limit)
+    return VerdictKind.UNDECIDED, "the interval of the ratio spans the budget" + (f": {hint}" if hint else "")
 
 
 def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
@@ -67,18 +98,19 @@ def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
     return [metric for metric in found if "output" not in metric.parameters] or found
 
 
-def _verdict(metric: MetricResult, budget: Budget, doubt: str) -> Verdict:
-    kind, reason = (VerdictKind.UNDECIDED, doubt) if doubt else _judge(metric, budget)
+def _verdict(metric: MetricResult, budget: Budget, doubt: str, told: tuple[VerdictKind, str]) -> Verdict:
+    kind, reason = (VerdictKind.UNDECIDED, doubt) if doubt else told
     return Verdict(
         budget=f"{budget.title} {budget.text}",
         origin=budget.origin,
         metric=metric.name,
         parameters=metric.parameters,
         limit=budget.limit,
-        unit=(unit := quantity.unit_of(budget.text)),
+        unit=(unit := "" if budget.against else quantity.unit_of(budget.text)),
         unit_worth=quantity.worth(unit, METRICS[metric.name].unit) or 0.0,
         kind=kind,
         reason=reason,
+        against=budget.against,
     )
 
 

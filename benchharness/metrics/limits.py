@@ -9,8 +9,12 @@ from typing import Any
 
 from benchharness import units as quantity
 from benchharness.errors import UsageError
-from benchharness.metrics import METRICS
+from benchharness.metrics import METRICS, Better, Metric, Unit
 
+#: What a relative budget is against: the suite's reference variant, or the other build of a comparison.
+REFERENCE, BASE = "reference", "base"
+#: What a ratio says nothing of: differences already, or values that may be zero.
+NO_RATIO = (Unit.NATS, Unit.SHARE, Unit.DECIBELS)
 #: Short names that budgets may use beside the metrics' own.
 ALIASES = {"download": "download_size", "size": "artefact_size"}
 
@@ -25,6 +29,7 @@ class Budget:
     text: str
     origin: str
     output: str | None = None
+    against: str = ""  # `REFERENCE` or `BASE`: then the limit is by what share a metric may be worse than that
 
     @property
     def title(self) -> str:
@@ -38,7 +43,7 @@ def parse(table: Mapping[str, Any], origin: str) -> list[Budget]:
     """The budgets of a `[budgets]` table. Raises `UsageError` for an unknown metric, percentile, or wrong unit.
 
     `model_ttft = "250 ms"`, `itl = { p95 = "50 ms" }` for metrics that have percentiles, `sqnr = { mask = "30 dB" }`
-    for one output of several.
+    for one output of several, `decode_rate = { worse_by = "5 %", against = "reference" }` for one against another.
     """
     return [budget for key, value in table.items() for budget in _parse_one(key, value, origin)]
 
@@ -58,6 +63,9 @@ def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
         return
     if not isinstance(value, Mapping):
         raise UsageError(f'{key}: {value!r} has no unit: write it as text, such as "250 ms"')
+    if "worse_by" in value or "against" in value:
+        yield _relative(metric, key, value, origin)
+        return
     known = {f"p{percentile}": percentile for percentile in metric.percentiles or metric.tails}
     for name, text in value.items():
         if name not in known and not metric.by_output:
@@ -68,6 +76,32 @@ def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
             yield replace(_budget(metric.name, None, text, origin), output=name)
         else:
             yield _budget(metric.name, known[name], text, origin)
+
+
+def _relative(metric: Metric, key: str, value: Mapping[str, Any], origin: str) -> Budget:
+    """`{ worse_by = "5 %", against = "reference" }`; of a metric with percentiles the median, or the one of `of`."""
+    example = f'{key} = {{ worse_by = "5 %", against = "reference" }}'
+    unknown = set(value) - {"worse_by", "against", "of"}
+    if unknown or not isinstance(value.get("worse_by"), str) or value.get("against") not in (REFERENCE, BASE):
+        raise UsageError(f"{key}: a relative budget is such as {example}; against is {REFERENCE!r} or {BASE!r}")
+    if metric.unit in NO_RATIO or metric.better is Better.NEITHER:
+        raise UsageError(f"{key} has no ratio: it is a difference, or may be zero; set a limit on it")
+    known = {f"p{percentile}": percentile for percentile in metric.percentiles or metric.tails}
+    which = value.get("of", "p50" if metric.percentiles else None)
+    if which is not None and which not in known:
+        raise UsageError(f"{key} has no {which!r} (there are: {', '.join(known) or 'no percentiles'})")
+    try:
+        share = quantity.share(value["worse_by"])
+    except UsageError as error:
+        raise UsageError(f"{key}.worse_by: {error}") from error
+    return Budget(
+        metric=metric.name,
+        percentile=None if which is None else known[which],
+        limit=share,
+        text=f"at most {value['worse_by'].strip()} worse than {value['against']}",
+        origin=origin,
+        against=value["against"],
+    )
 
 
 def _budget(metric: str, percentile: int | None, text: str, origin: str) -> Budget:

@@ -134,6 +134,7 @@ def _result(result: Result, *, samples: bool) -> dict[str, Any]:
                 "metric": verdict.metric,
                 "parameters": dict(verdict.parameters),
                 "limit": verdict.limit,
+                **({"against": verdict.against} if verdict.against else {}),
                 "verdict": str(verdict.kind),
                 "reason": verdict.reason,
             }

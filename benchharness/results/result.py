@@ -241,6 +241,7 @@ class Verdict:
     reason: str = ""  # why it is undecided
     unit: str = ""  # that the limit was written in: values beside it are printed in it, too
     unit_worth: float = 0.0  # of that unit, in the metric's base unit; 0: none is known
+    against: str = ""  # "reference" or "base": the limit is by what share the metric may be worse than that
 
 
 class Basis(StrEnum):

@@ -24,12 +24,11 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from benchharness.judge.design import ALPHA, BETA, LEAST, LOOKS, MARGIN, PRIMARY, Accepted, Design
-from benchharness.metrics import METRICS, Better, Unit
+from benchharness.metrics import METRICS, Better
+from benchharness.metrics.limits import NO_RATIO
 from benchharness.suite.fields import Name, Share, Table, all_different, as_list
 
 _MOST_PAIRS = 500
-#: What a ratio says nothing of: differences already, or values that may be zero.
-_NO_RATIO = (Unit.NATS, Unit.SHARE, Unit.DECIBELS)
 
 
 class AcceptedTable(Table):
@@ -77,7 +76,7 @@ class Gate(Table):
     def _comparable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             metric = METRICS[_metric(name)]
-            if metric.unit in _NO_RATIO or metric.better is Better.NEITHER:
+            if metric.unit in NO_RATIO or metric.better is Better.NEITHER:
                 raise ValueError(f"{name} has no better ratio: it is a difference, or may be zero; set a budget on it")
         return all_different(names)
 

@@ -45,13 +45,14 @@ def show_comparison(
     tell(console, _method(design, paired=paired), "dim")
 
 
-def show_gate(gated: Gated, console: Console) -> None:
-    """What a gate says, and all that it looked at, red first."""
+def show_gate(gated: Gated, machine: str, console: Console) -> None:
+    """What a gate says, and all that it looked at, red first; `machine` is what its self-test says."""
     sign, style = _COLOURS[gated.colour]
     tell(console, f"{sign} {headline(gated)}", style)
     for each in gated.findings:
         mark, colour = _COLOURS[each.colour]
         _line(console, f"{mark} {_finding(each)}", colour)
+    _line(console, machine, "dim")
 
 
 def _finding(finding: Finding) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchharness.judge.causes import Cause
+from benchharness.judge.disturbances import Disturbance
 from benchharness.judge.selftest import SelfTest, least_visible
 from benchharness.judge.told import percent
 from benchharness.metrics import METRICS
@@ -14,16 +14,16 @@ from benchharness.terminal.console import tell
 from benchharness.terminal.values import one_line
 
 
-def show_selftest(tests: Sequence[SelfTest], causes: Sequence[Cause], noise: str, console: Console) -> None:
-    """The answer first, then each metric, then the causes."""
+def show_selftest(tests: Sequence[SelfTest], disturbances: Sequence[Disturbance], noise: str, console: Console) -> None:
+    """The answer first, then each metric, then what disturbs."""
     visible = least_visible(tests)
     seen = f"changes from {percent(visible)} on can be seen" if visible is not None else "no change can be seen"
     tell(console, f"This machine: {seen}{f'; the noise probe calls it {noise}' if noise else ''}.", "bold")
     for each in tests:
         tell(console, _line(each))
-    for cause in causes:
-        tell(console, one_line(f"{cause.what}: {cause.found}; {cause.remedy}"), "yellow")
-    if not causes:
+    for one in disturbances:
+        tell(console, one_line(f"{one.what}: {one.found}; {one.remedy}"), "yellow")
+    if not disturbances:
         tell(console, "Nothing that the machine tells of disturbs it.", "green")
 
 

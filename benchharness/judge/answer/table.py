@@ -58,6 +58,7 @@ def _budgeted(results: Sequence[Result]) -> Iterator[Column]:
         output = str(verdict.parameters.get("output", "")) if budget.startswith(f"{metric.name} of ") else ""
         percentile = verdict.parameters.get("percentile")
         named = f" of {output}" if output else f" p{percentile}" if percentile else ""
+        told = budget.removeprefix(f"{metric.name}{named}").strip()
         yield Column(
             metric=metric.name,
             title=f"{metric.title}{named}",
@@ -66,10 +67,10 @@ def _budgeted(results: Sequence[Result]) -> Iterator[Column]:
             percentile=int(percentile) if percentile else None,
             output=output,
             budget=budget,
-            limit=verdict.limit,
-            limit_text=f"{_SIGNS[metric.better]} {budget.removeprefix(f'{metric.name}{named}').strip()}",
+            limit=None if verdict.against else verdict.limit,
+            limit_text=f"{'' if verdict.against else f'{_SIGNS[metric.better]} '}{told}",
             origin=verdict.origin,
-            scale=scale_for(metric.unit, verdict.limit, verdict.unit),
+            scale=None if verdict.against else scale_for(metric.unit, verdict.limit, verdict.unit),
         )
 
 
