@@ -30,7 +30,7 @@ from benchharness.judge.ranking import Wish
 from benchharness.locations import default_store
 from benchharness.metrics.limits import Budget
 from benchharness.results.export import to_csv, to_json
-from benchharness.results.result import TELLS_APART, Result, Run, VerdictKind
+from benchharness.results.result import BASE, TELLS_APART, Result, Run, VerdictKind
 from benchharness.results.store import Store
 from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.judging import stored_rules
@@ -96,7 +96,7 @@ class Findings:
         `wish` is "smallest" or "fastest". Raises `UsageError` for any other.
         """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
-        return choices(self.results, Wish(wish), told, self.tells_apart)
+        return choices(self._shipping, Wish(wish), told, self.tells_apart)
 
     def answers(self, wish: Wish | str = Wish.SMALLEST) -> list[Answer]:
         """What may ship: for each hardware target, model and workload a headline, what decided it, and one table.
@@ -104,7 +104,12 @@ class Findings:
         `wish` is as for `choices`. Raises `UsageError` for any other.
         """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
-        return answers(self.results, Wish(wish), told, self.tells_apart)
+        return answers(self._shipping, Wish(wish), told, self.tells_apart)
+
+    @property
+    def _shipping(self) -> Sequence[Result]:
+        """All but what a comparison holds the candidate against."""
+        return [result for result in self.results if result.job.side != BASE]
 
     def __str__(self) -> str:
         from benchharness.terminal.printed import printed

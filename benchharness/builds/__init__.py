@@ -13,8 +13,21 @@
 
 from __future__ import annotations
 
+from benchharness.builds.bisecting import Bisected, bisect
 from benchharness.builds.comparing import Found, compare, load, resume
 from benchharness.builds.gating import Gating, gate, resume_gate
 from benchharness.builds.selftest import SelfTested, selftest
 
-__all__ = ["Found", "Gating", "SelfTested", "compare", "gate", "load", "resume", "resume_gate", "selftest"]
+__all__ = [
+    "Bisected",
+    "Found",
+    "Gating",
+    "SelfTested",
+    "bisect",
+    "compare",
+    "gate",
+    "load",
+    "resume",
+    "resume_gate",
+    "selftest",
+]

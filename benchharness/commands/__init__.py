@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "benchharness.commands.show",
     "compare": "benchharness.commands.compare",
     "gate": "benchharness.commands.gate",
+    "bisect": "benchharness.commands.bisect",
     "selftest": "benchharness.commands.selftest",
     "report": "benchharness.commands.report",
     "export": "benchharness.commands.export",

@@ -86,14 +86,5 @@ def compare(
     if json:
         sys.stdout.write(f"{found.to_json()}\n")
     else:
-        from benchharness.terminal.comparison import show_comparison
-
-        show_comparison(
-            found.comparisons,
-            found.gate.design(),
-            base=found.base,
-            candidate=found.candidate,
-            paired=found.paired,
-            console=ending.terminal(),
-        )
+        ending.show_comparison(found)
     ending.end(*found.ended())

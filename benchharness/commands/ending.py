@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchharness.api import Findings, Watching
-    from benchharness.builds import Gating
+    from benchharness.builds import Found, Gating
 
 
 #: Measures, and hears for each run how its progress is watched; a run for each hardware target.
@@ -159,6 +159,16 @@ def last_line(message: str) -> None:
     from benchharness.terminal.values import visible
 
     say(terminal(stderr=True), visible(f"benchharness: {message}"), "red")
+
+
+def show_comparison(found: Found) -> None:
+    """Prints what a comparison of two builds found."""
+    from benchharness.terminal import comparison
+
+    told = (found.comparisons, found.gate.design())
+    comparison.show_comparison(
+        *told, base=found.base, candidate=found.candidate, paired=found.paired, console=terminal()
+    )
 
 
 def end(code: int, why: str) -> None:

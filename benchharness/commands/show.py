@@ -1,7 +1,7 @@
 """Shows what a run found."""
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from benchharness.commands.options import (
     WishName,
     WishOption,
 )
+
+if TYPE_CHECKING:
+    from benchharness.api import Findings
 
 
 def show(
@@ -41,8 +44,18 @@ def show(
 
     found = api.load(run, store=store)
     if job is None:
+        _show_comparison(found, form, store)
         ending.show(found, Shown(form=form, details=details, warnings=warnings, wish=wish))
         return
     from benchharness.terminal.job import find_job, show_job
 
     show_job(find_job(found.results, job), ending.terminal())
+
+
+def _show_comparison(found: "Findings", form: Form, store: str | None) -> None:
+    """First what became of it since the base, where the run compares two builds."""
+    if form is not Form.TABLE or not any(result.job.side for result in found.results):
+        return
+    from benchharness import builds
+
+    ending.show_comparison(builds.load(found.run.id, store=store))

@@ -41,6 +41,23 @@ def checked_out(what: str, cache: Path) -> Path:
     return folder / path
 
 
+def between(good: str, bad: str, path: str) -> list[str]:
+    """`REVISION:PATH` of every commit from good to bad along the first parents, both ends included, oldest first.
+
+    Raises `UsageError`, also where good is no ancestor of bad.
+    """
+    what = f"{good}..{bad}"
+    if good.startswith("-") or bad.startswith("-"):
+        raise UsageError(f"{what}: no revisions")
+    first, last = (
+        _git("rev-parse", "--verify", f"{each}^{{commit}}", what=what).decode().strip() for each in (good, bad)
+    )
+    listed = _git("rev-list", "--first-parent", "--reverse", f"{first}..{last}", what=what).decode().split()
+    if _git("merge-base", first, last, what=what).decode().strip() != first:
+        raise UsageError(f"{what}: {good} is no ancestor of {bad}")
+    return [f"{commit}:{path}" for commit in (first, *listed)]
+
+
 def _unpack(archive: bytes, folder: Path) -> None:
     """Whole or not at all: an interrupted one leaves no folder of that name."""
     beside = folder.with_name(f"{folder.name}.part")

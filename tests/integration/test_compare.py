@@ -41,6 +41,15 @@ def own_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests' / 'own_loop'}:{os.environ.get('PYTHONPATH', '')}")
 
 
+def nights(store_url: str) -> list[str]:
+    """The ids of the runs in a store, newest first."""
+    store = Store(store_url)
+    try:
+        return [each.id for each in store.list_runs()]
+    finally:
+        store.close()
+
+
 def suite(folder: Path, gap_ns: int = GAP_NS, *, gate: str = "", name: str = "suite", looks: str = "[8, 10]") -> Path:
     """A suite and its model in a folder of their own; ten pairs of it take some seconds."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -177,12 +186,34 @@ def test_a_base_of_another_revision_is_checked_out(benchharness: CommandLine, tm
     assert benchharness("compare", "v1:../suite.toml", "suite.toml").returncode == 2
 
 
+def test_the_build_that_got_worse_is_found_among_five(benchharness: CommandLine, tmp_path: Path) -> None:
+    factors = (1.0, 1.0, 1.0, 1.2, 1.2)
+    builds_ = [suite(tmp_path / f"v{at}", int(GAP_NS * factor), looks="[8]") for at, factor in enumerate(factors)]
+    done = benchharness("bisect", *builds_)
+    assert done.returncode == 1, done.stderr
+    assert f"first worse: {builds_[3]}; last good: {builds_[2]}; confirmed in 3 comparisons" in done.stdout
+    gone = benchharness("bisect", builds_[0], builds_[1])
+    assert gone.returncode == 0, gone.stderr
+    assert "the step is gone: the last is no worse" in gone.stdout
+
+
+def test_a_step_between_two_nights_is_run_again(benchharness: CommandLine, tmp_path: Path, store_url: str) -> None:
+    for folder, gap_ns in (("v1", GAP_NS), ("v2", GAP_NS * 2)):
+        assert benchharness("run", suite(tmp_path / folder, gap_ns, looks="[8]"), "--attempts", "1").returncode == 0
+    newer, older = nights(store_url)
+    done = benchharness("bisect", older, newer)
+    assert done.returncode == 1, done.stderr
+    assert f"first worse: {newer}" in done.stdout
+    (tmp_path / "v2" / "model.loop").write_text("{}")
+    changed = benchharness("bisect", older, newer)
+    assert changed.returncode == 2
+    assert "model.loop" in changed.stderr
+
+
 def test_two_stored_runs_are_the_weaker_test(benchharness: CommandLine, tmp_path: Path, store_url: str) -> None:
     for folder, gap_ns in (("v1", GAP_NS), ("v2", GAP_NS * 2)):
         assert benchharness("run", suite(tmp_path / folder, gap_ns), "--attempts", "2").returncode == 0
-    store = Store(store_url)
-    newer, older = (each.id for each in store.list_runs())
-    store.close()
+    newer, older = nights(store_url)
     done = benchharness("compare", older, newer)
     assert done.returncode == 1, done.stderr
     assert "the weaker test" in done.stdout.replace("\n", " ")

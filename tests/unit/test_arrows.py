@@ -276,7 +276,7 @@ ARROWS = {
     "terminal": {"execute.checking", "judge", "launch.ask", "results", "suite.device"},
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
-    "testing": {"device"},
+    "testing": {"api", "builds", "device", "judge", "results.result"},
     "locations": {"suite.artefact"},
     "metrics": set(),
     "units": set(),
