@@ -18,7 +18,7 @@ from benchharness.judge import stored
 from benchharness.judge.builds import Comparison, Twins, compared, twins
 from benchharness.judge.pairs import Change
 from benchharness.locations import default_store, state_folder
-from benchharness.results.result import Result
+from benchharness.results.result import Estimate, Result
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import CHECKED_BEFORE, THIS_MACHINE
 from benchharness.suite.gating import Compared, Gate
@@ -238,6 +238,7 @@ def _row(comparison: Comparison) -> dict[str, Any]:
         "ratio": ratio.value,
         "low": ratio.low,
         "high": ratio.high,
+        **_difference(comparison.difference),
         "p_value": comparison.p_value,
         "smallest_visible_change": comparison.visible,
         "pairs": comparison.pairs,
@@ -245,3 +246,9 @@ def _row(comparison: Comparison) -> dict[str, Any]:
         "candidate": comparison.candidate,
         "reason": comparison.reason,
     }
+
+
+def _difference(found: Estimate | None) -> dict[str, float | None]:
+    if found is None:
+        return {}
+    return {"difference": found.value, "difference_low": found.low, "difference_high": found.high}

@@ -14,6 +14,7 @@ from benchharness.judge.design import Design
 from benchharness.judge.pairs import STATISTIC, Change, Decision, decided, rounds_of
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS, Better
+from benchharness.metrics.limits import NO_RATIO
 from benchharness.results.result import (
     BASE,
     CANDIDATE,
@@ -24,6 +25,7 @@ from benchharness.results.result import (
     Parameters,
     Result,
 )
+from benchharness.scenarios import SCENARIOS
 
 _MIDDLE = 50  # of the percentiles of one metric: the one whose attempts hold the samples once
 
@@ -35,6 +37,7 @@ class Comparison(Decision):
     job: Job  # the candidate's
     primary: bool
     metric: str = ""  # empty: of the whole pair, where one of the two gave nothing
+    difference: Estimate | None = None  # in place of a ratio, in the metric's unit: candidate less base, by input
     parameters: Parameters = field(default_factory=dict)
 
 
@@ -76,6 +79,7 @@ def compared(pairs: Sequence[Twins], design: Design) -> list[Comparison]:
             continue
         known = {identity(metric) for metric, _ in metrics}
         found += [_judged(each, *both, design, hypotheses) for both in metrics]
+        found += _by_input(each, design)
         found += _advice(each, known)
     return found
 
@@ -127,6 +131,37 @@ def _whole(pair: Twins, kind: Change, reason: str) -> Comparison:
     return Comparison(job=pair.candidate.job, primary=True, kind=kind, ratio=nothing, pairs=pair.made, reason=reason)
 
 
+def _by_input(pair: Twins, design: Design) -> Iterator[Comparison]:
+    """What a scenario holds against each other input by input; decided where the design has a limit for it."""
+    for name, parameters, found in SCENARIOS.of_stored(pair.candidate.job.scenario).changes(pair.base, pair.candidate):
+        limit = design.limits.get(name)
+        yield Comparison(
+            job=pair.candidate.job,
+            primary=limit is not None,
+            metric=name,
+            parameters=parameters,
+            kind=_lost(found, METRICS[name].better, limit or 0.0),
+            ratio=Estimate(value=None, statistic=found.statistic, reason="a difference, and no ratio"),
+            difference=found,
+            reason=found.reason,
+        )
+
+
+def _lost(difference: Estimate, better: Better, limit: float) -> Change:
+    """Worse where all of the interval is past the limit; no worse where none of it is."""
+    if difference.low is None or difference.high is None or better is Better.NEITHER:
+        return Change.UNDECIDED
+    ends = (difference.low, difference.high)
+    low, high = ends if better is Better.LOWER else (-ends[1], -ends[0])
+    if low > limit:
+        return Change.WORSE
+    if high < 0:
+        return Change.BETTER
+    if low == high == 0:
+        return Change.SAME
+    return Change.NO_WORSE if high <= limit else Change.UNDECIDED
+
+
 def _advice(pair: Twins, known: set[tuple[str, str]]) -> Iterator[Comparison]:
     """What else both sides measured: ratios round by round that decide nothing; sizes exactly."""
     ratios = ratios_of(pair.candidate, pair.base, apart_from=Factor.BUILD, called=BASE)
@@ -134,7 +169,8 @@ def _advice(pair: Twins, known: set[tuple[str, str]]) -> Iterator[Comparison]:
     for metric in pair.candidate.metrics:
         key = identity(metric)
         ratio, other = ratios.get(key), theirs.get(key)
-        if ratio is None or other is None or key in known:
+        unsaid = METRICS[metric.name].unit in NO_RATIO  # a ratio of two losses means nothing
+        if ratio is None or other is None or key in known or unsaid:
             continue
         yield Comparison(
             job=pair.candidate.job,

@@ -62,7 +62,8 @@ class Design:
     least: float = LEAST
     margin: float = MARGIN
     allow: tuple[str, ...] = ()  # words of differences in what the builds did that do not matter
-    limits: Mapping[str, float] = field(default_factory=dict)  # by what share an exact metric may be worse
+    # By how much a metric may be worse that no pairs decide: exact ones by a share, losses of quality in their unit.
+    limits: Mapping[str, float] = field(default_factory=dict)
     accepted: tuple[Accepted, ...] = ()
 
     def __post_init__(self) -> None:

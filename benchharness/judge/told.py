@@ -6,6 +6,8 @@ from benchharness.judge.builds import Comparison
 from benchharness.judge.design import Design
 from benchharness.judge.pairs import Change
 from benchharness.metrics import METRICS, Unit
+from benchharness.results.result import Estimate
+from benchharness.units import quantity_text, scale_for
 
 _MINUS, _BLANK = "\u2212", "\u00a0"  # a number and its sign stay on one line
 _OF_TIME = (Unit.NANOSECONDS, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND)
@@ -25,6 +27,8 @@ def words_of(metric: str) -> tuple[str, str, str]:
 def verdict_of(comparison: Comparison, design: Design) -> str:
     """`slower`, `no slowdown beyond 5 %`, `the same within 5 %`, `undecided`."""
     worse, better, noun = words_of(comparison.metric)
+    if comparison.difference is not None and comparison.kind in (Change.SAME, Change.NO_WORSE):
+        return "the same" if comparison.kind is Change.SAME else "no worse than allowed"
     return {
         Change.WORSE: worse,
         Change.BETTER: better,
@@ -37,6 +41,8 @@ def verdict_of(comparison: Comparison, design: Design) -> str:
 def change_of(comparison: Comparison) -> str:
     """`+13.2 % [+10.1 %, +16.4 %]`: of the metric itself, from base to candidate; "" without one."""
     ratio = comparison.ratio
+    if comparison.difference is not None:
+        return _difference(comparison.difference, METRICS[comparison.metric].unit)
     if ratio.value is None:
         return ""
     if ratio.low is None or ratio.high is None:
@@ -44,6 +50,22 @@ def change_of(comparison: Comparison) -> str:
     width = ratio.high - ratio.low
     low, value, high = (signed(each - 1, width) for each in (ratio.low, ratio.value, ratio.high))
     return value if ratio.low == ratio.high else f"{value} [{low}, {high}]"
+
+
+def _difference(found: Estimate, unit: str) -> str:
+    """`+0.012 nats [+0.010, +0.014]`."""
+    if found.value is None:
+        return ""
+    ends = [each for each in (found.low, found.high) if each is not None]
+    scale = scale_for(unit, max((abs(each) for each in (found.value, *ends)), default=0.0))
+    half = (ends[1] - ends[0]) / 2 if len(ends) == 2 else 0.0
+    value, *others = (_with_sign(quantity_text(each, unit, scale, half)) for each in (found.value, *ends))
+    return f"{value} [{', '.join(others)}]" if others else value
+
+
+def _with_sign(text: str) -> str:
+    """A quantity above none gets its plus."""
+    return text if text.startswith((_MINUS, "≈", "0 ")) or text == "0" else f"+{text}"
 
 
 def told_of(comparison: Comparison, design: Design) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from benchharness.metrics.definition import Metric
     from benchharness.results.courses import Course, Ladder
     from benchharness.results.requested import Configuration
-    from benchharness.results.result import Attempt, Job, MetricResult, Result, ResultWarning
+    from benchharness.results.result import Attempt, Estimate, Job, MetricResult, Parameters, Result, ResultWarning
     from benchharness.suite.planning import Planning
     from benchharness.suite.tables import Model
 
@@ -78,6 +78,13 @@ class Scenario:
 
     def beside(self, result: Result, others: Sequence[Result]) -> Iterator[MetricResult]:
         """Metrics that hold a result against another job's."""
+        return iter(())
+
+    def changes(self, base: Result, candidate: Result) -> Iterator[tuple[str, Parameters, Estimate]]:
+        """From one build to another: by metric the difference, candidate less base, paired input by input.
+
+        Only what a ratio says nothing of; the others are compared pair by pair of processes.
+        """
         return iter(())
 
     def disturbances(self, result: Result) -> Iterator[ResultWarning] | None:

@@ -17,18 +17,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from benchharness import units as quantity
+from benchharness.errors import UsageError
 from benchharness.judge.design import ALPHA, BETA, LEAST, LOOKS, MARGIN, PRIMARY, Accepted, Design
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import NO_RATIO
-from benchharness.suite.fields import Name, Share, Table, all_different, as_list
+from benchharness.suite.fields import CHECKED_BEFORE, Name, Share, Table, all_different, as_list
 
 _MOST_PAIRS = 500
+
+
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"{name!r} is no metric; there are: {', '.join(METRICS)}")
+    return name
+
+
+def _limits(table: Any, info: ValidationInfo) -> Any:
+    """`artefact_size = "2 %"` is a share of the base's; `kld = "0.01 nats"`, `accuracy = "1 %"` are differences."""
+    if not isinstance(table, dict) or info.context == CHECKED_BEFORE:
+        return table
+    found = {}
+    for name, text in table.items():
+        unit = METRICS[_metric(name)].unit
+        if not isinstance(text, str):
+            raise ValueError(f'{name}: {text!r} has no unit: write it as text, such as "2 %"')
+        try:
+            found[name] = quantity.limit(text, unit) if unit in NO_RATIO else quantity.share(text)
+        except UsageError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return found
 
 
 class AcceptedTable(Table):
@@ -63,7 +86,7 @@ class Gate(Table):
     looks: Annotated[tuple[Annotated[int, Field(ge=1, le=_MOST_PAIRS, strict=True)], ...], Field(min_length=1)] = LOOKS
     repeat: bool = True  # a red one is repeated with fresh pairs before it is told
     allow: tuple[Name, ...] = ()  # words of differences between the builds that do not matter
-    limits: dict[Name, Share] = Field(default_factory=dict)  # by what share an exact metric may be worse
+    limits: Annotated[dict[Name, float], BeforeValidator(_limits)] = Field(default_factory=dict)
     accepted: tuple[AcceptedTable, ...] = ()
 
     @field_validator("primary", "allow", mode="before")
@@ -80,13 +103,6 @@ class Gate(Table):
                 raise ValueError(f"{name} has no better ratio: it is a difference, or may be zero; set a budget on it")
         return all_different(names)
 
-    @field_validator("limits")
-    @classmethod
-    def _of_known(cls, limits: Mapping[str, float]) -> Mapping[str, float]:
-        for name in limits:
-            _metric(name)
-        return limits
-
     @model_validator(mode="after")
     def _goes_together(self) -> Gate:
         self.design()
@@ -96,12 +112,6 @@ class Gate(Table):
         """What is fixed before the first pair."""
         told = self.model_dump(exclude={"base", "base_python", "repeat", "accepted"})
         return Design(**told, accepted=tuple(Accepted(**each.model_dump()) for each in self.accepted))
-
-
-def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise ValueError(f"{name!r} is no metric; there are: {', '.join(METRICS)}")
-    return name
 
 
 class Compared(Table):

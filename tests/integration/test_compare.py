@@ -266,3 +266,63 @@ def test_what_is_over_before_a_look_is_undecided_and_quick(benchharness: Command
     done = benchharness("compare", base, base, "--max-time", "1 s")
     assert done.returncode in (4, 5), done.stderr
     assert time.monotonic() - began < 20
+
+
+@pytest.fixture(scope="module")
+def lossier(tmp_path_factory: pytest.TempPathFactory) -> builds.Found:
+    """The digits at int8, and as a candidate under the same name at int4: what was lost on 200 pictures."""
+    folder = tmp_path_factory.mktemp("lossier")
+    examples = ROOT / "examples" / "digits"
+    paths = []
+    for side, file in (("base", "int8.tflite"), ("candidate", "int4.tflite")):
+        path = folder / f"{side}.toml"
+        path.write_text(
+            f"""
+            [models.digits]
+            task = "classifier"
+            reference = "fp32"
+            evaluation = "{examples}/evaluation.npz"
+            [models.digits.variants]
+            fp32 = {{ artefact = "{examples}/artefacts/fp32.tflite" }}
+            small = {{ artefact = "{examples}/artefacts/{file}" }}
+            [[configurations]]
+            runtime = "tflite"
+            threads = 1
+            [scenarios.quality]
+            most_samples = 200
+            [gate.limits]
+            agreement = "1 %"
+            kld = "10 nats"
+            """
+        )
+        paths.append(path)
+    return builds.compare(*paths, store=f"sqlite:///{folder}/store.db")
+
+
+def test_quality_is_compared_input_by_input(lossier: builds.Found) -> None:
+    found = {each.metric: each for each in lossier.comparisons if each.difference is not None}
+    base, candidate = ({m.name: m for m in result.metrics} for result in lossier.findings.results)
+    for name in ("agreement", "kld"):
+        ours, theirs = candidate[name].estimate.value, base[name].estimate.value
+        assert ours is not None
+        assert theirs is not None
+        difference = found[name].difference
+        assert difference is not None
+        assert difference.value == pytest.approx(ours - theirs)
+        assert difference.low is not None
+    assert found["kld"].kind is Change.NO_WORSE, "far within its limit"
+    assert found["agreement"].kind in (Change.WORSE, Change.UNDECIDED)
+    assert not any(each.ratio.value for each in lossier.comparisons if each.metric == "kld"), "no ratio of two losses"
+    assert len(base["class_decisions"].attempts[0].samples) > 0
+
+
+def test_what_quality_may_lose_is_written_with_its_unit(benchharness: CommandLine, tmp_path: Path) -> None:
+    for limit, said in (
+        ('kld = "1 %"', "kld"),
+        ("artefact_size = 2", "has no unit"),
+        ('nothing = "1 %"', "is no metric"),
+    ):
+        path = suite(tmp_path / "v1", gate=f"[gate.limits]\n{limit}")
+        done = benchharness("compare", path, path)
+        assert done.returncode == 2, done.stdout
+        assert said in done.stderr

@@ -1,6 +1,7 @@
 """Scenario `quality`: what compression lost, a reference and its variants compared on the model's evaluation data.
 
-`passes` plans who is compared with whom, `comparison` makes metrics of the rows that an attempt reports.
+`passes` plans who is compared with whom, `comparison` makes metrics of the rows that an attempt reports, `changes` what
+two builds differ in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from benchharness.suite.fields import Count, Depth, Share
 
 if TYPE_CHECKING:
     from benchharness.results.courses import Course
-    from benchharness.results.result import Attempt, Job, MetricResult
+    from benchharness.results.result import Attempt, Estimate, Job, MetricResult, Parameters, Result
     from benchharness.suite.planning import Planning
 
 
@@ -50,6 +51,12 @@ class QualityScenario(Scenario):
         from benchharness.scenarios.quality.passes import compared
 
         return compared(planning, settings.model_dump())
+
+    def changes(self, base: Result, candidate: Result) -> Iterator[tuple[str, Parameters, Estimate]]:
+        """Of every input its difference."""
+        from benchharness.scenarios.quality.changes import changes
+
+        return changes(base, candidate)
 
     def derived(self, good: Sequence[Attempt], courses: Sequence[Course]) -> Iterator[MetricResult]:
         """Everything that can be said of the last attempt's rows."""

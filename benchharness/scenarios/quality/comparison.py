@@ -116,7 +116,7 @@ def columns_of(measurement: Measurement) -> dict[str, Floats]:
     return table.by_name(np.asarray(measurement.samples, dtype=np.float64))
 
 
-class _Tokens:
+class Tokens:
     """The rows of `token_divergence`, and what is drawn again for an interval: documents, or the chunks of only one."""
 
     def __init__(self, measurement: Measurement, chunks: Measurement | None) -> None:
@@ -163,7 +163,7 @@ def _finite(found: Estimate) -> Estimate:
 
 
 def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
-    tokens = _Tokens(measurement, of.beside("scored_chunks"))
+    tokens = Tokens(measurement, of.beside("scored_chunks"))
     reference, variant, divergence = (tokens.columns[name] for name in ("nll_reference", "nll_variant", "kld"))
     change = np.exp(-variant) - np.exp(-reference)
     mean = f"mean over tokens, interval by bootstrap over {tokens.unit}"
