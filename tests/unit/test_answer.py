@@ -161,7 +161,7 @@ def test_nothing_measured_is_not_trustworthy() -> None:
     answer = only(found)
     assert answer.kind is AnswerKind.NOT_TRUSTWORTHY
     assert answer.headline == "Not trustworthy: nothing was measured"
-    assert answer.sentences[0].startswith("First-token: crashed(signal 11")
+    assert answer.sentences[0].startswith("First-token crashed: signal 11")
     assert max(len(each) for each in answer.sentences) < 200
 
 

@@ -170,7 +170,7 @@ def test_a_ratio_is_coloured_by_what_is_better_where_its_interval_excludes_one(m
 def test_a_failed_job_is_a_row_that_says_how() -> None:
     failed = attempt(0, job=INT8.key, outcome=Outcome(kind=OutcomeKind.TIMEOUT, reason="no result within 3 s"))
     text = shown([FP32, INT8], [*attempts_of(FP32.key, 20.0), failed])
-    assert "timeout(no result within 3 s)" in text
+    assert "timeout: no result within 3 s" in text
 
 
 def test_an_unknown_interval_is_called_unknown() -> None:
@@ -298,11 +298,11 @@ def test_where_there_is_no_terminal_a_failure_is_said_at_once_and_once() -> None
     with JobLines(made) as watching:
         watching.begins([INT8], 1, 5, 5, None)
         watching.ended(INT8, failed)
-        assert buffer.getvalue() == f"{INT8.title}: crashed(so)\n"
+        assert buffer.getvalue() == f"{INT8.title}: crashed: so\n"
         watching.done(derive([(INT8, "given up")], [failed])[0])
         assert buffer.getvalue().count("\n") == 1
         watching.done(derive([(FP32, "the time was over")], [])[0])  # never tried
-    assert buffer.getvalue().splitlines()[1].startswith(f"{FP32.title}: timeout(")
+    assert buffer.getvalue().splitlines()[1].startswith(f"{FP32.title}: timeout: ")
 
 
 def drawn(jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None, width: int = 300) -> str:

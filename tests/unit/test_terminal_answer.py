@@ -363,8 +363,8 @@ def test_why_a_cell_is_unknown_is_said_below_the_table() -> None:
     crashed = Outcome(kind=OutcomeKind.CRASHED, reason="the worker was gone")
     results[2:4] = [replace(each, outcome=crashed, metrics=()) for each in results[2:4]]
     text = shown(found_of(results), 200)
-    assert f"{LONG[1]}, first-token, steady: crashed(the worker was gone)" in " ".join(text.split())
-    assert why_failed(results) == (f"2 of 12 jobs failed: {results[2].job.title}: crashed(the worker was gone)")
+    assert f"{LONG[1]}, first-token, steady: crashed: the worker was gone" in " ".join(text.split())
+    assert why_failed(results) == (f"2 of 12 jobs failed: {results[2].job.title}: crashed: the worker was gone")
 
 
 def test_the_last_line_says_which_budgets_were_missed_by_how_much_and_by_whom() -> None:

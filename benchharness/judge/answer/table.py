@@ -97,7 +97,7 @@ def row_of(name: str, candidate: Candidate, everything: Sequence[Result], column
         reference=job.is_reference,
         ships=job.ships,
         cells=tuple(_cell(column, everything, lost_nothing=lost_nothing) for column in columns),
-        failures=tuple(f"{each.job.scenario}: {each.outcome}" for each in everything if not each.outcome.ok),
+        failures=tuple(f"{each.job.scenario} {each.outcome}" for each in everything if not each.outcome.ok),
         unfit=tuple(candidate.unfit),
         dominated_by=candidate.dominated_by,
         results=tuple(everything),
