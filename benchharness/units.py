@@ -164,6 +164,11 @@ def interval_ends(low: float, high: float, value: float, unit: str, scale: Scale
     return _number(ends[0], decimals), _number(ends[1], decimals)
 
 
+def percent_text(share: float, decimals: int = 0) -> str:
+    """A share in words that name no metric: 56 %, 12.5 %."""
+    return f"{100 * share:.{decimals}f} %"
+
+
 def duration_text(seconds: float) -> str:
     """A duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 10:

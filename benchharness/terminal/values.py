@@ -8,7 +8,7 @@ from rich.cells import cell_len, chop_cells
 
 from benchharness.metrics import Unit
 from benchharness.results.result import EXACT, Estimate
-from benchharness.units import Scale, interval_ends, quantity_text, scale_for
+from benchharness.units import Scale, interval_ends, percent_text, quantity_text, scale_for
 
 #: An interval with a larger relative half-width is shown by its ends.
 _WIDE = 0.2
@@ -75,7 +75,7 @@ def interval(estimate: Estimate, unit: str, wish: str = "") -> str:
         return " ± unknown"
     half = estimate.relative_half_width
     if half is not None and half <= _WIDE and unit not in _BY_THEIR_ENDS:
-        return f" ± {half:.1%}"
+        return f" ± {percent_text(half, 1)}"
     scale = scale_for(unit, estimate.value, wish)
     low, high = interval_ends(estimate.low, estimate.high, estimate.value, unit, scale)
     return f"\n[{f'{low} {scale.symbol}'.rstrip()}, {f'{high} {scale.symbol}'.rstrip()}]"

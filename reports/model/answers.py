@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from benchharness.judge.answer import Answer, AnswerKind, Cell, Column, Row
@@ -27,6 +27,8 @@ _BADGES = {
     AnswerKind.NOT_TRUSTWORTHY: ("!", "bad"),
     AnswerKind.NO_BUDGETS: ("–", "quiet"),
 }
+#: In place of a reason that stands in the same row.
+_SAME = "–"
 _MARKS = {
     VerdictKind.PASS: ("✓", "pass", "keeps its limit"),
     VerdictKind.MISS: ("✗", "miss", "misses its limit"),
@@ -206,13 +208,21 @@ def _lines(
             named=number == 1 and answer.kind is not AnswerKind.NO_BUDGETS,
             swatch=colours.get((row.variant, row.digest), 0),
             sign=SIGNS[runtimes.index(row.runtime) % len(SIGNS)],
-            cells=tuple(_shown(answer.columns[at], row.cells[at], spans[at]) for at in shown),
+            cells=tuple(_once(_shown(answer.columns[at], row.cells[at], spans[at]) for at in shown)),
             details=tuple(
                 _detail(column, cell, anchors) for column, cell in zip(answer.columns, row.cells, strict=True)
             ),
             unfit=tuple(value_text(each) for each in row.unfit),
             dominated_by=name_text(row.dominated_by) if row.dominated_by else "",
         )
+
+
+def _once(cells: Iterable[Shown]) -> Iterator[Shown]:
+    """The same cells; why there is no number is told at the first of those that lack it for one reason."""
+    told: set[str] = set()
+    for each in cells:
+        yield replace(each, note=_SAME) if not each.number and each.note in told else each
+        told.add(each.note)
 
 
 def _about(row: Row) -> str:

@@ -16,6 +16,7 @@ BY_PHASE = ("phase_peak_memory", "settled_memory")
 #: Budgets in whose unit memory is told, and files.
 OF_MEMORY = ("peak_memory", "model_memory", "memory_floor")
 OF_FILES = ("artefact_size", "download_size")
+_KINDS = {"rss": "RSS", "pss": "PSS", "uss": "USS"}
 
 
 def memory_metric(entry: Entry, name: str, **parameters: str) -> MetricResult | None:
@@ -71,5 +72,5 @@ def phase_table(entry: Entry) -> QuantityTable | None:
         names = ["phase peaks", *kinds]
         cells = [memory_cell(entry, metric, scale, name) for name, metric in zip(names, metrics, strict=True)]
         rows.append(QuantityRow(who=name_text(phase), cells=tuple(cells)))
-    columns = [("highest within it", ""), *((f"{name_text(kind)} at its end", "") for kind in kinds)]
+    columns = [("highest within it", ""), *((f"{_KINDS.get(kind, name_text(kind))} at its end", "") for kind in kinds)]
     return QuantityTable(scenario=entry.scenario, columns=tuple(columns), rows=tuple(rows))

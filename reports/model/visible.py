@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchharness.units import quantity_text
+from benchharness.units import percent_text, quantity_text
 
 #: Of the last lines of a worker's standard error, this many characters are shown.
 LONGEST_EVIDENCE = 20_000
@@ -91,7 +91,7 @@ def _number(value: float, name: str) -> str:
         if name.endswith(ending):
             return f"{value:g} {sign}"
     if name.endswith("_resident"):  # a share
-        return f"{value:.0%}"
+        return percent_text(value)
     return str(value) if isinstance(value, int) else f"{value:g}"
 
 

@@ -41,7 +41,8 @@ def openvino(test: Callable[..., None]) -> Callable[..., None]:
         not any("Intel" in maker for maker in MAKERS),
         reason=f"OpenVINO's provider takes no unit but Intel's, and here are {', '.join(sorted(MAKERS))}'s alone",
     )
-    return missing(others(test))
+    marked: Callable[..., None] = missing(others(test))
+    return marked
 
 
 qnn = pytest.mark.skipif(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, number, short
-from reports.figures.figure import Figure
+from reports.figures.figure import Figure, figure_text, range_text
 from reports.figures.svg import path_text, svg
 from reports.sections.latency.chart import Distribution, Lane, Strip
 from reports.sections.memory.chart import MemoryLine, MemoryLines
@@ -105,6 +105,19 @@ def test_thousands_of_samples_are_a_few_paths() -> None:
     assert drawn.count("<path") <= 4  # lines across, dots of even and odd lanes, medians
     assert drawn.count("h0") == 4000
     assert len(drawn) < 60_000
+
+
+def test_a_long_title_stands_above_a_figure_and_not_cut_below_it() -> None:
+    strip = Strip(label="x", colour=0, lanes=(Lane(values=(1.0, 2.0), middle=1.5, total=2),))
+    title = "model TTFT, prompt tokens 18, context depth 0"
+    drawn = svg(Distribution(title=title, unit="ms", note="", logarithmic=True, strips=(strip,)), "one")
+    assert ">ms, logarithmic<" in drawn
+    assert "…" not in drawn
+
+
+def test_numbers_of_a_figure_are_written_as_elsewhere() -> None:
+    assert [figure_text(each) for each in (8030.4, 73.0, 0.0123)] == ["8,030", "73.0", "0.0123"]
+    assert range_text((8030.4, 1_234_567.0)) == "8,030 to 1,234,567"
 
 
 def test_an_attempt_of_one_look_is_a_dot() -> None:

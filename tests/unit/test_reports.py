@@ -64,7 +64,7 @@ def test_rows_whose_conditions_differ_are_told_apart_but_readings_are_not() -> N
     assert page_of([first, second]).of(Circumstances)[0].notices == ()
     second = replace(second, conditions=Conditions.from_json({**second.conditions.to_json(), "governor": "powersave"}))
     (notice,) = page_of([first, second]).of(Circumstances)[0].notices
-    assert "governor was unknown (no cpufreq on this system) for fp32; powersave for int8" in notice
+    assert "differ in governor: unknown (no cpufreq on this system) for fp32; powersave for int8" in notice
 
 
 def test_what_was_not_applied_is_marked() -> None:

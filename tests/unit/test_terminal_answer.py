@@ -328,7 +328,7 @@ def test_a_terminal_of_few_letters_gets_words_instead_of_question_marks() -> Non
 
 
 def test_each_kind_of_warning_is_a_line_and_the_whole_is_asked_for() -> None:
-    message, hint = "attempts spread by 30% of their mean", "close other programs"
+    message, hint = "attempts spread by 30 % of their mean", "close other programs"
     warned = [ResultWarning(kind=WarningKind.CONTENDED, message=f"{message} {at}", hint=hint) for at in range(6)]
     results = [replace(each, warnings=[warning]) for each, warning in zip(results_of()[:6], warned, strict=True)]
     found = found_of(results)

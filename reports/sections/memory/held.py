@@ -14,7 +14,7 @@ from benchharness.units import Scale, common_scale
 from reports.figures.figure import Figure
 from reports.model.columns import joined, telling_scenarios
 from reports.model.conditions import Unreadable, grouped_by_reason
-from reports.model.entries import Colours, Entry
+from reports.model.entries import Colours, Entry, configuration_name
 from reports.model.memory import (
     BY_PHASE,
     OF_MEMORY,
@@ -189,6 +189,7 @@ def _highest(entry: Entry, colours: Colours, scale: Scale) -> MemoryLine | None:
         attempts=len(attempts),
         seconds=seconds,
         resident=resident,
+        panel=configuration_name(entry.result.job.configuration),
     )
 
 
