@@ -44,6 +44,11 @@ def name_text(text: object) -> str:
     return visible(str(text), LONGEST_NAME).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def words_of(name: object) -> str:
+    """A name of ours, which is one word for programs, as people write it: `first_request` is first request."""
+    return name_text(name).replace("_", " ")
+
+
 def evidence_text(text: str) -> str:
     """The end of a worker's standard error: the last part is kept, since an error's cause stands at its end."""
     text = text.replace("\r\n", "\n").strip("\n")
