@@ -165,6 +165,13 @@ def test_nothing_measured_is_not_trustworthy() -> None:
     assert max(len(each) for each in answer.sentences) < 200
 
 
+def test_scenarios_that_failed_alike_are_told_together() -> None:
+    failed = [replace(each, metrics=(), outcome=Outcome(kind=OutcomeKind.CRASHED, reason="so")) for each in run(TIMES)]
+    again = [replace(each, job=replace(each.job, scenario="steady", key=f"s{each.job.key[1:]}")) for each in failed]
+    answer = only([*failed, *again])
+    assert answer.sentences == ("First-token, steady crashed: so.",)
+
+
 def test_a_disturbed_course_decides_nothing_and_says_what_to_rerun() -> None:
     found = run({"fp32": around(10)}, first_inference="20 ms")
     disturbed = [replace(each, courses=[course(SessionState.CONTENTION)]) for each in found]

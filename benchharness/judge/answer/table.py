@@ -97,11 +97,21 @@ def row_of(name: str, candidate: Candidate, everything: Sequence[Result], column
         reference=job.is_reference,
         ships=job.ships,
         cells=tuple(_cell(column, everything, lost_nothing=lost_nothing) for column in columns),
-        failures=tuple(f"{each.job.scenario} {each.outcome}" for each in everything if not each.outcome.ok),
+        failures=tuple(_failures(everything)),
         unfit=tuple(candidate.unfit),
         dominated_by=candidate.dominated_by,
         results=tuple(everything),
     )
+
+
+def _failures(everything: Sequence[Result]) -> Iterator[str]:
+    """How jobs ended that failed; scenarios that ended alike are told together."""
+    alike: dict[str, list[str]] = {}
+    for each in everything:
+        if not each.outcome.ok:
+            alike.setdefault(str(each.outcome), []).append(each.job.scenario)
+    for outcome, scenarios in alike.items():
+        yield f"{', '.join(dict.fromkeys(scenarios))} {outcome}"
 
 
 def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -> Cell:
