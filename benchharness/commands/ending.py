@@ -93,10 +93,12 @@ def show(found: Findings, shown: Shown) -> None:
     if shown.details:
         from benchharness.terminal.details import details
 
+        tell(console, "")
         details(answers, found.results, _unmeasured(found), console)
     if shown.warnings:
         from benchharness.terminal.warning_list import show_warnings
 
+        tell(console, "")
         show_warnings(found.results, console)
     tell(console, run_line(found.run), "dim")
 

@@ -82,10 +82,10 @@ def interval(estimate: Estimate, unit: str, wish: str = "") -> str:
 
 
 def times(ratio: Estimate) -> str:
-    """A ratio and its interval, with as many decimals as the interval carries."""
+    """A ratio and its interval, with as many decimals as the interval carries; an exact one has none."""
     assert ratio.value is not None
     told = f"× {quantity_text(ratio.value, '', half=half_of(ratio))}"
-    if ratio.low is None or ratio.high is None:
+    if ratio.low is None or ratio.high is None or ratio.statistic == EXACT:
         return told
     return f"{told} [{', '.join(interval_ends(ratio.low, ratio.high, ratio.value, ''))}]"
 

@@ -415,3 +415,11 @@ def test_how_much_of_the_evaluation_data_was_used_stands_under_the_table() -> No
     decisions = measured("class_decisions", 1.0, [0.0] * 8, parameters={"used": "2 of 9 inputs"}, row_length=4)
     told = " ".join(shown([job(scenario="quality", against={"variant": "fp32"})], [attempt(0, decisions)]).split())
     assert "evaluated on 2 of 9 inputs" in told
+
+
+def test_details_have_the_ratios_of_sizes() -> None:
+    smaller = replace(INT8, artefact_bytes=FP32.artefact_bytes // 4)
+    attempts = [*attempts_of(FP32.key, 20.0), *attempts_of(INT8.key, 20.0)]
+    text = shown([FP32, smaller], attempts)
+    (sizes,) = re.findall(r"size, B\n(.*?)\ndecode", text, re.DOTALL)
+    assert [line.split() for line in sizes.splitlines()] == [["fp32", "*", "1,000"], ["int8", "250", "×", "0.250"]]

@@ -339,7 +339,12 @@ def test_each_kind_of_warning_is_a_line_and_the_whole_is_asked_for() -> None:
     show_warnings(found.results, made)
     whole = screen.getvalue()
     assert whole.count(message) == 6
-    assert whole.count(f"what helps: {hint}") == 6
+    assert whole.count(f"what helps: {hint}") == 1, "once, as it is the same for all"
+    warned[0] = replace(warned[0], hint="use fewer threads")
+    results = [replace(each, warnings=[warning]) for each, warning in zip(results_of()[:6], warned, strict=True)]
+    made, screen = console(80)
+    show_warnings(results, made)
+    assert screen.getvalue().count("what helps: ") == 6
 
 
 def test_sessions_floors_and_fallbacks_are_lines_and_no_cells() -> None:
