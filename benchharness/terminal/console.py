@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.text import Text
 
@@ -52,9 +54,17 @@ def say(console: Console, line: str, style: str = "") -> None:
     console.print(shown, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
 
+#: A number and its unit, or a sign and its number, are not parted at the end of a line.
+_TOGETHER = re.compile(
+    r"(?<=\d) (?=(?:%|[nµmu]?s|min|h|[kKMGT]i?B|B|[µm]?J|nats|dB|tokens|inferences)(?![\w]))|(?<=[≤≥±×<]) (?=\d)"
+)
+#: Stands for such a blank while lines are made: of no use elsewhere, and as wide.
+_GLUE = "\ue000"
+
+
 def tell(console: Console, text: str, style: str = "", indent: int = 0) -> None:
     """Prints a sentence, wrapped between words."""
     width = max(console.width - indent, 1)
-    for line in Text(spelled(text, console), style=style).wrap(console, width):
-        line.rstrip()
-        console.print(Text(" " * indent) + line, soft_wrap=True, highlight=False)
+    for line in Text(_TOGETHER.sub(_GLUE, spelled(text, console))).wrap(console, width):
+        told = line.plain.rstrip().replace(_GLUE, " ")
+        console.print(Text(" " * indent) + Text(told, style=style), soft_wrap=True, highlight=False)

@@ -117,14 +117,18 @@ def plus_minus(estimate: Estimate, unit: str, scale: Scale | None = None) -> str
 
 
 def brief_spread(estimate: Estimate, unit: str, scale: Scale) -> str:
-    """The larger side of an interval that is shown by its ends, as one ±; "" for others. It never says less."""
+    """The larger side of an interval that is shown by its ends, as one ±; "" for others. It never says less.
+
+    A share that nothing can exceed has one side only: 100.00 −0.74.
+    """
     value, low, high = estimate.value, estimate.low, estimate.high
     if not plus_minus(estimate, unit, scale).startswith("[") or value is None or low is None or high is None:
         return ""
     side = max(high - value, value - low)
     if unit in _BY_THEIR_ENDS:
         number = quantity_text(value, unit, scale, half_of(estimate)).removesuffix(scale.symbol).rstrip()
-        return f"±{side / scale.divisor:.{len(number.partition('.')[2])}f}"
+        sign = "\N{MINUS SIGN}" if value == high else "+" if value == low else "±"
+        return f"{sign}{side / scale.divisor:.{len(number.partition('.')[2])}f}"
     return f"±{_percent(side / abs(value))} %" if value else ""
 
 

@@ -18,6 +18,7 @@ from benchharness.judge.derive import derive
 from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Result
 from benchharness.terminal import values as terminal_values
 from benchharness.terminal.answer import show_answers
+from benchharness.terminal.console import tell
 from benchharness.terminal.details import details
 from benchharness.terminal.job import find_job, show_job
 from benchharness.terminal.progress import JobLines, ProgressBar
@@ -423,3 +424,20 @@ def test_details_have_the_ratios_of_sizes() -> None:
     text = shown([FP32, smaller], attempts)
     (sizes,) = re.findall(r"size, B\n(.*?)\ndecode", text, re.DOTALL)
     assert [line.split() for line in sizes.splitlines()] == [["fp32", "*", "1,000"], ["int8", "250", "×", "0.250"]]
+
+
+def test_a_number_stays_with_its_unit_at_the_end_of_a_line() -> None:
+    sentence = "It keeps all 3 budgets: peak memory 77.212 MB, size 16.5 kB, agreement 100.00 %, limit ≤ 400 ms."
+    for width in range(20, 90):
+        made, buffer = console(width)
+        tell(made, sentence)
+        lines = buffer.getvalue().splitlines()
+        assert " ".join(lines) == sentence
+        assert max(map(len, lines)) <= width
+        assert not [line for line in lines if re.match(r"(MB|kB|%|ms)\b|[%]", line) or line.endswith("≤")]
+
+
+def test_the_brief_interval_of_a_share_at_its_end_has_one_side() -> None:
+    scale = scale_for("share", 1.0)
+    assert terminal_values.brief_spread(Estimate(value=1.0, low=0.9926, high=1.0), "share", scale) == "−0.74"
+    assert terminal_values.brief_spread(Estimate(value=0.9, low=0.85, high=0.93), "share", scale).startswith("±")
