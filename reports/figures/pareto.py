@@ -131,7 +131,14 @@ class Pareto(Figure):
         if self.upwards.limit is not None:
             at = y.at(self.upwards.limit)
             sheet.line(((_LEFT, at), (_RIGHT, at)), BAD, 1.2, dashed=True)
-            sheet.write(_RIGHT, at - 8, f"limit {self.upwards.limit_text}", align="right", colour=BAD)
+            text = f"limit {self.upwards.limit_text}"
+            sheet.write(self.end_of(text, x), at - 8, text, align="right", colour=BAD)
+
+    def end_of(self, text: str, x: Axis) -> float:
+        """Where a text at the right edge ends: before the other limit's line where that would cross it."""
+        line = None if self.across.limit is None else x.at(self.across.limit)
+        crossed = line is not None and _RIGHT - len(text) * _CHARACTER - 4 < line < _RIGHT
+        return line - 4 if line is not None and crossed else _RIGHT
 
     def _mark(self, sheet: Sheet, row: Row, place: Point, whiskers: tuple[Ends, Ends]) -> None:
         colour = colour_of(row.swatch)

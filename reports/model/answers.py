@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from benchharness.judge.answer import Answer, AnswerKind, Cell, Column, Row
 from benchharness.metrics import Better
 from benchharness.results.result import EXACT, Estimate, VerdictKind
-from benchharness.units import interval_text, quantity_text, scale_for
+from benchharness.units import interval_text, quantity_text, scale_for, together
 from reports.figures.pareto import SIGNS
 from reports.model.entries import Colours, Entry
 from reports.model.estimates import ratio_of
@@ -138,7 +138,8 @@ def said_of_all(answers: Sequence[Answer]) -> tuple[str, ...]:
     """The sentences that each of several answers has: a page says them once."""
     if len(answers) < 2:
         return ()
-    return tuple(value_text(line) for line in answers[0].sentences if all(line in each.sentences for each in answers))
+    shared = (line for line in answers[0].sentences if all(line in each.sentences for each in answers))
+    return tuple(together(value_text(line)) for line in shared)
 
 
 def told_of(answers: Sequence[Answer], entries: Sequence[Entry], colours: dict[str, Colours]) -> tuple[Told, ...]:
@@ -163,8 +164,8 @@ def _told(anchor: str, answer: Answer, anchors: dict[str, str], colours: Colours
         kind=str(answer.kind),
         sign=sign,
         tone=tone,
-        headline=value_text(answer.headline),
-        sentences=tuple(value_text(each) for each in answer.sentences),
+        headline=together(value_text(answer.headline)),
+        sentences=tuple(together(value_text(each)) for each in answer.sentences),
         heads=tuple(_head(answer.columns[at]) for at in shown),
         lines=lines,
         references=sum(line.reference for line in lines),

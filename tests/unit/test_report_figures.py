@@ -11,6 +11,8 @@ import pytest
 
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, number, short
 from reports.figures.figure import Figure, figure_text, range_text
+from reports.figures.pareto import Metric as PlotMetric
+from reports.figures.pareto import Pareto, Row
 from reports.figures.svg import path_text, svg
 from reports.sections.latency.chart import Distribution, Lane, Strip
 from reports.sections.memory.chart import MemoryLine, MemoryLines
@@ -157,3 +159,17 @@ def test_words_on_a_sheet_fit_and_its_numbers_are_written_as_elsewhere() -> None
     assert sheet.height == top + 10
     assert Sheet.under([], 10)[1] == 0
     assert WIDTH < 360
+
+
+@pytest.mark.parametrize("limit", [82.0, 100.0, 181.0, 200.0])
+def test_what_a_limit_says_is_not_crossed_by_the_other_limit(limit: float) -> None:
+    across = PlotMetric(title="size, kB", higher=False, limit=limit, limit_text=f"{limit:.0f} kB")
+    upwards = PlotMetric(title="accuracy, %", higher=True, limit=90.0, limit_text="90 %")
+    rows = tuple(
+        Row(label=f"v{at}", runtime="r", swatch=0, x=(at, at, at), y=(80.0 + at / 20,) * 3, named=False)
+        for at in (80.0, 190.0)
+    )
+    chart = Pareto(title="t", unit="u", note="", across=across, upwards=upwards, rows=rows)
+    axis = across.axis([row.x for row in rows], 46.0, WIDTH - 4.0)
+    end, line = chart.end_of("limit 90 %", axis), axis.at(limit)
+    assert not end - 6.4 * len("limit 90 %") < line < end

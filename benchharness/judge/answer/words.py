@@ -331,9 +331,13 @@ def _figure(column: Column, cell: Cell) -> str:
     estimate = cell.estimate
     if estimate is None or (value := estimate.value) is None:
         return "unknown"
-    half = 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
     bound = "≥ " if cell.is_bound else ""
-    return f"{bound}{quantity_text(value, column.unit, column.scale or scale_for(column.unit, value), half)}"
+    scale = column.scale or scale_for(column.unit, value)
+    return f"{bound}{quantity_text(value, column.unit, scale, _half(estimate))}"
+
+
+def _half(estimate: Estimate) -> float:
+    return 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
 
 
 def _all_of(count: int) -> str:
