@@ -177,7 +177,7 @@ def test_a_disturbed_course_decides_nothing_and_says_what_to_rerun() -> None:
     disturbed = [replace(each, courses=[course(SessionState.CONTENTION)]) for each in found]
     answer = only(judged(disturbed, parse({"first_inference": "20 ms"}, "suite")))
     assert answer.kind is AnswerKind.NOT_TRUSTWORTHY
-    assert answer.headline == "Not trustworthy: session disturbed, disturbed (contention) in 1 of 1"
+    assert answer.headline == "Not trustworthy: disturbed (contention) in 1 of 1 session"
     assert answer.sentences[0] == "Rerun first-token: those figures decide nothing."
 
 
