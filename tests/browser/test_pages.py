@@ -315,7 +315,7 @@ def test_a_page_would_be_stopped_from_acting(screens: Screens, tmp_path: Path, f
     assert any("Content Security Policy" in error for error in seen.errors)
 
 
-@pytest.mark.parametrize("width", [1440, 1281, 1024, 360])
+@pytest.mark.parametrize("width", [1440, 1280, 1265, 1024, 360])
 def test_the_letters_of_the_trade_off_can_be_read(screens: Screens, files: dict[str, Path], width: int) -> None:
     page = screens.show(files[PAGES["target"]]).page
     page.set_viewport_size({"width": width, "height": 740})

@@ -162,14 +162,21 @@ def test_words_on_a_sheet_fit_and_its_numbers_are_written_as_elsewhere() -> None
 
 
 @pytest.mark.parametrize("limit", [82.0, 100.0, 181.0, 200.0])
-def test_what_a_limit_says_is_not_crossed_by_the_other_limit(limit: float) -> None:
+def test_what_a_limit_says_is_on_no_mark_and_across_no_line(limit: float) -> None:
     across = PlotMetric(title="size, kB", higher=False, limit=limit, limit_text=f"{limit:.0f} kB")
     upwards = PlotMetric(title="accuracy, %", higher=True, limit=90.0, limit_text="90 %")
     rows = tuple(
-        Row(label=f"v{at}", runtime="r", swatch=0, x=(at, at, at), y=(80.0 + at / 20,) * 3, named=False)
-        for at in (80.0, 190.0)
+        Row(label=f"v{at}", runtime="r", swatch=0, x=(at, at, at), y=(y, y, y), named=False)
+        for at, y in ((80.0, 84.0), (190.0, 89.0), (60.0, 89.5))
     )
     chart = Pareto(title="t", unit="u", note="", across=across, upwards=upwards, rows=rows)
     axis = across.axis([row.x for row in rows], 46.0, WIDTH - 4.0)
-    end, line = chart.end_of("limit 90 %", axis), axis.at(limit)
-    assert not end - 6.4 * len("limit 90 %") < line < end
+    level = upwards.axis([row.y for row in rows], 234.0, 24.0)
+    (_, first), (_, second) = chart.limit_words(axis, level)
+    for left, top, right, bottom in (first, second):
+        assert not left < axis.at(limit) < right
+        assert not top < level.at(90.0) < bottom
+        for row in rows:
+            x, y = axis.at(row.x[0]), level.at(row.y[0])
+            assert not (left < x < right and top < y < bottom)
+    assert first[2] <= second[0] or second[2] <= first[0] or first[3] <= second[1] or second[3] <= first[1]
