@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from benchharness.errors import UsageError
 from benchharness.metrics import Unit
 
+#: The blank between a number and its unit, or a sign and its number.
+_WITHIN_A_FIGURE = re.compile(
+    r"(?<=\d) (?=(?:%|[nµmu]?s|min|h|[kKMGT]i?B|B|[µm]?J|nats|dB|tokens|inferences)(?![\w]))|(?<=[≤≥±×<]) (?=\d)"
+)
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]*)\s*")
 
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -162,6 +166,16 @@ def interval_ends(low: float, high: float, value: float, unit: str, scale: Scale
     if unit and decimals is None and all(not end or _below_resolution(end) for end in ends):
         return "≈ 0", "≈ 0"
     return _number(ends[0], decimals), _number(ends[1], decimals)
+
+
+def percent_text(share: float, decimals: int = 0) -> str:
+    """A share in words that name no metric: 56 %, 12.5 %."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def together(text: str, blank: str = "\N{NO-BREAK SPACE}") -> str:
+    """The same text with another blank within its figures, so that no line ends between a number and its unit."""
+    return _WITHIN_A_FIGURE.sub(blank, text)
 
 
 def duration_text(seconds: float) -> str:

@@ -93,5 +93,6 @@ def make_variants(
         terminal(stderr=stderr).print(compressed_table(made[model]))
     everything = [one for of_one in made.values() for one in of_one]
     if everything and all(one.failure for one in everything):
-        raise NothingRan(f"not one of {len(everything)} variants was made; the first: {everything[0].failure}")
+        several = f"not one of {len(everything)} variants was made; the first: {everything[0].failure}"
+        raise NothingRan(several if len(everything) > 1 else f"the one variant was not made: {everything[0].failure}")
     return made

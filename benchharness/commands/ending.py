@@ -13,7 +13,7 @@ import typer
 from benchharness import errors
 from benchharness.commands import signals
 from benchharness.commands.options import Form, Shown
-from benchharness.errors import NothingRan
+from benchharness.errors import NothingRan, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,6 +43,8 @@ def conclude(
     from benchharness import api
     from benchharness.terminal.progress import watch
 
+    if out is not None:
+        _expect_room(out)
     try:
         found = measure(lambda: watch(stderr=shown.is_document))
     except (KeyboardInterrupt, BrokenPipeError):
@@ -54,6 +56,19 @@ def conclude(
     else:
         tell_paths(paths, stderr=shown.is_document)
     _exit(found, shown, undecided_fails=undecided_fails)
+
+
+def _expect_room(out: Path) -> None:
+    """Raises `UsageError` where no report can be written: before the measurement and not after it."""
+    try:
+        there = next(each for each in (out.absolute(), *out.absolute().parents) if each.exists())
+        reason = "" if there.is_dir() else f"{there} is a file"
+        if not reason and not os.access(there, os.W_OK | os.X_OK):
+            reason = f"{there} may not be written into"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise UsageError(f"{out}: no report can be written there ({reason}); choose another --out")
 
 
 def show_all(found: Sequence[Findings], shown: Shown) -> None:
@@ -79,10 +94,12 @@ def show(found: Findings, shown: Shown) -> None:
     if shown.details:
         from benchharness.terminal.details import details
 
+        tell(console, "")
         details(answers, found.results, _unmeasured(found), console)
     if shown.warnings:
         from benchharness.terminal.warning_list import show_warnings
 
+        tell(console, "")
         show_warnings(found.results, console)
     tell(console, run_line(found.run), "dim")
 
@@ -107,7 +124,8 @@ def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool) -> 
     results = [result for each in found for result in each.results]
     failed = [result for result in results if not result.outcome.ok]
     if failed and len(failed) == len(results):
-        raise NothingRan(f"not one of {len(failed)} jobs gave a result; the first: {failed[0].outcome}")
+        several = f"not one of {len(failed)} jobs gave a result; the first: {failed[0].outcome}"
+        raise NothingRan(several if len(failed) > 1 else f"the one job gave no result: {failed[0].outcome}")
     open_question = undecided_fails and any(each.verdicts(VerdictKind.UNDECIDED) for each in found)
     if any(each.verdicts(VerdictKind.MISS) for each in found) or open_question:
         answers = [answer for each in found for answer in each.answers(shown.wish)]

@@ -385,7 +385,8 @@ def _left_as_floats(made: onnx.ModelProto, after: int, before: int) -> list[str]
     if after < _SHARE_WORTH_TELLING * before:
         return []
     sizes = {name: numbers_of(tensor) for name, tensor in stored_tensors(made) if tensor.data_type in FLOATS}
-    return [f"{after / before:.0%} of the weights' bytes stay floats, most in {max(sizes, key=sizes.__getitem__)!r}"]
+    most = max(sizes, key=sizes.__getitem__)
+    return [f"{100 * after / before:.0f} % of the weights' bytes stay floats, most in {most!r}"]
 
 
 def _check_loads(path: Path) -> None:

@@ -93,7 +93,7 @@ def compress(
     _signatures(target)  # the runtime itself loads it
     if recipe.family == "half" or after < _SHARE_WORTH_TELLING * found.floats:
         return []
-    return [f"{after / found.floats:.0%} of the weights' bytes stay floats"]
+    return [f"{100 * after / found.floats:.0f} % of the weights' bytes stay floats"]
 
 
 def _nothing(found: Look) -> str:

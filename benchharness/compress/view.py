@@ -14,7 +14,7 @@ from rich.text import Text
 from benchharness.compress import RECIPES, Compressed
 from benchharness.metrics import Unit
 from benchharness.terminal.values import visible
-from benchharness.units import duration_text, quantity_text
+from benchharness.units import duration_text, percent_text, quantity_text
 
 
 class ProgressLines:
@@ -77,7 +77,7 @@ def compressed_table(made: Sequence[Compressed]) -> Table:
     table.add_column("note")
     for one in made:
         outcome = Text("failed", style="red") if one.failure else Text("made", style="green")
-        sizes = ("", "") if one.failure else (_size(one.bytes), f"{one.bytes / max(one.source_bytes, 1):.0%}")
+        sizes = ("", "") if one.failure else (_size(one.bytes), percent_text(one.bytes / max(one.source_bytes, 1)))
         note = "the reason stands above" if one.failure else visible("; ".join(one.notes))
         table.add_row(one.recipe, *sizes, duration_text(one.seconds), outcome, Text(note))
     return table

@@ -110,9 +110,10 @@ def _unsettled(kind: str, looks: deque[float], best: float) -> str:
         half = _LOOKS // 2
         sooner, later = min(list(looks)[:half]), min(list(looks)[half:])
         if abs(later - sooner) > _STILL_SHARE * sooner:
-            return f"the probe kernel still changes by {abs(later - sooner) / sooner:.1%}"
+            return f"the probe kernel still changes by {100 * abs(later - sooner) / sooner:.1f} %"
         slower = later / best - 1
-        return f"the probe kernel is {slower:.1%} slower than at its best" if slower > _ABOVE_FASTEST_SHARE else ""
+        told = f"the probe kernel is {100 * slower:.1f} % slower than at its best"
+        return told if slower > _ABOVE_FASTEST_SHARE else ""
     if high - low > _STILL_CELSIUS:
         return f"the temperature still changes by {high - low:.1f} °C"
     above = looks[-1] - best

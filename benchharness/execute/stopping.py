@@ -12,6 +12,7 @@ from math import ceil, inf, isfinite
 from typing import Protocol
 
 from benchharness.results.result import Outcome, OutcomeKind
+from benchharness.units import percent_text
 
 #: Outcomes that the same job would have again, however often it is tried.
 _FINAL = frozenset((OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID))
@@ -69,7 +70,7 @@ class ByInterval:
     def reason_to_stop(self, made: int, found: Found) -> str | None:
         """Stops as soon as the widest interval is narrow enough, or when no more attempts are allowed."""
         if made >= self.at_least and found() <= self.interval:
-            return f"intervals within {self.interval:.1%} after {made} attempts"
+            return f"intervals within {percent_text(self.interval, 1)} after {made} attempts"
         if made >= max(self.at_most, self.at_least):
             return f"{made} attempts, the most allowed{self.shortfall(found)}"
         return None
@@ -79,7 +80,8 @@ class ByInterval:
         width = found()
         if width <= self.interval:
             return ""
-        return f"; interval not reached: ± {width:.1%} where ± {self.interval:.1%} was asked for"
+        asked = percent_text(self.interval, 1)
+        return f"; interval not reached: ± {percent_text(width, 1)} where ± {asked} was asked for"
 
     def expected(self, made: int, found: Found) -> int:
         """An interval narrows with the root of the attempts; without one yet, the fewest, then the most allowed."""

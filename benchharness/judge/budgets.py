@@ -90,12 +90,18 @@ def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
     found = [
         metric
         for metric in result.metrics
-        if budget.metric in (metric.name, METRICS[metric.name].bounds)
+        if budget.metric in _about(metric.name, of_reference=result.job.is_reference)
         and metric.parameters.get("percentile") == budget.percentile
     ]
     if budget.output is not None:
         return [metric for metric in found if metric.parameters.get("output") == budget.output]
     return [metric for metric in found if "output" not in metric.parameters] or found
+
+
+def _about(name: str, *, of_reference: bool) -> tuple[str, ...]:
+    """The metrics whose limits a figure is held to."""
+    metric = METRICS[name]
+    return (name, metric.bounds, metric.of_reference if of_reference else "")
 
 
 def _verdict(metric: MetricResult, budget: Budget, doubt: str, told: tuple[VerdictKind, str]) -> Verdict:
@@ -123,11 +129,11 @@ def _judge(metric: MetricResult, budget: Budget) -> tuple[VerdictKind, str]:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return VerdictKind.UNDECIDED, estimate.reason or "there is no interval"
     within, beyond = estimate.high <= limit, estimate.low > limit
-    if METRICS[metric.name].better is Better.HIGHER:
+    if METRICS[budget.metric].better is Better.HIGHER:
         within, beyond = estimate.low >= limit, estimate.high < limit
     if beyond:
         return VerdictKind.MISS, ""
-    if metric.name != budget.metric:
+    if METRICS[metric.name].bounds:
         reason = f"{metric.name} is a lower bound, which no number of inputs makes a pass; set a budget on it"
         return VerdictKind.UNDECIDED, f"{reason}, on total_variation or on agreement"
     if within:

@@ -49,7 +49,40 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
     results = [_beside(result, alone) for result in alone]
     references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
     compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
-    return [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
+    beside = [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
+    return list(_with_references_own(beside))
+
+
+def _with_references_own(results: Sequence[Result]) -> Iterator[Result]:
+    """What quality a reference has of its own, such as its accuracy, stands on its first result of each workload.
+
+    It is measured while variants are compared with it: a reference has no such job.
+    """
+    seen: set[tuple[str, str, str, str, str]] = set()
+    for result in results:
+        job = result.job
+        place = (job.hardware, job.model, job.workload.name, job.variant, job.configuration.name)
+        own = list(_own_of(job, results)) if job.is_reference and job.against is None and place not in seen else []
+        seen.add(place)
+        yield replace(result, metrics=[*result.metrics, *own]) if own else result
+
+
+def _own_of(job: Job, results: Sequence[Result]) -> Iterator[MetricResult]:
+    told: set[tuple[str, str]] = set()
+    for other in results:
+        held = other.job.against
+        if held is None or (other.job.hardware, other.job.model, held.variant) != (
+            job.hardware,
+            job.model,
+            job.variant,
+        ):
+            continue
+        if held.configuration.apart_from_threads != job.configuration.apart_from_threads:
+            continue
+        for metric in other.metrics:
+            if metric.name in METRICS and METRICS[metric.name].of_reference and identity(metric) not in told:
+                told.add(identity(metric))
+                yield metric
 
 
 def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:

@@ -47,7 +47,8 @@ def _disturbed(courses: Sequence[Course]) -> str:
     """Courses only: what an attempt of seconds waited for is a warning beside its figure, and its figure stands."""
     states = [course.state for course in courses if course.state in DISTURBED]
     named = ", ".join(dict.fromkeys(map(str, states)))
-    return f"session disturbed, {named} in {len(states)} of {len(courses)}" if states else ""
+    of = f"{len(courses)} session{'' if len(courses) == 1 else 's'}"
+    return f"{named} in {len(states)} of {of}" if states else ""
 
 
 def told_apart(results: Sequence[Result], tells_apart: float) -> list[Result]:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.judge import student
+from benchharness.units import percent_text
 
 ATTEMPTS = (5, 20)
 #: "Equal within 2 %" can be said where 20 attempts tell 2 %.
@@ -95,8 +96,8 @@ def judge(probe: Mapping[str, Any]) -> Noise:
     verdict = max(by_difference, by_loss, key=_SEVERITY.index)
     return Noise(
         verdict=verdict,
-        reason=f"20 attempts of {one} tell differences from {difference:.1%} on; "
-        f"{waiting:.1%} of the time was spent waiting for a core, {_share_text(probe['steal_share'])}",
+        reason=f"20 attempts of {one} tell differences from {percent_text(difference, 1)} on; "
+        f"{percent_text(waiting, 1)} of the time was spent waiting for a core, {_share_text(probe['steal_share'])}",
         hint="" if verdict is Verdict.QUIET else _hint(waiting, stolen),
         expectations=expectations,
     )
@@ -147,7 +148,7 @@ def _share(value: Any) -> float:
 
 def _share_text(value: Any) -> str:
     if isinstance(value, int | float):
-        return f"{value:.1%} was stolen by the hypervisor"
+        return f"{percent_text(value, 1)} was stolen by the hypervisor"
     reason = value.get("unknown", "not told") if isinstance(value, Mapping) else "not told"
     return f"what a hypervisor stole is unknown ({reason})"
 

@@ -19,6 +19,7 @@ from scipy import special
 from benchharness.judge import student
 from benchharness.judge.student import LEVEL
 from benchharness.results.result import Estimate
+from benchharness.units import percent_text
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +59,8 @@ def ratio_of_sums(
         return replace(found, low=value, high=value)
     carried = one / one.sum()
     if float((carried**2).sum()) > _MOST_CONCENTRATED:
-        reason = f"it hangs on few {unit}: one of {one.size} carries {carried.max():.0%} of it; more {unit} would tell"
+        most = percent_text(float(carried.max()))
+        reason = f"it hangs on few {unit}: one of {one.size} carries {most} of it; more {unit} would tell"
         return replace(found, reason=reason)
     ends = _ends(one, other)
     if ends is None:

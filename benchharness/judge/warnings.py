@@ -16,6 +16,7 @@ from benchharness.results.result import Attempt, MetricResult, Result, ResultWar
 from benchharness.results.samples import around, first, least
 from benchharness.results.told import Effective
 from benchharness.scenarios import SCENARIOS
+from benchharness.units import percent_text
 
 #: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
 UNSTABLE_SHARE = 0.10
@@ -219,14 +220,15 @@ def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]
 
 
 def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
-    """Attempts that had to wait for a core, or that a CPU quota stopped."""
-    waiting = [attempt.conditions.waiting_share for attempt in attempts]
+    """Attempts that had to wait for a core, or that a CPU quota stopped. A reference execution times nothing."""
+    waiting = [attempt.conditions.waiting_share for attempt in attempts if attempt.effective.on_device]
     contended = [share for share in waiting if share is not None and share >= CONTENDED_SHARE]
     if contended:
-        count = f"{len(contended)} of {len(attempts)} attempts"
+        share = percent_text(max(contended))
+        several = f"{len(contended)} of {len(attempts)} attempts waited for a core, up to {share} of their time"
         yield ResultWarning(
             kind=WarningKind.CONTENDED,
-            message=f"{count} waited for a core, up to {max(contended):.0%} of their time",
+            message=several if len(attempts) > 1 else f"its one attempt waited for a core {share} of its time",
             hint="close other programs, use fewer threads, or measure on a device that does nothing else",
         )
     stopped = [attempt.conditions.times_throttled for attempt in attempts]
@@ -302,7 +304,7 @@ def _unstable(metric: MetricResult) -> Iterator[ResultWarning]:
     spread, mean = stdev(values), fmean(values)
     if spread <= UNSTABLE_SHARE * mean:
         return
-    share = f"{spread / mean:.0%}"
+    share = percent_text(spread / mean)
     yield ResultWarning(
         kind=WarningKind.UNSTABLE,
         message=f"{METRICS[metric.name].title}: attempts spread by {share} of their mean (pyperf's limit is 10 %)",

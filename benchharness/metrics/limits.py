@@ -51,9 +51,9 @@ def parse(table: Mapping[str, Any], origin: str) -> list[Budget]:
 def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
     metric = METRICS.get(ALIASES.get(key, key))
     if metric is None:
-        names = [*ALIASES, *METRICS]
-        nearest = difflib.get_close_matches(key, names, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"budgets are for {', '.join(names)}"
+        nearest = difflib.get_close_matches(key, [*ALIASES, *METRICS], n=1)
+        usual = [*ALIASES, *(each.name for each in METRICS.values() if each.headline)]
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"budgets are for example for {', '.join(usual)}"
         raise UsageError(f"{key!r} is no metric; {hint}")
     if isinstance(value, str):
         if metric.percentiles:

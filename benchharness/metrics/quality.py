@@ -60,6 +60,7 @@ QUALITY = (
         better=Better.NEITHER,
         definition="the reference's perplexity on the same tokens",
         source="llama-perplexity",
+        of_reference="perplexity",
     ),
     Metric(
         name="log_perplexity_ratio",
@@ -126,6 +127,7 @@ QUALITY = (
         better=Better.NEITHER,
         definition="the same of the reference",
         source=_OURS,
+        of_reference="accuracy",
     ),
     Metric(
         name="accuracy_change",

@@ -67,7 +67,7 @@ def to_csv(run: Run, results: Sequence[Result]) -> str:
             "configuration": job.configuration.name,
             "workload": job.workload.name,
             "scenario": job.scenario,
-            "outcome": str(result.outcome),
+            "outcome": result.outcome.exported,
         }
         rows: list[dict[str, Any]] = [_csv_metric(metric) for metric in result.metrics] or [{}]
         writer.writerows({key: _harmless(value) for key, value in {**cell, **row}.items()} for row in rows)

@@ -20,7 +20,7 @@ def results_frame(results: Sequence[Result]) -> pd.DataFrame:
     """
     rows = []
     for result in results:
-        cell = {**_cell(result), "outcome": str(result.outcome), "attempts": sum(result.outcomes.values())}
+        cell = {**_cell(result), "outcome": result.outcome.exported, "attempts": sum(result.outcomes.values())}
         rows += [{**cell, **_metric(metric)} for metric in result.metrics] or [cell]
     columns = [*_CELL, "outcome", "attempts", "metric", *_parameters(results), "unit", "value", "low", "high"]
     return pd.DataFrame(

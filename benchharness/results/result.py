@@ -55,8 +55,13 @@ class Outcome:
         """Whether there is something to measure."""
         return self.kind is OutcomeKind.OK
 
-    def __str__(self) -> str:
+    @property
+    def exported(self) -> str:
+        """Both in one field of a table, `timeout(no result within 3 s)`: what exports and frames have always held."""
         return f"{self.kind}({self.reason})" if self.reason else str(self.kind)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}" if self.reason else str(self.kind)
 
 
 class WarningKind(StrEnum):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from benchharness.units import together
+
 #: What a terminal that knows few characters gets instead. Alone a replacement's `?` would read as "undecided".
 _PLAIN = str.maketrans(
     {
@@ -53,9 +55,13 @@ def say(console: Console, line: str, style: str = "") -> None:
     console.print(shown, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
 
+#: Stands for a blank at which no line may end, while lines are made: of no use elsewhere, and as wide.
+_GLUE = "\ue000"
+
+
 def tell(console: Console, text: str, style: str = "", indent: int = 0) -> None:
     """Prints a sentence, wrapped between words."""
     width = max(console.width - indent, 1)
-    for line in Text(spelled(text, console), style=style).wrap(console, width):
-        line.rstrip()
-        console.print(Text(" " * indent) + line, soft_wrap=True, highlight=False)
+    for line in Text(together(spelled(text, console), _GLUE)).wrap(console, width):
+        told = line.plain.rstrip().replace(_GLUE, " ")
+        console.print(Text(" " * indent) + Text(told, style=style), soft_wrap=True, highlight=False)

@@ -123,13 +123,20 @@ def _tells(result: Result) -> bool:
 def _sizes(named: Sequence[tuple[str, Result]]) -> Group:
     sizes = [result.job.artefact_bytes for _, result in named if not result.job.files.get("unknown")]
     scale = _scale("artefact_size", Unit.BYTES, [result for _, result in named], [float(size) for size in sizes])
-    rows = [
-        Line(name=name, cells=((_number(result.job.artefact_bytes, Unit.BYTES, scale), ""),))
-        if not result.job.files.get("unknown")
-        else Line(name=name, cells=(("unknown", "dim"),))
-        for name, result in named
-    ]
+    rows = [_size(name, result, scale) for name, result in named]
     return Group(heading=_heading("size", scale), rows=rows)
+
+
+def _size(name: str, result: Result, scale: Scale | None) -> Line:
+    if result.job.files.get("unknown"):
+        return Line(name=name, cells=(("unknown", "dim"),))
+    cells = ((_number(result.job.artefact_bytes, Unit.BYTES, scale), ""), ("", ""))
+    ratio = next((each.ratio for each in result.metrics if each.name == "artefact_size"), None)
+    return Line(name=name, cells=cells if ratio is None else (*cells, _times(ratio, "artefact_size")))
+
+
+def _times(ratio: Estimate, name: str) -> tuple[str, str]:
+    return times(ratio), ratio_style(ratio, METRICS[name].better)
 
 
 def _metric_rows(name: str, named: Sequence[tuple[str, Result]]) -> Group:
@@ -163,7 +170,7 @@ def _row(who: str, metric: MetricResult | None, output: str, scale: Scale | None
     value = value if scale.symbol and value.startswith("≈") else value.removesuffix(scale.symbol).rstrip()
     ratio, why = ("", ""), ""
     if metric.ratio is not None and metric.ratio.value is not None:
-        ratio = times(metric.ratio), ratio_style(metric.ratio, METRICS[metric.name].better)
+        ratio = _times(metric.ratio, metric.name)
     elif metric.ratio is not None:
         why = _no_ratio(metric.ratio)
     return Line(

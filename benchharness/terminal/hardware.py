@@ -11,7 +11,7 @@ from rich.text import Text
 
 from benchharness.judge.noise import LOWER_BOUND, Verdict
 from benchharness.metrics import Unit
-from benchharness.units import quantity_text
+from benchharness.units import percent_text, quantity_text
 
 #: Conditions that hold for as long as nobody changes them.
 _LIMITS = ("cores_allowed", "cgroup_memory_limit_bytes", "cgroup_cpu_quota_us", "cgroup_cpu_period_us")
@@ -107,9 +107,8 @@ def _noise(probe: Mapping[str, Any], noise: Mapping[str, Any]) -> Iterator[Table
     expected.add_column("95 % interval", justify="right")
     expected.add_column("smallest difference told", justify="right")
     for each in noise["expectations"]:
-        expected.add_row(
-            each["of"], str(each["attempts"]), f"± {each['half_width']:.1%}", f"{each['smallest_difference']:.1%}"
-        )
+        half, least = (percent_text(each[name], 1) for name in ("half_width", "smallest_difference"))
+        expected.add_row(each["of"], str(each["attempts"]), f"± {half}", least)
     yield expected
 
 
@@ -132,7 +131,7 @@ def _number(name: str, value: float) -> str:
     if ending in _SCALED:
         return quantity_text(value, _SCALED[ending])
     if ending == "share":
-        return f"{value:.1%}"
+        return percent_text(value, 1)
     number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     return f"{number} {_SYMBOLS[ending]}" if ending in _SYMBOLS else number
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len, chop_cells
 
 from benchharness.metrics import Unit
 from benchharness.results.result import EXACT, Estimate
-from benchharness.units import Scale, interval_ends, quantity_text, scale_for
+from benchharness.units import Scale, interval_ends, percent_text, quantity_text, scale_for
 
 #: An interval with a larger relative half-width is shown by its ends.
 _WIDE = 0.2
@@ -75,17 +75,17 @@ def interval(estimate: Estimate, unit: str, wish: str = "") -> str:
         return " ± unknown"
     half = estimate.relative_half_width
     if half is not None and half <= _WIDE and unit not in _BY_THEIR_ENDS:
-        return f" ± {half:.1%}"
+        return f" ± {percent_text(half, 1)}"
     scale = scale_for(unit, estimate.value, wish)
     low, high = interval_ends(estimate.low, estimate.high, estimate.value, unit, scale)
     return f"\n[{f'{low} {scale.symbol}'.rstrip()}, {f'{high} {scale.symbol}'.rstrip()}]"
 
 
 def times(ratio: Estimate) -> str:
-    """A ratio and its interval, with as many decimals as the interval carries."""
+    """A ratio and its interval, with as many decimals as the interval carries; an exact one has none."""
     assert ratio.value is not None
     told = f"× {quantity_text(ratio.value, '', half=half_of(ratio))}"
-    if ratio.low is None or ratio.high is None:
+    if ratio.low is None or ratio.high is None or ratio.statistic == EXACT:
         return told
     return f"{told} [{', '.join(interval_ends(ratio.low, ratio.high, ratio.value, ''))}]"
 
@@ -117,14 +117,18 @@ def plus_minus(estimate: Estimate, unit: str, scale: Scale | None = None) -> str
 
 
 def brief_spread(estimate: Estimate, unit: str, scale: Scale) -> str:
-    """The larger side of an interval that is shown by its ends, as one ±; "" for others. It never says less."""
+    """The larger side of an interval that is shown by its ends, as one ±; "" for others. It never says less.
+
+    A share that nothing can exceed has one side only: 100.00 −0.74.
+    """
     value, low, high = estimate.value, estimate.low, estimate.high
     if not plus_minus(estimate, unit, scale).startswith("[") or value is None or low is None or high is None:
         return ""
     side = max(high - value, value - low)
     if unit in _BY_THEIR_ENDS:
         number = quantity_text(value, unit, scale, half_of(estimate)).removesuffix(scale.symbol).rstrip()
-        return f"±{side / scale.divisor:.{len(number.partition('.')[2])}f}"
+        sign = "\N{MINUS SIGN}" if value == high else "+" if value == low else "±"
+        return f"{sign}{side / scale.divisor:.{len(number.partition('.')[2])}f}"
     return f"±{_percent(side / abs(value))} %" if value else ""
 
 

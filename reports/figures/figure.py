@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from benchharness.units import quantity_text
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
@@ -47,7 +49,12 @@ class Figure(ABC):
         """The drawing. matplotlib is imported here and not before: it takes longest to import."""
 
 
+def figure_text(value: float) -> str:
+    """A number of a figure, whose unit stands elsewhere: 8,030 and 73.0."""
+    return quantity_text(value, "")
+
+
 def range_text(values: tuple[float, ...]) -> str:
     """From the least to the most of some numbers, in three digits."""
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    low, high = figure_text(min(values)), figure_text(max(values))
     return low if low == high else f"{low} to {high}"

@@ -106,8 +106,12 @@ class Pareto(Figure):
         self._ground(sheet, x, y)
         for row in self.rows:
             self._mark(sheet, row, (x.at(row.x[0]), y.at(row.y[0])), _whiskers(row, x, y))
-        places = [(x.at(row.x[0]), y.at(row.y[0])) for row in self.rows]
-        lines = [*(box for row in self.rows for box in _boxes(_whiskers(row, x, y))), *self._limits(x, y)]
+        places = self._places(x, y)
+        lines = [
+            *(box for _, box in self.limit_words(x, y)),
+            *(box for row in self.rows for box in _boxes(_whiskers(row, x, y))),
+            *self._limits(x, y),
+        ]
         for at, text, box in _labels(self.rows, places, lines):
             if not _beside(box, places[at]):
                 sheet.line((_nearest(box, places[at]), places[at]), QUIET, 0.7)
@@ -125,13 +129,26 @@ class Pareto(Figure):
         if self.across.limit is not None:
             at = x.at(self.across.limit)
             sheet.line(((at, _TOP), (at, _BOTTOM)), BAD, 1.2, dashed=True)
-            beside = at + 4 if at < WIDTH * 0.65 else at - 4
-            align = "left" if beside > at else "right"
-            sheet.write(beside, _TOP + 6, f"limit {self.across.limit_text}", align=align, colour=BAD)
         if self.upwards.limit is not None:
             at = y.at(self.upwards.limit)
             sheet.line(((_LEFT, at), (_RIGHT, at)), BAD, 1.2, dashed=True)
-            sheet.write(_RIGHT, at - 8, f"limit {self.upwards.limit_text}", align="right", colour=BAD)
+        for text, box in self.limit_words(x, y):
+            sheet.write(box[0], (box[1] + box[3]) / 2, text, colour=BAD)
+
+    def limit_words(self, x: Axis, y: Axis) -> list[tuple[str, Box]]:
+        """What is written at the limits, and where: on no mark, not on each other and across no line."""
+        lines = [*self._limits(x, y), *((left - 6, up - 6, left + 6, up + 6) for left, up in self._places(x, y))]
+        found: list[tuple[str, Box]] = []
+        for metric, axis, places in ((self.across, x, _beside_upright), (self.upwards, y, _beside_level)):
+            if metric.limit is not None:
+                text = f"limit {metric.limit_text}"
+                boxes = list(places(axis.at(metric.limit), len(text) * _CHARACTER))
+                free = (box for box in boxes if not _hits(box, [*lines, *(box for _, box in found)]))
+                found.append((text, next(free, boxes[0])))
+        return found
+
+    def _places(self, x: Axis, y: Axis) -> list[Point]:
+        return [(x.at(row.x[0]), y.at(row.y[0])) for row in self.rows]
 
     def _mark(self, sheet: Sheet, row: Row, place: Point, whiskers: tuple[Ends, Ends]) -> None:
         colour = colour_of(row.swatch)
@@ -153,6 +170,25 @@ class Pareto(Figure):
         if self.upwards.limit is not None:
             at = y.at(self.upwards.limit)
             yield _LEFT, at - 1, _RIGHT, at + 1
+
+
+def _beside_upright(at: float, width: float) -> Iterator[Box]:
+    """Places for words at an upright line, the best first: at its upper end, on the side that has more room."""
+    sides = (at + 4, at - 4 - width)
+    for down in (0.0, 14.0, 28.0, 42.0, 56.0, 70.0):
+        for left in sides if at < WIDTH * 0.65 else reversed(sides):
+            if left >= _LEFT and left + width <= _RIGHT:
+                yield left, _TOP + down, left + width, _TOP + down + TEXT
+    yield max(sides[1], 0.0), _TOP, max(sides[1], 0.0) + width, _TOP + TEXT
+
+
+def _beside_level(at: float, width: float) -> Iterator[Box]:
+    """Places for words at a level line, the best first: above its right end, farther to the left, or below it."""
+    for middle in (at - 8, at + 8):
+        right = _RIGHT
+        while right - width >= _LEFT:
+            yield right - width, middle - TEXT / 2, right, middle + TEXT / 2
+            right -= 4
 
 
 def _whiskers(row: Row, x: Axis, y: Axis) -> tuple[Ends, Ends]:

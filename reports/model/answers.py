@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from benchharness.judge.answer import Answer, AnswerKind, Cell, Column, Row
 from benchharness.metrics import Better
 from benchharness.results.result import EXACT, Estimate, VerdictKind
-from benchharness.units import interval_text, quantity_text, scale_for
+from benchharness.units import interval_text, quantity_text, scale_for, together
 from reports.figures.pareto import SIGNS
 from reports.model.entries import Colours, Entry
 from reports.model.estimates import ratio_of
@@ -27,6 +27,8 @@ _BADGES = {
     AnswerKind.NOT_TRUSTWORTHY: ("!", "bad"),
     AnswerKind.NO_BUDGETS: ("–", "quiet"),
 }
+#: In place of a reason that stands in the same row.
+_SAME = "–"
 _MARKS = {
     VerdictKind.PASS: ("✓", "pass", "keeps its limit"),
     VerdictKind.MISS: ("✗", "miss", "misses its limit"),
@@ -136,7 +138,8 @@ def said_of_all(answers: Sequence[Answer]) -> tuple[str, ...]:
     """The sentences that each of several answers has: a page says them once."""
     if len(answers) < 2:
         return ()
-    return tuple(value_text(line) for line in answers[0].sentences if all(line in each.sentences for each in answers))
+    shared = (line for line in answers[0].sentences if all(line in each.sentences for each in answers))
+    return tuple(together(value_text(line)) for line in shared)
 
 
 def told_of(answers: Sequence[Answer], entries: Sequence[Entry], colours: dict[str, Colours]) -> tuple[Told, ...]:
@@ -161,8 +164,8 @@ def _told(anchor: str, answer: Answer, anchors: dict[str, str], colours: Colours
         kind=str(answer.kind),
         sign=sign,
         tone=tone,
-        headline=value_text(answer.headline),
-        sentences=tuple(value_text(each) for each in answer.sentences),
+        headline=together(value_text(answer.headline)),
+        sentences=tuple(together(value_text(each)) for each in answer.sentences),
         heads=tuple(_head(answer.columns[at]) for at in shown),
         lines=lines,
         references=sum(line.reference for line in lines),
@@ -206,13 +209,21 @@ def _lines(
             named=number == 1 and answer.kind is not AnswerKind.NO_BUDGETS,
             swatch=colours.get((row.variant, row.digest), 0),
             sign=SIGNS[runtimes.index(row.runtime) % len(SIGNS)],
-            cells=tuple(_shown(answer.columns[at], row.cells[at], spans[at]) for at in shown),
+            cells=tuple(_once(_shown(answer.columns[at], row.cells[at], spans[at]) for at in shown)),
             details=tuple(
                 _detail(column, cell, anchors) for column, cell in zip(answer.columns, row.cells, strict=True)
             ),
             unfit=tuple(value_text(each) for each in row.unfit),
             dominated_by=name_text(row.dominated_by) if row.dominated_by else "",
         )
+
+
+def _once(cells: Iterable[Shown]) -> Iterator[Shown]:
+    """The same cells; why there is no number is told at the first of those that lack it for one reason."""
+    told: set[str] = set()
+    for each in cells:
+        yield replace(each, note=_SAME) if not each.number and each.note in told else each
+        told.add(each.note)
 
 
 def _about(row: Row) -> str:

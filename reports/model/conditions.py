@@ -13,6 +13,11 @@ Facts = tuple[tuple[str, str], ...]
 GATE_REASON = "entry gate: reason"
 #: Names that read better in words. Others stand as the device gave them.
 _TITLES = {
+    "os": "system",
+    "python": "Python",
+    "libraries": "the runtime's libraries in the page cache",
+    "waiting_share": "time waiting for a core",
+    "times_throttled": "stops by a CPU quota",
     "memory_bytes": "memory",
     "memory_available_bytes": "memory available",
     "load_average": "load average (1 min)",
@@ -28,6 +33,7 @@ _TITLES = {
     "cores_allowed": "cores allowed",
     "page_cache": "page cache before the load",
     "page_cache_resident": "artefact in the page cache",
+    "entry gate: settled": "entry gate settled",
     "entry gate: waited_s": "entry gate: waited (s)",
     "measured_from_ns": "model loaded, since the start",
     "measured_until_ns": "measured, since the start",

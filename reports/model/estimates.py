@@ -8,7 +8,7 @@ from benchharness.metrics import METRICS, Better
 from benchharness.results.result import EXACT, Estimate, MetricResult
 from benchharness.units import Scale, interval_text, quantity_text
 from reports.model.tables import Quantity, Ratio
-from reports.model.visible import name_text, value_text, visible
+from reports.model.visible import name_text, value_text, visible, words_of
 
 _NO_REASON = "no reason was recorded"
 #: An interval that says no more than its value, which is told as next to nothing.
@@ -77,7 +77,9 @@ def metric_title(metric: MetricResult) -> str:
 def parameters_text(parameters: Mapping[str, object]) -> str:
     """Every parameter but the percentile."""
     return ", ".join(
-        f"{name_text(name)} {value_text(value, name)}" for name, value in parameters.items() if name != "percentile"
+        f"{words_of(name)} {words_of(value) if name == 'phase' else value_text(value, name)}"
+        for name, value in parameters.items()
+        if name != "percentile"
     )
 
 

@@ -23,12 +23,11 @@ _DIGEST_DIGITS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
-    """A typed warning, and the jobs of a row or the row that it is about."""
+    """A typed warning of a job."""
 
     kind: str
     message: str
     hint: str
-    about: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,6 @@ def warnings_of(entry: Entry) -> tuple[Warned, ...]:
             kind=name_text(warning.kind),
             message=value_text(warning.message),
             hint=value_text(warning.hint),
-            about=entry.scenario,
         )
         for warning in entry.result.warnings
     )

@@ -9,13 +9,14 @@ from benchharness.units import Scale, scale_for, worth
 from reports.model.entries import Entry
 from reports.model.estimates import quantity, ratio
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
-from reports.model.visible import name_text, value_text
+from reports.model.visible import name_text, value_text, words_of
 
 #: Metrics that stand in a job's table by phase, so that they are not repeated among its other metrics.
 BY_PHASE = ("phase_peak_memory", "settled_memory")
 #: Budgets in whose unit memory is told, and files.
 OF_MEMORY = ("peak_memory", "model_memory", "memory_floor")
 OF_FILES = ("artefact_size", "download_size")
+_KINDS = {"rss": "RSS", "pss": "PSS", "uss": "USS"}
 
 
 def memory_metric(entry: Entry, name: str, **parameters: str) -> MetricResult | None:
@@ -70,6 +71,6 @@ def phase_table(entry: Entry) -> QuantityTable | None:
         metrics += [memory_metric(entry, "settled_memory", phase=phase, kind=kind) for kind in kinds]
         names = ["phase peaks", *kinds]
         cells = [memory_cell(entry, metric, scale, name) for name, metric in zip(names, metrics, strict=True)]
-        rows.append(QuantityRow(who=name_text(phase), cells=tuple(cells)))
-    columns = [("highest within it", ""), *((f"{name_text(kind)} at its end", "") for kind in kinds)]
+        rows.append(QuantityRow(who=words_of(phase), cells=tuple(cells)))
+    columns = [("highest within it", ""), *((f"{_KINDS.get(kind, name_text(kind))} at its end", "") for kind in kinds)]
     return QuantityTable(scenario=entry.scenario, columns=tuple(columns), rows=tuple(rows))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchharness.units import quantity_text
+from benchharness.units import percent_text, quantity_text
 
 #: Of the last lines of a worker's standard error, this many characters are shown.
 LONGEST_EVIDENCE = 20_000
@@ -42,6 +42,11 @@ def visible(text: str, longest: int = LONGEST_VALUE) -> str:
 def name_text(text: object) -> str:
     """A name on one line."""
     return visible(str(text), LONGEST_NAME).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def words_of(name: object) -> str:
+    """A name of ours, which is one word for programs, as people write it: `first_request` is first request."""
+    return name_text(name).replace("_", " ")
 
 
 def evidence_text(text: str) -> str:
@@ -91,7 +96,7 @@ def _number(value: float, name: str) -> str:
         if name.endswith(ending):
             return f"{value:g} {sign}"
     if name.endswith("_resident"):  # a share
-        return f"{value:.0%}"
+        return percent_text(value)
     return str(value) if isinstance(value, int) else f"{value:g}"
 
 

@@ -40,7 +40,8 @@ def write(pages: Mapping[str, str], folder: Path) -> list[Path]:
         for name, page in pages.items():
             _write_whole(folder / name, page)
     except OSError as error:
-        raise UsageError(f"{folder}: the report cannot be written ({error.strerror}); choose another folder") from error
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise UsageError(f"{folder}: the report cannot be written ({reason}); choose another folder") from error
     return [folder / name for name in pages]
 
 

@@ -313,3 +313,16 @@ def test_a_page_would_be_stopped_from_acting(screens: Screens, tmp_path: Path, f
     seen = screens.show(attacked)
     assert seen.page.title() != "HACKED"
     assert any("Content Security Policy" in error for error in seen.errors)
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 1265, 1024, 360])
+def test_the_letters_of_the_trade_off_can_be_read(screens: Screens, files: dict[str, Path], width: int) -> None:
+    page = screens.show(files[PAGES["target"]]).page
+    page.set_viewport_size({"width": width, "height": 740})
+    drawn = page.evaluate(
+        """() => [...document.querySelectorAll(".tradeoff svg")]
+          .map((each) => 12 * each.getBoundingClientRect().width / each.viewBox.baseVal.width)"""
+    )
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert drawn
+    assert min(drawn) >= 8.5, "letters of 12 in pixels"

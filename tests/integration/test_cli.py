@@ -245,6 +245,9 @@ def test_only_bad_models_is_exit_code_4(benchharness: CommandLine, models: Path,
     done = benchharness("run", broken(tmp_path, models, "text"), *QUICK)
     assert done.returncode == 4
     assert "not one of 2 jobs gave a result" in done.stderr
+    alone = benchharness("run", broken(tmp_path, models, "text"), "--scenario", "steady", *QUICK)
+    assert alone.returncode == 4
+    assert "the one job gave no result: runtime-error: " in alone.stderr
 
 
 def test_an_unknown_provider_is_a_recorded_outcome_naming_the_known(
@@ -291,6 +294,8 @@ BAD_WORDS = [
     (("show",), "holds no run yet"),
     (("show", "--store", "nonsense"), "not a store's URL"),
     (("show", "--store", "sqlite:////nowhere/at/all.db"), "unable to open database file"),
+    (("run", "x.onnx", "--budget", "speed=3 ms"), "'speed' is no metric; budgets are for example for download, size"),
+    (("show", "--store", "sqlite:///notes.txt"), "notes.txt is a file, but not a database; name another store"),
     (("dance",), "dance"),
     (("run", "--scenario", "fast", "x.onnx"), "fast"),
 ]
@@ -306,6 +311,7 @@ def test_bad_words_end_in_a_sentence_and_exit_code_2(
     done = benchharness(*words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert sentence in done.stderr
+    assert len(done.stderr) < 1000
     assert "Traceback" not in done.stderr
 
 

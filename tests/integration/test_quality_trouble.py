@@ -181,7 +181,7 @@ def test_a_killed_reference_fails_the_pass_and_it_is_made_again(
     harness.wait_for_the_pass()
     kill(harness.of_role("scorer")[0])
     assert running.wait(120) == 0, harness.log()
-    assert "killed(the reference failed, and there is nothing to compare with: ended by SIGKILL)" in harness.log()
+    assert "killed: the reference failed, and there is nothing to compare with: ended by SIGKILL" in harness.log()
     assert [result.outcomes for result in harness.results().values()] == [{"killed": 1, "ok": 1}] * 2
     assert figures(harness.results()) == undisturbed
 

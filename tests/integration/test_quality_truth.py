@@ -71,4 +71,4 @@ def test_a_context_that_leaves_nothing_to_score_is_refused(tmp_path: Path) -> No
     }
     (result,) = benchharness.run(suite, store=f"sqlite:///{tmp_path}/store.db").results
     assert result.outcome.kind == "unsupported"
-    assert "context_share = 99% leaves no token of a chunk" in result.outcome.reason
+    assert "context_share = 99 % leaves no token of a chunk" in result.outcome.reason

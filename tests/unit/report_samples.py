@@ -291,7 +291,7 @@ def realistic() -> list[Result]:
                 message="2 threads were requested and the runtime used 1",
                 hint="request what it can give",
             ),
-            ResultWarning(kind=WarningKind.UNSTABLE, message="model TTFT: attempts spread by 14% of their mean"),
+            ResultWarning(kind=WarningKind.UNSTABLE, message="model TTFT: attempts spread by 14 % of their mean"),
         ],
         effective=Effective.from_json({**found[4].effective.to_json(), "threads": 2}),
     )

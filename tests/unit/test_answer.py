@@ -161,8 +161,15 @@ def test_nothing_measured_is_not_trustworthy() -> None:
     answer = only(found)
     assert answer.kind is AnswerKind.NOT_TRUSTWORTHY
     assert answer.headline == "Not trustworthy: nothing was measured"
-    assert answer.sentences[0].startswith("First-token: crashed(signal 11")
+    assert answer.sentences[0].startswith("First-token crashed: signal 11")
     assert max(len(each) for each in answer.sentences) < 200
+
+
+def test_scenarios_that_failed_alike_are_told_together() -> None:
+    failed = [replace(each, metrics=(), outcome=Outcome(kind=OutcomeKind.CRASHED, reason="so")) for each in run(TIMES)]
+    again = [replace(each, job=replace(each.job, scenario="steady", key=f"s{each.job.key[1:]}")) for each in failed]
+    answer = only([*failed, *again])
+    assert answer.sentences == ("First-token, steady crashed: so.",)
 
 
 def test_a_disturbed_course_decides_nothing_and_says_what_to_rerun() -> None:
@@ -170,7 +177,7 @@ def test_a_disturbed_course_decides_nothing_and_says_what_to_rerun() -> None:
     disturbed = [replace(each, courses=[course(SessionState.CONTENTION)]) for each in found]
     answer = only(judged(disturbed, parse({"first_inference": "20 ms"}, "suite")))
     assert answer.kind is AnswerKind.NOT_TRUSTWORTHY
-    assert answer.headline == "Not trustworthy: session disturbed, disturbed (contention) in 1 of 1"
+    assert answer.headline == "Not trustworthy: disturbed (contention) in 1 of 1 session"
     assert answer.sentences[0] == "Rerun first-token: those figures decide nothing."
 
 

@@ -127,7 +127,7 @@ def test_a_budget_is_kept_only_by_a_verdict_of_its_own() -> None:
     assert choice.recommended == "int8 · onnxruntime"
 
 
-@pytest.mark.parametrize("why", ["session disturbed, ", f"{WarningKind.EARLIER_RULE} here"])
+@pytest.mark.parametrize("why", ["disturbed (contention) in 1 of 2 sessions", f"{WarningKind.EARLIER_RULE} here"])
 def test_what_is_no_evidence_is_neither_the_fastest_nor_keeps_a_budget(why: str) -> None:
     results = results_of(DIVERGENCES, RATES)
     before = why.startswith(WarningKind.EARLIER_RULE)
@@ -167,7 +167,7 @@ def test_a_disturbed_course_is_no_evidence_and_a_hot_one_is() -> None:
         found = replace(timed, courses=[course(), course(state)])
         told = no_evidence(found, rate)
         assert bool(told) == (state in DISTURBING), state
-        assert not told or f"session disturbed, {state} in 1 of 2" in told
+        assert not told or f"{state} in 1 of 2 sessions" in told
         assert no_evidence(found, size) == ""
 
 

@@ -133,7 +133,7 @@ def test_a_probe_is_held_against_its_best(device: Device, slower: float, settled
     device.probes = [10 * MS * slower]
     facts = device.enter(5)
     assert facts["settled"] is settled
-    assert settled or facts["reason"].startswith("the probe kernel is 4.0% slower than at its best")
+    assert settled or facts["reason"].startswith("the probe kernel is 4.0 % slower than at its best")
 
 
 def test_a_probe_that_still_changes_waits(device: Device) -> None:

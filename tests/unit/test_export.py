@@ -172,3 +172,13 @@ def test_csv_survives_whatever_a_runtime_says(words: str) -> None:
 
 def test_csv_numbers_stay_numbers() -> None:
     assert all(not row[key].startswith("'") for row in as_rows() for key in ("value", "low", "high", "count", "ratio"))
+
+
+def test_an_outcome_reads_well_in_a_sentence_and_stays_one_field_in_exports() -> None:
+    timeout = Outcome(kind=OutcomeKind.TIMEOUT, reason="no result within 3 s")
+    assert (str(timeout), timeout.exported) == ("timeout: no result within 3 s", "timeout(no result within 3 s)")
+    crashed = Outcome(kind=OutcomeKind.CRASHED)
+    assert (str(crashed), crashed.exported) == ("crashed", "crashed")
+    frame = pytest.importorskip("benchharness.results.frames", reason="needs pandas")
+    (row,) = frame.results_frame(derive([(INT8, "")], [attempt(0, outcome=timeout)])).to_dict("records")
+    assert row["outcome"] == "timeout(no result within 3 s)"

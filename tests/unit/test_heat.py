@@ -53,7 +53,7 @@ def test_what_was_before_and_what_a_weak_supply_does_is_no_heat(bits: tuple[int,
 def test_a_cooling_device_that_holds_back() -> None:
     recorded = {"cooling.thermal-cpufreq-0": series(0, 0, 2, 5), "most_cooling.thermal-cpufreq-0": series(9)}
     assert heat_evidence(recorded) == [
-        "the kernel's cooling device thermal-cpufreq-0 held back by up to 5 of 9 steps, above 0 in 50% of the readings"
+        "the kernel's cooling device thermal-cpufreq-0 held back by up to 5 of 9 steps, above 0 in 50 % of the readings"
     ]
     assert heat_evidence({"cooling.thermal-cpufreq-0": series(0, 0)}) == []
 
@@ -98,7 +98,7 @@ def test_a_clock_that_recovers_when_it_cools_down_is_compared_while_hot() -> Non
 def test_a_macs_pressure() -> None:
     assert heat_evidence({"thermal_state": series(0, 0)}) == []
     (said,) = heat_evidence({"thermal_state": series(0, 1, 2, 1)})
-    assert said == "macOS reported thermal pressure up to heavy (level 2), above 0 in 75% of the readings"
+    assert said == "macOS reported thermal pressure up to heavy (level 2), above 0 in 75 % of the readings"
 
 
 def test_a_speed_limit_that_stands_is_no_heat() -> None:

@@ -177,7 +177,7 @@ def waits(filled: float) -> list[Measurement]:
 def test_a_session_that_lost_cores_says_so_once() -> None:
     found = course(windows(slow(0.5)), *waits(1.0), held(0), held(CUT_NS, cores="0"))
     assert found.state is SessionState.CORES
-    assert found.evidence[0].startswith("cut to 1 of 4 cores (0) at 3.0 s: the rate changed by -50.0%")
+    assert found.evidence[0].startswith("cut to 1 of 4 cores (0) at 3.0 s: the rate changed by -50.0 %")
     assert len(found.evidence) == 1
     assert [each.told for each in found.events] == ["cut to 1 of 4 cores (0)"]
 

@@ -74,3 +74,9 @@ def test_ends_below_the_resolution_are_told_as_such() -> None:
     assert quantity.interval_text(1e-9, 5e-6, 3e-9, "nats") == "1.00e-09 to 5.00e-06"
     estimate = Estimate(value=3e-9, low=1e-9, high=5e-9)
     assert (on_page(estimate, "nats").text, on_page(estimate, "nats").interval) == ("≈ 0 (< 1e-6 nats)", "")
+
+
+def test_no_line_ends_within_a_figure() -> None:
+    told = quantity.together("5 of 7 keep peak memory 77.2 MB, limit ≤ 80 MB; 46.3 µs ±0.3 %, 3 mean 12 tokens/s", "_")
+    assert told == "5 of 7 keep peak memory 77.2_MB, limit ≤_80_MB; 46.3_µs ±0.3_%, 3 mean 12_tokens/s"
+    assert quantity.together("12 ms") == "12\N{NO-BREAK SPACE}ms"

@@ -72,7 +72,7 @@ def test_two_noisy_inputs_of_fifty_carry_no_interval() -> None:
     found = ratio_of_sums(noise, None, statistic="")
     assert found.value == pytest.approx(0.04)
     assert found.low is None
-    assert found.reason == "it hangs on few inputs: one of 50 carries 50% of it; more inputs would tell"
+    assert found.reason == "it hangs on few inputs: one of 50 carries 50 % of it; more inputs would tell"
 
 
 def test_a_mean_that_one_input_carries_has_no_interval_instead_of_one_without_bounds() -> None:
@@ -82,7 +82,7 @@ def test_a_mean_that_one_input_carries_has_no_interval_instead_of_one_without_bo
     found = ratio_of_sums(losses, None, statistic="")
     assert found.value == pytest.approx(float(losses.mean()))
     assert (found.low, found.high) == (None, None)
-    assert "one of 50 carries 99% of it" in found.reason
+    assert "one of 50 carries 99 % of it" in found.reason
 
 
 def test_no_loss_at_all_is_exact_and_a_constant_loss_too() -> None:

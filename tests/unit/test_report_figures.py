@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, number, short
-from reports.figures.figure import Figure
+from reports.figures.figure import Figure, figure_text, range_text
+from reports.figures.pareto import Metric as PlotMetric
+from reports.figures.pareto import Pareto, Row
 from reports.figures.svg import path_text, svg
 from reports.sections.latency.chart import Distribution, Lane, Strip
 from reports.sections.memory.chart import MemoryLine, MemoryLines
@@ -107,6 +109,19 @@ def test_thousands_of_samples_are_a_few_paths() -> None:
     assert len(drawn) < 60_000
 
 
+def test_a_long_title_stands_above_a_figure_and_not_cut_below_it() -> None:
+    strip = Strip(label="x", colour=0, lanes=(Lane(values=(1.0, 2.0), middle=1.5, total=2),))
+    title = "model TTFT, prompt tokens 18, context depth 0"
+    drawn = svg(Distribution(title=title, unit="ms", note="", logarithmic=True, strips=(strip,)), "one")
+    assert ">ms, logarithmic<" in drawn
+    assert "…" not in drawn
+
+
+def test_numbers_of_a_figure_are_written_as_elsewhere() -> None:
+    assert [figure_text(each) for each in (8030.4, 73.0, 0.0123)] == ["8,030", "73.0", "0.0123"]
+    assert range_text((8030.4, 1_234_567.0)) == "8,030 to 1,234,567"
+
+
 def test_an_attempt_of_one_look_is_a_dot() -> None:
     line = MemoryLine(label="x", colour=0, attempts=1, seconds=(0.0,), resident=(0.0,))
     assert "h0" in svg(MemoryLines(title="t", unit="MiB", note="", lines=(line,)), "one")
@@ -144,3 +159,24 @@ def test_words_on_a_sheet_fit_and_its_numbers_are_written_as_elsewhere() -> None
     assert sheet.height == top + 10
     assert Sheet.under([], 10)[1] == 0
     assert WIDTH < 360
+
+
+@pytest.mark.parametrize("limit", [82.0, 100.0, 181.0, 200.0])
+def test_what_a_limit_says_is_on_no_mark_and_across_no_line(limit: float) -> None:
+    across = PlotMetric(title="size, kB", higher=False, limit=limit, limit_text=f"{limit:.0f} kB")
+    upwards = PlotMetric(title="accuracy, %", higher=True, limit=90.0, limit_text="90 %")
+    rows = tuple(
+        Row(label=f"v{at}", runtime="r", swatch=0, x=(at, at, at), y=(y, y, y), named=False)
+        for at, y in ((80.0, 84.0), (190.0, 89.0), (60.0, 89.5))
+    )
+    chart = Pareto(title="t", unit="u", note="", across=across, upwards=upwards, rows=rows)
+    axis = across.axis([row.x for row in rows], 46.0, WIDTH - 4.0)
+    level = upwards.axis([row.y for row in rows], 234.0, 24.0)
+    (_, first), (_, second) = chart.limit_words(axis, level)
+    for left, top, right, bottom in (first, second):
+        assert not left < axis.at(limit) < right
+        assert not top < level.at(90.0) < bottom
+        for row in rows:
+            x, y = axis.at(row.x[0]), level.at(row.y[0])
+            assert not (left < x < right and top < y < bottom)
+    assert first[2] <= second[0] or second[2] <= first[0] or first[3] <= second[1] or second[3] <= first[1]

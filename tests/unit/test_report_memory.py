@@ -52,6 +52,11 @@ def test_memory_is_told_twice_where_no_scenario_needed_most_on_every_row() -> No
     assert len(parts) == 2  # the one value of a row with a failed job is not hidden
 
 
+def test_a_rows_peak_is_that_of_the_scenario_that_needed_most() -> None:
+    found = memory_of([*measured(500, 400, "fp32"), *measured(200, 250)])
+    assert re.match(r"peak 25\d MiB \(int8\) to [45]\d\d MiB \(fp32\)", found.finding), found.finding
+
+
 def test_the_table_adds_up_to_the_peak_and_says_what_each_includes() -> None:
     (part,) = memory_of(measured(300, 400)).parts
     assert [title for title, _ in part.table.columns] == [
@@ -148,6 +153,18 @@ def lines_of(results: list[Result]) -> MemoryLines | None:
     return next((figure for figure in memory_of(results).figures if isinstance(figure, MemoryLines)), None)
 
 
+def test_lines_of_one_colour_stand_in_panels_of_their_own() -> None:
+    (first,) = timeline([0.0, 10.0 * MIB, 1e9, 20.0 * MIB])
+    other = replace(first.job.configuration, name="tflite", runtime="tflite")
+    lines = lines_of([first, replace(first, job=replace(first.job, configuration=other, key="f" * 16))])
+    assert lines
+    assert len({line.colour for line in lines.lines}) == 1
+    assert len({line.panel for line in lines.lines}) == 2
+    one, two = svg(replace(lines, lines=lines.lines[:1]), "one"), svg(lines, "two")
+    assert "tflite<" not in one
+    assert "tflite<" in two
+
+
 def test_a_line_is_the_attempt_that_held_most_in_seconds_and_mebibytes() -> None:
     lines = lines_of(measured(300, 400))
     assert lines
@@ -178,8 +195,8 @@ def test_a_timeline_that_makes_no_sense_is_not_drawn(samples: list[float], row_l
 def test_a_jobs_memory_by_phase_is_one_table_and_not_thirty_rows() -> None:
     (job,) = details(measured(300, 400)[:1])
     assert job.memory
-    assert [row.who for row in job.memory.rows] == list(COLD)
-    assert [title for title, _ in job.memory.columns][:2] == ["highest within it", "rss at its end"]
+    assert [row.who for row in job.memory.rows] == [each.replace("_", " ") for each in COLD]
+    assert [title for title, _ in job.memory.columns][:2] == ["highest within it", "RSS at its end"]
     assert not [metric for metric in job.metrics if "phase" in metric.parameters and "memory" in metric.title]
 
 

@@ -59,15 +59,20 @@ def row_of(placements: Placements, who: str) -> PlacementRow:
 
 def told(effective: dict[str, Any], accelerator: str | None = None) -> PlacementRow:
     """The line on one result whose device said this."""
+    (row,) = placements_of([on(effective, accelerator)]).rows
+    return row
+
+
+def on(effective: dict[str, Any], accelerator: str | None) -> Result:
+    """A result that asked for an accelerator, and whose device said this."""
     found = result(effective=effective)
     changed = replace(found.job, configuration=replace(found.job.configuration, accelerator=accelerator))
-    (row,) = placements_of([replace(found, job=changed)]).rows
-    return row
+    return replace(found, job=changed)
 
 
 def test_operators_are_told_by_place_most_first_and_all_of_them(everything: Placements, html: str) -> None:
     (place,) = row_of(everything, "onnx-fp32 · onnxruntime 2 threads").places
-    assert (place.name, place.count, place.share) == (CPU, f"{sum(OPERATORS.values())} operators", "100%")
+    assert (place.name, place.count, place.share) == (CPU, f"{sum(OPERATORS.values())} operators", "100 %")
     assert place.kinds[:2] == ("211 MatMul", "150 Mul")
     assert len(place.kinds) == len(OPERATORS)
     assert "211 MatMul, 150 Mul, 121 Add and 21 more kinds</summary>" in html
@@ -78,8 +83,8 @@ def test_a_partial_fallback_names_what_ran_elsewhere(everything: Placements) -> 
     row = row_of(everything, "onnx-int8 · onnxruntime xnnpack")
     assert (row.asked, row.in_effect) == (DELEGATE, f"{DELEGATE}, {CPU}")
     assert [(place.name, place.share, place.elsewhere) for place in row.places] == [
-        (DELEGATE, "85%", False),
-        (CPU, "15%", True),
+        (DELEGATE, "85 %", False),
+        (CPU, "15 %", True),
     ]
     assert row.fell_back
     assert row.left_out.startswith(f"84 of 562 operators do not run on {DELEGATE}: 60 Transpose")
@@ -148,6 +153,11 @@ def test_an_unknown_placement_has_its_reason(everything: Placements) -> None:
     assert row.note == row.instead == "reference execution, weights only"
     assert told({}).unknown == "the runtime did not report it"
     assert told({"placement_unknown": "no profile"}, "npu").left_out == "unknown, as is the placement"
+
+
+def test_what_was_asked_for_is_not_repeated_where_it_is_in_effect() -> None:
+    assert "npu, in effect" not in sections_html(page_of([on({"accelerators": ["npu"]}, "npu")]), "operators")
+    assert "npu, in effect cpu" in sections_html(page_of([on({"accelerators": ["cpu"]}, "npu")]), "operators")
 
 
 def test_a_failed_row_tells_its_outcome(everything: Placements) -> None:

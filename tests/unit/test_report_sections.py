@@ -166,3 +166,12 @@ def test_a_hint_that_all_warnings_of_a_kind_have_is_said_once() -> None:
 
 def warned(message: str, hint: str) -> ResultWarning:
     return ResultWarning(kind=WarningKind.CONTENDED, message=message, hint=hint)
+
+
+def test_a_row_says_once_why_it_has_no_figures() -> None:
+    (answer,) = page_of(across_runtimes()).answers
+    notes = [[cell.note for cell in line.cells if cell.note] for line in answer.lines]
+    several = [told for told in notes if len(told) > 1]
+    assert several
+    for told in several:
+        assert len([each for each in told if each != "–"]) == len({*told} - {"–"})

@@ -196,11 +196,11 @@ def test_a_name_has_one_value_in_a_row_of_the_page(html: str) -> None:
 def test_the_gate_and_the_sensors_are_conditions_and_only_a_state_is_a_difference() -> None:
     alike = page_of([sustained("fp32", [course()]), sustained("int8", [course()])]).of(Circumstances)[0]
     assert alike.notices == ()  # what a reading of a sensor cost, and how long the gate took, are no states
-    assert ("entry gate: settled", "yes") in alike.conditions.alike
+    assert ("entry gate settled", "yes") in alike.conditions.alike
     assert ("sensors read", "steal") in alike.conditions.alike
     assert ["sensor: temperature"] in [list(each.names) for each in alike.conditions.unreadable]
     (notice,) = page_of(sessions()).of(Circumstances)[0].notices
-    assert "entry gate: settled was yes for" in notice
+    assert "differ in entry gate settled: yes for" in notice
 
 
 def test_pauses_are_categories_with_error_bars_one_panel_a_metric() -> None:

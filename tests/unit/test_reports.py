@@ -64,7 +64,7 @@ def test_rows_whose_conditions_differ_are_told_apart_but_readings_are_not() -> N
     assert page_of([first, second]).of(Circumstances)[0].notices == ()
     second = replace(second, conditions=Conditions.from_json({**second.conditions.to_json(), "governor": "powersave"}))
     (notice,) = page_of([first, second]).of(Circumstances)[0].notices
-    assert "governor was unknown (no cpufreq on this system) for fp32; powersave for int8" in notice
+    assert "differ in governor: unknown (no cpufreq on this system) for fp32; powersave for int8" in notice
 
 
 def test_what_was_not_applied_is_marked() -> None:
@@ -87,11 +87,11 @@ def test_figures_exist_only_where_there_is_data() -> None:
 def test_starts_are_told_by_phase_and_as_a_whole() -> None:
     (start,) = page_of(realistic()).of(Start)
     (part,) = start.parts
-    assert [title for title, _ in part.table.columns] == ["start", "import", "load", "first_request", "whole"]
-    assert part.figure.phases == ("start", "import", "load", "first_request")
+    assert [title for title, _ in part.table.columns] == ["start", "import", "load", "first request", "whole"]
+    assert part.figure.phases == ("start", "import", "load", "first request")
     assert len(part.figure.bars) == len(part.table.rows) == 6
     assert start.finding == (
-        "int8 · cpu 2 threads 604 ms; fp32 · cpu 1 thread 2,435 ms; of the slowest most is first_request, 1,421 ms"
+        "int8 · cpu 2 threads 604 ms; fp32 · cpu 1 thread 2,435 ms; of the slowest most is first request, 1,421 ms"
     )
 
 

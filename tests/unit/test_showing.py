@@ -16,6 +16,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from benchharness import api
+from benchharness.commands.ending import conclude
+from benchharness.commands.options import Shown
 from benchharness.errors import SuiteError, UsageError
 from benchharness.judge.budgets import judged
 from benchharness.metrics.limits import parse
@@ -206,3 +208,10 @@ def test_a_metric_of_another_package_is_known_when_its_scenario_is_loaded(monkey
     with pytest.raises(UsageError, match="'reset_time' is no metric"):
         stored_rules('{"budgets": {"reset_time": "2 ms"}}', '{"name": "x"}')
     assert asked == [SCENARIOS]
+
+
+@pytest.mark.parametrize("out", ["notes.txt", "notes.txt/report"])
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path, out: str) -> None:
+    (tmp_path / "notes.txt").write_text("notes")
+    with pytest.raises(UsageError, match=r"notes\.txt is a file\); choose another --out"):
+        conclude(lambda _: pytest.fail("it was measured"), out=tmp_path / out, store=None, shown=Shown())

@@ -39,12 +39,12 @@ def test_an_interval_is_looked_at_from_the_least_attempts_on() -> None:
     assert rule == ByInterval(0.02, 5, 20)
     assert rule.reason_to_stop(4, never) is None
     assert rule.reason_to_stop(5, lambda: 0.021) is None
-    assert rule.reason_to_stop(7, lambda: 0.02) == "intervals within 2.0% after 7 attempts"
+    assert rule.reason_to_stop(7, lambda: 0.02) == "intervals within 2.0 % after 7 attempts"
 
 
 def test_the_most_attempts_end_it_and_say_what_is_missing() -> None:
     rule = ByInterval(0.02, 5, 20)
-    told = "20 attempts, the most allowed; interval not reached: ± 5.0% where ± 2.0% was asked for"
+    told = "20 attempts, the most allowed; interval not reached: ± 5.0 % where ± 2.0 % was asked for"
     assert rule.reason_to_stop(20, lambda: 0.05) == told
     assert rule.shortfall(lambda: 0.01) == ""
     assert ByInterval(0.02, 5, 3).reason_to_stop(4, lambda: 1.0) is None  # the least counts before the most

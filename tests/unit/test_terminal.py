@@ -18,6 +18,7 @@ from benchharness.judge.derive import derive
 from benchharness.results.result import Attempt, Estimate, Job, Outcome, OutcomeKind, Result
 from benchharness.terminal import values as terminal_values
 from benchharness.terminal.answer import show_answers
+from benchharness.terminal.console import tell
 from benchharness.terminal.details import details
 from benchharness.terminal.job import find_job, show_job
 from benchharness.terminal.progress import JobLines, ProgressBar
@@ -170,7 +171,7 @@ def test_a_ratio_is_coloured_by_what_is_better_where_its_interval_excludes_one(m
 def test_a_failed_job_is_a_row_that_says_how() -> None:
     failed = attempt(0, job=INT8.key, outcome=Outcome(kind=OutcomeKind.TIMEOUT, reason="no result within 3 s"))
     text = shown([FP32, INT8], [*attempts_of(FP32.key, 20.0), failed])
-    assert "timeout(no result within 3 s)" in text
+    assert "timeout: no result within 3 s" in text
 
 
 def test_an_unknown_interval_is_called_unknown() -> None:
@@ -298,11 +299,11 @@ def test_where_there_is_no_terminal_a_failure_is_said_at_once_and_once() -> None
     with JobLines(made) as watching:
         watching.begins([INT8], 1, 5, 5, None)
         watching.ended(INT8, failed)
-        assert buffer.getvalue() == f"{INT8.title}: crashed(so)\n"
+        assert buffer.getvalue() == f"{INT8.title}: crashed: so\n"
         watching.done(derive([(INT8, "given up")], [failed])[0])
         assert buffer.getvalue().count("\n") == 1
         watching.done(derive([(FP32, "the time was over")], [])[0])  # never tried
-    assert buffer.getvalue().splitlines()[1].startswith(f"{FP32.title}: timeout(")
+    assert buffer.getvalue().splitlines()[1].startswith(f"{FP32.title}: timeout: ")
 
 
 def drawn(jobs: Sequence[Job], attempt: int, of: int, left: int, left_s: float | None, width: int = 300) -> str:
@@ -415,3 +416,28 @@ def test_how_much_of_the_evaluation_data_was_used_stands_under_the_table() -> No
     decisions = measured("class_decisions", 1.0, [0.0] * 8, parameters={"used": "2 of 9 inputs"}, row_length=4)
     told = " ".join(shown([job(scenario="quality", against={"variant": "fp32"})], [attempt(0, decisions)]).split())
     assert "evaluated on 2 of 9 inputs" in told
+
+
+def test_details_have_the_ratios_of_sizes() -> None:
+    smaller = replace(INT8, artefact_bytes=FP32.artefact_bytes // 4)
+    attempts = [*attempts_of(FP32.key, 20.0), *attempts_of(INT8.key, 20.0)]
+    text = shown([FP32, smaller], attempts)
+    (sizes,) = re.findall(r"size, B\n(.*?)\ndecode", text, re.DOTALL)
+    assert [line.split() for line in sizes.splitlines()] == [["fp32", "*", "1,000"], ["int8", "250", "×", "0.250"]]
+
+
+def test_a_number_stays_with_its_unit_at_the_end_of_a_line() -> None:
+    sentence = "It keeps all 3 budgets: peak memory 77.212 MB, size 16.5 kB, agreement 100.00 %, limit ≤ 400 ms."
+    for width in range(20, 90):
+        made, buffer = console(width)
+        tell(made, sentence)
+        lines = buffer.getvalue().splitlines()
+        assert " ".join(lines) == sentence
+        assert max(map(len, lines)) <= width
+        assert not [line for line in lines if re.match(r"(MB|kB|%|ms)\b|[%]", line) or line.endswith("≤")]
+
+
+def test_the_brief_interval_of_a_share_at_its_end_has_one_side() -> None:
+    scale = scale_for("share", 1.0)
+    assert terminal_values.brief_spread(Estimate(value=1.0, low=0.9926, high=1.0), "share", scale) == "−0.74"
+    assert terminal_values.brief_spread(Estimate(value=0.9, low=0.85, high=0.93), "share", scale).startswith("±")

@@ -52,7 +52,7 @@ def test_an_interval_that_was_not_reached_is_told() -> None:
     (warning,) = warnings_of(attempts, stopped)
     assert warning.kind is WarningKind.NO_INTERVAL
     assert warning.message == stopped
-    assert kinds(attempts, "intervals within 2.0% after 7 attempts") == set()
+    assert kinds(attempts, "intervals within 2.0 % after 7 attempts") == set()
 
 
 def test_one_failed_attempt_beside_good_ones_is_told() -> None:
@@ -253,3 +253,14 @@ def test_token_ids_without_the_token_that_goes_before_a_text_are_told() -> None:
     assert WarningKind.LEADING_TOKEN in kinds([attempt(0, rows, effective={"evaluated": told})], **asked)
     for fine in ({"evaluated": {**told, "documents_without_them": 0}}, {"evaluated": "odd"}, {}):
         assert WarningKind.LEADING_TOKEN not in kinds([attempt(0, rows, effective=fine)], **asked)
+
+
+def test_waiting_for_a_core_is_told_of_what_was_timed_and_in_the_singular_of_one() -> None:
+    waited = {"waiting_share": 0.374}
+    several = [attempt(round_, measured("model_ttft", LONG), conditions=waited) for round_ in range(5)]
+    told = [each.message for each in warnings_of(several) if each.kind is WarningKind.CONTENDED]
+    assert told == ["5 of 5 attempts waited for a core, up to 37 % of their time"]
+    told = [each.message for each in warnings_of(several[:1]) if each.kind is WarningKind.CONTENDED]
+    assert told == ["its one attempt waited for a core 37 % of its time"]
+    weights_only = attempt(conditions=waited, effective={"execution": "reference"})
+    assert WarningKind.CONTENDED not in kinds([weights_only])

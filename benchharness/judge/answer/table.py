@@ -17,6 +17,8 @@ from benchharness.units import Scale, common_scale, scale_for
 #: A miss is worse than what is open, and that than a pass.
 _WORST = {VerdictKind.MISS: 0, VerdictKind.UNDECIDED: 1, VerdictKind.PASS: 2}
 _MEDIAN = 50
+#: What a reader asks for first where it was measured, though variants are better told apart by another metric.
+_READ_FIRST = {"quality": ("accuracy",)}
 #: How a value that keeps a limit stands to it.
 _SIGNS = {Better.LOWER: "≤", Better.HIGHER: "≥", Better.NEITHER: "≤"}
 
@@ -29,7 +31,7 @@ def columns_of(of_each: Sequence[Sequence[Result]]) -> list[Column]:
     objectives = {OBJECTIVE_OF.get(name, name) for name in taken}
     measured = [name for name in METRICS if any(_valued(result, name) for result in results)]
     chosen = [
-        next((name for name in names if name in measured), "")
+        next((name for name in (*_READ_FIRST.get(objective, ()), *names) if name in measured), "")
         for objective, names in OBJECTIVES.items()
         if objective not in objectives
     ]
@@ -54,7 +56,7 @@ def _budgeted(results: Sequence[Result]) -> Iterator[Column]:
         if verdict.metric in METRICS:
             seen.setdefault(verdict.budget, verdict)
     for budget, verdict in seen.items():
-        metric = METRICS[METRICS[verdict.metric].bounds or verdict.metric]
+        metric = METRICS[_about(verdict.metric)]
         output = str(verdict.parameters.get("output", "")) if budget.startswith(f"{metric.name} of ") else ""
         percentile = verdict.parameters.get("percentile")
         named = f" of {output}" if output else f" p{percentile}" if percentile else ""
@@ -98,11 +100,21 @@ def row_of(name: str, candidate: Candidate, everything: Sequence[Result], column
         reference=job.is_reference,
         ships=job.ships,
         cells=tuple(_cell(column, everything, lost_nothing=lost_nothing) for column in columns),
-        failures=tuple(f"{each.job.scenario}: {each.outcome}" for each in everything if not each.outcome.ok),
+        failures=tuple(_failures(everything)),
         unfit=tuple(candidate.unfit),
         dominated_by=candidate.dominated_by,
         results=tuple(everything),
     )
+
+
+def _failures(everything: Sequence[Result]) -> Iterator[str]:
+    """How jobs ended that failed; scenarios that ended alike are told together."""
+    alike: dict[str, list[str]] = {}
+    for each in everything:
+        if not each.outcome.ok:
+            alike.setdefault(str(each.outcome), []).append(each.job.scenario)
+    for outcome, scenarios in alike.items():
+        yield f"{', '.join(dict.fromkeys(scenarios))} {outcome}"
 
 
 def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -> Cell:
@@ -120,7 +132,7 @@ def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -
         verdict=verdict.kind if verdict else None,
         reason=(verdict.reason if verdict else "") or (metric.estimate.reason if metric.estimate.value is None else ""),
         doubt=doubt,
-        is_bound=metric.name != column.metric,
+        is_bound=bool(_bounds(metric.name)) and metric.name != column.metric,
         output=str(metric.parameters.get("output", "")) if len(several) > 1 else "",
         job=result.job.key,
         scenario=result.job.scenario,
@@ -140,12 +152,24 @@ def _of(result: Result, column: Column) -> list[MetricResult]:
     found = [
         metric
         for metric in result.metrics
-        if column.metric in (metric.name, _bounds(metric.name) if column.budget else "")
+        if column.metric in (metric.name, _told_by(result, metric, column))
         and metric.parameters.get("percentile") == column.percentile
     ]
     if column.output:
         return [metric for metric in found if metric.parameters.get("output") == column.output]
     return [metric for metric in found if "output" not in metric.parameters] or found
+
+
+def _about(name: str) -> str:
+    """The metric that a budget names, of whose limit a figure tells: its own, what it bounds, what it is of."""
+    return METRICS[name].bounds or METRICS[name].of_reference or name
+
+
+def _told_by(result: Result, metric: MetricResult, column: Column) -> str:
+    """What a figure tells of beside its own metric: what it bounds, or what it is of the reference."""
+    if result.job.is_reference and metric.name in METRICS and METRICS[metric.name].of_reference:
+        return METRICS[metric.name].of_reference
+    return _bounds(metric.name) if column.budget else ""
 
 
 def _bounds(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from benchharness.judge.answer.model import Answer, AnswerKind, Cell, Column, Row
-from benchharness.judge.choice import Choice
+from benchharness.judge.choice import OBJECTIVE_OF, Choice
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import Estimate, VerdictKind
 from benchharness.units import quantity_text, scale_for
@@ -64,8 +64,45 @@ def _why_ship(answer: Answer, choice: Choice) -> Iterator[str]:
         yield f"No clear difference in what is wished for, {choice.wish}: {_list(ties)}."
     if not choice.recommended and sum(not each.unfit for each in answer.rows) > 1:
         yield f"Others keep every budget too; which is the {choice.wish} was not shown."
+    yield from _without_limits(answer)
     if other := _smaller_that_fails(answer):
         yield other
+
+
+def _without_limits(answer: Answer) -> Iterator[str]:
+    """What the one to ship is worse in than its reference, and what it lost, where no limit speaks of it."""
+    row = _named(answer)
+    if row.reference:
+        return
+    free = [(column, cell) for column, cell in zip(answer.columns, row.cells, strict=True) if not column.budget]
+    if worse := [
+        f"{column.title} {_figure(column, cell)}, {_times(cell)}" for column, cell in free if _worse(column, cell)
+    ]:
+        yield f"Worse than its reference, without a limit: {'; '.join(worse[:_MOST])}."
+    if any(OBJECTIVE_OF.get(column.metric) == "quality" for column in answer.budgets):
+        return
+    lost = [(column, cell) for column, cell in free if OBJECTIVE_OF.get(column.metric) == "quality" and cell.estimate]
+    for column, cell in lost[:1]:
+        of = f" of {_cut(cell.output)}" if cell.output else ""
+        yield f"No limit on quality: {column.title} {_figure(column, cell)}{of}{_references(answer, column)}."
+
+
+def _worse(column: Column, cell: Cell) -> bool:
+    apart = cell.ratio.apart if cell.ratio else 0
+    return bool(apart) and column.better is not Better.NEITHER and (apart > 0) is (column.better is Better.LOWER)
+
+
+def _times(cell: Cell) -> str:
+    assert cell.ratio is not None
+    assert cell.ratio.value is not None
+    return f"{quantity_text(cell.ratio.value, '')}×"
+
+
+def _references(answer: Answer, column: Column) -> str:
+    """The reference's own figure in a column; "" where it has none, or there are several references."""
+    at = list(answer.columns).index(column)
+    found = [row.cells[at] for row in answer.rows if row.reference and row.cells[at].estimate is not None]
+    return f", the reference's {_figure(column, found[0])}" if len(found) == 1 else ""
 
 
 def _smaller_that_fails(answer: Answer) -> str:
@@ -294,9 +331,13 @@ def _figure(column: Column, cell: Cell) -> str:
     estimate = cell.estimate
     if estimate is None or (value := estimate.value) is None:
         return "unknown"
-    half = 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
     bound = "≥ " if cell.is_bound else ""
-    return f"{bound}{quantity_text(value, column.unit, column.scale or scale_for(column.unit, value), half)}"
+    scale = column.scale or scale_for(column.unit, value)
+    return f"{bound}{quantity_text(value, column.unit, scale, _half(estimate))}"
+
+
+def _half(estimate: Estimate) -> float:
+    return 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
 
 
 def _all_of(count: int) -> str:

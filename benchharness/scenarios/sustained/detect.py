@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.results.courses import SessionState
+from benchharness.units import percent_text
 
 Series = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ SLOWER = 0.08
 #: Where a sensor speaks of heat, less is enough.
 SLOWER_WITH_HEAT = 0.03
 _QUANTILE = 0.2
-_HIDDEN = f"a core slower by less than {math.expm1(SLOWER):.0%} is not told from a machine's own drift"
+_HIDDEN = f"a core slower by less than {percent_text(math.expm1(SLOWER))} is not told from a machine's own drift"
 #: A process that lost cores competes with itself where it fills this share of those that are left; else others do.
 OWN_SHARE = 0.75
 #: A change is seen at the next look, so windows this shortly before it may stand on either side.
@@ -188,8 +189,13 @@ def _cut(windows: Windows, first: int, cut: Cut | None) -> Found | None:
         return None
     told = "whether its threads waited for a core cannot be read here"
     if _waits_are_known(windows):
-        told = f"threads that were ready to run waited for a core {waits:.1%} of the time, {waits_before:.1%} before"
-    evidence = f"{cut.told} at {cut.since_s - windows.start_s[0]:.1f} s: the rate changed by {-lost:+.1%}, and {told}"
+        told = (
+            f"threads that were ready to run waited for a core {_percent(waits)} of the time, "
+            f"{_percent(waits_before)} before"
+        )
+    evidence = (
+        f"{cut.told} at {cut.since_s - windows.start_s[0]:.1f} s: the rate changed by {100 * -lost:+.1f} %, and {told}"
+    )
     return SessionState.CORES, (evidence,), [bool(each) for each in after]
 
 
@@ -212,8 +218,8 @@ def _contention(windows: Windows, first: int) -> Found | None:
     if not over.any() and not from_the_start:
         return None
     evidence = (
-        f"threads that were ready to run waited for a core up to {max(shares.max(), at_start):.1%} of the time over "
-        f"{WAIT_SPAN} windows, and {at_start:.1%} at the start (limit: {limit:.1%})"
+        f"threads that were ready to run waited for a core up to {_percent(max(shares.max(), at_start))} of the time "
+        f"over {WAIT_SPAN} windows, and {_percent(at_start)} at the start (limit: {_percent(limit)})"
     )
     inside = _in_spans(over, len(windows))
     own = [_share(waits, runs) >= limit for waits, runs in zip(waited, ran, strict=True)]
@@ -236,8 +242,8 @@ def _steal(windows: Windows, first: int) -> Found | None:
     if not over.any():
         return None
     evidence = (
-        f"the hypervisor took up to {means.max():.1%} of the time that cores were wanted, and {at_start:.1%} at the "
-        f"start (limit: {at_start + STEAL_RISE:.1%})"
+        f"the hypervisor took up to {_percent(means.max())} of the time that cores were wanted, and "
+        f"{_percent(at_start)} at the start (limit: {_percent(at_start + STEAL_RISE)})"
     )
     own = np.nan_to_num(windows.steal_share) >= at_start + STEAL_RISE
     inside = _in_spans(over, len(windows))
@@ -266,8 +272,8 @@ def _slower(windows: Windows, first: int, limit: float) -> Found | None:
         return None
     by = "CPU time" if windows.by_cpu_time else "wall time"
     evidence = (
-        f"the least disturbed inferences took {math.expm1(rise):.1%} longer {when} than in the first {first}, by their "
-        f"own {by} (limit: {math.expm1(limit):.1%})"
+        f"the least disturbed inferences took {_percent(math.expm1(rise))} longer {when} than in the first {first}, by "
+        f"their own {by} (limit: {_percent(math.expm1(limit))})"
     )
     flagged = windows.least_ns > at_start * math.exp(limit)
     return SessionState.SLOW_CORE, (evidence,), [bool(each) for each in flagged]
@@ -281,6 +287,10 @@ def _ln(ratio: float) -> float:
     return math.log(ratio) if ratio > 0 else -math.inf
 
 
+def _percent(share: float) -> str:
+    return percent_text(share, 1)
+
+
 def _second(windows: Windows, at: int) -> str:
     return f"{windows.start_s[at] - windows.start_s[0]:.1f} s"
 
@@ -290,19 +300,20 @@ def _without_cause(windows: Windows, first: int, settled: tuple[int, int]) -> tu
     half = first // 2
     sooner, later = _quantile(windows.least_ns[:half]) if half else 0.0, _quantile(windows.least_ns[half:first])
     if half >= FEWEST_WINDOWS and sooner > 0 and abs(_ln(later / sooner)) > SLOWER:
+        changed = 100 * (later / sooner - 1)
         return SessionState.UNKNOWN, (
-            f"baseline unsettled: the least disturbed inferences changed by {later / sooner - 1:+.1%} within it; "
+            f"baseline unsettled: the least disturbed inferences changed by {changed:+.1f} % within it; "
             "start from a settled device, or warm up for longer",
         )
     unread = "".join(f"; {each} cannot be read here" for each in _unread(windows))
     burst = float(np.median(windows.rate[:first]))
     retained = float(np.median(windows.rate[slice(*settled)])) / burst
     if retained < 1 - UNEXPLAINED_LOSS:
-        return SessionState.UNKNOWN, (f"the rate fell by {1 - retained:.1%}, and no cause was seen{unread}",)
+        return SessionState.UNKNOWN, (f"the rate fell by {_percent(1 - retained)}, and no cause was seen{unread}",)
     if retained > 1 / (1 - UNEXPLAINED_LOSS):
         return SessionState.UNKNOWN, (
-            f"the rate rose by {retained - 1:.1%}: the session began slower than the device can be, so that its start "
-            f"is no burst{unread}; warm up for longer",
+            f"the rate rose by {_percent(retained - 1)}: the session began slower than the device can be, so that its "
+            f"start is no burst{unread}; warm up for longer",
         )
     length = settled[1] - settled[0]
     lowest, at = min(
@@ -311,12 +322,12 @@ def _without_cause(windows: Windows, first: int, settled: tuple[int, int]) -> tu
     )
     if lowest < 1 - UNEXPLAINED_LOSS:
         return SessionState.UNKNOWN, (
-            f"the rate fell by {1 - lowest:.1%} over {length} windows from {_second(windows, at)} on and recovered, "
-            f"and no cause was seen{unread}",
+            f"the rate fell by {_percent(1 - lowest)} over {length} windows from {_second(windows, at)} on and "
+            f"recovered, and no cause was seen{unread}",
         )
     hidden = "" if retained >= math.exp(-SLOWER_WITH_HEAT) else f"; {_HIDDEN}"
     return SessionState.STEADY, (
-        f"the rate at the end is {retained:.1%} of that at the start, with no cause for less{hidden}{unread}",
+        f"the rate at the end is {_percent(retained)} of that at the start, with no cause for less{hidden}{unread}",
     )
 
 

@@ -14,6 +14,7 @@ from statistics import median
 from benchharness.device.sensors.android import STATUSES
 from benchharness.device.sensors.macos_thermal import PRESSURE_LEVELS
 from benchharness.device.sensors.throttling import meaning_of
+from benchharness.units import percent_text
 
 #: Readings of one channel in order of time: (ns, value).
 Series = Sequence[tuple[int, float]]
@@ -136,4 +137,4 @@ def _android(recorded: Mapping[str, Series]) -> Iterator[str]:
 
 
 def _share_above_zero(series: Series) -> str:
-    return f"above 0 in {sum(value > 0 for _, value in series) / len(series):.0%} of the readings"
+    return f"above 0 in {percent_text(sum(value > 0 for _, value in series) / len(series))} of the readings"

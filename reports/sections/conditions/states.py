@@ -147,7 +147,7 @@ def _different_conditions(conditions: Sequence[Difference]) -> Iterator[str]:
         if not condition.matters:
             continue
         states = "; ".join(f"{value} for {_listed(rows)}" for value, rows in condition.states)
-        yield f"Conditions differ between the rows compared here: {condition.name} was {states}."
+        yield f"Rows compared here differ in {condition.name}: {states}."
 
 
 def _listed(rows: Sequence[str]) -> str:

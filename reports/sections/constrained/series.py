@@ -46,7 +46,7 @@ def constraint_text(step: Step) -> str:
     """A constraint in words: `50 % of the CPU time`."""
     amount = known(step.amount)
     if step.constraint == "cpu quota" and amount is not None:
-        return f"{amount:.0%} of the CPU time".replace("%", " %", 1)
+        return f"{100 * amount:.0f} % of the CPU time"
     if step.constraint == "cores" and amount is not None:
         return f"{amount:g} core{'' if amount == 1 else 's'}"
     named = {"busy core": "a busy core", "memory bandwidth": "memory-bandwidth load"}

@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, colour_of
-from reports.figures.figure import Figure, Legend, range_text
+from reports.figures.figure import Figure, Legend, figure_text, range_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -53,7 +53,8 @@ class Distribution(Figure):
         """The middle of the attempts' medians, and from the lowest sample to the highest."""
         for strip in self.strips:
             values = tuple(value for lane in strip.lanes for value in lane.values)
-            yield f"{strip.label}: {median(lane.middle for lane in strip.lanes):.3g}, samples {range_text(values)}"
+            middle = figure_text(median(lane.middle for lane in strip.lanes))
+            yield f"{strip.label}: {middle}, samples {range_text(values)}"
 
     def draw(self) -> Drawing:
         """Strips from top to bottom, each under its label; in a strip, one lane an attempt."""
@@ -71,7 +72,7 @@ class Distribution(Figure):
             _lanes(sheet, axis, strip, top + _LABEL)
             top += _LABEL + strip.height + _GAP
         scale = ", logarithmic" if self.logarithmic else ""
-        sheet.write(0, bottom + 26, f"{self.title} ({self.unit}{scale})", colour=QUIET)
+        sheet.write(0, bottom + 26, f"{self.unit}{scale}", colour=QUIET)  # of what is the title, which may be long
         return sheet.drawing()
 
 
@@ -105,7 +106,8 @@ class TokenCurves(Figure):
         """Each variant's median at the first and at the last gap."""
         for panel in self.panels:
             for curve in panel.curves:
-                yield f"{curve.label}, {panel.label}: {curve.middle[0]:.3g} at first, {curve.middle[-1]:.3g} at last"
+                first, last = figure_text(curve.middle[0]), figure_text(curve.middle[-1])
+                yield f"{curve.label}, {panel.label}: {first} at first, {last} at last"
 
     def legend(self) -> Legend:
         """A colour, and what has it."""

@@ -9,7 +9,7 @@ from typing import Any
 from benchharness.metrics import METRICS
 from benchharness.results.result import MetricResult
 from benchharness.units import Scale, common_scale, quantity_text
-from reports.figures.figure import Figure
+from reports.figures.figure import Figure, figure_text
 from reports.model.columns import joined, metric_cell
 from reports.model.entries import Entry, compared, same_key, subject_of
 from reports.model.estimates import parameters_text, title_of
@@ -145,8 +145,8 @@ def _positions(curves: TokenCurves) -> QuantityTable:
 
 def _along(curve: Curve, unit: str) -> Iterator[Cell]:
     for at in (0, len(curve.index) // 2, -1):
-        ends = f"{curve.low[at]:.3g} to {curve.high[at]:.3g}"
-        yield Cell(state="value", quantity=Quantity(text=f"{curve.middle[at]:.3g} {unit}", interval=ends))
+        ends = f"{figure_text(curve.low[at])} to {figure_text(curve.high[at])}"
+        yield Cell(state="value", quantity=Quantity(text=f"{figure_text(curve.middle[at])} {unit}", interval=ends))
 
 
 def _finding(entries: Sequence[Entry], groups: Sequence[_Group]) -> str:

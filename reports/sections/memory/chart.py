@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, colour_of
-from reports.figures.figure import Figure, Legend
+from reports.figures.figure import Figure, Legend, figure_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -62,7 +62,7 @@ class MemoryBars(Figure):
         """The highest bar of each row."""
         for group in self.groups:
             highest = max(group.bars, key=lambda bar: bar.most)
-            yield f"{group.label}: {highest.most:.3g} in {highest.phase}"
+            yield f"{group.label}: {figure_text(highest.most)} in {highest.phase}"
 
     def legend(self) -> Legend:
         """(colour, label) for the parts that this figure draws."""
@@ -101,20 +101,20 @@ class MemoryLine:
     label: str
     colour: int
     attempts: int  # of which this one held most
-
     seconds: tuple[float, ...]
     resident: tuple[float, ...]
+    panel: str = ""  # the configuration: what has one colour is told apart by where it stands
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryLines(Figure):
-    """Memory over time, a line a row."""
+    """Memory over time, a line a row, one panel a configuration, all on the same axes."""
 
     lines: tuple[MemoryLine, ...]
 
     def numbers(self) -> Iterator[str]:
         """How high each line comes."""
-        return (f"{line.label}: up to {max(line.resident):.3g} in {_of(line.attempts)}" for line in self.lines)
+        return (f"{line.label}: up to {figure_text(max(line.resident))} in {_of(line.attempts)}" for line in self.lines)
 
     def legend(self) -> Legend:
         """A colour, and the rows that have it."""
@@ -124,22 +124,33 @@ class MemoryLines(Figure):
         return [(colour, ", ".join(labels)) for colour, labels in names.items()]
 
     def draw(self) -> Drawing:
-        """All lines on the same axes, so that they compare by eye."""
-        sheet, top = Sheet.under(self.legend(), _PANEL + 40)
+        """Panels from top to bottom on the same axes, so that they compare by eye."""
+        panels = list(dict.fromkeys(line.panel for line in self.lines))
+        label = _LABEL if len(panels) > 1 else 0.0
+        whole = label + _PANEL + 18
+        sheet, top = Sheet.under(self.legend(), whole * len(panels) + 22)
         highest = max(max(line.resident) for line in self.lines)
         latest = max(max(line.seconds) for line in self.lines)
-        up = Axis(0, highest * 1.08 if highest > 0 else 1, top + _PANEL, top + 4)
         along = Axis(0, latest * 1.02 if latest > 0 else 1, _LEFT, WIDTH - 6)
-        up.upwards(sheet, _LEFT, WIDTH - 6)
-        along.across(sheet, top + _PANEL, top + _PANEL)
-        for line in self.lines:
-            points = [(along.at(x), up.at(y)) for x, y in zip(line.seconds, line.resident, strict=True)]
-            sheet.line(points, colour_of(line.colour), 1.2)
-            if len(points) == 1:
-                sheet.dots(points, colour_of(line.colour), 4)
-        told = f"{self.unit} over seconds since the process began"
-        sheet.write(0, top + _PANEL + 28, told, colour=QUIET)
+        for panel in panels:
+            if label:
+                sheet.write(0, top + label / 2, panel)
+            bottom = top + label + _PANEL
+            up = Axis(0, highest * 1.08 if highest > 0 else 1, bottom, top + label + 4)
+            up.upwards(sheet, _LEFT, WIDTH - 6)
+            along.across(sheet, bottom, bottom)
+            for line in (each for each in self.lines if each.panel == panel):
+                _line(sheet, along, up, line)
+            top += whole
+        sheet.write(0, top + 10, f"{self.unit} over seconds since the process began", colour=QUIET)
         return sheet.drawing()
+
+
+def _line(sheet: Sheet, along: Axis, up: Axis, line: MemoryLine) -> None:
+    points = [(along.at(x), up.at(y)) for x, y in zip(line.seconds, line.resident, strict=True)]
+    sheet.line(points, colour_of(line.colour), 1.2)
+    if len(points) == 1:
+        sheet.dots(points, colour_of(line.colour), 4)
 
 
 def _of(attempts: int) -> str:
@@ -157,7 +168,7 @@ def _group(sheet: Sheet, axis: Axis, group: MemoryGroup, top: float, unit: str) 
                 start += length
         if bar.peak is not None:
             sheet.line(((axis.at(bar.peak), middle - 7), (axis.at(bar.peak), middle + 7)), INK, 2)
-        sheet.write(axis.at(bar.most) + 6, middle, f"{bar.most:.3g} {unit}")
+        sheet.write(axis.at(bar.most) + 6, middle, f"{figure_text(bar.most)} {unit}")
     if group.baseline is not None:
         place = axis.at(group.baseline)
         sheet.line(((place, top), (place, top + _BAR * len(group.bars))), _BASELINE, 1.2, dashed=True)

@@ -14,7 +14,7 @@ from benchharness.units import Scale, common_scale
 from reports.figures.figure import Figure
 from reports.model.columns import joined, telling_scenarios
 from reports.model.conditions import Unreadable, grouped_by_reason
-from reports.model.entries import Colours, Entry
+from reports.model.entries import Colours, Entry, configuration_name
 from reports.model.memory import (
     BY_PHASE,
     OF_MEMORY,
@@ -26,7 +26,7 @@ from reports.model.memory import (
 )
 from reports.model.numbers import rounded
 from reports.model.tables import QuantityRow, QuantityTable
-from reports.model.visible import name_text, value_text
+from reports.model.visible import name_text, value_text, words_of
 from reports.sections.memory.chart import (
     MemoryBar,
     MemoryBars,
@@ -151,7 +151,7 @@ def _group(entry: Entry, scale: Scale) -> MemoryGroup:
         parted = anonymous is not None and file is not None
         bars.append(
             MemoryBar(
-                phase=name_text(phase),
+                phase=words_of(phase),
                 anonymous=(anonymous or 0.0) if parted else 0.0,
                 file=(file or 0.0) if parted else 0.0,
                 resident=0.0 if parted else resident or 0.0,
@@ -189,6 +189,7 @@ def _highest(entry: Entry, colours: Colours, scale: Scale) -> MemoryLine | None:
         attempts=len(attempts),
         seconds=seconds,
         resident=resident,
+        panel=configuration_name(entry.result.job.configuration),
     )
 
 

@@ -54,16 +54,17 @@ def _memory(anchor: str, entries: Sequence[Entry], material: Material) -> Memory
 
 
 def _peaks(entries: Sequence[Entry], parts: Sequence[MemoryPart]) -> Iterator[str]:
-    """The lowest and the highest peak of the scenario that needed most, and what of the highest is the model's."""
-    scenario = parts[0].table.scenario if parts else ""
-    peaks = sorted(
-        (
-            (value, number, entry)
-            for number, entry in enumerate(entries)
-            if entry.scenario == scenario and (value := _value(entry, "peak_memory")) is not None
-        ),
-        key=lambda each: each[:2],
-    )
+    """The lowest and the highest peak of a row, and what of the highest is the model's.
+
+    A row's peak is that of the scenario that needed most, as in the table of variants.
+    """
+    told_of = {part.table.scenario for part in parts}
+    highest: dict[str, tuple[float, int, Entry]] = {}
+    for number, entry in enumerate(entries):
+        value = _value(entry, "peak_memory") if entry.scenario in told_of else None
+        if value is not None and value > highest.get(entry.who, (0.0,))[0]:
+            highest[entry.who] = (value, number, entry)
+    peaks = sorted(highest.values(), key=lambda each: each[:2])
     if not peaks:
         return
     (low, _, first), (high, _, last) = peaks[0], peaks[-1]

@@ -13,6 +13,7 @@ from typing import Any
 from benchharness.judge.plain import plain_accelerator
 from benchharness.results.result import Basis, Contrast, Estimate, Job
 from benchharness.results.told import Effective
+from benchharness.units import percent_text
 from reports.model.columns import Measure, column, in_summary, why_failed
 from reports.model.entries import WEIGHTS_ONLY, Entry, same_key
 from reports.model.estimates import quantity, ratio_of
@@ -183,7 +184,7 @@ def _places(effective: Effective, asked: Any) -> Iterator[Place]:
         yield Place(
             name=name_text(place),
             count=f"{counts[place]} operator{'' if counts[place] == 1 else 's'}",
-            share=f"{counts[place] / everywhere:.0%}" if everywhere else "",
+            share=percent_text(counts[place] / everywhere) if everywhere else "",
             kinds=(*kinds, *more),
             elsewhere=marked and place != str(asked),
         )

@@ -13,7 +13,7 @@ from reports.model.entries import Entry, compared, subject_of
 from reports.model.numbers import known, rounded
 from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import QuantityRow, QuantityTable
-from reports.model.visible import name_text
+from reports.model.visible import words_of
 from reports.sections.start.chart import Bar, PhaseBars
 
 #: What a start is in the whole, by the kind of model.
@@ -62,7 +62,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[StartPart, list[tuple[Ent
 
 def _phases(entry: Entry) -> Phases:
     return {
-        name_text(metric.parameters.get("phase", "phase without a name")): metric
+        words_of(metric.parameters.get("phase", "phase without a name")): metric
         for metric in entry.result.metrics
         if metric.name == "cold_start_phase" and known(metric.estimate.value) is not None
     }

@@ -351,7 +351,7 @@ def evict(files: Sequence[Path]) -> None:
 def _told(constraint: str, amount: float) -> str:
     if constraint in (MEMORY, ADDRESS_SPACE):
         return f"{amount / _MIB:.1f} MiB"
-    return f"{amount:.0%}" if constraint == CPU_QUOTA else f"{amount:g}"
+    return f"{100 * amount:.0f} %" if constraint == CPU_QUOTA else f"{amount:g}"
 
 
 def _allowed_cores() -> list[int]:

@@ -93,7 +93,7 @@ def chunks_of(
         longest = max((len(each.tokens) for each in documents), default=0)
         raise Unsupported(
             f"there is no token to score: the longest document has {longest}, and chunk_tokens = {length} with "
-            f"context_share = {context_share:.0%} leaves no token of a chunk; give more text, or set another "
+            f"context_share = {100 * context_share:.0f} % leaves no token of a chunk; give more text, or set another "
             "chunk_tokens or context_share under [scenarios.quality]"
         )
     return Used(
