@@ -32,6 +32,7 @@ from benchharness.metrics.limits import Budget
 from benchharness.results.export import to_csv, to_json
 from benchharness.results.result import TELLS_APART, Result, Run, VerdictKind
 from benchharness.results.store import Store
+from benchharness.scenarios import SCENARIOS
 from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.judging import stored_rules
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from benchharness import measure
     from benchharness.launch.ask import NamedAvailability
+    from benchharness.results.prune import Prunable, Pruned
     from benchharness.suite.asked import Asked
     from benchharness.suite.overrides import Overrides
     from benchharness.suite.tables import Suite
@@ -212,6 +214,30 @@ def runs(*, store: str | None = None) -> list[Run]:
         return opened.list_runs()
 
 
+def prunable(before: datetime, *, store: str | None = None) -> Prunable:
+    """What `prune` would drop: samples of runs that were finished before a moment."""
+    from benchharness.results import prune as pruning
+
+    with _opened(store) as opened:
+        return pruning.prunable(opened, before, _summed_up())
+
+
+def prune(before: datetime, *, store: str | None = None, watching: Callable[[int, int], None] | None = None) -> Pruned:
+    """Drops samples of runs that were finished before a moment; every value, interval and percentile is kept.
+
+    `watching` hears how many measurements are done, and of how many. Raises `StoreError`.
+    """
+    from benchharness.results import prune as pruning
+
+    with _opened(store) as opened:
+        return pruning.prune(opened, before, _summed_up(), watching)
+
+
+def _summed_up() -> list[str]:
+    """The scenarios whose samples nobody asks for more than what is kept of them."""
+    return [scenario.name for scenario in SCENARIOS.usable() if scenario.summed_up]
+
+
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
     """Every adapter, and whether it runs on a device. Raises `LaunchError` where that cannot be reached."""
     from benchharness import measure
@@ -313,7 +339,8 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
 def _look_at_samples(results: Sequence[Result]) -> None:
     """Raises `StoreError` for damaged samples while it is known whose they are: pages are drawn of several runs."""
     for value in (value for result in results for metric in result.metrics for value in metric.attempts):
-        value.samples[:0]
+        if not value.why_no_samples:
+            value.samples[:0]
 
 
 def _found(findings: Findings) -> Found:

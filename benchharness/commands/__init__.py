@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "benchharness.commands.show",
     "report": "benchharness.commands.report",
     "export": "benchharness.commands.export",
+    "prune": "benchharness.commands.prune",
     "adapters": "benchharness.commands.adapters",
     "hardware": "benchharness.commands.hardware",
     "inspect": "benchharness.commands.inspect",

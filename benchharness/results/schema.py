@@ -38,10 +38,16 @@ from benchharness.results.samples import Kept, Numbers, Summary, pack, summarize
 from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
-REVISION = "0003"
+REVISION = "0004"
 
 #: What of a `Summary` has columns of their own, by their names, in its order.
-SUMMARIZED = {"first_sample": "first", "least_sample": "least", "middle_sample": "middle", "deviation": "deviation"}
+SUMMARIZED = {
+    "first_sample": "first",
+    "least_sample": "least",
+    "middle_sample": "middle",
+    "deviation": "deviation",
+    "mean_sample": "mean",
+}
 
 metadata = MetaData()
 runs = Table(
@@ -56,6 +62,9 @@ runs = Table(
     Column("started", DateTime(timezone=True), nullable=False),
     Column("finished", DateTime(timezone=True)),
     Column("state", String(20), nullable=False),
+    Column("pruned", DateTime(timezone=True)),  # when samples of it were last dropped
+    Column("imported", DateTime(timezone=True)),
+    Column("origin", String(200), nullable=False, default="", server_default=""),  # the store that it was imported from
 )
 #: How long the columns of a job are that hold names from outside.
 _LONGEST = {"model": 200, "variant": 200, "configuration": 200, "scenario": 60, "digest": 64, "hardware": 200}
@@ -99,7 +108,8 @@ measurements = Table(
     Column("parameters", JSON, nullable=False),
     Column("value", Float, nullable=False),
     Column("row_length", Integer, nullable=False),
-    Column("samples", LargeBinary, nullable=False),  # zlib of little-endian float64
+    # zlib of little-endian float64; no byte at all where they were pruned, and a summary says what is kept of them.
+    Column("samples", LargeBinary, nullable=False),
     Column("percentiles", JSON, nullable=False),  # {"50": value, …}, those that the samples carry; {} for raw rows
     # What else is asked of samples, so that nobody has to unpack them for a table: `samples.Summary`. Without a count
     # nothing of it is known; NULL stands for NaN in the others.
@@ -192,6 +202,7 @@ def _samples_columns(metric: str, samples: NDArray[np.float64]) -> dict[str, Any
 class Reader:
     """Makes attempts of rows, whose samples stay packed. `where` begins what is said of those that are damaged.
 
+    `pruned` is when samples of their run were dropped.
     What many attempts tell alike is read once and shared among them. Raises `ValueError` or `TypeError` for damage.
     """
 
@@ -199,8 +210,9 @@ class Reader:
     ATTEMPT = tuple(_plain(attempts.c[name]) for name in _OF_ATTEMPT)
     MEASUREMENT = tuple(_plain(measurements.c[name]) for name in _OF_MEASUREMENT)
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, pruned: datetime | None = None) -> None:
         self._where = where
+        self._pruned = pruned
         self._parsed: Callable[[str], Any] = cache(json.loads)
         self._outcome = cache(
             lambda kind, reason, evidence: Outcome(kind=OutcomeKind(kind), reason=reason, evidence=evidence)
@@ -240,16 +252,17 @@ class Reader:
         )
 
     def _kept(self, blob: bytes, percentiles: str, count: int, summary: Sequence[float | None]) -> Kept:
-        first, least, middle, deviation = (math.nan if one is None else one for one in summary)
+        first, least, middle, deviation, mean = (math.nan if one is None else one for one in summary)
         told = Summary(
             count=count,
             first=first,
             least=least,
             middle=middle,
             deviation=deviation,
+            mean=mean,
             percentiles=by_percentile(json.loads(percentiles)),
         )
-        return Kept(blob, told, self._where)
+        return Kept(blob, told, self._where, None if blob else self._pruned)
 
 
 def by_percentile(told: Any) -> dict[int, float]:

@@ -57,7 +57,7 @@ class Store:
     ) -> str:
         """Stores a new run with its jobs; its id (UUIDv7)."""
         run = new_id()
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(
                 insert(runs).values(
                     id=run,
@@ -75,7 +75,7 @@ class Store:
 
     def save_attempt(self, run: str, attempt: Attempt) -> None:
         """Stores an attempt with its measurements in one transaction; one that is there already is left alone."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             if connection.execute(select(attempts.c.id).where(attempts.c.id == attempt.id)).first():
                 return
             connection.execute(insert(attempts).values(run_id=run, **attempt_row(attempt)))
@@ -84,19 +84,19 @@ class Store:
 
     def stop_job(self, run: str, job: str, reason: str) -> None:
         """Notes why a job gets no more attempts."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             where = (jobs.c.run_id == run) & (jobs.c.key == job)
             connection.execute(update(jobs).where(where).values(stopped=reason))
 
     def set_state(self, run: str, state: str) -> None:
         """`running`, `interrupted` or `finished`."""
         finished = datetime.now(UTC) if state == "finished" else None
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(state=state, finished=finished))
 
     def find(self, name: str) -> str:
         """A run's id from its id, a unique prefix, or `latest`. Raises `RunNotFound`."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             if name == "latest":
                 found = connection.execute(select(runs.c.id).order_by(runs.c.started.desc()).limit(1)).scalars().all()
                 if not found:
@@ -113,7 +113,7 @@ class Store:
 
     def list_runs(self) -> list[Run]:
         """Every run, newest first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_run(row) for row in connection.execute(_RUNS.order_by(runs.c.started.desc())).mappings()]
 
     def hardware_of_runs(self) -> dict[str, list[str]]:
@@ -121,25 +121,25 @@ class Store:
         query = select(jobs.c.run_id, jobs.c.hardware).group_by(jobs.c.run_id, jobs.c.hardware)
         query = query.order_by(func.min(jobs.c.position))
         found: dict[str, list[str]] = {}
-        with self._reading() as connection:
+        with self.reading() as connection:
             for run, hardware in connection.execute(query):
                 found.setdefault(run, []).append(hardware)
         return found
 
     def run(self, run: str) -> Run:
         """One run by its full id."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _run(connection.execute(_RUNS.where(runs.c.id == run)).mappings().one())
 
     def suite_and_hardware(self, run: str) -> tuple[str, str]:
         """The JSON of the suite and of the hardware target that a run was started with."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(select(runs.c.suite_json, runs.c.hardware_json).where(runs.c.id == run)).one()
             return str(row[0]), str(row[1])
 
     def jobs(self, run: str) -> list[tuple[Job, str]]:
         """A run's jobs in the suite's order, each with why it stopped ("" if it did not)."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(jobs.c.job_json, jobs.c.stopped).where(jobs.c.run_id == run).order_by(jobs.c.position)
             return [(Job.from_json(json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
 
@@ -148,8 +148,9 @@ class Store:
 
         Samples are unpacked when somebody looks at them, and raise `StoreError` then where they are damaged.
         """
-        reader = Reader(f"the store {self.url} holds what cannot be read")
-        with self._reading() as connection:
+        with self.reading() as connection:
+            pruned = connection.execute(select(runs.c.pruned).where(runs.c.id == run)).scalar()
+            reader = Reader(f"the store {self.url} holds what cannot be read", pruned and utc(pruned))
             query = (
                 select(measurements.c.attempt_id, measurements.c.position, *Reader.MEASUREMENT)
                 .join(attempts, attempts.c.id == measurements.c.attempt_id)
@@ -184,15 +185,48 @@ class Store:
             query = query.where(measurements.c.metric == metric)
         if since is not None:
             query = query.where(runs.c.started >= since)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_figure(row) for row in connection.execute(query).mappings()]
+
+    def file_bytes(self) -> int | None:
+        """What an SQLite store takes on disk, with what is written ahead; None for any other."""
+        path = Path(self._engine.url.database or "")
+        if self._engine.dialect.name != "sqlite" or not path.is_file():
+            return None
+        log = path.with_name(f"{path.name}-wal")
+        return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+
+    def empty_share(self) -> float:
+        """How much of an SQLite store is space of what was dropped; any other sees to that itself."""
+        if self._engine.dialect.name != "sqlite":
+            return 0.0
+        with self.reading() as connection:
+            empty, pages = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("freelist_count", "page_count")
+            )
+        return empty / pages if pages else 0.0
+
+    def shrink(self) -> str:
+        """Gives space of what was dropped back to the disk; why not where that cannot be now, else nothing."""
+        if self._engine.dialect.name != "sqlite":
+            return ""
+        with _as_store_errors(self.url), self._engine.connect() as connection:
+            raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+            try:
+                raw.execute("VACUUM")  # safe at any moment: it is written ahead like everything else
+                ((busy, *_),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.OperationalError as error:
+                return str(error)
+        return "another program has the store open" if busy else ""
 
     def close(self) -> None:
         """Lets go of the database."""
         self._engine.dispose()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads: what is read in it is of one moment."""
         with _as_store_errors(self.url), self._engine.begin() as connection:
             try:
                 yield connection
@@ -201,7 +235,8 @@ class Store:
                 raise StoreError(what) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes: all of it is stored, or nothing."""
         with _as_store_errors(self.url), _writer(self._engine).begin() as connection:
             yield connection
 
@@ -237,6 +272,8 @@ def _run(row: RowMapping) -> Run:
         finished=row["finished"] and utc(row["finished"]),
         state=row["state"],
         version=row["version"],
+        pruned=row["pruned"] and utc(row["pruned"]),
+        origin=row["origin"],
         jobs=row["jobs"],
         attempts=row["attempts"],
     )

@@ -240,7 +240,17 @@ ARROWS = {
         "sweep",
         "terminal",
     },
-    "api": {"execute.looks", "judge", "launch", "measure", "reports", "results", "suite", "terminal.printed"},
+    "api": {
+        "execute.looks",
+        "judge",
+        "launch",
+        "measure",
+        "reports",
+        "results",
+        "scenarios",
+        "suite",
+        "terminal.printed",
+    },
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
     "devices": {"api", "execute", "launch", "suite"},
     "sweep": {"compress", "device.adapters", "suite"},
@@ -280,8 +290,14 @@ ARROWS = {
 }
 #: What every room of the host may import.
 PLAIN = {"benchharness", "contract", "errors", "records", "units", "metrics", "locations"}
-#: Where attempts and results are kept: known to who makes runs, to who composes, and to nobody else.
-KNOW_THE_STORE = {"benchharness.api", "benchharness.execute.jobs", "benchharness.measure"}
+#: Where attempts and results are kept: known to who makes runs, to who composes, to who looks after stores, and
+#: to nobody else.
+KNOW_THE_STORE = {
+    "benchharness.api",
+    "benchharness.execute.jobs",
+    "benchharness.measure",
+    "benchharness.results.prune",
+}
 
 
 @pytest.mark.parametrize("name", ARROWS)
