@@ -30,18 +30,16 @@ from benchharness.judge.ranking import Wish
 from benchharness.locations import default_store
 from benchharness.metrics.limits import Budget
 from benchharness.results.export import to_csv, to_json
-from benchharness.results.result import TELLS_APART, Result, Run, VerdictKind
+from benchharness.results.result import TELLS_APART, Attempt, Job, Result, Run, VerdictKind
 from benchharness.results.store import Store
-from benchharness.scenarios import SCENARIOS
 from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.judging import stored_rules
+from benchharness.suite.judging import Rules, stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from benchharness import measure
     from benchharness.launch.ask import NamedAvailability
-    from benchharness.results.prune import Prunable, Pruned
     from benchharness.suite.asked import Asked
     from benchharness.suite.overrides import Overrides
     from benchharness.suite.tables import Suite
@@ -214,30 +212,6 @@ def runs(*, store: str | None = None) -> list[Run]:
         return opened.list_runs()
 
 
-def prunable(before: datetime, *, store: str | None = None) -> Prunable:
-    """What `prune` would drop: samples of runs that were finished before a moment."""
-    from benchharness.results import prune as pruning
-
-    with _opened(store) as opened:
-        return pruning.prunable(opened, before, _summed_up())
-
-
-def prune(before: datetime, *, store: str | None = None, watching: Callable[[int, int], None] | None = None) -> Pruned:
-    """Drops samples of runs that were finished before a moment; every value, interval and percentile is kept.
-
-    `watching` hears how many measurements are done, and of how many. Raises `StoreError`.
-    """
-    from benchharness.results import prune as pruning
-
-    with _opened(store) as opened:
-        return pruning.prune(opened, before, _summed_up(), watching)
-
-
-def _summed_up() -> list[str]:
-    """The scenarios whose samples nobody asks for more than what is kept of them."""
-    return [scenario.name for scenario in SCENARIOS.usable() if scenario.summed_up]
-
-
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
     """Every adapter, and whether it runs on a device. Raises `LaunchError` where that cannot be reached."""
     from benchharness import measure
@@ -372,8 +346,7 @@ def open_store(url: str | None = None) -> Store:
 
 def _findings(store: Store, run_: str) -> Findings:
     rules = stored_rules(*store.suite_and_hardware(run_))
-    derived = derive(store.jobs(run_), store.attempts(run_))
-    results = judged(told_apart(derived, rules.tells_apart), rules.budgets)
+    results = judged_by(rules, store.jobs(run_), store.attempts(run_))
     return Findings(
         run=store.run(run_),
         results=results,
@@ -381,3 +354,8 @@ def _findings(store: Store, run_: str) -> Findings:
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
     )
+
+
+def judged_by(rules: Rules, planned: Sequence[tuple[Job, str]], made: Sequence[Attempt]) -> list[Result]:
+    """The results of a run's jobs (with why each stopped) and attempts."""
+    return judged(told_apart(derive(planned, made), rules.tells_apart), rules.budgets)

@@ -71,7 +71,12 @@ def begin(store: Store, suite: Suite, target: targets.Target, watching: Watching
 
 
 def go_on(store: Store, run: str, overrides: Overrides | None, watching: Watching | None) -> None:
-    """Makes what a run still lacks. Raises `UsageError` where a model has changed since."""
+    """Makes what a run still lacks. Raises `UsageError` where a model has changed since, and for an imported run."""
+    if origin := store.run(run).origin:
+        raise UsageError(
+            f"run {run} was imported from {origin}: what others measured is shown and compared, and never executed "
+            "here; go on with it where it was begun"
+        )
     suite_json, hardware_json = store.suite_and_hardware(run)
     hardware = targets.as_known_now(HardwareTarget.model_validate_json(hardware_json), devices_folder())
     suite = overridden(restore_suite(suite_json), overrides or Overrides())

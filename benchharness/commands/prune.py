@@ -24,14 +24,14 @@ def prune(
     """
     from datetime import UTC, datetime, timedelta
 
-    from benchharness import api
+    from benchharness import stores
     from benchharness import units as quantity
     from benchharness.terminal.console import console, say
     from benchharness.terminal.store_lines import prunable_line, pruned_lines
     from benchharness.terminal.underway import underway
 
     before = datetime.now(UTC) - timedelta(seconds=quantity.age(keep))
-    found = api.prunable(before, store=store)
+    found = stores.prunable(before, store=store)
     say(terminal(), prunable_line(found, before))
     if dry_run:
         return
@@ -39,6 +39,6 @@ def prune(
         say(terminal(), "nothing was dropped")
         return
     with underway(console(stderr=True)) as watching:
-        done = api.prune(before, store=store, watching=lambda at, of: watching("measurements", at, of))
+        done = stores.prune(before, store=store, watching=lambda at, of: watching("measurements", at, of))
     for line in pruned_lines(done):
         say(terminal(), line)

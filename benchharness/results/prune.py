@@ -17,9 +17,16 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, tuple_, update
 
 from benchharness.metrics import METRICS
-from benchharness.records import MEMORY_TIMELINE, TABLES
 from benchharness.results.samples import unpack
-from benchharness.results.schema import attempts, jobs, measurements, percentiles_of, runs, summary_columns
+from benchharness.results.schema import (
+    attempts,
+    is_summed_up,
+    jobs,
+    measurements,
+    percentiles_of,
+    runs,
+    summary_columns,
+)
 from benchharness.results.store import Store
 
 #: So many rows are read at a time: samples may be large.
@@ -108,15 +115,10 @@ def _old(query: Select[Any], before: datetime, scenarios: Sequence[str]) -> Sele
         runs.c.state == "finished",
         ended < before.astimezone(UTC),
         jobs.c.scenario.in_(scenarios),
-        measurements.c.metric.in_(_summed_up()),
+        measurements.c.metric.in_(sorted(filter(is_summed_up, METRICS))),
         func.length(measurements.c.samples) > 0,
         measurements.c.samples_count > 0,
     )
-
-
-def _summed_up() -> list[str]:
-    """The metrics of whose samples nothing is asked but what is kept. Rows of raw tables are asked one by one."""
-    return sorted({*METRICS} - {*TABLES} | {MEMORY_TIMELINE.metric})
 
 
 def _pruned(

@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from benchharness.metrics import METRICS
 from benchharness.metrics.percentiles import samples_for_percentile
+from benchharness.records import MEMORY_TIMELINE, TABLES
 from benchharness.results.cell import cell_of
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, ResultWarning
 from benchharness.results.samples import Kept, Numbers, Summary, pack, summarized, unpack
@@ -167,6 +168,14 @@ def percentiles_of(metric: str, samples: Numbers) -> dict[str, float]:
         return {}
     wanted = [each for each in known.percentiles or known.tails if len(samples) >= samples_for_percentile(each)]
     return {str(each): float(value) for each, value in zip(wanted, np.percentile(samples, wanted), strict=True)}
+
+
+def is_summed_up(metric: str) -> bool:
+    """Whether of a metric's samples nothing is asked but what is kept beside them. Rows of raw tables are asked each.
+
+    Of these only memory over time is drawn, and nothing else.
+    """
+    return metric not in TABLES or metric == MEMORY_TIMELINE.metric
 
 
 def summary_columns(samples: Numbers) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from rich.cells import cell_len
 
@@ -14,7 +15,7 @@ _SUITE, _NOTE = 1, 6
 #: The columns that go first where there is no room: an id is copied, and must stand whole.
 _LEAST_NEEDED = (5, 4, 2, 3, 6)
 _LONGEST_SUITE, _SHORTEST_SUITE = 40, 10
-_LONGEST_ORIGIN = 40
+_LONGEST_ORIGIN = 24
 _GAP = "  "
 
 
@@ -47,7 +48,7 @@ def _row(run: Run) -> tuple[str, ...]:
 
 def _notes(run: Run) -> Iterator[str]:
     if run.origin:
-        yield f"from {shortened(one_line(run.origin), _LONGEST_ORIGIN)}"
+        yield f"from {shortened(one_line(PurePath(run.origin).name or run.origin), _LONGEST_ORIGIN)}"
     if run.pruned:
         yield f"pruned {run.pruned:%Y-%m-%d}"
 

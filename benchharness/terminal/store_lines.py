@@ -1,12 +1,18 @@
-"""What is said of a store that is pruned."""
+"""What is said of a store that is pruned, that others are brought into, or that is verified."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 
+from benchharness.results.importing import Imported
 from benchharness.results.prune import Prunable, Pruned
+from benchharness.results.verify import Verified
+from benchharness.terminal.values import one_line
 from benchharness.units import quantity_text
+
+#: So many refused runs are named one by one.
+_MOST_REFUSED = 20
 
 
 def prunable_line(found: Prunable, before: datetime) -> str:
@@ -29,6 +35,33 @@ def pruned_lines(done: Pruned) -> Iterator[str]:
     if done.damaged:
         left = counted(done.damaged, "measurement")
         yield f"left alone: {left} whose samples cannot be read or are no numbers; see: benchharness verify"
+
+
+def imported_lines(done: Imported) -> Iterator[str]:
+    """What came from one store, what was here, and what was refused."""
+    told = [f"{counted(len(done.added), 'run')} added"] if done.added else []
+    told += [f"{counted(len(done.went_on), 'run')} had gone on"] if done.went_on else []
+    told += [f"{counted(len(done.here), 'run')} here already"] if done.here else []
+    told += [f"{counted(done.attempts, 'attempt')} added"] if done.attempts else []
+    yield f"{one_line(done.source)}: {', '.join(told) or 'nothing to add'}"
+    for what, why in list(done.refused.items())[:_MOST_REFUSED]:
+        yield f"refused: {one_line(what)}: {one_line(why)}"
+    if len(done.refused) > _MOST_REFUSED:
+        yield f"refused: {counted(len(done.refused) - _MOST_REFUSED, 'more run')}"
+
+
+def verified_lines(found: Verified) -> Iterator[str]:
+    """What was looked at; what is wrong with it and what is odd, the first few of each kind."""
+    counts = (("run", found.runs), ("job", found.jobs), ("attempt", found.attempts))
+    told = [counted(number, what) for what, number in (*counts, ("measurement", found.measurements))]
+    yield f"{one_line(found.url)}: {', '.join(told)}, {counted(found.samples, 'sample')}"
+    for mark, several in (("trouble", found.trouble), ("note", found.notes)):
+        for kind, each in several.items():
+            yield f"{mark}: {kind}: {each.count:,}"
+            yield from (f"  {one_line(which)}" for which in each.first)
+            if each.count > len(each.first):
+                yield f"  and {each.count - len(each.first):,} more"
+    yield "sound" if found.sound else f"{counted(len(found.trouble), 'kind')} of trouble"
 
 
 def _samples(found: Prunable | Pruned) -> str:

@@ -236,6 +236,7 @@ ARROWS = {
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
+        "stores",
         "suite",
         "sweep",
         "terminal",
@@ -247,11 +248,11 @@ ARROWS = {
         "measure",
         "reports",
         "results",
-        "scenarios",
         "suite",
         "terminal.printed",
     },
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
+    "stores": {"api", "judge", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
     "sweep": {"compress", "device.adapters", "suite"},
     "execute": {
@@ -296,7 +297,10 @@ KNOW_THE_STORE = {
     "benchharness.api",
     "benchharness.execute.jobs",
     "benchharness.measure",
+    "benchharness.results.importing",
     "benchharness.results.prune",
+    "benchharness.results.verify",
+    "benchharness.stores",
 }
 
 

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchharness import api
+from benchharness import api, stores
 from benchharness.errors import StoreError
 from benchharness.judge.derive import derive
 from benchharness.judge.percentiles import percentile_of
@@ -92,7 +92,7 @@ def test_every_figure_of_every_scenario_stays_as_it_was_and_samples_of_tables_st
     shutil.copy(EVERY_SCENARIO, path)
     url = f"sqlite:///{path}"
     before = everything_said(url)
-    done = api.prune(SOON, store=url)
+    done = stores.prune(SOON, store=url)
     assert (done.runs, done.measurements, done.damaged) == (4, 34, 0)
     assert everything_said(url) == before
     found = api.load("latest", store=url)
@@ -113,7 +113,7 @@ def test_pages_are_as_they_were_but_for_samples_that_are_drawn_and_say_why(tmp_p
     shutil.copy(EVERY_SCENARIO, path)
     url = f"sqlite:///{path}"
     before = pages_of(url, tmp_path / "before")
-    api.prune(SOON, store=url)
+    stores.prune(SOON, store=url)
     after = pages_of(url, tmp_path / "after")
     drawn = ("steady inference", "Memory over time", "ITL, ", "Time by token")
     told = 0
@@ -184,7 +184,7 @@ def test_exports_of_samples_say_why_there_are_none_and_never_nothing(tmp_path: P
     store = Store(url)
     run = stored(store, latency(), measured("peak_memory", 5e6))
     before = json.loads(api.load(run, store=url).to_json())
-    assert api.prune(SOON, store=url).measurements == 1
+    assert stores.prune(SOON, store=url).measurements == 1
     after = json.loads(api.load(run, store=url).to_json())
     why = told_of(datetime.now(UTC))
     changed = 0
@@ -239,7 +239,7 @@ def test_a_scenario_that_does_not_say_it_is_summed_up_keeps_its_samples(tmp_path
     run = stored(store, latency(), scenario="their-own")
     assert not SCENARIOS.of_stored("their-own").summed_up
     assert all(scenario.summed_up for scenario in SCENARIOS.usable())
-    assert api.prune(SOON, store=store.url).measurements == 0
+    assert stores.prune(SOON, store=store.url).measurements == 0
     assert samples_of(store, run) == SAMPLES
     store.close()
 
