@@ -217,7 +217,7 @@ class Store:
                 )
             except DatabaseError as error:
                 return [str(error.orig)]
-        return [str(each) for each in found if each != "ok"]
+        return [" ".join(str(each).split()) for each in found if each != "ok"]
 
     def lacks(self) -> list[str]:
         """The columns of today's schema that are not there."""

@@ -163,6 +163,12 @@ def damaged(path: Path) -> None:
     path.write_bytes(whole)
 
 
+def damaged_at_its_end(path: Path) -> None:
+    whole = bytearray(GOLDENS[3].read_bytes())
+    whole[-4096:-4000] = b"\xff" * 96
+    path.write_bytes(whole)
+
+
 def linked(path: Path) -> None:
     shutil.copy(GOLDENS[1], path.with_name("target.db"))
     path.symlink_to(path.with_name("target.db"))
@@ -193,6 +199,7 @@ NO_STORES: dict[str, Callable[[Path], Any]] = {
     "a dangling link": lambda path: path.symlink_to(path.with_name("nowhere.db")),
     "cut off": lambda path: path.write_bytes(GOLDENS[3].read_bytes()[:70_000]),
     "damaged": damaged,
+    "damaged at its end": damaged_at_its_end,
     "huge": huge,
     "something else's": lambda path: change(path, "CREATE TABLE invoices (mine TEXT)"),
     "a trigger": golden_but("CREATE TRIGGER t AFTER UPDATE ON jobs BEGIN DELETE FROM runs; END"),
@@ -216,6 +223,7 @@ NO_STORES: dict[str, Callable[[Path], Any]] = {
         ("a dangling link", "it is a link"),
         ("cut off", "damaged|malformed"),
         ("damaged", "damaged|malformed"),
+        ("damaged at its end", "it is damaged .*nothing was imported"),
         ("huge", "more than any store"),
         ("something else's", "holds no store"),
         ("a trigger", "it holds the trigger 't', which no store of ours has"),
@@ -249,6 +257,7 @@ def test_a_store_is_not_imported_into_itself(theirs: Path) -> None:
 FORGED = {
     "an id that is a word": "UPDATE runs SET id = 'latest' WHERE suite = 'boards'",
     "an id that is a path": "UPDATE runs SET id = '../../x' WHERE suite = 'boards'",
+    "an id that begins many": "UPDATE runs SET id = '0' WHERE suite = 'boards'",
     "no id": "UPDATE runs SET id = NULL WHERE suite = 'boards'",
     "no suite": "UPDATE runs SET suite_json = NULL",
     "half a suite": "UPDATE runs SET suite_json = '{\"a\": '",
@@ -287,7 +296,7 @@ FORGED = {
     "a true parameter": """UPDATE measurements SET parameters = '{"n": true}'""",
     "a nested parameter": """UPDATE measurements SET parameters = '{"n": {}}'""",
     "samples of text": "UPDATE measurements SET samples = 'text'",
-    "samples that were never pruned": "UPDATE measurements SET samples = x''",
+    "samples that were never pruned": "UPDATE measurements SET samples = x'' WHERE metric = 'steady_inference'",
     "rows that are none": "UPDATE measurements SET row_length = 3 WHERE metric = 'memory_timeline'",
     "memory that goes back": "UPDATE measurements SET metric = 'sustained_window' WHERE metric = 'memory_timeline'",
     "a place beyond all": "UPDATE measurements SET position = position + 20000",
