@@ -28,9 +28,9 @@ outcome           how an attempt ended: `ok`, or one of the ways to fail, with t
 warning           a typed doubt about a result; what makes its numbers less sure, with what to do
 verdict           a decision with its evidence: a budget's, a course's, a gate's, each with a type of its own
 
-Python API: `run`, `resume`, `load`, `runs`, `render`, `site`, `load_suite`, and the classes they take and give (see
-`benchharness.api`). They are loaded when first used: the worker imports this module too, and must leave memory and
-time to the model.
+Python API: `run`, `resume`, `load`, `runs`, `render`, `site`, `load_suite`, `prune`, `import_stores`, `verify`, and
+the classes they take and give (see `benchharness.api`, `benchharness.stores`). They are loaded when first used: the
+worker imports this module too, and must leave memory and time to the model.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchharness.api import Findings, load, render, resume, run, run_on, runs, site
     from benchharness.errors import BenchharnessError
+    from benchharness.stores import import_stores, prune, verify
     from benchharness.suite.overrides import Overrides
     from benchharness.suite.tables import Suite, load_suite
 
@@ -50,21 +51,27 @@ __all__ = [
     "Findings",
     "Overrides",
     "Suite",
+    "import_stores",
     "load",
     "load_suite",
+    "prune",
     "render",
     "resume",
     "run",
     "run_on",
     "runs",
     "site",
+    "verify",
 ]
 
 _HOMES = {
     "BenchharnessError": "errors",
     "Overrides": "suite.overrides",
     "Suite": "suite.tables",
+    "import_stores": "stores",
     "load_suite": "suite.tables",
+    "prune": "stores",
+    "verify": "stores",
 }
 
 

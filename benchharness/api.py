@@ -30,10 +30,10 @@ from benchharness.judge.ranking import Wish
 from benchharness.locations import default_store
 from benchharness.metrics.limits import Budget
 from benchharness.results.export import to_csv, to_json
-from benchharness.results.result import BASE, TELLS_APART, Result, Run, VerdictKind
+from benchharness.results.result import BASE, TELLS_APART, Attempt, Job, Result, Run, VerdictKind
 from benchharness.results.store import Store
 from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.judging import stored_rules
+from benchharness.suite.judging import Rules, stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -318,7 +318,8 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
 def _look_at_samples(results: Sequence[Result]) -> None:
     """Raises `StoreError` for damaged samples while it is known whose they are: pages are drawn of several runs."""
     for value in (value for result in results for metric in result.metrics for value in metric.attempts):
-        value.samples[:0]
+        if not value.why_no_samples:
+            value.samples[:0]
 
 
 def _found(findings: Findings) -> Found:
@@ -350,8 +351,7 @@ def open_store(url: str | None = None) -> Store:
 
 def _findings(store: Store, run_: str) -> Findings:
     rules = stored_rules(*store.suite_and_hardware(run_))
-    derived = derive(store.jobs(run_), store.attempts(run_))
-    results = judged(told_apart(derived, rules.tells_apart), rules.budgets)
+    results = judged_by(rules, store.jobs(run_), store.attempts(run_))
     return Findings(
         run=store.run(run_),
         results=results,
@@ -359,3 +359,8 @@ def _findings(store: Store, run_: str) -> Findings:
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
     )
+
+
+def judged_by(rules: Rules, planned: Sequence[tuple[Job, str]], made: Sequence[Attempt]) -> list[Result]:
+    """The results of a run's jobs (with why each stopped) and attempts."""
+    return judged(told_apart(derive(planned, made), rules.tells_apart), rules.budgets)

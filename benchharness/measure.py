@@ -95,7 +95,12 @@ def _manifests(materials: Sequence[Materials]) -> dict[Path, Manifest]:
 
 
 def go_on(store: Store, run: str, overrides: Overrides | None, watching: Watching | None) -> None:
-    """Makes what a run still lacks. Raises `UsageError` where a model has changed since."""
+    """Makes what a run still lacks. Raises `UsageError` where a model has changed since, and for an imported run."""
+    if origin := store.run(run).origin:
+        raise UsageError(
+            f"run {run} was imported from {origin}: what others measured is shown and compared, and never executed "
+            "here; go on with it where it was begun"
+        )
     suite_json, hardware_json = store.suite_and_hardware(run)
     hardware = targets.as_known_now(HardwareTarget.model_validate_json(hardware_json), devices_folder())
     suite = overridden(restore_suite(suite_json), overrides or Overrides())

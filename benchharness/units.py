@@ -20,6 +20,8 @@ _WITHIN_A_FIGURE = re.compile(
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]*)\s*")
 
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+#: Of what lies in the past.
+AGES = {"h": 3600.0, "d": 86400.0, "days": 86400.0, "day": 86400.0, "weeks": 604800.0, "week": 604800.0, "w": 604800.0}
 SHARES = {"%": 0.01}
 BYTES = {
     "B": 1.0,
@@ -47,6 +49,8 @@ _LIMITS: dict[str, tuple[dict[str, float], str, str]] = {
 }
 
 
+#: A thousand years: there are no dates two thousand years ago and more.
+_LONGEST_AGE_S = 1000 * 365.25 * 86400
 #: Readable multiples of the base units, smallest first. Units that are not here are written as they are.
 _MULTIPLES: dict[str, tuple[tuple[float, str], ...]] = {
     Unit.NANOSECONDS: ((1, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")),
@@ -75,6 +79,14 @@ _WIDEST_COLUMN = 5e3
 def seconds(text: str) -> float:
     """A duration in seconds. Raises `UsageError`."""
     return _quantity(text, SECONDS, "a duration", "250 ms")
+
+
+def age(text: str) -> float:
+    """How long ago, in seconds; at most a thousand years. Raises `UsageError`."""
+    found = _quantity(text, AGES, "an age", "90 d")
+    if found > _LONGEST_AGE_S:
+        raise UsageError(f"{text!r} is longer ago than anything that was measured")
+    return found
 
 
 def share(text: str) -> float:

@@ -1,8 +1,8 @@
 """The command line: one module a command, and how it begins and ends.
 
-A command is a function of its module's name (`run.run`), with its options, its help and an example, or a group of them
-(`device.device`). Everything that it
-does is `benchharness.api`'s.
+A command is a function of its module's name (`run.run`; `import_.import_`, as Python has an `import` of its own), with
+its options, its help and an example, or a group of them (`device.device`). Everything that it does is
+`benchharness.api`'s.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ COMMANDS = {
     "selftest": "benchharness.commands.selftest",
     "report": "benchharness.commands.report",
     "export": "benchharness.commands.export",
+    "prune": "benchharness.commands.prune",
+    "import": "benchharness.commands.import_",
+    "verify": "benchharness.commands.verify",
     "adapters": "benchharness.commands.adapters",
     "hardware": "benchharness.commands.hardware",
     "inspect": "benchharness.commands.inspect",
@@ -36,5 +39,6 @@ COMMANDS = {
 
 def command(name: str) -> Callable[..., Any] | typer.Typer:
     """The function behind a command, or the group of functions."""
-    found: Callable[..., Any] | typer.Typer = getattr(importlib.import_module(COMMANDS[name]), name)
+    module = COMMANDS[name]
+    found: Callable[..., Any] | typer.Typer = getattr(importlib.import_module(module), module.rpartition(".")[2])
     return found

@@ -157,10 +157,10 @@ def prepare(
     """
     from benchharness import devices
     from benchharness.terminal.console import console, say, tell
-    from benchharness.terminal.sending import sending
+    from benchharness.terminal.underway import underway
 
     told = console(stderr=True)
-    with sending(told) as sent:
+    with underway(told) as sent:
         made = devices.prepare(name, suite, runtime or (), tell=lambda line: tell(told, line, "dim"), sent=sent)
     words = "made" if made.made else "there already"
     say(terminal(), f"environment {words}: {made.python}")

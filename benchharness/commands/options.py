@@ -67,6 +67,7 @@ StoreOption = Annotated[
         "--store", envvar="BENCHHARNESS_STORE", metavar="URL", help="Where attempts are kept (SQLAlchemy URL)."
     ),
 ]
+YesOption = Annotated[bool, typer.Option("--yes", help="Ask nothing; nothing is asked without a terminal either.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of it, or 'latest'.")]
 OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the HTML report goes.")]
 NoReportOption = Annotated[bool, typer.Option("--no-report", help="Draw no HTML report, only tables.")]

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE
-from benchharness.execute.plausibility import contradictions, of_stamps
 from benchharness.metrics import METRICS, OF_DEVICE, ROWS
+from benchharness.results.plausibility import contradictions, of_stamps
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind
 from benchharness.results.told import Conditions, Effective
 

@@ -1,8 +1,8 @@
 """Pairs of processes, base and candidate, and what a design's looks make of them for one metric. Pure.
 
-A pair is one attempt of each, of the same round. What is compared of an attempt is its best sample where a metric has
-samples (other work on a device makes a process slower and never faster), else its one value. The test is Wilcoxon's on
-the logarithms of their ratios.
+A pair is one attempt of each, of the same round. What is compared of an attempt is its least sample where a metric has
+samples and less is better (other work on a device makes a process slower and never faster), else its one value. The test
+is Wilcoxon's on the logarithms of their ratios.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from benchharness.judge.design import Design
 from benchharness.judge.signed_ranks import hodges_lehmann, interval, p_above
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import AttemptValue, Estimate, MetricResult
+from benchharness.results.samples import least
 
 #: What stands for an estimate.
 STATISTIC = "Hodges-Lehmann ratio of the best of each process, candidate / base, pair by pair"
@@ -61,10 +62,10 @@ def rounds_of(base: MetricResult, candidate: MetricResult) -> dict[int, tuple[fl
 
 
 def best_of(value: AttemptValue, *, lower: bool) -> float:
-    """What is compared of an attempt. Samples in rows are no repeats of the value."""
-    if value.row_length or not len(value.samples):
+    """What is compared of an attempt: of times the least. Samples in rows are no repeats of the value."""
+    if not lower or value.row_length or not len(value.samples):
         return value.value
-    return float(min(value.samples) if lower else max(value.samples))
+    return least(value.samples)
 
 
 def decided(rounds: Rounds, made: int, metric: str, design: Design, hypotheses: int) -> Decision:
@@ -88,18 +89,18 @@ def _at(look: int, seen: Rounds, metric: str, design: Design, hypotheses: int) -
     """What one look makes of the pairs so far."""
     for_worse = _logarithms(seen, metric)
     level, bound = design.alpha_at(look, hypotheses), design.beta_at(look, hypotheses)
-    middle, least = hodges_lehmann(for_worse), math.log1p(design.least)
+    middle, counts = hodges_lehmann(for_worse), math.log1p(design.least)
     worse, better = p_above(for_worse), p_above([-each for each in for_worse])
     sure = interval(for_worse, level)
     told = replace(
         _undecided(seen),
         ratio=_estimate(metric, for_worse, level),
         p_value=min(1.0, hypotheses * min(worse, better)),
-        visible=None if sure is None else math.expm1(max(middle - sure[0], least)),
+        visible=None if sure is None else math.expm1(max(middle - sure[0], counts)),
     )
-    if worse <= level and middle > least:
+    if worse <= level and middle > counts:
         return replace(told, kind=Change.WORSE)
-    if better <= level and middle < -least:
+    if better <= level and middle < -counts:
         return replace(told, kind=Change.BETTER)
     ends, margin = interval(for_worse, bound), math.log1p(design.margin)
     if ends is None or ends[1] >= margin:

@@ -22,6 +22,8 @@ def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptV
     if fewest < needed:
         reason = f"{fewest} samples an attempt, and p{percentile} needs {needed}"
         found = Estimate(value=None, count=len(attempts), statistic=statistic, reason=reason)
+    elif gone := _no_longer_known(attempts, percentile):
+        found = Estimate(value=None, count=len(attempts), statistic=statistic, reason=gone)
     else:
         found_in = _in_each([each.samples for each in attempts], percentile)
         values = [_valued(each, value) for each, value in zip(attempts, found_in, strict=True)]
@@ -42,11 +44,20 @@ def _valued(each: AttemptValue, value: float) -> AttemptValue:
     )
 
 
+def _no_longer_known(attempts: Sequence[AttemptValue], percentile: int) -> str:
+    """Why a percentile that was not kept cannot be told any more; empty where it can."""
+    gone = (each.why_no_samples for each in attempts if kept_percentile(each.samples, percentile) is None)
+    return next(filter(None, gone), "")
+
+
 def _in_each(several: Sequence[Sequence[float]], percentile: int) -> list[float]:
     """A percentile of each; in one go where they are equally long, as those of one job are, and none is kept."""
-    kept = [value for samples in several if (value := kept_percentile(samples, percentile)) is not None]
-    if len(kept) == len(several):
-        return kept
+    kept = [kept_percentile(samples, percentile) for samples in several]
+    if any(each is not None for each in kept):
+        return [
+            float(np.percentile(samples, percentile)) if value is None else value
+            for samples, value in zip(several, kept, strict=True)
+        ]
     if len({len(samples) for samples in several}) == 1:
         found: list[float] = np.percentile(np.asarray(several), percentile, axis=1).tolist()
         return found

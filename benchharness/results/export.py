@@ -20,7 +20,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchharness.judge.choice import Choice
-from benchharness.results.result import SCHEMA, Contrast, Estimate, MetricResult, Result, Run
+from benchharness.results.result import SCHEMA, AttemptValue, Contrast, Estimate, MetricResult, Result, Run
 
 _CSV_COLUMNS = (
     *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
@@ -147,6 +147,10 @@ def _result(result: Result, *, samples: bool) -> dict[str, Any]:
     }
 
 
+def _samples(value: AttemptValue) -> dict[str, Any]:
+    return {"samples": None, "reason": why} if (why := value.why_no_samples) else {"samples": list(value.samples)}
+
+
 def _contrast(contrast: Contrast) -> dict[str, Any]:
     return {
         "basis": str(contrast.basis),
@@ -182,8 +186,7 @@ def _metric(metric: MetricResult, *, samples: bool) -> dict[str, Any]:
         "reason": estimate.reason,
         "ratio": ratio and _ratio(ratio),
         "attempts": [
-            {"id": value.attempt, "device": value.device, "value": value.value}
-            | ({"samples": list(value.samples)} if samples else {})
+            {"id": value.attempt, "device": value.device, "value": value.value} | (_samples(value) if samples else {})
             for value in metric.attempts
         ],
     }

@@ -29,7 +29,10 @@ def results_frame(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def attempts_frame(results: Sequence[Result]) -> pd.DataFrame:
-    """A row per attempt and metric: its value and its raw samples, in the metric's base unit."""
+    """A row per attempt and metric: its value and its raw samples, in the metric's base unit.
+
+    Where samples were pruned there are none, with the reason beside it.
+    """
     rows = [
         {
             **_cell(result),
@@ -40,14 +43,15 @@ def attempts_frame(results: Sequence[Result]) -> pd.DataFrame:
             **metric.parameters,
             "unit": metric.unit,
             "value": value.value,
-            "samples": list(value.samples),
+            "samples": None if value.why_no_samples else list(value.samples),
+            "samples_reason": value.why_no_samples,
         }
         for result in results
         for metric in result.metrics
         for value in metric.attempts
     ]
     columns = [*_CELL, "attempt", "device", "round", "metric", *_parameters(results), "unit", "value", "samples"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*columns, "samples_reason"])
 
 
 def comparison_frame(results: Sequence[Result]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from benchharness.results.cell import cell_of
 from benchharness.results.courses import Course, Ladder
 from benchharness.results.objects import written
 from benchharness.results.requested import Configuration, Opened, Workload
+from benchharness.results.samples import pruned, told_of
 from benchharness.results.told import Conditions, Effective
 
 SCHEMA = 1
@@ -195,6 +196,12 @@ class AttemptValue:
     value: float
     samples: Sequence[float] = ()
     row_length: int = 0
+
+    @property
+    def why_no_samples(self) -> str:
+        """Why those that it had are gone; empty where they are there, be there any or none."""
+        when = pruned(self.samples)
+        return told_of(when) if when else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -413,3 +420,5 @@ class Run:
     version: str  # benchharness that ran it
     jobs: int
     attempts: int
+    pruned: datetime | None = None  # when samples of it were last dropped
+    origin: str = ""  # the store that it was imported from; such a run is never executed again

@@ -2,7 +2,7 @@
 
 A table of a run with a million samples takes of them how many there are, their ends and their percentiles. These are
 facts of samples that never change, and no judgement: whatever a rule makes of them, it makes anew each time. Samples
-that come from no store are lists, and are asked by the same functions.
+that come from no store are lists, and are asked by the same functions. Of samples that were pruned only this is left.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, overload
 
 import numpy as np
@@ -34,6 +35,7 @@ class Summary:
     least: float = math.nan
     middle: float = math.nan  # their median
     deviation: float = math.nan  # the median of their distances from it
+    mean: float = math.nan  # also where it was not kept
     percentiles: Mapping[int, float] = field(default_factory=dict)  # some of those that so many samples carry
 
 
@@ -48,20 +50,22 @@ def summarized(samples: Numbers, percentiles: Mapping[int, float]) -> Summary:
         least=float(np.min(samples)),
         middle=middle,
         deviation=deviation,
+        mean=float(np.mean(samples)),
         percentiles=percentiles,
     )
 
 
 class Kept(Sequence[float]):
-    """Samples as a store keeps them. Raises `StoreError` where somebody looks and they are damaged.
+    """Samples as a store keeps them. Raises `StoreError` where somebody looks and they are damaged, or were pruned.
 
-    `where` begins what is said then: which store it is.
+    `where` begins what is said then: which store it is. `pruned` is when they were dropped.
     """
 
-    __slots__ = ("_blob", "_unpacked", "_where", "summary")
+    __slots__ = ("_blob", "_unpacked", "_where", "pruned", "summary")
 
-    def __init__(self, blob: bytes, summary: Summary, where: str) -> None:
+    def __init__(self, blob: bytes, summary: Summary, where: str, pruned: datetime | None = None) -> None:
         self.summary = summary
+        self.pruned = pruned
         self._blob = blob
         self._where = where
         self._unpacked: NDArray[np.float64] | None = None
@@ -81,6 +85,8 @@ class Kept(Sequence[float]):
         return iter(self.numbers.tolist())
 
     def __eq__(self, other: object) -> bool:
+        if self.pruned or pruned(other):  # nobody can tell more than what is kept of them
+            return isinstance(other, Kept) and repr(self.summary) == repr(other.summary)
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment] # as a list
@@ -94,6 +100,8 @@ class Kept(Sequence[float]):
     @property
     def numbers(self) -> NDArray[np.float64]:
         """All of them, read-only."""
+        if self.pruned:
+            raise StoreError(f"{self._where}: {told_of(self.pruned)}")
         if self._unpacked is None:
             try:
                 self._unpacked = unpack(self._blob)
@@ -141,6 +149,22 @@ def first(samples: Sequence[float]) -> float:
 def kept_percentile(samples: Sequence[float], percentile: int) -> float | None:
     """A percentile that stands beside samples, as `numpy.percentile` gives it; None where none is kept."""
     return samples.summary.percentiles.get(percentile) if isinstance(samples, Kept) else None
+
+
+def mean(samples: Sequence[float]) -> float:
+    """The mean of at least one sample."""
+    kept = samples.summary.mean if isinstance(samples, Kept) else math.nan
+    return kept if math.isfinite(kept) else float(np.mean(samples))
+
+
+def pruned(samples: object) -> datetime | None:
+    """When samples were dropped, of which only their summary is left; None where they are there."""
+    return samples.pruned if isinstance(samples, Kept) else None
+
+
+def told_of(when: datetime) -> str:
+    """Why there are no samples, in the words of every table and page."""
+    return f"samples were pruned on {when:%Y-%m-%d}"
 
 
 def _around(samples: Numbers) -> tuple[float, float]:

@@ -32,16 +32,23 @@ from sqlalchemy import (
 
 from benchharness.metrics import METRICS
 from benchharness.metrics.percentiles import samples_for_percentile
+from benchharness.records import MEMORY_TIMELINE, TABLES
 from benchharness.results.cell import cell_of
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, ResultWarning
 from benchharness.results.samples import Kept, Numbers, Summary, pack, summarized, unpack
 from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
-REVISION = "0003"
+REVISION = "0004"
 
 #: What of a `Summary` has columns of their own, by their names, in its order.
-SUMMARIZED = {"first_sample": "first", "least_sample": "least", "middle_sample": "middle", "deviation": "deviation"}
+SUMMARIZED = {
+    "first_sample": "first",
+    "least_sample": "least",
+    "middle_sample": "middle",
+    "deviation": "deviation",
+    "mean_sample": "mean",
+}
 
 metadata = MetaData()
 runs = Table(
@@ -56,6 +63,9 @@ runs = Table(
     Column("started", DateTime(timezone=True), nullable=False),
     Column("finished", DateTime(timezone=True)),
     Column("state", String(20), nullable=False),
+    Column("pruned", DateTime(timezone=True)),  # when samples of it were last dropped
+    Column("imported", DateTime(timezone=True)),
+    Column("origin", String(200), nullable=False, default="", server_default=""),  # the store that it was imported from
 )
 #: How long the columns of a job are that hold names from outside.
 _LONGEST = {"model": 200, "variant": 200, "configuration": 200, "scenario": 60, "digest": 64, "hardware": 200}
@@ -99,7 +109,8 @@ measurements = Table(
     Column("parameters", JSON, nullable=False),
     Column("value", Float, nullable=False),
     Column("row_length", Integer, nullable=False),
-    Column("samples", LargeBinary, nullable=False),  # zlib of little-endian float64
+    # zlib of little-endian float64; no byte at all where they were pruned, and a summary says what is kept of them.
+    Column("samples", LargeBinary, nullable=False),
     Column("percentiles", JSON, nullable=False),  # {"50": value, …}, those that the samples carry; {} for raw rows
     # What else is asked of samples, so that nobody has to unpack them for a table: `samples.Summary`. Without a count
     # nothing of it is known; NULL stands for NaN in the others.
@@ -159,6 +170,14 @@ def percentiles_of(metric: str, samples: Numbers) -> dict[str, float]:
     return {str(each): float(value) for each, value in zip(wanted, np.percentile(samples, wanted), strict=True)}
 
 
+def is_summed_up(metric: str) -> bool:
+    """Whether of a metric's samples nothing is asked but what is kept beside them. Rows of raw tables are asked each.
+
+    Of these only memory over time is drawn, and nothing else.
+    """
+    return metric not in TABLES or metric == MEMORY_TIMELINE.metric
+
+
 def summary_columns(samples: Numbers) -> dict[str, Any]:
     """The columns of a measurement that sum its samples up."""
     summary = summarized(samples, {})
@@ -192,6 +211,7 @@ def _samples_columns(metric: str, samples: NDArray[np.float64]) -> dict[str, Any
 class Reader:
     """Makes attempts of rows, whose samples stay packed. `where` begins what is said of those that are damaged.
 
+    `pruned` is when samples of their run were dropped.
     What many attempts tell alike is read once and shared among them. Raises `ValueError` or `TypeError` for damage.
     """
 
@@ -199,8 +219,9 @@ class Reader:
     ATTEMPT = tuple(_plain(attempts.c[name]) for name in _OF_ATTEMPT)
     MEASUREMENT = tuple(_plain(measurements.c[name]) for name in _OF_MEASUREMENT)
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, pruned: datetime | None = None) -> None:
         self._where = where
+        self._pruned = pruned
         self._parsed: Callable[[str], Any] = cache(json.loads)
         self._outcome = cache(
             lambda kind, reason, evidence: Outcome(kind=OutcomeKind(kind), reason=reason, evidence=evidence)
@@ -240,16 +261,17 @@ class Reader:
         )
 
     def _kept(self, blob: bytes, percentiles: str, count: int, summary: Sequence[float | None]) -> Kept:
-        first, least, middle, deviation = (math.nan if one is None else one for one in summary)
+        first, least, middle, deviation, mean = (math.nan if one is None else one for one in summary)
         told = Summary(
             count=count,
             first=first,
             least=least,
             middle=middle,
             deviation=deviation,
+            mean=mean,
             percentiles=by_percentile(json.loads(percentiles)),
         )
-        return Kept(blob, told, self._where)
+        return Kept(blob, told, self._where, None if blob else self._pruned)
 
 
 def by_percentile(told: Any) -> dict[int, float]:

@@ -7,27 +7,24 @@ speaks. What is read back is not trusted: blobs are bounded, JSON is data, nothi
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, update
-from sqlalchemy.engine import URL, RowMapping, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, func, insert, inspect, select, update
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import DatabaseError
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
 from benchharness.results.ids import new_id
+from benchharness.results.opening import as_store_errors, open_to_write, open_unchanged, writer
 from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
 from benchharness.results.schema import (
-    REVISION,
     Reader,
     attempt_row,
     attempts,
@@ -36,28 +33,30 @@ from benchharness.results.schema import (
     jobs,
     measurement_rows,
     measurements,
+    metadata,
     runs,
     utc,
 )
 
-#: How long a writer waits for another one's transaction.
-_BUSY_MS = 30_000
-
 
 class Store:
-    """Opens, migrates, writes and reads one store. Every error of the database is a `StoreError`."""
+    """Opens, migrates, writes and reads one store. Every error of the database is a `StoreError`.
 
-    def __init__(self, url: str) -> None:
+    `read_only`: nothing is made or changed, not even its schema, and what it holds is not trusted to be a store; where
+    its schema was an older one, a copy was `migrated_from` it.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         self.url = url
-        with _as_store_errors(url):
-            self._engine = _up_to_date(_engine(url), url)
+        with as_store_errors(url):
+            self._engine, self.migrated_from = open_unchanged(url) if read_only else (open_to_write(url), "")
 
     def create_run(
         self, *, suite: str, digest: str, suite_json: str, hardware_json: str, planned: Sequence[Job]
     ) -> str:
         """Stores a new run with its jobs; its id (UUIDv7)."""
         run = new_id()
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(
                 insert(runs).values(
                     id=run,
@@ -75,7 +74,7 @@ class Store:
 
     def save_attempt(self, run: str, attempt: Attempt) -> None:
         """Stores an attempt with its measurements in one transaction; one that is there already is left alone."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             if connection.execute(select(attempts.c.id).where(attempts.c.id == attempt.id)).first():
                 return
             connection.execute(insert(attempts).values(run_id=run, **attempt_row(attempt)))
@@ -84,19 +83,19 @@ class Store:
 
     def stop_job(self, run: str, job: str, reason: str) -> None:
         """Notes why a job gets no more attempts."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             where = (jobs.c.run_id == run) & (jobs.c.key == job)
             connection.execute(update(jobs).where(where).values(stopped=reason))
 
     def set_state(self, run: str, state: str) -> None:
         """`running`, `interrupted` or `finished`."""
         finished = datetime.now(UTC) if state == "finished" else None
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(state=state, finished=finished))
 
     def find(self, name: str) -> str:
         """A run's id from its id, a unique prefix, or `latest`. Raises `RunNotFound`."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             if name == "latest":
                 found = connection.execute(select(runs.c.id).order_by(runs.c.started.desc()).limit(1)).scalars().all()
                 if not found:
@@ -113,7 +112,7 @@ class Store:
 
     def list_runs(self) -> list[Run]:
         """Every run, newest first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_run(row) for row in connection.execute(_RUNS.order_by(runs.c.started.desc())).mappings()]
 
     def hardware_of_runs(self) -> dict[str, list[str]]:
@@ -121,25 +120,25 @@ class Store:
         query = select(jobs.c.run_id, jobs.c.hardware).group_by(jobs.c.run_id, jobs.c.hardware)
         query = query.order_by(func.min(jobs.c.position))
         found: dict[str, list[str]] = {}
-        with self._reading() as connection:
+        with self.reading() as connection:
             for run, hardware in connection.execute(query):
                 found.setdefault(run, []).append(hardware)
         return found
 
     def run(self, run: str) -> Run:
         """One run by its full id."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _run(connection.execute(_RUNS.where(runs.c.id == run)).mappings().one())
 
     def suite_and_hardware(self, run: str) -> tuple[str, str]:
         """The JSON of the suite and of the hardware target that a run was started with."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(select(runs.c.suite_json, runs.c.hardware_json).where(runs.c.id == run)).one()
             return str(row[0]), str(row[1])
 
     def jobs(self, run: str) -> list[tuple[Job, str]]:
         """A run's jobs in the suite's order, each with why it stopped ("" if it did not)."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(jobs.c.job_json, jobs.c.stopped).where(jobs.c.run_id == run).order_by(jobs.c.position)
             return [(Job.from_json(json.loads(text)), str(stopped)) for text, stopped in connection.execute(query)]
 
@@ -148,8 +147,9 @@ class Store:
 
         Samples are unpacked when somebody looks at them, and raise `StoreError` then where they are damaged.
         """
-        reader = Reader(f"the store {self.url} holds what cannot be read")
-        with self._reading() as connection:
+        with self.reading() as connection:
+            pruned = connection.execute(select(runs.c.pruned).where(runs.c.id == run)).scalar()
+            reader = Reader(f"the store {self.url} holds what cannot be read", pruned and utc(pruned))
             query = (
                 select(measurements.c.attempt_id, measurements.c.position, *Reader.MEASUREMENT)
                 .join(attempts, attempts.c.id == measurements.c.attempt_id)
@@ -184,16 +184,75 @@ class Store:
             query = query.where(measurements.c.metric == metric)
         if since is not None:
             query = query.where(runs.c.started >= since)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_figure(row) for row in connection.execute(query).mappings()]
+
+    def file_bytes(self) -> int | None:
+        """What an SQLite store takes on disk, with what is written ahead; None for any other."""
+        path = Path(self._engine.url.database or "")
+        if self._engine.dialect.name != "sqlite" or not path.is_file():
+            return None
+        log = path.with_name(f"{path.name}-wal")
+        return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+
+    def empty_share(self) -> float:
+        """How much of an SQLite store is space of what was dropped; any other sees to that itself."""
+        if self._engine.dialect.name != "sqlite":
+            return 0.0
+        with self.reading() as connection:
+            empty, pages = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("freelist_count", "page_count")
+            )
+        return empty / pages if pages else 0.0
+
+    def integrity(self, *, quick: bool = False) -> list[str]:
+        """What SQLite says is damaged, the first few; nothing where all is well. `quick`: without the indexes."""
+        if self._engine.dialect.name != "sqlite":
+            return []
+        with as_store_errors(self.url), self._engine.begin() as connection:
+            try:
+                found = (
+                    connection.exec_driver_sql(f"PRAGMA {'quick' if quick else 'integrity'}_check(5)").scalars().all()
+                )
+            except DatabaseError as error:
+                return [str(error.orig)]
+        return [" ".join(str(each).split()) for each in found if each != "ok"]
+
+    def lacks(self) -> list[str]:
+        """The columns of today's schema that are not there."""
+        with as_store_errors(self.url), self._engine.begin() as connection:
+            found = inspect(connection)
+            there = {
+                f"{table.name}.{column['name']}"
+                for table in metadata.sorted_tables
+                if found.has_table(table.name)
+                for column in found.get_columns(table.name)
+            }
+        wanted = [f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns]
+        return [each for each in wanted if each not in there]
+
+    def shrink(self) -> str:
+        """Gives space of what was dropped back to the disk; why not where that cannot be now, else nothing."""
+        if self._engine.dialect.name != "sqlite":
+            return ""
+        with as_store_errors(self.url), self._engine.connect() as connection:
+            raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+            try:
+                raw.execute("VACUUM")  # safe at any moment: it is written ahead like everything else
+                ((busy, *_),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.OperationalError as error:
+                return str(error)
+        return "another program has the store open" if busy else ""
 
     def close(self) -> None:
         """Lets go of the database."""
         self._engine.dispose()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with _as_store_errors(self.url), self._engine.begin() as connection:
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads: what is read in it is of one moment."""
+        with as_store_errors(self.url), self._engine.begin() as connection:
             try:
                 yield connection
             except (ValueError, TypeError, KeyError) as error:
@@ -201,8 +260,9 @@ class Store:
                 raise StoreError(what) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with _as_store_errors(self.url), _writer(self._engine).begin() as connection:
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes: all of it is stored, or nothing."""
+        with as_store_errors(self.url), writer(self._engine).begin() as connection:
             yield connection
 
 
@@ -237,6 +297,8 @@ def _run(row: RowMapping) -> Run:
         finished=row["finished"] and utc(row["finished"]),
         state=row["state"],
         version=row["version"],
+        pruned=row["pruned"] and utc(row["pruned"]),
+        origin=row["origin"],
         jobs=row["jobs"],
         attempts=row["attempts"],
     )
@@ -244,124 +306,3 @@ def _run(row: RowMapping) -> Run:
 
 def _figure(row: RowMapping) -> Figure:
     return Figure(**{**row, "started": utc(row["started"]), "percentiles": by_percentile(row["percentiles"])})
-
-
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except ValueError as error:  # a port that is no number
-        raise ArgumentError(str(error)) from error
-    engine = create_engine(parsed, creator=_read_only_opener(parsed)) if _is_archive(parsed) else create_engine(parsed)
-    if parsed.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _is_archive(url: URL) -> bool:
-    """Whether this is an SQLite file that may be read and not written: a nightly job's, kept for others to look at."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.query:
-        return False
-    path = Path(url.database)
-    return path.is_file() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
-
-
-def _read_only_opener(url: URL) -> Callable[[], sqlite3.Connection]:
-    """Opens the file without writing beside it; where no log of unfinished writes is, as one that does not change."""
-    path = Path(url.database or "").absolute()
-    log = path.with_name(f"{path.name}-wal")
-    settled = not log.exists()
-    address = f"{path.as_uri()}?mode=ro{'&immutable=1' if settled else ''}"
-    return lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
-
-
-def _writer(engine: Engine) -> Engine:
-    return engine.execution_options(writes=True)
-
-
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where SQLAlchemy begins them, table changes included
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    cursor.execute("PRAGMA synchronous=FULL")  # an attempt reported as saved survives a power cut
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes its lock at once and waits for it; a reader that becomes a writer would be refused instead.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _use_wal(engine: Engine) -> None:
-    """Write-ahead logging, which stays with the file. Two openers of a new file can be in each other's way."""
-    if engine.dialect.name != "sqlite":
-        return
-    deadline = time.monotonic() + _BUSY_MS / 1000
-    raw = engine.raw_connection()
-    try:
-        while True:
-            try:
-                raw.cursor().execute("PRAGMA journal_mode=WAL")
-            except engine.dialect.loaded_dbapi.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise StoreError(f"{engine.url}: {error}; check its path, permissions and free space") from error
-                time.sleep(0.02)
-            else:
-                return
-    finally:
-        raw.close()
-
-
-def _up_to_date(engine: Engine, url: str) -> Engine:
-    """The engine of a store in today's schema: migrated in place, or in memory where the file may not be written."""
-    from benchharness.results import migrations
-
-    with engine.connect() as connection:
-        revision = migrations.revision_of(connection)
-        if revision is None and inspect(connection).get_table_names():
-            raise StoreError(
-                f"{url}: a database of something else; name a file of its own, such as sqlite:///results.db"
-            )
-    if revision == REVISION:
-        return engine
-    if revision is not None and revision not in migrations.known():
-        raise StoreError(f"{url}: written by a newer benchharness (schema {revision}); upgrade benchharness to read it")
-    if revision is not None and _is_archive(engine.url):
-        engine = _in_memory(engine)
-    _use_wal(engine)
-    with _writer(engine).begin() as connection:
-        if migrations.revision_of(connection) != REVISION:  # nobody else was faster
-            migrations.upgrade(connection)
-    return engine
-
-
-def _in_memory(archive: Engine) -> Engine:
-    """A copy of an SQLite file that lives as long as its engine."""
-    copy = sqlite3.connect(":memory:", check_same_thread=False)
-    raw = archive.raw_connection()
-    try:
-        cast("sqlite3.Connection", raw.driver_connection).backup(copy)
-    finally:
-        raw.close()
-        archive.dispose()
-    engine = create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
-    event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-@contextmanager
-def _as_store_errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except ArgumentError as error:
-        raise StoreError(f"{url!r} is not a store's URL; write for example sqlite:///results.db") from error
-    except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        if "not a database" in str(cause):
-            raise StoreError(f"the store {url} is a file, but not a database; name another store") from error
-        raise StoreError(f"the store {url} failed: {cause}; check its path, permissions and free space") from error
-    except ModuleNotFoundError as error:
-        raise StoreError(f"the store {url} needs a driver that is not installed: {error.name}") from error

@@ -50,6 +50,9 @@ class Scenario:
     alone: bool = True  # measures each variant by itself, on each workload; else `jobs` says what is planned
     values: bool = True  # what attempts report are results; else raw rows, of which `derived` makes them
     percentiled: Sequence[str] = ()  # metrics of which it takes as many samples as a budget's percentile needs
+    #: Whether of samples, those of raw tables apart, it asks nothing but what a store keeps beside them (see
+    #: `benchharness.results.samples`): then they can be pruned. Another package's has to say so.
+    summed_up: bool = False
     metrics: Sequence[Metric] = ()  # of its own, beside those of `benchharness.metrics`
     sections: Sequence[str] = ()  # dotted names of the modules whose SECTION shows its results on a page
 

@@ -41,6 +41,7 @@ class FirstTokenScenario(Scenario):
     device = "benchharness.device.scenarios.first_token"
     by_default = True
     percentiled = ("model_ttft", "request_ttft")
+    summed_up = True
 
 
 SCENARIO = FirstTokenScenario()

@@ -43,6 +43,7 @@ class SteadyScenario(Scenario):
     device = "benchharness.device.scenarios.steady"
     by_default = True
     percentiled = ("itl", "tpot", "steady_inference")
+    summed_up = True
 
 
 SCENARIO = SteadyScenario()

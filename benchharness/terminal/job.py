@@ -115,6 +115,7 @@ def _attempt(value: AttemptValue, unit: str, wish: str) -> str:
     count = len(value.samples)
     told = [f"{value.value / scale.divisor:,.6g} {scale.symbol}".rstrip()]
     told += [f"{count:,} sample{'' if count == 1 else 's'}"] if count else []
+    told += [value.why_no_samples] if value.why_no_samples else []
     return "  ".join([one_line(value.attempt), *told])
 
 

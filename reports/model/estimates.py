@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import EXACT, Estimate, MetricResult
@@ -26,6 +26,12 @@ def quantity(estimate: Estimate, unit: str, scale: Scale | None = None) -> Quant
         return Quantity(text=text, reason=f"no interval: {visible(estimate.reason or _NO_REASON)}")
     interval = interval_text(estimate.low, estimate.high, estimate.value, unit, scale)
     return Quantity(text=text, interval="" if interval == _NOTHING else interval)
+
+
+def why_not_drawn(metrics: Sequence[MetricResult]) -> str:
+    """Why figures lack samples of these metrics, once for each day on which some were pruned; empty where none was."""
+    reasons = sorted({value.why_no_samples for metric in metrics for value in metric.attempts} - {""})
+    return ", ".join(reasons)
 
 
 def _half(estimate: Estimate) -> float:

@@ -237,12 +237,23 @@ ARROWS = {
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
+        "stores",
         "suite",
         "sweep",
         "terminal",
     },
-    "api": {"execute.looks", "judge", "launch", "measure", "reports", "results", "suite", "terminal.printed"},
+    "api": {
+        "execute.looks",
+        "judge",
+        "launch",
+        "measure",
+        "reports",
+        "results",
+        "suite",
+        "terminal.printed",
+    },
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
+    "stores": {"api", "judge", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.result", "suite"},
     "ci": {"judge", "results.result"},
@@ -284,8 +295,17 @@ ARROWS = {
 }
 #: What every room of the host may import.
 PLAIN = {"benchharness", "contract", "errors", "records", "units", "metrics", "locations"}
-#: Where attempts and results are kept: known to who makes runs, to who composes, and to nobody else.
-KNOW_THE_STORE = {"benchharness.api", "benchharness.execute.jobs", "benchharness.measure"}
+#: Where attempts and results are kept: known to who makes runs, to who composes, to who looks after stores, and
+#: to nobody else.
+KNOW_THE_STORE = {
+    "benchharness.api",
+    "benchharness.execute.jobs",
+    "benchharness.measure",
+    "benchharness.results.importing",
+    "benchharness.results.prune",
+    "benchharness.results.verify",
+    "benchharness.stores",
+}
 
 
 @pytest.mark.parametrize("name", ARROWS)

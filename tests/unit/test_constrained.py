@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchharness.execute.plausibility import contradictions
 from benchharness.judge.derive import derive_one
 from benchharness.records import TrialEnd
 from benchharness.results.courses import SLOWER_FROM, Ladder, Step, StepOutcome
+from benchharness.results.plausibility import contradictions
 from benchharness.results.result import Attempt, Measurement, Outcome, OutcomeKind, WarningKind
 from benchharness.results.told import Effective
 from benchharness.scenarios.constrained.ladder import constrained_metrics, ladder_of

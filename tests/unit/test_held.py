@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchharness.execute.plausibility import contradictions
 from benchharness.judge.derive import derive_one
 from benchharness.judge.limits import changes, core_list, cores_in, limits_of
 from benchharness.results.courses import Course, SessionState
 from benchharness.results.export import to_json
+from benchharness.results.plausibility import contradictions
 from benchharness.results.result import Attempt, Measurement, ResultWarning, WarningKind
 from benchharness.scenarios.sustained.course import courses
 from benchharness.terminal.course_lines import course_lines

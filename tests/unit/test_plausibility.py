@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.execute.plausibility import contradictions, of_stamps
+from benchharness.results.plausibility import contradictions, of_stamps
 from benchharness.results.result import Measurement
 from tests.unit.made_up import measured
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from benchharness.device.measured import raw_rows
-from benchharness.execute.plausibility import contradictions
 from benchharness.metrics import METRICS, ROWS
 from benchharness.records import (
     CLASS_DECISIONS,
@@ -30,6 +29,7 @@ from benchharness.records import (
     TrialRow,
     table_of,
 )
+from benchharness.results.plausibility import contradictions
 from benchharness.results.result import Measurement
 
 ROOT = Path(__file__).parent.parent.parent
@@ -169,9 +169,9 @@ def test_a_table_added_here_is_checked_and_registered(monkeypatch: pytest.Monkey
     beats = Table("beats", BeatRow, title="beats", definition="rows of 2: when, and how much")
     tables = {**TABLES, "beats": beats}
     monkeypatch.setattr("benchharness.records.TABLES", tables)
-    monkeypatch.setattr("benchharness.execute.plausibility.TABLES", tables)
+    monkeypatch.setattr("benchharness.results.plausibility.TABLES", tables)
     registered = {**METRICS, "beats": METRICS["sensor_reading"]}
-    monkeypatch.setattr("benchharness.execute.plausibility.METRICS", registered)
+    monkeypatch.setattr("benchharness.results.plausibility.METRICS", registered)
     told = raw_rows(beats, {}, 0.5, beats.flat([BeatRow(at=1, share=0.5), BeatRow(at=2, share=1.5)]))
     assert list(contradictions([Measurement(**told)], 10, None)) == ["beats: share is 0.5 to 1.5"]
 

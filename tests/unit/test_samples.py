@@ -6,6 +6,7 @@ import math
 import shutil
 import sqlite3
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,18 @@ from benchharness.errors import StoreError
 from benchharness.judge.derive import derive
 from benchharness.metrics import METRICS
 from benchharness.results.result import Attempt, Measurement
-from benchharness.results.samples import Kept, Summary, around, first, kept_percentile, least, pack, summarized
+from benchharness.results.samples import Kept, Summary, around, first, kept_percentile, least, mean, pack, summarized
 from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, measured
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 #: Stores of every earlier schema: of a run of `benchharness run one.null two.null --attempts 3 --scenario steady`.
-BEFORE = [GOLDEN / "store-0001.sqlite", GOLDEN / "store-0002.sqlite", GOLDEN / "earlier.sqlite"]
+BEFORE = [
+    GOLDEN / "store-0001.sqlite",
+    GOLDEN / "store-0002.sqlite",
+    GOLDEN / "store-0003.sqlite",
+    GOLDEN / "earlier.sqlite",
+]
 FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64, min_value=-1e300, max_value=1e300))
 
 
@@ -48,6 +54,7 @@ def test_they_are_a_list_to_whoever_looks(samples: list[float]) -> None:
 def test_the_summary_says_what_the_samples_do(samples: list[float]) -> None:
     found = kept(samples)
     assert (first(found), least(found), around(found)) == (first(samples), least(samples), around(samples))
+    assert mean(found) == mean(samples)
     middle = float(np.median(samples))
     assert around(samples)[0] == pytest.approx(middle, rel=1e-12, abs=1e-300)
 
@@ -132,7 +139,10 @@ def test_a_store_of_before_is_summed_up_when_it_is_opened(before: Path, tmp_path
     for metric, samples in found:
         assert isinstance(samples, Kept)
         unpacked = list(samples)
-        assert repr(samples.summary) == repr(summarized(unpacked, samples.summary.percentiles))
+        summed_up = summarized(unpacked, samples.summary.percentiles)
+        # No schema of before keeps the mean: it is asked of the samples.
+        assert repr(samples.summary) == repr(replace(summed_up, mean=math.nan))
+        assert not unpacked or mean(samples) == np.mean(unpacked)
         for percentile in METRICS[metric].percentiles if metric in METRICS else ():
             if unpacked and percentile == 50:
                 assert kept_percentile(samples, percentile) == float(np.percentile(unpacked, percentile))

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from benchharness.judge.derive import derive
-from benchharness.results import store as stores
+from benchharness.results import opening
 from benchharness.results.result import Job, OutcomeKind
 from benchharness.results.schema import REVISION, job_columns
 from benchharness.results.store import Store
@@ -198,7 +198,7 @@ def test_a_store_of_before_that_may_not_be_written_is_read(tmp_path: Path, monke
     path = tmp_path / "archive.db"
     shutil.copy(BEFORE, path)
     content = path.read_bytes()
-    monkeypatch.setattr(stores, "_is_archive", lambda url: url.database == str(path))
+    monkeypatch.setattr(opening, "_is_archive", lambda url: url.database == str(path))
     store = Store(f"sqlite:///{path}")
     (run,) = store.list_runs()
     assert (run.jobs, run.attempts) == (2, 6)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from benchharness.execute.plausibility import contradictions
 from benchharness.execute.received import attempt_from
 from benchharness.judge.derive import derive, derive_one
 from benchharness.judge.intervals import independent_ratio
 from benchharness.records import WindowRow
 from benchharness.results.courses import Course, SessionState
 from benchharness.results.export import to_json
+from benchharness.results.plausibility import contradictions
 from benchharness.results.result import Attempt, Measurement, MetricResult, OutcomeKind, Result
 from benchharness.scenarios.sustained.course import courses, sustained_metrics
 from tests.unit.made_up import attempt, job, measured, run

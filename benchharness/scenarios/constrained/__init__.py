@@ -66,6 +66,7 @@ class ConstrainedScenario(Scenario):
     device = "benchharness.device.scenarios.constrained.conductor"
     sections = ("reports.sections.constrained.section",)
     conducts = True
+    summed_up = True
     values = False
     one_attempt = "it makes its own trials"
 

@@ -42,6 +42,7 @@ class QualityScenario(Scenario):
     sections = ("reports.sections.quality.section",)
     evaluates = True
     conducts = True
+    summed_up = True
     values = False
     alone = False
     one_attempt = "quality is computed, not timed"

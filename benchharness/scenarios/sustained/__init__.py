@@ -60,6 +60,7 @@ class SustainedScenario(Scenario):
     device = "benchharness.device.scenarios.sustained"
     sections = ("reports.sections.sustained.section", "reports.sections.pauses.section")
     sensors = True
+    summed_up = True
 
     def courses(self, good: Sequence[Attempt]) -> Iterator[Course]:
         """One for each attempt."""

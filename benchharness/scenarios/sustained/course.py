@@ -30,6 +30,7 @@ from benchharness.results.result import (
     Parameters,
     Result,
 )
+from benchharness.results.samples import mean
 from benchharness.scenarios.sustained import detect
 from benchharness.scenarios.sustained.heat import heat_evidence, sources_of_heat
 from benchharness.scenarios.sustained.held import Held
@@ -317,7 +318,7 @@ def _inference_rates(steady: Result) -> list[float]:
         for metric in steady.metrics
         if metric.name == "steady_inference" and metric.parameters.get("percentile") == _MEDIAN
     )
-    return [1e9 / float(np.mean(value.samples)) for metric in medians for value in metric.attempts if value.samples]
+    return [1e9 / mean(value.samples) for metric in medians for value in metric.attempts if value.samples]
 
 
 def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> MetricResult:

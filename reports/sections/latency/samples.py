@@ -12,7 +12,7 @@ from benchharness.results.result import AttemptValue, MetricResult
 from benchharness.units import Scale, scale_for
 from reports.figures.figure import Figure
 from reports.model.entries import Colours, Entry, configuration_name, same_key
-from reports.model.estimates import parameters_text
+from reports.model.estimates import parameters_text, why_not_drawn
 from reports.model.numbers import rounded
 from reports.model.visible import name_text
 from reports.sections.latency.chart import Curve, CurvePanel, Distribution, Lane, Strip, TokenCurves
@@ -34,6 +34,13 @@ def figures_of(entries: Sequence[Entry], colours: Colours) -> tuple[Figure, ...]
     strips = (_distribution(alike, colours) for name in _DISTRIBUTIONS for alike in _alike(entries, name))
     curves = (found for alike in _alike(entries, "itl") if (found := _token_curves(alike, colours)))
     return (*strips, *curves)
+
+
+def gone_of(entries: Sequence[Entry]) -> str:
+    """Why samples are not drawn that once would have been; empty where all of them are there."""
+    drawn = (*_DISTRIBUTIONS, "itl")
+    metrics = (each for entry in entries if not entry.weights_only for each in entry.result.metrics)
+    return why_not_drawn([each for each in metrics if each.name in drawn])
 
 
 def _alike(entries: Sequence[Entry], name: str) -> list[list[Measured]]:
@@ -83,7 +90,9 @@ def _distribution(measured: Sequence[Measured], colours: Colours) -> Distributio
 
 
 def _samples(value: AttemptValue) -> Floats:
-    """The samples that are numbers, or the one value that an attempt has."""
+    """The samples that are numbers, or the one value that an attempt has; none where they were pruned."""
+    if value.why_no_samples:
+        return np.array([])
     found = np.asarray(value.samples if len(value.samples) else [value.value], dtype=np.float64)
     return found[np.isfinite(found)]
 
@@ -120,7 +129,7 @@ def _rows(attempts: Sequence[AttemptValue]) -> Floats | None:
     found = []
     for value in attempts:
         length = value.row_length
-        whole = len(value.samples) // length if length > 0 else 0
+        whole = len(value.samples) // length if length > 0 and not value.why_no_samples else 0
         if whole:
             found.append(np.asarray(value.samples[: whole * length], dtype=np.float64).reshape(whole, length))
     if not found:

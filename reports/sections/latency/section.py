@@ -17,7 +17,7 @@ from reports.model.numbers import known
 from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
 from reports.sections.latency.chart import Curve, TokenCurves
-from reports.sections.latency.samples import figures_of
+from reports.sections.latency.samples import figures_of, gone_of
 
 #: A tail this many times its median is worth a word.
 _LONG_TAIL = 1.1
@@ -38,6 +38,7 @@ class Latency(Section):
     spreads: tuple[Spread, ...]
     figures: tuple[Figure, ...]
     positions: tuple[QuantityTable, ...]  # time by token, in numbers
+    gone: str = ""  # why samples are not drawn
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def make(material: Material) -> tuple[Latency, ...]:
             spreads=tuple(_spread(group, entries) for group in groups),
             figures=figures,
             positions=tuple(_positions(each) for each in figures if isinstance(each, TokenCurves)),
+            gone=gone_of(entries),
         )
         for number, (entries, groups, figures) in enumerate(found, start=1)
     )

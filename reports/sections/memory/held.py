@@ -15,6 +15,7 @@ from reports.figures.figure import Figure
 from reports.model.columns import joined, telling_scenarios
 from reports.model.conditions import Unreadable, grouped_by_reason
 from reports.model.entries import Colours, Entry, configuration_name
+from reports.model.estimates import why_not_drawn
 from reports.model.memory import (
     BY_PHASE,
     OF_MEMORY,
@@ -176,6 +177,11 @@ def _lines(entries: Sequence[Entry], scenario: str, colours: Colours, scale: Sca
         yield MemoryLines(title=title, unit=scale.symbol, note=_TIME_NOTE, lines=tuple(lines))
 
 
+def gone_of(entries: Sequence[Entry]) -> str:
+    """Why memory over time is not drawn that once would have been; empty where all of it is there."""
+    return why_not_drawn([each for entry in entries if (each := memory_metric(entry, MEMORY_TIMELINE.metric))])
+
+
 def _highest(entry: Entry, colours: Colours, scale: Scale) -> MemoryLine | None:
     """Of a row's attempts the one that held most: all of them lie on each other."""
     metric = memory_metric(entry, "memory_timeline")
@@ -195,7 +201,7 @@ def _highest(entry: Entry, colours: Colours, scale: Scale) -> MemoryLine | None:
 
 def _line(value: AttemptValue, scale: Scale) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Seconds and bytes in the scale's unit of an attempt, thinned to the highest of neighbours."""
-    if not MEMORY_TIMELINE.fits(value.samples, value.row_length):
+    if value.why_no_samples or not MEMORY_TIMELINE.fits(value.samples, value.row_length):
         return None
     rows = [row for row in MEMORY_TIMELINE.rows(value.samples) if math.isfinite(row.moment + row.resident)]
     if not rows:

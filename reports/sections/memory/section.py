@@ -13,7 +13,7 @@ from reports.model.memory import OF_MEMORY, memory_metric, wished_scale
 from reports.model.numbers import known
 from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import QuantityTable
-from reports.sections.memory.held import MemoryPart, parts_of, unknown_of
+from reports.sections.memory.held import MemoryPart, gone_of, parts_of, unknown_of
 from reports.sections.memory.sizes import sizes_of, smallest
 
 
@@ -24,6 +24,7 @@ class Memory(Section):
     parts: tuple[MemoryPart, ...]
     unknown: tuple[Unreadable, ...]
     sizes: QuantityTable | None
+    gone: str = ""  # why memory over time is not drawn
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -50,6 +51,7 @@ def _memory(anchor: str, entries: Sequence[Entry], material: Material) -> Memory
         parts=parts,
         unknown=unknown_of(measured),
         sizes=sizes_of(rows),
+        gone=gone_of(measured),
     )
 
 

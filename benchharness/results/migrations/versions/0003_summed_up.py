@@ -8,11 +8,13 @@ import sqlalchemy as sa
 from alembic import op
 
 from benchharness.results.samples import unpack
-from benchharness.results.schema import SUMMARIZED, summary_columns
+from benchharness.results.schema import summary_columns
 
 revision = "0003"
 down_revision = "0002"
 
+#: What was summed up then, beside the count.
+_SUMMARIZED = ("first_sample", "least_sample", "middle_sample", "deviation")
 #: So many rows are read at a time: samples may be large.
 _AT_A_TIME = 500
 
@@ -21,13 +23,13 @@ def upgrade() -> None:
     """Adds the columns and fills them from the samples, in the transaction that the store opened."""
     with op.batch_alter_table("measurements") as table:
         table.add_column(sa.Column("samples_count", sa.Integer))
-        for name in SUMMARIZED:
+        for name in _SUMMARIZED:
             table.add_column(sa.Column(name, sa.Float))
     _fill(op.get_bind())
 
 
 def _fill(connection: sa.Connection) -> None:
-    names = ("samples_count", *SUMMARIZED)
+    names = ("samples_count", *_SUMMARIZED)
     rows = sa.table("measurements", *(sa.column(name) for name in ("attempt_id", "position", "samples", *names)))
     change = (
         sa.update(rows)
@@ -54,6 +56,7 @@ def _fill(connection: sa.Connection) -> None:
 
 def _summary(blob: bytes) -> dict[str, Any]:
     try:
-        return summary_columns(unpack(blob))
+        told = summary_columns(unpack(blob))
+        return {name: told[name] for name in ("samples_count", *_SUMMARIZED)}
     except ValueError:  # damaged: without a summary it is unpacked, and whoever reads this attempt is told
         return {}

@@ -1,4 +1,4 @@
-"""How far files are on their way to a device: a line that is drawn over, on a terminal."""
+"""How far something is that takes a while, such as files on their way to a device: a line that is drawn over."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ _REDRAWS_PER_S = 2
 
 
 @contextlib.contextmanager
-def sending(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """Hears what is sent, how much of it is there, and of how much; draws it while that takes."""
+def underway(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Hears what is at work, how much of it is done, and of how much; draws it, on a terminal, while that takes."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, refresh_per_second=_REDRAWS_PER_S, transient=True) as progress:
+    drawn = Progress(
+        *columns,
+        console=console,
+        refresh_per_second=_REDRAWS_PER_S,
+        transient=True,
+        disable=not console.is_terminal,  # elsewhere it would leave an empty line
+    )
+    with drawn as progress:
         task = progress.add_task("", total=None, visible=False)
 
         def hears(what: str, done: int, total: int) -> None:
