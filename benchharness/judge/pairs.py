@@ -1,8 +1,8 @@
 """Pairs of processes, base and candidate, and what a design's looks make of them for one metric. Pure.
 
 A pair is one attempt of each, of the same round. What is compared of an attempt is its least sample where a metric has
-samples and less is better (other work on a device makes a process slower and never faster), else its one value. The test
-is Wilcoxon's on the logarithms of their ratios.
+samples and less is better (other work on a device makes a process slower and never faster), else its one value. The
+test is Wilcoxon's on the logarithms of their ratios.
 """
 
 from __future__ import annotations
