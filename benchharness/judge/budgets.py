@@ -133,7 +133,7 @@ def _judge(metric: MetricResult, budget: Budget) -> tuple[VerdictKind, str]:
         within, beyond = estimate.low >= limit, estimate.high < limit
     if beyond:
         return VerdictKind.MISS, ""
-    if METRICS[metric.name].bounds:
+    if METRICS[metric.name].bounds == budget.metric:
         reason = f"{metric.name} is a lower bound, which no number of inputs makes a pass; set a budget on it"
         return VerdictKind.UNDECIDED, f"{reason}, on total_variation or on agreement"
     if within:
