@@ -271,6 +271,7 @@ FORGED = {
     "a version of bytes": "UPDATE runs SET version = x'00ff'",
     "text that is none": "UPDATE runs SET suite = CAST(x'ff' AS TEXT)",
     "a job under another key": "UPDATE jobs SET key = '0000000000000000' WHERE position = 1",
+    "a job that calls itself another": "UPDATE jobs SET job_json = json_set(job_json, '$.key', '0000000000000000')",
     "a job without settings": "UPDATE jobs SET job_json = json_remove(job_json, '$.settings')",
     "a job with a number for a name": "UPDATE jobs SET job_json = json_set(job_json, '$.model', 5)",
     "a job with more": "UPDATE jobs SET job_json = json_set(job_json, '$.more', 5)",
