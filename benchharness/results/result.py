@@ -18,7 +18,6 @@ from benchharness.results.cell import cell_of
 from benchharness.results.courses import Course, Ladder
 from benchharness.results.objects import written
 from benchharness.results.requested import Configuration, Opened, Workload
-from benchharness.results.samples import pruned, told_of
 from benchharness.results.told import Conditions, Effective
 
 SCHEMA = 1
@@ -200,6 +199,8 @@ class AttemptValue:
     @property
     def why_no_samples(self) -> str:
         """Why those that it had are gone; empty where they are there, be there any or none."""
+        from benchharness.results.samples import pruned, told_of  # numpy, which who only plans needs none of
+
         when = pruned(self.samples)
         return told_of(when) if when else ""
 

@@ -137,7 +137,7 @@ def test_as_few_questions_are_asked_of_a_large_run_as_of_a_small_one(tmp_path: P
         with statements() as told:
             api.load(run, store=url)
         asked.append(len(told))
-    assert asked[0] == asked[1] <= 7  # revision, run by name, suite, jobs, measurements, attempts, run
+    assert asked[0] == asked[1] <= 8  # revision, run by name, suite, jobs, pruned, measurements, attempts, run
 
 
 def test_showing_loads_nothing_that_measures(url: str) -> None:
