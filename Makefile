@@ -58,7 +58,7 @@ test: $(READY) $(TFLITE_RUNTIME_READY)  ## every kind of test, in about ten minu
 test-long: $(READY) $(TFLITE_RUNTIME_READY)  ## the rest: real runs in real time, kills at many moments, every case
 	$(call both_halves,long)
 
-test-fast: $(READY)  ## a minute and a half: the tests for the loop, without real runs and real compression
+test-fast: $(READY)  ## about a minute: the tests for the loop, without real runs and real compression
 	$(BIN)/python -m pytest $(TWO) -m 'not alone and not slow and not long' tests/unit $(PYTEST)
 
 lint: $(READY)  ## ruff and mypy

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchharness import measure
+    from benchharness.judge.builds import Since
     from benchharness.launch.ask import NamedAvailability
     from benchharness.suite.asked import Asked
     from benchharness.suite.overrides import Overrides
@@ -62,6 +63,7 @@ class Findings:
     hardware: str = THIS_MACHINE  # the target that it was started for
     unmeasured_budgets: Sequence[Budget] = ()
     tells_apart: float = TELLS_APART  # as the suite sets it
+    since: Since | None = None  # where the run compares two builds: what became of the candidate
 
     def verdicts(self, kind: VerdictKind) -> int:
         """How many budgets were passed, missed or left undecided, over all results; unmeasured ones are undecided."""
@@ -96,7 +98,7 @@ class Findings:
         `wish` is "smallest" or "fastest". Raises `UsageError` for any other.
         """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
-        return choices(self._shipping, Wish(wish), told, self.tells_apart)
+        return choices(self.shipping, Wish(wish), told, self.tells_apart)
 
     def answers(self, wish: Wish | str = Wish.SMALLEST) -> list[Answer]:
         """What may ship: for each hardware target, model and workload a headline, what decided it, and one table.
@@ -104,10 +106,10 @@ class Findings:
         `wish` is as for `choices`. Raises `UsageError` for any other.
         """
         told = [f"{budget.title} {budget.text}" for budget in self.unmeasured_budgets]
-        return answers(self._shipping, Wish(wish), told, self.tells_apart)
+        return answers(self.shipping, Wish(wish), told, self.tells_apart)
 
     @property
-    def _shipping(self) -> Sequence[Result]:
+    def shipping(self) -> Sequence[Result]:
         """All but what a comparison holds the candidate against."""
         return [result for result in self.results if result.job.side != BASE]
 
@@ -329,8 +331,9 @@ def _found(findings: Findings) -> Found:
     return Found(
         run=findings.run,
         hardware=findings.hardware,
-        results=findings.results,
+        results=findings.shipping,
         answers=findings.answers(),
+        since=findings.since,
         exports=Exports(csv=findings.to_csv(), json=findings.to_json(samples=False)),
     )
 
@@ -358,7 +361,18 @@ def _findings(store: Store, run_: str) -> Findings:
         hardware=rules.hardware,
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
+        since=_since(rules, results),
     )
+
+
+def _since(rules: Rules, results: Sequence[Result]) -> Since | None:
+    if rules.builds is None or rules.design is None:
+        return None
+    from benchharness.judge.builds import Since, compared, twins
+
+    base, candidate = rules.builds
+    found = compared(twins(results), rules.design)
+    return Since(base=base, candidate=candidate, design=rules.design, comparisons=found)
 
 
 def judged_by(rules: Rules, planned: Sequence[tuple[Job, str]], made: Sequence[Attempt]) -> list[Result]:

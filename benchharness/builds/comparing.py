@@ -15,7 +15,7 @@ from benchharness import api, errors, measure
 from benchharness.api import Findings
 from benchharness.errors import NothingRan, UsageError
 from benchharness.judge import stored
-from benchharness.judge.builds import Comparison, Twins, compared, twins
+from benchharness.judge.builds import Comparison, Twins
 from benchharness.judge.pairs import Change
 from benchharness.locations import default_store, state_folder
 from benchharness.results.result import Estimate, Result
@@ -129,15 +129,15 @@ def load(name: str = "latest", *, store: str | None = None) -> Found:
 
 def found_in(findings: Findings, suite: Suite) -> Found:
     """The comparison in a run's findings. Raises `UsageError` where there is none."""
-    if suite.compared is None:
+    since = findings.since
+    if since is None:
         raise UsageError(f"run {findings.run.id} compares no builds; name two runs, or: benchharness show")
-    rules = suite.gate or Gate()
     return Found(
         findings=findings,
-        base=suite.compared.base_told,
-        candidate=suite.compared.candidate_told,
-        gate=rules,
-        comparisons=compared(twins(findings.results), rules.design()),
+        base=since.base,
+        candidate=since.candidate,
+        gate=suite.gate or Gate(),
+        comparisons=since.comparisons,
     )
 
 

@@ -54,7 +54,7 @@ def show(
 
 def _show_comparison(found: "Findings", form: Form, store: str | None) -> None:
     """First what became of it since the base, where the run compares two builds."""
-    if form is not Form.TABLE or not any(result.job.side for result in found.results):
+    if form is not Form.TABLE or found.since is None:
         return
     from benchharness import builds
 

@@ -42,6 +42,16 @@ class Comparison(Decision):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Since:
+    """What became of a candidate since its base: both as whoever asked called them."""
+
+    base: str
+    candidate: str
+    design: Design
+    comparisons: Sequence[Comparison]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Twins:
     """The results of base and candidate for the same job."""
 

@@ -6,13 +6,15 @@ deriving results.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchharness.errors import SuiteError
+from benchharness.judge.design import Design
 from benchharness.metrics import METRICS
 from benchharness.metrics.limits import ALIASES, Budget, parse
 from benchharness.results.result import TELLS_APART
@@ -20,7 +22,7 @@ from benchharness.scenarios import SCENARIOS
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import CHECKED_BEFORE, Name, Share
 
-S = TypeVar("S", bound="_Stored")
+S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class Rules:
     hardware: str  # the target's name
     budgets: Sequence[Budget]
     tells_apart: float
+    builds: tuple[str, str] | None = None  # what base and candidate were called, where two builds are compared
+    design: Design | None = None  # by which they are
 
 
 class _Stored(BaseModel):
@@ -43,8 +47,15 @@ class _Attempts(BaseModel):
     tells_apart: Share = TELLS_APART
 
 
+class _Compared(BaseModel):
+    base_told: str
+    candidate_told: str
+
+
 class _Suite(_Stored):
     attempts: _Attempts = _Attempts()
+    compared: _Compared | None = None
+    gate: Any = None
 
 
 class _Hardware(_Stored):
@@ -57,7 +68,15 @@ def stored_rules(suite_json: str, hardware_json: str) -> Rules:
     if not {*suite.budgets, *hardware.budgets} <= {*METRICS, *ALIASES}:
         list(SCENARIOS.usable())  # metrics of another package are known when it is loaded
     budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
-    return Rules(hardware=hardware.name, budgets=budgets, tells_apart=suite.attempts.tells_apart)
+    rules = Rules(hardware=hardware.name, budgets=budgets, tells_apart=suite.attempts.tells_apart)
+    return rules if suite.compared is None else _comparing(rules, suite, suite.compared)
+
+
+def _comparing(rules: Rules, suite: _Suite, compared: _Compared) -> Rules:
+    from benchharness.suite.gating import Gate  # few runs compare builds
+
+    gate = _read(Gate, json.dumps(suite.gate or {}), "gate")
+    return replace(rules, builds=(compared.base_told, compared.candidate_told), design=gate.design())
 
 
 def _read(kind: type[S], text: str, what: str) -> S:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchharness.judge.answer import Answer
+from benchharness.judge.builds import Since
 from benchharness.results.result import Result, Run
 
 
@@ -28,6 +29,7 @@ class Found:
     hardware: str
     results: Sequence[Result]
     answers: Sequence[Answer] = ()
+    since: Since | None = None  # what became of a candidate, where two builds are compared; results are the candidate's
     exports: Exports = field(default_factory=Exports)
     others: Sequence[str] = ()
     not_run: Mapping[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from inspect import getfile
 from pathlib import Path
 
+from benchharness.judge.builds import Since
 from reports.model.entries import Colours, Entry
 
 #: A word that a section uses, and what it means.
@@ -58,6 +59,7 @@ class Material:
     broken: Sequence[str] = ()
     told_elsewhere: frozenset[str] = frozenset()
     jobs_href: str = ""
+    since: Since | None = None  # what became of a candidate, where two builds are compared
 
     @property
     def costs(self) -> list[Entry]:

@@ -68,6 +68,7 @@ def page_of(
         broken=sections.broken,
         told_elsewhere=sections.tells,
         jobs_href=jobs_href,
+        since=found.since,
     )
     return Page(
         title=_title(found),

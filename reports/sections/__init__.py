@@ -19,7 +19,7 @@ from reports.model.section import SectionKind
 #: What is about every scenario.
 COMMON = tuple(
     f"reports.sections.{name}.section"
-    for name in ("failures", "warnings", "start", "latency", "memory", "operators", "conditions", "methods")
+    for name in ("failures", "builds", "warnings", "start", "latency", "memory", "operators", "conditions", "methods")
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.judge import budgets as budgets_of_suite
+from benchharness.judge.builds import Since
 from benchharness.metrics import limits
 from benchharness.results.requested import Configuration, Workload
 from benchharness.results.result import (
@@ -328,8 +329,9 @@ def pages_of(
     title: str | None = None,
     hardware: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
+    since: Since | None = None,
 ) -> dict[str, Page]:
-    found = targets_of(run, results, hardware=hardware, not_run=not_run or {})
+    found = [replace(each, since=since) for each in targets_of(run, results, hardware=hardware, not_run=not_run or {})]
     return {each.hardware: view.page_of(each, written=WRITTEN, title=title) for each in found}
 
 
