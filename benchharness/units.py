@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from benchharness.errors import UsageError
 from benchharness.metrics import Unit
@@ -16,6 +17,7 @@ from benchharness.metrics import Unit
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]*)\s*")
 
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+AGES = {"h": 3600.0, "d": 86400.0, "w": 604800.0}
 SHARES = {"%": 0.01}
 BYTES = {
     "B": 1.0,
@@ -71,6 +73,21 @@ _WIDEST_COLUMN = 5e3
 def seconds(text: str) -> float:
     """A duration in seconds. Raises `UsageError`."""
     return _quantity(text, SECONDS, "a duration", "250 ms")
+
+
+def age(text: str) -> float:
+    """How long ago something was, in seconds. Raises `UsageError`."""
+    return _quantity(text, AGES, "an age", "90 d")
+
+
+def moment(since: str | timedelta | datetime | None, now: datetime) -> datetime | None:
+    """The moment that is meant by itself, or by how long ago it was, such as "90d". Raises `UsageError`."""
+    if isinstance(since, datetime) or since is None:
+        return since
+    try:
+        return now - (since if isinstance(since, timedelta) else timedelta(seconds=age(since)))
+    except OverflowError as error:
+        raise UsageError(f"{since} is longer ago than any clock tells; say less, such as 90d") from error
 
 
 def share(text: str) -> float:

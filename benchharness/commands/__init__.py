@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "benchharness.commands.demo",
     "runs": "benchharness.commands.runs",
     "show": "benchharness.commands.show",
+    "history": "benchharness.commands.history",
     "report": "benchharness.commands.report",
     "export": "benchharness.commands.export",
     "adapters": "benchharness.commands.adapters",

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchharness import units as quantity
 from benchharness.errors import UsageError
-from benchharness.metrics import METRICS
+from benchharness.metrics import METRICS, Metric
 
 #: Short names that budgets may use beside the metrics' own.
 ALIASES = {"download": "download_size", "size": "artefact_size"}
@@ -43,13 +43,19 @@ def parse(table: Mapping[str, Any], origin: str) -> list[Budget]:
     return [budget for key, value in table.items() for budget in _parse_one(key, value, origin)]
 
 
-def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
+def metric_named(key: str) -> Metric:
+    """The metric of a name, or of a short one. Raises `UsageError`."""
     metric = METRICS.get(ALIASES.get(key, key))
     if metric is None:
         names = [*ALIASES, *METRICS]
         nearest = difflib.get_close_matches(key, names, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"budgets are for {', '.join(names)}"
         raise UsageError(f"{key!r} is no metric; {hint}")
+    return metric
+
+
+def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
+    metric = metric_named(key)
     if isinstance(value, str):
         if metric.percentiles:
             example = f'{key} = {{ p95 = "{value}" }} in a suite or --budget "{key}.p95={value}"'

@@ -24,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
+from benchharness.results.history import Part, Told, read
 from benchharness.results.ids import new_id
 from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
 from benchharness.results.schema import (
@@ -126,6 +127,15 @@ class Store:
                 found.setdefault(run, []).append(hardware)
         return found
 
+    def runs_by_suite_and_hardware(self) -> dict[tuple[str, str], list[Run]]:
+        """By suite and hardware target, the runs, newest first."""
+        hardware = self.hardware_of_runs()
+        found: dict[tuple[str, str], list[Run]] = {}
+        for each in self.list_runs():
+            for name in hardware.get(each.id, ()):
+                found.setdefault((each.suite, name), []).append(each)
+        return found
+
     def run(self, run: str) -> Run:
         """One run by its full id."""
         with self._reading() as connection:
@@ -186,6 +196,11 @@ class Store:
             query = query.where(runs.c.started >= since)
         with self._reading() as connection:
             return [_figure(row) for row in connection.execute(query).mappings()]
+
+    def history(self, part: Part) -> Told:
+        """What history is told from, of that part of the store; see `results.history`."""
+        with self._reading() as connection:
+            return read(connection, part)
 
     def close(self) -> None:
         """Lets go of the database."""

@@ -6,13 +6,13 @@ deriving results.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchharness.errors import SuiteError
+from benchharness.errors import BenchharnessError, SuiteError
 from benchharness.metrics import METRICS
 from benchharness.metrics.limits import ALIASES, Budget, parse
 from benchharness.results.result import TELLS_APART
@@ -58,6 +58,20 @@ def stored_rules(suite_json: str, hardware_json: str) -> Rules:
         list(SCENARIOS.usable())  # metrics of another package are known when it is loaded
     budgets = [*parse(suite.budgets, "suite"), *parse(hardware.budgets, "hardware target")]
     return Rules(hardware=hardware.name, budgets=budgets, tells_apart=suite.attempts.tells_apart)
+
+
+def stored_budgets(
+    stored: Mapping[tuple[str, str], tuple[str, str]],
+) -> tuple[dict[tuple[str, str], Sequence[Budget]], list[str]]:
+    """By the names of a suite and a target the budgets of both as they are stored, and why some cannot be read."""
+    found: dict[tuple[str, str], Sequence[Budget]] = {}
+    unread = []
+    for key, (suite_json, hardware_json) in stored.items():
+        try:
+            found[key] = stored_rules(suite_json, hardware_json).budgets
+        except BenchharnessError as error:
+            unread.append(f"budgets of {' on '.join(key)} are unknown: {error}")
+    return found, unread
 
 
 def _read(kind: type[S], text: str, what: str) -> S:
