@@ -94,6 +94,18 @@ def family_text(history: History) -> str:
     return f"{family}: {100 * history.alpha:g} % chance of any false step among them"
 
 
+def other_bases(history: History) -> str:
+    """That a base was another build on some nights, so that ratios begin later; "" where each had one base."""
+    some = [trend for trend in history.trends if trend.ratio and trend.why_no_ratio]
+    if not some:
+        return ""
+    count = f"{len(some)} figure{'' if len(some) == 1 else 's'}"
+    return (
+        f"{count} have no ratio on some nights: {some[0].why_no_ratio} (now {some[0].base_build}); "
+        "--base OLD --base NEW takes both as one"
+    )
+
+
 def without_base(history: History) -> str:
     """That absolute values are all there is, of how many figures; "" where every figure has ratios."""
     alone = [trend for trend in history.trends if not trend.ratio]
@@ -103,3 +115,8 @@ def without_base(history: History) -> str:
         f"Of {len(alone)} of {len(history.trends)} figures there are absolute values only"
     )  # fmt: skip
     return f"{which}: a step in them is at most likely, as the machine's own drift is in them too."
+
+
+def remarks(history: History) -> list[str]:
+    """What must be known of the nights, and of what their figures can tell."""
+    return [each for each in (*history.told, other_bases(history), without_base(history)) if each]

@@ -93,7 +93,7 @@ def tracks_of(told: Told, pinned: Sequence[str] = ()) -> list[Tracks]:
                 ratio=_track(*ratios[code][:2], logarithmic=True) if code in ratios else Track(),
                 base=_track(*bases[code][:2], logarithmic=True) if code in bases else Track(),
                 base_build=beside.build_of_owner.get(at, ""),
-                why_no_ratio="" if code in ratios else beside.why_of_owner.get(at, NO_BASE),
+                why_no_ratio=beside.why_of_owner.get(at, "" if code in ratios else NO_BASE),
             )
         )
     return found
@@ -163,9 +163,13 @@ def _beside(
         for at in members:
             if partners[at][1] in wanted:
                 base_of_job[at] = partners[at][0]
-        builds[owner] = ", ".join(sorted(wanted))
+        builds[owner] = ", ".join(sorted(wanted)) or newest
+        others = {partners[at][1] for at in members} - wanted
         if not wanted:
             why[owner] = f"no base build begins with {' or '.join(pinned)}; the newest is {newest}"
+        elif others:
+            ran = sum(partners[at][1] in others for at in members)
+            why[owner] = f"{ran} of {len(members)} nights ran beside another base build: {', '.join(sorted(others))}"
     return _Beside(base_of_job, builds, why)
 
 

@@ -117,7 +117,7 @@ class Trend:
     ratio: Track = field(default_factory=Track)
     base: Track = field(default_factory=Track)  # the base's own absolute values
     base_build: str = ""
-    why_no_ratio: str = ""
+    why_no_ratio: str = ""  # on none of its nights, or not on all
     steps: Sequence[Step] = ()
     gap: Gap | None = None
     limit: float | None = None  # a budget's, in the metric's unit

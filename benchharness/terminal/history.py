@@ -15,10 +15,10 @@ from benchharness.judge.step_words import (
     gap_text,
     headline,
     interval_text,
+    remarks,
     size_text,
     when_text,
     whose_text,
-    without_base,
     worse_text,
 )
 from benchharness.results.trends import Certainty, History, Step, Track, Trend
@@ -32,6 +32,8 @@ from benchharness.units import quantity_text
 _MOST = 20
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKS = 12
+#: Columns of a terminal in which they break no line.
+_ROOM_FOR_BARS, _ROOM_FOR_RATIOS = 80, 68
 _STYLES = {Certainty.CONFIRMED: "bold", Certainty.LIKELY: "yellow", Certainty.DRIFT: "dim"}
 
 
@@ -43,12 +45,11 @@ def show_history(history: History, console: Console) -> None:
     for certainty in Certainty:
         _steps(history, certainty, console)
     _missing(history, console)
-    for remark in (*history.told, *filter(None, [without_base(history)])):
+    for remark in remarks(history):
         tell(console, one_line(remark), "yellow")
     if history.trends:
         console.print()
-    heads = ("now ", "to base ", "last step", *(["nights"] if _can_spark(console) else []))
-    show_lines(heads, list(_groups(history, sparks=_can_spark(console))), console)
+    show_lines(_heads(console), list(_groups(history, console)), console)
     if history.nights:
         first, last = (date_text(history, at) for at in (0, len(history.nights) - 1))
         tell(console, f"{len(history.nights)} nights, {first} to {last}; {family_text(history)}", "dim")
@@ -62,8 +63,8 @@ def history_markdown(history: History) -> str:
         blocks += ["\n".join(lines)] if lines else []
     gone = [f"- {escaped(f'{_whose(trend)}: {_gap(trend)}')}" for trend in history.missing[:_MOST]]
     blocks += ["\n".join(gone)] if gone else []
-    remarks = [*history.told, without_base(history), f"{len(history.nights)} nights; {family_text(history)}."]
-    return "\n\n".join([*blocks, *(escaped(one_line(each)) for each in remarks if each)]) + "\n"
+    told = [*remarks(history), f"{len(history.nights)} nights; {family_text(history)}."]
+    return "\n\n".join([*blocks, *(escaped(one_line(each)) for each in told)]) + "\n"
 
 
 # Changes
@@ -104,28 +105,35 @@ def _gap(trend: Trend) -> str:
 # A line a figure
 
 
-def _groups(history: History, *, sparks: bool) -> Iterator[Group]:
+def _heads(console: Console) -> list[str]:
+    """The columns that have room: a narrow terminal goes without bars, then without ratios."""
+    heads = ["now ", *(["to base "] if console.width >= _ROOM_FOR_RATIOS else []), "last step"]
+    return [*heads, "nights"] if console.width >= _ROOM_FOR_BARS and _can_spark(console) else heads
+
+
+def _groups(history: History, console: Console) -> Iterator[Group]:
     """Figures under whose they are."""
     together: dict[str, list[Trend]] = {}
     for trend in history.trends:
         heading = f"{trend.hardware} · {trend.device} · {trend.model} · {whose_text(trend)}"
         together.setdefault(heading, []).append(trend)
     for heading, trends in together.items():
-        yield Group(heading=heading, rows=[_line(trend, history, sparks=sparks) for trend in trends])
+        rows = [_line(trend, history, _heads(console)) for trend in trends]
+        yield Group(heading=heading, rows=rows)
 
 
-def _line(trend: Trend, history: History, *, sparks: bool) -> Line:
+def _line(trend: Trend, history: History, heads: Sequence[str]) -> Line:
     newest = quantity_text(trend.absolute.values[-1], trend.unit, half=_half(trend.absolute))
     ratio = f"×{quantity_text(trend.ratio.values[-1], '', half=_half(trend.ratio))}" if trend.ratio else "–"
     step = trend.change
     missing = trend.gap is not None
-    cells = [
-        ("missing" if missing else newest, "red" if missing else ""),
-        ("" if missing else ratio, "" if trend.ratio else "dim"),
-        _last(step, trend, history),
-        *([(spark(trend), "")] if sparks else []),
-    ]
-    return Line(name=figure_text(trend), cells=cells)
+    cells = {
+        "now ": ("missing" if missing else newest, "red" if missing else ""),
+        "to base ": ("" if missing else ratio, "" if trend.ratio else "dim"),
+        "last step": _last(step, trend, history),
+        "nights": (spark(trend), ""),
+    }
+    return Line(name=figure_text(trend), cells=[cells[head] for head in heads])
 
 
 def _last(step: Step | None, trend: Trend, history: History) -> tuple[str, str]:

@@ -15,10 +15,10 @@ from benchharness.judge.step_words import (
     gap_text,
     headline,
     interval_text,
+    remarks,
     size_text,
     when_text,
     whose_text,
-    without_base,
     worse_text,
 )
 from benchharness.metrics import METRICS
@@ -90,7 +90,7 @@ class HistoryPage:
     confirmed: tuple[Change, ...]
     likely: tuple[Change, ...]
     drift: tuple[Change, ...]
-    more: tuple[int, int, int]  # of each so many are left out
+    more: tuple[int, ...]  # of each of these so many are left out
     missing: tuple[Row, ...]
     more_missing: int
     multiples: tuple[Multiple, ...]
@@ -117,11 +117,11 @@ def history_page(history: History, now: datetime, most_drawn: int = MOST_DRAWN) 
     return HistoryPage(
         title=f"History: {headline(history)}",
         finding=_finding(history),
-        remarks=tuple(value_text(each) for each in (*history.told, without_base(history)) if each),
+        remarks=tuple(value_text(each) for each in remarks(history)),
         confirmed=confirmed,
         likely=likely,
         drift=drift,
-        more=(*(max(len(each) - _MOST_LISTED, 0) for each in changes),),  # type: ignore[arg-type] # three of them
+        more=tuple(max(len(each) - _MOST_LISTED, 0) for each in changes),
         missing=tuple(_row(trend, history) for trend in gone[:_MOST_LISTED]),
         more_missing=max(len(gone) - _MOST_LISTED, 0),
         multiples=tuple(_multiple(trend, drawn[id(trend)], history) for trend in ordered[:most_drawn]),
@@ -170,7 +170,7 @@ def _whose(trend: Trend) -> str:
 
 def _row(trend: Trend, history: History) -> Row:
     step = trend.change
-    told = "none" if step is None else f"{size_text(step, trend.unit)} on {date_text(history, step.night)}"
+    told = "no step" if step is None else f"{size_text(step, trend.unit)} on {date_text(history, step.night)}"
     return Row(
         whose=_whose(trend),
         figure=value_text(figure_text(trend)),
