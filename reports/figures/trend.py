@@ -10,18 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.figures.canvas import BAD, COLOURS, GOOD, GRID, INK, QUIET, WIDTH, Axis, Point, Sheet
+from reports.figures.canvas import BAD, COLOURS, GOOD, GRID, INK, QUIET, WIDTH, Axis, Point, Sheet, number
 from reports.figures.figure import Ends, Figure, Legend, range_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-_LEFT, _RIGHT = 48.0, WIDTH - 6.0
+_RIGHT = WIDTH - 6.0
+#: Room for the numbers of an axis, at least and for each character.
+_LEAST_LEFT, _CHARACTER = 40.0, 7.0
 #: A panel, its title, room between panels and below the last.
 _PANEL, _TITLE, _GAP, _BELOW = 78.0, 18.0, 6.0, 18.0
 _ABSOLUTE, _RATIO, _BASE = COLOURS[0], COLOURS[2], "#8a8f98"
 #: More nights than this are drawn as a line and a band.
 _MOST_WHISKERS = 90
+_TICKS = 3
 _STEP_COLOURS = {"worse": BAD, "better": GOOD}
 
 
@@ -67,25 +70,24 @@ class TrendChart(Figure):
         """The ratio above, the absolute values below, one axis of nights."""
         panels = 2 if self.ratio else 1
         sheet = Sheet((_TITLE + _PANEL) * panels + _GAP * (panels - 1) + _BELOW)
-        along = Axis(0, max(self.days, 1.0), _LEFT, _RIGHT)
-        top = 0.0
-        if self.ratio:
-            up = _upright(self.ratio.ends, (1.0,), top)
-            self._panel(sheet, along, up, "ratio to the base of the same night")
-            sheet.line(((_LEFT, up.at(1)), (_RIGHT, up.at(1))), INK, 0.9)
-            _values(sheet, along, up, self.ratio, _RATIO)
-            top += _TITLE + _PANEL + _GAP
         beside = self.drift.ends if self.drift else ()
         limits = () if self.limit is None else (self.limit,)
-        up = _upright((*self.absolute.ends, *beside), limits, top)
-        self._panel(sheet, along, up, self.unit)
+        top = _TITLE + _PANEL + _GAP if self.ratio else 0.0
+        level = _upright((*self.absolute.ends, *beside), limits, top)
+        ratio = _upright(self.ratio.ends, (1.0,), 0.0) if self.ratio else None
+        along = Axis(0, max(self.days, 1.0), _left(level, ratio), _RIGHT)
+        if self.ratio and ratio:
+            self._panel(sheet, along, ratio, "ratio to the base of the same night")
+            sheet.line(((along.start, ratio.at(1)), (_RIGHT, ratio.at(1))), INK, 0.9)
+            _values(sheet, along, ratio, self.ratio, _RATIO)
+        self._panel(sheet, along, level, self.unit)
         if self.drift:
-            sheet.area(_band(along, up, self.drift), _BASE, opacity=0.3)
+            sheet.area(_band(along, level, self.drift), _BASE, opacity=0.3)
         if self.limit is not None:
-            sheet.line(((_LEFT, up.at(self.limit)), (_RIGHT, up.at(self.limit))), BAD, 1.1, dashed=True)
-        _values(sheet, along, up, self.absolute, _ABSOLUTE)
-        for x, text, align in ((_LEFT, self.first, "left"), (_RIGHT, self.last, "right")):
-            sheet.write(x, up.start + 10, text, align=align, colour=QUIET)
+            sheet.line(((along.start, level.at(self.limit)), (_RIGHT, level.at(self.limit))), BAD, 1.1, dashed=True)
+        _values(sheet, along, level, self.absolute, _ABSOLUTE)
+        for x, text, align in ((along.start, self.first, "left"), (_RIGHT, self.last, "right")):
+            sheet.write(x, level.start + 10, text, align=align, colour=QUIET)
         return sheet.drawing()
 
     def legend(self) -> Legend:
@@ -98,12 +100,18 @@ class TrendChart(Figure):
 
     def _panel(self, sheet: Sheet, along: Axis, up: Axis, title: str) -> None:
         sheet.write(0, up.end - _TITLE / 2, title, colour=QUIET)
-        up.upwards(sheet, _LEFT, _RIGHT, 3)
-        sheet.line(((_LEFT, up.start), (_RIGHT, up.start)), GRID, 0.8)
+        up.upwards(sheet, along.start, _RIGHT, _TICKS)
+        sheet.line(((along.start, up.start), (_RIGHT, up.start)), GRID, 0.8)
         for mark in self.marks:
             place = along.at(mark.day)
             colour = _STEP_COLOURS.get(mark.verdict, INK) if mark.confirmed else QUIET
             sheet.line(((place, up.start), (place, up.end)), colour, 1.3, dashed=not mark.confirmed)
+
+
+def _left(*axes: Axis | None) -> float:
+    """Where the panels begin: right of the longest number on their axes."""
+    longest = max(len(number(tick)) for axis in axes if axis for tick in axis.ticks(_TICKS))
+    return max(_LEAST_LEFT, _CHARACTER * longest + 6)
 
 
 def _upright(ends: Sequence[Ends], others: Sequence[float], top: float) -> Axis:

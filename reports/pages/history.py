@@ -220,14 +220,15 @@ def _nights(trend: Trend, history: History, scale: Scale) -> Iterator[tuple[str,
 
 
 def _chart(trend: Trend, history: History, scale: Scale) -> TrendChart:
-    days = _days(history)
+    days = _days(history, trend)
+    here = [at for at, night in enumerate(history.nights) if night.suite == trend.suite]
     return TrendChart(
         title=f"{value_text(figure_text(trend))}, {_whose(trend)}",
         unit=scale.symbol or "value",
         note="",
-        first=date_text(history, 0),
-        last=date_text(history, len(history.nights) - 1),
-        days=days[-1],
+        first=date_text(history, here[0]),
+        last=date_text(history, here[-1]),
+        days=days[here[-1]],
         absolute=_line(trend.absolute, days, 1 / scale.divisor),
         ratio=_line(trend.ratio, days, 1.0) if trend.ratio else None,
         drift=_line(trend.base, days, _to_level(trend) / scale.divisor) if trend.base else None,
@@ -244,8 +245,9 @@ def _chart(trend: Trend, history: History, scale: Scale) -> TrendChart:
     )
 
 
-def _days(history: History) -> list[float]:
-    first = history.nights[0].started
+def _days(history: History, trend: Trend) -> list[float]:
+    """By night, the days since the first night of the trend's suite."""
+    first = next(night.started for night in history.nights if night.suite == trend.suite)
     return [(night.started - first).total_seconds() / _DAY_S for night in history.nights]
 
 

@@ -133,11 +133,17 @@ def changed_nights(names: str = "") -> list[Made]:
     """A confirmed step with its artefact, and a variant that fails in the end. `names`: what everything is called."""
     jobs = [BASE, CANDIDATE, FP32]
     if names:
-        jobs = [Job.from_json({**each.to_json(), "model": names, "variant": names, "digest": names}) for each in jobs]
+        called = (names, names, f"{names}2")  # the third is another variant
+        jobs = [
+            Job.from_json({**each.to_json(), "model": names, "variant": variant, "digest": names})
+            for each, variant in zip(jobs, called, strict=True)
+        ]
     rebuilt = [jobs[0], replace(jobs[1], digest="cd34" * 16), jobs[2]]
     before = [Made(jobs=jobs, metrics=THREE)] * 15
     after = [Made(jobs=rebuilt, metrics=THREE, scale={"candidate": 1.1})] * 12
-    failing = Made(jobs=rebuilt, metrics=THREE, scale={"candidate": 1.1, names or "fp32": CRASH, "base": 1.0})
+    failing = Made(
+        jobs=rebuilt, metrics=THREE, scale={"candidate": 1.1, f"{names}2" if names else "fp32": CRASH, "base": 1.0}
+    )
     return [*before, *after, failing]
 
 
@@ -148,6 +154,6 @@ def hostile_history(attack: str) -> History:
         replace(each, suite=attack, version=attack, suite_digest=attack, device=attack)
         for each in changed_nights(attack)
     ]
-    made[20:] = [replace(each, system=attack, runtime=attack) for each in made[20:]]
+    made[15:] = [replace(each, system=attack, runtimes={"candidate": attack}) for each in made[15:]]
     history = told(write(store, made))
     return replace(history, told=[attack])

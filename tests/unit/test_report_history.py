@@ -104,7 +104,11 @@ ATTACK = "\"><img src=x onerror=document.title='HACKED'>\u202e<script>document.t
 
 @pytest.mark.parametrize("attack", [ATTACK, "long" * 100, " "])
 def test_hostile_names_are_text(attack: str) -> None:
-    html = render_history(hostile_history(attack), [], WRITTEN)
+    history = hostile_history(attack)
+    page = history_page(history, WRITTEN)
+    assert len(page.confirmed) == 3
+    assert all("artefact" in each.cause or "runtime" in each.cause for each in page.confirmed)
+    html = render_history(history, [], WRITTEN)
     inside = html[html.index("<body") :]
     assert "<img" not in inside
     assert inside.count("<script") == 1
