@@ -19,6 +19,7 @@ class Causes:
     def __init__(self, told: Told) -> None:
         self._told = told
         self._jobs: dict[Owner, dict[int, NightJob]] = {}
+        self._newest: dict[Owner, NightJob] = {}
         for job in told.jobs:
             if job.planned.side != "base":
                 owner = Owner(
@@ -32,8 +33,10 @@ class Causes:
 
     def newest(self, owner: Owner) -> NightJob:
         """The owner's job of its newest night, after which its figures are called."""
-        jobs = self._jobs[owner]
-        return jobs[max(jobs)]
+        if owner not in self._newest:
+            jobs = self._jobs[owner]
+            self._newest[owner] = jobs[max(jobs)]
+        return self._newest[owner]
 
     def near(
         self, owner: Owner, nights: Sequence[int], at: int, first: int, last: int

@@ -127,9 +127,14 @@ class _Gaps:
 
     def __init__(self, told: Told) -> None:
         self._told = told
-        self._dates: dict[str, list[tuple[int, str]]] = {}  # by suite its nights, with their dates
+        self._left: dict[int, int] = {}  # by night, on how many later dates its suite ran
+        by_suite: dict[str, list[int]] = {}
         for at, night in enumerate(told.nights):
-            self._dates.setdefault(night.suite, []).append((at, f"{night.started:%Y-%m-%d}"))
+            by_suite.setdefault(night.suite, []).append(at)
+        for nights in by_suite.values():
+            dates = [f"{told.nights[at].started:%Y-%m-%d}" for at in nights]
+            place = {date: number for number, date in enumerate(dict.fromkeys(dates), start=1)}
+            self._left |= {at: len(place) - place[date] for at, date in zip(nights, dates, strict=True)}
         self._jobs: dict[tuple[str, str, str, str], list[NightJob]] = {}
         for job in told.jobs:
             if job.planned.side != "base":
@@ -140,15 +145,13 @@ class _Gaps:
 
     def after(self, owner: Owner, last: int) -> Gap | None:
         """What a figure lacks whose newest value is of night `last`; None where it lacks nothing."""
-        here = self._dates[owner.suite]
-        seen = next(date for at, date in here if at == last)
-        later = dict.fromkeys(date for at, date in here if at > last and date != seen)
+        later = self._left[last]
         alike = self._jobs[owner.suite, owner.hardware, owner.cell, owner.variant]
         newer = [job for job in alike if job.night > last]
         if not later and not newer:
             return None
         reason, failed = _why(newer, owner)
-        return Gap(nights=max(len(later), 1), since=self._told.nights[last].started, reason=reason, failed=failed)
+        return Gap(nights=max(later, 1), since=self._told.nights[last].started, reason=reason, failed=failed)
 
 
 def _why(newer: Sequence[NightJob], owner: Owner) -> tuple[str, bool]:
@@ -238,11 +241,12 @@ def _steps(
     confirmed = [_step(ratio, each, tracks, causes, better, Certainty.CONFIRMED) for each in in_ratio]
     yield from confirmed
     absolute = _Seen(tracks.absolute, in_levels, _levels(tracks), tracks.logarithmic)
+    nights = tracks.absolute.nights
+    known = [nights.index(step.night) for step in confirmed]  # a ratio's nights have absolute values, too
     for each in in_levels:
-        night = tracks.absolute.nights[each.at]
-        if any(abs(step.night - night) <= _ONE_STEP for step in confirmed):
+        if any(abs(at - each.at) <= _ONE_STEP for at in known):
             continue
-        along = _base_move(tracks, night)
+        along = _base_move(tracks, nights[each.at]) if tracks.logarithmic else None
         drift = along is not None and along / each.size >= _MOVED_ALONG
         step = _step(absolute, each, tracks, causes, better, Certainty.DRIFT if drift else Certainty.LIKELY)
         yield replace(step, base_size=None if along is None else float(np.expm1(along)))

@@ -88,6 +88,16 @@ def headline(history: History) -> str:
     return ", ".join(parts)
 
 
+def nights_text(history: History) -> str:
+    """How many nights, by their dates, and from when to when."""
+    if not history.nights:
+        return "no night"
+    dates = len({night.started.date() for night in history.nights})
+    told = f"{dates} night{'' if dates == 1 else 's'}"
+    told += f" ({len(history.nights):,} runs)" if len(history.nights) != dates else ""
+    return f"{told}, {date_text(history, 0)} to {date_text(history, len(history.nights) - 1)}"
+
+
 def family_text(history: History) -> str:
     """What was tested together, and how sure that is."""
     family = f"{history.tested} series tested as one family"

@@ -7,11 +7,10 @@ for all nights that planned it alike.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,8 @@ from benchharness.results.trends import Night
 #: Of the device's words about an attempt, what may explain another level.
 FACTS = ("runtime", "interpreter", "OS", "kernel")
 _LONGEST_FACT = 200
+_BLOCK = 20_000
+_NOWHERE = (-1, -1)  # the place of an attempt that did not end well
 #: Rows of courses and ladders are no values.
 _NO_VALUES = frozenset(metric.name for metric in ROWS)
 
@@ -144,7 +145,7 @@ def _planned(connection: Connection, part: Part) -> dict[tuple[str, str], Planne
     query = select(jobs.c.run_id, jobs.c.key, jobs.c.cell, jobs.c.job_json).join(runs, runs.c.id == jobs.c.run_id)
     known: dict[tuple[str, str], Planned] = {}
     found = {}
-    for run, key, cell, text in connection.execute(_of_jobs(query, part)):
+    for run, key, cell, text in connection.execute(_of_jobs(query, part)).all():
         if (cell, text) not in known:
             known[cell, text] = _job(cell, json.loads(text))
         found[run, key] = known[cell, text]
@@ -185,7 +186,7 @@ def _attempts(
     query = _of_jobs(query, part).order_by(attempts.c.run_id, attempts.c.job_key, attempts.c.started)
     numbered, place = _Numbered(), {}
     grouped: dict[int, list[Sequence[Any]]] = {}
-    for id_, run, key, round_, device, host, outcome, reason, *facts in connection.execute(query):
+    for id_, run, key, round_, device, host, outcome, reason, *facts in connection.execute(query).all():
         if (run, key) not in planned:
             continue
         at = numbered[run, key, device]
@@ -231,29 +232,51 @@ def _values(connection: Connection, part: Part, tried: _Tried) -> dict[str, Any]
     names = [name for name in METRICS if name not in _NO_VALUES and part.metric in (None, name)]
     columns = (measurements.c.attempt_id, measurements.c.metric, cast(measurements.c.parameters, Text))
     query = select(*columns, measurements.c.value).where(measurements.c.metric.in_(_plain(names)))
-    tailed = select(*columns, measurements.c.percentiles).where(measurements.c.metric.in_(_tailed(names)))
+    tailed = select(*columns, cast(measurements.c.percentiles, Text)).where(measurements.c.metric.in_(_tailed(names)))
     if part.suite is not None or part.since is not None or part.hardware is not None:
         query, tailed = _narrowed(query, part), _narrowed(tailed, part)
-    rows = [tuple(row) for row in connection.execute(query)] if _plain(names) else []
-    rows += [
-        (attempt, metric, (parameters, percentile), value)
-        for attempt, metric, parameters, told in (connection.execute(tailed) if _tailed(names) else ())
-        for percentile, value in by_percentile(told).items()
-    ]
-    # A value that is none is no reason to lose the others.
-    rows = [row for row in rows if row[0] in tried.place and math.isfinite(row[3])]
     numbered = _Numbered()
-    ids, metrics, parameters, values = zip(*rows, strict=True) if rows else ((), (), (), ())
-    count = len(rows)
-    places = np.array([tried.place[id_] for id_ in ids], np.int64).reshape(count, 2)
-    metric = np.fromiter(map(numbered.__getitem__, zip(metrics, parameters, strict=True)), np.int64, count)
+    blocks = [_block(rows, tried, numbered) for rows in _rows(connection, query)]
+    blocks += [_block(list(_percentiles(rows)), tried, numbered) for rows in _rows(connection, tailed)]
+    whole = np.concatenate([block.places for block in blocks]) if blocks else np.empty((0, 3), np.int64)
     return {
         "metrics": [_metric(*each) for each in numbered],
-        "job": places[:, 0],
-        "round": places[:, 1],
-        "metric": metric,
-        "value": np.array(values, np.float64),
+        "job": whole[:, 0],
+        "round": whole[:, 1],
+        "metric": whole[:, 2],
+        "value": np.concatenate([block.values for block in blocks]) if blocks else np.empty(0),
     }
+
+
+class _Block(NamedTuple):
+    """Some values, and of each its job, round and metric."""
+
+    places: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
+    """Rows in blocks, as the database's driver gives them: SQLAlchemy's own take as long again, and are a million."""
+    cursor = connection.execute(query).cursor
+    while cursor is not None and (rows := cursor.fetchmany(_BLOCK)):
+        yield rows
+
+
+def _percentiles(rows: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """A row for each percentile that an attempt's samples carry."""
+    for attempt, metric, parameters, told in rows:
+        for percentile, value in by_percentile(json.loads(told)).items():
+            yield attempt, metric, (parameters, percentile), value
+
+
+def _block(rows: Sequence[Any], tried: _Tried, numbered: _Numbered) -> _Block:
+    """Rows as arrays, of good attempts; a value that is none is no reason to lose the others."""
+    ids, metrics, parameters, values = zip(*rows, strict=True) if rows else ((), (), (), ())
+    value = np.array(values, np.float64)
+    place = np.array([tried.place.get(id_, _NOWHERE) for id_ in ids], np.int64).reshape(len(rows), 2)
+    metric = np.fromiter(map(numbered.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows))
+    kept = (place[:, 0] >= 0) & np.isfinite(value)
+    return _Block(np.column_stack((place, metric))[kept], value[kept])
 
 
 def _plain(names: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from benchharness.judge.step_words import (
     gap_text,
     headline,
     interval_text,
+    nights_text,
     remarks,
     size_text,
     when_text,
@@ -50,9 +51,7 @@ def show_history(history: History, console: Console) -> None:
     if history.trends:
         console.print()
     show_lines(_heads(console), list(_groups(history, console)), console)
-    if history.nights:
-        first, last = (date_text(history, at) for at in (0, len(history.nights) - 1))
-        tell(console, f"{len(history.nights)} nights, {first} to {last}; {family_text(history)}", "dim")
+    tell(console, f"{nights_text(history)}; {family_text(history)}", "dim")
 
 
 def history_markdown(history: History) -> str:
@@ -63,7 +62,7 @@ def history_markdown(history: History) -> str:
         blocks += ["\n".join(lines)] if lines else []
     gone = [f"- {escaped(f'{_whose(trend)}: {_gap(trend)}')}" for trend in history.missing[:_MOST]]
     blocks += ["\n".join(gone)] if gone else []
-    told = [*remarks(history), f"{len(history.nights)} nights; {family_text(history)}."]
+    told = [*remarks(history), f"{nights_text(history)}; {family_text(history)}."]
     return "\n\n".join([*blocks, *(escaped(one_line(each)) for each in told)]) + "\n"
 
 

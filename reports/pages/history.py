@@ -15,6 +15,7 @@ from benchharness.judge.step_words import (
     gap_text,
     headline,
     interval_text,
+    nights_text,
     remarks,
     size_text,
     when_text,
@@ -145,9 +146,7 @@ def _rank(trend: Trend) -> tuple[bool, bool, bool, bool, bool]:
 def _finding(history: History) -> str:
     if not history.nights:
         return "No night is in this store."
-    first, last = (date_text(history, at) for at in (0, len(history.nights) - 1))
-    nights = f"{len(history.nights)} night{'' if len(history.nights) == 1 else 's'}, {first} to {last}"
-    return f"{nights}. {family_text(history)}."
+    return f"{nights_text(history)}. {family_text(history)}."
 
 
 def _change(history: History, trend: Trend, step: Step, drawn: dict[int, str]) -> Change:

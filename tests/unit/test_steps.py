@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.judge.steps import LEAST_NIGHTS, Floats, Found, Series, _chances, difference, find_steps
+from benchharness.judge.steps import LEAST_NIGHTS, Floats, Found, Series, _chance, _clearest, difference, find_steps
 from tests.unit.history_samples import wandering
 
 
@@ -86,12 +86,15 @@ def test_the_larger_the_family_the_surer_a_step_must_be() -> None:
     assert steps_of(values, beside=2000) == []
 
 
-def test_chances_are_those_of_students_t() -> None:
-    """Against scipy, at every place of a series of independent nights."""
-    values = noise(24, 5)
-    told = _chances(values[None], np.zeros(1))[0]
-    places = range(LEAST_NIGHTS, 24 - LEAST_NIGHTS + 1)
-    assert told == pytest.approx([stats.ttest_ind(values[:at], values[at:]).pvalue for at in places], rel=1e-9)
+@pytest.mark.parametrize("count", [8, 12, 24, 200])
+def test_the_clearest_cut_is_where_students_t_is_largest_and_its_chance_no_smaller(count: int) -> None:
+    """Against scipy; the chance is Wallace's, which may be larger by half where a twentieth of it decides nothing."""
+    values = with_step(noise(count, 5), count // 2, 0.03)
+    places = range(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
+    known = [stats.ttest_ind(values[:at], values[at:]).pvalue for at in places]
+    (at,), (deviate,) = _clearest(values[None], np.zeros(1))
+    assert at == LEAST_NIGHTS + int(np.argmin(known))
+    assert 0.9 * min(known) < _chance(float(deviate)) < 1.5 * min(known)
 
 
 def test_the_interval_of_a_difference_is_students() -> None:
