@@ -39,6 +39,8 @@ _AS_LIKELY = 5.0
 #: A series is exact where no more than this share of its nights differs from the night before.
 _MOST_CHANGES = 0.1
 _TINY = 1e-12
+#: Neighbours that each moves when the other has could do so for ever.
+_MOST_MOVES = 10
 #: More make an interval narrower by a fiftieth at most, and scipy takes a tenth of what a year of nights may take.
 _MOST_FREEDOM = 60
 
@@ -246,17 +248,18 @@ def _cuts(series: Series) -> Iterator[_Cut]:
 
 def _refined(series: Series, places: Sequence[int], limit: float) -> list[Found]:
     """Steps measured between their neighbours, and only those that are still told there."""
-    kept = list(places)
+    kept, moves = list(places), 0
     while kept:
         told = [_measured(series, kept, number) for number in range(len(kept))]
         worst = max(range(len(told)), key=lambda number: (told[number].p, -abs(told[number].size)))
         small = [number for number, each in enumerate(told) if abs(each.size) < LEAST_SIZE]
-        if told[worst].p > limit:
+        moved = [each.at for each in told]
+        if told[worst].p > limit or len(set(moved)) < len(moved):
             kept.pop(worst)
         elif small:
             kept.pop(small[0])
-        elif [each.at for each in told] != kept and len({each.at for each in told}) == len(told):
-            kept = [each.at for each in told]
+        elif moved != kept and moves < _MOST_MOVES:
+            kept, moves = moved, moves + 1
         else:
             return told
     return []

@@ -55,6 +55,16 @@ def test_a_large_step_is_found_although_the_machine_wanders() -> None:
     assert abs(found.at - 30) <= 1
 
 
+def test_steps_that_would_move_each_other_for_ever_come_to_rest() -> None:
+    """A random walk, nearly, taken for noise: two neighbours whose best places depend on each other's."""
+    drawn = np.random.default_rng((67, 120, 9))
+    values = [drawn.normal(0, 0.04)]
+    for _ in range(119):
+        values.append(0.9 * values[-1] + drawn.normal(0, 0.04 * np.sqrt(1 - 0.9**2)))
+    found = steps_of(np.array(values))
+    assert len({each.at for each in found}) == len(found) > 0
+
+
 def test_what_came_and_went_within_a_long_series_is_two_steps() -> None:
     values = with_step(with_step(noise(365, 7), 200, 0.05), 215, 1 / 1.05 - 1)
     first, last = steps_of(values, beside=20)
