@@ -9,17 +9,19 @@
     found.attempts_frame()                               # a row per attempt and metric
     found.compare()                                      # ratios to the reference, with intervals
     found.render("report")                               # one HTML page per hardware target
+    benchharness.history(since="90 d").steps()            # over all runs: what changed, when, and the likely cause
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchharness import units
 from benchharness.errors import BenchharnessError, LaunchError
 from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import judged, unmeasured
@@ -28,12 +30,14 @@ from benchharness.judge.derive import derive
 from benchharness.judge.evidence import told_apart
 from benchharness.judge.ranking import Wish
 from benchharness.locations import default_store
-from benchharness.metrics.limits import Budget
+from benchharness.metrics.limits import Budget, metric_named
 from benchharness.results.export import to_csv, to_json
+from benchharness.results.history import Part
 from benchharness.results.result import BASE, TELLS_APART, Attempt, Job, Result, Run, VerdictKind
 from benchharness.results.store import Store
+from benchharness.results.trends import History
 from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.judging import Rules, stored_rules
+from benchharness.suite.judging import Rules, stored_budgets, stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,6 +223,27 @@ def runs(*, store: str | None = None) -> list[Run]:
         return opened.list_runs()
 
 
+def history(
+    *,
+    store: str | None = None,
+    suite: str | None = None,
+    hardware: str | None = None,
+    metric: str | None = None,
+    since: str | timedelta | datetime | None = None,
+    base: Sequence[str] = (),
+) -> History:
+    """What the runs of a store say over time: a trend for each figure, its steps with their likely causes, and gaps.
+
+    `since`: only runs no older, such as "90 d". `base`: the beginnings of base builds, of their artefact's digest or
+    their runtime's version, that count as one pinned base; unless said the newest night's. Raises `UsageError` for an
+    unknown metric, `StoreError`.
+    """
+    since = units.moment(since, datetime.now(UTC))
+    part = Part(suite=suite, hardware=hardware, metric=metric and metric_named(metric).name, since=since)
+    with _opened(store) as opened:
+        return _history(opened, part, base)
+
+
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
     """Every adapter, and whether it runs on a device. Raises `LaunchError` where that cannot be reached."""
     from benchharness import measure
@@ -257,11 +282,20 @@ def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     return write(report_pages([_found(each) for each in findings], datetime.now(UTC)), Path(folder))
 
 
+def render_history(history: History, file: str | Path) -> Path:
+    """Writes a history as one self-contained HTML page; its path. Raises `UsageError` where it cannot be written."""
+    from reports.pages.files import write
+    from reports.pages.history import render_history as rendered
+
+    (path,) = write({Path(file).name: rendered(history, [], datetime.now(UTC))}, Path(file).parent)
+    return path
+
+
 def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
     """Writes linked pages over a whole store: an index, and for each suite all of its targets; the pages' paths.
 
-    Of a suite on a hardware target the newest run is shown in full, earlier ones are listed. A run that cannot be read
-    stands in the index with the reason.
+    Of a suite on a hardware target the newest run is shown in full, earlier ones are listed, and what several say over
+    time is a page of its own. A run that cannot be read stands in the index with the reason.
     """
     from reports.pages.files import write
     from reports.pages.site import index_pages, names_of, suite_pages
@@ -270,24 +304,15 @@ def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
     entries: list[Entry] = []
     paths: list[Path] = []
     with _opened(store) as opened:
-        by_key = _runs_by_key(opened)
-        names = names_of(list(by_key))
+        by_key = opened.runs_by_suite_and_hardware()
+        told = _told_history(opened)
+        names = names_of(list(by_key), history=told is not None)
         for suite in dict.fromkeys(suite for suite, _ in by_key):
             keys = {hardware: runs for (one, hardware), runs in by_key.items() if one == suite}
-            shown, told = _newest(opened, keys, names)
-            entries += told
+            shown, lines = _newest(opened, keys, names)
+            entries += lines
             paths += write(suite_pages(shown, names, now), Path(folder)) if shown else []
-    return [*write(index_pages(entries, now), Path(folder)), *paths]
-
-
-def _runs_by_key(store: Store) -> dict[tuple[str, str], list[Run]]:
-    """By suite and hardware target, the runs, newest first."""
-    hardware = store.hardware_of_runs()
-    found: dict[tuple[str, str], list[Run]] = {}
-    for each in store.list_runs():
-        for name in hardware.get(each.id, ()):
-            found.setdefault((each.suite, name), []).append(each)
-    return found
+    return [*write(index_pages(entries, now, told), Path(folder)), *paths]
 
 
 def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names) -> tuple[list[Found], list[Entry]]:
@@ -350,6 +375,24 @@ def _opened(url: str | None) -> Iterator[Store]:
 def open_store(url: str | None = None) -> Store:
     """The store at a URL, or the user's own. Raises `StoreError`."""
     return Store(url or default_store())
+
+
+def _history(store: Store, part: Part, pinned: Sequence[str] = ()) -> History:
+    from benchharness.judge.history import history_of  # scipy, which few commands need
+
+    told = store.history(part)
+    budgets, unread = stored_budgets({key: store.suite_and_hardware(run) for key, run in told.newest.items()})
+    found = history_of(told, now=datetime.now(UTC), pinned=pinned, budgets=budgets)
+    return replace(found, told=[*found.told, *unread])
+
+
+def _told_history(store: Store) -> History | None:
+    """The history that a site shows; None where there is none to tell. One that cannot be read says why."""
+    try:
+        found = _history(store, Part())
+    except BenchharnessError as error:
+        return History(nights=(), trends=(), told=[f"the history cannot be read: {error}"], tested=0, alpha=0.0)
+    return found if found.trends and len(found.nights) > 1 else None
 
 
 def _findings(store: Store, run_: str) -> Findings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from benchharness.errors import UsageError
 from benchharness.metrics import Unit
@@ -87,6 +88,16 @@ def age(text: str) -> float:
     if found > _LONGEST_AGE_S:
         raise UsageError(f"{text!r} is longer ago than anything that was measured")
     return found
+
+
+def moment(since: str | timedelta | datetime | None, now: datetime) -> datetime | None:
+    """The moment that is meant by itself, or by how long ago it was, such as "90d". Raises `UsageError`."""
+    if isinstance(since, datetime) or since is None:
+        return since
+    try:
+        return now - (since if isinstance(since, timedelta) else timedelta(seconds=age(since)))
+    except OverflowError as error:
+        raise UsageError(f"{since} is longer ago than any clock tells; say less, such as 90d") from error
 
 
 def share(text: str) -> float:

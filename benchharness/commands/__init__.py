@@ -23,6 +23,7 @@ COMMANDS = {
     "gate": "benchharness.commands.gate",
     "bisect": "benchharness.commands.bisect",
     "selftest": "benchharness.commands.selftest",
+    "history": "benchharness.commands.history",
     "report": "benchharness.commands.report",
     "export": "benchharness.commands.export",
     "prune": "benchharness.commands.prune",

@@ -48,13 +48,19 @@ def parse(table: Mapping[str, Any], origin: str) -> list[Budget]:
     return [budget for key, value in table.items() for budget in _parse_one(key, value, origin)]
 
 
-def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
+def metric_named(key: str) -> Metric:
+    """The metric of a name, or of a short one. Raises `UsageError`."""
     metric = METRICS.get(ALIASES.get(key, key))
     if metric is None:
         nearest = difflib.get_close_matches(key, [*ALIASES, *METRICS], n=1)
         usual = [*ALIASES, *(each.name for each in METRICS.values() if each.headline)]
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"budgets are for example for {', '.join(usual)}"
         raise UsageError(f"{key!r} is no metric; {hint}")
+    return metric
+
+
+def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
+    metric = metric_named(key)
     if isinstance(value, str):
         if metric.percentiles:
             example = f'{key} = {{ p95 = "{value}" }} in a suite or --budget "{key}.p95={value}"'

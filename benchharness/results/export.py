@@ -7,6 +7,14 @@ JSON, schema 1::
      "parameters": {}, "unit", "value", "low", "high", "statistic", "attempts": [{"id", "device", "value",
      "samples": []}]}]}]}
 
+The history of a store, schema 1 (`history_to_json`)::
+
+    {"schema": 1, "nights": [{"run", "suite", "started", …}], "trends": [{"hardware", "device", "model", "variant", …,
+     "absolute": {"nights": [], "values": [], "lows": [], "highs": [], "counts": []}, "ratio": {}, "base": {},
+     "steps": [{"night", "size", "certainty", "causes": []}], "gap": {}}], "told": [], "tested", "alpha"}
+
+`night` and `nights` are places in the list of nights; a step is the first night of its new level.
+
 A key may be added within a schema; none changes its meaning or goes. A value that is unknown is null, with `reason`.
 """
 
@@ -17,10 +25,13 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchharness.judge.choice import Choice
 from benchharness.results.result import SCHEMA, AttemptValue, Contrast, Estimate, MetricResult, Result, Run
+
+if TYPE_CHECKING:
+    from benchharness.results.trends import History, Trend
 
 _CSV_COLUMNS = (
     *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
@@ -49,6 +60,26 @@ def to_json(run: Run, results: Sequence[Result], choices: Sequence[Choice] = (),
         "choices": [asdict(choice) for choice in choices],
     }
     return json.dumps(document, indent=1 if samples else None, allow_nan=False)
+
+
+def history_to_json(history: History) -> str:
+    """What a store says over many runs, as JSON, schema 1."""
+    nights = [{**vars(night), "started": night.started.isoformat()} for night in history.nights]
+    document = {
+        "schema": SCHEMA,
+        "nights": nights,
+        "trends": [_trend(trend) for trend in history.trends],
+        "told": list(history.told),
+        "tested": history.tested,
+        "alpha": history.alpha,
+    }
+    return json.dumps(document, allow_nan=False)
+
+
+def _trend(trend: Trend) -> dict[str, Any]:
+    gap = trend.gap and {**vars(trend.gap), "since": trend.gap.since.isoformat()}
+    tracks = {name: vars(getattr(trend, name)) for name in ("absolute", "ratio", "base")}
+    return {**vars(trend), **tracks, "steps": [asdict(step) for step in trend.steps], "gap": gap}
 
 
 def to_csv(run: Run, results: Sequence[Result]) -> str:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from benchharness.metrics import METRICS
 from benchharness.results.result import MetricResult, Result, Run
 
+if TYPE_CHECKING:
+    from benchharness.results.trends import History
+
+_TREND = [
+    *("suite", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "metric", "unit"),
+]
 _CELL = ["hardware", "model", "variant", "configuration", "workload", "scenario"]
 
 
@@ -63,6 +69,31 @@ def comparison_frame(results: Sequence[Result]) -> pd.DataFrame:
     table = compared[["variant", "ratio", "ratio_low", "ratio_high"]].join(keys)
     pivot = table.pivot_table(index=rows, columns="variant", values=["ratio", "ratio_low", "ratio_high"])
     return pivot.swaplevel(axis="columns").sort_index(axis="columns")
+
+
+def history_frame(history: History) -> pd.DataFrame:
+    """A row per trend, night and sort of figure: "absolute" and "base" in the metric's unit, "ratio" to the base."""
+    rows = [
+        {
+            **{name: getattr(trend, name) for name in _TREND},
+            **trend.parameters,
+            "sort": sort,
+            "run": history.nights[night].run,
+            "night": history.nights[night].started,
+            "value": value,
+            "low": low,
+            "high": high,
+            "attempts": count,
+        }
+        for trend in history.trends
+        for sort, track in (("absolute", trend.absolute), ("ratio", trend.ratio), ("base", trend.base))
+        for night, value, low, high, count in zip(
+            track.nights, track.values, track.lows, track.highs, track.counts, strict=True
+        )
+    ]
+    parameters = dict.fromkeys(name for trend in history.trends for name in trend.parameters)
+    columns = [*_TREND, *parameters, "sort", "run", "night", "value", "low", "high", "attempts"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summary_html(run: Run, results: Sequence[Result]) -> str:

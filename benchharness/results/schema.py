@@ -68,7 +68,7 @@ runs = Table(
     Column("origin", String(200), nullable=False, default="", server_default=""),  # the store that it was imported from
 )
 #: How long the columns of a job are that hold names from outside.
-_LONGEST = {"model": 200, "variant": 200, "configuration": 200, "scenario": 60, "digest": 64, "hardware": 200}
+LONGEST = {"model": 200, "variant": 200, "configuration": 200, "scenario": 60, "digest": 64, "hardware": 200}
 jobs = Table(
     "jobs",
     metadata,
@@ -79,7 +79,7 @@ jobs = Table(
     Column("stopped", Text, nullable=False, default=""),
     # What lists and comparisons ask for, so that nobody has to read every job; all of it stands in `job_json` too.
     Column("cell", String(32), nullable=False, index=True),
-    *(Column(name, String(length), nullable=False) for name, length in _LONGEST.items()),
+    *(Column(name, String(length), nullable=False) for name, length in LONGEST.items()),
 )
 attempts = Table(
     "attempts",
@@ -158,7 +158,7 @@ def job_columns(job: Mapping[str, Any]) -> dict[str, str]:
     """What of a job, as it is stored, stands in columns of its own; names are cut where a column ends."""
     named = {name: str(job.get(name, "")) for name in ("model", "variant", "scenario", "digest", "hardware")}
     named["configuration"] = str((job.get("configuration") or {}).get("name", ""))
-    return {"cell": cell_of(job), **{name: value[: _LONGEST[name]] for name, value in named.items()}}
+    return {"cell": cell_of(job), **{name: value[: LONGEST[name]] for name, value in named.items()}}
 
 
 def percentiles_of(metric: str, samples: Numbers) -> dict[str, float]:

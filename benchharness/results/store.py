@@ -21,6 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
+from benchharness.results.history import Part, Told, read
 from benchharness.results.ids import new_id
 from benchharness.results.opening import as_store_errors, open_to_write, open_unchanged, writer
 from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
@@ -123,6 +124,15 @@ class Store:
         with self.reading() as connection:
             for run, hardware in connection.execute(query):
                 found.setdefault(run, []).append(hardware)
+        return found
+
+    def runs_by_suite_and_hardware(self) -> dict[tuple[str, str], list[Run]]:
+        """By suite and hardware target, the runs, newest first."""
+        hardware = self.hardware_of_runs()
+        found: dict[tuple[str, str], list[Run]] = {}
+        for each in self.list_runs():
+            for name in hardware.get(each.id, ()):
+                found.setdefault((each.suite, name), []).append(each)
         return found
 
     def run(self, run: str) -> Run:
@@ -244,6 +254,11 @@ class Store:
             except sqlite3.OperationalError as error:
                 return str(error)
         return "another program has the store open" if busy else ""
+
+    def history(self, part: Part) -> Told:
+        """What history is told from, of that part of the store; see `results.history`."""
+        with self.reading() as connection:
+            return read(connection, part)
 
     def close(self) -> None:
         """Lets go of the database."""

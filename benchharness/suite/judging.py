@@ -7,13 +7,13 @@ deriving results.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchharness.errors import SuiteError
+from benchharness.errors import BenchharnessError, SuiteError
 from benchharness.judge.design import Design
 from benchharness.metrics import METRICS
 from benchharness.metrics.limits import ALIASES, Budget, parse
@@ -77,6 +77,20 @@ def _comparing(rules: Rules, suite: _Suite, compared: _Compared) -> Rules:
 
     gate = _read(Gate, json.dumps(suite.gate or {}), "gate")
     return replace(rules, builds=(compared.base_told, compared.candidate_told), design=gate.design())
+
+
+def stored_budgets(
+    stored: Mapping[tuple[str, str], tuple[str, str]],
+) -> tuple[dict[tuple[str, str], Sequence[Budget]], list[str]]:
+    """By the names of a suite and a target the budgets of both as they are stored, and why some cannot be read."""
+    found: dict[tuple[str, str], Sequence[Budget]] = {}
+    unread = []
+    for key, (suite_json, hardware_json) in stored.items():
+        try:
+            found[key] = stored_rules(suite_json, hardware_json).budgets
+        except BenchharnessError as error:
+            unread.append(f"budgets of {' on '.join(key)} are unknown: {error}")
+    return found, unread
 
 
 def _read(kind: type[S], text: str, what: str) -> S:

@@ -57,7 +57,7 @@ def show_lines(heads: Sequence[str], groups: Sequence[Group], console: Console) 
     _print_heads(heads, widths, indent + name_width, console)
     for group in groups:
         if group.heading and group.rows:
-            _print(Text(shortened(one_line(group.heading), console.width)), console)
+            _print(Text(spelled(shortened(one_line(group.heading), console.width), console)), console)
         for row in group.rows:
             line = Text(" " * indent + _padded(names[row.name], name_width))
             for (text, style), head, width in zip(row.cells, heads, widths, strict=False):

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from benchharness.results.trends import History
 from reports.model.foot import moment
 from reports.model.found import Found, by_hardware
 from reports.model.links import Link
 from reports.model.visible import name_text
 from reports.pages.files import file_names
+from reports.pages.history import render_history
 from reports.pages.html import render_page
 from reports.pages.index import Entry, render_index
 from reports.pages.jobs import render_jobs
@@ -22,32 +24,43 @@ from reports.pages.runs import render_runs
 from reports.pages.targets import Places, render_targets
 from reports.pages.view import page_of
 
-INDEX = "index.html"
+INDEX, HISTORY = "index.html", "history.html"
 _ALL_TARGETS = "All targets"
 Key = tuple[str, str]  # suite and hardware target
 
 
 @dataclass(frozen=True)
 class Names:
-    """The files of a site: by suite the page of all targets, by suite and hardware target its page and its jobs."""
+    """The files of a site: by suite the page of all targets, by suite and hardware target its page and its jobs.
+
+    `history` is whether the site has one.
+    """
 
     suites: Mapping[str, str]
     targets: Mapping[Key, Places]
+    history: bool = False
+
+    @property
+    def above(self) -> list[Link]:
+        """The pages over all suites."""
+        return [Link(title="Index", href=INDEX), *([Link(title="History", href=HISTORY)] if self.history else [])]
 
 
-def names_of(keys: Sequence[Key]) -> Names:
-    """File names for these suites and hardware targets, all different, and none that of the index."""
+def names_of(keys: Sequence[Key], *, history: bool = False) -> Names:
+    """File names for these suites and hardware targets, all different, and none that of the index or the history."""
     suites = list(dict.fromkeys(suite for suite, _ in keys))
     asked = [
         "index",
+        "history",
         *(f"{suite[:40]}.targets" for suite in suites),
         *(f"{suite[:40]}.{hardware[:30]}{end}" for suite, hardware in keys for end in ("", ".jobs")),
     ]
-    _, *made = file_names(asked)
+    _, _, *made = file_names(asked)
     pages = iter(made[len(suites) :])
     return Names(
         suites=dict(zip(suites, made, strict=False)),
         targets={key: Places(page=next(pages), jobs=next(pages)) for key in keys},
+        history=history,
     )
 
 
@@ -55,20 +68,27 @@ def suite_pages(found: Sequence[Found], names: Names, written: datetime) -> dict
     """The pages of one suite, by file: all targets, and each with its jobs."""
     suite = found[0].run.suite
     places = [names.targets[suite, each.hardware] for each in found]
-    index, all_targets = Link(title="Index", href=INDEX), names.suites[suite]
+    all_targets = names.suites[suite]
     targets = [Link(title=name_text(each.hardware), href=place.page) for each, place in zip(found, places, strict=True)]
     pages = {
-        all_targets: render_targets(found, places, [index, Link(title=_ALL_TARGETS), *targets], moment(written)),
+        all_targets: render_targets(found, places, [*names.above, Link(title=_ALL_TARGETS), *targets], moment(written)),
     }
     for each, place in zip(found, places, strict=True):
-        links = [index, Link(title=_ALL_TARGETS, href=all_targets)]
+        links = [*names.above, Link(title=_ALL_TARGETS, href=all_targets)]
         pages |= target_pages(each, place, links, written)
     return pages
 
 
-def index_pages(entries: Sequence[Entry], now: datetime) -> dict[str, str]:
-    """The index, by its file."""
-    return {INDEX: render_index(entries, [Link(title="Index")], now)}
+def index_pages(entries: Sequence[Entry], now: datetime, history: History | None = None) -> dict[str, str]:
+    """The index and the history, by their files."""
+    links = Names({}, {}, history is not None).above
+    pages = {INDEX: render_index(entries, _here(links, INDEX), now)}
+    return pages if history is None else pages | {HISTORY: render_history(history, _here(links, HISTORY), now)}
+
+
+def _here(links: Sequence[Link], file: str) -> list[Link]:
+    """Links of which the one to the page itself leads nowhere."""
+    return [replace(link, href="") if link.href == file else link for link in links]
 
 
 def report_pages(runs: Sequence[Found], written: datetime) -> dict[str, str]:

@@ -13,11 +13,16 @@ from functools import cache
 from pathlib import Path
 
 from benchharness.judge.answer import answers
+from benchharness.metrics.limits import parse
 from benchharness.results.result import Result, Run
+from benchharness.results.store import Store
+from benchharness.results.trends import History
 from reports.model.found import Found
-from reports.pages.files import write
+from reports.pages.files import write as write_pages
+from reports.pages.history import render_history
 from reports.pages.index import Entry, entry_of
 from reports.pages.site import index_pages, names_of, report_pages, suite_pages
+from tests.unit.history_samples import Made, changed_nights, hostile_history, told, wandering, write
 from tests.unit.hostile_samples import hostile
 from tests.unit.report_course_samples import everything
 from tests.unit.report_runtime_samples import across_runtimes
@@ -59,6 +64,7 @@ def pages() -> dict[str, str]:
         "odd": [found_of(HOSTILE, HOSTILE_RUN), found_of(rebuilt(HOSTILE), replace(HOSTILE_RUN, id="2"))],
     }
     reports = {f"{name}/{file}": page for name, runs in several.items() for file, page in _report(runs).items()}
+    reports["odd/history.html"] = render_history(hostile_history(ATTACK), [], WRITTEN)
     return {**{f"site/{file}": page for file, page in _site(chat).items()}, **reports}
 
 
@@ -78,7 +84,8 @@ def _site(chat: Sequence[Result]) -> dict[str, str]:
             for run, made in ((HOSTILE_RUN, HOSTILE), (LONG_RUN, LONG), (NAMELESS_RUN, NAMELESS))
         },
     }
-    names = names_of([(suite, each.hardware) for suite, several in suites.items() for each in several])
+    keys = [(suite, each.hardware) for suite, several in suites.items() for each in several]
+    names = names_of(keys, history=True)
     made: dict[str, str] = {}
     entries: list[Entry] = []
     for suite, several in suites.items():
@@ -87,13 +94,21 @@ def _site(chat: Sequence[Result]) -> dict[str, str]:
             place = names.targets[suite, each.hardware]
             all_targets = names.suites[suite] if len(several) > 1 else ""
             entries.append(entry_of(each, place.page, all_targets, [RUN, LATER]))
-    return made | index_pages(entries, WRITTEN + timedelta(days=8))
+    return made | index_pages(entries, WRITTEN + timedelta(days=8), _history())
+
+
+def _history() -> History:
+    """A change with its cause, a variant that fails, and a year of nights."""
+    budgets = {("phones", "this-machine"): parse({"model_ttft": "12 ms"}, "suite")}
+    moved = wandering(200)
+    year = [Made(drift=each, suite="a year", device="000000000002", metrics=("tpot",)) for each in moved]
+    return told(write(Store("sqlite://"), [*changed_nights(), *year]), budgets=budgets)
 
 
 def written(folder: Path) -> dict[str, Path]:
     """Every page as a file below the folder, by its path."""
     for name in ("site", "two", "odd"):
-        write(
+        write_pages(
             {path.partition("/")[2]: page for path, page in pages().items() if path.startswith(f"{name}/")},
             folder / name,
         )

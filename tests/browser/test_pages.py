@@ -22,6 +22,7 @@ Scheme = Literal["light", "dark"]
 #: One of each kind, and those of hostile, endless and missing names.
 PAGES = {
     "index": "site/index.html",
+    "history": "site/history.html",
     "all targets": "site/chat.targets.html",
     "target": "site/chat.this-machine.html",
     "jobs": "site/chat.this-machine.jobs.html",
@@ -33,6 +34,7 @@ PAGES = {
     "hostile targets": "site/img-src-x-onerror-document.title-HAC.targets.html",
     "hostile target": "site/img-src-x-onerror-document.title-HAC.-img-src-x-onerror-document.html",
     "hostile jobs": "site/img-src-x-onerror-document.title-HAC.-img-src-x-onerror-document..jobs.html",
+    "hostile history": "odd/history.html",
     "hostile runs": "odd/img-src-x-onerror-document.title-HACKED-script-docume.html",
     "long targets": f"site/{'long' * 10}.targets.html",
     "long target": f"site/{'long' * 10}.{'long' * 7}lo.html",
@@ -146,7 +148,7 @@ def test_a_page_is_whole(screens: Screens, files: dict[str, Path], name: str, si
 
 
 @pytest.mark.parametrize(
-    "name", ["index", "all targets", "target", "jobs", "runs", "sessions", "runtimes", "hostile targets"]
+    "name", ["index", "history", "all targets", "target", "jobs", "runs", "sessions", "runtimes", "hostile targets"]
 )
 def test_nothing_keeps_a_reader_out(screens: Screens, files: dict[str, Path], name: str) -> None:
     """By axe-core's rules, with everything unfolded; in the dark the contrast of what a page begins with."""
@@ -169,7 +171,9 @@ def grave(page: Page, options: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("name", ["index", "all targets", "target", "jobs", "runs", "one result", "hostile targets"])
+@pytest.mark.parametrize(
+    "name", ["index", "history", "all targets", "target", "jobs", "runs", "one result", "hostile targets"]
+)
 def test_a_keyboard_reaches_everything(screens: Screens, files: dict[str, Path], name: str) -> None:
     page = screens.show(files[PAGES[name]]).page
     count = page.evaluate(
@@ -205,7 +209,7 @@ def test_a_keyboard_opens_a_row_and_sorts_by_a_column(screens: Screens, files: d
 
 
 @pytest.mark.parametrize(
-    "name", ["index", "all targets", "target", "jobs", "runs", "sessions", "one result", "hostile targets"]
+    "name", ["index", "history", "all targets", "target", "jobs", "runs", "sessions", "one result", "hostile targets"]
 )
 def test_a_page_says_everything_without_scripts(screens: Screens, files: dict[str, Path], name: str) -> None:
     page = screens.show(files[PAGES[name]]).page

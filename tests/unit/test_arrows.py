@@ -127,6 +127,8 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.results.result",
         "benchharness.results.told",
         "benchharness.results.courses",
+        "benchharness.results.trends",
+        "benchharness.judge.step_words",
         "benchharness.metrics",
         "benchharness.judge.answer",
         "benchharness.judge.builds",

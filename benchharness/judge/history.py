@@ -1,0 +1,293 @@
+"""What nights say together: trends with their steps, the likely cause of each, and what stopped reporting. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.judge.causes import Causes
+from benchharness.judge.steps import ALPHA, LEAST_NIGHTS, Found, Series, difference, find_steps
+from benchharness.judge.tracks import Owner, Tracks, tracks_of
+from benchharness.metrics import METRICS, Better
+from benchharness.metrics.limits import Budget
+from benchharness.results.history import NightJob, Planned, Told
+from benchharness.results.trends import Certainty, Gap, History, Step, Track, Trend
+
+#: A step in the ratio and one in absolute values that are no farther apart are one.
+_ONE_STEP = 3
+#: The base moved along where it moved by at least this share of an absolute step, the same way.
+_MOVED_ALONG = 0.5
+_MOST_NAMED = 3
+_MOST_LOG = 700.0  # more than a double holds
+Budgets = Mapping[tuple[str, str], Sequence[Budget]]  # by suite and hardware target
+
+
+def history_of(told: Told, *, now: datetime, pinned: Sequence[str] = (), budgets: Budgets | None = None) -> History:
+    """The history of some nights. `now` is the moment that no night can be later than; `pinned` see `tracks_of`."""
+    kept, remarks = _believed(told, now)
+    tracks = tracks_of(kept, pinned)
+    ratios = [Series(values=np.log(each.ratio.values), wanders=False) for each in tracks]
+    levels = [Series(values=_levels(each), wanders=True) for each in tracks]
+    found = find_steps([*ratios, *levels])
+    causes, gaps = Causes(kept), _Gaps(kept)
+    trends = [
+        _trend(each, kept, found[at], found[len(tracks) + at], causes, gaps, budgets or {})
+        for at, each in enumerate(tracks)
+    ]
+    return History(
+        nights=kept.nights,
+        trends=_in_order(trends),
+        told=[*remarks, *_asleep(kept, now)],
+        tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
+        alpha=ALPHA,
+    )
+
+
+def _levels(tracks: Tracks) -> NDArray[np.float64]:
+    values = np.array(tracks.absolute.values, np.float64)
+    return np.log(values) if tracks.logarithmic else values
+
+
+def _in_order(trends: Sequence[Trend]) -> list[Trend]:
+    """Those of one target and model together, as they were planned."""
+    places = {each: at for at, each in enumerate(dict.fromkeys((trend.hardware, trend.model) for trend in trends))}
+    return sorted(trends, key=lambda trend: places[trend.hardware, trend.model])
+
+
+# Clocks
+
+
+def _believed(told: Told, now: datetime) -> tuple[Told, list[str]]:
+    """Without nights whose place nobody knows, and what is odd about when the others were."""
+    future = {at for at, night in enumerate(told.nights) if night.started > now}
+    remarks = list(_odd(told, future))
+    if not future:
+        return told, remarks
+    kept = [at for at in range(len(told.nights)) if at not in future]
+    number = {at: new for new, at in enumerate(kept)}
+    jobs = {at: job for at, job in enumerate(told.jobs) if job.night in number}
+    place = {at: new for new, at in enumerate(jobs)}
+    here = np.array([at in place for at in told.job.tolist()], bool)
+    return (
+        replace(
+            told,
+            nights=[told.nights[at] for at in kept],
+            finished=[told.finished[at] for at in kept],
+            jobs=[replace(job, night=number[job.night]) for job in jobs.values()],
+            job=np.array([place[at] for at in told.job[here].tolist()], np.int64),
+            round=told.round[here],
+            metric=told.metric[here],
+            value=told.value[here],
+        ),
+        remarks,
+    )
+
+
+def _odd(told: Told, future: set[int]) -> Iterator[str]:
+    if future:
+        ids = [told.nights[at].run for at in sorted(future)]
+        yield f"left out, as they start later than now: {_listed(ids)}; the clock of who ran them was ahead"
+    same: dict[datetime, list[str]] = {}
+    for night in told.nights:
+        same.setdefault(night.started, []).append(night.run)
+    if twice := [run for runs in same.values() if len(runs) > 1 for run in runs]:
+        yield f"these say that they started at the same moment, and stand in the order of their ids: {_listed(twice)}"
+    pairs = zip(told.nights, told.finished, strict=True)
+    if back := [night.run for night, finished in pairs if finished and finished < night.started]:
+        yield f"the clock went back while they ran: {_listed(back)}"
+
+
+def _asleep(told: Told, now: datetime) -> Iterator[str]:
+    """Suites whose nights stopped altogether: then no figure of theirs can be fine."""
+    by_suite: dict[str, list[datetime]] = {}
+    for night in told.nights:
+        by_suite.setdefault(night.suite, []).append(night.started)
+    for suite, moments in by_suite.items():
+        apart = sorted(after - before for before, after in itertools.pairwise(moments))
+        usual = max(apart[len(apart) // 2], timedelta(days=1)) if len(apart) >= LEAST_NIGHTS else timedelta(days=7)
+        if now - moments[-1] > 2 * usual:
+            yield f"no night of {suite} for {(now - moments[-1]).days} days, since {moments[-1]:%Y-%m-%d}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+# What stopped reporting
+
+
+class _Gaps:
+    """Which nights a figure should be in, and what became of its job there."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._left: dict[int, int] = {}  # by night, on how many later dates its suite ran
+        by_suite: dict[str, list[int]] = {}
+        for at, night in enumerate(told.nights):
+            by_suite.setdefault(night.suite, []).append(at)
+        for nights in by_suite.values():
+            dates = [f"{told.nights[at].started:%Y-%m-%d}" for at in nights]
+            place = {date: number for number, date in enumerate(dict.fromkeys(dates), start=1)}
+            self._left |= {at: len(place) - place[date] for at, date in zip(nights, dates, strict=True)}
+        self._jobs: dict[tuple[str, str, str, str], list[NightJob]] = {}
+        for job in told.jobs:
+            if job.planned.side != "base":
+                suite = told.nights[job.night].suite
+                self._jobs.setdefault((suite, job.planned.hardware, job.planned.cell, job.planned.variant), []).append(
+                    job
+                )
+
+    def after(self, owner: Owner, last: int) -> Gap | None:
+        """What a figure lacks whose newest value is of night `last`; None where it lacks nothing."""
+        later = self._left[last]
+        alike = self._jobs[owner.suite, owner.hardware, owner.cell, owner.variant]
+        newer = [job for job in alike if job.night > last]
+        if not later and not newer:
+            return None
+        reason, failed = _why(newer, owner)
+        return Gap(nights=max(later, 1), since=self._told.nights[last].started, reason=reason, failed=failed)
+
+
+def _why(newer: Sequence[NightJob], owner: Owner) -> tuple[str, bool]:
+    """What is known of the newest job that should have had the figure, and whether it failed."""
+    if not newer:
+        return "", False
+    newest = max(newer, key=lambda job: job.night)
+    if newest.device and newest.device != owner.device:
+        return f"another device runs it since: {newest.device}", False
+    if not newest.attempts:
+        return "no attempt was made", True
+    return (newest.ended, True) if not newest.good else ("its job ran, and told no such figure", False)
+
+
+# A trend
+
+
+def _trend(
+    tracks: Tracks,
+    told: Told,
+    in_ratio: Sequence[Found],
+    in_levels: Sequence[Found],
+    causes: Causes,
+    gaps: _Gaps,
+    budgets: Budgets,
+) -> Trend:
+    owner, (name, parameters) = tracks.owner, told.metrics[tracks.metric]
+    planned = causes.newest(owner).planned
+    metric = METRICS[name]
+    budget = _budget(planned, name, parameters, budgets.get((owner.suite, owner.hardware), ()))
+    return Trend(
+        suite=owner.suite,
+        hardware=owner.hardware,
+        device=owner.device,
+        model=planned.model,
+        variant=owner.variant,
+        configuration=planned.configuration,
+        workload=planned.workload,
+        scenario=planned.scenario,
+        cell=owner.cell,
+        metric=name,
+        parameters=parameters,
+        unit=metric.unit,
+        better=metric.better,
+        absolute=tracks.absolute,
+        ratio=tracks.ratio,
+        base=tracks.base,
+        base_build=tracks.base_build,
+        why_no_ratio=tracks.why_no_ratio,
+        steps=sorted(_steps(tracks, in_ratio, in_levels, causes, metric.better), key=lambda step: step.night),
+        gap=gaps.after(owner, tracks.absolute.nights[-1]),
+        limit=budget.limit if budget else None,
+        limit_text=budget.text if budget else "",
+    )
+
+
+def _budget(planned: Planned, name: str, parameters: Mapping[str, object], known: Sequence[Budget]) -> Budget | None:
+    """The budget on a figure by itself, if there is one."""
+    fitting = (
+        budget
+        for budget in known
+        if budget.metric == name
+        and not budget.against
+        and budget.percentile == parameters.get("percentile")
+        and budget.output in (None, parameters.get("output"))
+    )
+    return next(fitting, None) if planned.ships else None
+
+
+# Steps
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Steps of one track, and whether its numbers are logarithms."""
+
+    track: Track
+    found: Sequence[Found]
+    levels: NDArray[np.float64]
+    logarithmic: bool
+
+
+def _steps(
+    tracks: Tracks, in_ratio: Sequence[Found], in_levels: Sequence[Found], causes: Causes, better: Better
+) -> Iterator[Step]:
+    """Confirmed ones of the ratio, then those that absolute values show beside them."""
+    ratio = _Seen(tracks.ratio, in_ratio, np.log(tracks.ratio.values), True)
+    confirmed = [_step(ratio, each, tracks, causes, better, Certainty.CONFIRMED) for each in in_ratio]
+    yield from confirmed
+    absolute = _Seen(tracks.absolute, in_levels, _levels(tracks), tracks.logarithmic)
+    nights = tracks.absolute.nights
+    known = [nights.index(step.night) for step in confirmed]  # a ratio's nights have absolute values, too
+    for each in in_levels:
+        if any(abs(at - each.at) <= _ONE_STEP for at in known):
+            continue
+        along = _base_move(tracks, nights[each.at]) if tracks.logarithmic else None
+        drift = along is not None and along / each.size >= _MOVED_ALONG
+        step = _step(absolute, each, tracks, causes, better, Certainty.DRIFT if drift else Certainty.LIKELY)
+        yield replace(step, base_size=None if along is None else float(np.expm1(along)))
+
+
+def _step(seen: _Seen, found: Found, tracks: Tracks, causes: Causes, better: Better, certainty: Certainty) -> Step:
+    """A step at the night, of those where it may lie, at which something else changed."""
+    at, changed = causes.near(tracks.owner, seen.track.nights, found.at, found.first, found.last)
+    size, low, high = (found.size, found.low, found.high)
+    if at != found.at:
+        near = [each.at for each in seen.found if each.at != found.at]
+        start = max((each for each in near if each < at), default=0)
+        end = min((each for each in near if each > at), default=len(seen.levels))
+        size, low, high = difference(seen.levels[start:end], at - start)
+    if seen.logarithmic:
+        size, low, high = (float(np.expm1(min(each, _MOST_LOG))) for each in (size, low, high))
+    return Step(
+        night=seen.track.nights[at],
+        first=seen.track.nights[found.first],
+        last=seen.track.nights[found.last],
+        size=size,
+        low=low,
+        high=high,
+        relative=seen.logarithmic,
+        certainty=certainty,
+        worse=None if better is Better.NEITHER else (size > 0) is (better is Better.LOWER),
+        causes=changed,
+        p=found.p,
+    )
+
+
+def _base_move(tracks: Tracks, night: int) -> float | None:
+    """How the base's own values moved there, in logarithms, over the nights around it; None where it did not run."""
+    nights = np.array(tracks.base.nights)
+    at = int(np.searchsorted(nights, night)) if len(nights) else 0
+    if at < LEAST_NIGHTS or len(nights) - at < LEAST_NIGHTS:
+        return None
+    around = np.log(tracks.base.values)[max(at - _AROUND, 0) : at + _AROUND]
+    return float(np.median(around[min(at, _AROUND) :]) - np.median(around[: min(at, _AROUND)]))
+
+
+#: So many nights before and after tell how the base moved: its own wandering makes more of them tell less.
+_AROUND = 10

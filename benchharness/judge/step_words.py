@@ -1,0 +1,132 @@
+"""Steps and gaps in words, for terminal and pages alike. Whoever prints them makes names safe."""
+
+from __future__ import annotations
+
+from benchharness.metrics import METRICS
+from benchharness.results.trends import Certainty, Gap, History, Step, Trend
+from benchharness.units import quantity_text
+
+#: What each certainty is called where one word stands.
+WORDS = {Certainty.CONFIRMED: "confirmed", Certainty.LIKELY: "likely", Certainty.DRIFT: "machine's drift"}
+NOTHING_CHANGED = "nothing that is recorded changed that night"
+
+
+def figure_text(trend: Trend) -> str:
+    """Which figure a trend is of: the metric's title and its parameters."""
+    told = [f"p{value}" if name == "percentile" else f"{name} {value}" for name, value in trend.parameters.items()]
+    return " ".join([METRICS[trend.metric].title, *told])
+
+
+def whose_text(trend: Trend) -> str:
+    """Whose figure it is, within one hardware target and model."""
+    return " · ".join((trend.variant, trend.configuration, trend.workload, trend.scenario))
+
+
+def size_text(step: Step, unit: str) -> str:
+    """How large a step is, with its sign: in percent, or in the unit where that would mislead."""
+    sign = "+" if step.size > 0 else "\N{MINUS SIGN}"
+    if not step.relative:
+        return f"{sign}{quantity_text(abs(step.size), unit)}"
+    return f"{sign}{quantity_text(100 * abs(step.size), '', half=50 * (step.high - step.low))} %"
+
+
+def interval_text(step: Step) -> str:
+    """The 95 % interval of a relative step, in percent; "" for exact ones and others."""
+    if not step.relative or step.low == step.high:
+        return ""
+    ends = (f"{100 * end:+.1f}".replace("-", "\N{MINUS SIGN}") for end in (step.low, step.high))
+    return f"[{', '.join(ends)}]"
+
+
+def worse_text(step: Step) -> str:
+    """`worse`, `better`, or "" where the metric has no better side."""
+    return "" if step.worse is None else "worse" if step.worse else "better"
+
+
+def cause_text(step: Step) -> str:
+    """What else was another that night, and how the base moved: what stands beside a step as its likely cause."""
+    changed = ", ".join(f"{cause.what} {cause.before} → {cause.after}" for cause in step.causes)
+    base = "" if step.base_size is None else f"{100 * step.base_size:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    if step.certainty is Certainty.DRIFT:
+        told = f"the machine's drift: the base moved too, by {base}"
+        return f"{told}; changed: {changed}" if changed else told
+    if step.certainty is Certainty.LIKELY and base:
+        return f"{changed or NOTHING_CHANGED}; the base moved by {base}"
+    return changed or NOTHING_CHANGED
+
+
+def date_text(history: History, night: int) -> str:
+    """A night's date."""
+    return f"{history.nights[night].started:%Y-%m-%d}"
+
+
+def when_text(history: History, step: Step) -> str:
+    """The first night of the new level, and from which to which it may be where that is not sure."""
+    if step.first == step.last:
+        return date_text(history, step.night)
+    return f"{date_text(history, step.night)} (or {date_text(history, step.first)} to {date_text(history, step.last)})"
+
+
+def gap_text(gap: Gap) -> str:
+    """Since when a figure is missing, and what is known of why."""
+    nights = f"{gap.nights} night{'' if gap.nights == 1 else 's'}"
+    told = f"{'failed' if gap.failed else 'missing'} for {nights}, since {gap.since:%Y-%m-%d}"
+    return f"{told}: {gap.reason}" if gap.reason else told
+
+
+def headline(history: History) -> str:
+    """How many changes are confirmed, likely, and missing; in one sentence."""
+    if not history.trends:
+        return "No figure in these nights"
+    worse = sum(bool(step.worse) for _, step in history.steps(Certainty.CONFIRMED))
+    confirmed = len(history.steps(Certainty.CONFIRMED))
+    likely, missing = len(history.steps(Certainty.LIKELY)), len(history.missing)
+    parts = [f"{confirmed or 'No'} confirmed change{'' if confirmed == 1 else 's'}"]
+    parts += [f"{worse} worse"] if worse else []
+    parts += [f"{likely} likely"] if likely else []
+    parts += [f"{missing} missing"] if missing else []
+    return ", ".join(parts)
+
+
+def nights_text(history: History) -> str:
+    """How many nights, by their dates, and from when to when."""
+    if not history.nights:
+        return "no night"
+    dates = len({night.started.date() for night in history.nights})
+    told = f"{dates} night{'' if dates == 1 else 's'}"
+    told += f" ({len(history.nights):,} runs)" if len(history.nights) != dates else ""
+    return f"{told}, {date_text(history, 0)} to {date_text(history, len(history.nights) - 1)}"
+
+
+def family_text(history: History) -> str:
+    """What was tested together, and how sure that is."""
+    family = f"{history.tested} series tested as one family"
+    return f"{family}: {100 * history.alpha:g} % chance of any false step among them"
+
+
+def other_bases(history: History) -> str:
+    """That a base was another build on some nights, so that ratios begin later; "" where each had one base."""
+    some = [trend for trend in history.trends if trend.ratio and trend.why_no_ratio]
+    if not some:
+        return ""
+    count = f"{len(some)} figure{'' if len(some) == 1 else 's'}"
+    return (
+        f"{count} have no ratio on some nights: {some[0].why_no_ratio} (now {some[0].base_build}); "
+        "--base OLD --base NEW takes both as one"
+    )
+
+
+def without_base(history: History) -> str:
+    """That absolute values are all there is, of how many figures; "" where every figure has ratios."""
+    alone = [trend for trend in history.trends if not trend.ratio]
+    if not alone:
+        return ""
+    which = "No base build ran beside these figures" if len(alone) == len(history.trends) else (
+        f"Of {len(alone)} of {len(history.trends)} figures there are absolute values only"
+    )  # fmt: skip
+    return f"{which}: a step in them is at most likely, as the machine's own drift is in them too."
+
+
+def remarks(history: History) -> list[str]:
+    """What must be known of the nights, and of what their figures can tell."""
+    return [each for each in (*history.told, other_bases(history), without_base(history)) if each]
