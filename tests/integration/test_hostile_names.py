@@ -101,6 +101,20 @@ def test_hostile_names_are_text_in_a_browser(browser: str, page: Path, tmp_path:
     assert f"{escaped}variant" in held
 
 
+def test_hostile_names_are_text_in_a_history(
+    browser: str, page: Path, tmp_path: Path, benchharness: CommandLine
+) -> None:
+    assert page.is_file()
+    done = benchharness("history", "--out", "history.html")
+    assert done.returncode == 0, done.stderr
+    held = dom(browser, tmp_path / "history.html", tmp_path / "profile")
+    elements = re.sub(r'="[^"]*"', '=""', held)
+    assert not re.search(r"<(img|iframe|object|embed|link|base|form)\b", elements)
+    assert len(re.findall(r"<script\b", elements)) == 1, "the page's own"
+    assert "<title>HACKED</title>" not in held
+    assert f"{ATTACK}variant" in html.unescape(held)
+
+
 def test_what_a_model_printed_is_text_in_a_browser(browser: str, page: Path, tmp_path: Path) -> None:
     held = dom(browser, page, tmp_path / "profile")
     assert "&lt;b&gt;markup&lt;/b&gt;" in held, "the reason of the failure"
