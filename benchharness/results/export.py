@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _CSV_COLUMNS = (
     *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
     *("metric", "parameters", "unit", "value", "low", "high", "count", "ratio", "ratio_low", "ratio_high", "reason"),
-    "ratio_reason",
+    *("ratio_reason", "side"),
 )
 
 #: A cell that begins like this is run by a spreadsheet.
@@ -98,6 +98,7 @@ def to_csv(run: Run, results: Sequence[Result]) -> str:
             "configuration": job.configuration.name,
             "workload": job.workload.name,
             "scenario": job.scenario,
+            "side": job.side,
             "outcome": result.outcome.exported,
         }
         rows: list[dict[str, Any]] = [_csv_metric(metric) for metric in result.metrics] or [{}]
@@ -149,6 +150,7 @@ def _result(result: Result, *, samples: bool) -> dict[str, Any]:
         "workload": job.workload.to_json(),
         "scenario": job.scenario,
         "settings": dict(job.settings),
+        **({"side": job.side, "pair": job.pair} if job.side else {}),  # of two builds that are compared
         "outcome": str(result.outcome.kind),
         "reason": result.outcome.reason,
         "evidence": result.outcome.evidence,
