@@ -3,8 +3,8 @@
     python -m benchmarks.designs --out build/gates
 
 The processes of the comparisons of equal builds that `benchmarks.gates` made there are put in the order in which they
-ran. A design takes a contiguous stretch of them, two by two, from a random place on: never shuffled, no sign turned; the
-first of each two is the base in one half of the designs and the candidate in the other. Then it looks as a gate does.
+ran. A design takes a contiguous stretch of them, two by two, from a random place on: never shuffled, no sign turned;
+the first of each two is the base in one half of the designs and the candidate in the other. Then it looks as a gate does.
 """
 
 from __future__ import annotations
