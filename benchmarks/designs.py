@@ -4,7 +4,7 @@
 
 The processes of the comparisons of equal builds that `benchmarks.gates` made there are put in the order in which they
 ran. A design takes a contiguous stretch of them, two by two, from a random place on: never shuffled, no sign turned;
-the first of each two is the base in one half of the designs and the candidate in the other. Then it looks as a gate does.
+the first of each two is the base in one half of the designs, the candidate in the other. Then it looks as a gate does.
 """
 
 from __future__ import annotations
@@ -69,3 +69,7 @@ def _drawn(processes: Sequence[float], design: Design, count: int, hypotheses: i
         pairs = list(zip(stretch[number % 2 :: 2], stretch[1 - number % 2 :: 2], strict=True))
         found.append(decided(dict(enumerate(pairs)), len(pairs), _METRIC, design, hypotheses).kind)
     return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
