@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 #: More pairs than this nobody makes; the distribution is counted out in a table of n^2 entries.
 _MOST_PAIRS = 1000
@@ -26,6 +25,8 @@ def p_above(logarithms: Sequence[float]) -> float:
 
     1.0 without a pair. Raises `ValueError` for more than 1,000 pairs.
     """
+    from scipy.stats import rankdata  # takes long to load, and who only shows a comparison needs none of it
+
     differences = np.asarray(logarithms, dtype=np.float64)
     doubled = np.rint(2 * rankdata(np.abs(differences))).astype(int)  # halves of ranks are whole
     kept = doubled[differences != 0]

@@ -94,6 +94,7 @@ def test_a_finding_is_a_line() -> None:
 
 def test_the_order_of_the_page_is_by_order() -> None:
     assert list(page_of(realistic()).sections) == [
+        "builds",
         "failures",
         "warnings",
         "quality",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from benchharness.errors import StoreError
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -26,12 +28,16 @@ def known() -> set[str]:
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Brings a store to a revision, inside the connection's transaction."""
+    """Brings a store to a revision, inside the connection's transaction. Raises `StoreError` for a damaged one."""
     from alembic import command
+    from alembic.util.exc import CommandError
 
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    try:
+        command.upgrade(config, revision)
+    except CommandError as error:
+        raise StoreError(f"a store's schema cannot be brought up to date: {error}; it is damaged") from error
 
 
 def _config() -> Config:
