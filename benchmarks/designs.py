@@ -65,8 +65,9 @@ def _drawn(processes: Sequence[float], design: Design, count: int, hypotheses: i
     found = []
     for number in range(count):
         start = chance.randrange(len(processes) - length + 1)
-        stretch = processes[start : start + length]
-        pairs = list(zip(stretch[number % 2 :: 2], stretch[1 - number % 2 :: 2], strict=True))
+        stretch = iter(processes[start : start + length])
+        both = zip(stretch, stretch, strict=True)  # two by two
+        pairs = [(later, earlier) if number % 2 else (earlier, later) for earlier, later in both]
         found.append(decided(dict(enumerate(pairs)), len(pairs), _METRIC, design, hypotheses).kind)
     return found
 

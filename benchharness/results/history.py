@@ -273,7 +273,7 @@ def _block(rows: Sequence[Any], tried: _Tried, numbered: _Numbered) -> _Block:
     """Rows as arrays, of good attempts; a value that is none is no reason to lose the others."""
     ids, metrics, parameters, values = zip(*rows, strict=True) if rows else ((), (), (), ())
     value = np.array(values, np.float64)
-    place = np.array([tried.place.get(id_, _NOWHERE) for id_ in ids], np.int64).reshape(len(rows), 2)
+    place = np.array([tried.place.get(id_, _NOWHERE) for id_ in ids], np.int64).reshape(len(rows), len(_NOWHERE))
     metric = np.fromiter(map(numbered.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows))
     kept = (place[:, 0] >= 0) & np.isfinite(value)
     return _Block(np.column_stack((place, metric))[kept], value[kept])
