@@ -26,6 +26,7 @@ FACTS = ("runtime", "interpreter", "OS", "kernel")
 _LONGEST_FACT = 200
 _BLOCK = 20_000
 _NOWHERE = (-1, -1)  # the place of an attempt that did not end well
+_NONE = np.empty(0, np.int64)
 #: Rows of courses and ladders are no values.
 _NO_VALUES = frozenset(metric.name for metric in ROWS)
 
@@ -273,10 +274,11 @@ def _block(rows: Sequence[Any], tried: _Tried, numbered: _Numbered) -> _Block:
     """Rows as arrays, of good attempts; a value that is none is no reason to lose the others."""
     ids, metrics, parameters, values = zip(*rows, strict=True) if rows else ((), (), (), ())
     value = np.array(values, np.float64)
-    place = np.array([tried.place.get(id_, _NOWHERE) for id_ in ids], np.int64).reshape(len(rows), len(_NOWHERE))
+    places = [tried.place.get(id_, _NOWHERE) for id_ in ids]
+    job, round_ = (np.array(each, np.int64) for each in zip(*places, strict=True)) if places else (_NONE, _NONE)
     metric = np.fromiter(map(numbered.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows))
-    kept = (place[:, 0] >= 0) & np.isfinite(value)
-    return _Block(np.column_stack((place, metric))[kept], value[kept])
+    kept = (job >= 0) & np.isfinite(value)
+    return _Block(np.column_stack((job, round_, metric))[kept], value[kept])
 
 
 def _plain(names: Sequence[str]) -> list[str]:
