@@ -97,6 +97,11 @@ def _row_of(point: EntryPoint) -> AdapterRow:
     return found
 
 
+def is_runtime(name: str) -> bool:
+    """Whether an adapter is for a runtime; those of ours that need nothing but Python are for none."""
+    return name not in BUILT_IN or bool(BUILT_IN[name].requires)
+
+
 def load(name: str) -> Adapter:
     """The adapter of that name, its runtime imported. Raises `Unsupported` where there is none or it cannot load.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from benchharness.device import adapters
 from benchharness.execute.devices import reached
 from benchharness.judge.noise import Verdict, judge
-from benchharness.launch import Launcher
-from benchharness.launch.ask import availabilities, description_of_device
+from benchharness.launch.ask import NamedAvailability, availabilities, description_of_device
 from benchharness.launch.ssh import SshLauncher
 from benchharness.launch.ssh.porter import Contact
 from benchharness.suite.device import Device
@@ -60,7 +60,7 @@ def check(device: Device, runtimes: Collection[str], probe_s: float, scratch: Pa
         told = description_of_device(launcher, probe_s)
         return [
             *_at_the_door(launcher.contact, device),
-            *_of_runtimes(launcher, runtimes, device),
+            *_of_runtimes(availabilities(launcher), runtimes, device),
             *_of_sensors(told.get("sensors")),
             *_of_noise(told),
         ]
@@ -83,8 +83,8 @@ def _at_the_door(contact: Contact, device: Device) -> Iterator[Check]:
     )
 
 
-def _of_runtimes(launcher: Launcher, wanted: Collection[str], device: Device) -> Iterator[Check]:
-    found = {each.name: each for each in availabilities(launcher)}
+def _of_runtimes(told: Iterable[NamedAvailability], wanted: Collection[str], device: Device) -> Iterator[Check]:
+    found = {each.name: each for each in told if each.name in wanted or adapters.is_runtime(each.name)}
     for name in wanted or found:
         each = found.get(name)
         if each is not None and each.available:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from benchharness.device.noise import probe
-from benchharness.execute.checking import Check, State, _at_the_door, _of_noise, _of_sensors
+from benchharness.execute.checking import Check, State, _at_the_door, _of_noise, _of_runtimes, _of_sensors
+from benchharness.launch.ask import NamedAvailability
 from benchharness.launch.ssh.porter import Contact
 from benchharness.suite.device import Device
 from benchharness.terminal.check_list import check_lines
@@ -52,6 +53,20 @@ def test_a_clock_that_is_a_year_off_is_told_with_its_remedy(off_s: int, said: st
 @pytest.mark.parametrize(("free", "state"), [(100 << 20, State.BAD), (1 << 30, State.DOUBT), (4 << 30, State.FINE)])
 def test_little_room_is_told(free: int, state: State) -> None:
     assert found(_at_the_door(contact(free_bytes=free), DEVICE), "disk").state is state
+
+
+def told(name: str, *, available: bool = True) -> NamedAvailability:
+    reason = "" if available else "not installed"
+    return NamedAvailability(
+        name=name, formats=(), available=available, version="1.0", accelerators=(), reason=reason, units={}
+    )
+
+
+def test_what_needs_nothing_but_python_is_no_runtime() -> None:
+    ours = [told("null"), told("python"), told("onnxruntime", available=False)]
+    assert [each.found for each in _of_runtimes(ours, (), DEVICE)] == ["none runs there"]
+    assert [each.of for each in _of_runtimes([*ours, told("theirs")], (), DEVICE)] == ["theirs"]
+    assert [each.state for each in _of_runtimes(ours, ("python",), DEVICE)] == [State.FINE]
 
 
 @pytest.mark.parametrize("told", [None, [], {"temperature": None, "clocks": {"found": "yes"}, "x": {"found": True}}])
