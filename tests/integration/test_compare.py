@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -184,6 +185,17 @@ def test_a_base_of_another_revision_is_checked_out(benchharness: CommandLine, tm
     assert "git knows no such revision" in refused.stderr
     assert benchharness("compare", "v1:nothing.toml", "suite.toml").returncode == 2
     assert benchharness("compare", "v1:../suite.toml", "suite.toml").returncode == 2
+
+
+def test_another_environment_is_a_build_too(benchharness: CommandLine, tmp_path: Path) -> None:
+    path = suite(tmp_path / "v1", looks="[8]")
+    used, python = tmp_path / "used", tmp_path / "old-python"
+    python.write_text(f'#!/bin/sh\necho once >> {used}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    done = benchharness("compare", path, "--base-python", python)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"against {path} with {python}" in " ".join(done.stdout.split())
+    assert len(used.read_text().splitlines()) == 8, "the base alone, once a pair"
 
 
 def test_the_build_that_got_worse_is_found_among_five(benchharness: CommandLine, tmp_path: Path) -> None:
