@@ -6,7 +6,7 @@ comparison.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchharness.judge.compare import identity, ratios_of
@@ -90,6 +90,7 @@ def compared(pairs: Sequence[Twins], design: Design) -> list[Comparison]:
         known = {identity(metric) for metric, _ in metrics}
         found += [_judged(each, *both, design, hypotheses) for both in metrics]
         found += _by_input(each, design)
+        found += _by_place(each, design)
         found += _advice(each, known)
     return found
 
@@ -131,8 +132,13 @@ def failed(pair: Twins) -> Comparison | None:
 def unlike(pair: Twins, allow: Sequence[str], apart: Sequence[str] = ()) -> Comparison | None:
     """Where the two did not do the same work, or were apart in what else is told; `allow` are words of what may be."""
     found = [*differences(pair.candidate, pair.base, Factor.BUILD), *apart]
-    told = [each for each in found if not any(word.removesuffix("s") in each for word in allow)]  # "1 thread against 2"
+    told = [each for each in found if not _is_allowed(each, allow)]
     return _whole(pair, Change.UNDECIDED, f"not the same work: {'; '.join(told)}") if told else None
+
+
+def _is_allowed(difference: str, words: Sequence[str]) -> bool:
+    """Whether one of the words names it: `threads` does "1 thread against 2"."""
+    return any(word.removesuffix("s") in difference for word in words)
 
 
 def _whole(pair: Twins, kind: Change, reason: str) -> Comparison:
@@ -170,6 +176,25 @@ def _lost(difference: Estimate, better: Better, limit: float) -> Change:
     if low == high == 0:
         return Change.SAME
     return Change.NO_WORSE if high <= limit else Change.UNDECIDED
+
+
+def _by_place(pair: Twins, design: Design) -> Iterator[Comparison]:
+    """Exactly how many operators an accelerator left to others, where both tell and it is not the same number."""
+    base, candidate = _elsewhere(pair.base), _elsewhere(pair.candidate)
+    if base is None or candidate is None or base == candidate:
+        return
+    reason = f"{candidate} operators run elsewhere than asked for, and {base} in the base"
+    if not _is_allowed(reason, design.allow):
+        yield _whole(pair, Change.WORSE if candidate > base else Change.BETTER, reason)
+
+
+def _elsewhere(result: Result) -> int | None:
+    """How many; None where nobody tells."""
+    fallback = result.effective.fallback
+    if isinstance(fallback, Mapping):
+        count = fallback.get("operators_elsewhere")
+        return count if isinstance(count, int) else None
+    return None if result.effective.placement is None else 0
 
 
 def _advice(pair: Twins, known: set[tuple[str, str]]) -> Iterator[Comparison]:

@@ -140,6 +140,29 @@ def test_other_work_is_refused_unless_it_is_allowed() -> None:
     assert primary(results, Design(primary=("steady_inference",), allow=("threads",))).kind is Change.SAME
 
 
+def test_operators_that_run_elsewhere_are_counted_exactly() -> None:
+    jobs = [side(BASE), side(CANDIDATE)]
+
+    def kinds(base: dict[str, Any], candidate: dict[str, Any], **allowed: Any) -> list[Change]:
+        facts = ({"threads": 2, **told} for told in (base, candidate))
+        made = [
+            attempt(round_, timed(noisy(seed)(round_)), job=each.key, effective=effective)
+            for seed, (each, effective) in enumerate(zip(jobs, facts, strict=True))
+            for round_ in range(10)
+        ]
+        found = compared(
+            twins(derive([(each, "") for each in jobs], made)), Design(primary=("peak_memory",), **allowed)
+        )
+        return [each.kind for each in found if each.primary]
+
+    all_there, some = {"placement": {"npu": {"Conv": 3}}}, {"fallback": {"operators_elsewhere": 2}}
+    assert kinds(all_there, some) == [Change.WORSE]
+    assert kinds(some, all_there) == [Change.BETTER]
+    assert kinds(some, {"fallback": {"operators_elsewhere": 2}}) == []
+    assert kinds({}, some) == [], "what nobody tells is no zero"
+    assert kinds(all_there, some, allow=("operators",)) == []
+
+
 def test_another_runtime_version_is_what_a_comparison_may_be_about() -> None:
     jobs = [side(BASE), side(CANDIDATE)]
     made = [
