@@ -16,7 +16,7 @@ from benchharness.judge.tracks import Owner, Tracks, tracks_of
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import Budget
 from benchharness.results.history import NightJob, Planned, Told
-from benchharness.results.trends import Certainty, Gap, History, Step, Track, Trend
+from benchharness.results.trends import Certainty, Gap, History, Night, Step, Track, Trend
 
 #: A step in the ratio and one in absolute values that are no farther apart are one.
 _ONE_STEP = 3
@@ -34,7 +34,7 @@ def history_of(told: Told, *, now: datetime, pinned: Sequence[str] = (), budgets
     ratios = [Series(values=np.log(each.ratio.values), wanders=False) for each in tracks]
     levels = [Series(values=_levels(each), wanders=True) for each in tracks]
     found = find_steps([*ratios, *levels])
-    causes, gaps = Causes(kept), _Gaps(kept)
+    causes, gaps = Causes(kept), _Gaps(kept, now)
     trends = [
         _trend(each, kept, found[at], found[len(tracks) + at], causes, gaps, budgets or {})
         for at, each in enumerate(tracks)
@@ -42,7 +42,7 @@ def history_of(told: Told, *, now: datetime, pinned: Sequence[str] = (), budgets
     return History(
         nights=kept.nights,
         trends=_in_order(trends),
-        told=[*remarks, *_asleep(kept, now)],
+        told=[*remarks, *_unfinished(kept, now), *_asleep(kept, now)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,
     )
@@ -102,6 +102,16 @@ def _odd(told: Told, future: set[int]) -> Iterator[str]:
         yield f"the clock went back while they ran: {_listed(back)}"
 
 
+def _unfinished(told: Told, now: datetime) -> Iterator[str]:
+    if ids := [night.run for night in told.nights if _is_under_way(night, now)]:
+        yield f"under way, so that what they lack so far is not missing: {_listed(ids)}"
+
+
+def _is_under_way(night: Night, now: datetime) -> bool:
+    """Whether a run goes on, as far as can be told: one that was killed says so for ever, and no night takes a day."""
+    return night.state == "running" and now - night.started < timedelta(days=1)
+
+
 def _asleep(told: Told, now: datetime) -> Iterator[str]:
     """Suites whose nights stopped altogether: then no figure of theirs can be fine."""
     by_suite: dict[str, list[datetime]] = {}
@@ -125,16 +135,18 @@ def _listed(names: Sequence[str]) -> str:
 class _Gaps:
     """Which nights a figure should be in, and what became of its job there."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: Told, now: datetime) -> None:
         self._told = told
         self._left: dict[int, int] = {}  # by night, on how many later dates its suite ran
         by_suite: dict[str, list[int]] = {}
+        self._ended = [not _is_under_way(night, now) for night in told.nights]
         for at, night in enumerate(told.nights):
             by_suite.setdefault(night.suite, []).append(at)
         for nights in by_suite.values():
             dates = [f"{told.nights[at].started:%Y-%m-%d}" for at in nights]
-            place = {date: number for number, date in enumerate(dict.fromkeys(dates), start=1)}
-            self._left |= {at: len(place) - place[date] for at, date in zip(nights, dates, strict=True)}
+            ended = [date for at, date in zip(nights, dates, strict=True) if self._ended[at]]
+            later = {date: sum(each > date for each in dict.fromkeys(ended)) for date in dict.fromkeys(dates)}
+            self._left |= {at: later[date] for at, date in zip(nights, dates, strict=True)}
         self._jobs: dict[tuple[str, str, str, str], list[NightJob]] = {}
         for job in told.jobs:
             if job.planned.side != "base":
@@ -147,7 +159,7 @@ class _Gaps:
         """What a figure lacks whose newest value is of night `last`; None where it lacks nothing."""
         later = self._left[last]
         alike = self._jobs[owner.suite, owner.hardware, owner.cell, owner.variant]
-        newer = [job for job in alike if job.night > last]
+        newer = [job for job in alike if job.night > last and self._ended[job.night]]
         if not later and not newer:
             return None
         reason, failed = _why(newer, owner)

@@ -60,7 +60,7 @@ def history_markdown(history: History) -> str:
     for certainty in Certainty:
         lines = [f"- {escaped(line)}" for line in _step_lines(history, certainty)]
         blocks += ["\n".join(lines)] if lines else []
-    gone = [f"- {escaped(f'{_whose(trend)}: {_gap(trend)}')}" for trend in history.missing[:_MOST]]
+    gone = [f"- {escaped(line)}" for line in list(_gone(history))[:_MOST]]
     blocks += ["\n".join(gone)] if gone else []
     told = [*remarks(history), f"{nights_text(history)}; {family_text(history)}."]
     return "\n\n".join([*blocks, *(escaped(one_line(each)) for each in told)]) + "\n"
@@ -90,11 +90,24 @@ def _whose(trend: Trend) -> str:
 
 
 def _missing(history: History, console: Console) -> None:
-    gone = history.missing
-    for trend in gone[:_MOST]:
-        tell(console, one_line(f"{_whose(trend)}: {_gap(trend)}"), "red", indent=2)
+    gone = list(_gone(history))
+    for line in gone[:_MOST]:
+        tell(console, line, "red", indent=2)
     if len(gone) > _MOST:
         tell(console, f"… and {len(gone) - _MOST} more missing; --format json has all", "red", indent=2)
+
+
+def _gone(history: History) -> Iterator[str]:
+    """A line for each figure, or one for all of a job that are missing alike."""
+    together: dict[tuple[str, ...], list[Trend]] = {}
+    for trend in history.missing:
+        alike = (trend.hardware, trend.model, whose_text(trend), trend.scenario, trend.workload, _gap(trend))
+        together.setdefault(alike, []).append(trend)
+    for (hardware, model, whose, *_, gap), trends in together.items():
+        if len(trends) == 1:
+            yield one_line(f"{_whose(trends[0])}: {gap}")
+        else:
+            yield one_line(f"{hardware} · {model} · {whose} · {len(trends)} figures: {gap}")
 
 
 def _gap(trend: Trend) -> str:

@@ -34,6 +34,7 @@ class Made:
     drift: float = 0.0  # in the logarithm, of everything that night
     started: datetime | None = None
     finished: datetime | None = None
+    state: str = "finished"
     version: str = "0.1.0"
     suite: str = "phones"
     suite_digest: str = "5f" * 32
@@ -70,7 +71,7 @@ def _write(store: Store, number: int, made: Made, rounds: int, noise: Callable[[
                 version=made.version,
                 started=started,
                 finished=made.finished or started + timedelta(hours=1),
-                state="finished",
+                state=made.state,
             )
         )
         connection.execute(insert(jobs), [_job_row(run, at, each) for at, each in enumerate(made.jobs)])

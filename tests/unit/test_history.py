@@ -21,6 +21,7 @@ from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Outcome, OutcomeKind
 from benchharness.results.store import Store
 from benchharness.results.trends import Cause, Certainty, History, Step
+from benchharness.terminal.history import history_markdown
 from tests.unit.history_samples import ALONE, BASE, CANDIDATE, FIRST, Made, only, told, wandering, write
 
 CRASH = Outcome(kind=OutcomeKind.CRASHED, reason="signal 11")
@@ -217,6 +218,25 @@ def test_a_job_without_an_attempt_failed_and_one_without_the_figure_is_missing(s
     gap = only(told(other), metric="tpot").gap
     assert gap is not None
     assert (gap.failed, gap.reason) == (True, "no attempt was made")
+
+
+def test_a_run_under_way_lacks_nothing_yet_and_one_that_was_killed_does(store: Store) -> None:
+    begun = Made(jobs=(ALONE,), scale={"int8": None}, state="running")
+    write(store, [*[Made(jobs=(ALONE,))] * 4, begun])
+    history = told(store)
+    assert history.missing == []
+    assert history.told == ["under way, so that what they lack so far is not missing: night-0004"]
+    (killed,) = told(store, now=FIRST + timedelta(days=5, hours=1)).missing
+    assert killed.gap is not None
+    assert killed.gap.reason == "no attempt was made"
+
+
+def test_figures_of_one_job_that_are_missing_alike_are_a_line(store: Store) -> None:
+    nights = [Made(jobs=(ALONE,), metrics=("model_ttft", "tpot"))] * 5
+    history = told(write(store, [*nights, Made(jobs=(ALONE,), scale={"int8": CRASH})]))
+    assert len(history.missing) == 2
+    (line,) = [each for each in history_markdown(history).splitlines() if each.startswith("- ")]
+    assert "2 figures: failed for 1 night" in line
 
 
 def test_another_device_is_another_trend_and_the_first_one_says_which_runs_since(store: Store) -> None:
