@@ -104,12 +104,12 @@ def _odd(told: Told, future: set[int]) -> Iterator[str]:
 
 def _unfinished(told: Told, now: datetime) -> Iterator[str]:
     if ids := [night.run for night in told.nights if _is_under_way(night, now)]:
-        yield f"under way, so that what they lack so far is not missing: {_listed(ids)}"
+        yield f"not finished, so that what they lack so far is not missing: {_listed(ids)}"
 
 
 def _is_under_way(night: Night, now: datetime) -> bool:
-    """Whether a run goes on, as far as can be told: one that was killed says so for ever, and no night takes a day."""
-    return night.state == "running" and now - night.started < timedelta(days=1)
+    """Whether a run may go on: one that was killed or stopped says so for ever, and no night takes a day."""
+    return night.state != "finished" and now - night.started < timedelta(days=1)
 
 
 def _asleep(told: Told, now: datetime) -> Iterator[str]:

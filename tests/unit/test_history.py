@@ -220,12 +220,13 @@ def test_a_job_without_an_attempt_failed_and_one_without_the_figure_is_missing(s
     assert (gap.failed, gap.reason) == (True, "no attempt was made")
 
 
-def test_a_run_under_way_lacks_nothing_yet_and_one_that_was_killed_does(store: Store) -> None:
-    begun = Made(jobs=(ALONE,), scale={"int8": None}, state="running")
+@pytest.mark.parametrize("state", ["running", "interrupted"])
+def test_a_run_under_way_lacks_nothing_yet_and_one_that_was_killed_does(store: Store, state: str) -> None:
+    begun = Made(jobs=(ALONE,), scale={"int8": None}, state=state)
     write(store, [*[Made(jobs=(ALONE,))] * 4, begun])
     history = told(store)
     assert history.missing == []
-    assert history.told == ["under way, so that what they lack so far is not missing: night-0004"]
+    assert history.told == ["not finished, so that what they lack so far is not missing: night-0004"]
     (killed,) = told(store, now=FIRST + timedelta(days=5, hours=1)).missing
     assert killed.gap is not None
     assert killed.gap.reason == "no attempt was made"
