@@ -5,8 +5,8 @@
 The plan, written before: 100 gates of equal builds, 40 of a candidate that is 5 % slower (CPU time added to every
 step), 20 that is 10 % slower, 20 that holds 2 % more memory. Each decides on TPOT and peak memory of the demo
 model on one thread. A gate's verdict is a line of `gates.jsonl`, written when it ends; begun again, the campaign
-goes on behind the last one. What was made so far is in `benchmarks/records/gates.jsonl`; copied to the folder, it is gone
-on with. Nothing is left out and nothing made twice; the order of kinds is shuffled by a seed.
+goes on behind the last one. What was made so far is in `benchmarks/records/gates.jsonl`: copied to the folder, it is
+continued. Nothing is left out and nothing made twice; the order of kinds is shuffled by a seed.
 """
 
 from __future__ import annotations
