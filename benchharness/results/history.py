@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, Text, cast, select
 
 from benchharness.metrics import METRICS, ROWS
-from benchharness.results.result import OutcomeKind, Parameters
+from benchharness.results.result import Outcome, OutcomeKind, Parameters
 from benchharness.results.schema import LONGEST, attempts, by_percentile, jobs, measurements, runs, utc
 from benchharness.results.trends import Night
 
@@ -204,7 +204,7 @@ def _night_job(night: int, planned: Planned, device: str, tried: Sequence[Sequen
     good = [each for each in tried if each[0] == OutcomeKind.OK.value]
     bad = [each for each in tried if each[0] != OutcomeKind.OK.value]
     _, _, host, facts = (good or tried)[-1]
-    ended = f"{OutcomeKind(bad[-1][0])}({bad[-1][1]})" if bad and bad[-1][1] else str(bad[-1][0]) if bad else ""
+    ended = str(Outcome(kind=OutcomeKind(bad[-1][0]), reason=bad[-1][1] or "")) if bad else ""
     return NightJob(
         night=night,
         planned=planned,

@@ -204,7 +204,7 @@ def test_what_fails_is_told_with_how_it_ended(store: Store) -> None:
     nights = [Made(jobs=(ALONE,))] * 5 + [Made(jobs=(ALONE,), scale={"int8": CRASH})] * 2
     gap = only(told(write(store, nights))).gap
     assert gap is not None
-    assert gap_text(gap) == "failed for 2 nights, since 2026-03-05: crashed(signal 11)"
+    assert gap_text(gap) == "failed for 2 nights, since 2026-03-05: crashed: signal 11"
 
 
 def test_a_job_without_an_attempt_failed_and_one_without_the_figure_is_missing(store: Store) -> None:

@@ -64,7 +64,7 @@ def test_a_figure_without_a_base_is_drawn_alone_and_what_is_missing_is_told(hist
     page = history_page(history, WRITTEN)
     alone = [each for each in page.multiples if "fp32" in each.whose]
     assert {(each.chart.ratio, each.chart.drift) for each in alone} == {(None, None)}
-    assert {each.missing for each in page.missing} == {"failed for 1 night, since 2026-03-27: crashed(signal 11)"}
+    assert {each.missing for each in page.missing} == {"failed for 1 night, since 2026-03-27: crashed: signal 11"}
     assert any("absolute values only" in remark for remark in page.remarks)
 
 
