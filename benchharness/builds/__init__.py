@@ -16,7 +16,7 @@ from __future__ import annotations
 from benchharness.builds.bisecting import Bisected, bisect
 from benchharness.builds.comparing import Found, compare, load, resume
 from benchharness.builds.gating import Gating, gate, resume_gate
-from benchharness.builds.selftest import SelfTested, selftest
+from benchharness.builds.machine import SelfTested, selftest
 
 __all__ = [
     "Bisected",

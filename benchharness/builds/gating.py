@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness import api, ci, errors
-from benchharness.builds import selftest
+from benchharness.builds import machine
 from benchharness.builds.comparing import Found, Watch, compare, load, measured, resume, stored_suite, suite_of
 from benchharness.ci.report import GateReport
 from benchharness.ci.summary import commands
@@ -139,8 +139,8 @@ def _verdict(first: Found, repeated: Found | None, today: date | None, store: st
         pair_s=first.pair_s,
     )
     device = next((each for result in first.findings.results for each in result.devices), "")
-    machine = selftest.told(selftest.latest(device, store=store))
-    return Gating(verdict=verdict, first=first, repeated=repeated, machine=machine)
+    told = machine.told(machine.latest(device, store=store))
+    return Gating(verdict=verdict, first=first, repeated=repeated, machine=told)
 
 
 def _from_folder(base: str | Path, folder: Path, *, written: bool) -> str | Path:

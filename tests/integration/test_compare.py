@@ -141,16 +141,19 @@ def test_a_gate_that_cannot_decide_ends_with_a_code_of_its_own(benchharness: Com
     assert case is not None
 
 
-@pytest.mark.parametrize("where", [3, 11])
+@pytest.mark.parametrize("where", [3, 16])
 def test_a_killed_gate_gives_the_verdict_of_an_undisturbed_one(
     benchharness: CommandLine, tmp_path: Path, store_url: str, where: int
 ) -> None:
-    """Killed within its first comparison, or within the one that repeats it."""
-    base, candidate = suite(tmp_path / "v1", looks="[8]"), suite(tmp_path / "v2", GAP_NS * 6 // 5, looks="[8]")
+    """Killed within its first comparison, of fourteen attempts, or within the one that repeats it."""
+    base, candidate = suite(tmp_path / "v1", looks="[7]"), suite(tmp_path / "v2", GAP_NS * 6 // 5, looks="[7]")
     undisturbed = benchharness("gate", candidate, "--base", base, "--store", f"sqlite:///{tmp_path}/other.db")
     running = Background(tmp_path, store_url, candidate, "--base", base, name="gate", command="gate")
     try:
-        running.wait_for_attempts(where)
+        deadline = time.monotonic() + 120
+        while running.stored() < where and running.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert where <= running.stored() < 28, running.said + running.complained
         running.send(signal.SIGKILL)
         running.wait()
     finally:
@@ -158,6 +161,7 @@ def test_a_killed_gate_gives_the_verdict_of_an_undisturbed_one(
     resumed = benchharness("gate", "--resume")
     assert resumed.returncode == undisturbed.returncode == 1, resumed.stderr
     assert verdicts(resumed.stdout) == verdicts(undisturbed.stdout)
+    assert len(nights(store_url)) == 2
 
 
 def verdicts(printed: str) -> list[str]:
@@ -277,7 +281,7 @@ def test_what_is_over_before_a_look_is_undecided_and_quick(benchharness: Command
     began = time.monotonic()
     done = benchharness("compare", base, base, "--max-time", "1 s")
     assert done.returncode in (4, 5), done.stderr
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120
 
 
 @pytest.fixture(scope="module")

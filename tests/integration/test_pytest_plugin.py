@@ -76,7 +76,7 @@ def theirs(folder: Path, *words: str) -> tuple[dict[str, str], str]:
     options = (*loading, "-rA", "--bench-store", f"sqlite:///{folder}/store.db")
     command = [sys.executable, "-m", "pytest", "--rootdir", str(folder), *options, *words]
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
     )
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith(("PASSED ", "FAILED ", "ERROR "))]
     return {words[1].rpartition("::")[2]: words[0] for words in lines}, done.stdout

@@ -108,7 +108,7 @@ def told(tested: SelfTested | None, now: datetime | None = None) -> str:
 def _suite() -> Suite:
     whole = measure.requested(demo_suite(), None, None, None, Overrides(scenarios=["steady"]), {})
     name, model = next((name, model) for name, model in whole.models.items() if _VARIANT in model.variants)
-    alone = model.model_copy(update={"variants": {_VARIANT: model.variants[_VARIANT]}, "reference": None})
+    alone = model.model_copy(update={"variants": {_VARIANT: model.variants[_VARIANT]}, "reference": (_VARIANT,)})
     return whole.model_copy(update={"name": NAME, "models": {name: alone}, "budgets": {}})
 
 
