@@ -50,6 +50,13 @@ def target_of(on: str) -> targets.Target:
     return targets.target(on, devices_folder())
 
 
+def target_of_run(store: Store, run: str) -> targets.Target:
+    """The very device that a stored run was on, as it is reached now. Raises `SuiteError`."""
+    hardware_json = store.suite_and_hardware(run)[1]
+    hardware = targets.as_known_now(HardwareTarget.model_validate_json(hardware_json), devices_folder())
+    return targets.Target(hardware, () if hardware.device is None else (hardware.device,))
+
+
 @contextmanager
 def asked(on: str) -> Iterator[Launcher | None]:
     """What reaches a device, for questions; None for this machine, which has the files already."""
@@ -101,9 +108,8 @@ def go_on(store: Store, run: str, overrides: Overrides | None, watching: Watchin
             f"run {run} was imported from {origin}: what others measured is shown and compared, and never executed "
             "here; go on with it where it was begun"
         )
-    suite_json, hardware_json = store.suite_and_hardware(run)
-    hardware = targets.as_known_now(HardwareTarget.model_validate_json(hardware_json), devices_folder())
-    suite = overridden(restore_suite(suite_json), overrides or Overrides())
+    hardware = target_of_run(store, run).hardware
+    suite = overridden(restore_suite(store.suite_and_hardware(run)[0]), overrides or Overrides())
     builds = [suite] if suite.compared is None else [restore_table(suite.compared.base), suite]
     manifests = _manifests([gather(each, digest_cache()) for each in builds])
     verify(manifests, [job for job, _ in store.jobs(run)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchharness import api
+from benchharness import api, measure
 from benchharness.builds.comparing import Found, Watch, measured, stored_suite, suite_of
 from benchharness.errors import UsageError
 from benchharness.judge.pairs import Change
@@ -50,6 +50,7 @@ def bisect(
     """
     if len(builds) < 2:
         raise UsageError("name two builds or more, oldest first")
+    target = measure.target_of(on)
     suites = {at: _suite(each, overrides, store) for at, each in ((0, builds[0]), (len(builds) - 1, builds[-1]))}
     made: list[Found] = []
 
@@ -57,7 +58,7 @@ def bisect(
         hear(str(builds[at]), left)
         suite = suites.get(at) or _suite(builds[at], overrides, store)
         told = [str(builds[0]), str(builds[at])]
-        found = measured([suites[0], suite], told, on=on, gate=gate or {}, store=store, watching=watching)
+        found = measured([suites[0], suite], told, target=target, gate=gate or {}, store=store, watching=watching)
         made.append(found)
         return bool(found.changed(Change.WORSE))
 

@@ -25,6 +25,7 @@ from benchharness.suite.gating import Compared, Gate
 from benchharness.suite.overrides import Overrides
 from benchharness.suite.revision import checked_out, is_revision
 from benchharness.suite.tables import Suite, restore_suite
+from benchharness.suite.targets import Target
 from benchharness.suite.twins import matched
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Found:
         """
         worse, open_ = self.changed(Change.WORSE), self.changed(Change.UNDECIDED)
         primary = [each for each in self.comparisons if each.primary]
-        if not worse and not any(each.ratio.value is not None for each in primary):
+        if not worse and not any((each.difference or each.ratio).value is not None for each in primary):
             told = next((each.reason for each in primary), "no primary metric is measured by both; see --primary")
             raise NothingRan(f"nothing could be compared: {told}")
         if worse:
@@ -112,7 +113,7 @@ def compare(
     asked = ((base, base_python), (ours, candidate_python))
     suites = [suite_of(what, python, overrides, store) for what, python in asked]
     told = [_told(what, python) for what, python in asked]
-    return measured(suites, told, on=on, gate=gate or {}, store=store, watching=watching)
+    return measured(suites, told, target=measure.target_of(on), gate=gate or {}, store=store, watching=watching)
 
 
 def resume(name: str = "latest", *, store: str | None = None, watching: Watch | None = None) -> Found:
@@ -145,7 +146,7 @@ def measured(
     suites: Sequence[Suite],
     told: Sequence[str],
     *,
-    on: str,
+    target: Target,
     gate: Mapping[str, Any],
     store: str | None,
     watching: Watch | None,
@@ -156,7 +157,6 @@ def measured(
     kept = base.model_dump(mode="json", by_alias=True, exclude={"compared"})
     comparison = Compared(base=kept, base_told=told[0], candidate_told=told[1], repeats=repeats)
     suite = candidate.model_copy(update={"compared": comparison, "gate": _changed(candidate.gate, gate)})
-    target = measure.target_of(on)
     with closing(api.open_store(store)) as opened:
         run = measure.begin_comparison(opened, base, suite, target, watching() if watching else None)
     return found_in(api.load(run, store=store), suite)

@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchharness import api, ci, errors
+from benchharness import api, ci, errors, measure
 from benchharness.builds import machine
 from benchharness.builds.comparing import Found, Watch, compare, load, measured, resume, stored_suite, suite_of
 from benchharness.ci.report import GateReport
 from benchharness.ci.summary import commands
-from benchharness.errors import UsageError
+from benchharness.errors import NothingRan, UsageError
 from benchharness.judge.gate import Colour, Gated, gated, headline
 from benchharness.judge.pairs import Change
 from benchharness.suite.fields import THIS_MACHINE
@@ -34,7 +34,11 @@ class Gating:
     machine: str = ""  # what the newest self-test of its device says
 
     def ended(self) -> tuple[int, str]:
-        """The exit code, 0 green, 1 red or 5 undecided, and why it is that."""
+        """The exit code, 0 green, 1 red or 5 undecided, and why it is that. Raises `NothingRan` where no job ran."""
+        results = self.first.findings.results
+        if not any(result.outcome.ok for result in results):
+            told = f"; the first: {results[0].outcome}" if results else ""
+            raise NothingRan(f"neither build gave a result{told}")
         codes = {Colour.GREEN: errors.DONE, Colour.RED: errors.GATE_FAILED, Colour.UNDECIDED: errors.UNDECIDED}
         return codes[self.verdict.colour], headline(self.verdict)
 
@@ -124,8 +128,10 @@ def _gating(first: Found, today: date | None, store: str | None, watching: Watch
     assert suite.compared is not None
     base = restore_table(suite.compared.base)
     told = [suite.compared.base_told, suite.compared.candidate_told]
-    on = first.findings.hardware
-    again = measured([base, suite], told, on=on, gate={}, store=store, watching=watching, repeats=first.findings.run.id)
+    run = first.findings.run.id
+    with closing(api.open_store(store)) as kept:
+        target = measure.target_of_run(kept, run)  # the same device, whatever else its target has
+    again = measured([base, suite], told, target=target, gate={}, store=store, watching=watching, repeats=run)
     return _verdict(first, again, today, store)
 
 

@@ -68,7 +68,7 @@ def selftest(
     found = measured(
         [suite, suite],
         ["the demo model", "the demo model again"],
-        on=on,
+        target=measure.target_of(on),
         gate={"primary": list(_PRIMARY), "looks": [pairs]},
         store=store,
         watching=watching,

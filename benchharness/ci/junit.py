@@ -26,7 +26,6 @@ def xml(report: GateReport) -> str:
     }
     for finding in report.gated.findings:
         suite.add_testcase(_case(finding, skipped=finding.job.pair in unsupported))
-    suite.update_statistics()  # type: ignore[no-untyped-call]
     written = io.BytesIO()
     suite.write(written, pretty=True)
     return written.getvalue().decode("utf-8")

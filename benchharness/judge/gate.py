@@ -17,7 +17,7 @@ from benchharness.judge.design import Accepted, Design
 from benchharness.judge.pairs import Change
 from benchharness.judge.told import percent, signed, told_of
 from benchharness.metrics import METRICS, Better
-from benchharness.results.result import CANDIDATE, EXACT, Job, Result, Verdict, VerdictKind
+from benchharness.results.result import BASE, CANDIDATE, EXACT, Job, Result, Verdict, VerdictKind
 
 
 class Colour(StrEnum):
@@ -51,6 +51,7 @@ class Finding:
     colour: Colour
     told: str  # a sentence without its subject: "slower: +13 % [+10 %, +16 %], p = 0.0003, 10 pairs"
     accepted: str = ""  # by whom, why and until when, where that turned it from red to green
+    of_change: bool = True  # from base to candidate; no acceptance of a change speaks of an absolute limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +76,9 @@ def gated(
     pair_s: float = 0.0,
 ) -> Gated:
     """The verdict. `results` are of both builds; `pair_s` is what a pair takes, to tell what more would."""
-    confirmed = {_key(each): each for each in repeated or ()}
+    again = {_key(each): each for each in repeated or ()}
     found = [
-        *(_compared(each, confirmed.get(_key(each)), design, pair_s) for each in compared if each.primary),
+        *(_compared(each, _repeated(each, again), design, pair_s) for each in compared if each.primary),
         *_exact(compared, design.limits),
         *_budgets(results),
     ]
@@ -94,6 +95,12 @@ def gated(
 def _key(comparison: Comparison) -> tuple[str, str, str]:
     job = comparison.job
     return (job.pair, comparison.metric, str(sorted(comparison.parameters.items())))
+
+
+def _repeated(one: Comparison, again: Mapping[tuple[str, str, str], Comparison]) -> Comparison | None:
+    """The same in the repetition; where a build gave nothing there, that."""
+    whole = (one.job.pair, "", "[]")
+    return again.get(_key(one)) or again.get(whole)
 
 
 def _is_new(comparison: Comparison, compared: Iterable[Comparison]) -> bool:
@@ -144,7 +151,8 @@ def _budgets(results: Sequence[Result]) -> Iterator[Finding]:
     for result in results:
         for verdict in result.verdicts if result.job.side == CANDIDATE else ():
             told = _budget(result, verdict)
-            yield Finding(job=result.job, name=verdict.metric, colour=_KEPT[verdict.kind], told=told)
+            change = verdict.against == BASE
+            yield Finding(job=result.job, name=verdict.metric, colour=_KEPT[verdict.kind], told=told, of_change=change)
 
 
 def _budget(result: Result, verdict: Verdict) -> str:
@@ -159,7 +167,7 @@ def _with_acceptance(
 ) -> Finding:
     """Green where somebody answers for it; red, and says so, where that has run out or is exceeded."""
     mine = [each for each in accepted if finding.name and each.covers(finding.job, finding.name)]
-    if finding.colour is not Colour.RED or not mine:
+    if finding.colour is not Colour.RED or not finding.of_change or not mine:
         return finding
     ratio = next(
         (each.ratio.value for each in compared if each.job.key == finding.job.key and each.metric == finding.name), None

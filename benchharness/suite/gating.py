@@ -72,6 +72,12 @@ class AcceptedTable(Table):
     def _known(cls, name: str) -> str:
         return _metric(name)
 
+    @model_validator(mode="after")
+    def _has_a_size(self) -> AcceptedTable:
+        if self.worse_by is not None and METRICS[self.metric].unit in NO_RATIO:
+            raise ValueError(f"{self.metric} has no ratio, so leave worse_by out; [gate.limits] says what it may lose")
+        return self
+
 
 class Gate(Table):
     """What is decided on, how surely, and against what."""

@@ -332,6 +332,28 @@ def test_quality_is_compared_input_by_input(lossier: builds.Found) -> None:
     assert len(base["class_decisions"].attempts[0].samples) > 0
 
 
+def test_a_comparison_of_quality_alone_is_a_comparison(lossier: builds.Found) -> None:
+    code, why = lossier.ended()
+    assert code == (1 if lossier.changed(Change.WORSE) else 5), why
+
+
+def test_a_gate_of_builds_that_both_fail_ran_nothing(benchharness: CommandLine, tmp_path: Path) -> None:
+    base, candidate = suite(tmp_path / "v1"), suite(tmp_path / "v2")
+    for each in (base, candidate):
+        (each.parent / "model.loop").write_text("no model")
+    done = benchharness("gate", candidate, "--base", base)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "neither build gave a result" in done.stderr
+
+
+def test_a_loss_of_quality_is_accepted_without_a_share(benchharness: CommandLine, tmp_path: Path) -> None:
+    accepted = 'metric = "kld"\nworse_by = "5 %"\nowner = "ann"\nreason = "known"\nuntil = 2030-01-01'
+    path = suite(tmp_path / "v1", gate=f"[[gate.accepted]]\n{accepted}")
+    done = benchharness("compare", path, path)
+    assert done.returncode == 2, done.stdout
+    assert "kld has no ratio, so leave worse_by out" in done.stderr
+
+
 def test_what_quality_may_lose_is_written_with_its_unit(benchharness: CommandLine, tmp_path: Path) -> None:
     for limit, said in (
         ('kld = "1 %"', "kld"),

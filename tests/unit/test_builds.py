@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from benchharness.judge import stored
+from benchharness.judge.budgets import judged
 from benchharness.judge.builds import Comparison, Twins, compared, settled, twins
 from benchharness.judge.derive import derive
 from benchharness.judge.design import Accepted, Design
 from benchharness.judge.gate import Colour, Gated, gated
-from benchharness.judge.pairs import Change
+from benchharness.judge.pairs import Change, decided
 from benchharness.judge.told import told_of
+from benchharness.metrics.limits import parse
 from benchharness.results.result import BASE, CANDIDATE, Attempt, Job, Measurement, Outcome, OutcomeKind, Result
 from tests.unit.made_up import attempt, job, measured
 
@@ -109,7 +111,10 @@ def test_half_a_pair_is_none() -> None:
 
 def test_a_verdict_stays_that_of_the_look_which_decided() -> None:
     """A later pair changes nothing: what stopped at a look is judged by what stood then."""
-    late = lambda round_: noisy(2, 1.2 if round_ < 10 else 0.5)(round_)  # noqa: E731
+
+    def late(round_: int) -> float:
+        return noisy(2, 1.2 if round_ < 10 else 0.5)(round_)
+
     assert primary(pair(10, noisy(1), late)).ratio == primary(pair(14, noisy(1), late)).ratio
 
 
@@ -193,25 +198,16 @@ def test_a_run_is_settled_when_something_is_worse_or_nothing_is_open() -> None:
 # The error that a design promises.
 
 
-def walk(design: Design, hypotheses: int, differences: Sequence[Sequence[float]]) -> list[Change]:
-    """What the looks decide on each of some metrics, as `compared` does it."""
-    found = []
-    for logarithms in differences:
-        values = [math.exp(each) for each in logarithms]
-        results = pair(len(values), lambda _: BEST_NS, lambda round_: BEST_NS * values[round_])  # noqa: B023
-        (one,) = [each for each in compared(twins(results), design) if each.primary]
-        found.append(one.kind)
-    assert hypotheses == 1
-    return found
-
-
 def test_a_build_without_a_change_is_called_worse_as_seldom_as_promised() -> None:
-    """2,000 comparisons of equal builds with heavy tails, at an alpha of 10 % so that they are enough to tell."""
+    """1,000 comparisons of equal builds with heavy tails, at an alpha of 10 % so that they are enough to tell."""
     design = Design(primary=("steady_inference",), alpha=0.1, least=0.0)
-    seeded = np.random.default_rng(5)
-    kinds = walk(design, 1, (seeded.standard_t(3, (400, 20)) * NOISE * 3).tolist())
+    ratios = np.exp(np.random.default_rng(5).standard_t(3, (1000, 20)) * NOISE * 3)
+    kinds = [
+        decided({round_: (1.0, ratio) for round_, ratio in enumerate(each)}, 20, "steady_inference", design, 1).kind
+        for each in ratios.tolist()
+    ]
     wrong = kinds.count(Change.WORSE) + kinds.count(Change.BETTER)
-    assert 0 < wrong / 400 <= 2 * 0.1 + 3 * math.sqrt(0.2 * 0.8 / 400)
+    assert 0 < wrong / 1000 <= 2 * 0.1 + 3 * math.sqrt(0.2 * 0.8 / 1000)
 
 
 def test_levels_spend_all_of_the_error_and_no_more() -> None:
@@ -306,6 +302,21 @@ def test_a_known_regression_is_accepted_until_a_day(accepted: dict[str, Any], co
     assert said in told.findings[0].told
     if colour is Colour.GREEN:
         assert told.findings[0].accepted == "ann until 2026-11-30: new tokenizer"
+
+
+def test_what_the_repetition_does_not_say_again_confirms_nothing() -> None:
+    jobs = [side(BASE), side(CANDIDATE)]
+    crashed = [attempt(round_, job=jobs[0].key, outcome=OutcomeKind.CRASHED) for round_ in range(2)]
+    baseless = derive([(each, "") for each in jobs], [*crashed, *of(jobs[1], 2, noisy(1))])
+    assert gate(pair(10, noisy(1), noisy(2, 1.2)), baseless).colour is Colour.UNDECIDED
+
+
+def test_an_accepted_change_excuses_no_absolute_limit() -> None:
+    known = Accepted(metric="steady_inference", owner="ann", reason="new tokenizer", until=DAY)
+    results = judged(pair(10, noisy(1), noisy(2, 1.2)), parse({"steady_inference": {"p50": "1 ms"}}, "suite"))
+    told = gate(results, accepted=(known,))
+    assert told.colour is Colour.RED
+    assert [each.told.startswith("budget") for each in told.of(Colour.RED)] == [True]
 
 
 def test_an_exact_metric_fails_past_its_limit_alone() -> None:
