@@ -86,7 +86,7 @@ def _imported(path: Path, name: str) -> Callable[[], Any]:
         raise
     except AttributeError as error:
         raise ModelFailure(f"{path}: {error}") from error
-    except Exception as error:
+    except Exception as error:  # it is somebody's own code, which raises what it likes
         raise ModelFailure(f"{path}: importing it raised {type(error).__name__}: {error}") from error
     if not callable(function):
         raise ModelFailure(f"{path}: {name} cannot be called")

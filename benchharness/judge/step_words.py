@@ -62,9 +62,8 @@ def date_text(history: History, night: int) -> str:
 
 def when_text(history: History, step: Step) -> str:
     """The first night of the new level, and from which to which it may be where that is not sure."""
-    if step.first == step.last:
-        return date_text(history, step.night)
-    return f"{date_text(history, step.night)} (or {date_text(history, step.first)} to {date_text(history, step.last)})"
+    night, first, last = (date_text(history, each) for each in (step.night, step.first, step.last))
+    return night if first == last else f"{night} (or {first} to {last})"
 
 
 def gap_text(gap: Gap) -> str:

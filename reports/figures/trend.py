@@ -75,7 +75,7 @@ class TrendChart(Figure):
         top = _TITLE + _PANEL + _GAP if self.ratio else 0.0
         level = _upright((*self.absolute.ends, *beside), limits, top)
         ratio = _upright(self.ratio.ends, (1.0,), 0.0) if self.ratio else None
-        along = Axis(0, max(self.days, 1.0), _left(level, ratio), _RIGHT)
+        along = Axis(0, self.days or 1.0, _left(level, ratio), _RIGHT)
         if self.ratio and ratio:
             self._panel(sheet, along, ratio, "ratio to the base of the same night")
             sheet.line(((along.start, ratio.at(1)), (_RIGHT, ratio.at(1))), INK, 0.9)

@@ -221,12 +221,15 @@ def _nights(trend: Trend, history: History, scale: Scale) -> Iterator[tuple[str,
 def _chart(trend: Trend, history: History, scale: Scale) -> TrendChart:
     days = _days(history, trend)
     here = [at for at, night in enumerate(history.nights) if night.suite == trend.suite]
+    first, last = (date_text(history, here[end]) for end in (0, -1))
+    if first == last and len(here) > 1:  # several runs of one day
+        first, last = (f"{history.nights[here[end]].started:%H:%M}" for end in (0, -1))
     return TrendChart(
         title=f"{value_text(figure_text(trend))}, {_whose(trend)}",
         unit=scale.symbol or "value",
         note="",
-        first=date_text(history, here[0]),
-        last=date_text(history, here[-1]),
+        first=first,
+        last=last,
         days=days[here[-1]],
         absolute=_line(trend.absolute, days, 1 / scale.divisor),
         ratio=_line(trend.ratio, days, 1.0) if trend.ratio else None,

@@ -180,3 +180,11 @@ def test_dates_are_those_of_the_nights(history: History) -> None:
     chart = page.multiples[0].chart
     last = FIRST + timedelta(days=27)
     assert (chart.first, chart.last, chart.days) == ("2026-03-01", f"{last:%Y-%m-%d}", 27.0)
+
+
+def test_several_runs_of_one_day_are_told_by_their_hours() -> None:
+    store = Store("sqlite://")
+    write(store, [Made(jobs=(ALONE,), started=FIRST + timedelta(hours=at)) for at in range(3)])
+    chart = history_page(told(store), WRITTEN).multiples[0].chart
+    store.close()
+    assert (chart.first, chart.last, chart.days) == ("02:00", "04:00", pytest.approx(2 / 24))

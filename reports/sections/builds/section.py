@@ -81,7 +81,8 @@ def _metric(each: Comparison) -> str:
 def _row(each: Comparison, since: Since) -> Row:
     mark, style = _MARKS[each.kind]
     job = each.job
-    sure = [f"p = {each.p_value:.1g}"] if each.p_value is not None else []
+    is_told = each.p_value is not None and each.kind in (Change.WORSE, Change.BETTER)
+    sure = [f"p = {each.p_value:.1g}"] if is_told else []
     sure += [f"{each.pairs} pairs"] if each.pairs else []
     sure += [f"{percent(each.visible)} would be seen"] if each.visible is not None else []
     return Row(
