@@ -187,4 +187,5 @@ def test_several_runs_of_one_day_are_told_by_their_hours() -> None:
     write(store, [Made(jobs=(ALONE,), started=FIRST + timedelta(hours=at)) for at in range(3)])
     chart = history_page(told(store), WRITTEN).multiples[0].chart
     store.close()
-    assert (chart.first, chart.last, chart.days) == ("02:00", "04:00", pytest.approx(2 / 24))
+    assert (chart.first, chart.last) == ("02:00", "04:00")
+    assert chart.days == pytest.approx(2 / 24)
