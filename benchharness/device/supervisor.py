@@ -64,18 +64,19 @@ class Supervisor:
         self._at_gate: Order | None = None  # the order that waits to begin
 
     def serve(self) -> None:
-        """The loop. Returns when the host is gone or says `stop`, or the lease lapsed; the worker is dead by then."""
+        """The loop. Returns when the host is gone or says `stop`, or the lease lapsed; then `clear_away` is due."""
         self._hosts.listen(lambda message: self._inbox.put(("host", message)))
         if self._lease_s < math.inf:
             threading.Thread(target=self._end_when_stuck, daemon=True).start()
-        try:
-            while self._step():
-                pass
-        finally:
-            if self._attempt is not None:
-                self._attempt.kill()
-                remove_stale()
-            leftovers.end_orphans(at_once=True)  # of a worker whose start was cut short
+        while self._step():
+            pass
+
+    def clear_away(self) -> None:
+        """Ends the worker and whatever it started."""
+        if self._attempt is not None:
+            self._attempt.kill()
+            remove_stale()
+        leftovers.end_orphans(at_once=True)  # of a worker whose start was cut short
 
     def _greet(self) -> None:
         """Tells a host what this device is, what it runs, and what is finished."""
@@ -255,8 +256,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     leftovers.end_strays()
     remove_stale()
     hosts = _door(options.work, writer, held[1]) if options.detached else OneHost(sys.stdin.buffer, writer)
+    supervisor = Supervisor(work=options.work, bundle=options.bundle, hosts=hosts, lease_s=options.lease)
     with contextlib.suppress(SystemExit):  # the host is gone
-        Supervisor(work=options.work, bundle=options.bundle, hosts=hosts, lease_s=options.lease).serve()
+        supervisor.serve()
+        # A host that dies closes the line first and sends its signal a moment later, into the clearing away.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    supervisor.clear_away()
     del held
     os._exit(0)  # reader threads still wait for input that nobody will send
 

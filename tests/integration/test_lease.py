@@ -71,6 +71,24 @@ def test_a_line_that_takes_no_more_keeps_no_supervisor_beyond_its_lease(started:
     assert (tmp_path / "spool" / f"{ID}.json").is_file(), "it was not acknowledged"
 
 
+def test_the_signal_of_a_host_that_dies_does_not_cut_the_clearing_away_short(tmp_path: Path) -> None:
+    """Its line closes first; the signal comes a moment later."""
+    late = (
+        "import os, signal, sys\n"
+        "from benchharness.device import supervisor\n"
+        "end = supervisor.leftovers.end_orphans\n"
+        "def ends(**how):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    end(**how)\n"
+        "    os.write(2, b'all ended')\n"
+        "supervisor.leftovers.end_orphans = ends\n"
+        "supervisor.main(['--work', sys.argv[1], '--bundle', 'none'])\n"
+    )
+    command = [sys.executable, "-c", late, str(tmp_path)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=True)
+    assert done.stderr == b"all ended"
+
+
 def test_who_only_asks_whether_a_device_is_held_keeps_nobody_out(tmp_path: Path) -> None:
     asking = lock(tmp_path / "held")
     assert isinstance(asking, int)
