@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -46,11 +46,24 @@ _MOST_FREEDOM = 60
 
 
 @dataclass(frozen=True, kw_only=True)
+class SharedError:
+    """An error that many values of a series have alike, such as that of the bridge which joins them to the others.
+
+    `of` says by value how often it is in it: -1, 0 or 1. What all values share moves no step.
+    """
+
+    of: Floats
+    variance: float
+    freedom: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Series:
     """Values of consecutive nights: logarithms where sizes are ratios. `wanders`: the machine's drift is in them."""
 
     values: Floats
     wanders: bool
+    errors: Sequence[SharedError] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,22 +100,44 @@ def find_steps(series: Sequence[Series], *, alpha: float = ALPHA) -> list[list[F
     found: list[list[Found]] = []
     for at, each in enumerate(series):
         if _exact(each.values):
-            found.append(list(_exact_steps(each.values)))
+            found.append(list(_exact_steps(each, limit)))
         else:
             found.append(_steps(each, limit) if chances.get(at, 1.0) <= limit else [])
     return found
 
 
-def difference(values: Floats, at: int, *, wanders: bool = False) -> tuple[float, float, float]:
+def difference(
+    values: Floats, at: int, *, wanders: bool = False, errors: Sequence[SharedError] = ()
+) -> tuple[float, float, float]:
     """The mean from `at` on less the mean before it, and its 95 % interval."""
     before, after = values[:at], values[at:]
     size = float(after.mean() - before.mean())
-    within = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
+    scatter = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
     shared = _shared(values, wanders=wanders)
-    freedom = max(int(_freedom(len(values), shared)), 1)
-    error = math.sqrt(within / max(len(values) - 2, 1) * (1 / len(before) + 1 / len(after)) / _shrunk(shared))
-    half = student.quantile(min(freedom, _MOST_FREEDOM)) * error
+    freedom = max(_freedom(len(values), shared), 1.0)
+    own = scatter / max(len(values) - 2, 1) * (1 / len(before) + 1 / len(after)) / _shrunk(shared)
+    extra, its_freedom = (float(each[0]) for each in _extra(errors, np.array([at])))
+    if extra:
+        freedom = (own + extra) ** 2 / (own**2 / freedom + extra**2 / its_freedom)
+    half = student.quantile(min(max(int(freedom), 1), _MOST_FREEDOM)) * math.sqrt(own + extra)
     return size, size - half, size + half
+
+
+def errors_within(errors: Sequence[SharedError], start: int, end: int) -> list[SharedError]:
+    """The errors of a stretch: those that some of its values have, and not all alike."""
+    parts = [replace(each, of=each.of[start:end]) for each in errors]
+    return [each for each in parts if np.ptp(each.of) > 0]
+
+
+def _extra(errors: Sequence[SharedError], cuts: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """By cut the variance that shared errors bring to the difference of both means, and its degrees of freedom."""
+    variance, squares = np.zeros(len(cuts)), np.zeros(len(cuts))
+    for each in errors:
+        sums = np.cumsum(each.of)
+        share = (sums[-1] - sums[cuts - 1]) / (len(each.of) - cuts) - sums[cuts - 1] / cuts
+        variance += share**2 * each.variance
+        squares += (share**2 * each.variance) ** 2 / each.freedom
+    return variance, np.divide(variance**2, squares, out=np.ones(len(cuts)), where=squares > 0)
 
 
 # What no chance is in
@@ -115,10 +150,17 @@ def _exact(values: Floats) -> bool:
     return float(np.mean(np.abs(np.diff(values)) > _TINY)) <= _MOST_CHANGES
 
 
-def _exact_steps(values: Floats) -> Iterator[Found]:
+def _exact_steps(series: Series, limit: float) -> Iterator[Found]:
+    """Every change; where values are joined by what is not known exactly, those that are no error of it."""
+    values = series.values
     for at in (int(each) + 1 for each in np.flatnonzero(np.abs(np.diff(values)) > _TINY)):
-        size = float(values[at] - values[at - 1])
-        yield Found(at=at, first=at, last=at, size=size, low=size, high=size, p=0.0)
+        size, low, high = difference(values[at - 1 : at + 1], 1, errors=errors_within(series.errors, at - 1, at + 1))
+        variance, freedom = (
+            float(each[0]) for each in _extra(errors_within(series.errors, at - 1, at + 1), np.array([1]))
+        )
+        chance = _chance(float(_deviate(size**2 / variance, freedom))) if variance else 0.0
+        if chance <= limit:
+            yield Found(at=at, first=at, last=at, size=size, low=low, high=high, p=chance)
 
 
 # The family of a night
@@ -126,16 +168,18 @@ def _exact_steps(values: Floats) -> Iterator[Found]:
 
 def _least_chances(series: Sequence[Series], tested: Sequence[int]) -> dict[int, float]:
     """For each tested series the chance of its clearest cut, times the places at which it was looked for."""
-    alike: dict[tuple[int, bool], list[int]] = {}
+    alike: dict[tuple[int, bool, int | None], list[int]] = {}
     for at in tested:
-        alike.setdefault((len(series[at].values), series[at].wanders), []).append(at)
+        joined = at if series[at].errors else None  # each has its own errors
+        alike.setdefault((len(series[at].values), series[at].wanders, joined), []).append(at)
     found: dict[int, float] = {}
-    for (length, wanders), members in alike.items():
+    for (length, wanders, _), members in alike.items():
         rows = np.array([series[at].values for at in members])
         shared = np.array([_shared(row, wanders=wanders) for row in rows])
         clearest = np.zeros(len(members))
         for start, end in _stretches(length, wanders=wanders):
-            clearest = np.maximum(clearest, _clearest(rows[:, start:end], shared)[1])
+            errors = errors_within(series[members[0]].errors, start, end)
+            clearest = np.maximum(clearest, _clearest(rows[:, start:end], shared, errors)[1])
         places = _places(series[members[0]])
         found |= {at: _chance(z) * places for at, z in zip(members, clearest.tolist(), strict=True)}
     return found
@@ -169,25 +213,42 @@ def _places(series: Series) -> int:
     return sum(end - start - 2 * LEAST_NIGHTS + 1 for start, end in stretches)
 
 
-def _clearest(rows: Floats, shared: Floats) -> tuple[NDArray[np.intp], Floats]:
+def _clearest(rows: Floats, shared: Floats, errors: Sequence[SharedError] = ()) -> tuple[NDArray[np.intp], Floats]:
     """By row, where it is best cut in two, and how far what is before and after differ, as a normal deviate.
 
-    Student's t is made a normal deviate by Wallace's formula (doi:10.1214/aoms/1177706271), which errs to the safe
-    side by some hundredths: deviates compare whatever their degrees of freedom.
+    `errors` are those of every row.
     """
     count = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     before = np.arange(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
     sums = np.cumsum(centred, axis=1)[:, before - 1]
     # With the whole centred, the difference of both means is sum * (1 / before + 1 / after).
-    between = sums**2 * (1 / before + 1 / (count - before))
+    apart = 1 / before + 1 / (count - before)
+    between = sums**2 * apart
+    if errors:
+        own = np.maximum((centred**2).sum(axis=1, keepdims=True) - between, _TINY**2) / (count - 2) * apart
+        own = own / _shrunk(shared)[:, None]
+        extra, its_freedom = _extra(errors, before)
+        freedoms = np.maximum(_freedom(count, shared), 1.0)[:, None]
+        freedoms = (own + extra) ** 2 / (own**2 / freedoms + extra**2 / its_freedom)  # Welch and Satterthwaite's
+        every = _deviate((sums * apart) ** 2 / (own + extra), freedoms)
+        best = np.argmax(every, axis=1)
+        return best + LEAST_NIGHTS, every[np.arange(len(rows)), best]
     best = np.argmax(between, axis=1)
     most = between[np.arange(len(rows)), best]
     within = np.maximum((centred**2).sum(axis=1) - most, _TINY**2)
     freedom = np.maximum(_freedom(count, shared), 1.0)
     squared = most * (count - 2) / within * _shrunk(shared)
-    deviates: Floats = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squared / freedom))
-    return best + LEAST_NIGHTS, deviates
+    return best + LEAST_NIGHTS, _deviate(squared, freedom)
+
+
+def _deviate(squared: Number, freedom: Number) -> Floats:
+    """A squared t as a normal deviate, by Wallace's formula (doi:10.1214/aoms/1177706271).
+
+    It errs to the safe side by some hundredths: deviates compare whatever their degrees of freedom.
+    """
+    found: Floats = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squared / freedom))
+    return found
 
 
 def _chance(deviate: float) -> float:
@@ -242,7 +303,8 @@ def _steps(series: Series, limit: float) -> list[Found]:
 def _cuts(series: Series) -> Iterator[_Cut]:
     shared = np.array([_shared(series.values, wanders=series.wanders)])
     for start, end in _stretches(len(series.values), wanders=series.wanders):
-        best, deviates = _clearest(series.values[None, start:end], shared)
+        errors = errors_within(series.errors, start, end)
+        best, deviates = _clearest(series.values[None, start:end], shared, errors)
         yield _Cut(start, start + int(best[0]), end, _chance(float(deviates[0])))
 
 
@@ -270,12 +332,15 @@ def _measured(series: Series, places: Sequence[int], number: int) -> Found:
     start = places[number - 1] if number else 0
     end = places[number + 1] if number + 1 < len(places) else len(series.values)
     values = series.values[start:end]
-    shared = np.array([_shared(series.values, wanders=series.wanders)])
+    shared, errors = (
+        np.array([_shared(series.values, wanders=series.wanders)]),
+        errors_within(series.errors, start, end),
+    )
     at, chance = places[number] - start, 1.0
     if len(values) >= 2 * LEAST_NIGHTS:
-        best, deviates = _clearest(values[None], shared)
+        best, deviates = _clearest(values[None], shared, errors)
         at, chance = int(best[0]), _chance(float(deviates[0]))
-    size, low, high = difference(values, at, wanders=series.wanders)
+    size, low, high = difference(values, at, wanders=series.wanders, errors=errors)
     first, last = _range(values, at, float(_shrunk(float(shared[0]))))
     return Found(at=start + at, first=start + first, last=start + last, size=size, low=low, high=high, p=chance)
 

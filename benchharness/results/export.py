@@ -79,7 +79,8 @@ def history_to_json(history: History) -> str:
 def _trend(trend: Trend) -> dict[str, Any]:
     gap = trend.gap and {**vars(trend.gap), "since": trend.gap.since.isoformat()}
     tracks = {name: vars(getattr(trend, name)) for name in ("absolute", "ratio", "base")}
-    return {**vars(trend), **tracks, "steps": [asdict(step) for step in trend.steps], "gap": gap}
+    told = {name: [asdict(each) for each in getattr(trend, name)] for name in ("steps", "bridged")}
+    return {**vars(trend), **tracks, **told, "gap": gap}
 
 
 def to_csv(run: Run, results: Sequence[Result]) -> str:

@@ -56,6 +56,22 @@ class Track:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bridged:
+    """Nights that ran beside another base, and what that is to the trend's own: `value`, with its 95 % interval.
+
+    Their ratios are multiplied by it and the base's values divided, and its error is in their intervals and in steps
+    between them and other nights. `runs` say so; none where somebody took builds that differ in the harness for one.
+    """
+
+    build: str
+    nights: Sequence[int]
+    runs: Sequence[str]
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cause:
     """Something that was another that night: what, and what it was before and after."""
 
@@ -115,8 +131,9 @@ class Trend:
     better: str
     absolute: Track
     ratio: Track = field(default_factory=Track)
-    base: Track = field(default_factory=Track)  # the base's own absolute values
+    base: Track = field(default_factory=Track)  # the base's own absolute values; see `Bridged`
     base_build: str = ""
+    bridged: Sequence[Bridged] = ()
     why_no_ratio: str = ""  # on none of its nights, or not on all
     steps: Sequence[Step] = ()
     gap: Gap | None = None
