@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness import units
-from benchharness.errors import BenchharnessError, LaunchError
+from benchharness.errors import BenchharnessError, LaunchError, UsageError
 from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import judged, unmeasured
 from benchharness.judge.choice import Choice, choices
@@ -37,12 +37,13 @@ from benchharness.results.result import BASE, TELLS_APART, Attempt, Job, Result,
 from benchharness.results.store import Store
 from benchharness.results.trends import History
 from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.judging import Rules, stored_budgets, stored_rules
+from benchharness.suite.judging import Rules, stored_bridges, stored_budgets, stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from benchharness import measure
+    from benchharness.judge.bridges import Bridge
     from benchharness.judge.builds import Since
     from benchharness.launch.ask import NamedAvailability
     from benchharness.suite.asked import Asked
@@ -231,17 +232,19 @@ def history(
     metric: str | None = None,
     since: str | timedelta | datetime | None = None,
     base: Sequence[str] = (),
+    bridge: Sequence[str] = (),
 ) -> History:
     """What the runs of a store say over time: a trend for each figure, its steps with their likely causes, and gaps.
 
     `since`: only runs no older, such as "90 d". `base`: the beginnings of base builds, of their artefact's digest or
-    their runtime's version, that count as one pinned base; unless said the newest night's. Raises `UsageError` for an
-    unknown metric, `StoreError`.
+    their runtime's version, that ratios are told against; unless said the newest night's. `bridge`: runs that compared
+    an old base with a new one, by which ratios to both are joined; beside those that suites name in `[gate]`. Raises
+    `UsageError` for an unknown metric, or a run that compares no builds; `StoreError`.
     """
     since = units.moment(since, datetime.now(UTC))
     part = Part(suite=suite, hardware=hardware, metric=metric and metric_named(metric).name, since=since)
     with _opened(store) as opened:
-        return _history(opened, part, base)
+        return _history(opened, part, base, bridge)
 
 
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
@@ -377,13 +380,33 @@ def open_store(url: str | None = None) -> Store:
     return Store(url or default_store())
 
 
-def _history(store: Store, part: Part, pinned: Sequence[str] = ()) -> History:
+def _history(store: Store, part: Part, pinned: Sequence[str] = (), named: Sequence[str] = ()) -> History:
     from benchharness.judge.history import history_of  # scipy, which few commands need
 
     told = store.history(part)
-    budgets, unread = stored_budgets({key: store.suite_and_hardware(run) for key, run in told.newest.items()})
-    found = history_of(told, now=datetime.now(UTC), pinned=pinned, budgets=budgets)
+    stored = {key: store.suite_and_hardware(run) for key, run in told.newest.items()}
+    budgets, unread = stored_budgets(stored)
+    bridges = [each for run in dict.fromkeys(map(store.find, named)) for each in _bridges(store, run)]
+    for name in sorted({name for suite_json, _ in stored.values() for name in stored_bridges(suite_json)}):
+        try:
+            bridges += _bridges(store, store.find(name))
+        except BenchharnessError as error:
+            unread.append(f"bridge of [gate] is not used: {error}")
+    found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
     return replace(found, told=[*found.told, *unread])
+
+
+def _bridges(store: Store, run: str) -> list[Bridge]:
+    """What a run joins. Raises `UsageError` where it compared no builds, or neither ran."""
+    from benchharness.judge.bridges import bridges_of
+
+    found = _findings(store, run)
+    if bridges := list(bridges_of(found.run, found.results)):
+        return bridges
+    raise UsageError(
+        f"run {run} bridges no bases: it has no pair of an old and a new build that both ran; "
+        "make one with: benchharness compare OLD NEW"
+    )
 
 
 def _told_history(store: Store) -> History | None:

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from benchharness.judge.bridges import Bridge
 from benchharness.judge.causes import Causes
+from benchharness.judge.joints import SharedError, errors_within
 from benchharness.judge.steps import (
     ALPHA,
     LEAST_NIGHTS,
     Found,
     Series,
-    SharedError,
     difference,
-    errors_within,
     find_steps,
 )
 from benchharness.judge.tracks import Owner, Tracks, tracks_of
@@ -62,7 +61,7 @@ def history_of(
     return History(
         nights=kept.nights,
         trends=_in_order(trends),
-        told=[*remarks, *_unfinished(kept, now), *_asleep(kept, now)],
+        told=[*remarks, *_unfinished(kept, now), *_asleep(kept, now), *_useless(bridges, trends)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,
     )
@@ -143,6 +142,15 @@ def _asleep(told: Told, now: datetime) -> Iterator[str]:
         usual = max(apart[len(apart) // 2], timedelta(days=1)) if len(apart) >= LEAST_NIGHTS else timedelta(days=7)
         if now - moments[-1] > 2 * usual:
             yield f"no night of {suite} for {(now - moments[-1]).days} days, since {moments[-1]:%Y-%m-%d}"
+
+
+def _useless(bridges: Sequence[Bridge], trends: Sequence[Trend]) -> Iterator[str]:
+    """Bridges that lead from no base of these figures to another."""
+    used = {run for trend in trends for each in trend.bridged for run in each.runs}
+    idle = {each.run: each for each in bridges if each.run not in used}
+    for run, each in idle.items():
+        ran = f"it ran base {each.old.build} and {each.new.build} on device {each.device}"
+        yield f"bridge run {run} joins no bases of these figures: {ran}; artefact, runtime, interpreter, harness count"
 
 
 def _listed(names: Sequence[str]) -> str:

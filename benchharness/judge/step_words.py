@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchharness.metrics import METRICS
-from benchharness.results.trends import Certainty, Gap, History, Step, Trend
+from benchharness.results.trends import Bridged, Certainty, Gap, History, Step, Trend
 from benchharness.units import quantity_text
 
 #: What each certainty is called where one word stands.
 WORDS = {Certainty.CONFIRMED: "confirmed", Certainty.LIKELY: "likely", Certainty.DRIFT: "machine's drift"}
+#: Of a bridge so many figures are told at once; the page and the JSON have each.
+_MOST_FACTORS = 3
 NOTHING_CHANGED = "nothing that is recorded changed that night"
 
 
@@ -108,11 +112,47 @@ def other_bases(history: History) -> str:
     some = [trend for trend in history.trends if trend.ratio and trend.why_no_ratio]
     if not some:
         return ""
-    count = f"{len(some)} figure{'' if len(some) == 1 else 's'}"
+    count = f"{len(some)} figure{' has' if len(some) == 1 else 's have'}"
     return (
-        f"{count} have no ratio on some nights: {some[0].why_no_ratio} (now {some[0].base_build}); "
-        "--base OLD --base NEW takes both as one"
+        f"{count} no ratio on some nights: {some[0].why_no_ratio} (now {some[0].base_build}). A run of both bases "
+        "joins them: benchharness compare OLD NEW, then history --bridge RUN"
     )
+
+
+def bridges(history: History) -> list[str]:
+    """By which runs the nights beside another base are told against one, and what those say of some figures."""
+    told: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for trend in history.trends:
+        for each in trend.bridged:
+            factor = f"{figure_text(trend)} × {_factor(each)}"
+            told.setdefault((trend.base_build, each.build, tuple(each.runs)), []).append(factor)
+    return [_bridge(*key, factors) for key, factors in told.items()]
+
+
+def _bridge(base: str, build: str, runs: Sequence[str], factors: Sequence[str]) -> str:
+    figures = f"{len(factors)} figure{'' if len(factors) == 1 else 's'}"
+    joined = f"Beside base {build}, ratios of {figures} are told against {base}"
+    if not runs:
+        return f"{joined} with a factor of 1, as --base named both: they differ in the harness alone"
+    more = f" and {len(factors) - _MOST_FACTORS} more" if len(factors) > _MOST_FACTORS else ""
+    said = f"by bridge run {', '.join(runs)} ({'; '.join(factors[:_MOST_FACTORS])}{more})"
+    return f"{joined} {said}; its error is in their intervals, and in steps between these nights and others"
+
+
+def bridged_text(trend: Trend) -> list[str]:
+    """Of one figure: the nights beside another base, what that is to the trend's own, and which run says so."""
+    found = []
+    for each in trend.bridged:
+        nights = f"{len(each.nights)} night{'' if len(each.nights) == 1 else 's'}"
+        by = f"bridge run {', '.join(each.runs)}" if each.runs else "--base took both for one"
+        found.append(f"{nights} beside base {each.build}, × {_factor(each)} of {trend.base_build}: {by}")
+    return found
+
+
+def _factor(bridged: Bridged) -> str:
+    if bridged.low == bridged.high:
+        return f"{bridged.value:.6g}"
+    return f"{bridged.value:.4g} [{bridged.low:.4g}, {bridged.high:.4g}]"
 
 
 def without_base(history: History) -> str:
@@ -128,4 +168,4 @@ def without_base(history: History) -> str:
 
 def remarks(history: History) -> list[str]:
     """What must be known of the nights, and of what their figures can tell."""
-    return [each for each in (*history.told, other_bases(history), without_base(history)) if each]
+    return [each for each in (*history.told, *bridges(history), other_bases(history), without_base(history)) if each]

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge import student
+from benchharness.judge.joints import SharedError, differences, errors_within
 
 Floats = NDArray[np.float64]
 Number = TypeVar("Number", Floats, float)
@@ -43,18 +44,6 @@ _TINY = 1e-12
 _MOST_MOVES = 10
 #: More make an interval narrower by a fiftieth at most, and scipy takes a tenth of what a year of nights may take.
 _MOST_FREEDOM = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedError:
-    """An error that many values of a series have alike, such as that of the bridge which joins them to the others.
-
-    `of` says by value how often it is in it: -1, 0 or 1. What all values share moves no step.
-    """
-
-    of: Floats
-    variance: float
-    freedom: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,34 +99,19 @@ def difference(
     values: Floats, at: int, *, wanders: bool = False, errors: Sequence[SharedError] = ()
 ) -> tuple[float, float, float]:
     """The mean from `at` on less the mean before it, and its 95 % interval."""
-    before, after = values[:at], values[at:]
-    size = float(after.mean() - before.mean())
-    scatter = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
     shared = _shared(values, wanders=wanders)
-    freedom = max(_freedom(len(values), shared), 1.0)
-    own = scatter / max(len(values) - 2, 1) * (1 / len(before) + 1 / len(after)) / _shrunk(shared)
-    extra, its_freedom = (float(each[0]) for each in _extra(errors, np.array([at])))
-    if extra:
-        freedom = (own + extra) ** 2 / (own**2 / freedom + extra**2 / its_freedom)
-    half = student.quantile(min(max(int(freedom), 1), _MOST_FREEDOM)) * math.sqrt(own + extra)
+    freedom = max(int(_freedom(len(values), shared)), 1)
+    if errors:
+        found = differences(values, np.array([at]), errors, float(_shrunk(shared)), freedom)
+        size, error = float(found.sizes[0]), math.sqrt(found.variances[0])
+        freedom = max(int(found.freedoms[0]), 1)
+    else:
+        before, after = values[:at], values[at:]
+        size = float(after.mean() - before.mean())
+        within = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
+        error = math.sqrt(within / max(len(values) - 2, 1) * (1 / len(before) + 1 / len(after)) / _shrunk(shared))
+    half = student.quantile(min(freedom, _MOST_FREEDOM)) * error
     return size, size - half, size + half
-
-
-def errors_within(errors: Sequence[SharedError], start: int, end: int) -> list[SharedError]:
-    """The errors of a stretch: those that some of its values have, and not all alike."""
-    parts = [replace(each, of=each.of[start:end]) for each in errors]
-    return [each for each in parts if np.ptp(each.of) > 0]
-
-
-def _extra(errors: Sequence[SharedError], cuts: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """By cut the variance that shared errors bring to the difference of both means, and its degrees of freedom."""
-    variance, squares = np.zeros(len(cuts)), np.zeros(len(cuts))
-    for each in errors:
-        sums = np.cumsum(each.of)
-        share = (sums[-1] - sums[cuts - 1]) / (len(each.of) - cuts) - sums[cuts - 1] / cuts
-        variance += share**2 * each.variance
-        squares += (share**2 * each.variance) ** 2 / each.freedom
-    return variance, np.divide(variance**2, squares, out=np.ones(len(cuts)), where=squares > 0)
 
 
 # What no chance is in
@@ -152,15 +126,16 @@ def _exact(values: Floats) -> bool:
 
 def _exact_steps(series: Series, limit: float) -> Iterator[Found]:
     """Every change; where values are joined by what is not known exactly, those that are no error of it."""
-    values = series.values
-    for at in (int(each) + 1 for each in np.flatnonzero(np.abs(np.diff(values)) > _TINY)):
-        size, low, high = difference(values[at - 1 : at + 1], 1, errors=errors_within(series.errors, at - 1, at + 1))
-        variance, freedom = (
-            float(each[0]) for each in _extra(errors_within(series.errors, at - 1, at + 1), np.array([1]))
-        )
-        chance = _chance(float(_deviate(size**2 / variance, freedom))) if variance else 0.0
+    for at in (int(each) + 1 for each in np.flatnonzero(np.abs(np.diff(series.values)) > _TINY)):
+        size = float(series.values[at] - series.values[at - 1])
+        errors = errors_within(series.errors, at - 1, at + 1)
+        variance, half, chance = sum(each.variance for each in errors), 0.0, 0.0
+        if variance:
+            freedom = min(each.freedom for each in errors)
+            half = student.quantile(freedom) * math.sqrt(variance)
+            chance = _chance(float(_deviate(size**2 / variance, freedom)))
         if chance <= limit:
-            yield Found(at=at, first=at, last=at, size=size, low=low, high=high, p=chance)
+            yield Found(at=at, first=at, last=at, size=size, low=size - half, high=size + half, p=chance)
 
 
 # The family of a night
@@ -216,24 +191,16 @@ def _places(series: Series) -> int:
 def _clearest(rows: Floats, shared: Floats, errors: Sequence[SharedError] = ()) -> tuple[NDArray[np.intp], Floats]:
     """By row, where it is best cut in two, and how far what is before and after differ, as a normal deviate.
 
-    `errors` are those of every row.
+    `errors` are those of a row that stands alone.
     """
+    if errors:
+        return _clearest_joined(rows[0], float(shared[0]), errors)
     count = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     before = np.arange(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
     sums = np.cumsum(centred, axis=1)[:, before - 1]
     # With the whole centred, the difference of both means is sum * (1 / before + 1 / after).
-    apart = 1 / before + 1 / (count - before)
-    between = sums**2 * apart
-    if errors:
-        own = np.maximum((centred**2).sum(axis=1, keepdims=True) - between, _TINY**2) / (count - 2) * apart
-        own = own / _shrunk(shared)[:, None]
-        extra, its_freedom = _extra(errors, before)
-        freedoms = np.maximum(_freedom(count, shared), 1.0)[:, None]
-        freedoms = (own + extra) ** 2 / (own**2 / freedoms + extra**2 / its_freedom)  # Welch and Satterthwaite's
-        every = _deviate((sums * apart) ** 2 / (own + extra), freedoms)
-        best = np.argmax(every, axis=1)
-        return best + LEAST_NIGHTS, every[np.arange(len(rows)), best]
+    between = sums**2 * (1 / before + 1 / (count - before))
     best = np.argmax(between, axis=1)
     most = between[np.arange(len(rows)), best]
     within = np.maximum((centred**2).sum(axis=1) - most, _TINY**2)
@@ -242,12 +209,22 @@ def _clearest(rows: Floats, shared: Floats, errors: Sequence[SharedError] = ()) 
     return best + LEAST_NIGHTS, _deviate(squared, freedom)
 
 
-def _deviate(squared: Number, freedom: Number) -> Floats:
+def _clearest_joined(values: Floats, shared: float, errors: Sequence[SharedError]) -> tuple[NDArray[np.intp], Floats]:
+    """The same of one series, some of whose values share errors."""
+    count = len(values)
+    cuts = np.arange(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
+    found = differences(values, cuts, errors, _shrunk(shared), max(_freedom(count, shared), 1.0))
+    squared = found.sizes**2 / found.variances
+    best = np.array([np.argmax(squared)])  # the likeliest place, whatever its degrees of freedom
+    return best + LEAST_NIGHTS, _deviate(squared[best], found.freedoms[best])
+
+
+def _deviate(squared: Number, freedom: Number) -> Number:
     """A squared t as a normal deviate, by Wallace's formula (doi:10.1214/aoms/1177706271).
 
     It errs to the safe side by some hundredths: deviates compare whatever their degrees of freedom.
     """
-    found: Floats = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squared / freedom))
+    found: Number = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squared / freedom))
     return found
 
 

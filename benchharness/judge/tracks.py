@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchharness.judge import student
 from benchharness.judge.bases import Against, Offset, Ran, against
 from benchharness.judge.bridges import Base, Bridge, build_id
-from benchharness.judge.steps import SharedError
+from benchharness.judge.joints import SharedError
 from benchharness.results.history import Told
 from benchharness.results.trends import Bridged, Track
 

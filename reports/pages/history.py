@@ -8,6 +8,7 @@ from datetime import datetime
 from statistics import median
 
 from benchharness.judge.step_words import (
+    bridged_text,
     cause_text,
     date_text,
     family_text,
@@ -79,6 +80,7 @@ class Multiple:
     chart: TrendChart
     nights: tuple[tuple[str, str, str, str], ...]
     left_out: int
+    bridged: tuple[str, ...]  # which of them are told by a bridge, and by what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,15 +208,19 @@ def _multiple(trend: Trend, anchor: str, history: History) -> Multiple:
         chart=_chart(trend, history, scale),
         nights=nights[-_MOST_NIGHTS:][::-1],
         left_out=max(len(nights) - _MOST_NIGHTS, 0),
+        bridged=tuple(value_text(each) for each in bridged_text(trend)),
     )
 
 
 def _nights(trend: Trend, history: History, scale: Scale) -> Iterator[tuple[str, str, str, str]]:
     ratios = {night: at for at, night in enumerate(trend.ratio.nights)}
     bases = {night: at for at, night in enumerate(trend.base.nights)}
+    over = {night for each in trend.bridged for night in each.nights}
     for at, night in list(enumerate(trend.absolute.nights)):
         base = quantity_text(trend.base.values[bases[night]], trend.unit, scale) if night in bases else "none"
         ratio = _times(trend.ratio, ratios[night]) if night in ratios else "none"
+        if night in over:
+            base = f"{base}, by the bridge"
         yield date_text(history, night), quantity_text(trend.absolute.values[at], trend.unit, scale), ratio, base
 
 
