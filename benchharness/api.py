@@ -14,8 +14,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from benchharness import measure
     from benchharness.judge.bridges import Bridge
     from benchharness.judge.builds import Since
+    from benchharness.judge.selftest import SelfTested
     from benchharness.launch.ask import NamedAvailability
     from benchharness.suite.asked import Asked
     from benchharness.suite.overrides import Overrides
@@ -69,6 +70,7 @@ class Findings:
     unmeasured_budgets: Sequence[Budget] = ()
     tells_apart: float = TELLS_APART  # as the suite sets it
     since: Since | None = None  # where the run compares two builds: what became of the candidate
+    store: str | None = None  # where it was read from
 
     def verdicts(self, kind: VerdictKind) -> int:
         """How many budgets were passed, missed or left undecided, over all results; unmeasured ones are undecided."""
@@ -247,6 +249,12 @@ def history(
         return _history(opened, part, base, bridge)
 
 
+def selftests(devices: Iterable[str], *, store: str | None = None) -> dict[str, SelfTested]:
+    """By device the newest self-test that a store has of it and that can be read. Raises `StoreError`."""
+    with _opened(store) as opened:
+        return _selftests(opened, devices)
+
+
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
     """Every adapter, and whether it runs on a device. Raises `LaunchError` where that cannot be reached."""
     from benchharness import measure
@@ -356,6 +364,11 @@ def _found(findings: Findings) -> Found:
     """What pages take of a run."""
     from reports.model.found import Exports, Found
 
+    devices = sorted({device for result in findings.results for device in result.devices})
+    machines: dict[str, str] = {}
+    if findings.store is not None:
+        with _opened(findings.store) as opened:
+            machines = _machines(opened, devices)
     return Found(
         run=findings.run,
         hardware=findings.hardware,
@@ -363,6 +376,7 @@ def _found(findings: Findings) -> Found:
         answers=findings.answers(),
         since=findings.since,
         exports=Exports(csv=findings.to_csv(), json=findings.to_json(samples=False)),
+        machines=machines,
     )
 
 
@@ -380,6 +394,20 @@ def open_store(url: str | None = None) -> Store:
     return Store(url or default_store())
 
 
+def _selftests(store: Store, devices: Iterable[str]) -> dict[str, SelfTested]:
+    from benchharness.judge.selftest import NAME, SelfTested, tested_in
+
+    wanted, found = {*devices}, dict[str, SelfTested]()
+    for run in store.list_runs(NAME):
+        if wanted <= {*found}:
+            break
+        if run.state == "finished":
+            with suppress(BenchharnessError, ValueError):
+                tested = tested_in(run, _findings(store, run.id).results)
+                found.setdefault(tested.device, tested)
+    return {device: tested for device, tested in found.items() if device in wanted}
+
+
 def _history(store: Store, part: Part, pinned: Sequence[str] = (), named: Sequence[str] = ()) -> History:
     from benchharness.judge.history import history_of  # scipy, which few commands need
 
@@ -393,7 +421,16 @@ def _history(store: Store, part: Part, pinned: Sequence[str] = (), named: Sequen
         except BenchharnessError as error:
             unread.append(f"bridge of [gate] is not used: {error}")
     found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
-    return replace(found, told=[*found.told, *unread])
+    devices = list(dict.fromkeys(trend.device for trend in found.trends if trend.device))
+    return replace(found, told=[*found.told, *unread], machines=_machines(store, devices))
+
+
+def _machines(store: Store, devices: Sequence[str]) -> dict[str, str]:
+    """By device what its newest self-test says, and how old it is."""
+    from benchharness.judge.selftest import told
+
+    tests, now = _selftests(store, devices), datetime.now(UTC)
+    return {device: told(tests.get(device), now) for device in devices}
 
 
 def _bridges(store: Store, run: str) -> list[Bridge]:
@@ -428,6 +465,7 @@ def _findings(store: Store, run_: str) -> Findings:
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
         since=_since(rules, results),
+        store=store.url,
     )
 
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 from benchharness.builds.bisecting import Bisected, bisect
 from benchharness.builds.comparing import Found, compare, load, resume
 from benchharness.builds.gating import Gating, gate, resume_gate
-from benchharness.builds.machine import SelfTested, selftest
+from benchharness.builds.machine import selftest
+from benchharness.judge.selftest import SelfTested
 
 __all__ = [
     "Bisected",

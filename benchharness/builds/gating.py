@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from benchharness import api, ci, errors, measure
-from benchharness.builds import machine
 from benchharness.builds.comparing import Found, Watch, compare, load, measured, resume, stored_suite, suite_of
 from benchharness.ci.report import GateReport
 from benchharness.ci.summary import commands
 from benchharness.errors import NothingRan, UsageError
+from benchharness.judge import selftest
 from benchharness.judge.gate import Colour, Gated, gated, headline
 from benchharness.judge.pairs import Change
 from benchharness.suite.fields import THIS_MACHINE
@@ -70,6 +70,7 @@ class Gating:
             design=self.first.gate.design(),
             comparisons=self.first.comparisons,
             results=self.first.findings.results,
+            machine=self.machine,
         )
 
 
@@ -145,8 +146,8 @@ def _verdict(first: Found, repeated: Found | None, today: date | None, store: st
         pair_s=first.pair_s,
     )
     device = next((each for result in first.findings.results for each in result.devices), "")
-    told = machine.told(machine.latest(device, store=store))
-    return Gating(verdict=verdict, first=first, repeated=repeated, machine=told)
+    sees = selftest.told(api.selftests([device], store=store).get(device), datetime.now(UTC))
+    return Gating(verdict=verdict, first=first, repeated=repeated, machine=sees)
 
 
 def _from_folder(base: str | Path, folder: Path, *, written: bool) -> str | Path:

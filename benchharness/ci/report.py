@@ -22,3 +22,4 @@ class GateReport:
     design: Design
     comparisons: Sequence[Comparison]
     results: Sequence[Result]
+    machine: str = ""  # what the newest self-test of its device says

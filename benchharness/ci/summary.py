@@ -37,6 +37,7 @@ def markdown(report: GateReport) -> str:
             f"{percent(design.alpha)} of the time over all metrics; wrongly no worse than {percent(design.margin)} "
             f"at most {percent(design.beta)}.",
             "",
+            *([f"{_text(report.machine)}.", ""] if report.machine else []),
         )
     )
 

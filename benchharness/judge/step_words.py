@@ -155,6 +155,18 @@ def _factor(bridged: Bridged) -> str:
     return f"{bridged.value:.4g} [{bridged.low:.4g}, {bridged.high:.4g}]"
 
 
+def machines_text(history: History) -> list[str]:
+    """What each device could see: those of whom the same is told, such as that they were not tested, in one line."""
+    alike: dict[str, list[str]] = {}
+    for device, text in history.machines.items():
+        alike.setdefault(text, []).append(device)
+    if len(history.machines) == 1:
+        return list(alike)
+    return [
+        f"{devices[0] if len(devices) == 1 else f'{len(devices)} devices'}: {text}" for text, devices in alike.items()
+    ]
+
+
 def without_base(history: History) -> str:
     """That absolute values are all there is, of how many figures; "" where every figure has ratios."""
     alone = [trend for trend in history.trends if not trend.ratio]

@@ -70,6 +70,7 @@ def history_to_json(history: History) -> str:
         "nights": nights,
         "trends": [_trend(trend) for trend in history.trends],
         "told": list(history.told),
+        "machines": dict(history.machines),
         "tested": history.tested,
         "alpha": history.alpha,
     }

@@ -6,7 +6,7 @@ build that ran beside it in the same night, because a machine's own speed moves 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -162,6 +162,7 @@ class History:
     told: Sequence[str]
     tested: int
     alpha: float
+    machines: Mapping[str, str] = field(default_factory=dict)  # by device what its newest self-test says
 
     def steps(self, *certainties: Certainty) -> list[tuple[Trend, Step]]:
         """The steps of every trend, newest first and of one night the largest first; only of these certainties."""

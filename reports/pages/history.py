@@ -16,6 +16,7 @@ from benchharness.judge.step_words import (
     gap_text,
     headline,
     interval_text,
+    machines_text,
     nights_text,
     remarks,
     size_text,
@@ -90,6 +91,7 @@ class HistoryPage:
     title: str
     finding: str
     remarks: tuple[str, ...]
+    sees: tuple[str, ...]  # what the machines can see, as their self-tests say
     confirmed: tuple[Change, ...]
     likely: tuple[Change, ...]
     drift: tuple[Change, ...]
@@ -121,6 +123,7 @@ def history_page(history: History, now: datetime, most_drawn: int = MOST_DRAWN) 
         title=f"History: {headline(history)}",
         finding=_finding(history),
         remarks=tuple(value_text(each) for each in remarks(history)),
+        sees=tuple(value_text(each) for each in machines_text(history)),
         confirmed=confirmed,
         likely=likely,
         drift=drift,
