@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -409,6 +410,23 @@ def _selftests(store: Store, devices: Iterable[str]) -> dict[str, SelfTested]:
 
 
 def _history(store: Store, part: Part, pinned: Sequence[str] = (), named: Sequence[str] = ()) -> History:
+    with _uncollected():
+        return _history_of(store, part, pinned, named)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for circular garbage: a million rows make none, and looking takes as long as reading them."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+
+
+def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence[str]) -> History:
     from benchharness.judge.history import history_of  # scipy, which few commands need
 
     told = store.history(part)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from benchharness.ci import bencher, benchmark_action, junit, summary
 from benchharness.ci.report import GateReport
 
-_MAKERS: Mapping[str, Callable[[GateReport], str]] = {
+_MAKERS: Mapping[str, Callable[[Sequence[GateReport]], str]] = {
     "junit.xml": junit.xml,
     "summary.md": summary.markdown,
     "bencher.json": bencher.document,
@@ -16,6 +16,6 @@ _MAKERS: Mapping[str, Callable[[GateReport], str]] = {
 }
 
 
-def written(report: GateReport) -> dict[str, str]:
-    """The files by their names, each whole."""
-    return {name: make(report) for name, make in _MAKERS.items()}
+def written(reports: Sequence[GateReport]) -> dict[str, str]:
+    """The files by their names, each whole; every gate is in each of them."""
+    return {name: make(reports) for name, make in _MAKERS.items()}

@@ -102,7 +102,10 @@ def tracks_of(told: Told, pinned: Sequence[str] = (), bridges: Sequence[Bridge] 
         if at in beside.ran:
             what = against(beside.ran[at], owners[at].device, told.metrics[metric], pinned, bridges)
             alone = replace(alone, base_build=what.build, why_no_ratio=what.why or alone.why_no_ratio)
-            if code in ratios:
+            if code in ratios and len(beside.ran[at]) == 1 and what.offsets:  # as nearly all are
+                shown = [_track(*each[code][:2], logarithmic=True) for each in (ratios, bases)]
+                alone = replace(alone, why_no_ratio="", ratio=shown[0], base=shown[1])
+            elif code in ratios:
                 alone = _told_against(alone, what, ratios[code], bases[code], beside.base_of_night[at])
         found.append(alone)
     return found
@@ -268,18 +271,9 @@ def _ratios(
     jobs, rounds, metrics = (each[mine] for each in (told.job, told.round, told.metric))
     values = told.value[mine]
     bases = beside.base_of_job[jobs] if len(jobs) else jobs
-    theirs = ~mine
-    known = {
-        key: value
-        for key, value in zip(
-            _keys(told, told.job[theirs], told.round[theirs], told.metric[theirs]).tolist(),
-            told.value[theirs].tolist(),
-            strict=True,
-        )
-        if value > 0
-    }
-    wanted = _keys(told, np.maximum(bases, 0), rounds, metrics).tolist()
-    other = np.array([known.get(key, math.nan) for key in wanted], np.float64)
+    theirs = ~mine & (told.value > 0)
+    known = _keys(told, told.job[theirs], told.round[theirs], told.metric[theirs])
+    other = _looked_up(known, told.value[theirs], _keys(told, np.maximum(bases, 0), rounds, metrics))
     paired = (bases >= 0) & (values > 0) & np.isfinite(other)
     if not paired.any():
         return {}, {}
@@ -290,6 +284,16 @@ def _ratios(
         _split(_means(codes, np.log(values[paired] / other[paired])), len(told.nights), positive),
         _split(_means(codes, np.log(other[paired])), len(told.nights), positive),
     )
+
+
+def _looked_up(keys: Whole, values: Floats, wanted: Whole) -> Floats:
+    """The value of each wanted key, of several the last; NaN where there is none."""
+    if not len(keys):
+        return np.full(len(wanted), math.nan)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    at = np.maximum(np.searchsorted(ordered, wanted, side="right") - 1, 0)
+    return np.where(ordered[at] == wanted, values[order][at], math.nan)
 
 
 def _keys(told: Told, jobs: Whole, rounds: Whole, metrics: Whole) -> Whole:
@@ -311,7 +315,9 @@ def _means(codes: Whole, values: Floats) -> _Means:
     several = counts > 1
     errors = np.sqrt(squares / np.maximum(counts - 1, 1) / counts)
     quantiles = {count: student.quantile(count - 1) for count in np.unique(counts[several]).tolist()}
-    wide = np.array([quantiles.get(count, math.nan) for count in counts.tolist()])
+    table = np.full(int(counts.max(initial=0)) + 1, math.nan)
+    table[[*quantiles]] = [*quantiles.values()]
+    wide = table[counts]
     return _Means(known, means, np.where(several, errors, math.nan), wide * errors, counts)
 
 
@@ -337,7 +343,16 @@ def _track(nights: Whole, means: _Means, *, logarithmic: bool) -> Track:
     return Track(
         nights=nights.tolist(),
         values=values.tolist(),
-        lows=[low if math.isfinite(low) else None for low in lows.tolist()],
-        highs=[high if math.isfinite(high) else None for high in highs.tolist()],
+        lows=_known(lows),
+        highs=_known(highs),
         counts=means.counts.tolist(),
     )
+
+
+def _known(ends: Floats) -> list[float | None]:
+    """Ends of intervals, None for those that nobody knows."""
+    finite = np.isfinite(ends)
+    found: list[float | None] = ends.tolist()
+    for at in np.flatnonzero(~finite).tolist():
+        found[at] = None
+    return found

@@ -6,6 +6,7 @@ for all nights that planned it alike.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,7 @@ from benchharness.results.trends import Night
 FACTS = ("runtime", "interpreter", "OS", "kernel")
 _LONGEST_FACT = 200
 _BLOCK = 20_000
-_NOWHERE = (-1, -1)  # the place of an attempt that did not end well
-_NONE = np.empty(0, np.int64)
+_NOWHERE = -1  # the number of an attempt that did not end well
 #: Rows of courses and ladders are no values.
 _NO_VALUES = frozenset(metric.name for metric in ROWS)
 
@@ -170,7 +170,9 @@ def _job(cell: str, told: Mapping[str, Any]) -> Planned:
 class _Tried:
     jobs: Sequence[NightJob]
     keys: frozenset[tuple[str, str]]  # run and key of each
-    place: Mapping[str, tuple[int, int]]  # by a good attempt's id its job and its round
+    number: Mapping[str, int]  # by a good attempt's id its place in the next two
+    job: NDArray[np.int64]
+    round: NDArray[np.int64]
 
 
 def _attempts(
@@ -185,7 +187,8 @@ def _attempts(
     if part.hardware is not None:
         query = query.join(jobs, (jobs.c.run_id == attempts.c.run_id) & (jobs.c.key == attempts.c.job_key))
     query = _of_jobs(query, part).order_by(attempts.c.run_id, attempts.c.job_key, attempts.c.started)
-    numbered, place = _Numbered(), {}
+    numbered = _Numbered()
+    number_of, jobs_of, rounds = dict[str, int](), list[int](), list[int]()
     grouped: dict[int, list[Sequence[Any]]] = {}
     for id_, run, key, round_, device, host, outcome, reason, *facts in connection.execute(query).all():
         if (run, key) not in planned:
@@ -193,11 +196,19 @@ def _attempts(
         at = numbered[run, key, device]
         grouped.setdefault(at, []).append((outcome, reason, host, facts))
         if outcome == OutcomeKind.OK.value:
-            place[id_] = at, round_
+            number_of[id_] = len(jobs_of)
+            jobs_of.append(at)
+            rounds.append(round_)
     made = [
         _night_job(number[run], planned[run, key], device, grouped[at]) for (run, key, device), at in numbered.items()
     ]
-    return _Tried(jobs=made, keys=frozenset((run, key) for run, key, _ in numbered), place=place)
+    return _Tried(
+        jobs=made,
+        keys=frozenset((run, key) for run, key, _ in numbered),
+        number=number_of,
+        job=np.array(jobs_of, np.int64),
+        round=np.array(rounds, np.int64),
+    )
 
 
 def _night_job(night: int, planned: Planned, device: str, tried: Sequence[Sequence[Any]]) -> NightJob:
@@ -274,11 +285,12 @@ def _block(rows: Sequence[Any], tried: _Tried, numbered: _Numbered) -> _Block:
     """Rows as arrays, of good attempts; a value that is none is no reason to lose the others."""
     ids, metrics, parameters, values = zip(*rows, strict=True) if rows else ((), (), (), ())
     value = np.array(values, np.float64)
-    places = [tried.place.get(id_, _NOWHERE) for id_ in ids]
-    job, round_ = (np.array(each, np.int64) for each in zip(*places, strict=True)) if places else (_NONE, _NONE)
+    # A million rows: what is done for each is done by built-in functions alone.
+    attempt = np.fromiter(map(tried.number.get, ids, itertools.repeat(_NOWHERE)), np.int64, len(rows))
     metric = np.fromiter(map(numbered.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows))
-    kept = (job >= 0) & np.isfinite(value)
-    return _Block(np.column_stack((job, round_, metric))[kept], value[kept])
+    kept = (attempt != _NOWHERE) & np.isfinite(value)
+    attempt = attempt[kept]
+    return _Block(np.column_stack((tried.job[attempt], tried.round[attempt], metric[kept])), value[kept])
 
 
 def _plain(names: Sequence[str]) -> list[str]:

@@ -90,6 +90,7 @@ class Gate(Table):
     least: Share = LEAST
     alpha: Share = ALPHA
     beta: Share = BETA
+    family: Annotated[int, Field(ge=1, le=_MOST_PAIRS, strict=True)] = 1  # gates of other devices that alpha is of, too
     looks: Annotated[tuple[Annotated[int, Field(ge=1, le=_MOST_PAIRS, strict=True)], ...], Field(min_length=1)] = LOOKS
     repeat: bool = True  # a red one is repeated with fresh pairs before it is told
     allow: tuple[Name, ...] = ()  # words of differences between the builds that do not matter

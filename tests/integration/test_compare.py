@@ -364,3 +364,17 @@ def test_what_quality_may_lose_is_written_with_its_unit(benchharness: CommandLin
         done = benchharness("compare", path, path)
         assert done.returncode == 2, done.stdout
         assert said in done.stderr
+
+
+def test_a_base_that_is_gone_or_fails_is_told_with_how_to_go_on(benchharness: CommandLine, tmp_path: Path) -> None:
+    base, candidate = suite(tmp_path / "v1"), suite(tmp_path / "v2")
+    (tmp_path / "v1" / "model.loop").write_text("no model")
+    done = benchharness("gate", candidate, "--base", base)
+    assert done.returncode == 5, done.stderr
+    assert "gave no result. To go on with a newer base, run both side by side" in " ".join(done.stderr.split())
+    (tmp_path / "v1" / "model.loop").unlink()
+    done = benchharness("gate", candidate, "--base", base)
+    assert done.returncode == 2, done.stderr
+    told = " ".join(done.stderr.split())
+    assert "cannot be run: " in told
+    assert "benchharness compare OLD NEW; then write that run under [gate]" in told
