@@ -17,6 +17,7 @@ from benchharness.errors import LaunchError, NothingRan, UsageError
 from benchharness.judge import selftest
 from benchharness.judge.gate import Colour, Gated, gated, headline
 from benchharness.judge.pairs import Change
+from benchharness.locations import digest_cache
 from benchharness.results.result import BASE
 from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.gating import Gate
@@ -188,7 +189,7 @@ def gate(
 def _expect_base(against: str | Path, python: Path | None, overrides: Overrides | None, store: str | None) -> None:
     """Raises `UsageError` where the base, or an artefact of it, is gone; it says how to go on with a newer one."""
     try:
-        gather(suite_of(against, python, overrides, store), measure.digest_cache())
+        gather(suite_of(against, python, overrides, store), digest_cache())
     except UsageError as error:
         raise UsageError(f"the base {against} cannot be run: {error}. {REBASE}") from error
 

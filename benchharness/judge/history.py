@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchharness.judge.bridges import Bridge
 from benchharness.judge.causes import Causes
 from benchharness.judge.joints import SharedError, errors_within
+from benchharness.judge.sizes import Sizes, sizes_of
 from benchharness.judge.steps import (
     ALPHA,
     LEAST_NIGHTS,
@@ -58,6 +59,7 @@ def history_of(
         _trend(each, kept, found[at], found[len(tracks) + at], causes, gaps, budgets or {})
         for at, each in enumerate(tracks)
     ]
+    trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes)]
     return History(
         nights=kept.nights,
         trends=_in_order(trends),
@@ -247,6 +249,37 @@ def _trend(
         gap=gaps.after(owner, tracks.absolute.nights[-1]),
         limit=budget.limit if budget else None,
         limit_text=budget.text if budget else "",
+    )
+
+
+def _size_trend(sizes: Sizes, causes: Causes, budgets: Budgets) -> Trend:
+    """What an artefact weighs: of its variant, whatever runs it. What no longer runs is missing by what it measured."""
+    owner, metric = sizes.owner, METRICS[sizes.metric]
+    planned = causes.newest(owner).planned
+    budget = _budget(planned, metric.name, {}, budgets.get((owner.suite, owner.hardware), ()))
+    return Trend(
+        suite=owner.suite,
+        hardware=owner.hardware,
+        device=owner.device,
+        model=planned.model,
+        variant=owner.variant,
+        configuration="",
+        workload="",
+        scenario="",
+        cell=owner.cell,
+        metric=metric.name,
+        parameters={},
+        unit=metric.unit,
+        better=metric.better,
+        absolute=sizes.absolute,
+        ratio=sizes.ratio,
+        base=sizes.base,
+        base_build=sizes.base_build,
+        why_no_ratio=sizes.why_no_ratio,
+        steps=sizes.steps,
+        limit=budget.limit if budget else None,
+        limit_text=budget.text if budget else "",
+        exact=True,
     )
 
 

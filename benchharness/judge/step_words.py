@@ -23,7 +23,8 @@ def figure_text(trend: Trend) -> str:
 
 def whose_text(trend: Trend) -> str:
     """Whose figure it is, within one hardware target and model."""
-    return " · ".join((trend.variant, trend.configuration, trend.workload, trend.scenario))
+    parts = (trend.variant, trend.configuration, trend.workload, trend.scenario)
+    return " · ".join(part for part in parts if part) or trend.variant
 
 
 def size_text(step: Step, unit: str) -> str:
@@ -169,11 +170,12 @@ def machines_text(history: History) -> list[str]:
 
 def without_base(history: History) -> str:
     """That absolute values are all there is, of how many figures; "" where every figure has ratios."""
-    alone = [trend for trend in history.trends if not trend.ratio]
+    measured = [trend for trend in history.trends if not trend.exact]
+    alone = [trend for trend in measured if not trend.ratio]
     if not alone:
         return ""
-    which = "No base build ran beside these figures" if len(alone) == len(history.trends) else (
-        f"Of {len(alone)} of {len(history.trends)} figures there are absolute values only"
+    which = "No base build ran beside these figures" if len(alone) == len(measured) else (
+        f"Of {len(alone)} of {len(measured)} figures there are absolute values only"
     )  # fmt: skip
     return f"{which}: a step in them is at most likely, as the machine's own drift is in them too."
 

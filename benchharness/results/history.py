@@ -56,6 +56,8 @@ class Planned:
     side: str
     pair: str
     ships: bool
+    artefact_size: int | None  # bytes; None: not known
+    download_size: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,7 @@ class Told:
     nights: Sequence[Night]
     finished: Sequence[datetime | None]
     jobs: Sequence[NightJob]
+    wanted: frozenset[str]  # the metrics that were asked for
     metrics: Sequence[tuple[str, Parameters]]
     job: NDArray[np.int64]  # into `jobs`
     round: NDArray[np.int64]
@@ -162,8 +165,15 @@ def _job(cell: str, told: Mapping[str, Any]) -> Planned:
         side=str(told.get("side", "")),
         pair=str(told.get("pair", "")),
         ships=bool(told.get("ships", True)),
+        artefact_size=None if (told.get("files") or {}).get("unknown") else _bytes(told.get("artefact_bytes")),
+        download_size=_bytes(told.get("download_bytes")),
         **named,
     )
+
+
+def _bytes(told: Any) -> int | None:
+    """A size; 0 is how an artefact stands that could not be read."""
+    return told if isinstance(told, int) and told > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +262,7 @@ def _values(connection: Connection, part: Part, tried: _Tried) -> dict[str, Any]
     blocks += [_block(list(_percentiles(rows)), tried, numbered) for rows in _rows(connection, tailed)]
     whole = np.concatenate([block.places for block in blocks]) if blocks else np.empty((0, 3), np.int64)
     return {
+        "wanted": frozenset(names),
         "metrics": [_metric(*each) for each in numbered],
         "job": whole[:, 0],
         "round": whole[:, 1],

@@ -139,6 +139,7 @@ class Trend:
     gap: Gap | None = None
     limit: float | None = None  # a budget's, in the metric's unit
     limit_text: str = ""
+    exact: bool = False  # of what is known without an attempt, as an artefact's size: any other value is a step
 
     @property
     def change(self) -> Step | None:

@@ -22,9 +22,10 @@ from benchharness.results.trends import History, Trend
 from tests.unit.made_up import attempt, job, measured
 
 FIRST = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
-BASE = job("b" * 16, side="base", pair="p", digest="00ff" * 16)
-CANDIDATE = job("c" * 16, side="candidate", pair="p", digest="ab12" * 16)
-ALONE = job("a" * 16)
+_UNWEIGHED: dict[str, Any] = {"artefact_bytes": 0, "download_bytes": None}  # what sizes say is tested by itself
+BASE = job("b" * 16, side="base", pair="p", digest="00ff" * 16, **_UNWEIGHED)
+CANDIDATE = job("c" * 16, side="candidate", pair="p", digest="ab12" * 16, **_UNWEIGHED)
+ALONE = job("a" * 16, **_UNWEIGHED)
 
 
 @dataclass(frozen=True, kw_only=True)
