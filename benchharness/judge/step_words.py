@@ -110,7 +110,7 @@ def family_text(history: History) -> str:
 
 def other_bases(history: History) -> str:
     """That a base was another build on some nights, so that ratios begin later; "" where each had one base."""
-    some = [trend for trend in history.trends if trend.ratio and trend.why_no_ratio]
+    some = [trend for trend in history.trends if trend.ratio and trend.why_no_ratio and not trend.exact]
     if not some:
         return ""
     count = f"{len(some)} figure{' has' if len(some) == 1 else 's have'}"
