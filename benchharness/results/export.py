@@ -11,9 +11,11 @@ The history of a store, schema 1 (`history_to_json`)::
 
     {"schema": 1, "nights": [{"run", "suite", "started", …}], "trends": [{"hardware", "device", "model", "variant", …,
      "absolute": {"nights": [], "values": [], "lows": [], "highs": [], "counts": []}, "ratio": {}, "base": {},
-     "steps": [{"night", "size", "certainty", "causes": []}], "gap": {}}], "told": [], "tested", "alpha"}
+     "steps": [{"night", "size", "certainty", "causes": []}], "gap": {}, "exact",
+     "bridged": [{"build", "nights": [], "runs": [], "value", "low", "high"}]}],
+     "told": [], "machines": {device: text}, "tested", "alpha"}
 
-`night` and `nights` are places in the list of nights; a step is the first night of its new level.
+`bridged` are nights beside another base, which is `value` times `base_build`: `ratio` and `base` are told by it. `night` and `nights` are places in the list of nights; a step is the first night of its new level.
 
 A key may be added within a schema; none changes its meaning or goes. A value that is unknown is null, with `reason`.
 """
