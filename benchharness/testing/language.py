@@ -94,7 +94,8 @@ class LanguageContract(Subject):
             pytest.skip(str(reason))
         assert scored.shape == (len(tokens), language_session.vocabulary_size)
         expected = np.array(language_session.extend(tokens))
-        np.testing.assert_array_equal(scored[-1], expected)
+        # A runtime that computes the last row alone multiplies other shapes: llama.cpp's sums differed by 3e-6.
+        self._assert_close(scored[-1], expected)
         self._needs_agreeing_chunks()
         language_session.reset()
         for row, token in enumerate(tokens):
