@@ -17,6 +17,8 @@ from tests.vm.machine import USER, Machine
 
 ROOT = Path(__file__).parent.parent.parent
 DIGITS = ROOT / "examples" / "digits" / "artefacts" / "fp32.onnx"
+#: A trial that starves lasts `slowest` times the usual, which under emulation is half a minute.
+FEW = {"trials": 1, "needed": 1, "slowest": 4}
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +81,8 @@ def test_the_kernel_is_its_own_and_has_version_2(started: Machine, folder: Path)
 @pytest.mark.parametrize("user", ["root", USER])
 def test_a_ladder_finds_what_a_model_needs(started: Machine, folder: Path, user: str) -> None:
     # As few processes as tell something: under emulation one takes a quarter of a minute to start.
-    settings = {"quotas": ["50 %"], "cores": [1], "limits": ["16 MiB"], "trials": 1, "needed": 1, "bracket": "40 %"}
-    result = run(user, "constrained", settings)
+    settings = {"quotas": ["50 %"], "cores": [1], "limits": ["16 MiB"], "bracket": "40 %"}
+    result = run(user, "constrained", {**settings, **FEW})
     assert result.outcome.ok, result.outcome
     (ladder,) = result.ladders
     print("\n", started.by, user, ladder.by, ladder.floor_bytes, ladder.reason)
@@ -97,7 +99,7 @@ def test_a_limit_that_is_too_tight_kills_and_says_so(started: Machine, folder: P
     result = run(
         "root",
         "constrained",
-        {"limits": ["16 MiB"], "trials": 1, "needed": 1, "memory": False, "quotas": [], "cores": []},
+        {"limits": ["16 MiB"], "memory": False, "quotas": [], "cores": [], **FEW},
     )
     (ladder,) = result.ladders
     assert steps(ladder, "memory")[float(16 << 20)] in (StepOutcome.KILLED, StepOutcome.THRASHING)
