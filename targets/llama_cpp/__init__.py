@@ -1,8 +1,8 @@
 """Runs `.gguf` causal language models in llama.cpp, through the library of llama-cpp-python or of xllamacpp.
 
-A request's `accelerator` is one of ggml's devices ("CPU", "CUDA0"), `threads` those of prompts and of decoding. `options`
-go by llama.cpp's names: `n_ctx` (default: the model's, at most 4096), `n_batch`, `n_ubatch`, `type_k` and `type_v`
-("f16", "f32", "q8_0"), `flash_attn` (true, false, "auto"), `use_mmap`, `use_extra_bufts` (repacked weights),
+A request's `accelerator` is one of ggml's devices ("CPU", "CUDA0"), `threads` those of prompts and of decoding.
+`options` go by llama.cpp's names: `n_ctx` (default: the model's, at most 4096), `n_batch`, `n_ubatch`, `type_k` and
+`type_v` ("f16", "f32", "q8_0"), `flash_attn` (true, false, "auto"), `use_mmap`, `use_extra_bufts` (repacked weights),
 `n_gpu_layers`.
 
 Its modules: `library` finds and checks the library, `options` checks the request, `log` hears what llama.cpp says,

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from benchharness.errors import ModelFailure, Unsupported
 
@@ -127,7 +127,7 @@ def read_files(parts: Sequence[Path]) -> Contents:
 class _Reader:
     """One file, read from front to back. Every method raises `ValueError` or `struct.error` for what cannot be."""
 
-    def __init__(self, content: Union[bytes, mmap.mmap]) -> None:
+    def __init__(self, content: bytes | mmap.mmap) -> None:
         self._content, self._at, self._texts_left = content, 0, _MOST_TEXTS
 
     def contents(self) -> Contents:

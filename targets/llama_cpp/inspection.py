@@ -20,8 +20,8 @@ def describe(model: Path) -> ModelDescription:
     parts = parts_of(model)
     contents = read_files(parts)
     reason = why_no_language_model(contents)
-    vocabulary = contents.of_architecture("vocab_size") or contents.lengths.get("tokenizer.ggml.tokens")
-    layers = contents.of_architecture("block_count")
+    vocabulary = _count(contents, "vocab_size") or contents.lengths.get("tokenizer.ggml.tokens")
+    layers = _count(contents, "block_count")
     return ModelDescription(
         format="gguf",
         task="tensor" if reason else "causal-lm",
@@ -38,15 +38,21 @@ def describe(model: Path) -> ModelDescription:
             "architecture": contents.architecture,
             "no_language_model": reason,
             "vocabulary_size": vocabulary,
-            "context_length": contents.of_architecture("context_length"),
+            "context_length": _count(contents, "context_length"),
             "layers": layers,
-            "embedding_length": contents.of_architecture("embedding_length"),
-            "heads": contents.of_architecture("attention.head_count"),
-            "kv_heads": contents.of_architecture("attention.head_count_kv"),
+            "embedding_length": _count(contents, "embedding_length"),
+            "heads": _count(contents, "attention.head_count"),
+            "kv_heads": _count(contents, "attention.head_count_kv"),
             "parts": len(parts),
             "metadata": {key: value for key, value in contents.metadata.items() if key.startswith(_SHOWN_METADATA)},
         },
     )
+
+
+def _count(contents: Contents, key: str) -> int | None:
+    """A size that the file tells; None where it tells none, or an array of one for each layer."""
+    value = contents.of_architecture(key)
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def why_no_language_model(contents: Contents) -> str:

@@ -68,8 +68,8 @@ def read_request(configuration: Configuration, devices: Iterable[str]) -> Reques
     layers = options.get("n_gpu_layers", 0)
     if layers > 0 and (device == CPU or here == [CPU]):
         raise Unsupported(
-            f"options.n_gpu_layers = {layers}: there is no device to offload layers to (accelerator: {device or 'any'}; this "
-            f"build of llama.cpp has {', '.join(here)}), and llama.cpp would run all of them on the CPU without a word; "
+            f"options.n_gpu_layers = {layers}: there is no device to offload layers to (accelerator: {device or 'any'};"
+            f" this llama.cpp has {', '.join(here)}), and llama.cpp would run all of them on the CPU without a word; "
             "leave it out, or install a build for the device"
         )
     threads = configuration.threads
