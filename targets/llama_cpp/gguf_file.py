@@ -61,6 +61,7 @@ TYPES = {
     35: ("tq2_0", 256, 66),
     39: ("mxfp4", 32, 17),
     40: ("nvfp4", 64, 36),
+    41: ("q1_0", 128, 18),
 }
 
 
@@ -166,7 +167,7 @@ class _Reader:
             found.metadata[key] = number if math.isfinite(number) else str(number)
 
     def _skip_array(self) -> int:
-        kind, length = self._number("I"), self._number("Q")
+        kind, length = self._number("I"), int(self._number("Q"))
         if kind != _TEXT:
             self._skip(length * struct.calcsize(self._letter(kind)))
             return length
@@ -184,7 +185,7 @@ class _Reader:
         kind, offset = self._number("I"), self._number("Q")
         numbers = math.prod(shape)
         if kind not in TYPES:
-            raise ValueError(f"tensor {name!r} is of type {kind}, which this reader does not know")
+            raise Unsupported(f"tensor {name!r} is of ggml's type {kind}, newer than what is known here")
         dtype, block, block_bytes = TYPES[kind]
         if not 0 < numbers <= _MOST_NUMBERS or numbers % block:
             raise ValueError(f"tensor {name!r} has the shape {shape}, and {dtype} comes in blocks of {block}")

@@ -31,7 +31,7 @@ class Request:
 
     def fill_model(self, params: Any, handles: Any) -> None:
         """Writes what is asked for into `llama_model_params`; `handles`: the devices that may be used, else None."""
-        wanted = {name: self.options[name] for name in ("n_gpu_layers", "use_extra_bufts") if name in self.options}
+        wanted = self._given("n_gpu_layers", "use_extra_bufts")
         if handles is not None:
             wanted["devices"] = handles
         if self.device == CPU:
@@ -42,9 +42,8 @@ class Request:
 
     def fill_context(self, params: Any, context_length: int) -> None:
         """Writes what is asked for into `llama_context_params`."""
-        wanted = {name: self.options[name] for name in ("n_batch", "n_ubatch") if name in self.options}
-        wanted["n_ctx"] = context_length
-        wanted.update({name: CACHE_TYPES[self.options[name]] for name in ("type_k", "type_v") if name in self.options})
+        wanted = {**self._given("n_batch", "n_ubatch"), "n_ctx": context_length}
+        wanted.update({name: CACHE_TYPES[value] for name, value in self._given("type_k", "type_v").items()})
         if "flash_attn" in self.options:
             wanted["flash_attn_type"] = _FLASH_ATTENTION[self.options["flash_attn"]]
         if self.threads is not None:
@@ -52,6 +51,9 @@ class Request:
         if self.device == CPU:
             wanted.update(offload_kqv=False, op_offload=False)
         _fill(params, wanted)
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        return {name: self.options[name] for name in names if name in self.options}
 
 
 def read_request(configuration: Configuration, devices: Iterable[str]) -> Request:

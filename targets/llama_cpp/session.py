@@ -37,8 +37,8 @@ class LlamaSession:
     ) -> None:
         self.effective = effective
         self.vocabulary_size, self.context_length = vocabulary_size, context_length
-        self.inputs = (TensorSpec(TOKENS, "int32", ("tokens",)),)
-        self.outputs = (TensorSpec(LOGITS, "float32", ("tokens", vocabulary_size)),)
+        self.inputs: Sequence[TensorSpec] = (TensorSpec(TOKENS, "int32", ("tokens",)),)
+        self.outputs: Sequence[TensorSpec] = (TensorSpec(LOGITS, "float32", ("tokens", vocabulary_size)),)
         self._lib, self._context, self._log, self._name = functions, context, log, name
         self._memory = functions.llama_get_memory(context)
         self._batch_tokens = int(functions.llama_n_batch(context))
