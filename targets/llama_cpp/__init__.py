@@ -119,7 +119,7 @@ def _loaded(
             context,
             log,
             name=str(model),
-            effective=_effective(library, contents, context, log),
+            effective=_effective(library, contents, context, log, trained),
             vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
             context_length=length,
         )
@@ -131,7 +131,9 @@ def _loaded(
         lib.llama_model_free(loaded)
 
 
-def _effective(library: Library, contents: Contents, context: int, log: Log) -> EffectiveConfiguration:
+def _effective(
+    library: Library, contents: Contents, context: int, log: Log, trained_tokens: int
+) -> EffectiveConfiguration:
     lib = library.functions
     places = sorted(log.layers, key=lambda place: place == CPU)
     facts: dict[str, Any] = {
@@ -139,6 +141,7 @@ def _effective(library: Library, contents: Contents, context: int, log: Log) -> 
         "system_info": library.system_info,
         "precision_unknown": _UNKNOWN_PRECISION,
         "architecture": contents.architecture,
+        "n_ctx_train": trained_tokens,
         "n_ctx": int(lib.llama_n_ctx(context)),
         "n_batch": int(lib.llama_n_batch(context)),
         "n_ubatch": int(lib.llama_n_ubatch(context)),

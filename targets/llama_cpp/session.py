@@ -11,7 +11,7 @@ import numpy as np
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets.llama_cpp.log import Log
-from targets.token_checks import check_token, check_tokens
+from targets.token_checks import check_kept, check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -57,8 +57,7 @@ class LlamaSession:
 
     def rewind(self, tokens: int) -> None:
         """Keeps the first `tokens` of the text. Raises `Unsupported` where the text is shorter, or the model cannot."""
-        if not 0 <= tokens <= self._length:
-            raise Unsupported(f"{tokens} tokens cannot be kept of {self._length}")
+        check_kept(tokens, self._length)
         if not self._lib.llama_memory_seq_rm(self._memory, 0, tokens, -1):
             raise Unsupported(f"{self._name}: its cache cannot forget the end of a text alone; reset it")
         self._length = tokens
