@@ -87,7 +87,7 @@ def test_quality_is_compared_with_another_runtime(model: Path, q8_0: Path, tmp_p
     }
     found = benchharness.run(suite, store=store_url)
     divergence = {
-        result.job.variant: metric.estimate.value
+        result.job.variant: metric.estimate.value or 0.0
         for result in found.results
         for metric in result.metrics
         if metric.name == "kld" and result.job.variant != "onnx"
