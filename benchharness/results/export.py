@@ -15,7 +15,8 @@ The history of a store, schema 1 (`history_to_json`)::
      "bridged": [{"build", "nights": [], "runs": [], "value", "low", "high"}]}],
      "told": [], "machines": {device: text}, "tested", "alpha"}
 
-`bridged` are nights beside another base, which is `value` times `base_build`: `ratio` and `base` are told by it. `night` and `nights` are places in the list of nights; a step is the first night of its new level.
+`night` and `nights` are places in the list of nights; a step is the first night of its new level. `bridged` are nights
+beside another base, which is `value` times `base_build`: their `ratio` and `base` are told by it.
 
 A key may be added within a schema; none changes its meaning or goes. A value that is unknown is null, with `reason`.
 """

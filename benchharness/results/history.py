@@ -26,6 +26,7 @@ from benchharness.results.trends import Night
 FACTS = ("runtime", "interpreter", "OS", "kernel")
 _LONGEST_FACT = 200
 _BLOCK = 20_000
+_OK = OutcomeKind.OK.value
 _NOWHERE = -1  # the number of an attempt that did not end well
 #: Rows of courses and ladders are no values.
 _NO_VALUES = frozenset(metric.name for metric in ROWS)
@@ -200,12 +201,14 @@ def _attempts(
     numbered = _Numbered()
     number_of, jobs_of, rounds = dict[str, int](), list[int](), list[int]()
     grouped: dict[int, list[Sequence[Any]]] = {}
-    for id_, run, key, round_, device, host, outcome, reason, *facts in connection.execute(query).all():
+    for id_, run, key, round_, device, host, outcome, reason, *facts in itertools.chain.from_iterable(
+        _rows(connection, query)
+    ):
         if (run, key) not in planned:
             continue
         at = numbered[run, key, device]
         grouped.setdefault(at, []).append((outcome, reason, host, facts))
-        if outcome == OutcomeKind.OK.value:
+        if outcome == _OK:
             number_of[id_] = len(jobs_of)
             jobs_of.append(at)
             rounds.append(round_)
@@ -222,8 +225,8 @@ def _attempts(
 
 
 def _night_job(night: int, planned: Planned, device: str, tried: Sequence[Sequence[Any]]) -> NightJob:
-    good = [each for each in tried if each[0] == OutcomeKind.OK.value]
-    bad = [each for each in tried if each[0] != OutcomeKind.OK.value]
+    good = [each for each in tried if each[0] == _OK]
+    bad = [each for each in tried if each[0] != _OK]
     _, _, host, facts = (good or tried)[-1]
     ended = str(Outcome(kind=OutcomeKind(bad[-1][0]), reason=bad[-1][1] or "")) if bad else ""
     return NightJob(
