@@ -33,7 +33,7 @@ class SharedError:
 
 @dataclass(frozen=True, kw_only=True)
 class Differences:
-    """By place of a cut the level after it less that before it, its variance, and degrees of freedom of that."""
+    """By row and place of a cut the level after it less that before it, its variance, and that one's freedom."""
 
     sizes: Floats
     variances: Floats
@@ -47,39 +47,34 @@ def errors_within(errors: Sequence[SharedError], start: int, end: int) -> list[S
 
 
 def differences(
-    values: Floats, cuts: NDArray[np.intp], errors: Sequence[SharedError], shrunk: float, freedom: float
+    rows: Floats, cuts: NDArray[np.intp], errors: Sequence[Sequence[SharedError]], shrunk: Floats, freedom: Floats
 ) -> Differences:
-    """Of values that share some errors. `shrunk` is what is left of a squared t where nights share something.
+    """Of series that are joined alike: by row its errors, the same nights in each, of a size of their own.
 
-    What scatters beside the errors is taken from the cut that leaves the least of it, each error free to be anything.
+    `shrunk` is by row what is left of a squared t where nights share something. What scatters beside the errors is
+    taken from the cut that leaves the least of it, each error free to be anything.
     """
-    count = len(values)
-    own, moved = values - values.mean(), np.array([each.of - each.of.mean() for each in errors])
+    count, (first, *_) = rows.shape[1], errors
+    own, moved = rows - rows.mean(axis=1, keepdims=True), np.array([each.of - each.of.mean() for each in first])
     # A step's indicator, less its mean, times anything whose mean is 0, is the sum of that after the cut.
-    with_own = -np.cumsum(own)[cuts - 1]
-    with_moved = -np.cumsum(moved, axis=1)[:, cuts - 1].T
-    squares = cuts * (count - cuts) / count
-    free = np.linalg.pinv(moved @ moved.T)
-    left = _without(squares, with_moved, free, with_moved)
-    apart = left > 1e-9 * squares  # else a step there is what an error does, too
-    gains = np.divide(
-        _without(with_own, with_moved, free, moved @ own) ** 2, left, out=np.zeros(len(cuts)), where=apart
-    )
-    rest = float(own @ own - (moved @ own) @ free @ (moved @ own)) - float(gains.max())
-    scatter = max(rest / max(count - 2 - len(errors), 1), _TINY) / shrunk
-    known = np.linalg.inv(moved @ moved.T + np.diag([scatter / each.variance for each in errors]))
-    held = _without(squares, with_moved, known, with_moved)
-    variances = scatter / held
-    alone = scatter / squares
-    theirs = min(each.freedom for each in errors)
-    freedoms = variances**2 / (alone**2 / freedom + (variances - alone) ** 2 / theirs)  # Welch and Satterthwaite's
+    with_own, with_moved = (-np.cumsum(each, axis=1)[:, cuts - 1] for each in (own, moved))
+    squares, both = cuts * (count - cuts) / count, own @ moved.T
+    alike = moved @ moved.T
+    free = np.linalg.pinv(alike)
+    left = squares - (with_moved * (free @ with_moved)).sum(axis=0)
+    apart = np.broadcast_to(left > 1e-9 * squares, with_own.shape)  # else a step there is what an error does, too
+    gains = np.divide((with_own - both @ free @ with_moved) ** 2, left, out=np.zeros(with_own.shape), where=apart)
+    rest = (own**2).sum(axis=1) - ((both @ free) * both).sum(axis=1) - gains.max(axis=1)
+    scatter = np.maximum(rest / max(count - 2 - len(first), 1), _TINY) / shrunk
+    sizes = np.array([[each.variance for each in row] for row in errors])
+    known = np.linalg.inv(alike + np.eye(len(first)) * (scatter[:, None] / sizes)[:, None, :])
+    held = squares - (with_moved * (known @ with_moved)).sum(axis=1)
+    taken = (both[:, None, :] @ known @ with_moved)[:, 0, :]
+    variances, alone = scatter[:, None] / held, scatter[:, None] / squares
+    theirs = np.array([min(each.freedom for each in row) for row in errors])[:, None]
     return Differences(
-        sizes=_without(with_own, with_moved, known, moved @ own) / held, variances=variances, freedoms=freedoms
+        sizes=(with_own - taken) / held,
+        variances=variances,
+        # Welch and Satterthwaite's
+        freedoms=variances**2 / (alone**2 / freedom[:, None] + (variances - alone) ** 2 / theirs),
     )
-
-
-def _without(what: Floats, by_cut: Floats, through: Floats, other: Floats) -> Floats:
-    """What is left of a product with the step where the errors took theirs: by cut."""
-    taken = by_cut @ through
-    found: Floats = what - (taken @ other if other.ndim == 1 else (taken * other).sum(axis=1))
-    return found

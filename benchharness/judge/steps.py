@@ -102,9 +102,11 @@ def difference(
     shared = _shared(values, wanders=wanders)
     freedom = max(int(_freedom(len(values), shared)), 1)
     if errors:
-        found = differences(values, np.array([at]), errors, float(_shrunk(shared)), freedom)
-        size, error = float(found.sizes[0]), math.sqrt(found.variances[0])
-        freedom = max(int(found.freedoms[0]), 1)
+        found = differences(
+            values[None], np.array([at]), [errors], np.array([_shrunk(shared)]), np.array([float(freedom)])
+        )
+        size, error = float(found.sizes[0, 0]), math.sqrt(found.variances[0, 0])
+        freedom = max(int(found.freedoms[0, 0]), 1)
     else:
         before, after = values[:at], values[at:]
         size = float(after.mean() - before.mean())
@@ -143,9 +145,9 @@ def _exact_steps(series: Series, limit: float) -> Iterator[Found]:
 
 def _least_chances(series: Sequence[Series], tested: Sequence[int]) -> dict[int, float]:
     """For each tested series the chance of its clearest cut, times the places at which it was looked for."""
-    alike: dict[tuple[int, bool, int | None], list[int]] = {}
+    alike: dict[tuple[int, bool, tuple[bytes, ...]], list[int]] = {}
     for at in tested:
-        joined = at if series[at].errors else None  # each has its own errors
+        joined = tuple(each.of.tobytes() for each in series[at].errors)
         alike.setdefault((len(series[at].values), series[at].wanders, joined), []).append(at)
     found: dict[int, float] = {}
     for (length, wanders, _), members in alike.items():
@@ -153,7 +155,7 @@ def _least_chances(series: Sequence[Series], tested: Sequence[int]) -> dict[int,
         shared = np.array([_shared(row, wanders=wanders) for row in rows])
         clearest = np.zeros(len(members))
         for start, end in _stretches(length, wanders=wanders):
-            errors = errors_within(series[members[0]].errors, start, end)
+            errors = [errors_within(series[at].errors, start, end) for at in members]
             clearest = np.maximum(clearest, _clearest(rows[:, start:end], shared, errors)[1])
         places = _places(series[members[0]])
         found |= {at: _chance(z) * places for at, z in zip(members, clearest.tolist(), strict=True)}
@@ -188,13 +190,15 @@ def _places(series: Series) -> int:
     return sum(end - start - 2 * LEAST_NIGHTS + 1 for start, end in stretches)
 
 
-def _clearest(rows: Floats, shared: Floats, errors: Sequence[SharedError] = ()) -> tuple[NDArray[np.intp], Floats]:
+def _clearest(
+    rows: Floats, shared: Floats, errors: Sequence[Sequence[SharedError]] = ()
+) -> tuple[NDArray[np.intp], Floats]:
     """By row, where it is best cut in two, and how far what is before and after differ, as a normal deviate.
 
-    `errors` are those of a row that stands alone.
+    `errors` are those of each row, of the same nights in all.
     """
-    if errors:
-        return _clearest_joined(rows[0], float(shared[0]), errors)
+    if errors and errors[0]:
+        return _clearest_joined(rows, shared, errors)
     count = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     before = np.arange(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
@@ -209,14 +213,17 @@ def _clearest(rows: Floats, shared: Floats, errors: Sequence[SharedError] = ()) 
     return best + LEAST_NIGHTS, _deviate(squared, freedom)
 
 
-def _clearest_joined(values: Floats, shared: float, errors: Sequence[SharedError]) -> tuple[NDArray[np.intp], Floats]:
-    """The same of one series, some of whose values share errors."""
-    count = len(values)
+def _clearest_joined(
+    rows: Floats, shared: Floats, errors: Sequence[Sequence[SharedError]]
+) -> tuple[NDArray[np.intp], Floats]:
+    """The same of series in which some values share errors."""
+    count = rows.shape[1]
     cuts = np.arange(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
-    found = differences(values, cuts, errors, _shrunk(shared), max(_freedom(count, shared), 1.0))
+    found = differences(rows, cuts, errors, _shrunk(shared), np.maximum(_freedom(count, shared), 1.0))
     squared = found.sizes**2 / found.variances
-    best = np.array([np.argmax(squared)])  # the likeliest place, whatever its degrees of freedom
-    return best + LEAST_NIGHTS, _deviate(squared[best], found.freedoms[best])
+    best = np.argmax(squared, axis=1)  # the likeliest place, whatever its degrees of freedom
+    each = np.arange(len(rows))
+    return best + LEAST_NIGHTS, _deviate(squared[each, best], found.freedoms[each, best])
 
 
 def _deviate(squared: Number, freedom: Number) -> Number:
@@ -281,7 +288,7 @@ def _cuts(series: Series) -> Iterator[_Cut]:
     shared = np.array([_shared(series.values, wanders=series.wanders)])
     for start, end in _stretches(len(series.values), wanders=series.wanders):
         errors = errors_within(series.errors, start, end)
-        best, deviates = _clearest(series.values[None, start:end], shared, errors)
+        best, deviates = _clearest(series.values[None, start:end], shared, [errors])
         yield _Cut(start, start + int(best[0]), end, _chance(float(deviates[0])))
 
 
@@ -315,7 +322,7 @@ def _measured(series: Series, places: Sequence[int], number: int) -> Found:
     )
     at, chance = places[number] - start, 1.0
     if len(values) >= 2 * LEAST_NIGHTS:
-        best, deviates = _clearest(values[None], shared, errors)
+        best, deviates = _clearest(values[None], shared, [errors])
         at, chance = int(best[0]), _chance(float(deviates[0]))
     size, low, high = difference(values, at, wanders=series.wanders, errors=errors)
     first, last = _range(values, at, float(_shrunk(float(shared[0]))))

@@ -238,7 +238,7 @@ def joint(error: float, each: int = 20, freedom: float = 9.0) -> SharedError:
 
 def test_the_error_of_a_joint_is_in_the_test_as_by_hand() -> None:
     values, error = stretches(0.03), joint(0.01)
-    at, deviates = _clearest(values[None], np.zeros(1), [error])
+    at, deviates = _clearest(values[None], np.zeros(1), [[error]])
     assert at[0] == 20
     before, after = values[:20], values[20:]
     own = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum()) / 37 * (2 / 20)
@@ -255,7 +255,7 @@ def test_differences_of_joined_nights_are_those_of_generalised_least_squares() -
     errors = [joint(0.01, each=15), SharedError(of=np.repeat([0.0, 1.0], [22, 8]), variance=4e-4, freedom=5.0)]
     cuts = np.array([5, 14, 15, 19, 26])
     for at in cuts:
-        found = differences(values, np.array([at]), errors, 1.0, 27.0)
+        found = differences(values[None], np.array([at]), [errors], np.ones(1), np.array([27.0]))
         step = (np.arange(30) >= at).astype(float)
         design = np.column_stack((np.ones(30), step))
         free = np.column_stack((design, *(each.of for each in errors)))
@@ -265,7 +265,7 @@ def test_differences_of_joined_nights_are_those_of_generalised_least_squares() -
         inverse = np.linalg.inv(covariance)
         variances = np.linalg.inv(design.T @ inverse @ design)
         size = (variances @ design.T @ inverse @ values)[1]
-        assert (found.sizes[0], found.variances[0]) == pytest.approx((size, variances[1, 1]), rel=1e-6)
+        assert (found.sizes[0, 0], found.variances[0, 0]) == pytest.approx((size, variances[1, 1]), rel=1e-6)
 
 
 def test_false_steps_of_joined_series_are_as_rare_as_of_others() -> None:
