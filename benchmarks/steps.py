@@ -157,7 +157,8 @@ def _wandering(
 
 def _planned(side: str, *, new: bool) -> Planned:
     return Planned(cell="c", hardware="h", model="m", variant="v", configuration="k", workload="w", scenario="steady",
-                   digest="cd34" if new else "ab12", side=side, pair="p", ships=True, artefact_size=None, download_size=None)  # fmt: skip
+                   digest="cd34" if new else "ab12", side=side, pair="p", ships=True,
+                   artefact_size=None, download_size=None)  # fmt: skip
 
 
 def _until(told: Told, count: int) -> Told:
