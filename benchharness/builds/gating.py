@@ -104,7 +104,7 @@ class Gates:
 
         Where there are several gates, what each calls its own begins with its device.
         """
-        return ci.written([each.report() for each in self.gatings]) if self.gatings else {}
+        return ci.written([each.report() for each in self.gatings], self.unreached)
 
     def write(self, folder: str | Path) -> list[Path]:
         """Writes these files; their paths. Raises `UsageError` where they cannot be written."""

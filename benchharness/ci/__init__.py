@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from benchharness.ci import bencher, benchmark_action, junit, summary
 from benchharness.ci.report import GateReport
 
+#: Of figures alone.
 _MAKERS: Mapping[str, Callable[[Sequence[GateReport]], str]] = {
-    "junit.xml": junit.xml,
-    "summary.md": summary.markdown,
     "bencher.json": bencher.document,
     "benchmark-action-smaller.json": benchmark_action.smaller_is_better,
     "benchmark-action-bigger.json": benchmark_action.bigger_is_better,
 }
 
 
-def written(reports: Sequence[GateReport]) -> dict[str, str]:
-    """The files by their names, each whole; every gate is in each of them."""
-    return {name: make(reports) for name, make in _MAKERS.items()}
+def written(reports: Sequence[GateReport], unreached: Mapping[str, str]) -> dict[str, str]:
+    """The files by their names, each whole, with every gate; those of verdicts name who was not gated, too."""
+    verdicts = {"junit.xml": junit.xml(reports, unreached), "summary.md": summary.markdown(reports, unreached)}
+    return {**verdicts, **{name: make(reports) for name, make in _MAKERS.items()}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchharness.ci.names import clean, subject_of, title_of
 from benchharness.ci.report import GateReport
@@ -15,9 +15,10 @@ _ORDERS = {Colour.RED: "error", Colour.UNDECIDED: "warning"}
 _MOST_ROWS = 50
 
 
-def markdown(reports: Sequence[GateReport]) -> str:
-    """Of each gate the verdict, a row for each finding, and how it was decided."""
-    return "\n".join(map(_gate, reports))
+def markdown(reports: Sequence[GateReport], unreached: Mapping[str, str]) -> str:
+    """Of each gate the verdict, a row for each finding, and how it was decided; then who was not gated."""
+    lost = (f"### {_SIGNS[Colour.RED]} {_text(where)}: not gated\n\n{_text(why)}\n" for where, why in unreached.items())
+    return "\n".join([*map(_gate, reports), *lost])
 
 
 def _gate(report: GateReport) -> str:

@@ -206,4 +206,4 @@ def tell_github(found: Gates) -> None:
         say(terminal(), line)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(found.files().get("summary.md", ""))
+            file.write(found.files()["summary.md"])

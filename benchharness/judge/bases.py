@@ -15,6 +15,8 @@ from benchharness.judge.bridges import Base, Bridge
 from benchharness.judge.compare import spelled
 from benchharness.results.result import Estimate, Parameters
 
+NO_BRIDGE = "no bridge joins them"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
@@ -96,7 +98,7 @@ def against(
     oldest = min((each for each in named if each.base in reached), key=lambda each: each.nights[0])
     offsets = _paths(oldest.base, edges)
     left = [each for each in ordered if each.base not in offsets]
-    why = _why_left(ordered, left, newest.base, here, metric) if left else ""
+    why = _why_left(ordered, left, here, metric) if left else ""
     return Against(
         build=oldest.base.build,
         offsets={each.base: offsets[each.base] for each in ran if each.base in offsets},
@@ -150,7 +152,7 @@ def _paths(start: Base, edges: Sequence[Edge]) -> dict[Base, Offset]:
 
 
 def _why_left(
-    ran: Sequence[Ran], left: Sequence[Ran], newest: Base, bridges: Sequence[Bridge], metric: tuple[str, Parameters]
+    ran: Sequence[Ran], left: Sequence[Ran], bridges: Sequence[Bridge], metric: tuple[str, Parameters]
 ) -> str:
     """How many nights have no ratio, which bases ran there, and what their bridge lacks."""
     nights, all_nights = (sum(len(each.nights) for each in some) for some in (left, ran))
@@ -159,9 +161,6 @@ def _why_left(
     theirs = {each.base for each in left}
     lacking = [_lacks(each, metric) for each in bridges if theirs & {each.old, each.new}]
     return f"{told}; {lacking[-1] if lacking else NO_BRIDGE}"
-
-
-NO_BRIDGE = "no bridge joins them"
 
 
 def _lacks(bridge: Bridge, metric: tuple[str, Parameters]) -> str:

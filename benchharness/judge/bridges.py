@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchharness.judge.builds import Twins, twins
 from benchharness.judge.compare import ratios_of
@@ -18,8 +19,7 @@ from benchharness.results.result import BASE, Estimate, Result, Run
 _BUILD_DIGITS = 12
 
 
-@dataclass(frozen=True, kw_only=True)
-class Base:
+class Base(NamedTuple):
     """A base build as one cell runs it."""
 
     cell: str

@@ -323,7 +323,9 @@ def test_a_gate_on_two_devices_gives_each_a_verdict_and_the_worst_exit_code(
     with contextlib.closing(api.open_store()) as store:
         kept = [restore_suite(store.suite_and_hardware(run.id)[0]).gate for run in store.list_runs()]
     assert [each.family for each in kept if each] == [2, 2]
-    unreached = benchharness("gate", candidate, "--base", base, "--on", gone, "--on", name)
+    unreached = benchharness("gate", candidate, "--base", base, "--on", gone, "--on", name, "--out", "gate")
     assert unreached.returncode == 4, unreached.stderr
     assert "gone is not gated: " in unreached.stderr
+    assert ElementTree.parse(tmp_path / "gate" / "junit.xml").find("testcase[@classname='gone']/error") is not None
+    assert "gone: not gated" in (tmp_path / "gate" / "summary.md").read_text()
     assert f"{name}: gate red" in " ".join(unreached.stdout.split())
