@@ -38,8 +38,8 @@ def main() -> int:
     processes = processes_of(found.records)
     design = Design(primary=(_METRIC,))
     print(f"{len(processes)} processes of equal builds, in the order in which they ran")
-    stretches = drawn(processes, design.looks[-1], found.designs, slower=found.slower)
-    ended = [decided(pairs, len(pairs), _METRIC, design, found.hypotheses) for pairs in stretches]
+    every = drawn(processes, design.looks[-1], found.designs, slower=found.slower)
+    ended = [decided(pairs, len(pairs), _METRIC, design, found.hypotheses) for pairs in every]
     for change in Change:
         print(f"{change}: {_told(sum(each.kind is change for each in ended), len(ended))}")
     print(f"green by pair {EARLY}: {_told(sum(is_green(each) and each.pairs <= EARLY for each in ended), len(ended))}")
@@ -65,14 +65,24 @@ def processes_of(records: Path) -> list[float]:
 
 
 def drawn(processes: Sequence[float], pairs: int, count: int, *, slower: float = 0.0) -> Iterator[Pairs]:
-    """So many contiguous stretches of so many pairs."""
+    """So many contiguous stretches of so many pairs, from random places on: they overlap."""
     chance = random.Random(_SEED)
     for number in range(count):
         start = chance.randrange(len(processes) - 2 * pairs + 1)
-        stretch = iter(processes[start : start + 2 * pairs])
-        both = zip(stretch, stretch, strict=True)  # two by two
-        sides = ((later, earlier) if number % 2 else (earlier, later) for earlier, later in both)
-        yield {round_: (base, candidate * (1 + slower)) for round_, (base, candidate) in enumerate(sides)}
+        yield _paired(processes[start : start + 2 * pairs], turned=bool(number % 2), slower=slower)
+
+
+def stretches(processes: Sequence[float], pairs: int, *, slower: float = 0.0) -> Iterator[Pairs]:
+    """All contiguous stretches of so many pairs that share no process."""
+    for number, start in enumerate(range(0, len(processes) - 2 * pairs + 1, 2 * pairs)):
+        yield _paired(processes[start : start + 2 * pairs], turned=bool(number % 2), slower=slower)
+
+
+def _paired(stretch: Sequence[float], *, turned: bool, slower: float) -> Pairs:
+    """Two by two; `turned`: the first of both is the candidate."""
+    both = zip(stretch[::2], stretch[1::2], strict=True)
+    sides = ((later, earlier) if turned else (earlier, later) for earlier, later in both)
+    return {round_: (base, candidate * (1 + slower)) for round_, (base, candidate) in enumerate(sides)}
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ look has what was not spent before it, and each of the hypotheses has its part o
 however looks and metrics depend on each other, at some price in power. Spending as early as this lets ten pairs call
 what is plain; O'Brien and Fleming's boundaries would leave a tenth of that look's share, which no ten pairs can reach.
 
-The other way round, `beta` is the chance to call a metric no worse by the margin that is. It is spent alike, but by the
-chance that looks have together (`judge.sequential`), and metrics do not divide it: a gate is green where all of them are
-no worse, so that one that is worse has to be missed itself (Berger 1982). Stopping for that is not binding: whoever goes
-on all the same has an alpha no larger.
+The other way round, `beta` is the chance to call a metric no worse by the margin that is. It is spent alike, but by
+the chance that looks have together (`judge.sequential`), and metrics do not divide it: a gate is green where all of
+them are no worse, so that one that is worse has to be missed itself (Berger 1982). Stopping for that is not binding:
+whoever goes on all the same has an alpha no larger.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ will hardly be by the second. A union bound adds their chances as if they had no
 each order of ranks and each row of signs is as likely as any other, whatever the noise is, as long as it is one noise:
 so the chance that looks have together is the same for all data, and is counted over random orders with a fixed seed.
 
-Were the noise to change so much between looks that a sum forgets the one before, the levels would add up: with the usual
-looks to 1.8 times what was to be spent.
+Were the noise to change so much between looks that a sum forgets the one before, the levels would add up: with the
+usual looks to 1.75 times what was to be spent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CELLS = 2_000_000
 
 @lru_cache(maxsize=16)
 def levels(looks: tuple[int, ...], error: float) -> tuple[float, ...]:
-    """Of each look the chance, were it the only one, that it may have; in proportion to pairs they spend `error` in all.
+    """Of each look the chance, were it the only one, that it may have; by pairs made they spend `error` in all.
 
     A level is a chance that the signed ranks of so many pairs do have. 0.0: nothing that a look sees is so unlikely.
     """
