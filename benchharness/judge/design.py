@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from benchharness.judge.sequential import levels
 from benchharness.results.result import Job
 
 #: What is decided on without a word of the suite: of each job those it has. With five, ten pairs can still call one
@@ -83,6 +82,8 @@ class Design:
 
     def beta_at(self, look: int) -> float:
         """The chance with which a look may leave a bound on a metric wrong; 0.0: that look leaves none."""
+        from benchharness.judge.sequential import levels  # numpy, which who only plans needs none of
+
         return levels(self.looks, self.beta)[look]
 
     def _spent(self, look: int) -> float:
