@@ -2,7 +2,8 @@
 
 A line has each primary metric of the first comparison and of the one that repeated it. `base` and `candidate` are what
 was compared of each process, pair by pair in the order of the pairs, in the metric's unit with six digits; `began` says
-of each pair which of the two ran first, `b` or `c`. Lines from before values were kept have none.
+of each pair which of the two ran first, `b` or `c`. Lines from before values were kept have none; where no scenario is
+named it is `steady`, the only one there was.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Recorded:
     """The values of one metric of one comparison, pair by pair, and what the gate made of them."""
 
     kind: str  # of the gate: what its candidate was
+    scenario: str
     metric: str
     change: Change
     pairs: int  # after which it was decided; more may have been made for another metric
@@ -59,6 +61,7 @@ def recorded(lines: Sequence[Line], *, comparison: str = "first") -> Iterator[Re
             if each.get("base"):
                 yield Recorded(
                     kind=line["kind"],
+                    scenario=scenario_of(each),
                     metric=each["metric"],
                     change=Change(each["kind"]),
                     pairs=each["pairs"],
@@ -69,6 +72,11 @@ def recorded(lines: Sequence[Line], *, comparison: str = "first") -> Iterator[Re
                 )
 
 
+def scenario_of(verdict: Line) -> str:
+    """The scenario that a metric of a line was measured in."""
+    return str(verdict.get("scenario", "steady"))
+
+
 def verdicts(found: builds.Found, store: str) -> list[dict[str, Any]]:
     """Each primary metric of a comparison, with the values that it was decided on."""
     with closing(api.open_store(store)) as opened:
@@ -76,6 +84,7 @@ def verdicts(found: builds.Found, store: str) -> list[dict[str, Any]]:
     pairs = {each.candidate.job.key: each for each in twins(found.findings.results)}
     return [
         {
+            "scenario": each.job.scenario,
             "metric": each.metric,
             "kind": str(each.kind),
             "ratio": each.ratio.value,

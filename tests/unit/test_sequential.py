@@ -24,8 +24,8 @@ def spent(looks: tuple[int, int], level: tuple[float, ...]) -> list[float]:
     for order in itertools.permutations(range(looks[-1])):
         first, second = (signs[:, :pairs] @ (np.argsort(np.argsort(order[:pairs])) + 1) for pairs in looks)
         early = first < most[0]
-        ended[0] += np.count_nonzero(early)
-        ended[1] += np.count_nonzero(early | (second < most[1]))
+        ended[0] += int(np.count_nonzero(early))
+        ended[1] += int(np.count_nonzero(early | (second < most[1])))
     return [count / (math.factorial(looks[-1]) * len(signs)) for count in ended]
 
 

@@ -78,13 +78,22 @@ def test_shares_of_alarms_are_counted_by_kind() -> None:
         old,
     ]
     heads, rows = of_gates(lines)
-    assert heads == ["method", "equal: tpot", "5 % slower: tpot"]
+    assert heads == ["method", "equal: tpot, steady", "5 % slower: tpot, steady"]
     table = {name: shares for name, *shares in rows}
     assert table["this gate as it fell, red twice"] == ["1 of 2: 50.0 % [1.3, 98.7]", "0 of 1: 0.0 % [0.0, 97.5]"]
     assert table["its first comparison, as it fell"][1] == "1 of 1: 100.0 % [2.5, 100.0]"
     for name in METHODS:
         assert table[name] == ["1 of 2: 50.0 % [1.3, 98.7]", "1 of 1: 100.0 % [2.5, 100.0]"], name
     assert len([*recorded(lines)]) == 3, "what has no values is left out"
+
+
+def test_a_metric_of_two_scenarios_is_two_columns() -> None:
+    """As peak memory is, where TTFT and TPOT are of processes of their own."""
+    found = line("SmolLM2 equal", QUIET, SAME, "same")
+    found["first"].append({**found["first"][0], "scenario": "first-token"})
+    heads, rows = of_gates([found])
+    assert heads[1:] == ["SmolLM2 equal: tpot, steady", "SmolLM2 equal: tpot, first-token"]
+    assert all(shares == ["0 of 1: 0.0 % [0.0, 97.5]"] * 2 for _, *shares in rows)
 
 
 def test_lines_without_values_are_read_and_counted(tmp_path: Path) -> None:
