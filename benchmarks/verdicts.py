@@ -37,6 +37,8 @@ ALPHA, LIMIT = 0.05, 1.05
 FIRST_LOOK = 8
 PAIRS, PLANTED = 20, (0.0, 0.05, 0.10)
 _METRIC = "tpot"
+#: A gate of the first plan decides on two, which share its alpha.
+_METRICS = 2
 #: The metric that differs, by kind; where builds are equal each metric is looked at.
 CHANGED: Mapping[str, str] = {"5 % slower": _METRIC, "10 % slower": _METRIC, "2 % more memory": "peak_memory"}
 #: Whether a candidate is called worse, by the values of base and candidate, pair by pair. Less is better.
@@ -48,7 +50,7 @@ Column = tuple[str, str, str]
 def first_comparison(base: Sequence[float], candidate: Sequence[float]) -> bool:
     """What a gate on two metrics makes of one of them now, before it repeats what is red."""
     pairs = dict(enumerate(zip(base, candidate, strict=True)))
-    return decided(pairs, len(pairs), _METRIC, Design(primary=(_METRIC,)), 2).kind is Change.WORSE
+    return decided(pairs, len(pairs), _METRIC, Design(primary=(_METRIC,)), _METRICS).kind is Change.WORSE
 
 
 def fixed_limit(base: Sequence[float], candidate: Sequence[float]) -> bool:
@@ -74,6 +76,19 @@ def mann_whitney(base: Sequence[float], candidate: Sequence[float]) -> bool:
     return bool(mannwhitneyu(candidate, base).pvalue < ALPHA) and median(candidate) > median(base)
 
 
+def mann_whitney_at_looks(base: Sequence[float], candidate: Sequence[float]) -> bool:
+    """The same one-sided, at this gate's looks and levels, and no difference below the least that counts."""
+    from scipy.stats import mannwhitneyu
+
+    design = Design(primary=(_METRIC,))
+    return any(
+        mannwhitneyu(candidate[:pairs], base[:pairs], alternative="greater").pvalue <= design.alpha_at(look, _METRICS)
+        and median(candidate[:pairs]) > (1 + design.least) * median(base[:pairs])
+        for look, pairs in enumerate(design.looks)
+        if pairs <= len(base)
+    )
+
+
 def change_point(base: Sequence[float], candidate: Sequence[float]) -> bool:
     """The candidate's values put behind the base's: `judge.steps` finds a step up that may lie where they meet."""
     values = np.log(np.array([*base, *candidate]))
@@ -86,6 +101,7 @@ METHODS: Mapping[str, Method] = {
     "fixed 5 % on medians": fixed_limit,
     "paired t-test until significant": t_until_significant,
     "pooled Mann-Whitney": mann_whitney,
+    "the same at this gate's looks and levels": mann_whitney_at_looks,
     "change points alone": change_point,
 }
 
