@@ -37,7 +37,6 @@ class Recorded:
     metric: str
     change: Change
     pairs: int  # after which it was decided; more may have been made for another metric
-    hypotheses: int  # primary metrics of the gate
     base: Sequence[float]
     candidate: Sequence[float]
     began: str
@@ -53,11 +52,10 @@ def read(file: Path) -> list[Line]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def recorded(lines: Sequence[Line], *, comparison: str = "first") -> Iterator[Recorded]:
-    """What the lines kept values of, in the first comparison of each gate or in the one that repeated it."""
+def recorded(lines: Sequence[Line]) -> Iterator[Recorded]:
+    """What the lines kept values of, in the first comparison of each gate."""
     for line in lines:
-        found = line[comparison] or []
-        for each in found:
+        for each in line["first"]:
             if each.get("base"):
                 yield Recorded(
                     kind=line["kind"],
@@ -65,7 +63,6 @@ def recorded(lines: Sequence[Line], *, comparison: str = "first") -> Iterator[Re
                     metric=each["metric"],
                     change=Change(each["kind"]),
                     pairs=each["pairs"],
-                    hypotheses=len(found),
                     base=each["base"],
                     candidate=each["candidate"],
                     began=each["began"],

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from benchharness.errors import UsageError
 from benchmarks.dilated.dilated_onnx import SHARE, SIZE, shared_numbers
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "examples" / "demo_model"
 DILATED = ROOT / "benchmarks" / "dilated"
-#: Where `make smollm2` puts the int4 model.
-SMOLLM2 = ROOT / "build" / "smollm2" / "onnx-int4"
 #: Of the demo model's process: some 100 MB, of which the candidate holds so many more bytes.
 _PERCENT_BYTES = 1_000_000
 
@@ -34,8 +33,11 @@ class Kind(Protocol):
         """How many are planned."""
         ...
 
-    def suites(self, folder: Path) -> AbstractContextManager[tuple[str, str]]:
-        """The suites of base and candidate, as TOML, good while the context lasts; files they need are in `folder`."""
+    def suites(self, folder: Path, models: Path) -> AbstractContextManager[tuple[str, str]]:
+        """The suites of base and candidate, as TOML, good while the context lasts.
+
+        Files they need are made in `folder`; `models` is what `make smollm2` built. Raises `UsageError`.
+        """
         ...
 
 
@@ -48,7 +50,7 @@ class Dilated:
     more_bytes: int = 0
 
     @contextmanager
-    def suites(self, folder: Path) -> Iterator[tuple[str, str]]:
+    def suites(self, folder: Path, models: Path) -> Iterator[tuple[str, str]]:
         """Each side has files of its own; what differs between them is told to the adapter, and is no other work."""
         if str(DILATED) not in sys.path:
             sys.path.insert(0, str(DILATED))
@@ -93,13 +95,16 @@ class SmolLM2:
 
     gates: int
 
-    def suites(self, folder: Path) -> AbstractContextManager[tuple[str, str]]:
+    def suites(self, folder: Path, models: Path) -> AbstractContextManager[tuple[str, str]]:
         """One suite twice; TTFT and TPOT are of processes of their own."""
+        artefact = models.absolute() / "onnx-int4"
+        if not (artefact / "model.onnx").is_file():
+            raise UsageError(f"SmolLM2 int4 is not in {artefact}; build it with: make smollm2")
         suite = f"""
 [models.smollm2]
 task = "causal-lm"
 [models.smollm2.variants.int4]
-artefact = "{SMOLLM2}"
+artefact = "{artefact}"
 [[configurations]]
 runtime = "onnxruntime"
 threads = 1
@@ -122,7 +127,7 @@ class Recipe:
     gates: int
     candidate: str
 
-    def suites(self, folder: Path) -> AbstractContextManager[tuple[str, str]]:
+    def suites(self, folder: Path, models: Path) -> AbstractContextManager[tuple[str, str]]:
         """Both call what they ship by one name, and hold it against the same reference."""
         return nullcontext((_quality_suite("onnx-int8"), _quality_suite(self.candidate)))
 

@@ -9,7 +9,8 @@ goes on behind the last one. What was made so far is in `benchmarks/records/gate
 continued. Nothing is left out and nothing made twice; the order of kinds is shuffled by a seed.
 
 A second plan, `--plan smollm2`, in `gates-smollm2.jsonl`: 20 gates of equal builds of SmolLM2 at int4 (TTFT, TPOT, peak
-memory), 5 of the demo model's recipe against itself, and 5 against another one, on quality.
+memory; `--models` is where `make smollm2` built it), 5 of the demo model's recipe against itself, and 5 against another
+one, on quality.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 from benchharness import builds
 from benchmarks.gate_lines import read, summary, verdicts
 from benchmarks.gate_plans import PLANS, Kind
-from benchmarks.options import parser
+from benchmarks.options import ending_in_words, parser
 
 
 def main() -> int:
@@ -36,19 +37,20 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / plan.file
     done = len(read(file)) if file.is_file() else 0
-    for number, kind in list(enumerate(plan.order()))[done:][: found.most]:
-        line = {"number": number, "kind": kind, **_gate(folder, plan.kinds[kind])}
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(f"{json.dumps(line)}\n")
-        print(f"{number}: {kind}: {line['colour']}, {line['seconds']:.0f} s", flush=True)
+    with ending_in_words():
+        for number, kind in list(enumerate(plan.order()))[done:][: found.most]:
+            line = {"number": number, "kind": kind, **_gate(folder, plan.kinds[kind], found.models)}
+            with file.open("a", encoding="utf-8") as lines:
+                lines.write(f"{json.dumps(line)}\n")
+            print(f"{number}: {kind}: {line['colour']}, {line['seconds']:.0f} s", flush=True)
     planned = {name: kind.gates for name, kind in plan.kinds.items()}
     for told in summary(read(file) if file.is_file() else [], planned):
         print(told)
     return 0
 
 
-def _gate(folder: Path, kind: Kind) -> dict[str, Any]:
-    with kind.suites(folder) as suites:
+def _gate(folder: Path, kind: Kind, models: Path) -> dict[str, Any]:
+    with kind.suites(folder, models) as suites:
         paths = [folder / f"{side}.toml" for side in ("base", "candidate")]
         for path, text in zip(paths, suites, strict=True):
             path.write_text(text, encoding="utf-8")

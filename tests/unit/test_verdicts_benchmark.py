@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchharness.errors import UsageError
 from benchmarks.designs import processes_of, stretches
 from benchmarks.gate_lines import read, recorded, share_of, summary
 from benchmarks.gate_plans import PLANS, is_equal
@@ -127,6 +128,11 @@ def test_a_plan_that_comes_later_moves_no_gate_of_an_earlier_one() -> None:
     }
     assert len({plan.file for plan in PLANS.values()}) == len(PLANS)
     assert [is_equal(kind) for kind in ("equal", "SmolLM2 equal", "another recipe")] == [True, True, False]
+
+
+def test_a_model_that_was_not_built_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="make smollm2"):
+        PLANS["smollm2"].kinds["SmolLM2 equal"].suites(tmp_path, tmp_path)
 
 
 def test_a_share_of_nothing_is_none() -> None:
