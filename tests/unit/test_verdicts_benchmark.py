@@ -13,7 +13,7 @@ from benchharness.errors import UsageError
 from benchmarks.designs import processes_of, stretches
 from benchmarks.gate_lines import read, recorded, share_of, summary
 from benchmarks.gate_plans import PLANS, is_equal
-from benchmarks.verdicts import METHODS, change_point, fixed_limit, mann_whitney, of_gates, t_until_significant
+from benchmarks.verdicts import METHODS, change_point, early, fixed_limit, mann_whitney, of_gates, t_until_significant
 
 #: Ten processes within 1 % of 100, and their order does not tell anything.
 QUIET = [100.0, 100.9, 99.4, 100.3, 99.8, 100.6, 99.1, 100.1, 99.6, 100.4]
@@ -86,6 +86,17 @@ def test_shares_of_alarms_are_counted_by_kind() -> None:
     for name in METHODS:
         assert table[name] == ["1 of 2: 50.0 % [1.3, 98.7]", "1 of 1: 100.0 % [2.5, 100.0]"], name
     assert len([*recorded(lines)]) == 3, "what has no values is left out"
+
+
+def test_by_todays_rule_gates_are_decided_again() -> None:
+    """Twelve pairs of which one was disturbed are enough, and ten are not; of two there is no telling."""
+    quiet, disturbed = [*QUIET, 100.2, 99.9], [*SAME, 100.2, 99.9]
+    disturbed[3] *= 1.5
+    lines = [line("equal", quiet, disturbed, "undecided")]
+    assert [*early(lines)] == ["equal: green by pair 12 by today's rule: 1 of 1: 100.0 % [2.5, 100.0]"]
+    disturbed[7] *= 1.5
+    lines = [line("equal", quiet, disturbed, "same"), line("5 % slower", quiet, quiet, "same")]
+    assert [*early(lines)] == ["equal: green by pair 12 by today's rule: 0 of 1: 0.0 % [0.0, 97.5]"]
 
 
 def test_a_metric_of_two_scenarios_is_two_columns() -> None:
