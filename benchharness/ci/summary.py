@@ -39,7 +39,7 @@ def _gate(report: GateReport) -> str:
             *([f"| | | | {left} more passed |"] if left else []),
             "",
             f"Pairs of fresh processes in random order, looked at after {looks}. Wrongly red at most "
-            f"{percent(design.alpha)} of the time over {told_together(design)}; wrongly no worse than "
+            f"{percent(design.alpha)} of the time over {told_together(design)}; green though a metric is worse by "
             f"{percent(design.margin)} at most {percent(design.beta)}.",
             "",
             *([f"{_text(report.machine)}.", ""] if report.machine else []),
