@@ -171,6 +171,14 @@ def test_what_the_bridge_did_not_measure_has_a_gap_with_the_reason(store: Store)
     assert lacking.why_no_ratio.endswith("; bridge run night-0000 did not measure this figure of both")
 
 
+def test_percentiles_are_joined_as_the_figures_that_they_are(store: Store) -> None:
+    write(store, [replace(each, metrics=("itl",)) for each in rebased(3, 3)])
+    trend = only(joined(store))
+    assert (trend.metric, dict(trend.parameters)) == ("itl", {"percentile": 50})
+    assert trend.ratio.nights == list(range(6))
+    assert trend.ratio.values == pytest.approx([1] * 6, abs=0.05)
+
+
 def test_one_pair_is_no_bridge(store: Store) -> None:
     write(store, rebased(4, 4), rounds=1)
     trend = only(joined(store))
