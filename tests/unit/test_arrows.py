@@ -31,7 +31,7 @@ RUNTIMES = {
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.token_checks", "targets.model_files")
+SHARED = ("targets.wire", "targets.token_checks", "targets.model_files", "targets.onnx_format")
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:

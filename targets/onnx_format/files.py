@@ -15,7 +15,7 @@ from typing import Any
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
 from targets.model_files import TOKENIZER, check_is_there, checked, language_files, listing, named_in, several
-from targets.onnx_runtime.external_data import external_files, input_names
+from targets.onnx_format.external_data import external_files, input_names
 from targets.wire.protobuf import mapped
 
 GENAI_CONFIG, HF_CONFIG = "genai_config.json", "config.json"
