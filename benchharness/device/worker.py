@@ -82,6 +82,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
+    from benchharness.device.opening import opened
     from benchharness.device.outputs import tell_zeros
     from benchharness.device.scenarios.stage import Stage
     from benchharness.device.self_timed import SelfTimed
@@ -93,7 +94,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         sample = _sample(order)
     phases.end("import")
     progress.phase("load")
-    with adapter.open(Path(order["artefact"]), configuration) as session:
+    with opened(adapter, Path(order["artefact"]), configuration) as session:
         self_timed = SelfTimed.of(session)
         language = self_timed is not None or isinstance(session, LanguageSession)
         _check_task(order, language, session.effective)

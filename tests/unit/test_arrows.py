@@ -24,6 +24,8 @@ LATE = {
 #: The runtimes that adapters are for.
 RUNTIMES = {
     "onnxruntime",
+    "onnxruntime_genai",
+    "openvino",
     "ai_edge_litert",
     "tflite_runtime",
     "coremltools",
