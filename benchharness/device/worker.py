@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from benchharness.device import adapters, protocol
 from benchharness.device.failures import failure
+from benchharness.device.opening import opened
 from benchharness.device.phases import Phases
 from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.device.shapes import tell_inputs
@@ -82,7 +83,6 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
-    from benchharness.device.opening import opened
     from benchharness.device.outputs import tell_zeros
     from benchharness.device.scenarios.stage import Stage
     from benchharness.device.self_timed import SelfTimed

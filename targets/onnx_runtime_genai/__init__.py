@@ -1,7 +1,7 @@
 """Runs folders with a `genai_config.json` in onnxruntime-genai's own generator, as applications ship them.
 
-`options.loop` says which of its two ways is measured. "logits", the default: tokens in, the next one's logits out, which
-every runtime here can be asked for, and which quality needs. "runtime": its own loop chooses the tokens, as an
+`options.loop` says which of its two ways is measured. "logits", the default: tokens in, the next one's logits out, as
+other runtimes here are measured, and as quality needs it. "runtime": its own loop chooses the tokens, as an
 application calls it (`generate_next_token`), and no logits are copied out. `options.max_length` is the room for prompt
 and answer, for which memory is reserved; `options.session_options` go to ONNX Runtime as genai's configuration has
 them. `accelerator` is a provider by a name that genai knows.

@@ -28,10 +28,10 @@ _LOOPS = {
 _OPTIONS = ("loop", "max_length", "session_options")
 _THREADS = "intra_op_num_threads"
 #: What a folder may ask of ONNX Runtime's session. Others load libraries, write profiles, or are not known.
-_OF_A_FOLDER = frozenset(
-    (_THREADS, "inter_op_num_threads", "enable_cpu_mem_arena", "enable_mem_pattern", "graph_optimization_level")
-    + ("log_id", "log_severity_level", "provider_options", "use_env_allocators")
-)
+_OF_A_FOLDER = {
+    *(_THREADS, "inter_op_num_threads", "enable_cpu_mem_arena", "enable_mem_pattern", "graph_optimization_level"),
+    *("log_id", "log_severity_level", "provider_options", "use_env_allocators"),
+}
 #: The most probable token, and nothing that changes what is most probable.
 _GREEDY = {
     "do_sample": False,

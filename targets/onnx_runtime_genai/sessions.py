@@ -1,4 +1,4 @@
-"""The two ways to a token in onnxruntime-genai: its logits, and its own loop. Both have one generator with one cache."""
+"""The two ways to a token in onnxruntime-genai: logits, and its own loop. Each has one generator, one cache."""
 
 from __future__ import annotations
 

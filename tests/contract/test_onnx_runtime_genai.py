@@ -171,9 +171,7 @@ def test_an_answer_that_ends_early_is_no_measurement(
         session.generate(golden["tokens"][:16].tolist(), 12)
 
 
-def test_what_a_folder_wants_of_its_search_changes_no_choice(
-    tmp_path: Path, golden: Mapping[str, np.ndarray]
-) -> None:
+def test_what_a_folder_wants_of_its_search_changes_no_choice(tmp_path: Path, golden: Mapping[str, np.ndarray]) -> None:
     prompt = golden["tokens"][:16].tolist()
     folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32")
     config = json.loads((folder / GENAI_CONFIG).read_text())
@@ -199,12 +197,10 @@ def test_a_failure_inside_the_runtime_leaves_the_session_usable(golden: Mapping[
     """A token that the check lets pass and the graph does not, as where a configuration names too many."""
     with opened(GQA) as session:
         session.vocabulary_size = 6000
-        with pytest.raises(ModelFailure, match="onnxruntime-genai failed while running: .*5000"):
+        with pytest.raises(ModelFailure, match=r"onnxruntime-genai failed while running: .*5000"):
             session.decode(5000)
         session.reset()
-        np.testing.assert_allclose(
-            session.extend(golden["tokens"].tolist()), golden["logits"][-1], rtol=0, atol=WITHIN
-        )
+        np.testing.assert_allclose(session.extend(golden["tokens"].tolist()), golden["logits"][-1], rtol=0, atol=WITHIN)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +234,7 @@ def test_only_what_is_sure_is_said_to_be_here() -> None:
 
 
 def test_a_model_without_genais_configuration_says_what_is_missing() -> None:
-    with pytest.raises(ModelFailure, match="no genai_config.json beside it"), opened(ARTEFACTS / "onnx-fp32"):
+    with pytest.raises(ModelFailure, match=r"no genai_config\.json beside it"), opened(ARTEFACTS / "onnx-fp32"):
         pass
 
 
