@@ -1,12 +1,13 @@
 """Runs OpenVINO's own models (`.xml` with its `.bin`) and `.onnx` files in OpenVINO, language models with their state.
 
 A request's `accelerator` is a device as OpenVINO names it ("CPU", "GPU.0", "NPU", "HETERO:GPU,CPU"); None is the CPU.
-`threads` is `INFERENCE_NUM_THREADS`, `options` are OpenVINO's properties by their own names. What it took is read back from
-the compiled model, and so is the type that each layer is computed in: bfloat16 on processors with AMX, where nobody asks
-for more.
+`threads` is `INFERENCE_NUM_THREADS`, `options` are OpenVINO's properties by their own names. What it took is read back
+from the compiled model, and so is the type that each layer is computed in: bfloat16 on processors with AMX, unless
+somebody asks for more.
 
-Its modules: `files` finds the model and what belongs to it, `opening` makes a causal language model stateful,
-`loading` compiles and reads back what was done, `session` and `language` run, `inspection` describes a `.xml` file. What `.onnx` files say stands in `targets.onnx_format`.
+Its modules: `files` finds the model and what belongs to it, `opening` makes a causal language model stateful, `loading`
+compiles and reads back what was done, `session` and `language` run, `inspection` describes a `.xml` file, `quiet` keeps
+OpenVINO from sending telemetry. What `.onnx` files say stands in `targets.onnx_format`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from targets.openvino.quiet import without_telemetry
+
 try:
-    import openvino
+    with without_telemetry():
+        import openvino
 
     from targets.openvino.opening import open_session
     from targets.openvino.session import OpenVinoSession

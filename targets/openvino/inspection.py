@@ -169,11 +169,14 @@ def _integers(layers: Mapping[str, _Layer], name: str) -> str | None:
 
 
 def _parameters(layers: Mapping[str, _Layer], scales: Sequence[_Scale]) -> list[StoredNumbers]:
-    """Constants by type and role; largest first."""
+    """Constants by type and role, those that share their place once; largest first."""
     roles = {scale.layer for scale in scales}
     sums: dict[tuple[str, str], list[int]] = {}
+    seen = set()
     for name, layer in layers.items():
-        if layer.kind == "Const":
+        place = (layer.data.get("offset"), layer.data.get("size"))
+        if layer.kind == "Const" and place not in seen:
+            seen.add(place)
             element = layer.data.get("element_type", "unknown")
             key = ("scales" if name in roles else "weights", DTYPES.get(element, element))
             total = sums.setdefault(key, [0, 0, 0])

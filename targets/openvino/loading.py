@@ -196,7 +196,9 @@ def _places(core: Any, model: Any, device: str, layers: Iterable[Layer]) -> Mapp
 
 def _properties(compiled: Any, asked: Iterable[str]) -> dict[str, str]:
     held = {str(name) for name in compiled.get_property("SUPPORTED_PROPERTIES")}
-    names = [name for name in (*_TOLD, *asked, "LOADED_FROM_CACHE") if name in held]
+    names = [name for name in (*_TOLD, *asked) if name in held]
+    if "CACHE_DIR" in asked:  # told only then, and not listed
+        names.append("LOADED_FROM_CACHE")
     return {name: _text(compiled.get_property(name)) for name in names}
 
 
