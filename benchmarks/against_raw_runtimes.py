@@ -1,7 +1,7 @@
-"""The harness's decode rate and first-token latency in onnxruntime-genai and OpenVINO, against bare loops of theirs.
+"""Decode rate and first-token latency in onnxruntime-genai and OpenVINO, against bare loops.
 
-Measured like `against_raw_loop`: a round is a fresh process that loads the harness's session, a bare loop's and the same
-bare loop's again (a control) in random order, and lets them take turns. On the bundled demo model, whose tokens take a
+Measured like `against_raw_loop`: a round is a fresh process that loads the harness's session, a bare loop's and the
+same bare loop's again (a control) in random order, and lets them take turns. On the bundled demo model, whose tokens take a
 fraction of a millisecond: what the harness adds shows here as nowhere else.
 """
 

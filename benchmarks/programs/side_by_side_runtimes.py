@@ -1,7 +1,7 @@
 """One process with three sessions of one model: the harness's, a bare loop's, and the same bare loop's again.
 
-Argument: {"case", "folder", "threads", "prompt_tokens", "output_tokens", "turns", "seed"}. Answer: for each side what its
-turns measured, {"decode_rate": [tokens/s], "model_ttft": [ns]}.
+Argument: {"case", "folder", "threads", "prompt_tokens", "output_tokens", "turns", "seed"}. Answer: for each side what
+its turns measured, {"decode_rate": [tokens/s], "model_ttft": [ns]}.
 Loaded in random order; in each turn the sides follow in random order.
 """
 

@@ -22,6 +22,7 @@ try:
     with without_telemetry():
         import openvino
 
+    from targets.openvino.loading import VERSION
     from targets.openvino.opening import open_session
     from targets.openvino.session import OpenVinoSession
 except ImportError as error:
@@ -50,7 +51,7 @@ class OpenVINO:
             devices = tuple(openvino.Core().available_devices)
         except RuntimeError as error:  # a plug-in that is broken
             return Availability(available=False, reason=f"OpenVINO does not start: {error}")
-        return Availability(available=True, version=openvino.__version__, accelerators=devices)
+        return Availability(available=True, version=VERSION, accelerators=devices)
 
     def files(self, artefact: Path) -> ArtefactFiles:
         """The model, its weights, its configuration and tokenizer. Raises `ModelFailure`."""

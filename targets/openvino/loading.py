@@ -21,6 +21,8 @@ from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
 
 CPU = "CPU"
+#: Release and build number; behind them stand a commit and a branch, which the build number implies.
+VERSION = "-".join(openvino.__version__.split("-")[:2])
 _HETERO = "HETERO:"
 _THREADS, _STREAMS, _DEVICES = "INFERENCE_NUM_THREADS", "NUM_STREAMS", "EXECUTION_DEVICES"
 #: Properties that tell what a figure is of: read back of every model, and judged where they were asked for.
@@ -122,7 +124,7 @@ def read(core: Any, model: Path) -> Any:
     try:
         return core.read_model(str(model))
     except RuntimeError as error:
-        raise ModelFailure(f"{model}: OpenVINO {openvino.__version__} cannot read it: {words_of(error)}") from error
+        raise ModelFailure(f"{model}: OpenVINO {VERSION} cannot read it: {words_of(error)}") from error
 
 
 def compile_model(core: Any, model: Any, name: Path, configuration: Configuration) -> Compiled:
@@ -140,7 +142,7 @@ def compile_model(core: Any, model: Any, name: Path, configuration: Configuratio
         if blamed is not None:
             raise Unsupported(f"options.{blamed}: OpenVINO does not take {asked[blamed]!r}: {words}") from error
         if device == CPU:
-            raise ModelFailure(f"{name}: OpenVINO {openvino.__version__} cannot compile it: {words}") from error
+            raise ModelFailure(f"{name}: OpenVINO {VERSION} cannot compile it: {words}") from error
         if configuration.fallback == FALLBACK_FAIL:
             raise Unsupported(f'fallback = "fail": {device} takes no part in {name}: {words}') from error
         refusal = Refusal(words, time.perf_counter_ns() - began_ns)
@@ -220,5 +222,5 @@ def _text(value: Any) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name.upper(), list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.upper(), list(known), n=1, cutoff=0.7)
     return f"; did you mean {near[0]!r}?" if near else ""

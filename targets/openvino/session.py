@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import openvino
-
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure
 from targets.onnx_format.contents import read_contents
 from targets.onnx_format.input_rows import read_input_rows
 from targets.openvino.files import is_onnx
-from targets.openvino.loading import Compiled, by_precision, words_of
+from targets.openvino.loading import VERSION, Compiled, by_precision, words_of
 from targets.openvino.names import DTYPES
 from targets.wire.protobuf import mapped
 
@@ -146,7 +144,7 @@ def effective_of(
         accelerators=(*([asked] if several and asked else []), *devices),
         threads=compiled.threads,
         cache=cache,
-        runtime_version=openvino.__version__,
+        runtime_version=VERSION,
         refusal=compiled.refusal,
         wanted_places=(asked.partition(":")[2].split(",")[0],) if several and asked else (),
         precision=precision,
