@@ -1,8 +1,8 @@
 """Decode rate and first-token latency in onnxruntime-genai and OpenVINO, against bare loops.
 
 Measured like `against_raw_loop`: a round is a fresh process that loads the harness's session, a bare loop's and the
-same bare loop's again (a control) in random order, and lets them take turns. On the bundled demo model, whose tokens take a
-fraction of a millisecond: what the harness adds shows here as nowhere else.
+same bare loop's again (a control) in random order, and lets them take turns. On the bundled demo model, whose tokens
+take a fraction of a millisecond: what the harness adds shows here as nowhere else.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ class OpenVinoState:
             "attention_mask": np.ones((1, stop), np.int64),
             "position_ids": np.arange(start, stop, dtype=np.int64)[None],
         }
-        logits: np.ndarray[Any, Any] = self._request.infer(feed, share_inputs=True, share_outputs=True)["logits"]
-        return logits[0, -1]
+        last: np.ndarray[Any, Any] = self._request.infer(feed, share_inputs=True, share_outputs=True)["logits"][0, -1]
+        return last
 
 
 def _generator(folder: Path, threads: int) -> Any:

@@ -111,7 +111,9 @@ class StreamSession(_Generating):
         ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length).astype(np.int32)
         if len(ids) + count > self.context_length:
             refuse_length(len(ids) + count, self.context_length)
-        generator, stamps, tokens = self._generator, [], []
+        generator = self._generator
+        stamps: list[int] = []
+        tokens: list[int] = []
         try:
             generator.rewind_to(0)
             began_ns = time.perf_counter_ns()

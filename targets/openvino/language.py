@@ -58,13 +58,15 @@ class OpenVinoLanguageSession(OpenVinoSession):
 
         The next call overwrites them.
         """
-        return self._append(self._checked(tokens))[-1].astype(np.float32, copy=False)
+        logits: Array = self._append(self._checked(tokens))[-1]
+        return logits.astype(np.float32, copy=False)
 
     def decode(self, token: int) -> Array:
         """Appends one token; the logits of the next one, like `extend([token])`."""
         check_token(token, self.vocabulary_size, self._length, self.context_length)
         self._token[0, 0] = token
-        return self._append(self._token)[-1].astype(np.float32, copy=False)
+        logits: Array = self._append(self._token)[-1]
+        return logits.astype(np.float32, copy=False)
 
     def score(self, tokens: Sequence[int]) -> Array:
         """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.

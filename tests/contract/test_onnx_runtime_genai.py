@@ -19,6 +19,7 @@ from benchharness.contract import (
     Configuration,
     GeneratesTokens,
     LanguageSession,
+    ScoresText,
     TokenStream,
 )
 from benchharness.errors import ModelFailure, Unsupported
@@ -104,6 +105,7 @@ def test_logits_are_torchs(kind: str, plain: Path, golden: Mapping[str, np.ndarr
         assert isinstance(session, LanguageSession)
         assert not isinstance(session, GeneratesTokens)
         assert session.effective.cache == (CACHE_IN_PLACE if kind == "grouped" else CACHE_GROWN_BY_GRAPH)
+        assert isinstance(session, ScoresText)
         np.testing.assert_allclose(session.score(tokens), expected, rtol=0, atol=WITHIN)
         np.testing.assert_allclose(session.extend(tokens), expected[-1], rtol=0, atol=WITHIN)
         session.reset()

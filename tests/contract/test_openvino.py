@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from benchharness.contract import CACHE_GROWN_BY_GRAPH, CACHE_NONE, Adapter, Configuration, LanguageSession
+from benchharness.contract import CACHE_GROWN_BY_GRAPH, CACHE_NONE, Adapter, Configuration, LanguageSession, ScoresText
 from benchharness.device import adapters
 from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
@@ -160,6 +160,7 @@ def test_logits_are_torchs(kind: str, plain: Path, stateful: Path, golden: Mappi
         assert isinstance(session, LanguageSession)
         assert session.effective.cache == CACHE_GROWN_BY_GRAPH
         assert session.effective.facts["cache_dtype"] == "float32"
+        assert isinstance(session, ScoresText)
         np.testing.assert_allclose(session.score(tokens), expected, rtol=0, atol=WITHIN)
         np.testing.assert_allclose(session.extend(tokens), expected[-1], rtol=0, atol=WITHIN)
         session.reset()
@@ -320,7 +321,7 @@ def test_a_device_that_refuses_a_model_is_told(monkeypatch: pytest.MonkeyPatch) 
             return getattr(self._core, name)
 
     monkeypatch.setattr(openvino, "Core", Listed)
-    asked = {"accelerator": "GPU", "threads": None, "options": {}}
+    asked: dict[str, Any] = {"accelerator": "GPU", "threads": None, "options": {}}
     with opened(DIGITS / "fp32.onnx", **asked) as session:
         effective = session.effective
     assert tuple(effective.accelerators) == ("CPU",)
