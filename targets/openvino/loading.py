@@ -165,11 +165,6 @@ def floats_of(model: Any) -> str | None:
     return "+".join(sorted(_FLOATS[each] for each in types & _FLOATS.keys())) or None
 
 
-def float_name(precision: str) -> str:
-    """numpy's name of a floating-point type of OpenVINO's; others keep their own."""
-    return _FLOATS.get(precision, precision)
-
-
 def by_precision(layers: Iterable[Layer]) -> dict[str, dict[str, int]]:
     """How many layers of each kind run in each type: {"FullyConnected": {"bf16": 29}}."""
     found: dict[str, Counter[str]] = {}

@@ -31,12 +31,11 @@ from targets.openvino.loading import (
     Compiled,
     check_request,
     compile_model,
-    float_name,
     floats_of,
     read,
     words_of,
 )
-from targets.openvino.names import BEAMS, stateful_evidence
+from targets.openvino.names import BEAMS, DTYPES, stateful_evidence
 from targets.openvino.session import OpenVinoSession, Ports, effective_of, last_operators
 
 #: The layer that appends to a cache which it owns.
@@ -109,6 +108,10 @@ def _cache_kind(compiled: Compiled) -> str:
 def _cache_facts(compiled: Compiled) -> dict[str, Any]:
     """The type that the cache is kept in: the property's where attention owns it, else the type of its variables."""
     if _cache_kind(compiled) == CACHE_IN_PLACE:
-        return {"cache_dtype": float_name(compiled.properties.get("KV_CACHE_PRECISION", "unknown"))}
-    held = sorted({float_name(layer.precision) for layer in compiled.layers if layer.kind == "MemoryInput"})
+        return {"cache_dtype": _name(compiled.properties.get("KV_CACHE_PRECISION", "unknown"))}
+    held = sorted({_name(layer.precision) for layer in compiled.layers if layer.kind == "MemoryInput"})
     return {"cache_dtype": "+".join(held)} if held else {}
+
+
+def _name(element: str) -> str:
+    return DTYPES.get(element, element)

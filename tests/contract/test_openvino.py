@@ -12,18 +12,28 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from benchharness.contract import CACHE_GROWN_BY_GRAPH, CACHE_NONE, Adapter, Configuration, LanguageSession, ScoresText
+from benchharness.contract import (
+    CACHE_GROWN_BY_GRAPH,
+    CACHE_IN_PLACE,
+    CACHE_NONE,
+    Adapter,
+    Configuration,
+    LanguageSession,
+    ScoresText,
+)
 from benchharness.device import adapters
 from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.openvino import OpenVINO
 from tests.conftest import ARTEFACTS, ROOT
+from tests.contract.openvino_models import build_optimum_like
 from tests.contract.tiny_models import VOCABULARY, LanguageModel, Variant, build_image_model, build_language_model
 
 openvino = pytest.importorskip("openvino", reason="NOT TESTED: openvino is not installed")
 
 DIGITS = ROOT / "examples" / "digits" / "artefacts"
 FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
+EXACT_CACHE = {**FLOAT32, "KV_CACHE_PRECISION": "f32"}
 # Largest differences seen, float32: 1.7e-5 on the demo model, 1e-5 on the tiny ones.
 WITHIN = 1e-3
 VARIANTS = {
@@ -93,6 +103,11 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_xml(DIGITS / "fp32.onnx", tmp_path_factory.mktemp("xml") / "digits")
 
 
+@pytest.fixture(scope="session")
+def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_optimum_like(tmp_path_factory.mktemp("xml") / "fused")
+
+
 @pytest.fixture(scope="module")
 def golden() -> Mapping[str, np.ndarray]:
     with np.load(ROOT / "tests" / "golden" / "demo_logits.npz", allow_pickle=False) as arrays:
@@ -133,6 +148,16 @@ class TestStatefulXml(OpenVinoContract):
     @pytest.fixture
     def tensor_artefact(self, digits: Path) -> Path | None:
         return digits
+
+
+class TestFusedAttention(OpenVinoContract):
+    @pytest.fixture
+    def configuration(self, adapter: Adapter) -> Configuration:
+        return configure(options=EXACT_CACHE)
+
+    @pytest.fixture
+    def language_artefact(self, fused: Path) -> Path | None:
+        return fused
 
 
 class TestNoCache(OpenVinoContract):
@@ -232,6 +257,25 @@ def test_the_type_that_layers_are_computed_in_is_read_back(golden: Mapping[str, 
         assert ("bfloat16" in effective.precision) == (error > 1e-2), (effective.precision, error)
         matrices = effective.facts["layers_by_precision"]["FullyConnected"]
         assert set(matrices) == {"bf16" if precision == "bfloat16" else "f32"}
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "within"), [(FLOAT32, "uint8", 1e-2), (EXACT_CACHE, "float32", 1e-5)], ids=["default", "asked"]
+)
+def test_a_fused_cache_tells_the_type_it_is_kept_in(
+    options: Mapping[str, str], dtype: str, within: float, fused: Path
+) -> None:
+    """It keeps 8 bits unless told, in a float32 session too: tokens one by one then differ from one pass."""
+    tokens = [(7 * index + 3) % 32 for index in range(20)]
+    with opened(fused, options=options) as session:
+        assert session.effective.cache == CACHE_IN_PLACE
+        assert session.effective.precision == "float32"
+        assert session.effective.facts["cache_dtype"] == dtype
+        whole = session.score(tokens)
+        steps = np.stack([np.array(session.decode(token)) for token in tokens])
+    error = np.abs(steps - whole).max()
+    assert error < within
+    assert (error > 1e-5) == (dtype == "uint8")
 
 
 def test_layers_that_only_move_numbers_do_not_count_as_computing() -> None:
