@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchharness.contract import ArtefactFiles
-from benchharness.errors import ModelFailure
 from targets.model_files import check_is_there, checked, language_files, listing, several
 from targets.onnx_format import files as onnx_files
 
@@ -18,16 +17,13 @@ _TOKENIZERS = ("openvino_tokenizer.xml", "openvino_detokenizer.xml")
 
 
 def find_model(artefact: Path) -> Path:
-    """The model's file. Raises `ModelFailure` where there is none, more than one, or no weights."""
+    """The model's file. Raises `ModelFailure` where there is none, or more than one to choose from."""
     model = _in_folder(artefact) if artefact.is_dir() else artefact
     if is_onnx(model):
         model = onnx_files.find_model(model)
         onnx_files.check_files(model)
         return model
     check_is_there(model)
-    weights = weights_of(model)
-    if not weights.is_file() and 'type="Const"' in model.read_text("utf-8", "replace"):
-        raise ModelFailure(f"{model}: its weights, {weights.name}, are missing; copy the whole folder")
     return model
 
 

@@ -28,13 +28,8 @@ _THREADS, _STREAMS, _DEVICES = "INFERENCE_NUM_THREADS", "NUM_STREAMS", "EXECUTIO
 #: Properties that tell what a figure is of: read back of every model, and judged where they were asked for.
 _TOLD = (
     *("INFERENCE_PRECISION_HINT", "KV_CACHE_PRECISION", "DYNAMIC_QUANTIZATION_GROUP_SIZE", _THREADS, _STREAMS),
-    *(
-        "PERFORMANCE_HINT",
-        "EXECUTION_MODE_HINT",
-        "ENABLE_CPU_PINNING",
-        "ENABLE_HYPER_THREADING",
-        "SCHEDULING_CORE_TYPE",
-    ),
+    *("PERFORMANCE_HINT", "EXECUTION_MODE_HINT", "SCHEDULING_CORE_TYPE"),
+    *("ENABLE_CPU_PINNING", "ENABLE_HYPER_THREADING"),
 )
 #: Of the core and not of a device, so no device lists them.
 _OF_THE_CORE = ("CACHE_DIR", "CACHE_MODE")
@@ -52,6 +47,15 @@ _NO_WORDS = re.compile(r"Exception from \S+:\d+:|Check '.*' failed at \S+:\d+:")
 
 
 @dataclass(frozen=True)
+class Request:
+    """What to compile for and with, checked as far as it can be before."""
+
+    device: str
+    properties: Mapping[str, Any]
+    may_fall_back: bool
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer of a compiled model: its kind and the type it runs in, by OpenVINO's names."""
 
@@ -64,7 +68,7 @@ class Compiled:
     """A compiled model, and what OpenVINO did with the request."""
 
     model: Any  # openvino.CompiledModel
-    device: str  # as it was compiled for
+    device: str  # as it was compiled for, in the spelling of the request
     layers: Sequence[Layer]
     properties: Mapping[str, str]  # of _TOLD and those asked for, as they are held
     places: Mapping[str, Mapping[str, int]]
@@ -72,8 +76,14 @@ class Compiled:
 
     @property
     def devices(self) -> Sequence[str]:
-        """What it runs on."""
-        return [str(device) for device in self.model.get_property(_DEVICES)]
+        """What it runs on; one that was asked for keeps its spelling, as "GPU" for GPU.0."""
+        told = [str(device) for device in self.model.get_property(_DEVICES)]
+        return [self.device if each == f"{self.device}.0" else each for each in told]
+
+    @property
+    def shared_among(self) -> Sequence[str]:
+        """The devices that it was asked to be shared among, preferred ones first; empty for one device."""
+        return self.device[len(_HETERO) :].split(",") if self.device.startswith(_HETERO) else ()
 
     @property
     def threads(self) -> int | None:
@@ -89,8 +99,8 @@ class Compiled:
         return "+".join(sorted(_FLOATS[each] for each in computed & _FLOATS.keys())) or None
 
 
-def check_request(core: Any, configuration: Configuration) -> tuple[str, dict[str, Any]]:
-    """The device, and the properties to compile with. Raises `Unsupported`."""
+def check_request(core: Any, configuration: Configuration) -> Request:
+    """The request as OpenVINO takes it. Raises `Unsupported`."""
     device = configuration.accelerator or CPU
     here = list(core.available_devices)
     for part in device[len(_HETERO) :].split(",") if device.startswith(_HETERO) else [device]:
@@ -116,7 +126,7 @@ def check_request(core: Any, configuration: Configuration) -> tuple[str, dict[st
         if _THREADS in asked:
             raise Unsupported(f"options.{_THREADS}: threads says it already; leave one out")
         asked[_THREADS] = configuration.threads
-    return device, asked
+    return Request(device, asked, configuration.fallback != FALLBACK_FAIL)
 
 
 def read(core: Any, model: Path) -> Any:
@@ -127,12 +137,12 @@ def read(core: Any, model: Path) -> Any:
         raise ModelFailure(f"{model}: OpenVINO {VERSION} cannot read it: {words_of(error)}") from error
 
 
-def compile_model(core: Any, model: Any, name: Path, configuration: Configuration) -> Compiled:
+def compile_model(core: Any, model: Any, name: Path, request: Request) -> Compiled:
     """Compiles for the device asked for or, where that refuses and the configuration allows it, for the CPU.
 
     Raises `Unsupported` for a request that cannot be met, `ModelFailure` for a model that the CPU refuses.
     """
-    device, asked = check_request(core, configuration)
+    device, asked = request.device, request.properties
     began_ns, refusal = time.perf_counter_ns(), None
     try:
         compiled = core.compile_model(model, device, asked)
@@ -143,7 +153,7 @@ def compile_model(core: Any, model: Any, name: Path, configuration: Configuratio
             raise Unsupported(f"options.{blamed}: OpenVINO does not take {asked[blamed]!r}: {words}") from error
         if device == CPU:
             raise ModelFailure(f"{name}: OpenVINO {VERSION} cannot compile it: {words}") from error
-        if configuration.fallback == FALLBACK_FAIL:
+        if not request.may_fall_back:
             raise Unsupported(f'fallback = "fail": {device} takes no part in {name}: {words}') from error
         refusal = Refusal(words, time.perf_counter_ns() - began_ns)
         device, compiled = CPU, core.compile_model(model, CPU, {})

@@ -27,14 +27,7 @@ from targets.onnx_format.signature import (
 )
 from targets.openvino.files import is_onnx
 from targets.openvino.language import OpenVinoLanguageSession, UncachedSession
-from targets.openvino.loading import (
-    Compiled,
-    check_request,
-    compile_model,
-    floats_of,
-    read,
-    words_of,
-)
+from targets.openvino.loading import Compiled, check_request, compile_model, floats_of, read, words_of
 from targets.openvino.names import BEAMS, DTYPES, stateful_evidence
 from targets.openvino.session import OpenVinoSession, Ports, effective_of, last_operators
 
@@ -45,7 +38,7 @@ _ATTENTION = "ScaledDotProductAttention"
 def open_session(file: Path, configuration: Configuration) -> OpenVinoSession:
     """The session that fits the model. Raises `ModelFailure`, `Unsupported`."""
     core = openvino.Core()
-    check_request(core, configuration)  # a wrong request is told before anything is loaded for it
+    request = check_request(core, configuration)  # a wrong request is told before anything is loaded for it
     model = read(core, file)
     ports, description = Ports(model, file), describe(file)
     floats, last = floats_of(model), last_operators(model, ports.outputs)
@@ -56,14 +49,14 @@ def open_session(file: Path, configuration: Configuration) -> OpenVinoSession:
         inputs, ports.outputs, description, evidence, asked=configuration.task is not None
     )
     if reason:
-        compiled = compile_model(core, model, file, configuration)
+        compiled = compile_model(core, model, file, request)
         facts = {"layout": "tensors", "no_language_model": reason}
-        effective = effective_of(compiled, configuration.accelerator, floats, None, facts)
+        effective = effective_of(compiled, floats, None, facts)
         return OpenVinoSession(compiled, file, effective, ports, last)
     signature = read_signature(inputs, ports.outputs, description, str(file))
     if signature.cache:
         _make_stateful(model, signature, file)
-    compiled = compile_model(core, model, file, configuration)
+    compiled = compile_model(core, model, file, request)
     facts = {
         "layout": "made stateful" if signature.cache else "stateful" if stateful else "no-cache",
         "described_by": description.source,
@@ -72,7 +65,7 @@ def open_session(file: Path, configuration: Configuration) -> OpenVinoSession:
     }
     cached = stateful or bool(signature.cache)
     cache = _cache_kind(compiled) if cached else CACHE_NONE
-    effective = effective_of(compiled, configuration.accelerator, floats, cache, facts)
+    effective = effective_of(compiled, floats, cache, facts)
     kind = OpenVinoLanguageSession if cached else UncachedSession
     return kind(compiled, file, effective, Ports(model, file), signature)
 
@@ -87,14 +80,8 @@ def _make_stateful(model: Any, signature: LanguageSignature, file: Path) -> None
     rows = {name: [1, -1] for name in (TOKENS, MASK, POSITIONS, SEGMENTS)}
     try:
         # Without the batch's length its variables have no shape to begin with.
-        model.reshape(
-            {
-                port: {**rows, **lengths}[name]
-                for port in model.inputs
-                for name in port.get_names()
-                if name in rows or name in lengths
-            }
-        )
+        shapes = {**rows, **lengths}
+        model.reshape({port: shapes[name] for port in model.inputs for name in port.get_names() if name in shapes})
         apply_make_stateful_transformation(model, {tensor.past: tensor.present for tensor in signature.cache})
     except RuntimeError as error:
         raise ModelFailure(f"{file}: OpenVINO cannot make it stateful: {words_of(error)}") from error

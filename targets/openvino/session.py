@@ -116,9 +116,8 @@ class OpenVinoSession:
         """OpenVINO runs without inputs that are missing, on what the memory holds, and casts those of other types."""
         wrong = self._places.keys() ^ inputs.keys()
         if wrong:
-            raise ModelFailure(
-                f"{self._file}: inputs {', '.join(sorted(inputs))} were given, and it takes {', '.join(self._places)}"
-            )
+            given = ", ".join(sorted(inputs)) or "none"
+            raise ModelFailure(f"{self._file}: inputs {given} were given, and it takes {', '.join(self._places)}")
         for spec in self.inputs:
             given = inputs[spec.name].dtype.name
             if spec.dtype not in (given, "str"):
@@ -134,19 +133,17 @@ class OpenVinoSession:
 
 
 def effective_of(
-    compiled: Compiled, asked: str | None, model_precision: str | None, cache: str | None, facts: Mapping[str, Any]
+    compiled: Compiled, model_precision: str | None, cache: str | None, facts: Mapping[str, Any]
 ) -> EffectiveConfiguration:
-    """What was read back. `asked`: the accelerator of the request, which keeps its spelling."""
-    devices = list(compiled.devices)
-    several = asked is not None and compiled.refusal is None and asked not in devices and ":" in asked
-    precision = compiled.precision
+    """What was read back."""
+    shared, precision = compiled.shared_among, compiled.precision
     return EffectiveConfiguration(
-        accelerators=(*([asked] if several and asked else []), *devices),
+        accelerators=(*([compiled.device] if shared else []), *compiled.devices),
         threads=compiled.threads,
         cache=cache,
         runtime_version=VERSION,
         refusal=compiled.refusal,
-        wanted_places=(asked.partition(":")[2].split(",")[0],) if several and asked else (),
+        wanted_places=tuple(shared[:1]),
         precision=precision,
         model_precision=model_precision,
         facts={

@@ -320,6 +320,22 @@ def test_a_share_of_the_threads_runs_an_inference_where_streams_share_them() -> 
     assert Compiled(None, "GPU", [], {}, {}, None).threads is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "told", "expected"),
+    [("GPU", ["GPU.0"], ["GPU"]), ("GPU.1", ["GPU.1"], ["GPU.1"]), ("CPU", ["CPU"], ["CPU"])],
+)
+def test_a_device_keeps_the_spelling_of_the_request(asked: str, told: list[str], expected: list[str]) -> None:
+    """A stand-in for what a compiled model on such a device says."""
+    from targets.openvino.loading import Compiled
+
+    class Model:
+        def get_property(self, name: str) -> list[str]:
+            assert name == "EXECUTION_DEVICES"
+            return told
+
+    assert Compiled(Model(), asked, [], {}, {}, None).devices == expected
+
+
 def test_what_openvino_takes_less_of_is_refused() -> None:
     """One stream for each thread at most: it takes one of three, and says so in the compiled model only."""
     with pytest.raises(Unsupported, match=r"NUM_STREAMS: 3 was asked for, and OpenVINO took 1"):
@@ -410,7 +426,7 @@ def test_a_language_model_runs_on_tensors_where_the_user_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("damage", "told"),
-    [("gone", "its weights, openvino_model.bin, are missing"), ("cut", "Incorrect weights in bin file")],
+    [("gone", "bin file cannot be found"), ("cut", "Incorrect weights in bin file")],
 )
 def test_weights_that_are_not_whole_are_told(damage: str, told: str, digits: Path, tmp_path: Path) -> None:
     folder = tmp_path / "m"
