@@ -43,6 +43,8 @@ _MOVING = _HOLDING | {
     *("Pad", "Reorder", "Reshape", "ScatterElementsUpdate", "ScatterNDUpdate", "ScatterUpdate", "ShapeOf", "Split"),
     *("StridedSlice", "Tile", "Transpose"),
 }
+#: What OpenVINO says of an ONNX graph that it could read and has no operators for.
+_UNCONVERTED = "wasn't fully converted"
 _NO_WORDS = re.compile(r"Exception from \S+:\d+:|Check '.*' failed at \S+:\d+:")
 
 
@@ -130,11 +132,14 @@ def check_request(core: Any, configuration: Configuration) -> Request:
 
 
 def read(core: Any, model: Path) -> Any:
-    """The file as an `openvino.Model`. Raises `ModelFailure`."""
+    """The file as an `openvino.Model`. Raises `ModelFailure`, `Unsupported` for operators that OpenVINO lacks."""
     try:
         return core.read_model(str(model))
     except RuntimeError as error:
-        raise ModelFailure(f"{model}: OpenVINO {VERSION} cannot read it: {words_of(error)}") from error
+        words = words_of(error)
+        if _UNCONVERTED in words:
+            raise Unsupported(f"{model}: has operators that OpenVINO {VERSION} does not convert: {words}") from error
+        raise ModelFailure(f"{model}: OpenVINO {VERSION} cannot read it: {words}") from error
 
 
 def compile_model(core: Any, model: Any, name: Path, request: Request) -> Compiled:

@@ -417,6 +417,16 @@ def test_what_cannot_be_met_is_refused(fields: Mapping[str, Any], told: str) -> 
         pass
 
 
+def test_an_operator_that_openvino_lacks_is_named(tmp_path: Path) -> None:
+    node = helper.make_node("NoSuchOperator", ["a"], ["c"], domain="com.example")
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [4]) for name in "ac"]
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
+    onnx.save(helper.make_model(graph, ir_version=9, opset_imports=opsets), tmp_path / "m.onnx")
+    with pytest.raises(Unsupported, match=r"does not convert: .*NoSuchOperator"), opened(tmp_path / "m.onnx"):
+        pass
+
+
 def test_a_language_model_runs_on_tensors_where_the_user_says_so() -> None:
     with opened(ARTEFACTS / "onnx-fp32", task="tensor") as session:
         assert not isinstance(session, LanguageSession)
