@@ -49,6 +49,9 @@ BUILT_IN = {
         requires=("openvino>=2026.4", "tokenizers>=0.20"),
         on_request=(".onnx",),
     ),
+    "llama-cpp": AdapterRow(
+        "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
+    ),
     "python": AdapterRow("targets.python_function:PythonFunction", (".py",)),
     "null": AdapterRow("targets.null:Null", (".null",)),
 }

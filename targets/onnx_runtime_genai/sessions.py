@@ -11,7 +11,7 @@ import numpy as np
 from benchharness.contract import HARNESS_CLOCK, EffectiveConfiguration, StampClock, TensorSpec, TokenStream
 from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_runtime_genai.request import Loaded
-from targets.token_checks import check_token, check_tokens, refuse_length
+from targets.token_checks import check_kept, check_token, check_tokens, refuse_length
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -56,6 +56,12 @@ class LogitsSession(_Generating):
         """Empties the cache."""
         self._generator.rewind_to(0)
         self._length = 0
+
+    def rewind(self, tokens: int) -> None:
+        """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
+        check_kept(tokens, self._length)
+        self._generator.rewind_to(tokens)
+        self._length = tokens
 
     def extend(self, tokens: Sequence[int]) -> Array:
         """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ pytest.importorskip("onnxruntime_genai", reason="NOT TESTED: onnxruntime-genai i
 openvino = pytest.importorskip("openvino", reason="NOT TESTED: openvino is not installed")
 
 PROMPT = [(7 * index + 3) % 1024 for index in range(16)]
-CONFIGURATIONS = {
+CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
     "logits": {"runtime": "onnxruntime-genai", "threads": 1},
     "loop": {"runtime": "onnxruntime-genai", "threads": 1, "options": {"loop": "runtime"}},
     "default": {"runtime": "openvino", "threads": 1},

@@ -167,7 +167,12 @@ def test_requirements_are_those_of_the_extras_that_people_install() -> None:
     import tomllib
 
     extras = tomllib.loads((Path(__file__).parent.parent.parent / "pyproject.toml").read_text())["project"]
-    for name, extra in (("onnxruntime", "onnx"), ("tflite", "tflite"), ("coreml", "coreml")):
+    for name, extra in (
+        ("onnxruntime", "onnx"),
+        ("tflite", "tflite"),
+        ("coreml", "coreml"),
+        ("llama-cpp", "llama-cpp"),
+    ):
         told = {each.partition(";")[0].strip() for each in extras["optional-dependencies"][extra]}
         assert set(BUILT_IN[name].requires) == told
 
