@@ -14,15 +14,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness import units
-from benchharness.errors import BenchharnessError, LaunchError
+from benchharness.errors import BenchharnessError, LaunchError, UsageError
 from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import judged, unmeasured
 from benchharness.judge.choice import Choice, choices
@@ -37,13 +38,15 @@ from benchharness.results.result import BASE, TELLS_APART, Attempt, Job, Result,
 from benchharness.results.store import Store
 from benchharness.results.trends import History
 from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.judging import Rules, stored_budgets, stored_rules
+from benchharness.suite.judging import Rules, stored_bridges, stored_budgets, stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from benchharness import measure
+    from benchharness.judge.bridges import Bridge
     from benchharness.judge.builds import Since
+    from benchharness.judge.selftest import SelfTested
     from benchharness.launch.ask import NamedAvailability
     from benchharness.suite.asked import Asked
     from benchharness.suite.overrides import Overrides
@@ -68,6 +71,7 @@ class Findings:
     unmeasured_budgets: Sequence[Budget] = ()
     tells_apart: float = TELLS_APART  # as the suite sets it
     since: Since | None = None  # where the run compares two builds: what became of the candidate
+    store: str | None = None  # where it was read from
 
     def verdicts(self, kind: VerdictKind) -> int:
         """How many budgets were passed, missed or left undecided, over all results; unmeasured ones are undecided."""
@@ -231,17 +235,25 @@ def history(
     metric: str | None = None,
     since: str | timedelta | datetime | None = None,
     base: Sequence[str] = (),
+    bridge: Sequence[str] = (),
 ) -> History:
     """What the runs of a store say over time: a trend for each figure, its steps with their likely causes, and gaps.
 
     `since`: only runs no older, such as "90 d". `base`: the beginnings of base builds, of their artefact's digest or
-    their runtime's version, that count as one pinned base; unless said the newest night's. Raises `UsageError` for an
-    unknown metric, `StoreError`.
+    their runtime's version, that ratios are told against; unless said the newest night's. `bridge`: runs that compared
+    an old base with a new one, by which ratios to both are joined; beside those that suites name in `[gate]`. Raises
+    `UsageError` for an unknown metric, or a run that compares no builds; `StoreError`.
     """
     since = units.moment(since, datetime.now(UTC))
     part = Part(suite=suite, hardware=hardware, metric=metric and metric_named(metric).name, since=since)
     with _opened(store) as opened:
-        return _history(opened, part, base)
+        return _history(opened, part, base, bridge)
+
+
+def selftests(devices: Iterable[str], *, store: str | None = None) -> dict[str, SelfTested]:
+    """By device the newest self-test that a store has of it and that can be read. Raises `StoreError`."""
+    with _opened(store) as opened:
+        return _selftests(opened, devices)
 
 
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
@@ -353,6 +365,11 @@ def _found(findings: Findings) -> Found:
     """What pages take of a run."""
     from reports.model.found import Exports, Found
 
+    devices = sorted({device for result in findings.results for device in result.devices})
+    machines: dict[str, str] = {}
+    if findings.store is not None:
+        with _opened(findings.store) as opened:
+            machines = _machines(opened, devices)
     return Found(
         run=findings.run,
         hardware=findings.hardware,
@@ -360,6 +377,7 @@ def _found(findings: Findings) -> Found:
         answers=findings.answers(),
         since=findings.since,
         exports=Exports(csv=findings.to_csv(), json=findings.to_json(samples=False)),
+        machines=machines,
     )
 
 
@@ -377,13 +395,73 @@ def open_store(url: str | None = None) -> Store:
     return Store(url or default_store())
 
 
-def _history(store: Store, part: Part, pinned: Sequence[str] = ()) -> History:
+def _selftests(store: Store, devices: Iterable[str]) -> dict[str, SelfTested]:
+    from benchharness.judge.selftest import NAME, SelfTested, tested_in
+
+    wanted, found = {*devices}, dict[str, SelfTested]()
+    for run in store.list_runs(NAME):
+        if wanted <= {*found}:
+            break
+        if run.state == "finished":
+            with suppress(BenchharnessError, ValueError):
+                tested = tested_in(run, _findings(store, run.id).results)
+                found.setdefault(tested.device, tested)
+    return {device: tested for device, tested in found.items() if device in wanted}
+
+
+def _history(store: Store, part: Part, pinned: Sequence[str] = (), named: Sequence[str] = ()) -> History:
+    with _uncollected():
+        return _history_of(store, part, pinned, named)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for circular garbage: a million rows make none, and looking takes as long as reading them."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+
+
+def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence[str]) -> History:
     from benchharness.judge.history import history_of  # scipy, which few commands need
 
     told = store.history(part)
-    budgets, unread = stored_budgets({key: store.suite_and_hardware(run) for key, run in told.newest.items()})
-    found = history_of(told, now=datetime.now(UTC), pinned=pinned, budgets=budgets)
-    return replace(found, told=[*found.told, *unread])
+    stored = {key: store.suite_and_hardware(run) for key, run in told.newest.items()}
+    budgets, unread = stored_budgets(stored)
+    bridges = [each for run in dict.fromkeys(map(store.find, named)) for each in _bridges(store, run)]
+    for name in sorted({name for suite_json, _ in stored.values() for name in stored_bridges(suite_json)}):
+        try:
+            bridges += _bridges(store, store.find(name))
+        except BenchharnessError as error:
+            unread.append(f"bridge of [gate] is not used: {error}")
+    found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
+    devices = list(dict.fromkeys(trend.device for trend in found.trends if trend.device))
+    return replace(found, told=[*found.told, *unread], machines=_machines(store, devices))
+
+
+def _machines(store: Store, devices: Sequence[str]) -> dict[str, str]:
+    """By device what its newest self-test says, and how old it is."""
+    from benchharness.judge.selftest import told
+
+    tests, now = _selftests(store, devices), datetime.now(UTC)
+    return {device: told(tests.get(device), now) for device in devices}
+
+
+def _bridges(store: Store, run: str) -> list[Bridge]:
+    """What a run joins. Raises `UsageError` where it compared no builds, or neither ran."""
+    from benchharness.judge.bridges import bridges_of
+
+    found = _findings(store, run)
+    if bridges := list(bridges_of(found.run, found.results)):
+        return bridges
+    raise UsageError(
+        f"run {run} bridges no bases: it has no pair of an old and a new build that both ran; "
+        "make one with: benchharness compare OLD NEW"
+    )
 
 
 def _told_history(store: Store) -> History | None:
@@ -405,6 +483,7 @@ def _findings(store: Store, run_: str) -> Findings:
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
         since=_since(rules, results),
+        store=store.url,
     )
 
 

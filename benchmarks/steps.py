@@ -137,6 +137,7 @@ def nights_of(drawn: np.random.Generator, *, pairs: int, base: bool, at: int | N
         nights=nights,
         finished=[None] * NIGHTS,
         jobs=jobs,
+        wanted=frozenset(("model_ttft",)),
         metrics=[("model_ttft", {"n": number}) for number in range(FIGURES)],
         job=places[0] * len(sides) + places[1],
         round=places[2],
@@ -156,7 +157,8 @@ def _wandering(
 
 def _planned(side: str, *, new: bool) -> Planned:
     return Planned(cell="c", hardware="h", model="m", variant="v", configuration="k", workload="w", scenario="steady",
-                   digest="cd34" if new else "ab12", side=side, pair="p", ships=True)  # fmt: skip
+                   digest="cd34" if new else "ab12", side=side, pair="p", ships=True,
+                   artefact_size=None, download_size=None)  # fmt: skip
 
 
 def _until(told: Told, count: int) -> Told:
@@ -164,7 +166,8 @@ def _until(told: Told, count: int) -> Told:
     jobs: Sequence[NightJob] = [job for job in told.jobs if job.night < count]
     here = told.job < len(jobs)
     return Told(
-        nights=told.nights[:count], finished=told.finished[:count], jobs=jobs, metrics=told.metrics,
+        nights=told.nights[:count], finished=told.finished[:count], jobs=jobs, wanted=told.wanted,
+        metrics=told.metrics,
         job=told.job[here], round=told.round[here], metric=told.metric[here], value=told.value[here],
     )  # fmt: skip
 

@@ -15,17 +15,20 @@ from __future__ import annotations
 
 from benchharness.builds.bisecting import Bisected, bisect
 from benchharness.builds.comparing import Found, compare, load, resume
-from benchharness.builds.gating import Gating, gate, resume_gate
-from benchharness.builds.machine import SelfTested, selftest
+from benchharness.builds.gating import Gates, Gating, gate, gate_on, resume_gate
+from benchharness.builds.machine import selftest
+from benchharness.judge.selftest import SelfTested
 
 __all__ = [
     "Bisected",
     "Found",
+    "Gates",
     "Gating",
     "SelfTested",
     "bisect",
     "compare",
     "gate",
+    "gate_on",
     "load",
     "resume",
     "resume_gate",

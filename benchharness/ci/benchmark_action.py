@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchharness.ci.names import measure_of, subject_of
 from benchharness.ci.report import GateReport
@@ -11,18 +11,19 @@ from benchharness.metrics import METRICS, Better
 from benchharness.results.result import CANDIDATE
 
 
-def smaller_is_better(report: GateReport) -> str:
+def smaller_is_better(reports: Sequence[GateReport]) -> str:
     """Tool `customSmallerIsBetter`."""
-    return _listed(report, Better.LOWER)
+    return _listed(reports, Better.LOWER)
 
 
-def bigger_is_better(report: GateReport) -> str:
+def bigger_is_better(reports: Sequence[GateReport]) -> str:
     """Tool `customBiggerIsBetter`."""
-    return _listed(report, Better.HIGHER)
+    return _listed(reports, Better.HIGHER)
 
 
-def _listed(report: GateReport, better: Better) -> str:
-    return json.dumps(list(_figures(report, better)), indent=1, allow_nan=False) + "\n"
+def _listed(reports: Sequence[GateReport], better: Better) -> str:
+    figures = [figure for report in reports for figure in _figures(report, better)]
+    return json.dumps(figures, indent=1, allow_nan=False) + "\n"
 
 
 def _figures(report: GateReport, better: Better) -> Iterator[dict[str, object]]:
@@ -35,7 +36,7 @@ def _figures(report: GateReport, better: Better) -> Iterator[dict[str, object]]:
                 continue
             half = None if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
             yield {
-                "name": f"{subject_of(result.job)}/{measure_of(metric.name, metric.parameters)}",
+                "name": f"{subject_of(result.job, report.where)}/{measure_of(metric.name, metric.parameters)}",
                 "unit": metric.unit,
                 "value": estimate.value,
                 **({} if half is None else {"range": f"± {half:.6g}"}),

@@ -20,9 +20,10 @@ def clean(text: str) -> str:
     return _UNWRITABLE.sub("\ufffd", " ".join(text.split()))[:_LONGEST]
 
 
-def subject_of(job: Job) -> str:
-    """A job as a benchmark's name: `digits/int8/onnxruntime/default/steady`."""
-    return clean("/".join((job.model, job.variant, job.configuration.name, job.workload.name, job.scenario)))
+def subject_of(job: Job, where: str = "") -> str:
+    """A job as a benchmark's name: `digits/int8/onnxruntime/default/steady`, or `phone/digits/…` on one of several."""
+    names = (job.model, job.variant, job.configuration.name, job.workload.name, job.scenario)
+    return clean("/".join((where, *names) if where else names))
 
 
 def measure_of(metric: str, parameters: Mapping[str, Any]) -> str:

@@ -22,3 +22,5 @@ class GateReport:
     design: Design
     comparisons: Sequence[Comparison]
     results: Sequence[Result]
+    where: str = ""  # its device, where a command gates on several: then every name begins with it
+    machine: str = ""  # what the newest self-test of its device says

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchharness.ci.names import clean, subject_of, title_of
 from benchharness.ci.report import GateReport
 from benchharness.judge.gate import Colour, Finding, headline
-from benchharness.judge.told import percent
+from benchharness.judge.told import percent, told_together
 
 _SIGNS = {Colour.RED: "❌", Colour.UNDECIDED: "❔", Colour.GREEN: "✅"}
 _ORDERS = {Colour.RED: "error", Colour.UNDECIDED: "warning"}
@@ -15,8 +15,13 @@ _ORDERS = {Colour.RED: "error", Colour.UNDECIDED: "warning"}
 _MOST_ROWS = 50
 
 
-def markdown(report: GateReport) -> str:
-    """The verdict, a row for each finding, and how it was decided."""
+def markdown(reports: Sequence[GateReport], unreached: Mapping[str, str]) -> str:
+    """Of each gate the verdict, a row for each finding, and how it was decided; then who was not gated."""
+    lost = (f"### {_SIGNS[Colour.RED]} {_text(where)}: not gated\n\n{_text(why)}\n" for where, why in unreached.items())
+    return "\n".join([*map(_gate, reports), *lost])
+
+
+def _gate(report: GateReport) -> str:
     gated, design = report.gated, report.design
     rows = [each for each in gated.findings if each.colour is not Colour.GREEN]
     rows += gated.of(Colour.GREEN)[: max(0, _MOST_ROWS - len(rows))]
@@ -24,7 +29,7 @@ def markdown(report: GateReport) -> str:
     looks = ", ".join(map(str, design.looks))
     return "\n".join(
         (
-            f"### {_SIGNS[gated.colour]} {headline(gated)}",
+            f"### {_SIGNS[gated.colour]} {f'{_text(report.where)}: ' if report.where else ''}{headline(gated)}",
             "",
             f"{_text(report.candidate)} against {_text(report.base)}, run `{report.run.id}`",
             "",
@@ -34,9 +39,10 @@ def markdown(report: GateReport) -> str:
             *([f"| | | | {left} more passed |"] if left else []),
             "",
             f"Pairs of fresh processes in random order, looked at after {looks}. Wrongly red at most "
-            f"{percent(design.alpha)} of the time over all metrics; green though a metric is worse by "
+            f"{percent(design.alpha)} of the time over {told_together(design)}; green though a metric is worse by "
             f"{percent(design.margin)} at most {percent(design.beta)}.",
             "",
+            *([f"{_text(report.machine)}.", ""] if report.machine else []),
         )
     )
 
@@ -45,8 +51,13 @@ def commands(report: GateReport) -> Iterator[str]:
     """GitHub's workflow commands, one for each finding that is not green."""
     for each in report.gated.findings:
         if each.colour in _ORDERS:
-            title = f"{title_of(each)}: {each.colour}"
-            yield f"::{_ORDERS[each.colour]} title={_property(title)}::{_data(f'{subject_of(each.job)}: {each.told}')}"
+            title, subject = f"{title_of(each)}: {each.colour}", subject_of(each.job, report.where)
+            yield f"::{_ORDERS[each.colour]} title={_property(title)}::{_data(f'{subject}: {each.told}')}"
+
+
+def annotation(title: str, told: str) -> str:
+    """A workflow command for what is no finding: a gate that could not be made."""
+    return f"::error title={_property(title)}::{_data(told)}"
 
 
 def _row(finding: Finding) -> str:

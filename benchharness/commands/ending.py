@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchharness.api import Findings, Watching
-    from benchharness.builds import Found, Gating
+    from benchharness.builds import Found, Gates
 
 
 #: Measures, and hears for each run how its progress is watched; a run for each hardware target.
@@ -196,7 +196,7 @@ def end(code: int, why: str) -> None:
         raise typer.Exit(code)
 
 
-def tell_github(found: Gating) -> None:
+def tell_github(found: Gates) -> None:
     """Annotations and the job's summary, where GitHub runs this."""
     from benchharness.terminal.console import say
 

@@ -11,7 +11,7 @@ from benchharness.commands.options import (
     AllowOption,
     MarginOption,
     MaxTimeOption,
-    OnOption,
+    OnSeveralOption,
     PrimaryOption,
     ScenarioOption,
     StoreOption,
@@ -32,7 +32,7 @@ def gate(
     scenario: ScenarioOption = None,
     max_time: MaxTimeOption = None,
     timeout: TimeoutOption = None,
-    on: OnOption = "this-machine",
+    on: OnSeveralOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -45,14 +45,16 @@ def gate(
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Say whether a build may pass: exit code 0 green, 1 red, 5 undecided.
+    """Say whether a build may pass: exit code 0 green, 1 red, 5 undecided; of several devices the worst.
 
     \b
     Example:
       benchharness gate suite.toml --base v1.4:suite.toml --out gate
+      benchharness gate suite.toml --on pixel --on raspberry --out gate
     """
     from benchharness import builds
     from benchharness.errors import UsageError
+    from benchharness.suite.fields import THIS_MACHINE
     from benchharness.suite.overrides import Overrides
     from benchharness.terminal.comparison import show_gate
     from benchharness.terminal.progress import watch
@@ -61,12 +63,12 @@ def gate(
         raise UsageError("name the candidate's suite: benchharness gate suite.toml --base v1.4:suite.toml")
     try:
         if resume is not None:
-            found = builds.resume_gate(resume, store=store, watching=watch)
+            found = builds.Gates(gatings=[builds.resume_gate(resume, store=store, watching=watch)])
         else:
-            found = builds.gate(
+            found = builds.gate_on(
+                on or [THIS_MACHINE],
                 str(suite),
                 base=base,
-                on=on,
                 gate=gate_changes(primary, margin, allow),
                 overrides=Overrides(max_time=max_time, timeout=timeout, scenarios=scenario),
                 store=store,
@@ -74,7 +76,8 @@ def gate(
             )
     except (KeyboardInterrupt, BrokenPipeError):
         ending.say_how_to_resume(store, "gate")
-    show_gate(found.verdict, found.machine, ending.terminal())
+    for each in found.gatings:
+        show_gate(each.verdict, each.machine, ending.terminal(), each.where)
     if out is not None:
         ending.tell_paths(found.write(out))
     ending.tell_github(found)

@@ -25,8 +25,12 @@ def history(
         typer.Option(
             "--base",
             metavar="BUILD",
-            help="The pinned base, by the beginning of its id or its artefact's digest; several count as one.",
+            help="The pinned base, by the beginning of its id or its artefact's digest.",
         ),
+    ] = None,
+    bridge: Annotated[
+        list[str] | None,
+        typer.Option("--bridge", metavar="RUN", help="A run that compared an old base with a new one, to join both."),
     ] = None,
     form: FormOption = Form.TABLE,
     out: Annotated[
@@ -42,7 +46,15 @@ def history(
     """
     from benchharness import api
 
-    found = api.history(store=store, suite=suite, hardware=hardware, metric=metric, since=since, base=tuple(base or ()))
+    found = api.history(
+        store=store,
+        suite=suite,
+        hardware=hardware,
+        metric=metric,
+        since=since,
+        base=tuple(base or ()),
+        bridge=tuple(bridge or ()),
+    )
     if form is Form.JSON:
         sys.stdout.write(f"{found.to_json()}\n")
     elif form is Form.MARKDOWN:

@@ -80,7 +80,7 @@ def twins(results: Iterable[Result]) -> list[Twins]:
 def compared(pairs: Sequence[Twins], design: Design) -> list[Comparison]:
     """Every metric that both sides of a pair have."""
     asked = [(each, list(primary_of(each, design.primary))) for each in pairs]
-    hypotheses = max(1, sum(len(metrics) for _, metrics in asked))
+    hypotheses = max(1, sum(len(metrics) for _, metrics in asked)) * design.family
     found: list[Comparison] = []
     for each, metrics in asked:
         trouble = failed(each) or unlike(each, design.allow)

@@ -22,14 +22,17 @@ class Causes:
         self._newest: dict[Owner, NightJob] = {}
         for job in told.jobs:
             if job.planned.side != "base":
-                owner = Owner(
-                    suite=told.nights[job.night].suite,
-                    hardware=job.planned.hardware,
-                    device=job.device,
-                    cell=job.planned.cell,
-                    variant=job.planned.variant,
-                )
-                self._jobs.setdefault(owner, {})[job.night] = job
+                self._jobs.setdefault(self.owner(job), {})[job.night] = job
+
+    def owner(self, job: NightJob) -> Owner:
+        """Whose job it is, over all nights."""
+        return Owner(
+            suite=self._told.nights[job.night].suite,
+            hardware=job.planned.hardware,
+            device=job.device,
+            cell=job.planned.cell,
+            variant=job.planned.variant,
+        )
 
     def newest(self, owner: Owner) -> NightJob:
         """The owner's job of its newest night, after which its figures are called."""
@@ -52,11 +55,15 @@ class Causes:
 
     def between(self, owner: Owner, before: int, after: int) -> tuple[Cause, ...]:
         """What was another on night `after` than on night `before`. What is unknown of either is no change."""
-        pairs = zip(_FACTS, self._facts(owner, before), self._facts(owner, after), strict=True)
+        return self.between_jobs(self._jobs[owner][before], self._jobs[owner][after])
+
+    def between_jobs(self, before: NightJob, after: NightJob) -> tuple[Cause, ...]:
+        """The same of two jobs."""
+        pairs = zip(_FACTS, self._facts(before), self._facts(after), strict=True)
         return tuple(Cause(what=what, before=old, after=new) for what, old, new in pairs if old and new and old != new)
 
-    def _facts(self, owner: Owner, night: int) -> tuple[str | None, ...]:
-        job, made = self._jobs[owner][night], self._told.nights[night]
+    def _facts(self, job: NightJob) -> tuple[str | None, ...]:
+        made = self._told.nights[job.night]
         return (
             job.planned.digest[:_DIGEST_DIGITS],
             *job.facts,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchharness.judge.intervals import paired_ratio
 from benchharness.judge.unequal import Factor, differences, other_amounts
-from benchharness.results.result import EXACT, AttemptValue, Estimate, MetricResult, Result
+from benchharness.results.result import EXACT, AttemptValue, Estimate, MetricResult, Parameters, Result
 
 Pairs = list[tuple[float, float]]
 
@@ -38,7 +38,12 @@ BY_ROUND = Pairing("round by round", _by_round)
 
 def identity(metric: MetricResult) -> tuple[str, str]:
     """What two figures must share to be compared: the metric, and its parameters."""
-    return metric.name, json.dumps(dict(metric.parameters), sort_keys=True)
+    return spelled(metric.name, metric.parameters)
+
+
+def spelled(name: str, parameters: Parameters) -> tuple[str, str]:
+    """The identity of a figure of which these are told."""
+    return name, json.dumps(dict(parameters), sort_keys=True)
 
 
 def ratios_of(

@@ -63,6 +63,7 @@ class Design:
     beta: float = BETA
     least: float = LEAST
     margin: float = MARGIN
+    family: int = 1  # so many gates are told together, each on a device of its own: alpha is of all of them
     allow: tuple[str, ...] = ()  # words of differences in what the builds did that do not matter
     # By how much a metric may be worse that no pairs decide: exact ones by a share, losses of quality in their unit.
     limits: Mapping[str, float] = field(default_factory=dict)

@@ -10,8 +10,18 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from benchharness.judge.bridges import Bridge
 from benchharness.judge.causes import Causes
-from benchharness.judge.steps import ALPHA, LEAST_NIGHTS, Found, Series, difference, find_steps
+from benchharness.judge.joints import SharedError, errors_within
+from benchharness.judge.sizes import Sizes, sizes_of
+from benchharness.judge.steps import (
+    ALPHA,
+    LEAST_NIGHTS,
+    Found,
+    Series,
+    difference,
+    find_steps,
+)
 from benchharness.judge.tracks import Owner, Tracks, tracks_of
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import Budget
@@ -27,11 +37,21 @@ _MOST_LOG = 700.0  # more than a double holds
 Budgets = Mapping[tuple[str, str], Sequence[Budget]]  # by suite and hardware target
 
 
-def history_of(told: Told, *, now: datetime, pinned: Sequence[str] = (), budgets: Budgets | None = None) -> History:
-    """The history of some nights. `now` is the moment that no night can be later than; `pinned` see `tracks_of`."""
-    kept, remarks = _believed(told, now)
-    tracks = tracks_of(kept, pinned)
-    ratios = [Series(values=np.log(each.ratio.values), wanders=False) for each in tracks]
+def history_of(
+    told: Told,
+    *,
+    now: datetime,
+    pinned: Sequence[str] = (),
+    bridges: Sequence[Bridge] = (),
+    budgets: Budgets | None = None,
+) -> History:
+    """The history of some nights. `now` is the moment that no night can be later than; `pinned` see `tracks_of`.
+
+    A run that bridges two bases is no night: it has no candidate.
+    """
+    kept, remarks = _believed(told, now, {each.run for each in bridges})
+    tracks = tracks_of(kept, pinned, bridges)
+    ratios = [Series(values=np.log(each.ratio.values), wanders=False, errors=each.errors) for each in tracks]
     levels = [Series(values=_levels(each), wanders=True) for each in tracks]
     found = find_steps([*ratios, *levels])
     causes, gaps = Causes(kept), _Gaps(kept, now)
@@ -39,10 +59,11 @@ def history_of(told: Told, *, now: datetime, pinned: Sequence[str] = (), budgets
         _trend(each, kept, found[at], found[len(tracks) + at], causes, gaps, budgets or {})
         for at, each in enumerate(tracks)
     ]
+    trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes)]
     return History(
         nights=kept.nights,
         trends=_in_order(trends),
-        told=[*remarks, *_unfinished(kept, now), *_asleep(kept, now)],
+        told=[*remarks, *_unfinished(kept, now), *_asleep(kept, now), *_useless(bridges, trends)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,
     )
@@ -62,13 +83,14 @@ def _in_order(trends: Sequence[Trend]) -> list[Trend]:
 # Clocks
 
 
-def _believed(told: Told, now: datetime) -> tuple[Told, list[str]]:
-    """Without nights whose place nobody knows, and what is odd about when the others were."""
+def _believed(told: Told, now: datetime, bridges: set[str]) -> tuple[Told, list[str]]:
+    """Without bridges and nights whose place nobody knows, and what is odd about when the others were."""
     future = {at for at, night in enumerate(told.nights) if night.started > now}
+    left_out = future | {at for at, night in enumerate(told.nights) if night.run in bridges}
     remarks = list(_odd(told, future))
-    if not future:
+    if not left_out:
         return told, remarks
-    kept = [at for at in range(len(told.nights)) if at not in future]
+    kept = [at for at in range(len(told.nights)) if at not in left_out]
     number = {at: new for new, at in enumerate(kept)}
     jobs = {at: job for at, job in enumerate(told.jobs) if job.night in number}
     place = {at: new for new, at in enumerate(jobs)}
@@ -122,6 +144,15 @@ def _asleep(told: Told, now: datetime) -> Iterator[str]:
         usual = max(apart[len(apart) // 2], timedelta(days=1)) if len(apart) >= LEAST_NIGHTS else timedelta(days=7)
         if now - moments[-1] > 2 * usual:
             yield f"no night of {suite} for {(now - moments[-1]).days} days, since {moments[-1]:%Y-%m-%d}"
+
+
+def _useless(bridges: Sequence[Bridge], trends: Sequence[Trend]) -> Iterator[str]:
+    """Bridges that lead from no base of these figures to another."""
+    used = {run for trend in trends for each in trend.bridged for run in each.runs}
+    idle = {each.run: each for each in bridges if each.run not in used}
+    for run, each in idle.items():
+        ran = f"it ran base {each.old.build} and {each.new.build} on device {each.device}"
+        yield f"bridge run {run} joins no bases of these figures: {ran}; artefact, runtime, interpreter, harness count"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -213,10 +244,42 @@ def _trend(
         base=tracks.base,
         base_build=tracks.base_build,
         why_no_ratio=tracks.why_no_ratio,
+        bridged=tracks.bridged,
         steps=sorted(_steps(tracks, in_ratio, in_levels, causes, metric.better), key=lambda step: step.night),
         gap=gaps.after(owner, tracks.absolute.nights[-1]),
         limit=budget.limit if budget else None,
         limit_text=budget.text if budget else "",
+    )
+
+
+def _size_trend(sizes: Sizes, causes: Causes, budgets: Budgets) -> Trend:
+    """What an artefact weighs: of its variant, whatever runs it. What no longer runs is missing by what it measured."""
+    owner, metric = sizes.owner, METRICS[sizes.metric]
+    planned = causes.newest(owner).planned
+    budget = _budget(planned, metric.name, {}, budgets.get((owner.suite, owner.hardware), ()))
+    return Trend(
+        suite=owner.suite,
+        hardware=owner.hardware,
+        device=owner.device,
+        model=planned.model,
+        variant=owner.variant,
+        configuration="",
+        workload="",
+        scenario="",
+        cell=owner.cell,
+        metric=metric.name,
+        parameters={},
+        unit=metric.unit,
+        better=metric.better,
+        absolute=sizes.absolute,
+        ratio=sizes.ratio,
+        base=sizes.base,
+        base_build=sizes.base_build,
+        why_no_ratio=sizes.why_no_ratio,
+        steps=sizes.steps,
+        limit=budget.limit if budget else None,
+        limit_text=budget.text if budget else "",
+        exact=True,
     )
 
 
@@ -238,19 +301,20 @@ def _budget(planned: Planned, name: str, parameters: Mapping[str, object], known
 
 @dataclass(frozen=True)
 class _Seen:
-    """Steps of one track, and whether its numbers are logarithms."""
+    """Steps of one track, whether its numbers are logarithms, and the errors that some of them share."""
 
     track: Track
     found: Sequence[Found]
     levels: NDArray[np.float64]
     logarithmic: bool
+    errors: Sequence[SharedError] = ()
 
 
 def _steps(
     tracks: Tracks, in_ratio: Sequence[Found], in_levels: Sequence[Found], causes: Causes, better: Better
 ) -> Iterator[Step]:
     """Confirmed ones of the ratio, then those that absolute values show beside them."""
-    ratio = _Seen(tracks.ratio, in_ratio, np.log(tracks.ratio.values), True)
+    ratio = _Seen(tracks.ratio, in_ratio, np.log(tracks.ratio.values), True, tracks.errors)
     confirmed = [_step(ratio, each, tracks, causes, better, Certainty.CONFIRMED) for each in in_ratio]
     yield from confirmed
     absolute = _Seen(tracks.absolute, in_levels, _levels(tracks), tracks.logarithmic)
@@ -273,7 +337,8 @@ def _step(seen: _Seen, found: Found, tracks: Tracks, causes: Causes, better: Bet
         near = [each.at for each in seen.found if each.at != found.at]
         start = max((each for each in near if each < at), default=0)
         end = min((each for each in near if each > at), default=len(seen.levels))
-        size, low, high = difference(seen.levels[start:end], at - start)
+        errors = errors_within(seen.errors, start, end)
+        size, low, high = difference(seen.levels[start:end], at - start, errors=errors)
     if seen.logarithmic:
         size, low, high = (float(np.expm1(min(each, _MOST_LOG))) for each in (size, low, high))
     return Step(

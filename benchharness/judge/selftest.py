@@ -9,11 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from statistics import median
 
+from benchharness.errors import NothingRan
 from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.builds import twins
 from benchharness.judge.design import Design
-from benchharness.judge.pairs import Change, Rounds, decided
+from benchharness.judge.disturbances import Disturbance
+from benchharness.judge.pairs import Change, Rounds, decided, rounds_of
+from benchharness.judge.told import percent
+from benchharness.results.result import Result, Run
+
+#: The name of its runs in a store.
+NAME = "selftest"
+#: The design that it tells of, and what that decides on.
+USUAL = Design(primary=("tpot", "peak_memory"))
+#: A machine changes: what was found longer ago is told as old.
+FRESH = timedelta(days=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +42,54 @@ class SelfTest:
     high: float
     visible: float | None  # the smallest change for the worse that such a design sees, in the median
     ended_same: int  # designs that ended as the same, or no worse
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTested:
+    """What a self-test found, and when. `noise` is the verdict of the noise probe; empty where it was not made now."""
+
+    run: Run
+    device: str
+    tests: Sequence[SelfTest]
+    noise: str = ""
+    disturbances: Sequence[Disturbance] = ()
+
+    @property
+    def visible(self) -> float | None:
+        """The smallest change that the usual design sees on this machine, in every metric."""
+        return least_visible(self.tests)
+
+    def age(self, now: datetime) -> timedelta:
+        """How long ago it was."""
+        return now - self.run.started
+
+
+def tested_in(run: Run, results: Sequence[Result]) -> SelfTested:
+    """What a self-test's run found. Raises `NothingRan` where no pair gave a result, `ValueError` for too few pairs."""
+    pair = next(iter(twins(results)), None)
+    if pair is None or not pair.candidate.outcome.ok:
+        outcome = pair.candidate.outcome if pair else "no pair was made"
+        raise NothingRan(f"the demo model does not run here: {outcome}")
+    theirs = {metric.name: metric for metric in pair.base.metrics if "percentile" not in metric.parameters}
+    tests = [
+        examined(rounds_of(theirs[metric.name], metric), metric.name, USUAL, len(USUAL.primary))
+        for metric in pair.candidate.metrics
+        if metric.name in USUAL.primary and "percentile" not in metric.parameters and metric.name in theirs
+    ]
+    return SelfTested(run=run, device=", ".join(pair.candidate.devices), tests=tests)
+
+
+def told(tested: SelfTested | None, now: datetime) -> str:
+    """A sentence for gates and pages: what a machine sees, how often it cries wolf, and how old that knowledge is."""
+    if tested is None:
+        return "What this machine can see is not tested: benchharness selftest tells, in a minute"
+    days = tested.age(now).days
+    age = "today" if days < 1 else f"{days} day{'s' if days > 1 else ''} ago"
+    old = "; that is long ago: repeat it" if timedelta(days=days) > FRESH else ""
+    alarms, designs = (sum(getattr(each, of) for each in tested.tests) for of in ("false_alarms", "designs"))
+    seen = f"changes from {percent(tested.visible)} on" if tested.visible is not None else "no change, in so few pairs"
+    when = f"selftest of {tested.run.started:%Y-%m-%d} ({age})"
+    return f"{when}: this machine sees {seen}; {alarms} of {designs} overlapping designs were false alarms{old}"
 
 
 def examined(rounds: Rounds, metric: str, design: Design, hypotheses: int) -> SelfTest:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchharness.metrics import METRICS
-from benchharness.results.trends import Certainty, Gap, History, Step, Trend
+from benchharness.results.trends import Bridged, Certainty, Gap, History, Step, Trend
 from benchharness.units import quantity_text
 
 #: What each certainty is called where one word stands.
 WORDS = {Certainty.CONFIRMED: "confirmed", Certainty.LIKELY: "likely", Certainty.DRIFT: "machine's drift"}
+#: Of a bridge so many figures are told at once; the page and the JSON have each.
+_MOST_FACTORS = 3
 NOTHING_CHANGED = "nothing that is recorded changed that night"
 
 
@@ -19,7 +23,8 @@ def figure_text(trend: Trend) -> str:
 
 def whose_text(trend: Trend) -> str:
     """Whose figure it is, within one hardware target and model."""
-    return " · ".join((trend.variant, trend.configuration, trend.workload, trend.scenario))
+    parts = (trend.variant, trend.configuration, trend.workload, trend.scenario)
+    return " · ".join(part for part in parts if part) or trend.variant
 
 
 def size_text(step: Step, unit: str) -> str:
@@ -105,27 +110,76 @@ def family_text(history: History) -> str:
 
 def other_bases(history: History) -> str:
     """That a base was another build on some nights, so that ratios begin later; "" where each had one base."""
-    some = [trend for trend in history.trends if trend.ratio and trend.why_no_ratio]
+    some = [trend for trend in history.trends if trend.ratio and trend.why_no_ratio and not trend.exact]
     if not some:
         return ""
-    count = f"{len(some)} figure{'' if len(some) == 1 else 's'}"
+    count = f"{len(some)} figure{' has' if len(some) == 1 else 's have'}"
     return (
-        f"{count} have no ratio on some nights: {some[0].why_no_ratio} (now {some[0].base_build}); "
-        "--base OLD --base NEW takes both as one"
+        f"{count} no ratio on some nights: {some[0].why_no_ratio} (now {some[0].base_build}). A run of both bases "
+        "joins them: benchharness compare OLD NEW, then history --bridge RUN"
     )
+
+
+def bridges(history: History) -> list[str]:
+    """By which runs the nights beside another base are told against one, and what those say of some figures."""
+    told: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for trend in history.trends:
+        for each in trend.bridged:
+            factor = f"{figure_text(trend)} × {_factor(each)}"
+            told.setdefault((trend.base_build, each.build, tuple(each.runs)), []).append(factor)
+    return [_bridge(*key, factors) for key, factors in told.items()]
+
+
+def _bridge(base: str, build: str, runs: Sequence[str], factors: Sequence[str]) -> str:
+    figures = f"{len(factors)} figure{'' if len(factors) == 1 else 's'}"
+    joined = f"Beside base {build}, ratios of {figures} are told against {base}"
+    if not runs:
+        return f"{joined} with a factor of 1, as --base named both: they differ in the harness alone"
+    more = f" and {len(factors) - _MOST_FACTORS} more" if len(factors) > _MOST_FACTORS else ""
+    said = f"by bridge run {', '.join(runs)} ({'; '.join(factors[:_MOST_FACTORS])}{more})"
+    return f"{joined} {said}; its error is in their intervals, and in steps between these nights and others"
+
+
+def bridged_text(trend: Trend) -> list[str]:
+    """Of one figure: the nights beside another base, what that is to the trend's own, and which run says so."""
+    found = []
+    for each in trend.bridged:
+        nights = f"{len(each.nights)} night{'' if len(each.nights) == 1 else 's'}"
+        by = f"bridge run {', '.join(each.runs)}" if each.runs else "--base took both for one"
+        found.append(f"{nights} beside base {each.build}, × {_factor(each)} of {trend.base_build}: {by}")
+    return found
+
+
+def _factor(bridged: Bridged) -> str:
+    if bridged.low == bridged.high:
+        return f"{bridged.value:.6g}"
+    return f"{bridged.value:.4g} [{bridged.low:.4g}, {bridged.high:.4g}]"
+
+
+def machines_text(history: History) -> list[str]:
+    """What each device could see: those of whom the same is told, such as that they were not tested, in one line."""
+    alike: dict[str, list[str]] = {}
+    for device, text in history.machines.items():
+        alike.setdefault(text, []).append(device)
+    if len(history.machines) == 1:
+        return list(alike)
+    return [
+        f"{devices[0] if len(devices) == 1 else f'{len(devices)} devices'}: {text}" for text, devices in alike.items()
+    ]
 
 
 def without_base(history: History) -> str:
     """That absolute values are all there is, of how many figures; "" where every figure has ratios."""
-    alone = [trend for trend in history.trends if not trend.ratio]
+    measured = [trend for trend in history.trends if not trend.exact]
+    alone = [trend for trend in measured if not trend.ratio]
     if not alone:
         return ""
-    which = "No base build ran beside these figures" if len(alone) == len(history.trends) else (
-        f"Of {len(alone)} of {len(history.trends)} figures there are absolute values only"
+    which = "No base build ran beside these figures" if len(alone) == len(measured) else (
+        f"Of {len(alone)} of {len(measured)} figures there are absolute values only"
     )  # fmt: skip
     return f"{which}: a step in them is at most likely, as the machine's own drift is in them too."
 
 
 def remarks(history: History) -> list[str]:
     """What must be known of the nights, and of what their figures can tell."""
-    return [each for each in (*history.told, other_bases(history), without_base(history)) if each]
+    return [each for each in (*history.told, *bridges(history), other_bases(history), without_base(history)) if each]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge import student
+from benchharness.judge.joints import SharedError, differences, errors_within
 
 Floats = NDArray[np.float64]
 Number = TypeVar("Number", Floats, float)
@@ -51,6 +52,7 @@ class Series:
 
     values: Floats
     wanders: bool
+    errors: Sequence[SharedError] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,20 +89,29 @@ def find_steps(series: Sequence[Series], *, alpha: float = ALPHA) -> list[list[F
     found: list[list[Found]] = []
     for at, each in enumerate(series):
         if _exact(each.values):
-            found.append(list(_exact_steps(each.values)))
+            found.append(list(_exact_steps(each, limit)))
         else:
             found.append(_steps(each, limit) if chances.get(at, 1.0) <= limit else [])
     return found
 
 
-def difference(values: Floats, at: int, *, wanders: bool = False) -> tuple[float, float, float]:
+def difference(
+    values: Floats, at: int, *, wanders: bool = False, errors: Sequence[SharedError] = ()
+) -> tuple[float, float, float]:
     """The mean from `at` on less the mean before it, and its 95 % interval."""
-    before, after = values[:at], values[at:]
-    size = float(after.mean() - before.mean())
-    within = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
     shared = _shared(values, wanders=wanders)
     freedom = max(int(_freedom(len(values), shared)), 1)
-    error = math.sqrt(within / max(len(values) - 2, 1) * (1 / len(before) + 1 / len(after)) / _shrunk(shared))
+    if errors:
+        found = differences(
+            values[None], np.array([at]), [errors], np.array([_shrunk(shared)]), np.array([float(freedom)])
+        )
+        size, error = float(found.sizes[0, 0]), math.sqrt(found.variances[0, 0])
+        freedom = max(int(found.freedoms[0, 0]), 1)
+    else:
+        before, after = values[:at], values[at:]
+        size = float(after.mean() - before.mean())
+        within = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
+        error = math.sqrt(within / max(len(values) - 2, 1) * (1 / len(before) + 1 / len(after)) / _shrunk(shared))
     half = student.quantile(min(freedom, _MOST_FREEDOM)) * error
     return size, size - half, size + half
 
@@ -115,10 +126,18 @@ def _exact(values: Floats) -> bool:
     return float(np.mean(np.abs(np.diff(values)) > _TINY)) <= _MOST_CHANGES
 
 
-def _exact_steps(values: Floats) -> Iterator[Found]:
-    for at in (int(each) + 1 for each in np.flatnonzero(np.abs(np.diff(values)) > _TINY)):
-        size = float(values[at] - values[at - 1])
-        yield Found(at=at, first=at, last=at, size=size, low=size, high=size, p=0.0)
+def _exact_steps(series: Series, limit: float) -> Iterator[Found]:
+    """Every change; where values are joined by what is not known exactly, those that are no error of it."""
+    for at in (int(each) + 1 for each in np.flatnonzero(np.abs(np.diff(series.values)) > _TINY)):
+        size = float(series.values[at] - series.values[at - 1])
+        errors = errors_within(series.errors, at - 1, at + 1)
+        variance, half, chance = sum(each.variance for each in errors), 0.0, 0.0
+        if variance:
+            freedom = min(each.freedom for each in errors)
+            half = student.quantile(freedom) * math.sqrt(variance)
+            chance = _chance(float(_deviate(size**2 / variance, freedom)))
+        if chance <= limit:
+            yield Found(at=at, first=at, last=at, size=size, low=size - half, high=size + half, p=chance)
 
 
 # The family of a night
@@ -126,16 +145,18 @@ def _exact_steps(values: Floats) -> Iterator[Found]:
 
 def _least_chances(series: Sequence[Series], tested: Sequence[int]) -> dict[int, float]:
     """For each tested series the chance of its clearest cut, times the places at which it was looked for."""
-    alike: dict[tuple[int, bool], list[int]] = {}
+    alike: dict[tuple[int, bool, tuple[bytes, ...]], list[int]] = {}
     for at in tested:
-        alike.setdefault((len(series[at].values), series[at].wanders), []).append(at)
+        joined = tuple(each.of.tobytes() for each in series[at].errors)
+        alike.setdefault((len(series[at].values), series[at].wanders, joined), []).append(at)
     found: dict[int, float] = {}
-    for (length, wanders), members in alike.items():
+    for (length, wanders, _), members in alike.items():
         rows = np.array([series[at].values for at in members])
         shared = np.array([_shared(row, wanders=wanders) for row in rows])
         clearest = np.zeros(len(members))
         for start, end in _stretches(length, wanders=wanders):
-            clearest = np.maximum(clearest, _clearest(rows[:, start:end], shared)[1])
+            errors = [errors_within(series[at].errors, start, end) for at in members]
+            clearest = np.maximum(clearest, _clearest(rows[:, start:end], shared, errors)[1])
         places = _places(series[members[0]])
         found |= {at: _chance(z) * places for at, z in zip(members, clearest.tolist(), strict=True)}
     return found
@@ -169,12 +190,15 @@ def _places(series: Series) -> int:
     return sum(end - start - 2 * LEAST_NIGHTS + 1 for start, end in stretches)
 
 
-def _clearest(rows: Floats, shared: Floats) -> tuple[NDArray[np.intp], Floats]:
+def _clearest(
+    rows: Floats, shared: Floats, errors: Sequence[Sequence[SharedError]] = ()
+) -> tuple[NDArray[np.intp], Floats]:
     """By row, where it is best cut in two, and how far what is before and after differ, as a normal deviate.
 
-    Student's t is made a normal deviate by Wallace's formula (doi:10.1214/aoms/1177706271), which errs to the safe
-    side by some hundredths: deviates compare whatever their degrees of freedom.
+    `errors` are those of each row, of the same nights in all.
     """
+    if errors and errors[0]:
+        return _clearest_joined(rows, shared, errors)
     count = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     before = np.arange(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
@@ -186,8 +210,29 @@ def _clearest(rows: Floats, shared: Floats) -> tuple[NDArray[np.intp], Floats]:
     within = np.maximum((centred**2).sum(axis=1) - most, _TINY**2)
     freedom = np.maximum(_freedom(count, shared), 1.0)
     squared = most * (count - 2) / within * _shrunk(shared)
-    deviates: Floats = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squared / freedom))
-    return best + LEAST_NIGHTS, deviates
+    return best + LEAST_NIGHTS, _deviate(squared, freedom)
+
+
+def _clearest_joined(
+    rows: Floats, shared: Floats, errors: Sequence[Sequence[SharedError]]
+) -> tuple[NDArray[np.intp], Floats]:
+    """The same of series in which some values share errors."""
+    count = rows.shape[1]
+    cuts = np.arange(LEAST_NIGHTS, count - LEAST_NIGHTS + 1)
+    found = differences(rows, cuts, errors, _shrunk(shared), np.maximum(_freedom(count, shared), 1.0))
+    squared = found.sizes**2 / found.variances
+    best = np.argmax(squared, axis=1)  # the likeliest place, whatever its degrees of freedom
+    each = np.arange(len(rows))
+    return best + LEAST_NIGHTS, _deviate(squared[each, best], found.freedoms[each, best])
+
+
+def _deviate(squared: Number, freedom: Number) -> Number:
+    """A squared t as a normal deviate, by Wallace's formula (doi:10.1214/aoms/1177706271).
+
+    It errs to the safe side by some hundredths: deviates compare whatever their degrees of freedom.
+    """
+    found: Number = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(squared / freedom))
+    return found
 
 
 def _chance(deviate: float) -> float:
@@ -242,7 +287,8 @@ def _steps(series: Series, limit: float) -> list[Found]:
 def _cuts(series: Series) -> Iterator[_Cut]:
     shared = np.array([_shared(series.values, wanders=series.wanders)])
     for start, end in _stretches(len(series.values), wanders=series.wanders):
-        best, deviates = _clearest(series.values[None, start:end], shared)
+        errors = errors_within(series.errors, start, end)
+        best, deviates = _clearest(series.values[None, start:end], shared, [errors])
         yield _Cut(start, start + int(best[0]), end, _chance(float(deviates[0])))
 
 
@@ -270,12 +316,15 @@ def _measured(series: Series, places: Sequence[int], number: int) -> Found:
     start = places[number - 1] if number else 0
     end = places[number + 1] if number + 1 < len(places) else len(series.values)
     values = series.values[start:end]
-    shared = np.array([_shared(series.values, wanders=series.wanders)])
+    shared, errors = (
+        np.array([_shared(series.values, wanders=series.wanders)]),
+        errors_within(series.errors, start, end),
+    )
     at, chance = places[number] - start, 1.0
     if len(values) >= 2 * LEAST_NIGHTS:
-        best, deviates = _clearest(values[None], shared)
+        best, deviates = _clearest(values[None], shared, [errors])
         at, chance = int(best[0]), _chance(float(deviates[0]))
-    size, low, high = difference(values, at, wanders=series.wanders)
+    size, low, high = difference(values, at, wanders=series.wanders, errors=errors)
     first, last = _range(values, at, float(_shrunk(float(shared[0]))))
     return Found(at=start + at, first=start + first, last=start + last, size=size, low=low, high=high, p=chance)
 

@@ -101,3 +101,9 @@ def signed(share: float, width: float = 0.0) -> str:
     text = f"{abs(share) * 100:.{digits}f}"
     sign = "" if float(text) == 0 else _MINUS if share < 0 else "+"
     return f"{sign}{text}{_BLANK}%"
+
+
+def told_together(design: Design) -> str:
+    """What a design's errors are over."""
+    gates = f" of {design.family} gates" if design.family > 1 else ""
+    return f"all primary metrics and looks{gates}"

@@ -6,22 +6,23 @@ a geometric mean over the attempts of a night, Student's t, and for ratios pairs
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge import student
-from benchharness.results.history import NightJob, Told
-from benchharness.results.trends import Track
+from benchharness.judge.bases import Against, Offset, Ran, against
+from benchharness.judge.bridges import Base, Bridge, build_id
+from benchharness.judge.joints import SharedError
+from benchharness.results.history import Told
+from benchharness.results.trends import Bridged, Track
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-_BUILD_DIGITS = 12
 NO_BASE = "no base build ran beside it"
 
 
@@ -38,7 +39,11 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracks:
-    """The tracks of one figure. `logarithmic`: all of its values are positive, so that it has ratios."""
+    """The tracks of one figure. `logarithmic`: all of its values are positive, so that it has ratios.
+
+    Nights that ran beside another base than `base_build` are told against it by what a bridge says (`bridged`): so are
+    the base's own values. What ratios of different nights then have of the bridges' errors is in `errors`.
+    """
 
     owner: Owner
     metric: int
@@ -48,34 +53,34 @@ class Tracks:
     base: Track
     base_build: str
     why_no_ratio: str
+    bridged: Sequence[Bridged] = ()
+    errors: Sequence[SharedError] = ()
 
 
 @dataclass(frozen=True)
 class _Means:
-    """By code, in order: mean, half of the interval (NaN where there is none), how many."""
+    """By code, in order: mean, standard error and half of the interval (NaN where there are none), how many."""
 
     codes: Whole
     means: Floats
+    errors: Floats
     halves: Floats
     counts: Whole
 
-
-def build_of(job: NightJob, version: str) -> str:
-    """The identity of a build that was run: artefact, runtime, interpreter and harness, by digest."""
-    runtime, interpreter, *_ = job.facts
-    told = "\n".join((job.planned.digest, runtime or "?", interpreter or "?", version))
-    return hashlib.sha256(told.encode()).hexdigest()[:_BUILD_DIGITS]
+    def of(self, which: slice | NDArray[np.bool_]) -> _Means:
+        """Some of them."""
+        return _Means(self.codes[which], self.means[which], self.errors[which], self.halves[which], self.counts[which])
 
 
-def tracks_of(told: Told, pinned: Sequence[str] = ()) -> list[Tracks]:
+def tracks_of(told: Told, pinned: Sequence[str] = (), bridges: Sequence[Bridge] = ()) -> list[Tracks]:
     """The tracks of every figure of a job that is no base, in the order in which jobs and metrics are met.
 
-    `pinned` are the beginnings of base builds, or of what they are made of, that count as one base; without any it is
-    that of the newest night of each figure's job.
+    `pinned` are the beginnings of base builds, or of what they are made of, that ratios are told against; without any
+    it is that of the newest night of each figure's job, or the oldest that `bridges` join it with.
     """
     owners, owner_of = _owners(told)
     is_base = np.array([job.planned.side == "base" for job in told.jobs], bool)
-    beside = _beside(told, owner_of, _base_builds(told), pinned)
+    beside = _beside(told, owner_of)
     span = len(told.metrics)
     mine = ~is_base[told.job] if len(told.job) else np.zeros(0, bool)
     figures = owner_of[told.job[mine]] * span + told.metric[mine]
@@ -83,20 +88,92 @@ def tracks_of(told: Told, pinned: Sequence[str] = ()) -> list[Tracks]:
     ratios, bases = _ratios(told, mine, figures, beside)
     found = []
     for code, (nights, values, logarithmic) in absolute.items():
-        at = int(code) // span
-        found.append(
-            Tracks(
-                owner=owners[at],
-                metric=int(code) % span,
-                absolute=_track(nights, values, logarithmic=logarithmic),
-                logarithmic=logarithmic,
-                ratio=_track(*ratios[code][:2], logarithmic=True) if code in ratios else Track(),
-                base=_track(*bases[code][:2], logarithmic=True) if code in bases else Track(),
-                base_build=beside.build_of_owner.get(at, ""),
-                why_no_ratio=beside.why_of_owner.get(at, "" if code in ratios else NO_BASE),
-            )
+        at, metric = divmod(int(code), span)
+        alone = Tracks(
+            owner=owners[at],
+            metric=metric,
+            absolute=_track(nights, values, logarithmic=logarithmic),
+            logarithmic=logarithmic,
+            ratio=Track(),
+            base=Track(),
+            base_build="",
+            why_no_ratio=NO_BASE,
         )
+        if at in beside.ran:
+            what = against(beside.ran[at], owners[at].device, told.metrics[metric], pinned, bridges)
+            alone = replace(alone, base_build=what.build, why_no_ratio=what.why or alone.why_no_ratio)
+            if code in ratios and len(beside.ran[at]) == 1 and what.offsets:  # as nearly all are
+                shown = [_track(*each[code][:2], logarithmic=True) for each in (ratios, bases)]
+                alone = replace(alone, why_no_ratio="", ratio=shown[0], base=shown[1])
+            elif code in ratios:
+                alone = _told_against(alone, what, ratios[code], bases[code], beside.base_of_night[at])
+        found.append(alone)
     return found
+
+
+def _told_against(
+    alone: Tracks, what: Against, ratio: _Figure, base: _Figure, base_of_night: Mapping[int, Base]
+) -> Tracks:
+    """With its ratios, and the base's values, as they are to the base that ratios are told against."""
+    here = [base_of_night[night] for night in ratio[0].tolist()]  # the base has the same nights
+    kept = np.array([each in what.offsets for each in here], bool)
+    offsets = [what.offsets[each] for each in here if each in what.offsets]
+    nights = ratio[0][kept]
+    return replace(
+        alone,
+        why_no_ratio=what.why,
+        ratio=_track(nights, _moved(ratio[1], kept, offsets, 1), logarithmic=True),
+        base=_track(nights, _moved(base[1], kept, offsets, -1), logarithmic=True),
+        bridged=list(_bridged(nights.tolist(), [each for each in here if each in what.offsets], what.offsets)),
+        errors=_errors(offsets),
+    )
+
+
+def _moved(means: _Means, kept: NDArray[np.bool_], offsets: Sequence[Offset], sign: int) -> _Means:
+    """Of some nights, each moved by its base's offset, whose error is in its interval."""
+    here = means.of(kept)
+    if not any(each.edges for each in offsets):
+        return here
+    halves = [
+        half if not each.variance else _half(error, count, each)
+        for error, half, count, each in zip(here.errors, here.halves, here.counts.tolist(), offsets, strict=True)
+    ]
+    return replace(here, means=here.means + sign * np.array([each.log for each in offsets]), halves=np.array(halves))
+
+
+def _half(error: float, count: int, offset: Offset) -> float:
+    """Half an interval over both errors (Welch and Satterthwaite); NaN where a night's own is not known."""
+    if math.isnan(error):
+        return math.nan
+    own, theirs = error**2, offset.variance
+    freedom = (own + theirs) ** 2 / (own**2 / (count - 1) + theirs**2 / offset.freedom)
+    return student.quantile(freedom) * math.sqrt(own + theirs)
+
+
+def _bridged(nights: Sequence[int], bases: Sequence[Base], offsets: Mapping[Base, Offset]) -> list[Bridged]:
+    """The nights beside another base, by base, with what that is to the one that ratios are told against."""
+    found = []
+    for base in dict.fromkeys(bases):
+        offset = offsets[base]
+        if offset.edges:
+            half = student.quantile(offset.freedom) * math.sqrt(offset.variance) if offset.variance else 0.0
+            low, value, high = (math.exp(offset.log + each) for each in (-half, 0.0, half))
+            mine = [night for night, each in zip(nights, bases, strict=True) if each == base]
+            found.append(Bridged(build=base.build, nights=mine, runs=offset.runs, value=value, low=low, high=high))
+    return found
+
+
+def _errors(offsets: Sequence[Offset]) -> list[SharedError]:
+    """What bridges are not sure of, with the nights that each moves; a bridge that all share moves no step."""
+    uncertain = dict.fromkeys(edge for offset in offsets for edge, _ in offset.edges if edge.variance)
+    return [
+        SharedError(
+            of=np.array([dict(offset.edges).get(edge, 0) for offset in offsets], np.float64),
+            variance=edge.variance,
+            freedom=edge.freedom,
+        )
+        for edge in uncertain
+    ]
 
 
 # Whose jobs are whose
@@ -121,64 +198,53 @@ def _owners(told: Told) -> tuple[list[Owner], Whole]:
     return list(numbered), np.array(places, np.int64)
 
 
-def _base_builds(told: Told) -> dict[tuple[int, str, str], tuple[int, str]]:
-    """By night, pair and device the base's job and its build."""
-    return {
-        (job.night, job.planned.pair, job.device): (at, build_of(job, told.nights[job.night].version))
-        for at, job in enumerate(told.jobs)
-        if job.planned.side == "base"
-    }
-
-
 @dataclass(frozen=True)
 class _Beside:
-    """By job the base's job that ran beside it, -1 where none counts; by owner which build, or why there is none."""
+    """By job the base's job that ran beside it, -1 where none did; by owner which bases ran, and on which night."""
 
     base_of_job: Whole
-    build_of_owner: Mapping[int, str]
-    why_of_owner: Mapping[int, str]
+    ran: Mapping[int, Sequence[Ran]]
+    base_of_night: Mapping[int, Mapping[int, Base]]
 
 
-def _beside(
-    told: Told, owner_of: Whole, bases: Mapping[tuple[int, str, str], tuple[int, str]], pinned: Sequence[str]
-) -> _Beside:
-    partners = {
-        at: found
-        for at, job in enumerate(told.jobs)
-        if job.planned.side != "base" and (found := bases.get((job.night, job.planned.pair, job.device)))
+def _beside(told: Told, owner_of: Whole) -> _Beside:
+    bases = {
+        (job.night, job.planned.pair, job.device): at for at, job in enumerate(told.jobs) if job.planned.side == "base"
     }
-    by_owner: dict[int, list[int]] = {}
-    for at in sorted(partners, key=lambda each: told.jobs[each].night):
-        by_owner.setdefault(int(owner_of[at]), []).append(at)
     base_of_job = np.full(len(told.jobs), -1, np.int64)
-    builds: dict[int, str] = {}
-    why: dict[int, str] = {}
-    for owner, members in by_owner.items():
-        newest = partners[members[-1]][1]
-        wanted = {
-            partners[at][1]
-            for at in members
-            if (_named(told, partners[at], pinned) if pinned else partners[at][1] == newest)
-        }
-        for at in members:
-            if partners[at][1] in wanted:
-                base_of_job[at] = partners[at][0]
-        builds[owner] = ", ".join(sorted(wanted)) or newest
-        others = {partners[at][1] for at in members} - wanted
-        if not wanted:
-            why[owner] = f"no base build begins with {' or '.join(pinned)}; the newest is {newest}"
-        elif others:
-            ran = sum(partners[at][1] in others for at in members)
-            why[owner] = f"{ran} of {len(members)} nights ran beside another base build: {', '.join(sorted(others))}"
-    return _Beside(base_of_job, builds, why)
+    by_owner: dict[int, dict[int, int]] = {}  # by owner and night the place of the base's job
+    for at, job in enumerate(told.jobs):
+        there = bases.get((job.night, job.planned.pair, job.device))
+        if job.planned.side != "base" and there is not None:
+            base_of_job[at] = there
+            by_owner.setdefault(int(owner_of[at]), {})[job.night] = there
+    known: dict[int, Base] = {}
+    nights = {
+        owner: {night: known.setdefault(at, _base_of(told, at)) for night, at in by_night.items()}
+        for owner, by_night in by_owner.items()
+    }
+    return _Beside(base_of_job, {owner: _ran(told, by_owner[owner], nights[owner]) for owner in by_owner}, nights)
 
 
-def _named(told: Told, base: tuple[int, str], pinned: Sequence[str]) -> bool:
-    """Whether a build is meant: by its id, or by what it is made of."""
-    at, build = base
+def _base_of(told: Told, at: int) -> Base:
     job = told.jobs[at]
-    names = (build, job.planned.digest, *(fact or "" for fact in job.facts[:1]))
-    return any(name.startswith(wanted) for wanted in pinned for name in names)
+    runtime, interpreter, *_ = job.facts
+    build = build_id(job.planned.digest, runtime, interpreter, told.nights[job.night].version)
+    return Base(cell=job.planned.cell, build=build)
+
+
+def _ran(told: Told, jobs: Mapping[int, int], bases: Mapping[int, Base]) -> list[Ran]:
+    """Each base that ran beside an owner, with its nights in order."""
+    nights: dict[Base, list[int]] = {}
+    for night in sorted(bases):
+        nights.setdefault(bases[night], []).append(night)
+    found = []
+    for base, theirs in nights.items():
+        job = told.jobs[jobs[theirs[-1]]]
+        made_of = (job.planned.digest, *job.facts[:2])
+        names = (base.build, job.planned.digest, job.facts[0] or "")
+        found.append(Ran(base=base, nights=theirs, made_of=made_of, names=names))
+    return found
 
 
 # Figures by night
@@ -205,18 +271,9 @@ def _ratios(
     jobs, rounds, metrics = (each[mine] for each in (told.job, told.round, told.metric))
     values = told.value[mine]
     bases = beside.base_of_job[jobs] if len(jobs) else jobs
-    theirs = ~mine
-    known = {
-        key: value
-        for key, value in zip(
-            _keys(told, told.job[theirs], told.round[theirs], told.metric[theirs]).tolist(),
-            told.value[theirs].tolist(),
-            strict=True,
-        )
-        if value > 0
-    }
-    wanted = _keys(told, np.maximum(bases, 0), rounds, metrics).tolist()
-    other = np.array([known.get(key, math.nan) for key in wanted], np.float64)
+    theirs = ~mine & (told.value > 0)
+    known = _keys(told, told.job[theirs], told.round[theirs], told.metric[theirs])
+    other = _looked_up(known, told.value[theirs], _keys(told, np.maximum(bases, 0), rounds, metrics))
     paired = (bases >= 0) & (values > 0) & np.isfinite(other)
     if not paired.any():
         return {}, {}
@@ -227,6 +284,16 @@ def _ratios(
         _split(_means(codes, np.log(values[paired] / other[paired])), len(told.nights), positive),
         _split(_means(codes, np.log(other[paired])), len(told.nights), positive),
     )
+
+
+def _looked_up(keys: Whole, values: Floats, wanted: Whole) -> Floats:
+    """The value of each wanted key, of several the last; NaN where there is none."""
+    if not len(keys):
+        return np.full(len(wanted), math.nan)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    at = np.maximum(np.searchsorted(ordered, wanted, side="right") - 1, 0)
+    return np.where(ordered[at] == wanted, values[order][at], math.nan)
 
 
 def _keys(told: Told, jobs: Whole, rounds: Whole, metrics: Whole) -> Whole:
@@ -248,8 +315,10 @@ def _means(codes: Whole, values: Floats) -> _Means:
     several = counts > 1
     errors = np.sqrt(squares / np.maximum(counts - 1, 1) / counts)
     quantiles = {count: student.quantile(count - 1) for count in np.unique(counts[several]).tolist()}
-    wide = np.array([quantiles.get(count, math.nan) for count in counts.tolist()])
-    return _Means(known, means, wide * errors, counts)
+    table = np.full(int(counts.max(initial=0)) + 1, math.nan)
+    table[[*quantiles]] = [*quantiles.values()]
+    wide = table[counts]
+    return _Means(known, means, np.where(several, errors, math.nan), wide * errors, counts)
 
 
 def _split(means: _Means, nights: int, positive: NDArray[np.bool_]) -> dict[int, _Figure]:
@@ -260,7 +329,7 @@ def _split(means: _Means, nights: int, positive: NDArray[np.bool_]) -> dict[int,
     found: dict[int, _Figure] = {}
     for start, end in zip(starts.tolist(), ends, strict=True):
         part = slice(start, end)
-        here = _Means(means.codes[part], means.means[part], means.halves[part], means.counts[part])
+        here = means.of(part)
         figure = int(owners[start])
         found[figure] = here.codes % nights, here, bool(positive[figure])
     return found
@@ -274,7 +343,16 @@ def _track(nights: Whole, means: _Means, *, logarithmic: bool) -> Track:
     return Track(
         nights=nights.tolist(),
         values=values.tolist(),
-        lows=[low if math.isfinite(low) else None for low in lows.tolist()],
-        highs=[high if math.isfinite(high) else None for high in highs.tolist()],
+        lows=_known(lows),
+        highs=_known(highs),
         counts=means.counts.tolist(),
     )
+
+
+def _known(ends: Floats) -> list[float | None]:
+    """Ends of intervals, None for those that nobody knows."""
+    finite = np.isfinite(ends)
+    found: list[float | None] = ends.tolist()
+    for at in np.flatnonzero(~finite).tolist():
+        found[at] = None
+    return found

@@ -11,9 +11,12 @@ The history of a store, schema 1 (`history_to_json`)::
 
     {"schema": 1, "nights": [{"run", "suite", "started", …}], "trends": [{"hardware", "device", "model", "variant", …,
      "absolute": {"nights": [], "values": [], "lows": [], "highs": [], "counts": []}, "ratio": {}, "base": {},
-     "steps": [{"night", "size", "certainty", "causes": []}], "gap": {}}], "told": [], "tested", "alpha"}
+     "steps": [{"night", "size", "certainty", "causes": []}], "gap": {}, "exact",
+     "bridged": [{"build", "nights": [], "runs": [], "value", "low", "high"}]}],
+     "told": [], "machines": {device: text}, "tested", "alpha"}
 
-`night` and `nights` are places in the list of nights; a step is the first night of its new level.
+`night` and `nights` are places in the list of nights; a step is the first night of its new level. `bridged` are nights
+beside another base, which is `value` times `base_build`: their `ratio` and `base` are told by it.
 
 A key may be added within a schema; none changes its meaning or goes. A value that is unknown is null, with `reason`.
 """
@@ -70,6 +73,7 @@ def history_to_json(history: History) -> str:
         "nights": nights,
         "trends": [_trend(trend) for trend in history.trends],
         "told": list(history.told),
+        "machines": dict(history.machines),
         "tested": history.tested,
         "alpha": history.alpha,
     }
@@ -79,7 +83,8 @@ def history_to_json(history: History) -> str:
 def _trend(trend: Trend) -> dict[str, Any]:
     gap = trend.gap and {**vars(trend.gap), "since": trend.gap.since.isoformat()}
     tracks = {name: vars(getattr(trend, name)) for name in ("absolute", "ratio", "base")}
-    return {**vars(trend), **tracks, "steps": [asdict(step) for step in trend.steps], "gap": gap}
+    told = {name: [asdict(each) for each in getattr(trend, name)] for name in ("steps", "bridged")}
+    return {**vars(trend), **tracks, **told, "gap": gap}
 
 
 def to_csv(run: Run, results: Sequence[Result]) -> str:

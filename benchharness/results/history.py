@@ -6,6 +6,7 @@ for all nights that planned it alike.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ from benchharness.results.trends import Night
 FACTS = ("runtime", "interpreter", "OS", "kernel")
 _LONGEST_FACT = 200
 _BLOCK = 20_000
-_NOWHERE = (-1, -1)  # the place of an attempt that did not end well
-_NONE = np.empty(0, np.int64)
+_OK = OutcomeKind.OK.value
+_NOWHERE = -1  # the number of an attempt that did not end well
 #: Rows of courses and ladders are no values.
 _NO_VALUES = frozenset(metric.name for metric in ROWS)
 
@@ -56,6 +57,8 @@ class Planned:
     side: str
     pair: str
     ships: bool
+    artefact_size: int | None  # bytes; None: not known
+    download_size: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,7 @@ class Told:
     nights: Sequence[Night]
     finished: Sequence[datetime | None]
     jobs: Sequence[NightJob]
+    wanted: frozenset[str]  # the metrics that were asked for
     metrics: Sequence[tuple[str, Parameters]]
     job: NDArray[np.int64]  # into `jobs`
     round: NDArray[np.int64]
@@ -162,15 +166,24 @@ def _job(cell: str, told: Mapping[str, Any]) -> Planned:
         side=str(told.get("side", "")),
         pair=str(told.get("pair", "")),
         ships=bool(told.get("ships", True)),
+        artefact_size=None if (told.get("files") or {}).get("unknown") else _bytes(told.get("artefact_bytes")),
+        download_size=_bytes(told.get("download_bytes")),
         **named,
     )
+
+
+def _bytes(told: Any) -> int | None:
+    """A size; 0 is how an artefact stands that could not be read."""
+    return told if isinstance(told, int) and told > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Tried:
     jobs: Sequence[NightJob]
     keys: frozenset[tuple[str, str]]  # run and key of each
-    place: Mapping[str, tuple[int, int]]  # by a good attempt's id its job and its round
+    number: Mapping[str, int]  # by a good attempt's id its place in the next two
+    job: NDArray[np.int64]
+    round: NDArray[np.int64]
 
 
 def _attempts(
@@ -185,24 +198,35 @@ def _attempts(
     if part.hardware is not None:
         query = query.join(jobs, (jobs.c.run_id == attempts.c.run_id) & (jobs.c.key == attempts.c.job_key))
     query = _of_jobs(query, part).order_by(attempts.c.run_id, attempts.c.job_key, attempts.c.started)
-    numbered, place = _Numbered(), {}
+    numbered = _Numbered()
+    number_of, jobs_of, rounds = dict[str, int](), list[int](), list[int]()
     grouped: dict[int, list[Sequence[Any]]] = {}
-    for id_, run, key, round_, device, host, outcome, reason, *facts in connection.execute(query).all():
+    for id_, run, key, round_, device, host, outcome, reason, *facts in itertools.chain.from_iterable(
+        _rows(connection, query)
+    ):
         if (run, key) not in planned:
             continue
         at = numbered[run, key, device]
         grouped.setdefault(at, []).append((outcome, reason, host, facts))
-        if outcome == OutcomeKind.OK.value:
-            place[id_] = at, round_
+        if outcome == _OK:
+            number_of[id_] = len(jobs_of)
+            jobs_of.append(at)
+            rounds.append(round_)
     made = [
         _night_job(number[run], planned[run, key], device, grouped[at]) for (run, key, device), at in numbered.items()
     ]
-    return _Tried(jobs=made, keys=frozenset((run, key) for run, key, _ in numbered), place=place)
+    return _Tried(
+        jobs=made,
+        keys=frozenset((run, key) for run, key, _ in numbered),
+        number=number_of,
+        job=np.array(jobs_of, np.int64),
+        round=np.array(rounds, np.int64),
+    )
 
 
 def _night_job(night: int, planned: Planned, device: str, tried: Sequence[Sequence[Any]]) -> NightJob:
-    good = [each for each in tried if each[0] == OutcomeKind.OK.value]
-    bad = [each for each in tried if each[0] != OutcomeKind.OK.value]
+    good = [each for each in tried if each[0] == _OK]
+    bad = [each for each in tried if each[0] != _OK]
     _, _, host, facts = (good or tried)[-1]
     ended = str(Outcome(kind=OutcomeKind(bad[-1][0]), reason=bad[-1][1] or "")) if bad else ""
     return NightJob(
@@ -241,6 +265,7 @@ def _values(connection: Connection, part: Part, tried: _Tried) -> dict[str, Any]
     blocks += [_block(list(_percentiles(rows)), tried, numbered) for rows in _rows(connection, tailed)]
     whole = np.concatenate([block.places for block in blocks]) if blocks else np.empty((0, 3), np.int64)
     return {
+        "wanted": frozenset(names),
         "metrics": [_metric(*each) for each in numbered],
         "job": whole[:, 0],
         "round": whole[:, 1],
@@ -274,11 +299,12 @@ def _block(rows: Sequence[Any], tried: _Tried, numbered: _Numbered) -> _Block:
     """Rows as arrays, of good attempts; a value that is none is no reason to lose the others."""
     ids, metrics, parameters, values = zip(*rows, strict=True) if rows else ((), (), (), ())
     value = np.array(values, np.float64)
-    places = [tried.place.get(id_, _NOWHERE) for id_ in ids]
-    job, round_ = (np.array(each, np.int64) for each in zip(*places, strict=True)) if places else (_NONE, _NONE)
+    # A million rows: what is done for each is done by built-in functions alone.
+    attempt = np.fromiter(map(tried.number.get, ids, itertools.repeat(_NOWHERE)), np.int64, len(rows))
     metric = np.fromiter(map(numbered.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows))
-    kept = (job >= 0) & np.isfinite(value)
-    return _Block(np.column_stack((job, round_, metric))[kept], value[kept])
+    kept = (attempt != _NOWHERE) & np.isfinite(value)
+    attempt = attempt[kept]
+    return _Block(np.column_stack((tried.job[attempt], tried.round[attempt], metric[kept])), value[kept])
 
 
 def _plain(names: Sequence[str]) -> list[str]:

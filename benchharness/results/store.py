@@ -111,10 +111,11 @@ class Store:
             raise RunNotFound(f"{len(found)} runs begin with {name!r}; write more of the id (see: benchharness runs)")
         raise RunNotFound(f"no run begins with {name!r} in {self.url}; see: benchharness runs")
 
-    def list_runs(self) -> list[Run]:
-        """Every run, newest first."""
+    def list_runs(self, suite: str | None = None) -> list[Run]:
+        """Every run, newest first; only those of one suite."""
+        query = _RUNS if suite is None else _RUNS.where(runs.c.suite == suite)
         with self.reading() as connection:
-            return [_run(row) for row in connection.execute(_RUNS.order_by(runs.c.started.desc())).mappings()]
+            return [_run(row) for row in connection.execute(query.order_by(runs.c.started.desc())).mappings()]
 
     def hardware_of_runs(self) -> dict[str, list[str]]:
         """By a run's id, the hardware targets that its jobs were planned for."""

@@ -6,7 +6,7 @@ build that ran beside it in the same night, because a machine's own speed moves 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -53,6 +53,22 @@ class Track:
 
     def __bool__(self) -> bool:
         return bool(self.nights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bridged:
+    """Nights that ran beside another base, and what that is to the trend's own: `value`, with its 95 % interval.
+
+    Their ratios are multiplied by it and the base's values divided, and its error is in their intervals and in steps
+    between them and other nights. `runs` say so; none where somebody took builds that differ in the harness for one.
+    """
+
+    build: str
+    nights: Sequence[int]
+    runs: Sequence[str]
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +131,15 @@ class Trend:
     better: str
     absolute: Track
     ratio: Track = field(default_factory=Track)
-    base: Track = field(default_factory=Track)  # the base's own absolute values
+    base: Track = field(default_factory=Track)  # the base's own absolute values; see `Bridged`
     base_build: str = ""
+    bridged: Sequence[Bridged] = ()
     why_no_ratio: str = ""  # on none of its nights, or not on all
     steps: Sequence[Step] = ()
     gap: Gap | None = None
     limit: float | None = None  # a budget's, in the metric's unit
     limit_text: str = ""
+    exact: bool = False  # of what is known without an attempt, as an artefact's size: any other value is a step
 
     @property
     def change(self) -> Step | None:
@@ -145,6 +163,7 @@ class History:
     told: Sequence[str]
     tested: int
     alpha: float
+    machines: Mapping[str, str] = field(default_factory=dict)  # by device what its newest self-test says
 
     def steps(self, *certainties: Certainty) -> list[tuple[Trend, Step]]:
         """The steps of every trend, newest first and of one night the largest first; only of these certainties."""

@@ -84,18 +84,20 @@ class Gate(Table):
 
     base: str | None = None  # as the suite writes it; see `builds.build`
     base_python: str | None = None  # the interpreter of the base's environment
+    bridge: tuple[Name, ...] = ()  # runs that compared an older base with a newer one: history tells by them
     primary: tuple[Name, ...] = PRIMARY
     margin: Share = MARGIN
     least: Share = LEAST
     alpha: Share = ALPHA
     beta: Share = BETA
+    family: Annotated[int, Field(ge=1, le=_MOST_PAIRS, strict=True)] = 1  # gates of other devices that alpha is of, too
     looks: Annotated[tuple[Annotated[int, Field(ge=1, le=_MOST_PAIRS, strict=True)], ...], Field(min_length=1)] = LOOKS
     repeat: bool = True  # a red one is repeated with fresh pairs before it is told
     allow: tuple[Name, ...] = ()  # words of differences between the builds that do not matter
     limits: Annotated[dict[Name, float], BeforeValidator(_limits)] = Field(default_factory=dict)
     accepted: tuple[AcceptedTable, ...] = ()
 
-    @field_validator("primary", "allow", mode="before")
+    @field_validator("primary", "allow", "bridge", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return as_list(value)
@@ -116,7 +118,7 @@ class Gate(Table):
 
     def design(self) -> Design:
         """What is fixed before the first pair."""
-        told = self.model_dump(exclude={"base", "base_python", "repeat", "accepted"})
+        told = self.model_dump(exclude={"base", "base_python", "bridge", "repeat", "accepted"})
         return Design(**told, accepted=tuple(Accepted(**each.model_dump()) for each in self.accepted))
 
 

@@ -58,6 +58,14 @@ class _Suite(_Stored):
     gate: Any = None
 
 
+class _Bridged(BaseModel):
+    bridge: tuple[str, ...] = ()
+
+
+class _Gated(BaseModel):
+    gate: _Bridged = _Bridged()
+
+
 class _Hardware(_Stored):
     name: Name
 
@@ -91,6 +99,14 @@ def stored_budgets(
         except BenchharnessError as error:
             unread.append(f"budgets of {' on '.join(key)} are unknown: {error}")
     return found, unread
+
+
+def stored_bridges(suite_json: str) -> tuple[str, ...]:
+    """The runs that a stored suite names as bridges between bases; none where that cannot be read."""
+    try:
+        return _read(_Gated, suite_json, "suite").gate.bridge
+    except SuiteError:
+        return ()
 
 
 def _read(kind: type[S], text: str, what: str) -> S:

@@ -10,7 +10,7 @@ from benchharness.judge.builds import Comparison
 from benchharness.judge.design import Design
 from benchharness.judge.gate import Colour, Finding, Gated, headline
 from benchharness.judge.pairs import Change
-from benchharness.judge.told import change_of, percent, subject_of, told_of, words_of
+from benchharness.judge.told import change_of, percent, subject_of, told_of, told_together, words_of
 from benchharness.metrics import METRICS
 from benchharness.results.result import EXACT
 from benchharness.terminal.console import tell
@@ -45,10 +45,13 @@ def show_comparison(
     tell(console, _method(design, paired=paired), "dim")
 
 
-def show_gate(gated: Gated, machine: str, console: Console) -> None:
-    """What a gate says, and all that it looked at, red first; `machine` is what its self-test says."""
+def show_gate(gated: Gated, machine: str, console: Console, where: str = "") -> None:
+    """What a gate says, and all that it looked at, red first; `machine` is what its self-test says.
+
+    `where` names its device, where there are several.
+    """
     sign, style = _COLOURS[gated.colour]
-    tell(console, f"{sign} {headline(gated)}", style)
+    tell(console, one_line(f"{sign} {f'{where}: ' if where else ''}{headline(gated)}", _LONGEST), style)
     for each in gated.findings:
         mark, colour = _COLOURS[each.colour]
         _line(console, f"{mark} {_finding(each)}", colour)
@@ -97,7 +100,7 @@ def _method(design: Design, *, paired: bool) -> str:
     looks = ", ".join(map(str, design.looks))
     return (
         f"pairs of fresh processes in random order, looked at after {looks}; called worse (or better) wrongly at most "
-        f"{percent(design.alpha)} of the time over all primary metrics and looks, and one that is worse by "
+        f"{percent(design.alpha)} of the time over {told_together(design)}, and one that is worse by "
         f"{percent(design.margin)} no worse at most {percent(design.beta)}; changes below {percent(design.least)} "
         "are none"
     )

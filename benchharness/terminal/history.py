@@ -15,6 +15,7 @@ from benchharness.judge.step_words import (
     gap_text,
     headline,
     interval_text,
+    machines_text,
     nights_text,
     remarks,
     size_text,
@@ -51,6 +52,8 @@ def show_history(history: History, console: Console) -> None:
     if history.trends:
         console.print()
     show_lines(_heads(console), list(_groups(history, console)), console)
+    for told in machines_text(history):
+        tell(console, one_line(told), "dim")
     tell(console, f"{nights_text(history)}; {family_text(history)}", "dim")
 
 
@@ -62,7 +65,11 @@ def history_markdown(history: History) -> str:
         blocks += ["\n".join(lines)] if lines else []
     gone = [f"- {escaped(line)}" for line in list(_gone(history))[:_MOST]]
     blocks += ["\n".join(gone)] if gone else []
-    told = [*remarks(history), f"{nights_text(history)}; {family_text(history)}."]
+    told = [
+        *remarks(history),
+        *(f"{each}." for each in machines_text(history)),
+        f"{nights_text(history)}; {family_text(history)}.",
+    ]
     return "\n\n".join([*blocks, *(escaped(one_line(each)) for each in told)]) + "\n"
 
 

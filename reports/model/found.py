@@ -33,6 +33,7 @@ class Found:
     exports: Exports = field(default_factory=Exports)
     others: Sequence[str] = ()
     not_run: Mapping[str, str] = field(default_factory=dict)
+    machines: Mapping[str, str] = field(default_factory=dict)  # by device what its newest self-test says
 
 
 def by_hardware(whole: Found) -> list[Found]:

@@ -47,6 +47,7 @@ class Page:
     jobs_ok: int
     attempts: str
     trust: Trusted | None
+    sees: tuple[str, ...]  # what its machine can see, as the newest self-test of each device says
     answers: tuple[Told, ...]
     said_of_all: tuple[str, ...]  # what each of several answers says
     tradeoffs: Mapping[str, Figure]  # by an answer's anchor

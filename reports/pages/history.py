@@ -8,6 +8,7 @@ from datetime import datetime
 from statistics import median
 
 from benchharness.judge.step_words import (
+    bridged_text,
     cause_text,
     date_text,
     family_text,
@@ -15,6 +16,7 @@ from benchharness.judge.step_words import (
     gap_text,
     headline,
     interval_text,
+    machines_text,
     nights_text,
     remarks,
     size_text,
@@ -79,6 +81,7 @@ class Multiple:
     chart: TrendChart
     nights: tuple[tuple[str, str, str, str], ...]
     left_out: int
+    bridged: tuple[str, ...]  # which of them are told by a bridge, and by what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,7 @@ class HistoryPage:
     title: str
     finding: str
     remarks: tuple[str, ...]
+    sees: tuple[str, ...]  # what the machines can see, as their self-tests say
     confirmed: tuple[Change, ...]
     likely: tuple[Change, ...]
     drift: tuple[Change, ...]
@@ -119,6 +123,7 @@ def history_page(history: History, now: datetime, most_drawn: int = MOST_DRAWN) 
         title=f"History: {headline(history)}",
         finding=_finding(history),
         remarks=tuple(value_text(each) for each in remarks(history)),
+        sees=tuple(value_text(each) for each in machines_text(history)),
         confirmed=confirmed,
         likely=likely,
         drift=drift,
@@ -206,15 +211,19 @@ def _multiple(trend: Trend, anchor: str, history: History) -> Multiple:
         chart=_chart(trend, history, scale),
         nights=nights[-_MOST_NIGHTS:][::-1],
         left_out=max(len(nights) - _MOST_NIGHTS, 0),
+        bridged=tuple(value_text(each) for each in bridged_text(trend)),
     )
 
 
 def _nights(trend: Trend, history: History, scale: Scale) -> Iterator[tuple[str, str, str, str]]:
     ratios = {night: at for at, night in enumerate(trend.ratio.nights)}
     bases = {night: at for at, night in enumerate(trend.base.nights)}
+    over = {night for each in trend.bridged for night in each.nights}
     for at, night in list(enumerate(trend.absolute.nights)):
         base = quantity_text(trend.base.values[bases[night]], trend.unit, scale) if night in bases else "none"
         ratio = _times(trend.ratio, ratios[night]) if night in ratios else "none"
+        if night in over:
+            base = f"{base}, by the bridge"
         yield date_text(history, night), quantity_text(trend.absolute.values[at], trend.unit, scale), ratio, base
 
 

@@ -81,6 +81,7 @@ def page_of(
         jobs_ok=sum(result.outcome.ok for result in results),
         attempts=_attempts(results),
         trust=_trusted(results),
+        sees=_sees(found),
         answers=told,
         said_of_all=said_of_all(ordered),
         tradeoffs={
@@ -122,6 +123,13 @@ def _trusted(results: Sequence[Result]) -> Trusted | None:
         warnings=sum(len(result.warnings) for result in results),
         anchor=WARNINGS,
     )
+
+
+def _sees(found: Found) -> tuple[str, ...]:
+    """Of each device that is on the page; where there are several they are named."""
+    devices = dict.fromkeys(device for result in found.results for device in result.devices)
+    told = {device: found.machines[device] for device in devices if device in found.machines}
+    return tuple(value_text(text if len(told) == 1 else f"{device}: {text}") for device, text in told.items())
 
 
 def colours_of(entries: Sequence[Entry], model: str) -> Colours:

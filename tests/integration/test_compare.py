@@ -367,6 +367,48 @@ def test_what_quality_may_lose_is_written_with_its_unit(benchharness: CommandLin
         assert said in done.stderr
 
 
+def test_a_base_that_is_gone_or_fails_is_told_with_how_to_go_on(benchharness: CommandLine, tmp_path: Path) -> None:
+    base, candidate = suite(tmp_path / "v1"), suite(tmp_path / "v2")
+    (tmp_path / "v1" / "model.loop").write_text("no model")
+    done = benchharness("gate", candidate, "--base", base)
+    assert done.returncode == 5, done.stderr
+    assert "gave no result. To go on with a newer base, run both side by side" in " ".join(done.stderr.split())
+    (tmp_path / "v1" / "model.loop").unlink()
+    done = benchharness("gate", candidate, "--base", base)
+    assert done.returncode == 2, done.stderr
+    told = " ".join(done.stderr.split())
+    assert "cannot be run: " in told
+    assert "benchharness compare OLD NEW; then write that run under [gate]" in told
+
+
+def test_a_run_of_both_bases_joins_the_nights_of_either(
+    benchharness: CommandLine, store_url: str, tmp_path: Path
+) -> None:
+    """Scripted times: the new base is 20 % slower than the old one, and the candidate as fast as the old one."""
+    old, new = suite(tmp_path / "v1", looks="[2]"), suite(tmp_path / "v2", GAP_NS * 6 // 5, looks="[2]")
+    candidate = suite(tmp_path / "v3", GAP_NS, looks="[2]")
+    (tmp_path / "v3" / "model.loop").write_text(json.dumps({"ttft_ns": 1_000_000, "gap_ns": GAP_NS}, indent=1))
+    assert benchharness("gate", candidate, "--base", old).returncode in (0, 5)
+    assert benchharness("compare", old, new).returncode in (0, 5)
+    bridge = nights(store_url)[0]
+    assert benchharness("gate", candidate, "--base", new).returncode in (0, 5)
+
+    def ratios(*asked: str) -> list[float]:
+        done = benchharness("history", "--format", "json", "--metric", "tpot", *asked)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        (trend,) = [each for each in told["trends"] if each["ratio"]["nights"]]
+        return list(trend["ratio"]["values"])
+
+    assert ratios("--bridge", bridge[:30]) == pytest.approx([1, 1], abs=0.02)
+    apart = benchharness("history", "--metric", "tpot")
+    assert "no bridge joins them" in " ".join(apart.stdout.split())
+    joined = benchharness("history", "--metric", "tpot", "--bridge", bridge)
+    assert f"by bridge run {bridge}" in " ".join(joined.stdout.split())
+    refused = benchharness("history", "--bridge", "nothing")
+    assert refused.returncode == 2, refused.stderr
+
+
 def test_a_campaign_keeps_of_each_pair_what_was_compared(tmp_path: Path, store_url: str) -> None:
     found = builds.compare(suite(tmp_path / "v1"), suite(tmp_path / "v2", GAP_NS * 6 // 5), store=store_url)
     (verdict,) = gate_lines.verdicts(found, store_url)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -18,7 +21,9 @@ from benchharness.launch.ssh import SshLauncher
 from benchharness.launch.ssh.host_key import host_key_of
 from benchharness.launch.ssh.porter import Porter
 from benchharness.suite.device import Device, written
+from benchharness.suite.tables import restore_suite
 from tests import ssh_server
+from tests.conftest import CommandLine
 from tests.ssh_server import Server
 from tests.unit.test_environment import PIP
 from tests.unit.test_wheels import Index, wheel
@@ -270,3 +275,58 @@ def test_an_environment_is_made_there_once_and_goes_into_the_profile(
     assert set(devices.clean(name, everything=True).removed) >= {"files", "environments"}
     with pytest.raises(LaunchError, match=f"benchharness device prepare {name}"):
         devices.check(name, probe_s=0.0)
+
+
+def test_a_gate_on_two_devices_gives_each_a_verdict_and_the_worst_exit_code(
+    server: Server, profiles: Path, benchharness: CommandLine, tmp_path: Path
+) -> None:
+    """The candidate's artefact is larger, which is exact: red on both. One that cannot be reached is no green."""
+    name, gone = (
+        profile(profiles, server.device()),
+        profile(profiles, server.device(name="gone", connect=f"ssh://{server.user}@127.0.0.1:1")),
+    )
+    paths = []
+    for build, limit in (("int8.onnx", ""), ("fp32.onnx", '[gate.limits]\nartefact_size = "2 %"')):
+        paths.append(tmp_path / f"{build}.toml")
+        paths[-1].write_text(
+            f"""
+            [models.digits.variants.engine]
+            artefact = "{DIGITS.parent / build}"
+            [[configurations]]
+            runtime = "onnxruntime"
+            [scenarios.steady]
+            min_time = "1 ms"
+            [gate]
+            primary = ["peak_memory"]
+            looks = [2]
+            {limit}
+            """
+        )
+    base, candidate = paths
+    asked = ("gate", candidate, "--base", base, "--on", "this-machine", "--on", name)
+    done = benchharness(*asked, "--out", "gate")
+    assert done.returncode == 1, done.stderr
+    printed = " ".join(done.stdout.split())
+    assert "✗ this-machine: gate red: 1 of 2 failed" in printed
+    assert f"✗ {name}: gate red: 1 of 2 failed" in printed
+    assert f"this-machine: gate red: 1 of 2 failed, 1 undecided; {name}: gate red" in " ".join(done.stderr.split())
+    cases = {each.get("classname", "") for each in ElementTree.parse(tmp_path / "gate" / "junit.xml").iter("testcase")}
+    subject = "digits/engine/onnxruntime/default/steady"
+    assert cases == {f"this-machine/{subject}", f"{name}/{subject}"}
+    assert {*json.loads((tmp_path / "gate" / "bencher.json").read_text())} == cases
+    smaller = json.loads((tmp_path / "gate" / "benchmark-action-smaller.json").read_text())
+    assert {each["name"].split("/")[0] for each in smaller} == {"this-machine", name}
+    summary = (tmp_path / "gate" / "summary.md").read_text()
+    assert "### ❌ this-machine: gate red" in summary
+    assert f"### ❌ {name}: gate red" in summary
+    assert "looks of 2 gates" in summary
+    assert summary.count("What this machine can see is not tested: benchharness selftest tells, in a minute.") == 2
+    with contextlib.closing(api.open_store()) as store:
+        kept = [restore_suite(store.suite_and_hardware(run.id)[0]).gate for run in store.list_runs()]
+    assert [each.family for each in kept if each] == [2, 2]
+    unreached = benchharness("gate", candidate, "--base", base, "--on", gone, "--on", name, "--out", "gate")
+    assert unreached.returncode == 4, unreached.stderr
+    assert "gone is not gated: " in unreached.stderr
+    assert ElementTree.parse(tmp_path / "gate" / "junit.xml").find("testcase[@classname='gone']/error") is not None
+    assert "gone: not gated" in (tmp_path / "gate" / "summary.md").read_text()
+    assert f"{name}: gate red" in " ".join(unreached.stdout.split())

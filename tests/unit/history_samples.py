@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert
 
+from benchharness.judge.bridges import bridges_of
+from benchharness.judge.derive import derive
 from benchharness.judge.history import history_of
 from benchharness.results.history import Part
-from benchharness.results.result import Job, Outcome, OutcomeKind
+from benchharness.results.result import Job, Outcome, OutcomeKind, Result
 from benchharness.results.schema import attempt_row, attempts, jobs, measurement_rows, measurements, runs
 from benchharness.results.store import Store, _job_row
 from benchharness.results.trends import History, Trend
 from tests.unit.made_up import attempt, job, measured
 
 FIRST = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
-BASE = job("b" * 16, side="base", pair="p", digest="00ff" * 16)
-CANDIDATE = job("c" * 16, side="candidate", pair="p", digest="ab12" * 16)
-ALONE = job("a" * 16)
+_UNWEIGHED: dict[str, Any] = {"artefact_bytes": 0, "download_bytes": None}  # what sizes say is tested by itself
+BASE = job("b" * 16, side="base", pair="p", digest="00ff" * 16, **_UNWEIGHED)
+CANDIDATE = job("c" * 16, side="candidate", pair="p", digest="ab12" * 16, **_UNWEIGHED)
+ALONE = job("a" * 16, **_UNWEIGHED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +108,14 @@ def told(store: Store, *, now: datetime | None = None, **asked: Any) -> History:
     """The history of a store, the day after its last night unless said."""
     pinned = asked.pop("pinned", ())
     budgets = asked.pop("budgets", None)
+    bridges = [each for run in asked.pop("bridges", ()) for each in bridges_of(store.run(run), _results(store, run))]
     found = store.history(Part(**asked))
     last = max((night.started for night in found.nights), default=FIRST)
-    return history_of(found, now=now or last + timedelta(hours=20), pinned=pinned, budgets=budgets)
+    return history_of(found, now=now or last + timedelta(hours=20), pinned=pinned, bridges=bridges, budgets=budgets)
+
+
+def _results(store: Store, run: str) -> list[Result]:
+    return derive(store.jobs(run), store.attempts(run))
 
 
 def only(history: History, **which: Any) -> Trend:

@@ -146,13 +146,16 @@ def test_one_attempt_has_no_interval_and_percentiles_are_figures_of_their_own(st
     assert set(history.trends[0].absolute.lows) == {None}
 
 
-def test_a_base_of_another_build_is_not_compared_with_unless_both_are_named(store: Store) -> None:
+def test_a_base_of_another_build_is_not_compared_with_even_where_both_are_named(store: Store) -> None:
     newer = replace(BASE, digest="00ee" * 16)
     nights = [Made() if night < 6 else Made(jobs=(newer, CANDIDATE)) for night in range(10)]
     write(store, nights)
     assert only(told(store)).ratio.nights == [6, 7, 8, 9]
     assert only(told(store, pinned=("00ff",))).ratio.nights == [0, 1, 2, 3, 4, 5]
-    assert only(told(store, pinned=("00ff", "00ee"))).ratio.nights == list(range(10))
+    both = only(told(store, pinned=("00ff", "00ee")))
+    assert both.ratio.nights == [6, 7, 8, 9]
+    assert both.why_no_ratio.startswith("6 of 10 nights ran beside another base build: ")
+    assert both.why_no_ratio.endswith("; no bridge joins them")
     lost = only(told(store, pinned=("nothing",)))
     assert not lost.ratio
     assert "no base build begins with nothing" in lost.why_no_ratio

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from benchharness.results.trends import History
 from reports.figures.svg import svg
 from reports.pages.history import history_page, render_history
 from reports.pages.site import names_of
-from tests.unit.history_samples import ALONE, FIRST, Made, changed_nights, hostile_history, told, write
+from tests.unit.history_samples import ALONE, BASE, CANDIDATE, FIRST, Made, changed_nights, hostile_history, told, write
 from tests.unit.report_samples import WRITTEN
 
 BUDGETS = {("phones", "this-machine"): parse({"model_ttft": "12 ms"}, "suite")}
@@ -189,3 +190,23 @@ def test_several_runs_of_one_day_are_told_by_their_hours() -> None:
     store.close()
     assert (chart.first, chart.last) == ("02:00", "04:00")
     assert chart.days == pytest.approx(2 / 24)
+
+
+def test_what_the_machines_can_see_is_told_once_for_those_of_whom_it_is_the_same(history: History) -> None:
+    sees = {"one": "not tested", "two": "not tested", "three": "selftest of 2026-03-01: this machine sees <5 %"}
+    page = history_page(replace(history, machines=sees), WRITTEN)
+    assert page.sees == ("2 devices: not tested", "three: selftest of 2026-03-01: this machine sees <5 %")
+    html = render_history(replace(history, machines={"three": sees["three"]}), [], WRITTEN)
+    assert '<p class="machine">selftest of 2026-03-01: this machine sees &lt;5 %.</p>' in html
+
+
+def test_nights_beside_another_base_say_so_at_their_drawing_and_in_their_table() -> None:
+    newer = replace(BASE, digest="00ee" * 16)
+    bridge = Made(jobs=(BASE, replace(CANDIDATE, digest="00ee" * 16)), suite="bases")
+    store = write(Store("sqlite://"), [bridge, *[Made()] * 3, *[Made(jobs=(newer, CANDIDATE))] * 3])
+    page = history_page(told(store, bridges=["night-0000"]), WRITTEN)
+    (multiple,) = page.multiples
+    assert len(multiple.bridged) == 1
+    assert multiple.bridged[0].startswith("3 nights beside base ")
+    assert [base.endswith(", by the bridge") for *_, base in multiple.nights] == [True] * 3 + [False] * 3
+    assert any("by bridge run night-0000" in each for each in page.remarks)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchharness.judge.builds import Comparison, Since
 from benchharness.judge.pairs import Change
-from benchharness.judge.told import change_of, percent, verdict_of
+from benchharness.judge.told import change_of, percent, told_together, verdict_of
 from benchharness.metrics import METRICS
 from benchharness.units import quantity_text, scale_for
 from reports.model.section import Material, Section, SectionKind, in_a_line
@@ -111,7 +111,7 @@ def _method(since: Since) -> str:
     looks: Sequence[str] = [str(look) for look in design.looks]
     return (
         f"Pairs of fresh processes in random order, looked at after {', '.join(looks)}. Called worse wrongly at most "
-        f"{percent(design.alpha)} of the time over all primary metrics and looks, and one that is worse by "
+        f"{percent(design.alpha)} of the time over {told_together(design)}, and one that is worse by "
         f"{percent(design.margin)} no worse at most {percent(design.beta)}; changes below {percent(design.least)} "
         "are none."
     )

@@ -1,0 +1,111 @@
+"""What artefacts weigh, night by night: known exactly, so that any other value is a step and no chance is in it. Pure.
+
+A variant has one artefact whatever runs it, so its size is one trend on a device and not one of every job.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchharness.judge.bridges import build_id
+from benchharness.judge.causes import Causes
+from benchharness.judge.tracks import NO_BASE, Owner
+from benchharness.results.history import NightJob, Told
+from benchharness.results.trends import Certainty, Step, Track
+
+#: The metrics, in the order in which they are told.
+SIZES = ("artefact_size", "download_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """One size of a variant on a device. `owner` is the job of its newest night, `ratio` to that night's base."""
+
+    owner: Owner
+    metric: str
+    absolute: Track
+    ratio: Track
+    base: Track
+    base_build: str
+    why_no_ratio: str
+    steps: Sequence[Step]
+
+
+def sizes_of(told: Told, causes: Causes) -> Iterator[Sizes]:
+    """Of every variant that was tried: its sizes, where they are known."""
+    bases = {(job.night, job.planned.pair, job.device): job for job in told.jobs if job.planned.side == "base"}
+    by_variant: dict[tuple[str, ...], dict[int, NightJob]] = {}
+    for job in told.jobs:
+        if job.planned.side != "base" and job.device:
+            suite, planned = told.nights[job.night].suite, job.planned
+            whose = (suite, planned.hardware, job.device, planned.model, planned.variant)
+            by_variant.setdefault(whose, {}).setdefault(job.night, job)
+    for jobs in by_variant.values():
+        for metric in SIZES:
+            known = {night: size for night in sorted(jobs) if (size := _size(jobs[night], metric)) is not None}
+            if known and metric in told.wanted:
+                yield _sizes(told, metric, known, jobs, bases, causes)
+
+
+def _size(job: NightJob, metric: str) -> int | None:
+    return job.planned.artefact_size if metric == "artefact_size" else job.planned.download_size
+
+
+def _sizes(
+    told: Told,
+    metric: str,
+    known: Mapping[int, int],
+    jobs: Mapping[int, NightJob],
+    bases: Mapping[tuple[int, str, str], NightJob],
+    causes: Causes,
+) -> Sizes:
+    beside = {night: bases.get((night, jobs[night].planned.pair, jobs[night].device)) for night in known}
+    builds = {night: _build(told, job) for night, job in beside.items() if job is not None and _size(job, metric)}
+    newest = builds[max(builds)] if builds else ""
+    mine = {night: size for night, job in beside.items() if job and builds.get(night) == newest
+            if (size := _size(job, metric))}  # fmt: skip
+    others = len(builds) - len(mine)
+    owner = causes.owner(jobs[max(known)])
+    return Sizes(
+        owner=owner,
+        metric=metric,
+        absolute=_exact(known),
+        ratio=_exact({night: known[night] / size for night, size in mine.items()}),
+        base=_exact(mine),
+        base_build=newest,
+        why_no_ratio=NO_BASE if not mine else f"{others} nights ran beside another base build" if others else "",
+        steps=list(_steps(known, jobs, causes)),
+    )
+
+
+def _build(told: Told, job: NightJob) -> str:
+    runtime, interpreter, *_ = job.facts
+    return build_id(job.planned.digest, runtime, interpreter, told.nights[job.night].version)
+
+
+def _exact(known: Mapping[int, float]) -> Track:
+    """Every end of an interval is the value."""
+    values = list(known.values())
+    return Track(nights=list(known), values=values, lows=values, highs=values, counts=[1] * len(values))
+
+
+def _steps(known: Mapping[int, int], jobs: Mapping[int, NightJob], causes: Causes) -> Iterator[Step]:
+    nights = list(known)
+    for before, after in itertools.pairwise(nights):
+        if known[after] == known[before]:
+            continue
+        size = known[after] / known[before] - 1 if known[before] else float(known[after])
+        yield Step(
+            night=after,
+            first=after,
+            last=after,
+            size=size,
+            low=size,
+            high=size,
+            relative=bool(known[before]),
+            certainty=Certainty.CONFIRMED,
+            worse=size > 0,
+            causes=causes.between_jobs(jobs[before], jobs[after]),
+        )
