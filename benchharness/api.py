@@ -14,37 +14,33 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness import units
-from benchharness.errors import BenchharnessError, LaunchError, UsageError
+from benchharness import reading, units
+from benchharness.errors import BenchharnessError, LaunchError
 from benchharness.judge.answer import Answer, answers
-from benchharness.judge.budgets import judged, unmeasured
+from benchharness.judge.budgets import unmeasured
 from benchharness.judge.choice import Choice, choices
-from benchharness.judge.derive import derive
-from benchharness.judge.evidence import told_apart
 from benchharness.judge.ranking import Wish
 from benchharness.locations import default_store
 from benchharness.metrics.limits import Budget, metric_named
 from benchharness.results.export import to_csv, to_json
 from benchharness.results.history import Part
-from benchharness.results.result import BASE, TELLS_APART, Attempt, Job, Result, Run, VerdictKind
+from benchharness.results.result import BASE, TELLS_APART, Result, Run, VerdictKind
 from benchharness.results.store import Store
 from benchharness.results.trends import History
 from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.judging import Rules, stored_bridges, stored_budgets, stored_rules
+from benchharness.suite.judging import Rules, stored_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from benchharness import measure
-    from benchharness.judge.bridges import Bridge
     from benchharness.judge.builds import Since
     from benchharness.judge.selftest import SelfTested
     from benchharness.launch.ask import NamedAvailability
@@ -247,13 +243,13 @@ def history(
     since = units.moment(since, datetime.now(UTC))
     part = Part(suite=suite, hardware=hardware, metric=metric and metric_named(metric).name, since=since)
     with _opened(store) as opened:
-        return _history(opened, part, base, bridge)
+        return reading.history_in(opened, part, base, bridge)
 
 
 def selftests(devices: Iterable[str], *, store: str | None = None) -> dict[str, SelfTested]:
     """By device the newest self-test that a store has of it and that can be read. Raises `StoreError`."""
     with _opened(store) as opened:
-        return _selftests(opened, devices)
+        return reading.selftests_in(opened, devices)
 
 
 def adapters(on: str = THIS_MACHINE) -> list[NamedAvailability]:
@@ -317,7 +313,7 @@ def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
     paths: list[Path] = []
     with _opened(store) as opened:
         by_key = opened.runs_by_suite_and_hardware()
-        told = _told_history(opened)
+        told = reading.told_history(opened)
         names = names_of(list(by_key), history=told is not None)
         for suite in dict.fromkeys(suite for suite, _ in by_key):
             keys = {hardware: runs for (one, hardware), runs in by_key.items() if one == suite}
@@ -369,7 +365,7 @@ def _found(findings: Findings) -> Found:
     machines: dict[str, str] = {}
     if findings.store is not None:
         with _opened(findings.store) as opened:
-            machines = _machines(opened, devices)
+            machines = reading.machines_in(opened, devices)
     return Found(
         run=findings.run,
         hardware=findings.hardware,
@@ -395,87 +391,9 @@ def open_store(url: str | None = None) -> Store:
     return Store(url or default_store())
 
 
-def _selftests(store: Store, devices: Iterable[str]) -> dict[str, SelfTested]:
-    from benchharness.judge.selftest import NAME, SelfTested, tested_in
-
-    wanted, found = {*devices}, dict[str, SelfTested]()
-    for run in store.list_runs(NAME):
-        if wanted <= {*found}:
-            break
-        if run.state == "finished":
-            with suppress(BenchharnessError, ValueError):
-                tested = tested_in(run, _findings(store, run.id).results)
-                found.setdefault(tested.device, tested)
-    return {device: tested for device, tested in found.items() if device in wanted}
-
-
-def _history(store: Store, part: Part, pinned: Sequence[str] = (), named: Sequence[str] = ()) -> History:
-    with _uncollected():
-        return _history_of(store, part, pinned, named)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for circular garbage: a million rows make none, and looking takes as long as reading them."""
-    collected = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collected:
-            gc.enable()
-
-
-def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence[str]) -> History:
-    from benchharness.judge.history import history_of  # scipy, which few commands need
-
-    told = store.history(part)
-    stored = {key: store.suite_and_hardware(run) for key, run in told.newest.items()}
-    budgets, unread = stored_budgets(stored)
-    bridges = [each for run in dict.fromkeys(map(store.find, named)) for each in _bridges(store, run)]
-    for name in sorted({name for suite_json, _ in stored.values() for name in stored_bridges(suite_json)}):
-        try:
-            bridges += _bridges(store, store.find(name))
-        except BenchharnessError as error:
-            unread.append(f"bridge of [gate] is not used: {error}")
-    found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
-    devices = list(dict.fromkeys(trend.device for trend in found.trends if trend.device))
-    return replace(found, told=[*found.told, *unread], machines=_machines(store, devices))
-
-
-def _machines(store: Store, devices: Sequence[str]) -> dict[str, str]:
-    """By device what its newest self-test says, and how old it is."""
-    from benchharness.judge.selftest import told
-
-    tests, now = _selftests(store, devices), datetime.now(UTC)
-    return {device: told(tests.get(device), now) for device in devices}
-
-
-def _bridges(store: Store, run: str) -> list[Bridge]:
-    """What a run joins. Raises `UsageError` where it compared no builds, or neither ran."""
-    from benchharness.judge.bridges import bridges_of
-
-    found = _findings(store, run)
-    if bridges := list(bridges_of(found.run, found.results)):
-        return bridges
-    raise UsageError(
-        f"run {run} bridges no bases: it has no pair of an old and a new build that both ran; "
-        "make one with: benchharness compare OLD NEW"
-    )
-
-
-def _told_history(store: Store) -> History | None:
-    """The history that a site shows; None where there is none to tell. One that cannot be read says why."""
-    try:
-        found = _history(store, Part())
-    except BenchharnessError as error:
-        return History(nights=(), trends=(), told=[f"the history cannot be read: {error}"], tested=0, alpha=0.0)
-    return found if found.trends and len(found.nights) > 1 else None
-
-
 def _findings(store: Store, run_: str) -> Findings:
     rules = stored_rules(*store.suite_and_hardware(run_))
-    results = judged_by(rules, store.jobs(run_), store.attempts(run_))
+    results = reading.judged_by(rules, store.jobs(run_), store.attempts(run_))
     return Findings(
         run=store.run(run_),
         results=results,
@@ -495,8 +413,3 @@ def _since(rules: Rules, results: Sequence[Result]) -> Since | None:
     base, candidate = rules.builds
     found = compared(twins(results), rules.design)
     return Since(base=base, candidate=candidate, design=rules.design, comparisons=found)
-
-
-def judged_by(rules: Rules, planned: Sequence[tuple[Job, str]], made: Sequence[Attempt]) -> list[Result]:
-    """The results of a run's jobs (with why each stopped) and attempts."""
-    return judged(told_apart(derive(planned, made), rules.tells_apart), rules.budgets)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from benchharness import api
+from benchharness import api, reading
 from benchharness.judge.answer import answers
 from benchharness.judge.ranking import Wish
 from benchharness.locations import default_store
@@ -75,7 +75,7 @@ def verify(*, store: str | None = None, watching: Watching | None = None) -> Ver
 def _try(suite_json: str, hardware_json: str, planned: Sequence[tuple[Job, str]], made: Sequence[Attempt]) -> None:
     """Whether a run of somebody else's can be shown. Raises whatever showing it raises."""
     rules = stored_rules(suite_json, hardware_json)
-    found = api.judged_by(rules, planned, made)
+    found = reading.judged_by(rules, planned, made)
     now = datetime.now(UTC)
     run_ = Run(id="", suite="", suite_digest="", started=now, finished=now, state="", version="", jobs=0, attempts=0)
     to_json(run_, found, samples=False)

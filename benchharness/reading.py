@@ -1,0 +1,113 @@
+"""What a store's runs say, judged as their suites ask: one run's results, and of all the history and the self-tests."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from benchharness.errors import BenchharnessError, UsageError
+from benchharness.judge.budgets import judged
+from benchharness.judge.derive import derive
+from benchharness.judge.evidence import told_apart
+from benchharness.results.history import Part
+from benchharness.results.result import Attempt, Job, Result
+from benchharness.results.store import Store
+from benchharness.results.trends import History
+from benchharness.suite.judging import Rules, stored_bridges, stored_budgets, stored_rules
+
+if TYPE_CHECKING:
+    from benchharness.judge.bridges import Bridge
+    from benchharness.judge.selftest import SelfTested
+
+
+def results_in(store: Store, run: str) -> list[Result]:
+    """A run's results, as its suite judges them."""
+    return judged_by(stored_rules(*store.suite_and_hardware(run)), store.jobs(run), store.attempts(run))
+
+
+def judged_by(rules: Rules, planned: Sequence[tuple[Job, str]], made: Sequence[Attempt]) -> list[Result]:
+    """The results of a run's jobs (with why each stopped) and attempts."""
+    return judged(told_apart(derive(planned, made), rules.tells_apart), rules.budgets)
+
+
+def history_in(store: Store, part: Part, pinned: Sequence[str] = (), named: Sequence[str] = ()) -> History:
+    """A history with its bridges, budgets and self-tests; `pinned` and `named` as `api.history` has base and bridge."""
+    with _uncollected():
+        return _history_of(store, part, pinned, named)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for circular garbage: a million rows make none, and looking takes as long as reading them."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+
+
+def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence[str]) -> History:
+    from benchharness.judge.history import history_of  # scipy, which few commands need
+
+    told = store.history(part)
+    stored = {key: store.suite_and_hardware(run) for key, run in told.newest.items()}
+    budgets, unread = stored_budgets(stored)
+    bridges = [each for run in dict.fromkeys(map(store.find, named)) for each in _bridges(store, run)]
+    for name in sorted({name for suite_json, _ in stored.values() for name in stored_bridges(suite_json)}):
+        try:
+            bridges += _bridges(store, store.find(name))
+        except BenchharnessError as error:
+            unread.append(f"bridge of [gate] is not used: {error}")
+    found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
+    devices = list(dict.fromkeys(trend.device for trend in found.trends if trend.device))
+    return replace(found, told=[*found.told, *unread], machines=machines_in(store, devices))
+
+
+def machines_in(store: Store, devices: Sequence[str]) -> dict[str, str]:
+    """By device what its newest self-test says, and how old it is."""
+    from benchharness.judge.selftest import told
+
+    tests, now = selftests_in(store, devices), datetime.now(UTC)
+    return {device: told(tests.get(device), now) for device in devices}
+
+
+def _bridges(store: Store, run: str) -> list[Bridge]:
+    """What a run joins. Raises `UsageError` where it compared no builds, or neither ran."""
+    from benchharness.judge.bridges import bridges_of
+
+    if bridges := list(bridges_of(store.run(run), results_in(store, run))):
+        return bridges
+    raise UsageError(
+        f"run {run} bridges no bases: it has no pair of an old and a new build that both ran; "
+        "make one with: benchharness compare OLD NEW"
+    )
+
+
+def told_history(store: Store) -> History | None:
+    """The history that a site shows; None where there is none to tell. One that cannot be read says why."""
+    try:
+        found = history_in(store, Part())
+    except BenchharnessError as error:
+        return History(nights=(), trends=(), told=[f"the history cannot be read: {error}"], tested=0, alpha=0.0)
+    return found if found.trends and len(found.nights) > 1 else None
+
+
+def selftests_in(store: Store, devices: Iterable[str]) -> dict[str, SelfTested]:
+    """By device its newest self-test that can be read."""
+    from benchharness.judge.selftest import NAME, SelfTested, tested_in
+
+    wanted, found = {*devices}, dict[str, SelfTested]()
+    for run in store.list_runs(NAME):
+        if wanted <= {*found}:
+            break
+        if run.state == "finished":
+            with suppress(BenchharnessError, ValueError):
+                tested = tested_in(run, results_in(store, run.id))
+                found.setdefault(tested.device, tested)
+    return {device: tested for device, tested in found.items() if device in wanted}
