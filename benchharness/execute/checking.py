@@ -13,8 +13,8 @@ from benchharness.device import adapters
 from benchharness.execute.devices import reached
 from benchharness.judge.noise import Verdict, judge
 from benchharness.launch.ask import NamedAvailability, availabilities, description_of_device
-from benchharness.launch.ssh import SshLauncher
-from benchharness.launch.ssh.porter import Contact
+from benchharness.launch.far import FarLauncher
+from benchharness.launch.porter import Contact
 from benchharness.suite.device import Device
 from benchharness.suite.hardware import HardwareTarget
 
@@ -56,7 +56,7 @@ def check(device: Device, runtimes: Collection[str], probe_s: float, scratch: Pa
     """Looks at a device; `runtimes` are those that must run there, none of them for any. Raises `LaunchError`."""
     hardware = HardwareTarget(name=device.hardware, device=device)
     with reached(hardware, scratch) as launcher:
-        assert isinstance(launcher, SshLauncher)
+        assert isinstance(launcher, FarLauncher)
         told = description_of_device(launcher, probe_s)
         return [
             *_at_the_door(launcher.contact, device),

@@ -12,7 +12,7 @@ import pytest
 from benchharness.device.noise import probe
 from benchharness.execute.checking import Check, State, _at_the_door, _of_noise, _of_runtimes, _of_sensors
 from benchharness.launch.ask import NamedAvailability
-from benchharness.launch.ssh.porter import Contact
+from benchharness.launch.porter import Contact
 from benchharness.suite.device import Device
 from benchharness.terminal.check_list import check_lines
 
