@@ -1,5 +1,6 @@
 """A stand-in for an Android device, for the real adb client and server: a daemon on loopback that runs commands on this
-machine as another user, in a root in which this checkout is not to be seen and Android's programs say what a test wants.
+machine as another user, in a root in which this checkout is not to be seen and Android's programs say what a test
+wants.
 
 No phone is like it: its kernel, its C library and its Python are this machine's.
 """
@@ -125,7 +126,7 @@ def _mounts(root: Path, home: Path, system: Path) -> Iterator[str]:
     yield f"mount -t tmpfs root {root}"
     for entry in sorted(Path("/").iterdir()):
         if entry.is_symlink():
-            yield f"ln -s {os.readlink(entry)} {root}{entry}"
+            yield f"ln -s {entry.readlink()} {root}{entry}"
         elif entry.is_dir():
             yield f"mkdir {root}{entry} && mount --rbind {entry} {root}{entry}"
     yield f"mount -t tmpfs hidden {root}{ROOT}"

@@ -22,6 +22,7 @@ from typing import IO
 _HEADER = struct.Struct("<6I")
 _VERSION, _MOST_BYTES = 0x01000001, 1 << 18
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = 0, 1, 2, 3, 3
+_TOKEN, _SIGNATURE = 1, 2
 _ENVIRONMENT = {
     "PATH": "/system/bin:/usr/bin:/bin",
     "ANDROID_ROOT": "/system",
@@ -117,8 +118,8 @@ class Line:
         if command == CNXN:
             self.most_bytes = min(second, _MOST_BYTES)
             self._greet()
-        elif command == AUTH and self.device.state == "unauthorized":
-            pass  # whatever key it shows: nobody has allowed it on the screen
+        elif command == AUTH and first == _SIGNATURE:
+            self._greet()  # no signature is good; a new key after that waits for somebody at the screen
         elif command == OPEN:
             self._next += 1
             stream = self._streams[self._next] = Stream(self, self._next, first)
@@ -135,7 +136,7 @@ class Line:
 
     def _greet(self) -> None:
         if self.device.state == "unauthorized":
-            self.send(AUTH, 1, 0, bytes(range(20)))
+            self.send(AUTH, _TOKEN, 0, bytes(range(20)))
         elif self.device.state == "ready":
             features = "features=cmd,shell_v2" if self.device.shell == "v2" else "features=cmd"
             self.send(

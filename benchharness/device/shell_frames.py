@@ -7,6 +7,7 @@ what, a length in four bytes, the smallest first, and that many bytes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import struct
@@ -66,6 +67,10 @@ def run(command: Sequence[str], heard: BinaryIO, said: BinaryIO) -> None:
     for each in carrying:
         each.join()
     code = process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
     frames.say(EXIT, bytes([code & 0xFF if code >= 0 else OF_SIGNAL - code]))
 
 

@@ -15,8 +15,8 @@ from benchharness import api, devices
 from benchharness.errors import LaunchError, UsageError
 from benchharness.launch import ask
 from benchharness.launch.far import FarLauncher
-from benchharness.launch.ssh.host_key import host_key_of
 from benchharness.launch.porter import Porter
+from benchharness.launch.ssh.host_key import host_key_of
 from benchharness.suite.device import Device, written
 from tests import ssh_server
 from tests.ssh_server import Server
