@@ -17,10 +17,13 @@ from benchharness.launch import Question, ask
 from benchharness.launch.adb.line import AdbLine
 from benchharness.launch.far import FarLauncher
 from benchharness.launch.porter import Porter
+from benchharness.results.store import Store
 from benchharness.suite.device import Device, written
 from tests import adb_device
 from tests.adb_device import AdbServer, Phone
 from tests.far import DIGITS
+from tests.unit.sensors.published import PIXEL_TENSOR, SAMSUNG_BATTERY
+from tests.unit.sensors.test_android import AWAKE, PROPERTIES
 from tests.unit.test_environment import PIP
 from tests.unit.test_wheels import Index, wheel
 
@@ -102,6 +105,36 @@ def test_a_model_runs_there_as_it_does_here(phone: Phone, profiles: Path, monkey
     again = api.run([DIGITS], on=name, **asked)
     assert again.results[0].outcome.ok
     assert sent == [], "what is there already was put there again"
+
+
+def test_what_android_says_of_itself_is_among_an_attempts_conditions(
+    phone: Phone, profiles: Path, tmp_path: Path
+) -> None:
+    said = {"dumpsys thermalservice": PIXEL_TENSOR, "dumpsys battery": SAMSUNG_BATTERY, "dumpsys power": AWAKE}
+    for words, told in {**said, "settings get global airplane_mode_on": "1", "getprop ": PROPERTIES}.items():
+        phone.tell(words, told)
+    suite = {
+        "name": "phone",
+        "models": {"digits": {"variants": {"fp32": {"artefact": str(DIGITS)}}}},
+        "attempts": {"at_least": 1, "at_most": 1, "entry_gate": "30 s"},
+        "scenarios": {"sustained": {"duration": "2 s"}},
+    }
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    try:
+        api.run(suite, on=profile(profiles, phone.device()), store=url)
+    finally:
+        for path in phone.says.iterdir():
+            path.unlink()
+    store = Store(url)
+    (run,) = store.list_runs()
+    (attempt,) = store.attempts(run.id)
+    store.close()
+    told = attempt.conditions.others
+    assert (told["thermal_status"], told["battery_celsius"], told["screen"]) == (0, 30.9, "on")
+    gate = attempt.conditions.entry_gate
+    assert gate is not None
+    assert (gate["by"], gate["settled"]) == ("thermal status and battery", True)
+    assert attempt.conditions.sensors["Android thermal service"]["found"]
 
 
 def test_a_device_is_added_by_its_serial_listed_checked_and_cleaned(phone: Phone, profiles: Path) -> None:
