@@ -31,6 +31,8 @@ _WANTED = {
     "peak memory reset": "of memory the peak of a whole process is told, and not of its phases",
     "out-of-memory kills": "a kill for want of memory looks like any other",
 }
+#: What tells the same on another system.
+_INSTEAD = {"temperature": "Android thermal service"}
 _CONTROLS = ("cgroup memory control", "cgroup cpu control")
 
 
@@ -101,7 +103,7 @@ def _of_runtimes(told: Iterable[NamedAvailability], wanted: Collection[str], dev
 def _of_sensors(told: Any) -> Iterator[Check]:
     sensors: Mapping[str, Any] = told if isinstance(told, dict) else {}
     for name, without in _WANTED.items():
-        if not _found(sensors, name):
+        if not _found(sensors, name) and not _found(sensors, _INSTEAD.get(name, name)):
             yield Check(of=name, state=State.DOUBT, found=f"no sensor ({_reason(sensors, name)})", helps=without)
     seen = sorted(name for name in sensors if _found(sensors, name))
     yield Check(of="sensors", state=State.FINE, found=", ".join(seen) or "none")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchharness import api
-from benchharness.errors import DeviceBusy
+from benchharness.errors import DeviceBusy, LaunchError
 from tests import adb_device
 from tests.adb_device import AdbServer, Phone
 from tests.far import Far, all_once
@@ -129,3 +129,23 @@ def test_a_second_host_is_refused_with_the_firsts_name(device: Far) -> None:
     running.join(60)
     assert device.trouble is None
     all_once(device)
+
+
+def test_a_phone_that_goes_away_for_good_is_given_up_and_what_is_finished_stays(
+    device: Far, phone: Phone, tmp_path: Path
+) -> None:
+    """Its daemon dies, as a phone does whose battery is empty; the supervisor there ends by itself."""
+    (tmp_path / "leaving").mkdir()
+    with adb_device.running(tmp_path / "leaving", phone.user, phone.home) as leaving:
+        device.server = leaving
+        device.profile()
+        running = device.in_background(3)
+        device.until(device.at_work)
+        device.until(lambda: len(device.attempts()) == 1, 40)
+        device.until(device.at_work)
+        leaving.process.kill()
+        running.join(200)
+        assert not running.is_alive()
+    assert isinstance(device.trouble, LaunchError)
+    assert "cannot be reached" in str(device.trouble)
+    assert device.attempts().total() == 1

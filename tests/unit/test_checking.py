@@ -77,6 +77,11 @@ def test_sensors_are_there_only_where_the_device_says_so_plainly(told: Any) -> N
     assert found(checks, "limits").state is State.DOUBT
 
 
+def test_a_phone_tells_its_temperatures_by_a_service() -> None:
+    checks = list(_of_sensors({"Android thermal service": {"found": True}}))
+    assert [each for each in checks if each.of == "temperature"] == []
+
+
 @pytest.mark.parametrize(
     "told", [{}, {"block_medians_ns": []}, {"block_medians_ns": "x", "block_means_ns": [0, -1]}, 5]
 )

@@ -73,7 +73,7 @@ class AdbLine:
             if state == _READY:
                 self._met = True
                 return serial
-            if state not in _PASSING:
+            if state not in _PASSING and not self._met:  # a server that starts again asks for authorisation again
                 raise LaunchError(self._wants(serial, state, states, said))
             if self._route.over_network:
                 said = self._server.connect(serial)
