@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo demo-full test test-long test-vm test-fast lint check package format smollm2 demo-model benchmarks clean
+.PHONY: help demo demo-full test test-long test-vm test-fast lint check package format smollm2 demo-model gguf-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -98,6 +98,9 @@ smollm2: $(MODELS_READY)  ## build SmolLM2-135M-Instruct at every precision into
 
 demo-model: $(MODELS_READY)  ## train and export the bundled demo model again
 	$(MODELS)/bin/python examples/demo_model/build.py
+
+gguf-model: $(READY)  ## the bundled demo model as GGUF, in build/demo_model/gguf-f32
+	$(BIN)/python examples/demo_model/gguf_model.py
 
 benchmarks: $(READY)  ## how fast and how true the harness is; wants make smollm2 first, and a quiet machine
 	$(BIN)/python -m benchmarks

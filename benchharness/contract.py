@@ -338,6 +338,18 @@ class ScoresText(Protocol):
         ...
 
 
+@runtime_checkable
+class Rewinds(Protocol):
+    """An optional ability of a `LanguageSession`: forgets the end of its text, so that another can follow."""
+
+    def rewind(self, tokens: int) -> None:
+        """Keeps the first `tokens` of what the cache holds, from none to all.
+
+        Raises `Unsupported` where it holds fewer, or where this model's cache cannot be cut.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class StoredNumbers:
     """All stored tensors of one type and role in a model file."""

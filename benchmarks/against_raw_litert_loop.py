@@ -44,6 +44,7 @@ def measure(options: Options) -> Bar:
     order = random.Random(options.seed)
     for done, (variant, threads) in enumerate(cases):
         request = {
+            "runtime": "tflite",
             "folder": str(folders[variant]),
             "threads": threads,
             "prompt_tokens": PROMPT_TOKENS,
@@ -51,8 +52,8 @@ def measure(options: Options) -> Bar:
             "turns": TURNS.get(variant, _FEWEST_TURNS),
         }
         share_s = (end_s - time.monotonic()) / (len(cases) - done)
-        rounds = collect(functools.partial(_round, request, order), max_time_s=share_s, names=METRICS)
-        findings += _findings(f"{variant}, {threads} thread{'' if threads == 1 else 's'}", rounds)
+        rounds = collect(functools.partial(round_of, request, order), max_time_s=share_s, names=METRICS)
+        findings += findings_of(f"{variant}, {threads} thread{'' if threads == 1 else 's'}", rounds)
     return Bar(
         name="against_raw_litert_loop",
         claim="decode rate and model_ttft equal to a raw CompiledModel loop with one set of cache buffers",
@@ -72,8 +73,9 @@ def _folder(options: Options, variant: str) -> Path:
     return found
 
 
-def _round(request: dict[str, Any], order: random.Random) -> Round:
-    answer: Answer = run_program("side_by_side_litert", {**request, "seed": order.randrange(2**32)}).answer
+def round_of(request: dict[str, Any], order: random.Random) -> Round:
+    """Ratios of one fresh process, and the figures behind them."""
+    answer: Answer = run_program("side_by_side_bare", {**request, "seed": order.randrange(2**32)}).answer
     ratios = {metric: _ratio(answer, metric, "harness") for metric in METRICS}
     ratios |= {f"{metric}, control": _ratio(answer, metric, "raw again") for metric in METRICS}
     values = {
@@ -87,7 +89,8 @@ def _ratio(answer: Answer, metric: str, side: str) -> float:
     return statistics.median(mine / raw for mine, raw in zip(answer[side][metric], answer["raw"][metric], strict=True))
 
 
-def _findings(label: str, rounds: Sequence[Round]) -> list[Finding]:
+def findings_of(label: str, rounds: Sequence[Round]) -> list[Finding]:
+    """What all rounds of one case say, the control included."""
     rates = [median_of(rounds, f"{side} decode_rate") for side in ("harness", "raw")]
     ttfts = [median_of(rounds, f"{side} model_ttft") / 1e6 for side in ("harness", "raw")]
     absolute = {

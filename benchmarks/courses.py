@@ -328,7 +328,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--model", choices=tuple(SUBJECTS), default="demo", help="(default: %(default)s)")
     made.add_argument("--sessions-per-class", type=int, help="(default: 60; of smollm2 5)")
     made.add_argument("--duration", help="of a session, such as '6 s' (default: 6 s; of smollm2 30 s)")
-    made.add_argument("--classes", help=f"some of: {', '.join(EXPECTED)} (default: all)")
+    classes = ", ".join(EXPECTED).replace("%", "%%")  # argparse fills help texts in
+    made.add_argument("--classes", help=f"some of: {classes} (default: all)")
     made.add_argument("--others-at-most", type=float, default=math.inf, metavar="CORES", help="(default: any number)")
     made.add_argument("--resume", type=Path, metavar="FILE", help="go on with a file of sessions, as it was begun")
     made.add_argument("--judge-again", type=Path, metavar="FILE", help="judge a file's sessions, and make none")

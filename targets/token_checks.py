@@ -36,6 +36,12 @@ def check_token(token: int, vocabulary_size: int, used: int, context_length: int
         refuse_length(used + 1, context_length)
 
 
+def check_kept(tokens: int, used: int) -> None:
+    """Raises `Unsupported` where a cache of `used` tokens has no first `tokens` to keep."""
+    if not 0 <= tokens <= used:
+        raise Unsupported(f"{tokens} tokens cannot be kept of the {used} in the cache")
+
+
 def refuse_token(token: int, vocabulary_size: int) -> None:
     """Raises `Unsupported` for a token that the model does not know."""
     raise Unsupported(

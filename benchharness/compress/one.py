@@ -23,13 +23,13 @@ from typing import Any
 from benchharness.compress import calibration
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
-from benchharness.compress.recipes import CORE_ML, ONNX, RECIPES, SEED, TFLITE
+from benchharness.compress.recipes import CORE_ML, GGUF, ONNX, RECIPES, SEED, TFLITE
 from benchharness.compress.source import companions, is_lone
 from benchharness.device import protocol
 from benchharness.device.lifeline import die_with_parent
 from benchharness.errors import BenchharnessError, UsageError
 
-_TOOLS = {ONNX: "onnx_tools", TFLITE: "tflite_tools", CORE_ML: "core_ml_tools"}
+_TOOLS = {ONNX: "onnx_tools", TFLITE: "tflite_tools", CORE_ML: "core_ml_tools", GGUF: "gguf_tools"}
 #: What an artefact is called: the folder, or the file with the ending of its format.
 _MODEL = "model"
 _TOKENIZER = "tokenizer.json"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-ONNX, TFLITE, CORE_ML = ".onnx", ".tflite", ".mlpackage"
-FORMATS = (ONNX, TFLITE, CORE_ML)
+ONNX, TFLITE, CORE_ML, GGUF = ".onnx", ".tflite", ".mlpackage", ".gguf"
+FORMATS = (ONNX, TFLITE, CORE_ML, GGUF)
 
 #: Where every random choice of a tool starts from, if the tool asks Python or numpy for it.
 SEED = 0
@@ -22,6 +22,7 @@ PACKAGES: Mapping[str, Sequence[str]] = MappingProxyType(
         ONNX: ("onnxruntime", "onnx", "onnx-ir", "numpy"),
         TFLITE: ("ai-edge-quantizer", "ai-edge-litert", "numpy"),
         CORE_ML: ("coremltools", "scikit-learn", "numpy"),
+        GGUF: ("gguf", "numpy"),
     }
 )
 #: What a tool uses where it is there, and does without where it is not: the outcome differs.
@@ -58,7 +59,7 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(each) for each in value) if isinstance(value, list | tuple) else value
 
 
-_FORMAT_BY_PREFIX = {"onnx": ONNX, "tflite": TFLITE, "coreml": CORE_ML}
+_FORMAT_BY_PREFIX = {"onnx": ONNX, "tflite": TFLITE, "coreml": CORE_ML, "gguf": GGUF}
 _BITS = {"int4": 4, "int8": 8, "fp16": 16}
 
 
@@ -166,6 +167,13 @@ def _linear(dtype: str, granularity: str, block_size: int) -> dict[str, Any]:
 
 def _palette(bits: int, mode: str) -> dict[str, Any]:
     return {"nbits": bits, "mode": mode, "granularity": "per_tensor", "weight_threshold": 2048}
+
+
+# GGUF: the type that matrices get, by gguf.quants, or by llama.cpp's own program where that alone can.
+
+
+def _gguf(type_: str, tool: str = "gguf.quants") -> dict[str, Any]:
+    return {"tool": tool, "type": type_}
 
 
 def _palettes(mode: str, ending: str, words: str) -> list[Recipe]:
@@ -323,6 +331,31 @@ _ALL_RECIPES = [
         "prune50",
         {"target_sparsity": 0.5, "weight_threshold": 2048},
         "the half of each weight tensor that is nearest to zero becomes zero",
+    ),
+    _recipe(
+        "gguf-q8_0",
+        "block-wise",
+        "int8",
+        _gguf("Q8_0"),
+        "matrices int8 in blocks of 32 with a float16 scale; embedding and output too",
+        default=True,
+    ),
+    _recipe(
+        "gguf-q4_0",
+        "block-wise",
+        "int4",
+        _gguf("Q4_0"),
+        "matrices int4 in blocks of 32 with a float16 scale; embedding and output too",
+        default=True,
+    ),
+    _recipe("gguf-q4_1", "block-wise", "int4", _gguf("Q4_1"), "as gguf-q4_0, with a smallest value a block as well"),
+    _recipe("gguf-fp16", "half", "fp16", _gguf("F16"), "matrices float16", default=True),
+    _recipe(
+        "gguf-q4_k_m",
+        "block-wise",
+        "int4",
+        _gguf("Q4_K_M", "llama-quantize"),
+        "int4 in super-blocks of 256, some matrices in six bits; needs llama.cpp's llama-quantize on the PATH",
     ),
 ]
 

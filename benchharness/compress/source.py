@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchharness.compress.recipes import CORE_ML, FORMATS, ONNX, TFLITE
+from benchharness.compress.recipes import CORE_ML, FORMATS, GGUF, ONNX, TFLITE
 from benchharness.errors import UsageError
 from benchharness.suite.artefact import DigestCache, Manifest, manifest_of
 from benchharness.suite.listing import list_files
 from benchharness.suite.planning import HUB_FOLDER, artefact_format
 
 #: Whose word it is which files a model is.
-_ADAPTERS = {ONNX: "onnxruntime", TFLITE: "tflite", CORE_ML: "coreml"}
+_ADAPTERS = {ONNX: "onnxruntime", TFLITE: "tflite", CORE_ML: "coreml", GGUF: "llama-cpp"}
 
 #: Files beside a model that a harness or an application needs: taken along from wherever the model lies.
 COMPANIONS = frozenset(
@@ -35,7 +35,6 @@ _ADVICE = {
     ".safetensors": "weights alone; export the model to .onnx, .tflite or .mlpackage first",
     ".pt": "export the model to .onnx, .tflite or .mlpackage first",
     ".pth": "export the model to .onnx, .tflite or .mlpackage first",
-    ".gguf": "export the model to .onnx, .tflite or .mlpackage first",
 }
 
 

@@ -46,7 +46,7 @@ _AMOUNTS = {
     "evaluation": "evaluation",
 }
 #: Further facts of a session that are a matter of its export and not of the numbers in it.
-_SESSION_FACTS = ("cache_capacity", "cache_length", "prefill_lengths", "package", "compile_cache")
+_SESSION_FACTS = ("cache_capacity", "cache_length", "prefill_lengths", "package", "compile_cache", "system_info")
 #: A suite's word, for the names that do not read well.
 _ASKED = {"against": "reference of quality"}
 

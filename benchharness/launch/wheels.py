@@ -94,16 +94,25 @@ def fetched(requirements: Sequence[str], tags: Tags, lock: Path, cache: Path) ->
     """
     first = f"{_FIRST_LINE}{', '.join(sorted(requirements))}; {tags.text}\n"
     before = lock.read_text(encoding="utf-8") if lock.is_file() else ""
-    known = before.startswith(first)
-    folder = cache / hashlib.sha256((before if known else first).encode()).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    if known:
-        return _locked(before, tags, lock, folder), False
-    _download(list(requirements), tags, folder)
-    wheels = _here(folder)
+    cache.mkdir(parents=True, exist_ok=True)
+    if before.startswith(first):
+        return _locked(before, tags, lock, _kept(cache, before)), False
+    with tempfile.TemporaryDirectory(dir=cache) as fresh:
+        _download(list(requirements), tags, Path(fresh))
+        text = first + lines(_here(Path(fresh)))
+        folder = _kept(cache, text)
+        for wheel in Path(fresh).iterdir():
+            wheel.replace(folder / wheel.name)
     lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text(first + lines(wheels), encoding="utf-8")
-    return wheels, True
+    lock.write_text(text, encoding="utf-8")
+    return _here(folder), True
+
+
+def _kept(cache: Path, lock: str) -> Path:
+    """The folder of the wheels that a lock of this text names."""
+    folder = cache / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _locked(text: str, tags: Tags, lock: Path, folder: Path) -> list[Wheel]:

@@ -25,7 +25,7 @@ from targets.onnx_runtime.signature import (
     TOKENS,
     LanguageSignature,
 )
-from targets.token_checks import check_token, check_tokens
+from targets.token_checks import check_kept, check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -58,6 +58,11 @@ class OnnxLanguageSession(OnnxSession, ABC):
     def reset(self) -> None:
         """Empties the cache."""
         self._length = 0
+
+    def rewind(self, tokens: int) -> None:
+        """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
+        check_kept(tokens, self._length)
+        self._length = tokens  # what lies beyond is masked, and written over
 
     def extend(self, tokens: Sequence[int]) -> Array:
         """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
@@ -154,6 +159,12 @@ class CachedSession(OnnxLanguageSession):
         """Empties the cache. An in-place cache keeps its memory for the next request."""
         super().reset()
         self._cache.clear()
+
+    def rewind(self, tokens: int) -> None:
+        """Keeps the first `tokens` of the text. Raises `Unsupported` for a cache that the graph writes anew."""
+        if isinstance(self._cache, GrownCache):
+            raise Unsupported(f"{self._name}: the graph writes its cache anew at every step, and it is not cut")
+        super().rewind(tokens)
 
     def decode(self, token: int) -> Array:
         """Appends one token; the logits of the next one, float32, shape (vocabulary_size,).

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.contract import Configuration, EffectiveConfiguration, Refusal, StampClock, TokenStream
-from benchharness.errors import ModelFailure
+from benchharness.errors import ModelFailure, Unsupported
 from tests.contract.sound_adapter import CONTEXT, VOCABULARY, WIDTH, Array, Generating, Language, Sound, Tensors
 
 #: A buffer that answers are handed out in.
@@ -146,6 +146,16 @@ def scores_and_keeps(self: Language, tokens: Sequence[int]) -> Array:
     return self.rows(tokens)
 
 
+def rewinds_the_length(self: Language, tokens: int) -> None:
+    if not 0 <= tokens <= self.length:
+        raise Unsupported("no")
+    self.length = tokens
+
+
+def rewinds_anywhere(self: Language, tokens: int) -> None:
+    Language.rewind(self, min(max(tokens, 0), self.length))
+
+
 def nan_in_prefill(self: Language, tokens: Sequence[int]) -> Array:
     """A buffer that the next call overwrites, so that looking later shows the next answer."""
     SHARED[:] = Language.extend(self, tokens)
@@ -274,6 +284,8 @@ FAULTS: dict[str, Fault] = {
     "scored rows shifted": in_language("test_score_gives_the_logits_of_all_positions", score=scores_from_the_second),
     "scoring leaves a cache": in_language("test_score_gives_the_logits_of_all_positions", score=scores_and_keeps),
     # What cannot be an answer.
+    "rewinding leaves the end": in_language("test_rewinding_leaves_the_beginning", rewind=rewinds_the_length),
+    "rewinding beyond the text": in_language("test_rewinding_leaves_the_beginning", rewind=rewinds_anywhere),
     "logits of zeros": in_language("test_logits_are_one_finite_row", extend=extends(np.zeros_like)),
     "logits of NaN": in_language("test_logits_are_one_finite_row", extend=extends(lambda row: row * np.nan)),
     "NaN in a buffer used again": in_language("test_logits_are_one_finite_row", extend=nan_in_prefill),

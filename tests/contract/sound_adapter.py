@@ -77,12 +77,20 @@ class Language:
         self.outputs: Sequence[TensorSpec] = ()
         self.effective = replace(effective, cache=CACHE_IN_PLACE)
         self.state, self.length = np.zeros(WIDTH, np.float32), 0
+        self.states: list[Array] = []  # after each token
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         raise ModelFailure("tokens only")
 
     def reset(self) -> None:
         self.state, self.length = np.zeros(WIDTH, np.float32), 0
+        self.states.clear()
+
+    def rewind(self, tokens: int) -> None:
+        if not 0 <= tokens <= self.length:
+            raise Unsupported(f"{tokens} tokens cannot be kept of {self.length}")
+        del self.states[tokens:]
+        self.state, self.length = self.states[-1] if tokens else np.zeros(WIDTH, np.float32), tokens
 
     def extend(self, tokens: Sequence[int]) -> Array:
         self.check(tokens)
@@ -112,6 +120,7 @@ class Language:
         for token in tokens:
             self.state = np.tanh(self.embedding[token] + self.state @ self.recurrent)
             rows.append(self.state @ self.output)
+            self.states.append(self.state)
         self.length += len(tokens)
         return np.array(rows)
 

@@ -34,15 +34,17 @@ def third_parties(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_is_none_is_answered_with_the_nearest_and_all(third_parties: None) -> None:
     with pytest.raises(Unsupported, match="no adapter is called 'onnxruntme'; did you mean 'onnxruntime'"):
         adapters.load("onnxruntme")
-    with pytest.raises(Unsupported, match=r"\(there are: onnxruntime, tflite, coreml, python, null, broken, mine\)"):
+    with pytest.raises(
+        Unsupported, match=r"\(there are: onnxruntime, tflite, coreml, llama-cpp, python, null, broken, mine\)"
+    ):
         adapters.load("zzzzzz")
 
 
 def test_a_third_partys_adapter_is_loaded_by_its_entry_point(third_parties: None) -> None:
     assert adapters.load("mine").name == "mine"
     assert adapters.formats("mine") == (".mine",)
-    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "python", "null", "broken", "mine"]
-    assert adapters.usable() == ["onnxruntime", "tflite", "coreml", "python", "null", "mine"]
+    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "llama-cpp", "python", "null", "broken", "mine"]
+    assert adapters.usable() == ["onnxruntime", "tflite", "coreml", "llama-cpp", "python", "null", "mine"]
 
 
 def test_an_adapter_whose_runtime_is_missing_says_so(third_parties: None) -> None:
@@ -129,4 +131,4 @@ def test_a_third_party_cannot_take_a_built_in_name(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("importlib.metadata.entry_points", lambda: Points([point]))
     assert adapters.third_party() == {}
-    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "python", "null"]
+    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "llama-cpp", "python", "null"]

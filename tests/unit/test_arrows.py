@@ -27,6 +27,8 @@ RUNTIMES = {
     "ai_edge_litert",
     "tflite_runtime",
     "coremltools",
+    "llama_cpp",
+    "xllamacpp",
     "onnx",
     "PIL",
 }  # coremltools takes pictures as PIL's

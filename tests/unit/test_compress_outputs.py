@@ -295,7 +295,7 @@ def test_a_missing_tool_is_told_with_what_to_install(tools: Tools, model: Path, 
         ("a.mlmodel", "only programs"),
         ("a.litertlm", "give the .tflite"),
         ("a.safetensors", "export the model"),
-        ("a.jpg", "no recipe starts from it; models end in .onnx, .tflite, .mlpackage"),
+        ("a.jpg", "no recipe starts from it; models end in .onnx, .tflite, .mlpackage, .gguf"),
     ],
 )
 def test_what_no_recipe_starts_from_is_told_with_what_to_do(tmp_path: Path, name: str, words: str) -> None:

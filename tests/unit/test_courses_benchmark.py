@@ -18,6 +18,7 @@ from benchmarks.bars import Verdict
 from benchmarks.course_matrix import descriptions, findings, rows, undisturbed_by_others
 from benchmarks.course_plan import EXPECTED, ONE_CORE, QUOTA, QUOTA_KINDS, Planned, levels, plan
 from benchmarks.course_records import FAILED, Judged, Records, Session, judged
+from benchmarks.courses import _parser
 
 
 def made(seed: int = 1, per_class: int = 60) -> list[Planned]:
@@ -29,6 +30,11 @@ def made(seed: int = 1, per_class: int = 60) -> list[Planned]:
         between_s=(2.3, 2.8),
         seed=seed,
     )
+
+
+def test_its_help_names_every_class() -> None:
+    told = " ".join(_parser().format_help().split())
+    assert all(name in told for name in EXPECTED), "a per cent sign in a class's name is no format"
 
 
 def test_every_class_has_as_many_sessions_half_on_each_number_of_threads() -> None:

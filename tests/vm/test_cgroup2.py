@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from tests.vm.machine import USER, Machine
 
 ROOT = Path(__file__).parent.parent.parent
 DIGITS = ROOT / "examples" / "digits" / "artefacts" / "fp32.onnx"
+#: A trial that starves lasts `slowest` times the usual, which under emulation is half a minute.
+FEW = {"trials": 1, "needed": 1, "slowest": 4}
+#: Until a model is loaded there, and a course has its baseline of five seconds.
+_BASELINE_S = 20
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +69,7 @@ def steps(ladder: Ladder, constraint: str) -> dict[float | None, StepOutcome]:
 
 def left_over(started: Machine) -> str:
     """Processes, groups and work files of ours."""
-    processes = started.run("pgrep -fa 'benchharness|pyz' || true")
+    processes = started.run("pgrep -fa '[b]enchharness|[p]yz' || true")
     groups = started.run("find /sys/fs/cgroup -name 'benchharness-*' || true")
     runs = started.run(f"ls -d ~root/.benchharness/runs/*/ ~{USER}/.benchharness/runs/*/ 2>/dev/null || true")
     return processes + groups + runs
@@ -79,8 +84,8 @@ def test_the_kernel_is_its_own_and_has_version_2(started: Machine, folder: Path)
 @pytest.mark.parametrize("user", ["root", USER])
 def test_a_ladder_finds_what_a_model_needs(started: Machine, folder: Path, user: str) -> None:
     # As few processes as tell something: under emulation one takes a quarter of a minute to start.
-    settings = {"quotas": ["50 %"], "cores": [1], "limits": ["16 MiB"], "trials": 1, "needed": 1, "bracket": "40 %"}
-    result = run(user, "constrained", settings)
+    settings = {"quotas": ["50 %"], "cores": [1], "limits": ["16 MiB"], "bracket": "40 %"}
+    result = run(user, "constrained", {**settings, **FEW})
     assert result.outcome.ok, result.outcome
     (ladder,) = result.ladders
     print("\n", started.by, user, ladder.by, ladder.floor_bytes, ladder.reason)
@@ -97,7 +102,7 @@ def test_a_limit_that_is_too_tight_kills_and_says_so(started: Machine, folder: P
     result = run(
         "root",
         "constrained",
-        {"limits": ["16 MiB"], "trials": 1, "needed": 1, "memory": False, "quotas": [], "cores": []},
+        {"limits": ["16 MiB"], "memory": False, "quotas": [], "cores": [], **FEW},
     )
     (ladder,) = result.ladders
     assert steps(ladder, "memory")[float(16 << 20)] in (StepOutcome.KILLED, StepOutcome.THRASHING)
@@ -109,35 +114,44 @@ def test_an_undisturbed_course_is_not_called_limited(started: Machine, folder: P
     assert course.state not in (SessionState.QUOTA, SessionState.CORES), course.evidence
 
 
-def in_time(started: Machine, after_s: float, command: str) -> None:
-    """Does something there so long after the worker has begun."""
-    script = f"while ! pgrep -f 'pyz worker' >/dev/null; do sleep 0.1; done; sleep {after_s}; {command}"
-    started.run(f'nohup sh -c "{script}" >/tmp/done 2>&1 &')
+def in_time(started: Machine, command: str) -> None:
+    """Does something to the worker there, `$worker`, when its baseline is measured. The brackets: no shell is to find
+    its own line."""
+    wait = "until worker=$(pgrep -f '[p]yz worker') && grep -q onnxruntime /proc/$worker/maps; do sleep 0.2; done"
+    script = f"{wait}; sleep {_BASELINE_S}; {command}"
+    started.run(f"nohup sh -c {shlex.quote(script)} >/tmp/done 2>&1 &")
 
 
 @pytest.mark.parametrize(
     ("condition", "command", "state"),
     [
         (
-            "moved to a limited group",
-            "mkdir -p /sys/fs/cgroup/limited; echo '60000 100000' > /sys/fs/cgroup/limited/cpu.max; "
-            "echo $(pgrep -f 'pyz worker') > /sys/fs/cgroup/limited/cgroup.procs",
+            "quota in place",
+            "systemctl set-property --runtime $(basename $(cat /proc/$worker/cgroup)) CPUQuota=60%",
             SessionState.QUOTA,
         ),
         (
-            "cut to one core",
-            "taskset -acp 0 $(pgrep -f 'pyz worker')",
-            SessionState.CORES,
+            "moved to a limited group",
+            "mkdir -p /sys/fs/cgroup/limited; echo '60000 100000' > /sys/fs/cgroup/limited/cpu.max; "
+            "echo $worker > /sys/fs/cgroup/limited/cgroup.procs",
+            SessionState.QUOTA,
+        ),
+        ("cut to one core", "taskset -acp 0 $worker", SessionState.CORES),
+        (
+            "beside a busy process on each core",
+            "for core in 0 1; do timeout 90 taskset -c $core sh -c 'while :; do :; done' & done; wait",
+            SessionState.CONTENTION,
         ),
     ],
 )
 def test_what_the_system_does_to_a_course_is_named(
     started: Machine, folder: Path, condition: str, command: str, state: SessionState
 ) -> None:
-    in_time(started, 5, command)
-    result = run("root", "sustained", {"duration": "12 s", "entry_gate": "0 s"})
+    in_time(started, command)
+    result = run("root", "sustained", {"duration": f"{3 * _BASELINE_S} s", "entry_gate": "0 s"})
     (course,) = result.courses
-    print("\n", started.by, condition, course.state, course.evidence, course.events)
+    print("\n", started.by, condition, course.state, course.evidence, course.events, started.run("cat /tmp/done"))
+    started.run("rm -rf /tmp/done; pkill -f '[w]hile :' || true")
     assert course.state is state, course.evidence
-    assert course.events
+    assert bool(course.events) == (state is not SessionState.CONTENTION), "what changes a course's limits is an event"
     assert left_over(started) == ""

@@ -1,7 +1,7 @@
-"""One process with three sessions of one model: the harness's, a raw LiteRT loop's, and the same raw loop's again.
+"""One process with three sessions of one model: the harness's, a raw loop's on its runtime, and the same one's again.
 
-Argument: {"folder", "threads", "prompt_tokens", "output_tokens", "turns", "seed"}. Answer: for each side what its turns
-measured, {"decode_rate": [tokens/s], "model_ttft": [ns]}.
+Argument: {"runtime", "folder", "threads", "prompt_tokens", "output_tokens", "turns", "seed"}. Answer: for each side
+what its turns measured, {"decode_rate": [tokens/s], "model_ttft": [ns]}.
 Loaded in random order; in each turn the sides follow in random order.
 """
 
@@ -23,7 +23,6 @@ from benchharness.device.requests import LanguageRequest
 from benchharness.device.timing import quiet_collector
 from benchmarks import harness_path
 from benchmarks.pairs import in_random_order
-from benchmarks.raw_litert_loop import RawLitertLoop
 
 #: Turns before those that count: the first inferences of a session pack its weights.
 _WARMUP_TURNS = 1
@@ -36,14 +35,16 @@ def main() -> None:
     lengths = {"prompt_tokens": asked["prompt_tokens"], "output_tokens": asked["output_tokens"]}
     folder, threads = Path(asked["folder"]), asked["threads"]
 
-    def load_raw() -> RawLitertLoop:
-        return RawLitertLoop(folder, threads=threads, **lengths)
+    raw_loop = _raw_loop(asked["runtime"])
 
-    configuration = Configuration(runtime="tflite", threads=threads)
+    def load_raw() -> Any:
+        return raw_loop(folder, threads=threads, **lengths)
+
+    configuration = Configuration(runtime=asked["runtime"], threads=threads)
     with contextlib.ExitStack() as stack:
         loaded: dict[str, Any] = in_random_order(
             {
-                "harness": lambda: stack.enter_context(adapters.load("tflite").open(folder, configuration)),
+                "harness": lambda: stack.enter_context(adapters.load(asked["runtime"]).open(folder, configuration)),
                 "raw": load_raw,
                 "raw again": load_raw,
             },
@@ -69,7 +70,18 @@ def main() -> None:
     print(json.dumps(answer))
 
 
-def _check_same_work(session: LanguageSession, raw: RawLitertLoop, request: LanguageRequest) -> None:
+def _raw_loop(runtime: str) -> Any:
+    """The class of the raw loop on a runtime; no other runtime is loaded."""
+    if runtime == "tflite":
+        from benchmarks.raw_litert_loop import RawLitertLoop
+
+        return RawLitertLoop
+    from benchmarks.raw_llama_loop import RawLlamaLoop
+
+    return RawLlamaLoop
+
+
+def _check_same_work(session: LanguageSession, raw: Any, request: LanguageRequest) -> None:
     """Both give the same logits for the prompt and choose the same tokens, or the comparison means nothing."""
     session.reset()
     logits = np.array(session.extend(request.prompt))
@@ -86,7 +98,7 @@ def _harness_turn(session: LanguageSession, request: LanguageRequest) -> dict[st
     return {"decode_rate": rate, "model_ttft": harness_path.model_ttft_ns(session, request)}
 
 
-def _raw_turn(raw: RawLitertLoop, request: LanguageRequest) -> dict[str, float]:
+def _raw_turn(raw: Any, request: LanguageRequest) -> dict[str, float]:
     """The same requests as the harness makes in its turn, the collector kept as quiet as there."""
     with quiet_collector():
         answer = raw.answer(request.prompt, request.continuation, request.output_tokens)

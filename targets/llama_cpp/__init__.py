@@ -1,0 +1,184 @@
+"""Runs `.gguf` causal language models in llama.cpp, through the library of llama-cpp-python or of xllamacpp.
+
+A request's `accelerator` is one of ggml's devices ("CPU", "CUDA0"), `threads` those of prompts and of decoding.
+`options` go by llama.cpp's names: `n_ctx` (default: the model's, at most 4096), `n_batch`, `n_ubatch`, `type_k` and
+`type_v` ("f16", "f32", "q8_0"), `flash_attn` (true, false, "auto"), `use_mmap`, `use_extra_bufts` (repacked weights),
+`n_gpu_layers`.
+
+Its modules: `library` finds and checks the library, `options` checks the request, `log` hears what llama.cpp says,
+`session` runs. `files` finds the model, `gguf_file` reads one without running it, `inspection` describes it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchharness.contract import (
+    CACHE_IN_PLACE,
+    ArtefactFiles,
+    Availability,
+    Configuration,
+    EffectiveConfiguration,
+    ModelDescription,
+)
+from benchharness.errors import AttemptError, ModelFailure, Unsupported
+from targets.llama_cpp.files import ENDING, find_model, list_files, parts_of
+from targets.llama_cpp.gguf_file import Contents, read_files
+from targets.llama_cpp.inspection import describe, why_no_language_model
+from targets.llama_cpp.library import Library, load_library
+from targets.llama_cpp.log import Log, listen
+from targets.llama_cpp.options import CPU, Request, read_request
+from targets.llama_cpp.session import LlamaSession
+
+try:
+    _library: Library | None = load_library()
+except Unsupported as reason:
+    _library, _missing = None, str(reason)
+else:
+    _missing = ""
+
+#: Longer contexts reserve gigabytes of cache, wanted or not: `n_ctx` asks for them.
+LONGEST_UNASKED_CONTEXT_TOKENS = 4096
+_UNKNOWN_PRECISION = "llama.cpp does not tell in what type it computes"
+_NO_MEMORY = ("failed to allocate", "unable to allocate", "out of memory", "bad_alloc")
+
+
+class LlamaCpp:
+    """The adapter for llama.cpp."""
+
+    name = "llama-cpp"
+    formats: Sequence[str] = (ENDING,)
+
+    def availability(self) -> Availability:
+        """The library's package, version and devices, or the reason why there is none. Never raises."""
+        if _library is None:
+            return Availability(available=False, reason=_missing)
+        return Availability(available=True, version=_library.version, accelerators=tuple(_library.devices()))
+
+    def files(self, artefact: Path) -> ArtefactFiles:
+        """The model with all its parts, its configuration and tokenizer. Raises `ModelFailure`."""
+        return list_files(Path(artefact))
+
+    def inspect(self, artefact: Path) -> ModelDescription:
+        """What a `.gguf` file holds; reads no weights. Raises `ModelFailure`."""
+        return describe(find_model(Path(artefact)))
+
+    @contextmanager
+    def open(self, artefact: Path, configuration: Configuration) -> Iterator[LlamaSession]:
+        """Loads a `.gguf` file. Raises, on entering, `ModelFailure` for a bad file, `Unsupported` for a bad request."""
+        if _library is None:
+            raise Unsupported(_missing)
+        devices = _library.devices()
+        request = read_request(configuration, devices)
+        model = find_model(Path(artefact))
+        contents = read_files(parts_of(model))
+        reason = configuration.why_tensors or why_no_language_model(contents)
+        if reason:
+            raise Unsupported(f"{model}: llama.cpp is driven here for causal language models only: {reason}")
+        handle = None if request.device is None else devices[request.device][0]
+        with _loaded(_library, model, contents, request, handle) as session:
+            yield session
+
+
+@contextmanager
+def _loaded(
+    library: Library, model: Path, contents: Contents, request: Request, handle: int | None
+) -> Iterator[LlamaSession]:
+    lib = library.functions
+    log = listen(lib)
+    lib.llama_backend_init()
+    _warn_of_known_crash(library, contents, request)
+    params = lib.llama_model_default_params()
+    # A list that ends with NULL; the processor needs no mention, and an empty list leaves all others out.
+    chosen = (ctypes.c_void_p * 2)(None if request.device == CPU else handle, None)
+    request.fill_model(params, None if request.device is None else ctypes.addressof(chosen))
+    loaded = lib.llama_model_load_from_file(os.fsencode(model), params)
+    if not loaded:
+        raise _failure(model, log, "load it")
+    try:
+        if lib.llama_model_has_encoder(loaded):
+            raise Unsupported(f"{model}: has an encoder, whose input this adapter does not give")
+        trained = int(lib.llama_model_n_ctx_train(loaded))
+        length = request.options.get("n_ctx", min(trained, LONGEST_UNASKED_CONTEXT_TOKENS))
+        if length > trained:
+            raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")
+        context_params = lib.llama_context_default_params()
+        request.fill_context(context_params, length)
+        context = lib.llama_init_from_model(loaded, context_params)
+        if not context:
+            raise _failure(model, log, f"make a context for it ({_asked(request)})", Unsupported)
+        session = LlamaSession(
+            lib,
+            library.batch,
+            context,
+            log,
+            name=str(model),
+            effective=_effective(library, contents, context, log, trained),
+            vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
+            context_length=length,
+        )
+        try:
+            yield session
+        finally:
+            session.close()
+    finally:
+        lib.llama_model_free(loaded)
+
+
+def _effective(
+    library: Library, contents: Contents, context: int, log: Log, trained_tokens: int
+) -> EffectiveConfiguration:
+    lib = library.functions
+    places = sorted(log.layers, key=lambda place: place == CPU)
+    facts: dict[str, Any] = {
+        "package": library.package,
+        "system_info": library.system_info,
+        "precision_unknown": _UNKNOWN_PRECISION,
+        "architecture": contents.architecture,
+        "n_ctx_train": trained_tokens,
+        "n_ctx": int(lib.llama_n_ctx(context)),
+        "n_batch": int(lib.llama_n_batch(context)),
+        "n_ubatch": int(lib.llama_n_ubatch(context)),
+        "threads_batch": int(lib.llama_n_threads_batch(context)),
+        **log.facts,
+        "buffers_mib": dict(log.buffers_mib),
+        "repacked": dict(log.repacked),
+    }
+    return EffectiveConfiguration(
+        accelerators=tuple(places) or (CPU,),
+        threads=int(lib.llama_n_threads(context)),
+        cache=CACHE_IN_PLACE,
+        runtime_version=library.version,
+        facts=facts,
+        model_precision="+".join(contents.floats) or None,
+    )
+
+
+def _warn_of_known_crash(library: Library, contents: Contents, request: Request) -> None:
+    """Standard error is the evidence that a crashed attempt leaves: the cure stands there before it happens."""
+    if "AMX_INT8 = 1" in library.system_info and contents.quantized and request.options.get("use_extra_bufts", True):
+        told = "options = { use_extra_bufts = false }"
+        sys.stderr.write(
+            "llama.cpp repacks quantized weights for AMX on this processor, and some builds end with SIGSEGV over it; "
+            f"if this attempt did, configure {told}\n"
+        )
+        sys.stderr.flush()
+
+
+def _failure(model: Path, log: Log, what: str, kind: type[AttemptError] = ModelFailure) -> Exception:
+    reason = log.reason
+    if any(words in reason for words in _NO_MEMORY):
+        return MemoryError(f"{model}: {reason}")
+    if "unknown model architecture" in reason:
+        return Unsupported(f"{model}: an architecture that this llama.cpp does not know; update it: {reason}")
+    return kind(f"{model}: llama.cpp cannot {what}: {reason}")
+
+
+def _asked(request: Request) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in request.options.items()) or "all defaults"

@@ -1,0 +1,142 @@
+"""A causal language model in llama.cpp: tokens in, logits of the next one out, the cache in llama.cpp's context."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchharness.contract import EffectiveConfiguration, TensorSpec
+from benchharness.errors import ModelFailure, Unsupported
+from targets.llama_cpp.log import Log
+from targets.token_checks import check_kept, check_token, check_tokens
+
+if TYPE_CHECKING:
+    from benchharness.contract import Array
+
+TOKENS, LOGITS = "tokens", "logits"
+_NO_ROOM = 1  # what llama_decode answers where the cache has no place for the tokens
+
+
+class LlamaSession:
+    """One model and one context, which keeps the cache of one text. `log` hears why a call failed."""
+
+    def __init__(
+        self,
+        functions: Any,
+        batch: Any,
+        context: int,
+        log: Log,
+        *,
+        name: str,
+        effective: EffectiveConfiguration,
+        vocabulary_size: int,
+        context_length: int,
+    ) -> None:
+        self.effective = effective
+        self.vocabulary_size, self.context_length = vocabulary_size, context_length
+        self.inputs: Sequence[TensorSpec] = (TensorSpec(TOKENS, "int32", ("tokens",)),)
+        self.outputs: Sequence[TensorSpec] = (TensorSpec(LOGITS, "float32", ("tokens", vocabulary_size)),)
+        self._lib, self._context, self._log, self._name = functions, context, log, name
+        self._memory = functions.llama_get_memory(context)
+        self._batch_tokens = int(functions.llama_n_batch(context))
+        self._rows_at_once = min(self._batch_tokens, int(functions.llama_n_ubatch(context)))
+        self._length = 0  # tokens in the cache
+        self._row: Array = np.zeros(vocabulary_size, np.float32)
+        self._row_address = 0
+        self._make_batch = batch
+        self._token = (ctypes.c_int32 * 1)()
+        self._step = batch(n_tokens=1, token=self._token)
+
+    def reset(self) -> None:
+        """Empties the cache."""
+        self._lib.llama_memory_clear(self._memory, True)
+        self._length = 0
+
+    def rewind(self, tokens: int) -> None:
+        """Keeps the first `tokens` of the text. Raises `Unsupported` where the text is shorter, or the model cannot."""
+        check_kept(tokens, self._length)
+        if not self._lib.llama_memory_seq_rm(self._memory, 0, tokens, -1):
+            raise Unsupported(f"{self._name}: its cache cannot forget the end of a text alone; reset it")
+        self._length = tokens
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,).
+
+        The next call overwrites them. More than a batch takes goes in several: beyond it llama.cpp ends the process.
+        """
+        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length).astype(np.int32)
+        for start in range(0, ids.size, self._batch_tokens):
+            self._decode(self._batch(ids[start : start + self._batch_tokens]))
+        return self._last_row()
+
+    def decode(self, token: int) -> Array:
+        """Appends one token; the logits of the next one, like `extend([token])`."""
+        check_token(token, self.vocabulary_size, self._length, self.context_length)
+        self._token[0] = token
+        self._decode(self._step)
+        return self._last_row()
+
+    def score(self, tokens: Sequence[int]) -> Array:
+        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty."""
+        self.reset()
+        try:
+            return self._all_rows(check_tokens(tokens, self.vocabulary_size, 0, self.context_length).astype(np.int32))
+        finally:
+            self.reset()
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Logits after each of `tokens` (tokens,), where the cache is empty: a context has room for one text."""
+        if TOKENS not in inputs:
+            raise ModelFailure(f"{self._name}: the input {TOKENS!r} is missing")
+        if self._length:
+            raise Unsupported(f"{self._name}: the cache holds {self._length} tokens of another text; reset it first")
+        return {LOGITS: self.score(np.asarray(inputs[TOKENS]).reshape(-1).tolist())}
+
+    def placement(self) -> Mapping[str, Mapping[str, int]]:
+        """Layers by device, the output layer among them: llama.cpp places layers, and logs which went where."""
+        if not self._log.layers:
+            raise Unsupported("llama.cpp logged no device for any layer")
+        return {device: {"layer": count} for device, count in self._log.layers.items()}
+
+    def close(self) -> None:
+        """Frees the context. The session cannot run any more."""
+        self._lib.llama_free(self._context)
+
+    def _batch(self, ids: Array, scored: Any = None) -> Any:
+        """A batch of ids (int32), which have to outlive it; `scored`: for which of them logits are wanted."""
+        batch = self._make_batch(n_tokens=ids.size, token=ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)))
+        if scored is not None:
+            batch.logits = scored
+        return batch
+
+    def _all_rows(self, ids: Array) -> Array:
+        rows = np.empty((ids.size, self.vocabulary_size), np.float32)
+        for start in range(0, ids.size, self._rows_at_once):
+            chunk = ids[start : start + self._rows_at_once]
+            self._decode(self._batch(chunk, (ctypes.c_int8 * chunk.size)(*[1] * chunk.size)))
+            address = self._lib.llama_get_logits(self._context)
+            ctypes.memmove(rows[start:].ctypes.data, address, chunk.size * self.vocabulary_size * rows.itemsize)
+        return rows
+
+    def _decode(self, batch: Any) -> None:
+        answer = self._lib.llama_decode(self._context, batch)
+        if answer == 0:
+            self._length += batch.n_tokens
+            return
+        reason = self._log.reason
+        if answer == _NO_ROOM:
+            raise Unsupported(f"{self._name}: no room in the cache for {batch.n_tokens} more tokens: {reason}")
+        raise ModelFailure(f"{self._name}: llama.cpp failed while running (llama_decode: {answer}): {reason}")
+
+    def _last_row(self) -> Array:
+        """The last token's logits where llama.cpp keeps them; asking for them waits until they are there."""
+        address = self._lib.llama_get_logits_ith(self._context, -1)
+        if address != self._row_address:
+            if not address:
+                raise ModelFailure(f"{self._name}: llama.cpp gave no logits: {self._log.reason}")
+            self._row = np.ctypeslib.as_array((ctypes.c_float * self.vocabulary_size).from_address(address))
+            self._row_address = address
+        return self._row
