@@ -129,8 +129,8 @@ def test_what_android_says_of_itself_is_among_an_attempts_conditions(
     (run,) = store.list_runs()
     (attempt,) = store.attempts(run.id)
     store.close()
-    told = attempt.conditions.others
-    assert (told["thermal_status"], told["battery_celsius"], told["screen"]) == (0, 30.9, "on")
+    seen_now = attempt.conditions.others
+    assert (seen_now["thermal_status"], seen_now["battery_celsius"], seen_now["screen"]) == (0, 30.9, "on")
     gate = attempt.conditions.entry_gate
     assert gate is not None
     assert (gate["by"], gate["settled"]) == ("thermal status and battery", True)

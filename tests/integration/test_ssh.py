@@ -17,6 +17,7 @@ from benchharness.launch import ask
 from benchharness.launch.far import FarLauncher
 from benchharness.launch.porter import Porter
 from benchharness.launch.ssh.host_key import host_key_of
+from benchharness.launch.ssh.route import SshRoute
 from benchharness.suite.device import Device, written
 from tests import ssh_server
 from tests.ssh_server import Server
@@ -55,6 +56,12 @@ def profile(folder: Path, device: Device) -> str:
     folder.mkdir(exist_ok=True)
     (folder / f"{device.name}.toml").write_text(written(device), encoding="utf-8")
     return device.name
+
+
+def route_of(server: Server) -> SshRoute:
+    route = server.device().route
+    assert isinstance(route, SshRoute)
+    return route
 
 
 def put(launcher: FarLauncher, file: Path, name: str) -> str:
@@ -113,6 +120,7 @@ def test_another_host_key_ends_it_before_anything_is_sent(server: Server, tmp_pa
 def test_an_unknown_host_key_is_trusted_by_its_fingerprint_alone(server: Server, profiles: Path) -> None:
     asked = devices.asked(server.device().connect, name="new", key=server.key, python=server.device().python)
     presented = devices.host_key(asked)
+    assert presented is not None
     assert presented.text == server.host_key
     assert not presented.is_known
     path, added = devices.add(asked, presented)
@@ -128,16 +136,16 @@ def test_an_unknown_host_key_is_trusted_by_its_fingerprint_alone(server: Server,
 def test_a_host_key_among_the_users_known_hosts_is_known(server: Server, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
-    assert host_key_of(server.device().route, known).is_known
+    assert host_key_of(route_of(server), known).is_known
     known.write_text(f"[127.0.0.1]:{server.port + 1} {server.host_key}\n")
-    assert not host_key_of(server.device().route, known).is_known
+    assert not host_key_of(route_of(server), known).is_known
 
 
 def test_a_host_key_is_asked_for_from_a_notebook_too(server: Server) -> None:
     """What runs a loop already allows no second one in its thread."""
 
     async def cell() -> str:
-        return host_key_of(server.device().route).text
+        return host_key_of(route_of(server)).text
 
     with ThreadPoolExecutor(max_workers=1) as thread:  # another test's browser may have left a loop in this one
         assert thread.submit(lambda: asyncio.run(cell())).result() == server.host_key

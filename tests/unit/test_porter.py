@@ -15,7 +15,8 @@ from typing import IO, Any
 import pytest
 
 from benchharness.device import porter
-from benchharness.launch.porter import _DOOR, BEGIN
+from benchharness.launch.porter import _DOOR
+from benchharness.launch.shell import BEGIN
 
 PROGRAM = Path(porter.__file__)
 
