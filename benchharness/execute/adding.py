@@ -38,7 +38,7 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str | int]:
     facts = told.get("facts")
     facts = facts if isinstance(facts, dict) else {}
     found: dict[str, str | int] = {}
-    for key in ("device", "os", "kernel", "machine", "processor"):
+    for key in ("device", "model", "os", "kernel", "machine", "processor"):
         if isinstance(facts.get(key), str):
             found[key] = _word(facts[key])
     for key, value in (("cores", facts.get("cores")), ("memory_bytes", facts.get("memory_bytes"))):

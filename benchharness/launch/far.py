@@ -132,6 +132,8 @@ def _answer(channel: Channel, question: Question) -> Answer:
     finally:
         timer.cancel()
         channel.ends_within(_LAST_WORDS_S)
+        channel.end()
+        telling.join(_LAST_WORDS_S)  # it hears that nobody listens; a stream is not closed under who writes on it
         channel.close()
     if in_time and channel.code is None and len(out) <= question.most_bytes:
         raise ConnectionLost(f"the answer got lost: {channel.words()}")
@@ -144,5 +146,5 @@ def _tell(channel: Channel, told: bytes) -> None:
         while view:
             view = view[channel.stdin.write(view) :]
         channel.stdin.close()
-    except OSError:  # it does not listen
+    except (OSError, ValueError):  # it does not listen
         pass
