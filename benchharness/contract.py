@@ -238,6 +238,8 @@ class AdapterRow:
     plain_accelerator: str | None = None
     #: What pip installs for it on a device: "onnxruntime>=1.20".
     requires: Sequence[str] = ()
+    #: Of the formats those that it opens where it is named only: another runtime is their own.
+    on_request: Sequence[str] = ()
 
 
 @runtime_checkable

@@ -135,7 +135,8 @@ def _suite(
     if not paths:
         raise UsageError("name a suite (suite.toml) or one or more models (model.onnx); or try: benchharness demo")
     if not any(path.suffix == ".toml" for path in paths):
-        known = {name: plug_board.formats(name) for name in plug_board.usable()}
+        formats = plug_board.formats if asked.runtimes else plug_board.own_formats
+        known = {name: formats(name) for name in plug_board.usable()}
         reference = Path(reference) if reference else None
         return suite_from_models(paths, known, reference=reference, task=task, asked=asked)
     if len(paths) > 1:

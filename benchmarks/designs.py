@@ -1,75 +1,88 @@
 """The error rate of the sequential design on real processes: designs drawn from recordings of equal builds.
 
-    python -m benchmarks.designs --out build/gates
+    python -m benchmarks.designs --records benchmarks/records/gates.jsonl
 
-The processes of the comparisons of equal builds that `benchmarks.gates` made there are put in the order in which they
+The processes of the comparisons of equal builds that `benchmarks.gates` made are put in the order in which they
 ran. A design takes a contiguous stretch of them, two by two, from a random place on: never shuffled, no sign turned;
 the first of each two is the base in one half of the designs, the candidate in the other. Then it looks as a gate does.
+With `--slower 0.05` every candidate is made 5 % slower than it was: what is found of that, and what is called no worse.
 """
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Sequence
-from contextlib import closing
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchharness import api
-from benchharness.judge.bootstrap import clopper_pearson
 from benchharness.judge.design import Design
-from benchharness.judge.pairs import Change, best_of, decided
-from benchmarks.options import parser
+from benchharness.judge.pairs import Change, Decision, decided
+from benchmarks.gate_lines import EARLY, read, recorded, share_of
+from benchmarks.gate_plans import EQUAL
+from benchmarks.options import ROOT, parser
 
 _SEED = 20261129
 _METRIC = "tpot"
+RECORDS = ROOT / "benchmarks" / "records" / "gates.jsonl"
+#: By round base and candidate.
+Pairs = dict[int, tuple[float, float]]
 
 
 def main() -> int:
     """Draws the designs and says how they ended."""
-    made = parser("Draws designs from recorded processes.", "python -m benchmarks.designs --out build/gates")
+    made = parser("Draws designs from recorded processes.", "python -m benchmarks.designs")
+    made.add_argument("--records", type=Path, default=RECORDS, help="what benchmarks.gates wrote (%(default)s)")
     made.add_argument("--designs", type=int, default=10_000)
-    made.add_argument("--hypotheses", type=int, default=1, help="over so many primary metrics the error is divided")
+    made.add_argument("--hypotheses", type=int, default=1, help="over so many primary metrics alpha is divided")
+    made.add_argument("--slower", type=float, default=0.0, help="by this share every candidate is made slower")
     found = made.parse_args()
-    processes = _processes(found.out)
+    processes = processes_of(found.records)
     design = Design(primary=(_METRIC,))
     print(f"{len(processes)} processes of equal builds, in the order in which they ran")
-    kinds = _drawn(processes, design, found.designs, found.hypotheses)
+    every = drawn(processes, design.looks[-1], found.designs, slower=found.slower)
+    ended = [decided(pairs, len(pairs), _METRIC, design, found.hypotheses) for pairs in every]
     for change in Change:
-        share, (low, high) = kinds.count(change) / len(kinds), clopper_pearson(kinds.count(change), len(kinds))
-        print(f"{change}: {kinds.count(change)} of {len(kinds)}: {share:.2%} [{low:.2%}, {high:.2%}]")
+        print(f"{change}: {_told(sum(each.kind is change for each in ended), len(ended))}")
+    print(f"green by pair {EARLY}: {_told(sum(is_green(each) and each.pairs <= EARLY for each in ended), len(ended))}")
+    print(f"pairs on average: {sum(each.pairs for each in ended) / len(ended):.1f}")
     apart = len(processes) // (2 * design.looks[-1])
     print(f"the stretches overlap: {apart} share no process, so the intervals are narrower than they should be")
     return 0
 
 
-def _processes(folder: Path) -> list[float]:
-    """The best of each process of an equal build, in order of time."""
-    store = f"sqlite:///{folder.absolute()}/gates.db"
-    lines = (folder / "gates.jsonl").read_text(encoding="utf-8").splitlines()
-    runs = [each["run"] for each in map(json.loads, lines) if each["kind"] == "equal"]
-    found: list[tuple[datetime, float]] = []
-    with closing(api.open_store(store)) as opened:
-        for run in runs:
-            started = {each.id: each.started for each in opened.attempts(run)}
-            metrics = [metric for result in api.load(run, store=store).results for metric in result.metrics]
-            for metric in (each for each in metrics if each.name == _METRIC and "percentile" not in each.parameters):
-                found += [(started[value.attempt], best_of(value, lower=True)) for value in metric.attempts]
-    return [best for _, best in sorted(found)]
+def _told(hits: int, of: int) -> str:
+    return f"{hits} of {of}: {share_of(hits, of, digits=2)}"
 
 
-def _drawn(processes: Sequence[float], design: Design, count: int, hypotheses: int) -> list[Change]:
-    length = 2 * design.looks[-1]
+def is_green(decision: Decision) -> bool:
+    """Whether a gate that asks for nothing else would be green by it."""
+    return decision.kind in (Change.SAME, Change.NO_WORSE, Change.BETTER)
+
+
+def processes_of(records: Path) -> list[float]:
+    """The best of each process of an equal build in the first comparison of its gate, in order of time."""
+    lines = [each for each in read(records) if each["kind"] == EQUAL]
+    return [best for each in recorded(lines) if each.metric == _METRIC for best in each.processes()]
+
+
+def drawn(processes: Sequence[float], pairs: int, count: int, *, slower: float = 0.0) -> Iterator[Pairs]:
+    """So many contiguous stretches of so many pairs, from random places on: they overlap."""
     chance = random.Random(_SEED)
-    found = []
     for number in range(count):
-        start = chance.randrange(len(processes) - length + 1)
-        stretch = iter(processes[start : start + length])
-        both = zip(stretch, stretch, strict=True)  # two by two
-        pairs = [(later, earlier) if number % 2 else (earlier, later) for earlier, later in both]
-        found.append(decided(dict(enumerate(pairs)), len(pairs), _METRIC, design, hypotheses).kind)
-    return found
+        start = chance.randrange(len(processes) - 2 * pairs + 1)
+        yield _paired(processes[start : start + 2 * pairs], turned=bool(number % 2), slower=slower)
+
+
+def stretches(processes: Sequence[float], pairs: int, *, slower: float = 0.0) -> Iterator[Pairs]:
+    """All contiguous stretches of so many pairs that share no process."""
+    for number, start in enumerate(range(0, len(processes) - 2 * pairs + 1, 2 * pairs)):
+        yield _paired(processes[start : start + 2 * pairs], turned=bool(number % 2), slower=slower)
+
+
+def _paired(stretch: Sequence[float], *, turned: bool, slower: float) -> Pairs:
+    """Two by two; `turned`: the first of both is the candidate."""
+    both = zip(stretch[::2], stretch[1::2], strict=True)
+    sides = ((later, earlier) if turned else (earlier, later) for earlier, later in both)
+    return {round_: (base, candidate * (1 + slower)) for round_, (base, candidate) in enumerate(sides)}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchharness.results.result import Estimate
@@ -31,6 +32,17 @@ def print_bars(bars: Sequence[Bar]) -> None:
         )
         for breakdown in bar.breakdowns:
             console.print(f"  {breakdown.label}: {in_words(breakdown)}")
+
+
+def print_columns(heading: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of words under a heading."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    table = Table(*map(escape, heads), title=escape(heading), title_justify="left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def interval(ratio: Estimate) -> str:

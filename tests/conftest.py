@@ -53,6 +53,7 @@ SLOW = (
     "unit/test_compress_outputs.py",
     "unit/test_earlier.py",
     "unit/test_inspection.py",
+    "unit/test_opening.py",
     "unit/test_report_contrasts.py",
     "unit/test_report_placement.py",
     "unit/test_report_safety.py",

@@ -34,8 +34,8 @@ def markdown(report: GateReport) -> str:
             *([f"| | | | {left} more passed |"] if left else []),
             "",
             f"Pairs of fresh processes in random order, looked at after {looks}. Wrongly red at most "
-            f"{percent(design.alpha)} of the time over all metrics; wrongly no worse than {percent(design.margin)} "
-            f"at most {percent(design.beta)}.",
+            f"{percent(design.alpha)} of the time over all metrics; green though a metric is worse by "
+            f"{percent(design.margin)} at most {percent(design.beta)}.",
             "",
         )
     )

@@ -48,9 +48,9 @@ from benchharness.compress.onnx_normal import name_nodes, nodes_where, normalise
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.onnx_runtime.causality import read_evidence
-from targets.onnx_runtime.files import check_files, describe, find_model
-from targets.onnx_runtime.signature import (
+from targets.onnx_format.causality import read_evidence
+from targets.onnx_format.files import check_files, describe, find_model
+from targets.onnx_format.signature import (
     CACHE_BRANCH,
     MASK,
     POSITIONS,

@@ -37,6 +37,18 @@ BUILT_IN = {
         "CPU_ONLY",
         requires=("coremltools>=9.0", "onnx>=1.17", "onnxruntime>=1.20", "tokenizers>=0.20"),
     ),
+    "onnxruntime-genai": AdapterRow(
+        "targets.onnx_runtime_genai:OnnxRuntimeGenai",
+        (".onnx",),
+        requires=("onnxruntime-genai>=0.18", "tokenizers>=0.20"),
+        on_request=(".onnx",),
+    ),
+    "openvino": AdapterRow(
+        "targets.openvino:OpenVINO",
+        (".xml", ".onnx"),
+        requires=("openvino>=2026.4", "tokenizers>=0.20"),
+        on_request=(".onnx",),
+    ),
     "llama-cpp": AdapterRow(
         "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
     ),
@@ -90,7 +102,12 @@ def _row_of(point: EntryPoint) -> AdapterRow:
         found = point.load()
         if not isinstance(found, AdapterRow):
             told = found if hasattr(found, "formats") else found()
-            found = AdapterRow(f"{point.module}:{point.attr}", told.formats, getattr(told, "plain_accelerator", None))
+            found = AdapterRow(
+                f"{point.module}:{point.attr}",
+                told.formats,
+                getattr(told, "plain_accelerator", None),
+                on_request=getattr(told, "on_request", ()),
+            )
     except Exception as error:
         raise _cannot_load(point.name, error) from error
     if isinstance(found.formats, str):
@@ -126,6 +143,12 @@ def _cannot_load(name: str, error: Exception) -> Unsupported:
 def formats(name: str) -> tuple[str, ...]:
     """File endings that an adapter takes. Raises `Unsupported`."""
     return tuple(row(name).formats)
+
+
+def own_formats(name: str) -> tuple[str, ...]:
+    """Those that an adapter opens also where nobody names it. Raises `Unsupported`."""
+    found = row(name)
+    return tuple(ending for ending in found.formats if ending not in found.on_request)
 
 
 def plain_accelerator(name: str) -> str | None:

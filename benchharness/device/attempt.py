@@ -68,7 +68,8 @@ class RunningAttempt:
         self._kills_before = kills(everywhere=not self._conducts)
         self._evidence = scratch / "stderr"
         self._started_unix_ns = time.time_ns()
-        with self._evidence.open("ab") as stderr:  # appending: see `Watch`
+        # Appending: see `Watch`. Readable: what a runtime says of a failure the worker reads back (`opening`).
+        with self._evidence.open("a+b") as stderr:
             self._child = Child(
                 _worker_command(_own_interpreter(order), bundle),
                 protocol.read_message,

@@ -21,7 +21,10 @@ from benchharness.device import adapters, protocol
 from benchharness.errors import AttemptError, SeveralModels, Unsupported
 
 #: What the built-in adapters run models with.
-_RUNTIMES = ("onnxruntime", "coremltools", "ai_edge_litert", "tflite_runtime", "llama_cpp", "xllamacpp")
+_RUNTIMES = (
+    *("onnxruntime", "onnxruntime_genai", "openvino", "coremltools"),
+    *("ai_edge_litert", "tflite_runtime", "llama_cpp", "xllamacpp"),
+)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from benchharness.device import adapters, protocol
 from benchharness.device.failures import failure
+from benchharness.device.opening import opened
 from benchharness.device.phases import Phases
 from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.device.shapes import tell_inputs
@@ -93,7 +94,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         sample = _sample(order)
     phases.end("import")
     progress.phase("load")
-    with adapter.open(Path(order["artefact"]), configuration) as session:
+    with opened(adapter, Path(order["artefact"]), configuration) as session:
         self_timed = SelfTimed.of(session)
         language = self_timed is not None or isinstance(session, LanguageSession)
         _check_task(order, language, session.effective)

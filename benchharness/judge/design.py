@@ -7,8 +7,10 @@ look has what was not spent before it, and each of the hypotheses has its part o
 however looks and metrics depend on each other, at some price in power. Spending as early as this lets ten pairs call
 what is plain; O'Brien and Fleming's boundaries would leave a tenth of that look's share, which no ten pairs can reach.
 
-The other way round, `beta` is the chance to call a build no worse by the margin that is: it is spent alike. Stopping
-for that is not binding: whoever goes on all the same has an alpha no larger.
+The other way round, `beta` is the chance to call a metric no worse by the margin that is. It is spent alike, but by
+the chance that looks have together (`judge.sequential`), and metrics do not divide it: a gate is green where all of
+them are no worse, so that one that is worse has to be missed itself (Berger 1982). Stopping for that is not binding:
+whoever goes on all the same has an alpha no larger.
 """
 
 from __future__ import annotations
@@ -78,9 +80,11 @@ class Design:
         """The p-value at or below which a look, counted from 0, calls one of so many hypotheses worse or better."""
         return self.alpha * self._spent(look) / hypotheses
 
-    def beta_at(self, look: int, hypotheses: int) -> float:
-        """The chance with which a look may leave a bound on one of so many hypotheses wrong."""
-        return self.beta * self._spent(look) / hypotheses
+    def beta_at(self, look: int) -> float:
+        """The chance with which a look may leave a bound on a metric wrong; 0.0: that look leaves none."""
+        from benchharness.judge.sequential import levels  # numpy, which who only plans needs none of
+
+        return levels(self.looks, self.beta)[look]
 
     def _spent(self, look: int) -> float:
         before = self.looks[look - 1] if look else 0
@@ -88,8 +92,8 @@ class Design:
 
     def pairs_needed(self, hypotheses: int) -> int | None:
         """The first look that could call one of so many hypotheses worse; None: no look could."""
-        levels = ((pairs, self.alpha_at(look, hypotheses)) for look, pairs in enumerate(self.looks))
-        return next((pairs for pairs, level in levels if fewest_pairs(level) <= pairs), None)
+        each = ((pairs, self.alpha_at(look, hypotheses)) for look, pairs in enumerate(self.looks))
+        return next((pairs for pairs, level in each if fewest_pairs(level) <= pairs), None)
 
 
 def fewest_pairs(level: float) -> int:

@@ -88,7 +88,7 @@ def decided(rounds: Rounds, made: int, metric: str, design: Design, hypotheses: 
 def _at(look: int, seen: Rounds, metric: str, design: Design, hypotheses: int) -> Decision:
     """What one look makes of the pairs so far."""
     for_worse = _logarithms(seen, metric)
-    level, bound = design.alpha_at(look, hypotheses), design.beta_at(look, hypotheses)
+    level, bound = design.alpha_at(look, hypotheses), design.beta_at(look)
     middle, counts = hodges_lehmann(for_worse), math.log1p(design.least)
     worse, better = p_above(for_worse), p_above([-each for each in for_worse])
     sure = interval(for_worse, level)

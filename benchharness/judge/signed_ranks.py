@@ -44,11 +44,15 @@ def hodges_lehmann(logarithms: Sequence[float]) -> float:
 def interval(logarithms: Sequence[float], error: float) -> tuple[float, float] | None:
     """Where the true difference lies, missed on each side with a chance of at most `error`; None: too few pairs."""
     averages = _walsh(logarithms)
-    below = np.cumsum(_sums(np.arange(1, len(logarithms) + 1)))  # P(sum <= 0, 1, 2, …): ranks without ties
-    outside = int(np.searchsorted(below, error, side="right"))  # so many sums are that unlikely
+    outside = int(np.searchsorted(chances_at_most(len(logarithms)), error, side="right"))  # so many sums are unlikely
     if not outside:
         return None
     return float(averages[outside - 1]), float(averages[-outside])
+
+
+def chances_at_most(pairs: int) -> Floats:
+    """How likely a sum of so many ranks without ties is at most 0, 1, 2, … without a difference."""
+    return np.cumsum(_sums(np.arange(1, pairs + 1)))
 
 
 def _walsh(logarithms: Sequence[float]) -> Floats:

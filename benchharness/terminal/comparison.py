@@ -97,6 +97,7 @@ def _method(design: Design, *, paired: bool) -> str:
     looks = ", ".join(map(str, design.looks))
     return (
         f"pairs of fresh processes in random order, looked at after {looks}; called worse (or better) wrongly at most "
-        f"{percent(design.alpha)} of the time over all primary metrics and looks, called no worse wrongly at most "
-        f"{percent(design.beta)}; changes below {percent(design.least)} are none"
+        f"{percent(design.alpha)} of the time over all primary metrics and looks, and one that is worse by "
+        f"{percent(design.margin)} no worse at most {percent(design.beta)}; changes below {percent(design.least)} "
+        "are none"
     )

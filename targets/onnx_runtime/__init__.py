@@ -7,10 +7,8 @@ found in its installed package, or under `library`; `unit` chooses among its uni
 `enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `free_dimension_overrides`, `session_config`) and
 `cache_capacity`: the tokens for which an in-place cache reserves room at load.
 
-Its modules: `files` finds the model and what belongs to it, `external_data` the files that hold its tensors, `options`
-checks the request, `plugins` registers providers, `loading` loads, `graph` and `signature` tell what was loaded,
-`session` runs it, `language` and `cache` run it as a language model. `inspection`, `contents` and `quantization`
-describe a file without running it, on `targets.wire.protobuf`.
+Its modules: `options` checks the request, `plugins` registers providers, `loading` loads, `session` runs it, `language`
+and `cache` run it as a language model. What a file says without being run stands in `targets.onnx_format`.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ try:
 
     from targets.onnx_runtime import plugins
     from targets.onnx_runtime.language import cache_facts, cache_kind, open_language_session
-    from targets.onnx_runtime.loading import Loaded, load, read_graph_facts
+    from targets.onnx_runtime.loading import Loaded, load
     from targets.onnx_runtime.options import cache_capacity, computed_in
     from targets.onnx_runtime.session import OnnxSession, make_specs
 except ImportError as error:
@@ -42,11 +40,11 @@ from benchharness.contract import (
     ModelDescription,
 )
 from benchharness.errors import Unsupported
-from targets.onnx_runtime.causality import read_evidence
-from targets.onnx_runtime.files import ENDINGS, GENAI_CONFIG, Description, check_files, describe, find_model, list_files
-from targets.onnx_runtime.graph import GraphFacts
-from targets.onnx_runtime.inspection import inspect_model
-from targets.onnx_runtime.signature import LanguageSignature, read_signature, why_no_language_model
+from targets.onnx_format.causality import read_evidence
+from targets.onnx_format.files import ENDINGS, GENAI_CONFIG, Description, check_files, describe, find_model, list_files
+from targets.onnx_format.graph import GraphFacts, read_graph_facts
+from targets.onnx_format.inspection import inspect_model
+from targets.onnx_format.signature import LanguageSignature, read_signature, why_no_language_model
 
 
 class OnnxRuntime:

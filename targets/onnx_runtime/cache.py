@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 
 from benchharness.contract import CACHE_GROWN_BY_GRAPH, CACHE_IN_PLACE
-from targets.onnx_runtime.signature import CacheTensor
+from targets.onnx_format.signature import CacheTensor
 
 #: Free positions that a prompt leaves behind it, so that the first tokens decoded after it find room. An in-place
 #: cache that outgrows them doubles, and that one step pays for a copy: `cache_capacity` avoids it.

@@ -14,9 +14,7 @@ import numpy as np
 
 from benchharness.contract import CACHE_NONE, EffectiveConfiguration
 from benchharness.errors import Unsupported
-from targets.onnx_runtime.cache import GrownCache, InPlaceCache
-from targets.onnx_runtime.session import OnnxSession
-from targets.onnx_runtime.signature import (
+from targets.onnx_format.signature import (
     CACHE_BRANCH,
     LOGITS,
     MASK,
@@ -25,6 +23,8 @@ from targets.onnx_runtime.signature import (
     TOKENS,
     LanguageSignature,
 )
+from targets.onnx_runtime.cache import GrownCache, InPlaceCache
+from targets.onnx_runtime.session import OnnxSession
 from targets.token_checks import check_kept, check_token, check_tokens
 
 if TYPE_CHECKING:

@@ -13,8 +13,6 @@ import onnxruntime
 from benchharness.contract import EXECUTION_DEVICE, FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from targets.onnx_runtime import plugins
-from targets.onnx_runtime.files import is_ort
-from targets.onnx_runtime.graph import GraphFacts, read_graph
 from targets.onnx_runtime.options import (
     CPU,
     ERRORS_ONLY,
@@ -114,16 +112,6 @@ def load(model: Path, configuration: Configuration) -> Loaded:
         **({"plugin": provider.plugin.source} if provider.plugin else {}),
     }
     return Loaded(session, threads, refusal, facts, provider)
-
-
-def read_graph_facts(model: Path) -> GraphFacts:
-    """What the file says of itself; nothing where it is not the plain protobuf that it should be."""
-    if is_ort(model):
-        return GraphFacts()
-    try:
-        return read_graph(model)
-    except (OSError, ValueError):
-        return GraphFacts()
 
 
 def _make_session(model: Path, provider: Provider, configuration: Configuration) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.onnx_runtime.input_rows import read_input_rows
+from targets.onnx_format.input_rows import read_input_rows
 
 if TYPE_CHECKING:
     from benchharness.contract import Array

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchharness.contract import Configuration, TellsLastOperators
 from benchharness.device import adapters
-from targets.onnx_runtime.graph import read_graph
+from targets.onnx_format.graph import read_graph
 from tests.conftest import ROOT
 
 DIGITS = ROOT / "examples" / "digits" / "artefacts"

@@ -19,9 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchharness.contract import Inspects, ModelDescription, TensorSpec
 from benchharness.errors import ModelFailure
+from targets.onnx_format.contents import read_contents
+from targets.onnx_format.inspection import inspect_model
 from targets.onnx_runtime import OnnxRuntime
-from targets.onnx_runtime.contents import read_contents
-from targets.onnx_runtime.inspection import inspect_model
 from targets.wire.protobuf import Wire
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 

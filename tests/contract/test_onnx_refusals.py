@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 
 from benchharness.contract import Configuration
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
+from targets.onnx_format.graph import read_graph
 from targets.onnx_runtime import OnnxRuntime
-from targets.onnx_runtime.graph import read_graph
 from tests.contract.tiny_models import Variant, build_image_model, build_language_model
 
 

@@ -22,10 +22,10 @@ from benchharness.contract import (
 )
 from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
+from targets.onnx_format.signature import UNKNOWN_CONTEXT_TOKENS
 from targets.onnx_runtime import OnnxRuntime
 from targets.onnx_runtime.cache import HEADROOM_TOKENS
 from targets.onnx_runtime.language import OnnxLanguageSession
-from targets.onnx_runtime.signature import UNKNOWN_CONTEXT_TOKENS
 from tests.contract.tiny_models import (
     CONTEXT,
     HEAD_SIZE,

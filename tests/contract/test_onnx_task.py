@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from benchharness.contract import Configuration, LanguageSession
+from targets.onnx_format.causality import read_evidence
 from targets.onnx_runtime import OnnxRuntime
-from targets.onnx_runtime.causality import read_evidence
 
 ROWS, WIDTH = 40, 4
 Attend = Callable[[list[onnx.NodeProto], list[onnx.TensorProto]], str]

@@ -17,6 +17,7 @@ from jsonschema import Draft7Validator
 from benchharness import builds
 from benchharness.judge.pairs import Change
 from benchharness.results.store import Store
+from benchmarks import gate_lines
 from tests.conftest import ROOT, CommandLine
 from tests.integration.awkward_run import Background
 
@@ -364,3 +365,16 @@ def test_what_quality_may_lose_is_written_with_its_unit(benchharness: CommandLin
         done = benchharness("compare", path, path)
         assert done.returncode == 2, done.stdout
         assert said in done.stderr
+
+
+def test_a_campaign_keeps_of_each_pair_what_was_compared(tmp_path: Path, store_url: str) -> None:
+    found = builds.compare(suite(tmp_path / "v1"), suite(tmp_path / "v2", GAP_NS * 6 // 5), store=store_url)
+    (verdict,) = gate_lines.verdicts(found, store_url)
+    assert verdict["kind"] == "worse"
+    assert verdict["base"] == [GAP_NS] * 8
+    assert verdict["candidate"] == [GAP_NS * 6 // 5] * 8
+    store = Store(store_url)
+    attempts = sorted(store.attempts(found.findings.run.id), key=lambda each: each.started)
+    sides = {job.key: job.side for job, _ in store.jobs(found.findings.run.id)}
+    store.close()
+    assert verdict["began"] == "".join(sides[each.job][0] for each in attempts[::2])

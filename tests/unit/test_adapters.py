@@ -34,17 +34,15 @@ def third_parties(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_is_none_is_answered_with_the_nearest_and_all(third_parties: None) -> None:
     with pytest.raises(Unsupported, match="no adapter is called 'onnxruntme'; did you mean 'onnxruntime'"):
         adapters.load("onnxruntme")
-    with pytest.raises(
-        Unsupported, match=r"\(there are: onnxruntime, tflite, coreml, llama-cpp, python, null, broken, mine\)"
-    ):
+    with pytest.raises(Unsupported, match=rf"\(there are: {', '.join(adapters.names())}\)"):
         adapters.load("zzzzzz")
 
 
 def test_a_third_partys_adapter_is_loaded_by_its_entry_point(third_parties: None) -> None:
     assert adapters.load("mine").name == "mine"
     assert adapters.formats("mine") == (".mine",)
-    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "llama-cpp", "python", "null", "broken", "mine"]
-    assert adapters.usable() == ["onnxruntime", "tflite", "coreml", "llama-cpp", "python", "null", "mine"]
+    assert adapters.names() == [*adapters.BUILT_IN, "broken", "mine"]
+    assert adapters.usable() == [*adapters.BUILT_IN, "mine"]
 
 
 def test_an_adapter_whose_runtime_is_missing_says_so(third_parties: None) -> None:
@@ -85,6 +83,15 @@ def test_what_stands_in_a_row_is_known_without_the_runtime(monkeypatch: pytest.M
     assert adapters.plain_accelerator("coreml") == "CPU_ONLY"
     assert adapters.plain_accelerator("onnxruntime") is None
     assert adapters.plain_accelerator("nobody's") is None
+
+
+def test_a_format_is_one_runtimes_own_and_others_on_request() -> None:
+    """`benchharness run model.onnx` measures it once; a suite, or `--runtime`, names the others."""
+    of_onnx = [name for name in adapters.names() if ".onnx" in adapters.own_formats(name)]
+    assert of_onnx == ["onnxruntime"]
+    assert adapters.formats("openvino") == (".xml", ".onnx")
+    assert adapters.own_formats("openvino") == (".xml",)
+    assert adapters.own_formats("onnxruntime-genai") == ()
 
 
 @pytest.mark.parametrize("name", adapters.BUILT_IN)
@@ -131,4 +138,4 @@ def test_a_third_party_cannot_take_a_built_in_name(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("importlib.metadata.entry_points", lambda: Points([point]))
     assert adapters.third_party() == {}
-    assert adapters.names() == ["onnxruntime", "tflite", "coreml", "llama-cpp", "python", "null"]
+    assert adapters.names() == [*adapters.BUILT_IN]

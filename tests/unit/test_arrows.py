@@ -24,6 +24,8 @@ LATE = {
 #: The runtimes that adapters are for.
 RUNTIMES = {
     "onnxruntime",
+    "onnxruntime_genai",
+    "openvino",
     "ai_edge_litert",
     "tflite_runtime",
     "coremltools",
@@ -33,7 +35,7 @@ RUNTIMES = {
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.token_checks", "targets.model_files")
+SHARED = ("targets.wire", "targets.token_checks", "targets.model_files", "targets.onnx_format")
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:

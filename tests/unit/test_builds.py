@@ -213,7 +213,7 @@ def test_a_build_without_a_change_is_called_worse_as_seldom_as_promised() -> Non
 def test_levels_spend_all_of_the_error_and_no_more() -> None:
     design = Design()
     assert sum(design.alpha_at(look, 3) for look in range(4)) * 3 == pytest.approx(design.alpha)
-    assert sum(design.beta_at(look, 3) for look in range(4)) * 3 == pytest.approx(design.beta)
+    assert sum(design.beta_at(look) for look in range(4)) > design.beta, "looks at the same pairs are wrong together"
     assert [design.pairs_needed(count) for count in (1, 3, 5, 6)] == [10, 10, 10, 16]
 
 

@@ -19,7 +19,10 @@ from benchharness.launch import bundle
 from benchharness.launch.bundle import PROGRAMS, write_bundle
 
 #: What a module of the bundle may import while it is being imported.
-RUNTIMES = {"onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp"}
+RUNTIMES = {
+    *("onnxruntime", "onnxruntime_genai", "openvino"),
+    *("ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp"),
+}
 ON_THE_DEVICE = {"benchharness", "targets", "numpy", *RUNTIMES}
 
 

@@ -111,8 +111,9 @@ def _method(since: Since) -> str:
     looks: Sequence[str] = [str(look) for look in design.looks]
     return (
         f"Pairs of fresh processes in random order, looked at after {', '.join(looks)}. Called worse wrongly at most "
-        f"{percent(design.alpha)} of the time over all primary metrics and looks, called no worse wrongly at most "
-        f"{percent(design.beta)}; changes below {percent(design.least)} are none."
+        f"{percent(design.alpha)} of the time over all primary metrics and looks, and one that is worse by "
+        f"{percent(design.margin)} no worse at most {percent(design.beta)}; changes below {percent(design.least)} "
+        "are none."
     )
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from benchharness.contract import TensorSpec
 from benchharness.errors import Unsupported
-from targets.onnx_runtime.causality import Evidence
-from targets.onnx_runtime.files import Description
+from targets.onnx_format.causality import Evidence
+from targets.onnx_format.files import Description
 
 TOKENS, MASK, POSITIONS, CACHE_BRANCH, LOGITS = (
     "input_ids",

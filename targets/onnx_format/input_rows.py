@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from targets.onnx_runtime.contents import Contents, Graph, Node, Tensor, read_contents
-from targets.onnx_runtime.files import is_ort
+from targets.onnx_format.contents import Contents, Graph, Node, Tensor, read_contents
+from targets.onnx_format.files import is_ort
 from targets.wire.protobuf import mapped
 
 #: Operators that pick rows: pairs of (position of the ids, position of the table).

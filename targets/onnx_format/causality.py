@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from targets.onnx_runtime.contents import Contents, Graph, Node, read_contents
-from targets.onnx_runtime.input_rows import rows_of
+from targets.onnx_format.contents import Contents, Graph, Node, read_contents
+from targets.onnx_format.input_rows import rows_of
 from targets.wire.protobuf import mapped
 
 #: Operators that see the past alone, whatever mask they get.

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from benchharness.contract import Quantization
-from targets.onnx_runtime.contents import Contents, Graph, Node, Tensor
+from targets.onnx_format.contents import Contents, Graph, Node, Tensor
 
 #: Inputs of an operator that are scales, zero points or group indices, by position.
 #: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md and the operators' pages on onnx.ai.

@@ -15,7 +15,7 @@ from typing import Any
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
 from targets.model_files import TOKENIZER, check_is_there, checked, language_files, listing, named_in, several
-from targets.onnx_runtime.external_data import external_files, input_names
+from targets.onnx_format.external_data import external_files, input_names
 from targets.wire.protobuf import mapped
 
 GENAI_CONFIG, HF_CONFIG = "genai_config.json", "config.json"
@@ -140,10 +140,21 @@ def _folders(model: Path) -> list[Path]:
     return [model.parent, above] if up else [model.parent]
 
 
+def genai_folder(model: Path) -> Path | None:
+    """The folder whose genai configuration names a model; None where there is none. Raises `ModelFailure`."""
+    above = (model.parent, model.parent.parent)
+    return next((folder for folder in above if model in _genai_models(folder).values()), None)
+
+
+def genai_sections(folder: Path) -> Mapping[str, Any]:
+    """What a folder's genai configuration says of its model. Raises `ModelFailure`."""
+    return _section(_read_json(folder / GENAI_CONFIG), "model")
+
+
 def _genai_models(folder: Path) -> dict[str, Path]:
     """The models that a folder's genai configuration names, by the part that each is. Raises `ModelFailure`."""
     found = {}
-    for section, told in _section(_read_json(folder / GENAI_CONFIG), "model").items():
+    for section, told in genai_sections(folder).items():
         name = told.get("filename") if isinstance(told, dict) else None
         if isinstance(name, str) and name:
             found[section] = named_in(folder / GENAI_CONFIG, name, folder)
@@ -164,7 +175,7 @@ def _takes_tokens(model: Path) -> bool:
 def describe(model: Path) -> Description:
     """What the configuration file beside `model`, or one folder up, says. Raises `ModelFailure`."""
     for folder in _folders(model):
-        genai = _section(_read_json(folder / GENAI_CONFIG), "model")
+        genai = genai_sections(folder)
         if genai:
             return _describe_genai(genai)
         hugging_face = _read_json(folder / HF_CONFIG)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from targets.onnx_format.files import is_ort
 from targets.wire.protobuf import Wire, mapped
 
 # Field numbers of onnx.proto.
@@ -59,6 +60,16 @@ def read_graph(path: Path) -> GraphFacts:
     """Reads a file that ONNX Runtime has accepted. Raises `ValueError` where it is not protobuf after all."""
     with mapped(path) as wire:
         return _read_model(wire)
+
+
+def read_graph_facts(model: Path) -> GraphFacts:
+    """What the file says of itself; nothing where it is not the plain protobuf that it should be."""
+    if is_ort(model):
+        return GraphFacts()
+    try:
+        return read_graph(model)
+    except (OSError, ValueError):
+        return GraphFacts()
 
 
 def _read_model(wire: Wire) -> GraphFacts:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from benchharness.contract import TensorSpec
-from targets.onnx_runtime.graph import read_opset
+from targets.onnx_format.graph import read_opset
 from targets.wire.protobuf import Wire, signed
 
 # Field numbers of onnx.proto.

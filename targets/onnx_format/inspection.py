@@ -15,11 +15,11 @@ from typing import Any
 from benchharness.contract import ModelDescription, StoredNumbers
 from benchharness.errors import ModelFailure, Unsupported
 from targets.model_files import named_in
-from targets.onnx_runtime.causality import evidence_of
-from targets.onnx_runtime.contents import Contents, Tensor, read_contents
-from targets.onnx_runtime.files import Description, describe, find_model, is_ort
-from targets.onnx_runtime.quantization import find_quantization, packed_weights, scale_tensors
-from targets.onnx_runtime.signature import read_signature, why_no_language_model
+from targets.onnx_format.causality import evidence_of
+from targets.onnx_format.contents import Contents, Tensor, read_contents
+from targets.onnx_format.files import Description, describe, find_model, is_ort
+from targets.onnx_format.quantization import find_quantization, packed_weights, scale_tensors
+from targets.onnx_format.signature import read_signature, why_no_language_model
 from targets.wire.protobuf import mapped
 
 

@@ -1,0 +1,145 @@
+"""The two ways to a token in onnxruntime-genai: logits, and its own loop. Each has one generator, one cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchharness.contract import HARNESS_CLOCK, EffectiveConfiguration, StampClock, TensorSpec, TokenStream
+from benchharness.errors import ModelFailure, Unsupported
+from targets.onnx_runtime_genai.request import Loaded
+from targets.token_checks import check_kept, check_token, check_tokens, refuse_length
+
+if TYPE_CHECKING:
+    from benchharness.contract import Array
+
+_CLOCK_LOOKS = 1000
+
+
+class _Generating:
+    """What both share. `inputs` and `outputs` are empty: genai's tensors are its own."""
+
+    inputs: Sequence[TensorSpec] = ()
+    outputs: Sequence[TensorSpec] = ()
+
+    def __init__(self, loaded: Loaded, effective: EffectiveConfiguration) -> None:
+        self.effective = effective
+        self.vocabulary_size: int = loaded.vocabulary_size
+        self.context_length = loaded.max_length
+        self._name = str(loaded.file)
+        self._generator: Any = loaded.generator
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Refused."""
+        raise Unsupported(f"{self._name}: onnxruntime-genai takes tokens, and no tensors; `onnxruntime` takes them")
+
+    def close(self) -> None:
+        """Frees the generator; the model goes with it. The session cannot run any more."""
+        del self._generator
+
+    def _failure(self, error: RuntimeError) -> ModelFailure:
+        return ModelFailure(f"{self._name}: onnxruntime-genai failed while running: {error}")
+
+
+class LogitsSession(_Generating):
+    """A causal language model: tokens in, logits of the next one out, copied by genai at every step."""
+
+    def __init__(self, loaded: Loaded, effective: EffectiveConfiguration) -> None:
+        super().__init__(loaded, effective)
+        self._length = 0  # tokens in the cache
+        self._token = np.zeros(1, np.int32)
+
+    def reset(self) -> None:
+        """Empties the cache."""
+        self._generator.rewind_to(0)
+        self._length = 0
+
+    def rewind(self, tokens: int) -> None:
+        """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
+        check_kept(tokens, self._length)
+        self._generator.rewind_to(tokens)
+        self._length = tokens
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
+        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
+        return self._append(ids.astype(np.int32))
+
+    def decode(self, token: int) -> Array:
+        """Appends one token; the logits of the next one, float32, shape (vocabulary_size,)."""
+        check_token(token, self.vocabulary_size, self._length, self.context_length)
+        self._token[0] = token
+        return self._append(self._token)
+
+    def score(self, tokens: Sequence[int]) -> Array:
+        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.
+
+        Raises `Unsupported` where the graph yields the last token's logits only.
+        """
+        self.reset()
+        try:
+            self.extend(tokens)
+            rows = self._generator.get_output("logits")[0]
+        except RuntimeError as error:
+            raise self._failure(error) from error
+        finally:
+            self.reset()
+        if len(rows) != len(tokens):
+            raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
+        return np.asarray(rows).astype(np.float32, copy=False)
+
+    def _append(self, ids: Array) -> Array:
+        try:
+            self._generator.append_tokens(ids)
+            logits: Array = self._generator.get_logits()[0, -1]
+        except RuntimeError as error:
+            raise self._failure(error) from error
+        self._length += len(ids)
+        return logits.astype(np.float32, copy=False)
+
+
+class StreamSession(_Generating):
+    """A model that writes by genai's own loop. A token is stamped when `generate_next_token` has given it."""
+
+    takes_text = False
+
+    def __init__(self, loaded: Loaded, effective: EffectiveConfiguration) -> None:
+        super().__init__(loaded, effective)
+        self.clock = StampClock(HARNESS_CLOCK, stamped_at="device", resolution_ns=_smallest_step_ns())
+
+    def generate(self, prompt: Sequence[int] | str, count: int) -> TokenStream:
+        """Exactly `count` tokens after the prompt. Raises `Unsupported` for a text or too many, `ModelFailure`."""
+        if isinstance(prompt, str):
+            raise Unsupported(f"{self._name}: a prompt is token ids here")
+        ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length).astype(np.int32)
+        if len(ids) + count > self.context_length:
+            refuse_length(len(ids) + count, self.context_length)
+        generator = self._generator
+        stamps: list[int] = []
+        tokens: list[int] = []
+        try:
+            generator.rewind_to(0)
+            began_ns = time.perf_counter_ns()
+            generator.append_tokens(ids)
+            while len(tokens) < count and not generator.is_done():
+                generator.generate_next_token()
+                tokens.append(int(generator.get_next_tokens()[0]))
+                stamps.append(time.perf_counter_ns())
+        except RuntimeError as error:
+            raise self._failure(error) from error
+        if len(tokens) < count:  # it ends in silence; called again it gives padding
+            raise ModelFailure(
+                f"{self._name}: onnxruntime-genai ended its answer after {len(tokens)} of {count} tokens, with token "
+                f"{tokens[-1] if tokens else 'none'}, which it takes for the end of the text; ask for fewer, or for "
+                'options = { loop = "logits" }'
+            )
+        return TokenStream(len(ids), began_ns, stamps, [1] * count, tokens)
+
+
+def _smallest_step_ns() -> int:
+    """Of the harness's clock, as it is seen here."""
+    looks = [time.perf_counter_ns() for _ in range(_CLOCK_LOOKS)]
+    return min(later - sooner for sooner, later in zip(looks, looks[1:]) if later > sooner)

@@ -1,0 +1,77 @@
+"""Runs OpenVINO's own models (`.xml` with its `.bin`) and `.onnx` files in OpenVINO, language models with their state.
+
+A request's `accelerator` is a device as OpenVINO names it ("CPU", "GPU.0", "NPU", "HETERO:GPU,CPU"); None is the CPU.
+`threads` is `INFERENCE_NUM_THREADS`, `options` are OpenVINO's properties by their own names. What it took is read back
+from the compiled model, and so is the type that each layer is computed in: bfloat16 on processors with AMX, unless
+somebody asks for more.
+
+Its modules: `files` finds the model and what belongs to it, `opening` makes a causal language model stateful, `loading`
+compiles and reads back what was done, `session` and `language` run, `inspection` describes a `.xml` file, `quiet` keeps
+OpenVINO from sending telemetry. What `.onnx` files say stands in `targets.onnx_format`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from targets.openvino.quiet import without_telemetry
+
+try:
+    with without_telemetry():
+        import openvino
+
+    from targets.openvino.loading import VERSION
+    from targets.openvino.opening import open_session
+    from targets.openvino.session import OpenVinoSession
+except ImportError as error:
+    _missing = f"openvino cannot be imported ({error}); install benchharness[openvino]"
+else:
+    _missing = ""
+
+from benchharness.contract import ArtefactFiles, Availability, Configuration, ModelDescription
+from benchharness.errors import Unsupported
+from targets.onnx_format.inspection import inspect_model
+from targets.openvino.files import ENDINGS, find_model, is_onnx, list_files
+from targets.openvino.inspection import inspect_xml
+
+
+class OpenVINO:
+    """The adapter for OpenVINO."""
+
+    name = "openvino"
+    formats: Sequence[str] = ENDINGS
+
+    def availability(self) -> Availability:
+        """OpenVINO's version and devices here, or the reason why there is none. Never raises."""
+        if _missing:
+            return Availability(available=False, reason=_missing)
+        try:
+            devices = tuple(openvino.Core().available_devices)
+        except RuntimeError as error:  # a plug-in that is broken
+            return Availability(available=False, reason=f"OpenVINO does not start: {error}")
+        return Availability(available=True, version=VERSION, accelerators=devices)
+
+    def files(self, artefact: Path) -> ArtefactFiles:
+        """The model, its weights, its configuration and tokenizer. Raises `ModelFailure`."""
+        return list_files(Path(artefact))
+
+    def inspect(self, artefact: Path) -> ModelDescription:
+        """What the file holds, without OpenVINO. Raises `ModelFailure`."""
+        model = find_model(Path(artefact))
+        return inspect_model(model) if is_onnx(model) else inspect_xml(model)
+
+    @contextmanager
+    def open(self, artefact: Path, configuration: Configuration) -> Iterator[OpenVinoSession]:
+        """Compiles a model; a causal language model gives a `LanguageSession`.
+
+        Raises, on entering, `ModelFailure` for a bad file and `Unsupported` for a request that cannot be met.
+        """
+        if _missing:
+            raise Unsupported(_missing)
+        session = open_session(find_model(Path(artefact)), configuration)
+        try:
+            yield session
+        finally:
+            session.close()

@@ -1,0 +1,83 @@
+"""What looks may spend together, against all orders and signs counted out, and against noise that is drawn."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from benchharness.judge.design import Design
+from benchharness.judge.pairs import Change, decided
+from benchharness.judge.sequential import levels
+from benchharness.judge.signed_ranks import chances_at_most, interval
+
+LOOKS = (10, 12, 16, 20)
+
+
+def spent(looks: tuple[int, int], level: tuple[float, ...]) -> list[float]:
+    """By look the chance that it or an earlier one ends, over every order of so many magnitudes and every sign."""
+    most = [int(np.count_nonzero(chances_at_most(pairs) <= at)) for pairs, at in zip(looks, level, strict=True)]
+    ended = [0, 0]
+    signs = np.array(list(itertools.product((0, 1), repeat=looks[-1])))
+    for order in itertools.permutations(range(looks[-1])):
+        first, second = (signs[:, :pairs] @ (np.argsort(np.argsort(order[:pairs])) + 1) for pairs in looks)
+        early = first < most[0]
+        ended[0] += int(np.count_nonzero(early))
+        ended[1] += int(np.count_nonzero(early | (second < most[1])))
+    return [count / (math.factorial(looks[-1]) * len(signs)) for count in ended]
+
+
+def test_looks_together_spend_what_they_may_and_as_much_of_it_as_ranks_allow() -> None:
+    looks, error = (4, 6), 0.2
+    level = levels(looks, error)
+    assert [spent_ <= error * pairs / 6 for spent_, pairs in zip(spent(looks, level), looks, strict=True)] == [True] * 2
+    for look, pairs in enumerate(looks):
+        chances = chances_at_most(pairs)
+        more = list(level)
+        more[look] = float(chances[np.count_nonzero(chances <= level[look])])  # the next larger one there is
+        assert spent(looks, tuple(more))[look] > error * pairs / 6
+
+
+def test_a_look_alone_has_all_of_the_error() -> None:
+    assert levels((5,), 0.05) == (1 / 32,)
+    assert levels((20,), 0.05)[0] == pytest.approx(0.0487, abs=1e-4)  # Wilcoxon's tables: a sum of 60
+
+
+def test_looks_that_see_too_little_have_none() -> None:
+    assert levels((3, 6), 0.05)[0] == 0.0
+
+
+def test_one_disturbed_pair_of_twelve_keeps_no_build_from_being_no_worse() -> None:
+    """The least sum that one pair far above the margin leaves is its rank, 12; of ten pairs it would take 4.2 %."""
+    pairs = {round_: (1.0, 1.5 if round_ == 3 else 1.0 + round_ / 1000) for round_ in range(12)}
+    design = Design(primary=("tpot",))
+    assert decided(dict(itertools.islice(pairs.items(), 10)), 10, "tpot", design, 1).kind is Change.UNDECIDED
+    found = decided(pairs, 12, "tpot", design, 1)
+    assert (found.kind, found.pairs) == (Change.SAME, 12)
+
+
+@pytest.mark.parametrize("noise", ["normal", "heavy", "growing"])
+def test_a_metric_at_the_margin_is_called_no_worse_as_seldom_as_promised(noise: str) -> None:
+    """2,000 comparisons whose candidate is slower by the margin exactly: some of them have to be missed."""
+    drawn = np.random.default_rng(7)
+    noises = {
+        "normal": drawn.normal(0, 0.02, (2000, 20)),
+        "heavy": drawn.standard_t(1, (2000, 20)) * 0.02,
+        "growing": drawn.normal(0, 0.02, (2000, 20)) * np.linspace(1, 3, 20),
+    }
+    looks = list(zip(LOOKS, levels(LOOKS, 0.05), strict=True))
+    ends = ((interval(row[:pairs], level) for pairs, level in looks) for row in noises[noise].tolist())
+    wrong = sum(any(end is not None and end[1] < 0 for end in each) for each in ends)
+    assert 0.03 < wrong / 2000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_so_many_metrics_as_there_are_divide_alpha_and_never_beta() -> None:
+    """A gate is green where all are no worse: one that is worse has to be missed itself."""
+    drawn = np.random.default_rng(3)
+    pairs = {round_: (1.0, math.exp(drawn.normal(0.015, 0.02))) for round_ in range(10)}
+    design = Design(primary=("tpot",))
+    found = [decided(pairs, 10, "tpot", design, hypotheses) for hypotheses in (1, 30)]
+    assert {each.kind for each in found} == {Change.NO_WORSE} or {each.kind for each in found} == {Change.SAME}
+    assert found[0].ratio == found[1].ratio
