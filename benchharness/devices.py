@@ -1,4 +1,4 @@
-"""The Python API of devices that are reached over SSH: they are added, listed, checked, prepared and cleaned.
+"""The Python API of devices that are reached over SSH or adb: they are added, listed, checked, prepared and cleaned.
 
 ::
 
@@ -7,6 +7,7 @@
     asked = devices.asked("ssh://bench@pi5.lab", hardware="raspberry-pi-5")
     presented = devices.host_key(asked)                  # compare its fingerprint before you go on
     devices.add(asked, presented)                        # writes devices/pi5.toml
+    devices.add(devices.asked("adb://0A041FDD4003EA", name="pixel8"))   # a phone has no such key
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from benchharness.execute.adding import look_at, write_profile
 from benchharness.execute.checking import Check
 from benchharness.execute.preparing import Prepared, Tell
 from benchharness.launch import Sent, unheard
-from benchharness.launch.ssh import SshLauncher
+from benchharness.launch.adb.route import serial_of
+from benchharness.launch.far import FarLauncher
 from benchharness.launch.ssh.host_key import HostKey, host_key_of
-from benchharness.launch.ssh.route import address
+from benchharness.launch.ssh.route import SshRoute, address
 from benchharness.launch.tidying import Tidied, tidy
 from benchharness.locations import default_store, devices_folder, state_folder, wheel_cache
-from benchharness.suite.device import Device, set_python
+from benchharness.suite.device import Device, is_adb, set_python
 from benchharness.suite.errors import explain
 from benchharness.suite.tables import Suite, load_suite
 from benchharness.suite.targets import load_devices
@@ -43,12 +45,11 @@ def known() -> list[Device]:
 def asked(connect: str, *, name: str | None = None, hardware: str | None = None, **more: Any) -> Device:
     """A device as its user describes it; `more` are the other keys of a profile, None for what is not said.
 
-    Without a name it is called by the first word of its host's. Raises `UsageError`.
+    Without a name it is called by the first word of its host's, or by its serial. Raises `UsageError`.
     """
     try:
-        host = address(connect).host
-        named = name or (host if host.replace(".", "").isdigit() or ":" in host else host.partition(".")[0])
-        table = {"name": named.replace(":", "-"), "hardware": hardware or named, "connect": connect, **more}
+        named = name or _name_of(connect)
+        table = {"name": named, "hardware": hardware or named, "connect": connect, **more}
         return Device.model_validate({key: value for key, value in table.items() if value is not None})
     except ValidationError as error:
         raise UsageError(explain(error, Device, "device")) from error
@@ -56,12 +57,27 @@ def asked(connect: str, *, name: str | None = None, hardware: str | None = None,
         raise UsageError(f"{connect}: {error}") from error
 
 
-def host_key(device: Device) -> HostKey:
-    """The key that the server there presents, before anything is said to it. Raises `LaunchError`."""
-    return host_key_of(device.route)
+def _name_of(connect: str) -> str:
+    """What a device is called by its address. Raises `ValueError`."""
+    if is_adb(connect):
+        if not (serial := serial_of(connect)):
+            raise ValueError("say what the device is called here: --name NAME")
+        return serial.strip("[").replace(":", "-").replace("]", "")
+    host = address(connect).host
+    named = host if host.replace(".", "").isdigit() or ":" in host else host.partition(".")[0]
+    return named.replace(":", "-")
 
 
-def add(device: Device, trusted: HostKey, *, again: bool = False) -> tuple[Path, Device]:
+def host_key(device: Device) -> HostKey | None:
+    """The key that an SSH server there presents, before anything is said to it; over adb there is none.
+
+    Raises `LaunchError`.
+    """
+    route = device.route
+    return host_key_of(route) if isinstance(route, SshRoute) else None
+
+
+def add(device: Device, trusted: HostKey | None = None, *, again: bool = False) -> tuple[Path, Device]:
     """Looks at a device and writes its profile; its path, and the device with what was found.
 
     Whoever calls it vouches for the host key. Raises `LaunchError`, `UsageError`.
@@ -70,7 +86,9 @@ def add(device: Device, trusted: HostKey, *, again: bool = False) -> tuple[Path,
     if not again and (folder / f"{device.name}.toml").exists():
         raise UsageError(f"{device.name} has a profile already; write it anew with --again, or give another --name")
     scratch = state_folder(default_store())
-    found = look_at(device.model_copy(update={"host_key": trusted.text}), scratch)
+    if trusted is None and isinstance(device.route, SshRoute):
+        raise UsageError(f"{device.connect}: a host key must be vouched for; ask devices.host_key(device) for it")
+    found = look_at(device if trusted is None else device.model_copy(update={"host_key": trusted.text}), scratch)
     return write_profile(found, folder, again=again), found
 
 
@@ -126,7 +144,7 @@ def clean(name: str, *, everything: bool = False) -> Tidied:
     """Clears a device of what nobody comes back for, or of all that is ours. Raises `LaunchError`, `DeviceBusy`."""
     device = named(name)
     scratch = state_folder(default_store())
-    launcher = SshLauncher(device.route, scratch)
+    launcher = FarLauncher(device.route, scratch)
     try:
         return tidy(launcher, launcher.contact.work, scratch, everything=everything)
     finally:

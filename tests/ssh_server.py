@@ -21,7 +21,7 @@ import pytest
 from benchharness.suite.device import Device
 
 ROOT = Path(__file__).parent.parent
-_SYSTEM_PYTHON = "/usr/bin/python3"
+SYSTEM_PYTHON = "/usr/bin/python3"
 _STARTING_S = 20.0
 
 
@@ -31,7 +31,7 @@ def missing() -> str:
         return "needs Linux"
     if os.getuid() != 0 or _sshd() is None or shutil.which("unshare") is None:
         return "needs root and an SSH server (OpenSSH)"
-    told = [_SYSTEM_PYTHON, "-c", "import sys, venv; print(*sys.version_info[:2])"]
+    told = [SYSTEM_PYTHON, "-c", "import sys, venv; print(*sys.version_info[:2])"]
     done = subprocess.run(told, capture_output=True, check=False)
     if done.stdout.split() != [str(each).encode() for each in sys.version_info[:2]]:
         return "needs a system Python as old as this one"
@@ -67,9 +67,7 @@ class Server:
 
     def processes(self) -> list[str]:
         """Every process of the device's user but the server's own."""
-        command = ["ps", "-ww", "-u", self.user, "-o", "pid=,args="]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return [line for line in done.stdout.splitlines() if "sshd" not in line and "<defunct>" not in line]
+        return [line for line in processes_of(self.user) if "sshd" not in line]
 
     def drop_lines(self) -> None:
         """Ends every connection, as a cable that is pulled does."""
@@ -79,25 +77,38 @@ class Server:
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Server]:
     """A server for as long as it is wanted, with a user of its own."""
+    with a_user() as (user, home), _running(folder, user, home) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def a_user() -> Iterator[tuple[str, Path]]:
+    """A user of this machine, who has nothing but a home with a Python in it, as long as it is wanted."""
     user = f"benchdev{os.getpid() % 1_000_000}"
     subprocess.run(
         ["useradd", "--create-home", "--password", "*", "--shell", "/bin/bash", user], check=True, capture_output=True
     )
     home = Path(pwd.getpwnam(user).pw_dir)
     try:
-        _install_python(home, user)
-        with _running(folder, user, home) as server:
-            yield server
+        install_python(home, user)
+        yield user, home
     finally:
         subprocess.run(["pkill", "-KILL", "-u", user], check=False)
-        _until(lambda: subprocess.run(["userdel", "--remove", user], capture_output=True, check=False).returncode == 0)
+        until(lambda: subprocess.run(["userdel", "--remove", user], capture_output=True, check=False).returncode == 0)
 
 
-def _install_python(home: Path, user: str) -> None:
+def processes_of(user: str) -> list[str]:
+    """Every living process of a user: its id and command line."""
+    command = ["ps", "-ww", "-u", user, "-o", "pid=,args="]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if "<defunct>" not in line]
+
+
+def install_python(home: Path, user: str) -> None:
     """An environment of the system's Python that finds numpy and the runtimes in a folder of its own root."""
     (home / "site").mkdir()
     as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    subprocess.run([*as_user, _SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(home / "env")], check=True)
+    subprocess.run([*as_user, SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(home / "env")], check=True)
     paths = next((home / "env/lib").glob("python3*/site-packages")) / "site.pth"
     paths.write_text(f"{home / 'site'}\n")
 
@@ -110,7 +121,7 @@ def _running(folder: Path, user: str, home: Path) -> Iterator[Server]:
     Path("/run/sshd").mkdir(exist_ok=True)  # of Debian's, which starts it as a service
     authorized = home / "authorized_keys"
     shutil.copy(f"{key}.pub", authorized)
-    port = _free_port()
+    port = free_port()
     config = folder / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nAuthorizedKeysFile {authorized}\nStrictModes no\n"
@@ -125,7 +136,7 @@ def _running(folder: Path, user: str, home: Path) -> Iterator[Server]:
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stderr=log, stdout=log)
     try:
-        _until(lambda: _listens(port) or process.poll() is not None)
+        until(lambda: listens(port) or process.poll() is not None)
         assert process.poll() is None, (folder / "sshd.log").read_text()
         told = Path(f"{host_key}.pub").read_text().split()
         yield Server(port=port, user=user, home=home, key=key, host_key=" ".join(told[:2]), process=process)
@@ -134,19 +145,19 @@ def _running(folder: Path, user: str, home: Path) -> Iterator[Server]:
         process.wait(10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
 
 
-def _until(holds: object) -> None:
+def until(holds: object) -> None:
     deadline_s = time.monotonic() + _STARTING_S
     while not holds():  # type: ignore[operator]
         if time.monotonic() > deadline_s:

@@ -1,4 +1,4 @@
-"""Devices that are reached over SSH: adds, lists, checks, prepares and cleans them."""
+"""Devices that are reached over SSH or adb: adds, lists, checks, prepares and cleans them."""
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from benchharness.launch.ssh.host_key import HostKey
 
 device = typer.Typer(
-    help="""Add, list, check, prepare and clean the devices that are reached over SSH.
+    help="""Add, list, check, prepare and clean the devices that are reached over SSH or adb.
 
 \b
 Example:
@@ -29,7 +29,9 @@ NameArgument = Annotated[str, typer.Argument(metavar="DEVICE", help="A device's 
 
 @device.command()
 def add(
-    connect: Annotated[str, typer.Argument(metavar="ssh://[USER@]HOST[:PORT]", help="How it is reached.")],
+    connect: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="ssh://[USER@]HOST[:PORT], adb://SERIAL or adb://HOST:PORT.")
+    ],
     name: Annotated[str | None, typer.Option(help="What it is called here; else the host's first name.")] = None,
     hardware: Annotated[
         str | None, typer.Option(metavar="TARGET", help="The hardware target that it is one of; else its name.")
@@ -50,6 +52,7 @@ def add(
     \b
     Example:
       benchharness device add ssh://bench@pi5.lab --hardware raspberry-pi-5
+      benchharness device add adb://0A041FDD4003EA --name pixel8 --hardware pixel-8
     """
     from benchharness import devices
     from benchharness.terminal.console import say
@@ -58,7 +61,8 @@ def add(
     key = key.expanduser().absolute() if key else None
     asked = devices.asked(connect, name=name, hardware=hardware, key=key, jump=jump, python=python, system=system)
     presented = devices.host_key(asked)
-    _trust(presented, fingerprint, asked.connect)
+    if presented is not None:
+        _trust(presented, fingerprint, asked.connect)
     path, added = devices.add(asked, presented, again=again)
     for line in device_lines([added]):
         say(terminal(), line)
@@ -107,7 +111,10 @@ def list_() -> None:
         for line in device_lines(known):
             say(terminal(), line)
     else:
-        say(terminal(), "no device has a profile; add one with: benchharness device add ssh://user@host")
+        say(
+            terminal(),
+            "no device has a profile; add one with: benchharness device add ssh://user@host, or adb://SERIAL",
+        )
 
 
 @device.command()

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.sensors import macos
+from benchharness.device.sensors import android_services, macos
 from benchharness.device.sensors.readings import (
     ON_LINUX,
     ROOT,
@@ -38,6 +38,7 @@ def device_facts(root: Path = ROOT) -> dict[str, Any]:
         "processor": processor(root),
         "cores": os.cpu_count() or unknown("the system does not say"),
         "memory_bytes": memory_bytes(root),
+        **android_services.facts(root),
     }
 
 
@@ -47,6 +48,8 @@ def device_id(root: Path = ROOT) -> str:
 
 
 def _machine_id(root: Path) -> str:
+    if serial := android_services.first_property("ro.serialno", "ro.boot.serialno", root=root):
+        return serial
     for name in ("etc/machine-id", "var/lib/dbus/machine-id", "sys/class/dmi/id/product_uuid"):
         if found := text_or_nothing(root / name):
             return found
@@ -69,6 +72,9 @@ def operating_system(root: Path = ROOT) -> str:
     """The system's name and release as its users know it, such as `Debian GNU/Linux 12 (bookworm)`."""
     if sys.platform == "darwin":
         return f"macOS {platform.mac_ver()[0]}"
+    if release := android_services.first_property("ro.build.version.release", root=root):
+        build = android_services.first_property("ro.build.id", root=root)
+        return f"Android {release}{f' ({build})' if build else ''}"
     for name in ("etc/os-release", "usr/lib/os-release"):
         for line in text_or_nothing(root / name).splitlines():
             if line.startswith("PRETTY_NAME="):
@@ -81,6 +87,9 @@ def processor(root: Path = ROOT) -> Any:
     """The processor's marketing name; on boards whose processor has none, the board's."""
     if sys.platform == "darwin":
         return macos.processor()
+    if soc := android_services.first_property("ro.soc.model", "ro.board.platform", root=root):
+        maker = android_services.first_property("ro.soc.manufacturer", root=root)
+        return f"{maker} {soc}".strip()
     lines = _cpuinfo(root).splitlines()
     for key in ("model name", "Model", "Hardware"):
         for line in lines:

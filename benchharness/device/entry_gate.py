@@ -1,7 +1,9 @@
 """The entry gate: an attempt begins when the device is cool and settled, or when it has waited long enough.
 
-By the hottest sensor where there is one; else by a probe kernel, a fixed piece of work whose fastest run shows the
-clock that the core has now. Both are held against the best of this run, so that the device cools down between jobs.
+By the hottest sensor where there is one, on Android the battery's; else by a probe kernel, a fixed piece of work whose
+fastest run shows the clock that the core has now. Both are held against the best of this run, so that the device cools
+down between jobs. While Android's thermal status says that it slows the phone down, the gate stays shut whatever else
+is seen.
 """
 
 from __future__ import annotations
@@ -11,13 +13,17 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
+from benchharness.device.sensors.android import STATUSES, ThermalService
+from benchharness.device.sensors.android_services import battery, is_android, thermal_service
 from benchharness.device.sensors.readings import ROOT, Unreadable
 from benchharness.device.sensors.temperature import hottest
 
 #: How often the gate looks, and over how many looks a device must have held still.
 _EVERY_S = 0.5
+#: A phone's services take some of a core to answer, and its battery is slow to warm.
+_PHONE_EVERY_S = 2.0
 _LOOKS = 6
 #: By a sensor: within so much over those looks, and above the coolest of this run.
 _STILL_CELSIUS = 1.0
@@ -33,8 +39,18 @@ _BUFFER = bytes(16 * 1024)
 _clock_ns = time.perf_counter_ns if sys.platform == "win32" else time.thread_time_ns
 _PROBE = "probe kernel"
 _SENSOR = "sensor"
+_BATTERY = "battery"
 
 Facts = dict[str, Any]
+
+
+class _Look(NamedTuple):
+    """What was looked at, of which kind, the value, and what says outright that it is hot; empty for nothing."""
+
+    kind: str
+    by: str
+    value: float
+    hot: str = ""
 
 
 def probe_ns() -> float:
@@ -79,26 +95,52 @@ class EntryGate:
             return {}
         if now < self._next_s:
             return None
-        self._next_s = now + _EVERY_S
-        kind, by, value = self._look()
+        self._next_s = now + (_PHONE_EVERY_S if is_android(self._root) else _EVERY_S)
+        kind, by, value, hot = self._look()
         if kind != self._kind:
             self._kind = kind
             self._looks.clear()
         self._looks.append(value)
         self._best[kind] = best = min(value, self._best.get(kind, value))
-        reason = _unsettled(kind, self._looks, best)
+        reason = hot or _unsettled(kind, self._looks, best)
         if reason and now - self._began_s < self._longest_s:
             return None
         why = f"{reason}; went in after the {self._longest_s:g} s allowed" if reason else _told(kind, value, best)
         return {"waited_s": round(now - self._began_s, 2), "by": by, "settled": not reason, "reason": why}
 
-    def _look(self) -> tuple[str, str, float]:
-        """Its kind, what was looked at, and the value. Which sensor is the hottest may change; it is one kind."""
+    def _look(self) -> _Look:
+        """Which sensor is the hottest may change; it is one kind."""
+        if is_android(self._root):
+            return self._look_at_phone()
         try:
             found = hottest(self._root)
         except Unreadable:
-            return _PROBE, _PROBE, self._probe()
-        return _SENSOR, f"{_SENSOR} {found.sensor}", found.celsius
+            return _Look(_PROBE, _PROBE, self._probe())
+        return _Look(_SENSOR, f"{_SENSOR} {found.sensor}", found.celsius)
+
+    def _look_at_phone(self) -> _Look:
+        """Its thermal status where that is told, and the temperature of the battery, else the probe kernel's time."""
+        try:
+            thermal: ThermalService | None = thermal_service(self._root)
+        except Unreadable:
+            thermal = None
+        hot = f"Android's thermal status is {STATUSES[thermal.status]}" if thermal and thermal.status else ""
+        celsius = _battery_celsius(self._root, thermal)
+        by = "thermal status and " if thermal else ""
+        if celsius is None:
+            return _Look(_PROBE, f"{by}{_PROBE}", self._probe(), hot)
+        return _Look(_BATTERY, f"{by}{_BATTERY}", celsius, hot)
+
+
+def _battery_celsius(root: Path, thermal: ThermalService | None) -> float | None:
+    """By the battery service, else by the thermal service's list."""
+    try:
+        celsius = battery(root).celsius
+    except Unreadable:
+        celsius = None
+    if celsius is None and thermal is not None:
+        celsius = thermal.celsius.get(thermal.battery)
+    return celsius
 
 
 def _unsettled(kind: str, looks: deque[float], best: float) -> str:

@@ -1,14 +1,17 @@
 """Who a supervisor serves: the host at its standard streams, or, detached, one host after the other at its door.
 
 The door is a Unix socket in the run's work folder, which nobody but its user can enter. It is bound by a relative name,
-because the whole path of a socket may have 107 bytes only.
+because the whole path of a socket may have 107 bytes only. Android lets adb's user make no socket in any folder
+(SELinux): there the door has a name of its own that is in no folder, and both sides look whose process the other is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -52,10 +55,8 @@ class Door:
     goes_on = True
 
     def __init__(self, folder: Path, busy: Callable[[], Message]) -> None:
-        with _inside(folder):
-            Path(DOOR).unlink(missing_ok=True)  # of a supervisor that was killed: this one holds the folder's lock
-            self._listening = socket.socket(socket.AF_UNIX)
-            self._listening.bind(DOOR)
+        self._listening = socket.socket(socket.AF_UNIX)
+        _bind(self._listening, folder)
         self._listening.listen(1)
         self._busy = busy
         self._lock = threading.Lock()
@@ -74,6 +75,9 @@ class Door:
     def _open_up(self, hears: Hears) -> None:
         while True:
             line, _ = self._listening.accept()
+            if not _is_ours(line):
+                line.close()
+                continue
             if self._line is not None and time.monotonic() - self._heard_s < _SILENCE_S:
                 protocol.Writer(line.fileno()).send(self._busy())
                 line.close()
@@ -108,14 +112,45 @@ class Door:
 
 def knock(folder: Path) -> socket.socket | None:
     """A line to the supervisor behind a folder's door; None where nobody listens."""
-    line = socket.socket(socket.AF_UNIX)
-    try:
-        with _inside(folder):
-            line.connect(DOOR)
-    except OSError:
+    for name in (DOOR, *_outside_folders(folder)):
+        line = socket.socket(socket.AF_UNIX)
+        try:
+            with _inside(folder):
+                line.connect(name)
+        except OSError:
+            line.close()
+            continue
+        if _is_ours(line):
+            return line
         line.close()
-        return None
-    return line
+    return None
+
+
+def _bind(listening: socket.socket, folder: Path) -> None:
+    """Gives the door its name. Raises `OSError`."""
+    with _inside(folder):
+        Path(DOOR).unlink(missing_ok=True)  # of a supervisor that was killed: this one holds the folder's lock
+        try:
+            listening.bind(DOOR)
+        except PermissionError:
+            if not (names := _outside_folders(folder)):
+                raise
+            listening.bind(names[0])
+
+
+def _outside_folders(folder: Path) -> tuple[str, ...]:
+    """The name of a folder's door where none may be in it: Linux's abstract ones, which end with their process."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return ()
+    return (f"\0benchharness {hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]}",)
+
+
+def _is_ours(line: socket.socket) -> bool:
+    """Whether the process at the other end is this user's: any may knock at a door that is in no folder."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    told = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return bool(struct.unpack("3i", told)[1] == os.getuid())
 
 
 def _read(stream: BinaryIO, writer: protocol.Writer, hears: Hears) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from benchharness.errors import UsageError
 from benchharness.execute.devices import reached
 from benchharness.launch.ask import availabilities, description_of_device
-from benchharness.launch.ssh import SshLauncher
+from benchharness.launch.far import FarLauncher
 from benchharness.suite.device import Device, written
 from benchharness.suite.hardware import HardwareTarget
 
@@ -24,7 +24,7 @@ def look_at(device: Device, scratch: Path) -> Device:
     """
     hardware = HardwareTarget(name=device.hardware, device=device)
     with reached(hardware, scratch) as launcher:
-        assert isinstance(launcher, SshLauncher)
+        assert isinstance(launcher, FarLauncher)
         system = launcher.contact.system
         told = description_of_device(launcher, 0)
         runtimes = [f"{each.name} {each.version}" for each in availabilities(launcher) if each.available]
@@ -38,7 +38,7 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str | int]:
     facts = told.get("facts")
     facts = facts if isinstance(facts, dict) else {}
     found: dict[str, str | int] = {}
-    for key in ("device", "os", "kernel", "machine", "processor"):
+    for key in ("device", "model", "os", "kernel", "machine", "processor"):
         if isinstance(facts.get(key), str):
             found[key] = _word(facts[key])
     for key, value in (("cores", facts.get("cores")), ("memory_bytes", facts.get("memory_bytes"))):

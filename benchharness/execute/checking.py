@@ -13,8 +13,8 @@ from benchharness.device import adapters
 from benchharness.execute.devices import reached
 from benchharness.judge.noise import Verdict, judge
 from benchharness.launch.ask import NamedAvailability, availabilities, description_of_device
-from benchharness.launch.ssh import SshLauncher
-from benchharness.launch.ssh.porter import Contact
+from benchharness.launch.far import FarLauncher
+from benchharness.launch.porter import Contact
 from benchharness.suite.device import Device
 from benchharness.suite.hardware import HardwareTarget
 
@@ -31,6 +31,8 @@ _WANTED = {
     "peak memory reset": "of memory the peak of a whole process is told, and not of its phases",
     "out-of-memory kills": "a kill for want of memory looks like any other",
 }
+#: What tells the same on another system.
+_INSTEAD = {"temperature": "Android thermal service"}
 _CONTROLS = ("cgroup memory control", "cgroup cpu control")
 
 
@@ -56,7 +58,7 @@ def check(device: Device, runtimes: Collection[str], probe_s: float, scratch: Pa
     """Looks at a device; `runtimes` are those that must run there, none of them for any. Raises `LaunchError`."""
     hardware = HardwareTarget(name=device.hardware, device=device)
     with reached(hardware, scratch) as launcher:
-        assert isinstance(launcher, SshLauncher)
+        assert isinstance(launcher, FarLauncher)
         told = description_of_device(launcher, probe_s)
         return [
             *_at_the_door(launcher.contact, device),
@@ -101,7 +103,7 @@ def _of_runtimes(told: Iterable[NamedAvailability], wanted: Collection[str], dev
 def _of_sensors(told: Any) -> Iterator[Check]:
     sensors: Mapping[str, Any] = told if isinstance(told, dict) else {}
     for name, without in _WANTED.items():
-        if not _found(sensors, name):
+        if not _found(sensors, name) and not _found(sensors, _INSTEAD.get(name, name)):
             yield Check(of=name, state=State.DOUBT, found=f"no sensor ({_reason(sensors, name)})", helps=without)
     seen = sorted(name for name in sensors if _found(sensors, name))
     yield Check(of="sensors", state=State.FINE, found=", ".join(seen) or "none")

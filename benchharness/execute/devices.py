@@ -60,11 +60,11 @@ def reached(hardware: HardwareTarget, scratch: Path, sent: Sent = unheard) -> It
     if hardware.device is None:
         yield LocalLauncher(scratch, str(hardware.python) if hardware.python else None)
         return
-    from benchharness.launch.ssh import SshLauncher  # whoever measures here needs none of it
+    from benchharness.launch.far import FarLauncher  # whoever measures here needs none of it
 
     device = hardware.device
     tenure = Tenure(holder=f"{getpass.getuser()}@{platform.node()}", lease_s=device.lease_s, detached=device.detached)
-    launcher = SshLauncher(device.route, scratch, sent, tenure)
+    launcher = FarLauncher(device.route, scratch, sent, tenure)
     try:
         yield launcher
     finally:

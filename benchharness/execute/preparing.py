@@ -15,8 +15,8 @@ from benchharness.errors import LaunchError, UsageError
 from benchharness.execute.devices import reached
 from benchharness.launch import Question, Sent, ask, unheard
 from benchharness.launch.ask import NamedAvailability, availabilities
-from benchharness.launch.ssh import SshLauncher
-from benchharness.launch.ssh.route import ENVIRONMENTS
+from benchharness.launch.far import FarLauncher
+from benchharness.launch.route import ENVIRONMENTS
 from benchharness.launch.wheels import Wheel, fetched, lines, tags_of
 from benchharness.suite.device import Device
 from benchharness.suite.hardware import HardwareTarget
@@ -75,7 +75,7 @@ def prepare(
     wanted = requirements(runtimes, device.packages)
     hardware = HardwareTarget(name=device.hardware, device=_with_plain_python(device))
     with reached(hardware, scratch, sent) as launcher:
-        assert isinstance(launcher, SshLauncher)
+        assert isinstance(launcher, FarLauncher)
         tags = tags_of(_answer(launcher, Question(program="environment", arguments=("facts",), patience_s=_ASKING_S)))
         tell(f"fetching wheels for {tags.text}")
         wheels, locked = fetched(wanted, tags, lock, cache)
@@ -99,7 +99,7 @@ def _with_plain_python(device: Device) -> Device:
     return device.model_copy(update={"python": Device.model_fields["python"].default}) if ours else device
 
 
-def _made(launcher: SshLauncher, wheels: list[Wheel], tell: Tell) -> dict[str, Any]:
+def _made(launcher: FarLauncher, wheels: list[Wheel], tell: Tell) -> dict[str, Any]:
     tell(f"sending {len(wheels)} wheels, those that are not there")
     there = {
         each: launcher.put(each.path, f"wheels/{each.sha256[:16]}/{each.path.name}", each.sha256) for each in wheels
@@ -122,7 +122,7 @@ def _made(launcher: SshLauncher, wheels: list[Wheel], tell: Tell) -> dict[str, A
     return told
 
 
-def _answer(launcher: SshLauncher, question: Question) -> dict[str, Any]:
+def _answer(launcher: FarLauncher, question: Question) -> dict[str, Any]:
     answer = ask.ask(launcher, question)
     try:
         told = json.loads(answer.out.splitlines()[-1])

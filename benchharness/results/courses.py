@@ -69,6 +69,7 @@ class Course:
     below_25_s: float | None
     change_s: float | None  # where a change-point search splits the course; never decides
     events: Sequence[Event] = ()  # in order of time
+    drained_watts: float | None = None  # what left the battery, by its charge counter, over the whole course
     power_of: str = ""  # what the windows' watts are of: processor packages, whole board, battery
     sensors: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)  # channel -> (second, value)
     sensors_unknown: Mapping[str, str] = field(default_factory=dict)

@@ -13,18 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from benchharness.errors import SuiteError
-from benchharness.launch.ssh.route import Route, address
+from benchharness.launch.adb import route as adb
+from benchharness.launch.route import Route
+from benchharness.launch.ssh import route as ssh
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import LONGEST_NAME, THIS_MACHINE, Name, Seconds, Table
 from benchharness.suite.tables import System, read_toml
 
 #: A name becomes a file's.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-#: Where a device keeps what is ours, below the home of the user who is logged in there.
-WORK = "~/.benchharness"
 #: How long a supervisor goes on that hears nothing from its host: a line can go silent without being cut.
 _LEASE_S = 60.0
 #: And one whose attempts are detached.
@@ -32,8 +32,18 @@ _DETACHED_LEASE_S = 3600.0
 
 
 def _address(text: str) -> str:
-    address(text)
+    (adb.serial_of if is_adb(text) else ssh.address)(text)
     return text
+
+
+def _ssh_address(text: str) -> str:
+    ssh.address(text)
+    return text
+
+
+def is_adb(connect: str) -> bool:
+    """Whether a device is reached over adb; else over SSH."""
+    return connect.startswith(f"{adb.SCHEME}:")
 
 
 def device_name(value: str) -> str:
@@ -44,6 +54,7 @@ def device_name(value: str) -> str:
 
 
 Line = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_address)]
+Jump = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_ssh_address)]
 
 
 class Device(Table):
@@ -52,29 +63,38 @@ class Device(Table):
     name: Annotated[str, AfterValidator(device_name)]
     hardware: Name
     connect: Line
-    jump: Line | None = None  # through this host; its key is looked up in the user's known_hosts
+    jump: Jump | None = None  # through this host; its key is looked up in the user's known_hosts
     key: Path | None = None  # a private key here; else the SSH agent's, or those of the user's own .ssh
     host_key: Annotated[str, Field(max_length=10_000)] | None = None  # "ssh-ed25519 AAAA…"; else from known_hosts
     python: Annotated[str, Field(min_length=1, max_length=1000)] = "python3"
-    work: Annotated[str, Field(min_length=1, max_length=1000)] = WORK
+    work: Annotated[str, Field(min_length=1, max_length=1000)] | None = None  # else where such a device has it
     system: System = "linux"
     packages: tuple[str, ...] = ()  # what `device prepare` installs beside, or instead of, what a suite needs
     detached: bool = False
     lease: Seconds | None = None
     found: Mapping[str, str | int] = {}  # pydantic copies it
 
+    @model_validator(mode="after")
+    def _has_what_its_line_needs(self) -> Device:
+        said = [key for key in ("jump", "key", "host_key") if getattr(self, key) is not None]
+        if is_adb(self.connect) and said:
+            raise ValueError(f"{', '.join(said)}: of devices over SSH; over adb the device itself authorises computers")
+        return self
+
     @property
     def route(self) -> Route:
         """The way to it."""
-        return Route(
-            name=self.name,
-            address=address(self.connect),
-            jump=address(self.jump) if self.jump else None,
+        there = {"name": self.name, "python": self.python, "system": self.system}
+        where = {} if self.work is None else {"work": self.work}
+        if is_adb(self.connect):
+            return adb.AdbRoute(**there, **where, serial=adb.serial_of(self.connect))
+        return ssh.SshRoute(
+            **there,
+            **where,
+            address=ssh.address(self.connect),
+            jump=ssh.address(self.jump) if self.jump else None,
             key=self.key,
             host_key=self.host_key,
-            python=self.python,
-            work=self.work,
-            system=self.system,
         )
 
     @property

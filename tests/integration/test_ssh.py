@@ -17,9 +17,10 @@ import pytest
 from benchharness import api, devices
 from benchharness.errors import LaunchError, UsageError
 from benchharness.launch import ask
-from benchharness.launch.ssh import SshLauncher
+from benchharness.launch.far import FarLauncher
+from benchharness.launch.porter import Porter
 from benchharness.launch.ssh.host_key import host_key_of
-from benchharness.launch.ssh.porter import Porter
+from benchharness.launch.ssh.route import SshRoute
 from benchharness.suite.device import Device, written
 from benchharness.suite.tables import restore_suite
 from tests import ssh_server
@@ -50,8 +51,8 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def launcher(server: Server, tmp_path: Path) -> Iterator[SshLauncher]:
-    made = SshLauncher(server.device(work=f"{server.home}/{tmp_path.name}").route, tmp_path / "scratch")
+def launcher(server: Server, tmp_path: Path) -> Iterator[FarLauncher]:
+    made = FarLauncher(server.device(work=f"{server.home}/{tmp_path.name}").route, tmp_path / "scratch")
     yield made
     made.close()
 
@@ -62,7 +63,13 @@ def profile(folder: Path, device: Device) -> str:
     return device.name
 
 
-def put(launcher: SshLauncher, file: Path, name: str) -> str:
+def route_of(server: Server) -> SshRoute:
+    route = server.device().route
+    assert isinstance(route, SshRoute)
+    return route
+
+
+def put(launcher: FarLauncher, file: Path, name: str) -> str:
     return launcher.put(file, name, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
@@ -108,7 +115,7 @@ def test_questions_go_to_the_device(server: Server, profiles: Path) -> None:
 
 def test_another_host_key_ends_it_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
     other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVKQwyXnoO4nU0KDrEAmFKTtMFWfYJUlAwUkACbZf2o"
-    made = SshLauncher(server.device(host_key=other, work=f"{server.home}/never").route, tmp_path)
+    made = FarLauncher(server.device(host_key=other, work=f"{server.home}/never").route, tmp_path)
     with pytest.raises(LaunchError, match="host key is not the one in its profile"):
         ask.description_of_device(made, 0)
     made.close()
@@ -118,6 +125,7 @@ def test_another_host_key_ends_it_before_anything_is_sent(server: Server, tmp_pa
 def test_an_unknown_host_key_is_trusted_by_its_fingerprint_alone(server: Server, profiles: Path) -> None:
     asked = devices.asked(server.device().connect, name="new", key=server.key, python=server.device().python)
     presented = devices.host_key(asked)
+    assert presented is not None
     assert presented.text == server.host_key
     assert not presented.is_known
     path, added = devices.add(asked, presented)
@@ -133,16 +141,16 @@ def test_an_unknown_host_key_is_trusted_by_its_fingerprint_alone(server: Server,
 def test_a_host_key_among_the_users_known_hosts_is_known(server: Server, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
-    assert host_key_of(server.device().route, known).is_known
+    assert host_key_of(route_of(server), known).is_known
     known.write_text(f"[127.0.0.1]:{server.port + 1} {server.host_key}\n")
-    assert not host_key_of(server.device().route, known).is_known
+    assert not host_key_of(route_of(server), known).is_known
 
 
 def test_a_host_key_is_asked_for_from_a_notebook_too(server: Server) -> None:
     """What runs a loop already allows no second one in its thread."""
 
     async def cell() -> str:
-        return host_key_of(server.device().route).text
+        return host_key_of(route_of(server)).text
 
     with ThreadPoolExecutor(max_workers=1) as thread:  # another test's browser may have left a loop in this one
         assert thread.submit(lambda: asyncio.run(cell())).result() == server.host_key
@@ -166,14 +174,14 @@ def test_what_is_wrong_there_is_said(server: Server, tmp_path: Path, changes: di
     changed = {key: value.format(home=server.home) for key, value in changes.items()}
     if changed.get("work") == "link":
         changed["work"] = str(server.home / "link")
-    made = SshLauncher(server.device(**changed).route, tmp_path)
+    made = FarLauncher(server.device(**changed).route, tmp_path)
     with pytest.raises(LaunchError, match=said):
         ask.description_of_device(made, 0)
     made.close()
     assert server.processes() == []
 
 
-def test_a_broken_line_goes_on_where_it_was(launcher: SshLauncher, server: Server, tmp_path: Path) -> None:
+def test_a_broken_line_goes_on_where_it_was(launcher: FarLauncher, server: Server, tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(bytes(range(256)) * (1 << 17))
     size = file.stat().st_size
@@ -194,7 +202,7 @@ def test_a_broken_line_goes_on_where_it_was(launcher: SshLauncher, server: Serve
     assert not Path(f"{path}.part").exists()
 
 
-def test_a_line_that_never_holds_is_given_up(launcher: SshLauncher, server: Server, tmp_path: Path) -> None:
+def test_a_line_that_never_holds_is_given_up(launcher: FarLauncher, server: Server, tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(bytes(CHUNK * 40))
 
@@ -206,7 +214,7 @@ def test_a_line_that_never_holds_is_given_up(launcher: SshLauncher, server: Serv
         put(launcher, file, "models/large")
 
 
-def test_a_file_that_changed_there_is_put_again(launcher: SshLauncher, tmp_path: Path) -> None:
+def test_a_file_that_changed_there_is_put_again(launcher: FarLauncher, tmp_path: Path) -> None:
     file = tmp_path / "model"
     file.write_bytes(b"as it should be")
     path = Path(put(launcher, file, "models/model"))
@@ -217,7 +225,7 @@ def test_a_file_that_changed_there_is_put_again(launcher: SshLauncher, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", "a//b", "."])
-def test_no_name_leads_out_of_the_work_folder(launcher: SshLauncher, server: Server, tmp_path: Path, name: str) -> None:
+def test_no_name_leads_out_of_the_work_folder(launcher: FarLauncher, server: Server, tmp_path: Path, name: str) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x")
     with pytest.raises(LaunchError, match="is no name inside the work folder"):
@@ -230,7 +238,7 @@ def test_no_name_leads_out_of_the_work_folder(launcher: SshLauncher, server: Ser
     assert (server.home / "site").exists()
 
 
-def test_a_link_inside_the_work_folder_is_not_followed(launcher: SshLauncher, server: Server, tmp_path: Path) -> None:
+def test_a_link_inside_the_work_folder_is_not_followed(launcher: FarLauncher, server: Server, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x")
     work = Path(launcher.contact.work)
@@ -244,7 +252,7 @@ def test_a_link_inside_the_work_folder_is_not_followed(launcher: SshLauncher, se
     assert (server.home / "authorized_keys").read_bytes() != b"x"
 
 
-def test_a_login_shell_may_greet(launcher: SshLauncher, server: Server) -> None:
+def test_a_login_shell_may_greet(launcher: FarLauncher, server: Server) -> None:
     greeting = server.home / ".bashrc"
     before = greeting.read_text()
     greeting.write_text('echo "{\\"type\\": \\"ready\\"} Welcome to pi5!"\n' * 100)

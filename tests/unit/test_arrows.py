@@ -286,6 +286,8 @@ ARROWS = {
         "device.sensors.readings",
         "judge.design",
         "launch.ask",
+        "launch.adb.route",
+        "launch.route",
         "launch.ssh.route",
         "results.objects",
         "results.requested",

@@ -12,7 +12,7 @@ import pytest
 from benchharness.device.noise import probe
 from benchharness.execute.checking import Check, State, _at_the_door, _of_noise, _of_runtimes, _of_sensors
 from benchharness.launch.ask import NamedAvailability
-from benchharness.launch.ssh.porter import Contact
+from benchharness.launch.porter import Contact
 from benchharness.suite.device import Device
 from benchharness.terminal.check_list import check_lines
 
@@ -75,6 +75,11 @@ def test_sensors_are_there_only_where_the_device_says_so_plainly(told: Any) -> N
     assert found(checks, "temperature").state is State.DOUBT
     assert found(checks, "clocks").state is State.DOUBT
     assert found(checks, "limits").state is State.DOUBT
+
+
+def test_a_phone_tells_its_temperatures_by_a_service() -> None:
+    checks = list(_of_sensors({"Android thermal service": {"found": True}}))
+    assert [each for each in checks if each.of == "temperature"] == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from benchharness.errors import SuiteError, UsageError
 from benchharness.execute.adding import _facts, write_profile
-from benchharness.launch.ssh.route import Address, address
+from benchharness.launch.ssh.route import Address, SshRoute, address
 from benchharness.suite.device import Device, load_device, written
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.targets import as_known_now, target
@@ -59,6 +59,7 @@ def test_a_profile_is_read_and_its_key_is_a_file_beside_it(tmp_path: Path) -> No
     assert (device.name, device.hardware, device.python) == ("pi5", "raspberry-pi-5", "python3")
     assert device.key == tmp_path / "devices" / "keys" / "pi"
     assert device.lease_s == 3600
+    assert isinstance(device.route, SshRoute)
     assert device.route.address == Address("pi5.lab", None, "bench")
 
 

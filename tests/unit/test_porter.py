@@ -15,7 +15,8 @@ from typing import IO, Any
 import pytest
 
 from benchharness.device import porter
-from benchharness.launch.ssh.porter import _BEGIN, _DOOR
+from benchharness.launch.porter import _DOOR
+from benchharness.launch.shell import BEGIN
 
 PROGRAM = Path(porter.__file__)
 
@@ -184,6 +185,6 @@ def test_an_old_python_says_how_old_it_is() -> None:
         pytest.skip("needs a Python before 3.9")
     program = PROGRAM.read_bytes()
     door = _DOOR.format(major=3, minor=9, size=len(program)).encode()
-    command = [old, "-I", "-c", _BEGIN.format(len(door))]
+    command = [old, "-I", "-c", BEGIN.format(len(door))]
     done = subprocess.run(command, input=door + program, capture_output=True, check=True)
     assert json.loads(done.stdout)["old"].startswith("3.")

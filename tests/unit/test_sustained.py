@@ -203,6 +203,19 @@ def test_energy_without_a_sensor_is_missing_with_the_reason() -> None:
     assert energy.estimate.reason == "no energy sensor was read"
 
 
+@pytest.mark.parametrize(("steps", "known"), [(60, True), (20, False)])
+def test_energy_by_a_charge_counter_needs_one_that_moves_often_enough(steps: int, known: bool) -> None:
+    """A phone that draws 3 W, told in so many steps; a counter that is too coarse tells nothing."""
+    looks = [(1e9 + at * 0.1e9, (at * steps // 100) * (30e6 / steps)) for at in range(101)]
+    done = session(0, windows(rows()), readings("drained_uj", looks))
+    energy = by_name(list(sustained_metrics([done], list(courses([done])))))["energy_per_inference"]
+    if known:
+        assert energy.estimate.value == pytest.approx(3.0 * 6.0 / 6000, rel=0.06)
+        assert energy.parameters == {"of": "battery charge"}
+    else:
+        assert energy.estimate.value is None
+
+
 def by_name(metrics: Sequence[MetricResult]) -> Mapping[str, MetricResult]:
     return {each.name + str(each.parameters.get("percent", "")): each for each in metrics}
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from benchharness.device.conditions import out_of_memory_kills
-from benchharness.device.sensors import cgroup
+from benchharness.device.sensors import android_services, cgroup
+from benchharness.device.sensors.android import STATUSES
 from benchharness.device.sensors.panel import Panel
 from benchharness.device.sensors.pressure import pressure
 from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, or_unknown, reason_of
@@ -53,6 +54,11 @@ def _clocks(readings: Mapping[str, Reading]) -> dict[str, Any]:
     cores = [khz for channel, khz in readings.items() if channel != "khz.gpu"]
     gpu = {"gpu_khz": readings["khz.gpu"]} if "khz.gpu" in readings else {}
     return {**({"lowest_khz": min(cores), "highest_khz": max(cores)} if cores else {}), **gpu}
+
+
+def _thermal_service(readings: Mapping[str, Reading]) -> dict[str, Any]:
+    celsius = {name: value for name, value in readings.items() if name.startswith("celsius.")}
+    return {"status": STATUSES[int(readings["android_thermal_status"])], **_temperatures(celsius)}
 
 
 def _throttled_times(readings: Mapping[str, Reading]) -> dict[str, Any]:
@@ -105,6 +111,7 @@ _SUMMARIES: dict[str, Callable[[Mapping[str, Reading]], dict[str, Any]]] = {
     "energy counters": _energy,
     "power rails": _rails,
     "battery": _battery,
+    "Android thermal service": _thermal_service,
 }
 
 
@@ -145,9 +152,14 @@ def _kills(root: Path) -> tuple[str, Any]:
     return "/proc/vmstat", {"kills": kills}
 
 
+def _android_memory(root: Path) -> tuple[str, Any]:
+    return "dumpsys meminfo", dict(android_services.memory(root))
+
+
 _ABILITIES: dict[str, Callable[[Path], tuple[str, Any]]] = {
     "cgroup memory control": _memory_control,
     "cgroup cpu control": _cpu_control,
     "peak memory reset": _peak_memory,
     "out-of-memory kills": _kills,
+    "Android memory": _android_memory,
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable
 
+from benchharness.device.sensors.android_services import find_drained_energy, find_thermal_service
 from benchharness.device.sensors.clocks import find_clocks
 from benchharness.device.sensors.energy import find_battery, find_energy_counters, find_power_rails
 from benchharness.device.sensors.faults import find_major_faults
@@ -42,6 +43,8 @@ _ON_LINUX: dict[str, Finder] = {
     "energy counters": find_energy_counters,
     "power rails": find_power_rails,
     "battery": find_battery,
+    "Android thermal service": find_thermal_service,
+    "Android battery charge": find_drained_energy,
 }
 _ON_MACOS: dict[str, Finder] = {"thermal state": find_thermal_pressure, "speed limit": find_speed_limit}
 FINDERS = {**_ON_LINUX, **_ON_MACOS}

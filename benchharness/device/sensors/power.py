@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.sensors import macos
+from benchharness.device.sensors import android_services, macos
 from benchharness.device.sensors.readings import ROOT, Unreadable, text_or_nothing, unknown
 
 
@@ -30,6 +30,8 @@ def _power(root: Path) -> tuple[str, float | None]:
         from benchharness.device.sensors import windows
 
         return windows.power()
+    if android_services.is_android(root):  # whose user may seldom read the kernel's own files
+        return android_services.power(root)
     supplies = [folder for folder in supply_folders(root) if text_or_nothing(folder / "type")]
     batteries = [folder for folder in supplies if text_or_nothing(folder / "type") in {"Battery", "UPS"}]
     lines = [folder for folder in supplies if folder not in batteries]

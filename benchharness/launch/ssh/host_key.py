@@ -11,7 +11,7 @@ from typing import Any
 
 from benchharness.errors import LaunchError
 from benchharness.launch.ssh.line import look_for_asyncssh
-from benchharness.launch.ssh.route import Route
+from benchharness.launch.ssh.route import SshRoute
 
 _PATIENCE_S = 30.0
 _SSH_PORT = 22
@@ -26,7 +26,7 @@ class HostKey:
     is_known: bool  # it stands in the user's own list of known hosts
 
 
-def host_key_of(route: Route, known_hosts: Path | None = None) -> HostKey:
+def host_key_of(route: SshRoute, known_hosts: Path | None = None) -> HostKey:
     """What a server presents; nobody is logged in for it. Raises `LaunchError`."""
     look_for_asyncssh()
     import asyncssh
@@ -46,13 +46,13 @@ def host_key_of(route: Route, known_hosts: Path | None = None) -> HostKey:
     )
 
 
-def _in_a_loop_of_its_own(route: Route) -> Any:
+def _in_a_loop_of_its_own(route: SshRoute) -> Any:
     """Asked in another thread: in a notebook, the caller's has a running loop, and that allows no second."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(lambda: asyncio.run(asyncio.wait_for(_presented(route), _PATIENCE_S))).result()
 
 
-async def _presented(route: Route) -> Any:
+async def _presented(route: SshRoute) -> Any:
     import asyncssh
 
     address = route.address
@@ -60,7 +60,7 @@ async def _presented(route: Route) -> Any:
     return await asyncssh.get_server_host_key(address.host, address.port or (), tunnel=tunnel)
 
 
-def _is_known(key: Any, route: Route, known_hosts: Path) -> bool:
+def _is_known(key: Any, route: SshRoute, known_hosts: Path) -> bool:
     import asyncssh
 
     host, port = route.address.host, route.address.port

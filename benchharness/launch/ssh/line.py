@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shlex
-import subprocess
 import threading
 from collections.abc import Coroutine, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchharness.errors import ConnectionLost, LaunchError
-from benchharness.launch.ssh.channel import Channel
-from benchharness.launch.ssh.route import Address, Route
+from benchharness.launch.shell import past_greeting, started
+from benchharness.launch.ssh.channel import SshChannel
+from benchharness.launch.ssh.route import Address, SshRoute
 
 if TYPE_CHECKING:
     import asyncssh
@@ -26,17 +25,14 @@ _CONNECTING_S = 30.0
 #: A line that says nothing is asked every so often, so many times: then it is gone.
 _KEEPALIVE_S = 15
 _MOST_SILENT = 3
-#: Said before a command's own words, which begin after it: login shells greet.
-_MARK = b"benchharness-begins"
-_LONGEST_GREETING_BYTES = 1 << 18
 
 T = TypeVar("T")
 
 
-class Line:
+class SshLine:
     """One device's. Safe to use from several threads; `close` when it is no longer wanted."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: SshRoute) -> None:
         look_for_asyncssh()
         self._route = route
         self._connection: asyncssh.SSHClientConnection | None = None
@@ -45,16 +41,9 @@ class Line:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name=f"ssh {route.name}")
         self._thread.start()
 
-    def start(self, command: Sequence[str]) -> Channel:
+    def start(self, command: Sequence[str]) -> SshChannel:
         """Starts a command there. Raises `LaunchError`, `ConnectionLost` where the line broke on the way."""
-        channel = self._wait(self._start(self._as_text(command)))
-        timer = threading.Timer(_CONNECTING_S, channel.end)
-        timer.start()
-        try:
-            channel.skip_greeting(_MARK, _LONGEST_GREETING_BYTES)
-        finally:
-            timer.cancel()
-        return channel
+        return past_greeting(self._wait(self._start(started(command, self._route.system))))
 
     def close(self) -> None:
         """Ends the line and its thread; safe to call twice."""
@@ -65,11 +54,6 @@ class Line:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CONNECTING_S)
         self._loop.close()
-
-    def _as_text(self, command: Sequence[str]) -> str:
-        if self._route.system == "windows":
-            return f"echo {_MARK.decode()}& {subprocess.list2cmdline(command)}"
-        return f"echo {_MARK.decode()}; exec {shlex.join(command)}"
 
     def _wait(self, wanted: Coroutine[Any, Any, T]) -> T:
         """What a coroutine in the line's own thread returns."""
@@ -94,16 +78,16 @@ class Line:
         except (OSError, asyncssh.Error) as error:
             raise ConnectionLost(f"{self._route.text} cannot be reached: {error}") from error
 
-    async def _start(self, command: str) -> Channel:
+    async def _start(self, command: str) -> SshChannel:
         import asyncssh
 
         if self._connection is not None:
             try:
-                return await Channel.open(self._connection, command)
+                return await SshChannel.open(self._connection, command)
             except (OSError, asyncssh.Error):
                 await self._hang_up()  # it broke since
         self._connection = await self._connect()
-        return await Channel.open(self._connection, command)
+        return await SshChannel.open(self._connection, command)
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
         import asyncssh

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-_SCHEME = "ssh"
-#: In the path of an interpreter: an environment of ours, below the work folder.
-ENVIRONMENTS = "/environments/"
+from benchharness.launch.route import Route
+
+SCHEME = "ssh"
+#: Where a device keeps what is ours, below the home of the user who is logged in there.
+WORK = "~/.benchharness"
 
 
 class Address(NamedTuple):
@@ -30,7 +32,7 @@ class Address(NamedTuple):
 def address(text: str) -> Address:
     """An address from `ssh://[user@]host[:port]`. Raises `ValueError`."""
     parts = urlsplit(text)
-    if parts.scheme != _SCHEME or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+    if parts.scheme != SCHEME or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("write it as ssh://user@host or ssh://user@host:port")
     if parts.password is not None:
         raise ValueError("holds a password; log in with a key: name its file as 'key', or start an SSH agent")
@@ -40,17 +42,14 @@ def address(text: str) -> Address:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
-    """Where a device is, who is let in there, and what is found there: `python` and `work` are its own paths."""
+class SshRoute(Route):
+    """Where a device is, and who is let in there."""
 
-    name: str
     address: Address
     jump: Address | None = None
     key: Path | None = None  # a private key here
     host_key: str | None = None  # "ssh-ed25519 AAAA…"
-    python: str = "python3"
-    work: str = "~/.benchharness"
-    system: str = "linux"
+    work: str = WORK
 
     @property
     def text(self) -> str:

@@ -88,6 +88,17 @@ class Readings:
         grew = _between(ends, rows) - _between(starts, rows)
         return np.where(grew >= 0, grew, math.nan)
 
+    def drained_watts(self, start: float, end: float) -> float | None:
+        """What left the battery meanwhile, by its charge counter; None where that is too coarse to tell."""
+        rows = self._rows.get("drained_uj")
+        if rows is None:
+            return None
+        inside = (rows["moment"] >= start) & (rows["moment"] <= end)
+        moments, counted = rows["moment"][inside], rows["reading"][inside]
+        if np.count_nonzero(np.diff(counted) > 0) < _LEAST_STEPS:
+            return None
+        return float((counted[-1] - counted[0]) / (moments[-1] - moments[0])) * 1e3  # µJ a ns
+
     def level(self, channels: Sequence[str], starts: Series, ends: Series) -> list[float | None]:
         """The highest of some channels in the middle of each window; None where none was read around it."""
         levels = [_between((starts + ends) / 2, self._rows[channel]) for channel in channels]
@@ -150,6 +161,7 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
         change_s=detect.change_point(windows.rate, windows.start_s),
         events=held.events(),
         power_of=power_of(readings, starts, column["end"])[0],
+        drained_watts=readings.drained_watts(starts[0], column["end"][-1]),
         sensors=in_seconds,
         sensors_unknown=_unknown(attempt.conditions.sensors),
     )
@@ -224,7 +236,9 @@ def _windows(
 
 #: Rails that carry all of a board's power, by the names that their drivers give them.
 _WHOLE_BOARD = ("power_uw.VDD_IN", "power_uw.POM_5V_IN")
-PACKAGES, BOARD, BATTERY = "processor packages", "whole board", "battery"
+PACKAGES, BOARD, BATTERY, CHARGE = "processor packages", "whole board", "battery", "battery charge"
+#: A counter that moved so often is known to a twentieth of what it counted.
+_LEAST_STEPS = 20
 
 
 def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Series]:
@@ -330,8 +344,18 @@ def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> Metri
             taken = sum((window.watts or 0.0) * (window.end_s - window.start_s) for window in known)
             joules[course.attempt] = taken / inferences
     of = next((course.power_of for course in found if course.power_of), "")
+    if not joules and (joules := dict(_by_charge(found))):
+        of = CHARGE
     parameters = {"of": of} if of else {}
     return _over_attempts("energy_per_inference", parameters, joules, by_attempt, missing="no energy sensor was read")
+
+
+def _by_charge(found: Sequence[Course]) -> Iterator[tuple[str, float]]:
+    """Joules an inference by attempt, where a battery's charge counter was fine enough for the whole course."""
+    for course in found:
+        made = sum(window.inferences for window in course.windows)
+        if course.drained_watts is not None and made:
+            yield course.attempt, course.drained_watts * (course.windows[-1].end_s - course.windows[0].start_s) / made
 
 
 def _over_attempts(

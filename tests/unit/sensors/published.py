@@ -52,3 +52,139 @@ Note: No performance warning level has been recorded
 \tCPU_Available_CPUs \t= 8
 \tCPU_Speed_Limit \t= 35
 """
+
+#: A Samsung Galaxy Tab A7 Lite, of the same answer as the A52's: only the lines that it shows.
+SAMSUNG_TAB_A7 = """Thermal Status: 0
+Current temperatures from HAL:
+        Temperature{mValue=29.1, mType=0, mName=CPU, mStatus=0}
+Current cooling devices from HAL:
+"""
+
+#: Two phones of Google's test farm, which does not name them, by its own tests, shortened; the first has the sensors of
+#: a Tensor, the second those of a Snapdragon:
+#: https://github.com/google/skia-buildbot, machine/go/machine/processor/impl_test.go
+PIXEL_TENSOR = """IsStatusOverride: false
+Thermal Status: 0
+Cached temperatures:
+\tTemperature{mValue=61.000004, mType=0, mName=BIG, mStatus=0}
+HAL Ready: true
+HAL connection:
+\tThermalHAL 2.0 connected: yes
+Current temperatures from HAL:
+\tTemperature{mValue=8900.0, mType=7, mName=soft_ocp_gpu, mStatus=0}
+\tTemperature{mValue=25.000002, mType=9, mName=TPU, mStatus=0}
+\tTemperature{mValue=1300.0, mType=6, mName=smpl_gm, mStatus=0}
+\tTemperature{mValue=0.0, mType=8, mName=soc, mStatus=0}
+\tTemperature{mValue=26.000002, mType=0, mName=BIG, mStatus=0}
+\tTemperature{mValue=27.000002, mType=0, mName=LITTLE, mStatus=0}
+\tTemperature{mValue=-0.117000006, mType=-1, mName=USB2-MINUS-USB, mStatus=0}
+\tTemperature{mValue=24.83324, mType=3, mName=VIRTUAL-SKIN, mStatus=0}
+\tTemperature{mValue=1.0, mType=6, mName=battery_cycle, mStatus=0}
+\tTemperature{mValue=22.1, mType=2, mName=battery, mStatus=0}
+Current cooling devices from HAL:
+"""
+PIXEL_SNAPDRAGON = """Thermal Status: 0
+Cached temperatures:
+\tTemperature{mValue=46.100002, mType=0, mName=cpu0-silver-usr, mStatus=0}
+HAL Ready: true
+Current temperatures from HAL:
+\tTemperature{mValue=28.000002, mType=2, mName=battery, mStatus=0}
+\tTemperature{mValue=33.800003, mType=0, mName=cpu0-gold-usr, mStatus=0}
+\tTemperature{mValue=44.1, mType=0, mName=cpu1-silver-usr, mStatus=0}
+\tTemperature{mValue=30.147001, mType=3, mName=mb-therm-monitor, mStatus=0}
+Current cooling devices from HAL:
+\tCoolingDevice{mValue=0, mType=1, mName=battery}
+"""
+PIXEL_BATTERY = """Current Battery Service state:
+  AC powered: true
+  USB powered: false
+  Wireless powered: false
+  Max charging current: 1500000
+  Max charging voltage: 5000000
+  Charge counter: 2448973
+  status: 2
+  health: 2
+  present: true
+  level: 95
+  scale: 100
+  voltage: 4248"""
+
+#: A Samsung phone with lines of its maker below: https://github.com/zebrunner/mcloud-device/issues/150, shortened.
+SAMSUNG_BATTERY = """Current Battery Service state:
+  AC powered: false
+  USB powered: true
+  Wireless powered: false
+  Max charging current: 0
+  Charge counter: 2967000
+  status: 5
+  health: 2
+  present: true
+  level: 100
+  scale: 100
+  voltage: 4312
+  temperature: 309
+  technology: Li-ion
+  batteryMiscEvent: 65536
+  LED Charging: true
+  current now: 0
+  charge counter: 2967000
+USE_FAKE_BATTERY: false
+LLB MAN:
+BatteryInfoBackUp
+  mSavedBatteryAsoc: 96
+"""
+#: An older Samsung, which counts no charge: https://gh0st.tistory.com/6, shortened.
+SAMSUNG_BATTERY_OLDER = """Current Battery Service state:
+  mBootCompleted: true
+  AC powered: false
+  USB powered: true
+  Wireless powered: false
+  Charge counter: 0
+  status: 2
+  health: 2
+  present: true
+  level: 84
+  scale: 100
+  voltage: 4063
+  temperature: 326
+  technology: Li-ion
+  charge counter: 0
+"""
+#: A Xiaomi Redmi Note 14, which counts its charge in mAh: https://github.com/d4rken-org/amply/pull/52, shortened.
+REDMI_BATTERY = """Current Battery Service state:
+  AC powered: true
+  USB powered: false
+  Wireless powered: false
+  Dock powered: false
+  Max charging current: 12400000
+ Time when the latest updated value of the Max charging current was sent via battery changed broadcast: +3h50m5s130ms
+  Charge counter: 4274
+  status: 2
+  health: 2
+  present: true
+  level: 80
+  scale: 100
+  voltage: 4228
+ The last voltage value sent via the battery changed broadcast: 4232
+  temperature: 364
+  technology: Li-poly
+  Charging state: 0
+  Capacity level: 4
+MiuiBatteryService first usage time:
+  mSetBatteryUsageTimeCount=56
+"""
+#: A box without a battery, which tells volts and degrees: http://ppmy.cn/news/1423084.html, its line breaks put back.
+BOX_BATTERY = """Current Battery Service state:
+  AC powered: false
+  USB powered: false
+  Wireless powered: false
+  Charge counter: 1000
+  status: 4
+  health: 2
+  present: true
+  level: 90
+  scale: 100
+  voltage: 13
+  temperature: 26
+  technology: Li-ion
+"""

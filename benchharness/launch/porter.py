@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 
 from benchharness.errors import ConnectionLost, LaunchError
 from benchharness.launch import Sent
-from benchharness.launch.ssh.channel import Channel
-from benchharness.launch.ssh.line import Line
-from benchharness.launch.ssh.route import ENVIRONMENTS, Route
+from benchharness.launch.channel import Channel
+from benchharness.launch.line import Line
+from benchharness.launch.route import ENVIRONMENTS, Route
+from benchharness.launch.shell import BEGIN
 
 #: What the device side needs.
 _OLDEST_PYTHON = (3, 9)
@@ -30,8 +31,6 @@ _LAST_WORDS_S = 1.0
 #: What shells end with where there is no such command, or none that can be started; 9009 is Windows's.
 _NOT_FOUND = (126, 127, 9009)
 
-#: What a shell must quote as it is in any shell: no dollar, no backslash, no quote but single ones.
-_BEGIN = "import sys;exec(getattr(sys.stdin,'buffer',sys.stdin).read({}))"
 _DOOR = """
 import sys
 if sys.version_info < ({major}, {minor}):
@@ -116,7 +115,7 @@ class Porter:
             program = files("benchharness").joinpath("device/porter.py").read_bytes()
             major, minor = _OLDEST_PYTHON
             door = _DOOR.format(major=major, minor=minor, size=len(program)).encode()
-            self._channel = self._line.start([self._route.python, "-I", "-c", _BEGIN.format(len(door))])
+            self._channel = self._line.start([self._route.python, "-I", "-c", BEGIN.format(len(door))])
             self._write(self._channel.stdin, door + program)
         return self._channel
 

@@ -1,0 +1,1 @@
+"""The line to an Android device over adb."""

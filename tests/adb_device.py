@@ -1,0 +1,177 @@
+"""A stand-in for an Android device, for the real adb client and server: a daemon on loopback that runs commands on this
+machine as another user, in a root in which this checkout is not to be seen and Android's programs say what a test
+wants.
+
+No phone is like it: its kernel, its C library and its Python are this machine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchharness.suite.device import Device
+from tests import ssh_server
+from tests.ssh_server import ROOT, SYSTEM_PYTHON, a_user, free_port, listens, processes_of, until
+
+#: adb looks at ports 5555 to 5585 by itself, and would list a device there twice.
+_LAST_OF_EMULATORS = 5585
+#: What stands in for Android's own programs: they say what lies in a file by the name of what they are asked for.
+_PROGRAMS = ("dumpsys", "getprop", "settings")
+_SAYS = '#!/bin/sh\nname=$(echo "${0##*/} $*" | tr " /" "__")\ncat "/system/says/$name" 2>/dev/null\n'
+
+
+def missing() -> str:
+    """What a test with a device cannot have here; nothing where it can."""
+    if shutil.which("adb") is None:
+        return "NO ADB HERE"
+    return ssh_server.missing().replace("root and an SSH server (OpenSSH)", "root and an SSH server's test user")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phone:
+    """A running daemon, and what a profile of the device behind it says. `says`: a folder of what its programs say."""
+
+    port: int
+    user: str
+    home: Path
+    says: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def serial(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def work(self) -> Path:
+        """Where its work folder, /data/local/tmp/benchharness, lies outside of its root."""
+        return self.home / "tmp" / "benchharness"
+
+    def device(self, **changes: object) -> Device:
+        """The device, reached as it should be but for the changes."""
+        table = {
+            "name": "phone",
+            "hardware": "test-phone",
+            "connect": f"adb://{self.serial}",
+            "python": str(self.home / "env/bin/python"),
+        }
+        return Device.model_validate({**table, **changes})
+
+    def processes(self) -> list[str]:
+        """Every process of the device's user."""
+        return processes_of(self.user)
+
+    def drop_lines(self) -> None:
+        """Ends every connection, as a cable that is pulled does."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def tell(self, words: str, said: str) -> None:
+        """What one of its programs says from now on, such as `dumpsys battery`."""
+        (self.says / words.replace(" ", "_").replace("/", "_")).write_text(said, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def phone(
+    folder: Path, *, state: str = "ready", shell: str = "v2", says: Mapping[str, str] | None = None
+) -> Iterator[Phone]:
+    """A device for as long as it is wanted, with a user of its own."""
+    with a_user() as (user, home):
+        (home / "tmp").mkdir()
+        shutil.chown(home / "tmp", user, user)
+        with running(folder, user, home, state=state, shell=shell) as found:
+            for words, said in (says or {}).items():
+                found.tell(words, said)
+            yield found
+
+
+@contextlib.contextmanager
+def running(folder: Path, user: str, home: Path, *, state: str = "ready", shell: str = "v2") -> Iterator[Phone]:
+    """A daemon for that user's device; a second one may run beside it."""
+    system, root, port = folder / "system", folder / "root", _port()
+    (system / "bin").mkdir(parents=True)
+    (system / "says").mkdir()
+    root.mkdir()
+    for name in _PROGRAMS:
+        (system / "bin" / name).write_text(_SAYS)
+        (system / "bin" / name).chmod(0o755)
+    shutil.copy(Path(__file__).with_name("adbd.py"), system / "adbd.py")
+    uid = pwd.getpwnam(user).pw_uid
+    daemon = [SYSTEM_PYTHON, "/system/adbd.py", str(port), str(uid), state, shell]
+    script = "\n".join([*_mounts(root, home, system), f"exec chroot {root} {shlex.join(daemon)}"])
+    with (folder / "adbd.log").open("wb") as log:
+        process = subprocess.Popen(["unshare", "--mount", "sh", "-ec", script], stderr=log, stdout=log)
+    try:
+        until(lambda: listens(port) or process.poll() is not None)
+        assert process.poll() is None, (folder / "adbd.log").read_text()
+        yield Phone(port=port, user=user, home=home, says=system / "says", process=process)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _mounts(root: Path, home: Path, system: Path) -> Iterator[str]:
+    """A root that is this machine's, without this checkout, and with Android's folders in it."""
+    (home / "site").mkdir(exist_ok=True)
+    yield f"mount --bind {Path(np.__file__).parent.parent} {home / 'site'}"
+    yield f"mount -t tmpfs root {root}"
+    for entry in sorted(Path("/").iterdir()):
+        if entry.is_symlink():
+            yield f"ln -s {entry.readlink()} {root}{entry}"
+        elif entry.is_dir():
+            yield f"mkdir {root}{entry} && mount --rbind {entry} {root}{entry}"
+    yield f"mount -t tmpfs hidden {root}{ROOT}"
+    yield f"mkdir -p {root}/data/local/tmp {root}/system"
+    yield f"mount --bind {home / 'tmp'} {root}/data/local/tmp"
+    yield f"mount --bind {system} {root}/system"
+
+
+def _port() -> int:
+    while (port := free_port()) <= _LAST_OF_EMULATORS:
+        pass
+    return port
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdbServer:
+    """An adb server of a test's own, on a port of its own."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """Ends it as a crash does; devices must be found again."""
+        self.process.kill()
+        self.process.wait(10)
+
+
+@contextlib.contextmanager
+def adb_server(folder: Path) -> Iterator[AdbServer]:
+    """A server as long as it is wanted; whichever listens there then, the one that took its place too, ends."""
+    port = _port()
+    environment = {**os.environ, "HOME": str(folder), "ANDROID_ADB_SERVER_PORT": str(port)}
+    with (folder / "adb.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["adb", "-P", str(port), "server", "nodaemon"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        until(lambda: listens(port))
+        yield AdbServer(port=port, process=process)
+    finally:
+        subprocess.run(["adb", "-P", str(port), "kill-server"], env=environment, capture_output=True, check=False)
+        process.kill()
+        process.wait(10)
+        until(lambda: not listens(port))

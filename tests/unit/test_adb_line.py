@@ -1,0 +1,136 @@
+"""What adb says of a device, in a sentence with what to do; and a channel whose other end talks nonsense."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+import pytest
+
+from benchharness.device.shell_frames import EXIT, HEADER, STDOUT
+from benchharness.errors import ConnectionLost, LaunchError, SuiteError
+from benchharness.launch.adb import line as adb_line
+from benchharness.launch.adb.channel import AdbChannel
+from benchharness.launch.adb.line import AdbLine
+from benchharness.launch.adb.route import WORK, AdbRoute, serial_of
+from benchharness.suite.device import Device, load_device
+
+needs_adbutils = pytest.mark.skipif(find_spec("adbutils") is None, reason="adbutils is not installed")
+
+
+@pytest.mark.parametrize(
+    ("text", "serial", "over_network"),
+    [
+        ("adb://0A041FDD4003EA", "0A041FDD4003EA", False),
+        ("adb://emulator-5554", "emulator-5554", False),
+        ("adb://192.168.1.7:5555", "192.168.1.7:5555", True),
+        ("adb://adb-0A04-xyz._adb-tls-connect._tcp", "adb-0A04-xyz._adb-tls-connect._tcp", False),
+        ("adb://", "", False),
+    ],
+)
+def test_an_address_is_a_serial_as_adb_lists_it(text: str, serial: str, over_network: bool) -> None:
+    assert serial_of(text) == serial
+    assert AdbRoute(name="x", serial=serial).over_network is over_network
+
+
+@pytest.mark.parametrize(
+    "text", ["adb:x", "adb://-P", "adb://a b", "adb://a/b", "adb://a\nhost:kill", "adb://" + "x" * 300]
+)
+def test_what_is_no_serial_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"write it as|no serial"):
+        serial_of(text)
+
+
+def test_a_profile_over_adb_has_its_own_work_folder_and_nothing_of_ssh() -> None:
+    device = Device.model_validate({"name": "pixel8", "hardware": "pixel-8", "connect": "adb://0A04"})
+    route = device.route
+    assert isinstance(route, AdbRoute)
+    assert (route.work, route.text) == (WORK, "pixel8 (adb://0A04)")
+
+
+def test_keys_of_ssh_are_refused_in_a_profile_over_adb(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("devices") / "pixel8.toml"
+    path.write_text('hardware = "pixel-8"\nconnect = "adb://0A04"\nkey = "id"\n')
+    with pytest.raises(SuiteError, match="key: of devices over SSH"):
+        load_device(path)
+    path.write_text('hardware = "pi"\nconnect = "ssh://pi5.lab"\njump = "adb://0A04"\n')
+    with pytest.raises(SuiteError, match="write it as ssh://"):
+        load_device(path)
+
+
+class Server:
+    """Says what devices there are."""
+
+    def __init__(self, states: Mapping[str, str]) -> None:
+        self._states = states
+
+    def states(self) -> Mapping[str, str]:
+        return self._states
+
+
+@needs_adbutils
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ({"A": "unauthorized"}, "has not authorised this computer: unlock it"),
+        ({"A": "no permissions (user in plugdev group; are your udev rules wrong?)"}, "may not be used by this user"),
+        ({"A": "bootloader"}, "is in bootloader, where nothing of Android runs"),
+        ({"A": "offline"}, r"does not answer \(offline\): unplug it"),
+        ({"A": "strange\x1b"}, "is 'strange.x1b' to adb"),
+        ({"B": "device"}, r"is not attached: plug it in.*adb has B"),
+        ({}, r"is not attached: plug it in.*adb has no device"),
+    ],
+)
+def test_a_state_is_told_with_what_to_do(states: Mapping[str, str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adb_line, "_APPEARING_S", 0.0)
+    monkeypatch.setattr(adb_line, "_COMING_BACK_S", 0.0)
+    line = AdbLine(AdbRoute(name="x", serial="A"))
+    monkeypatch.setattr(line, "_server", Server(states))
+    with pytest.raises(LaunchError, match=said) as first:
+        line.start(["true"])
+    assert not isinstance(first.value, ConnectionLost), "asked again at once, nothing would be different"
+    monkeypatch.setattr(line, "_met", True)
+    with pytest.raises(ConnectionLost, match=said):
+        line.start(["true"])
+
+
+def talk(said: bytes, *, bare: bool = False) -> AdbChannel:
+    """A channel whose other end says this and hangs up."""
+    here, there = socket.socketpair()
+    there.sendall(said)
+    there.shutdown(socket.SHUT_WR)
+    channel = AdbChannel(here, bare=bare)
+    assert channel.ends_within(10)
+    there.close()
+    return channel
+
+
+@pytest.mark.parametrize(
+    ("said", "out", "code"),
+    [
+        (HEADER.pack(STDOUT, 2) + b"ab" + HEADER.pack(EXIT, 1) + b"\x07", b"ab", 7),
+        (HEADER.pack(EXIT, 1) + bytes([128 + 9]), b"", -9),
+        (HEADER.pack(STDOUT, 2) + b"a", b"", None),
+        (HEADER.pack(STDOUT, 1 << 31), b"", None),
+        (HEADER.pack(200, 1) + b"x" + HEADER.pack(EXIT, 1) + b"\x00", b"", 0),
+        (b"", b"", None),
+    ],
+)
+def test_frames_are_believed_within_bounds(said: bytes, out: bytes, code: int | None) -> None:
+    channel = talk(said)
+    assert (channel.stdout.read(), channel.code) == (out, code)
+    channel.close()
+
+
+def test_a_bare_shells_own_words_and_code_are_told() -> None:
+    channel = talk(b"benchharness-begins\nsh: python3: not found\nbenchharness-ended 127\n", bare=True)
+    assert (channel.stdout.read(), channel.words(), channel.code) == (
+        b"benchharness-begins\n",
+        "sh: python3: not found",
+        127,
+    )
+    channel.close()
+    endless = talk(b"x" * (1 << 17), bare=True)
+    assert endless.code is None
+    endless.close()
