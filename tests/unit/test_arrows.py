@@ -314,6 +314,7 @@ KNOW_THE_STORE = {
     "benchharness.api",
     "benchharness.execute.jobs",
     "benchharness.measure",
+    "benchharness.reading",
     "benchharness.results.importing",
     "benchharness.results.prune",
     "benchharness.results.verify",
