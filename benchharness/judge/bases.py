@@ -89,7 +89,7 @@ def against(
     wanted = [each for each in ordered if not pinned or _named(each, pinned)]
     newest = (wanted or ordered)[-1]
     if not wanted:
-        why = f"no base build begins with {' or '.join(pinned)}; the newest is {newest.base.build}"
+        why = f"no base build with this figure begins with {' or '.join(pinned)}; the newest is {newest.base.build}"
         return Against(build=newest.base.build, why=why)
     here = [each for each in bridges if each.device == device]
     edges = [*_edges(here, metric), *(_taken_for_one(wanted) if pinned else ())]

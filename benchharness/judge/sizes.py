@@ -35,7 +35,11 @@ class Sizes:
 
 def sizes_of(told: Told, causes: Causes) -> Iterator[Sizes]:
     """Of every variant that was tried: its sizes, where they are known."""
-    bases = {(job.night, job.planned.pair, job.device): job for job in told.jobs if job.planned.side == "base"}
+    bases = {
+        (job.night, job.planned.pair, job.device): job
+        for job in told.jobs
+        if job.planned.side == "base" and job.good  # of one that failed nobody knows which build it was
+    }
     by_variant: dict[tuple[str, ...], dict[int, NightJob]] = {}
     for job in told.jobs:
         if job.planned.side != "base" and job.device:

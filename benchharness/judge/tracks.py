@@ -7,7 +7,7 @@ a geometric mean over the attempts of a night, Student's t, and for ratios pairs
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,7 +100,10 @@ def tracks_of(told: Told, pinned: Sequence[str] = (), bridges: Sequence[Bridge] 
             why_no_ratio=NO_BASE,
         )
         if at in beside.ran:
-            what = against(beside.ran[at], owners[at].device, told.metrics[metric], pinned, bridges)
+            ran = beside.ran[at]
+            if code in ratios and len(ran) > 1:
+                ran = list(_with_ratios(ran, ratios[code][0]))
+            what = against(ran, owners[at].device, told.metrics[metric], pinned, bridges)
             alone = replace(alone, base_build=what.build, why_no_ratio=what.why or alone.why_no_ratio)
             if code in ratios and len(beside.ran[at]) == 1 and what.offsets:  # as nearly all are
                 shown = [_track(*each[code][:2], logarithmic=True) for each in (ratios, bases)]
@@ -109,6 +112,14 @@ def tracks_of(told: Told, pinned: Sequence[str] = (), bridges: Sequence[Bridge] 
                 alone = _told_against(alone, what, ratios[code], bases[code], beside.base_of_night[at])
         found.append(alone)
     return found
+
+
+def _with_ratios(ran: Sequence[Ran], nights: Whole) -> Iterator[Ran]:
+    """The bases that a figure has ratios to, with those nights: one that did not measure it is no base of it."""
+    known = set(nights.tolist())
+    for each in ran:
+        if theirs := [night for night in each.nights if night in known]:
+            yield replace(each, nights=theirs)
 
 
 def _told_against(
@@ -209,7 +220,9 @@ class _Beside:
 
 def _beside(told: Told, owner_of: Whole) -> _Beside:
     bases = {
-        (job.night, job.planned.pair, job.device): at for at, job in enumerate(told.jobs) if job.planned.side == "base"
+        (job.night, job.planned.pair, job.device): at
+        for at, job in enumerate(told.jobs)
+        if job.planned.side == "base" and job.good  # of one that failed nobody knows which build it was
     }
     base_of_job = np.full(len(told.jobs), -1, np.int64)
     by_owner: dict[int, dict[int, int]] = {}  # by owner and night the place of the base's job

@@ -11,7 +11,7 @@ from benchharness.judge.step_words import figure_text, interval_text, size_text,
 from benchharness.metrics.limits import parse
 from benchharness.results.store import Store
 from benchharness.results.trends import Cause, Certainty, History, Trend
-from tests.unit.history_samples import ALONE, BASE, CANDIDATE, Made, only, told, write
+from tests.unit.history_samples import ALONE, BASE, CANDIDATE, CRASH, Made, only, told, write
 
 SMALL, LARGE = 1_000_000, 1_000_512
 
@@ -61,6 +61,12 @@ def test_what_is_not_known_is_no_size() -> None:
     assert size(history).absolute.nights == [0]
     assert size(history).steps == []
     assert not [trend for trend in history.trends if trend.metric == "download_size"]
+
+
+def test_a_night_on_which_the_base_failed_is_no_other_base() -> None:
+    jobs = (replace(BASE, artefact_bytes=2 * SMALL), replace(CANDIDATE, artefact_bytes=SMALL))
+    trend = size(history_of([Made(jobs=jobs)] * 3 + [Made(jobs=jobs, scale={"base": CRASH}, runtimes={"base": ""})]))
+    assert (trend.absolute.nights, trend.ratio.nights, trend.why_no_ratio) == ([0, 1, 2, 3], [0, 1, 2], "")
 
 
 def test_it_has_a_ratio_to_the_base_a_budget_and_can_be_asked_for() -> None:
