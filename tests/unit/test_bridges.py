@@ -250,7 +250,7 @@ def test_the_error_of_a_joint_is_in_the_test_as_by_hand() -> None:
     assert at[0] == 20
     before, after = values[:20], values[20:]
     own = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum()) / 37 * (2 / 20)
-    freedom = (own + 1e-4) ** 2 / (own**2 / 38 + 1e-8 / 9)
+    freedom = (own + 1e-4) ** 2 / (own**2 / 37 + 1e-8 / 9)
     squared = (after.mean() - before.mean()) ** 2 / (own + 1e-4)
     assert deviates[0] == pytest.approx(float(_deviate(np.array([squared]), np.array([freedom]))[0]), rel=1e-3)
     size, low, high = difference(values, 20, errors=[error])
@@ -274,6 +274,13 @@ def test_differences_of_joined_nights_are_those_of_generalised_least_squares() -
         variances = np.linalg.inv(design.T @ inverse @ design)
         size = (variances @ design.T @ inverse @ values)[1]
         assert (found.sizes[0, 0], found.variances[0, 0]) == pytest.approx((size, variances[1, 1]), rel=1e-6)
+
+
+def test_a_level_beside_joints_has_the_freedom_of_its_variance_and_no_more() -> None:
+    """With all errors far below the scatter, what is left is that of as many parameters as were free."""
+    errors = [joint(1e-6, each=6), SharedError(of=np.repeat([0.0, 1.0], [8, 4]), variance=1e-12, freedom=5.0)]
+    found = differences(stretches(0, each=6)[None], np.array([4]), [errors], np.ones(1), np.array([12.0 - 2]))
+    assert found.freedoms[0, 0] == pytest.approx(12 - 2 - 2, rel=1e-3)
 
 
 def test_false_steps_of_joined_series_are_as_rare_as_of_others() -> None:
