@@ -305,6 +305,18 @@ def test_what_is_exact_and_joined_by_what_is_not_changes_where_it_does() -> None
     assert found.size == pytest.approx(0.1)
 
 
+def test_joints_of_exact_series_are_of_the_family() -> None:
+    """2.5 standard errors at one joint are rare; at one of forty they are no news."""
+
+    def joined_exactly(size: float) -> Series:
+        error = SharedError(of=np.repeat([0.0, 1.0], 10), variance=0.01**2, freedom=1e6)
+        return Series(values=np.repeat([0.0, size], 10), wanders=False, errors=[error])
+
+    family = [joined_exactly(0.025), *[joined_exactly(0.0)] * 39]
+    assert [len(each) for each in find_steps(family[:1])] == [1]
+    assert [len(each) for each in find_steps(family)] == [0] * 40
+
+
 # From the command's side
 
 
