@@ -112,12 +112,12 @@ def _named(ran: Ran, pinned: Sequence[str]) -> bool:
 
 
 def _edges(bridges: Sequence[Bridge], metric: tuple[str, Parameters]) -> Iterator[Edge]:
-    """What bridges know of a metric; of several between the same two bases the newest."""
-    newest: dict[tuple[Base, Base], Edge] = {}
+    """What bridges know of a metric; of several between the same two bases the newest, whichever was old."""
+    newest: dict[frozenset[Base], Edge] = {}
     for bridge in sorted(bridges, key=lambda each: each.run):
         known = bridge.ratios.get(spelled(*metric))
         if known is not None and (edge := _edge(bridge, known)) is not None:
-            newest[edge.old, edge.new] = edge
+            newest[frozenset((edge.old, edge.new))] = edge
     yield from newest.values()
 
 

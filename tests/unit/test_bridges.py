@@ -219,6 +219,18 @@ def test_bridges_lead_on_to_bridges_and_errors_add_up(store: Store) -> None:
     assert half > stats.norm.ppf(0.975) * math.sqrt(variance_1 + variance_2)
 
 
+def test_of_two_bridges_the_newer_counts_whichever_base_it_calls_the_old_one(store: Store) -> None:
+    back = Made(
+        jobs=(NEWER, replace(CANDIDATE, digest=BASE.digest)),
+        scale={"candidate": 1 / (2 * NEW_IS)},  # the first bridge says half as much
+        started=FIRST.replace(hour=1, minute=30),
+        suite="bases",
+    )
+    write(store, [BRIDGE, back, *rebased(3, 3)[1:]])
+    (bridged,) = only(told(store, bridges=["night-0000", "night-0001"])).bridged
+    assert (bridged.runs, bridged.value) == (["night-0001"], pytest.approx(2 * NEW_IS, rel=0.05))
+
+
 def test_builds_that_differ_in_the_harness_alone_are_one_where_both_are_named_and_that_is_said(store: Store) -> None:
     write(store, [*[Made()] * 3, *[Made(version="0.2.0")] * 3])
     assert only(told(store)).ratio.nights == [3, 4, 5]
