@@ -61,12 +61,19 @@ def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence
     bridges = [each for run in dict.fromkeys(map(store.find, named)) for each in _bridges(store, run)]
     for name in sorted({name for suite_json, _ in stored.values() for name in stored_bridges(suite_json)}):
         try:
-            bridges += _bridges(store, store.find(name))
+            bridges += _bridges(store, store.find(_named(name)))
         except BenchharnessError as error:
             unread.append(f"bridge of [gate] is not used: {error}")
     found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
     devices = list(dict.fromkeys(trend.device for trend in found.trends if trend.device))
     return replace(found, told=[*found.told, *unread], machines=machines_in(store, devices))
+
+
+def _named(bridge: str) -> str:
+    """The name of a stored suite's bridge run. Raises `UsageError` for one that is another run every night."""
+    if bridge == "latest":
+        raise UsageError("'latest' is another run every night; name the bridge run by its id (see: benchharness runs)")
+    return bridge
 
 
 def machines_in(store: Store, devices: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from benchharness.judge.builds import Twins, twins
 from benchharness.judge.compare import ratios_of
 from benchharness.judge.unequal import Factor
+from benchharness.results.history import NightJob
 from benchharness.results.result import BASE, Estimate, Result, Run
 
 _BUILD_DIGITS = 12
@@ -41,6 +42,12 @@ def build_id(digest: str, runtime: str | None, interpreter: str | None, harness:
     """The identity of a build that was run: artefact, runtime, interpreter and harness, by digest."""
     told = "\n".join((digest, runtime or "?", interpreter or "?", harness))
     return hashlib.sha256(told.encode()).hexdigest()[:_BUILD_DIGITS]
+
+
+def base_of(job: NightJob, version: str) -> Base:
+    """What a job of a night ran that a harness of this version drove. A job without a good attempt has no facts."""
+    runtime, interpreter, *_ = job.facts
+    return Base(cell=job.planned.cell, build=build_id(job.planned.digest, runtime, interpreter, version))
 
 
 def bridges_of(run: Run, results: Sequence[Result]) -> Iterator[Bridge]:

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchharness.judge.bridges import build_id
+from benchharness.judge.bridges import base_of
 from benchharness.judge.causes import Causes
 from benchharness.judge.tracks import NO_BASE, Owner
 from benchharness.results.history import NightJob, Told
@@ -66,7 +66,11 @@ def _sizes(
     causes: Causes,
 ) -> Sizes:
     beside = {night: bases.get((night, jobs[night].planned.pair, jobs[night].device)) for night in known}
-    builds = {night: _build(told, job) for night, job in beside.items() if job is not None and _size(job, metric)}
+    builds = {
+        night: base_of(job, told.nights[night].version).build
+        for night, job in beside.items()
+        if job is not None and _size(job, metric)
+    }
     newest = builds[max(builds)] if builds else ""
     mine = {night: size for night, job in beside.items() if job and builds.get(night) == newest
             if (size := _size(job, metric))}  # fmt: skip
@@ -82,11 +86,6 @@ def _sizes(
         why_no_ratio=NO_BASE if not mine else f"{others} nights ran beside another base build" if others else "",
         steps=list(_steps(known, jobs, causes)),
     )
-
-
-def _build(told: Told, job: NightJob) -> str:
-    runtime, interpreter, *_ = job.facts
-    return build_id(job.planned.digest, runtime, interpreter, told.nights[job.night].version)
 
 
 def _exact(known: Mapping[int, float]) -> Track:

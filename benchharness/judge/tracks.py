@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchharness.judge import student
 from benchharness.judge.bases import Against, Offset, Ran, against
-from benchharness.judge.bridges import Base, Bridge, build_id
+from benchharness.judge.bridges import Base, Bridge, base_of
 from benchharness.judge.joints import SharedError
 from benchharness.results.history import Told
 from benchharness.results.trends import Bridged, Track
@@ -233,17 +233,14 @@ def _beside(told: Told, owner_of: Whole) -> _Beside:
             by_owner.setdefault(int(owner_of[at]), {})[job.night] = there
     known: dict[int, Base] = {}
     nights = {
-        owner: {night: known.setdefault(at, _base_of(told, at)) for night, at in by_night.items()}
+        owner: {night: known.setdefault(at, _base(told, at)) for night, at in by_night.items()}
         for owner, by_night in by_owner.items()
     }
     return _Beside(base_of_job, {owner: _ran(told, by_owner[owner], nights[owner]) for owner in by_owner}, nights)
 
 
-def _base_of(told: Told, at: int) -> Base:
-    job = told.jobs[at]
-    runtime, interpreter, *_ = job.facts
-    build = build_id(job.planned.digest, runtime, interpreter, told.nights[job.night].version)
-    return Base(cell=job.planned.cell, build=build)
+def _base(told: Told, at: int) -> Base:
+    return base_of(told.jobs[at], told.nights[told.jobs[at].night].version)
 
 
 def _ran(told: Told, jobs: Mapping[int, int], bases: Mapping[int, Base]) -> list[Ran]:

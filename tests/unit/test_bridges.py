@@ -20,6 +20,8 @@ from benchharness.judge.steps import Floats, Series, _clearest, _deviate, differ
 from benchharness.results.result import Outcome, OutcomeKind
 from benchharness.results.store import Store
 from benchharness.results.trends import History, Trend
+from benchharness.suite.fields import CHECKED_BEFORE
+from benchharness.suite.gating import Gate
 from tests.unit.history_samples import BASE, CANDIDATE, FIRST, Made, only, told, write
 
 NEWER = replace(BASE, digest="00ee" * 16)
@@ -192,10 +194,29 @@ def test_a_bridge_of_another_device_runtime_or_harness_joins_nothing_and_is_told
 ) -> None:
     write(store, rebased(4, 4, bridge=replace(BRIDGE, **changed)))  # type: ignore[arg-type]
     history = joined(store)
-    assert only(history).ratio.nights == [4, 5, 6, 7]
+    assert only(history, suite="phones").ratio.nights == [5, 6, 7, 8]
+    assert only(history, suite="bases").ratio.nights == [0]  # as any other comparison
     assert any(
         each.startswith("bridge run night-0000 joins no bases of these figures: it ran") for each in history.told
     )
+
+
+def test_an_ordinary_night_that_is_named_as_a_bridge_stays_a_night(store: Store) -> None:
+    write(store, rebased(4, 4))
+    history = told(store, bridges=["night-0000", "night-0008"])
+    assert only(history).ratio.nights == list(range(8))
+    assert [each.run for each in history.nights] == [f"night-{at:04d}" for at in range(1, 9)]
+    left_out = [each for each in history.told if "no part of the nights" in each]
+    assert left_out == ["bridge run night-0000: it is no part of the nights, as both builds ran as bases"]
+
+
+def test_of_a_bridge_run_only_pairs_of_two_bases_are_no_part_of_the_nights(store: Store) -> None:
+    named = {"pair": "q", "variant": "fp32"}
+    more = (replace(BASE, key="e" * 16, **named), replace(CANDIDATE, key="f" * 16, digest="0123" * 16, **named))
+    history = joined(write(store, rebased(4, 4, bridge=replace(BRIDGE, jobs=(*BRIDGE.jobs, *more)))))
+    assert only(history, suite="phones").ratio.nights == list(range(1, 9))
+    assert only(history, variant="fp32").ratio.nights == [0]
+    assert any(each.startswith("bridge run night-0000: 1 of its 2 pairs are no part") for each in history.told)
 
 
 def test_bridges_lead_on_to_bridges_and_errors_add_up(store: Store) -> None:
@@ -350,9 +371,16 @@ def test_a_suite_names_its_bridge_and_one_that_is_not_here_is_told(tmp_path: Pat
     url = f"sqlite:///{tmp_path / 'store.db'}"
     store = Store(url)
     nights = rebased(3, 3)
-    nights[-1] = replace(nights[-1], suite_json='{"gate": {"bridge": ["night-0000", "gone"]}}')
+    nights[-1] = replace(nights[-1], suite_json='{"gate": {"bridge": ["night-0000", "gone", "latest"]}}')
     write(store, nights)
     store.close()
     history = api.history(store=url)
     assert len(only(history).ratio.nights) == 6
-    assert any(each.startswith("bridge of [gate] is not used: ") and "gone" in each for each in history.told)
+    unused = [each for each in history.told if each.startswith("bridge of [gate] is not used: ")]
+    assert ["gone" in unused[0], "'latest' is another run every night" in unused[1]] == [True, True]
+
+
+def test_a_suite_may_not_call_the_newest_run_a_bridge() -> None:
+    with pytest.raises(ValueError, match="'latest' is another run every night; name the bridge run by its id"):
+        Gate(bridge=("latest",))
+    assert Gate.model_validate({"bridge": "latest"}, context=CHECKED_BEFORE).bridge == ("latest",)  # it is told then
