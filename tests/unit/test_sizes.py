@@ -42,10 +42,18 @@ def test_half_a_kilobyte_more_is_a_confirmed_step_on_that_very_night_with_its_ar
 
 
 def test_one_that_changes_every_night_has_a_step_every_night_and_is_in_no_family() -> None:
-    history = history_of([weighed(SMALL - 10 * night) for night in range(8)])
+    history = history_of([weighed(SMALL - 10 * night, f"{night:04d}" * 16) for night in range(8)])
     assert [step.size for step in size(history).steps] == pytest.approx([-1e-5] * 7, rel=1e-3)
     assert {step.worse for step in size(history).steps} == {False}
     assert history.tested == 1  # the time that was measured
+
+
+def test_one_artefact_that_another_compressor_packs_is_no_step() -> None:
+    nights = [weighed(SMALL, download_bytes=700)] * 2 + [weighed(SMALL, download_bytes=705)]
+    history = history_of([*nights, weighed(SMALL, "cd34" * 16, download_bytes=710)])
+    trend = only(history, metric="download_size")
+    assert trend.absolute.values == [700, 700, 705, 710]
+    assert [(step.night, step.size) for step in trend.steps] == [(3, pytest.approx(710 / 705 - 1))]
 
 
 def test_a_variant_has_one_size_whatever_runs_it_and_what_failed_has_one_too() -> None:
