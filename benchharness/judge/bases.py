@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from benchharness.judge import student
 from benchharness.judge.bridges import Base, Bridge
 from benchharness.judge.compare import spelled
+from benchharness.results.history import NightJob
 from benchharness.results.result import Estimate, Parameters
 
 NO_BRIDGE = "no bridge joins them"
@@ -75,6 +76,20 @@ class Against:
     build: str
     offsets: Mapping[Base, Offset] = field(default_factory=dict)
     why: str = ""
+
+
+def ran_beside(bases: Mapping[int, Base], jobs: Mapping[int, NightJob]) -> list[Ran]:
+    """Each base of some nights' jobs, with its nights in order."""
+    nights: dict[Base, list[int]] = {}
+    for night in sorted(bases):
+        nights.setdefault(bases[night], []).append(night)
+    found = []
+    for base, theirs in nights.items():
+        job = jobs[theirs[-1]]
+        made_of = (job.planned.digest, *job.facts[:2])
+        names = (base.build, job.planned.digest, job.facts[0] or "")
+        found.append(Ran(base=base, nights=theirs, made_of=made_of, names=names))
+    return found
 
 
 def against(

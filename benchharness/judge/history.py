@@ -58,7 +58,7 @@ def history_of(
         _trend(each, kept, found[at], found[len(tracks) + at], causes, gaps, budgets or {})
         for at, each in enumerate(tracks)
     ]
-    trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes)]
+    trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes, pinned)]
     return History(
         nights=kept.nights,
         trends=_in_order(trends),

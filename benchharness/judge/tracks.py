@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge import student
-from benchharness.judge.bases import Against, Offset, Ran, against
+from benchharness.judge.bases import Against, Offset, Ran, against, ran_beside
 from benchharness.judge.bridges import Base, Bridge, base_of
 from benchharness.judge.joints import SharedError
 from benchharness.results.history import Told
@@ -236,25 +236,15 @@ def _beside(told: Told, owner_of: Whole) -> _Beside:
         owner: {night: known.setdefault(at, _base(told, at)) for night, at in by_night.items()}
         for owner, by_night in by_owner.items()
     }
-    return _Beside(base_of_job, {owner: _ran(told, by_owner[owner], nights[owner]) for owner in by_owner}, nights)
+    ran = {
+        owner: ran_beside(nights[owner], {night: told.jobs[at] for night, at in by_night.items()})
+        for owner, by_night in by_owner.items()
+    }
+    return _Beside(base_of_job, ran, nights)
 
 
 def _base(told: Told, at: int) -> Base:
     return base_of(told.jobs[at], told.nights[told.jobs[at].night].version)
-
-
-def _ran(told: Told, jobs: Mapping[int, int], bases: Mapping[int, Base]) -> list[Ran]:
-    """Each base that ran beside an owner, with its nights in order."""
-    nights: dict[Base, list[int]] = {}
-    for night in sorted(bases):
-        nights.setdefault(bases[night], []).append(night)
-    found = []
-    for base, theirs in nights.items():
-        job = told.jobs[jobs[theirs[-1]]]
-        made_of = (job.planned.digest, *job.facts[:2])
-        names = (base.build, job.planned.digest, job.facts[0] or "")
-        found.append(Ran(base=base, nights=theirs, made_of=made_of, names=names))
-    return found
 
 
 # Figures by night

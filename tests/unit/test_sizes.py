@@ -71,6 +71,18 @@ def test_what_is_not_known_is_no_size() -> None:
     assert not [trend for trend in history.trends if trend.metric == "download_size"]
 
 
+def test_its_ratio_is_to_the_base_that_was_named() -> None:
+    old = (replace(BASE, artefact_bytes=2 * SMALL), replace(CANDIDATE, artefact_bytes=SMALL))
+    new = (replace(BASE, artefact_bytes=4 * SMALL, digest="00ee" * 16), old[1])
+    nights = [*[Made(jobs=old)] * 2, *[Made(jobs=new)] * 3]
+    newest, named = size(history_of(nights)), size(history_of(nights, pinned=("00ff",)))
+    assert (newest.ratio.nights, newest.ratio.values) == ([2, 3, 4], [0.25] * 3)
+    assert (named.ratio.nights, named.ratio.values, named.base.values) == ([0, 1], [0.5] * 2, [2 * SMALL] * 2)
+    assert named.why_no_ratio.startswith("3 of 5 nights ran beside another base build: ")
+    harness = [Made(jobs=old), Made(jobs=old, version="0.2.0")]
+    assert size(history_of(harness, pinned=("00ff",))).ratio.nights == [0, 1]
+
+
 def test_a_night_on_which_the_base_failed_is_no_other_base() -> None:
     jobs = (replace(BASE, artefact_bytes=2 * SMALL), replace(CANDIDATE, artefact_bytes=SMALL))
     trend = size(history_of([Made(jobs=jobs)] * 3 + [Made(jobs=jobs, scale={"base": CRASH}, runtimes={"base": ""})]))
