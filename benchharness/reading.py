@@ -106,15 +106,15 @@ def told_history(store: Store) -> History | None:
 
 
 def selftests_in(store: Store, devices: Iterable[str]) -> dict[str, SelfTested]:
-    """By device its newest self-test that can be read."""
-    from benchharness.judge.selftest import NAME, SelfTested, tested_in
+    """By device its newest self-test that was made with this store, is not of the future, and can be read."""
+    from benchharness.judge.selftest import NAME, tested_in
 
-    wanted, found = {*devices}, dict[str, SelfTested]()
-    for run in store.list_runs(NAME):
-        if wanted <= {*found}:
-            break
-        if run.state == "finished":
+    now = datetime.now(UTC)
+    found: dict[str, SelfTested] = {}
+    for run, device in store.finished_on(NAME, [*devices]):
+        if device not in found and not run.origin and run.started <= now:
             with suppress(BenchharnessError, ValueError):
                 tested = tested_in(run, results_in(store, run.id))
-                found.setdefault(tested.device, tested)
-    return {device: tested for device, tested in found.items() if device in wanted}
+                if tested.device == device:  # and of no other, too
+                    found[device] = tested
+    return found
