@@ -8,7 +8,7 @@ says little: the interval is that of the stretches that share no pair.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -127,11 +127,6 @@ def examined(rounds: Rounds, metric: str, design: Design, hypotheses: int) -> Se
         visible=median(seen) if seen else None,
         ended_same=sum(each.kind in (Change.SAME, Change.NO_WORSE) for each in found),
     )
-
-
-def recorded(design: Design, pairs: int) -> Design:
-    """The design by which a self-test records: so many pairs, whatever they say."""
-    return replace(design, looks=(pairs,))
 
 
 def least_visible(tests: Sequence[SelfTest]) -> float | None:
