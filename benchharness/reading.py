@@ -88,7 +88,9 @@ def _bridges(store: Store, run: str) -> list[Bridge]:
     """What a run joins. Raises `UsageError` where it compared no builds, or neither ran."""
     from benchharness.judge.bridges import bridges_of
 
-    if bridges := list(bridges_of(store.run(run), results_in(store, run))):
+    rules = stored_rules(*store.suite_and_hardware(run))
+    most = rules.design.looks[-1] if rules.design else None
+    if bridges := list(bridges_of(store.run(run), judged_by(rules, store.jobs(run), store.attempts(run)), most)):
         return bridges
     raise UsageError(
         f"run {run} bridges no bases: it has no pair of an old and a new build that both ran; "

@@ -62,7 +62,7 @@ def history_of(
     return History(
         nights=kept.nights,
         trends=_in_order(trends),
-        told=[*remarks, *unfinished(kept, now), *asleep(kept, now), *_useless(bridges, trends)],
+        told=[*remarks, *unfinished(kept, now), *asleep(kept, now), *_of_bridges(bridges, trends)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,
     )
@@ -82,9 +82,14 @@ def _in_order(trends: Sequence[Trend]) -> list[Trend]:
 # Bridges
 
 
-def _useless(bridges: Sequence[Bridge], trends: Sequence[Trend]) -> Iterator[str]:
-    """Bridges that lead from no base of these figures to another."""
+def _of_bridges(bridges: Sequence[Bridge], trends: Sequence[Trend]) -> Iterator[str]:
+    """Bridges that lead from no base of these figures to another, and those that are surer than they should be."""
     used = {run for trend in trends for each in trend.bridged for run in each.runs}
+    for run, each in {each.run: each for each in bridges if each.early and each.run in used}.items():
+        yield (
+            f"bridge run {run} ended when its pairs had decided ({each.early}), so that it seems surer than it is; "
+            "with looks = [30] under [gate] a run makes a fixed number"
+        )
     idle = {each.run: each for each in bridges if each.run not in used}
     for run, each in idle.items():
         ran = f"it ran base {each.old.build} and {each.new.build} on device {each.device}"

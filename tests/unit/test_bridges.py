@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -365,6 +366,32 @@ def test_a_run_that_compares_nothing_is_no_bridge(tmp_path: Path) -> None:
         api.history(store=url, bridge=["night-0007"])
     with pytest.raises(UsageError):
         api.history(store=url, bridge=["nothing"])
+
+
+@pytest.mark.parametrize(
+    ("looks", "stopped", "early"),
+    [
+        ([5, 10], "decided after 5 pairs", True),
+        ([5], "decided after 5 pairs", False),
+        ([5, 10], "5 pairs, and the time is over", False),
+    ],
+)
+def test_a_bridge_that_ended_when_it_had_decided_is_told(
+    tmp_path: Path, looks: list[int], stopped: str, early: bool
+) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    store = Store(url)
+    compared = {"compared": {"base_told": "v1", "candidate_told": "v2"}, "gate": {"looks": looks}}
+    write(store, rebased(3, 3, bridge=replace(BRIDGE, suite_json=json.dumps(compared))))
+    for each in BRIDGE.jobs:
+        store.stop_job("night-0000", each.key, stopped)
+    store.close()
+    history = api.history(store=url, bridge=["night-0000"])
+    told_so = [each for each in history.told if "seems surer than it is" in each]
+    assert len(told_so) == early
+    assert (
+        not early or "night-0000 ended when its pairs had decided (decided after 5 pairs, of 10 at most)" in told_so[0]
+    )
 
 
 def test_a_suite_names_its_bridge_and_one_that_is_not_here_is_told(tmp_path: Path) -> None:
