@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from benchharness.judge.bridges import base_of
+from benchharness.judge.bridges import Base, base_of
 from benchharness.judge.steps import LEAST_NIGHTS
 from benchharness.results.history import NightJob, Told
+from benchharness.results.result import BASE, CANDIDATE
 from benchharness.results.trends import Night
 
 _MOST_NAMED = 3
@@ -34,14 +35,17 @@ def believed(told: Told, now: datetime, bridges: AbstractSet[str]) -> tuple[Told
 
 def _joining(told: Told, bridges: AbstractSet[str]) -> set[int]:
     """The jobs, in runs that are named as bridges, of pairs whose two builds both ran as bases on their device."""
-    based = [(job, base_of(job, told.nights[job.night].version)) for job in told.jobs if job.good]
-    ran = {(job.device, base) for job, base in based if job.planned.side == "base"}
-    pairs = {
-        _pair(job)
-        for job, base in based
-        if told.nights[job.night].run in bridges and job.planned.side == "candidate" and (job.device, base) in ran
-    }
+    named = {at for at, night in enumerate(told.nights) if night.run in bridges}
+    if not named:
+        return set()
+    ran = {_built(told, job) for job in told.jobs if job.planned.side == BASE and job.good}
+    candidates = (job for job in told.jobs if job.night in named and job.planned.side == CANDIDATE and job.good)
+    pairs = {_pair(job) for job in candidates if _built(told, job) in ran}
     return {at for at, job in enumerate(told.jobs) if _pair(job) in pairs}
+
+
+def _built(told: Told, job: NightJob) -> tuple[str, Base]:
+    return job.device, base_of(job, told.nights[job.night].version)
 
 
 def _pair(job: NightJob) -> tuple[int, str, str]:
@@ -73,8 +77,8 @@ def _left_out(told: Told, joining: AbstractSet[int]) -> Iterator[str]:
         pairs.setdefault(told.jobs[at].night, set()).add(_pair(told.jobs[at]))
     for night, theirs in pairs.items():
         count = len({_pair(job) for job in told.jobs if job.night == night})
-        part = "it is" if len(theirs) == count else f"{len(theirs)} of its {count} pairs are"
-        yield f"bridge run {told.nights[night].run}: {part} no part of the nights, as both builds ran as bases"
+        part = f" ({len(theirs)} of its {count} pairs)" if len(theirs) < count else ""
+        yield f"left out of the nights, as both builds ran as bases: bridge run {told.nights[night].run}{part}"
 
 
 def _odd(told: Told, future: AbstractSet[int]) -> Iterator[str]:
