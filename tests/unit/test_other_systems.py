@@ -36,7 +36,7 @@ for name in ("SIGALRM", "SIGBUS", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SI
 for name in ("poll", "epoll"):
     delattr(select, name)
 sys.platform = "win32"
-for name in ("onnx", "coremltools"):
+for name in ("onnx", "coremltools", "onnxruntime_genai", "openvino"):
     sys.modules[name] = None
 """
 IMPORTS = """
