@@ -212,8 +212,10 @@ def test_an_ordinary_night_that_is_named_as_a_bridge_stays_a_night(store: Store)
 
 
 def test_of_a_bridge_run_only_pairs_of_two_bases_are_no_part_of_the_nights(store: Store) -> None:
-    named = {"pair": "q", "variant": "fp32"}
-    more = (replace(BASE, key="e" * 16, **named), replace(CANDIDATE, key="f" * 16, digest="0123" * 16, **named))
+    more = (
+        replace(BASE, key="e" * 16, pair="q", variant="fp32"),
+        replace(CANDIDATE, key="f" * 16, pair="q", variant="fp32", digest="0123" * 16),
+    )
     history = joined(write(store, rebased(4, 4, bridge=replace(BRIDGE, jobs=(*BRIDGE.jobs, *more)))))
     assert only(history, suite="phones").ratio.nights == list(range(1, 9))
     assert only(history, variant="fp32").ratio.nights == [0]
@@ -250,7 +252,8 @@ def test_of_two_bridges_the_newer_counts_whichever_base_it_calls_the_old_one(sto
     )
     write(store, [BRIDGE, back, *rebased(3, 3)[1:]])
     (bridged,) = only(told(store, bridges=["night-0000", "night-0001"])).bridged
-    assert (bridged.runs, bridged.value) == (["night-0001"], pytest.approx(2 * NEW_IS, rel=0.05))
+    assert bridged.runs == ["night-0001"]
+    assert bridged.value == pytest.approx(2 * NEW_IS, rel=0.05)
 
 
 def test_builds_that_differ_in_the_harness_alone_are_one_where_both_are_named_and_that_is_said(store: Store) -> None:
