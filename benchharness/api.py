@@ -247,7 +247,7 @@ def history(
 
 
 def selftests(devices: Iterable[str], *, store: str | None = None) -> dict[str, SelfTested]:
-    """By device the newest self-test that a store has of it and that can be read. Raises `StoreError`."""
+    """By device the newest self-test that was made with a store and can be read. Raises `StoreError`."""
     with _opened(store) as opened:
         return reading.selftests_in(opened, devices)
 

@@ -61,12 +61,19 @@ def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence
     bridges = [each for run in dict.fromkeys(map(store.find, named)) for each in _bridges(store, run)]
     for name in sorted({name for suite_json, _ in stored.values() for name in stored_bridges(suite_json)}):
         try:
-            bridges += _bridges(store, store.find(name))
+            bridges += _bridges(store, store.find(_named(name)))
         except BenchharnessError as error:
             unread.append(f"bridge of [gate] is not used: {error}")
     found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
     devices = list(dict.fromkeys(trend.device for trend in found.trends if trend.device))
     return replace(found, told=[*found.told, *unread], machines=machines_in(store, devices))
+
+
+def _named(bridge: str) -> str:
+    """The name of a stored suite's bridge run. Raises `UsageError` for one that is another run every night."""
+    if bridge == "latest":
+        raise UsageError("'latest' is another run every night; name the bridge run by its id (see: benchharness runs)")
+    return bridge
 
 
 def machines_in(store: Store, devices: Sequence[str]) -> dict[str, str]:
@@ -81,7 +88,9 @@ def _bridges(store: Store, run: str) -> list[Bridge]:
     """What a run joins. Raises `UsageError` where it compared no builds, or neither ran."""
     from benchharness.judge.bridges import bridges_of
 
-    if bridges := list(bridges_of(store.run(run), results_in(store, run))):
+    rules = stored_rules(*store.suite_and_hardware(run))
+    most = rules.design.looks[-1] if rules.design else None
+    if bridges := list(bridges_of(store.run(run), judged_by(rules, store.jobs(run), store.attempts(run)), most)):
         return bridges
     raise UsageError(
         f"run {run} bridges no bases: it has no pair of an old and a new build that both ran; "
@@ -99,15 +108,15 @@ def told_history(store: Store) -> History | None:
 
 
 def selftests_in(store: Store, devices: Iterable[str]) -> dict[str, SelfTested]:
-    """By device its newest self-test that can be read."""
-    from benchharness.judge.selftest import NAME, SelfTested, tested_in
+    """By device its newest self-test that was made with this store, is not of the future, and can be read."""
+    from benchharness.judge.selftest import NAME, tested_in
 
-    wanted, found = {*devices}, dict[str, SelfTested]()
-    for run in store.list_runs(NAME):
-        if wanted <= {*found}:
-            break
-        if run.state == "finished":
+    now = datetime.now(UTC)
+    found: dict[str, SelfTested] = {}
+    for run, device in store.finished_on(NAME, [*devices]):
+        if device not in found and not run.origin and run.started <= now:
             with suppress(BenchharnessError, ValueError):
                 tested = tested_in(run, results_in(store, run.id))
-                found.setdefault(tested.device, tested)
-    return {device: tested for device, tested in found.items() if device in wanted}
+                if tested.device == device:  # and of no other, too
+                    found[device] = tested
+    return found

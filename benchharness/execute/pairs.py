@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchharness.judge.builds import Comparison, compared, settled, twins
+from benchharness.judge.builds import DECIDED, Comparison, compared, settled, twins
 from benchharness.judge.design import Design
 from benchharness.judge.pairs import Change
 from benchharness.results.result import Result
@@ -43,5 +43,5 @@ class Looks:
         if hopeless is not None:
             return hopeless.reason
         if settled(found):
-            return f"decided after {made} pairs"
+            return f"{DECIDED} {made} pairs"
         return f"{made} pairs, the most planned" if made >= self.design.looks[-1] else ""

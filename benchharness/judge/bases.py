@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from benchharness.judge import student
 from benchharness.judge.bridges import Base, Bridge
 from benchharness.judge.compare import spelled
+from benchharness.results.history import NightJob
 from benchharness.results.result import Estimate, Parameters
 
 NO_BRIDGE = "no bridge joins them"
@@ -77,6 +78,20 @@ class Against:
     why: str = ""
 
 
+def ran_beside(bases: Mapping[int, Base], jobs: Mapping[int, NightJob]) -> list[Ran]:
+    """Each base of some nights' jobs, with its nights in order."""
+    nights: dict[Base, list[int]] = {}
+    for night in sorted(bases):
+        nights.setdefault(bases[night], []).append(night)
+    found = []
+    for base, theirs in nights.items():
+        job = jobs[theirs[-1]]
+        made_of = (job.planned.digest, *job.facts[:2])
+        names = (base.build, job.planned.digest, job.facts[0] or "")
+        found.append(Ran(base=base, nights=theirs, made_of=made_of, names=names))
+    return found
+
+
 def against(
     ran: Sequence[Ran],
     device: str,
@@ -89,7 +104,7 @@ def against(
     wanted = [each for each in ordered if not pinned or _named(each, pinned)]
     newest = (wanted or ordered)[-1]
     if not wanted:
-        why = f"no base build begins with {' or '.join(pinned)}; the newest is {newest.base.build}"
+        why = f"no base build with this figure begins with {' or '.join(pinned)}; the newest is {newest.base.build}"
         return Against(build=newest.base.build, why=why)
     here = [each for each in bridges if each.device == device]
     edges = [*_edges(here, metric), *(_taken_for_one(wanted) if pinned else ())]
@@ -112,12 +127,12 @@ def _named(ran: Ran, pinned: Sequence[str]) -> bool:
 
 
 def _edges(bridges: Sequence[Bridge], metric: tuple[str, Parameters]) -> Iterator[Edge]:
-    """What bridges know of a metric; of several between the same two bases the newest."""
-    newest: dict[tuple[Base, Base], Edge] = {}
+    """What bridges know of a metric; of several between the same two bases the newest, whichever was old."""
+    newest: dict[frozenset[Base], Edge] = {}
     for bridge in sorted(bridges, key=lambda each: each.run):
         known = bridge.ratios.get(spelled(*metric))
         if known is not None and (edge := _edge(bridge, known)) is not None:
-            newest[edge.old, edge.new] = edge
+            newest[frozenset((edge.old, edge.new))] = edge
     yield from newest.values()
 
 

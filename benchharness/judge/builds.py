@@ -27,6 +27,8 @@ from benchharness.results.result import (
 )
 from benchharness.scenarios import SCENARIOS
 
+#: How it begins why a pair of jobs got no more attempts once it was settled.
+DECIDED = "decided after"
 _MIDDLE = 50  # of the percentiles of one metric: the one whose attempts hold the samples once
 
 

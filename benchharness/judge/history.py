@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from benchharness.judge.bridges import Bridge
 from benchharness.judge.causes import Causes
 from benchharness.judge.joints import SharedError, errors_within
+from benchharness.judge.nights import asleep, believed, is_under_way, unfinished
 from benchharness.judge.sizes import Sizes, sizes_of
 from benchharness.judge.steps import (
     ALPHA,
@@ -26,13 +26,12 @@ from benchharness.judge.tracks import Owner, Tracks, tracks_of
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import Budget
 from benchharness.results.history import NightJob, Planned, Told
-from benchharness.results.trends import Certainty, Gap, History, Night, Step, Track, Trend
+from benchharness.results.trends import Certainty, Gap, History, Step, Track, Trend
 
 #: A step in the ratio and one in absolute values that are no farther apart are one.
 _ONE_STEP = 3
 #: The base moved along where it moved by at least this share of an absolute step, the same way.
 _MOVED_ALONG = 0.5
-_MOST_NAMED = 3
 _MOST_LOG = 700.0  # more than a double holds
 Budgets = Mapping[tuple[str, str], Sequence[Budget]]  # by suite and hardware target
 
@@ -47,9 +46,9 @@ def history_of(
 ) -> History:
     """The history of some nights. `now` is the moment that no night can be later than; `pinned` see `tracks_of`.
 
-    A run that bridges two bases is no night: it has no candidate.
+    Pairs of two bases are no night's, in runs that bridge them: they have no candidate.
     """
-    kept, remarks = _believed(told, now, {each.run for each in bridges})
+    kept, remarks = believed(told, now, {each.run for each in bridges})
     tracks = tracks_of(kept, pinned, bridges)
     ratios = [Series(values=np.log(each.ratio.values), wanders=False, errors=each.errors) for each in tracks]
     levels = [Series(values=_levels(each), wanders=True) for each in tracks]
@@ -59,11 +58,11 @@ def history_of(
         _trend(each, kept, found[at], found[len(tracks) + at], causes, gaps, budgets or {})
         for at, each in enumerate(tracks)
     ]
-    trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes)]
+    trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes, pinned)]
     return History(
         nights=kept.nights,
         trends=_in_order(trends),
-        told=[*remarks, *_unfinished(kept, now), *_asleep(kept, now), *_useless(bridges, trends)],
+        told=[*remarks, *unfinished(kept, now), *asleep(kept, now), *_of_bridges(bridges, trends)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,
     )
@@ -80,84 +79,21 @@ def _in_order(trends: Sequence[Trend]) -> list[Trend]:
     return sorted(trends, key=lambda trend: places[trend.hardware, trend.model])
 
 
-# Clocks
+# Bridges
 
 
-def _believed(told: Told, now: datetime, bridges: set[str]) -> tuple[Told, list[str]]:
-    """Without bridges and nights whose place nobody knows, and what is odd about when the others were."""
-    future = {at for at, night in enumerate(told.nights) if night.started > now}
-    left_out = future | {at for at, night in enumerate(told.nights) if night.run in bridges}
-    remarks = list(_odd(told, future))
-    if not left_out:
-        return told, remarks
-    kept = [at for at in range(len(told.nights)) if at not in left_out]
-    number = {at: new for new, at in enumerate(kept)}
-    jobs = {at: job for at, job in enumerate(told.jobs) if job.night in number}
-    place = {at: new for new, at in enumerate(jobs)}
-    here = np.array([at in place for at in told.job.tolist()], bool)
-    return (
-        replace(
-            told,
-            nights=[told.nights[at] for at in kept],
-            finished=[told.finished[at] for at in kept],
-            jobs=[replace(job, night=number[job.night]) for job in jobs.values()],
-            job=np.array([place[at] for at in told.job[here].tolist()], np.int64),
-            round=told.round[here],
-            metric=told.metric[here],
-            value=told.value[here],
-        ),
-        remarks,
-    )
-
-
-def _odd(told: Told, future: set[int]) -> Iterator[str]:
-    if future:
-        ids = [told.nights[at].run for at in sorted(future)]
-        yield f"left out, as they start later than now: {_listed(ids)}; the clock of who ran them was ahead"
-    same: dict[datetime, list[str]] = {}
-    for night in told.nights:
-        same.setdefault(night.started, []).append(night.run)
-    if twice := [run for runs in same.values() if len(runs) > 1 for run in runs]:
-        yield f"these say that they started at the same moment, and stand in the order of their ids: {_listed(twice)}"
-    pairs = zip(told.nights, told.finished, strict=True)
-    if back := [night.run for night, finished in pairs if finished and finished < night.started]:
-        yield f"the clock went back while they ran: {_listed(back)}"
-
-
-def _unfinished(told: Told, now: datetime) -> Iterator[str]:
-    if ids := [night.run for night in told.nights if _is_under_way(night, now)]:
-        yield f"not finished, so that what they lack so far is not missing: {_listed(ids)}"
-
-
-def _is_under_way(night: Night, now: datetime) -> bool:
-    """Whether a run may go on: one that was killed or stopped says so for ever, and no night takes a day."""
-    return night.state != "finished" and now - night.started < timedelta(days=1)
-
-
-def _asleep(told: Told, now: datetime) -> Iterator[str]:
-    """Suites whose nights stopped altogether: then no figure of theirs can be fine."""
-    by_suite: dict[str, list[datetime]] = {}
-    for night in told.nights:
-        by_suite.setdefault(night.suite, []).append(night.started)
-    for suite, moments in by_suite.items():
-        apart = sorted(after - before for before, after in itertools.pairwise(moments))
-        usual = max(apart[len(apart) // 2], timedelta(days=1)) if len(apart) >= LEAST_NIGHTS else timedelta(days=7)
-        if now - moments[-1] > 2 * usual:
-            yield f"no night of {suite} for {(now - moments[-1]).days} days, since {moments[-1]:%Y-%m-%d}"
-
-
-def _useless(bridges: Sequence[Bridge], trends: Sequence[Trend]) -> Iterator[str]:
-    """Bridges that lead from no base of these figures to another."""
+def _of_bridges(bridges: Sequence[Bridge], trends: Sequence[Trend]) -> Iterator[str]:
+    """Bridges that lead from no base of these figures to another, and those that are surer than they should be."""
     used = {run for trend in trends for each in trend.bridged for run in each.runs}
+    for run, each in {each.run: each for each in bridges if each.early and each.run in used}.items():
+        yield (
+            f"bridge run {run} ended when its pairs had decided ({each.early}), so that it seems surer than it is; "
+            "with looks = [30] under [gate] a run makes a fixed number"
+        )
     idle = {each.run: each for each in bridges if each.run not in used}
     for run, each in idle.items():
         ran = f"it ran base {each.old.build} and {each.new.build} on device {each.device}"
         yield f"bridge run {run} joins no bases of these figures: {ran}; artefact, runtime, interpreter, harness count"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 # What stopped reporting
@@ -170,7 +106,7 @@ class _Gaps:
         self._told = told
         self._left: dict[int, int] = {}  # by night, on how many later dates its suite ran
         by_suite: dict[str, list[int]] = {}
-        self._ended = [not _is_under_way(night, now) for night in told.nights]
+        self._ended = [not is_under_way(night, now) for night in told.nights]
         for at, night in enumerate(told.nights):
             by_suite.setdefault(night.suite, []).append(at)
         for nights in by_suite.values():

@@ -51,8 +51,9 @@ def differences(
 ) -> Differences:
     """Of series that are joined alike: by row its errors, the same nights in each, of a size of their own.
 
-    `shrunk` is by row what is left of a squared t where nights share something. What scatters beside the errors is
-    taken from the cut that leaves the least of it, each error free to be anything.
+    `shrunk` is by row what is left of a squared t where nights share something, `freedom` the degrees of freedom that
+    a cut without errors has. What scatters beside the errors is taken from the cut that leaves the least of it, each
+    error free to be anything, and so at the price of a degree of freedom.
     """
     count, (first, *_) = rows.shape[1], errors
     own, moved = rows - rows.mean(axis=1, keepdims=True), np.array([each.of - each.of.mean() for each in first])
@@ -71,6 +72,7 @@ def differences(
     held = squares - (with_moved * (known @ with_moved)).sum(axis=1)
     taken = (both[:, None, :] @ known @ with_moved)[:, 0, :]
     variances, alone = scatter[:, None] / held, scatter[:, None] / squares
+    freedom = np.maximum(freedom - len(first), 1.0)
     theirs = np.array([min(each.freedom for each in row) for row in errors])[:, None]
     return Differences(
         sizes=(with_own - taken) / held,

@@ -8,11 +8,11 @@ says little: the interval is that of the stretches that share no pair.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from benchharness.errors import NothingRan
+from benchharness.errors import NothingRan, UsageError
 from benchharness.judge.bootstrap import clopper_pearson
 from benchharness.judge.builds import twins
 from benchharness.judge.design import Design
@@ -23,6 +23,8 @@ from benchharness.results.result import Result, Run
 
 #: The name of its runs in a store.
 NAME = "selftest"
+#: The name of the demo model in its suite.
+MODEL = "demo"
 #: The design that it tells of, and what that decides on.
 USUAL = Design(primary=("tpot", "peak_memory"))
 #: A machine changes: what was found longer ago is told as old.
@@ -65,11 +67,18 @@ class SelfTested:
 
 
 def tested_in(run: Run, results: Sequence[Result]) -> SelfTested:
-    """What a self-test's run found. Raises `NothingRan` where no pair gave a result, `ValueError` for too few pairs."""
+    """What a self-test's run found.
+
+    Raises `NothingRan` where no pair gave a result, `UsageError` for a run that only has the name of a self-test,
+    `ValueError` for too few pairs.
+    """
     pair = next(iter(twins(results)), None)
     if pair is None or not pair.candidate.outcome.ok:
         outcome = pair.candidate.outcome if pair else "no pair was made"
         raise NothingRan(f"the demo model does not run here: {outcome}")
+    base, candidate = pair.base.job, pair.candidate.job
+    if base.digest != candidate.digest or candidate.model != MODEL:
+        raise UsageError(f"run {run.id} is called {NAME}, and does not compare the demo model with itself")
     theirs = {metric.name: metric for metric in pair.base.metrics if "percentile" not in metric.parameters}
     tests = [
         examined(rounds_of(theirs[metric.name], metric), metric.name, USUAL, len(USUAL.primary))
@@ -88,7 +97,7 @@ def told(tested: SelfTested | None, now: datetime) -> str:
     old = "; that is long ago: repeat it" if timedelta(days=days) > FRESH else ""
     alarms, designs = (sum(getattr(each, of) for each in tested.tests) for of in ("false_alarms", "designs"))
     seen = f"changes from {percent(tested.visible)} on" if tested.visible is not None else "no change, in so few pairs"
-    when = f"selftest of {tested.run.started:%Y-%m-%d} ({age})"
+    when = f"selftest of {tested.run.started:%Y-%m-%d} ({age}), of the demo model by the usual design"
     return f"{when}: this machine sees {seen}; {alarms} of {designs} overlapping designs were false alarms{old}"
 
 
@@ -118,11 +127,6 @@ def examined(rounds: Rounds, metric: str, design: Design, hypotheses: int) -> Se
         visible=median(seen) if seen else None,
         ended_same=sum(each.kind in (Change.SAME, Change.NO_WORSE) for each in found),
     )
-
-
-def recorded(design: Design, pairs: int) -> Design:
-    """The design by which a self-test records: so many pairs, whatever they say."""
-    return replace(design, looks=(pairs,))
 
 
 def least_visible(tests: Sequence[SelfTest]) -> float | None:

@@ -9,7 +9,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchharness.judge.bridges import build_id
+from benchharness.judge.bases import Against, against, ran_beside
+from benchharness.judge.bridges import Base, base_of
 from benchharness.judge.causes import Causes
 from benchharness.judge.tracks import NO_BASE, Owner
 from benchharness.results.history import NightJob, Told
@@ -21,7 +22,7 @@ SIZES = ("artefact_size", "download_size")
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """One size of a variant on a device. `owner` is the job of its newest night, `ratio` to that night's base."""
+    """One size of a variant on a device. `owner` is the job of its newest night, `ratio` to one base, by no bridge."""
 
     owner: Owner
     metric: str
@@ -33,9 +34,13 @@ class Sizes:
     steps: Sequence[Step]
 
 
-def sizes_of(told: Told, causes: Causes) -> Iterator[Sizes]:
-    """Of every variant that was tried: its sizes, where they are known."""
-    bases = {(job.night, job.planned.pair, job.device): job for job in told.jobs if job.planned.side == "base"}
+def sizes_of(told: Told, causes: Causes, pinned: Sequence[str] = ()) -> Iterator[Sizes]:
+    """Of every variant that was tried: its sizes, where they are known; `pinned` are bases, as `tracks_of` has them."""
+    bases = {
+        (job.night, job.planned.pair, job.device): job
+        for job in told.jobs
+        if job.planned.side == "base" and job.good  # of one that failed nobody knows which build it was
+    }
     by_variant: dict[tuple[str, ...], dict[int, NightJob]] = {}
     for job in told.jobs:
         if job.planned.side != "base" and job.device:
@@ -46,7 +51,7 @@ def sizes_of(told: Told, causes: Causes) -> Iterator[Sizes]:
         for metric in SIZES:
             known = {night: size for night in sorted(jobs) if (size := _size(jobs[night], metric)) is not None}
             if known and metric in told.wanted:
-                yield _sizes(told, metric, known, jobs, bases, causes)
+                yield _sizes(told, metric, known, jobs, bases, causes, pinned)
 
 
 def _size(job: NightJob, metric: str) -> int | None:
@@ -58,31 +63,34 @@ def _sizes(
     metric: str,
     known: Mapping[int, int],
     jobs: Mapping[int, NightJob],
-    bases: Mapping[tuple[int, str, str], NightJob],
+    beside_all: Mapping[tuple[int, str, str], NightJob],
     causes: Causes,
+    pinned: Sequence[str],
 ) -> Sizes:
-    beside = {night: bases.get((night, jobs[night].planned.pair, jobs[night].device)) for night in known}
-    builds = {night: _build(told, job) for night, job in beside.items() if job is not None and _size(job, metric)}
-    newest = builds[max(builds)] if builds else ""
-    mine = {night: size for night, job in beside.items() if job and builds.get(night) == newest
-            if (size := _size(job, metric))}  # fmt: skip
-    others = len(builds) - len(mine)
+    beside = {night: beside_all.get((night, jobs[night].planned.pair, jobs[night].device)) for night in known}
+    sized = {night: job for night, job in beside.items() if job is not None and _size(job, metric)}
+    bases = {night: _base(told, job) for night, job in sized.items()}
     owner = causes.owner(jobs[max(known)])
+    ran = ran_beside(bases, sized)
+    what = against(ran, owner.device, (metric, {}), pinned, ()) if ran else Against(build="", why=NO_BASE)
+    mine = {
+        night: size for night, base in bases.items() if base in what.offsets if (size := _size(sized[night], metric))
+    }
     return Sizes(
         owner=owner,
         metric=metric,
         absolute=_exact(known),
         ratio=_exact({night: known[night] / size for night, size in mine.items()}),
         base=_exact(mine),
-        base_build=newest,
-        why_no_ratio=NO_BASE if not mine else f"{others} nights ran beside another base build" if others else "",
+        base_build=what.build,
+        why_no_ratio=what.why,
         steps=list(_steps(known, jobs, causes)),
     )
 
 
-def _build(told: Told, job: NightJob) -> str:
-    runtime, interpreter, *_ = job.facts
-    return build_id(job.planned.digest, runtime, interpreter, told.nights[job.night].version)
+def _base(told: Told, job: NightJob) -> Base:
+    """Which build a base was, whichever cell ran it."""
+    return base_of(job, told.nights[job.night].version)._replace(cell="")
 
 
 def _exact(known: Mapping[int, float]) -> Track:
@@ -92,11 +100,11 @@ def _exact(known: Mapping[int, float]) -> Track:
 
 
 def _steps(known: Mapping[int, int], jobs: Mapping[int, NightJob], causes: Causes) -> Iterator[Step]:
-    nights = list(known)
-    for before, after in itertools.pairwise(nights):
-        if known[after] == known[before]:
+    for before, after in itertools.pairwise(known):
+        # What is downloaded is as small as the host's compressor makes it: of one artefact that says nothing.
+        if known[after] == known[before] or jobs[after].planned.digest == jobs[before].planned.digest:
             continue
-        size = known[after] / known[before] - 1 if known[before] else float(known[after])
+        size = known[after] / known[before] - 1
         yield Step(
             night=after,
             first=after,
@@ -104,7 +112,7 @@ def _steps(known: Mapping[int, int], jobs: Mapping[int, NightJob], causes: Cause
             size=size,
             low=size,
             high=size,
-            relative=bool(known[before]),
+            relative=True,
             certainty=Certainty.CONFIRMED,
             worse=size > 0,
             causes=causes.between_jobs(jobs[before], jobs[after]),

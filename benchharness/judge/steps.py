@@ -85,11 +85,13 @@ def find_steps(series: Sequence[Series], *, alpha: float = ALPHA) -> list[list[F
     """The steps of each series, in order. All series together are one family of tests."""
     tested = [at for at, each in enumerate(series) if not _exact(each.values) and _places(each) > 0]
     chances = _least_chances(series, tested)
-    limit = _holm(list(chances.values()), alpha)
+    exact = {at: list(_exact_changes(each)) for at, each in enumerate(series) if _exact(each.values)}
+    at_joints = [change.p for changes in exact.values() for change in changes if change.p]
+    limit = _holm([*chances.values(), *at_joints], alpha)
     found: list[list[Found]] = []
     for at, each in enumerate(series):
-        if _exact(each.values):
-            found.append(list(_exact_steps(each, limit)))
+        if at in exact:
+            found.append([change for change in exact[at] if change.p <= limit])
         else:
             found.append(_steps(each, limit) if chances.get(at, 1.0) <= limit else [])
     return found
@@ -126,9 +128,11 @@ def _exact(values: Floats) -> bool:
     return float(np.mean(np.abs(np.diff(values)) > _TINY)) <= _MOST_CHANGES
 
 
-def _exact_steps(series: Series, limit: float) -> Iterator[Found]:
-    """Every change; where values are joined by what is not known exactly, those that are no error of it."""
-    for at in (int(each) + 1 for each in np.flatnonzero(np.abs(np.diff(series.values)) > _TINY)):
+def _exact_changes(series: Series) -> Iterator[Found]:
+    """Every change, and every joint by what is not known exactly: only there a chance is in it, whatever was found."""
+    moved = np.abs(np.diff(series.values)) > _TINY
+    joined = [np.diff(each.of) != 0 for each in series.errors if each.variance]
+    for at in (int(each) + 1 for each in np.flatnonzero(np.any([moved, *joined], axis=0))):
         size = float(series.values[at] - series.values[at - 1])
         errors = errors_within(series.errors, at - 1, at + 1)
         variance, half, chance = sum(each.variance for each in errors), 0.0, 0.0
@@ -136,8 +140,7 @@ def _exact_steps(series: Series, limit: float) -> Iterator[Found]:
             freedom = min(each.freedom for each in errors)
             half = student.quantile(freedom) * math.sqrt(variance)
             chance = _chance(float(_deviate(size**2 / variance, freedom)))
-        if chance <= limit:
-            yield Found(at=at, first=at, last=at, size=size, low=size - half, high=size + half, p=chance)
+        yield Found(at=at, first=at, last=at, size=size, low=size - half, high=size + half, p=chance)
 
 
 # The family of a night

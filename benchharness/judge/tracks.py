@@ -7,15 +7,15 @@ a geometric mean over the attempts of a night, Student's t, and for ratios pairs
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge import student
-from benchharness.judge.bases import Against, Offset, Ran, against
-from benchharness.judge.bridges import Base, Bridge, build_id
+from benchharness.judge.bases import Against, Offset, Ran, against, ran_beside
+from benchharness.judge.bridges import Base, Bridge, base_of
 from benchharness.judge.joints import SharedError
 from benchharness.results.history import Told
 from benchharness.results.trends import Bridged, Track
@@ -100,7 +100,10 @@ def tracks_of(told: Told, pinned: Sequence[str] = (), bridges: Sequence[Bridge] 
             why_no_ratio=NO_BASE,
         )
         if at in beside.ran:
-            what = against(beside.ran[at], owners[at].device, told.metrics[metric], pinned, bridges)
+            ran = beside.ran[at]
+            if code in ratios and len(ran) > 1:
+                ran = list(_with_ratios(ran, ratios[code][0]))
+            what = against(ran, owners[at].device, told.metrics[metric], pinned, bridges)
             alone = replace(alone, base_build=what.build, why_no_ratio=what.why or alone.why_no_ratio)
             if code in ratios and len(beside.ran[at]) == 1 and what.offsets:  # as nearly all are
                 shown = [_track(*each[code][:2], logarithmic=True) for each in (ratios, bases)]
@@ -109,6 +112,14 @@ def tracks_of(told: Told, pinned: Sequence[str] = (), bridges: Sequence[Bridge] 
                 alone = _told_against(alone, what, ratios[code], bases[code], beside.base_of_night[at])
         found.append(alone)
     return found
+
+
+def _with_ratios(ran: Sequence[Ran], nights: Whole) -> Iterator[Ran]:
+    """The bases that a figure has ratios to, with those nights: one that did not measure it is no base of it."""
+    known = set(nights.tolist())
+    for each in ran:
+        if theirs := [night for night in each.nights if night in known]:
+            yield replace(each, nights=theirs)
 
 
 def _told_against(
@@ -209,7 +220,9 @@ class _Beside:
 
 def _beside(told: Told, owner_of: Whole) -> _Beside:
     bases = {
-        (job.night, job.planned.pair, job.device): at for at, job in enumerate(told.jobs) if job.planned.side == "base"
+        (job.night, job.planned.pair, job.device): at
+        for at, job in enumerate(told.jobs)
+        if job.planned.side == "base" and job.good  # of one that failed nobody knows which build it was
     }
     base_of_job = np.full(len(told.jobs), -1, np.int64)
     by_owner: dict[int, dict[int, int]] = {}  # by owner and night the place of the base's job
@@ -220,31 +233,18 @@ def _beside(told: Told, owner_of: Whole) -> _Beside:
             by_owner.setdefault(int(owner_of[at]), {})[job.night] = there
     known: dict[int, Base] = {}
     nights = {
-        owner: {night: known.setdefault(at, _base_of(told, at)) for night, at in by_night.items()}
+        owner: {night: known.setdefault(at, _base(told, at)) for night, at in by_night.items()}
         for owner, by_night in by_owner.items()
     }
-    return _Beside(base_of_job, {owner: _ran(told, by_owner[owner], nights[owner]) for owner in by_owner}, nights)
+    ran = {
+        owner: ran_beside(nights[owner], {night: told.jobs[at] for night, at in by_night.items()})
+        for owner, by_night in by_owner.items()
+    }
+    return _Beside(base_of_job, ran, nights)
 
 
-def _base_of(told: Told, at: int) -> Base:
-    job = told.jobs[at]
-    runtime, interpreter, *_ = job.facts
-    build = build_id(job.planned.digest, runtime, interpreter, told.nights[job.night].version)
-    return Base(cell=job.planned.cell, build=build)
-
-
-def _ran(told: Told, jobs: Mapping[int, int], bases: Mapping[int, Base]) -> list[Ran]:
-    """Each base that ran beside an owner, with its nights in order."""
-    nights: dict[Base, list[int]] = {}
-    for night in sorted(bases):
-        nights.setdefault(bases[night], []).append(night)
-    found = []
-    for base, theirs in nights.items():
-        job = told.jobs[jobs[theirs[-1]]]
-        made_of = (job.planned.digest, *job.facts[:2])
-        names = (base.build, job.planned.digest, job.facts[0] or "")
-        found.append(Ran(base=base, nights=theirs, made_of=made_of, names=names))
-    return found
+def _base(told: Told, at: int) -> Base:
+    return base_of(told.jobs[at], told.nights[told.jobs[at].night].version)
 
 
 # Figures by night

@@ -117,6 +117,16 @@ class Store:
         with self.reading() as connection:
             return [_run(row) for row in connection.execute(query.order_by(runs.c.started.desc())).mappings()]
 
+    def finished_on(self, suite: str, devices: Sequence[str]) -> list[tuple[Run, str]]:
+        """The finished runs of a suite on some devices, newest first, each with its device."""
+        where = (runs.c.suite == suite) & (runs.c.state == "finished") & attempts.c.device.in_(devices)
+        on = select(attempts.c.run_id, attempts.c.device).join(runs, runs.c.id == attempts.c.run_id)
+        device = on.where(where).distinct().subquery()
+        query = _RUNS.add_columns(device.c.device).join(device, device.c.run_id == runs.c.id)
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(runs.c.started.desc())).mappings()
+            return [(_run(row), row["device"]) for row in rows]
+
     def hardware_of_runs(self) -> dict[str, list[str]]:
         """By a run's id, the hardware targets that its jobs were planned for."""
         query = select(jobs.c.run_id, jobs.c.hardware).group_by(jobs.c.run_id, jobs.c.hardware)

@@ -102,6 +102,15 @@ class Gate(Table):
     def _one_or_many(cls, value: Any) -> Any:
         return as_list(value)
 
+    @field_validator("bridge")
+    @classmethod
+    def _one_run_for_ever(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "latest" in names and info.context != CHECKED_BEFORE:
+            raise ValueError(
+                "'latest' is another run every night; name the bridge run by its id (see: benchharness runs)"
+            )
+        return names
+
     @field_validator("primary")
     @classmethod
     def _comparable(cls, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ class Made:
     system: Any = "Debian 12"
     device: str = "4f2d9c01ab3e"
     metrics: Sequence[str] = ("model_ttft",)
+    metrics_of: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by side, where they are others
 
 
 def write(store: Store, nights: Sequence[Made], *, rounds: int = 5, noise: float = 0.02, seed: int = 1) -> Store:
@@ -91,7 +92,8 @@ def _attempt(number: int, made: Made, job: Job, round_: int, noise: Callable[[],
     ended = scale if isinstance(scale, Outcome) else Outcome(kind=OutcomeKind.OK)
     value = 0.0 if isinstance(scale, Outcome) else 1e7 * scale * math.exp(made.drift + noise())
     runtime = made.runtimes.get(job.side, made.runtime)
-    told = [] if isinstance(scale, Outcome) else [measured(name, value, [value]) for name in made.metrics]
+    names = made.metrics_of.get(job.side, made.metrics)
+    told = [] if isinstance(scale, Outcome) else [measured(name, value, [value]) for name in names]
     return attempt(
         round_,
         *told,

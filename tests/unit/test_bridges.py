@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,8 @@ from benchharness.judge.steps import Floats, Series, _clearest, _deviate, differ
 from benchharness.results.result import Outcome, OutcomeKind
 from benchharness.results.store import Store
 from benchharness.results.trends import History, Trend
+from benchharness.suite.fields import CHECKED_BEFORE
+from benchharness.suite.gating import Gate
 from tests.unit.history_samples import BASE, CANDIDATE, FIRST, Made, only, told, write
 
 NEWER = replace(BASE, digest="00ee" * 16)
@@ -192,10 +195,31 @@ def test_a_bridge_of_another_device_runtime_or_harness_joins_nothing_and_is_told
 ) -> None:
     write(store, rebased(4, 4, bridge=replace(BRIDGE, **changed)))  # type: ignore[arg-type]
     history = joined(store)
-    assert only(history).ratio.nights == [4, 5, 6, 7]
+    assert only(history, suite="phones").ratio.nights == [5, 6, 7, 8]
+    assert only(history, suite="bases").ratio.nights == [0]  # as any other comparison
     assert any(
         each.startswith("bridge run night-0000 joins no bases of these figures: it ran") for each in history.told
     )
+
+
+def test_an_ordinary_night_that_is_named_as_a_bridge_stays_a_night(store: Store) -> None:
+    write(store, rebased(4, 4))
+    history = told(store, bridges=["night-0000", "night-0008"])
+    assert only(history).ratio.nights == list(range(8))
+    assert [each.run for each in history.nights] == [f"night-{at:04d}" for at in range(1, 9)]
+    left_out = [each for each in history.told if "left out" in each]
+    assert left_out == ["left out of the nights, as both builds ran as bases: bridge run night-0000"]
+
+
+def test_of_a_bridge_run_only_pairs_of_two_bases_are_no_part_of_the_nights(store: Store) -> None:
+    more = (
+        replace(BASE, key="e" * 16, pair="q", variant="fp32"),
+        replace(CANDIDATE, key="f" * 16, pair="q", variant="fp32", digest="0123" * 16),
+    )
+    history = joined(write(store, rebased(4, 4, bridge=replace(BRIDGE, jobs=(*BRIDGE.jobs, *more)))))
+    assert only(history, suite="phones").ratio.nights == list(range(1, 9))
+    assert only(history, variant="fp32").ratio.nights == [0]
+    assert any(each.endswith("as bases: bridge run night-0000 (1 of its 2 pairs)") for each in history.told)
 
 
 def test_bridges_lead_on_to_bridges_and_errors_add_up(store: Store) -> None:
@@ -217,6 +241,19 @@ def test_bridges_lead_on_to_bridges_and_errors_add_up(store: Store) -> None:
     assert math.log(over_both.value) == pytest.approx(first + then)
     half = math.log(over_both.high / over_both.low) / 2
     assert half > stats.norm.ppf(0.975) * math.sqrt(variance_1 + variance_2)
+
+
+def test_of_two_bridges_the_newer_counts_whichever_base_it_calls_the_old_one(store: Store) -> None:
+    back = Made(
+        jobs=(NEWER, replace(CANDIDATE, digest=BASE.digest)),
+        scale={"candidate": 1 / (2 * NEW_IS)},  # the first bridge says half as much
+        started=FIRST.replace(hour=1, minute=30),
+        suite="bases",
+    )
+    write(store, [BRIDGE, back, *rebased(3, 3)[1:]])
+    (bridged,) = only(told(store, bridges=["night-0000", "night-0001"])).bridged
+    assert bridged.runs == ["night-0001"]
+    assert bridged.value == pytest.approx(2 * NEW_IS, rel=0.05)
 
 
 def test_builds_that_differ_in_the_harness_alone_are_one_where_both_are_named_and_that_is_said(store: Store) -> None:
@@ -250,7 +287,7 @@ def test_the_error_of_a_joint_is_in_the_test_as_by_hand() -> None:
     assert at[0] == 20
     before, after = values[:20], values[20:]
     own = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum()) / 37 * (2 / 20)
-    freedom = (own + 1e-4) ** 2 / (own**2 / 38 + 1e-8 / 9)
+    freedom = (own + 1e-4) ** 2 / (own**2 / 37 + 1e-8 / 9)
     squared = (after.mean() - before.mean()) ** 2 / (own + 1e-4)
     assert deviates[0] == pytest.approx(float(_deviate(np.array([squared]), np.array([freedom]))[0]), rel=1e-3)
     size, low, high = difference(values, 20, errors=[error])
@@ -276,6 +313,13 @@ def test_differences_of_joined_nights_are_those_of_generalised_least_squares() -
         assert (found.sizes[0, 0], found.variances[0, 0]) == pytest.approx((size, variances[1, 1]), rel=1e-6)
 
 
+def test_a_level_beside_joints_has_the_freedom_of_its_variance_and_no_more() -> None:
+    """With all errors far below the scatter, what is left is that of as many parameters as were free."""
+    errors = [joint(1e-6, each=6), SharedError(of=np.repeat([0.0, 1.0], [8, 4]), variance=1e-12, freedom=5.0)]
+    found = differences(stretches(0, each=6)[None], np.array([4]), [errors], np.ones(1), np.array([12.0 - 2]))
+    assert found.freedoms[0, 0] == pytest.approx(12 - 2 - 2, rel=1e-3)
+
+
 def test_false_steps_of_joined_series_are_as_rare_as_of_others() -> None:
     """The joint is off by its own error, drawn: taken for known, it makes steps everywhere."""
     drawn = np.random.default_rng(7)
@@ -298,6 +342,18 @@ def test_what_is_exact_and_joined_by_what_is_not_changes_where_it_does() -> None
     assert found.size == pytest.approx(0.1)
 
 
+def test_joints_of_exact_series_are_of_the_family() -> None:
+    """2.5 standard errors at one joint are rare; at one of forty they are no news."""
+
+    def joined_exactly(size: float) -> Series:
+        error = SharedError(of=np.repeat([0.0, 1.0], 10), variance=0.01**2, freedom=1e6)
+        return Series(values=np.repeat([0.0, size], 10), wanders=False, errors=[error])
+
+    family = [joined_exactly(0.025), *[joined_exactly(0.0)] * 39]
+    assert [len(each) for each in find_steps(family[:1])] == [1]
+    assert [len(each) for each in find_steps(family)] == [0] * 40
+
+
 # From the command's side
 
 
@@ -315,13 +371,46 @@ def test_a_run_that_compares_nothing_is_no_bridge(tmp_path: Path) -> None:
         api.history(store=url, bridge=["nothing"])
 
 
+@pytest.mark.parametrize(
+    ("looks", "stopped", "early"),
+    [
+        ([5, 10], "decided after 5 pairs", True),
+        ([5], "decided after 5 pairs", False),
+        ([5, 10], "5 pairs, and the time is over", False),
+    ],
+)
+def test_a_bridge_that_ended_when_it_had_decided_is_told(
+    tmp_path: Path, looks: list[int], stopped: str, early: bool
+) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    store = Store(url)
+    compared = {"compared": {"base_told": "v1", "candidate_told": "v2"}, "gate": {"looks": looks}}
+    write(store, rebased(3, 3, bridge=replace(BRIDGE, suite_json=json.dumps(compared))))
+    for each in BRIDGE.jobs:
+        store.stop_job("night-0000", each.key, stopped)
+    store.close()
+    history = api.history(store=url, bridge=["night-0000"])
+    told_so = [each for each in history.told if "seems surer than it is" in each]
+    assert len(told_so) == early
+    assert (
+        not early or "night-0000 ended when its pairs had decided (decided after 5 pairs, of 10 at most)" in told_so[0]
+    )
+
+
 def test_a_suite_names_its_bridge_and_one_that_is_not_here_is_told(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
     store = Store(url)
     nights = rebased(3, 3)
-    nights[-1] = replace(nights[-1], suite_json='{"gate": {"bridge": ["night-0000", "gone"]}}')
+    nights[-1] = replace(nights[-1], suite_json='{"gate": {"bridge": ["night-0000", "gone", "latest"]}}')
     write(store, nights)
     store.close()
     history = api.history(store=url)
     assert len(only(history).ratio.nights) == 6
-    assert any(each.startswith("bridge of [gate] is not used: ") and "gone" in each for each in history.told)
+    unused = [each for each in history.told if each.startswith("bridge of [gate] is not used: ")]
+    assert ["gone" in unused[0], "'latest' is another run every night" in unused[1]] == [True, True]
+
+
+def test_a_suite_may_not_call_the_newest_run_a_bridge() -> None:
+    with pytest.raises(ValueError, match="'latest' is another run every night; name the bridge run by its id"):
+        Gate(bridge=("latest",))
+    assert Gate.model_validate({"bridge": "latest"}, context=CHECKED_BEFORE).bridge == ("latest",)  # it is told then

@@ -158,7 +158,7 @@ def test_a_base_of_another_build_is_not_compared_with_even_where_both_are_named(
     assert both.why_no_ratio.endswith("; no bridge joins them")
     lost = only(told(store, pinned=("nothing",)))
     assert not lost.ratio
-    assert "no base build begins with nothing" in lost.why_no_ratio
+    assert "no base build with this figure begins with nothing" in lost.why_no_ratio
     build = only(told(store)).base_build
     assert only(told(store, pinned=(build[:6],))).ratio.nights == [6, 7, 8, 9]
 
@@ -167,6 +167,23 @@ def test_a_base_with_another_runtime_or_harness_is_another_build(store: Store) -
     nights = [Made(), Made(runtime="1.21"), Made(runtime="1.21", version="0.2.0")]
     write(store, nights)
     assert only(told(store)).ratio.nights == [2]
+
+
+def test_a_night_on_which_the_base_failed_is_no_other_base(store: Store) -> None:
+    nights = [Made()] * 5 + [Made(scale={"base": CRASH}, runtimes={"base": ""})]
+    history = told(write(store, nights))
+    trend = only(history)
+    assert (trend.absolute.nights, trend.ratio.nights) == ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4])
+    assert trend.why_no_ratio == ""
+
+
+def test_a_newer_base_takes_no_ratios_from_a_figure_that_it_did_not_measure(store: Store) -> None:
+    both = ("model_ttft", "peak_memory")
+    newer = Made(jobs=(replace(BASE, digest="00ee" * 16), CANDIDATE), metrics=both, metrics_of={"base": both[:1]})
+    history = told(write(store, [Made(metrics=both)] * 5 + [newer]))
+    lacking = only(history, metric="peak_memory")
+    assert (lacking.ratio.nights, lacking.why_no_ratio) == ([0, 1, 2, 3, 4], "")
+    assert only(history, metric="model_ttft").ratio.nights == [5]
 
 
 def test_only_what_was_asked_for_is_told(store: Store) -> None:
