@@ -10,7 +10,6 @@ Reading happens in threads; everything else in one loop over one inbox.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
 import queue
@@ -19,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -257,13 +257,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     remove_stale()
     hosts = _door(options.work, writer, held[1]) if options.detached else OneHost(sys.stdin.buffer, writer)
     supervisor = Supervisor(work=options.work, bundle=options.bundle, hosts=hosts, lease_s=options.lease)
-    with contextlib.suppress(SystemExit):  # the host is gone
-        supervisor.serve()
-        # A host that dies closes the line first and sends its signal a moment later, into the clearing away.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    code = _serve(supervisor)
     supervisor.clear_away()
     del held
-    os._exit(0)  # reader threads still wait for input that nobody will send
+    os._exit(code)  # reader threads still wait for input that nobody will send
+
+
+def _serve(supervisor: Supervisor) -> int:
+    """Serves until the end, whatever brings it, after which no signal cuts the clearing away short; the exit code."""
+    try:
+        try:
+            supervisor.serve()
+        finally:
+            # A host that dies closes the line first and sends its signal a moment later, into the clearing away.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    except SystemExit:
+        pass  # the host is gone
+    except BaseException:  # a mistake of ours: what the worker has started is ended all the same
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def _hold(options: argparse.Namespace, writer: protocol.Writer) -> tuple[Any, Any]:
