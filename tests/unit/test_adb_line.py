@@ -123,6 +123,20 @@ def test_frames_are_believed_within_bounds(said: bytes, out: bytes, code: int | 
     channel.close()
 
 
+def test_a_host_that_says_no_more_says_so_as_androids_daemon_hears_it() -> None:
+    """Bytes as shell_protocol.h has them: 0 is for standard input, 4 closes it; 3, an exit, is never the host's."""
+    here, there = socket.socketpair()
+    there.settimeout(10)
+    channel = AdbChannel(here)
+    channel.stdin.write(b"ab")
+    channel.stdin.close()
+    said = b"\x00\x02\x00\x00\x00ab\x04\x00\x00\x00\x00"
+    assert there.recv(len(said), socket.MSG_WAITALL) == said
+    there.close()
+    assert channel.ends_within(10)
+    channel.close()
+
+
 def test_a_bare_shells_own_words_and_code_are_told() -> None:
     channel = talk(b"benchharness-begins\nsh: python3: not found\nbenchharness-ended 127\n", bare=True)
     assert (channel.stdout.read(), channel.words(), channel.code) == (
