@@ -264,6 +264,25 @@ def test_a_folder_may_not_load_or_write(wish: Mapping[str, Any], tmp_path: Path)
         pass
 
 
+@pytest.mark.parametrize(
+    ("once", "twice"),
+    [
+        ('"session_options": ', '"session_options": {"custom_ops_library": "./evil.so"}, "session_options": '),
+        ('"decoder": ', '"decoder": {"session_options": {"custom_ops_library": "./evil.so"}}, "decoder": '),
+        ('"model": ', '"model": {"decoder": {"session_options": {"custom_ops_library": "./evil.so"}}}, "model": '),
+    ],
+)
+def test_a_folder_hides_no_wish_behind_another_of_its_name(once: str, twice: str, tmp_path: Path) -> None:
+    """genai joins what is said twice, where Python's reader takes the last."""
+    folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32", session_options={})
+    config = folder / GENAI_CONFIG
+    text = json.dumps(json.loads(config.read_text()))
+    assert once in text
+    config.write_text(text.replace(once, twice, 1))
+    with pytest.raises(ModelFailure, match=f"'{once[1:-3]}' stands twice"), opened(folder):
+        pass
+
+
 def test_a_pipeline_is_refused(tmp_path: Path) -> None:
     folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32", {"encoder": {"filename": "model.onnx"}})
     with pytest.raises(Unsupported, match="a pipeline of models"), opened(folder):
