@@ -283,6 +283,22 @@ def test_a_folder_hides_no_wish_behind_another_of_its_name(once: str, twice: str
         pass
 
 
+def test_a_folder_gives_no_accelerator_options(tmp_path: Path) -> None:
+    """genai keeps them when it is told to forget the folder's providers, and one may be a library's path."""
+    wish = {"provider_options": [{"QNN": {"backend_path": "./evil.so"}}]}
+    folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32", session_options=wish)
+    with (
+        pytest.raises(Unsupported, match="provider_options: a model's folder may not give"),
+        opened(folder, accelerator="qnn"),
+    ):
+        pass
+    with opened(folder):  # on the CPU nobody reads them
+        pass
+    empty = genai_folder(tmp_path / "n", "onnx-gqa-fp32", session_options={"provider_options": [{"QNN": {}}]})
+    with pytest.raises(Unsupported, match="does not have it"), opened(empty, accelerator="qnn"):
+        pass
+
+
 def test_a_pipeline_is_refused(tmp_path: Path) -> None:
     folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32", {"encoder": {"filename": "model.onnx"}})
     with pytest.raises(Unsupported, match="a pipeline of models"), opened(folder):
