@@ -27,6 +27,7 @@ _FLOATS = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16, gguf.GG
 #: Matrices that llama-quantize leaves alone: small ones that choose experts or places, and states.
 _LEFT_ALONE = ("ffn_gate_inp", "position_embd", "token_types", "ssm_", "time_mix_", "attn_rel_b")
 _MADE_BY_WRITER = ("GGUF.", gguf.Keys.General.ARCHITECTURE, gguf.Keys.General.FILE_TYPE)
+_ALIGNMENT = gguf.Keys.General.ALIGNMENT
 _QUANTIZATION_VERSION = gguf.Keys.General.QUANTIZATION_VERSION
 
 
@@ -74,17 +75,20 @@ def compress(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    read_files([target])  # what is no GGUF file is not handed on
     return stay
 
 
 def _copy_metadata(reader: Any, writer: Any) -> None:
     for field in reader.fields.values():
-        if field.name.startswith(_MADE_BY_WRITER) or field.name == _QUANTIZATION_VERSION:
+        if field.name.startswith(_MADE_BY_WRITER) or field.name in (_QUANTIZATION_VERSION, _ALIGNMENT):
             continue
         kind = field.types[0]
         part = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
         writer.add_key_value(field.name, field.contents(), kind, sub_type=part)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    if _ALIGNMENT in reader.fields:
+        writer.add_custom_alignment(reader.alignment)  # which its tensors then have
 
 
 def _write_tensors(reader: Any, writer: Any, kind: Any) -> list[str]:

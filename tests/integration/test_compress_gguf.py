@@ -70,6 +70,25 @@ def test_rows_that_fit_no_block_stay_floats_and_are_told(tmp_path: Path) -> None
     assert notes == ["1 matrices stay floats: their rows are no multiples of 32 (odd.weight)"]
 
 
+def test_tensors_lie_where_a_models_own_alignment_says(tmp_path: Path) -> None:
+    path, made = tmp_path / "wide.gguf", tmp_path / "made.gguf"
+    values = np.linspace(-1, 1, 4 * 96, dtype=np.float32).reshape(4, 96)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_custom_alignment(256)
+    for name in ("first.weight", "second.weight"):
+        writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    gguf_tools.compress(gguf_tools.look(path), RECIPES["gguf-q8_0"], made, tmp_path, None)
+    reader = gguf.GGUFReader(made)
+    assert reader.fields["general.alignment"].contents() == 256
+    for tensor in reader.tensors:
+        assert tensor.data_offset % 256 == 0
+        assert np.abs(gguf.quants.dequantize(tensor.data, tensor.tensor_type) - values).max() < 0.01
+
+
 def program(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A `llama-quantize` of our own, alone on the PATH beside the system's."""
     path = folder / "llama-quantize"
