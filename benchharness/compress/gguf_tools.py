@@ -5,9 +5,11 @@ Only the process that makes one artefact imports this.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ import numpy as np
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
+from benchharness.compress.programs import LLAMA_QUANTIZE
 from benchharness.compress.recipes import Recipe
+from benchharness.device.lifeline import die_with_parent
 from benchharness.errors import ModelFailure, Unsupported
 from targets.llama_cpp.files import find_model, parts_of
 from targets.llama_cpp.gguf_file import read_files
 
-_TOOL = "llama-quantize"
 #: Types whose values are copied as they are and can be made smaller.
 _FLOATS = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.BF16)
 #: Matrices that llama-quantize leaves alone: small ones that choose experts or places, and states.
@@ -63,7 +66,7 @@ def compress(
     Raises `Unsupported` where the recipe's tool is not here or no matrix of the model fits its blocks.
     """
     settings = recipe.settings
-    if settings["tool"] == _TOOL:
+    if settings["tool"] == LLAMA_QUANTIZE:
         return _by_program(found.model, str(settings["type"]), target)
     kind = gguf.GGMLQuantizationType[settings["type"]]
     reader = gguf.GGUFReader(found.model)
@@ -112,13 +115,22 @@ def _write_tensors(reader: Any, writer: Any, kind: Any) -> list[str]:
 
 
 def _by_program(model: Path, kind: str, target: Path) -> list[str]:
-    program = shutil.which(_TOOL)
+    program = shutil.which(LLAMA_QUANTIZE)
     if program is None:
-        raise Unsupported(f"{_TOOL} is not on the PATH: it comes with llama.cpp's programs, and alone makes {kind}")
-    done = subprocess.run([program, str(model), str(target), kind, "1"], capture_output=True, text=True, check=False)
+        raise Unsupported(
+            f"{LLAMA_QUANTIZE} is not on the PATH: it comes with llama.cpp's programs, and alone makes {kind}"
+        )
+    done = subprocess.run(
+        [program, str(model), str(target), kind, "1"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        preexec_fn=partial(die_with_parent, os.getpid()) if os.name == "posix" else None,
+    )
     told = f"{done.stdout}\n{done.stderr}".strip()
     if done.returncode or not target.is_file():
-        raise ModelFailure(f"{_TOOL} ended with {done.returncode}: {told[-1500:]}")
+        raise ModelFailure(f"{LLAMA_QUANTIZE} ended with {done.returncode}: {told[-1500:]}")
     read_files([target])
     fell = [line for line in told.splitlines() if "fallback" in line.lower()]
-    return [f"{_TOOL} says: {fell[-1].strip()[:300]}"] if fell else []
+    return [f"{LLAMA_QUANTIZE} says: {fell[-1].strip()[:300]}"] if fell else []
