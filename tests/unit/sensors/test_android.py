@@ -211,6 +211,31 @@ def test_status_and_drained_energy_are_on_the_panel(phone: Phone) -> None:
     assert drained == pytest.approx(1e-3 * 3600 * 4.312 * 1e6, rel=1e-6)  # 1 mAh at 4.312 V
 
 
+@on_linux
+@pytest.mark.parametrize(
+    ("meanwhile", "told"),
+    [
+        (("USB powered: false", "USB powered: true"), r"charged meanwhile \(USB\)"),
+        (("status: 3", "status: 2"), r"charged meanwhile \(charging\)"),
+        (("2966000", "2966500"), r"charged meanwhile \(its charge rose\)"),
+    ],
+)
+def test_what_was_charged_for_a_time_tells_no_energy_from_then_on(
+    phone: Phone, meanwhile: tuple[str, str], told: str
+) -> None:
+    unplugged = SAMSUNG_BATTERY.replace("USB powered: true", "USB powered: false").replace("status: 5", "status: 3")
+    unplugged = unplugged.replace("2967000", "2966000")
+    phone.says("dumpsys battery", unplugged)
+    sensor = android_services.find_drained_energy(None, phone.root)
+    assert sensor.read() == {"drained_uj": 0}
+    phone.says("dumpsys battery", unplugged.replace(*meanwhile))
+    with pytest.raises(Unreadable, match=told):
+        sensor.read()
+    phone.says("dumpsys battery", unplugged.replace("2966000", "2960000"))
+    with pytest.raises(Unreadable, match=told):
+        sensor.read()
+
+
 class Clock:
     """Moved on by hand."""
 
