@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.device import conditions, device_facts
+from benchharness.device import android_id, conditions, device_facts
 from benchharness.device.entry_gate import EntryGate
 from benchharness.device.sensors import android, android_services
 from benchharness.device.sensors.panel import Panel
@@ -178,6 +178,28 @@ def test_what_a_phone_tells_is_among_facts_and_conditions(phone: Phone) -> None:
     assert (now["power_source"], now["battery_percent"], now["battery_celsius"]) == ("mains", 100.0, 30.9)
     assert (now["temperature_celsius"], now["temperature_sensor"]) == (27.000002, "LITTLE (Android)")
     json.dumps(now, allow_nan=False)
+
+
+@on_linux
+@pytest.mark.parametrize("told", ["", "[ro.serialno]: [unknown]\n", "[ro.serialno]: [EMULATOR36X5X10X0]\n"])
+def test_phones_without_a_serial_number_of_their_own_are_told_apart(tmp_path: Path, told: str) -> None:
+    phones = [Phone(tmp_path / name) for name in ("a", "b")]
+    for phone in phones:
+        phone.says("getprop", f"[ro.product.model]: [Stand In]\n{told}")
+    ids = [device_facts.device_id(phone.root) for phone in phones]
+    assert ids[0] != ids[1]
+    android_id.own_id.cache_clear()  # as in another process
+    assert [device_facts.device_id(phone.root) for phone in phones] == ids
+    kept = phones[0].root / "data/local/tmp/benchharness/device-id"
+    kept.write_text("damaged")
+    android_id.own_id.cache_clear()
+    assert device_facts.device_id(phones[0].root) != ids[0]
+    assert len(kept.read_text()) == 32
+    phones[0].says("getprop", "[ro.serialno]: [unknown]\n[ro.boot.serialno]: [0A041FDD4003EA]\n")
+    android_services.properties.cache_clear()
+    by_serial = device_facts.device_id(phones[0].root)
+    kept.unlink()
+    assert device_facts.device_id(phones[0].root) == by_serial
 
 
 @on_linux
