@@ -80,7 +80,8 @@ def stretches(processes: Sequence[float], pairs: int, *, slower: float = 0.0) ->
 
 def _paired(stretch: Sequence[float], *, turned: bool, slower: float) -> Pairs:
     """Two by two; `turned`: the first of both is the candidate."""
-    both = zip(stretch[::2], stretch[1::2], strict=True)
+    in_turn = iter(stretch)
+    both = zip(in_turn, in_turn, strict=True)
     sides = ((later, earlier) if turned else (earlier, later) for earlier, later in both)
     return {round_: (base, candidate * (1 + slower)) for round_, (base, candidate) in enumerate(sides)}
 

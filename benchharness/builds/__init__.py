@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from benchharness.builds.bisecting import Bisected, bisect
 from benchharness.builds.comparing import Found, compare, load, resume
-from benchharness.builds.gating import Gates, Gating, gate, gate_on, resume_gate
+from benchharness.builds.gating import Gates, Gating, gate, resume_gate
 from benchharness.builds.machine import selftest
+from benchharness.builds.several import gate_on, resume_on
 from benchharness.judge.selftest import SelfTested
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "load",
     "resume",
     "resume_gate",
+    "resume_on",
     "selftest",
 ]

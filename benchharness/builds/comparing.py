@@ -21,7 +21,7 @@ from benchharness.locations import default_store, state_folder
 from benchharness.results.result import Estimate, Result
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import CHECKED_BEFORE, THIS_MACHINE
-from benchharness.suite.gating import Compared, Gate
+from benchharness.suite.gating import Compared, Gate, Several
 from benchharness.suite.overrides import Overrides
 from benchharness.suite.revision import checked_out, is_revision
 from benchharness.suite.tables import Suite, restore_suite
@@ -112,7 +112,7 @@ def compare(
         raise UsageError("name a candidate too, or an environment for one of the two: --base-python OLD/bin/python")
     asked = ((base, base_python), (ours, candidate_python))
     suites = [suite_of(what, python, overrides, store) for what, python in asked]
-    told = [_told(what, python) for what, python in asked]
+    told = [told_as(what, python) for what, python in asked]
     return measured(suites, told, target=measure.target_of(on), gate=gate or {}, store=store, watching=watching)
 
 
@@ -151,11 +151,12 @@ def measured(
     store: str | None,
     watching: Watch | None,
     repeats: str | None = None,
+    several: Several | None = None,
 ) -> Found:
     """Makes the run that compares the suites of base and candidate, which are called as `told`; what it found."""
     base, candidate = suites
     kept = base.model_dump(mode="json", by_alias=True, exclude={"compared"})
-    comparison = Compared(base=kept, base_told=told[0], candidate_told=told[1], repeats=repeats)
+    comparison = Compared(base=kept, base_told=told[0], candidate_told=told[1], repeats=repeats, several=several)
     suite = candidate.model_copy(update={"compared": comparison, "gate": _changed(candidate.gate, gate)})
     with closing(api.open_store(store)) as opened:
         run = measure.begin_comparison(opened, base, suite, target, watching() if watching else None)
@@ -199,7 +200,8 @@ def suite_of(what: str | Path, python: str | Path | None, overrides: Overrides |
     return suite.model_copy(update={"configurations": configurations})
 
 
-def _told(what: str | Path, python: str | Path | None) -> str:
+def told_as(what: str | Path, python: str | Path | None) -> str:
+    """What a build is called."""
     return f"{what}{f' with {python}' if python else ''}"
 
 

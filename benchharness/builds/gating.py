@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from benchharness import api, ci, errors, measure
-from benchharness.builds.comparing import Found, Watch, compare, load, measured, resume, stored_suite, suite_of
+from benchharness.builds.comparing import Found, Watch, load, measured, resume, stored_suite, suite_of, told_as
 from benchharness.ci.report import GateReport
 from benchharness.ci.summary import annotation, commands
-from benchharness.errors import LaunchError, NothingRan, UsageError
+from benchharness.errors import NothingRan, UsageError
 from benchharness.judge import selftest
 from benchharness.judge.gate import Colour, Gated, gated, headline
 from benchharness.judge.pairs import Change
 from benchharness.locations import digest_cache
 from benchharness.results.result import BASE
 from benchharness.suite.fields import THIS_MACHINE
-from benchharness.suite.gating import Gate
+from benchharness.suite.gating import Gate, Several
 from benchharness.suite.materials import gather
 from benchharness.suite.overrides import Overrides
 from benchharness.suite.revision import is_revision
-from benchharness.suite.tables import restore_table
+from benchharness.suite.tables import Suite, restore_table
+from benchharness.suite.targets import Target
 
 #: What to do where a base no longer runs.
 REBASE = (
@@ -127,32 +128,6 @@ class Gates:
 _WORST = (errors.NOTHING_RAN, errors.GATE_FAILED, errors.UNDECIDED, errors.DONE)
 
 
-def gate_on(on: Sequence[str], suite: str | Path, **asked: Any) -> Gates:
-    """Gates a suite on several devices, one after the other. Arguments as for `gate`.
-
-    The chance of calling a good build worse is that of all of them together: each has its part of it (Bonferroni). One
-    that cannot be reached gives no verdict, which is no green one, and the others go on. Raises `BenchharnessError`.
-    """
-    places = list(dict.fromkeys(on))
-    for each in places:
-        measure.target_of(each)  # a word that means nothing is said before an hour is spent
-    several = len(places) > 1
-    if several:
-        asked["gate"] = {**(asked.get("gate") or {}), "family": len(places)}
-    found: list[Gating] = []
-    unreached: dict[str, str] = {}
-    for each in places:
-        try:
-            gating = gate(suite, on=each, **asked)
-            found.append(replace(gating, where=each) if several else gating)
-        except LaunchError as error:
-            if not several:
-                raise
-            measure.tell(f"{each} is not gated: {error}")
-            unreached[each] = str(error)
-    return Gates(gatings=found, unreached=unreached)
-
-
 def gate(
     suite: str | Path,
     *,
@@ -163,35 +138,41 @@ def gate(
     today: date | None = None,
     store: str | None = None,
     watching: Watch | None = None,
+    several: Several | None = None,
 ) -> Gating:
-    """Gates a suite by its `[gate]` table; a red one is repeated with fresh pairs. Raises `BenchharnessError`."""
-    asked = suite_of(suite, None, overrides, store).gate or Gate()
+    """Gates a suite by its `[gate]` table; a red one is repeated with fresh pairs. Raises `BenchharnessError`.
+
+    `several` is kept with its runs where one command gates on several devices: see `gate_on`.
+    """
+    candidate = suite_of(suite, None, overrides, store)
+    asked = candidate.gate or Gate()
     against = base or asked.base
     folder = Path(suite).parent
     if against is None and asked.base_python is None:
         raise UsageError(f'{suite}: say what to compare with: base = "v1.4:suite.toml" under [gate], or --base')
     against = suite if against is None else _from_folder(against, folder, written=base is None)
     python = None if asked.base_python is None else folder / Path(asked.base_python).expanduser()
-    _expect_base(against, python, overrides, store)
-    first = compare(
-        against,
-        suite,
-        base_python=python,
-        on=on,
-        gate=gate,
-        overrides=overrides,
+    gather(candidate, digest_cache())  # what is wrong with the candidate is not the base's fault
+    first = measured(
+        [_base(against, python, overrides, store), candidate],
+        [told_as(against, python), told_as(suite, None)],
+        target=measure.target_of(on),
+        gate=gate or {},
         store=store,
         watching=watching,
+        several=several,
     )
-    return _gating(first, today, store, watching)
+    return finished(first, today, store, watching)
 
 
-def _expect_base(against: str | Path, python: Path | None, overrides: Overrides | None, store: str | None) -> None:
+def _base(against: str | Path, python: Path | None, overrides: Overrides | None, store: str | None) -> Suite:
     """Raises `UsageError` where the base, or an artefact of it, is gone; it says how to go on with a newer one."""
     try:
-        gather(suite_of(against, python, overrides, store), digest_cache())
+        base = suite_of(against, python, overrides, store)
+        gather(base, digest_cache())
     except UsageError as error:
         raise UsageError(f"the base {against} cannot be run: {error}. {REBASE}") from error
+    return base
 
 
 def resume_gate(
@@ -203,25 +184,45 @@ def resume_gate(
     suite = stored_suite(run, store)
     repeats = None if suite.compared is None else suite.compared.repeats
     if repeats is None:
-        return _gating(resume(run, store=store, watching=watching), today, store, watching)
+        return finished(resume(run, store=store, watching=watching), today, store, watching)
     again = resume(run, store=store, watching=watching)
     return _verdict(load(repeats, store=store), again, today, store)
 
 
-def _gating(first: Found, today: date | None, store: str | None, watching: Watch | None) -> Gating:
+def finished(first: Found, today: date | None, store: str | None, watching: Watch | None) -> Gating:
     """The verdict on a comparison; where it is red a second one is made that has to say so too."""
     verdict = _verdict(first, None, today, store)
     if verdict.verdict.colour is not Colour.RED or not first.gate.repeat or not first.changed(Change.WORSE):
         return verdict
-    suite = stored_suite(first.findings.run.id, store)
-    assert suite.compared is not None
-    base = restore_table(suite.compared.base)
-    told = [suite.compared.base_told, suite.compared.candidate_told]
     run = first.findings.run.id
     with closing(api.open_store(store)) as kept:
         target = measure.target_of_run(kept, run)  # the same device, whatever else its target has
-    again = measured([base, suite], told, target=target, gate={}, store=store, watching=watching, repeats=run)
-    return _verdict(first, again, today, store)
+    return _verdict(first, made_again(run, target, store, watching, repeats=run), today, store)
+
+
+def made_again(
+    run: str,
+    target: Target,
+    store: str | None,
+    watching: Watch | None,
+    *,
+    repeats: str | None = None,
+    several: Several | None = None,
+) -> Found:
+    """A new run of the builds that a stored run compares, on a device. Raises `BenchharnessError`."""
+    suite = stored_suite(run, store)
+    assert suite.compared is not None
+    compared = suite.compared
+    return measured(
+        [restore_table(compared.base), suite],
+        [compared.base_told, compared.candidate_told],
+        target=target,
+        gate={},
+        store=store,
+        watching=watching,
+        repeats=repeats,
+        several=several or compared.several,
+    )
 
 
 def _verdict(first: Found, repeated: Found | None, today: date | None, store: str | None) -> Gating:

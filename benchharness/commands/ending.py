@@ -137,12 +137,22 @@ def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool) -> 
         raise typer.Exit(errors.SOME_FAILED)
 
 
-def say_how_to_resume(store: str | None, command: str = "run") -> NoReturn:
-    """Ends an interrupted run, naming the command that goes on with it."""
+def newest_run(store: str | None) -> str | None:
+    """The store's newest run; None where there is none."""
+    from benchharness import api
+
+    return next((run.id for run in api.runs(store=store)), None)
+
+
+def say_how_to_resume(store: str | None, command: str = "run", before: str | None = None) -> NoReturn:
+    """Ends an interrupted command, naming the one that goes on. `before`: the newest run when a gate of several began.
+
+    A finished run that is newer was one of them.
+    """
     from benchharness import api
 
     latest = next(iter(api.runs(store=store)), None)
-    if latest is None or latest.state == "finished":
+    if latest is None or (latest.state == "finished" and before in (None, latest.id)):
         fail("interrupted before anything was measured", errors.INTERRUPTED)
     kept = f"stopped; {latest.attempts} attempts are kept"
     fail(f"{kept}. Go on with: benchharness {command} --resume {latest.id}", errors.INTERRUPTED)

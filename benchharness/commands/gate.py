@@ -61,9 +61,10 @@ def gate(
 
     if resume is None and suite is None:
         raise UsageError("name the candidate's suite: benchharness gate suite.toml --base v1.4:suite.toml")
+    before = ending.newest_run(store) or "" if on and len(on) > 1 else None
     try:
         if resume is not None:
-            found = builds.Gates(gatings=[builds.resume_gate(resume, store=store, watching=watch)])
+            found = builds.resume_on(resume, store=store, watching=watch)
         else:
             found = builds.gate_on(
                 on or [THIS_MACHINE],
@@ -75,7 +76,7 @@ def gate(
                 watching=watch,
             )
     except (KeyboardInterrupt, BrokenPipeError):
-        ending.say_how_to_resume(store, "gate")
+        ending.say_how_to_resume(store, "gate", before)
     for each in found.gatings:
         show_gate(each.verdict, each.machine, ending.terminal(), each.where)
     if out is not None:

@@ -111,7 +111,8 @@ def _is_new(comparison: Comparison, compared: Iterable[Comparison]) -> bool:
 def _compared(one: Comparison, again: Comparison | None, design: Design, pair_s: float) -> Finding:
     told, colour = told_of(one, design), _COLOURS[one.kind]
     if colour is Colour.RED and again is not None:
-        colour = _COLOURS[again.kind]
+        # Not green: a build that is worse would have a second chance to be missed.
+        colour = Colour.RED if _COLOURS[again.kind] is Colour.RED else Colour.UNDECIDED
         but = "and again" if colour is Colour.RED else "not so when repeated"
         told = f"{told}; {but}: {told_of(again, design)}"
     elif colour is Colour.UNDECIDED and (more := would_take(one, design, pair_s)):

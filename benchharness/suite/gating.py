@@ -122,6 +122,14 @@ class Gate(Table):
         return Design(**told, accepted=tuple(Accepted(**each.model_dump()) for each in self.accepted))
 
 
+class Several(Table):
+    """One command's gates on several devices, as each of its runs keeps it. Nobody writes it by hand."""
+
+    command: str  # the same for all of them, and for no other command's
+    places: tuple[str, ...]  # the devices as they were named, in their order
+    where: str  # this run's
+
+
 class Compared(Table):
     """What a run that compares two builds keeps beside the candidate's suite. Nobody writes it by hand."""
 
@@ -129,3 +137,4 @@ class Compared(Table):
     base_told: str  # what the two were called by whoever asked
     candidate_told: str
     repeats: str | None = None  # the run that this one repeats
+    several: Several | None = None

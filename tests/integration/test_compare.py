@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from jsonschema import Draft7Validator
 
 from benchharness import builds
+from benchharness.errors import UsageError
 from benchharness.judge.pairs import Change
 from benchharness.results.store import Store
 from benchmarks import gate_lines
@@ -163,6 +165,66 @@ def test_a_killed_gate_gives_the_verdict_of_an_undisturbed_one(
     assert resumed.returncode == undisturbed.returncode == 1, resumed.stderr
     assert verdicts(resumed.stdout) == verdicts(undisturbed.stdout)
     assert len(nights(store_url)) == 2
+
+
+@pytest.mark.parametrize("where", [3, 35])
+def test_a_killed_gate_on_several_devices_goes_on_with_all_of_them(
+    benchharness: CommandLine, tmp_path: Path, store_url: str, where: int
+) -> None:
+    """Killed before the second was begun, or in it: what resumes tells both."""
+    base, candidate = suite(tmp_path / "v1", looks="[8]"), suite(tmp_path / "v2", GAP_NS * 6 // 5, looks="[8]")
+    places = []
+    for name in ("left", "right"):
+        (tmp_path / f"{name}.toml").write_text(f'name = "{name}"\n')
+        places += ["--on", str(tmp_path / f"{name}.toml")]
+    asked = (candidate, "--base", base, *places)
+    undisturbed = benchharness("gate", *asked, "--store", f"sqlite:///{tmp_path}/other.db")
+    assert len(verdicts(undisturbed.stdout)) >= 2, undisturbed.stderr
+    running = Background(tmp_path, store_url, *asked, name="gate", command="gate")
+    try:
+        deadline = time.monotonic() + 120
+        while running.stored() < where and running.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert running.process.poll() is None, running.said + running.complained
+        running.send(signal.SIGKILL)
+        running.wait()
+    finally:
+        running.end()
+    resumed = benchharness("gate", "--resume", "--out", "gate")
+    assert resumed.returncode == undisturbed.returncode == 1, resumed.stderr
+    assert verdicts(resumed.stdout) == verdicts(undisturbed.stdout)
+    assert len(nights(store_url)) == 4
+    told = {case.get("classname", "") for case in ElementTree.parse(tmp_path / "gate/junit.xml").iter("testcase")}
+    assert len(told) == 2, told
+
+
+def test_a_suite_of_more_gates_than_a_command_keeps_its_family(tmp_path: Path, store_url: str) -> None:
+    base, candidate = suite(tmp_path / "v1"), suite(tmp_path / "v2", gate="family = 6", looks="[1]")
+    for name in ("left", "right"):
+        (tmp_path / f"{name}.toml").write_text(f'name = "{name}"\n')
+    on = [str(tmp_path / "left.toml"), str(tmp_path / "right.toml")]
+    found = builds.gate_on(on, candidate, base=base, store=store_url)
+    assert [each.first.gate.family for each in found.gatings] == [6, 6]
+    with pytest.raises(UsageError, match="name a device"):
+        builds.gate_on([], candidate, base=base, store=store_url)
+
+
+def test_one_device_that_cannot_be_gated_costs_no_verdict_of_another(
+    tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, candidate = suite(tmp_path / "v1"), suite(tmp_path / "v2", looks="[1]")
+    (tmp_path / "left.toml").write_text('name = "left"\n')
+    gate = builds.several.gate
+
+    def refused(suite: Path, *, on: str, **asked: Any) -> builds.Gating:
+        if on == "this-machine":
+            raise UsageError("every configuration is for other systems")
+        return gate(suite, on=on, **asked)
+
+    monkeypatch.setattr(builds.several, "gate", refused)
+    found = builds.gate_on([str(tmp_path / "left.toml"), "this-machine"], candidate, base=base, store=store_url)
+    assert (len(found.gatings), found.unreached) == (1, {"this-machine": "every configuration is for other systems"})
+    assert found.ended()[0] == 4
 
 
 def verdicts(printed: str) -> list[str]:

@@ -36,7 +36,8 @@ for name in ("SIGALRM", "SIGBUS", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SI
 for name in ("poll", "epoll"):
     delattr(select, name)
 sys.platform = "win32"
-for name in ("onnx", "coremltools"):
+HIDDEN = ("onnx", "coremltools", "onnxruntime_genai", "openvino")
+for name in HIDDEN:
     sys.modules[name] = None
 """
 IMPORTS = """
@@ -49,7 +50,7 @@ for package in (benchharness, reports, targets):
         try:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:
-            if error.name.partition(".")[0] not in ("onnx", "coremltools"):  # packages of extras that are hidden above
+            if error.name.partition(".")[0] not in HIDDEN:  # packages of extras
                 failed[module.name] = repr(error)
         except Exception as error:
             failed[module.name] = repr(error)

@@ -156,7 +156,7 @@ def test_a_history_that_cannot_be_read_says_so_and_the_site_is_written(
     def damaged(*_: object) -> History:
         raise StoreError("the store holds what cannot be read")
 
-    monkeypatch.setattr(api, "_history", damaged)
+    monkeypatch.setattr("benchharness.reading.history_in", damaged)
     api.site(tmp_path / "site", store=url)
     page = (tmp_path / "site" / "history.html").read_text(encoding="utf-8")
     assert "the history cannot be read: the store holds what cannot be read" in page
