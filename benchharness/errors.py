@@ -75,6 +75,8 @@ class AttemptError(BenchharnessError):
     """Ends one attempt; the worker turns it into that attempt's outcome."""
 
     exit_code = SOME_FAILED
+    #: What else was written on standard error meanwhile: for people, nothing is concluded from it.
+    written = ""
 
 
 class Unsupported(AttemptError):

@@ -21,7 +21,7 @@ from typing import IO
 
 _HEADER = struct.Struct("<6I")
 _VERSION, _MOST_BYTES = 0x01000001, 1 << 18
-_STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = 0, 1, 2, 3, 3
+_STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = 0, 1, 2, 3, 4
 _TOKEN, _SIGNATURE = 1, 2
 _ENVIRONMENT = {
     "PATH": "/system/bin:/usr/bin:/bin",

@@ -5,9 +5,11 @@ Only the process that makes one artefact imports this.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,19 @@ import numpy as np
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
+from benchharness.compress.programs import LLAMA_QUANTIZE
 from benchharness.compress.recipes import Recipe
+from benchharness.device.lifeline import die_with_parent
 from benchharness.errors import ModelFailure, Unsupported
 from targets.llama_cpp.files import find_model, parts_of
 from targets.llama_cpp.gguf_file import read_files
 
-_TOOL = "llama-quantize"
 #: Types whose values are copied as they are and can be made smaller.
 _FLOATS = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.BF16)
 #: Matrices that llama-quantize leaves alone: small ones that choose experts or places, and states.
 _LEFT_ALONE = ("ffn_gate_inp", "position_embd", "token_types", "ssm_", "time_mix_", "attn_rel_b")
 _MADE_BY_WRITER = ("GGUF.", gguf.Keys.General.ARCHITECTURE, gguf.Keys.General.FILE_TYPE)
+_ALIGNMENT = gguf.Keys.General.ALIGNMENT
 _QUANTIZATION_VERSION = gguf.Keys.General.QUANTIZATION_VERSION
 
 
@@ -62,7 +66,7 @@ def compress(
     Raises `Unsupported` where the recipe's tool is not here or no matrix of the model fits its blocks.
     """
     settings = recipe.settings
-    if settings["tool"] == _TOOL:
+    if settings["tool"] == LLAMA_QUANTIZE:
         return _by_program(found.model, str(settings["type"]), target)
     kind = gguf.GGMLQuantizationType[settings["type"]]
     reader = gguf.GGUFReader(found.model)
@@ -74,17 +78,20 @@ def compress(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    read_files([target])  # what is no GGUF file is not handed on
     return stay
 
 
 def _copy_metadata(reader: Any, writer: Any) -> None:
     for field in reader.fields.values():
-        if field.name.startswith(_MADE_BY_WRITER) or field.name == _QUANTIZATION_VERSION:
+        if field.name.startswith(_MADE_BY_WRITER) or field.name in (_QUANTIZATION_VERSION, _ALIGNMENT):
             continue
         kind = field.types[0]
         part = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
         writer.add_key_value(field.name, field.contents(), kind, sub_type=part)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    if _ALIGNMENT in reader.fields:
+        writer.add_custom_alignment(reader.alignment)  # which its tensors then have
 
 
 def _write_tensors(reader: Any, writer: Any, kind: Any) -> list[str]:
@@ -108,13 +115,22 @@ def _write_tensors(reader: Any, writer: Any, kind: Any) -> list[str]:
 
 
 def _by_program(model: Path, kind: str, target: Path) -> list[str]:
-    program = shutil.which(_TOOL)
+    program = shutil.which(LLAMA_QUANTIZE)
     if program is None:
-        raise Unsupported(f"{_TOOL} is not on the PATH: it comes with llama.cpp's programs, and alone makes {kind}")
-    done = subprocess.run([program, str(model), str(target), kind, "1"], capture_output=True, text=True, check=False)
+        raise Unsupported(
+            f"{LLAMA_QUANTIZE} is not on the PATH: it comes with llama.cpp's programs, and alone makes {kind}"
+        )
+    done = subprocess.run(
+        [program, str(model), str(target), kind, "1"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        preexec_fn=partial(die_with_parent, os.getpid()) if os.name == "posix" else None,
+    )
     told = f"{done.stdout}\n{done.stderr}".strip()
     if done.returncode or not target.is_file():
-        raise ModelFailure(f"{_TOOL} ended with {done.returncode}: {told[-1500:]}")
+        raise ModelFailure(f"{LLAMA_QUANTIZE} ended with {done.returncode}: {told[-1500:]}")
     read_files([target])
     fell = [line for line in told.splitlines() if "fallback" in line.lower()]
-    return [f"{_TOOL} says: {fell[-1].strip()[:300]}"] if fell else []
+    return [f"{LLAMA_QUANTIZE} says: {fell[-1].strip()[:300]}"] if fell else []

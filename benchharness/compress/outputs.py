@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from benchharness.compress.programs import versions_of_programs
 from benchharness.compress.recipes import OPTIONAL_PACKAGES, PACKAGES, SEED, Recipe, plain
 from benchharness.compress.source import Source, manifest_as
 from benchharness.errors import UsageError
@@ -56,7 +57,7 @@ def made_from(
         "recipe": recipe.name,
         "settings": plain(recipe.settings),
         "seed": SEED,
-        "versions": dict(used),
+        "versions": {**used, **versions_of_programs(recipe.settings)},
         "source": {"name": source.path.name, "digest": source.digest, "bytes": source.bytes},
         "calibration": dict(calibration) if recipe.needs_calibration and calibration is not None else None,
     }

@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from benchharness.device import android_id
 from benchharness.device.sensors import android_services, macos
 from benchharness.device.sensors.readings import (
     ON_LINUX,
@@ -48,7 +49,7 @@ def device_id(root: Path = ROOT) -> str:
 
 
 def _machine_id(root: Path) -> str:
-    if serial := android_services.first_property("ro.serialno", "ro.boot.serialno", root=root):
+    if serial := android_id.serial(root):
         return serial
     for name in ("etc/machine-id", "var/lib/dbus/machine-id", "sys/class/dmi/id/product_uuid"):
         if found := text_or_nothing(root / name):
@@ -63,7 +64,14 @@ def _machine_id(root: Path) -> str:
 
             return windows.machine_id()
     except (Unreadable, OSError):
-        pass  # the network's names are the last resort everywhere
+        pass  # the last resort is the same everywhere
+    return _last_resort(root)
+
+
+def _last_resort(root: Path) -> str:
+    """The network's names, which are alike on all of Android's devices."""
+    if android_services.is_android(root):
+        return android_id.own_id(root)
     node = uuid.getnode()
     return platform.node() if node & _MADE_UP_NODE else f"{platform.node()} {node:x}"
 

@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -21,9 +22,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchharness.device.sensors.readings import ON_LINUX
+
 #: Unpacking a large runtime takes minutes on a slow card.
 _PATIENCE_S = 1800.0
 _TOLD_CHARACTERS = 2000
+_ANSWERING_S = 10.0
+#: Of a segment in an ELF file that names the loader, by elf(5).
+_PT_INTERP = 3
+_LONGEST_PATH = 4096
 _COMPLETE = "complete"  # in an environment: the digest of its lock
 
 
@@ -52,12 +59,40 @@ def _glibc() -> str:
 
 
 def _musl() -> str:
-    """The version that musl's loader tells of itself; empty where there is none."""
-    for loader in sorted(Path("/lib").glob("ld-musl-*.so.1")) if sys.platform.startswith("linux") else ():
-        done = subprocess.run([str(loader)], capture_output=True, text=True, check=False)
-        found = re.search(r"Version (\d+\.\d+)", done.stderr)
-        if found:
-            return found[1]
+    """The version that this Python's loader tells of itself; empty where it is not musl's.
+
+    Another C library's may lie on the same system, and a phone has none in /lib: the one that counts is in the program.
+    """
+    loader = _loader(Path(sys.executable)) if ON_LINUX else ""
+    if "musl" not in loader:
+        return ""
+    try:
+        done = subprocess.run([loader], capture_output=True, timeout=_ANSWERING_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    found = re.search(rb"Version (\d+\.\d+)", done.stderr)
+    return found[1].decode() if found else ""
+
+
+def _loader(program: Path) -> str:
+    """The path of what loads a program's libraries, by its ELF header (`PT_INTERP`); empty where it names none."""
+    try:
+        with program.open("rb") as file:
+            head = file.read(64)
+            order, wide = {1: "<", 2: ">"}[head[5]], {1: False, 2: True}[head[4]]
+            at, size, count = (
+                struct.unpack_from(f"{order}{kind}", head, place)[0]
+                for kind, place in ((("Q", 32), ("H", 54), ("H", 56)) if wide else (("I", 28), ("H", 42), ("H", 44)))
+            )
+            for position in range(count):
+                file.seek(at + position * size)
+                row = file.read(size)
+                if struct.unpack_from(f"{order}I", row)[0] == _PT_INTERP:
+                    first, length = struct.unpack_from(f"{order}{'8xQ16xQ' if wide else '4xI8xI'}", row)
+                    file.seek(first)
+                    return os.fsdecode(file.read(min(length, _LONGEST_PATH)).rstrip(b"\0"))
+    except (OSError, LookupError, struct.error, ValueError):
+        pass  # no ELF file
     return ""
 
 

@@ -25,4 +25,6 @@ def failure(error: Exception) -> dict[str, Any]:
         kind = "runtime-error"
     else:
         kind, reason = "runtime-error", f"{type(error).__name__}: {reason}"
+    if written := getattr(error, "written", ""):  # chatter of a library's, too: it makes no failure another one
+        reason = protocol.text(f"{reason}; on standard error: {written}")
     return {"type": "failed", "outcome": kind, "reason": reason}

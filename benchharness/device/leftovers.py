@@ -257,7 +257,9 @@ def _name(process: int) -> str:
             return _printable(_without_options(words))
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["ps", "-o", "comm=", "-p", str(process)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PS_PATIENCE_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_PS_PATIENCE_S, check=False
+        )
         return _printable([done.stdout.strip()]) or "a process"
     return "a process"
 

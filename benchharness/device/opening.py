@@ -28,16 +28,14 @@ _SAME_END = 40
 
 @contextmanager
 def opened(adapter: Adapter, artefact: Path, configuration: Configuration) -> Iterator[Session]:
-    """The adapter's session. A failure to open it has what was written on standard error at its end."""
+    """The adapter's session. A failure to open it has beside its message what was `written` on standard error."""
     with ExitStack() as stack:
         start = _written()
         try:
             session = stack.enter_context(adapter.open(artefact, configuration))
         except (ModelFailure, Unsupported) as error:
-            words = _new_words(str(error), _written_since(start))
-            if not words:
-                raise
-            raise type(error)(f"{error}; on standard error: {words}") from error
+            error.written = _new_words(str(error), _written_since(start))
+            raise
         yield session
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import IO, BinaryIO
 
 #: What a frame holds: what the command hears or says. An exit frame holds the exit code in one byte.
-STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = 0, 1, 2, 3, 3
+STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = 0, 1, 2, 3, 4
 HEADER = struct.Struct("<BI")
 #: Comes before the first frame, and after a command that gave none.
 BEGIN, ENDED = b"benchharness-frames", b"benchharness-ended"

@@ -10,7 +10,6 @@ Reading happens in threads; everything else in one loop over one inbox.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
 import queue
@@ -19,7 +18,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -241,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serves the host on standard input and output: `supervisor --work FOLDER --bundle FILE`."""
     options = parser().parse_args(arguments)
     # Not by SIGKILL: then nobody would end what the worker has started.
-    signal.signal(signal.SIGTERM, _end_with_host)
+    _answer_ends(_end_with_host)
     if options.detached:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     else:
@@ -257,13 +257,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     remove_stale()
     hosts = _door(options.work, writer, held[1]) if options.detached else OneHost(sys.stdin.buffer, writer)
     supervisor = Supervisor(work=options.work, bundle=options.bundle, hosts=hosts, lease_s=options.lease)
-    with contextlib.suppress(SystemExit):  # the host is gone
-        supervisor.serve()
-        # A host that dies closes the line first and sends its signal a moment later, into the clearing away.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    code = _serve(supervisor)
     supervisor.clear_away()
     del held
-    os._exit(0)  # reader threads still wait for input that nobody will send
+    os._exit(code)  # reader threads still wait for input that nobody will send
+
+
+def _serve(supervisor: Supervisor) -> int:
+    """Serves until the end, whatever brings it, after which no signal cuts the clearing away short; the exit code."""
+    try:
+        try:
+            supervisor.serve()
+        finally:
+            # A host that dies closes the line first and sends its signal a moment later, into the clearing away.
+            _answer_ends(signal.SIG_IGN)
+    except SystemExit:
+        pass  # the host is gone
+    except BaseException:  # a mistake of ours: what the worker has started is ended all the same
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def _hold(options: argparse.Namespace, writer: protocol.Writer) -> tuple[Any, Any]:
@@ -293,9 +306,16 @@ def _door(work: Path, writer: protocol.Writer, holding: Holding) -> Door:
     return door
 
 
+def _answer_ends(answer: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Answers a host's end so: its signal, and the hangup of a line, which adb's daemon sends to the command itself."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), answer)
+
+
 def _end_with_host(number: int, frame: FrameType | None) -> None:
     """Whatever is being done or waited for is left, by way of what must be cleared away."""
-    signal.signal(number, signal.SIG_IGN)  # once is enough
+    _answer_ends(signal.SIG_IGN)  # once is enough
     sys.exit(1)
 
 

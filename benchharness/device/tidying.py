@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.device import groups, leftovers
+from benchharness.device.android_id import ID_FILE
 from benchharness.device.holding import Holding, is_held
 from benchharness.device.hosts import DOOR
 
 #: A transfer that broke is gone on with soon, or never.
 _HALF_FILES_S = 24 * 3600.0
-_OURS = ("files", "runs", "environments", "held")
+_OURS = ("files", "runs", "environments", "held", ID_FILE)
 
 
 def tidy(work: Path, bundle: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def _loaded(
     if not loaded:
         raise _failure(model, log, "load it")
     try:
+        places = _places(model, log, request, library.devices())
         if lib.llama_model_has_encoder(loaded):
             raise Unsupported(f"{model}: has an encoder, whose input this adapter does not give")
         trained = int(lib.llama_model_n_ctx_train(loaded))
@@ -119,7 +120,7 @@ def _loaded(
             context,
             log,
             name=str(model),
-            effective=_effective(library, contents, context, log, trained),
+            effective=_effective(library, contents, context, log, trained, places),
             vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
             context_length=length,
         )
@@ -131,11 +132,23 @@ def _loaded(
         lib.llama_model_free(loaded)
 
 
+def _places(model: Path, log: Log, request: Request, devices: Iterable[str]) -> Sequence[str]:
+    """The devices that layers went to, the CPU last. Raises `Unsupported` where that is not told and not certain."""
+    if log.layers:
+        return sorted(log.layers, key=lambda place: place == CPU)
+    here = list(devices)
+    if request.device == CPU or here == [CPU]:
+        return (CPU,)
+    raise Unsupported(
+        f"{model}: this llama.cpp has {', '.join(here)} and logged no device for any layer, so what ran where is "
+        f'unknown; configure accelerator = "{CPU}", or install a build that this adapter knows'
+    )
+
+
 def _effective(
-    library: Library, contents: Contents, context: int, log: Log, trained_tokens: int
+    library: Library, contents: Contents, context: int, log: Log, trained_tokens: int, places: Sequence[str]
 ) -> EffectiveConfiguration:
     lib = library.functions
-    places = sorted(log.layers, key=lambda place: place == CPU)
     facts: dict[str, Any] = {
         "package": library.package,
         "system_info": library.system_info,
@@ -151,7 +164,7 @@ def _effective(
         "repacked": dict(log.repacked),
     }
     return EffectiveConfiguration(
-        accelerators=tuple(places) or (CPU,),
+        accelerators=tuple(places),
         threads=int(lib.llama_n_threads(context)),
         cache=CACHE_IN_PLACE,
         runtime_version=library.version,

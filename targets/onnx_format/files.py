@@ -7,7 +7,7 @@ onnxruntime-genai folder (`genai_config.json`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -215,12 +215,22 @@ def _describe_hugging_face(config: Mapping[str, Any]) -> Description:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ModelFailure(f"{path}: cannot be read as JSON: {error}") from error
     return content if isinstance(content, dict) else {}
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises `ValueError` where it says a thing twice: we would take one, genai joins the two."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key[:80]!r} stands twice in one object")
+        found[key] = value
+    return found
 
 
 def _section(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -81,6 +81,8 @@ def load(artefact: Path, configuration: Configuration) -> Loaded:
         raise Unsupported(f"{configuration.why_tensors}: onnxruntime-genai runs causal language models only")
     loop, overlay = _checked(configuration)
     file, folder, vocabulary_size = _find(artefact)
+    if not _is_cpu(configuration.accelerator):
+        _check_provider_options(folder)
     if loop == RUNTIME:
         overlay.update(_overlaid_end(vocabulary_size))
     model, refusal = _load_model(file, folder, configuration, overlay)
@@ -146,6 +148,20 @@ def _find(artefact: Path) -> tuple[Path, Path, int]:
     if size is None:
         raise ModelFailure(f"{folder / GENAI_CONFIG}: model.vocab_size is missing; export the model again")
     return file, folder, size
+
+
+def _check_provider_options(folder: Path) -> None:
+    """Raises `Unsupported` where a folder gives a provider options: genai joins them with the request's, untold.
+
+    One may be the path of a library. Whichever provider is meant: genai knows each by several names.
+    """
+    told = genai_sections(folder)["decoder"].get("session_options", {}).get("provider_options", [])
+    entries = told if isinstance(told, list) else [told]
+    if any(options for each in entries if isinstance(each, dict) for options in each.values()):
+        raise Unsupported(
+            f"{folder / GENAI_CONFIG}: session_options.provider_options: a model's folder may not give an accelerator "
+            "options; take them out, and give them in the configuration: accelerator_options = { … }"
+        )
 
 
 def _checked(configuration: Configuration) -> tuple[str, dict[str, Any]]:

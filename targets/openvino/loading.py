@@ -116,8 +116,7 @@ def check_request(core: Any, configuration: Configuration) -> Request:
             raise Unsupported(f"{key}: OpenVINO's devices are named by accelerator alone, as in GPU.1; leave it out")
     for name in configuration.accelerator_options:
         raise Unsupported(f"accelerator_options.{name}: OpenVINO's properties are options; give it there")
-    listed = core.get_property(device.partition(":")[0], "SUPPORTED_PROPERTIES")
-    known = {name for name, may in listed.items() if may != "RO"}
+    known = _writable(core, device.partition(":")[0])
     asked = dict(configuration.options)
     for name in asked:
         if name not in known and name not in _OF_THE_CORE:
@@ -150,23 +149,58 @@ def compile_model(core: Any, model: Any, name: Path, request: Request) -> Compil
     device, asked = request.device, request.properties
     began_ns, refusal = time.perf_counter_ns(), None
     try:
-        compiled = core.compile_model(model, device, asked)
+        compiled = _compiled(core, model, device, asked)
+    except RuntimeError as error:
+        words = words_of(error)
+        if device == CPU:
+            raise _failure(name, words) from error
+        if not request.may_fall_back:
+            raise Unsupported(f'fallback = "fail": {device} takes no part in {name}: {words}') from error
+        lost_ns = time.perf_counter_ns() - began_ns
+        asked, without = _shared_with_cpu(core, asked)
+        refusal = Refusal(f"{words}; the CPU has no {', '.join(without)}" if without else words, lost_ns)
+        device, compiled = CPU, _on_cpu(core, model, name, asked)
+    layers = [_layer(node) for node in compiled.get_runtime_model().get_ordered_ops()]
+    properties = _properties(compiled, asked)
+    _judge(asked, properties)
+    return Compiled(compiled, device, layers, properties, _places(core, model, device, layers), refusal)
+
+
+def _compiled(core: Any, model: Any, device: str, asked: Mapping[str, Any]) -> Any:
+    """The compiled model. Raises `Unsupported` for a property's value, and OpenVINO's `RuntimeError` for all else."""
+    try:
+        return core.compile_model(model, device, asked)
     except RuntimeError as error:
         words = words_of(error)
         blamed = next((key for key in asked if re.search(rf"\b{key}\b", words)), None)
-        if blamed is not None:
-            raise Unsupported(f"options.{blamed}: OpenVINO does not take {asked[blamed]!r}: {words}") from error
-        if device == CPU:
-            raise ModelFailure(f"{name}: OpenVINO {VERSION} cannot compile it: {words}") from error
-        if not request.may_fall_back:
-            raise Unsupported(f'fallback = "fail": {device} takes no part in {name}: {words}') from error
-        refusal = Refusal(words, time.perf_counter_ns() - began_ns)
-        device, compiled = CPU, core.compile_model(model, CPU, {})
-    layers = [_layer(node) for node in compiled.get_runtime_model().get_ordered_ops()]
-    properties = _properties(compiled, asked)
-    if refusal is None:
-        _judge(asked, properties)
-    return Compiled(compiled, device, layers, properties, _places(core, model, device, layers), refusal)
+        if blamed is None:
+            raise
+        raise Unsupported(f"options.{blamed}: OpenVINO does not take {asked[blamed]!r}: {words}") from error
+
+
+def _on_cpu(core: Any, model: Any, name: Path, asked: Mapping[str, Any]) -> Any:
+    """Where another device has refused it, with what was asked of that one: the figures are still of the request."""
+    try:
+        return _compiled(core, model, CPU, asked)
+    except RuntimeError as error:
+        raise _failure(name, words_of(error)) from error
+
+
+def _failure(name: Path, words: str) -> ModelFailure:
+    return ModelFailure(f"{name}: OpenVINO {VERSION} cannot compile it: {words}")
+
+
+def _shared_with_cpu(core: Any, asked: Mapping[str, Any]) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """Of what was asked of another device what the CPU can be told, and the names of the rest."""
+    known = _writable(core, CPU)
+    without = [name for name in asked if name not in known and name not in _OF_THE_CORE]
+    return {name: value for name, value in asked.items() if name not in without}, without
+
+
+def _writable(core: Any, device: str) -> set[str]:
+    """The properties that a device can be told."""
+    listed = core.get_property(device, "SUPPORTED_PROPERTIES")
+    return {name for name, may in listed.items() if may != "RO"}
 
 
 def words_of(error: Exception) -> str:

@@ -181,6 +181,20 @@ def test_a_log_line_of_a_gpu_build_is_understood() -> None:
     assert log.repacked == {"q4_0_8x8": 1, "amx q8_0": 1}
 
 
+def test_no_layer_is_guessed_to_be_on_the_cpu(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that says other words than those known here, in a build that has another device."""
+    monkeypatch.setattr(adapter_module, "listen", lambda functions: Log())
+    with opened(model) as session:  # where there is nothing but the CPU it is certain
+        assert session.effective.accelerators == ("CPU",)
+    real = Library.devices
+    monkeypatch.setattr(Library, "devices", lambda self: {"CUDA0": (0, "a GPU"), **real(self)})
+    with pytest.raises(Unsupported, match=r"has CUDA0, CPU and logged no device .* unknown"), opened(model):
+        pass
+    on_cpu = Configuration(runtime="llama-cpp", threads=1, accelerator="CPU")
+    with LlamaCpp().open(model, on_cpu) as session:
+        assert session.effective.accelerators == ("CPU",)
+
+
 # What is refused.
 
 

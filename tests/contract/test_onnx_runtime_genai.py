@@ -264,6 +264,41 @@ def test_a_folder_may_not_load_or_write(wish: Mapping[str, Any], tmp_path: Path)
         pass
 
 
+@pytest.mark.parametrize(
+    ("once", "twice"),
+    [
+        ('"session_options": ', '"session_options": {"custom_ops_library": "./evil.so"}, "session_options": '),
+        ('"decoder": ', '"decoder": {"session_options": {"custom_ops_library": "./evil.so"}}, "decoder": '),
+        ('"model": ', '"model": {"decoder": {"session_options": {"custom_ops_library": "./evil.so"}}}, "model": '),
+    ],
+)
+def test_a_folder_hides_no_wish_behind_another_of_its_name(once: str, twice: str, tmp_path: Path) -> None:
+    """genai joins what is said twice, where Python's reader takes the last."""
+    folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32", session_options={})
+    config = folder / GENAI_CONFIG
+    text = json.dumps(json.loads(config.read_text()))
+    assert once in text
+    config.write_text(text.replace(once, twice, 1))
+    with pytest.raises(ModelFailure, match=f"'{once[1:-3]}' stands twice"), opened(folder):
+        pass
+
+
+def test_a_folder_gives_no_accelerator_options(tmp_path: Path) -> None:
+    """genai keeps them when it is told to forget the folder's providers, and one may be a library's path."""
+    wish = {"provider_options": [{"QNN": {"backend_path": "./evil.so"}}]}
+    folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32", session_options=wish)
+    with (
+        pytest.raises(Unsupported, match="provider_options: a model's folder may not give"),
+        opened(folder, accelerator="qnn"),
+    ):
+        pass
+    with opened(folder):  # on the CPU nobody reads them
+        pass
+    empty = genai_folder(tmp_path / "n", "onnx-gqa-fp32", session_options={"provider_options": [{"QNN": {}}]})
+    with pytest.raises(Unsupported, match="does not have it"), opened(empty, accelerator="qnn"):
+        pass
+
+
 def test_a_pipeline_is_refused(tmp_path: Path) -> None:
     folder = genai_folder(tmp_path / "m", "onnx-gqa-fp32", {"encoder": {"filename": "model.onnx"}})
     with pytest.raises(Unsupported, match="a pipeline of models"), opened(folder):

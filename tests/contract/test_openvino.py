@@ -365,7 +365,8 @@ def test_several_devices_tell_what_runs_where() -> None:
         assert session.placement()["CPU"]["Convolution"] == 2
 
 
-def test_a_device_that_refuses_a_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for a machine whose GPU is listed: its plug-in here fails for real, for want of a driver."""
     real = openvino.Core
 
@@ -375,12 +376,17 @@ def test_a_device_that_refuses_a_model_is_told(monkeypatch: pytest.MonkeyPatch) 
             self.available_devices = ["CPU", "GPU"]
 
         def get_property(self, device: str, name: str) -> Any:
-            return self._core.get_property("CPU", name)
+            listed = self._core.get_property("CPU", name)
+            return {**listed, "GPU_QUEUE_PRIORITY": "RW"} if device == "GPU" else listed
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._core, name)
 
     monkeypatch.setattr(openvino, "Core", Listed)
+
+
+@pytest.mark.usefixtures("one_refuses")
+def test_a_device_that_refuses_a_model_is_told() -> None:
     asked: dict[str, Any] = {"accelerator": "GPU", "threads": None, "options": {}}
     with opened(DIGITS / "fp32.onnx", **asked) as session:
         effective = session.effective
@@ -390,6 +396,20 @@ def test_a_device_that_refuses_a_model_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert (effective.refusal.lost_ns or 0) > 0
     with pytest.raises(Unsupported, match="GPU takes no part"):
         opened(DIGITS / "fp32.onnx", fallback="fail", **asked).__enter__()
+
+
+@pytest.mark.usefixtures("one_refuses")
+def test_a_model_that_falls_back_runs_as_it_was_asked_to() -> None:
+    """Threads and precision are the request's on the CPU too, and judged; what the CPU does not have is named."""
+    told = {"INFERENCE_PRECISION_HINT": "f32", "GPU_QUEUE_PRIORITY": "HIGH"}
+    with opened(DIGITS / "fp32.onnx", accelerator="GPU", threads=2, options=told) as session:
+        effective = session.effective
+    assert effective.threads == 2
+    assert effective.facts["properties"]["INFERENCE_PRECISION_HINT"] == "f32"
+    assert effective.refusal is not None
+    assert effective.refusal.reason.endswith("; the CPU has no GPU_QUEUE_PRIORITY")
+    with pytest.raises(Unsupported, match=r"NUM_STREAMS: 3 was asked for, and OpenVINO took 1"):
+        opened(DIGITS / "fp32.onnx", accelerator="GPU", options={"NUM_STREAMS": 3}).__enter__()
 
 
 # What is refused.

@@ -89,6 +89,23 @@ def test_the_signal_of_a_host_that_dies_does_not_cut_the_clearing_away_short(tmp
     assert done.stderr == b"all ended"
 
 
+def test_a_mistake_of_the_supervisors_is_told_and_cuts_no_clearing_away_short(tmp_path: Path) -> None:
+    mistaken = (
+        "import os, sys\n"
+        "from benchharness.device import supervisor\n"
+        "def hears(self, message):\n"
+        "    raise ValueError('no such sensor')\n"
+        "supervisor.Supervisor._on_host = hears\n"
+        "supervisor.leftovers.end_orphans = lambda **how: os.write(2, b'all ended')\n"
+        "supervisor.main(['--work', sys.argv[1], '--bundle', 'none'])\n"
+    )
+    command = [sys.executable, "-c", mistaken, str(tmp_path)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert b"ValueError: no such sensor" in done.stderr
+    assert done.stderr.endswith(b"all ended")
+
+
 def test_who_only_asks_whether_a_device_is_held_keeps_nobody_out(tmp_path: Path) -> None:
     asking = lock(tmp_path / "held")
     assert isinstance(asking, int)

@@ -20,6 +20,7 @@ from benchharness.results.result import Result, WarningKind
 from tests.conftest import ROOT
 from tests.integration.awkward_run import Background, awkward_suite, wait_until
 from tests.integration.conftest import ADAPTERS, Bench
+from tests.integration.test_protocol_conformance import Conversation, instructions
 
 #: What is allowed beyond a limit, on a machine that does other things too.
 SPARE_S = 10.0
@@ -90,6 +91,20 @@ def test_an_attempt_that_fails_leaves_nothing_either(bench: Bench, mark: str, wo
     assert not living(mark)
     assert result.outcome.kind == kind
     assert bool(warned(result)) == (kind != "timeout")  # what is ended with its living parent was not left behind
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_supervisor_whose_host_or_line_ends_takes_along_what_its_worker_has_forked(
+    bench: Bench, mark: str, tmp_path: Path, end: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "benchharness.device.supervisor", "--work", str(tmp_path / "work")]
+    supervisor = Conversation([*command, "--bundle", "none"])
+    supervisor.say({"type": "attempt", **instructions(bench.model("load leave session then hang"))})
+    wait_until(lambda: len(living(mark)) == 3)
+    os.kill(supervisor.pid, end)
+    supervisor.wait(SPARE_S)
+    supervisor.close()
+    assert not living(mark)
 
 
 def test_a_worker_that_leaves_nothing_is_not_warned_of(bench: Bench, mark: str) -> None:

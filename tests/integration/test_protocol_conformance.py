@@ -63,6 +63,13 @@ class Conversation:
     def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait(self, seconds: float) -> int:
+        return self._process.wait(seconds)
+
     def say(self, message: dict[str, Any]) -> None:
         validator(message["type"]).validate(message)
         self.say_raw(protocol.encode(message))

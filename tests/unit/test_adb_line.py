@@ -13,7 +13,7 @@ from benchharness.errors import ConnectionLost, LaunchError, SuiteError
 from benchharness.launch.adb import line as adb_line
 from benchharness.launch.adb.channel import AdbChannel
 from benchharness.launch.adb.line import AdbLine
-from benchharness.launch.adb.route import WORK, AdbRoute, serial_of
+from benchharness.launch.adb.route import WORK, AdbRoute, is_over_network, serial_of
 from benchharness.suite.device import Device, load_device
 
 needs_adbutils = pytest.mark.skipif(find_spec("adbutils") is None, reason="adbutils is not installed")
@@ -31,7 +31,7 @@ needs_adbutils = pytest.mark.skipif(find_spec("adbutils") is None, reason="adbut
 )
 def test_an_address_is_a_serial_as_adb_lists_it(text: str, serial: str, over_network: bool) -> None:
     assert serial_of(text) == serial
-    assert AdbRoute(name="x", serial=serial).over_network is over_network
+    assert is_over_network(serial) is over_network
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,49 @@ def test_a_state_is_told_with_what_to_do(states: Mapping[str, str], said: str, m
         line.start(["true"])
 
 
+class Changing:
+    """Says what devices there are, another thing each time, the last one for good."""
+
+    def __init__(self, *states: Mapping[str, str]) -> None:
+        self._states = list(states)
+        self.connected: list[str] = []
+
+    def states(self) -> Mapping[str, str]:
+        return self._states.pop(0) if len(self._states) > 1 else self._states[0]
+
+    def connect(self, serial: str) -> str:
+        self.connected.append(serial)
+        return "failed to connect"
+
+
+def ready(line: AdbLine, server: Changing, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(adb_line, "_POLL_S", 0.01)
+    monkeypatch.setattr(line, "_server", server)
+    return line._ready()
+
+
+@needs_adbutils
+def test_the_only_device_is_waited_for_and_is_the_one_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = AdbLine(AdbRoute(name="x", serial=""))
+    assert ready(line, Changing({}, {}, {"A": "offline"}, {"A": "device"}), monkeypatch) == "A"
+    assert ready(line, Changing({}, {"B": "device"}, {"A": "device", "B": "device"}), monkeypatch) == "A"
+    with pytest.raises(LaunchError, match=r"several devices are attached \(A, B\)"):
+        ready(AdbLine(AdbRoute(name="x", serial="")), Changing({"A": "device", "B": "device"}), monkeypatch)
+    monkeypatch.setattr(adb_line, "_APPEARING_S", 0.05)
+    with pytest.raises(LaunchError, match="adb has no device: plug one in"):
+        ready(AdbLine(AdbRoute(name="x", serial="")), Changing({}), monkeypatch)
+
+
+@needs_adbutils
+def test_a_connection_that_is_being_made_is_not_taken_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    serial = "192.168.1.7:5555"
+    line = AdbLine(AdbRoute(name="x", serial=serial))
+    server = Changing(*[{serial: state} for state in ("authorizing", "connecting", "authorizing", "device")])
+    assert (ready(line, server, monkeypatch), server.connected) == (serial, [])
+    server = Changing(*[{}] * 20, {serial: "device"})
+    assert (ready(line, server, monkeypatch), server.connected) == (serial, [serial])
+
+
 def talk(said: bytes, *, bare: bool = False) -> AdbChannel:
     """A channel whose other end says this and hangs up."""
     here, there = socket.socketpair()
@@ -120,6 +163,21 @@ def talk(said: bytes, *, bare: bool = False) -> AdbChannel:
 def test_frames_are_believed_within_bounds(said: bytes, out: bytes, code: int | None) -> None:
     channel = talk(said)
     assert (channel.stdout.read(), channel.code) == (out, code)
+    channel.close()
+
+
+def test_a_host_that_says_no_more_says_so_as_androids_daemon_hears_it() -> None:
+    """Bytes as shell_protocol.h has them: 0 is for standard input, 4 closes it; 3, an exit, is never the host's."""
+    here, there = socket.socketpair()
+    there.settimeout(10)
+    channel = AdbChannel(here)
+    channel.stdin.write(b"ab")
+    channel.stdin.close()
+    said = b"\x00\x02\x00\x00\x00ab\x04\x00\x00\x00\x00"
+    with there.makefile("rb") as hears:
+        assert hears.read(len(said)) == said
+    there.close()
+    assert channel.ends_within(10)
     channel.close()
 
 

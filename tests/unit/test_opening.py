@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "pread"), reason="standard error
 PROGRAM = """
 import os, sys
 from contextlib import contextmanager
+from benchharness.device.failures import failure
 from benchharness.device.opening import opened
 from benchharness.errors import ModelFailure, Unsupported
 
@@ -33,7 +34,8 @@ try:
     with opened(Runtime(), None, None) as session:
         {inside}
 except Exception as error:
-    print(type(error).__name__, str(error), sep="|")
+    told = failure(error)
+    print(told["outcome"], told["reason"], sep="|")
 else:
     print("opened", session, sep="|")
 """
@@ -55,21 +57,29 @@ def ask(
     return done.stdout.decode().strip()
 
 
-@pytest.mark.parametrize("kind", ["ModelFailure", "Unsupported"])
-def test_a_failure_has_what_was_written_meanwhile(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "outcome"), [("ModelFailure", "runtime-error"), ("Unsupported", "unsupported")])
+def test_a_failure_has_what_was_written_meanwhile(kind: str, outcome: str, tmp_path: Path) -> None:
     told = ask(tmp_path, ["\x1b[31mE0000 engine.cc:9] no adapters ", "found\x1b[0m\n", "\n", "second\nsecond\n"], kind)
     assert (
-        told == f"{kind}|it cannot be loaded: error 35; on standard error: E0000 engine.cc:9] no adapters found; second"
+        told
+        == f"{outcome}|it cannot be loaded: error 35; on standard error: E0000 engine.cc:9] no adapters found; second"
+    )
+
+
+def test_what_was_written_makes_no_failure_another_one(tmp_path: Path) -> None:
+    """A library may speak of memory by the way, and the model is damaged."""
+    assert ask(tmp_path, ["arena: memory allocation of 12 MB\n"]).startswith(
+        "runtime-error|it cannot be loaded: error 35;"
     )
 
 
 def test_what_the_message_says_already_is_not_said_again(tmp_path: Path) -> None:
     assert (
         ask(tmp_path, ["12:03:09 [E] it cannot be loaded: error 35\n"][:0])
-        == "ModelFailure|it cannot be loaded: error 35"
+        == "runtime-error|it cannot be loaded: error 35"
     )
     same = "it cannot be loaded: error 35"
-    assert ask(tmp_path, [f"{same}\n"]) == f"ModelFailure|{same}"
+    assert ask(tmp_path, [f"{same}\n"]) == f"runtime-error|{same}"
 
 
 def test_much_of_it_is_cut_to_its_end(tmp_path: Path) -> None:
@@ -81,11 +91,11 @@ def test_much_of_it_is_cut_to_its_end(tmp_path: Path) -> None:
 
 def test_what_goes_well_or_wrong_inside_keeps_its_own_words(tmp_path: Path) -> None:
     assert ask(tmp_path, ["chatter\n"], fails="") == "opened|session"
-    assert ask(tmp_path, ["chatter\n"], fails="", inside="raise ModelFailure('later')") == "ModelFailure|later"
+    assert ask(tmp_path, ["chatter\n"], fails="", inside="raise ModelFailure('later')") == "runtime-error|later"
 
 
 def test_standard_error_that_cannot_be_read_back_costs_nothing(tmp_path: Path) -> None:
-    assert ask(tmp_path, ["reason\n"], mode="ab") == "ModelFailure|it cannot be loaded: error 35"
+    assert ask(tmp_path, ["reason\n"], mode="ab") == "runtime-error|it cannot be loaded: error 35"
 
 
 def test_it_stands_in_the_reason_of_an_attempt(tmp_path: Path) -> None:

@@ -78,6 +78,11 @@ def test_frames_keep_output_errors_and_code_apart() -> None:
     assert framed(code, told) == (b"abc\n", b"E", 3)
 
 
+def test_standard_input_is_closed_by_the_byte_that_androids_shell_protocol_has_for_it() -> None:
+    code = "import os, threading; threading.Timer(5, os._exit, [9]).start(); os.read(0, 2), os.read(0, 2); os._exit(0)"
+    assert framed(code, b"\x00\x01\x00\x00\x00a\x04\x00\x00\x00\x00")[2] == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
 def test_a_signal_is_told_as_shells_tell_it_and_a_cut_line_hangs_up() -> None:
     assert framed("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")[2] == 128 + signal.SIGTERM

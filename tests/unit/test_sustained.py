@@ -216,6 +216,19 @@ def test_energy_by_a_charge_counter_needs_one_that_moves_often_enough(steps: int
         assert energy.estimate.value is None
 
 
+def test_energy_of_a_course_that_was_plugged_in_for_a_time_is_unknown_with_that_reason() -> None:
+    """Its counter told something until then, and often enough."""
+    looks = [(1e9 + at * 0.1e9, at * 0.3e6) for at in range(50)]
+    why = "the battery was charged meanwhile (USB): leave it unplugged"
+    done = session(0, windows(rows()), readings("drained_uj", looks))
+    told = {"Android battery charge": {"found": True, "left_out": {"all of it": why}}}
+    charged = replace(done, conditions=replace(done.conditions, sensors=told))
+    known, unknown = (by_name(list(sustained_metrics([each], list(courses([each]))))) for each in (done, charged))
+    assert known["energy_per_inference"].estimate.value is not None
+    assert unknown["energy_per_inference"].estimate.value is None
+    assert unknown["energy_per_inference"].estimate.reason == why
+
+
 def by_name(metrics: Sequence[MetricResult]) -> Mapping[str, MetricResult]:
     return {each.name + str(each.parameters.get("percent", "")): each for each in metrics}
 

@@ -151,39 +151,52 @@ def find_thermal_service(_process: int | None, root: Path = ROOT) -> Sensor:
 
 def find_drained_energy(_process: int | None, root: Path = ROOT) -> Sensor:
     """`drained_uj`: what has left the battery since the sensor was opened, by its charge counter and voltage."""
-    drained = _Drained(_discharging(root))
+    drained = _Drained(battery(root))
     return Sensor(
         source="dumpsys battery, its charge counter times its voltage",
         unit="µJ",
         resolution="of the gauge; many count in steps of 1,000 µAh and more, which is 14 J at 3.9 V",
         permission=ANYONE,
-        read=lambda: {"drained_uj": drained.until(_discharging(root))},
+        read=lambda: {"drained_uj": drained.until(battery(root))},
         period_s=_PERIOD_S,
     )
 
 
 class _Drained:
-    """Sums up what leaves a battery, each fall of its charge at the mean of both voltages."""
+    """Sums up what leaves a battery, each fall of its charge at the mean of both voltages. Raises `Unreadable`.
 
-    def __init__(self, first: tuple[int, int]) -> None:
-        self._last_uah, self._last_mv = first
+    Once something else has fed the device the sum is not what it took, and never becomes so again.
+    """
+
+    def __init__(self, first: Battery) -> None:
+        if feeds := _other_feeds(first):
+            raise Unreadable(
+                f"the battery is not all that it runs on ({feeds}): unplug it, and use adb over the network"
+            )
+        self._last_uah, self._last_mv = _charge_of(first)
         self._total_uj = 0.0
+        self._charged = ""
 
-    def until(self, now: tuple[int, int]) -> int:
-        uah, mv = now
-        self._total_uj += max(0, self._last_uah - uah) * (self._last_mv + mv) / 2 * _UJ
-        self._last_uah, self._last_mv = now
+    def until(self, now: Battery) -> int:
+        """Microjoules since the first."""
+        self._charged = self._charged or _other_feeds(now)
+        uah, mv = (0, 0) if self._charged else _charge_of(now)
+        if uah > self._last_uah:
+            self._charged = "its charge rose"
+        if self._charged:
+            raise Unreadable(f"the battery was charged meanwhile ({self._charged}): leave it unplugged")
+        self._total_uj += (self._last_uah - uah) * (self._last_mv + mv) / 2 * _UJ
+        self._last_uah, self._last_mv = uah, mv
         return round(self._total_uj)
 
 
-def _discharging(root: Path) -> tuple[int, int]:
-    """Charge in µAh and voltage in mV of a battery that nothing charges. Raises `Unreadable`."""
-    found = battery(root)
-    if found.powered_by or found.state != "discharging":
-        ways = " and ".join(found.powered_by)
-        raise Unreadable(
-            f"the battery is not all that it runs on ({ways or found.state}): unplug it, and use adb over the network"
-        )
+def _other_feeds(found: Battery) -> str:
+    """What feeds a device beside its battery, or that it is not being drained; empty where it is, and nothing does."""
+    return " and ".join(found.powered_by) or ("" if found.state == "discharging" else found.state)
+
+
+def _charge_of(found: Battery) -> tuple[int, int]:
+    """Charge in µAh and voltage in mV. Raises `Unreadable`."""
     if found.charge_uah is None or found.millivolts is None:
         raise Unreadable(found.doubts.get("Charge counter") or found.doubts["voltage"])
     return found.charge_uah, found.millivolts

@@ -11,8 +11,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any, Callable, TypeVar, cast
+from typing import IO, Any, Callable, TypeVar, cast
 
 #: Where the files of the system stand.
 ROOT = Path("/")
@@ -168,11 +169,38 @@ def number_or_none(path: Path) -> int | None:
 
 
 def output_of(command: list[str]) -> str:
-    """What a program of the system prints, stripped. Raises `Unreadable`."""
+    """What a program of the system prints, stripped. Raises `Unreadable`, where it prints more than 1 MB too."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise Unreadable(f"{command[0]}: {type(error).__name__}") from error
-    if done.returncode:
-        raise Unreadable(f"{command[0]} ended with exit code {done.returncode}")
-    return done.stdout.strip()
+    assert process.stdout is not None
+    said = bytearray()
+    hearing = threading.Thread(target=_hear, args=(process.stdout, said), daemon=True)
+    hearing.start()
+    hearing.join(_PATIENCE_S)
+    why = f"not done after {_PATIENCE_S} s" if hearing.is_alive() else ""
+    if len(said) > _MOST_TEXT_BYTES:
+        why = f"said more than {_MOST_TEXT_BYTES} bytes"
+    code = _ended(process, 0 if why else _PATIENCE_S)
+    if why or code:
+        raise Unreadable(f"{command[0]}: {why}" if why else f"{command[0]} ended with exit code {code}")
+    return said.decode("utf-8", "replace").strip()
+
+
+def _hear(stream: IO[bytes], said: bytearray) -> None:
+    """Reads a program's words to their end or their bound; a process that it left may hold them open."""
+    with stream:
+        while len(said) <= _MOST_TEXT_BYTES and (data := stream.read(_MOST_BYTES)):
+            said += data
+
+
+def _ended(process: subprocess.Popen[bytes], patience_s: float) -> int:
+    """A program's exit code, its end waited for so long and then brought about."""
+    try:
+        return process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

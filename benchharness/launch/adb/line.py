@@ -9,7 +9,7 @@ from benchharness.device.shell_frames import ENDED
 from benchharness.errors import ConnectionLost, LaunchError
 from benchharness.launch.adb import framer
 from benchharness.launch.adb.channel import AdbChannel
-from benchharness.launch.adb.route import AdbRoute
+from benchharness.launch.adb.route import AdbRoute, is_over_network
 from benchharness.launch.adb.server import Server, ServerSays
 from benchharness.launch.shell import past_greeting, started
 
@@ -20,6 +20,9 @@ _POLL_S = 0.25
 _READY = "device"
 #: States that pass by themselves, or by connecting anew.
 _PASSING = {"offline", "connecting", "authorizing", "", "unknown"}
+#: Of those, the ones in which a new connection helps: it takes one down that is under way.
+_DEAD = {"offline", ""}
+_BETWEEN_CONNECTS_S = 2.0
 #: What the other states want of the user.
 _WANTS = {
     "unauthorized": "has not authorised this computer: unlock it and allow USB debugging on its screen; where it asks "
@@ -36,6 +39,7 @@ class AdbLine:
     def __init__(self, route: AdbRoute) -> None:
         self._route = route
         self._server = Server()
+        self._serial = route.serial  # empty until the only device was met, where the route names none
         self._met = False
 
     def start(self, command: Sequence[str]) -> AdbChannel:
@@ -65,18 +69,19 @@ class AdbLine:
     def _ready(self) -> str:
         """The serial of the device, once it is ready. Raises `LaunchError`: what it wants of its user."""
         deadline_s = time.monotonic() + (_COMING_BACK_S if self._met else _APPEARING_S)
-        said = ""
+        said, connect_at_s = "", 0.0
         while True:
             states = self._server.states()
-            serial = self._route.serial or _only(states, self._route.name)
+            serial = self._serial or _only(states, self._route.name)
             state = states.get(serial, "")
             if state == _READY:
-                self._met = True
+                self._met, self._serial = True, serial  # the only device now is the one from now on
                 return serial
             if state not in _PASSING and not self._met:  # a server that starts again asks for authorisation again
                 raise LaunchError(self._wants(serial, state, states, said))
-            if self._route.over_network:
+            if is_over_network(serial) and state in _DEAD and time.monotonic() >= connect_at_s:
                 said = self._server.connect(serial)
+                connect_at_s = time.monotonic() + _BETWEEN_CONNECTS_S
                 if self._server.states().get(serial) == _READY:
                     continue
             if time.monotonic() > deadline_s:
@@ -86,6 +91,11 @@ class AdbLine:
 
     def _wants(self, serial: str, state: str, states: Mapping[str, str], said: str) -> str:
         """What is wrong with a device, and what to do."""
+        if not serial:
+            return (
+                f"{self._route.name}: adb has no device: plug one in, turn USB debugging on in its developer options, "
+                "and allow this computer on its screen"
+            )
         who = self._route.text if serial == self._route.serial else f"{self._route.name} (adb://{serial})"
         if state in _ELSEWHERE:
             return f"{who} is in {state}, where nothing of Android runs: start it"
@@ -103,14 +113,9 @@ class AdbLine:
 
 
 def _only(states: Mapping[str, str], name: str) -> str:
-    """The serial of the only device there is. Raises `LaunchError`."""
+    """The serial of the only device there is; empty where there is none yet. Raises `LaunchError` for several."""
     if len(states) > 1:
         raise LaunchError(
             f"{name}: several devices are attached ({', '.join(sorted(states))}); say which: adb://{min(states)}"
         )
-    if not states:
-        raise LaunchError(
-            f"{name}: adb has no device: plug one in, turn USB debugging on in its developer options, and allow this "
-            "computer on its screen"
-        )
-    return next(iter(states))
+    return next(iter(states), "")

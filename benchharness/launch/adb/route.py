@@ -27,6 +27,11 @@ def serial_of(text: str) -> str:
     return serial
 
 
+def is_over_network(serial: str) -> bool:
+    """Whether adb must be told to connect to it."""
+    return bool(_OF_NETWORK.fullmatch(serial))
+
+
 @dataclass(frozen=True, kw_only=True)
 class AdbRoute(Route):
     """Which of adb's devices; the only one where `serial` is empty."""
@@ -38,8 +43,3 @@ class AdbRoute(Route):
     def text(self) -> str:
         """For messages."""
         return f"{self.name} (adb://{self.serial})"
-
-    @property
-    def over_network(self) -> bool:
-        """Whether adb must be told to connect to it."""
-        return bool(_OF_NETWORK.fullmatch(self.serial))

@@ -161,7 +161,7 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
         change_s=detect.change_point(windows.rate, windows.start_s),
         events=held.events(),
         power_of=power_of(readings, starts, column["end"])[0],
-        drained_watts=readings.drained_watts(starts[0], column["end"][-1]),
+        drained_watts=None if _charged(attempt) else readings.drained_watts(starts[0], column["end"][-1]),
         sensors=in_seconds,
         sensors_unknown=_unknown(attempt.conditions.sensors),
     )
@@ -237,6 +237,8 @@ def _windows(
 #: Rails that carry all of a board's power, by the names that their drivers give them.
 _WHOLE_BOARD = ("power_uw.VDD_IN", "power_uw.POM_5V_IN")
 PACKAGES, BOARD, BATTERY, CHARGE = "processor packages", "whole board", "battery", "battery charge"
+_CHARGE_SENSOR = "Android battery charge"
+_LONGEST_REASON = 200
 #: A counter that moved so often is known to a twentieth of what it counted.
 _LEAST_STEPS = 20
 
@@ -347,7 +349,15 @@ def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> Metri
     if not joules and (joules := dict(_by_charge(found))):
         of = CHARGE
     parameters = {"of": of} if of else {}
-    return _over_attempts("energy_per_inference", parameters, joules, by_attempt, missing="no energy sensor was read")
+    missing = next(filter(None, map(_charged, by_attempt.values())), "no energy sensor was read")
+    return _over_attempts("energy_per_inference", parameters, joules, by_attempt, missing=missing)
+
+
+def _charged(attempt: Attempt) -> str:
+    """Why what left the battery is unknown to the end, though it was counted for a time; empty where it is not."""
+    entry = attempt.conditions.sensors.get(_CHARGE_SENSOR)
+    left_out = entry.get("left_out") if isinstance(entry, Mapping) else None
+    return str(left_out.get("all of it", ""))[:_LONGEST_REASON] if isinstance(left_out, Mapping) else ""
 
 
 def _by_charge(found: Sequence[Course]) -> Iterator[tuple[str, float]]:

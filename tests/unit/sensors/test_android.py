@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.device import conditions, device_facts
+from benchharness.device import android_id, conditions, device_facts
 from benchharness.device.entry_gate import EntryGate
 from benchharness.device.sensors import android, android_services
 from benchharness.device.sensors.panel import Panel
@@ -181,6 +181,28 @@ def test_what_a_phone_tells_is_among_facts_and_conditions(phone: Phone) -> None:
 
 
 @on_linux
+@pytest.mark.parametrize("told", ["", "[ro.serialno]: [unknown]\n", "[ro.serialno]: [EMULATOR36X5X10X0]\n"])
+def test_phones_without_a_serial_number_of_their_own_are_told_apart(tmp_path: Path, told: str) -> None:
+    phones = [Phone(tmp_path / name) for name in ("a", "b")]
+    for phone in phones:
+        phone.says("getprop", f"[ro.product.model]: [Stand In]\n{told}")
+    ids = [device_facts.device_id(phone.root) for phone in phones]
+    assert ids[0] != ids[1]
+    android_id.own_id.cache_clear()  # as in another process
+    assert [device_facts.device_id(phone.root) for phone in phones] == ids
+    kept = phones[0].root / "data/local/tmp/benchharness/device-id"
+    kept.write_text("damaged")
+    android_id.own_id.cache_clear()
+    assert device_facts.device_id(phones[0].root) != ids[0]
+    assert len(kept.read_text()) == 32
+    phones[0].says("getprop", "[ro.serialno]: [unknown]\n[ro.boot.serialno]: [0A041FDD4003EA]\n")
+    android_services.properties.cache_clear()
+    by_serial = device_facts.device_id(phones[0].root)
+    kept.unlink()
+    assert device_facts.device_id(phones[0].root) == by_serial
+
+
+@on_linux
 def test_a_phone_that_tells_nothing_has_reasons(phone: Phone) -> None:
     now = conditions.conditions_now(phone.root)
     for name in ("thermal_status", "battery_state", "battery_celsius", "screen", "airplane_mode", "power_source"):
@@ -209,6 +231,31 @@ def test_status_and_drained_energy_are_on_the_panel(phone: Phone) -> None:
         phone.says("dumpsys battery", unplugged.replace("2967000", "2966000"))
         drained = panel.by_sensor()["Android battery charge"]["drained_uj"]
     assert drained == pytest.approx(1e-3 * 3600 * 4.312 * 1e6, rel=1e-6)  # 1 mAh at 4.312 V
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("meanwhile", "told"),
+    [
+        (("USB powered: false", "USB powered: true"), r"charged meanwhile \(USB\)"),
+        (("status: 3", "status: 2"), r"charged meanwhile \(charging\)"),
+        (("2966000", "2966500"), r"charged meanwhile \(its charge rose\)"),
+    ],
+)
+def test_what_was_charged_for_a_time_tells_no_energy_from_then_on(
+    phone: Phone, meanwhile: tuple[str, str], told: str
+) -> None:
+    unplugged = SAMSUNG_BATTERY.replace("USB powered: true", "USB powered: false").replace("status: 5", "status: 3")
+    unplugged = unplugged.replace("2967000", "2966000")
+    phone.says("dumpsys battery", unplugged)
+    sensor = android_services.find_drained_energy(None, phone.root)
+    assert sensor.read() == {"drained_uj": 0}
+    phone.says("dumpsys battery", unplugged.replace(*meanwhile))
+    with pytest.raises(Unreadable, match=told):
+        sensor.read()
+    phone.says("dumpsys battery", unplugged.replace("2966000", "2960000"))
+    with pytest.raises(Unreadable, match=told):
+        sensor.read()
 
 
 class Clock:

@@ -248,7 +248,9 @@ class SystemdScopes(Way):
             return "systemd-run: not installed"
         command = ["systemd-run", *self._bus, "--scope", "--quiet", "--property=MemoryMax=64M", "--", "true"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_S, check=False
+            )
         except (OSError, subprocess.SubprocessError) as error:
             return f"{self.by}: {type(error).__name__}"
         said = done.stderr.strip().splitlines()
@@ -380,6 +382,8 @@ def _field(file: Path, name: str) -> int:
 def _said(command: Sequence[str]) -> str:
     """What systemctl prints, the name before `=` cut off."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_S, check=False
+        )
         return done.stdout.strip().rpartition("=")[2]
     return ""
