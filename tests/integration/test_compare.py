@@ -173,11 +173,11 @@ def test_a_killed_gate_on_several_devices_goes_on_with_all_of_them(
 ) -> None:
     """Killed before the second was begun, or in it: what resumes tells both."""
     base, candidate = suite(tmp_path / "v1", looks="[8]"), suite(tmp_path / "v2", GAP_NS * 6 // 5, looks="[8]")
-    places = []
+    places: list[str] = []
     for name in ("left", "right"):
         (tmp_path / f"{name}.toml").write_text(f'name = "{name}"\n')
         places += ["--on", str(tmp_path / f"{name}.toml")]
-    asked = (candidate, "--base", base, *places)
+    asked: tuple[str | Path, ...] = (candidate, "--base", base, *places)
     undisturbed = benchharness("gate", *asked, "--store", f"sqlite:///{tmp_path}/other.db")
     assert len(verdicts(undisturbed.stdout)) >= 2, undisturbed.stderr
     running = Background(tmp_path, store_url, *asked, name="gate", command="gate")
@@ -214,14 +214,14 @@ def test_one_device_that_cannot_be_gated_costs_no_verdict_of_another(
 ) -> None:
     base, candidate = suite(tmp_path / "v1"), suite(tmp_path / "v2", looks="[1]")
     (tmp_path / "left.toml").write_text('name = "left"\n')
-    gate = builds.several.gate
+    gate = builds.gate
 
     def refused(suite: Path, *, on: str, **asked: Any) -> builds.Gating:
         if on == "this-machine":
             raise UsageError("every configuration is for other systems")
         return gate(suite, on=on, **asked)
 
-    monkeypatch.setattr(builds.several, "gate", refused)
+    monkeypatch.setattr("benchharness.builds.several.gate", refused)
     found = builds.gate_on([str(tmp_path / "left.toml"), "this-machine"], candidate, base=base, store=store_url)
     assert (len(found.gatings), found.unreached) == (1, {"this-machine": "every configuration is for other systems"})
     assert found.ended()[0] == 4
