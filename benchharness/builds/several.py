@@ -14,7 +14,6 @@ from benchharness.builds.comparing import Watch, stored_suite, suite_of
 from benchharness.builds.gating import Gates, Gating, finished, gate, made_again, resume_gate
 from benchharness.errors import BenchharnessError, LaunchError, UsageError
 from benchharness.results.ids import new_id
-from benchharness.results.store import Store
 from benchharness.suite.gating import Gate, Several
 
 
@@ -51,10 +50,9 @@ def resume_on(
         run = kept.find(name)
         compared = stored_suite(run, store).compared
         several = None if compared is None else compared.several
-        begun = {} if several is None else _begun(kept, several.command)
     if several is None:
         return Gates(gatings=[resume_gate(run, today=today, store=store, watching=watching)])
-    known = several
+    known, begun = several, _begun(several.command, store)
 
     def gated(place: str) -> Gating:
         if place in begun:
@@ -66,14 +64,15 @@ def resume_on(
     return _each(known.places, gated)
 
 
-def _begun(kept: Store, command: str) -> dict[str, str]:
+def _begun(command: str, store: str | None) -> dict[str, str]:
     """By device the newest run of a command: the one that repeats a red comparison, where there is one."""
     found: dict[str, str] = {}
-    for run in kept.list_runs():
-        if command in kept.suite_and_hardware(run.id)[0]:
-            compared = stored_suite(run.id, kept.url).compared
-            if compared is not None and compared.several is not None:
-                found.setdefault(compared.several.where, run.id)
+    with closing(api.open_store(store)) as kept:
+        theirs = [run.id for run in kept.list_runs() if command in kept.suite_and_hardware(run.id)[0]]
+    for run in theirs:
+        compared = stored_suite(run, store).compared
+        if compared is not None and compared.several is not None:
+            found.setdefault(compared.several.where, run)
     return found
 
 

@@ -266,7 +266,7 @@ ARROWS = {
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
-    "builds": {"api", "ci", "judge", "measure", "results.result", "suite"},
+    "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
     "ci": {"judge", "results.result"},
     "sweep": {"compress", "device.adapters", "suite"},
     "execute": {
