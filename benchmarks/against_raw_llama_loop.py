@@ -13,11 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.against_raw_litert_loop import METRICS, findings_of, round_of
 from benchmarks.bars import Bar, Finding
 from benchmarks.options import Options, run_alone
 from benchmarks.pairs import collect
 from benchmarks.processes import load_average
+from benchmarks.side_by_side import METRICS, findings_of, round_of
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "demo_model" / "gguf-f32"
@@ -41,7 +41,9 @@ def measure(options: Options) -> Bar:
             "turns": TURNS,
         }
         share_s = (end_s - time.monotonic()) / (len(options.threads) - done)
-        rounds = collect(functools.partial(round_of, request, order), max_time_s=share_s, names=METRICS)
+        rounds = collect(
+            functools.partial(round_of, "side_by_side_bare", request, order), max_time_s=share_s, names=METRICS
+        )
         findings += findings_of(f"demo f32, {threads} thread{'' if threads == 1 else 's'}", rounds)
     return Bar(
         name="against_raw_llama_loop",

@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import functools
 import random
-import statistics
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-from benchmarks.bars import Bar, Finding, equal
+from benchmarks.bars import Bar, Finding
 from benchmarks.options import ROOT, Options, run_alone
-from benchmarks.pairs import Round, collect, median_of, ratio_of
-from benchmarks.processes import load_average, run_program
+from benchmarks.pairs import collect
+from benchmarks.processes import load_average
+from benchmarks.side_by_side import METRICS, findings_of, round_of
 
 PROMPT_TOKENS = 32
 OUTPUT_TOKENS = 32
 TURNS = 40
-METRICS = ("decode_rate", "model_ttft")
 #: By case, the demo model's artefact.
 CASES = {"genai logits": "onnx-gqa-fp32", "genai stream": "onnx-gqa-fp32", "openvino": "onnx-fp32"}
-
-Answer = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def measure(options: Options) -> Bar:
@@ -46,8 +41,10 @@ def measure(options: Options) -> Bar:
             "turns": TURNS,
         }
         share_s = (end_s - time.monotonic()) / (len(cases) - done)
-        rounds = collect(functools.partial(_round, request, order), max_time_s=share_s, names=METRICS)
-        findings += _findings(f"{case}, {threads} thread{'' if threads == 1 else 's'}", rounds)
+        rounds = collect(
+            functools.partial(round_of, "side_by_side_runtimes", request, order), max_time_s=share_s, names=METRICS
+        )
+        findings += findings_of(f"{case}, {threads} thread{'' if threads == 1 else 's'}", rounds)
     return Bar(
         name="against_raw_runtimes",
         claim="decode rate and model_ttft equal to bare loops of onnxruntime-genai and OpenVINO",
@@ -58,40 +55,6 @@ def measure(options: Options) -> Bar:
         ],
         load=(before, load_average()),
     )
-
-
-def _round(request: dict[str, Any], order: random.Random) -> Round:
-    answer: Answer = run_program("side_by_side_runtimes", {**request, "seed": order.randrange(2**32)}).answer
-    ratios = {metric: _ratio(answer, metric, "harness") for metric in METRICS}
-    ratios |= {f"{metric}, control": _ratio(answer, metric, "raw again") for metric in METRICS}
-    values = {
-        f"{side} {metric}": statistics.median(answer[side][metric]) for side in ("harness", "raw") for metric in METRICS
-    }
-    return Round(ratios=ratios, values=values)
-
-
-def _ratio(answer: Answer, metric: str, side: str) -> float:
-    """The median over turns of this side's figure over the bare loop's."""
-    return statistics.median(mine / raw for mine, raw in zip(answer[side][metric], answer["raw"][metric], strict=True))
-
-
-def _findings(label: str, rounds: Sequence[Round]) -> list[Finding]:
-    rates = [median_of(rounds, f"{side} decode_rate") for side in ("harness", "raw")]
-    ttfts = [median_of(rounds, f"{side} model_ttft") / 1e6 for side in ("harness", "raw")]
-    absolute = {
-        "decode_rate": f"{rates[0]:.1f} against {rates[1]:.1f} tokens/s",
-        "model_ttft": f"{ttfts[0]:.2f} against {ttfts[1]:.2f} ms",
-    }
-    return [
-        Finding(
-            label=f"{label}: {name}",
-            ratio=ratio_of(rounds, name),
-            per_round=[found.ratios[name] for found in rounds],
-            absolute=absolute.get(name, "bare loop against itself"),
-            criterion=equal() if name in absolute else None,
-        )
-        for name in rounds[0].ratios
-    ]
 
 
 if __name__ == "__main__":
