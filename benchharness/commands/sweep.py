@@ -75,10 +75,10 @@ def sweep(
     """
     from benchharness import api
     from benchharness import units as quantity
+    from benchharness.compress.sweep import Sweep, suite_of
     from benchharness.suite.fields import THIS_MACHINE
     from benchharness.suite.materials import evaluation_data
     from benchharness.suite.overrides import Overrides
-    from benchharness.sweep import Sweep, suite_of
 
     wishes = asked_of(threads, runtime, budget, dimension, input_, state, evaluate)
     asked = Sweep(originals=models, calibrate=calibrate, task=task.value if task else None, asked=wishes)

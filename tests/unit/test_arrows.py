@@ -248,7 +248,6 @@ ARROWS = {
         "scenarios",
         "stores",
         "suite",
-        "sweep",
         "terminal",
     },
     "api": {
@@ -268,7 +267,6 @@ ARROWS = {
     "devices": {"api", "execute", "launch", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
     "ci": {"judge", "results.result"},
-    "sweep": {"compress", "device.adapters", "suite"},
     "execute": {
         "device.adapters",
         "device.cores",

@@ -9,6 +9,7 @@ import pytest
 
 import benchharness
 from benchharness.commands.options import TaskName, WishName
+from benchharness.compress.sweep import Sweep, suite_of
 from benchharness.errors import UsageError
 from benchharness.judge.ranking import Wish
 from benchharness.locations import STORE_VARIABLE, default_store
@@ -18,7 +19,6 @@ from benchharness.suite.materials import suite_from_models
 from benchharness.suite.overrides import Overrides, overridden
 from benchharness.suite.scenarios import Scenarios
 from benchharness.suite.tables import Suite, Task
-from benchharness.sweep import Sweep, suite_of
 
 FORMATS = {"onnxruntime": (".onnx",), "tflite": (".tflite",), "coreml": (".mlpackage",)}
 
