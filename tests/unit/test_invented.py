@@ -372,7 +372,7 @@ SPECS = st.dictionaries(
 
 
 @settings(max_examples=100, deadline=None)
-@given(SPECS, st.dictionaries(NAMES, st.integers(1, 50)), st.integers(1, 200))
+@given(SPECS, st.dictionaries(NAMES, st.integers(1, 12)), st.integers(1, 200))
 def test_whatever_the_signature_values_are_what_the_rules_promise(
     inputs: dict[str, tuple[str, Shape]], rows: dict[str, int], time: int
 ) -> None:
