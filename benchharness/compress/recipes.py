@@ -44,6 +44,13 @@ class Recipe:
     needs_calibration: bool = False
     deterministic: bool = True  # the same input and versions give the same bytes
     why_not_deterministic: str = ""
+    left: tuple[str, ...] = ()  # weights that stay as they are, by their tensors' names
+    of: str = ""  # the recipe in the table that it is, where it leaves some
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Everything that decides what it makes, for the record beside an artefact."""
+        return {**plain(self.settings), **({"left": list(self.left)} if self.left else {})}
 
 
 def plain(value: Any) -> Any:
