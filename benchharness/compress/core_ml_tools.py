@@ -16,7 +16,7 @@ import numpy as np
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
-from benchharness.compress.parts import Weight
+from benchharness.compress.parts import Weight, check_left
 from benchharness.compress.recipes import CORE_ML, Recipe, plain
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.description import load_specification
@@ -87,6 +87,7 @@ def compress(
     made.save(str(target))
     specification = load_specification(target)
     after = sum(_float_bytes(specification).values())
+    check_left(found.weights, recipe.left, after)
     if after >= found.floats:
         threshold = recipe.settings["weight_threshold"]
         raise Unsupported(
@@ -129,7 +130,14 @@ def _constants(specification: Any) -> Iterator[tuple[str, str, int, int]]:
         if tensor.dataType in _FLOATS:
             dtype, size = _FLOATS[tensor.dataType]
             lengths = [each.constant.size for each in tensor.dimensions]
-            yield operation.outputs[0].name, dtype, int(np.prod(lengths, dtype=np.int64)) * size, len(lengths)
+            # The tool knows operators by the names that they bear themselves, which may differ from their outputs'.
+            told = operation.attributes["name"].immediateValue.tensor.strings.values
+            yield (
+                (told[0] if told else operation.outputs[0].name),
+                dtype,
+                int(np.prod(lengths, dtype=np.int64)) * size,
+                len(lengths),
+            )
 
 
 def _operations(specification: Any) -> Iterator[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from benchharness.errors import Unsupported
 
 #: Up to its first number a name says which block it is of: `model.layers.0.mlp.up_proj.weight` is of `model.layers.0`.
 _BLOCK = re.compile(r"^(.*?(?:^|[./_])\d+)(?=[./_])")
@@ -45,6 +47,13 @@ class Part:
 def telling(tensor: str, operator: str) -> str:
     """The label of a weight: its own name, or that of the operator that takes it where its own is made up."""
     return operator if operator and (not tensor or _MADE_UP.match(tensor)) else tensor
+
+
+def check_left(weights: Sequence[Weight], left: Collection[str], floats: int) -> None:
+    """Raises `Unsupported` where fewer bytes of floats remain than a tool was told to leave: it has not left all."""
+    wanted = sum(weight.bytes for weight in weights if weight.name in left)
+    if floats < wanted:
+        raise Unsupported(f"the tool did not leave as they are the {wanted} bytes of weights that it was told to leave")
 
 
 def parts_of(weights: Sequence[Weight], by: By) -> list[Part]:
