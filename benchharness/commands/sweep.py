@@ -1,7 +1,8 @@
 """Makes variants of a model, runs them, and recommends one."""
 
 # No annotations from the future: typer would evaluate each text, which takes a tenth of what help takes.
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,8 @@ from benchharness.commands.options import (
 from benchharness.errors import UsageError
 
 if TYPE_CHECKING:
+    from benchharness.api import Findings
+    from benchharness.compress import Compressed, Recipe
     from benchharness.compress.sweep import Sweep
     from benchharness.sensitivity import Mixed
 
@@ -64,6 +67,9 @@ def sweep(
     dimension: DimensionOption = None,
     input_: InputOption = None,
     state: StateOption = None,
+    calibration_draws: Annotated[
+        int, typer.Option("--calibration-draws", min=0, max=20, help="Calibrate on so many random halves too.")
+    ] = 0,
     variants: Annotated[Path, typer.Option("--variants", metavar="FOLDER", help="Where the variants go.")] = Path(
         "variants"
     ),
@@ -107,10 +113,12 @@ def sweep(
         timeout_s=quantity.seconds("60 min"),
         stderr=shown.is_document,
     )
-    suite = suite_of(asked, made)
+    more, recipes = _drawn(asked, to, calibration_draws, variants, stderr=shown.is_document)
     if mixed is not None:
-        (original,) = models
-        suite = suite_of(asked, {original: [*made[original], mixed.made]}, recipes={mixed.recipe.name: mixed.recipe})
+        more, recipes = [*more, mixed.made], {**recipes, mixed.recipe.name: mixed.recipe}
+    if more:
+        made[models[0]] = [*made[models[0]], *more]
+    suite = suite_of(asked, made, recipes=recipes)
     overrides = Overrides(attempts=attempts, interval=ci_target, max_time=max_time)
     conclude(
         lambda watching: api.run_on(on or [THIS_MACHINE], suite, overrides=overrides, store=store, watching=watching),
@@ -118,6 +126,7 @@ def sweep(
         store=store,
         shown=shown,
         undecided_fails=undecided is Undecided.FAIL,
+        last=partial(_last_words, recipes=recipes),
     )
 
 
@@ -160,3 +169,36 @@ def _mixed(
     for each in tables(found):
         console.print(each)
     return found.mixed if found.mixed is not None and found.mixed.left else None
+
+
+def _drawn(
+    asked: "Sweep", to: str, draws: int, variants: Path, *, stderr: bool
+) -> tuple[list["Compressed"], dict[str, "Recipe"]]:
+    """The variants that random halves of the calibration data make, and their recipes by name."""
+    if not draws:
+        return [], {}
+    from benchharness.compress.choosing import choose
+    from benchharness.compress.draws import drawn
+    from benchharness.compress.making import open_workshop
+    from benchharness.compress.source import find_format
+    from benchharness.compress.view import ProgressLines
+
+    (model, *others) = asked.originals
+    if others or asked.calibrate is None or asked.asked.evaluate is None:
+        raise UsageError("--calibration-draws takes one model, --calibrate and --evaluate")
+    chosen, _ = choose(recipes_named(to), find_format(model), calibrated=True)
+    recipes = [each for recipe in chosen if recipe.needs_calibration for each in drawn(recipe, draws)]
+    with ProgressLines(ending.terminal(stderr=stderr)) as progress:
+        made = open_workshop(model, variants, asked.calibrate, progress=progress).make_all(recipes)
+    return made, {recipe.name: recipe for recipe in recipes}
+
+
+def _last_words(found: "Sequence[Findings]", paths: Sequence[Path], *, recipes: Mapping[str, "Recipe"]) -> None:
+    from benchharness.sensitivity.draws import spread_lines
+    from benchharness.sensitivity.relation import relation_lines
+    from benchharness.terminal.console import tell
+
+    for each in found:
+        for line in (*spread_lines(each.results, recipes), *relation_lines(each.results)):
+            tell(ending.terminal(), line)
+    ending.tell_paths(paths)

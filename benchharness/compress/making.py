@@ -207,6 +207,7 @@ class Workshop:
             "format": self.source.format,
             "recipe": recipe.of or recipe.name,
             "left": list(recipe.left),
+            "draw": recipe.draw,
             "folder": str(folder.absolute()),
             "calibrate": str(self.data) if recipe.needs_calibration else None,
         }

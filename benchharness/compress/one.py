@@ -23,6 +23,7 @@ from typing import Any
 
 from benchharness.compress import calibration
 from benchharness.compress.calibration import Sample, Text
+from benchharness.compress.draws import half_of
 from benchharness.compress.look import Look
 from benchharness.compress.recipes import CORE_ML, GGUF, ONNX, RECIPES, SEED, TFLITE
 from benchharness.compress.source import companions, is_lone
@@ -97,6 +98,8 @@ def _made(
     target = folder / name if lone else folder / name / found.model.relative_to(artefact)
     target.parent.mkdir(parents=True, exist_ok=True)
     recipe = replace(RECIPES[order["recipe"]], left=tuple(order.get("left", ())))
+    if data is not None and order.get("draw"):
+        data = half_of(data, order["draw"])
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         notes = tools.compress(found, recipe, target, Path(scratch), data if recipe.needs_calibration else None)
     written = sorted(target.parent.iterdir())

@@ -45,12 +45,14 @@ class Recipe:
     deterministic: bool = True  # the same input and versions give the same bytes
     why_not_deterministic: str = ""
     left: tuple[str, ...] = ()  # weights that stay as they are, by their tensors' names
-    of: str = ""  # the recipe in the table that it is, where it leaves some
+    draw: int = 0  # of half of the calibration data; 0: all of it
+    of: str = ""  # the recipe in the table that it is, where it is none itself
 
     @property
     def told(self) -> dict[str, Any]:
         """Everything that decides what it makes, for the record beside an artefact."""
-        return {**plain(self.settings), **({"left": list(self.left)} if self.left else {})}
+        left = {"left": list(self.left)} if self.left else {}
+        return {**plain(self.settings), **left, **({"draw": self.draw} if self.draw else {})}
 
 
 def plain(value: Any) -> Any:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 from math import log10
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchharness.compress import RECIPES
+from benchharness.compress.calibration import Text
+from benchharness.compress.draws import drawn, half_of
 from benchharness.compress.parts import By, Part, Weight, parts_of, telling
 from benchharness.results.result import Estimate
 from benchharness.sensitivity.hurts import Hurt, harm, ranked
 from benchharness.sensitivity.mixing import fewest, order_of_leaving
 from benchharness.sensitivity.recipes import alone, leaving
+from benchharness.sensitivity.relation import Relation, relation
 
 
 def weights(*names: str) -> list[Weight]:
@@ -123,3 +127,54 @@ def test_halving_where_quality_does_not_only_improve_returns_what_was_seen_to_ke
         answers = [chance.random() < 0.5 for _ in range(20)]
         found = fewest(20, [False, *answers].__getitem__)
         assert found is None or answers[found - 1]
+
+
+def test_halves_are_others_in_each_draw_and_the_same_again() -> None:
+    samples = [{"x": np.full(1, number)} for number in range(9)]
+    halves = [half_of(samples, draw) for draw in (1, 2, 1)]
+    assert all(isinstance(half, list) for half in halves)
+    numbers = [[int(each["x"][0]) for each in half] for half in halves if isinstance(half, list)]
+    assert numbers[0] == numbers[2] != numbers[1]
+    assert [len(each) for each in numbers] == [5, 5, 5]
+    assert all(each == sorted(each) for each in numbers)
+
+
+def test_text_is_halved_by_its_chunks() -> None:
+    text = Text(chunks=[[number] for number in range(10)], lines=[], characters=10, of_characters=10)
+    half = half_of(text, 3)
+    assert isinstance(half, Text)
+    assert len(half.chunks) == 5
+
+
+def test_draws_are_recipes_of_their_own_with_a_record_that_says_so() -> None:
+    made = drawn(RECIPES["onnx-int8-static"], 3)
+    assert [each.name for each in made] == [f"onnx-int8-static-draw-{draw}" for draw in (1, 2, 3)]
+    assert [each.told["draw"] for each in made] == [1, 2, 3]
+    assert "draw" not in RECIPES["onnx-int8-static"].told
+
+
+def test_the_relation_is_the_one_that_a_least_squares_solver_finds_and_covers_a_planted_slope() -> None:
+    chance = np.random.default_rng(3)
+    covered = 0
+    for _ in range(400):
+        x = chance.uniform(0.05, 0.1, 8)
+        y = 0.5 * x + chance.normal(0, 0.004, 8)
+        found = relation(list(x), list(y))
+        assert isinstance(found, Relation)
+        assert found.slope == pytest.approx(np.linalg.lstsq(x[:, None], y, rcond=None)[0][0])
+        covered += found.low <= 0.5 <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+@pytest.mark.parametrize(
+    ("divergences", "why"),
+    [
+        ([0.1, 0.2, 0.3], "it takes 4 variants, and there are 3"),
+        ([0.0] * 5, "carry the line alone"),
+        ([0.00003, 0.0001, 0.0002, 0.5], "carry the line alone"),
+    ],
+)
+def test_where_no_relation_can_be_told_it_says_why(divergences: list[float], why: str) -> None:
+    found = relation(divergences, [each / 2 for each in divergences])
+    assert isinstance(found, str)
+    assert why in found
