@@ -26,6 +26,7 @@ RUNTIMES = {
     "onnxruntime",
     "onnxruntime_genai",
     "openvino",
+    "playwright",
     "ai_edge_litert",
     "tflite_runtime",
     "coremltools",
