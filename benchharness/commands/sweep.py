@@ -103,4 +103,5 @@ def sweep(
         store=store,
         shown=shown,
         undecided_fails=undecided is Undecided.FAIL,
+        choosing=True,
     )

@@ -8,7 +8,7 @@ test is that of `judge.pair_ranks`, on logarithms.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median
@@ -71,42 +71,55 @@ def best_of(value: AttemptValue, *, lower: bool) -> float:
 def decided(rounds: Rounds, made: int, metric: str, design: Design, hypotheses: int) -> Decision:
     """At the first look that decides it, or at the last that there was; `made` pairs were tried, whole or half."""
     looks = [look for look, pairs in enumerate(design.looks) if pairs <= made]
-    found = _undecided(rounds)
     if not rounds:
-        return replace(found, reason="no pair has a value above zero on both sides")
+        return replace(_undecided(rounds), reason="no pair has a value above zero on both sides")
     if not looks:
-        return replace(found, reason=f"{made} pairs, and the first look is after {design.looks[0]}")
+        return replace(_undecided(rounds), reason=f"{made} pairs, and the first look is after {design.looks[0]}")
+    seen, last, kind = rounds, looks[0], Change.UNDECIDED
     for look in looks:
-        seen = {round_: both for round_, both in rounds.items() if round_ < design.looks[look]}
-        if seen:
-            found = _at(look, seen, metric, design, hypotheses)
-        if found.kind is not Change.UNDECIDED:
+        if theirs := {round_: both for round_, both in rounds.items() if round_ < design.looks[look]}:
+            seen, last = theirs, look
+            kind = _kind(look, *_logarithms(seen, metric), design, hypotheses)
+        if kind is not Change.UNDECIDED:
             break
-    return found
+    return _told(kind, last, seen, metric, design, hypotheses)
 
 
-def _at(look: int, seen: Rounds, metric: str, design: Design, hypotheses: int) -> Decision:
-    """What one look makes of the pairs so far."""
-    base, candidate = _logarithms(seen, metric)
+def _kind(
+    look: int, base: Sequence[float], candidate: Sequence[float], design: Design, hypotheses: int
+) -> Change:
+    """What one look makes of the pairs so far, as logarithms of which more is worse."""
     level, bound = design.alpha_at(look, hypotheses), design.beta_at(look)
     margin, counts = math.log1p(design.margin), math.log1p(design.least)
-    middle, worse, better = estimate(base, candidate), p_above(base, candidate), p_above(candidate, base)
-    sure = interval(base, candidate, level)
+    if p_above(base, candidate) <= level and estimate(base, candidate) > counts:
+        return Change.WORSE
+    if p_above(candidate, base) <= level and estimate(base, candidate) < -counts:
+        return Change.BETTER
+    if p_above([each - margin for each in candidate], base) > bound:
+        return Change.UNDECIDED
+    both = p_above(base, [each + margin for each in candidate]) <= bound
+    return Change.SAME if both else Change.NO_WORSE
+
+
+def _told(kind: Change, look: int, seen: Rounds, metric: str, design: Design, hypotheses: int) -> Decision:
+    """A look's verdict with ratio, interval, p-value, and what would have been seen."""
+    base, candidate = _logarithms(seen, metric)
+    level, bound = design.alpha_at(look, hypotheses), design.beta_at(look)
+    middle, sure = estimate(base, candidate), interval(base, candidate, level)
     told = replace(
         _undecided(seen),
+        kind=kind,
         ratio=_estimate(metric, len(seen), middle, sure, level),
-        p_value=min(1.0, hypotheses * min(worse, better)),
-        visible=None if sure is None else math.expm1(max(middle - sure[0], counts)),
+        p_value=min(1.0, hypotheses * min(p_above(base, candidate), p_above(candidate, base))),
+        visible=None if sure is None else math.expm1(max(middle - sure[0], math.log1p(design.least))),
     )
-    if worse <= level and middle > counts:
-        return replace(told, kind=Change.WORSE)
-    if better <= level and middle < -counts:
-        return replace(told, kind=Change.BETTER)
-    ends = interval(base, candidate, bound, (-margin, 0.0, margin)) if bound else None
-    if ends is None or ends[1] >= margin:
+    if kind is Change.UNDECIDED:
         return replace(told, reason=_open(told, design, hypotheses))
-    kind = Change.SAME if ends[0] > -margin else Change.NO_WORSE
-    return replace(told, kind=kind, ratio=_estimate(metric, len(seen), middle, ends, bound))
+    if kind in (Change.WORSE, Change.BETTER):
+        return told
+    margin = math.log1p(design.margin)
+    ends = interval(base, candidate, bound, (-margin, 0.0, margin))
+    return replace(told, ratio=_estimate(metric, len(seen), middle, ends, bound))
 
 
 def _open(told: Decision, design: Design, hypotheses: int) -> str:
