@@ -40,8 +40,8 @@ def conclude(
     """Measures, shows and reports what was found, and ends with the exit code that says it, and why.
 
     `out`: the report's folder; None for no report. `choosing`: what was asked is which variant to ship, so that budgets
-    which others miss are no failure where one is found; without it every variant is held to them. `last` says the last words instead of where the report is. Every
-    command that measures ends here.
+    which others miss are no failure where one is found; without it every variant is held to them. `last` says the last
+    words instead of where the report is. Every command that measures ends here.
     """
     from benchharness import api
     from benchharness.terminal.progress import watch

@@ -24,6 +24,7 @@ from benchharness.judge import signed_ranks
 from benchharness.judge.design import fewest_pairs
 
 Floats = NDArray[np.float64]
+Values = Sequence[float] | Floats
 
 #: Pairs whose median a value is told from: its own, and three before and behind; see docs/decisions/0034.
 _AROUND = 7
@@ -35,7 +36,7 @@ _DIGITS = 12
 _NEAR_END, _NEAR = 1e-7, 1e-11
 
 
-def p_above(base: Sequence[float] | Floats, candidate: Sequence[float] | Floats) -> float:
+def p_above(base: Values, candidate: Values) -> float:
     """How likely candidates as far above their bases are without a difference, as logarithms pair by pair.
 
     1.0 without a pair. Raises `ValueError` for more than 1,000 pairs.
@@ -43,8 +44,8 @@ def p_above(base: Sequence[float] | Floats, candidate: Sequence[float] | Floats)
     return signed_ranks.chance_above(_signed(_array(base), _array(candidate)))
 
 
-def estimate(base: Sequence[float], candidate: Sequence[float]) -> float:
-    """By how much the candidate is above: less that, neither side is above the other. Raises `ValueError` of no pair."""
+def estimate(base: Values, candidate: Values) -> float:
+    """By how much the candidate is above: less that, neither side is above the other. `ValueError` of no pair."""
     one, other = _array(base), _array(candidate)
     if not one.size:
         raise ValueError("0 pairs have no difference")
@@ -55,7 +56,7 @@ def estimate(base: Sequence[float], candidate: Sequence[float]) -> float:
 
 
 def interval(
-    base: Sequence[float], candidate: Sequence[float], error: float, asked: Iterable[float] = (0.0,)
+    base: Values, candidate: Values, error: float, asked: Iterable[float] = (0.0,)
 ) -> tuple[float, float] | None:
     """Where the true difference lies, missed on each side with a chance of at most `error`; None: too few pairs.
 
@@ -77,7 +78,7 @@ def _at_one(differences: Floats, end: float) -> float:
     return nearest if abs(nearest - end) <= _NEAR_END else end
 
 
-def _array(values: Sequence[float] | Floats) -> Floats:
+def _array(values: Values) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 

@@ -85,9 +85,7 @@ def decided(rounds: Rounds, made: int, metric: str, design: Design, hypotheses: 
     return _told(kind, last, seen, metric, design, hypotheses)
 
 
-def _kind(
-    look: int, base: Sequence[float], candidate: Sequence[float], design: Design, hypotheses: int
-) -> Change:
+def _kind(look: int, base: Sequence[float], candidate: Sequence[float], design: Design, hypotheses: int) -> Change:
     """What one look makes of the pairs so far, as logarithms of which more is worse."""
     level, bound = design.alpha_at(look, hypotheses), design.beta_at(look)
     margin, counts = math.log1p(design.margin), math.log1p(design.least)
@@ -132,7 +130,7 @@ def _open(told: Decision, design: Design, hypotheses: int) -> str:
 
 
 def _logarithms(rounds: Rounds, metric: str) -> tuple[list[float], list[float]]:
-    """Of base and candidate in the order of their rounds, or of what they are less where more is better: above is worse.
+    """Of base and candidate in the order of their rounds, with the other sign where more is better: above is worse.
 
     In that order pairs that were made one after the other are neighbours.
     """
@@ -141,9 +139,7 @@ def _logarithms(rounds: Rounds, metric: str) -> tuple[list[float], list[float]]:
     return [sign * math.log(base) for base, _ in both], [sign * math.log(candidate) for _, candidate in both]
 
 
-def _estimate(
-    metric: str, pairs: int, middle: float, ends: tuple[float, float] | None, error: float
-) -> Estimate:
+def _estimate(metric: str, pairs: int, middle: float, ends: tuple[float, float] | None, error: float) -> Estimate:
     sign = -1.0 if METRICS[metric].better is Better.HIGHER else 1.0
     low, high = sorted(math.exp(sign * end) for end in ends) if ends else (None, None)
     return Estimate(

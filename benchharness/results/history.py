@@ -207,7 +207,8 @@ def _tried(
     tried: Sequence[Tried], planned: Mapping[tuple[str, str], Planned], number: Mapping[str, int]
 ) -> tuple[list[NightJob], frozenset[tuple[str, str]], NDArray[np.int64]]:
     """The jobs that were tried, run and key of each, and of every row of `tried` its place among them; -1: nowhere."""
-    made, places = [], np.full(len(tried), -1, np.int64)
+    made: list[NightJob] = []
+    places = np.full(len(tried), -1, np.int64)
     for at, (run, key, device, host, facts, count, good, ended) in enumerate(tried):
         job = planned.get((run, key))
         if job is not None:

@@ -89,7 +89,7 @@ def measured_in(connection: Connection, nights: Sequence[str], names: Sequence[s
 
 
 def rows_of(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
-    """Rows in blocks, as the database's driver gives them: SQLAlchemy's own take as long again, and may be a million."""
+    """Rows in blocks, as the database's driver gives them: SQLAlchemy's own take as long again."""
     cursor = connection.execute(query).cursor
     while cursor is not None and (rows := cursor.fetchmany(_BLOCK)):
         yield rows
@@ -184,9 +184,7 @@ class _Values:
         value = np.array(values, np.float64)
         numbers = map(self._tries.number.get, ids, itertools.repeat(_NOWHERE))
         attempt = np.fromiter(numbers, np.int64, len(rows))
-        metric = np.fromiter(
-            map(self._metrics.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows)
-        )
+        metric = np.fromiter(map(self._metrics.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows))
         kept = (attempt != _NOWHERE) & np.isfinite(value)
         self._attempts.append(attempt[kept])
         self._metric.append(metric[kept])

@@ -109,9 +109,7 @@ def _measured(rows: Sequence[Sequence[Any]]) -> Measured:
     )
 
 
-def _through(
-    places: NDArray[Any], values: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _through(places: NDArray[Any], values: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places within each night as places in all nights' rows, of which each has so many. Raises `ValueError`."""
     if (places >= np.repeat(lengths, values)).any():
         raise ValueError("packed nights have figures of nothing")

@@ -131,7 +131,11 @@ def _belonging(store: Store, trouble: _Found) -> None:
         ("attempts of no run", attempts.c.id, select(runs.c.id).where(runs.c.id == attempts.c.run_id)),
         ("attempts of no job", attempts.c.id, select(jobs.c.key).where(job)),
         ("measurements of no attempt", owner, select(attempts.c.id).where(attempts.c.id == owner)),
-        ("packed nights of no run", night, select(runs.c.id).where((runs.c.id == night) & (runs.c.state == "finished"))),
+        (
+            "packed nights of no run",
+            night,
+            select(runs.c.id).where((runs.c.id == night) & (runs.c.state == "finished")),
+        ),
     )
     with store.reading() as connection:
         for kind, column, parent in asked:

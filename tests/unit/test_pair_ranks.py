@@ -1,4 +1,4 @@
-"""Ranks among neighbours: against all signs counted out, against scripted disturbances, and drawn noise of every kind."""
+"""Ranks among neighbours: against all signs counted out, scripted disturbances, and drawn noise of every kind."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_and_hides_none_that_is() -> None:
 
 @pytest.mark.parametrize("spread", [0.06, 0.5])
 def test_forty_figures_of_a_shared_runner_alarm_nobody(spread: float) -> None:
-    """shakacode/react_on_rails pull requests 3168 and 4116: 43 alerts on one commit of documentation, others on the next.
+    """shakacode/react_on_rails pull requests 3168 and 4116: 43 alerts on one commit, others on the next.
 
     Run-to-run noise was 50 to 125 %, and about 6 % in yuluo-yx/typo pull request 83. Here of five commits that change
     nothing, each with 40 figures.

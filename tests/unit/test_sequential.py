@@ -53,7 +53,7 @@ def test_looks_that_see_too_little_have_none() -> None:
 def test_disturbed_processes_of_ten_keep_no_build_from_being_no_worse(
     disturbed: tuple[int, ...], kind: Change | None
 ) -> None:
-    """By signed ranks one was too many: the sum that it leaves, 10 of 55, is no rarer than 4.2 %, and 2.4 % are asked."""
+    """By signed ranks one was too many: the sum that it leaves, 10 of 55, has 4.2 %, and 2.4 % are asked."""
     pairs = {
         round_: (1.0 + round_ * 3 % 10 / 1000, (1.5 if round_ in disturbed else 1.0) + round_ * 7 % 10 / 1000)
         for round_ in range(10)
