@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from benchharness.api import Findings, Watching
     from benchharness.builds import Found, Gates
-    from benchharness.judge.answer import Answer
 
 
 #: Measures, and hears for each run how its progress is watched; a run for each hardware target.
@@ -130,7 +129,7 @@ def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool, cho
         raise NothingRan(several if len(failed) > 1 else f"the one job gave no result: {failed[0].outcome}")
     answers = [answer for each in found for answer in each.answers(shown.wish)]
     if choosing:
-        answers = _without_a_choice(answers, undecided_fails=undecided_fails)
+        answers = [answer for answer in answers if answer.none_passes or (undecided_fails and answer.is_open)]
     if answers if choosing else _is_missed(found, undecided_fails=undecided_fails):
         unmeasured = [told for each in found for told in _unmeasured(each)]
         last_line(why_missed(answers, unmeasured, undecided_fails=undecided_fails))
@@ -145,16 +144,6 @@ def _is_missed(found: Sequence[Findings], *, undecided_fails: bool) -> bool:
 
     failing = (VerdictKind.MISS, *([VerdictKind.UNDECIDED] if undecided_fails else []))
     return any(each.verdicts(kind) for each in found for kind in failing)
-
-
-def _without_a_choice(answers: Sequence[Answer], *, undecided_fails: bool) -> list[Answer]:
-    """Those by which no variant keeps every budget, and where it fails, those that leave it open."""
-    from benchharness.judge.answer import AnswerKind
-
-    failing = [AnswerKind.NONE]
-    if undecided_fails:
-        failing += [AnswerKind.UNDECIDED, AnswerKind.NOT_TRUSTWORTHY]
-    return [answer for answer in answers if answer.kind in failing]
 
 
 def newest_run(store: str | None) -> str | None:
