@@ -370,7 +370,7 @@ def test_values_that_are_none_are_left_out(store: Store) -> None:
 
 def test_a_base_that_nobody_has_is_told_as_that(store: Store) -> None:
     """Bases ran: it is the one that was asked for which did not."""
-    write(store, paired(8))
+    write(store, paired(8, at=4))
     told_of = without_base(told(store, pinned=("splendid",)))
     assert "no base build with this figure begins with splendid; the newest is " in told_of
     assert without_base(told(store)) == ""
