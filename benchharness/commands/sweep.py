@@ -127,6 +127,7 @@ def sweep(
         shown=shown,
         undecided_fails=undecided is Undecided.FAIL,
         last=partial(_last_words, recipes=recipes),
+        choosing=True,
     )
 
 
