@@ -1,10 +1,11 @@
 """Whether a device measures alike however it is reached: the same model here, and on this machine over SSH.
 
 `python -m benchmarks.here_and_there --rounds 20`, as root on Linux with OpenSSH: the device is this machine over SSH,
-as another user in another root. Both sides have the system's Python for supervisor and worker, each in an environment of
-its own, and the same files of the runtime. A round is a fresh process here, another here, and one there, in random
-order. A line says the geometric mean over rounds of there / here with its 95 % interval, then that of here / here, which
-is how far equal sides differ. Of twenty intervals one is expected beside 1, and figures of one process hang together.
+as another user in another root. Both sides have the system's Python for supervisor and worker, each in an environment
+of its own, and the same files of the runtime. A round is a fresh process here, another here, and one there, in random
+order. A line says the geometric mean over rounds of there / here with its 95 % interval, then that of here / here,
+which is how far equal sides differ. Of twenty intervals one is expected beside 1, and figures of one process hang
+together.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ class SshLine:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._jump: asyncssh.SSHClientConnection | None = None
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_heard)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name=f"ssh {route.name}")
         self._thread.start()
 
@@ -133,6 +134,17 @@ class SshLine:
 
 
 _KEYS = "name a private key as 'key' in its profile, or start an SSH agent that has it"
+
+
+def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tells what went wrong in the loop, but for the one thing that is nothing.
+
+    A command's input that is closed in the moment in which the command ends: asyncssh (2.24) has let go of that stream
+    and looks for it once more, under the name None.
+    """
+    trouble = context.get("exception")
+    if not (isinstance(trouble, KeyError) and trouble.args == (None,)):
+        loop.default_exception_handler(context)
 
 
 def look_for_asyncssh() -> None:
