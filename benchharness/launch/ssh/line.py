@@ -94,6 +94,8 @@ class SshLine:
         import asyncssh
 
         route = self._route
+        if route.key is not None and not route.key.is_file():
+            raise LaunchError(f"{route.text}: there is no key {route.key} here; {_KEYS}")
         settings: dict[str, Any] = {
             "connect_timeout": _CONNECTING_S,
             "keepalive_interval": _KEEPALIVE_S,
@@ -127,9 +129,10 @@ class SshLine:
                 f"{self._route.text}: its host key is in no list of known hosts; write it into the profile with: "
                 f"benchharness device add ssh://{self._route.address.text} --name {self._route.name}"
             )
+        again = f"benchharness device add ssh://{self._route.address.text} --name {self._route.name} --again"
         return (
             f"{self._route.text}: its host key is not the one in its profile. Either it was set up anew, and then "
-            f"'benchharness device add --again' takes the new one, or somebody stands between: nothing was sent"
+            f"'{again}' takes the new one, or somebody stands between: nothing was sent"
         )
 
 
