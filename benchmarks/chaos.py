@@ -192,7 +192,8 @@ def main() -> int:
                 wrong = wrong or bool(twice or lost or left)
                 sys.stdout.write(
                     f"{name}{', detached' if detached else ''}: {share} blows, {fine} attempts in the store once, "
-                    f"{twice} twice, {lost} of {len(run.spooled)} seen in the spool lost, {given_up} given up, left: {', '.join(left)[:500] or 'nothing'}\n"
+                    f"{twice} twice, {lost} of {len(run.spooled)} seen in the spool lost, {given_up} given up, "
+                    f"left: {', '.join(left)[:500] or 'nothing'}\n"
                 )
                 sys.stdout.flush()
     return 1 if wrong else 0

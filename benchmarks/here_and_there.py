@@ -74,7 +74,7 @@ def rounds_of(model: Path, scenarios: Sequence[str], count: int) -> list[Round]:
     with tempfile.TemporaryDirectory() as made, serving(Path(made)) as server:
         on = sides(Path(made), server)
         store = f"sqlite:///{made}/store.db"
-        found = []
+        found: list[Round] = []
         for _ in range(count + 1):
             names = order.sample(sorted(on), len(on))
             found.append({name: measured(model, on[name], store, scenarios) for name in names})
