@@ -35,6 +35,7 @@ BETWEEN_S = (0.8, 3.0)
 #: Of a run: so many blows fall that it must be long, and no blow ends it.
 MOST_ATTEMPTS = 1000
 GONE_WITHIN_S = 10.0
+STARTED_WITHIN_S = 30.0
 #: A finished attempt lies in the spool until it is in the store, which takes longer.
 LOOK_EVERY_S = 0.005
 
@@ -137,8 +138,10 @@ def beaten(run: Run, blows: int, blow: Callable[[], object], choice: random.Rand
 
 def kill_hosts(run: Run, blows: int, choice: random.Random) -> None:
     """Hosts die one after the other; the last one ends what they began."""
-    for _ in range(blows):
+    for blow in range(blows):
         host = run.host()
+        if blow % 2:  # a busy machine takes its time to come so far
+            _until_at_work(run, host)
         time.sleep(choice.uniform(0.5, 5.0))
         host.send_signal(signal.SIGKILL)
         host.wait()
@@ -146,6 +149,12 @@ def kill_hosts(run: Run, blows: int, choice: random.Random) -> None:
 
     if run.runs():
         api.resume(store=run.url, overrides=Overrides(max_time="1 s"))
+
+
+def _until_at_work(run: Run, host: subprocess.Popen[bytes]) -> None:
+    deadline_s = time.monotonic() + STARTED_WITHIN_S
+    while not run.supervisors() and host.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.1)
 
 
 def kill_supervisors(run: Run) -> None:
