@@ -35,6 +35,9 @@ BETWEEN_S = (0.8, 3.0)
 #: Of a run: so many blows fall that it must be long, and no blow ends it.
 MOST_ATTEMPTS = 1000
 GONE_WITHIN_S = 10.0
+STARTED_WITHIN_S = 30.0
+#: A finished attempt lies in the spool until it is in the store, which takes longer.
+LOOK_EVERY_S = 0.005
 
 
 class Run:
@@ -46,6 +49,7 @@ class Run:
         self.work = server.home / folder.name
         self.url = f"sqlite:///{folder / 'store.db'}"
         self.detached = detached
+        self.spooled: set[str] = set()  # ids of attempts that were seen to be finished there
         os.environ[DEVICES_VARIABLE] = str(folder / "devices")
         (folder / "devices").mkdir(parents=True)
         device = server.device(work=str(self.work), detached=detached)
@@ -79,15 +83,22 @@ class Run:
         """Their process ids on the device."""
         return [int(each.split()[0]) for each in self.server.processes() if " supervisor " in each]
 
-    def told(self) -> tuple[int, int, int]:
-        """Attempts that are fine, those of them that are there twice, and those that were given up."""
+    def watch(self) -> None:
+        """Notes what lies finished in the spool there, as long as this process lives."""
+        while True:
+            self.spooled |= {each.stem for each in self.work.glob("runs/*/spool/*.json")}
+            time.sleep(LOOK_EVERY_S)
+
+    def told(self) -> tuple[int, int, int, int]:
+        """Attempts that are fine, those there twice, those given up, and those that lay in the spool and got lost."""
         store = Store(self.url)
         try:
             attempts = [each for run in store.list_runs() for each in store.attempts(run.id)]
         finally:
             store.close()
         fine = Counter((each.job, each.round) for each in attempts if each.outcome.ok)
-        return len(fine), sum(fine.values()) - len(fine), sum(not each.outcome.ok for each in attempts)
+        lost = len(self.spooled - {each.id for each in attempts})
+        return len(fine), sum(fine.values()) - len(fine), sum(not each.outcome.ok for each in attempts), lost
 
     def left(self) -> list[str]:
         """What is on the device that a finished run must not leave."""
@@ -127,8 +138,10 @@ def beaten(run: Run, blows: int, blow: Callable[[], object], choice: random.Rand
 
 def kill_hosts(run: Run, blows: int, choice: random.Random) -> None:
     """Hosts die one after the other; the last one ends what they began."""
-    for _ in range(blows):
+    for blow in range(blows):
         host = run.host()
+        if blow % 2:  # a busy machine takes its time to come so far
+            _until_at_work(run, host)
         time.sleep(choice.uniform(0.5, 5.0))
         host.send_signal(signal.SIGKILL)
         host.wait()
@@ -136,6 +149,12 @@ def kill_hosts(run: Run, blows: int, choice: random.Random) -> None:
 
     if run.runs():
         api.resume(store=run.url, overrides=Overrides(max_time="1 s"))
+
+
+def _until_at_work(run: Run, host: subprocess.Popen[bytes]) -> None:
+    deadline_s = time.monotonic() + STARTED_WITHIN_S
+    while not run.supervisors() and host.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.1)
 
 
 def kill_supervisors(run: Run) -> None:
@@ -175,13 +194,15 @@ def main() -> int:
                 if not share:
                     continue
                 run = Run(server, Path(folder) / f"{name.replace(' ', '-')}-{detached}", detached=detached)
+                threading.Thread(target=run.watch, daemon=True).start()
                 beat(run, share)
-                fine, twice, given_up = run.told()
+                fine, twice, given_up, lost = run.told()
                 left = run.left()
-                wrong = wrong or bool(twice or left)
+                wrong = wrong or bool(twice or lost or left)
                 sys.stdout.write(
                     f"{name}{', detached' if detached else ''}: {share} blows, {fine} attempts in the store once, "
-                    f"{twice} twice, {given_up} given up, left: {', '.join(left)[:500] or 'nothing'}\n"
+                    f"{twice} twice, {lost} of {len(run.spooled)} seen in the spool lost, {given_up} given up, "
+                    f"left: {', '.join(left)[:500] or 'nothing'}\n"
                 )
                 sys.stdout.flush()
     return 1 if wrong else 0

@@ -184,7 +184,7 @@ class Porter:
         channel.close()
         words = channel.words()
         if channel.code in _NOT_FOUND:
-            again = f", or make it again: benchharness device prepare {self._route.name}"
+            again = f", or make it again: benchharness device prepare {self._route.name} --for SUITE.toml"
             return LaunchError(
                 f"{self._route.name}: {self._route.python!r} cannot be started there ({words}); name a Python 3.9 or "
                 f"later as 'python' in its profile{again if ENVIRONMENTS in self._route.python else ''}"
