@@ -38,6 +38,48 @@ def missing() -> str:
     return ssh_server.missing().replace("root and an SSH server (OpenSSH)", "root and an SSH server's test user")
 
 
+#: Where the root of a bare device lies in the daemon's.
+BARE_ROOT = "/bare"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bare:
+    """What a device has that has nothing: a static busybox for a shell, of its machine. `emulator`: what runs it here."""
+
+    busybox: Path
+    emulator: Path | None = None
+    magic: str = ""  # of that machine's programs, as binfmt_misc takes it
+
+    @property
+    def emulated(self) -> bool:
+        """Whether it is another machine than this."""
+        return self.emulator is not None
+
+    def mounts(self, root: Path, home: Path, system: Path) -> Iterator[str]:
+        """Its root, in the daemon's: the kernel's folders, Android's programs, and one folder to write into."""
+        shutil.copy(self.busybox, system / "bin" / "busybox")
+        (system / "bin" / "busybox").chmod(0o755)
+        for name in _TOYBOX:
+            (system / "bin" / name).symlink_to("busybox")
+        there = f"{root}{BARE_ROOT}"
+        yield f"mkdir -p {there} && mount -t tmpfs bare {there}"
+        yield f"mkdir -p {there}/proc {there}/sys {there}/dev {there}/system {there}/data/local/tmp"
+        for name in ("proc", "sys", "dev"):
+            yield f"mount --rbind /{name} {there}/{name}"
+        yield f"mount --bind {system} {there}/system"
+        yield f"mount --bind {home / 'tmp'} {there}/data/local/tmp"
+        if self.emulator is not None:
+            yield f"mount -t binfmt_misc ours {root}/proc/sys/fs/binfmt_misc"
+            # F: the emulator is opened now, and need not be in any root.
+            yield (
+                f"printf '%s' ':ours:M::{self.magic}:{self.emulator}:F' > {root}/proc/sys/fs/binfmt_misc/register"
+            )
+
+
+#: What of Android's toybox is asked for, by us and by what stands in for Android's programs.
+_TOYBOX = ("sh", "cat", "chmod", "echo", "id", "ls", "mkdir", "mv", "rm", "sha256sum", "tr", "uname", "wc")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Phone:
     """A running daemon, and what a profile of the device behind it says. `says`: a folder of what its programs say."""
@@ -95,21 +137,31 @@ def phone(
 
 
 @contextlib.contextmanager
-def running(folder: Path, user: str, home: Path, *, state: str = "ready", shell: str = "v2") -> Iterator[Phone]:
-    """A daemon for that user's device; a second one may run beside it."""
+def running(
+    folder: Path, user: str, home: Path, *, state: str = "ready", shell: str = "v2", bare: Bare | None = None
+) -> Iterator[Phone]:
+    """A daemon for that user's device; a second one may run beside it. `bare`: commands run in a root of their own."""
     system, root, port = folder / "system", folder / "root", _port()
     (system / "bin").mkdir(parents=True)
     (system / "says").mkdir()
     root.mkdir()
     for name in _PROGRAMS:
-        (system / "bin" / name).write_text(_SAYS)
+        (system / "bin" / name).write_text(_SAYS if bare is None else _SAYS.replace("#!/bin/sh", "#!/system/bin/sh"))
         (system / "bin" / name).chmod(0o755)
     shutil.copy(Path(__file__).with_name("adbd.py"), system / "adbd.py")
     uid = pwd.getpwnam(user).pw_uid
     daemon = [SYSTEM_PYTHON, "/system/adbd.py", str(port), str(uid), state, shell]
-    script = "\n".join([*_mounts(root, home, system), f"exec chroot {root} {shlex.join(daemon)}"])
+    mounts = [*_mounts(root, home, system)]
+    if bare is not None:
+        mounts += bare.mounts(root, home, system)
+        daemon.append(BARE_ROOT)
+    script = "\n".join(["read go", *mounts, f"exec chroot {root} {shlex.join(daemon)}"])
+    own = ["--mount"] if bare is None or not bare.emulated else ["--mount", "--user"]
     with (folder / "adbd.log").open("wb") as log:
-        process = subprocess.Popen(["unshare", "--mount", "sh", "-ec", script], stderr=log, stdout=log)
+        process = subprocess.Popen(
+            ["unshare", *own, "sh", "-ec", script], stderr=log, stdout=log, stdin=subprocess.PIPE
+        )
+    _let_begin(process, maps="--user" in own)
     try:
         until(lambda: listens(port) or process.poll() is not None)
         assert process.poll() is None, (folder / "adbd.log").read_text()
@@ -117,6 +169,18 @@ def running(folder: Path, user: str, home: Path, *, state: str = "ready", shell:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _let_begin(process: subprocess.Popen[bytes], *, maps: bool) -> None:
+    """In a user namespace of its own every user is who he is outside: it is there for its own list of emulators."""
+    assert process.stdin is not None
+    if maps:
+        theirs = Path(f"/proc/{process.pid}/ns/user")
+        until(lambda: theirs.readlink() != Path("/proc/self/ns/user").readlink())
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{process.pid}/{name}").write_text("0 0 4294967295\n")
+    process.stdin.write(b"go\n")
+    process.stdin.close()
 
 
 def _mounts(root: Path, home: Path, system: Path) -> Iterator[str]:

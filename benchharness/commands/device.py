@@ -67,7 +67,8 @@ def add(
     for line in device_lines([added]):
         say(terminal(), line)
     say(terminal(), f"written: {path}")
-    say(terminal(), f"next: benchharness device check {added.name}, then benchharness run SUITE.toml --on {added.name}")
+    first = "prepare" if added.found.get("python") == "none" else "check"
+    say(terminal(), f"next: benchharness device {first} {added.name}, then benchharness run SUITE.toml --on {added.name}")
 
 
 def _trust(presented: "HostKey", given: str | None, where: str) -> None:

@@ -28,6 +28,7 @@ PROGRAMS = {
     "describe_model": "benchharness.device.describe_model",
     "list_files": "benchharness.device.list_files",
     "environment": "benchharness.device.environment",
+    "portable": "benchharness.device.portable",
     "tidying": "benchharness.device.tidying",
 }
 _MAIN = f"""import importlib
