@@ -44,8 +44,12 @@ BARE_ROOT = "/bare"
 
 @dataclass(frozen=True, kw_only=True)
 class Bare:
-    """What a device has that has nothing: a static busybox for a shell, of its machine. `emulator`: what runs it here."""
+    """What a device has that has nothing: Android's shell and a busybox, of its machine. `emulator`: what runs it here.
 
+    busybox's own shell would start its programs as itself, which is the emulator.
+    """
+
+    shell: Path
     busybox: Path
     emulator: Path | None = None
     magic: str = ""  # of that machine's programs, as binfmt_misc takes it
@@ -57,8 +61,9 @@ class Bare:
 
     def mounts(self, root: Path, home: Path, system: Path) -> Iterator[str]:
         """Its root, in the daemon's: the kernel's folders, Android's programs, and one folder to write into."""
-        shutil.copy(self.busybox, system / "bin" / "busybox")
-        (system / "bin" / "busybox").chmod(0o755)
+        for name, tool in (("sh", self.shell), ("busybox", self.busybox)):
+            shutil.copy(tool, system / "bin" / name)
+            (system / "bin" / name).chmod(0o755)
         for name in _TOYBOX:
             (system / "bin" / name).symlink_to("busybox")
         there = f"{root}{BARE_ROOT}"
@@ -77,7 +82,7 @@ class Bare:
 
 
 #: What of Android's toybox is asked for, by us and by what stands in for Android's programs.
-_TOYBOX = ("sh", "cat", "chmod", "echo", "id", "ls", "mkdir", "mv", "rm", "sha256sum", "tr", "uname", "wc")
+_TOYBOX = ("cat", "chmod", "echo", "id", "ls", "mkdir", "mv", "rm", "sha256sum", "tr", "uname", "wc")
 
 
 @dataclass(frozen=True, kw_only=True)
