@@ -76,9 +76,7 @@ class Bare:
         if self.emulator is not None:
             yield f"mount -t binfmt_misc ours {root}/proc/sys/fs/binfmt_misc"
             # F: the emulator is opened now, and need not be in any root.
-            yield (
-                f"printf '%s' ':ours:M::{self.magic}:{self.emulator}:F' > {root}/proc/sys/fs/binfmt_misc/register"
-            )
+            yield (f"printf '%s' ':ours:M::{self.magic}:{self.emulator}:F' > {root}/proc/sys/fs/binfmt_misc/register")
 
 
 #: What of Android's toybox is asked for, by us and by what stands in for Android's programs.

@@ -68,7 +68,10 @@ def add(
         say(terminal(), line)
     say(terminal(), f"written: {path}")
     first = "prepare" if added.found.get("python") == "none" else "check"
-    say(terminal(), f"next: benchharness device {first} {added.name}, then benchharness run SUITE.toml --on {added.name}")
+    say(
+        terminal(),
+        f"next: benchharness device {first} {added.name}, then benchharness run SUITE.toml --on {added.name}",
+    )
 
 
 def _trust(presented: "HostKey", given: str | None, where: str) -> None:

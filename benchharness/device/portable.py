@@ -25,7 +25,7 @@ def unpack(folder: Path) -> int:
         names = packed.namelist()
         for name in names:
             # Names are ours: the archive has the digest that the host knows, or it would not be here.
-            place = folder / (f"lib/{name[len(_LIBRARIES):]}" if name.startswith(_LIBRARIES) else f"{_MODULES}/{name}")
+            place = folder / (f"lib/{name[len(_LIBRARIES) :]}" if name.startswith(_LIBRARIES) else f"{_MODULES}/{name}")
             place.parent.mkdir(parents=True, exist_ok=True)
             if place.exists():
                 place.unlink()

@@ -79,6 +79,8 @@ class Written:
 class SelfTimed:
     """Such a session, whose stamps are looked at as they come."""
 
+    language = True
+
     def __init__(self, session: GeneratesTokens) -> None:
         self.inputs: Sequence[TensorSpec] = ()
         self.outputs: Sequence[TensorSpec] = ()

@@ -84,6 +84,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.device.fallback import placement_facts
     from benchharness.device.measured import measurement
     from benchharness.device.outputs import tell_zeros
+    from benchharness.device.own_report import OwnReporter
     from benchharness.device.scenarios.stage import Stage
     from benchharness.device.self_timed import SelfTimed
     from benchharness.device.states import Carried, States
@@ -95,22 +96,23 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases.end("import")
     progress.phase("load")
     with opened(adapter, Path(order["artefact"]), configuration) as session:
-        self_timed = SelfTimed.of(session)
-        language = self_timed is not None or isinstance(session, LanguageSession)
+        itself = SelfTimed.of(session) or OwnReporter.of(session)
+        elsewhere = isinstance(itself, OwnReporter)
+        language = isinstance(session, LanguageSession) if itself is None else itself.language
         _check_task(order, language, session.effective)
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
-            as_text = self_timed is not None and self_timed.takes_text
+            as_text = itself is not None and itself.takes_text
             tokenizer = _tokenizer(adapter, order) if language and not as_text else None
             # Made here, so that no phase pays for what the harness makes up.
-            states = None if language else States.of(session, _tensors(order).get("state"))
+            states = None if language or elsewhere else States.of(session, _tensors(order).get("state"))
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
         if asked is not None and isinstance(session, AllocatesLate):
             session.allocate({name: array.shape for name, array in asked.inputs.items()})
         with phases.unwatched():
             placed = placement_facts(configuration, session)
-            ran: Session = self_timed or (session if states is None else Carried(session, states))
+            ran: Session = itself or (session if states is None else Carried(session, states))
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -131,7 +133,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         refused = session.effective.refusal
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
-        effective = {**effective_facts(session.effective), **placed, **(self_timed.facts() if self_timed else {})}
+        effective = {**effective_facts(session.effective), **placed, **(itself.facts() if itself else {})}
         if tokenizer is not None:
             effective["tokenizer"] = tokenizer.facts()
         if asked is not None:
@@ -139,10 +141,11 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
-        "measurements": [*measurements, *phases.memory()] if on_device else [],
+        "measurements": [*measurements, *([] if elsewhere else phases.memory())] if on_device else [],
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
+        **({"elsewhere": True, **itself.conditions()} if isinstance(itself, OwnReporter) else {}),
     }
 
 

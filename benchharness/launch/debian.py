@@ -35,7 +35,9 @@ _PATIENCE_S = 60.0
 _CHECKING_S = 60.0
 _MOST_RELEASE_BYTES, _MOST_INDEX_BYTES, _MOST_PACKAGE_BYTES = 1 << 20, 1 << 28, 1 << 27
 _CHUNK_BYTES = 1 << 18
-_FIRST_LINE = "# Packages of Debian for a device without a Python, by hash. Delete this file to have the newest ones. For "
+_FIRST_LINE = (
+    "# Packages of Debian for a device without a Python, by hash. Delete this file to have the newest ones. For "
+)
 _LOCKED = re.compile(r"(pool/[\w.+~/%:-]+\.deb) --size=(\d{1,9}) --hash=sha256:([0-9a-f]{64})")
 #: An archive of ar(5): a magic line, then members behind headers of fixed width.
 _AR_MAGIC, _AR_HEADER_BYTES, _AR_NAME, _AR_SIZE = b"!<arch>\n", 60, slice(0, 16), slice(48, 58)
@@ -73,13 +75,13 @@ def _of_this_machine(folder: Path) -> str | None:
     return None
 
 
-def locked(names: Sequence[str], architecture: str, lock: Path) -> list[Package]:
+def locked(names: Sequence[str], architecture: str, lock: Path, release: str = RELEASE) -> list[Package]:
     """The packages that a lock has, else the release's newest, which are locked from then on. Raises `UsageError`."""
-    first = f"{_FIRST_LINE}{RELEASE}, {architecture}: {', '.join(names)}\n"
+    first = f"{_FIRST_LINE}{release}, {architecture}: {', '.join(names)}\n"
     before = lock.read_text(encoding="utf-8") if lock.is_file() else ""
     if before.startswith(first):
         return [Package(path=path, size=int(size), sha256=digest) for path, size, digest in _LOCKED.findall(before)]
-    found = _newest(names, architecture)
+    found = _newest(names, architecture, release)
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text(first + "".join(each.line for each in found), encoding="utf-8")
     return found
@@ -136,20 +138,20 @@ def _data_of(package: bytes) -> Iterator[tarfile.TarFile]:
     raise ValueError("it installs nothing")
 
 
-def _newest(names: Sequence[str], architecture: str) -> list[Package]:
+def _newest(names: Sequence[str], architecture: str, release: str) -> list[Package]:
     """What the release's index has of these names. Raises `UsageError`."""
     index = f"main/binary-{architecture}/Packages.xz"
-    told = re.search(rf"^ ([0-9a-f]{{64}}) +(\d{{1,9}}) {re.escape(index)}$", _signed(), re.MULTILINE)
+    told = re.search(rf"^ ([0-9a-f]{{64}}) +(\d{{1,9}}) {re.escape(index)}$", _signed(release), re.MULTILINE)
     if told is None:
-        raise UsageError(f"{mirror()}: {RELEASE} has no packages for {architecture}")
-    data = _got(f"dists/{RELEASE}/{index}", int(told[2]))
+        raise UsageError(f"{mirror()}: {release} has no packages for {architecture}")
+    data = _got(f"dists/{release}/{index}", int(told[2]))
     if _digest(data) != told[1]:
-        raise UsageError(f"{mirror()}: the index of {RELEASE} is not the one that its release names; try again later")
+        raise UsageError(f"{mirror()}: the index of {release} is not the one that its release names; try again later")
     text = lzma.LZMADecompressor().decompress(data, _MOST_INDEX_BYTES).decode("utf-8", "replace")
-    return [_of_index(text, name, architecture) for name in names]
+    return [_of_index(text, name, architecture, release) for name in names]
 
 
-def _of_index(text: str, name: str, architecture: str) -> Package:
+def _of_index(text: str, name: str, architecture: str, release: str) -> Package:
     begin = text.find(f"\nPackage: {name}\n")  # none of ours is the first of the index
     fields = dict(re.findall(r"^(\S+): (.*)$", text[begin : text.find("\n\n", begin)], re.MULTILINE))
     try:
@@ -157,14 +159,14 @@ def _of_index(text: str, name: str, architecture: str) -> Package:
             return Package(path=fields["Filename"], size=int(fields["Size"]), sha256=fields["SHA256"])
     except (KeyError, ValueError):
         pass
-    raise UsageError(f"{mirror()}: {RELEASE} has no {name} for {architecture}")
+    raise UsageError(f"{mirror()}: {release} has no {name} for {architecture}")
 
 
-def _signed() -> str:
+def _signed(release: str) -> str:
     """The release's list of indices. Raises `UsageError` where nothing vouches for it."""
-    data = _got(f"dists/{RELEASE}/InRelease", None)
+    data = _got(f"dists/{release}/InRelease", None)
     if (gpgv := which("gpgv")) is not None and _KEYS.is_file():
-        return _vouched(data, gpgv)
+        return _vouched(data, gpgv, release)
     if not mirror().startswith("https://"):
         raise UsageError(
             f"{mirror()}: neither a signature that can be checked here (gpgv, {_KEYS}) nor TLS vouches for it; "
@@ -173,7 +175,7 @@ def _signed() -> str:
     return data.decode("utf-8", "replace")
 
 
-def _vouched(data: bytes, gpgv: str) -> str:
+def _vouched(data: bytes, gpgv: str, release: str) -> str:
     """What Debian has signed of it: gpgv writes no more than that."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
@@ -185,7 +187,7 @@ def _vouched(data: bytes, gpgv: str) -> str:
             raise UsageError(f"{gpgv} cannot be run: {error}") from error
     if done.returncode:
         words = done.stderr.decode("utf-8", "replace").strip()[-300:]
-        raise UsageError(f"{mirror()}: {RELEASE} is not signed by Debian's keys: {words}")
+        raise UsageError(f"{mirror()}: {release} is not signed by Debian's keys: {words}")
     return done.stdout.decode("utf-8", "replace")
 
 
