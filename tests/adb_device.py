@@ -38,6 +38,9 @@ def missing() -> str:
     return ssh_server.missing().replace("root and an SSH server (OpenSSH)", "root and an SSH server's test user")
 
 
+#: A list of emulators of its own; and processes of its own, because the emulator tells a process another start of
+#: itself than the kernel tells everybody else, and whoever looks for strays here would take it for one.
+_OF_EMULATED = ["--mount", "--user", "--pid", "--fork", "--kill-child"]
 #: Where the root of a bare device lies in the daemon's.
 BARE_ROOT = "/bare"
 
@@ -69,14 +72,15 @@ class Bare:
         there = f"{root}{BARE_ROOT}"
         yield f"mkdir -p {there} && mount -t tmpfs bare {there}"
         yield f"mkdir -p {there}/proc {there}/sys {there}/dev {there}/system {there}/data/local/tmp"
-        for name in ("proc", "sys", "dev"):
+        yield f"mount -t proc proc {there}/proc"
+        for name in ("sys", "dev"):
             yield f"mount --rbind /{name} {there}/{name}"
         yield f"mount --bind {system} {there}/system"
         yield f"mount --bind {home / 'tmp'} {there}/data/local/tmp"
         if self.emulator is not None:
-            yield f"mount -t binfmt_misc ours {root}/proc/sys/fs/binfmt_misc"
+            yield f"mkdir {root}/emulators && mount -t binfmt_misc ours {root}/emulators"
             # F: the emulator is opened now, and need not be in any root.
-            yield (f"printf '%s' ':ours:M::{self.magic}:{self.emulator}:F' > {root}/proc/sys/fs/binfmt_misc/register")
+            yield f"printf '%s' ':ours:M::{self.magic}:{self.emulator}:F' > {root}/emulators/register"
 
 
 #: What of Android's toybox is asked for, by us and by what stands in for Android's programs.
@@ -127,13 +131,18 @@ class Phone:
 
 @contextlib.contextmanager
 def phone(
-    folder: Path, *, state: str = "ready", shell: str = "v2", says: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    state: str = "ready",
+    shell: str = "v2",
+    says: Mapping[str, str] | None = None,
+    bare: Bare | None = None,
 ) -> Iterator[Phone]:
     """A device for as long as it is wanted, with a user of its own."""
     with a_user() as (user, home):
         (home / "tmp").mkdir()
         shutil.chown(home / "tmp", user, user)
-        with running(folder, user, home, state=state, shell=shell) as found:
+        with running(folder, user, home, state=state, shell=shell, bare=bare) as found:
             for words, said in (says or {}).items():
                 found.tell(words, said)
             yield found
@@ -159,7 +168,7 @@ def running(
         mounts += bare.mounts(root, home, system)
         daemon.append(BARE_ROOT)
     script = "\n".join(["read go", *mounts, f"exec chroot {root} {shlex.join(daemon)}"])
-    own = ["--mount"] if bare is None or not bare.emulated else ["--mount", "--user"]
+    own = _OF_EMULATED if bare is not None and bare.emulated else ["--mount"]
     with (folder / "adbd.log").open("wb") as log:
         process = subprocess.Popen(
             ["unshare", *own, "sh", "-ec", script], stderr=log, stdout=log, stdin=subprocess.PIPE

@@ -1,8 +1,8 @@
 """A daemon that speaks adb's protocol as an Android device's does, for the real adb client: run in a root of its own.
 
 `adbd.py PORT UID STATE SHELL [ROOT]`: STATE is `ready`, `unauthorized` or `offline`; SHELL is `v2`, `v1` (no framed
-shell, as before Android 7) or `none`. Commands run as the user UID, in a root of their own where one is named. On SIGUSR1
-it hangs up on everybody.
+shell, as before Android 7) or `none`. Commands run as the user UID, in a root of their own where one is named. On
+SIGUSR1 it hangs up on everybody.
 
 By https://android.googlesource.com/platform/packages/modules/adb: protocol.txt, SERVICES.TXT and shell_protocol.h.
 """

@@ -1,5 +1,7 @@
-"""A device with nothing on it: no Python, no C library; Android's shell, and a busybox for its toybox. Of this machine's
-kind, or emulated."""
+"""A device with nothing on it: no Python, no C library; Android's shell, and a busybox for its toybox.
+
+It is of this machine's kind, or emulated.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from tests.conftest import ROOT
 CACHE = ROOT / "build" / "phone"
 #: Packages, and what is taken of them: linked with nothing, so that it runs where nothing is.
 _TOOLS = {"mksh": "usr/lib/klibc/bin/mksh", "busybox-static": "bin/busybox"}
-#: bookworm's, 7.2, ends with a segmentation fault in constructors of onnxruntime 1.32 and ai-edge-litert 2.3, where this
-#: and later ones run both: the emulator's fault.
+#: bookworm's, 7.2, ends with a segmentation fault where onnxruntime 1.32 is imported and ai-edge-litert 2.3 makes an
+#: interpreter; this one and sid's 11.1 run both, so the fault is the emulator's.
 _OF_EMULATOR = "trixie"
 #: An ELF file of 64 bits for aarch64, as qemu's own list for binfmt_misc has it.
 _AARCH64 = (

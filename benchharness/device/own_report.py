@@ -1,7 +1,7 @@
 """Sessions of programs that load, repeat and time by themselves (`MeasuresItself`).
 
-What such a program tells is held against the harness's own clock around its processes. Its memory, its waiting for a core
-and its cold start are its own processes', which the harness has not started in the way that it measures them: unknown.
+What such a program tells is held against the harness's own clock around its processes. Its memory, its waiting for a
+core and its cold start are those of its own processes, which nobody looks at: unknown.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import MeasuresItself, OwnFigure, OwnRequest, TensorSpec
 from benchharness.device.measured import measurement
+from benchharness.device.self_timed import SelfTimed
 from benchharness.device.sensors.readings import unknown
 from benchharness.errors import InvalidOutput, Unsupported
 
@@ -31,7 +32,7 @@ class OwnReporter:
     def __init__(self, session: MeasuresItself) -> None:
         self.inputs: Sequence[TensorSpec] = ()
         self.outputs: Sequence[TensorSpec] = ()
-        self.language = session.language
+        self.effective, self.language = session.effective, session.language  # before it has measured
         self._session = session
         self._unknown: dict[str, str] = {}
 
@@ -39,11 +40,6 @@ class OwnReporter:
     def of(cls, session: object) -> OwnReporter | None:
         """A session that measures itself; None for any other."""
         return cls(session) if isinstance(session, MeasuresItself) else None
-
-    @property
-    def effective(self) -> Any:
-        """The session's own."""
-        return self._session.effective
 
     def run(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Refused."""
@@ -84,9 +80,14 @@ class OwnReporter:
         """Which metrics it could have told and does not, and why."""
         return {"unknown_metrics": self._unknown} if self._unknown else {}
 
-    def conditions(self) -> dict[str, Any]:
-        """What the worker knows of itself, and would be taken for the program's."""
-        return {"memory_unknown": {"of the program": _WHY}, "waiting_share": unknown(_WHY)}
+    def elsewhere(self) -> dict[str, Any]:
+        """In the place of what the worker knows of itself, and would be taken for the program's."""
+        return {"elsewhere": True, "memory_unknown": {"of the program": _WHY}, "waiting_share": unknown(_WHY)}
+
+
+def by_itself(session: object) -> SelfTimed | OwnReporter | None:
+    """A session that is not timed from outside call by call; None for any other."""
+    return SelfTimed.of(session) or OwnReporter.of(session)
 
 
 def _check(figure: OwnFigure, took_ns: int, metrics: Collection[str]) -> None:

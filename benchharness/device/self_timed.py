@@ -199,6 +199,10 @@ class SelfTimed:
         self._told["itl_unknown"] = reason
         return reason
 
+    def elsewhere(self) -> dict[str, Any]:
+        """Nothing: it runs in the worker."""
+        return {}
+
     def facts(self) -> dict[str, Any]:
         """Whose stamps these are, for the result."""
         return {

@@ -82,11 +82,9 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     scenario = _scenario(order)
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
-    from benchharness.device.measured import measurement
     from benchharness.device.outputs import tell_zeros
-    from benchharness.device.own_report import OwnReporter
+    from benchharness.device.own_report import by_itself
     from benchharness.device.scenarios.stage import Stage
-    from benchharness.device.self_timed import SelfTimed
     from benchharness.device.states import Carried, States
 
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
@@ -96,8 +94,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases.end("import")
     progress.phase("load")
     with opened(adapter, Path(order["artefact"]), configuration) as session:
-        itself = SelfTimed.of(session) or OwnReporter.of(session)
-        elsewhere = isinstance(itself, OwnReporter)
+        itself = by_itself(session)
+        elsewhere = {} if itself is None else itself.elsewhere()
         language = isinstance(session, LanguageSession) if itself is None else itself.language
         _check_task(order, language, session.effective)
         phases.end("load")
@@ -130,9 +128,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
-        refused = session.effective.refusal
-        if refused is not None and refused.lost_ns:
-            measurements.append(measurement("refused_load", {}, refused.lost_ns))
+        measurements += _refused_load(session.effective)
         effective = {**effective_facts(session.effective), **placed, **(itself.facts() if itself else {})}
         if tokenizer is not None:
             effective["tokenizer"] = tokenizer.facts()
@@ -145,8 +141,16 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
-        **({"elsewhere": True, **itself.conditions()} if isinstance(itself, OwnReporter) else {}),
+        **elsewhere,
     }
+
+
+def _refused_load(effective: EffectiveConfiguration) -> list[dict[str, Any]]:
+    """What trying an accelerator took that refused the model, where that is known."""
+    from benchharness.device.measured import measurement
+
+    refused = effective.refusal
+    return [measurement("refused_load", {}, refused.lost_ns)] if refused is not None and refused.lost_ns else []
 
 
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:

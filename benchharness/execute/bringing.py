@@ -8,14 +8,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchharness.device.portable import COMPLETE
 from benchharness.errors import LaunchError, NoPython
 from benchharness.execute.devices import reached
 from benchharness.launch import Question, Sent, ask, by_shell
 from benchharness.launch.by_shell import Bare
 from benchharness.launch.far import FarLauncher
 from benchharness.launch.line import Line, line_to
-from benchharness.launch.portable import Portable, portable
+from benchharness.launch.portable import Portable, marker, portable
 from benchharness.suite.device import Device
 from benchharness.suite.hardware import HardwareTarget
 
@@ -50,7 +49,7 @@ def with_a_python(
         made = portable(bare.machine, lock=lock, cache=cache)
         folder = f"{bare.work}/{_FOLDER}/{made.name}"
         there = device.model_copy(update={"python": f"{folder}/bin/python3"})
-        if not by_shell.is_there(line, f"{folder}/{COMPLETE}"):
+        if not by_shell.is_there(line, marker(folder)):
             _put(line, made, folder, bare.shell, sent)
             _unpack(there, folder, scratch, tell)
     finally:

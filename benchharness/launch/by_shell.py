@@ -1,8 +1,8 @@
 """A device with nothing but a shell: what it is, and files brought there by the shell's own means.
 
-It takes `cat`, `chmod`, `id`, `ls`, `mkdir`, `mv`, `rm`, `sha256sum`, `uname` and `wc`, which Android's toybox, busybox and
-coreutils all have. Like the porter, which takes over once there is a Python, it puts files by size and SHA-256, goes
-on where a broken line left one, and follows no link to the work folder.
+It takes `cat`, `chmod`, `id`, `ls`, `mkdir`, `mv`, `rm`, `sha256sum`, `uname` and `wc`, which Android's toybox, busybox
+and coreutils all have. Like the porter, which takes over once there is a Python, it puts files by size and SHA-256,
+goes on where a broken line left one, and follows no link to the work folder.
 """
 
 from __future__ import annotations

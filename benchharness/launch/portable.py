@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchharness.device.portable import COMPLETE
 from benchharness.errors import LaunchError
 from benchharness.launch.debian import contents, fetched, locked
 
@@ -92,6 +93,11 @@ def portable(machine: str, *, lock: Path, cache: Path) -> Portable:
         name=name.hexdigest()[:12],
         loader=kind.loader,
     )
+
+
+def marker(folder: str) -> str:
+    """What is in its folder there once all of it is."""
+    return f"{folder}/{COMPLETE}"
 
 
 def _parts(packages: list[Path], kind: _Machine) -> tuple[dict[str, bytes], dict[str, bytes], bytes]:

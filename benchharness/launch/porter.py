@@ -184,10 +184,12 @@ class Porter:
         channel.close()
         words = channel.words()
         if channel.code in _NOT_FOUND:
-            again = f", or make it again: benchharness device prepare {self._route.name}"
+            prepare = f"benchharness device prepare {self._route.name}"
+            helps = f", or have one brought there: {prepare}" if self._route.python == Route.python else ""
+            helps = f", or make it again: {prepare}" if ENVIRONMENTS in self._route.python else helps
             return NoPython(
                 f"{self._route.name}: {self._route.python!r} cannot be started there ({words}); name a Python 3.9 or "
-                f"later as 'python' in its profile{again if ENVIRONMENTS in self._route.python else ''}"
+                f"later as 'python' in its profile{helps}"
             )
         return ConnectionLost(f"{self._route.name}: the line broke, or what runs there ended; {words}")
 

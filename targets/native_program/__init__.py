@@ -1,8 +1,8 @@
 """Runs programs that load, repeat and time by themselves, as runtimes ship them: `llama-bench`, `benchmark_model`, …
 
 `options.program` is the program, a file that is put on the device or a name that is known there; `options.reader` says
-how it is asked and understood, and is the program's name unless said. `options.arguments` are added to its command line,
-and `options.environment` to its environment.
+how it is asked and understood, and is the program's name unless said. `options.arguments` are added to its command
+line, and `options.environment` to its environment.
 
 Its modules: `reader` is what a reader says, `rows` how programs' output becomes rows, `running` starts a program and
 hears it out, `figures` turns rows into figures.

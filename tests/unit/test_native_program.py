@@ -1,7 +1,7 @@
 """Programs that measure themselves: what their readers make of what they print.
 
-llama-bench's lines are what its version 0.7.0 (Debian's llama.cpp-tools) printed here. The others are in the form of their
-sources, with figures of our own:
+llama-bench's lines are what its version 0.7.0 (Debian's llama.cpp-tools) printed here. The others are in the form of
+their sources, with figures of our own:
 https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/tools/benchmark/benchmark_model.cc (as printed in
 https://github.com/tensorflow/tensorflow/issues/49158),
 https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/test/perftest/performance_result.cc and
@@ -248,7 +248,8 @@ def test_every_reader_that_is_bundled_can_be_read() -> None:
         ("formats = ['.x']\nrows = 'yaml'\ncommands = []", "yaml"),
         ("formats = ['.x']\nrows = 'text'\ncommands = []\npatterns = { a = '(' }", "unterminated"),
         (
-            "formats = ['.x']\nrows = 'json'\ncommands = [{ arguments = [], figures = [{ metric = 'itl', times = 't', unit = 'h' }] }]",
+            "formats = ['.x']\nrows = 'json'\n[[commands]]\narguments = []\n"
+            "figures = [{ metric = 'itl', times = 't', unit = 'h' }]",
             "the unit 'h'",
         ),
     ],
