@@ -79,6 +79,7 @@ class EffectiveConfiguration:
     execution: str = EXECUTION_DEVICE  # one of EXECUTION_*
     refusal: Refusal | None = None
     unit: str | None = None  # of the accelerator's units the one that was taken; None: it has no choice of them
+    took_library: bool = False  # whether the configuration's `library` is what the accelerator came from
     wanted_places: Sequence[str] = ()  # where an accelerator that names several places is wanted; else its own name
     facts: Mapping[str, Any] = field(default_factory=dict)  # anything else worth knowing, JSON values only
     # What floating-point operators are computed in, read back: "float32", "bfloat16", "float16"; several joined by "+".

@@ -28,6 +28,9 @@ from tests.ssh_server import ROOT, SYSTEM_PYTHON, a_user, free_port, listens, pr
 _LAST_OF_EMULATORS = 5585
 #: What stands in for Android's own programs: they say what lies in a file by the name of what they are asked for.
 _PROGRAMS = ("dumpsys", "getprop", "settings")
+#: Those by which a program could hold a phone awake or change it, which is not ours to do: calls are written down.
+_CHANGING, _TOUCHED = ("svc", "am", "cmd", "input", "pm"), "touched"
+_WRITES = '#!/bin/sh\necho "$0 $*" >> /data/local/tmp/' + _TOUCHED + "\n"
 _SAYS = '#!/bin/sh\nname=$(echo "${0##*/} $*" | tr " /" "__")\ncat "/system/says/$name" 2>/dev/null\n'
 
 
@@ -124,6 +127,16 @@ class Phone:
         """Ends every connection, as a cable that is pulled does."""
         self.process.send_signal(signal.SIGUSR1)
 
+    def becomes(self, state: str) -> None:
+        """As the adb server sees it from now on: `ready`, `unauthorized`, `offline`, or `gone`."""
+        (self.says.parent / "state").write_text(state, encoding="utf-8")
+        self.drop_lines()
+
+    def touched(self) -> str:
+        """What was asked of those of Android's programs that change something there."""
+        called = self.home / "tmp" / _TOUCHED
+        return called.read_text() if called.exists() else ""
+
     def tell(self, words: str, said: str) -> None:
         """What one of its programs says from now on, such as `dumpsys battery`."""
         (self.says / words.replace(" ", "_").replace("/", "_")).write_text(said, encoding="utf-8")
@@ -157,8 +170,8 @@ def running(
     (system / "bin").mkdir(parents=True)
     (system / "says").mkdir()
     root.mkdir()
-    for name in _PROGRAMS:
-        (system / "bin" / name).write_text(_SAYS if bare is None else _SAYS.replace("#!/bin/sh", "#!/system/bin/sh"))
+    for name, program in {**dict.fromkeys(_PROGRAMS, _SAYS), **dict.fromkeys(_CHANGING, _WRITES)}.items():
+        (system / "bin" / name).write_text(program if bare is None else program.replace("/bin/sh", "/system/bin/sh", 1))
         (system / "bin" / name).chmod(0o755)
     shutil.copy(Path(__file__).with_name("adbd.py"), system / "adbd.py")
     uid = pwd.getpwnam(user).pw_uid
@@ -179,7 +192,7 @@ def running(
         assert process.poll() is None, (folder / "adbd.log").read_text()
         yield Phone(port=port, user=user, home=home, says=system / "says", process=process)
     finally:
-        process.terminate()
+        process.kill()  # whoever waits for a namespace's first process hears of nothing less
         process.wait(10)
 
 

@@ -1,6 +1,7 @@
 """A daemon that speaks adb's protocol as an Android device's does, for the real adb client: run in a root of its own.
 
-`adbd.py PORT UID STATE SHELL [ROOT]`: STATE is `ready`, `unauthorized` or `offline`; SHELL is `v2`, `v1` (no framed
+`adbd.py PORT UID STATE SHELL [ROOT]`: STATE is `ready`, `unauthorized`, `offline` or `gone`, and what the file
+/system/state says goes before it; SHELL is `v2`, `v1` (no framed
 shell, as before Android 7) or `none`. Commands run as the user UID, in a root of their own where one is named. On
 SIGUSR1 it hangs up on everybody.
 
@@ -18,12 +19,14 @@ import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO
 
 _HEADER = struct.Struct("<6I")
 _VERSION, _MOST_BYTES = 0x01000001, 1 << 18
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = 0, 1, 2, 3, 4
 _TOKEN, _SIGNATURE = 1, 2
+_STATE = Path("/system/state")
 _ENVIRONMENT = {
     "PATH": "/system/bin:/usr/bin:/bin",
     "ANDROID_ROOT": "/system",
@@ -136,9 +139,10 @@ class Line:
                 self._streams.pop(second, None)
 
     def _greet(self) -> None:
-        if self.device.state == "unauthorized":
+        state = self.device.state
+        if state == "unauthorized":
             self.send(AUTH, _TOKEN, 0, bytes(range(20)))
-        elif self.device.state == "ready":
+        elif state == "ready":
             features = "features=cmd,shell_v2" if self.device.shell == "v2" else "features=cmd"
             self.send(
                 CNXN,
@@ -233,11 +237,18 @@ class Device:
     """What is the same for every line."""
 
     def __init__(self, uid: int, state: str, shell: str, root: str = "") -> None:
-        self.state, self.shell = state, shell
+        self._state, self.shell = state, shell
         # What becomes the user's shell: in this root, or in one that has only Android's.
         shell_there = "/system/bin/sh" if root else "/bin/sh"
         self.enters = ["/usr/sbin/chroot", f"--userspec={uid}:{uid}", "--groups=", root or "/", shell_there]
         self.lines: list[Line] = []
+
+    @property
+    def state(self) -> str:
+        try:
+            return _STATE.read_text()
+        except OSError:
+            return self._state
 
     def hang_up(self) -> None:
         lines, self.lines = self.lines, []
@@ -253,6 +264,9 @@ def main() -> None:
     listening = socket.create_server(("127.0.0.1", int(port)))
     while True:
         peer, _ = listening.accept()
+        if device.state == "gone":
+            peer.close()
+            continue
         line = Line(peer, device)
         device.lines.append(line)
         threading.Thread(target=line.serve, daemon=True).start()

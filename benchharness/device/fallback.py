@@ -43,8 +43,8 @@ def _check_unit(configuration: Configuration, session: Session) -> None:
     effective = session.effective
     if effective.unit is not None or effective.refusal is not None:
         return
-    for key in ("library", "unit"):
-        if getattr(configuration, key) is not None:
+    for key, taken in (("library", effective.took_library), ("unit", False)):
+        if getattr(configuration, key) is not None and not taken:
             raise Unsupported(
                 f"{key}: the adapter {configuration.runtime!r} takes no plug-ins and has no units; leave it out"
             )

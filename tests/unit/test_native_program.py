@@ -10,7 +10,6 @@ https://github.com/pytorch/executorch/blob/main/examples/portable/executor_runne
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -311,7 +310,7 @@ def test_a_figure_that_can_be_is_a_measurement_and_the_rest_has_a_reason() -> No
     (found,) = reporter.told(WORKLOAD, 3, ["decode_rate", "itl"])
     assert (found["metric"], found["value"], found["samples"]) == ("decode_rate", 10.0, [9.0, 10.0, 11.0])
     assert reporter.facts() == {"unknown_metrics": {"itl": "why"}}
-    json.dumps(reporter.conditions())
+    assert reporter.elsewhere()["memory_unknown"]["of the program"].startswith("the program runs in")
     text = {**WORKLOAD, "prompt": {"text": "hello"}}
     with pytest.raises(Unsupported, match="by its length only"):
         reporter.told(text, 3, ["decode_rate"])
