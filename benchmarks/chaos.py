@@ -2,8 +2,8 @@
 
 `python -m benchmarks.chaos --cuts 100 --hosts 50 --supervisors 50 --seed 1`, as root on Linux with OpenSSH: the
 device is this machine over SSH, as another user in another root. Each blow falls at a random moment of a run of short
-attempts,
-detached and not in turn. Exit code 1 where an attempt is in the store twice, one is missing, or something is left.
+attempts, detached and not in turn. Exit code 1 where an attempt is in the store twice, or something is left.
+`python -m benchmarks.chaos_adb` does it to a phone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from benchharness.errors import LaunchError
 from benchharness.locations import DEVICES_VARIABLE
 from benchharness.results.store import Store
 from benchharness.suite.device import written
-from tests.ssh_server import Server, missing, serving
+from tests import far
+from tests.ssh_server import missing, serving
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits" / "artefacts" / "fp32.onnx"
 #: Seconds between two blows: a line is opened again in one, and an attempt takes about one.
@@ -37,18 +38,23 @@ MOST_ATTEMPTS = 1000
 GONE_WITHIN_S = 10.0
 
 
+#: By the name of a kind of blow: how many fall, and what lets so many fall on a run.
+Kinds = dict[str, tuple[int, "Callable[[Run, int], None]"]]
+
+
 class Run:
     """One run on the device, and what became of it."""
 
-    def __init__(self, server: Server, folder: Path, *, detached: bool) -> None:
+    def __init__(self, server: far.Server, folder: Path, *, work: str, seen: Path, detached: bool) -> None:
+        """`work` is its work folder there, and `seen` where that lies on this machine."""
         self.server = server
         self.folder = folder
-        self.work = server.home / folder.name
+        self.work = seen
         self.url = f"sqlite:///{folder / 'store.db'}"
         self.detached = detached
         os.environ[DEVICES_VARIABLE] = str(folder / "devices")
         (folder / "devices").mkdir(parents=True)
-        device = server.device(work=str(self.work), detached=detached)
+        device = server.device(name="loopback", work=work, detached=detached)
         (folder / "devices" / "loopback.toml").write_text(written(device), encoding="utf-8")
 
     def suite(self, attempts: int) -> dict[str, Any]:
@@ -77,7 +83,8 @@ class Run:
 
     def supervisors(self) -> list[int]:
         """Their process ids on the device."""
-        return [int(each.split()[0]) for each in self.server.processes() if " supervisor " in each]
+        found = [each for each in self.server.processes() if " supervisor " in each and "sys.stdin" not in each]
+        return [int(each.split()[0]) for each in found]
 
     def told(self) -> tuple[int, int, int]:
         """Attempts that are fine, those of them that are there twice, and those that were given up."""
@@ -159,9 +166,8 @@ def main() -> int:
         sys.stderr.write(f"benchmarks.chaos {trouble}\n")
         return 2
     choice = random.Random(options.seed)
-    wrong = False
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
-        kinds: dict[str, tuple[int, Callable[[Run, int], None]]] = {
+        kinds: Kinds = {
             "line cut": (options.cuts, lambda run, blows: beaten(run, blows, server.drop_lines, choice)),
             "host killed": (options.hosts, lambda run, blows: kill_hosts(run, blows, choice)),
             "supervisor killed": (
@@ -169,21 +175,32 @@ def main() -> int:
                 lambda run, blows: beaten(run, blows, lambda: kill_supervisors(run), choice),
             ),
         }
-        for name, (blows, beat) in kinds.items():
-            for detached in (False, True):
-                share = blows - blows // 2 if detached else blows // 2
-                if not share:
-                    continue
-                run = Run(server, Path(folder) / f"{name.replace(' ', '-')}-{detached}", detached=detached)
-                beat(run, share)
-                fine, twice, given_up = run.told()
-                left = run.left()
-                wrong = wrong or bool(twice or left)
-                sys.stdout.write(
-                    f"{name}{', detached' if detached else ''}: {share} blows, {fine} attempts in the store once, "
-                    f"{twice} twice, {given_up} given up, left: {', '.join(left)[:500] or 'nothing'}\n"
-                )
-                sys.stdout.flush()
+
+        def made(name: str, detached: bool) -> Run:
+            seen = server.home / name
+            return Run(server, Path(folder) / name, work=str(seen), seen=seen, detached=detached)
+
+        return all_told(kinds, made)
+
+
+def all_told(kinds: Kinds, made: Callable[[str, bool], Run]) -> int:
+    """Lets each kind of blow fall on a run of its own, detached and not, and tells what became of it; the exit code."""
+    wrong = False
+    for name, (blows, beat) in kinds.items():
+        for detached in (False, True):
+            share = blows - blows // 2 if detached else blows // 2
+            if not share:
+                continue
+            run = made(f"{name.replace(' ', '-')}-{detached}", detached)
+            beat(run, share)
+            fine, twice, given_up = run.told()
+            left = run.left()
+            wrong = wrong or bool(twice or left)
+            sys.stdout.write(
+                f"{name}{', detached' if detached else ''}: {share} blows, {fine} attempts in the store once, "
+                f"{twice} twice, {given_up} given up, left: {', '.join(left)[:500] or 'nothing'}\n"
+            )
+            sys.stdout.flush()
     return 1 if wrong else 0
 
 
