@@ -13,11 +13,9 @@ from benchharness.errors import LaunchError, NoPython
 from benchharness.execute import bringing
 from benchharness.launch import by_shell
 from benchharness.launch.line import Line, line_to
-from benchharness.results.result import OutcomeKind
 from tests import adb_device
 from tests.adb_device import AdbServer, Phone
-from tests.bare_device import CACHE, bare
-from tests.conftest import ARTEFACTS
+from tests.bare_device import CACHE, bare, complete_run
 from tests.far import DIGITS
 from tests.unit.test_environment import PIP
 from tests.unit.test_wheels import Index, wheel
@@ -141,34 +139,3 @@ def test_what_adb_cannot_frame_is_said(phone: Phone, tmp_path: Path) -> None:
 def test_the_demo_runs_there_on_onnx_runtime_and_litert(phone: Phone, profiles: Path) -> None:
     """All of it: Debian's Python, the runtimes' own wheels, nothing else in its root."""
     complete_run(phone, "x86_64")
-
-
-def complete_run(phone: Phone, machine: str, timeout: str = "120 s") -> None:
-    """Added, prepared, run: every outcome fine, and the figures there that the same model has here."""
-    _, added = devices.add(devices.asked(f"adb://{phone.serial}", name="whole"))
-    assert added.found["machine"] == machine
-    made = devices.prepare("whole", runtimes=["onnxruntime", "tflite"], tell=lambda _: None)
-    assert [(each.name, each.available, each.reason) for each in made.runtimes] == [
-        ("onnxruntime", True, ""),
-        ("tflite", True, ""),
-    ]
-    suite = {
-        "models": {"demo": {"variants": {name: {"artefact": str(ARTEFACTS / name)} for name in VARIANTS}}},
-        "configurations": [{"runtime": "onnxruntime", "threads": 1}, {"runtime": "tflite", "threads": 1}],
-        "workloads": [{"prompt": {"tokens": 8}, "output_tokens": 4}],
-        "attempts": {"at_least": 1, "at_most": 1, "timeout": timeout, "entry_gate": "0 s"},
-        "scenarios": {"first-token": {"min_time": "1 ms"}, "steady": {"min_time": "1 ms"}},
-    }
-    here, there = api.run_on(["this-machine", "whole"], suite)
-    assert [each.outcome.kind for each in there.results] == [OutcomeKind.OK] * 4, [
-        (each.outcome, each.job.variant) for each in there.results
-    ]
-    figures = [
-        {(each.job.key, metric.name) for each in run.results for metric in each.metrics} for run in (here, there)
-    ]
-    assert {name for _, name in figures[1]} == {name for _, name in figures[0]}
-    assert phone.processes() == []
-    assert not list((phone.work / "runs").iterdir())
-
-
-VARIANTS = ("onnx-fp32", "tflite-int8")
