@@ -112,6 +112,9 @@ def beaten(run: Run, blows: int, blow: Callable[[], object], choice: random.Rand
     ended = threading.Event()
 
     def fall() -> None:
+        while not run.runs():  # a device that lets nobody in at the first is refused, and no run begins
+            if ended.wait(BETWEEN_S[0]):
+                return
         for _ in range(blows):
             if ended.wait(choice.uniform(*BETWEEN_S)):
                 return

@@ -37,6 +37,8 @@ import sys
 name = sys.argv.pop(1)
 importlib.import_module(sys.argv.pop(1) if name == "module" else {PROGRAMS!r}[name]).main()
 """.encode()
+#: What is data of an adapter's own.
+_READERS = "targets/native_program/readers"
 #: Zip entries carry a time; a fixed one keeps the bundle's digest the same for the same code.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -91,5 +93,5 @@ def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _modules(entry, f"{prefix}/{entry.name}")
-        elif entry.name.endswith((".py", ".toml")):
+        elif entry.name.endswith(".py") or (prefix == _READERS and entry.name.endswith(".toml")):
             yield f"{prefix}/{entry.name}", entry.read_bytes()
