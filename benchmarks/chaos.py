@@ -86,15 +86,16 @@ class Run:
         found = [each for each in self.server.processes() if " supervisor " in each and "sys.stdin" not in each]
         return [int(each.split()[0]) for each in found]
 
-    def told(self) -> tuple[int, int, int]:
-        """Attempts that are fine, those of them that are there twice, and those that were given up."""
+    def told(self) -> tuple[int, int, list[str]]:
+        """Attempts that are fine, those of them that are there twice, and of those that were given up why."""
         store = Store(self.url)
         try:
             attempts = [each for run in store.list_runs() for each in store.attempts(run.id)]
         finally:
             store.close()
         fine = Counter((each.job, each.round) for each in attempts if each.outcome.ok)
-        return len(fine), sum(fine.values()) - len(fine), sum(not each.outcome.ok for each in attempts)
+        given_up = [f"{each.outcome.kind} {each.outcome.reason}"[:100] for each in attempts if not each.outcome.ok]
+        return len(fine), sum(fine.values()) - len(fine), given_up
 
     def left(self) -> list[str]:
         """What is on the device that a finished run must not leave."""
@@ -107,16 +108,23 @@ class Run:
             time.sleep(0.1)
 
 
-def beaten(run: Run, blows: int, blow: Callable[[], object], choice: random.Random) -> None:
+def beaten(
+    run: Run,
+    blows: int,
+    blow: Callable[[], object],
+    choice: random.Random,
+    between_s: tuple[float, float] = BETWEEN_S,
+) -> None:
     """A run in this process while blows fall; then it ends in peace."""
     ended = threading.Event()
 
     def fall() -> None:
-        while not run.runs():  # a device that lets nobody in at the first is refused, and no run begins
+        # A device that lets nobody in at the first is refused, and a job that never worked is given up: neither is lost.
+        while not (run.runs() and run.told()[0]):
             if ended.wait(BETWEEN_S[0]):
                 return
         for _ in range(blows):
-            if ended.wait(choice.uniform(*BETWEEN_S)):
+            if ended.wait(choice.uniform(*between_s)):
                 return
             blow()
         over.set()
@@ -125,7 +133,7 @@ def beaten(run: Run, blows: int, blow: Callable[[], object], choice: random.Rand
     beating = threading.Thread(target=fall, daemon=True)
     beating.start()
     suite = run.suite(MOST_ATTEMPTS)
-    suite["attempts"]["max_time"] = f"{blows * sum(BETWEEN_S) / 2 + 10} s"
+    suite["attempts"]["max_time"] = f"{blows * sum(between_s) / 2 + 10} s"
     try:
         api.run(suite, on="loopback", store=run.url)
     except LaunchError:
@@ -201,7 +209,8 @@ def all_told(kinds: Kinds, made: Callable[[str, bool], Run]) -> int:
             wrong = wrong or bool(twice or left)
             sys.stdout.write(
                 f"{name}{', detached' if detached else ''}: {share} blows, {fine} attempts in the store once, "
-                f"{twice} twice, {given_up} given up, left: {', '.join(left)[:500] or 'nothing'}\n"
+                f"{twice} twice, {len(given_up)} given up{f' ({given_up[0]})' if given_up else ''}, "
+                f"left: {', '.join(left)[:500] or 'nothing'}\n"
             )
             sys.stdout.flush()
     return 1 if wrong else 0

@@ -28,6 +28,8 @@ from tests.unit.sensors.published import SAMSUNG_BATTERY
 
 #: How long it is away: a reboot of a stand-in's takes no longer than adb's line waits (12 s).
 AWAY_S = (0.5, 4.0)
+#: From the end of a blow to the next: an attempt takes a second or two, and is given up when it broke three times.
+BETWEEN_S = (1.0, 6.0)
 LOW = SAMSUNG_BATTERY.replace("level: 100", "level: 3").replace("USB powered: true", "USB powered: false")
 
 
@@ -96,7 +98,7 @@ def main() -> int:
             blows = Blows(phone, server, choice)
 
             def falling(blow: Callable[[], None]) -> Callable[[Run, int], None]:
-                return lambda run, count: beaten(run, count, blow, choice)
+                return lambda run, count: beaten(run, count, blow, choice, BETWEEN_S)
 
             kinds: Kinds = {
                 "unplugged": (options.each, falling(blows.unplugged)),
