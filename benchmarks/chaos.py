@@ -119,7 +119,7 @@ def beaten(
     ended = threading.Event()
 
     def fall() -> None:
-        # A device that lets nobody in at the first is refused, and a job that never worked is given up: neither is lost.
+        # A device that lets nobody in at the first is refused, and a job that never worked is given up.
         while not (run.runs() and run.told()[0]):
             if ended.wait(BETWEEN_S[0]):
                 return

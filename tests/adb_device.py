@@ -70,7 +70,7 @@ class Bare:
         for name, tool in (("sh", self.shell), ("busybox", self.busybox)):
             shutil.copy(tool, system / "bin" / name)
             (system / "bin" / name).chmod(0o755)
-        for name in _TOYBOX:
+        for name in TOYBOX:
             (system / "bin" / name).symlink_to("busybox")
         there = f"{root}{BARE_ROOT}"
         yield f"mkdir -p {there} && mount -t tmpfs bare {there}"
@@ -87,7 +87,7 @@ class Bare:
 
 
 #: What of Android's toybox is asked for, by us and by what stands in for Android's programs.
-_TOYBOX = ("cat", "chmod", "echo", "id", "ls", "mkdir", "mv", "rm", "sha256sum", "tr", "uname", "wc")
+TOYBOX = ("cat", "chmod", "echo", "id", "ls", "mkdir", "mv", "rm", "sha256sum", "tr", "uname", "wc")
 
 
 @dataclass(frozen=True, kw_only=True)

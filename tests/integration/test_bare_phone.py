@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from benchharness import api, devices
 from benchharness.errors import LaunchError, NoPython
 from benchharness.execute import bringing
 from benchharness.launch import by_shell
+from benchharness.launch.far import FarLauncher
 from benchharness.launch.line import Line, line_to
-from tests import adb_device
+from tests import adb_device, ssh_server
 from tests.adb_device import AdbServer, Phone
 from tests.bare_device import CACHE, bare, complete_run
 from tests.far import DIGITS
@@ -134,6 +136,25 @@ def test_what_adb_cannot_frame_is_said(phone: Phone, tmp_path: Path) -> None:
         pytest.raises(LaunchError, match=r"frames no streams .*put one there yourself"),
     ):
         bringing.look(old.device(python="python3"))
+
+
+def test_a_board_over_ssh_that_has_none_gets_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its user's path has the tools that are asked for, and no Python."""
+    (tmp_path / "ssh").mkdir()
+    with ssh_server.serving(tmp_path / "ssh") as server:
+        (server.home / "bin").mkdir()
+        for tool in ("sh", *adb_device.TOYBOX):
+            (server.home / "bin" / tool).symlink_to(str(shutil.which(tool)))
+        (server.home / ".bashrc").write_text(f"PATH={server.home}/bin\n")
+        device = server.device(python="python3", work=f"{server.home}/ours")
+        told: list[str] = []
+        places = {"lock": tmp_path / "lock", "cache": CACHE / "cache" / "python", "scratch": tmp_path}
+        able = bringing.with_a_python(device, **places, tell=told.append, sent=lambda *_: None)
+        assert "bringing one" in told[0]
+        assert able.python.startswith(f"{server.home}/ours/python/")
+        launcher = FarLauncher(able.route, tmp_path)
+        assert (launcher.contact.python, launcher.contact.executable) == ("3.11.2", able.python)
+        launcher.close()
 
 
 def test_the_demo_runs_there_on_onnx_runtime_and_litert(phone: Phone, profiles: Path) -> None:
