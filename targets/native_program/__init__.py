@@ -51,10 +51,10 @@ class NativeProgram:
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[ProgramSession]:
         """Finds program and reader; the model is the program's to open. Raises `Unsupported`, `ModelFailure`."""
         options = configuration.options
-        if unknown := next(
-            (each for each in (*options, *configuration.accelerator_options) if each not in _OPTIONS), ""
-        ):
+        if unknown := next((each for each in options if each not in _OPTIONS), ""):
             raise Unsupported(f"no option is called {unknown!r} here (there are: {', '.join(_OPTIONS)})")
+        if configuration.accelerator_options:
+            raise Unsupported("accelerator_options: a program takes arguments; give options.arguments")
         program = _program(options.get("program"))
         how = reader(str(options.get("reader") or program.stem))
         model = Path(artefact)

@@ -232,6 +232,12 @@ def test_an_accelerator_and_threads_become_arguments(tmp_path: Path) -> None:
         pass
 
 
+def test_options_of_an_accelerator_are_refused(tmp_path: Path) -> None:
+    asked = Configuration(runtime="x", options={"program": "/bin/true"}, accelerator_options={"program": 1})
+    with pytest.raises(Unsupported, match=r"give options\.arguments"), NativeProgram().open(tmp_path, asked):
+        pass
+
+
 def test_every_reader_that_is_bundled_can_be_read() -> None:
     assert {"llama-bench", "benchmark_model", "onnxruntime_perf_test", "executor_runner"} <= set(names())
     for name in ("llama-bench", "benchmark_model", "onnxruntime_perf_test", "executor_runner"):
