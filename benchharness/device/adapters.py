@@ -57,6 +57,12 @@ BUILT_IN = {
         (".gguf", ".tflite", ".onnx", ".ort", ".pte"),
         on_request=(".gguf", ".tflite", ".onnx", ".ort", ".pte"),
     ),
+    "onnxruntime-web": AdapterRow(
+        "targets.onnx_runtime_web:OnnxRuntimeWeb",
+        (".onnx", ".ort"),
+        requires=("playwright>=1.45", "tokenizers>=0.20"),
+        on_request=(".onnx", ".ort"),
+    ),
     "python": AdapterRow("targets.python_function:PythonFunction", (".py",)),
     "null": AdapterRow("targets.null:Null", (".null",)),
 }

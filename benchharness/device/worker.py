@@ -85,7 +85,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.device.outputs import tell_zeros
     from benchharness.device.own_report import by_itself
     from benchharness.device.scenarios.stage import Stage
-    from benchharness.device.states import Carried, States
+    from benchharness.device.states import States
 
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with phases.unwatched():
@@ -95,22 +95,23 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     progress.phase("load")
     with opened(adapter, Path(order["artefact"]), configuration) as session:
         itself = by_itself(session)
-        elsewhere = {} if itself is None else itself.elsewhere()
+        not_the_workers = {} if itself is None else itself.elsewhere()
         language = isinstance(session, LanguageSession) if itself is None else itself.language
         _check_task(order, language, session.effective)
+        elsewhere = _computed_elsewhere(session, phases, progress)
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
             as_text = itself is not None and itself.takes_text
             tokenizer = _tokenizer(adapter, order) if language and not as_text else None
             # Made here, so that no phase pays for what the harness makes up.
-            states = None if language or elsewhere else States.of(session, _tensors(order).get("state"))
+            states = None if language or not_the_workers else States.of(session, _tensors(order).get("state"))
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
         if asked is not None and isinstance(session, AllocatesLate):
             session.allocate({name: array.shape for name, array in asked.inputs.items()})
         with phases.unwatched():
             placed = placement_facts(configuration, session)
-            ran: Session = itself or (session if states is None else Carried(session, states))
+            ran: Session = itself or (session if states is None else _with_states(session, states))
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -129,19 +130,18 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
         measurements += _refused_load(session.effective)
-        effective = {**effective_facts(session.effective), **placed, **(itself.facts() if itself else {})}
-        if tokenizer is not None:
-            effective["tokenizer"] = tokenizer.facts()
+        effective = {**effective_facts(session.effective), **placed, **_told_of(ran, tokenizer)}
+        effective["facts"].update(elsewhere)
         if asked is not None:
             effective.update({**_input_facts(session.inputs, asked, states), **told})
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
-        "measurements": [*measurements, *([] if elsewhere else phases.memory())] if on_device else [],
+        "measurements": [*measurements, *([] if not_the_workers else phases.memory())] if on_device else [],
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
-        **elsewhere,
+        **not_the_workers,
     }
 
 
@@ -151,6 +151,36 @@ def _refused_load(effective: EffectiveConfiguration) -> list[dict[str, Any]]:
 
     refused = effective.refusal
     return [measurement("refused_load", {}, refused.lost_ns)] if refused is not None and refused.lost_ns else []
+
+
+def _computed_elsewhere(session: object, phases: Phases, progress: _Progress) -> dict[str, str]:
+    """Where another process computes, which is looked at from now on instead of this one; else nothing."""
+    from benchharness.contract import ComputesElsewhere
+
+    if not isinstance(session, ComputesElsewhere):
+        return {}
+    try:
+        process = session.process()
+    except Unsupported as reason:
+        phases.computed_by(None, str(reason))
+        return {"computed_in": f"{session.computed_in}; {reason}"}
+    phases.computed_by(process, session.computed_in)
+    progress.computed_by(process)
+    return {"computed_in": session.computed_in}
+
+
+def _with_states(session: Session, states: States) -> Session:
+    """What runs a model that is no language model, timed from here or by itself."""
+    from benchharness.device.states import Carried
+    from benchharness.device.timed_inferences import TimedInferences
+
+    return TimedInferences.of(session, states) or Carried(session, states)
+
+
+def _told_of(ran: Session, tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """Whose clock timed it, where that was not the harness's, and what encoded a text."""
+    told = ran.facts() if hasattr(ran, "facts") else {}
+    return told if tokenizer is None else {**told, "tokenizer": tokenizer.facts()}
 
 
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
@@ -275,6 +305,11 @@ class _Progress:
 
     def phase(self, name: str) -> None:
         self._writer.send({"type": "progress", "id": self._attempt, "phase": name, "done": 0, "total": 0})
+
+    def computed_by(self, process: int) -> None:
+        """Another process computes: the supervisor is to look at that one."""
+        message = {"type": "progress", "id": self._attempt, "phase": "load", "done": 0, "total": 0, "process": process}
+        self._writer.send(message)
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.perf_counter_ns()

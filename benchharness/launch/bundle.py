@@ -93,5 +93,5 @@ def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _modules(entry, f"{prefix}/{entry.name}")
-        elif entry.name.endswith(".py") or (prefix == _READERS and entry.name.endswith(".toml")):
+        elif entry.name.endswith((".py", ".html", ".js")) or (prefix == _READERS and entry.name.endswith(".toml")):
             yield f"{prefix}/{entry.name}", entry.read_bytes()

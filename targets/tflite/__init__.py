@@ -255,6 +255,8 @@ def _effective(
 ) -> EffectiveConfiguration:
     """What an allocated interpreter does: which delegates took part, and the threads that were started."""
     delegates = parts_of(loaded.interpreter, loaded.delegate, loaded.nodes_with_delegate)
+    if request.library is not None and loaded.delegate is not None:
+        facts["library"] = request.library
     threads, facts["threads_source"] = _threads(request, delegates == [XNNPACK], threads_before)
     return EffectiveConfiguration(
         accelerators=(*delegates, CPU),
@@ -262,7 +264,6 @@ def _effective(
         cache=cache,
         runtime_version=package.version,
         refusal=loaded.refusal,
-        took_library=loaded.delegate is not None,
         facts=facts,
     )
 

@@ -20,7 +20,7 @@ from benchharness.launch.bundle import PROGRAMS, write_bundle
 
 #: What a module of the bundle may import while it is being imported.
 RUNTIMES = {
-    *("onnxruntime", "onnxruntime_genai", "openvino"),
+    *("onnxruntime", "onnxruntime_genai", "openvino", "playwright"),
     *("ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp"),
 }
 ON_THE_DEVICE = {"benchharness", "targets", "numpy", *RUNTIMES}
@@ -39,9 +39,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def modules(archive: zipfile.ZipFile) -> list[str]:
-    """All of it but the readers of native programs, which are data."""
-    others = [name for name in archive.namelist() if not name.endswith(".py")]
-    assert all(name.startswith("targets/native_program/readers/") for name in others)
+    """The Python in it; a page or a reader is no module."""
     return [name for name in archive.namelist() if name.endswith(".py")]
 
 
@@ -95,6 +93,7 @@ def test_it_holds_the_device_side_and_the_adapters_only(written: Path) -> None:
     names = set(zipfile.ZipFile(written).namelist())
     assert "benchharness/device/scenarios/first_token.py" in names
     assert "targets/onnx_runtime/__init__.py" in names
+    assert {"targets/onnx_runtime_web/page.html", "targets/onnx_runtime_web/page.js"} <= names
     allowed = ("benchharness/device/", "targets/")
     others = {name for name in names if not name.startswith(allowed)}
     top = {"__init__.py", "contract.py", "errors.py", "records.py"}
