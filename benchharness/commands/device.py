@@ -67,8 +67,9 @@ def add(
     for line in device_lines([added]):
         say(terminal(), line)
     say(terminal(), f"written: {path}")
-    first = "check" if has_runtimes(added) else "prepare"
-    suite = "" if has_runtimes(added) else " --for SUITE.toml"
+    ready = has_runtimes(added) and added.found.get("python") != "none"
+    first = "check" if ready else "prepare"
+    suite = "" if ready else " --for SUITE.toml"
     say(
         terminal(),
         f"next: benchharness device {first} {added.name}{suite}, then benchharness run SUITE.toml --on {added.name}",

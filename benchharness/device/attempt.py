@@ -188,18 +188,18 @@ class RunningAttempt:
         return {
             "outcome": {**outcome, "evidence": "" if outcome["kind"] == "ok" else evidence},
             "task": told.get("task"),
-            "measurements": self._with_timeline(told.get("measurements", [])),
+            "measurements": self._with_timeline(told.get("measurements", []), elsewhere=bool(told.get("elsewhere"))),
             "effective": {**told.get("effective", {}), "rules": RULES},
         }
 
-    def _with_timeline(self, measurements: Sequence[Message]) -> list[Message]:
+    def _with_timeline(self, measurements: Sequence[Message], *, elsewhere: bool) -> list[Message]:
         """Adds the worker's resident memory over time, from outside: too coarse for peaks, which it reads itself.
 
         Where the worker has nothing to report there is nothing to add: it failed, or its memory means nothing. What a
-        conductor holds is no model's memory either.
+        conductor holds is no model's memory either, nor what a worker holds whose program runs `elsewhere`.
         """
         timeline = self._watch.timeline
-        if not measurements or self._conducts:
+        if not measurements or self._conducts or elsewhere:
             return list(measurements)
         if timeline:
             highest = max(MEMORY_TIMELINE.by_name(timeline)["resident"])

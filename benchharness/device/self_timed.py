@@ -75,6 +75,8 @@ class Written:
 class SelfTimed:
     """Such a session, whose stamps are looked at as they come."""
 
+    language = True
+
     def __init__(self, session: GeneratesTokens) -> None:
         self.inputs: Sequence[TensorSpec] = ()
         self.outputs: Sequence[TensorSpec] = ()
@@ -181,6 +183,10 @@ class SelfTimed:
             return ""
         self._told["itl_unknown"] = reason
         return reason
+
+    def elsewhere(self) -> dict[str, Any]:
+        """Nothing: it runs in the worker."""
+        return {}
 
     def facts(self) -> dict[str, Any]:
         """Whose stamps these are, for the result."""

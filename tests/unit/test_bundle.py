@@ -39,7 +39,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def modules(archive: zipfile.ZipFile) -> list[str]:
-    """The Python in it; a page is no module."""
+    """The Python in it; a page or a reader is no module."""
     return [name for name in archive.namelist() if name.endswith(".py")]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import LanguageSession
 from benchharness.device.measured import measurement
+from benchharness.device.own_report import OwnReporter
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
@@ -19,6 +20,9 @@ from benchharness.device.timed_inferences import TimedInferences
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
+#: What programs that measure themselves are asked for here.
+_OWN = ("model_ttft", "first_inference")
+
 
 def measure(stage: Stage) -> list[dict[str, Any]]:
     """Cold start by phase; then, for language models, warm `model_ttft` and `request_ttft`."""
@@ -26,6 +30,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         return _measure_language(stage, stage.session)
     if isinstance(stage.session, SelfTimed):
         return _measure_self_timed(stage, stage.session)
+    if isinstance(stage.session, OwnReporter):
+        return stage.session.told(stage.workload, stage.settings["repeats"], _OWN)
     return _measure_other(stage)
 
 

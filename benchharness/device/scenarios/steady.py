@@ -9,6 +9,7 @@ from typing import Any
 
 from benchharness.contract import LanguageSession
 from benchharness.device.measured import measurement
+from benchharness.device.own_report import OwnReporter
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
@@ -21,6 +22,8 @@ from benchharness.device.timed_inferences import TimedInferences
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported
 
+#: What programs that measure themselves are asked for here.
+_OWN = ("prefill_rate", "decode_rate", "tpot", "itl", "steady_inference", "inference_rate")
 #: Tokens that a warm-up request but the last decodes; the full output would only make the attempt longer.
 _WARMUP_TOKENS = 8
 
@@ -40,6 +43,10 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         return _measure_language(stage, stage.session)
     if isinstance(stage.session, SelfTimed):
         return _measure_self_timed(stage, stage.session)
+    if isinstance(stage.session, OwnReporter):
+        # An inference is one sample, and an answer has many tokens.
+        repeats = stage.settings["repeats" if stage.session.language else "most_repeats"]
+        return stage.session.told(stage.workload, max(repeats, stage.wanted("steady_inference")), _OWN)
     return _measure_other(stage)
 
 

@@ -249,6 +249,7 @@ _CHARGE_SENSOR = "Android battery charge"
 _LONGEST_REASON = 200
 #: A counter that moved so often is known to a twentieth of what it counted.
 _LEAST_STEPS = 20
+_TOO_COARSE = f"the battery's charge counter moved less than {_LEAST_STEPS} times in the course: run a longer one"
 
 
 def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Series]:
@@ -361,7 +362,8 @@ def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> Metri
     if not joules and (joules := dict(_by_charge(found))):
         of = CHARGE
     parameters = {"of": of} if of else {}
-    missing = next(filter(None, map(_charged, by_attempt.values())), "no energy sensor was read")
+    coarse = _TOO_COARSE if any("drained_uj" in course.sensors for course in found) else "no energy sensor was read"
+    missing = next(filter(None, map(_charged, by_attempt.values())), coarse)
     return _over_attempts("energy_per_inference", parameters, joules, by_attempt, missing=missing)
 
 
