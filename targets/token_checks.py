@@ -1,7 +1,8 @@
-"""Checks of token ids that every language session makes before its runtime sees them."""
+"""What language sessions share: checks of token ids before a runtime sees them, and the step of the clock."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
+
+_CLOCK_LOOKS = 1000
 
 
 def check_tokens(tokens: Sequence[int], vocabulary_size: int, used: int, context_length: int) -> Array:
@@ -55,3 +58,9 @@ def refuse_length(tokens: int, context_length: int) -> None:
     raise Unsupported(
         f"{tokens} tokens do not fit the model's context of {context_length}; shorten the prompt or the output"
     )
+
+
+def smallest_step_ns() -> int:
+    """Of the harness's clock, as it is seen here."""
+    looks = [time.perf_counter_ns() for _ in range(_CLOCK_LOOKS)]
+    return min(later - sooner for sooner, later in zip(looks, looks[1:]) if later > sooner)

@@ -52,6 +52,12 @@ BUILT_IN = {
     "llama-cpp": AdapterRow(
         "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
     ),
+    "litert-lm": AdapterRow(
+        "targets.litert_lm:LiteRtLm", (".litertlm",), requires=("litert-lm-api>=0.18",), on_request=(".litertlm",)
+    ),
+    "executorch": AdapterRow(
+        "targets.executorch:ExecuTorch", (".pte",), requires=("torch>=2.13", "executorch>=1.5", "tokenizers>=0.20")
+    ),
     "python": AdapterRow("targets.python_function:PythonFunction", (".py",)),
     "null": AdapterRow("targets.null:Null", (".null",)),
 }

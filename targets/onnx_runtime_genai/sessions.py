@@ -11,12 +11,10 @@ import numpy as np
 from benchharness.contract import HARNESS_CLOCK, EffectiveConfiguration, StampClock, TensorSpec, TokenStream
 from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_runtime_genai.request import Loaded
-from targets.token_checks import check_kept, check_token, check_tokens, refuse_length
+from targets.token_checks import check_kept, check_token, check_tokens, refuse_length, smallest_step_ns
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-
-_CLOCK_LOOKS = 1000
 
 
 class _Generating:
@@ -108,7 +106,7 @@ class StreamSession(_Generating):
 
     def __init__(self, loaded: Loaded, effective: EffectiveConfiguration) -> None:
         super().__init__(loaded, effective)
-        self.clock = StampClock(HARNESS_CLOCK, stamped_at="device", resolution_ns=_smallest_step_ns())
+        self.clock = StampClock(HARNESS_CLOCK, stamped_at="device", resolution_ns=smallest_step_ns())
 
     def generate(self, prompt: Sequence[int] | str, count: int) -> TokenStream:
         """Exactly `count` tokens after the prompt. Raises `Unsupported` for a text or too many, `ModelFailure`."""
@@ -137,9 +135,3 @@ class StreamSession(_Generating):
                 'options = { loop = "logits" }'
             )
         return TokenStream(len(ids), began_ns, stamps, [1] * count, tokens)
-
-
-def _smallest_step_ns() -> int:
-    """Of the harness's clock, as it is seen here."""
-    looks = [time.perf_counter_ns() for _ in range(_CLOCK_LOOKS)]
-    return min(later - sooner for sooner, later in zip(looks, looks[1:]) if later > sooner)

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.tflite.bundle import read_sections
+from targets.litert_lm_bundle import read_sections
 from targets.tflite.cache_updates import read_updates
 from targets.tflite.contents import Contents, Graph, Tensor, read_contents
 from targets.tflite.files import BUNDLE_ENDING, find_model, model_file
