@@ -137,11 +137,10 @@ def build(source: Path = SOURCE, out: Path = OUT, longest: int = 0) -> Path:
     weights = {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in stored}
     model = Demo(sizes, weights).eval()
     context = sizes["max_position_embeddings"]
-    count = torch.export.Dim("count", min=1, max=longest or context - 1)
-    example = (torch.zeros((1, 5), dtype=torch.long), torch.arange(5))
-    shapes = None if longest == 1 else ({1: count}, {0: count})
-    if longest == 1:
-        example = (torch.zeros((1, 1), dtype=torch.long), torch.zeros(1, dtype=torch.long))
+    single = longest == 1
+    example = (torch.zeros((1, 1 if single else 5), dtype=torch.long), torch.arange(1 if single else 5))
+    count = None if single else torch.export.Dim("count", min=1, max=longest or context - 1)
+    shapes = None if single else ({1: count}, {0: count})
     with torch.no_grad():
         exported = torch.export.export(model, example, dynamic_shapes=shapes, strict=False)
         lowered = to_edge_transform_and_lower(
@@ -152,7 +151,7 @@ def build(source: Path = SOURCE, out: Path = OUT, longest: int = 0) -> Path:
                 "get_max_context_len": context,
                 "get_max_seq_len": longest or context - 1,
                 "use_kv_cache": True,
-                "enable_dynamic_shape": longest != 1,
+                "enable_dynamic_shape": not single,
             },
         )
     target = out / "model.pte"

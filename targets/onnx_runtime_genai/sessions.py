@@ -63,8 +63,7 @@ class LogitsSession(_Generating):
 
     def extend(self, tokens: Sequence[int]) -> Array:
         """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
-        return self._append(ids.astype(np.int32))
+        return self._append(check_tokens(tokens, self.vocabulary_size, self._length, self.context_length, "int32"))
 
     def decode(self, token: int) -> Array:
         """Appends one token; the logits of the next one, float32, shape (vocabulary_size,)."""
@@ -112,7 +111,7 @@ class StreamSession(_Generating):
         """Exactly `count` tokens after the prompt. Raises `Unsupported` for a text or too many, `ModelFailure`."""
         if isinstance(prompt, str):
             raise Unsupported(f"{self._name}: a prompt is token ids here")
-        ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length).astype(np.int32)
+        ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length, "int32")
         if len(ids) + count > self.context_length:
             refuse_length(len(ids) + count, self.context_length)
         generator = self._generator
