@@ -93,7 +93,7 @@ def test_logits_are_torchs(model: Path, golden: Mapping[str, np.ndarray]) -> Non
         np.testing.assert_allclose(session.score(tokens), expected, rtol=0, atol=WITHIN)
         np.testing.assert_allclose(session.extend(tokens), expected[-1], rtol=0, atol=WITHIN)
         session.reset()
-        for token, row in zip(tokens, expected):
+        for token, row in zip(tokens, expected, strict=True):
             np.testing.assert_allclose(session.decode(token), row, rtol=0, atol=WITHIN)
 
 
