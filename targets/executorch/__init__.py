@@ -45,6 +45,7 @@ from benchharness.contract import (
     Refusal,
 )
 from benchharness.errors import ModelFailure, Unsupported
+from targets.asked import refuse_plugins, whole_number
 from targets.executorch.files import ENDING, find_model, find_weights, list_files
 from targets.executorch.inspection import KERNELS, describe, facts_of, run_method
 from targets.executorch.program_file import Method, Program, read_program
@@ -125,18 +126,12 @@ def _check(configuration: Configuration) -> None:
     for kind in ("options", "accelerator_options"):
         for name in getattr(configuration, kind):
             raise Unsupported(f"{kind}.{name}: a program was compiled when it was exported; export it otherwise")
-    for key in ("library", "unit"):
-        if getattr(configuration, key) is not None:
-            raise Unsupported(f"{key}: ExecuTorch's backends are part of it; leave it out")
+    refuse_plugins(configuration, "ExecuTorch's backends are part of it")
     known, asked = (KERNELS, *_backends()), configuration.accelerator
     if asked is not None and asked not in known:
         raise Unsupported(f"accelerator {asked!r}: this build of ExecuTorch has {', '.join(known)}")
-    if configuration.threads is not None and (
-        not isinstance(configuration.threads, int)
-        or isinstance(configuration.threads, bool)
-        or configuration.threads < 1
-    ):
-        raise Unsupported(f"threads: {configuration.threads!r} is not a whole number above zero")
+    if configuration.threads is not None:
+        whole_number("threads", configuration.threads)
 
 
 def _check_backends(model: Path, method: Method) -> None:

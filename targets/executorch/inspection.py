@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchharness.contract import ModelDescription, StoredNumbers
+from benchharness.contract import ModelDescription
 from targets.executorch.files import find_weights
 from targets.executorch.program_file import Method, Program, read_program
 from targets.executorch.signature import FORWARD, read_signature, why_no_language_model
+from targets.stored_numbers import WEIGHTS, add_up
 
 #: Where what no delegate takes is computed. Which of the kernels linked in does it, a file cannot say.
 KERNELS = "CPU kernels"
@@ -27,7 +28,9 @@ def describe(model: Path) -> ModelDescription:
         inputs=[spec for spec in method.inputs if spec is not None],
         outputs=[spec for spec in method.outputs if spec is not None],
         operators=placed(method),
-        parameters=_parameters(method),
+        parameters=add_up(
+            (WEIGHTS, each.dtype, 1, each.numbers, each.bytes) for each in method.stored
+        ),  # no delegate's
         quantization=[],
         external_files={weights.name: weights.stat().st_size} if weights else {},
         facts={"file": model.name, **facts_of(program), **_language(program, reason)},
@@ -63,14 +66,3 @@ def _language(program: Program, reason: str) -> Mapping[str, Any]:
         "context_length": signature.context_length,
         "longest_call": signature.longest,
     }
-
-
-def _parameters(method: Method) -> list[StoredNumbers]:
-    """Constants outside of delegates, by type; largest first."""
-    sums: dict[str, list[int]] = {}
-    for each in method.stored:
-        total = sums.setdefault(each.dtype, [0, 0, 0])
-        for index, more in enumerate((1, each.numbers, each.bytes)):
-            total[index] += more
-    found = [StoredNumbers(dtype, "weights", *total) for dtype, total in sums.items()]
-    return sorted(found, key=lambda stored: (-stored.bytes, stored.dtype))

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchharness.contract import Configuration
 from benchharness.errors import Unsupported
+from targets.asked import refuse_plugins, whole_number
 
 CPU, GPU = "CPU", "GPU"
 #: Where packed weights are kept: by itself LiteRT-LM writes them beside the model, and a second start is another one.
@@ -50,9 +51,7 @@ def read_request(configuration: Configuration) -> Request:
         raise Unsupported(f"accelerator {accelerator!r}: LiteRT-LM has {CPU} and {GPU}")
     for name in configuration.accelerator_options:
         raise Unsupported(f"accelerator_options.{name}: LiteRT-LM's backends take none here; leave it out")
-    for key in ("library", "unit"):
-        if getattr(configuration, key) is not None:
-            raise Unsupported(f"{key}: LiteRT-LM's backends are part of it; leave it out")
+    refuse_plugins(configuration, "LiteRT-LM's backends are part of it")
     for name in options:
         if name not in _OPTIONS:
             raise Unsupported(f"options.{name}: unknown; the litert-lm adapter takes {', '.join(_OPTIONS)}")
@@ -65,14 +64,12 @@ def read_request(configuration: Configuration) -> Request:
         raise Unsupported(f"options.cache_dir: {cache!r} is no folder")
     return Request(
         accelerator=accelerator,
-        threads=_positive("threads", configuration.threads),
-        max_num_tokens=_positive("options.max_num_tokens", options.get("max_num_tokens")),
+        threads=_given("threads", configuration.threads),
+        max_num_tokens=_given("options.max_num_tokens", options.get("max_num_tokens")),
         activation_data_type=activations,
         cache_dir=cache,
     )
 
 
-def _positive(option: str, value: Any) -> int | None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise Unsupported(f"{option}: {value!r} is not a whole number above zero; leave it out for the default")
-    return value
+def _given(option: str, value: Any) -> int | None:
+    return None if value is None else whole_number(option, value)

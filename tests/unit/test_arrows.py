@@ -39,7 +39,7 @@ RUNTIMES = {
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
 SHARED = (
-    *("targets.wire", "targets.token_checks", "targets.model_files"),
+    *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
     *("targets.onnx_format", "targets.litert_lm_bundle"),
 )
 
