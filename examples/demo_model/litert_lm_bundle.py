@@ -21,12 +21,12 @@ END_OF_TEXT = 0
 CONTEXT_TOKENS = 512
 
 
-def build(source: Path, out: Path, sampler: int = TOP_P) -> Path:
-    """Writes `model.litertlm` of a LiteRT artefact to a folder; its path."""
+def build(source: Path, out: Path, told: llm_metadata_pb2.LlmMetadata | None = None) -> Path:
+    """Writes `model.litertlm` of a LiteRT artefact to a folder, with what `metadata` tells or other words; its path."""
     out.mkdir(parents=True, exist_ok=True)
     target = out / "model.litertlm"
     described = out / "metadata.pb"
-    described.write_bytes(metadata(sampler).SerializeToString())
+    described.write_bytes((told or metadata()).SerializeToString())
     builder = litertlm_builder.LitertLmFileBuilder()
     builder.add_system_metadata(
         litertlm_builder.Metadata(key="Authors", value="benchharness", dtype=litertlm_builder.DType.STRING)
@@ -40,14 +40,16 @@ def build(source: Path, out: Path, sampler: int = TOP_P) -> Path:
     return target
 
 
-def metadata(sampler: int) -> llm_metadata_pb2.LlmMetadata:
-    """What LiteRT-LM reads beside the weights: no chat template, token 0 begins a text and ends one."""
+def metadata() -> llm_metadata_pb2.LlmMetadata:
+    """What LiteRT-LM reads beside the weights: no chat template, and token 0 ends a text.
+
+    No token begins one, as in the demo model's other formats: all runtimes shall be fed the same.
+    """
     told = llm_metadata_pb2.LlmMetadata()
-    told.start_token.token_ids.ids.append(END_OF_TEXT)
     told.stop_tokens.add().token_ids.ids.append(END_OF_TEXT)
     told.max_num_tokens = CONTEXT_TOKENS
     told.llm_model_type.generic_model.SetInParent()
-    told.sampler_params.type = sampler
+    told.sampler_params.type = TOP_P
     told.sampler_params.k = 1
     told.sampler_params.p = 1.0
     told.sampler_params.temperature = 1.0

@@ -1,8 +1,8 @@
 """The demo model in every runtime that is installed here: `python examples/demo_model/runtimes.py`.
 
-Makes what is not committed (GGUF, LiteRT-LM bundles) below `build/demo_model/`, once, and writes the suite that runs all of
-them in float32 on one thread, `build/demo_model/suite-runtimes.toml`. An ExecuTorch program is in it where
-`make executorch-model` has made one with its environment.
+Makes what is not committed (GGUF, a LiteRT-LM bundle) below `build/demo_model/`, once, and writes the suite that runs
+all of them in float32 on one thread, `build/demo_model/suite-runtimes.toml`. An ExecuTorch program is in it where `make
+executorch-model` has made one with its environment.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 _HEIGHT = 270.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 46.0, 24.0, WIDTH - 4.0, _HEIGHT - 36.0
-SIGNS = ("●", "■", "▲", "◆", "▼")
+SIGNS = ("●", "■", "▲", "◆", "▼", "◀", "▶", "✚", "★")
 #: Corners of a runtime's mark, in halves of its size; the first runtime's is a dot.
 _CORNERS: tuple[tuple[Point, ...], ...] = (
     (),
@@ -29,6 +29,16 @@ _CORNERS: tuple[tuple[Point, ...], ...] = (
     ((0, -1.1), (1, 0.8), (-1, 0.8)),
     ((0, -1.2), (1.2, 0), (0, 1.2), (-1.2, 0)),
     ((0, 1.1), (1, -0.8), (-1, -0.8)),
+    ((-1.1, 0), (0.8, 1), (0.8, -1)),
+    ((1.1, 0), (-0.8, 1), (-0.8, -1)),
+    (
+        *((-0.35, -1.1), (0.35, -1.1), (0.35, -0.35), (1.1, -0.35), (1.1, 0.35), (0.35, 0.35)),
+        *((0.35, 1.1), (-0.35, 1.1), (-0.35, 0.35), (-1.1, 0.35), (-1.1, -0.35), (-0.35, -0.35)),
+    ),
+    tuple(
+        (size * math.sin(step * math.pi / 5), -size * math.cos(step * math.pi / 5))
+        for step, size in enumerate((1.25, 0.55) * 5)
+    ),
 )
 _HALF = 4.5
 _CHARACTER = 6.4
@@ -45,6 +55,7 @@ class Row:
 
     label: str
     runtime: str
+    shape: int  # the runtime's number among all of the table, drawn or not
     swatch: int
     x: Ends
     y: Ends
@@ -81,14 +92,9 @@ class Pareto(Figure):
     rows: tuple[Row, ...]
 
     @property
-    def runtimes(self) -> list[str]:
-        """In the order of their shapes."""
-        return list(dict.fromkeys(row.runtime for row in self.rows))
-
-    @property
     def shapes(self) -> list[tuple[str, str]]:
         """(sign, runtime), for the line above the drawing."""
-        return list(zip(SIGNS, self.runtimes, strict=False))
+        return [(sign_of(shape), runtime) for shape, runtime in dict.fromkeys((r.shape, r.runtime) for r in self.rows)]
 
     def numbers(self) -> Iterator[str]:
         """Limits, then each row."""
@@ -155,7 +161,7 @@ class Pareto(Figure):
         (_, left, right), (_, low, high) = whiskers
         sheet.line(((left, place[1]), (right, place[1])), colour, 1.2, opacity=0.6)
         sheet.line(((place[0], low), (place[0], high)), colour, 1.2, opacity=0.6)
-        corners = _CORNERS[self.runtimes.index(row.runtime) % len(_CORNERS)]
+        corners = _CORNERS[row.shape % len(_CORNERS)]
         if corners:
             sheet.area([(place[0] + _HALF * dx, place[1] + _HALF * dy) for dx, dy in corners], colour)
         else:
@@ -170,6 +176,11 @@ class Pareto(Figure):
         if self.upwards.limit is not None:
             at = y.at(self.upwards.limit)
             yield _LEFT, at - 1, _RIGHT, at + 1
+
+
+def sign_of(shape: int) -> str:
+    """A runtime's sign, by its number in the table."""
+    return SIGNS[shape % len(SIGNS)]
 
 
 def _beside_upright(at: float, width: float) -> Iterator[Box]:

@@ -28,9 +28,7 @@ def describe(model: Path) -> ModelDescription:
         inputs=[spec for spec in method.inputs if spec is not None],
         outputs=[spec for spec in method.outputs if spec is not None],
         operators=placed(method),
-        parameters=add_up(
-            (WEIGHTS, each.dtype, 1, each.numbers, each.bytes) for each in method.stored
-        ),  # no delegate's
+        parameters=add_up((WEIGHTS, each.dtype, 1, each.numbers, each.bytes) for each in method.stored),
         quantization=[],
         external_files={weights.name: weights.stat().st_size} if weights else {},
         facts={"file": model.name, **facts_of(program), **_language(program, reason)},

@@ -88,13 +88,15 @@ class ExecuTorchLanguageSession(ExecuTorchSession):
 
     def extend(self, tokens: Sequence[int]) -> Array:
         """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
-        return self._appended(tokens)[-1][-1]
+        logits: Array = self._appended(tokens)[-1][-1]
+        return logits
 
     def decode(self, token: int) -> Array:
         """Appends one token; the logits of the next one, like `extend([token])`."""
         check_token(token, self.vocabulary_size, self._length, self.context_length)
         self._token[0, 0] = token
-        return self._append(self._token)[-1]
+        logits: Array = self._append(self._token)[-1]
+        return logits
 
     def score(self, tokens: Sequence[int]) -> Array:
         """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.

@@ -59,7 +59,10 @@ _FORWARD = language_model()["forward"]
         ({"step": _FORWARD, "get_vocab_size": Plan(outputs=[50])}, "no method forward"),
         (language_model(use_kv_cache=0), "without a key/value cache"),
         ({**language_model(), "forward": replace(_FORWARD, inputs=_FORWARD.inputs[:1])}, "without a key/value cache"),
-        ({**language_model(), "forward": replace(_FORWARD, inputs=_FORWARD.inputs * 2)}, "takes 4 inputs"),
+        (
+            {**language_model(), "forward": replace(_FORWARD, inputs=[*_FORWARD.inputs, *_FORWARD.inputs])},
+            "takes 4 inputs",
+        ),
         (
             {**language_model(), "forward": replace(_FORWARD, inputs=[Tensor(FLOAT32, [1, 31]), _FORWARD.inputs[1]])},
             r"takes float32 \(1, 31\) and int64",

@@ -30,6 +30,7 @@ from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.litert_lm import LiteRtLm
 from targets.litert_lm import session as sessions
+from targets.litert_lm_bundle import MODEL, read_sections
 from tests.conftest import ARTEFACTS
 from tests.contract.runtime_models import bundle, script
 
@@ -74,12 +75,12 @@ class TestInt8(TestFloat32):
         return bundle("int8")
 
 
-def by_logits(model: Path, text: str, count: int) -> str:
+def by_logits(model: Path, text: str, count: int, leading: tuple[int, ...] = ()) -> str:
     """What the most probable tokens say by the logits of the model inside, which LiteRT gives."""
     tokenizer = Tokenizer(ARTEFACTS / "tflite-fp32" / "tokenizer.json")
     with adapters.load("tflite").open(model, Configuration(runtime="tflite", threads=1)) as given:
         assert isinstance(given, LanguageSession)
-        chosen = [int(np.argmax(given.extend([0, *tokenizer.encode(text)])))]
+        chosen = [int(np.argmax(given.extend([*leading, *tokenizer.encode(text)])))]
         while len(chosen) < count:
             chosen.append(int(np.argmax(given.decode(chosen[-1]))))
     return tokenizer.decode(chosen)
@@ -91,7 +92,22 @@ def test_its_own_loop_chooses_what_the_logits_of_the_model_inside_say(session: A
     assert stream.tokens is None
     assert list(stream.tokens_per_stamp) == [1] * 48
     tokens = Tokenizer(ARTEFACTS / "tflite-fp32" / "tokenizer.json").encode(PROMPT)
-    assert stream.prompt_tokens == len(tokens) + 1, "with the token that begins a text"
+    assert stream.prompt_tokens == len(tokens)
+
+
+def test_the_token_that_begins_a_text_is_counted(tmp_path: Path, model: Path) -> None:
+    """LiteRT-LM puts it before a prompt where the bundle names one: it is fed and takes room."""
+    build = script("litert_lm_bundle")
+    told = build.metadata()
+    told.start_token.token_ids.ids.append(0)
+    made = build.build(ARTEFACTS / "tflite-fp32", tmp_path / "begins", told)
+    tokens = len(Tokenizer(ARTEFACTS / "tflite-fp32" / "tokenizer.json").encode(PROMPT))
+    with opened(made) as found:
+        stream = found.generate(PROMPT, 12)
+        assert (stream.prompt_tokens, stream.text) == (tokens + 1, by_logits(model, PROMPT, 12, (0,)))
+        assert stream.text != by_logits(model, PROMPT, 12)
+        with pytest.raises(Unsupported, match=f"^{tokens + 512 - tokens + 1} tokens do not fit"):
+            found.generate(PROMPT, 512 - tokens)
 
 
 def test_each_token_is_stamped_where_it_comes(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +133,12 @@ def test_the_engines_own_report_agrees(session: Any, monkeypatch: pytest.MonkeyP
 
     told: list[Any] = []
     report = Session.get_benchmark_info
-    monkeypatch.setattr(Session, "get_benchmark_info", lambda self: told.append(report(self)) or told[-1])
+
+    def listened(self: Any) -> Any:
+        told.append(report(self))
+        return told[-1]
+
+    monkeypatch.setattr(Session, "get_benchmark_info", listened)
     written = SelfTimed(session).write(StreamRequest(PROMPT, 200), 200)
     assert told[-1].last_decode_token_count == 200
     assert told[-1].last_prefill_token_count == written.prompt_tokens
@@ -128,9 +149,10 @@ def test_there_are_no_logits_and_its_scores_are_not_used(session: Any) -> None:
     """`run_text_scoring` gave other probabilities than the model's own: -24.18 nats where those are -17.33."""
     assert isinstance(session, GeneratesTokens)
     assert not isinstance(session, (LanguageSession, ScoresText))
+    refuses: Any = session
     assert "tflite" in session.effective.facts["quality"]
     with pytest.raises(Unsupported, match="takes a text, and no tensors"):
-        session.run({})
+        refuses.run({})
 
 
 def test_what_is_not_told_is_unknown(session: Any) -> None:
@@ -143,7 +165,10 @@ def test_what_is_not_told_is_unknown(session: Any) -> None:
 
 def test_a_bundle_whose_sampler_is_top_k_writes_all_the_same(tmp_path: Path, model: Path) -> None:
     """LiteRT-LM has no such sampler, and its benchmark ends with no token and no error."""
-    made = script("litert_lm_bundle").build(ARTEFACTS / "tflite-fp32", tmp_path / "top-k", sampler=_TOP_K)
+    build = script("litert_lm_bundle")
+    told = build.metadata()
+    told.sampler_params.type = _TOP_K
+    made = build.build(ARTEFACTS / "tflite-fp32", tmp_path / "top-k", told)
     with opened(made) as found:
         assert found.generate(PROMPT, 12).text == by_logits(model, PROMPT, 12)
     silent = litert_lm.Benchmark(
@@ -172,14 +197,10 @@ def test_no_tokens_with_a_normal_end_are_no_measurement(session: Any, monkeypatc
 def test_an_answer_that_ends_early_is_no_measurement(tmp_path: Path, model: Path) -> None:
     """A model that takes an ordinary word for the end of its text."""
     build = script("litert_lm_bundle")
-    told = build.metadata(build.TOP_P)
+    told = build.metadata()
     tokens = Tokenizer(ARTEFACTS / "tflite-fp32" / "tokenizer.json").encode(by_logits(model, PROMPT, 4))
     told.stop_tokens.add().token_ids.ids.append(tokens[2])
-    original, build.metadata = build.metadata, lambda sampler: told
-    try:
-        made = build.build(ARTEFACTS / "tflite-fp32", tmp_path / "ends")
-    finally:
-        build.metadata = original
+    made = build.build(ARTEFACTS / "tflite-fp32", tmp_path / "ends", told)
     with opened(made) as found, pytest.raises(ModelFailure, match=r"ended its answer after \d+ of 12 tokens"):
         found.generate(PROMPT, 12)
 
@@ -268,10 +289,8 @@ def test_a_bundle_is_one_artefact_in_both_runtimes_that_open_it(model: Path) -> 
 
 
 def test_a_bundle_without_a_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
-    import targets.litert_lm as module
-
-    sections = [each for each in module.read_sections(model) if each.kind != module.MODEL]
-    monkeypatch.setattr(module, "read_sections", lambda _: sections)
+    sections = [each for each in read_sections(model) if each.kind != MODEL]
+    monkeypatch.setattr("targets.litert_lm.read_sections", lambda _: sections)
     with pytest.raises(ModelFailure, match="holds no model, only"), opened(model):
         pass
 

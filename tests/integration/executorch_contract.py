@@ -17,7 +17,7 @@ import torch
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir import to_edge_transform_and_lower
 
-from benchharness.contract import FALLBACK_FAIL, Adapter, Configuration, LanguageSession
+from benchharness.contract import FALLBACK_FAIL, Adapter, Configuration, LanguageSession, ScoresText
 from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.executorch import ExecuTorch
@@ -35,7 +35,7 @@ WITHIN = 1e-3
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network of float32 and int64 inputs, half of it XNNPACK's."""
 
-    class Network(torch.nn.Module):
+    class Network(torch.nn.Module):  # type: ignore[misc]  # no type information in torch here
         def __init__(self) -> None:
             super().__init__()
             torch.manual_seed(0)
@@ -90,6 +90,7 @@ def test_logits_are_torchs(model: Path, golden: Mapping[str, np.ndarray]) -> Non
     tokens, expected = golden["tokens"].tolist(), golden["logits"]
     with opened(model) as session:
         assert isinstance(session, LanguageSession)
+        assert isinstance(session, ScoresText)
         np.testing.assert_allclose(session.score(tokens), expected, rtol=0, atol=WITHIN)
         np.testing.assert_allclose(session.extend(tokens), expected[-1], rtol=0, atol=WITHIN)
         session.reset()

@@ -166,7 +166,7 @@ def test_what_a_limit_says_is_on_no_mark_and_across_no_line(limit: float) -> Non
     across = PlotMetric(title="size, kB", higher=False, limit=limit, limit_text=f"{limit:.0f} kB")
     upwards = PlotMetric(title="accuracy, %", higher=True, limit=90.0, limit_text="90 %")
     rows = tuple(
-        Row(label=f"v{at}", runtime="r", swatch=0, x=(at, at, at), y=(y, y, y), named=False)
+        Row(label=f"v{at}", runtime="r", shape=0, swatch=0, x=(at, at, at), y=(y, y, y), named=False)
         for at, y in ((80.0, 84.0), (190.0, 89.0), (60.0, 89.5))
     )
     chart = Pareto(title="t", unit="u", note="", across=across, upwards=upwards, rows=rows)
