@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ BUILT = ROOT / "build" / "demo_model"
 @cache
 def script(name: str) -> Any:
     """A script of the demo model, as a module."""
-    spec = importlib.util.spec_from_file_location(name, DEMO / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"demo_model_{name}", DEMO / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 

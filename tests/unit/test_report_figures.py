@@ -11,8 +11,8 @@ import pytest
 
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, number, short
 from reports.figures.figure import Figure, figure_text, range_text
+from reports.figures.pareto import SIGNS, Pareto, Row, sign_of
 from reports.figures.pareto import Metric as PlotMetric
-from reports.figures.pareto import Pareto, Row
 from reports.figures.svg import path_text, svg
 from reports.sections.latency.chart import Distribution, Lane, Strip
 from reports.sections.memory.chart import MemoryLine, MemoryLines
@@ -180,3 +180,16 @@ def test_what_a_limit_says_is_on_no_mark_and_across_no_line(limit: float) -> Non
             x, y = axis.at(row.x[0]), level.at(row.y[0])
             assert not (left < x < right and top < y < bottom)
     assert first[2] <= second[0] or second[2] <= first[0] or first[3] <= second[1] or second[3] <= first[1]
+
+
+def test_a_runtime_has_the_sign_that_it_has_in_the_table_whatever_is_drawn() -> None:
+    """The second of three has no figure, and a ninth one is still told from the first."""
+    metric = PlotMetric(title="size, kB", higher=False, limit=None, limit_text="")
+    rows = tuple(
+        Row(label=f"v{at}", runtime=f"r{at}", shape=at, swatch=0, x=(at, at, at), y=(at, at, at), named=False)
+        for at in (0, 2, 8)
+    )
+    chart = Pareto(title="t", unit="u", note="", across=metric, upwards=metric, rows=rows)
+    assert chart.shapes == [("●", "r0"), ("▲", "r2"), (sign_of(8), "r8")]
+    assert len(set(SIGNS)) == len(SIGNS) == 9
+    assert chart.draw() is not None
