@@ -12,10 +12,9 @@ Its modules: `files` finds the model, `program_file` reads one without running i
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ try:
     from executorch import runtime
 
     from targets.executorch.session import ExecuTorchLanguageSession, ExecuTorchSession
+
+    _VERSION = version("executorch")
 except Exception as error:  # torch of another build fails in ways of its own
     _missing = (
         f"executorch cannot be imported ({type(error).__name__}: {error}); it wants torch: make an environment for it "
@@ -70,7 +71,7 @@ class ExecuTorch:
         """Its version and backends here, or the reason why there is none. Never raises."""
         if _missing:
             return Availability(available=False, reason=_missing)
-        return Availability(available=True, version=_version(), accelerators=(KERNELS, *_backends()))
+        return Availability(available=True, version=_VERSION, accelerators=(KERNELS, *_backends()))
 
     def files(self, artefact: Path) -> ArtefactFiles:
         """The program, weights beside it, configuration and tokenizer. Raises `ModelFailure`."""
@@ -109,13 +110,6 @@ class ExecuTorch:
             yield session
         finally:
             session.close()
-
-
-def _version() -> str:
-    try:
-        return version("executorch")
-    except PackageNotFoundError:
-        return str(getattr(importlib.import_module("executorch"), "__version__", "of no stated version"))
 
 
 def _backends() -> Sequence[str]:
@@ -195,7 +189,7 @@ def _effective(
         accelerators=sorted(places, key=lambda place: place != asked),
         threads=threads,
         cache=None if reason else cached,
-        runtime_version=_version(),
+        runtime_version=_VERSION,
         refusal=refusal,
         facts={
             **facts_of(program),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ try:
     import litert_lm
 
     from targets.litert_lm.session import StreamSession, words_of
+
+    _VERSION = version("litert-lm-api")
 except Exception as error:  # a library for another system's C library fails in ways of its own
     _missing = (
         f"litert_lm cannot be imported ({type(error).__name__}: {error}); install benchharness[litert-lm], on Python "
@@ -43,7 +45,6 @@ from targets.litert_lm_bundle import MODEL, read_sections
 from targets.model_files import check_is_there, listing, several
 
 ENDING = ".litertlm"
-_PACKAGE = "litert-lm-api"
 
 
 class LiteRtLm:
@@ -56,7 +57,7 @@ class LiteRtLm:
         """Its version here, or why there is none. Never raises. Of accelerators only the CPU is sure."""
         if _missing:
             return Availability(available=False, reason=_missing)
-        return Availability(available=True, version=_version(), accelerators=(CPU,))
+        return Availability(available=True, version=_VERSION, accelerators=(CPU,))
 
     def files(self, artefact: Path) -> ArtefactFiles:
         """The bundle, which holds its tokenizer too. Raises `ModelFailure`."""
@@ -78,13 +79,6 @@ class LiteRtLm:
         context = _context(bundle, request)
         with _engine(bundle, request, context) as engine:
             yield StreamSession(engine, bundle, context, _effective(request, context))
-
-
-def _version() -> str:
-    try:
-        return version(_PACKAGE)
-    except PackageNotFoundError:
-        return "of no stated version"
 
 
 def _find(artefact: Path) -> Path:
@@ -148,7 +142,7 @@ def _effective(request: Request, context: int) -> EffectiveConfiguration:
     return EffectiveConfiguration(
         accelerators=(request.accelerator,),
         threads=None,
-        runtime_version=_version(),
+        runtime_version=_VERSION,
         facts={
             "loop": f"runtime: LiteRT-LM's own; each token stamped in its callback, by {HARNESS_CLOCK}",
             "max_num_tokens": context,
