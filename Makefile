@@ -23,9 +23,9 @@ demo: $(READY)  ## benchmark the bundled demo model in three runtimes and write 
 	@mkdir -p build
 	$(BIN)/benchharness demo --out report --store sqlite:///build/demo.db
 
+# Exit code 3 of the second: LiteRT-LM gives no logits, so its quality is a job without a figure.
 demo-full: runtimes-models  ## the same at every precision, and in every runtime that is here: about twenty minutes
 	$(BIN)/benchharness run examples/demo_model/suite-full.toml --out report --store sqlite:///build/demo.db
-	# Exit code 3: LiteRT-LM gives no logits, so its quality is a job without a figure.
 	$(BIN)/benchharness run build/demo_model/suite-runtimes.toml --out report/runtimes --store sqlite:///build/demo.db || test $$? = 3
 
 # tflite-runtime wants numpy below 2 and Python 3.9 to 3.11, so it has an environment of its own, where there is such a
