@@ -41,6 +41,8 @@ _CORNERS: tuple[tuple[Point, ...], ...] = (
     ),
 )
 _HALF = 4.5
+#: An interval beyond so many times the largest value runs to the edge: else it would leave all points in a corner.
+_FARTHEST = 3.0
 _CHARACTER = 6.4
 _LONGEST_LABEL = 22
 #: Letters that a cut label begins with, the best first.
@@ -74,7 +76,9 @@ class Metric:
 
     def axis(self, found: Sequence[Ends], start: float, end: float) -> Axis:
         """From the better end at `start`; its budget is always on it."""
-        points = [each for ends in found for each in ends] + ([] if self.limit is None else [self.limit])
+        most = _FARTHEST * max(abs(value) for value, _, _ in found)
+        points = [max(min(each, most), -most) for ends in found for each in ends]
+        points += [] if self.limit is None else [self.limit]
         low, high = min(points), max(points)
         if self.from_zero and low >= 0:
             low = 0.0
@@ -204,7 +208,9 @@ def _beside_level(at: float, width: float) -> Iterator[Box]:
 
 def _whiskers(row: Row, x: Axis, y: Axis) -> tuple[Ends, Ends]:
     """Value and ends of both intervals, as places on the sheet."""
-    return (x.at(row.x[0]), x.at(row.x[1]), x.at(row.x[2])), (y.at(row.y[0]), y.at(row.y[1]), y.at(row.y[2]))
+    across = [min(max(x.at(each), _LEFT), _RIGHT) for each in row.x]
+    upwards = [min(max(y.at(each), _TOP), _BOTTOM) for each in row.y]
+    return (across[0], across[1], across[2]), (upwards[0], upwards[1], upwards[2])
 
 
 def _boxes(whiskers: tuple[Ends, Ends]) -> Iterator[Box]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from reports.figures import pareto
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, number, short
 from reports.figures.figure import Figure, figure_text, range_text
 from reports.figures.pareto import SIGNS, Pareto, Row, sign_of
@@ -193,3 +194,13 @@ def test_a_runtime_has_the_sign_that_it_has_in_the_table_whatever_is_drawn() -> 
     assert chart.shapes == [("●", "r0"), ("▲", "r2"), (sign_of(8), "r8")]
     assert len(set(SIGNS)) == len(SIGNS) == 9
     assert chart.draw() is not None
+
+
+def test_one_wide_interval_leaves_the_others_room() -> None:
+    """Two attempts of a busy machine give intervals of a thousand times the value; it runs to the edge."""
+    metric = PlotMetric(title="model TTFT, ms", higher=False, limit=None, limit_text="")
+    axis = metric.axis([(1.0, 0.9, 1.1), (2.0, 0.001, 400_000.0)], 234.0, 24.0)
+    assert abs(axis.at(1.0) - axis.at(2.0)) > 20
+    wide = Row(label="v", runtime="r", shape=0, swatch=0, x=(2, 2, 2), y=(2, 0.001, 400_000), named=False)
+    _, (_, low, high) = pareto._whiskers(wide, metric.axis([(2, 1, 3)], 46.0, 300.0), axis)
+    assert 24 <= high < axis.at(2.0) < low <= 234
