@@ -185,8 +185,9 @@ class TokenStream:
 class GeneratesTokens(Protocol):
     """An optional ability of a session: a runtime, browser, native program or endpoint that writes by its own loop.
 
-    For those that give no logits and cannot be timed from outside token by token. Their `inputs` and `outputs` are
-    empty, and `run` raises `Unsupported`. A session that is a `LanguageSession` too is measured as that.
+    For those that cannot be timed from outside token by token. Their `inputs` and `outputs` are empty, and `run` raises
+    `Unsupported`. Of a session that is a `LanguageSession` too, times are those of its stamps, and its logits are for
+    quality alone: what a call from outside takes is no part of a token.
     """
 
     effective: EffectiveConfiguration
@@ -202,6 +203,43 @@ class GeneratesTokens(Protocol):
         hands them on. Raises `Unsupported` where prompt and answer do not fit the context or the prompt's kind is not
         taken, `ModelFailure` where the runtime fails.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Inferences:
+    """What one call of `run_timed` gave."""
+
+    taken_ns: Sequence[int]  # of each inference, in order: inputs there until its outputs were there
+    outputs: Mapping[str, Array]  # of the last one
+
+
+@runtime_checkable
+class TimesInferences(Protocol):
+    """An optional ability of a session that is no language model: times its inferences where they are made.
+
+    For those that answer across a border, such as a page in a browser: what the way there takes is no part of an
+    inference.
+    """
+
+    clock: StampClock
+
+    def run_timed(self, inputs: Mapping[str, Array], count: int) -> Inferences:
+        """So many inferences on the same inputs, one right after the other. Raises `ModelFailure`."""
+        ...
+
+
+@runtime_checkable
+class ComputesElsewhere(Protocol):
+    """An optional ability of a session: another process than the caller's holds the model and computes.
+
+    Memory and time on a core are then read of that process.
+    """
+
+    computed_in: str  # "the page's process (chromium --type=renderer)"
+
+    def process(self) -> int:
+        """Its id on this machine. Raises `Unsupported` where it has none here, or cannot be told from others."""
         ...
 
 

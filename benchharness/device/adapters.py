@@ -58,6 +58,12 @@ BUILT_IN = {
     "executorch": AdapterRow(
         "targets.executorch:ExecuTorch", (".pte",), requires=("torch>=2.13", "executorch>=1.5", "tokenizers>=0.20")
     ),
+    "onnxruntime-web": AdapterRow(
+        "targets.onnx_runtime_web:OnnxRuntimeWeb",
+        (".onnx", ".ort"),
+        requires=("playwright>=1.45", "tokenizers>=0.20"),
+        on_request=(".onnx", ".ort"),
+    ),
     "python": AdapterRow("targets.python_function:PythonFunction", (".py",)),
     "null": AdapterRow("targets.null:Null", (".null",)),
 }

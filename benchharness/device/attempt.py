@@ -95,6 +95,11 @@ class RunningAttempt:
         """Notes the worker's resident memory for the timeline, and keeps its standard error small."""
         self._watch.look()
 
+    def computed_by(self, process: Any) -> None:
+        """The worker says that another process computes: it is looked at from now on, if the worker started it."""
+        if type(process) is int and process in leftovers.tree(self._child.pid):
+            self._watch.follow(process)
+
     def kill(self) -> None:
         """Ends the worker and everything it started, at once."""
         self._child.end()

@@ -86,7 +86,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     from benchharness.device.outputs import tell_zeros
     from benchharness.device.scenarios.stage import Stage
     from benchharness.device.self_timed import SelfTimed
-    from benchharness.device.states import Carried, States
+    from benchharness.device.states import States
 
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with phases.unwatched():
@@ -98,6 +98,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         self_timed = SelfTimed.of(session)
         language = self_timed is not None or isinstance(session, LanguageSession)
         _check_task(order, language, session.effective)
+        elsewhere = _computed_elsewhere(session, phases, progress)
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
@@ -110,7 +111,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             session.allocate({name: array.shape for name, array in asked.inputs.items()})
         with phases.unwatched():
             placed = placement_facts(configuration, session)
-            ran: Session = self_timed or (session if states is None else Carried(session, states))
+            ran: Session = self_timed or (session if states is None else _with_states(session, states))
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -131,9 +132,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         refused = session.effective.refusal
         if refused is not None and refused.lost_ns:
             measurements.append(measurement("refused_load", {}, refused.lost_ns))
-        effective = {**effective_facts(session.effective), **placed, **(self_timed.facts() if self_timed else {})}
-        if tokenizer is not None:
-            effective["tokenizer"] = tokenizer.facts()
+        effective = {**effective_facts(session.effective), **placed, **_told_of(ran, tokenizer)}
+        effective["facts"].update(elsewhere)
         if asked is not None:
             effective.update({**_input_facts(session.inputs, asked, states), **told})
     return {
@@ -144,6 +144,36 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         "python": platform.python_version(),
         **phases.facts(),
     }
+
+
+def _computed_elsewhere(session: object, phases: Phases, progress: _Progress) -> dict[str, str]:
+    """Where another process computes, which is looked at from now on instead of this one; else nothing."""
+    from benchharness.contract import ComputesElsewhere
+
+    if not isinstance(session, ComputesElsewhere):
+        return {}
+    try:
+        process = session.process()
+    except Unsupported as reason:
+        phases.computed_by(None, str(reason))
+        return {"computed_in": f"{session.computed_in}; {reason}"}
+    phases.computed_by(process, session.computed_in)
+    progress.computed_by(process)
+    return {"computed_in": session.computed_in}
+
+
+def _with_states(session: Session, states: States) -> Session:
+    """What runs a model that is no language model, timed from here or by itself."""
+    from benchharness.device.states import Carried
+    from benchharness.device.timed_inferences import TimedInferences
+
+    return TimedInferences.of(session, states) or Carried(session, states)
+
+
+def _told_of(ran: Session, tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """Whose clock timed it, where that was not the harness's, and what encoded a text."""
+    told = ran.facts() if hasattr(ran, "facts") else {}
+    return told if tokenizer is None else {**told, "tokenizer": tokenizer.facts()}
 
 
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
@@ -268,6 +298,11 @@ class _Progress:
 
     def phase(self, name: str) -> None:
         self._writer.send({"type": "progress", "id": self._attempt, "phase": name, "done": 0, "total": 0})
+
+    def computed_by(self, process: int) -> None:
+        """Another process computes: the supervisor is to look at that one."""
+        message = {"type": "progress", "id": self._attempt, "phase": "load", "done": 0, "total": 0, "process": process}
+        self._writer.send(message)
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.perf_counter_ns()

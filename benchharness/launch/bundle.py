@@ -90,5 +90,5 @@ def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _modules(entry, f"{prefix}/{entry.name}")
-        elif entry.name.endswith(".py"):
+        elif entry.name.endswith((".py", ".html", ".js")):  # pages are sources too
             yield f"{prefix}/{entry.name}", entry.read_bytes()
