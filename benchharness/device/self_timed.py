@@ -17,7 +17,7 @@ from benchharness.contract import (
     TensorSpec,
     TokenStream,
 )
-from benchharness.device.own_clock import OwnClock, is_count
+from benchharness.device.own_clock import OwnClock, is_count, is_whole
 from benchharness.device.requests import check_tokens, prompt_tokens
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
@@ -157,6 +157,9 @@ class SelfTimed:
 
     def _check_stamps(self, stream: TokenStream, called_ns: int, returned_ns: int) -> None:
         moments = [stream.began_ns, *stream.stamps_ns]
+        wrong = next((each for each in moments if not is_whole(each)), None)
+        if wrong is not None:
+            raise InvalidOutput(f"a stamp is {str(wrong)[:40]!r}, no whole number of ns")
         back = next((place for place, (a, b) in enumerate(zip(moments, moments[1:])) if b < a), None)
         if back is not None:
             raise InvalidOutput(
