@@ -69,7 +69,11 @@ class DeviceLink:
         deadline_s = time.monotonic() + _OWN_END_S
         while ready["type"] == "busy":
             self._hang_up()
-            if self._run not in str(ready.get("holder")) or time.monotonic() > deadline_s:
+            if self._run not in str(ready.get("holder")):
+                self._left_behind = False  # or nobody else would have it
+                raise DeviceBusy(held_by(ready))
+            if time.monotonic() > deadline_s:
+                self._left_behind = True
                 raise DeviceBusy(held_by(ready))
             time.sleep(_ASK_AGAIN_S)  # our own of before, which does not know yet that its line is dead
             self._connection = connection = self._launcher.start(self._work, self._bundle)
@@ -121,6 +125,11 @@ class DeviceLink:
                 if not self._left_behind or not left:
                     self._launcher.remove(self._work)
                     return
+            except DeviceBusy:
+                if self._left_behind:
+                    raise
+                self._launcher.remove(self._work)
+                return
             except (ConnectionLost, ProtocolError):
                 self._hang_up()
                 if not left:
