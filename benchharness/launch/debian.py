@@ -36,8 +36,8 @@ _PATIENCE_S = 60.0
 _CHECKING_S = 60.0
 _MOST_RELEASE_BYTES, _MOST_INDEX_BYTES, _MOST_PACKAGE_BYTES = 1 << 20, 1 << 28, 1 << 27
 _CHUNK_BYTES = 1 << 18
-#: What a package may unpack to: several times the largest of ours, and far from what a few bytes can swell to.
-_MOST_UNPACKED_BYTES = 1 << 28
+#: What a package may unpack to: more than any does, and far from what a few bytes can swell to.
+_MOST_UNPACKED_BYTES = 1 << 30
 _FIRST_LINE = (
     "# Packages of Debian for a device without a Python, by hash. Delete this file to have the newest ones. For "
 )
