@@ -61,6 +61,6 @@ def test_of_a_group_it_is_said_who_is_in_it(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_worker_that_computes_itself_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, tried, memory = conducted(monkeypatch, limits.AddressSpace())
+    _, tried, memory = conducted(monkeypatch, limits.AddressSpace())
     assert "each process's own" not in memory
     assert tried
