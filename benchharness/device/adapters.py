@@ -52,6 +52,7 @@ BUILT_IN = {
     "llama-cpp": AdapterRow(
         "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
     ),
+    "cloud": AdapterRow("targets.cloud:Cloud", (".endpoint",), requires=("httpx>=0.27",)),
     "python": AdapterRow("targets.python_function:PythonFunction", (".py",)),
     "null": AdapterRow("targets.null:Null", (".null",)),
 }

@@ -11,6 +11,7 @@ from typing import Any
 from benchharness.metrics.courses import SESSIONS
 from benchharness.metrics.definition import OF_DEVICE, Better, Metric, Unit
 from benchharness.metrics.performance import PERFORMANCE
+from benchharness.metrics.products import PRODUCTS
 from benchharness.metrics.quality import QUALITY
 from benchharness.records import TABLES, Table
 
@@ -32,4 +33,4 @@ def _metric(table: Table[Any]) -> Metric:
 ROWS = tuple(_metric(table) for table in TABLES.values() if table.title and not table.is_value)
 _RAW = (_metric(table) for table in TABLES.values() if table.title and table.is_value)
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *QUALITY, *_RAW, *ROWS)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *PRODUCTS, *QUALITY, *_RAW, *ROWS)}

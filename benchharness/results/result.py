@@ -384,6 +384,7 @@ class Result:
     contrasts: Sequence[Contrast] = ()
     courses: Sequence[Course] = ()  # of sustained attempts
     ladders: Sequence[Ladder] = ()  # of attempts that took resources away
+    told: Sequence[str] = ()  # what its scenario says of it, a line each
 
 
 @dataclass(frozen=True, kw_only=True)

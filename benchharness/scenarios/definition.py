@@ -54,6 +54,7 @@ class Scenario:
     #: `benchharness.results.samples`): then they can be pruned. Another package's has to say so.
     summed_up: bool = False
     metrics: Sequence[Metric] = ()  # of its own, beside those of `benchharness.metrics`
+    files: Sequence[str] = ()  # of its settings those that name data files, which are read and hashed before
     sections: Sequence[str] = ()  # dotted names of the modules whose SECTION shows its results on a page
 
     def check(self, settings: Any, models: Mapping[str, Model]) -> None:
@@ -88,6 +89,10 @@ class Scenario:
 
         Only what a ratio says nothing of; the others are compared pair by pair of processes.
         """
+        return iter(())
+
+    def told(self, result: Result) -> Iterator[str]:
+        """What it comes to, in a line each that stands by itself: a decision, no figure that a table has."""
         return iter(())
 
     def disturbances(self, result: Result) -> Iterator[ResultWarning] | None:

@@ -168,7 +168,7 @@ def _as_asked(workload: Workload, model: Model) -> Workload:
 def _asked_for_ns(settings: Mapping[str, Any]) -> int:
     """How long an attempt takes because its settings say so."""
     pauses = sum(settings.get("pauses_ns", ())) * settings.get("pause_repeats", 0)
-    return int(settings.get("duration_ns", 0) + pauses)
+    return int(settings.get("duration_ns", 0) + settings.get("longest_ns", 0) + pauses)
 
 
 def _files(manifest: Manifest) -> dict[str, Any]:

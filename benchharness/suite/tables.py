@@ -330,6 +330,10 @@ def _absolute(suite: Suite, folder: Path) -> Suite:
             configuration[key] = configuration[key] and folder / configuration[key].expanduser()
     for workload in table["workloads"]:
         _absolute_workload(workload, folder)
+    for scenario, _ in suite.scenarios.asked():
+        settings = table["scenarios"][scenario.name]
+        for key in scenario.files:
+            settings[key] = settings[key] and folder / settings[key].expanduser()
     return check_suite(table, where=suite.name, stored=True)
 
 
