@@ -30,6 +30,7 @@ BUILT_IN = {
     "steady": "benchharness.scenarios.steady:SCENARIO",
     "sustained": "benchharness.scenarios.sustained:SCENARIO",
     "constrained": "benchharness.scenarios.constrained:SCENARIO",
+    "conversation": "benchharness.scenarios.conversation:SCENARIO",
     "hybrid": "benchharness.scenarios.hybrid:SCENARIO",
     "quality": "benchharness.scenarios.quality:SCENARIO",
 }

@@ -66,6 +66,12 @@ class Planning:
             variant=variant, artefact=str(artefact), digest=digest, configuration=configuration, tensors=tensors or {}
         )
 
+    def reference(self, variant: str, configuration: Configuration) -> str:
+        """The variant that another is compared with: the first reference in a format that the same runtime opens."""
+        named = self.model.reference or tuple(self.model.variants)[:1]
+        fitting = (name for name in named if self.opens(name, configuration))
+        return variant if variant in named else next(fitting, named[0])
+
     def told_of_tensors(self, variant: str) -> dict[str, dict[str, str]]:
         """What the suite says of a variant's tensors; nothing where it says nothing."""
         return _told_of_tensors(self.model, variant).get("tensors", {})

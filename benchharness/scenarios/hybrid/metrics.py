@@ -11,8 +11,9 @@ import numpy as np
 from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, mean_over
 from benchharness.metrics import METRICS
 from benchharness.records import HANDOVERS, AnsweredBy, HandoverRow
-from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters, Result
+from benchharness.results.result import Attempt, AttemptValue, Estimate, MetricResult, Parameters, Result
 from benchharness.scenarios.hybrid.trade import Cell, Kept, trade_of
+from benchharness.scenarios.raw import raw_result
 
 _UNIT = "requests"
 _PERCENTILES = (50, 95)
@@ -31,7 +32,7 @@ def hybrid_metrics(attempt: Attempt) -> Iterator[MetricResult]:
         cell = Cell(policy="", network="", rows=rows)
         for name, more, found in (*_times(cell), *_shares(cell), *_means(rows)):
             yield _metric(attempt, name, {**measurement.parameters, **more}, found)
-        yield _raw(attempt, measurement)
+        yield raw_result(attempt, measurement)
 
 
 Figure = tuple[str, Parameters, Estimate]
@@ -118,19 +119,3 @@ def policies_kept(result: Result) -> Iterator[MetricResult]:
 def _metric(attempt: Attempt, name: str, parameters: Parameters, found: Estimate) -> MetricResult:
     value = AttemptValue(attempt=attempt.id, device=attempt.device, round=attempt.round, value=found.value or 0.0)
     return MetricResult(name=name, parameters=parameters, unit=METRICS[name].unit, estimate=found, attempts=(value,))
-
-
-def _raw(attempt: Attempt, measurement: Measurement) -> MetricResult:
-    value = AttemptValue(
-        attempt=attempt.id,
-        device=attempt.device,
-        round=attempt.round,
-        value=measurement.value,
-        samples=measurement.samples,
-        row_length=measurement.row_length,
-    )
-    found = Estimate(value=measurement.value, count=1, statistic="of the raw rows")
-    unit = METRICS[measurement.metric].unit
-    return MetricResult(
-        name=measurement.metric, parameters=measurement.parameters, unit=unit, estimate=found, attempts=(value,)
-    )
