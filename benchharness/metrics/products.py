@@ -76,8 +76,8 @@ PRODUCTS = (
         title="agreement of answers",
         unit=Unit.NUMBER,
         better=Better.HIGHER,
-        definition="words of an answer in common with the cloud's undisturbed one: twice those in common, in order, over "
-        "the words of both; mean over requests, of all answers or of those that changed hands",
+        definition="words of an answer in common with the cloud's undisturbed one: twice those in common, in order, "
+        "over the words of both; mean over requests, of all answers or of those that changed hands",
         source="Ratcliff and Obershelp, as Python's difflib computes it",
     ),
     Metric(
@@ -111,8 +111,8 @@ PRODUCTS = (
         title="TTFT by turn",
         unit=Unit.NANOSECONDS,
         better=Better.LOWER,
-        definition="a turn's tokens handed to the runtime until its first token is chosen, in a conversation whose cache "
-        "stays between turns; what is read again because it cannot stay is in it",
+        definition="a turn's tokens handed to the runtime until its first token is chosen, in a conversation whose "
+        "cache stays between turns; what is read again because it cannot stay is in it",
         source="model TTFT of MLPerf LoadGen, turn by turn",
     ),
     Metric(
@@ -129,8 +129,8 @@ PRODUCTS = (
         title="decode rate by turn",
         unit=Unit.TOKENS_PER_SECOND,
         better=Better.HIGHER,
-        definition="tokens after the first / time from the first to the last of a turn's answer, at the context that the "
-        "conversation has by then",
+        definition="tokens after the first / time from the first to the last of a turn's answer, at the context that "
+        "the conversation has by then",
         source="llama-bench tgN at depth",
     ),
     Metric(
@@ -178,8 +178,8 @@ PRODUCTS = (
         title="loading again",
         unit=Unit.NANOSECONDS,
         better=Better.LOWER,
-        definition="opening the model once more in the same process, files in the page cache; `beside` is what else the "
-        "device did",
+        definition="opening the model once more in the same process, files in the page cache; `beside` is what else "
+        "the device did",
         source=_OURS,
     ),
     Metric(

@@ -82,7 +82,8 @@ def _event(data: bytes) -> Event:
     choices = told.get("choices")
     if not isinstance(choices, list):
         raise Malformed
-    usage = told.get("usage") if isinstance(told.get("usage"), dict) else {}
+    usage = told.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
     counted, prompt = _count(usage.get("completion_tokens")), _count(usage.get("prompt_tokens"))
     if not choices:
         return Event(tokens=counted, prompt_tokens=prompt)

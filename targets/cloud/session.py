@@ -57,7 +57,9 @@ class CloudSession:
         self._endpoint = endpoint
         self.address = (endpoint.host, endpoint.port)
         self.context_length = endpoint.context_length
-        self.clock = StampClock(HARNESS_CLOCK, "host", max(1, round(time.get_clock_info("perf_counter").resolution * 1e9)))
+        self.clock = StampClock(
+            HARNESS_CLOCK, "host", max(1, round(time.get_clock_info("perf_counter").resolution * 1e9))
+        )
         self.effective = EffectiveConfiguration(
             accelerators=("cloud",),
             threads=None,
@@ -103,7 +105,9 @@ class CloudSession:
             raise ModelFailure(told_of(came))
         counted = len(stamps) if came.tokens is None else came.tokens
         if counted != len(stamps):
-            raise Unsupported(f"the endpoint sent {counted} tokens in {len(stamps)} events: which came when is not known")
+            raise Unsupported(
+                f"the endpoint sent {counted} tokens in {len(stamps)} events: which came when is not known"
+            )
         if counted != count:
             raise Unsupported(f"the endpoint ended its answer after {counted} of {count} tokens; ask for no more")
         return TokenStream(came.prompt_tokens or 1, began_ns, stamps, [1] * counted, text="".join(texts))
@@ -161,9 +165,9 @@ class CloudSession:
         }
         url = httpx.URL(scheme=scheme, host=host, port=there, path=endpoint.path)
         reader = _Reader(count, followed)
-        async with httpx.AsyncClient(
-            verify=self._tls or False, timeout=None, trust_env=False, follow_redirects=False
-        ) as client:
+        # How long to wait is for whoever asks to say: it gives up by closing.
+        never = httpx.Timeout(None)
+        async with httpx.AsyncClient(verify=self._tls or False, timeout=never, trust_env=False) as client:
             request = client.build_request("POST", url, headers=headers, json=endpoint.body(prompt, count, stop))
             request.extensions["sni_hostname"] = endpoint.host
             response = await client.send(request, stream=True)

@@ -31,6 +31,7 @@ RUNTIMES = {
     "coremltools",
     "llama_cpp",
     "xllamacpp",
+    "httpx",
     "onnx",
     "PIL",
 }  # coremltools takes pictures as PIL's

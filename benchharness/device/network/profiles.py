@@ -34,9 +34,10 @@ class Network:
     def from_json(cls, told: Mapping[str, Any]) -> Network:
         """As it was sent."""
         known = {each.name for each in fields(cls)}
-        return cls(**{
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in told.items() if name in known
-        })  # type: ignore[arg-type]
+        }
+        return cls(**values)
 
 
 #: Rates and half the round trip as WebPageTest's profiles of these names have them; jitter, loss, stalls and cuts are
@@ -46,11 +47,14 @@ NETWORKS: Mapping[str, Network] = {
     "lte": Network(delay_ms=35, jitter_ms=10, down_kbit=12_000, up_kbit=12_000),
     "3g": Network(delay_ms=150, jitter_ms=40, down_kbit=1_600, up_kbit=768, loss=0.01, loss_ms=600),
     "edge": Network(delay_ms=420, jitter_ms=120, down_kbit=240, up_kbit=200, loss=0.02, loss_ms=1_500),
-    "lossy": Network(
-        delay_ms=60, jitter_ms=30, down_kbit=4_000, up_kbit=1_000, loss=0.05, loss_ms=400, refused=0.1
-    ),
+    "lossy": Network(delay_ms=60, jitter_ms=30, down_kbit=4_000, up_kbit=1_000, loss=0.05, loss_ms=400, refused=0.1),
     "elevator": Network(
-        delay_ms=35, jitter_ms=10, down_kbit=12_000, up_kbit=12_000, stall_after_ms=(100, 1_500), stall_ms=(2_000, 5_000)
+        delay_ms=35,
+        jitter_ms=10,
+        down_kbit=12_000,
+        up_kbit=12_000,
+        stall_after_ms=(100, 1_500),
+        stall_ms=(2_000, 5_000),
     ),
     "cut": Network(delay_ms=35, jitter_ms=10, down_kbit=12_000, up_kbit=12_000, cut_after_ms=(150, 1_500)),
     "dead-zone": Network(black_hole=True),

@@ -32,7 +32,7 @@ class Passed:
 
 
 class SimulatedNetworks:
-    """Opens networks to one address, each with a seed, while the context lasts. `bundle`: where this runs out of one."""
+    """Opens networks to one address, each with a seed, while the context lasts. `bundle`: what this may run out of."""
 
     def __init__(self, address: tuple[str, int], *, bundle: str | None = None) -> None:
         self._address = address
@@ -45,9 +45,7 @@ class SimulatedNetworks:
     def __enter__(self) -> SimulatedNetworks:
         """Starts the process."""
         command = [sys.executable, "-m", _PROGRAM]
-        self._child = Child(
-            command, lambda stream: stream.readline() or None, self._said.put, env=self._environment
-        )
+        self._child = Child(command, lambda stream: stream.readline() or None, self._said.put, env=self._environment)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

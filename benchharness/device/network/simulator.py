@@ -9,8 +9,9 @@ none.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import socket
+import struct
 import sys
 import threading
 import time
@@ -64,22 +65,25 @@ class Gate:
         fate = Fate.drawn(self._network, seed)
         try:
             if fate.refused:
+                _reset(writer)
                 return
             if fate.cut_s == float("inf"):
                 await self._relay(reader, writer, seed, fate)
             else:
-                with contextlib.suppress(asyncio.TimeoutError):
+                try:
                     await asyncio.wait_for(self._relay(reader, writer, seed, fate), fate.cut_s)
-        except (OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
-            pass
+                except asyncio.TimeoutError:
+                    _reset(writer)
+        except OSError:
+            _reset(writer)  # nobody is there, or has gone
+        except asyncio.CancelledError:
+            pass  # the gate is closed
         finally:
             writer.transport.abort()
             self._writers.discard(writer)
             self._tasks.discard(task)
 
-    async def _relay(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seed: str, fate: Fate
-    ) -> None:
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seed: str, fate: Fate) -> None:
         opened_s = time.perf_counter()
         if self._network.black_hole:
             while data := await reader.read(_READ_BYTES):
@@ -95,6 +99,8 @@ class Gate:
             upwards = asyncio.ensure_future(up)
             try:
                 await down  # the answer's end is the connection's
+                writer.close()
+                await writer.wait_closed()  # with all that was written
             finally:
                 upwards.cancel()
                 await asyncio.gather(upwards, return_exceptions=True)
@@ -147,6 +153,13 @@ class Gate:
             late_ns = round((time.perf_counter() - opened_s - due_s) * 1e9)
             self.told["late_ns"] = max(self.told["late_ns"], late_ns)
             await writer.drain()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """The connection ends with a reset, not as if all had been said."""
+    line = writer.get_extra_info("socket")
+    if line is not None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Simulator:

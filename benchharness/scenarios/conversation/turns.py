@@ -44,10 +44,10 @@ def sentences(result: Result) -> Iterator[str]:
     if len(first) > 1:
         begin, end = (first[each].estimate.value for each in (min(first), max(first)))
         if begin is not None and end is not None:
-            yield (
-                f"TTFT {quantity_text(begin, 'ns')} in turn {min(first)}, {quantity_text(end, 'ns')} in turn {max(first)} "
-                f"at {max(turn.context for turn in turns):g} tokens of context"
-            )
+            told = [
+                f"{quantity_text(time, 'ns')} in turn {turn}" for time, turn in ((begin, min(first)), (end, max(first)))
+            ]
+            yield f"TTFT {', '.join(told)} at {max(turn.context for turn in turns):g} tokens of context"
     full = next((turn for turn in turns if turn.end == TurnEnd.CONTEXT_FULL), None)
     anew = [turn for turn in turns if turn.end == TurnEnd.ANSWERED_ANEW]
     if full is not None:
@@ -55,5 +55,3 @@ def sentences(result: Result) -> Iterator[str]:
     if anew:
         read = sum(turn.read - turn.new for turn in anew)
         yield f"the context was full in {len(anew)} of {len(turns)} turns, which read {read:g} tokens again"
-
-

@@ -14,11 +14,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from benchharness.device.network.profiles import NETWORKS, Network
 from benchharness.device.scenarios.hybrid.policy import CLOUD_ALONE, CONTINUE, DEVICE_ALONE, RESTART
 from benchharness.scenarios.definition import Scenario, ScenarioSettings, Settings, nanoseconds
-from benchharness.suite.fields import Count, Fraction, Name, Pause, Seconds, Share, Table, as_list
+from benchharness.suite.fields import Fraction, Name, Pause, Seconds, Share, Table, as_list
 
 if TYPE_CHECKING:
     from benchharness.results.courses import Course
-    from benchharness.results.result import Attempt, Job, MetricResult, Result
+    from benchharness.results.result import Attempt, Job, MetricResult, Result, ResultWarning
     from benchharness.suite.planning import Planning
     from benchharness.suite.tables import Model
 
@@ -199,6 +199,12 @@ class HybridScenario(Scenario):
         from benchharness.scenarios.hybrid.metrics import policies_kept
 
         return policies_kept(result)
+
+    def warnings(self, result: Result) -> Iterator[ResultWarning]:
+        """A simulation that was later than its networks say."""
+        from benchharness.scenarios.hybrid.warnings import late_network
+
+        return late_network(result)
 
     def told(self, result: Result) -> Iterator[str]:
         """What is decided."""

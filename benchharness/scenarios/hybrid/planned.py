@@ -39,7 +39,9 @@ def jobs(planning: Planning, cloud: str, prompts: Path, settings: dict[str, Any]
     for variant, configuration in planning.pairs:
         if variant != cloud:
             parts = (variant, variant, configuration, workload, "hybrid", settings)
-            yield planning.job(*parts, adds={"chain": [planning.opened(cloud, theirs), planning.opened(variant, configuration)]})
+            yield planning.job(
+                *parts, adds={"chain": [planning.opened(cloud, theirs), planning.opened(variant, configuration)]}
+            )
 
 
 def _workload(planning: Planning, prompts: Path, settings: dict[str, Any]) -> Workload:

@@ -106,7 +106,9 @@ class Candidate:
     @property
     def words(self) -> str:
         """Its figures over all networks, in a line."""
-        first, silence = (self.quantile_ns(name, share) for name, share in (("first_token", 0.5), ("longest_silence", 0.95)))
+        first, silence = (
+            self.quantile_ns(name, share) for name, share in (("first_token", 0.5), ("longest_silence", 0.95))
+        )
         return (
             f"{self.policy}: first token p50 {time_text(first)}, longest silence p95 {time_text(silence)}, "
             f"{100 * self.locally:.0f} % by the device, {100 * self.unanswered:.0f} % without an answer"
@@ -162,13 +164,11 @@ def trade_of(result: Result) -> Trade | None:
 
 def decided(cells: Sequence[Cell], budgets: Mapping[str, float], prefer: str) -> Trade:
     """Of the ways that keep every budget over every network the one with the least, or the most, of the device."""
-    networks = [network for network in dict.fromkeys(cell.network for cell in cells)]
     candidates = []
     for policy in dict.fromkeys(cell.policy for cell in cells):
         own = [cell for cell in cells if cell.policy == policy]
         judged = [_judged(name, limit, cell) for name, limit in budgets.items() for cell in own]
         candidates.append(Candidate(policy=policy, cells=own, judged=judged))
-    assert networks
     keeping = [each for each in candidates if budgets and each.kept is Kept.YES]
     sign = 1 if prefer == "cloud" else -1
     chosen = min(keeping, key=lambda each: sign * each.locally, default=None)

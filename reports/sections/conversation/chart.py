@@ -12,6 +12,8 @@ from reports.figures.figure import Ends, Figure, Legend
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
+#: An interval so many times as high as the highest value goes on beyond the panel, or all values lay flat.
+_OF_VALUE = 2.0
 _PANEL, _TITLE, _LEFT, _RIGHT = 96.0, 20.0, 50.0, WIDTH - 6
 
 
@@ -63,7 +65,8 @@ class TurnCurves(Figure):
         for panel in self.panels:
             sheet.write(0, top + _TITLE / 2, panel.title)
             bottom = top + _TITLE + _PANEL
-            highest = max(ends[2] for curve in panel.curves for _, ends in curve.points)
+            found = [ends for curve in panel.curves for _, ends in curve.points]
+            highest = min(max(high for _, _, high in found), _OF_VALUE * max(value for value, _, _ in found))
             up = Axis(0, highest * 1.1 or 1.0, bottom, top + _TITLE)
             up.upwards(sheet, _LEFT, _RIGHT)
             for tick in along.ticks(8):

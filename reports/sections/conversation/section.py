@@ -114,7 +114,7 @@ def _figure(entries: Sequence[Entry], colours: Colours) -> TurnCurves | None:
     return TurnCurves(
         title="A conversation, turn by turn",
         unit="the unit that each panel names",
-        note="Point: estimate over attempts; stroke: its 95 % interval.",
+        note="Point: estimate over attempts; stroke: its 95 % interval, which may go on beyond the panel.",
         turns=max(len(turns_of(entry.result)) for entry in entries),
         panels=tuple(panels),
     )

@@ -147,9 +147,7 @@ def _way(candidate: Candidate) -> WayRow:
 
 
 def _figure(trade: Trade) -> TradeChart:
-    times = [
-        [known(each.quantile_ns("longest_silence", share)) for share in (0.5, 0.95)] for each in trade.candidates
-    ]
+    times = [[known(each.quantile_ns("longest_silence", share)) for share in (0.5, 0.95)] for each in trade.candidates]
     scale = scale_for("ns", max((time for pair in times for time in pair if time is not None), default=1e9))
     return TradeChart(
         title="How long a user sees nothing, against what the device writes",
@@ -187,16 +185,18 @@ def _cell(cell: Cell) -> CellRow:
         silence=_pair(cell, "longest_silence"),
         locally=_percent(cell.share(AnsweredBy.DEVICE, AnsweredBy.BOTH)),
         unanswered=_percent(cell.share(AnsweredBy.NOBODY)),
-        wasted=f"{sum(row.wasted_tokens for row in rows) / count:.3g} tokens, "
-        f"{quantity_text(sum(row.wasted for row in rows) / count, 'bytes') if any(row.wasted for row in rows) else '0 B'}",
-        moved=quantity_text(sum(row.sent + row.received for row in rows) / count, "bytes")
-        if any(row.sent + row.received for row in rows)
-        else "0 B",
+        wasted=f"{sum(row.wasted_tokens for row in rows) / count:.3g} tokens, {_bytes([row.wasted for row in rows])}",
+        moved=_bytes([row.sent + row.received for row in rows]),
         agreement=f"{sum(changed) / len(changed):.2f} of {len(changed)}" if changed else "none changed hands",
         right=f"{sum(judged):.0f} of {len(judged)}" if judged else "not told",
         energy=quantity_text(sum(spent) / len(spent), "J") if len(spent) == count else "unknown",
         ends=", ".join(f"{number} {word}" for word, number in ends.most_common()),
     )
+
+
+def _bytes(values: Sequence[float]) -> str:
+    """The mean."""
+    return quantity_text(sum(values) / len(values), "bytes") if any(values) else "0 B"
 
 
 def _pair(cell: Cell, name: str) -> str:

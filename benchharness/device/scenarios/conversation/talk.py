@@ -65,7 +65,9 @@ def _turn(session: Any, number: int, ids: TurnTokens, context: Context) -> TurnR
     if reading is None:
         return _full(number, ids, context.used)
     with quiet_collector():
-        ttft, rate = _self_timed(session, reading, ids) if isinstance(session, SelfTimed) else _fed(session, reading, ids)
+        ttft, rate = (
+            _self_timed(session, reading, ids) if isinstance(session, SelfTimed) else _fed(session, reading, ids)
+        )
     context.took(ids)
     anew = reading.anew and context.keeps
     return TurnRow(
@@ -82,9 +84,8 @@ def _turn(session: Any, number: int, ids: TurnTokens, context: Context) -> TurnR
 
 
 def _full(number: int, ids: TurnTokens, used: int) -> TurnRow:
-    return TurnRow(
-        turn=number, end=TurnEnd.CONTEXT_FULL, new=len(ids.said), read=0, written=0, context=used, ttft=0, rate=0, resident=0
-    )  # fmt: skip
+    nothing = {"read": 0, "written": 0, "ttft": 0, "rate": 0, "resident": 0}
+    return TurnRow(turn=number, end=TurnEnd.CONTEXT_FULL, new=len(ids.said), context=used, **nothing)
 
 
 def _fed(session: LanguageSession, reading: Reading, ids: TurnTokens) -> Timed:

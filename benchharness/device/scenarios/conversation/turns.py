@@ -76,7 +76,9 @@ def _turn(line: str, number: int) -> Turn:
     count = _whole(told.get("answer_tokens", _ANSWER_TOKENS), f"line {number} of the conversation: 'answer_tokens'", 2)
     think = told.get("think_s", 0)
     if not isinstance(think, (int, float)) or isinstance(think, bool) or not 0 <= think <= _LONGEST_S:
-        raise Unsupported(f"line {number} of the conversation: 'think_s' is a number of seconds, {_LONGEST_S:g} at most")
+        raise Unsupported(
+            f"line {number} of the conversation: 'think_s' is a number of seconds, {_LONGEST_S:g} at most"
+        )
     return Turn(_plain(text), 0 if text is not None else tokens, _plain(answer), count, float(think))
 
 
@@ -99,8 +101,8 @@ def tokens_of(turns: Sequence[Turn], vocabulary_size: int, tokenizer: Tokenizer 
     """
     if tokenizer is None and any(turn.text is not None or turn.answer is not None for turn in turns):
         raise Unsupported(
-            "the conversation has texts, and there is no tokenizer.json beside the model; name one with 'tokenizer', or "
-            "say how many tokens a turn has"
+            "the conversation has texts, and there is no tokenizer.json beside the model; name one with 'tokenizer', "
+            "or say how many tokens a turn has"
         )
     return [
         TurnTokens(

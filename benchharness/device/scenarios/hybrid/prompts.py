@@ -1,6 +1,6 @@
-"""The file of what is asked: JSON lines, each `{"prompt": TEXT, "expected": TEXT}`, of which `expected` may be left out.
+"""The file of what is asked: JSON lines, each `{"prompt": TEXT, "expected": TEXT}`.
 
-It is not trusted and is read within bounds. Nothing of its texts goes into any message.
+`expected` may be left out. The file is not trusted and is read within bounds. Its texts go into no message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Prompt:
     expected: str | None = None
 
     def right(self, answer: str) -> int:
-        """1 where an answer is right, 0 where it is not, -1 where nobody says; letters' case and spaces are no matter."""
+        """1 where an answer is right, 0 where not, -1 where nobody says; case and spaces are no matter."""
         return -1 if self.expected is None else int(_plain(self.expected) in _plain(answer))
 
 

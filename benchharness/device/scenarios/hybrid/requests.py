@@ -52,9 +52,7 @@ class Answered:
 class Requests:
     """What requests are made with."""
 
-    def __init__(
-        self, stage: Stage, cloud: StreamsText, writer: LocalWriter, networks: SimulatedNetworks
-    ) -> None:
+    def __init__(self, stage: Stage, cloud: StreamsText, writer: LocalWriter, networks: SimulatedNetworks) -> None:
         self._settings = stage.settings
         self._cloud, self._writer, self._networks = cloud, writer, networks
         self._count: int = stage.settings["answer_tokens"]
@@ -143,9 +141,7 @@ def _cloud(told: Opened) -> Iterator[StreamsText]:
         yield session
 
 
-def _rows(
-    stage: Stage, requests: Requests, prompts: Sequence[Prompt]
-) -> Mapping[tuple[str, str], list[HandoverRow]]:
+def _rows(stage: Stage, requests: Requests, prompts: Sequence[Prompt]) -> Mapping[tuple[str, str], list[HandoverRow]]:
     settings = stage.settings
     policies = [*ALONE, *(Policy.from_json(each) for each in settings["policies"])]
     networks = {name: Network.from_json(told) for name, told in settings["networks"].items()}
