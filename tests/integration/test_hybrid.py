@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from benchharness import run
 from benchharness.records import HANDOVERS, AnsweredBy, CloudEnd, HandoverRow
 from benchharness.results.result import OutcomeKind, Result
 from benchharness.scenarios.hybrid.trade import Kept, trade_of
+from benchharness.suite.tables import load_suite
 from tests.conftest import ARTEFACTS, CommandLine
-from tests.integration.conftest import Bench
 from tests.loopback_endpoint import ANSWER, Endpoint, serving, status
 
 pytest.importorskip("onnxruntime", reason="NOT TESTED: onnxruntime is not installed")
@@ -22,7 +23,7 @@ pytest.importorskip("tokenizers", reason="NOT TESTED: tokenizers is not installe
 KEY = "sk-tattletale-0123456789"
 PROMPTS = ("zephyrs vex the bold quixotic jockey", "waltz nymph for quick jigs")
 TOKENS = 6
-NETWORKS = [
+NETWORKS: list[dict[str, Any]] = [
     {"name": "near", "delay": "1 ms"},
     {"name": "hole", "black_hole": True},
     {"name": "shut", "refused": 1},
@@ -59,12 +60,12 @@ def suite_of(folder: Path, endpoint: Endpoint, **settings: Any) -> Path:
                 "prompts": "prompts.jsonl",
                 "networks": NETWORKS,
                 "policies": [
-                    {"name": "again", "first_token": "800 ms", "gap": "800 ms"},
-                    {"name": "on", "first_token": "800 ms", "gap": "800 ms", "on_failure": "continue"},
+                    {"name": "again", "first_token": "500 ms", "gap": "500 ms"},
+                    {"name": "on", "first_token": "500 ms", "gap": "500 ms", "on_failure": "continue"},
                 ],
                 "requests": 2,
                 "answer_tokens": TOKENS,
-                "give_up": "1.5 s",
+                "give_up": "1 s",
                 **settings,
             }
         },
@@ -98,11 +99,8 @@ def rows(result: Result) -> dict[tuple[str, str], list[HandoverRow]]:
 
 
 @pytest.fixture
-def result(tmp_path: Path, endpoint: Endpoint, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Result:
+def result(tmp_path: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setenv("FAR_KEY", KEY)
-    from benchharness.suite.tables import load_suite
-    from benchharness import run
-
     found = run(load_suite(suite_of(tmp_path, endpoint)), store=f"sqlite:///{tmp_path}/run.db").results
     return found[0]
 
@@ -137,10 +135,11 @@ def test_every_way_meets_every_network(result: Result) -> None:
         assert (row.agreement, row.cloud_tokens, row.wasted_tokens) == (1, TOKENS, 0)
         assert row.first_token > 30e6  # a token's time, and the network's
     for row in found["again", "hole"]:
-        assert 800e6 <= row.first_token == row.silence
+        assert 500e6 <= row.first_token == row.silence
     assert [row.right for row in found["cloud alone", "near"]] == [1, 0]
     assert [row.right for row in found["cloud alone", "hole"]] == [0, 0]
-    assert {row.energy for each in found.values() for row in each} == {-1} or "hybrid" in result.effective.to_json()
+    unknown = result.effective.of_scenario("hybrid")["energy_unknown"]
+    assert all((row.energy < 0) is bool(unknown) for each in found.values() for row in each)
     trade = trade_of(result)
     assert trade is not None
     assert {each.kept for each in trade.candidates} == {Kept.YES}  # there are no budgets
@@ -156,11 +155,10 @@ def test_no_key_no_prompt_and_no_answer_is_written_anywhere(
     suite = suite_of(given, endpoint, requests=1, networks=[NETWORKS[0], NETWORKS[3]])
     said = [benchharness("run", suite, report=True)]
     assert said[0].returncode == 0, said[0].stderr
-    for how in (status(401), status(500)):
-        endpoint.behave = how
-        said.append(benchharness("run", suite, report=True))
-        assert said[-1].returncode == 4, said[-1].stderr
-        assert "the endpoint does not answer without a simulated network either" in said[-1].stdout + said[-1].stderr
+    endpoint.behave = status(401)
+    said.append(benchharness("run", suite, report=True))
+    assert said[-1].returncode == 4, said[-1].stderr
+    assert "does not answer without a simulated network either: unauthorised" in said[-1].stdout + said[-1].stderr
     monkeypatch.delenv("FAR_KEY")
     said.append(benchharness("run", suite))
     assert "environment variable FAR_KEY holds no key" in said[-1].stdout + said[-1].stderr
@@ -172,7 +170,8 @@ def test_no_key_no_prompt_and_no_answer_is_written_anywhere(
     told = {"standard output": "".join(each.stdout for each in said).encode()}
     told["standard error"] = "".join(each.stderr for each in said).encode()
     secrets = (KEY, *PROMPTS, PROMPTS[0].split()[0], *(each.strip() for each in ANSWER[:2]), "QUOKKAS")
-    for name, content in {**written, **told}.items():
+    everything = {**told, **{str(file): content for file, content in written.items()}}
+    for name, content in everything.items():
         for secret in secrets:
             assert secret.encode() not in content, (name, secret)
     assert any(PROMPTS[0] in str(body) for body in endpoint.bodies), "it was asked, after all"

@@ -105,11 +105,11 @@ def conversation(variant: str = "int8", *, full: int | None = 5, turns: int = 6)
     measured = [raw_rows(CONVERSATION_TURNS, {}, len(rows), CONVERSATION_TURNS.flat(rows))]
     for row in rows:
         if row.end == TurnEnd.ANSWERED:
-            turn = {"turn": int(row.turn) + 1}
+            of = {"turn": int(row.turn) + 1}
             measured += [
-                measurement("turn_ttft", turn, row.ttft),
-                measurement("turn_decode_rate", turn, row.rate),
-                measurement("turn_memory", turn, row.resident),
+                measurement("turn_ttft", of, row.ttft),
+                measurement("turn_decode_rate", of, row.rate),
+                measurement("turn_memory", of, row.resident),
             ]
     measured += [
         measurement("loaded_memory", {}, 2e8),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -122,7 +123,7 @@ def test_a_first_turn_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_pauses_are_kept_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(talk, "time", SimpleNamespace(sleep=slept.append, perf_counter_ns=talk.time.perf_counter_ns))
+    monkeypatch.setattr(talk, "time", SimpleNamespace(sleep=slept.append, perf_counter_ns=time.perf_counter_ns))
     text = '{"tokens": 1, "answer_tokens": 2, "think_s": 2.5}'
     replayed(tmp_path, text)
     replayed(tmp_path, text, thinks=False)

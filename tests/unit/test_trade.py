@@ -6,16 +6,30 @@ import math
 
 import pytest
 
+from benchharness.device.measured import raw_rows
 from benchharness.errors import SuiteError
 from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.records import HANDOVERS
 from benchharness.results.result import Result, WarningKind
 from benchharness.scenarios import SCENARIOS
 from benchharness.scenarios.hybrid import Hybrid
 from benchharness.scenarios.hybrid.metrics import order_statistic
 from benchharness.scenarios.hybrid.planned import check
 from benchharness.scenarios.hybrid.trade import Kept, Trade, trade_of
-from benchharness.suite.tables import suite_from_table
-from tests.unit.product_samples import BUDGETS, EVEN, LOCAL, LOST, MIXED, REQUESTS, SLOW, handover, hybrid
+from benchharness.suite.tables import restore_suite, suite_from_table
+from tests.unit.product_samples import (
+    BUDGETS,
+    EVEN,
+    LOCAL,
+    LOST,
+    MIXED,
+    REQUESTS,
+    SLOW,
+    handover,
+    hybrid,
+    job_of,
+    result_of,
+)
 
 
 def trade(*arguments: object, **how: object) -> Trade:
@@ -129,9 +143,6 @@ def test_the_interval_of_a_quantile_is_by_ranks() -> None:
 def test_a_simulation_that_was_late_is_told() -> None:
     result = hybrid({("p", "good"): [("cloud", 100, 100)] * 20})
     assert not any(each.kind is WarningKind.LATE_NETWORK for each in result.warnings)
-    from benchharness.records import HANDOVERS
-    from tests.unit.product_samples import job_of, raw_rows, result_of
-
     rows = [handover("cloud", 100, 100, late=late) for late in (0, 5e6, 3e6, 0)]
     measured = [raw_rows(HANDOVERS, {"policy": "p", "network": "good"}, 1, HANDOVERS.flat(rows))]
     late = result_of(job_of("hybrid", {}, "q"), measured, {})
@@ -192,7 +203,5 @@ def test_a_stored_suite_reads_back() -> None:
             "scenarios": {"hybrid": {"prompts": "p.jsonl", "policies": [{"first_token": "800 ms"}]}},
         }
     )
-    from benchharness.suite.tables import restore_suite
-
     assert restore_suite(suite.model_dump_json(by_alias=True)).digest == suite.digest
     assert suite.scenarios.hybrid.prompts.is_absolute()

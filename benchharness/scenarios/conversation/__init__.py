@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Conversation(ScenarioSettings):
     """Settings of scenario `conversation`: the file of turns, what happens when the context is full, coming back.
 
-    `background` is what a foreground application does meanwhile: the loads of scenario `constrained`.
+    `background` is what a foreground application does meanwhile (`benchharness.device.hogs`).
     """
 
     file: Path

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import Configuration, FindsTokenizer, LanguageSession
 from benchharness.device import adapters
+from benchharness.device.hogs import Hog
 from benchharness.device.measured import measurement
 from benchharness.device.opening import opened
-from benchharness.device.scenarios.constrained.hogs import Hog
 from benchharness.device.scenarios.conversation.turns import read_turns, tokens_of
 from benchharness.device.sensors import memory
 from benchharness.device.sensors.readings import Unreadable
