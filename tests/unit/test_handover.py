@@ -56,6 +56,7 @@ def follow(trace: Trace, policy: Policy) -> Asked:
 EAGER = Policy("eager", first_token_ns=800 * MS, gap_ns=300 * MS)
 PATIENT = Policy("patient", first_token_ns=2_000 * MS)
 WAITS = Policy("waits")
+TOO_PATIENT = Policy("too patient", first_token_ns=20_000 * MS, gap_ns=20_000 * MS)
 #: (pieces in ms, end in ms or None, how it ends, policy, pieces taken, the cloud's end, when it was given up in ms)
 BY_HAND = {
     "whole": ([100, 200, 300], 310, "complete", EAGER, 3, CloudEnd.COMPLETE, 310),
@@ -68,6 +69,8 @@ BY_HAND = {
     "no gap is too long for the patient": ([1_900, 9_000], 9_001, "complete", PATIENT, 2, CloudEnd.COMPLETE, 9_001),
     "the patient waits for the first": ([2_100], 2_200, "complete", PATIENT, 0, CloudEnd.LATE_FIRST_TOKEN, 2_000),
     "nobody waits for ever": ([100], None, "", WAITS, 1, CloudEnd.GIVEN_UP, 10_000),
+    "nor longer than anybody": ([], 15_000, "complete", TOO_PATIENT, 0, CloudEnd.GIVEN_UP, 10_000),
+    "nor after a first token": ([9_000], 12_000, "complete", TOO_PATIENT, 1, CloudEnd.GIVEN_UP, 10_000),
     "nothing at all": ([], None, "", WAITS, 0, CloudEnd.GIVEN_UP, 10_000),
     "cut": ([100, 150], 160, "cut", EAGER, 2, CloudEnd.CUT, 160),
     "refused at once": ([], 3, "unreachable", PATIENT, 0, CloudEnd.UNREACHABLE, 3),

@@ -103,6 +103,8 @@ def test_the_order_of_the_page_is_by_order() -> None:
         "memory",
         "sustained",
         "pauses",
+        "conversation",
+        "hybrid",
         "constrained",
         "operators",
         "conditions",
