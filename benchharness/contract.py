@@ -258,6 +258,7 @@ class TextStream(Protocol):
 class StreamsText(Protocol):
     """An optional ability of a session: an endpoint whose answer can be followed, and given up, as it comes."""
 
+    effective: EffectiveConfiguration
     address: tuple[str, int]  # host and port
     context_length: int
 

@@ -33,6 +33,10 @@ class Writer:
         self._session, self._tokenizer = session, Tokenizer(MODEL / "tokenizer.json")
         self._alone = threading.Lock()
 
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self._tokenizer.encode(text))
+
     def write(self, prompt: str, count: int) -> Iterator[str]:
         """The text of one token after another."""
         with self._alone:
@@ -69,8 +73,9 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(self.token_s)
                 count += 1
                 self._event({"choices": [{"index": 0, "text": text, "finish_reason": None}]})
+            read = self.writer.count(str(asked["prompt"]))
             self._event({"choices": [{"index": 0, "text": "", "finish_reason": "length"}]})
-            self._event({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": count}})
+            self._event({"choices": [], "usage": {"prompt_tokens": read, "completion_tokens": count}})
             self.wfile.write(b"data: [DONE]\n\n")
         except ConnectionError:
             pass  # whoever asked has given up

@@ -103,14 +103,16 @@ class CloudSession:
             raise ModelFailure(f"the endpoint said nothing for {_PATIENCE_S:g} s")
         if came.why != _COMPLETE:
             raise ModelFailure(told_of(came))
-        counted = len(stamps) if came.tokens is None else came.tokens
+        counted = came.tokens
+        if counted is None or came.prompt_tokens is None:
+            raise Unsupported("the endpoint does not count the tokens of prompt and answer (`usage` of the stream)")
         if counted != len(stamps):
             raise Unsupported(
                 f"the endpoint sent {counted} tokens in {len(stamps)} events: which came when is not known"
             )
         if counted != count:
             raise Unsupported(f"the endpoint ended its answer after {counted} of {count} tokens; ask for no more")
-        return TokenStream(came.prompt_tokens or 1, began_ns, stamps, [1] * counted, text="".join(texts))
+        return TokenStream(came.prompt_tokens, began_ns, stamps, [1] * counted, text="".join(texts))
 
     def close(self) -> None:
         """Ends the thread."""

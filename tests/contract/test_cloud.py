@@ -365,3 +365,17 @@ def test_what_an_endpoint_does_not_take(tmp_path: Path) -> None:
     for how in ({"threads": 2}, {"accelerator": "GPU"}, {"options": {"a": 1}}):
         with pytest.raises(Unsupported), Cloud().open(file, Configuration(runtime="cloud", **how)):
             pass
+
+
+def test_tokens_that_nobody_counts_are_not_made_up(tmp_path: Path, endpoint: Endpoint) -> None:
+    def uncounted(asked: Asked) -> None:
+        asked.begin()
+        asked.word("one")
+        asked.word("two")
+        asked.event("[DONE]")
+
+    endpoint.behave = uncounted
+    with opened(tmp_path, endpoint.file()) as session:
+        assert heard(session)[1].why == "complete"
+        with pytest.raises(Unsupported, match="does not count the tokens"):
+            session.generate(PROMPT, 2)

@@ -82,6 +82,7 @@ class Traded:
     rows: tuple[CellRow, ...]
     networks: tuple[tuple[str, str], ...]
     energy_unknown: str
+    cloud: str  # which model was asked, and where
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,9 @@ def _finding(entry: Entry, trade: Trade) -> str:
 
 
 def _traded(entry: Entry, trade: Trade) -> Traded:
-    unknown = entry.result.effective.of_scenario(SCENARIO).get("energy_unknown")
+    facts = entry.result.effective.of_scenario(SCENARIO)
+    unknown, cloud = facts.get("energy_unknown"), facts.get("cloud")
+    asked = cloud if isinstance(cloud, Mapping) else {}
     return Traded(
         who=entry.who_and_how,
         decision=tuple(value_text(each) for each in trade.decision[:1]),
@@ -127,6 +130,7 @@ def _traded(entry: Entry, trade: Trade) -> Traded:
         rows=tuple(_cell(cell) for each in trade.candidates for cell in each.cells),
         networks=tuple(_networks(entry.result.job.settings.get("networks"))),
         energy_unknown=value_text(str(unknown)) if unknown else "",
+        cloud=value_text(f"{asked.get('endpoint_model', 'unknown')} at {asked.get('endpoint', 'unknown')}"),
     )
 
 

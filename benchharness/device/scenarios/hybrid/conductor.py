@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from benchharness.device.scenarios.hybrid.requests import opened_cloud
 from benchharness.device.scenarios.hybrid.spent import Spent
 from benchharness.device.scenarios.own_worker import measured_by
 from benchharness.errors import Unsupported
@@ -25,6 +26,8 @@ def conduct(order: Order, progress: Callable[[str, int, int], None], bundle: str
         "prompts": order["workload"]["data"]["path"],
         "bundle": bundle,
     }
+    with opened_cloud(order["chain"][0]) as cloud:  # a file that is no endpoint fails before any model is loaded
+        asked = dict(cloud.effective.facts)
     message = measured_by(_REQUESTS, order, settings, progress, bundle, text=True)
-    facts = {"networks": "simulated on loopback", "energy_unknown": Spent().unknown}
+    facts = {"networks": "simulated on loopback", "energy_unknown": Spent().unknown, "cloud": asked}
     return {**message, "effective": {**message["effective"], "hybrid": facts}}

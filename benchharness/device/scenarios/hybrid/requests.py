@@ -126,13 +126,17 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     writer = LocalWriter(session, stage.tokenizer)
     writer.answer(prompts[0].text, 1)  # the model's first answer is slower, and a loaded application has given it
     stage.phases.end("first_request")
-    with _cloud(settings["cloud"]) as cloud, SimulatedNetworks(cloud.address, bundle=settings["bundle"]) as networks:
+    with (
+        opened_cloud(settings["cloud"]) as cloud,
+        SimulatedNetworks(cloud.address, bundle=settings["bundle"]) as networks,
+    ):
         rows = _rows(stage, Requests(stage, cloud, writer, networks), prompts)
     return [_table(policy, network, found) for (policy, network), found in rows.items()]
 
 
 @contextmanager
-def _cloud(told: Opened) -> Iterator[StreamsText]:
+def opened_cloud(told: Opened) -> Iterator[StreamsText]:
+    """A session at the endpoint. Raises `Unsupported` for what is none."""
     artefact, adapter = Path(told["artefact"]), adapters.load(told["adapter"])
     configuration = Configuration(runtime=told["adapter"], **told["configuration"])
     with opened(adapter, artefact, configuration) as session:
