@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchharness.device.measured import raw_rows
 from benchharness.device.phases import Phases
 from benchharness.device.scenarios.conversation import talk
 from benchharness.device.scenarios.conversation.kept import DROP_OLDEST, STOP, Context
@@ -18,7 +19,7 @@ from benchharness.errors import SuiteError, Unsupported
 from benchharness.records import CONVERSATION_TURNS, TurnEnd, TurnRow
 from benchharness.scenarios.conversation.planned import turns_of
 from targets.null import NullSession
-from tests.unit.product_samples import conversation
+from tests.unit.product_samples import conversation, job_of, result_of
 
 FIVE = TurnTokens([1, 2, 3], [4, 5])
 
@@ -39,7 +40,7 @@ def test_a_runtime_that_keeps_nothing_reads_everything_again() -> None:
     context.took(FIVE)
     found = context.next(TurnTokens([7], [9]))
     assert found is not None
-    assert (list(found.tokens), found.anew) == ([1, 2, 3, 4, 5, 7], True)
+    assert (list(found.tokens), found.anew, found.dropped) == ([1, 2, 3, 4, 5, 7], True, False)
 
 
 def test_a_full_context_stops_or_drops_the_oldest() -> None:
@@ -51,7 +52,7 @@ def test_a_full_context_stops_or_drops_the_oldest() -> None:
     assert stops.next(TurnTokens([13, 13], [14, 15, 16])) is None
     found = drops.next(TurnTokens([13, 13], [14, 15, 16]))
     assert found is not None
-    assert (list(found.tokens), found.anew) == ([10, 11, 12, 13, 13], True)
+    assert (list(found.tokens), found.anew, found.dropped) == ([10, 11, 12, 13, 13], True, True)
     assert drops.next(TurnTokens([0] * 10, [0] * 3)) is None  # not even alone
 
 
@@ -191,3 +192,13 @@ def test_what_is_told_of_it() -> None:
         "the context was full in turn 6 of 6, after 250 tokens",
     ]
     assert len(conversation(full=None).told) == 1
+    rows = [
+        TurnRow(0, TurnEnd.ANSWERED, 20, 20, 30, 50, 1e7, 9, 0),
+        TurnRow(1, TurnEnd.ANSWERED, 20, 70, 30, 100, 2e7, 9, 0),
+        TurnRow(2, TurnEnd.ANSWERED_ANEW, 20, 70, 30, 100, 2e7, 9, 0),
+    ]
+    measured = [raw_rows(CONVERSATION_TURNS, {}, 3, CONVERSATION_TURNS.flat(rows))]
+    assert result_of(job_of("conversation", {}, "talk"), measured, {}).told == [
+        "the context was full in 1 of 3 turns, which left the oldest out",
+        "98 tokens were read again that could not stay in the cache",
+    ]

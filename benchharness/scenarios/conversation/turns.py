@@ -44,14 +44,16 @@ def sentences(result: Result) -> Iterator[str]:
     if len(first) > 1:
         begin, end = (first[each].estimate.value for each in (min(first), max(first)))
         if begin is not None and end is not None:
-            told = [
-                f"{quantity_text(time, 'ns')} in turn {turn}" for time, turn in ((begin, min(first)), (end, max(first)))
-            ]
-            yield f"TTFT {', '.join(told)} at {max(turn.context for turn in turns):g} tokens of context"
+            ends = ((begin, min(first)), (end, max(first)))
+            told = ", ".join(f"{quantity_text(time, 'ns')} in turn {turn}" for time, turn in ends)
+            context = next((turn.context for turn in turns if turn.turn + 1 == max(first)), 0)
+            yield f"TTFT {told} at {context:g} tokens of context"
     full = next((turn for turn in turns if turn.end == TurnEnd.CONTEXT_FULL), None)
-    anew = [turn for turn in turns if turn.end == TurnEnd.ANSWERED_ANEW]
     if full is not None:
         yield f"the context was full in turn {full.turn + 1:g} of {len(turns)}, after {full.context:g} tokens"
-    if anew:
-        read = sum(turn.read - turn.new for turn in anew)
-        yield f"the context was full in {len(anew)} of {len(turns)} turns, which read {read:g} tokens again"
+    dropped = [turn for turn in turns if turn.end == TurnEnd.ANSWERED_ANEW]
+    if dropped:
+        yield f"the context was full in {len(dropped)} of {len(turns)} turns, which left the oldest out"
+    again = sum(max(0.0, turn.read - turn.new - 1) for turn in turns)
+    if again:
+        yield f"{again:g} tokens were read again that could not stay in the cache"

@@ -12,10 +12,11 @@ STOP, DROP_OLDEST = "stop", "drop-oldest"
 
 @dataclass(frozen=True)
 class Reading:
-    """What a turn feeds before its answer begins. `anew`: into an emptied cache."""
+    """What a turn feeds before its answer begins. `anew`: into an emptied cache. `dropped`: older turns made room."""
 
     tokens: Sequence[int]
     anew: bool
+    dropped: bool = False
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Context:
             return None
         while self._turns and self.used + len(turn) > self.length:
             del self._turns[0]
-        return Reading([*self._all(), *turn.said], anew=True)
+        return Reading([*self._all(), *turn.said], anew=True, dropped=True)
 
     def took(self, turn: TurnTokens) -> None:
         """The turn is over, and in it."""

@@ -69,10 +69,9 @@ def _turn(session: Any, number: int, ids: TurnTokens, context: Context) -> TurnR
             _self_timed(session, reading, ids) if isinstance(session, SelfTimed) else _fed(session, reading, ids)
         )
     context.took(ids)
-    anew = reading.anew and context.keeps
     return TurnRow(
         turn=number,
-        end=TurnEnd.ANSWERED_ANEW if anew else TurnEnd.ANSWERED,
+        end=TurnEnd.ANSWERED_ANEW if reading.dropped else TurnEnd.ANSWERED,
         new=len(ids.said),
         read=len(reading.tokens),
         written=len(ids.answer),
