@@ -17,6 +17,7 @@ from benchharness.scenarios.hybrid.metrics import order_statistic
 from benchharness.scenarios.hybrid.planned import check
 from benchharness.scenarios.hybrid.trade import Kept, Trade, trade_of
 from benchharness.suite.tables import restore_suite, suite_from_table
+from benchharness.terminal.course_lines import course_lines
 from tests.unit.product_samples import (
     BUDGETS,
     EVEN,
@@ -149,6 +150,12 @@ def test_a_simulation_that_was_late_is_told() -> None:
     (warning,) = [each for each in late.warnings if each.kind is WarningKind.LATE_NETWORK]
     assert "in 2 of 4 requests" in warning.message
     assert "by 5 ms at most" in warning.message
+
+
+def test_the_terminal_says_it_under_the_jobs_name() -> None:
+    lines = [line for line, _ in course_lines([hybrid(REQUESTS, BUDGETS)])]
+    assert lines[0].startswith("int8 · cpu · hybrid: take eager: it keeps all 3 budgets")
+    assert [line.split(":")[0] for line in lines[1:]] == ["  cloud alone", "  device alone", "  eager"]
 
 
 # Settings
