@@ -13,7 +13,6 @@ import ssl
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -188,19 +187,25 @@ class Followed:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[TextPiece | StreamEnd] = queue.SimpleQueue()
-        self._task: Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None  # of the loop's own thread
         self._over = threading.Event()
 
     def begin(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
         """Begins to follow."""
 
-        async def until_over() -> None:
-            try:
-                await work
-            finally:
-                self._over.set()
+        def start() -> None:
+            self._task = loop.create_task(work)
+            # Not in the coroutine: one that is cancelled before its first step runs none of its own.
+            self._task.add_done_callback(lambda _: self._over.set())
 
-        self._task = asyncio.run_coroutine_threadsafe(until_over(), loop)
+        self._loop = loop
+        loop.call_soon_threadsafe(start)
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection is closed."""
+        return self._over.is_set()
 
     def put(self, came: TextPiece | StreamEnd) -> None:
         """Something came."""
@@ -215,8 +220,8 @@ class Followed:
 
     def close(self) -> None:
         """Wants no more; the connection is closed then."""
-        if self._task is not None and not self._over.is_set():
-            self._task.cancel()
+        if self._loop is not None and not self._over.is_set():
+            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
             self._over.wait(_CLOSE_S)
 
 

@@ -379,3 +379,11 @@ def test_tokens_that_nobody_counts_are_not_made_up(tmp_path: Path, endpoint: End
         assert heard(session)[1].why == "complete"
         with pytest.raises(Unsupported, match="does not count the tokens"):
             session.generate(PROMPT, 2)
+
+
+def test_one_that_is_given_up_at_once_is_over_at_once(tmp_path: Path, endpoint: Endpoint) -> None:
+    with opened(tmp_path, endpoint.file()) as session:
+        for _ in range(20):
+            stream = session.stream(PROMPT, 4)
+            stream.close()
+            assert stream.over

@@ -163,7 +163,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """The connection ends with a reset, not as if all had been said."""
     line = writer.get_extra_info("socket")
     if line is not None:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if os.name == "nt" else "ii", 1, 0))
 
 
 class Simulator:
