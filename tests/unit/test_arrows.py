@@ -26,17 +26,24 @@ RUNTIMES = {
     "onnxruntime",
     "onnxruntime_genai",
     "openvino",
+    "playwright",
     "ai_edge_litert",
     "tflite_runtime",
     "coremltools",
     "llama_cpp",
     "xllamacpp",
     "httpx",
+    "litert_lm",
+    "executorch",
+    "torch",
     "onnx",
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.token_checks", "targets.model_files", "targets.onnx_format")
+SHARED = (
+    *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
+    *("targets.onnx_format", "targets.litert_lm_bundle"),
+)
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -247,6 +254,7 @@ ARROWS = {
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
+        "sensitivity",
         "stores",
         "suite",
         "terminal",
@@ -299,6 +307,7 @@ ARROWS = {
     "terminal": {"execute.checking", "judge", "launch.ask", "results", "suite.device"},
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
+    "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
     "locations": {"suite.artefact"},
     "metrics": set(),
