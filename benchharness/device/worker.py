@@ -121,6 +121,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             phases=phases,
             progress=progress,
             inputs={} if asked is None else asked.inputs,
+            tensors=_tensors(order),
         )
         with _telling_inputs(session, asked):
             measurements = list(scenario.measure(stage))
@@ -136,10 +137,13 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             effective["tokenizer"] = tokenizer.facts()
         if asked is not None:
             effective.update({**_input_facts(session.inputs, asked, states), **told})
+        effective.update(stage.told)
+        if not on_device:
+            measurements = measurements if getattr(scenario, "COMPUTED", False) else []
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
-        "measurements": [*measurements, *phases.memory()] if on_device else [],
+        "measurements": [*measurements, *(phases.memory() if on_device else ())],
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
@@ -147,8 +151,9 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
 
 
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
-    """Of a text prompt the tokenizer that the host names, else the one inside the artefact."""
-    if order["workload"]["prompt"].get("text") is None:
+    """Of a text prompt, or a task's texts, the tokenizer that the host names, else the one inside the artefact."""
+    workload = order["workload"]
+    if workload["prompt"].get("text") is None and (workload.get("data") or {}).get("kind") != "requests":
         return None
     from benchharness.contract import FindsTokenizer
     from benchharness.device.tokenizer import Tokenizer
@@ -185,8 +190,8 @@ def _telling_inputs(session: Session, asked: TensorRequest | None) -> Iterator[N
 
 
 def _sample(order: Order) -> Sample | None:
-    """The sample that the workload's data holds for this model, None where it has none."""
-    if not order["workload"].get("data"):
+    """The sample that the workload's data holds for this model, None where it has none: its scenario reads the rest."""
+    if (order["workload"].get("data") or {}).get("sample") is None:
         return None
     from benchharness.device.real_inputs import Sample
 

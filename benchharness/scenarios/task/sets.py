@@ -1,0 +1,131 @@
+"""The tasks of a suite: their documents as requests in a file, and the scores of what a device answered.
+
+A kind of task is a `TaskSet`: lm-eval's (`lm_eval_tasks`), or a dataset with a card (`datasets`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from benchharness.device.scenarios.task.asked import Request, written
+from benchharness.errors import SuiteError
+from benchharness.locations import task_cache
+
+if TYPE_CHECKING:
+    from benchharness.scenarios.task import Task
+
+#: What a measure wants of its values.
+HIGHER, LOWER = "higher", "lower"
+
+
+class TaskFailed(Exception):
+    """A task's own code failed on answers, or the answers cannot be those to its requests. `evidence`: where."""
+
+    def __init__(self, reason: str, evidence: str = "") -> None:
+        super().__init__(reason)
+        self.evidence = evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a device answered to one request."""
+
+    log_likelihood: float = 0.0
+    greedy: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A document, as it is shown: `key` tells it from all others of its task."""
+
+    key: str
+    text: str = ""
+    target: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A measure of a task over its documents, in their order.
+
+    Its value is the sum of `totals` over that of `weights`, or e to it (`exp`). A measure of the whole that is no such
+    quotient has its `value` instead, and `replicates`: the same of documents drawn again (`drawing`).
+    """
+
+    name: str
+    better: str  # HIGHER, LOWER; "" where the task does not say
+    totals: Sequence[float] = ()
+    weights: Sequence[float] = ()
+    exp: bool = False
+    value: float | None = None
+    replicates: Sequence[float] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What became of a task's documents, and what is to be known of how: a normaliser, a filter."""
+
+    documents: Sequence[Document]
+    measures: Sequence[Measure]
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TaskSet(Protocol):
+    """A task that has been read."""
+
+    name: str
+    language: bool  # asks language models; else it feeds tensors
+    used: int  # documents
+    total: int
+    kind: str  # of its file, as data of a workload
+    path: Path
+    sha256: str
+
+    def scores(self, effective: Mapping[str, Any], rows: Sequence[float]) -> Scores:
+        """Of what a device told and its rows. Raises `TaskFailed`."""
+        ...
+
+
+def sets_of(settings: Task) -> list[TaskSet]:
+    """Every task that a suite names, read. Raises `SuiteError` for the first that cannot be."""
+    from benchharness.scenarios.task.lm_eval_tasks import lm_eval_tasks
+
+    found: list[TaskSet] = []
+    if settings.tasks:
+        found += lm_eval_tasks(settings)
+    names = [each.name for each in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SuiteError(f"scenarios.task: two tasks are called {twice!r}; name each once")
+    _KNOWN.update({each.sha256: each for each in found})
+    return found
+
+
+#: The tasks that this process has read, by the digest of their requests.
+_KNOWN: dict[str, TaskSet] = {}
+
+
+def known(sha256: str) -> TaskSet:
+    """The task that asked these requests. Raises `TaskFailed` where its documents are no longer those."""
+    if sha256 not in _KNOWN:
+        raise TaskFailed("the task's documents have changed since this run began; start a new run")
+    return _KNOWN[sha256]
+
+
+def kept(requests: Sequence[Request]) -> tuple[Path, str]:
+    """Writes requests where a run that is resumed finds them again; the file and its digest."""
+    content = written(requests)
+    digest = hashlib.sha256(content).hexdigest()
+    folder = task_cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{digest[:32]}.json"
+    if not path.is_file() or path.stat().st_size != len(content):
+        beside = path.with_suffix(".part")
+        beside.write_bytes(content)
+        beside.replace(path)
+    return path, digest
