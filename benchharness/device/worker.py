@@ -82,7 +82,6 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     scenario = _scenario(order)
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
-    from benchharness.device.measured import measurement
     from benchharness.device.outputs import tell_zeros
     from benchharness.device.scenarios.stage import Stage
     from benchharness.device.self_timed import SelfTimed
@@ -129,17 +128,13 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
-        refused = session.effective.refusal
-        if refused is not None and refused.lost_ns:
-            measurements.append(measurement("refused_load", {}, refused.lost_ns))
         effective = {**effective_facts(session.effective), **placed, **(self_timed.facts() if self_timed else {})}
         if tokenizer is not None:
             effective["tokenizer"] = tokenizer.facts()
         if asked is not None:
             effective.update({**_input_facts(session.inputs, asked, states), **told})
         effective.update(stage.told)
-        if not on_device:
-            measurements = measurements if getattr(scenario, "COMPUTED", False) else []
+        measurements = _reported(measurements, session.effective, computed=getattr(scenario, "COMPUTED", False))
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
@@ -148,6 +143,20 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         "python": platform.python_version(),
         **phases.facts(),
     }
+
+
+def _reported(
+    found: list[dict[str, Any]], effective: EffectiveConfiguration, *, computed: bool
+) -> list[dict[str, Any]]:
+    """What was measured, and what a refused accelerator cost; of a reference execution only what is computed."""
+    from benchharness.contract import EXECUTION_DEVICE
+    from benchharness.device.measured import measurement
+
+    if effective.execution != EXECUTION_DEVICE:
+        return found if computed else []
+    refused = effective.refusal
+    lost = [measurement("refused_load", {}, refused.lost_ns)] if refused is not None and refused.lost_ns else []
+    return [*found, *lost]
 
 
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:

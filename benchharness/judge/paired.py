@@ -76,7 +76,9 @@ def difference_of_quotients(
     if count < FEWEST:
         return _without(found, f"{count} {unit}, and an interval needs {FEWEST}")
     if all(np.array_equal(one, other) for one, other in zip(first, second, strict=True)):
-        return _without(found, f"none of the {count} {unit} differs, and how many others would is not told by drawing them")
+        return _without(
+            found, f"none of the {count} {unit} differs, and how many others would is not told by drawing them"
+        )
     generator = np.random.default_rng(_SEED)
     at_once = max(1, min(500, _MOST_INDICES // count))
     drawn: list[Floats] = []
@@ -86,7 +88,9 @@ def difference_of_quotients(
     return _between(found, np.concatenate(drawn))
 
 
-def difference_of_draws(first: Floats, second: Floats, value: float, *, statistic: str, count: int, unit: str) -> Estimate:
+def difference_of_draws(
+    first: Floats, second: Floats, value: float, *, statistic: str, count: int, unit: str
+) -> Estimate:
     """The same of two figures that were computed of inputs drawn alike: draw by draw."""
     shared = min(len(first), len(second))
     found = Estimate(value=value, count=1, statistic=statistic, drawn=count, drawn_unit=unit)
@@ -106,7 +110,9 @@ def interval_of_draws(drawn: Floats, value: float, *, statistic: str, count: int
     return _between(found, drawn)
 
 
-def _quotient(parts: tuple[Floats, Floats], indices: NDArray[np.int64] | None, through: Callable[[Floats], Floats]) -> Floats:
+def _quotient(
+    parts: tuple[Floats, Floats], indices: NDArray[np.int64] | None, through: Callable[[Floats], Floats]
+) -> Floats:
     above, below = parts if indices is None else (parts[0][indices], parts[1][indices])
     with np.errstate(divide="ignore", invalid="ignore"):  # documents without weight alone: no quotient
         return through(above.sum(axis=-1) / below.sum(axis=-1))

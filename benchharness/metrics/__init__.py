@@ -33,4 +33,6 @@ def _metric(table: Table[Any]) -> Metric:
 ROWS = tuple(_metric(table) for table in TABLES.values() if table.title and not table.is_value)
 _RAW = (_metric(table) for table in TABLES.values() if table.title and table.is_value)
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *QUALITY, *TASKS, *_RAW, *ROWS)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *QUALITY, *TASKS, *_RAW, *ROWS)
+}

@@ -16,6 +16,7 @@ TASKS = (
         definition="a task's own measure between 0 and 1, mean over its documents: share right, partial credit too",
         source="the task",
         headline=True,
+        parts="measure",
     ),
     Metric(
         name="task_score",
@@ -25,6 +26,7 @@ TASKS = (
         definition="a task's own measure of which more is better, and that is no share of documents",
         source="the task",
         headline=True,
+        parts="measure",
     ),
     Metric(
         name="task_error",
@@ -34,6 +36,7 @@ TASKS = (
         definition="a task's own measure of which less is better: an error rate, a perplexity, bits per byte",
         source="the task",
         headline=True,
+        parts="measure",
     ),
     Metric(
         name="accuracy_loss",
@@ -43,6 +46,7 @@ TASKS = (
         definition="the reference's task accuracy less the variant's, paired by document",
         source=_OURS,
         headline=True,
+        parts="measure",
     ),
     Metric(
         name="score_loss",
@@ -52,5 +56,6 @@ TASKS = (
         definition="by how much the variant's task score or error is worse than the reference's, paired by document",
         source=_OURS,
         headline=True,
+        parts="measure",
     ),
 )

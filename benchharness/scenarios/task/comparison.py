@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 
 _UNIT = "documents"
 _P_VALUE = "a p-value, and so no interval"
-_LARGEST_EXPONENT = 700.0
 #: What a measure is told by; the others are facts of how.
 _NAMED = ("task", "measure", "used")
 
@@ -122,7 +121,9 @@ def _of(result: Result) -> dict[tuple[str, str], _Told]:
 
 
 def _exp(values: Floats) -> Floats:
-    return np.exp(np.minimum(values, _LARGEST_EXPONENT))
+    with np.errstate(over="ignore"):  # infinite then, which an interval says
+        found: Floats = np.exp(values)
+    return found
 
 
 def _through(told: _Told) -> Callable[[Floats], Floats]:
@@ -144,12 +145,17 @@ def _value(told: _Told) -> Estimate:
         return mean_over(told.totals, statistic="mean over documents, interval by bootstrap over documents", unit=_UNIT)
     if not told.weights.sum():
         return Estimate(value=None, statistic="over documents", reason="its documents have no weight")
-    whole = "e to the sum over documents over their weights" if told.parameters.get("as") == "exp" else "sum over weights"
+    whole = (
+        "e to the sum over documents over their weights" if told.parameters.get("as") == "exp" else "sum over weights"
+    )
     statistic = f"{whole}, interval by bootstrap over documents"
     through = _through(told)
-    return ratio_over(
-        told.totals, told.weights, statistic=statistic, unit=_UNIT, through=lambda each: float(through(np.float64(each)))
+    found = ratio_over(
+        told.totals, told.weights, statistic=statistic, unit=_UNIT, through=lambda each: float(through(np.array(each)))
     )
+    if found.value is None or found.high is None or math.isfinite(found.high):
+        return found
+    return replace(found, low=None, high=None, reason="the interval's end is larger than any number that is stored")
 
 
 def losses(result: Result, others: Sequence[Result]) -> Iterator[MetricResult]:
@@ -231,7 +237,11 @@ def _loss(ours: _Told, theirs: _Told) -> Estimate:
 
 def _loss_of_wholes(ours: _Told, theirs: _Told) -> Estimate:
     statistic = "of the whole task, paired by draws of the same documents"
-    if ours.draws is None or theirs.draws is None or ours.parameters.get("documents") != theirs.parameters.get("documents"):
+    if (
+        ours.draws is None
+        or theirs.draws is None
+        or ours.parameters.get("documents") != theirs.parameters.get("documents")
+    ):
         return Estimate(value=None, statistic=statistic, reason="the reference was not asked the same documents")
     worse, better = (ours, theirs) if ours.better == LOWER else (theirs, ours)
     assert worse.draws is not None

@@ -17,7 +17,7 @@ _LONGEST_S = 60.0
 def redrawn(measure: Callable[[Sequence[int]], float], count: int, *, draws: int = DRAWS) -> list[float]:
     """A measure of documents by their places, drawn again and again with replacement.
 
-    A draw of which it has no figure, such as one without a document of some class, ends them: then there is no interval.
+    A draw of which it has no figure, such as one without a document of some class, ends them: there is no interval.
     """
     generator = np.random.default_rng(_SEED)
     until_s = time.monotonic() + _LONGEST_S

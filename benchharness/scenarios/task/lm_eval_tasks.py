@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +125,8 @@ def lm_eval_tasks(settings: Task) -> list[LmEvalTask]:
                 raise SuiteError(
                     f"scenarios.task.tasks: no task is called {name!r} in {folder or 'lm-eval'} (there are: {there})"
                 )
-            loaded = _read(lambda name=name: manager.load(name)["tasks"], name)
-            found += [_read(lambda key=key, task=task: _made(key, task, settings), key) for key, task in loaded.items()]
+            loaded = _read(partial(manager.load, name), name)["tasks"]
+            found += [_read(partial(_made, key, task, settings), key) for key, task in loaded.items()]
     return found
 
 
@@ -165,7 +166,7 @@ def _made(name: str, task: Any, settings: Task) -> LmEvalTask:
 
 
 def answers_of(requests: Sequence[Request], effective: Mapping[str, Any], rows: Sequence[float]) -> list[Answer]:
-    """What a device answered, request by request. It is not trusted: raises `TaskFailed` for what is no whole answer."""
+    """What a device answered, request by request. It is not trusted: raises `TaskFailed` where an answer is missing."""
     likelihoods = {int(row.request): row for row in TASK_LIKELIHOODS.rows(rows)}
     written = effective.get("answers")
     texts = written if isinstance(written, Mapping) else {}

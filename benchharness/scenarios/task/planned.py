@@ -34,7 +34,7 @@ def check(settings: Task, models: Mapping[str, Model]) -> None:
 
 
 def planned(planning: Planning, settings: Task) -> Iterator[Job]:
-    """Every task for every variant, against the model's first reference, wherever they run; threads change no answer."""
+    """Every task for every variant, against the model's first reference in any runtime; threads change no answer."""
     model = planning.model
     if settings.models and planning.name not in settings.models:
         return

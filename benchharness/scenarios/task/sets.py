@@ -78,13 +78,40 @@ class Scores:
 class TaskSet(Protocol):
     """A task that has been read."""
 
-    name: str
-    language: bool  # asks language models; else it feeds tensors
-    used: int  # documents
-    total: int
-    kind: str  # of its file, as data of a workload
-    path: Path
-    sha256: str
+    @property
+    def name(self) -> str:
+        """As results call it."""
+        ...
+
+    @property
+    def language(self) -> bool:
+        """Whether it asks language models; else it feeds tensors."""
+        ...
+
+    @property
+    def used(self) -> int:
+        """How many documents are asked."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Of its file, as data of a workload."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """Its file, which the device reads."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of that file."""
+        ...
 
     def scores(self, effective: Mapping[str, Any], rows: Sequence[float]) -> Scores:
         """Of what a device told and its rows. Raises `TaskFailed`."""

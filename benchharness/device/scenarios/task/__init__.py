@@ -93,7 +93,8 @@ class _Answers:
         ]
         limits: Mapping[str, int] = {GENERATE: self._context_length - 1}  # room for one token at least
         over = [
-            tokens for request, tokens in zip(requests, needed)
+            tokens
+            for request, tokens in zip(requests, needed)
             if tokens > limits.get(request.kind, self._context_length)
         ]
         if over:
@@ -101,6 +102,10 @@ class _Answers:
                 f"{len(over)} of {len(requests)} requests do not fit this model's context of {self._context_length} "
                 f"tokens, the longest takes {max(over)}; ask with fewer examples (fewshot), or leave them out"
             )
-        highest = max((token for splits in asked for split in splits for token in (*split.context, *split.tokens)), default=0)
+        highest = max(
+            (token for splits in asked for split in splits for token in (*split.context, *split.tokens)), default=0
+        )
         if highest >= self._vocabulary:
-            raise Unsupported(f"the tokenizer gives token {highest}, and the model's vocabulary ends at {self._vocabulary - 1}")
+            raise Unsupported(
+                f"the tokenizer gives token {highest}, and the model's vocabulary ends at {self._vocabulary - 1}"
+            )

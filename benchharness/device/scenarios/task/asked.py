@@ -24,7 +24,7 @@ MOST_TOKENS = 1_000_000
 
 
 class Request(NamedTuple):
-    """One request. `text` is what is scored; of `generate` nothing. `until` ends what is written, and is no part of it."""
+    """One request. `text` is what is scored; of `generate` nothing. `until` ends what is written."""
 
     kind: str
     before: str

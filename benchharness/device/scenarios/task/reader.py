@@ -57,14 +57,18 @@ class Reader:
             total += float(row[token])
             greedy = greedy and int(row.argmax()) == token
         if not np.isfinite(total):
-            raise InvalidOutput("the model gives no chance at all to a token that it is asked for (a logit of -infinity)")
+            raise InvalidOutput(
+                "the model gives no chance at all to a token that it is asked for (a logit of -infinity)"
+            )
         return Likelihood(min(total, 0.0), greedy)
 
     def after(self, context: Sequence[int]) -> Floats:
         """Log-probabilities of the next token; the cache holds the context and nothing behind it."""
-        if self._row is None or list(context) != list(self._context):
-            self._feed(context)
-        elif not self._at_end and not self._rewound(len(context)):
+        if (
+            self._row is None
+            or list(context) != list(self._context)
+            or (not self._at_end and not self._rewound(len(context)))
+        ):
             self._feed(context)
         assert self._row is not None
         return self._row

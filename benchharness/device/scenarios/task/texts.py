@@ -38,7 +38,9 @@ class Texts:
         """
         whole = self._tokenizer.spans(before + text)[0]
         alone = self._tokenizer.spans(before)[0]
-        border = next((at for at, pair in enumerate(zip(alone, whole)) if pair[0] != pair[1]), min(len(alone), len(whole)))
+        border = next(
+            (at for at, pair in enumerate(zip(alone, whole)) if pair[0] != pair[1]), min(len(alone), len(whole))
+        )
         tokens = whole[border:]
         if not tokens:
             raise Unsupported(f"no token is left of {text[:40]!r} after {before[-40:]!r}: nothing can be asked for")
