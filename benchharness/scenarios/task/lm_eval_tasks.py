@@ -7,6 +7,7 @@ A task's files are code, and are read only where the suite says that they are tr
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import math
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device.scenarios.quality.sampling import evenly
-from benchharness.device.scenarios.task.asked import GENERATE, Request
+from benchharness.device.scenarios.task.asked import Request
 from benchharness.errors import SuiteError, Unsupported
-from benchharness.records import TASK_LIKELIHOODS
+from benchharness.scenarios.task.answers import answers_of
 from benchharness.scenarios.task.drawing import redrawn
 from benchharness.scenarios.task.sets import HIGHER, LOWER, Answer, Document, Measure, Scores, TaskFailed, kept
 from benchharness.suite.data_files import REQUESTS
@@ -50,9 +51,15 @@ class LmEvalTask:
     used: int
     total: int
     most_tokens: int
+    documents: str  # a digest of all that the scores depend on
     language: bool = True
     kind: str = REQUESTS
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What a job says of it: with other documents, or scored otherwise, it is another task."""
+        return {"documents": self.documents}
 
     def scores(self, effective: Mapping[str, Any], rows: Sequence[float]) -> Scores:
         """lm-eval's own scores of the answers. Raises `TaskFailed`."""
@@ -161,31 +168,23 @@ def _made(name: str, task: Any, settings: Task) -> LmEvalTask:
         used=total if samples is None else len(samples),
         total=total,
         most_tokens=settings.most_tokens,
+        documents=_digest(task, samples, requests),
         facts={"by": "lm-eval", "fewshot": task.get_config("num_fewshot"), "version": str(task.VERSION)},
     )
 
 
-def answers_of(requests: Sequence[Request], effective: Mapping[str, Any], rows: Sequence[float]) -> list[Answer]:
-    """What a device answered, request by request. It is not trusted: raises `TaskFailed` where an answer is missing."""
-    likelihoods = {int(row.request): row for row in TASK_LIKELIHOODS.rows(rows)}
-    written = effective.get("answers")
-    texts = written if isinstance(written, Mapping) else {}
-    found = []
-    for number, request in enumerate(requests):
-        if request.kind == GENERATE:
-            told = texts.get(str(number))
-            text = told.get("text") if isinstance(told, Mapping) else None
-            if not isinstance(text, str):
-                raise TaskFailed(f"the device did not answer request {number} of {len(requests)}")
-            found.append(Answer(text=text))
-        elif number in likelihoods:
-            row = likelihoods[number]
-            found.append(Answer(log_likelihood=row.log_likelihood, greedy=bool(row.greedy)))
-        else:
-            raise TaskFailed(f"the device did not answer request {number} of {len(requests)}")
-    if len(likelihoods) != TASK_LIKELIHOODS.count(rows) or len(likelihoods) + len(texts) > len(requests):
-        raise TaskFailed(f"the device gave more answers than the {len(requests)} that it was asked for")
-    return found
+def _digest(task: Any, samples: Sequence[int] | None, requests: Sequence[Request]) -> str:
+    """Of the documents, what is asked of them, and how they are scored."""
+    documents = list(task.eval_docs)
+    used = documents if samples is None else [documents[place] for place in samples]
+    measures = {name: [better, *_kind(task, name)] for name, better in task.higher_is_better().items()}
+    told = json.dumps([used, requests, measures, str(task.VERSION)], default=str, sort_keys=True)
+    return hashlib.sha256(told.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def _kind(task: Any, name: str) -> Sequence[str]:
+    aggregate = task.aggregation().get(name)
+    return [str(getattr(aggregate, "__name__", ""))]
 
 
 def _document(told: Mapping[str, Any]) -> Document:

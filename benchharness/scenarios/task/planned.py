@@ -48,7 +48,7 @@ def planned(planning: Planning, settings: Task) -> Iterator[Job]:
         for variant, configuration in planning.pairs:
             if (what := _apart_from_threads(variant, configuration)) not in seen:
                 seen.add(what)
-                asked = _settings(settings, planning, variant) if task.language else {}
+                asked = {**task.settings, **(_settings(settings, planning, reference) if task.language else {})}
                 yield planning.job(variant, reference, configuration, workload, "task", asked, adds={})
 
 

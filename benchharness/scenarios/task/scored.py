@@ -21,12 +21,10 @@ _MOST_EVIDENCE = 4000
 
 def scored(job: Job, attempt: Attempt) -> Attempt:
     """The attempt with its documents' scores; one whose answers cannot be scored is `invalid`, and says why."""
-    data = job.workload.data
-    assert data is not None
     rows = next((each.samples for each in attempt.measurements if each.metric == TASK_LIKELIHOODS.metric), ())
     told = attempt.effective.to_json()
     try:
-        task = known(data.sha256)
+        task = known(job.workload.name, job.settings)
         found = task.scores(told, rows)
     except TaskFailed as error:
         outcome = Outcome(kind=OutcomeKind.INVALID, reason=str(error)[:1000], evidence=error.evidence[-_MOST_EVIDENCE:])

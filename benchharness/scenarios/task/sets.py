@@ -113,6 +113,11 @@ class TaskSet(Protocol):
         """Of that file."""
         ...
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What its jobs say of it beside how they are asked: `documents`, a digest of all that scores depend on."""
+        ...
+
     def scores(self, effective: Mapping[str, Any], rows: Sequence[float]) -> Scores:
         """Of what a device told and its rows. Raises `TaskFailed`."""
         ...
@@ -120,28 +125,35 @@ class TaskSet(Protocol):
 
 def sets_of(settings: Task) -> list[TaskSet]:
     """Every task that a suite names, read. Raises `SuiteError` for the first that cannot be."""
+    from benchharness.scenarios.task.datasets import datasets_of
     from benchharness.scenarios.task.lm_eval_tasks import lm_eval_tasks
 
     found: list[TaskSet] = []
     if settings.tasks:
         found += lm_eval_tasks(settings)
+    found += datasets_of(settings)
     names = [each.name for each in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SuiteError(f"scenarios.task: two tasks are called {twice!r}; name each once")
-    _KNOWN.update({each.sha256: each for each in found})
+    _KNOWN.update({_identity(each.name, each.settings): each for each in found})
     return found
 
 
-#: The tasks that this process has read, by the digest of their requests.
-_KNOWN: dict[str, TaskSet] = {}
+#: The tasks that this process has read.
+_KNOWN: dict[tuple[str, str], TaskSet] = {}
 
 
-def known(sha256: str) -> TaskSet:
-    """The task that asked these requests. Raises `TaskFailed` where its documents are no longer those."""
-    if sha256 not in _KNOWN:
-        raise TaskFailed("the task's documents have changed since this run began; start a new run")
-    return _KNOWN[sha256]
+def known(name: str, settings: Mapping[str, Any]) -> TaskSet:
+    """The task of a job. Raises `TaskFailed` where its documents are no longer those that were asked."""
+    task = _KNOWN.get(_identity(name, settings))
+    if task is None:
+        raise TaskFailed("the task's documents or its files have changed since this run began; start a new run")
+    return task
+
+
+def _identity(name: str, settings: Mapping[str, Any]) -> tuple[str, str]:
+    return name, str(settings.get("documents"))
 
 
 def kept(requests: Sequence[Request]) -> tuple[Path, str]:

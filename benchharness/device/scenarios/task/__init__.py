@@ -1,6 +1,7 @@
 """Scenario `task`: what a task asks of the model is answered here, and scored on the host.
 
-`asked` is what a task asks, `texts` makes tokens of it, `reader` feeds them; `written` is for what the model writes.
+Of language models `asked` is what a task asks, `texts` makes tokens of it, `reader` feeds them, `writer` has the model
+write; `tensors` feeds all others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from benchharness.contract import LanguageSession
 from benchharness.device.measured import raw_rows
 from benchharness.device.scenarios.task.asked import GENERATE, LIKELIHOOD, Request, read
 from benchharness.device.scenarios.task.reader import Reader
+from benchharness.device.scenarios.task.tensors import answered
 from benchharness.device.scenarios.task.texts import Split, Texts
 from benchharness.device.scenarios.task.writer import Writer
 from benchharness.device.self_timed import NO_LOGITS, SelfTimed
@@ -26,12 +28,13 @@ COMPUTED = True
 
 
 def measure(stage: Stage) -> list[dict[str, Any]]:
-    """Rows `task_likelihoods`; what the model wrote is told in `answers`, by request."""
+    """Rows `task_likelihoods`; what the model wrote is told in `answers`, by request, and tensors in `outputs`."""
     session = stage.session
     if isinstance(session, SelfTimed):
         raise Unsupported(NO_LOGITS)
     if not isinstance(session, LanguageSession):
-        raise Unsupported("the task asks a language model, and this is none")
+        stage.told["outputs"] = answered(stage)
+        return []
     return _Answers(stage, session).measured(read(stage.workload["data"]))
 
 
