@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer, model_validator
 
 from benchharness.errors import UsageError
-from benchharness.scenarios import SCENARIOS
+from benchharness.scenarios import ALWAYS_SAID, SCENARIOS
 from benchharness.scenarios.definition import Scenario, ScenarioSettings
 from benchharness.suite.fields import Table
-
-#: What every suite says, asked for or not: its digest is known by them.
-_ALWAYS_SAID = ("first-token", "steady", "sustained", "constrained", "quality")
 
 
 def _key(name: str) -> str:
@@ -50,7 +47,7 @@ class ScenarioTables(Table):
     @model_serializer(mode="wrap")
     def _without_strangers(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Not what came later, here or in other packages, and this suite does not name: it is the same without them."""
-        ours = {*_ALWAYS_SAID, *map(_key, _ALWAYS_SAID)}
+        ours = {*ALWAYS_SAID, *map(_key, ALWAYS_SAID)}
         tables: dict[str, Any] = dump(self)
         return {name: table for name, table in tables.items() if table is not None or name in ours}
 

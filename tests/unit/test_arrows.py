@@ -263,6 +263,7 @@ ARROWS = {
     },
     "reading": {"judge", "results", "suite.judging"},
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
+    "lmeval": {"device", "execute", "measure", "results", "scenarios", "suite"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
@@ -296,7 +297,6 @@ ARROWS = {
     "scenarios": {
         "device",
         "judge",
-        "locations",
         "results",
         "suite.data_files",
         "suite.fields",

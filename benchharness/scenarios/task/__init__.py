@@ -4,8 +4,8 @@ A *task* is a set of documents, each with what is right, and measures of it: a t
 suite's own. The host makes requests of the documents, the device answers them, and the host scores the answers, once,
 before the attempt is kept: whoever reads a stored run executes no task's code.
 
-`sets` makes the requests and scores the answers, with a module for each kind of task; `planned` makes jobs, `scored`
-what an attempt keeps, `comparison` metrics of it, paired with the reference's by document.
+`sets` says what a task is, `lm_eval_tasks` and `datasets` are its kinds; `planned` makes jobs, `scored` what an attempt
+keeps, `comparison` metrics of it, paired with the reference's by document.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class TaskScenario(Scenario):
 
     def gathered(self, settings: Task) -> Any:
         """The tasks with their requests, in files."""
-        from benchharness.scenarios.task.sets import sets_of
+        from benchharness.scenarios.task.gathering import sets_of
 
         return sets_of(settings)
 

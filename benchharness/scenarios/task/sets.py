@@ -1,4 +1,4 @@
-"""The tasks of a suite: their documents as requests in a file, and the scores of what a device answered.
+"""What a task is: documents as a file that a device reads, and the scores of what it answered.
 
 A kind of task is a `TaskSet`: lm-eval's (`lm_eval_tasks`), or a dataset with a card (`datasets`).
 """
@@ -6,17 +6,13 @@ A kind of task is a `TaskSet`: lm-eval's (`lm_eval_tasks`), or a dataset with a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from benchharness.device.scenarios.task.asked import Request, written
-from benchharness.errors import SuiteError
 from benchharness.locations import task_cache
-
-if TYPE_CHECKING:
-    from benchharness.scenarios.task import Task
 
 #: What a measure wants of its values.
 HIGHER, LOWER = "higher", "lower"
@@ -123,25 +119,13 @@ class TaskSet(Protocol):
         ...
 
 
-def sets_of(settings: Task) -> list[TaskSet]:
-    """Every task that a suite names, read. Raises `SuiteError` for the first that cannot be."""
-    from benchharness.scenarios.task.datasets import datasets_of
-    from benchharness.scenarios.task.lm_eval_tasks import lm_eval_tasks
-
-    found: list[TaskSet] = []
-    if settings.tasks:
-        found += lm_eval_tasks(settings)
-    found += datasets_of(settings)
-    names = [each.name for each in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise SuiteError(f"scenarios.task: two tasks are called {twice!r}; name each once")
-    _KNOWN.update({_identity(each.name, each.settings): each for each in found})
-    return found
-
-
 #: The tasks that this process has read.
 _KNOWN: dict[tuple[str, str], TaskSet] = {}
+
+
+def remember(tasks: Iterable[TaskSet]) -> None:
+    """Tasks whose answers this process will have to score."""
+    _KNOWN.update({_identity(each.name, each.settings): each for each in tasks})
 
 
 def known(name: str, settings: Mapping[str, Any]) -> TaskSet:

@@ -26,8 +26,10 @@ def accuracy(card: Card, documents: Sequence[Mapping[str, Any]], answers: Sequen
 
 def _class(answer: Any) -> int | str:
     """What is no class yet is one output: a label, or a score for each class, the largest of which is meant."""
-    if isinstance(answer, str) or (isinstance(answer, int | np.integer) and not isinstance(answer, bool)):
-        return answer if isinstance(answer, str) else int(answer)
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, int | np.integer) and not isinstance(answer, bool):
+        return int(answer)
     if isinstance(answer, Mapping) and len(answer) == 1:
         (array,) = answer.values()
         values = np.asarray(array).reshape(-1)
@@ -36,8 +38,8 @@ def _class(answer: Any) -> int | str:
         if values.size > 1:
             return int(values.argmax())
     raise TaskFailed(
-        f"which class the answer means is not clear: {_told(answer)}. Name the output of scores (outputs, in the card), "
-        "or a function that makes a class of it (after)"
+        f"which class the answer means is not clear: {_told(answer)}. Name the output of scores (outputs, in the "
+        "card), or a function that makes a class of it (after)"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ def mean_precision(card: Card, documents: Sequence[Mapping[str, Any]], answers: 
         raise TaskFailed("no document has a box: there is nothing to find")
     figures = precision(truth, given, labels)
 
-    def of(name: str, places: Sequence[int]) -> float:
-        return precision([truth[each] for each in places], [given[each] for each in places], labels)[name]
+    def of(name: str) -> Callable[[Sequence[int]], float]:
+        return lambda places: precision([truth[at] for at in places], [given[at] for at in places], labels)[name]
 
     told = zip(documents, truth, given, strict=True)
     return Scores(
@@ -48,7 +48,7 @@ def mean_precision(card: Card, documents: Sequence[Mapping[str, Any]], answers: 
                 name=name,
                 better=HIGHER,
                 value=figures[name],
-                replicates=redrawn(lambda places, name=name: of(name, places), len(truth), draws=_DRAWS),
+                replicates=redrawn(of(name), len(truth), draws=_DRAWS),
             )
             for name in _FIGURES
         ],
