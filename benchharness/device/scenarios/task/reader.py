@@ -87,8 +87,8 @@ class Reader:
     def _one_pass(self, context: Sequence[int], tokens: Sequence[int]) -> Floats:
         self._row, self._at_end = None, False
         self.prefills += 1
-        rows = self._session.score([*context, *tokens])
-        return log_softmax(np.asarray(rows)[len(context) - 1 : -1], _OURS)
+        rows = self._session.score([*context, *tokens[:-1]])  # what follows the last one nobody asks for
+        return log_softmax(np.asarray(rows)[len(context) - 1 :], _OURS)
 
     def _feed(self, context: Sequence[int]) -> None:
         first = self.prefills == 0

@@ -56,7 +56,7 @@ def _wanted(outputs: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]
     if missing:
         raise Unsupported(f"the card asks for the output {missing[0]!r}, and there are: {', '.join(outputs)}")
     arrays = {name: tensor_of(outputs[name]) for name in (wanted or outputs)}
-    found = {name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None}
+    found = {name: np.asarray(array, order="C") for name, array in arrays.items() if array is not None}
     if not found:
         raise Unsupported("the model gives no tensor")
     return found
