@@ -26,6 +26,8 @@ def scored(job: Job, attempt: Attempt) -> Attempt:
     try:
         task = known(job.workload.name, job.settings)
         found = task.scores(told, rows)
+        parameters = {"task": task.name, "used": f"{task.used} of {task.total} documents"}
+        measured = list(_measured(found, parameters))
     except TaskFailed as error:
         outcome = Outcome(kind=OutcomeKind.INVALID, reason=str(error)[:1000], evidence=error.evidence[-_MOST_EVIDENCE:])
         return replace(attempt, outcome=outcome)
@@ -33,11 +35,10 @@ def scored(job: Job, attempt: Attempt) -> Attempt:
     told.pop("outputs", None)
     told["documents"] = _shown(found)
     told["scored"] = dict(found.told)
-    parameters = {"task": task.name, "used": f"{task.used} of {task.total} documents"}
     return replace(
         attempt,
         effective=Effective.from_json(told),
-        measurements=[*attempt.measurements, *_measured(found, parameters)],
+        measurements=[*attempt.measurements, *measured],
     )
 
 

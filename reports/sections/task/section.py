@@ -146,7 +146,7 @@ def _told(entries: Sequence[Entry]) -> Iterator[str]:
     parts = [f"{name_text(key)}: {value_text(value)}" for key, value in list(facts.items())[:12]]
     if parts:
         yield f"Scored with {'; '.join(parts)}."
-    merged = sum(_whole(entry.result.effective.of_scenario("asked").get("merged")) for entry in entries)
+    merged = max(_whole(entry.result.effective.of_scenario("asked").get("merged")) for entry in entries)
     if merged:
         yield f"{merged} texts were joined with the end of their context by the tokenizer, and asked for from there on."
 
