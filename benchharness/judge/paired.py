@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from benchharness.judge.bootstrap import FEWEST
+from benchharness.judge.bootstrap import FEWEST, clopper_pearson
 from benchharness.judge.student import LEVEL
 from benchharness.results.result import Estimate
 
@@ -19,14 +19,27 @@ _DRAWS, _SEED = 5000, 20_260_301
 #: Of inputs drawn, as many at once as memory holds with ease.
 _MOST_INDICES = 1 << 22
 _HALVINGS = 60
-TANGO = "Tango's score interval"
+#: What such an interval is called.
+OF_SHARES = "the outer ends of Tango's interval and the exact one of those that differ"
 
 
 def difference_of_shares(first_only: int, second_only: int, pairs: int) -> tuple[float, float]:
-    """The 95 % interval of the first's share less the second's, over `pairs` that both answered (Tango 1998).
+    """The 95 % interval of the first's share less the second's, over `pairs` that both answered: outer ends of two.
 
-    It is no point where no pair differs: of 200 pairs that agree, 1.9 points either way are left.
+    Tango's, which is no point where no pair differs: of 200 that agree, 1.9 points either way are left. And the exact
+    one of the pairs that differ (Clopper-Pearson), so that it never excludes 0 where McNemar's exact test does not.
     """
+    low, high = score_interval(first_only, second_only, pairs)
+    differing = first_only + second_only
+    if differing:
+        shares = clopper_pearson(first_only, differing)
+        ends = [(2 * share - 1) * differing / pairs for share in shares]
+        low, high = min(low, ends[0]), max(high, ends[1])
+    return low, high
+
+
+def score_interval(first_only: int, second_only: int, pairs: int) -> tuple[float, float]:
+    """Where a score test of that difference does not reject it (Tango 1998)."""
 
     def score(difference: float) -> float:
         return _score(difference, first_only, second_only, pairs)

@@ -226,7 +226,7 @@ def _loss(ours: _Told, theirs: _Told) -> Estimate:
         gained, lost = _flips(ours, theirs)
         pairs = len(ours.totals)
         low, high = paired.difference_of_shares(lost, gained, pairs)
-        statistic = f"paired by document: {lost} lost, {gained} gained of {pairs}, {paired.TANGO}"
+        statistic = f"paired by document: {lost} lost, {gained} gained of {pairs}, {paired.OF_SHARES}"
         value = (lost - gained) / pairs
         return Estimate(value=value, low=low, high=high, count=1, statistic=statistic, drawn=pairs, drawn_unit=_UNIT)
     pair = ((ours.totals, ours.weights), (theirs.totals, theirs.weights))

@@ -16,7 +16,7 @@ from reports.model.entries import WEIGHTS_ONLY, Entry, configuration_name
 from reports.model.estimates import quantity, title_of
 from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Column, Quantity, notes_of
-from reports.model.visible import name_text, value_text
+from reports.model.visible import name_text, value_text, words_of
 from reports.sections.task.chart import LossDot, Losses, LossGroup
 from reports.sections.task.documents import Changed, changed_of
 
@@ -143,9 +143,9 @@ def _told(entries: Sequence[Entry]) -> Iterator[str]:
         how = "token by token through the cache" if asked == "decode" else "each text in one pass"
         yield f"Continuations were read {how}; nothing was cut to fit the context."
     facts = next((told for entry in entries if (told := entry.result.effective.of_scenario("scored"))), {})
-    parts = [f"{name_text(key)}: {value_text(value)}" for key, value in list(facts.items())[:12]]
+    parts = [f"{words_of(key)} {value_text(value)}" for key, value in list(facts.items())[:12]]
     if parts:
-        yield f"Scored with {'; '.join(parts)}."
+        yield f"Scored: {'; '.join(parts)}."
     merged = max(_whole(entry.result.effective.of_scenario("asked").get("merged")) for entry in entries)
     if merged:
         yield f"{merged} texts were joined with the end of their context by the tokenizer, and asked for from there on."
