@@ -223,6 +223,15 @@ def test_an_answer_fits_a_schema_as_a_whole_or_not_at_all(tmp_path: Path) -> Non
         wrote(read(bad), ["{}"])
 
 
+def test_nothing_that_a_schema_refers_to_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Any] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *asked, **_: fetched.append(asked))
+    documents = [{"prompt": "p", "schema": {"$ref": "http://127.0.0.1:9/person.json"}}]
+    with pytest.raises(TaskFailed, match="Unresolvable"):
+        wrote(read(written(tmp_path / "d", documents, measure="schema")), ["{}"])
+    assert fetched == []
+
+
 def test_calls_of_tools_are_exact_or_are_not(tmp_path: Path) -> None:
     call = {"name": "light", "arguments": {"room": "kitchen", "on": True}}
     documents = [{"prompt": f"p{number}", "calls": [call]} for number in range(5)]
@@ -242,7 +251,7 @@ def test_calls_of_tools_are_exact_or_are_not(tmp_path: Path) -> None:
 def test_fewer_documents_are_spread_over_all_of_them(tmp_path: Path) -> None:
     documents = [{"label": number % 3} for number in range(11)]
     dataset = read(written(tmp_path / "d", documents, inputs={"x": np.zeros(11)}, measure="accuracy"), most_documents=3)
-    assert dataset.settings["samples"] == [0, 5, 10]
+    assert dataset.settings["rows"] == [0, 5, 10]
     assert [each["label"] for each in dataset.documents] == [0, 2, 1]
     assert (dataset.used, dataset.total) == (3, 11)
 

@@ -247,6 +247,7 @@ def test_scores_are_kept_beside_the_answers_and_texts_are_cut() -> None:
     [
         (TaskFailed("the task raised: KeyError", "Traceback …"), "the task raised"),
         (scores(1.0, 0.0, keys=("a", "a")), "two documents of the task are the same one"),
+        (ZeroDivisionError("division by zero"), "the answers cannot be scored: ZeroDivisionError"),
     ],
 )
 def test_answers_that_cannot_be_scored_are_an_outcome(made: Scores | Exception, told: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,8 +30,11 @@ def scored(job: Job, attempt: Attempt) -> Attempt:
         parameters = {"task": task.name, "used": f"{task.used} of {task.total} documents"}
         measured = list(_measured(found, parameters))
     except TaskFailed as error:
-        outcome = Outcome(kind=OutcomeKind.INVALID, reason=str(error)[:1000], evidence=error.evidence[-_MOST_EVIDENCE:])
-        return replace(attempt, outcome=outcome)
+        return _invalid(attempt, str(error), error.evidence)
+    except Exception as error:  # somebody else's code, or a device that found a way to lie: the run goes on
+        return _invalid(
+            attempt, f"the answers cannot be scored: {type(error).__name__}: {error}", traceback.format_exc()
+        )
     told.pop("answers", None)  # what is shown of them is kept with their documents
     told.pop("outputs", None)
     told["documents"] = _shown(found)
@@ -40,6 +44,11 @@ def scored(job: Job, attempt: Attempt) -> Attempt:
         effective=Effective.from_json(told),
         measurements=[*attempt.measurements, *measured],
     )
+
+
+def _invalid(attempt: Attempt, reason: str, evidence: str) -> Attempt:
+    outcome = Outcome(kind=OutcomeKind.INVALID, reason=reason[:1000], evidence=evidence[-_MOST_EVIDENCE:])
+    return replace(attempt, outcome=outcome)
 
 
 def number_of(key: str) -> int:

@@ -33,7 +33,7 @@ def answered(stage: Stage) -> list[dict[str, Any]]:
     session = stage.session.plain if isinstance(stage.session, Carried) else stage.session
     inputs = Inputs(session, stage.tensors)
     wanted = settings.get("outputs") or ()
-    samples: Sequence[int] = settings.get("samples") or range(count_samples(path))
+    samples: Sequence[int] = settings.get("rows") or range(count_samples(path))
     found: list[dict[str, Any]] = []
     used = 0
     for number, sample in enumerate(samples):

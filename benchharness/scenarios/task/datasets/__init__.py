@@ -72,7 +72,7 @@ class Dataset:
             return told
         return {
             **told,
-            "samples": None if self.samples is None else list(self.samples),
+            "rows": None if self.samples is None else list(self.samples),
             "outputs": list(self.card.outputs),
         }
 

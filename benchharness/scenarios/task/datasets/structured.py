@@ -19,6 +19,7 @@ def fitting(card: Card, documents: Sequence[Mapping[str, Any]], answers: Sequenc
     Nothing is taken out of an answer: a program that reads it would not either. Raises `TaskFailed`.
     """
     import jsonschema
+    from jsonschema_specifications import REGISTRY  # nothing that a schema refers to is fetched
 
     valid, exact, told = [], [], []
     target_column = card.column("target")
@@ -32,7 +33,7 @@ def fitting(card: Card, documents: Sequence[Mapping[str, Any]], answers: Sequenc
         except jsonschema.SchemaError as error:
             raise TaskFailed(f"the schema is none: {error.message[:300]}") from error
         said = _parsed(answer)
-        valid.append(float(said is not _NOTHING and checker(schema).is_valid(said)))
+        valid.append(float(said is not _NOTHING and checker(schema, registry=REGISTRY).is_valid(said)))
         exact.append(float(said is not _NOTHING and _same(said, document.get(target_column, _NOTHING))))
         told.append(shown(card, document, json.dumps(document.get(target_column, schema)), _text(answer)))
     ones = [1.0] * len(valid)
