@@ -67,7 +67,7 @@ def independent(artefact: Path) -> Any:
     tokenizer = tokenizers.Tokenizer.from_file(str(artefact / "tokenizer.json"))
     model = Plain(artefact)
 
-    class Independent(TemplateLM):
+    class Independent(TemplateLM):  # type: ignore[misc]  # lm-eval is not typed
         eot_token_id = 0
 
         def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:

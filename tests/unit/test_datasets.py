@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +111,12 @@ def test_errors_of_speech_are_jiwers_own_and_the_normaliser_is_told(tmp_path: Pa
     assert found.told["normaliser"] == "lower, punctuation, spaces"
 
 
-BOXES = [
+BOXES: list[dict[str, Any]] = [
     {"boxes": [[10, 10, 40, 40], [60, 20, 20, 30]], "labels": ["cat", "dog"]},
     {"boxes": [[5, 5, 50, 50]], "labels": ["dog"]},
     {"boxes": [], "labels": []},
 ]
-FOUND = [
+FOUND: list[dict[str, Any]] = [
     {
         "boxes": [[11, 10, 40, 41], [62, 24, 20, 30], [0, 0, 9, 9]],
         "scores": [0.9, 0.8, 0.4],
@@ -257,7 +257,7 @@ def test_fewer_documents_are_spread_over_all_of_them(tmp_path: Path) -> None:
 
 
 LABELLED = [{"id": "a", "label": 1}, {"id": "b", "label": 0}]
-WRONG = {
+WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no card": (lambda folder: (folder / "dataset.toml").unlink(), "has no dataset.toml"),
     "no measure": (lambda folder: (folder / "dataset.toml").write_text('name = "n"\nlicence = "l"'), "measure"),
     "unknown measure": (

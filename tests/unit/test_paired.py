@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def score_by_search(difference: float, first: int, second: int, pairs: int) -> f
     def loss(share: float) -> float:
         cells = (share + difference, share, 1 - 2 * share - difference)
         counts = (first, second, pairs - first - second)
-        return -sum(count * np.log(max(cell, 1e-300)) for count, cell in zip(counts, cells, strict=True) if count)
+        return -sum(count * math.log(max(cell, 1e-300)) for count, cell in zip(counts, cells, strict=True) if count)
 
     low, high = max(0.0, -difference), (1 - difference) / 2
     share = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-12}).x
@@ -115,6 +116,7 @@ def test_draws_of_two_are_held_against_each_other_one_by_one() -> None:
     chance = np.random.default_rng(4)
     shared = chance.normal(0.5, 0.2, 500)
     found = difference_of_draws(shared + 0.1, shared, 0.1, statistic="", count=100, unit="documents")
-    assert (found.low, found.high) == (pytest.approx(0.1), pytest.approx(0.1))
+    assert found.low == pytest.approx(0.1)
+    assert found.high == pytest.approx(0.1)
     alone = interval_of_draws(shared, 0.5, statistic="", count=100, unit="documents")
     assert alone.low == pytest.approx(float(np.quantile(shared, 0.025)))

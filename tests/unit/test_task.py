@@ -22,6 +22,7 @@ from benchharness.records import TASK_DOCUMENTS, TASK_LIKELIHOODS, DocumentRow, 
 from benchharness.results.requested import Workload
 from benchharness.results.result import (
     Attempt,
+    Estimate,
     Job,
     Measurement,
     MetricResult,
@@ -80,6 +81,13 @@ def results(of_variants: Mapping[str, Sequence[Measurement] | Outcome], **told: 
             attempts.append(attempt(0, *measured, job=each.key, effective=told.get(each.variant, {})))
     found = derive([(each, "one attempt") for each in jobs], attempts)
     return {result.job.variant: result for result in found}
+
+
+def ends(found: Estimate) -> tuple[float, float, float]:
+    assert found.low is not None
+    assert found.value is not None
+    assert found.high is not None
+    return found.low, found.value, found.high
 
 
 def named(result: Result, name: str, measure: str = "acc") -> MetricResult:
@@ -147,9 +155,8 @@ def test_a_measure_that_is_a_quotient_of_sums_is_bootstrapped_in_pairs() -> None
     assert named(found["int8"], "task_error", "wer").estimate.value == pytest.approx(sum(more) / sum(words))
     loss = named(found["int8"], "score_loss", "wer").estimate
     assert loss.value == pytest.approx(COUNT / sum(words))
-    assert loss.low is not None
-    assert loss.high is not None
-    assert 0 < loss.low < loss.value < loss.high
+    low, value, high = ends(loss)
+    assert 0 < low < value < high
 
 
 def test_a_perplexity_is_e_to_the_mean_and_one_beyond_numbers_has_no_interval() -> None:
@@ -167,9 +174,8 @@ def test_one_build_is_held_against_the_other_by_document() -> None:
     ((name, parameters, estimate),) = changes(found["fp32"], found["int8"])
     assert (name, parameters["measure"]) == ("task_accuracy", "acc")
     assert estimate.value == pytest.approx(-(len(LOST) - len(GAINED)) / COUNT)
-    assert estimate.low is not None
-    assert estimate.high is not None
-    assert estimate.low < estimate.value < estimate.high
+    low, value, high = ends(estimate)
+    assert low < value < high
 
 
 # What a device may say

@@ -101,7 +101,7 @@ def answered(
     data = {"path": str(path), "kind": "requests", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     stage = Stage(
         session=model,
-        workload={"data": data},  # type: ignore[typeddict-unknown-key,typeddict-item]
+        workload={"data": data},  # type: ignore[typeddict-item]
         settings={"evaluation": "decode", "prefix_token": 0, "end_tokens": [3], **settings},
         tokenizer=Letters(),  # type: ignore[arg-type]
         phases=Phases(0),
@@ -255,12 +255,9 @@ def test_a_file_of_requests_is_the_one_that_was_hashed_and_nothing_else(tmp_path
     assert asked.read(of(good)) == CHOICES
     with pytest.raises(Unsupported, match="has changed since"):
         asked.read({**of(good), "sha256": "0" * 64})
-    for told in (
-        [],
-        {"version": 2},
-        {"version": 1, "requests": [["likelihood", 1, "", [], 0]]},
-        {"version": 1, "requests": []},
-    ):
+    wrong: list[Any] = [[], {"version": 2}, {"version": 1, "requests": []}]
+    wrong.append({"version": 1, "requests": [["likelihood", 1, "", [], 0]]})
+    for told in wrong:
         with pytest.raises(Unsupported, match=r"no requests|no request"):
             asked.read(of(json.dumps(told).encode()))
     with pytest.raises(Unsupported, match="cannot be read"):

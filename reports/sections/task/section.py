@@ -226,6 +226,6 @@ SECTION = SectionKind(
     name="task",
     heading="What it gets right",
     make=make,
-    order=29,
+    order=35,
     tells=("documents", "scored", "asked", "answers"),
 )
