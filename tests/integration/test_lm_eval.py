@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+import tokenizers
 
 import benchharness
 from benchharness.errors import SuiteError
@@ -22,8 +24,6 @@ from tests.conftest import ROOT
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 lm_eval = pytest.importorskip("lm_eval", reason="lm-eval, 760 MB, is not installed: ITS TASKS ARE NOT TESTED")
-onnxruntime = pytest.importorskip("onnxruntime")
-tokenizers = pytest.importorskip("tokenizers")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and what it imports
 
 DEMO = ROOT / "examples" / "demo_model"
@@ -191,6 +191,40 @@ def test_a_question_takes_one_prefill_where_the_session_rewinds(tasks: Path, sto
     (result,) = run(store_url, tasks, ["verse_endings"], ["onnx-gqa-fp32"])
     asked = result.effective.of_scenario("asked")
     assert (asked["requests"], asked["prefills"]) == (4 * VERSES, VERSES)
+
+
+def test_fewer_documents_are_spread_over_all_and_figures_are_of_them_alone(tasks: Path, store_url: str) -> None:
+    (every,) = run(store_url, tasks, ["verse_endings"], ["onnx-fp32"])
+    (some,) = run(store_url, tasks, ["verse_endings"], ["onnx-fp32"], most_documents=6)
+    picked = [round(place * (VERSES - 1) / 5) for place in range(6)]
+    right = [each["scores"]["acc"] for each in every.effective.others["documents"]]
+    assert values(some)["acc"] == sum(right[place] for place in picked) / 6
+    assert {metric.parameters["used"] for metric in some.metrics if metric.name == "task_accuracy"} == {
+        f"6 of {VERSES} documents"
+    }
+
+
+def test_a_measure_of_the_whole_is_lm_evals_own_and_drawn_again_in_pairs(tmp_path: Path, store_url: str) -> None:
+    text = (TASKS / "verse_endings.yaml").read_text().split("metric_list")[0].replace("verse_endings", "whole")
+    (tmp_path / "verses.jsonl").write_text("\n".join((TASKS / "verses.jsonl").read_text().splitlines()[:40]))
+    (tmp_path / "whole.yaml").write_text(f"{text}metric_list: [{{metric: acc}}, {{metric: mcc}}]\n")
+    fp32, int4 = run(store_url, tmp_path, ["whole"], ["onnx-fp32", "onnx-int4"])
+    from sklearn.metrics import matthews_corrcoef  # lm-eval brings it
+
+    documents = fp32.effective.others["documents"]
+    lines = [json.loads(line) for line in (tmp_path / "verses.jsonl").read_text().splitlines()]
+    chosen = [
+        line["endings"].index(next(end for end in line["endings"] if end[:120] == each["answer"]))
+        for line, each in zip(lines, documents, strict=True)
+    ]
+    assert values(fp32)["mcc"] == pytest.approx(matthews_corrcoef([line["right"] for line in lines], chosen))
+    (loss,) = (
+        each.estimate for each in int4.metrics if each.name == "score_loss" and each.parameters["measure"] == "mcc"
+    )
+    assert loss.value == pytest.approx(values(fp32)["mcc"] - values(int4)["mcc"])
+    assert loss.low is not None
+    assert loss.high is not None
+    assert loss.low <= loss.value <= loss.high
 
 
 def test_a_planted_answer_is_read_exactly(tmp_path: Path, store_url: str) -> None:

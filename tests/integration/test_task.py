@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+import tokenizers
 
 import benchharness
 from benchharness.judge.paired import difference_of_shares
 from benchharness.results.result import OutcomeKind, Result, VerdictKind
 from tests.conftest import ROOT
-
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-tokenizers = pytest.importorskip("tokenizers")
 
 DEMO = ROOT / "examples" / "demo_model" / "artefacts" / "onnx-fp32"
 CLASSES, DOCUMENTS = 4, 40

@@ -38,7 +38,7 @@ from benchharness.scenarios.task.comparison import changes
 from benchharness.scenarios.task.scored import scored
 from benchharness.scenarios.task.sets import HIGHER, Document, Measure, Scores, TaskFailed, remember
 from benchharness.suite.tables import check_suite
-from tests.unit.made_up import attempt, job
+from tests.unit.made_up import TWO_VARIANTS, attempt, job, loaded
 from tests.unit.report_samples import page_of, sections_html
 
 COUNT = 60
@@ -295,6 +295,15 @@ def test_a_model_that_is_not_there_is_refused() -> None:
     suite = check_suite(suite_of(datasets=["d"], models=["n"]), where="suite.toml")
     with pytest.raises(SuiteError, match=r"no model is called 'n'; there are: m"):
         SCENARIOS["task"].check(Task(datasets=(Path("d"),), models=("n",)), suite.models)
+
+
+def test_paths_of_a_scenario_are_relative_to_the_suite(tmp_path: Path) -> None:
+    text = '[scenarios.task]\ntasks = ["t"]\ntask_folder = "tasks"\ndatasets = ["a", "/b"]\ntrust_code = true\n'
+    suite = loaded(tmp_path, TWO_VARIANTS + text)
+    settings = suite.scenarios.task
+    assert settings.task_folder == tmp_path / "tasks"
+    assert settings.datasets == (tmp_path / "a", Path("/b"))
+    assert check_suite(json.loads(suite.model_dump_json(by_alias=True)), where="s", stored=True) == suite
 
 
 def test_a_suite_without_tasks_is_the_suite_that_it_was() -> None:

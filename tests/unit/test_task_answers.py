@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchharness.contract import EXECUTION_REFERENCE, EffectiveConfiguration
+from benchharness.device import worker
 from benchharness.device.phases import Phases
 from benchharness.device.scenarios import task
 from benchharness.device.scenarios.stage import Stage
@@ -242,6 +244,13 @@ def test_a_token_without_any_chance_is_no_number() -> None:
 
     with pytest.raises(InvalidOutput):
         Reader(Never()).likelihood([1, 2], [ord("x")])
+
+
+@pytest.mark.parametrize("computed", [True, False])
+def test_what_a_reference_execution_computes_is_told_and_what_it_times_is_not(computed: bool) -> None:
+    effective = EffectiveConfiguration(accelerators=(), threads=None, execution=EXECUTION_REFERENCE)
+    assert worker._reported([{"metric": "m"}], effective, computed=computed) == ([{"metric": "m"}] if computed else [])
+    assert task.COMPUTED
 
 
 def test_a_file_of_requests_is_the_one_that_was_hashed_and_nothing_else(tmp_path: Path) -> None:
