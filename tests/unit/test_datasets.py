@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 
 from benchharness.device.scenarios.task.asked import GENERATE, LIKELIHOOD, Request
 from benchharness.errors import SuiteError
+from benchharness.scenarios import SCENARIOS
 from benchharness.scenarios.task import Task
 from benchharness.scenarios.task.answers import answers_of, arrays_of
 from benchharness.scenarios.task.datasets import Dataset, datasets_of
+from benchharness.scenarios.task.datasets.card import PACKAGES
 from benchharness.scenarios.task.sets import Scores, TaskFailed
 
 
@@ -292,6 +295,22 @@ def test_a_dataset_that_is_not_whole_is_refused_with_what_to_mend(tmp_path: Path
     break_(folder)
     with pytest.raises(SuiteError, match=words):
         read(folder)
+
+
+@pytest.mark.parametrize("measure", PACKAGES)
+def test_a_measure_whose_package_is_missing_is_refused_before_anything_runs(
+    tmp_path: Path, measure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchharness.scenarios.task.datasets.card.find_spec", lambda name: None)
+    with pytest.raises(SuiteError, match=rf"needs the package {PACKAGES[measure]}; install benchharness\[datasets\]"):
+        read(written(tmp_path / "d", LABELLED, measure=measure))
+
+
+def test_tasks_of_lm_eval_without_lm_eval_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
+    with pytest.raises(SuiteError, match=r"install benchharness\[tasks\]"):
+        SCENARIOS["task"].gathered(Task(tasks=("hellaswag",), trust_code=True))
 
 
 # What a device answered

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,13 @@ MEASURES: Mapping[str, str] = {
     "retrieval": f"{_HERE}.retrieval:found",
     "schema": f"{_HERE}.structured:fitting",
     "calls": f"{_HERE}.structured:called",
+}
+#: The package that a measure is computed by, where it is not ours.
+PACKAGES: Mapping[str, str] = {
+    "detection": "faster_coco_eval",
+    "wer": "jiwer",
+    "cer": "jiwer",
+    "schema": "jsonschema",
 }
 #: Those of what a language model writes; the others are of tensors.
 LANGUAGE = ("schema", "calls")
@@ -102,6 +110,9 @@ def read_card(folder: Path) -> Card:
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)[:5]
         )
         raise SuiteError(f"{path}: {told} (measures are: {', '.join(MEASURES)})") from error
+    package = PACKAGES.get(said.measure)
+    if package is not None and find_spec(package) is None:
+        raise SuiteError(f"{path}: {said.measure} needs the package {package}; install benchharness[datasets]")
     unknown = [name for name in said.columns if name not in _COLUMNS]
     if unknown:
         raise SuiteError(f"{path}: no measure reads a column {unknown[0]!r} (there are: {', '.join(_COLUMNS)})")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,12 @@ def mean_precision(card: Card, documents: Sequence[Mapping[str, Any]], answers: 
         raise TaskFailed("no document has a box: there is nothing to find")
     figures = precision(truth, given, labels)
 
-    def of(name: str) -> Callable[[Sequence[int]], float]:
-        return lambda places: precision([truth[at] for at in places], [given[at] for at in places], labels)[name]
+    @cache  # both figures are of the same draws
+    def of(places: tuple[int, ...]) -> dict[str, float]:
+        return precision([truth[at] for at in places], [given[at] for at in places], labels)
+
+    def drawn(name: str) -> list[float]:
+        return redrawn(lambda places: of(tuple(places))[name], len(truth), draws=_DRAWS)
 
     told = zip(documents, truth, given, strict=True)
     return Scores(
@@ -48,7 +53,7 @@ def mean_precision(card: Card, documents: Sequence[Mapping[str, Any]], answers: 
                 name=name,
                 better=HIGHER,
                 value=figures[name],
-                replicates=redrawn(of(name), len(truth), draws=_DRAWS),
+                replicates=drawn(name),
             )
             for name in _FIGURES
         ],
