@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo demo-full test test-long test-vm test-fast lint check package format smollm2 demo-model gguf-model benchmarks clean
+.PHONY: help demo demo-full test test-long test-vm test-phone test-fast lint check package format smollm2 demo-model gguf-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -69,6 +69,10 @@ lint: $(READY)  ## ruff and mypy
 # Not among the tests of every day: it makes a Debian with debootstrap, which wants root, and starts it with qemu.
 test-vm: $(READY)  ## control groups of version 2, systemd and SSH in a virtual machine of its own, kept in build/vm
 	BENCHHARNESS_VM=1 $(BIN)/python -m pytest tests/vm $(PYTEST)
+
+# Nor this: Debian's Python and the runtimes' wheels for aarch64 under emulation take a quarter of an hour.
+test-phone: $(READY)  ## a phone with nothing on it, emulated: prepared and run over adb; what it fetches is kept in build/phone
+	BENCHHARNESS_PHONE=1 $(BIN)/python -m pytest tests/phone $(PYTEST)
 
 check: lint  ## ruff, mypy and every test, the long ones too
 	@failed=; \

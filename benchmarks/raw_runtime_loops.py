@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.raw_loop import RawAnswer
+from benchmarks.raw_web_page import WebPage
 
 _ENDLESS = {"eos_token_id": 1023}  # no token of an answer; as a number it takes the place of the folder's
 
@@ -125,4 +126,5 @@ RAW_LOOPS: Mapping[str, Callable[[Path, int], Any]] = {
     "genai logits": GenaiLogits,
     "genai stream": GenaiStream,
     "openvino": OpenVinoState,
+    "web": WebPage,
 }

@@ -52,6 +52,17 @@ BUILT_IN = {
     "llama-cpp": AdapterRow(
         "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
     ),
+    "native-program": AdapterRow(
+        "targets.native_program:NativeProgram",
+        (".gguf", ".tflite", ".onnx", ".ort", ".pte"),
+        on_request=(".gguf", ".tflite", ".onnx", ".ort", ".pte"),
+    ),
+    "onnxruntime-web": AdapterRow(
+        "targets.onnx_runtime_web:OnnxRuntimeWeb",
+        (".onnx", ".ort"),
+        requires=("playwright>=1.45", "tokenizers>=0.20"),
+        on_request=(".onnx", ".ort"),
+    ),
     "python": AdapterRow("targets.python_function:PythonFunction", (".py",)),
     "null": AdapterRow("targets.null:Null", (".null",)),
 }

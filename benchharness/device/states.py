@@ -89,7 +89,7 @@ class Carried:
     """A session that gives its states from one inference to the next; the first begins with those it is handed."""
 
     def __init__(self, session: Session, states: States) -> None:
-        self.plain = self._session = session  # `plain` carries nothing
+        self._session = session
         self._states = states
         self._kept: dict[str, Array] | None = None
         self.inputs: Sequence[TensorSpec] = session.inputs

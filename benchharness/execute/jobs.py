@@ -30,6 +30,9 @@ from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.tables import Attempts
 
+#: A pass holds all of its models in memory at once; those that are left get another, and the reference with them.
+_MOST_IN_A_PASS = 12
+
 
 class Observer(Protocol):
     """Watches a run; the terminal draws it."""
@@ -177,9 +180,8 @@ class Execution:
         shared = state.job.comparison_pass
         if shared is None:
             return []
-        return [
-            other for other in due if other is not state and not other.stopped and other.job.comparison_pass == shared
-        ]
+        others = [each for each in due if each is not state and not each.stopped and each.job.comparison_pass == shared]
+        return others[: _MOST_IN_A_PASS - 1]
 
     def _save(self, attempt: Attempt) -> Attempt:
         """Keeps an attempt, with what the host makes of it."""

@@ -114,6 +114,7 @@ def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> 
         for grouped in _by_metric(good):
             yield from _metric_results(*grouped)
         yield from _no_itl(good)
+        yield from _not_told(good)
     yield from scenario.derived(good, over_time)
 
 
@@ -125,6 +126,16 @@ def _no_itl(good: Sequence[Attempt]) -> Iterator[MetricResult]:
         parameters = {**tpot.parameters, "percentile": 50}
         unknown = Estimate(value=None, statistic="geometric mean of attempts' p50", reason=reason[:200])
         yield MetricResult(name="itl", parameters=parameters, unit=METRICS["itl"].unit, estimate=unknown, attempts=())
+
+
+def _not_told(good: Sequence[Attempt]) -> Iterator[MetricResult]:
+    """What a program that measures itself does not tell: unknown, in its reader's words."""
+    for name, reason in good[-1].effective.unknown_metrics.items():
+        if name in METRICS and not any(_measured(attempt, name) for attempt in good):
+            percentiles = METRICS[name].percentiles
+            parameters = {"percentile": percentiles[0]} if percentiles else {}
+            unknown = Estimate(value=None, statistic="told by the program", reason=str(reason)[:200])
+            yield MetricResult(name=name, parameters=parameters, unit=METRICS[name].unit, estimate=unknown, attempts=())
 
 
 def _measured(attempt: Attempt, metric: str) -> Measurement | None:

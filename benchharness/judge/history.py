@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -113,7 +114,8 @@ class _Gaps:
         for nights in by_suite.values():
             dates = [f"{told.nights[at].started:%Y-%m-%d}" for at in nights]
             ended = [date for at, date in zip(nights, dates, strict=True) if self._ended[at]]
-            later = {date: sum(each > date for each in dict.fromkeys(ended)) for date in dict.fromkeys(dates)}
+            once = sorted(set(ended))
+            later = {date: len(once) - bisect_right(once, date) for date in set(dates)}
             self._left |= {at: later[date] for at, date in zip(nights, dates, strict=True)}
         self._jobs: dict[tuple[str, str, str, str], list[NightJob]] = {}
         for job in told.jobs:

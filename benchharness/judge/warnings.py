@@ -26,7 +26,12 @@ OUTLIER_SCORE = 14.8
 SHORTEST_TIMED_NS = 7_200
 #: The same share of a runtime's own clock, and the metrics that are read from it.
 _STEP_SHARE = 0.01
-STAMPED = frozenset(("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"))
+STAMPED = frozenset(
+    (
+        *("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"),
+        *("first_inference", "steady_inference", "inference_after_pause"),
+    )
+)
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
 #: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
@@ -45,6 +50,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from _unequal_work(result, attempts)
     yield from _lower_precision(result)
     yield from _reference_execution(attempts)
+    yield from _other_device(result)
     yield from fed.shared_samples(result)
     yield from _part_of_pipeline(result)
     yield from fed.leading_token(result)
@@ -217,6 +223,18 @@ def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]
             kind=WarningKind.REFERENCE_EXECUTION,
             message="reference execution, weights only: sizes, operators and quality, never latency or memory",
             hint="measure on a device that has the runtime",
+        )
+
+
+def _other_device(result: Result) -> Iterator[ResultWarning]:
+    """A session that a worker here drives elsewhere, such as a page in a phone's browser."""
+    where = result.effective.facts.get("computed_on")
+    if where:
+        yield ResultWarning(
+            kind=WarningKind.OTHER_DEVICE,
+            message=f"computed on {str(where)[:200]}: hardware, temperatures, clocks and power are told of the machine "
+            "that drives it",
+            hint="keep its results in a store of their own, and read no condition of them",
         )
 
 

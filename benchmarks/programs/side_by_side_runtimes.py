@@ -29,6 +29,7 @@ _WARMUP_TURNS = 2
 _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "genai logits": ("onnxruntime-genai", {}),
     "genai stream": ("onnxruntime-genai", {"loop": "runtime"}),
+    "web": ("onnxruntime-web", {}),
     "openvino": ("openvino", {"INFERENCE_PRECISION_HINT": "f32"}),
 }
 

@@ -210,6 +210,13 @@ def test_one_reference_execution_among_attempts_is_told() -> None:
     assert WarningKind.REFERENCE_EXECUTION not in kinds(attempts[1:])
 
 
+def test_what_another_device_computed_is_told() -> None:
+    told = {"facts": {"computed_on": "the phone 0A041FDD4003EA, by its own browser"}}
+    attempts = [attempt(0, effective=told)]
+    assert WarningKind.OTHER_DEVICE in kinds(attempts)
+    assert WarningKind.OTHER_DEVICE not in kinds([attempt(1, measured("model_ttft", LONG))])
+
+
 def invented(**inputs: Any) -> list[ResultWarning]:
     attempts = [
         replace(each, effective=Effective.from_json({"invented_inputs": inputs}))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import LanguageSession
 from benchharness.device.measured import raw_rows
+from benchharness.device.own_report import OwnReporter
 from benchharness.device.scenarios.task.asked import GENERATE, LIKELIHOOD, Request, read
 from benchharness.device.scenarios.task.reader import Reader
 from benchharness.device.scenarios.task.tensors import answered
@@ -32,6 +33,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     session = stage.session
     if isinstance(session, SelfTimed):
         raise Unsupported(NO_LOGITS)
+    if isinstance(session, OwnReporter):
+        raise Unsupported("this program measures itself, and hands no answer out; ask tasks through another adapter")
     if not isinstance(session, LanguageSession):
         stage.told["outputs"] = answered(stage)
         return []

@@ -12,7 +12,6 @@ import numpy as np
 from benchharness.device.scenarios.quality.evaluation_data import count_samples
 from benchharness.device.scenarios.quality.inputs import Inputs
 from benchharness.device.scenarios.quality.no_tensors import tensor_of
-from benchharness.device.states import Carried
 from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ def answered(stage: Stage) -> list[dict[str, Any]]:
     data, settings = stage.workload["data"], stage.settings
     path = Path(data["path"])
     # Every sample is a beginning: states are fed as zeros each time, and carried nowhere.
-    session = stage.session.plain if isinstance(stage.session, Carried) else stage.session
-    inputs = Inputs(session, stage.tensors)
+    inputs = Inputs(stage.plain or stage.session, stage.tensors)
     wanted = settings.get("outputs") or ()
     samples: Sequence[int] = settings.get("rows") or range(count_samples(path))
     found: list[dict[str, Any]] = []
