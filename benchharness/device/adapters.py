@@ -57,6 +57,12 @@ BUILT_IN = {
         (".gguf", ".tflite", ".onnx", ".ort", ".pte"),
         on_request=(".gguf", ".tflite", ".onnx", ".ort", ".pte"),
     ),
+    "litert-lm": AdapterRow(
+        "targets.litert_lm:LiteRtLm", (".litertlm",), requires=("litert-lm-api>=0.18",), on_request=(".litertlm",)
+    ),
+    "executorch": AdapterRow(
+        "targets.executorch:ExecuTorch", (".pte",), requires=("torch>=2.13", "executorch>=1.5", "tokenizers>=0.20")
+    ),
     "onnxruntime-web": AdapterRow(
         "targets.onnx_runtime_web:OnnxRuntimeWeb",
         (".onnx", ".ort"),

@@ -35,6 +35,8 @@ STAMPED = frozenset(
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
 #: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
+#: What the whole process takes, and not the model in it: metrics by the beginning of their names.
+_OF_THE_PROCESS = ("cold_start", "peak_memory", "phase_peak_memory")
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
 
@@ -66,6 +68,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from _unsettled(attempts)
     yield from scenario.warnings(result)
     yield from _binding_copies(result)
+    yield from _not_shipped(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
             yield from _unstable(metric)
@@ -313,6 +316,17 @@ def _binding_copies(result: Result) -> Iterator[ResultWarning]:
             kind=WarningKind.BINDING_COPIES,
             message="the language binding copies the key/value cache at every token; the runtime alone is faster",
             hint="measure with a native runner before deciding on these numbers",
+        )
+
+
+def _not_shipped(result: Result) -> Iterator[ResultWarning]:
+    """Of a runtime whose Python brings along what products leave out: start and memory are this program's."""
+    brought = result.effective.facts.get("python_runtime")
+    if brought and any(metric.name.startswith(_OF_THE_PROCESS) for metric in result.metrics):
+        yield ResultWarning(
+            kind=WarningKind.NOT_SHIPPED,
+            message=f"cold start and memory are not a product's: {brought}",
+            hint="compare rates and quality, and measure start and memory in the program that ships",
         )
 
 

@@ -97,6 +97,7 @@ class WarningKind(StrEnum):
     LIMITS_CHANGED = "limits-changed"  # group, quota, cores or memory limit of the process, while it was measured
     UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
     LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
+    NOT_SHIPPED = "not-shipped"  # start and memory hold what a product with this runtime does without
     OTHER_DEVICE = "other-device"  # computed on another device than the one that the result is of
     EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since
 

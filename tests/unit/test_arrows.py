@@ -32,11 +32,17 @@ RUNTIMES = {
     "coremltools",
     "llama_cpp",
     "xllamacpp",
+    "litert_lm",
+    "executorch",
+    "torch",
     "onnx",
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.token_checks", "targets.model_files", "targets.onnx_format")
+SHARED = (
+    *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
+    *("targets.onnx_format", "targets.litert_lm_bundle"),
+)
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:

@@ -22,6 +22,7 @@ from benchharness.launch.bundle import PROGRAMS, write_bundle
 RUNTIMES = {
     *("onnxruntime", "onnxruntime_genai", "openvino", "playwright"),
     *("ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp"),
+    *("litert_lm", "executorch", "torch"),
 }
 ON_THE_DEVICE = {"benchharness", "targets", "numpy", *RUNTIMES}
 

@@ -11,6 +11,7 @@ from benchharness.judge.choice import LOSSES, OBJECTIVE_OF, OBJECTIVES
 from benchharness.judge.evidence import no_evidence
 from benchharness.judge.ranking import Candidate
 from benchharness.metrics import METRICS, Better
+from benchharness.metrics.definition import OF_DEVICE
 from benchharness.results.result import (
     EXACT,
     Estimate,
@@ -234,8 +235,15 @@ def _why_none(column: Column, everything: Sequence[Result]) -> str:
         return f"only bounded: {METRICS[bound].title}"
     if any(not result.effective.on_device for result in everything):
         return "reference execution, weights only"
-    failed = next((result for result in everything if not result.outcome.ok), None)
+    if column.metric == "model_ttft" and any(_valued(result, "request_ttft") for result in everything):
+        return f"takes a text: {METRICS['request_ttft'].title} alone"
+    failed = next((result for result in everything if not result.outcome.ok and _could_have(result, column)), None)
     return f"{failed.job.scenario}: {failed.outcome.kind}" if failed else "not measured"
+
+
+def _could_have(result: Result, column: Column) -> bool:
+    """Whether a result that failed is one of those that such a figure comes from: quality is a pass of its own."""
+    return (result.job.scenario == "quality") != (METRICS[column.metric].unit in OF_DEVICE)
 
 
 def excess(row: Row, columns: Sequence[Column]) -> float:
