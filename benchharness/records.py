@@ -42,6 +42,8 @@ NATS, NS, BYTES, COUNT, NUMBER, CODE = "nats", "ns", "bytes", "count", "1", "cod
 _LONGEST_NS = 1e18
 #: Sums of counters of 64 bits.
 _LARGEST = 1e24
+#: Whole numbers up to here are all different as doubles.
+_LARGEST_EXACT = 2.0**53
 #: A sum of rounded terms of which each is tiny may end a little below zero.
 _ROUNDED = -1e-9
 
@@ -266,6 +268,29 @@ class LimitsRow(NamedTuple):
     moment: _Time
 
 
+class LikelihoodRow(NamedTuple):
+    """A text whose likelihood a task asks for: how likely the model finds it after what stands before it."""
+
+    request: Annotated[float, Column(NUMBER, 0, _LONGEST_NS, whole=True)]  # its place among all requests, from 0
+    log_likelihood: Annotated[float, Column(NATS, -_LARGEST, -_ROUNDED, told="log-probability")]  # of all its tokens
+    greedy: Annotated[float, Column(CODE, 0, 1, codes=(0, 1))]  # 1: each token of it is the most likely one
+    tokens: _Count
+
+
+class DocumentRow(NamedTuple):
+    """A document of a task, as its measure scores it: what it adds to the sum, and to the sum's divisor."""
+
+    document: Annotated[float, Column(CODE, 0, _LARGEST_EXACT, whole=True)]  # a number made of what it says
+    total: Annotated[float, Column(NUMBER, -_LARGEST, _LARGEST, told="score")]
+    weight: Annotated[float, Column(NUMBER, 0, _LARGEST)]
+
+
+class ReplicateRow(NamedTuple):
+    """A measure of a whole task, computed of documents that were drawn again."""
+
+    value: Annotated[float, Column(NUMBER, -_LARGEST, _LARGEST)]
+
+
 @dataclass(frozen=True)
 class Table(Generic[R]):
     """A raw table, stored under the name of a metric. `row` is the class of its rows.
@@ -416,6 +441,26 @@ CONVERSATION_TURNS = Table(
     is_value=False,
 )
 MEMORY_TIMELINE = Table("memory_timeline", HeldRow)
+TASK_LIKELIHOODS = Table(
+    "task_likelihoods",
+    LikelihoodRow,
+    title="likelihoods asked for",
+    unit=NATS,
+    better="higher",
+    definition="rows of 4: the request, its log-likelihood, whether greedy decoding would give it, its tokens",
+)
+TASK_DOCUMENTS = Table(
+    "task_documents",
+    DocumentRow,
+    title="scores by document",
+    definition="rows of 3: the document, what it adds to the measure's sum, and to the sum's divisor",
+)
+TASK_REPLICATES = Table(
+    "task_replicates",
+    ReplicateRow,
+    title="scores of documents drawn again",
+    definition="a measure of the whole task, computed again and again of documents drawn with a fixed seed",
+)
 
 #: By metric, in the order of the registry.
 TABLES: Mapping[str, Table[Any]] = {
@@ -436,6 +481,9 @@ TABLES: Mapping[str, Table[Any]] = {
         HANDOVERS,
         CONVERSATION_TURNS,
         MEMORY_TIMELINE,
+        TASK_LIKELIHOODS,
+        TASK_DOCUMENTS,
+        TASK_REPLICATES,
     )
 }
 #: Tables of earlier versions that are in stores, by metric and width.

@@ -242,6 +242,6 @@ def _compared(result: Result, reference: Result | None) -> Result:
     if reference is None or reference is result:
         return result
     ratios = ratios_of(result, reference, apart_from=Factor.VARIANT, called="reference")
-    if result.job.against is not None:  # compared with the reference already: a ratio of two KLDs means nothing
+    if result.job.of_answers:  # paired with the reference's answers already: a ratio of two KLDs means nothing
         ratios = {key: ratio for key, ratio in ratios.items() if ratio.statistic == EXACT}
     return replace(result, metrics=[replace(metric, ratio=ratios.get(identity(metric))) for metric in result.metrics])

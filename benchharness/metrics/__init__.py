@@ -13,6 +13,7 @@ from benchharness.metrics.definition import OF_DEVICE, Better, Metric, Unit
 from benchharness.metrics.performance import PERFORMANCE
 from benchharness.metrics.products import PRODUCTS
 from benchharness.metrics.quality import QUALITY
+from benchharness.metrics.tasks import TASKS
 from benchharness.records import TABLES, Table
 
 __all__ = ["METRICS", "OF_DEVICE", "ROWS", "Better", "Metric", "Unit"]
@@ -34,5 +35,5 @@ ROWS = tuple(_metric(table) for table in TABLES.values() if table.title and not 
 _RAW = (_metric(table) for table in TABLES.values() if table.title and table.is_value)
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *PRODUCTS, *QUALITY, *_RAW, *ROWS)
+    metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *PRODUCTS, *QUALITY, *TASKS, *_RAW, *ROWS)
 }

@@ -60,6 +60,13 @@ class Scenario:
     def check(self, settings: Any, models: Mapping[str, Model]) -> None:
         """Holds its settings against the suite's models. Raises `SuiteError`."""
 
+    def gathered(self, settings: Any) -> Any:
+        """What files its settings name hold, read before anything is planned; `planning.materials.of_scenarios` has it.
+
+        Raises `SuiteError` for what cannot be read.
+        """
+        return None
+
     def adds(self, planning: Planning, settings: Any, variant: str, configuration: Configuration) -> Settings:
         """Facts of a job beside the common ones: `chain` or `against`."""
         return {}
@@ -67,6 +74,10 @@ class Scenario:
     def jobs(self, planning: Planning, settings: Any) -> Iterator[Job]:
         """The jobs of one model where they are not each variant's own; planned after those."""
         return iter(())
+
+    def completed(self, job: Job, attempt: Attempt) -> Attempt:
+        """An attempt as it is kept: with what the host makes of it, once, that needs more than what is stored."""
+        return attempt
 
     def courses(self, good: Sequence[Attempt]) -> Iterator[Course]:
         """What happened over time in its good attempts."""

@@ -58,6 +58,7 @@ def gather(
         tokenizers=tokenizers,
         digests=digests,
         data={**timing_data(suite), **scenario_data(suite), **evaluation_data(suite)},
+        of_scenarios={scenario.name: scenario.gathered(table) for scenario, table in suite.scenarios.asked()},
     )
 
 

@@ -13,7 +13,7 @@ from benchharness.results.objects import written
 from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import Job
 from benchharness.suite.artefact import Manifest
-from benchharness.suite.data_files import TEXT_KINDS, DataFile
+from benchharness.suite.data_files import REQUESTS, TEXT_KINDS, DataFile
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.tables import Model, Suite
 
@@ -33,6 +33,7 @@ class Materials:
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
     data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
     digests: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of the tokenizers
+    of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # by scenario: what it has gathered itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class Planning:
         variant = model.variants[variant_name]
         manifest = materials.manifests[variant.artefact]
         data_kind = workload.data.kind if workload.data else ""
-        asks_for_text = workload.prompt.text is not None or data_kind in TEXT_KINDS
+        asks_for_text = workload.prompt.text is not None or data_kind in (*TEXT_KINDS, REQUESTS)
         against = adds.get("against")
         speaks = Path(against.artefact) if against else variant.artefact  # one tokenizer for a whole pass
         tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None

@@ -91,6 +91,9 @@ def test_rows_are_stored_as_they_always_were() -> None:
             *("turn", "end", "new", "read", "written", "context", "ttft", "rate", "resident"),
         ),
         "memory_timeline": (2, "moment", "resident"),
+        "task_likelihoods": (4, "request", "log_likelihood", "greedy", "tokens"),
+        "task_documents": (3, "document", "total", "weight"),
+        "task_replicates": (0, "value"),
     }
     assert {key: tuple(table.columns) for key, table in EARLIER.items()} == {
         ("class_decisions", 4): ("label", "reference", "variant", "kld")

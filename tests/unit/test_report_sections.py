@@ -98,6 +98,7 @@ def test_the_order_of_the_page_is_by_order() -> None:
         "failures",
         "warnings",
         "quality",
+        "task",
         "start",
         "latency",
         "memory",
