@@ -37,6 +37,7 @@ from benchharness.contract.sessions import (
     TellsKeptState,
     TellsLastOperators,
 )
+from benchharness.contract.streams import STREAM_ENDS, StreamEnd, StreamsText, TextPiece, TextStream
 from benchharness.contract.tensors import TensorSpec
 from benchharness.contract.timed import (
     HARNESS_CLOCK,
@@ -69,6 +70,7 @@ __all__ = [
     "FALLBACK_WARN",
     "HARNESS_CLOCK",
     "STAMPED_AT",
+    "STREAM_ENDS",
     "Adapter",
     "AdapterRow",
     "AllocatesLate",
@@ -97,9 +99,13 @@ __all__ = [
     "Session",
     "StampClock",
     "StoredNumbers",
+    "StreamEnd",
+    "StreamsText",
     "TellsKeptState",
     "TellsLastOperators",
     "TensorSpec",
+    "TextPiece",
+    "TextStream",
     "TimesInferences",
     "TokenStream",
 ]

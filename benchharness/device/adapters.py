@@ -52,6 +52,7 @@ BUILT_IN = {
     "llama-cpp": AdapterRow(
         "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
     ),
+    "cloud": AdapterRow("targets.cloud:Cloud", (".endpoint",), requires=("httpx>=0.27",)),
     "native-program": AdapterRow(
         "targets.native_program:NativeProgram",
         (".gguf", ".tflite", ".onnx", ".ort", ".pte"),

@@ -62,7 +62,8 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from fed.only_zeros(attempts)
     yield from fed.tensors(result)
     known = scenario.disturbances(result)
-    yield from _disturbed(attempts) if known is None else known
+    if not result.job.of_answers or result.job.against is not None:
+        yield from _disturbed(attempts) if known is None else known
     yield from _limits_changed(result, attempts)
     yield from _unsettled(attempts)
     yield from scenario.warnings(result)
@@ -264,7 +265,7 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def _limits_changed(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts whose process was moved, or given other limits, while it was measured. Quality does not depend on it."""
-    if result.job.against is not None:
+    if result.job.of_answers:
         return
     of_courses = [[event.told for event in course.events] for course in result.courses]
     found = of_courses or [[change.told for change in while_measured(attempt)] for attempt in attempts]

@@ -60,7 +60,7 @@ class Device:
 def connected(folder: Path, *lines: Line) -> tuple[DeviceLink, Device]:
     device = Device(lines)
     launcher: Any = device
-    made = DeviceLink(launcher, run=RUN, scratch=folder, save=lambda _: None)
+    made = DeviceLink(launcher, run=RUN, scratch=folder, save=lambda attempt: attempt)
     made.connect()
     return made, device
 
