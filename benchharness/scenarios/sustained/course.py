@@ -64,7 +64,8 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
     readings = Readings(attempt)
     starts = column["start"]
     in_seconds = readings.since(starts[0])
-    windows = _for_detection(column, readings)
+    elsewhere = "computed_in" in attempt.effective.facts  # then the worker's own CPU time is not the model's
+    windows = _for_detection(column, readings, elsewhere=elsewhere)
     held = Held(attempt, float(starts[0]), float(column["end"][-1]))
     judged = detect.judge(windows, readings.heat(), held.cut())
     burst = float(np.median(windows.rate[slice(*judged.baseline)]))
@@ -74,7 +75,7 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
         attempt=attempt.id,
         device=attempt.device,
         unit=str(measured.parameters.get("unit", "")),
-        windows=_windows(column, readings, windows, judged),
+        windows=_windows(column, readings, windows, judged, elsewhere=elsewhere),
         baseline=judged.baseline,
         settled=judged.settled,
         state=judged.state,
@@ -105,9 +106,9 @@ def _blind(state: SessionState, readings: Readings) -> tuple[str, ...]:
     return ()
 
 
-def _for_detection(column: Mapping[str, Series], readings: Readings) -> detect.Windows:
+def _for_detection(column: Mapping[str, Series], readings: Readings, *, elsewhere: bool) -> detect.Windows:
     starts, ends = column["start"], column["end"]
-    computes = bool(np.median(column["least_cpu"] - _HOST_COMPUTES * column["least_wall"]) > 0)
+    computes = not elsewhere and bool(np.median(column["least_cpu"] - _HOST_COMPUTES * column["least_wall"]) > 0)
     stolen, wanted = (readings.grown(name, starts, ends) for name in ("stolen_ticks", "wanted_ticks"))
     possible = (wanted > 0) & (stolen <= wanted)
     steal = np.where(possible, stolen, math.nan) / np.where(possible, wanted, 1.0)
@@ -126,7 +127,12 @@ def _for_detection(column: Mapping[str, Series], readings: Readings) -> detect.W
 
 
 def _windows(
-    column: Mapping[str, Series], readings: Readings, detected: detect.Windows, judged: detect.Judgement
+    column: Mapping[str, Series],
+    readings: Readings,
+    detected: detect.Windows,
+    judged: detect.Judgement,
+    *,
+    elsewhere: bool,
 ) -> list[Window]:
     starts, ends = column["start"], column["end"]
     celsius = readings.level(readings.names("celsius."), starts, ends)
@@ -146,8 +152,8 @@ def _windows(
                 if column["inferences"][at] >= samples_for_percentile(percentile)
             },
             ttft_ns=float(column["ttft"][at]) or None,
-            cpu_ns=float(column["process_cpu"][at] / column["inferences"][at]),
-            least_cpu_ns=float(column["least_cpu"][at]),
+            cpu_ns=None if elsewhere else float(column["process_cpu"][at] / column["inferences"][at]),
+            least_cpu_ns=None if elsewhere else float(column["least_cpu"][at]),
             wait_share=known(waits[at]),
             throttled=known(detected.stops[at]),
             steal_share=known(detected.steal_share[at]),
