@@ -265,6 +265,7 @@ ARROWS = {
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
+    "farm": {"api", "devices", "results", "stores", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
     "ci": {"judge", "results.result"},
     "execute": {
@@ -355,6 +356,8 @@ def test_only_the_device_side_and_launchers_start_processes_on_a_device() -> Non
     for module, path in IN_HARNESS:
         if room(module) in ("device", "launch", "compress", "testing") or module == "benchharness.suite.revision":
             continue  # git is asked here, where the suite is
+        if module in ("benchharness.farm.server", "benchharness.farm.making"):
+            continue  # PostgreSQL's own programs, and a process here for each job
         assert not imports(path) & {"subprocess", "benchharness.device.child"}, module
 
 
