@@ -14,8 +14,8 @@
 from __future__ import annotations
 
 from benchharness.builds.bisecting import Bisected, bisect
-from benchharness.builds.comparing import Found, compare, load, resume
-from benchharness.builds.gating import Gates, Gating, gate, resume_gate
+from benchharness.builds.comparing import Found, compare, load, measured, resume
+from benchharness.builds.gating import Gates, Gating, gate, judged, resume_gate
 from benchharness.builds.machine import selftest
 from benchharness.builds.several import gate_on, resume_on
 from benchharness.judge.selftest import SelfTested
@@ -30,7 +30,9 @@ __all__ = [
     "compare",
     "gate",
     "gate_on",
+    "judged",
     "load",
+    "measured",
     "resume",
     "resume_gate",
     "resume_on",

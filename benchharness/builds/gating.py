@@ -200,6 +200,11 @@ def finished(first: Found, today: date | None, store: str | None, watching: Watc
     return _verdict(first, made_again(run, target, store, watching, repeats=run), today, store)
 
 
+def judged(run: str, *, today: date | None = None, store: str | None = None) -> Gating:
+    """The verdict on a stored run that compared two builds; nothing is repeated. Raises `UsageError` for any other."""
+    return _verdict(load(run, store=store), None, today, store)
+
+
 def made_again(
     run: str,
     target: Target,
