@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,8 @@ class Authority:
         """A new authority, and an empty list of what it revoked."""
         folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _named(f"farm {name}")
+        # Two farms of one name differ: else a foreign certificate looks like a damaged one of ours.
+        subject = _named(f"farm {name} {secrets.token_hex(4)}")
         made = (
             _begun(subject, subject, key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

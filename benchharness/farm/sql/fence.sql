@@ -17,7 +17,7 @@ BEGIN
     IF why IS NULL THEN
         RETURN found;
     END IF;
-    PERFORM farm.refuse(p_what, coalesce(format('job %s on %s', found.job, found.device), 'a job'), why);
+    PERFORM farm.refuse(p_what, coalesce('job ' || found.job || ' on ' || found.device, 'a job'), why);
     RETURN NULL;
 END;
 $$;
