@@ -36,6 +36,7 @@ def _installed() -> None:
 def init(
     folder: FolderArgument,
     name: Annotated[str, typer.Option(help="How hosts reach the server: its name, or an address.")] = "localhost",
+    also: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Another name of it; repeatable.")] = None,
     port: Annotated[int, typer.Option(min=1024, max=65535, help="Where it listens.")] = 5433,
     listen: Annotated[str, typer.Option(metavar="ADDRESS", help="On which of its addresses; all unless said.")] = "*",
     agent: Annotated[list[str] | None, typer.Option(metavar="HOST", help="A host with devices; repeatable.")] = None,
@@ -53,7 +54,7 @@ def init(
 
     # Who submits first: what is signed by him is known to agents from the beginning.
     members = [*(("submitter", each) for each in submitter or ()), *(("agent", each) for each in agent or ())]
-    made = Farm.create(folder.absolute(), name=name, port=port, listen=listen, user=user, members=members)
+    made = Farm.create(folder.absolute(), name=name, port=port, listen=listen, user=user, also=also or (), members=members)
     say(terminal(), f"a farm at {name}:{port}, in {made.folder}")
     for kind, role in members:
         say(terminal(), f"pass of the {kind} {role}: {made.pass_of(role)}; it is a secret, carry it there")

@@ -76,9 +76,13 @@ class Farm:
         port: int = 5433,
         listen: str = "*",
         user: str | None = None,
+        also: Sequence[str] = (),
         members: Sequence[tuple[str, str]] = (),
     ) -> Farm:
-        """A new farm, its server running, with a scheduler and these members: (kind, role). Raises `UsageError`."""
+        """A new farm, its server running, with a scheduler and these members: (kind, role). Raises `UsageError`.
+
+        `also`: other names and addresses by which the server is reached.
+        """
         for _, role in members:
             _check_name(role)
         if (folder / "server").exists():
@@ -87,7 +91,7 @@ class Farm:
         folder.chmod(0o711)  # the server's user passes through
         place = folder / "server"
         authority = Authority.create(place, name)
-        pair = authority.server([name, "localhost", "127.0.0.1"] if name != "localhost" else [name, "127.0.0.1"])
+        pair = authority.server(list(dict.fromkeys([name, *also, "localhost", "127.0.0.1"])))
         (place / "server.crt").write_bytes(pair.certificate)
         (place / "server.key").write_bytes(pair.key)
         (place / "server.key").chmod(0o600)

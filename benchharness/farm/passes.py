@@ -27,13 +27,13 @@ from benchharness.suite.tables import read_toml
 #: Names the folder of the pass, for every command of a farm.
 VARIABLE = "BENCHHARNESS_FARM"
 _FILE = "farm.toml"
-#: A server that does not answer is told of within a few seconds, and a line that was cut within a minute.
+#: A line that was cut is given up within seconds: while somebody waits for it no lease is renewed over another one.
 _LINE = {
-    "connect_timeout": "10",
-    "keepalives_idle": "20",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "10000",
 }
 
 
