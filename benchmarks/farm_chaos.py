@@ -364,7 +364,9 @@ def main() -> int:
     made.add_argument("--agents", type=int, default=50)
     made.add_argument("--jobs", type=int, default=500)
     made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--takes", type=float, nargs=2, default=(0.2, 6.0), metavar="SECONDS", help="how long a job takes")
+    made.add_argument(
+        "--takes", type=float, nargs=2, default=(0.2, 6.0), metavar="SECONDS", help="how long a job takes"
+    )
     made.add_argument("--calm", action="store_true", help="nothing befalls anybody: what a job costs")
     made.add_argument("--most-s", type=float, default=900.0, help="give up after so long")
     options = made.parse_args()

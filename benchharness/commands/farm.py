@@ -54,7 +54,9 @@ def init(
 
     # Who submits first: what is signed by him is known to agents from the beginning.
     members = [*(("submitter", each) for each in submitter or ()), *(("agent", each) for each in agent or ())]
-    made = Farm.create(folder.absolute(), name=name, port=port, listen=listen, user=user, also=also or (), members=members)
+    made = Farm.create(
+        folder.absolute(), name=name, port=port, listen=listen, user=user, also=also or (), members=members
+    )
     say(terminal(), f"a farm at {name}:{port}, in {made.folder}")
     for kind, role in members:
         say(terminal(), f"pass of the {kind} {role}: {made.pass_of(role)}; it is a secret, carry it there")
@@ -242,6 +244,19 @@ def devices_(member: PassOption = None) -> None:
     terminal().print(device_table(found))
     for line in label_lines(found):
         terminal().print(line)
+
+
+@farm.command()
+def store(member: PassOption = None) -> None:
+    """Print the URL of the farm's store, for --store of every other command. It holds no secret.
+
+    \b
+    Example:
+      benchharness history --store "$(benchharness farm store)"
+    """
+    from benchharness.farm.passes import Pass
+
+    typer.echo(Pass.load(member).store)
 
 
 @farm.command()
