@@ -300,7 +300,7 @@ def render_history(history: History, file: str | Path) -> Path:
 
 
 def render_farm(status: Mapping[str, Any], file: str | Path) -> Path:
-    """Writes how a farm stands (`farm.asking.status`) as one self-contained HTML page; its path. Raises `UsageError`."""
+    """Writes how a farm stands, as `farm.asking.status` tells it, as one HTML page; its path. Raises `UsageError`."""
     from reports.pages.farm import render_farm as rendered
     from reports.pages.files import write
 

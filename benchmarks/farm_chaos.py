@@ -1,10 +1,10 @@
 """Whether a farm keeps every job once through killed and frozen agents, a restarted server and cut networks.
 
 `python -m benchmarks.farm_chaos --agents 50 --jobs 500 --seed 1`, as root on Linux with PostgreSQL: agents are real, in
-network namespaces of their own, with TLS to a real server. **Their devices are simulated**: a process that is at work for
-a while, writes when it began and ended, and ends by its own lease, as the device side does. Exit code 1 where a job has
-no result or two, a device was at two jobs at once, a job on two devices, an attempt went on past its lease, or a device
-was left dirty. `--calm` does none of that, and says what a job costs the server.
+network namespaces of their own, with TLS to a real server. **Their devices are simulated**: a process that is at work
+for a while, writes when it began and ended, and ends by its own lease, as the device side does. Exit code 1 where a job
+has no result or two, a device was at two jobs at once, a job on two devices, an attempt went on past its lease, or a
+device was left dirty. `--calm` does none of that, and says what a job costs the server.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import time
 import uuid
 from collections import defaultdict
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,12 @@ class Device:
     def __init__(self, order: Order, place: Path, template: str, takes_s: float) -> None:
         self._template = template
         device = str(order.conditions["device"])
-        until_s = now_s() + order.left_s
         reading, self._line = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._line)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            _be_at_work(reading, device, order, place, until_s, takes_s)
+            _be_at_work(reading, device, order, place, takes_s)
         os.close(reading)
         self._over = False
         self._code: int | None = None
@@ -71,8 +71,9 @@ class Device:
             self._say("alive")
             time.sleep(every_s)
 
-    def renewed(self, left_s: float) -> None:
-        self._say(f"until {now_s() + left_s}")
+    def renewed(self, until_s: float) -> None:
+        """Until when the lease holds."""
+        self._say(f"until {until_s}")
 
     def _say(self, what: str) -> None:
         with suppress(OSError):
@@ -80,12 +81,14 @@ class Device:
 
     @property
     def ended(self) -> bool:
+        """Whether the device is done with it."""
         if self._code is None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if pid else None
         return self._code is not None
 
     def end(self) -> None:
+        """Ends it, and waits for that."""
         if not self._over:
             self._over = True
             self._say("end")
@@ -94,6 +97,7 @@ class Device:
             os.close(self._line)
 
     def told(self) -> dict[str, Any]:
+        """How it ended."""
         return {"parcel": True} if self._code == 0 else {"how": "lost", "why": "the device gave up"}
 
     @property
@@ -106,9 +110,9 @@ class Device:
         return json.dumps(made)
 
 
-def _be_at_work(line: int, device: str, order: Order, place: Path, until_s: float, takes_s: float) -> None:
+def _be_at_work(line: int, device: str, order: Order, place: Path, takes_s: float) -> None:
     """What the device does. It ends in time, with its lease, when its agent is silent, or gone; and clean."""
-    job, begun_s, heard_s = Path(order.folder).name, now_s(), now_s()
+    job, begun_s, heard_s, until_s = Path(order.folder).name, now_s(), now_s(), order.until_s
     dirt = place / "dirty" / device
     dirt.write_text(job)
     code, left = 0, b""
@@ -169,6 +173,7 @@ class Rack:
                 raise OSError(ctypes.get_errno(), "setns")
 
     def remove(self) -> None:
+        """Takes it away, its line too."""
         subprocess.run(["ip", "netns", "del", self.name], check=False)
 
     @staticmethod
@@ -274,6 +279,7 @@ class Chaos:
         return int(count)
 
     def untaken(self) -> int:
+        """Results that are not in the store yet."""
         with self.farm.server.connect() as line:
             ((count,),) = line.execute("SELECT count(*) FROM farm.results WHERE taken IS NULL").fetchall()
         return int(count)
@@ -291,9 +297,10 @@ class Chaos:
     def faults(self) -> list[str]:
         """All that is wrong."""
         with self.farm.server.connect() as line:
-            states = dict(line.execute(
-                "SELECT status::text, count(*) FROM queue.procrastinate_jobs WHERE task_name = 'job of a farm' GROUP BY 1"
-            ).fetchall())  # fmt: skip
+            states = line.execute(
+                "SELECT status::text, count(*) FROM queue.procrastinate_jobs"
+                " WHERE task_name = 'job of a farm' GROUP BY status"
+            ).fetchall()
             ((results, jobs, runs),) = line.execute(
                 "SELECT count(*), count(DISTINCT job), (SELECT count(*) FROM store.runs) FROM farm.results"
             ).fetchall()
@@ -304,7 +311,7 @@ class Chaos:
                 ).fetchall()
             }
         wanted = self.options.jobs
-        found = [] if states == {"succeeded": wanted} else [f"jobs stand {states}, of {wanted}"]
+        found = [] if states == [("succeeded", wanted)] else [f"jobs stand {states}, of {wanted}"]
         found += [] if results == jobs == runs == wanted else [f"{results} results of {jobs} jobs, {runs} runs"]
         found += [f"left dirty: {path.name}" for path in (self.place / "dirty").iterdir()]
         attempts = [json.loads(line) for line in (self.place / "attempts").read_text().splitlines()]
@@ -328,7 +335,7 @@ def _overlaps(attempts: list[dict[str, Any]], of: Any, told: str) -> list[str]:
         several.sort(key=lambda each: float(each["begun_s"]))
         found += [
             f"two attempts at once {told} {key}"
-            for one, other in zip(several, several[1:], strict=False)
+            for one, other in pairwise(several)
             if other["begun_s"] < one["ended_s"]
         ]
     return found

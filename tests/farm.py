@@ -20,6 +20,7 @@ from benchharness import stores
 from benchharness.farm import signing
 from benchharness.farm.agent import Agent, Unit
 from benchharness.farm.allowed import Allowed
+from benchharness.farm.lease import now_s
 from benchharness.farm.making import Order
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
@@ -225,8 +226,8 @@ class _Job:
         self._over = False
         self.order = order
 
-    def renewed(self, left_s: float) -> None:
-        assert left_s > 0
+    def renewed(self, until_s: float) -> None:
+        assert until_s > now_s()
         self._device.renewals += 1
 
     @property

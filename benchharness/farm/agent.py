@@ -43,8 +43,8 @@ DEVICE_SHARE = 0.5
 class Job(Protocol):
     """A job that is being made (`making.Making`)."""
 
-    def renewed(self, left_s: float) -> None:
-        """The lease holds for so long from now."""
+    def renewed(self, until_s: float) -> None:
+        """The lease holds until then, by `lease.now_s`."""
 
     @property
     def ended(self) -> bool:
@@ -185,6 +185,7 @@ class Agent:
         while not self._stopped.is_set():
             woken = self._woken[unit.name]
             woken.clear()
+            asked_s = now_s()
             try:
                 work = self._next(unit)
                 silent = False
@@ -197,7 +198,7 @@ class Agent:
             if work is None:
                 woken.wait(_ASKS_S)
             else:
-                self._make(unit, *work)
+                self._make(unit, asked_s, *work)
 
     def _next(self, unit: Unit) -> tuple[Any, ...] | None:
         """A job for a device, if it is this agent's and there is one."""
@@ -214,10 +215,10 @@ class Agent:
         found = self._farm.call("claim", unit.name)
         return found[0] if found else None
 
-    def _make(self, unit: Unit, token: Any, job: int, submission: Any, *told: Any) -> None:
+    def _make(self, unit: Unit, asked_s: float, token: Any, job: int, submission: Any, *told: Any) -> None:
         """One job, from its lease to what became of it."""
         *signed, left_s = told
-        lease = Lease(now_s(), left_s)
+        lease = Lease(asked_s, left_s)
         folder = self._work / "jobs" / str(token)
         ending = _Ending(self._farm, token, lease, self._stopped)
         log.info("%s: job %s begins", unit.name, job)
@@ -260,7 +261,7 @@ class Agent:
             profile=str(unit.profile),
             device_s=lease.length_s * DEVICE_SHARE,
             suites=[suite.model_dump(mode="json", by_alias=True) for suite in suites],
-            left_s=lease.left_s,
+            until_s=lease.until_s,
             conditions={"submission": submission.id, "by": submission.by, "device": unit.name},
         )
 
@@ -280,13 +281,15 @@ class Agent:
 
     def _watched(self, order: Order, token: Any, lease: Lease) -> Job:
         """Has a job made. Raises `_Over` where it cannot be ended in time, `_Unwanted` where it was cancelled."""
+        if lease.left_s <= 0:
+            raise _Over("its lease lapsed before it began")
         made = self._begin(order)
         try:
             while not made.ended:
-                before = lease.left_s
+                before_s = lease.until_s
                 self._renew(token, lease)
-                if lease.left_s > before:
-                    made.renewed(lease.left_s)
+                if lease.until_s > before_s:
+                    made.renewed(lease.until_s)
                 if lease.left_s <= 0:
                     raise _Over("its lease lapsed")
                 if self._stopped.wait(_LOOKS_S):

@@ -1,7 +1,8 @@
 """How long a job may still go on, as its agent and the job's own process know it. Nobody needs the server for that.
 
-The server counts from when it was asked; here it is counted from before asking. So a lease ends here first, by a clock
-that goes on while the machine sleeps.
+The server counts from when it answered; here it is counted from before asking: an agent may be frozen while the answer
+waits for it. So a lease ends here first, by a clock of the whole machine that goes on while that sleeps. Processes tell
+each other when it ends and never how long it still holds, for the same reason.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ class Lease:
                 self._until_s = asked_s + left_s
 
     @property
+    def until_s(self) -> float:
+        """When it ends, by `now_s`."""
+        with self._lock:
+            return self._until_s
+
+    @property
     def left_s(self) -> float:
         """What is left of it; negative where it lapsed."""
-        with self._lock:
-            return self._until_s - now_s()
+        return self.until_s - now_s()

@@ -1,7 +1,7 @@
 """Makes one job on one device, in a process of its own, and ends with its lease: a hanging job takes nothing with it.
 
-`python -m benchharness.farm.making`, by an agent. It reads an order, one line of JSON, and then how long the lease still
-holds, a line each time it was renewed. When that lapses, or the agent is gone, the process ends at once; its line to the
+`python -m benchharness.farm.making`, by an agent. It reads an order, one line of JSON, and then until when the lease
+holds, a line each time it was renewed. When it lapses, or the agent is gone, the process ends at once; its line to the
 device with it, and then, by the device's own lease, whatever runs there. How it ended stands in `told.json`:
 `{"parcel": true}`, or a word for the agent and the reason.
 """
@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from benchharness import api, builds, measure, stores
 from benchharness.errors import BenchharnessError, LaunchError
 from benchharness.execute.hygiene import Hygiene, look_after
-from benchharness.farm.lease import Lease, now_s
+from benchharness.farm.lease import Lease
 from benchharness.suite.hardware import load_hardware
 from benchharness.suite.tables import read_toml, restore_table
 from benchharness.suite.targets import Target, target
@@ -42,7 +42,7 @@ class Order:
     profile: str
     device_s: float  # how long the device goes on that hears nothing from here
     suites: list[dict[str, Any]]  # the suite, and the base that it is compared with
-    left_s: float
+    until_s: float  # when the lease ends, by `lease.now_s`
     conditions: Mapping[str, Any]
 
 
@@ -64,9 +64,9 @@ class Making:
             )
         self._say(asdict(order))
 
-    def renewed(self, left_s: float) -> None:
-        """Tells it that the lease holds for so long from now."""
-        self._say({"left_s": left_s})
+    def renewed(self, until_s: float) -> None:
+        """Tells it until when the lease holds now."""
+        self._say({"until_s": until_s})
 
     @property
     def ended(self) -> bool:
@@ -147,7 +147,7 @@ def main() -> None:
     """Makes the job that standard input tells of."""
     told = json.loads(sys.stdin.readline())
     order = Order(**told)
-    lease = Lease(now_s(), order.left_s)
+    lease = Lease(order.until_s, 0.0)
     threading.Thread(target=_hear, args=(sys.stdin, lease), daemon=True).start()
     threading.Thread(target=_watch, args=(lease,), daemon=True).start()
     try:
@@ -163,7 +163,7 @@ def main() -> None:
 
 def _hear(stream: TextIO, lease: Lease) -> None:
     for line in stream:
-        lease.renewed(now_s(), float(json.loads(line)["left_s"]))
+        lease.renewed(float(json.loads(line)["until_s"]), 0.0)
     os._exit(_LAPSED)  # the agent is gone
 
 

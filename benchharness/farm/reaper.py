@@ -1,7 +1,7 @@
 """The reaper: hands on the jobs of agents that are silent, and ends those whose deadline passed.
 
-Procrastinate says which jobs are stalled, by the heartbeat that every renewal of a lease is. Whether the lease lapsed, and
-the device had its time to give up, is looked at again where the fence is (`sql/reaper.sql`).
+Procrastinate says which jobs are stalled, by the heartbeat that every renewal of a lease is. Whether the lease lapsed,
+and the device had its time to give up, is looked at again where the fence is (`sql/reaper.sql`).
 """
 
 from __future__ import annotations

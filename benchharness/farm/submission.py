@@ -153,7 +153,7 @@ def _inside(path: Any) -> str:
     parts = PurePosixPath(path).parts if isinstance(path, str) else ()
     if len(parts) < 2 or parts[0] != "files" or ".." in parts or "\\" in path or "\0" in path:
         raise Unbelievable(f"a path outside of its own files: {path!s:.100}")
-    return path
+    return str(path)
 
 
 @dataclass
@@ -193,8 +193,9 @@ class _Packing:
 
     def _name(self, path: Path, key: str) -> str:
         if path.parent != self.at_home or path.exists():
+            table = "interpreters" if key == "python" else "libraries"
             raise SuiteError(
                 f"{key} = {str(path)!r}: each host of a farm has its own; give a name, "
-                f'{key} = "{path.stem}", and have it in the [{"interpreters" if key == "python" else "libraries"}] of their agent.toml'
+                f'{key} = "{path.stem}", and have it among the [{table}] of their agent.toml'
             )
         return path.name

@@ -7,10 +7,12 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchharness import api
+from benchharness.farm.agent import Farm
 from benchharness.farm.allowed import Allowed
 from tests.farm import LEASE_S, Member, Simulated, Testbed, parcel, submit, text, until, working
 from tests.postgres import missing
@@ -95,6 +97,27 @@ def test_a_job_ends_with_its_lease_while_the_farm_is_away_and_runs_again_elsewhe
             until(done(testbed, 1))
     assert device.ended[0] < other.begun[0]
     assert len(device.begun) == 1
+
+
+def test_a_lease_counts_from_before_it_was_asked_for(
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent may be frozen while the answer waits for it."""
+    asked = Farm.call
+
+    def late(self: Farm, function: str, *values: object) -> list[tuple[Any, ...]]:
+        found = asked(self, function, *values)
+        if function == "claim" and found:
+            time.sleep(LEASE_S + 0.2)
+        return found
+
+    monkeypatch.setattr(Farm, "call", late)
+    device = Simulated(takes_s=60)
+    submit(testbed, ann, text())
+    with working(testbed, "desk", {"pi-1": device}, tmp_path):
+        until(lambda: testbed.states() == ["doing"])
+        time.sleep(LEASE_S + 1)
+    assert device.begun == []
 
 
 def test_a_restart_of_the_farm_costs_no_job(testbed: Testbed, ann: Member, known: None, tmp_path: Path) -> None:
