@@ -147,6 +147,8 @@ def test_a_job_is_handed_on_after_its_lease_and_its_devices_time_and_not_before(
 ) -> None:
     submit(testbed, ann, text())
     token, job = desk.claims("pi-1")
+    submit(testbed, ann, text(wanted=[{"device": "pi-1"}]))  # waits for this device
+    assert desk.claims("pi-1") is None
     assert testbed.reap() == 0
     testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
     testbed.rows("UPDATE farm.leases SET until = now() - interval '0.5 s'")  # lapsed, and the device not yet
@@ -154,7 +156,7 @@ def test_a_job_is_handed_on_after_its_lease_and_its_devices_time_and_not_before(
     assert desk.claims("pi-1") is None  # its agent came back, and the device may still be at it
     lapse(testbed)
     assert testbed.reap() == 1
-    assert desk.claims("pi-1") is None  # another one is there
+    assert desk.claims("pi-1")[1] != job  # another one is there for that
     again = desk.claims("pi-2")
     assert again is not None
     assert again[1] == job
