@@ -18,6 +18,7 @@ from benchharness.builds.comparing import Found, compare, load, measured, resume
 from benchharness.builds.gating import Gates, Gating, gate, judged, resume_gate
 from benchharness.builds.machine import selftest
 from benchharness.builds.several import gate_on, resume_on
+from benchharness.builds.steadiness import unsteady
 from benchharness.judge.selftest import SelfTested
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "resume_gate",
     "resume_on",
     "selftest",
+    "unsteady",
 ]

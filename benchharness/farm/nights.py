@@ -7,7 +7,7 @@ import json
 import logging
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ async def report(app: App, store: str, pages: str | None, webhook: str | None) -
     for each in ended:
         if each["nightly"]:
             told = await asyncio.to_thread(_told, each, store)
+            await _quarantine(app, told["jobs"])
             log.info("night %s of %s: %s", each["night"], each["name"], told["verdict"])
             if pages:
                 await asyncio.to_thread(_write_pages, Path(pages), store)
@@ -67,6 +68,16 @@ async def report(app: App, store: str, pages: str | None, webhook: str | None) -
         await app.connector.execute_query_one_async(
             "SELECT farm.reported(%(id)s, %(night)s)", id=each["id"], night=each["night"]
         )
+
+
+async def _quarantine(app: App, jobs: Sequence[Mapping[str, Any]]) -> None:
+    """Takes out devices that measure otherwise than they used to."""
+    for job in jobs:
+        if why := job.get("unsteady"):
+            log.error("%s is quarantined: %s", job["device"], why)
+            await app.connector.execute_query_one_async(
+                "SELECT farm.set_state(%(device)s, 'quarantined', %(why)s) AS changed", device=job["device"], why=why
+            )
 
 
 def _told(night: Mapping[str, Any], store: str) -> dict[str, Any]:
@@ -93,7 +104,9 @@ def _gated(job: Mapping[str, Any], store: str) -> dict[str, str]:
         if api.load(job["run"], store=store).since is None:
             return {}
         gating = builds.judged(job["run"], store=store)
-        return {"gate": str(gating.verdict.colour), "gate_why": gating.ended()[1]}
+        told = {"gate": str(gating.verdict.colour), "gate_why": gating.ended()[1]}
+        why = builds.unsteady(job["run"], store=store)
+        return {**told, "unsteady": why} if why else told
     except BenchharnessError as error:
         return {"gate": "undecided", "gate_why": str(error)[:400]}
 
