@@ -107,7 +107,7 @@ class Making:
 def make(order: Order) -> dict[str, Any]:
     """Looks after the device, measures, looks after it again, and packs what was found."""
     folder = Path(order.folder)
-    at = _reached_as(order)
+    at = reached_as(order)
     hardware = at.hardware.model_copy(update={"device": at.devices[0] if at.devices else None})
     before = look_after(hardware, folder)
     if before.trouble:
@@ -123,7 +123,7 @@ def make(order: Order) -> dict[str, Any]:
     return {"parcel": True, "unfit": after.trouble}
 
 
-def _reached_as(order: Order) -> Target:
+def reached_as(order: Order) -> Target:
     """The device, which gives up before the farm hands its job on."""
     profile = Path(order.profile)
     if "connect" not in read_toml(profile):  # the host itself

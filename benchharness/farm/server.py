@@ -6,7 +6,6 @@ The one way in without a certificate is a socket in the farm's folder, for the u
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -129,10 +128,10 @@ class Server:
     def _give_away(self) -> None:
         """Lets the server's user have what it reads, and nobody else; the authority's key stays root's."""
         if os.geteuid() == 0:
-            known = pwd.getpwnam(self._user)
+            user, group = _account(self._user)
             for path in (self.folder, *(self.folder / name for name in _READ_BY_SERVER)):
                 if path.exists():
-                    os.chown(path, known.pw_uid, known.pw_gid)
+                    os.chown(path, user, group)
         self.folder.chmod(0o700)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
@@ -140,7 +139,7 @@ class Server:
             raise UsageError(f"{program} in {self.folder} ended with exit code {code}: {self._last_words()}")
 
     def _code(self, program: str, *arguments: str | Path) -> int:
-        known = pwd.getpwnam(self._user) if os.geteuid() == 0 else None
+        known = _account(self._user) if os.geteuid() == 0 else None
         with (self.folder / "programs.log").open("ab") as log:
             done = subprocess.run(
                 [str(self._programs / program), *map(str, arguments)],
@@ -149,8 +148,8 @@ class Server:
                 stderr=log,
                 cwd="/",
                 check=False,
-                user=known.pw_uid if known else None,
-                group=known.pw_gid if known else None,
+                user=known[0] if known else None,
+                group=known[1] if known else None,
                 extra_groups=[] if known else None,
             )
         return int(done.returncode)
@@ -166,14 +165,25 @@ class Server:
 
 
 def _owner_of(folder: Path) -> str:
-    """Who runs a server there: PostgreSQL refuses to run as root."""
+    """Who runs a server there: PostgreSQL refuses to run as root. Raises `UsageError`."""
+    try:
+        import pwd
+    except ModuleNotFoundError as error:
+        raise UsageError("a farm's server runs on Linux or macOS; agents and submitters anywhere") from error
     owner = pwd.getpwuid(folder.stat().st_uid if folder.exists() else os.geteuid()).pw_name
-    return owner if owner != "root" else _unprivileged()
-
-
-def _unprivileged() -> str:
     names = {each.pw_name for each in pwd.getpwall()}
-    return next(name for name in (OWNER, "nobody", "root") if name in names)
+    return owner if owner != "root" else next(name for name in (OWNER, "nobody", "root") if name in names)
+
+
+def _account(user: str) -> tuple[int, int]:
+    """A user's number and his group's. Raises `UsageError`."""
+    import pwd
+
+    try:
+        known = pwd.getpwnam(user)
+    except KeyError as error:
+        raise UsageError(f"there is no user {user!r} here to run the farm's server as; give another: --user") from error
+    return known.pw_uid, known.pw_gid
 
 
 def _programs() -> Path:
