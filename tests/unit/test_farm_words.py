@@ -122,7 +122,7 @@ def test_this_machine_tells_how_it_is(tmp_path: Path) -> None:
 def test_a_device_that_is_unfit_says_why(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: dict[str, Any] | None, free: int, words: str
 ) -> None:
-    monkeypatch.setattr(hygiene.ask, "description_of_device", lambda *_: {"conditions": state})
+    monkeypatch.setattr("benchharness.launch.ask.description_of_device", lambda *_: {"conditions": state})
     monkeypatch.setattr(hygiene, "_free_bytes", lambda *_: free)
     trouble = hygiene.look_after(load_hardware(THIS_MACHINE), tmp_path).trouble
     assert trouble.startswith(words) if words else trouble == ""
@@ -132,6 +132,6 @@ def test_a_device_that_does_not_answer_is_a_launch_error(monkeypatch: pytest.Mon
     def away(*_: object) -> None:
         raise LaunchError("no route to host")
 
-    monkeypatch.setattr(hygiene.ask, "description_of_device", away)
+    monkeypatch.setattr("benchharness.launch.ask.description_of_device", away)
     with pytest.raises(LaunchError):
         hygiene.look_after(load_hardware(THIS_MACHINE), tmp_path)
