@@ -44,16 +44,8 @@ BEGIN
         PERFORM refuse('the device', p_device, format('it is %s''s', coalesce(found.host, 'nobody')));
         RETURN false;
     END IF;
-    RETURN is_held_here(found) OR pg_try_advisory_lock(lock_class(), found.number);
+    RETURN pg_try_advisory_lock(lock_class(), found.number);
 END;
-$$;
-
-CREATE FUNCTION farm.is_held_here(p_device farm.devices) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
-            AND classid = farm.lock_class()::oid AND objid = (p_device).number::oid AND objsubid = 2
-    )
 $$;
 
 -- Takes devices out, or back in: one by name, or all of a host. How many. An agent may take out its own alone.
