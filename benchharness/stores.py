@@ -68,14 +68,14 @@ def import_stores(
         ]
 
 
-def parcel_of(run: str, *, store: str | None = None, conditions: Mapping[str, Any] | None = None) -> str:
-    """A run as one JSON text, for another store. `conditions` are told with every attempt. Raises `StoreError`."""
+def parcel_of(*runs: str, store: str | None = None, conditions: Mapping[str, Any] | None = None) -> str:
+    """Runs as one JSON text, for another store. `conditions` are told with every attempt. Raises `StoreError`."""
     with closing(api.open_store(store)) as opened:
-        return parcels.parcel_of(opened, opened.find(run), conditions)
+        return parcels.parcel_of(opened, [opened.find(run) for run in runs], conditions)
 
 
 def take_in(given: Sequence[tuple[str, str]], *, store: str | None = None) -> list[tuple[str, str]]:
-    """Brings parcels, each with where it is from, into a store, believing nothing: of each its run, and why not.
+    """Brings parcels, each with where it is from, into a store, believing nothing: of each its last run, and why not.
 
     One of the two is empty. Raises `StoreError`.
     """
@@ -95,7 +95,7 @@ def _taken(parcel: str, origin: str, table: Store, into: Store) -> tuple[str, st
         with table.writing() as connection:
             for each in reversed(metadata.sorted_tables):
                 connection.execute(delete(each))
-    return (run, "") if run in (*done.added, *done.went_on, *done.here) else ("", "; ".join(done.refused.values()))
+    return ("", "; ".join(done.refused.values())) if done.refused else (run, "")
 
 
 def verify(*, store: str | None = None, watching: Watching | None = None) -> Verified:

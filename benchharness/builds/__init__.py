@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from benchharness.builds.bisecting import Bisected, bisect
 from benchharness.builds.comparing import Found, compare, load, measured, resume
-from benchharness.builds.gating import Gates, Gating, gate, judged, resume_gate
+from benchharness.builds.gating import Gates, Gating, finished, gate, judged, resume_gate
 from benchharness.builds.machine import selftest
 from benchharness.builds.several import gate_on, resume_on
 from benchharness.builds.steadiness import unsteady
@@ -29,6 +29,7 @@ __all__ = [
     "SelfTested",
     "bisect",
     "compare",
+    "finished",
     "gate",
     "gate_on",
     "judged",

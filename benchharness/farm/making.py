@@ -113,13 +113,13 @@ def make(order: Order) -> dict[str, Any]:
     if before.trouble:
         return {"how": "unfit", "why": before.trouble}
     store = f"sqlite:///{folder / 'store.db'}"
-    run = _measured(order, at, store)
+    runs = _measured(order, at, store)
     try:
         after = look_after(hardware, folder)
     except LaunchError as error:
         after = Hygiene(found={"unknown": str(error)}, trouble=f"it was lost after the job: {error}")
     conditions = {**order.conditions, "before": dict(before.found), "after": dict(after.found)}
-    (folder / PARCEL).write_text(stores.parcel_of(run, store=store, conditions=conditions), encoding="utf-8")
+    (folder / PARCEL).write_text(stores.parcel_of(*runs, store=store, conditions=conditions), encoding="utf-8")
     return {"parcel": True, "unfit": after.trouble}
 
 
@@ -133,14 +133,16 @@ def reached_as(order: Order) -> Target:
     return Target(found.hardware, tuple(held))
 
 
-def _measured(order: Order, at: Target, store: str) -> str:
+def _measured(order: Order, at: Target, store: str) -> list[str]:
+    """The run that was made, or those of a gate: a red one is repeated here, on the same device."""
     suite, *base = (restore_table(table) for table in order.suites)
     if not base:
         with closing(api.open_store(store)) as opened:
-            return measure.begin(opened, suite, at, None)
+            return [measure.begin(opened, suite, at, None)]
     told = (f"{base[0].name} as submitted", f"{suite.name} as submitted")
-    found = builds.measured([base[0], suite], told, target=at, gate={}, store=store, watching=None)
-    return found.findings.run.id
+    first = builds.measured([base[0], suite], told, target=at, gate={}, store=store, watching=None)
+    gating = builds.finished(first, None, store, None)
+    return [each.findings.run.id for each in (gating.first, gating.repeated) if each is not None]
 
 
 def main() -> None:

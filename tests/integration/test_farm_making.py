@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from tests.postgres import MISSING
 
 pytest.importorskip("psycopg", reason=MISSING)
 
-from benchharness import api, stores
+from benchharness import api, builds, stores
 from benchharness.farm.lease import now_s
 from benchharness.farm.making import Making, Order
+from benchharness.judge.gate import Colour
 from benchharness.results.store import Store
 from benchharness.suite.tables import suite_from_table
 from tests.conftest import ROOT
@@ -139,3 +141,25 @@ def test_what_cannot_be_made_says_why(tmp_path: Path, change: dict[str, Any], ho
     assert made.told()["how"] == how
     assert words in json.dumps(made.told())
     made.end()
+
+
+def test_a_comparison_that_came_as_a_parcel_is_gated_from_the_store(tmp_path: Path) -> None:
+    """A limit on the artefact's size, which no noise moves: the candidate is another file, four times as large."""
+    small = DIGITS.parent / "int8.onnx"
+    table = {"models": {"digits": {"variants": {"fp32": {"artefact": str(small)}}}}}
+    wanted = {"gate": {"primary": ["steady_inference"], "looks": [8], "limits": {"artefact_size": "1 %"}}}
+    made = order(tmp_path, now_s() + 280, **wanted)
+    base = suite_from_table({"name": "digits", **table, "scenarios": {"steady": {}}}).model_dump(
+        mode="json", by_alias=True
+    )
+    running = Making(replace(made, suites=[*made.suites, base]))
+    until(lambda: running.ended, 280)
+    assert running.told() == {"parcel": True, "unfit": ""}
+    into = f"sqlite:///{tmp_path / 'central.db'}"
+    ((run, trouble),) = stores.take_in([("farm: desk/pi-1", running.parcel)], store=into)
+    running.end()
+    assert trouble == ""
+    gating = builds.judged(run, store=into)
+    assert gating.verdict.colour is Colour.RED
+    assert len(api.runs(store=into)) == (1 if gating.repeated is None else 2)
+    assert gating.first.base == "digits as submitted"

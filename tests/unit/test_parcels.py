@@ -56,6 +56,18 @@ def test_conditions_are_told_with_every_attempt(source: tuple[str, str], mine: s
         ] * 3
 
 
+def test_a_gate_that_was_red_brings_the_run_that_repeats_it(source: tuple[str, str], mine: str) -> None:
+    url, run = source
+    with closing(Store(url)) as store:
+        again = store.create_run(
+            suite="s", digest="", suite_json="{}", hardware_json='{"name": "board"}', planned=[job()]
+        )
+        store.set_state(again, "finished")
+    parcel = stores.parcel_of(again, run, store=url)
+    assert stores.take_in([("x", parcel)], store=mine) == [(again, "")]
+    assert {each.id for each in api.runs(store=mine)} == {run, again}
+
+
 def _set(table: str, **values: Any) -> Callable[[Said], object]:
     return lambda said: said[table][0].update(values)
 
