@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from benchharness.errors import BenchharnessError, UsageError
+from benchharness.errors import BenchharnessError, SuiteError, UsageError
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.cache import Cache
 from benchharness.farm.lease import Lease, now_s
@@ -160,6 +160,7 @@ class Agent:
         """Works until `stop`. Raises `UsageError` where there is nothing to work on."""
         if not self._units:
             raise UsageError("no device has a profile there; see: benchharness device add")
+        shutil.rmtree(self._work / "jobs", ignore_errors=True)  # of an agent that was killed, whose jobs ended with it
         threads = [threading.Thread(target=self._serve, args=(unit,), name=unit.name) for unit in self._units]
         threads.append(threading.Thread(target=self._listen, name="news", daemon=True))
         for each in threads:
@@ -189,9 +190,11 @@ class Agent:
             try:
                 work = self._next(unit)
                 silent = False
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 if not silent:
-                    log.warning("%s: the farm cannot be reached: %s", unit.name, _line(error))
+                    away = isinstance(error, psycopg.OperationalError)
+                    what = "the farm cannot be reached" if away else "the farm refuses"
+                    log.warning("%s: %s: %s", unit.name, what, _line(error))
                 silent = True
                 self._stopped.wait(_AGAIN_S)
                 continue
@@ -233,9 +236,9 @@ class Agent:
         except _Over as error:
             log.warning("%s: job %s was given up: %s", unit.name, job, error)
             ending.back("lost", str(error))
-        except (BenchharnessError, OSError) as error:
-            log.error("%s: job %s: %s", unit.name, job, error)
-            ending.back("lost", str(error))
+        except (BenchharnessError, OSError, psycopg.Error) as error:
+            log.error("%s: job %s: %s", unit.name, job, _line(error))
+            ending.back("lost", _line(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         log.info("%s: job %s: %s", unit.name, job, ending.told)
@@ -244,7 +247,10 @@ class Agent:
         self, unit: Unit, token: Any, folder: Path, lease: Lease, told: str, signature: str, signer: str
     ) -> Order:
         """What is to be made, once it was looked at. Raises `Unbelievable`."""
-        allowed = self._allowed()
+        try:
+            allowed = self._allowed()
+        except SuiteError as error:  # the host's own fault, and no job's
+            raise _Over(str(error)) from error
         submission = allowed.submission(told, signature, signer, {**unit.labels, "device": unit.name})
         folder.mkdir(parents=True)
 
@@ -349,6 +355,9 @@ class _Ending:
                 return bool(self._farm.call(function, *values)[0][0])
             except psycopg.OperationalError:
                 self._stopped.wait(_AGAIN_S)
+            except psycopg.Error as error:
+                log.error("the farm does not take it: %s", _line(error))
+                return False
         return False
 
 

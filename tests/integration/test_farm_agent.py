@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from benchharness import api
+from benchharness.errors import SuiteError
 from benchharness.farm.agent import Farm
 from benchharness.farm.allowed import Allowed
 from tests.farm import LEASE_S, Member, Simulated, Testbed, parcel, submit, text, until, working
@@ -181,6 +182,22 @@ def test_what_nobody_of_the_list_signed_is_not_made(
     assert device.begun == []
     (line,) = [each.getMessage() for each in caplog.records if "refused" in each.getMessage()]
     assert line.endswith("it is not signed by a key of this host's list, though it says ann")
+
+
+def test_a_host_whose_list_cannot_be_read_loses_no_job(
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path
+) -> None:
+    def broken() -> Allowed:
+        raise SuiteError("agent.toml: not valid TOML")
+
+    device, other = Simulated(parcel=parcel(tmp_path)), Simulated(parcel=parcel(tmp_path))
+    with working(testbed, "desk", {"pi-1": device}, tmp_path) as agent:
+        agent._allowed = broken
+        submit(testbed, ann, text())
+        until(lambda: bool(testbed.rows("SELECT 1 FROM farm.leases WHERE why = 'agent.toml: not valid TOML'")))
+        assert device.begun == []
+        with working(testbed, "rack", {"pi-9": other}, tmp_path):
+            until(done(testbed, 1))
 
 
 def test_a_file_of_another_content_is_not_used(
