@@ -45,7 +45,6 @@ FROZEN_S, CUT_S = (1.0, 12.0), (1.0, 12.0)
 #: How late a process on a busy machine may notice that its time is over.
 LATE_S = 1.0
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET (sched.h)
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Device:
@@ -362,7 +361,7 @@ def server_cpu_s(farm: Farm) -> float:
 
 def _cpu_s(pid: int, *, children: bool = False) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(each) for each in fields[11 : 15 if children else 13]) / _TICKS
+    return sum(int(each) for each in fields[11 : 15 if children else 13]) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import STARTER, Starter
-from tests.farm import _testbed, member, testbed  # noqa: F401 - pytest finds them
 from tests.postgres import database, postgres  # noqa: F401 - pytest finds them
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds them
 

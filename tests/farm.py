@@ -14,8 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from benchharness import stores
 from benchharness.farm import signing
 from benchharness.farm.agent import Agent, Unit
@@ -25,7 +23,7 @@ from benchharness.farm.making import Order
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
 from benchharness.results.store import Store
-from tests.postgres import folder, free_port, missing
+from tests.postgres import folder, free_port
 from tests.unit.made_up import attempt, job, measured
 
 HOSTS, SUBMITTERS = ("desk", "rack"), ("ann", "bob")
@@ -97,10 +95,9 @@ class Testbed:
         return asyncio.run(once())
 
 
-@pytest.fixture(scope="session")
-def _testbed() -> Iterator[Testbed]:
-    if why := missing():
-        pytest.skip(why)
+@contextmanager
+def made_farm() -> Iterator[Testbed]:
+    """A farm for as long as it is wanted."""
     with folder() as made:
         port = free_port()
         members = [*(("submitter", each) for each in SUBMITTERS), *(("agent", each) for each in HOSTS)]
@@ -109,12 +106,6 @@ def _testbed() -> Iterator[Testbed]:
             yield Testbed(farm, port)
         finally:
             farm.server.stop("immediate")
-
-
-@pytest.fixture
-def testbed(_testbed: Testbed) -> Testbed:
-    _testbed.reset()
-    return _testbed
 
 
 class Member:
@@ -142,20 +133,6 @@ class Member:
         """The token of the next job, and its number; None where there is none."""
         found = self.call("claim", device)
         return (found[0][0], found[0][1]) if found else None
-
-
-@pytest.fixture
-def member(testbed: Testbed) -> Iterator[Callable[[str], Member]]:
-    """Makes lines, and closes them."""
-    made: list[Member] = []
-
-    def line(role: str) -> Member:
-        made.append(Member(testbed.member(role)))
-        return made[-1]
-
-    yield line
-    for each in made:
-        each.line.close()
 
 
 def text(by: str = "ann", wanted: Sequence[Mapping[str, str]] = ({"hardware": "board"},), **changes: Any) -> str:

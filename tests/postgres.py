@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import create_engine, text
-
-from benchharness.results.store import Store
 
 if TYPE_CHECKING:
     from benchharness.farm.server import Server
@@ -70,6 +67,8 @@ class Postgres:
 
     def store(self) -> str:
         """The URL of a store without a row: one for all tests, which is emptied, as making another takes a second."""
+        from benchharness.results.store import Store
+
         if "store" not in self._databases():
             self.database("store")
             Store(self._url("store")).close()
@@ -131,6 +130,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def change(url: str, statement: str, *values: object) -> None:
     """Changes one row of a store behind its back. `?` stands for each value."""
+    from sqlalchemy import create_engine, text
+
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     for number in range(len(values)):
         statement = statement.replace("?", f":value{number}", 1)

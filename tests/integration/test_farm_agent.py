@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import MISSING, missing
+
+pytest.importorskip("procrastinate", reason=MISSING)
+
 from benchharness import api
 from benchharness.errors import SuiteError
 from benchharness.farm.agent import Farm
 from benchharness.farm.allowed import Allowed
 from tests.farm import LEASE_S, Member, Simulated, Testbed, parcel, submit, text, until, working
-from tests.postgres import missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
 Members = Callable[[str], Member]

@@ -17,8 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, CommandLine
+from tests.postgres import MISSING, folder, free_port, missing
+
+pytest.importorskip("procrastinate", reason=MISSING)
+
 from tests.farm import until
-from tests.postgres import folder, free_port, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
 DIGITS = ROOT / "examples" / "digits" / "artefacts" / "fp32.onnx"

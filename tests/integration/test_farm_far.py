@@ -14,7 +14,7 @@ import pytest
 
 from tests.postgres import MISSING
 
-pytest.importorskip("psycopg", reason=MISSING)
+pytest.importorskip("procrastinate", reason=MISSING)
 
 from benchharness.farm.lease import now_s
 from benchharness.farm.making import Making, Order, reached_as

@@ -9,12 +9,16 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
+
+from tests.postgres import MISSING, missing
+
+pytest.importorskip("procrastinate", reason=MISSING)
+
+import psycopg
 from psycopg import errors
 
 from tests.farm import LEASE_S, Member, Testbed, parcel, submit, text, until
-from tests.postgres import missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
 Members = Callable[[str], Member]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.postgres import MISSING
 
-pytest.importorskip("psycopg", reason=MISSING)
+pytest.importorskip("procrastinate", reason=MISSING)
 
 from benchharness import api, builds, stores
 from benchharness.farm.lease import now_s
