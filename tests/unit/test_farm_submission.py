@@ -14,7 +14,7 @@ import pytest
 from benchharness.errors import SuiteError, UsageError
 from tests.postgres import MISSING
 
-pytest.importorskip("cryptography", reason=MISSING)
+pytest.importorskip("procrastinate", reason=MISSING)
 
 from benchharness.farm import signing
 from benchharness.farm.allowed import Allowed
@@ -285,7 +285,6 @@ def test_a_lease_that_lapsed_is_not_renewed() -> None:
 
 
 def test_nights_begin_when_it_is_time() -> None:
-    pytest.importorskip("procrastinate", reason=MISSING)
     from benchharness.farm.nights import check, is_due
 
     at = datetime(2026, 3, 4, 5, 0, tzinfo=UTC)
