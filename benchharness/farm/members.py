@@ -36,6 +36,14 @@ _TAKEN = {OWNER, *GROUPS.values(), DATABASE}
 #: An agent holds a line for calls and one for news, and may come back before the server noticed that it left.
 _LINES = {"agent": 8, "submitter": 20, "reader": 20, "scheduler": 20}
 
+#: What somebody submitted ends with his membership, nightly ones too.
+_CANCEL_ALL = """
+SELECT farm.cancel(id) FROM farm.submissions WHERE by = %s AND (nightly IS NOT NULL OR EXISTS (
+    SELECT FROM farm.jobs JOIN queue.procrastinate_jobs USING (id)
+    WHERE submission = submissions.id AND status IN ('todo', 'doing')
+))
+"""
+
 _AGENT = """\
 # What this host lets submissions do. Only what stands here: see docs/farm.md.
 roots = []  # folders of models that need not come over the line; a file counts by its digest alone
@@ -150,6 +158,7 @@ class Farm:
             connection.execute(
                 "UPDATE farm.devices SET state = 'quarantined', why = 'its host was revoked' WHERE host = %s", [role]
             )
+            connection.execute(_CANCEL_ALL, [role])
             connection.execute("SELECT farm.note('revoked', %s)", [role])
             serials = connection.execute("SELECT serial FROM farm.members WHERE revoked IS NOT NULL").fetchall()
             self.authority.revoke(int(serial) for (serial,) in serials)

@@ -40,7 +40,6 @@ ssl_cert_file = '{folder}/server.crt'
 ssl_key_file = '{folder}/server.key'
 max_connections = 500
 log_line_prefix = '%m [%p] %u@%h '
-log_min_messages = log
 log_connections = on
 # A line that went silent is found within a minute.
 tcp_keepalives_idle = 20

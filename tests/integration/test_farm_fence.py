@@ -401,6 +401,15 @@ def test_who_is_revoked_is_out_at_once_and_may_be_enrolled_anew(testbed: Testbed
     new.connect().close()
 
 
+def test_what_somebody_submitted_ends_with_his_membership(testbed: Testbed, member: Members, desk: Member) -> None:
+    testbed.farm.enrol("temp", "submitter")
+    submit(testbed, member("temp"), text(by="temp", nightly="0 2 * * *"), "temp")
+    submit(testbed, member("ann"), text())
+    testbed.farm.revoke("temp")
+    assert testbed.states() == ["cancelled", "todo"]
+    assert testbed.rows("SELECT nightly FROM farm.submissions WHERE by = 'temp'") == [(None,)]
+
+
 def _refused(member: object) -> bool:
     try:
         member.connect().close()  # type: ignore[attr-defined]
