@@ -188,8 +188,9 @@ def run_on(
         try:
             found.append(run(what, on=each, watching=watching() if watching else None, **asked))
         except LaunchError as error:
-            measure.tell(f"{each} is left out: {error}")
             trouble = error
+            if len(set(on)) > 1:  # else it is all that is said, and said once
+                measure.tell(f"{each} is left out: {error}")
     if trouble is not None and not found:
         raise trouble
     return found

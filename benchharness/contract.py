@@ -6,7 +6,7 @@ same for every runtime. Needs Python 3.9 and numpy's types only; the worker impo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,8 +185,9 @@ class TokenStream:
 class GeneratesTokens(Protocol):
     """An optional ability of a session: a runtime, browser, native program or endpoint that writes by its own loop.
 
-    For those that give no logits and cannot be timed from outside token by token. Their `inputs` and `outputs` are
-    empty, and `run` raises `Unsupported`. A session that is a `LanguageSession` too is measured as that.
+    For those that cannot be timed from outside token by token. Their `inputs` and `outputs` are empty, and `run` raises
+    `Unsupported`. Of a session that is a `LanguageSession` too, times are those of its stamps, and its logits are for
+    quality alone: what a call from outside takes is no part of a token.
     """
 
     effective: EffectiveConfiguration
@@ -201,6 +202,154 @@ class GeneratesTokens(Protocol):
         Stamps are taken where the runtime gives its tokens (its callback, the page, its own report), not where a queue
         hands them on. Raises `Unsupported` where prompt and answer do not fit the context or the prompt's kind is not
         taken, `ModelFailure` where the runtime fails.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class OwnRequest:
+    """What a program that measures itself is asked: lengths in tokens, as far as its model is a language model's."""
+
+    repeats: int
+    prompt_tokens: int
+    output_tokens: int
+    context_depth: int
+
+
+@dataclass(frozen=True)
+class OwnFigure:
+    """A figure that a program tells of itself, in its metric's base unit and as that metric is defined."""
+
+    metric: str
+    parameters: Mapping[str, int]
+    value: float
+    samples: Sequence[float]  # one a repeat; empty where the program tells one figure of all
+    took_ns: float  # what the program says that all of it took together: no more than its process lived
+
+
+@dataclass(frozen=True)
+class OwnReport:
+    """What such a program told, and what it cannot."""
+
+    figures: Sequence[OwnFigure]
+    unknown: Mapping[str, str]  # by metric: why it is not told
+    took_ns: int  # its processes lived so long, by the harness's clock
+
+
+@runtime_checkable
+class MeasuresItself(Protocol):
+    """An optional ability of a session: a program that loads a model, repeats and times by itself, and tells the end.
+
+    It runs in processes of its own, of which the harness sees what they print. Its `inputs` and `outputs` are empty.
+    """
+
+    effective: EffectiveConfiguration  # complete when `measure` has returned
+    language: bool
+
+    def measure(self, request: OwnRequest, metrics: Collection[str]) -> OwnReport:
+        """Those of these metrics that it tells. Raises `ModelFailure` where it fails, `InvalidOutput` for nonsense."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inferences:
+    """What one call of `run_timed` gave."""
+
+    taken_ns: Sequence[int]  # of each inference, in order: inputs there until its outputs were there
+    outputs: Mapping[str, Array]  # of the last one
+
+
+@runtime_checkable
+class TimesInferences(Protocol):
+    """An optional ability of a session that is no language model: times its inferences where they are made.
+
+    For those that answer across a border, such as a page in a browser: what the way there takes is no part of an
+    inference.
+    """
+
+    clock: StampClock
+
+    def run_timed(self, inputs: Mapping[str, Array], count: int) -> Inferences:
+        """So many inferences on the same inputs, one right after the other. Raises `ModelFailure`."""
+        ...
+
+
+@runtime_checkable
+class ComputesElsewhere(Protocol):
+    """An optional ability of a session: another process than the caller's holds the model and computes.
+
+    Memory and time on a core are then read of that process.
+    """
+
+    computed_in: str  # "the page's process (chromium --type=renderer)"
+
+    def process(self) -> int:
+        """Its id on this machine. Raises `Unsupported` where it has none here, or cannot be told from others."""
+        ...
+
+
+#: How the answer of an endpoint ends; all but the first are failures.
+STREAM_ENDS = (
+    "complete",
+    "no key",
+    "unauthorised",
+    "too many requests",
+    "server error",
+    "refused",
+    "redirected",
+    "wrong content",
+    "malformed",
+    "too long",
+    "tls failure",
+    "unreachable",
+    "cut",
+)
+
+
+@dataclass(frozen=True)
+class TextPiece:
+    """What came with one event of a stream; most servers send a token with each."""
+
+    stamp_ns: int  # of `HARNESS_CLOCK`, when it was there
+    text: str
+
+
+@dataclass(frozen=True)
+class StreamEnd:
+    """How a stream ended. `detail` has neither key nor prompt nor answer, nor anything else that a server wrote."""
+
+    why: str  # one of STREAM_ENDS
+    stamp_ns: int
+    detail: str = ""
+    tokens: int | None = None  # of the answer, as the server counts them
+    prompt_tokens: int | None = None
+
+
+class TextStream(Protocol):
+    """An answer that is on its way."""
+
+    def next(self, patience_s: float) -> TextPiece | StreamEnd | None:
+        """What comes next within so long; None where nothing does. After an end there is nothing more."""
+        ...
+
+    def close(self) -> None:
+        """Wants no more of it: the connection is closed when this returns."""
+        ...
+
+
+@runtime_checkable
+class StreamsText(Protocol):
+    """An optional ability of a session: an endpoint whose answer can be followed, and given up, as it comes."""
+
+    effective: EffectiveConfiguration
+    address: tuple[str, int]  # host and port
+    context_length: int
+
+    def stream(self, prompt: str, count: int, *, stop: Sequence[str] = (), port: int | None = None) -> TextStream:
+        """Asks for at most `count` tokens, greedily; `stop` are texts before which an answer ends.
+
+        `port`: of this machine, where a relay stands that leads to `address`; whoever answers there is held to be the
+        endpoint in every other respect. Never raises: what goes wrong is the stream's end.
         """
         ...
 

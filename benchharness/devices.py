@@ -31,7 +31,7 @@ from benchharness.launch.ssh.host_key import HostKey, host_key_of
 from benchharness.launch.ssh.route import SshRoute, address
 from benchharness.launch.tidying import Tidied, tidy
 from benchharness.locations import default_store, devices_folder, state_folder, wheel_cache
-from benchharness.suite.device import Device, is_adb, set_python
+from benchharness.suite.device import Device, is_adb, set_prepared
 from benchharness.suite.errors import explain
 from benchharness.suite.tables import Suite, load_suite
 from benchharness.suite.targets import load_devices
@@ -136,7 +136,8 @@ def prepare(
         tell=tell,
         sent=sent,
     )
-    set_python(folder / f"{device.name}.toml", made.python)
+    runs = ", ".join(f"{each.name} {each.version}" for each in made.runtimes if each.available)
+    set_prepared(folder / f"{device.name}.toml", made.python, runs)
     return made
 
 

@@ -59,6 +59,10 @@ class LaunchError(BenchharnessError):
     exit_code = NOTHING_RAN
 
 
+class NoPython(LaunchError):
+    """A device answers, and has no Python that can be started, or none that is new enough."""
+
+
 class DeviceBusy(LaunchError):
     """Another host has the device."""
 

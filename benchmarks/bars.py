@@ -83,17 +83,17 @@ def half_width(ratio: Estimate) -> float:
     return math.inf if width is None else width
 
 
-def equal() -> Criterion:
-    """Equal within 2 %. Apart where the interval misses 1 ± 2 %, however wide it is."""
+def equal(within: float = EQUAL) -> Criterion:
+    """Equal within 2 %, or another share. Apart where the interval misses 1 ± 2 %, however wide it is."""
 
     def judge(ratio: Estimate) -> Verdict:
         if ratio.low is None or ratio.high is None or ratio.count < LEAST_ROUNDS:
             return Verdict.UNDECIDED
-        if ratio.low > 1 + EQUAL or ratio.high < 1 - EQUAL:
+        if ratio.low > 1 + within or ratio.high < 1 - within:
             return Verdict.MISS
-        return Verdict.PASS if half_width(ratio) <= EQUAL else Verdict.UNDECIDED
+        return Verdict.PASS if half_width(ratio) <= within else Verdict.UNDECIDED
 
-    return Criterion(says="equal within 2 %", low=1 - EQUAL, high=1 + EQUAL, judge=judge)
+    return Criterion(says=f"equal within {within * 100:g} %", low=1 - within, high=1 + within, judge=judge)
 
 
 def not_below() -> Criterion:

@@ -6,6 +6,9 @@ The processes of the comparisons of equal builds that `benchmarks.gates` made ar
 ran. A design takes a contiguous stretch of them, two by two, from a random place on: never shuffled, no sign turned;
 the first of each two is the base in one half of the designs, the candidate in the other. Then it looks as a gate does.
 With `--slower 0.05` every candidate is made 5 % slower than it was: what is found of that, and what is called no worse.
+With `--drift 0.1` the machine becomes 10 % slower from the first process of a design to the last, in equal parts; which
+of two is the base is then drawn for each pair, as a comparison draws it, for else the drift would be the candidate's.
+`--part first` and `second` take half of the processes: a rule that was chosen on the one is judged on the other.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from benchmarks.options import ROOT, parser
 _SEED = 20261129
 _METRIC = "tpot"
 RECORDS = ROOT / "benchmarks" / "records" / "gates.jsonl"
+PARTS = ("all", "first", "second")
 #: By round base and candidate.
 Pairs = dict[int, tuple[float, float]]
 
@@ -34,11 +38,13 @@ def main() -> int:
     made.add_argument("--designs", type=int, default=10_000)
     made.add_argument("--hypotheses", type=int, default=1, help="over so many primary metrics alpha is divided")
     made.add_argument("--slower", type=float, default=0.0, help="by this share every candidate is made slower")
+    made.add_argument("--drift", type=float, default=0.0, help="by this share the machine becomes slower in a design")
+    made.add_argument("--part", choices=PARTS, default="all", help="of the processes (%(default)s)")
     found = made.parse_args()
-    processes = processes_of(found.records)
+    processes = part_of(processes_of(found.records), found.part)
     design = Design(primary=(_METRIC,))
     print(f"{len(processes)} processes of equal builds, in the order in which they ran")
-    every = drawn(processes, design.looks[-1], found.designs, slower=found.slower)
+    every = drawn(processes, design.looks[-1], found.designs, slower=found.slower, drift=found.drift)
     ended = [decided(pairs, len(pairs), _METRIC, design, found.hypotheses) for pairs in every]
     for change in Change:
         print(f"{change}: {_told(sum(each.kind is change for each in ended), len(ended))}")
@@ -64,25 +70,38 @@ def processes_of(records: Path) -> list[float]:
     return [best for each in recorded(lines) if each.metric == _METRIC for best in each.processes()]
 
 
-def drawn(processes: Sequence[float], pairs: int, count: int, *, slower: float = 0.0) -> Iterator[Pairs]:
+def part_of(processes: Sequence[float], part: str) -> Sequence[float]:
+    """All of them, or the half that ran first or second."""
+    half = len(processes) // 2
+    return {"all": processes, "first": processes[:half], "second": processes[half:]}[part]
+
+
+def drawn(
+    processes: Sequence[float], pairs: int, count: int, *, slower: float = 0.0, drift: float = 0.0
+) -> Iterator[Pairs]:
     """So many contiguous stretches of so many pairs, from random places on: they overlap."""
     chance = random.Random(_SEED)
     for number in range(count):
         start = chance.randrange(len(processes) - 2 * pairs + 1)
-        yield _paired(processes[start : start + 2 * pairs], turned=bool(number % 2), slower=slower)
+        stretch = processes[start : start + 2 * pairs]
+        turned = [bool(number % 2)] * pairs
+        if drift:
+            stretch = [each * (1 + drift) ** (at / (2 * pairs - 1)) for at, each in enumerate(stretch)]
+            turned = [chance.random() < 0.5 for _ in range(pairs)]
+        yield _paired(stretch, turned=turned, slower=slower)
 
 
 def stretches(processes: Sequence[float], pairs: int, *, slower: float = 0.0) -> Iterator[Pairs]:
     """All contiguous stretches of so many pairs that share no process."""
     for number, start in enumerate(range(0, len(processes) - 2 * pairs + 1, 2 * pairs)):
-        yield _paired(processes[start : start + 2 * pairs], turned=bool(number % 2), slower=slower)
+        yield _paired(processes[start : start + 2 * pairs], turned=[bool(number % 2)] * pairs, slower=slower)
 
 
-def _paired(stretch: Sequence[float], *, turned: bool, slower: float) -> Pairs:
-    """Two by two; `turned`: the first of both is the candidate."""
-    in_turn = iter(stretch)
-    both = zip(in_turn, in_turn, strict=True)
-    sides = ((later, earlier) if turned else (earlier, later) for earlier, later in both)
+def _paired(stretch: Sequence[float], *, turned: Sequence[bool], slower: float) -> Pairs:
+    """Two by two; `turned` says of each pair whether the first of both is the candidate."""
+    each = iter(stretch)
+    both = zip(each, each, turned, strict=True)
+    sides = ((later, earlier) if is_turned else (earlier, later) for earlier, later, is_turned in both)
     return {round_: (base, candidate * (1 + slower)) for round_, (base, candidate) in enumerate(sides)}
 
 

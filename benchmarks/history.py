@@ -23,6 +23,7 @@ import numpy as np
 from sqlalchemy import insert
 
 from benchharness.metrics import METRICS, ROWS
+from benchharness.results.packed_nights import keep
 from benchharness.results.result import Job
 from benchharness.results.samples import pack
 from benchharness.results.schema import attempts, job_columns, jobs, measurements, runs, summary_columns
@@ -127,6 +128,7 @@ def fill(url: str, scale: Scale, seed: int) -> None:
                 connection.execute(insert(jobs), rows.jobs)
                 connection.execute(insert(attempts), list(rows.attempts))
                 connection.execute(insert(measurements), list(rows.measurements))
+                keep(connection, rows.run["id"])
     store.close()
 
 

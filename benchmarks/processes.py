@@ -14,6 +14,7 @@ from typing import Any
 
 from benchharness.errors import NothingRan
 from benchmarks.options import ROOT
+from targets.onnx_format.quiet import keep_quiet
 
 _TAIL_CHARACTERS = 2000
 
@@ -36,6 +37,7 @@ def run_program(name: str, request: dict[str, Any], *, python: Path | None = Non
 
 def run_timed(command: Sequence[str]) -> tuple[float, str]:
     """A command's wall time in seconds, from before the start to after the end, and its output."""
+    keep_quiet()  # as the harness's own workers do: what is bare has no telemetry either
     started_ns = time.perf_counter_ns()
     try:
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.bars import Finding, equal
+from benchmarks.bars import EQUAL, Finding, equal
 from benchmarks.pairs import Round, median_of, ratio_of
 from benchmarks.processes import run_program
 
@@ -36,8 +36,8 @@ def _ratio(answer: Answer, metric: str, side: str) -> float:
     return statistics.median(mine / raw for mine, raw in zip(answer[side][metric], answer["raw"][metric], strict=True))
 
 
-def findings_of(label: str, rounds: Sequence[Round]) -> list[Finding]:
-    """What all rounds of one case say, the control included."""
+def findings_of(label: str, rounds: Sequence[Round], within: float = EQUAL) -> list[Finding]:
+    """What all rounds of one case say, the control included; equal is what is so close."""
     rates = [median_of(rounds, f"{side} decode_rate") for side in ("harness", "raw")]
     ttfts = [median_of(rounds, f"{side} model_ttft") / 1e6 for side in ("harness", "raw")]
     absolute = {
@@ -50,7 +50,7 @@ def findings_of(label: str, rounds: Sequence[Round]) -> list[Finding]:
             ratio=ratio_of(rounds, name),
             per_round=[found.ratios[name] for found in rounds],
             absolute=absolute.get(name, "bare loop against itself"),
-            criterion=equal() if name in absolute else None,
+            criterion=equal(within) if name in absolute else None,
         )
         for name in rounds[0].ratios
     ]

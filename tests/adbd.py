@@ -1,7 +1,9 @@
 """A daemon that speaks adb's protocol as an Android device's does, for the real adb client: run in a root of its own.
 
-`adbd.py PORT UID HOME STATE SHELL`: STATE is `ready`, `unauthorized` or `offline`; SHELL is `v2`, `v1` (no framed
-shell, as before Android 7) or `none`. Commands run as the user UID. On SIGUSR1 it hangs up on everybody.
+`adbd.py PORT UID STATE SHELL [ROOT]`: STATE is `ready`, `unauthorized`, `offline` or `gone`, and what the file
+/system/state says goes before it; SHELL is `v2`, `v1` (no framed
+shell, as before Android 7) or `none`. Commands run as the user UID, in a root of their own where one is named. On
+SIGUSR1 it hangs up on everybody.
 
 By https://android.googlesource.com/platform/packages/modules/adb: protocol.txt, SERVICES.TXT and shell_protocol.h.
 """
@@ -17,12 +19,14 @@ import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO
 
 _HEADER = struct.Struct("<6I")
 _VERSION, _MOST_BYTES = 0x01000001, 1 << 18
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = 0, 1, 2, 3, 4
 _TOKEN, _SIGNATURE = 1, 2
+_STATE = Path("/system/state")
 _ENVIRONMENT = {
     "PATH": "/system/bin:/usr/bin:/bin",
     "ANDROID_ROOT": "/system",
@@ -135,9 +139,10 @@ class Line:
                 self._streams.pop(second, None)
 
     def _greet(self) -> None:
-        if self.device.state == "unauthorized":
+        state = self.device.state
+        if state == "unauthorized":
             self.send(AUTH, _TOKEN, 0, bytes(range(20)))
-        elif self.device.state == "ready":
+        elif state == "ready":
             features = "features=cmd,shell_v2" if self.device.shell == "v2" else "features=cmd"
             self.send(
                 CNXN,
@@ -170,16 +175,13 @@ class Shell:
 
     def run(self, device: Device, command: str) -> None:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
+            [*device.enters, "-c", command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self._framed else subprocess.STDOUT,
             bufsize=0,
             cwd="/",
             env=_ENVIRONMENT,
-            user=device.uid,
-            group=device.uid,
-            extra_groups=[],
             start_new_session=True,
         )
         threading.Thread(target=self._hear, args=(process,), daemon=True).start()
@@ -234,9 +236,19 @@ def _write(stream: IO[bytes], data: bytes) -> None:
 class Device:
     """What is the same for every line."""
 
-    def __init__(self, uid: int, state: str, shell: str) -> None:
-        self.uid, self.state, self.shell = uid, state, shell
+    def __init__(self, uid: int, state: str, shell: str, root: str = "") -> None:
+        self._state, self.shell = state, shell
+        # What becomes the user's shell: in this root, or in one that has only Android's.
+        shell_there = "/system/bin/sh" if root else "/bin/sh"
+        self.enters = ["/usr/sbin/chroot", f"--userspec={uid}:{uid}", "--groups=", root or "/", shell_there]
         self.lines: list[Line] = []
+
+    @property
+    def state(self) -> str:
+        try:
+            return _STATE.read_text()
+        except OSError:
+            return self._state
 
     def hang_up(self) -> None:
         lines, self.lines = self.lines, []
@@ -246,12 +258,15 @@ class Device:
 
 
 def main() -> None:
-    port, uid, state, shell = sys.argv[1:]
-    device = Device(int(uid), state, shell)
+    port, uid, *rest = sys.argv[1:]
+    device = Device(int(uid), *rest)
     signal.signal(signal.SIGUSR1, lambda *_: device.hang_up())
     listening = socket.create_server(("127.0.0.1", int(port)))
     while True:
         peer, _ = listening.accept()
+        if device.state == "gone":
+            peer.close()
+            continue
         line = Line(peer, device)
         device.lines.append(line)
         threading.Thread(target=line.serve, daemon=True).start()

@@ -70,8 +70,12 @@ LONG = frozenset(
 )
 
 
-#: Started on purpose alone: `make test-vm`.
-collect_ignore = [] if os.environ.get("BENCHHARNESS_VM") else ["vm"]
+#: Started on purpose alone: `make test-vm`, `make test-phone`.
+collect_ignore = [
+    folder
+    for folder, variable in (("vm", "BENCHHARNESS_VM"), ("phone", "BENCHHARNESS_PHONE"))
+    if not os.environ.get(variable)
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -60,9 +60,9 @@ class Testbed:
         """As if it were new, but for its members."""
         self.rows(
             "TRUNCATE farm.devices, farm.queues, farm.submissions, farm.jobs, farm.nights, farm.leases, farm.results,"
-            " farm.files, farm.file_parts, farm.audit, store.runs, store.jobs, store.attempts, store.measurements,"
+            " farm.files, farm.file_parts, farm.audit, store.runs,"
             " queue.procrastinate_jobs, queue.procrastinate_events, queue.procrastinate_periodic_defers,"
-            " queue.procrastinate_workers"
+            " queue.procrastinate_workers CASCADE"
         )
         self.rows("UPDATE farm.settings SET lease_s = %s, device_s = %s", LEASE_S, DEVICE_S)
 

@@ -73,7 +73,7 @@ class Postgres:
             self.database("store")
             Store(self._url("store")).close()
         with self.server.connect("store") as connection:
-            connection.execute("TRUNCATE runs, jobs, attempts, measurements")
+            connection.execute("TRUNCATE runs CASCADE")
         return self._url("store")
 
     def database(self, name: str = "") -> str:

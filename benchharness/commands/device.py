@@ -56,7 +56,7 @@ def add(
     """
     from benchharness import devices
     from benchharness.terminal.console import say
-    from benchharness.terminal.device_list import device_lines
+    from benchharness.terminal.device_list import device_lines, has_runtimes
 
     key = key.expanduser().absolute() if key else None
     asked = devices.asked(connect, name=name, hardware=hardware, key=key, jump=jump, python=python, system=system)
@@ -67,7 +67,13 @@ def add(
     for line in device_lines([added]):
         say(terminal(), line)
     say(terminal(), f"written: {path}")
-    say(terminal(), f"next: benchharness device check {added.name}, then benchharness run SUITE.toml --on {added.name}")
+    ready = has_runtimes(added) and added.found.get("python") != "none"
+    first = "check" if ready else "prepare"
+    suite = "" if ready else " --for SUITE.toml"
+    say(
+        terminal(),
+        f"next: benchharness device {first} {added.name}{suite}, then benchharness run SUITE.toml --on {added.name}",
+    )
 
 
 def _trust(presented: "HostKey", given: str | None, where: str) -> None:

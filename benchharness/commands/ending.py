@@ -33,12 +33,14 @@ def conclude(
     store: str | None,
     shown: Shown,
     undecided_fails: bool = False,
+    choosing: bool = False,
     last: Callable[[Sequence[Findings], Sequence[Path]], None] | None = None,
 ) -> None:
     """Measures, shows and reports what was found, and ends with the exit code that says it, and why.
 
-    `out`: the report's folder; None for no report. `last` says the last words instead of where the report is. Every
-    command that measures ends here.
+    `out`: the report's folder; None for no report. `choosing`: what was asked is which variant to ship, so that budgets
+    which others miss are no failure where one is found; without it every variant is held to them. `last` says the last
+    words instead of where the report is. Every command that measures ends here.
     """
     from benchharness import api
     from benchharness.terminal.progress import watch
@@ -55,7 +57,7 @@ def conclude(
         last(found, paths)
     else:
         tell_paths(paths, stderr=shown.is_document)
-    _exit(found, shown, undecided_fails=undecided_fails)
+    _exit(found, shown, undecided_fails=undecided_fails, choosing=choosing)
 
 
 def _expect_room(out: Path) -> None:
@@ -116,9 +118,8 @@ def _unmeasured(found: Findings) -> list[str]:
     return [f"{budget.title} {budget.text}" for budget in found.unmeasured_budgets]
 
 
-def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool) -> None:
+def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool, choosing: bool) -> None:
     """The exit code, 4 before 1 before 3; but for 0 the last line says why."""
-    from benchharness.results.result import VerdictKind
     from benchharness.terminal.budgets import why_failed, why_missed
 
     results = [result for each in found for result in each.results]
@@ -126,15 +127,23 @@ def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool) -> 
     if failed and len(failed) == len(results):
         several = f"not one of {len(failed)} jobs gave a result; the first: {failed[0].outcome}"
         raise NothingRan(several if len(failed) > 1 else f"the one job gave no result: {failed[0].outcome}")
-    open_question = undecided_fails and any(each.verdicts(VerdictKind.UNDECIDED) for each in found)
-    if any(each.verdicts(VerdictKind.MISS) for each in found) or open_question:
-        answers = [answer for each in found for answer in each.answers(shown.wish)]
+    answers = [answer for each in found for answer in each.answers(shown.wish)]
+    if choosing:
+        answers = [answer for answer in answers if answer.none_passes or (undecided_fails and answer.is_open)]
+    if answers if choosing else _is_missed(found, undecided_fails=undecided_fails):
         unmeasured = [told for each in found for told in _unmeasured(each)]
         last_line(why_missed(answers, unmeasured, undecided_fails=undecided_fails))
         raise typer.Exit(errors.GATE_FAILED)
     if failed:
         last_line(why_failed(results))
         raise typer.Exit(errors.SOME_FAILED)
+
+
+def _is_missed(found: Sequence[Findings], *, undecided_fails: bool) -> bool:
+    from benchharness.results.result import VerdictKind
+
+    failing = (VerdictKind.MISS, *([VerdictKind.UNDECIDED] if undecided_fails else []))
+    return any(each.verdicts(kind) for each in found for kind in failing)
 
 
 def newest_run(store: str | None) -> str | None:

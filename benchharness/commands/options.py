@@ -29,6 +29,13 @@ class WishName(StrEnum):
     FASTEST = "fastest"
 
 
+class PartName(StrEnum):
+    """How finely a model is taken apart: the values of `benchharness.compress.parts.By`."""
+
+    BLOCK = "block"
+    LAYER = "layer"
+
+
 class Form(StrEnum):
     """What a run is shown as."""
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
+from benchharness.compress.parts import Weight, check_left
 from benchharness.compress.recipes import CORE_ML, Recipe, plain
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.description import load_specification
@@ -55,6 +56,7 @@ def look(artefact: Path) -> Look:
         inputs=[],
         float_bytes=_float_bytes(specification),
         why_no_static="no Core ML recipe needs calibration data",
+        weights=_weights(specification),
     )
 
 
@@ -72,8 +74,9 @@ def compress(
         "pruning": (tool.prune_weights, tool.OpMagnitudePrunerConfig),
     }[recipe.family]
     settings = configuration(**plain(recipe.settings))
+    left = dict.fromkeys(recipe.left)  # no configuration: as it is
     try:
-        made = run(model, tool.OptimizationConfig(global_config=settings))
+        made = run(model, tool.OptimizationConfig(global_config=settings, op_name_configs=left or None))
     except ValueError as error:
         if "deployment_target" not in str(error):
             raise
@@ -84,6 +87,7 @@ def compress(
     made.save(str(target))
     specification = load_specification(target)
     after = sum(_float_bytes(specification).values())
+    check_left(found.weights, recipe.left, after)
     if after >= found.floats:
         threshold = recipe.settings["weight_threshold"]
         raise Unsupported(
@@ -107,6 +111,18 @@ def _find_package(artefact: Path) -> Path:
 def _float_bytes(specification: Any) -> dict[str, int]:
     """Constants that are stored as floats, small ones too."""
     found: Counter[str] = Counter()
+    for _, dtype, size, _ in _constants(specification):
+        found[dtype] += size
+    return dict(found)
+
+
+def _weights(specification: Any) -> list[Weight]:
+    """Constants of two axes or more that are stored as floats; the tool leaves small ones alone, by its threshold."""
+    return [Weight(name, name, size) for name, _, size, axes in _constants(specification) if axes > 1]
+
+
+def _constants(specification: Any) -> Iterator[tuple[str, str, int, int]]:
+    """Of each constant of floats its name, type, bytes, and number of axes."""
     for operation in _operations(specification):
         if operation.type != "const":
             continue
@@ -114,8 +130,14 @@ def _float_bytes(specification: Any) -> dict[str, int]:
         if tensor.dataType in _FLOATS:
             dtype, size = _FLOATS[tensor.dataType]
             lengths = [each.constant.size for each in tensor.dimensions]
-            found[dtype] += int(np.prod(lengths, dtype=np.int64)) * size
-    return dict(found)
+            # The tool knows operators by the names that they bear themselves, which may differ from their outputs'.
+            told = operation.attributes["name"].immediateValue.tensor.strings.values
+            yield (
+                (told[0] if told else operation.outputs[0].name),
+                dtype,
+                int(np.prod(lengths, dtype=np.int64)) * size,
+                len(lengths),
+            )
 
 
 def _operations(specification: Any) -> Iterator[Any]:

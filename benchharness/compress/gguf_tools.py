@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
+from benchharness.compress.parts import Weight
 from benchharness.compress.programs import LLAMA_QUANTIZE
 from benchharness.compress.recipes import Recipe
 from benchharness.device.lifeline import die_with_parent
@@ -55,6 +56,11 @@ def look(artefact: Path) -> Look:
         inputs=(),
         float_bytes={dtype: size for dtype, size in sizes.items() if "float" in dtype},
         why_no_static="recipes for GGUF take no calibration data",
+        weights=[
+            Weight(each.name, each.name, each.bytes)
+            for each in contents.tensors
+            if _is_matrix(each.name, len(each.shape))
+        ],
     )
 
 
@@ -67,13 +73,17 @@ def compress(
     """
     settings = recipe.settings
     if settings["tool"] == LLAMA_QUANTIZE:
+        if recipe.left:
+            raise Unsupported(
+                f"{LLAMA_QUANTIZE} chooses itself what it makes of each matrix; try gguf-q4_0 or gguf-q8_0"
+            )
         return _by_program(found.model, str(settings["type"]), target)
     kind = gguf.GGMLQuantizationType[settings["type"]]
     reader = gguf.GGUFReader(found.model)
     writer = gguf.GGUFWriter(target, str(reader.fields[gguf.Keys.General.ARCHITECTURE].contents()))
     _copy_metadata(reader, writer)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{settings['type']}"])
-    stay = _write_tensors(reader, writer, kind)
+    stay = _write_tensors(reader, writer, kind, recipe.left)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -94,13 +104,17 @@ def _copy_metadata(reader: Any, writer: Any) -> None:
         writer.add_custom_alignment(reader.alignment)  # which its tensors then have
 
 
-def _write_tensors(reader: Any, writer: Any, kind: Any) -> list[str]:
+def _is_matrix(name: str, axes: int) -> bool:
+    return axes > 1 and name.endswith("weight") and not any(word in name for word in _LEFT_ALONE)
+
+
+def _write_tensors(reader: Any, writer: Any, kind: Any, left: Collection[str]) -> list[str]:
     """Hands every tensor to the writer, matrices in the new type; says which could not be."""
     block, _ = gguf.GGML_QUANT_SIZES[kind]
     quantized, unfit = 0, []
     for tensor in reader.tensors:
-        matrix = tensor.data.ndim > 1 and tensor.name.endswith("weight")
-        wanted = matrix and tensor.tensor_type in _FLOATS and not any(word in tensor.name for word in _LEFT_ALONE)
+        matrix = _is_matrix(tensor.name, tensor.data.ndim) and tensor.name not in left
+        wanted = matrix and tensor.tensor_type in _FLOATS
         if wanted and int(tensor.shape[0]) % block == 0:
             values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32, copy=False)
             writer.add_tensor(tensor.name, gguf.quants.quantize(values, kind), raw_dtype=kind)

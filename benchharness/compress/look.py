@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchharness.compress.parts import Weight
 from benchharness.contract import TensorSpec
 
 
@@ -20,6 +21,7 @@ class Look:
     beside: Sequence[str] = ()  # names of files next to the model that hold its weights
     context_length: int | None = None  # tokens that calibration text may have; None: the model takes no text
     why_no_static: str = ""  # why static recipes cannot calibrate it; empty where they can
+    weights: Sequence[Weight] = ()  # what recipes can make smaller, in the order of the file
 
     @property
     def floats(self) -> int:

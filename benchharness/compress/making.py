@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from benchharness.compress import outputs
 from benchharness.compress.choosing import choose
+from benchharness.compress.parts import Weight
 from benchharness.compress.process import Failed, carry_out
 from benchharness.compress.recipes import Recipe
 from benchharness.compress.source import Source, find_format, find_source, is_lone
@@ -75,37 +76,48 @@ def compress(
     unless `force`. `timeout_s` is for one recipe. Raises `UsageError` before anything is made; a recipe that fails is
     told in its `failure`.
     """
+    path = Path(model).expanduser().absolute()
+    evaluation = None if evaluate is None else data_file(Path(evaluate).expanduser().absolute()).path
+    chosen, left_out = choose(to, find_format(path), calibrated=calibrate is not None)
+    told = progress or _Silence()
+    for recipe in left_out:
+        told.tells(f"{recipe.name} is left out: it needs calibration data (--calibrate)")
+    workshop = open_workshop(path, out, calibrate, timeout_s=timeout_s, progress=told)
+    made = workshop.make_all(chosen, force=force)
+    suite, why = write_suite(workshop.out, workshop.source, workshop.found["precision"], evaluation)
+    told.tells(f"no suite.toml was written: {why}" if suite is None else f"suite: {suite}")
+    return made
+
+
+def open_workshop(
+    model: str | Path,
+    out: str | Path,
+    calibrate: str | Path | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    progress: Progress | None = None,
+) -> Workshop:
+    """Looks at a model and at the calibration data. Raises `UsageError` where they are not what they should be."""
     told = progress or _Silence()
     path, folder = Path(model).expanduser().absolute(), Path(out).expanduser()
     data = None if calibrate is None else Path(calibrate).expanduser().absolute()
-    evaluation = None if evaluate is None else data_file(Path(evaluate).expanduser().absolute()).path
     format_ = find_format(path)
-    chosen, left_out = choose(to, format_, calibrated=data is not None)
-    for recipe in left_out:
-        told.tells(f"{recipe.name} is left out: it needs calibration data (--calibrate)")
     used = outputs.versions(format_)
     _prepare(folder, path)
     found = _look(path, format_, data, timeout_s)
     if found["calibration"] is not None and "used" in found["calibration"]:
         told.tells(f"calibration: {found['calibration']['used']}, in {found['calibration']['count']} chunks")
     cache = digest_cache()
-    source = find_source(path, format_, cache)
-    wanted = {recipe: outputs.made_from(recipe, source, found["calibration"], used) for recipe in chosen}
-    records = {recipe: outputs.kept(folder / recipe.name, each, cache, force=force) for recipe, each in wanted.items()}
-    workshop = _Workshop(
-        out=folder, source=source, model_bytes=found["bytes"], data=data, timeout_s=timeout_s, cache=cache
+    return Workshop(
+        out=folder,
+        source=find_source(path, format_, cache),
+        found=found,
+        versions=used,
+        data=data,
+        timeout_s=timeout_s,
+        cache=cache,
+        progress=told,
     )
-    made = []
-    for position, recipe in enumerate(chosen, 1):
-        told.begins(recipe.name, position, len(chosen))
-        record = records[recipe]
-        one = workshop.make(recipe, wanted[recipe]) if record is None else workshop.keep(recipe, record)
-        told.ended(one)
-        made.append(one)
-    cache.save()
-    suite, why = write_suite(folder, source, found["precision"], evaluation)
-    told.tells(f"no suite.toml was written: {why}" if suite is None else f"suite: {suite}")
-    return made
 
 
 def _prepare(out: Path, model: Path) -> None:
@@ -131,15 +143,42 @@ def _look(path: Path, format_: str, data: Path | None, timeout_s: float) -> dict
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Workshop:
-    """What is the same for every recipe of one call."""
+class Workshop:
+    """Where variants of one model are made: what is the same for every recipe."""
 
     out: Path
     source: Source
-    model_bytes: int  # of the original model and its weights
+    found: Mapping[str, Any]  # what the tools say of the model and the calibration data
+    versions: Mapping[str, str]  # of the tools
     data: Path | None
     timeout_s: float
     cache: DigestCache
+    progress: Progress
+
+    @property
+    def weights(self) -> list[Weight]:
+        """What recipes can make smaller."""
+        return [Weight(**each) for each in self.found["weights"]]
+
+    def make_all(self, recipes: Sequence[Recipe], *, force: bool = False) -> list[Compressed]:
+        """Makes a variant by each recipe, or keeps that of before.
+
+        Raises `UsageError`, before anything is made, where something else is in the place of one.
+        """
+        wanted = {
+            recipe.name: outputs.made_from(recipe, self.source, self.found["calibration"], self.versions)
+            for recipe in recipes
+        }
+        records = {name: outputs.kept(self.out / name, each, self.cache, force=force) for name, each in wanted.items()}
+        made = []
+        for position, recipe in enumerate(recipes, 1):
+            self.progress.begins(recipe.name, position, len(recipes))
+            record = records[recipe.name]
+            one = self.make(recipe, wanted[recipe.name]) if record is None else self.keep(recipe, record)
+            self.progress.ended(one)
+            made.append(one)
+        self.cache.save()
+        return made
 
     def make(self, recipe: Recipe, wanted: Mapping[str, Any]) -> Compressed:
         """Runs a recipe in a process of its own. Whatever goes wrong is told in the answer."""
@@ -166,19 +205,21 @@ class _Workshop:
             "do": "compress",
             "artefact": str(self.source.path),
             "format": self.source.format,
-            "recipe": recipe.name,
+            "recipe": recipe.of or recipe.name,
+            "left": list(recipe.left),
+            "draw": recipe.draw,
             "folder": str(folder.absolute()),
             "calibrate": str(self.data) if recipe.needs_calibration else None,
         }
 
     def _told(self, recipe: Recipe, record: Mapping[str, Any], *notes: str) -> Compressed:
         artefact = record["artefact"]
-        larger = ["not smaller than the original"] if artefact["model_bytes"] >= self.model_bytes else []
+        larger = ["not smaller than the original"] if artefact["model_bytes"] >= self.found["bytes"] else []
         return Compressed(
             recipe=recipe.name,
             path=self.out / recipe.name / artefact["path"],
             bytes=artefact["model_bytes"],
-            source_bytes=self.model_bytes,
+            source_bytes=self.found["bytes"],
             seconds=record["seconds"],
             notes=(*notes, *larger, *record["notes"]),
         )
@@ -188,7 +229,7 @@ class _Workshop:
             recipe=recipe.name,
             path=None,
             bytes=0,
-            source_bytes=self.model_bytes,
+            source_bytes=self.found["bytes"],
             seconds=seconds,
             failure=reason,
             log=log,

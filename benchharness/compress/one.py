@@ -16,12 +16,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from benchharness.compress import calibration
 from benchharness.compress.calibration import Sample, Text
+from benchharness.compress.draws import half_of
 from benchharness.compress.look import Look
 from benchharness.compress.recipes import CORE_ML, GGUF, ONNX, RECIPES, SEED, TFLITE
 from benchharness.compress.source import companions, is_lone
@@ -81,6 +83,7 @@ def _described(found: Look, data: Sequence[Sample] | Text | None) -> dict[str, A
         "beside": list(found.beside),
         "bytes": _size(found.model) + sum(_size(found.model.parent / name) for name in found.beside),
         "why_no_static": found.why_no_static,
+        "weights": [asdict(each) for each in found.weights],
         "calibration": None if data is None else _calibration(data),
     }
 
@@ -94,7 +97,9 @@ def _made(
     name = f"{_MODEL}{artefact.suffix}" if lone else _MODEL
     target = folder / name if lone else folder / name / found.model.relative_to(artefact)
     target.parent.mkdir(parents=True, exist_ok=True)
-    recipe = RECIPES[order["recipe"]]
+    recipe = replace(RECIPES[order["recipe"]], left=tuple(order.get("left", ())))
+    if data is not None and order.get("draw"):
+        data = half_of(data, order["draw"])
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         notes = tools.compress(found, recipe, target, Path(scratch), data if recipe.needs_calibration else None)
     written = sorted(target.parent.iterdir())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
+from benchharness.compress.parts import Weight, telling
 from benchharness.errors import ModelFailure
 
 FLOATS = {onnx.TensorProto.FLOAT: ("float32", 4), onnx.TensorProto.FLOAT16: ("float16", 2)}
@@ -127,24 +128,54 @@ class Weighted(NamedTuple):
     nested: Mapping[str, int]
 
 
+def weighted_nodes(model: onnx.ModelProto) -> Iterator[tuple[Any, Any, int]]:
+    """Each operator that works with a stored float weight, the weight's tensor, and how deep it is nested.
+
+    A name may be that of several tensors in graphs inside each other: the innermost is the one that is taken.
+    """
+
+    def walk(graph: Any, around: Mapping[str, Any], depth: int) -> Iterator[tuple[Any, Any, int]]:
+        here = {name: tensor for name, tensor in stored_in(graph) if tensor.data_type in FLOATS and tensor.dims}
+        known = {**around, **here}
+        for node in graph.node:
+            at = _WEIGHTS_AT.get(node.op_type)
+            if at is not None and at < len(node.input) and node.input[at] in known:
+                yield node, known[node.input[at]], depth
+            for inner in graphs_in(node):
+                yield from walk(inner, known, depth + 1)
+
+    for graph in (model.graph, *model.functions):
+        yield from walk(graph, {}, 0)
+
+
 def weighted(model: onnx.ModelProto) -> Weighted:
     """Operators whose weights are stored as floats, so that there is something to make smaller."""
     everywhere: Counter[str] = Counter()
     nested: Counter[str] = Counter()
-
-    def walk(graph: Any, around: set[str], depth: int) -> None:
-        known = around | {name for name, tensor in stored_in(graph) if tensor.data_type in FLOATS and tensor.dims}
-        for node in graph.node:
-            at = _WEIGHTS_AT.get(node.op_type)
-            if at is not None and at < len(node.input) and node.input[at] in known:
-                everywhere[node.op_type] += 1
-                nested[node.op_type] += depth > 0
-            for inner in graphs_in(node):
-                walk(inner, known, depth + 1)
-
-    for graph in (model.graph, *model.functions):
-        walk(graph, set(), 0)
+    for node, _, depth in weighted_nodes(model):
+        everywhere[node.op_type] += 1
+        nested[node.op_type] += depth > 0
     return Weighted(everywhere, +nested)
+
+
+def weights_of(model: onnx.ModelProto) -> list[Weight]:
+    """The stored float weights of the main graph's operators, each once, by the first operator that takes it."""
+    found: dict[str, Weight] = {}
+    for node, tensor, depth in weighted_nodes(model):
+        name = node.input[_WEIGHTS_AT[node.op_type]]
+        if not depth and name not in found:
+            size = numbers_of(tensor) * FLOATS[tensor.data_type][1]
+            found[name] = Weight(name, telling(name, node.name), size)
+    return list(found.values())
+
+
+def taking(model: onnx.ModelProto, names: Collection[str]) -> list[str]:
+    """The names of the operators whose weights are these tensors. Nodes have names: see `onnx_normal.name_nodes`."""
+    return [
+        node.name
+        for node, _, depth in weighted_nodes(model)
+        if not depth and node.input[_WEIGHTS_AT[node.op_type]] in names
+    ]
 
 
 def operators(model: onnx.ModelProto) -> Counter[str]:

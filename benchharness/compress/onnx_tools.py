@@ -43,7 +43,9 @@ from benchharness.compress.onnx_graph import (
     operators,
     stored_tensors,
     weighted,
+    weights_of,
 )
+from benchharness.compress.onnx_left import check_left, named
 from benchharness.compress.onnx_normal import name_nodes, nodes_where, normalised, settle_biases
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
@@ -95,6 +97,7 @@ def look(artefact: Path) -> Look:
         float_bytes=float_bytes(model),
         beside=beside,
         context_length=None if language is None else language.context_length,
+        weights=weights_of(model),
     )
 
 
@@ -111,6 +114,7 @@ def compress(
         shutil.copyfile(found.model.parent / name, scratch / name)
     external = bool(found.beside)  # a variant keeps the layout of the original
     source = normalised(source, _least_opset(recipe), external=external)
+    source, left = named(source, recipe.left, external=external)
     before = load_graph(source)
     floats, there = sum(float_bytes(before).values()), weighted(before)
     quantized = is_quantized(before)
@@ -119,11 +123,13 @@ def compress(
         if quantized:
             raise Unsupported("the model is quantized already, and has ranges of its own; start from its original")
         _refuse_all_nested(there)
-        _static(source, target, recipe, _samples(found, data), external=external, language=found.task == "causal-lm")
+        language = found.task == "causal-lm"
+        _static(source, target, recipe, _samples(found, data), left, external=external, language=language)
     else:
         tool = {"dynamic": _dynamic, "block-wise": _block_wise, "half": _half}[recipe.family]
-        told = tool(source, target, recipe, external=external)
+        told = tool(source, target, recipe, left, external=external)
     made = load_graph(target)
+    check_left(made, left)
     after = sum(float_bytes(made).values())
     if after >= floats:
         raise Unsupported(_nothing(recipe, before, there))
@@ -150,11 +156,11 @@ def _least_opset(recipe: Recipe) -> int:
 # The tools.
 
 
-def _dynamic(source: Path, target: Path, recipe: Recipe, *, external: bool) -> list[str]:
+def _dynamic(source: Path, target: Path, recipe: Recipe, left: Sequence[str], *, external: bool) -> list[str]:
     settings = plain(recipe.settings)
     settings["weight_type"] = QuantType.from_string(settings["weight_type"])
-    left = _convolutions_with_weights_elsewhere(load_graph(source))
-    quantize_dynamic(source, target, use_external_data_format=external, nodes_to_exclude=left, **settings)
+    out = [*left, *_convolutions_with_weights_elsewhere(load_graph(source))]
+    quantize_dynamic(source, target, use_external_data_format=external, nodes_to_exclude=out, **settings)
     return []
 
 
@@ -170,7 +176,14 @@ def _convolutions_with_weights_elsewhere(model: onnx.ModelProto) -> list[str]:
 
 
 def _static(
-    source: Path, target: Path, recipe: Recipe, samples: Iterator[Sample], *, external: bool, language: bool
+    source: Path,
+    target: Path,
+    recipe: Recipe,
+    samples: Iterator[Sample],
+    left: Sequence[str],
+    *,
+    external: bool,
+    language: bool,
 ) -> None:
     settings = plain(recipe.settings)
     of_language_models = settings.pop("op_types_of_language_models")
@@ -205,6 +218,7 @@ def _static(
         calibrate_method=method,
         calibration_cache_path=ranges,
         use_external_data_format=external,
+        nodes_to_exclude=list(left),
         **settings,
     )
 
@@ -226,18 +240,18 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc] # the tool has no ty
         return next(self._samples, None)
 
 
-def _block_wise(source: Path, target: Path, recipe: Recipe, *, external: bool) -> list[str]:
+def _block_wise(source: Path, target: Path, recipe: Recipe, left: Sequence[str], *, external: bool) -> list[str]:
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     settings = plain(recipe.settings)
     settings["op_types_to_quantize"] = tuple(settings["op_types_to_quantize"])
-    quantizer = MatMulNBitsQuantizer(str(source), **settings)
+    quantizer = MatMulNBitsQuantizer(str(source), nodes_to_exclude=list(left), **settings)
     quantizer.process()
     quantizer.model.save_model_to_file(str(target), external)
     return []
 
 
-def _half(source: Path, target: Path, recipe: Recipe, *, external: bool) -> list[str]:
+def _half(source: Path, target: Path, recipe: Recipe, left: Sequence[str], *, external: bool) -> list[str]:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     graph = load_graph(source).graph
@@ -247,7 +261,7 @@ def _half(source: Path, target: Path, recipe: Recipe, *, external: bool) -> list
     source, blocked = _beyond_half(source, external=external)
     doubled = [name for name, count in Counter(tensor.name for tensor in graph.initializer).items() if count > 1]
     try:
-        converted = convert_float_to_float16(str(source), **settings, node_block_list=blocked)
+        converted = convert_float_to_float16(str(source), **settings, node_block_list=[*blocked, *left])
     except AssertionError as error:
         named = f" ({doubled[0]!r} is one)" if doubled else ""
         raise Unsupported(

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from benchharness.compress.programs import versions_of_programs
-from benchharness.compress.recipes import OPTIONAL_PACKAGES, PACKAGES, SEED, Recipe, plain
+from benchharness.compress.recipes import OPTIONAL_PACKAGES, PACKAGES, SEED, Recipe
 from benchharness.compress.source import Source, manifest_as
 from benchharness.errors import UsageError
 from benchharness.suite.artefact import DigestCache
@@ -55,7 +55,7 @@ def made_from(
     """Everything that decides what a recipe makes of a model: the first part of its record."""
     return {
         "recipe": recipe.name,
-        "settings": plain(recipe.settings),
+        "settings": recipe.told,
         "seed": SEED,
         "versions": {**used, **versions_of_programs(recipe.settings)},
         "source": {"name": source.path.name, "digest": source.digest, "bytes": source.bytes},

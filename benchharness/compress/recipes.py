@@ -44,6 +44,15 @@ class Recipe:
     needs_calibration: bool = False
     deterministic: bool = True  # the same input and versions give the same bytes
     why_not_deterministic: str = ""
+    left: tuple[str, ...] = ()  # weights that stay as they are, by their tensors' names
+    draw: int = 0  # of half of the calibration data; 0: all of it
+    of: str = ""  # the recipe in the table that it is, where it is none itself
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Everything that decides what it makes, for the record beside an artefact."""
+        left = {"left": list(self.left)} if self.left else {}
+        return {**plain(self.settings), **left, **({"draw": self.draw} if self.draw else {})}
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchharness.compress.recipes import RECIPES, Recipe
 from benchharness.device import adapters
 from benchharness.errors import UsageError
 from benchharness.suite.asked import Asked
@@ -31,11 +32,19 @@ class Sweep:
     asked: Asked = field(default_factory=Asked)
 
 
-def suite_of(sweep: Sweep, made: Mapping[Path, Sequence[Compressed]]) -> Suite:
+def suite_of(
+    sweep: Sweep,
+    made: Mapping[Path, Sequence[Compressed]],
+    *,
+    recipes: Mapping[str, Recipe] | None = None,
+    scenarios: Mapping[str, Any] | None = None,
+) -> Suite:
     """The suite over the originals and what was made of each; a recipe that failed is left out.
 
-    Raises `UsageError` for two originals of one format and for one that no runtime opens.
+    `recipes`: beside those that have a name in the table; `scenarios`: instead of the usual ones. Raises `UsageError`
+    for two originals of one format and for one that no runtime opens.
     """
+    known = {**RECIPES, **(recipes or {})}
     variants: dict[str, dict[str, Any]] = {}
     references, runtimes = [], []
     for original in sweep.originals:
@@ -48,7 +57,7 @@ def suite_of(sweep: Sweep, made: Mapping[Path, Sequence[Compressed]]) -> Suite:
         variants[name] = {"artefact": str(original.absolute()), "recipe": "as given", "precision": ORIGINAL}
         for one in made.get(original, ()):
             if one.path is not None:
-                variants[one.recipe] = _variant(one.recipe, one.path)
+                variants[one.recipe] = _variant(known[one.recipe], one.path)
     model = {"reference": references, "variants": variants, "task": sweep.task, **sweep.asked.of_model()}
     if sweep.calibrate is not None:
         model["calibration"] = str(sweep.calibrate.absolute())
@@ -58,15 +67,13 @@ def suite_of(sweep: Sweep, made: Mapping[Path, Sequence[Compressed]]) -> Suite:
             "models": {_model_name(sweep.originals[0]): model},
             "configurations": [_configuration(runtime, sweep.asked) for runtime in runtimes],
             **sweep.asked.of_suite(),
+            **({"scenarios": scenarios} if scenarios else {}),
         }
     )
 
 
-def _variant(recipe: str, artefact: Path) -> dict[str, Any]:
-    from benchharness.compress import RECIPES
-
-    made_by = RECIPES[recipe]
-    return {"artefact": str(artefact.absolute()), "recipe": made_by.description, "precision": made_by.precision}
+def _variant(recipe: Recipe, artefact: Path) -> dict[str, Any]:
+    return {"artefact": str(artefact.absolute()), "recipe": recipe.description, "precision": recipe.precision}
 
 
 def _runtime(original: Path, asked: Asked) -> tuple[str, str]:

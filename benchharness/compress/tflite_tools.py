@@ -14,7 +14,9 @@ from ai_edge_quantizer import quantizer
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
+from benchharness.compress.parts import check_left
 from benchharness.compress.recipes import Recipe, plain
+from benchharness.compress.tflite_left import rules_to_leave, weights_of
 from benchharness.errors import ModelFailure, Unsupported
 from targets.tflite.files import MODEL_ENDING, find_model
 from targets.tflite.signature import read_signatures, why_no_language_model
@@ -52,6 +54,7 @@ def look(artefact: Path) -> Look:
         inputs=list(signatures[0].inputs.values()),
         float_bytes=_float_bytes(path),
         why_no_static=reason,
+        weights=weights_of(path),
     )
 
 
@@ -66,7 +69,8 @@ def compress(
     if found.floats <= _SHARE_WORTH_TRYING * _quantized_bytes(found.model):
         raise Unsupported(_nothing(found))  # the tool would crash where it calibrates such a model
     source = _with_names_of_their_own(found.model, scratch)
-    tool = quantizer.Quantizer(str(source), settings["rules"])
+    rules = [*settings["rules"], *rules_to_leave(source, recipe.left)]
+    tool = quantizer.Quantizer(str(source), rules)
     ranges = None
     if tool.need_calibration:
         assert data is not None, "a static recipe is never run without calibration data"
@@ -88,6 +92,7 @@ def compress(
             f"{str(error).rpartition('Error: ')[2]} Try tflite-int4-dynamic, which has no blocks"
         ) from error
     after = sum(_float_bytes(target).values())
+    check_left(found.weights, recipe.left, after)
     if after >= found.floats:
         raise Unsupported(_nothing(found))
     _signatures(target)  # the runtime itself loads it

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.device import conditions, leftovers, page_cache, protocol
 from benchharness.device.child import Child
+from benchharness.device.heap import elsewhere
 from benchharness.device.libraries import Libraries
 from benchharness.device.measured import raw_rows
 from benchharness.device.memory_errors import speaks_of_memory
@@ -76,6 +77,7 @@ class RunningAttempt:
                 hears,
                 stderr=stderr,
                 cwd=scratch,  # an empty folder: nothing in it can shadow a module
+                env=elsewhere(),
             )
         self._spawned_ns = self._child.spawned_ns
         self._watch = Watch(self._child.pid, self._evidence, self._spawned_ns, sensors=bool(order.get("sensors")))
@@ -94,6 +96,11 @@ class RunningAttempt:
     def look(self) -> None:
         """Notes the worker's resident memory for the timeline, and keeps its standard error small."""
         self._watch.look()
+
+    def computed_by(self, process: Any) -> None:
+        """The worker says that another process computes: it is looked at from now on, if the worker started it."""
+        if type(process) is int and process in leftovers.tree(self._child.pid):
+            self._watch.follow(process)
 
     def kill(self) -> None:
         """Ends the worker and everything it started, at once."""
@@ -181,18 +188,18 @@ class RunningAttempt:
         return {
             "outcome": {**outcome, "evidence": "" if outcome["kind"] == "ok" else evidence},
             "task": told.get("task"),
-            "measurements": self._with_timeline(told.get("measurements", [])),
+            "measurements": self._with_timeline(told.get("measurements", []), elsewhere=bool(told.get("elsewhere"))),
             "effective": {**told.get("effective", {}), "rules": RULES},
         }
 
-    def _with_timeline(self, measurements: Sequence[Message]) -> list[Message]:
+    def _with_timeline(self, measurements: Sequence[Message], *, elsewhere: bool) -> list[Message]:
         """Adds the worker's resident memory over time, from outside: too coarse for peaks, which it reads itself.
 
         Where the worker has nothing to report there is nothing to add: it failed, or its memory means nothing. What a
-        conductor holds is no model's memory either.
+        conductor holds is no model's memory either, nor what a worker holds whose program runs `elsewhere`.
         """
         timeline = self._watch.timeline
-        if not measurements or self._conducts:
+        if not measurements or self._conducts or elsewhere:
             return list(measurements)
         if timeline:
             highest = max(MEMORY_TIMELINE.by_name(timeline)["resident"])

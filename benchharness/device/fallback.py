@@ -39,12 +39,16 @@ def placement_facts(configuration: Configuration, session: Session) -> dict[str,
 
 
 def _check_unit(configuration: Configuration, session: Session) -> None:
-    """Only a session that tells its unit has chosen one: what nobody took is no configuration that was measured."""
+    """Only a session that tells its unit has chosen one: what nobody took is no configuration that was measured.
+
+    A library that belongs to no unit, such as the runtime's own files, the session tells in its facts.
+    """
     effective = session.effective
     if effective.unit is not None or effective.refusal is not None:
         return
     for key in ("library", "unit"):
-        if getattr(configuration, key) is not None:
+        named = getattr(configuration, key)
+        if named is not None and not (key == "library" and effective.facts.get(key) == named):
             raise Unsupported(
                 f"{key}: the adapter {configuration.runtime!r} takes no plug-ins and has no units; leave it out"
             )

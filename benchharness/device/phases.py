@@ -40,9 +40,24 @@ class Phases:
         self._mapped: list[str] = []
         self._waiting: Any = unknown("a thread ended while it was measured")
         self._libraries = memory.mapped_libraries()
+        self._process: int | None = None  # another one, where that computes
+        self._elsewhere = ""  # which, in words
         self._own_peak = True  # the first phase's peak is the process's so far
         self._waited_and_ran: tuple[int, int] | None = None
         self.end("start")
+
+    def computed_by(self, process: int | None, told: str) -> None:
+        """From now on, and for what was, memory and waiting are those of another process.
+
+        `told` says which it is, or where its id is not known here why that is so.
+        """
+        self._process, self._elsewhere = process, told
+        self._peaks.clear()
+        self._settled.clear()
+        self._unknown.clear()
+        self._highest, self._own_peak = 0, True  # what it has used since it began is for its model
+        reason = f"memory is that of {told}, which began with the load" if process else told
+        self._unknown["before the model"] = reason
 
     def end(self, phase: str, at_ns: int | None = None) -> None:
         """The phase ended now, or at a stamp of `time.perf_counter_ns` taken just before."""
@@ -55,7 +70,9 @@ class Phases:
         self._watching_ns += time.perf_counter_ns() - began_ns
 
     def _read_memory(self, phase: str) -> None:
-        reading = memory.read()
+        if self._elsewhere and self._process is None:
+            return
+        reading = memory.read(self._process)
         self._unknown.update(reading.unknown)
         self._settled[phase] = dict(reading.settled)
         if reading.peak is not None:
@@ -64,14 +81,17 @@ class Phases:
                 self._peaks[phase] = reading.peak
             else:
                 self._unknown["phase peaks"] = "this system keeps one peak for the whole process"
-        self._own_peak = memory.reset_peak()
+        self._own_peak = memory.reset_peak(self._process)
 
     def _read_scheduling(self, phase: str) -> None:
         """Between the end of the load and the end of the measuring: how much of its time the process had to wait."""
         if phase not in {"load", "measure"}:
             return
+        if self._elsewhere and self._process is None:
+            self._waiting = unknown(self._elsewhere)
+            return
         try:
-            waited_ns, ran_ns = waited_and_ran_ns()
+            waited_ns, ran_ns = waited_and_ran_ns(process=self._process)
         except Unreadable as error:
             self._waiting = unknown(str(error))
             return
@@ -100,7 +120,9 @@ class Phases:
             if held > 0
         ]
         resident = {phase: kinds["rss"] for phase, kinds in self._settled.items() if "rss" in kinds}
-        added = {"peak_memory": self._highest, "runtime_libraries": self._library_bytes}
+        added = {"peak_memory": self._highest}
+        if not self._elsewhere:
+            added["runtime_libraries"] = self._library_bytes
         if {"start", "import"} <= set(resident):
             added["model_memory"] = self._highest - resident["import"]
             added["runtime_memory"] = resident["import"] - resident["start"]

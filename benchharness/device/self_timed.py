@@ -13,18 +13,14 @@ from typing import Any
 
 from benchharness.contract import (
     HARNESS_CLOCK,
-    STAMPED_AT,
     GeneratesTokens,
-    LanguageSession,
     TensorSpec,
     TokenStream,
 )
+from benchharness.device.own_clock import OwnClock, is_count
 from benchharness.device.requests import check_tokens, prompt_tokens
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
-
-#: Two clocks of one moment may run apart by this share; one in another unit is out by a thousand times.
-_CLOCKS_APART = 1e-3
 
 #: Why there is no quality of such a session.
 NO_LOGITS = (
@@ -79,28 +75,22 @@ class Written:
 class SelfTimed:
     """Such a session, whose stamps are looked at as they come."""
 
+    language = True
+
     def __init__(self, session: GeneratesTokens) -> None:
         self.inputs: Sequence[TensorSpec] = ()
         self.outputs: Sequence[TensorSpec] = ()
         self.effective, self.takes_text = session.effective, session.takes_text
+        self.vocabulary_size, self.context_length = session.vocabulary_size, session.context_length
+        self._own = OwnClock(session.clock)
         self._session, self._clock = session, session.clock
         self._most_tokens = 0
         self._told: dict[str, Any] = {}
-        if (
-            self._clock.stamped_at not in STAMPED_AT
-            or not _whole(self._clock.resolution_ns)
-            or not self._clock.timed_by
-        ):
-            raise InvalidOutput(
-                f"the adapter says that tokens are stamped at {self._clock.stamped_at!r} by {self._clock.timed_by!r}, "
-                f"which steps by {self._clock.resolution_ns!r} ns"
-            )
 
     @classmethod
     def of(cls, session: object) -> SelfTimed | None:
-        """A session that can be measured by its own stamps only; None for any other."""
-        writes = isinstance(session, GeneratesTokens) and not isinstance(session, LanguageSession)
-        return cls(session) if writes else None  # type: ignore[arg-type]
+        """A session that writes and stamps by itself, whether or not it gives logits too; None for any other."""
+        return cls(session) if isinstance(session, GeneratesTokens) else None
 
     def run(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Refused."""
@@ -150,7 +140,11 @@ class SelfTimed:
 
     def _check_counts(self, stream: TokenStream, count: int) -> None:
         counts, ids, size = stream.tokens_per_stamp, stream.tokens, self._session.vocabulary_size
-        if not counts or len(counts) != len(stream.stamps_ns) or not all(map(_whole, (*counts, stream.prompt_tokens))):
+        if (
+            not counts
+            or len(counts) != len(stream.stamps_ns)
+            or not all(map(is_count, (*counts, stream.prompt_tokens)))
+        ):
             raise InvalidOutput(
                 f"{len(stream.stamps_ns)} stamps of {len(counts)} chunks of tokens, after {stream.prompt_tokens!r} "
                 "tokens of prompt: each stamp has to cover a token, and a prompt has one"
@@ -171,19 +165,13 @@ class SelfTimed:
                 "one that goes before it"
             )
         took_ns, lasted_ns = moments[-1] - moments[0], returned_ns - called_ns
-        if took_ns > lasted_ns * (1 + _CLOCKS_APART) + 2 * self._clock.resolution_ns:
-            raise InvalidOutput(f"the stamps span {took_ns} ns, and the whole call took {lasted_ns} ns")
+        self._own.check_span(took_ns, lasted_ns)
         if self._clock.timed_by == HARNESS_CLOCK and not called_ns <= moments[0] <= moments[-1] <= returned_ns:
             raise InvalidOutput("the stamps are of the harness's clock, and lie outside the call")
 
     def timed(self, taken: Sequence[int], what: str) -> Sequence[int]:
         """The times as they are. Raises `Unsupported` where one is no time at all by the runtime's clock."""
-        if min(taken) <= 0:
-            raise Unsupported(
-                f"{what} took less than a step of the clock that stamps tokens ({self._clock.timed_by}, "
-                f"{self._clock.resolution_ns} ns); measure a larger workload"
-            )
-        return taken
+        return self._own.timed(taken, what)
 
     def no_itl(self, answers: Sequence[Written]) -> str:
         """Why the gaps between single tokens are not known, which the facts tell too; empty where they are."""
@@ -197,19 +185,13 @@ class SelfTimed:
         self._told["itl_unknown"] = reason
         return reason
 
+    def elsewhere(self) -> dict[str, Any]:
+        """Nothing: it runs in the worker."""
+        return {}
+
     def facts(self) -> dict[str, Any]:
         """Whose stamps these are, for the result."""
-        return {
-            "timed_by": self._clock.timed_by,
-            "stamped_at": self._clock.stamped_at,
-            "clock_resolution_ns": self._clock.resolution_ns,
-            "tokens_per_stamp": self._most_tokens,
-            **self._told,
-        }
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+        return {**self._own.facts(self._most_tokens), **self._told}
 
 
 def _parts(whole: int, count: int) -> list[int]:

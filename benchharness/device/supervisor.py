@@ -200,6 +200,7 @@ class Supervisor:
             self._finish(attempt.ended())
         elif message["type"] == "progress":
             attempt.phase = protocol.text(message["phase"], 40)
+            attempt.computed_by(message.pop("process", None))
             self._hosts.send(message)
         elif message["type"] == "measured":
             self._finish(attempt.measured(message))

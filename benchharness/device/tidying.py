@@ -27,7 +27,7 @@ from benchharness.device.hosts import DOOR
 
 #: A transfer that broke is gone on with soon, or never.
 _HALF_FILES_S = 24 * 3600.0
-_OURS = ("files", "runs", "environments", "held", ID_FILE)
+_OURS = ("files", "runs", "environments", "python", "held", ID_FILE)
 
 
 def tidy(work: Path, bundle: str) -> dict[str, Any]:

@@ -39,18 +39,32 @@ class Watch:
     """
 
     def __init__(self, process: int, evidence: Path, started_ns: int, *, sensors: bool) -> None:
-        self.timeline: list[float] = []
-        self._panel = Panel(process) if sensors else None
         self.every_s = EVERY_WITH_SENSORS_S if sensors else EVERY_S
-        self._series: dict[str, list[float]] = {}
-        self._resident = ResidentSize(process)
         self._path = evidence
         self._evidence = evidence.open("ab", buffering=0)  # what it appends lands behind the kept tail
         self._started_ns = started_ns
+        self._with_sensors = sensors
+        self._begin(process)
         self._limits = ProcessLimits(process)
         self._stops = StopsSince(str(process))
         self._limits_due_ns = 0
         self._look_at_limits(started_ns)
+
+    def _begin(self, process: int) -> None:
+        self.timeline: list[float] = []
+        self._series: dict[str, list[float]] = {}
+        self._panel = Panel(process) if self._with_sensors else None
+        self._resident = ResidentSize(process)
+
+    def follow(self, process: int) -> None:
+        """Another process computes: what was seen of the first one is of no model.
+
+        Its groups are still those of the first one, which started it.
+        """
+        self._resident.close()
+        if self._panel is not None:
+            self._panel.close()
+        self._begin(process)
 
     def look(self) -> None:
         """Notes the resident memory, and keeps a chatty runtime from filling the disk."""

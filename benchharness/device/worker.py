@@ -82,11 +82,10 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     scenario = _scenario(order)
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
-    from benchharness.device.measured import measurement
     from benchharness.device.outputs import tell_zeros
+    from benchharness.device.own_report import by_itself
     from benchharness.device.scenarios.stage import Stage
-    from benchharness.device.self_timed import SelfTimed
-    from benchharness.device.states import Carried, States
+    from benchharness.device.states import States
 
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with phases.unwatched():
@@ -95,22 +94,24 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases.end("import")
     progress.phase("load")
     with opened(adapter, Path(order["artefact"]), configuration) as session:
-        self_timed = SelfTimed.of(session)
-        language = self_timed is not None or isinstance(session, LanguageSession)
+        itself = by_itself(session)
+        not_the_workers = {} if itself is None else itself.elsewhere()
+        language = isinstance(session, LanguageSession) if itself is None else itself.language
         _check_task(order, language, session.effective)
+        elsewhere = _computed_elsewhere(session, phases, progress)
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
-            as_text = self_timed is not None and self_timed.takes_text
+            as_text = itself is not None and itself.takes_text
             tokenizer = _tokenizer(adapter, order) if language and not as_text else None
             # Made here, so that no phase pays for what the harness makes up.
-            states = None if language else States.of(session, _tensors(order).get("state"))
+            states = None if language or not_the_workers else States.of(session, _tensors(order).get("state"))
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
         if asked is not None and isinstance(session, AllocatesLate):
             session.allocate({name: array.shape for name, array in asked.inputs.items()})
         with phases.unwatched():
             placed = placement_facts(configuration, session)
-            ran: Session = self_timed or (session if states is None else Carried(session, states))
+            ran: Session = itself or (session if states is None else _with_states(session, states))
         progress.phase("first request")
         on_device = session.effective.execution == EXECUTION_DEVICE
         stage = Stage(
@@ -121,6 +122,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             phases=phases,
             progress=progress,
             inputs={} if asked is None else asked.inputs,
+            tensors=_tensors(order),
+            plain=session,
         )
         with _telling_inputs(session, asked):
             measurements = list(scenario.measure(stage))
@@ -128,27 +131,71 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
-        refused = session.effective.refusal
-        if refused is not None and refused.lost_ns:
-            measurements.append(measurement("refused_load", {}, refused.lost_ns))
-        effective = {**effective_facts(session.effective), **placed, **(self_timed.facts() if self_timed else {})}
-        if tokenizer is not None:
-            effective["tokenizer"] = tokenizer.facts()
+        effective = {**effective_facts(session.effective), **placed, **_told_of(ran, tokenizer)}
+        effective["facts"].update(elsewhere)
         if asked is not None:
             effective.update({**_input_facts(session.inputs, asked, states), **told})
+        effective.update(stage.told)
+        measurements = _reported(measurements, session.effective, computed=getattr(scenario, "COMPUTED", False))
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
-        "measurements": [*measurements, *phases.memory()] if on_device else [],
+        "measurements": [*measurements, *(phases.memory() if on_device and not not_the_workers else ())],
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
+        **not_the_workers,
     }
 
 
+def _reported(
+    found: list[dict[str, Any]], effective: EffectiveConfiguration, *, computed: bool
+) -> list[dict[str, Any]]:
+    """What was measured, and what a refused accelerator cost; of a reference execution only what is computed."""
+    from benchharness.contract import EXECUTION_DEVICE
+    from benchharness.device.measured import measurement
+
+    if effective.execution != EXECUTION_DEVICE:
+        return found if computed else []
+    refused = effective.refusal
+    lost = [measurement("refused_load", {}, refused.lost_ns)] if refused is not None and refused.lost_ns else []
+    return [*found, *lost]
+
+
+def _computed_elsewhere(session: object, phases: Phases, progress: _Progress) -> dict[str, str]:
+    """Where another process computes, which is looked at from now on instead of this one; else nothing."""
+    from benchharness.contract import ComputesElsewhere
+
+    if not isinstance(session, ComputesElsewhere):
+        return {}
+    try:
+        process = session.process()
+    except Unsupported as reason:
+        phases.computed_by(None, str(reason))
+        return {"computed_in": f"{session.computed_in}; {reason}"}
+    phases.computed_by(process, session.computed_in)
+    progress.computed_by(process)
+    return {"computed_in": session.computed_in}
+
+
+def _with_states(session: Session, states: States) -> Session:
+    """What runs a model that is no language model, timed from here or by itself."""
+    from benchharness.device.states import Carried
+    from benchharness.device.timed_inferences import TimedInferences
+
+    return TimedInferences.of(session, states) or Carried(session, states)
+
+
+def _told_of(ran: Session, tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """Whose clock timed it, where that was not the harness's, and what encoded a text."""
+    told = ran.facts() if hasattr(ran, "facts") else {}
+    return told if tokenizer is None else {**told, "tokenizer": tokenizer.facts()}
+
+
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
-    """Of a text prompt the tokenizer that the host names, else the one inside the artefact."""
-    if order["workload"]["prompt"].get("text") is None:
+    """Of a text prompt, or a task's texts, the tokenizer that the host names, else the one inside the artefact."""
+    workload = order["workload"]
+    if workload["prompt"].get("text") is None and (workload.get("data") or {}).get("kind") != "requests":
         return None
     from benchharness.contract import FindsTokenizer
     from benchharness.device.tokenizer import Tokenizer
@@ -185,8 +232,8 @@ def _telling_inputs(session: Session, asked: TensorRequest | None) -> Iterator[N
 
 
 def _sample(order: Order) -> Sample | None:
-    """The sample that the workload's data holds for this model, None where it has none."""
-    if not order["workload"].get("data"):
+    """The sample that the workload's data holds for this model, None where it has none: its scenario reads the rest."""
+    if (order["workload"].get("data") or {}).get("sample") is None:
         return None
     from benchharness.device.real_inputs import Sample
 
@@ -268,6 +315,11 @@ class _Progress:
 
     def phase(self, name: str) -> None:
         self._writer.send({"type": "progress", "id": self._attempt, "phase": name, "done": 0, "total": 0})
+
+    def computed_by(self, process: int) -> None:
+        """Another process computes: the supervisor is to look at that one."""
+        message = {"type": "progress", "id": self._attempt, "phase": "load", "done": 0, "total": 0, "process": process}
+        self._writer.send(message)
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.perf_counter_ns()

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchharness.errors import UsageError
+from benchharness.errors import NoPython, UsageError
+from benchharness.execute import bringing
 from benchharness.execute.devices import reached
 from benchharness.launch.ask import availabilities, description_of_device
 from benchharness.launch.far import FarLauncher
@@ -15,13 +16,27 @@ from benchharness.suite.device import Device, written
 from benchharness.suite.hardware import HardwareTarget
 
 _LONGEST_WORD, _LONGEST_LIST = 200, 1000
+#: What was found of a device's Python where there is none.
+NO_PYTHON = "none"
 
 
 def look_at(device: Device, scratch: Path) -> Device:
     """The device with what is found there: system, processor, memory, Python, sensors, runtimes.
 
-    Raises `LaunchError` where it cannot be reached, or has no Python that will do.
+    One without a Python is asked by its shell what it is: `device prepare` brings one. Raises `LaunchError` where it
+    cannot be reached, or the Python that its user names is not there.
     """
+    try:
+        return _asked(device, scratch)
+    except NoPython:
+        if device.python != Device.model_fields["python"].default or device.system != "linux":
+            raise
+        bare = bringing.look(device)
+        found = {"machine": _word(bare.machine), "python": NO_PYTHON, "runtimes": "none"}
+        return device.model_copy(update={"found": found})
+
+
+def _asked(device: Device, scratch: Path) -> Device:
     hardware = HardwareTarget(name=device.hardware, device=device)
     with reached(hardware, scratch) as launcher:
         assert isinstance(launcher, FarLauncher)

@@ -30,6 +30,9 @@ from benchharness.scenarios import SCENARIOS
 from benchharness.suite.artefact import Manifest
 from benchharness.suite.tables import Attempts
 
+#: A pass holds all of its models in memory at once; those that are left get another, and the reference with them.
+_MOST_IN_A_PASS = 12
+
 
 class Observer(Protocol):
     """Watches a run; the terminal draws it."""
@@ -177,17 +180,19 @@ class Execution:
         shared = state.job.comparison_pass
         if shared is None:
             return []
-        return [
-            other for other in due if other is not state and not other.stopped and other.job.comparison_pass == shared
-        ]
+        others = [each for each in due if each is not state and not each.stopped and each.job.comparison_pass == shared]
+        return others[: _MOST_IN_A_PASS - 1]
 
-    def _save(self, attempt: Attempt) -> None:
+    def _save(self, attempt: Attempt) -> Attempt:
+        """Keeps an attempt, with what the host makes of it."""
         state = self._states.get(attempt.job)
         if state is None:
-            return  # of no job of this run: a spool tells what it likes
-        self._store.save_attempt(self._run, attempt)
-        if all(known.id != attempt.id for known in state.attempts):
-            state.attempts.append(attempt)
+            return attempt  # of no job of this run: a spool tells what it likes
+        kept = SCENARIOS.of_stored(state.job.scenario).completed(state.job, attempt)
+        self._store.save_attempt(self._run, kept)
+        if all(known.id != kept.id for known in state.attempts):
+            state.attempts.append(kept)
+        return kept
 
     def _decide(self, state: _State) -> None:
         """Stops a job that has what was asked for, or that will never have it."""

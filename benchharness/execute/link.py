@@ -45,9 +45,9 @@ Progress = Callable[[str, int, int], None]
 
 
 class DeviceLink:
-    """One device, one run. `save` gets every attempt as it ends, those found in a spool too."""
+    """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept."""
 
-    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], None]) -> None:
+    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], Attempt]) -> None:
         self._launcher = launcher
         self._run = run
         self._save = save
@@ -55,6 +55,7 @@ class DeviceLink:
         self._bundle = put_bundle(launcher, scratch)
         self._libraries = Libraries(launcher)
         self._connection: Connection | None = None
+        self._left_behind = False  # a supervisor may go on behind a line that broke
         self._facts: Mapping[str, Any] = {}
         self._clock_offset_ns = 0
         self._ordered: dict[str, Message] = {}  # by attempt, its job and round
@@ -75,6 +76,7 @@ class DeviceLink:
             ready = _next(connection)
         if ready["type"] != "ready" or ready.get("protocol") != protocol.VERSION:
             raise ProtocolError(f"the supervisor does not speak protocol {protocol.VERSION}: {str(ready)[:200]}")
+        self._left_behind = False
         self._facts = ready["facts"] if isinstance(ready.get("facts"), dict) else {}
         self._clock_offset_ns = _whole(ready.get("clock_unix_ns")) - time.time_ns()
         found = [self._take_in(connection, _next(connection)) for _ in range(_whole(ready.get("waiting")))]
@@ -102,13 +104,27 @@ class DeviceLink:
     def _hang_up(self) -> None:
         """Gives up a line; a detached supervisor goes on behind it."""
         if self._connection is not None:
-            self._connection.kill()
+            self._left_behind = not self._connection.kill()
             self._connection = None
 
     def leave(self) -> None:
-        """Ends the supervisor and removes what the run kept on the device: all of it is saved."""
-        self.close()
-        self._launcher.remove(self._work)
+        """Ends the supervisor and removes what the run kept on the device: all of it is saved. Raises `LaunchError`.
+
+        A line that breaks just now may take the word to stop with it, and a detached supervisor would have the device
+        until its lease is over, behind a door that was removed: it is met once more and told again.
+        """
+        for left in reversed(range(_MOST_LOSSES)):
+            try:
+                if self._left_behind:
+                    self.connect()
+                self.close()
+                if not self._left_behind or not left:
+                    self._launcher.remove(self._work)
+                    return
+            except (ConnectionLost, ProtocolError):
+                self._hang_up()
+                if not left:
+                    raise
 
     def attempt(
         self,
@@ -231,9 +247,9 @@ class DeviceLink:
         finished = attempt_from(
             message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns
         )
-        self._save(finished)
-        connection.send({"type": "acknowledge", "id": finished.id})
-        return finished
+        kept = self._save(finished)
+        connection.send({"type": "acknowledge", "id": kept.id})
+        return kept
 
     def _given_up(self, order: Message, lost: str) -> Attempt:
         """The line broke again and again. The spool may hold the attempts even so; else they crashed."""
@@ -259,8 +275,7 @@ class DeviceLink:
                 "duration_ns": 0,
             }
         attempt = attempt_from(message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns)
-        self._save(attempt)
-        return attempt
+        return self._save(attempt)
 
 
 def _outcome_of(message: Message, ordered: Message) -> Any:

@@ -28,6 +28,8 @@ PATHS: Mapping[tuple[str, ...], Whose] = {
     ("accelerator",): Whose.DEVICE,  # a delegate's library; its path is also its name in every result
     ("library",): Whose.PUT,
     ("options", "custom_op_libraries"): Whose.PUT,
+    ("options", "program"): Whose.PUT,
+    ("options", "reader"): Whose.PUT,
 }
 
 
@@ -42,13 +44,15 @@ class Libraries:
         """The configuration with the paths that the device knows."""
         placed: dict[str, Any] = {}
         for (key, *below), whose in PATHS.items():
-            if whose is Whose.PUT and (named := getattr(configuration, key)):
+            if whose is Whose.PUT and (named := placed.get(key, getattr(configuration, key))):
                 placed[key] = self._in_option(named, *below) if below else self._one(named)
         return replace(configuration, **placed)
 
     def _in_option(self, options: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-        paths = options.get(name)
-        return {**options, name: [self._one(path) for path in paths]} if isinstance(paths, list) else options
+        if name not in options:
+            return options
+        paths = options[name]
+        return {**options, name: [*map(self._one, paths)] if isinstance(paths, list) else self._one(paths)}
 
     def _one(self, path: Any) -> Any:
         if not isinstance(path, str) or not Path(path).is_absolute() or not Path(path).is_file():

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchharness.device import adapters
 from benchharness.errors import LaunchError, UsageError
+from benchharness.execute.bringing import with_a_python
 from benchharness.execute.devices import reached
 from benchharness.launch import Question, Sent, ask, unheard
 from benchharness.launch.ask import NamedAvailability, availabilities
@@ -70,10 +71,19 @@ def prepare(
 ) -> Prepared:
     """Makes the environment; what is there already stays. Raises `LaunchError`, `UsageError`.
 
-    `lock` is the file that says which wheels; `cache` and `scratch` are folders here.
+    A device without a Python gets one. `lock` is the file that says which wheels, and the one beside it that ends in
+    `.python.lock` which Python; `cache` and `scratch` are folders here.
     """
     wanted = requirements(runtimes, device.packages)
-    hardware = HardwareTarget(name=device.hardware, device=_with_plain_python(device))
+    able = with_a_python(
+        _with_plain_python(device),
+        lock=lock.with_suffix(".python.lock"),
+        cache=cache / "python",
+        scratch=scratch,
+        tell=tell,
+        sent=sent,
+    )
+    hardware = HardwareTarget(name=device.hardware, device=able)
     with reached(hardware, scratch, sent) as launcher:
         assert isinstance(launcher, FarLauncher)
         tags = tags_of(_answer(launcher, Question(program="environment", arguments=("facts",), patience_s=_ASKING_S)))

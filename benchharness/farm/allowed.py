@@ -30,14 +30,19 @@ from benchharness.suite.errors import explain
 from benchharness.suite.fields import Name, Table
 from benchharness.suite.tables import Suite, read_toml, restore_table
 
-#: The option that names libraries (`execute.placing`).
-_LIBRARIES = "custom_op_libraries"
+#: The options that name libraries and programs (`execute.placing`), and one that no submission has.
+_LIBRARIES, _PROGRAM, _ENVIRONMENT = "custom_op_libraries", "program", "environment"
+#: What opens a model and nothing else. Others start programs, or talk to somebody: a host has to list them.
+_RUNTIMES = ("onnxruntime", "tflite", "onnxruntime-genai", "openvino", "llama-cpp", "coreml", "executorch", "litert-lm")
+_SCENARIOS = ("first-token", "steady", "sustained", "quality", "constrained")
 
 
 class Allowed(Table):
     """A host's list."""
 
     roots: tuple[Path, ...] = ()
+    runtimes: tuple[Name, ...] = ()  # beside the usual ones
+    scenarios: tuple[Name, ...] = ()
     keys: dict[Name, str] = Field(default_factory=dict)
     interpreters: dict[Name, Annotated[str, Field(max_length=1000)]] = Field(default_factory=dict)
     libraries: dict[Name, Annotated[str, Field(max_length=1000)]] = Field(default_factory=dict)
@@ -76,16 +81,37 @@ class Allowed(Table):
             each["python"] = self._named(each.get("python"), self.interpreters, "interpreters")
             each["library"] = self._named(each.get("library"), self.libraries, "libraries")
             each["accelerator"] = [self._accelerator(one) for one in _listed(each.get("accelerator"))]
+            if each.get("runtime") not in (*_RUNTIMES, *self.runtimes):
+                raise Unbelievable(f"{each.get('runtime')!s:.100} is not in this host's runtimes")
             options = each.get("options") or {}
+            if _ENVIRONMENT in options:
+                raise Unbelievable("it sets environment variables")
+            if _PROGRAM in options:
+                options[_PROGRAM] = self._named(options[_PROGRAM], self.libraries, "libraries")
             if _LIBRARIES in options:
                 given = _listed(options.pop(_LIBRARIES))
                 options[_LIBRARIES] = [self._named(one, self.libraries, "libraries") for one in given]
-            _refuse_paths({key: value for key, value in options.items() if key != _LIBRARIES})
+            _refuse_paths({key: value for key, value in options.items() if key not in (_LIBRARIES, _PROGRAM)})
             _refuse_paths(each.get("accelerator_options") or {})
         try:
-            return restore_table(table)
+            suite = restore_table(table)
         except SuiteError as error:
             raise Unbelievable(f"its suite is none here: {error!s:.300}") from error
+        for scenario, _ in suite.scenarios.asked():
+            if scenario.name not in (*_SCENARIOS, *self.scenarios):
+                raise Unbelievable(f"{scenario.name} is not in this host's scenarios")
+        self._refuse_others(suite.model_dump(), folder)
+        return suite
+
+    def _refuse_others(self, value: Any, folder: Path) -> None:
+        """Whatever is a path, in whichever table, leads into the submission's folder or to what this host lists."""
+        if isinstance(value, Mapping | list | tuple):
+            for each in value.values() if isinstance(value, Mapping) else value:
+                self._refuse_others(each, folder)
+        elif isinstance(value, Path):
+            listed = str(value) in (*self.interpreters.values(), *self.libraries.values())
+            if not listed and not value.is_relative_to(folder):
+                raise Unbelievable(f"a path outside of its own files: {value!s:.100}")
 
     def _named(self, name: Any, known: Mapping[str, str], where: str) -> str | None:
         if name is None:

@@ -156,6 +156,23 @@ def _inside(path: Any) -> str:
     return str(path)
 
 
+def _refuse_scenario_files(suite: Suite) -> None:
+    """Files of scenarios do not come along. Raises `SuiteError`."""
+    for name, value in _paths(suite.scenarios.model_dump(), "scenarios"):
+        raise SuiteError(f"{name} = {str(value)!r}: files of this scenario do not go to a farm")
+
+
+def _paths(value: Any, name: str) -> Iterator[tuple[str, Path]]:
+    if isinstance(value, Path):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _paths(each, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _paths(each, name)
+
+
 @dataclass
 class _Packing:
     """Numbers what comes along: `files/0/…` for the first artefact or file."""
@@ -177,6 +194,7 @@ class _Packing:
             for key in NAMED:
                 if configuration.get(key):
                     configuration[key] = self._name(Path(configuration[key]), key)
+        _refuse_scenario_files(suite)
         return table
 
     def _packed(self, path: Path, manifest: Manifest | None) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchharness.judge.tracks import Owner
-from benchharness.results.history import FACTS, NightJob, Told
+from benchharness.results.history import NightJob, Told
+from benchharness.results.night_rows import FACTS
 from benchharness.results.trends import Cause
 
 _DIGEST_DIGITS = 12

@@ -46,7 +46,7 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
     for attempt in attempts:
         by_job.setdefault(attempt.job, []).append(attempt)
     alone = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
-    results = [_beside(result, alone) for result in alone]
+    results = [_told(_beside(result, alone)) for result in alone]
     references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
     compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
     beside = [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
@@ -114,6 +114,7 @@ def _metrics(job: Job, good: Sequence[Attempt], over_time: Sequence[Course]) -> 
         for grouped in _by_metric(good):
             yield from _metric_results(*grouped)
         yield from _no_itl(good)
+        yield from _not_told(good)
     yield from scenario.derived(good, over_time)
 
 
@@ -127,6 +128,16 @@ def _no_itl(good: Sequence[Attempt]) -> Iterator[MetricResult]:
         yield MetricResult(name="itl", parameters=parameters, unit=METRICS["itl"].unit, estimate=unknown, attempts=())
 
 
+def _not_told(good: Sequence[Attempt]) -> Iterator[MetricResult]:
+    """What a program that measures itself does not tell: unknown, in its reader's words."""
+    for name, reason in good[-1].effective.unknown_metrics.items():
+        if name in METRICS and not any(_measured(attempt, name) for attempt in good):
+            percentiles = METRICS[name].percentiles
+            parameters = {"percentile": percentiles[0]} if percentiles else {}
+            unknown = Estimate(value=None, statistic="told by the program", reason=str(reason)[:200])
+            yield MetricResult(name=name, parameters=parameters, unit=METRICS[name].unit, estimate=unknown, attempts=())
+
+
 def _measured(attempt: Attempt, metric: str) -> Measurement | None:
     return next((each for each in attempt.measurements if each.metric == metric), None)
 
@@ -135,6 +146,12 @@ def _beside(result: Result, others: Sequence[Result]) -> Result:
     """A result with what its scenario holds against other jobs."""
     kept = list(SCENARIOS.of_stored(result.job.scenario).beside(result, others))
     return replace(result, metrics=[*result.metrics, *kept]) if kept else result
+
+
+def _told(result: Result) -> Result:
+    """A result with what its scenario says of it."""
+    said = list(SCENARIOS.of_stored(result.job.scenario).told(result))
+    return replace(result, told=said) if said else result
 
 
 def _sizes(job: Job) -> list[MetricResult]:
@@ -225,6 +242,6 @@ def _compared(result: Result, reference: Result | None) -> Result:
     if reference is None or reference is result:
         return result
     ratios = ratios_of(result, reference, apart_from=Factor.VARIANT, called="reference")
-    if result.job.against is not None:  # compared with the reference already: a ratio of two KLDs means nothing
+    if result.job.of_answers:  # paired with the reference's answers already: a ratio of two KLDs means nothing
         ratios = {key: ratio for key, ratio in ratios.items() if ratio.statistic == EXACT}
     return replace(result, metrics=[replace(metric, ratio=ratios.get(identity(metric))) for metric in result.metrics])

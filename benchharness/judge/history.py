@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,6 +27,7 @@ from benchharness.judge.tracks import Owner, Tracks, tracks_of
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import Budget
 from benchharness.results.history import NightJob, Planned, Told
+from benchharness.results.result import is_of
 from benchharness.results.trends import Certainty, Gap, History, Step, Track, Trend
 
 #: A step in the ratio and one in absolute values that are no farther apart are one.
@@ -112,7 +114,8 @@ class _Gaps:
         for nights in by_suite.values():
             dates = [f"{told.nights[at].started:%Y-%m-%d}" for at in nights]
             ended = [date for at, date in zip(nights, dates, strict=True) if self._ended[at]]
-            later = {date: sum(each > date for each in dict.fromkeys(ended)) for date in dict.fromkeys(dates)}
+            once = sorted(set(ended))
+            later = {date: len(once) - bisect_right(once, date) for date in set(dates)}
             self._left |= {at: later[date] for at, date in zip(nights, dates, strict=True)}
         self._jobs: dict[tuple[str, str, str, str], list[NightJob]] = {}
         for job in told.jobs:
@@ -227,7 +230,7 @@ def _budget(planned: Planned, name: str, parameters: Mapping[str, object], known
         if budget.metric == name
         and not budget.against
         and budget.percentile == parameters.get("percentile")
-        and budget.output in (None, parameters.get("output"))
+        and (budget.output is None or is_of(parameters, budget.output))
     )
     return next(fitting, None) if planned.ships else None
 

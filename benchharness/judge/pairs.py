@@ -2,7 +2,7 @@
 
 A pair is one attempt of each, of the same round. What is compared of an attempt is its least sample where a metric has
 samples and less is better (other work on a device makes a process slower and never faster), else its one value. The
-test is Wilcoxon's on the logarithms of their ratios.
+test is that of `judge.pair_ranks`, on logarithms.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from enum import StrEnum
 from statistics import median
 
 from benchharness.judge.design import Design
-from benchharness.judge.signed_ranks import hodges_lehmann, interval, p_above
+from benchharness.judge.pair_ranks import estimate, interval, p_above
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import AttemptValue, Estimate, MetricResult
 from benchharness.results.samples import least
 
 #: What stands for an estimate.
-STATISTIC = "Hodges-Lehmann ratio of the best of each process, candidate / base, pair by pair"
+STATISTIC = "ratio of the best of each process, candidate / base, by ranks within pairs"
 #: By round the best of base and of candidate, in the metric's unit.
 Rounds = Mapping[int, tuple[float, float]]
 
@@ -71,42 +71,53 @@ def best_of(value: AttemptValue, *, lower: bool) -> float:
 def decided(rounds: Rounds, made: int, metric: str, design: Design, hypotheses: int) -> Decision:
     """At the first look that decides it, or at the last that there was; `made` pairs were tried, whole or half."""
     looks = [look for look, pairs in enumerate(design.looks) if pairs <= made]
-    found = _undecided(rounds)
     if not rounds:
-        return replace(found, reason="no pair has a value above zero on both sides")
+        return replace(_undecided(rounds), reason="no pair has a value above zero on both sides")
     if not looks:
-        return replace(found, reason=f"{made} pairs, and the first look is after {design.looks[0]}")
+        return replace(_undecided(rounds), reason=f"{made} pairs, and the first look is after {design.looks[0]}")
+    seen, last, kind = rounds, looks[0], Change.UNDECIDED
     for look in looks:
-        seen = {round_: both for round_, both in rounds.items() if round_ < design.looks[look]}
-        if seen:
-            found = _at(look, seen, metric, design, hypotheses)
-        if found.kind is not Change.UNDECIDED:
+        if theirs := {round_: both for round_, both in rounds.items() if round_ < design.looks[look]}:
+            seen, last = theirs, look
+            kind = _kind(look, *_logarithms(seen, metric), design, hypotheses)
+        if kind is not Change.UNDECIDED:
             break
-    return found
+    return _told(kind, last, seen, metric, design, hypotheses)
 
 
-def _at(look: int, seen: Rounds, metric: str, design: Design, hypotheses: int) -> Decision:
-    """What one look makes of the pairs so far."""
-    for_worse = _logarithms(seen, metric)
+def _kind(look: int, base: Sequence[float], candidate: Sequence[float], design: Design, hypotheses: int) -> Change:
+    """What one look makes of the pairs so far, as logarithms of which more is worse."""
     level, bound = design.alpha_at(look, hypotheses), design.beta_at(look)
-    middle, counts = hodges_lehmann(for_worse), math.log1p(design.least)
-    worse, better = p_above(for_worse), p_above([-each for each in for_worse])
-    sure = interval(for_worse, level)
+    margin, counts = math.log1p(design.margin), math.log1p(design.least)
+    if p_above(base, candidate) <= level and estimate(base, candidate) > counts:
+        return Change.WORSE
+    if p_above(candidate, base) <= level and estimate(base, candidate) < -counts:
+        return Change.BETTER
+    if p_above([each - margin for each in candidate], base) > bound:
+        return Change.UNDECIDED
+    both = p_above(base, [each + margin for each in candidate]) <= bound
+    return Change.SAME if both else Change.NO_WORSE
+
+
+def _told(kind: Change, look: int, seen: Rounds, metric: str, design: Design, hypotheses: int) -> Decision:
+    """A look's verdict with ratio, interval, p-value, and what would have been seen."""
+    base, candidate = _logarithms(seen, metric)
+    level, bound = design.alpha_at(look, hypotheses), design.beta_at(look)
+    middle, sure = estimate(base, candidate), interval(base, candidate, level)
     told = replace(
         _undecided(seen),
-        ratio=_estimate(metric, for_worse, level),
-        p_value=min(1.0, hypotheses * min(worse, better)),
-        visible=None if sure is None else math.expm1(max(middle - sure[0], counts)),
+        kind=kind,
+        ratio=_estimate(metric, len(seen), middle, sure, level),
+        p_value=min(1.0, hypotheses * min(p_above(base, candidate), p_above(candidate, base))),
+        visible=None if sure is None else math.expm1(max(middle - sure[0], math.log1p(design.least))),
     )
-    if worse <= level and middle > counts:
-        return replace(told, kind=Change.WORSE)
-    if better <= level and middle < -counts:
-        return replace(told, kind=Change.BETTER)
-    ends, margin = interval(for_worse, bound), math.log1p(design.margin)
-    if ends is None or ends[1] >= margin:
+    if kind is Change.UNDECIDED:
         return replace(told, reason=_open(told, design, hypotheses))
-    kind = Change.SAME if ends[0] > -margin else Change.NO_WORSE
-    return replace(told, kind=kind, ratio=_estimate(metric, for_worse, bound))
+    if kind in (Change.WORSE, Change.BETTER):
+        return told
+    margin = math.log1p(design.margin)
+    ends = interval(base, candidate, bound, (-margin, 0.0, margin))
+    return replace(told, ratio=_estimate(metric, len(seen), middle, ends, bound))
 
 
 def _open(told: Decision, design: Design, hypotheses: int) -> str:
@@ -118,23 +129,26 @@ def _open(told: Decision, design: Design, hypotheses: int) -> str:
     return f"not decided after {told.pairs} pairs"
 
 
-def _logarithms(rounds: Rounds, metric: str) -> list[float]:
-    """Of candidate / base, or the other way round where more is better: above zero is worse."""
+def _logarithms(rounds: Rounds, metric: str) -> tuple[list[float], list[float]]:
+    """Of base and candidate in the order of their rounds, with the other sign where more is better: above is worse.
+
+    In that order pairs that were made one after the other are neighbours.
+    """
     sign = -1.0 if METRICS[metric].better is Better.HIGHER else 1.0
-    return [sign * math.log(candidate / base) for base, candidate in rounds.values()]
+    both = [rounds[round_] for round_ in sorted(rounds)]
+    return [sign * math.log(base) for base, _ in both], [sign * math.log(candidate) for _, candidate in both]
 
 
-def _estimate(metric: str, for_worse: Sequence[float], error: float) -> Estimate:
+def _estimate(metric: str, pairs: int, middle: float, ends: tuple[float, float] | None, error: float) -> Estimate:
     sign = -1.0 if METRICS[metric].better is Better.HIGHER else 1.0
-    ends = interval(for_worse, error)
     low, high = sorted(math.exp(sign * end) for end in ends) if ends else (None, None)
     return Estimate(
-        value=math.exp(sign * hodges_lehmann(for_worse)),
+        value=math.exp(sign * middle),
         low=low,
         high=high,
-        count=len(for_worse),
+        count=pairs,
         statistic=f"{STATISTIC}; each end of the interval is wrong with a chance of {error:.2g} at most",
-        reason="" if ends else f"{len(for_worse)} pairs are too few for an interval that is wrong so seldom",
+        reason="" if ends else f"{pairs} pairs are too few for an interval that is wrong so seldom",
     )
 
 

@@ -9,6 +9,7 @@ distribution leaves in the middle (Hollander, Wolfe and Chicken, Nonparametric S
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 #: More pairs than this nobody makes; the distribution is counted out in a table of n^2 entries.
 _MOST_PAIRS = 1000
+#: Of more the chance of a sum is not counted out, where it is asked for a hundred times.
+_MOST_COUNTED = 100
 
 Floats = NDArray[np.float64]
 
@@ -25,15 +28,38 @@ def p_above(logarithms: Sequence[float]) -> float:
 
     1.0 without a pair. Raises `ValueError` for more than 1,000 pairs.
     """
-    from scipy.stats import rankdata  # takes long to load, and who only shows a comparison needs none of it
+    return chance_above(doubled_ranks(np.asarray(logarithms, dtype=np.float64)))
 
-    differences = np.asarray(logarithms, dtype=np.float64)
-    doubled = np.rint(2 * rankdata(np.abs(differences))).astype(int)  # halves of ranks are whole
-    kept = doubled[differences != 0]
+
+def doubled_ranks(differences: Floats) -> NDArray[np.int_]:
+    """The ranks of how large differences are, with their signs, doubled, so that halves are whole; 0 where none is."""
+    found: NDArray[np.int_] = twice_ranked(np.abs(differences)) * np.sign(differences).astype(int)
+    return found
+
+
+def twice_ranked(values: Floats) -> NDArray[np.int_]:
+    """Twice the rank of each value, those that are alike with the middle of theirs: as scipy's, without loading it."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
+    found = np.empty(values.size, int)
+    found[order] = np.repeat(begins[:-1] + begins[1:] + 1, np.diff(begins))
+    return found
+
+
+def chance_above(signed: NDArray[np.int_]) -> float:
+    """The chance of a sum of positive ones at least this large, where each sign is as likely as its opposite.
+
+    1.0 where all are zero. Of more than 100 it is the normal one: bounded terms have tails no thicker than that.
+    """
+    if signed.size > _MOST_PAIRS:
+        raise ValueError(f"{signed.size} pairs; the signed ranks are of {_MOST_PAIRS} at most")
+    kept = np.abs(signed[signed != 0])
     if not kept.size:
         return 1.0
-    reached = int(doubled[differences > 0].sum())
-    return float(_sums(kept)[reached:].sum())
+    if kept.size > _MOST_COUNTED:
+        return math.erfc(float(signed.sum()) / math.sqrt(2 * float((kept.astype(float) ** 2).sum()))) / 2
+    return float(_sums(kept)[int(signed[signed > 0].sum()) :].sum())
 
 
 def hodges_lehmann(logarithms: Sequence[float]) -> float:
@@ -70,8 +96,10 @@ def _sums(ranks: NDArray[np.int_]) -> Floats:
         raise ValueError(f"{ranks.size} pairs; the signed ranks are of {_MOST_PAIRS} at most")
     chances = np.zeros(int(ranks.sum()) + 1)
     chances[0] = 1.0
-    for rank in ranks:
-        shifted = np.zeros_like(chances)
-        shifted[rank:] = chances[: chances.size - rank]
-        chances = (chances + shifted) / 2
+    filled = 1
+    for rank in ranks.tolist():
+        before = chances[:filled] / 2
+        chances[:filled] = before
+        chances[rank : filled + rank] += before
+        filled += rank
     return chances

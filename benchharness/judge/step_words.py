@@ -174,9 +174,12 @@ def without_base(history: History) -> str:
     alone = [trend for trend in measured if not trend.ratio]
     if not alone:
         return ""
-    which = "No base build ran beside these figures" if len(alone) == len(measured) else (
-        f"Of {len(alone)} of {len(measured)} figures there are absolute values only"
-    )  # fmt: skip
+    unused = next(
+        (trend.why_no_ratio for trend in alone if trend.base_build), ""
+    )  # a base ran, and is not the one asked
+    which = f"Of {len(alone)} of {len(measured)} figures there are absolute values only"
+    if len(alone) == len(measured):
+        which = f"These figures have no ratios ({unused})" if unused else "No base build ran beside these figures"
     return f"{which}: a step in them is at most likely, as the machine's own drift is in them too."
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -72,19 +73,19 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """Where a stretch from `start` to `end` is best cut, and the chance of a difference as large."""
+class _Cuts:
+    """Of each stretch of a series where it is best cut, and how far what is before and after differ, as a deviate."""
 
-    start: int
-    at: int
-    end: int
-    p: float
+    stretches: Sequence[tuple[int, int]]
+    at: NDArray[np.intp]
+    deviates: Floats
 
 
 def find_steps(series: Sequence[Series], *, alpha: float = ALPHA) -> list[list[Found]]:
     """The steps of each series, in order. All series together are one family of tests."""
     tested = [at for at, each in enumerate(series) if not _exact(each.values) and _places(each) > 0]
-    chances = _least_chances(series, tested)
+    cuts = _clearest_cuts(series, tested)
+    chances = {at: _chance(float(each.deviates.max())) * _places(series[at]) for at, each in cuts.items()}
     exact = {at: list(_exact_changes(each)) for at, each in enumerate(series) if _exact(each.values)}
     at_joints = [change.p for changes in exact.values() for change in changes if change.p]
     limit = _holm([*chances.values(), *at_joints], alpha)
@@ -93,7 +94,7 @@ def find_steps(series: Sequence[Series], *, alpha: float = ALPHA) -> list[list[F
         if at in exact:
             found.append([change for change in exact[at] if change.p <= limit])
         else:
-            found.append(_steps(each, limit) if chances.get(at, 1.0) <= limit else [])
+            found.append(_steps(each, cuts[at], limit) if chances.get(at, 1.0) <= limit else [])
     return found
 
 
@@ -146,22 +147,24 @@ def _exact_changes(series: Series) -> Iterator[Found]:
 # The family of a night
 
 
-def _least_chances(series: Sequence[Series], tested: Sequence[int]) -> dict[int, float]:
-    """For each tested series the chance of its clearest cut, times the places at which it was looked for."""
+def _clearest_cuts(series: Sequence[Series], tested: Sequence[int]) -> dict[int, _Cuts]:
+    """For each tested series how each of its stretches is best cut; those of one length at once."""
     alike: dict[tuple[int, bool, tuple[bytes, ...]], list[int]] = {}
     for at in tested:
         joined = tuple(each.of.tobytes() for each in series[at].errors)
         alike.setdefault((len(series[at].values), series[at].wanders, joined), []).append(at)
-    found: dict[int, float] = {}
-    for (length, wanders, _), members in alike.items():
+    found: dict[int, _Cuts] = {}
+    for (length, wanders, joined), members in alike.items():
         rows = np.array([series[at].values for at in members])
         shared = np.array([_shared(row, wanders=wanders) for row in rows])
-        clearest = np.zeros(len(members))
-        for start, end in _stretches(length, wanders=wanders):
-            errors = [errors_within(series[at].errors, start, end) for at in members]
-            clearest = np.maximum(clearest, _clearest(rows[:, start:end], shared, errors)[1])
-        places = _places(series[members[0]])
-        found |= {at: _chance(z) * places for at, z in zip(members, clearest.tolist(), strict=True)}
+        stretches = _stretches(length, wanders=wanders)
+        best = np.empty((len(members), len(stretches)), np.intp)
+        deviates = np.empty((len(members), len(stretches)))
+        for number, (start, end) in enumerate(stretches):
+            errors = [errors_within(series[at].errors, start, end) for at in members] if joined else []
+            cut, deviates[:, number] = _clearest(rows[:, start:end], shared, errors)
+            best[:, number] = start + cut
+        found |= {at: _Cuts(stretches, best[row], deviates[row]) for row, at in enumerate(members)}
     return found
 
 
@@ -174,7 +177,8 @@ def _holm(chances: Sequence[float], alpha: float) -> float:
     return alpha / max(len(ordered) - accepted, 1)
 
 
-def _stretches(length: int, *, wanders: bool) -> list[tuple[int, int]]:
+@lru_cache(maxsize=256)
+def _stretches(length: int, *, wanders: bool) -> Sequence[tuple[int, int]]:
     """Seeded intervals: all nights, and halves of them down to the shortest, overlapping by half."""
     shortest = _SHORTEST_OF_WANDERING if wanders else _SHORTEST
     found: dict[tuple[int, int], None] = {}
@@ -184,13 +188,17 @@ def _stretches(length: int, *, wanders: bool) -> list[tuple[int, int]]:
         for start in [*range(0, length - wide, step), length - wide]:
             found[start, start + wide] = None
         wide = math.ceil(wide / 2)
-    return list(found)
+    return tuple(found)
 
 
 def _places(series: Series) -> int:
     """At how many places a series is looked at, over all stretches."""
-    stretches = _stretches(len(series.values), wanders=series.wanders)
-    return sum(end - start - 2 * LEAST_NIGHTS + 1 for start, end in stretches)
+    return _places_of(len(series.values), wanders=series.wanders)
+
+
+@lru_cache(maxsize=256)
+def _places_of(length: int, *, wanders: bool) -> int:
+    return sum(end - start - 2 * LEAST_NIGHTS + 1 for start, end in _stretches(length, wanders=wanders))
 
 
 def _clearest(
@@ -274,25 +282,17 @@ def _freedom(count: int, shared: Number) -> Number:
 # One series
 
 
-def _steps(series: Series, limit: float) -> list[Found]:
+def _steps(series: Series, cuts: _Cuts, limit: float) -> list[Found]:
     """The steps of a series whose clearest cut is no chance: the clearest first, then those apart from it."""
     places = _places(series)
-    cuts = sorted(_cuts(series), key=lambda cut: cut.p)
     found: list[int] = []
-    for cut in cuts:
-        if cut.p * places > limit:
+    for number in np.argsort(-cuts.deviates, kind="stable").tolist():
+        if _chance(float(cuts.deviates[number])) * places > limit:
             break
-        if not any(cut.start < at < cut.end for at in found):
-            found.append(cut.at)
+        start, end = cuts.stretches[number]
+        if not any(start < at < end for at in found):
+            found.append(int(cuts.at[number]))
     return _refined(series, sorted(found), limit / places)
-
-
-def _cuts(series: Series) -> Iterator[_Cut]:
-    shared = np.array([_shared(series.values, wanders=series.wanders)])
-    for start, end in _stretches(len(series.values), wanders=series.wanders):
-        errors = errors_within(series.errors, start, end)
-        best, deviates = _clearest(series.values[None, start:end], shared, [errors])
-        yield _Cut(start, start + int(best[0]), end, _chance(float(deviates[0])))
 
 
 def _refined(series: Series, places: Sequence[int], limit: float) -> list[Found]:

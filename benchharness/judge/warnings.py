@@ -26,10 +26,17 @@ OUTLIER_SCORE = 14.8
 SHORTEST_TIMED_NS = 7_200
 #: The same share of a runtime's own clock, and the metrics that are read from it.
 _STEP_SHARE = 0.01
-STAMPED = frozenset(("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"))
+STAMPED = frozenset(
+    (
+        *("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"),
+        *("first_inference", "steady_inference", "inference_after_pause"),
+    )
+)
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
 #: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
+#: What the whole process takes, and not the model in it: metrics by the beginning of their names.
+_OF_THE_PROCESS = ("cold_start", "peak_memory", "phase_peak_memory")
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
 
@@ -45,6 +52,7 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from _unequal_work(result, attempts)
     yield from _lower_precision(result)
     yield from _reference_execution(attempts)
+    yield from _other_device(result)
     yield from fed.shared_samples(result)
     yield from _part_of_pipeline(result)
     yield from fed.leading_token(result)
@@ -54,11 +62,13 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from fed.only_zeros(attempts)
     yield from fed.tensors(result)
     known = scenario.disturbances(result)
-    yield from _disturbed(attempts) if known is None else known
+    if not result.job.of_answers or result.job.against is not None:
+        yield from _disturbed(attempts) if known is None else known
     yield from _limits_changed(result, attempts)
     yield from _unsettled(attempts)
     yield from scenario.warnings(result)
     yield from _binding_copies(result)
+    yield from _not_shipped(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
             yield from _unstable(metric)
@@ -219,6 +229,18 @@ def _reference_execution(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]
         )
 
 
+def _other_device(result: Result) -> Iterator[ResultWarning]:
+    """A session that a worker here drives elsewhere, such as a page in a phone's browser."""
+    where = result.effective.facts.get("computed_on")
+    if where:
+        yield ResultWarning(
+            kind=WarningKind.OTHER_DEVICE,
+            message=f"computed on {str(where)[:200]}: hardware, temperatures, clocks and power are told of the machine "
+            "that drives it",
+            hint="keep its results in a store of their own, and read no condition of them",
+        )
+
+
 def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts that had to wait for a core, or that a CPU quota stopped. A reference execution times nothing."""
     waiting = [attempt.conditions.waiting_share for attempt in attempts if attempt.effective.on_device]
@@ -243,7 +265,7 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def _limits_changed(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts whose process was moved, or given other limits, while it was measured. Quality does not depend on it."""
-    if result.job.against is not None:
+    if result.job.of_answers:
         return
     of_courses = [[event.told for event in course.events] for course in result.courses]
     found = of_courses or [[change.told for change in while_measured(attempt)] for attempt in attempts]
@@ -294,6 +316,17 @@ def _binding_copies(result: Result) -> Iterator[ResultWarning]:
             kind=WarningKind.BINDING_COPIES,
             message="the language binding copies the key/value cache at every token; the runtime alone is faster",
             hint="measure with a native runner before deciding on these numbers",
+        )
+
+
+def _not_shipped(result: Result) -> Iterator[ResultWarning]:
+    """Of a runtime whose Python brings along what products leave out: start and memory are this program's."""
+    brought = result.effective.facts.get("python_runtime")
+    if brought and any(metric.name.startswith(_OF_THE_PROCESS) for metric in result.metrics):
+        yield ResultWarning(
+            kind=WarningKind.NOT_SHIPPED,
+            message=f"cold start and memory are not a product's: {brought}",
+            hint="compare rates and quality, and measure start and memory in the program that ships",
         )
 
 

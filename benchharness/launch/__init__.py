@@ -29,8 +29,11 @@ class Connection(Protocol):
         """The next message, None if none came in time. Raises `ConnectionLost` or `ProtocolError`."""
         ...
 
-    def kill(self) -> None:
-        """Ends the supervisor, and with it its worker, now. Safe to call twice."""
+    def kill(self) -> bool:
+        """Ends the supervisor, and with it its worker, now; False where a line that broke leaves that unknown.
+
+        Safe to call twice.
+        """
         ...
 
 

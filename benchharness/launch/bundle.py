@@ -28,6 +28,7 @@ PROGRAMS = {
     "describe_model": "benchharness.device.describe_model",
     "list_files": "benchharness.device.list_files",
     "environment": "benchharness.device.environment",
+    "portable": "benchharness.device.portable",
     "tidying": "benchharness.device.tidying",
 }
 _MAIN = f"""import importlib
@@ -36,6 +37,8 @@ import sys
 name = sys.argv.pop(1)
 importlib.import_module(sys.argv.pop(1) if name == "module" else {PROGRAMS!r}[name]).main()
 """.encode()
+#: What is data of an adapter's own.
+_READERS = "targets/native_program/readers"
 #: Zip entries carry a time; a fixed one keeps the bundle's digest the same for the same code.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -90,5 +93,5 @@ def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _modules(entry, f"{prefix}/{entry.name}")
-        elif entry.name.endswith(".py"):
+        elif entry.name.endswith((".py", ".html", ".js")) or (prefix == _READERS and entry.name.endswith(".toml")):
             yield f"{prefix}/{entry.name}", entry.read_bytes()

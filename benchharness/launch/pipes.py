@@ -27,6 +27,11 @@ class _ChildPeer:
         self._process = process
         self._log = log
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code once it has ended."""
+        return self._process.poll()
+
     def ends_within(self, patience_s: float) -> bool:
         """Whether it has ended, waited for so long."""
         with contextlib.suppress(subprocess.TimeoutExpired):

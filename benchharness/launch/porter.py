@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchharness.errors import ConnectionLost, LaunchError
+from benchharness.errors import ConnectionLost, LaunchError, NoPython
 from benchharness.launch import Sent
 from benchharness.launch.channel import Channel
 from benchharness.launch.line import Line
@@ -160,7 +160,7 @@ class Porter:
             raise self._nonsense(line[:200])
         if "old" in told:
             version, oldest = str(told["old"])[:40], ".".join(map(str, _OLDEST_PYTHON))
-            raise LaunchError(
+            raise NoPython(
                 f"{self._route.name}: its {self._route.python} is Python {version}; the device side needs {oldest} "
                 "or later: name another one as 'python' in its profile"
             )
@@ -184,10 +184,12 @@ class Porter:
         channel.close()
         words = channel.words()
         if channel.code in _NOT_FOUND:
-            again = f", or make it again: benchharness device prepare {self._route.name}"
-            return LaunchError(
+            prepare = f"benchharness device prepare {self._route.name} --for SUITE.toml"
+            helps = f", or have one brought there: {prepare}" if self._route.python == Route.python else ""
+            helps = f", or make it again: {prepare}" if ENVIRONMENTS in self._route.python else helps
+            return NoPython(
                 f"{self._route.name}: {self._route.python!r} cannot be started there ({words}); name a Python 3.9 or "
-                f"later as 'python' in its profile{again if ENVIRONMENTS in self._route.python else ''}"
+                f"later as 'python' in its profile{helps}"
             )
         return ConnectionLost(f"{self._route.name}: the line broke, or what runs there ended; {words}")
 

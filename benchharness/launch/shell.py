@@ -13,6 +13,8 @@ from benchharness.launch.channel import Channel
 
 #: Said before a command's own words, which begin after it: login shells greet.
 MARK = b"benchharness-begins"
+#: What a command begins with that is the device's shell itself; every other one of ours begins with a Python.
+SHELL = "sh"
 #: The program of a Python that reads its program, so many bytes, from standard input. It is quoted alike in any shell,
 #: Windows's too: no dollar, no backslash, no quote but single ones.
 BEGIN = "import sys;exec(getattr(sys.stdin,'buffer',sys.stdin).read({}))"

@@ -29,8 +29,13 @@ class Peer(Protocol):
         """What it says."""
         ...
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code once it has ended; None where the line to it broke and nobody will know."""
+        ...
+
     def ends_within(self, patience_s: float) -> bool:
-        """Whether it has ended, waited for so long."""
+        """Whether it has ended, or the line to it, waited for so long."""
         ...
 
     def end(self) -> None:
@@ -88,8 +93,8 @@ class StreamConnection:
             raise message
         return message
 
-    def kill(self) -> None:
-        """Closes the lifeline, on which a supervisor ends within a second, and makes sure of it."""
+    def kill(self) -> bool:
+        """Closes the lifeline, on which a supervisor ends within a second, and makes sure of it where it can."""
         self._ended.set()
         if not self._peer.stdin.closed:
             self._peer.stdin.close()
@@ -99,6 +104,7 @@ class StreamConnection:
         self._reader.join(_LAST_READ_S)  # its stream has ended with the process
         if not self._reader.is_alive():  # closing would wait for a blocked reader
             self._peer.stdout.close()
+        return self._peer.code is not None
 
     def _gone(self) -> ConnectionLost:
         words = self._peer.words()

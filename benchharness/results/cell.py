@@ -16,8 +16,8 @@ from typing import Any
 _LENGTH = 32
 #: What names a configuration or a workload for people, or says which models it is for.
 _FOR_PEOPLE = ("name", "asks", "models")
-#: Of a configuration: what may be a path, and the option that lists some.
-_PATHS, _LIBRARIES = ("python", "library", "accelerator"), "custom_op_libraries"
+#: Of a configuration: what may be a path, and the options that are some or list some.
+_PATHS, _OPTIONS = ("python", "library", "accelerator"), ("custom_op_libraries", "program", "reader")
 
 
 def cell_of(job: Mapping[str, Any]) -> str:
@@ -44,9 +44,13 @@ def _opened(told: Mapping[str, Any]) -> dict[str, Any]:
 def _configuration(told: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: _file_name(value) if key in _PATHS else value for key, value in told.items() if key not in _FOR_PEOPLE}
     options = kept.get("options")
-    if isinstance(options, Mapping) and (libraries := options.get(_LIBRARIES)):
-        kept["options"] = {**options, _LIBRARIES: [_file_name(each) for each in libraries]}
+    if isinstance(options, Mapping):
+        kept["options"] = {key: _file_names(each) if key in _OPTIONS else each for key, each in options.items()}
     return kept
+
+
+def _file_names(paths: Any) -> Any:
+    return [_file_name(each) for each in paths] if isinstance(paths, list | tuple) else _file_name(paths)
 
 
 def _workload(told: Mapping[str, Any]) -> dict[str, Any]:

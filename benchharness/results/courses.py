@@ -70,7 +70,7 @@ class Course:
     change_s: float | None  # where a change-point search splits the course; never decides
     events: Sequence[Event] = ()  # in order of time
     drained_watts: float | None = None  # what left the battery, by its charge counter, over the whole course
-    power_of: str = ""  # what the windows' watts are of: processor packages, whole board, battery
+    power_of: str = ""  # what the windows' watts are of: see `power_of`
     sensors: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)  # channel -> (second, value)
     sensors_unknown: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,35 +1,27 @@
-"""What a store is asked for to tell its history: few columns of many rows, in four queries. Plain data and arrays.
+"""What a store is asked for to tell its history: few columns of many rows, in a few questions. Plain data and arrays.
 
-A year of nights has a quarter of a million figures. They come as columns and stay columns; what a job is, is read once
-for all nights that planned it alike.
+A year of nights has a quarter of a million figures, and with pairs a million. They come as columns and stay columns:
+packed ones of nights that are (`packed_nights`), of the others from their rows (`night_rows`). What a job is, is read
+once for all nights that planned it alike.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, Text, cast, select
+from sqlalchemy import Connection, Select, select
 
-from benchharness.metrics import METRICS, ROWS
-from benchharness.results.result import Outcome, OutcomeKind, Parameters
-from benchharness.results.schema import LONGEST, attempts, by_percentile, jobs, measurements, runs, utc
+from benchharness.results.night_rows import FACTS, WITH_VALUES, Measured, Metric, Tried, measured_in
+from benchharness.results.packed_nights import unpacked
+from benchharness.results.result import Parameters
+from benchharness.results.schema import LONGEST, jobs, runs, utc
 from benchharness.results.trends import Night
-
-#: Of the device's words about an attempt, what may explain another level.
-FACTS = ("runtime", "interpreter", "OS", "kernel")
-_LONGEST_FACT = 200
-_BLOCK = 20_000
-_OK = OutcomeKind.OK.value
-_NOWHERE = -1  # the number of an attempt that did not end well
-#: Rows of courses and ladders are no values.
-_NO_VALUES = frozenset(metric.name for metric in ROWS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +61,7 @@ class NightJob:
     planned: Planned
     device: str  # "" where no attempt was made
     host: str
-    facts: Sequence[str | None]  # as `FACTS`
+    facts: Sequence[str | None]  # as `night_rows.FACTS`
     attempts: int
     good: int
     ended: str  # how the last attempt ended that did not end well
@@ -109,21 +101,55 @@ def read(connection: Connection, part: Part) -> Told:
     ]  # fmt: skip
     number = {night.run: at for at, night in enumerate(nights)}
     planned = _planned(connection, part)
-    tried = _attempts(connection, part, number, planned)
+    names = [name for name in WITH_VALUES if part.metric in (None, name)]
+    found = _measured(connection, list(dict.fromkeys(run for run, _ in planned)), names)
+    made, kept, places = _tried(found.tried, planned, number)
+    metrics = [each for each in found.metrics if each.name in names]
+    metric_places = _places(found.metrics, {each: at for at, each in enumerate(metrics)})
+    job, metric = places[found.job], metric_places[found.metric]
+    told = (job >= 0) & (metric >= 0)
     return Told(
         nights=nights,
         finished=[row.finished and utc(row.finished) for row in rows],
-        jobs=[*tried.jobs, *_never_tried(planned, tried.keys, number)],
-        **_values(connection, part, tried),
+        jobs=[*made, *_never_tried(planned, kept, number)],
+        wanted=frozenset(names),
+        metrics=[_metric(each) for each in metrics],
+        job=job[told],
+        round=found.round[told],
+        metric=metric[told],
+        value=found.value[told],
     )
 
 
-class _Numbered(dict[Any, int]):
-    """Numbers things in the order in which they are first met."""
+def _measured(connection: Connection, runs_: Sequence[str], names: Sequence[str]) -> Measured:
+    """What all of these runs measured, in the order of their ids."""
+    packed, others = unpacked(connection, runs_)
+    if not others:
+        return packed
+    from_rows = measured_in(connection, others, names)
+    return from_rows if not packed.tried else _together(packed, from_rows)
 
-    def __missing__(self, key: Any) -> int:
-        self[key] = number = len(self)
-        return number
+
+def _together(one: Measured, other: Measured) -> Measured:
+    """Both, as if they had been read at once."""
+    tried = [*one.tried, *other.tried]
+    order = sorted(range(len(tried)), key=lambda at: tried[at].run)
+    place = np.empty(len(tried), np.int64)
+    place[order] = np.arange(len(tried))
+    metrics = {each: at for at, each in enumerate(dict.fromkeys((*one.metrics, *other.metrics)))}
+    return Measured(
+        tried=[tried[at] for at in order],
+        metrics=list(metrics),
+        job=place[np.concatenate((one.job, other.job + len(one.tried)))],
+        round=np.concatenate((one.round, other.round)),
+        metric=np.concatenate([_places(each.metrics, metrics)[each.metric] for each in (one, other)]),
+        value=np.concatenate((one.value, other.value)),
+    )
+
+
+def _places(metrics: Sequence[Metric], known: Mapping[Metric, int]) -> NDArray[np.int64]:
+    """Of each its number among those that are known; -1: it is not."""
+    return np.array([known.get(each, -1) for each in metrics], np.int64)
 
 
 def _nights(part: Part) -> Select[Any]:
@@ -177,68 +203,29 @@ def _bytes(told: Any) -> int | None:
     return told if isinstance(told, int) and told > 0 else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Tried:
-    jobs: Sequence[NightJob]
-    keys: frozenset[tuple[str, str]]  # run and key of each
-    number: Mapping[str, int]  # by a good attempt's id its place in the next two
-    job: NDArray[np.int64]
-    round: NDArray[np.int64]
-
-
-def _attempts(
-    connection: Connection, part: Part, number: Mapping[str, int], planned: Mapping[tuple[str, str], Planned]
-) -> _Tried:
-    names = ("id", "run_id", "job_key", "round", "device", "host", "outcome", "reason")
-    told = (
-        attempts.c.effective["runtime_version"].as_string(),
-        *(attempts.c.conditions[name].as_string() for name in ("python", "os", "kernel")),
-    )
-    query = select(*(attempts.c[name] for name in names), *told).join(runs, runs.c.id == attempts.c.run_id)
-    if part.hardware is not None:
-        query = query.join(jobs, (jobs.c.run_id == attempts.c.run_id) & (jobs.c.key == attempts.c.job_key))
-    query = _of_jobs(query, part).order_by(attempts.c.run_id, attempts.c.job_key, attempts.c.started)
-    numbered = _Numbered()
-    number_of, jobs_of, rounds = dict[str, int](), list[int](), list[int]()
-    grouped: dict[int, list[Sequence[Any]]] = {}
-    for id_, run, key, round_, device, host, outcome, reason, *facts in itertools.chain.from_iterable(
-        _rows(connection, query)
-    ):
-        if (run, key) not in planned:
-            continue
-        at = numbered[run, key, device]
-        grouped.setdefault(at, []).append((outcome, reason, host, facts))
-        if outcome == _OK:
-            number_of[id_] = len(jobs_of)
-            jobs_of.append(at)
-            rounds.append(round_)
-    made = [
-        _night_job(number[run], planned[run, key], device, grouped[at]) for (run, key, device), at in numbered.items()
-    ]
-    return _Tried(
-        jobs=made,
-        keys=frozenset((run, key) for run, key, _ in numbered),
-        number=number_of,
-        job=np.array(jobs_of, np.int64),
-        round=np.array(rounds, np.int64),
-    )
-
-
-def _night_job(night: int, planned: Planned, device: str, tried: Sequence[Sequence[Any]]) -> NightJob:
-    good = [each for each in tried if each[0] == _OK]
-    bad = [each for each in tried if each[0] != _OK]
-    _, _, host, facts = (good or tried)[-1]
-    ended = str(Outcome(kind=OutcomeKind(bad[-1][0]), reason=bad[-1][1] or "")) if bad else ""
-    return NightJob(
-        night=night,
-        planned=planned,
-        device=device,
-        host=host,
-        facts=[None if fact is None else str(fact)[:_LONGEST_FACT] for fact in facts],
-        attempts=len(tried),
-        good=len(good),
-        ended=ended,
-    )
+def _tried(
+    tried: Sequence[Tried], planned: Mapping[tuple[str, str], Planned], number: Mapping[str, int]
+) -> tuple[list[NightJob], frozenset[tuple[str, str]], NDArray[np.int64]]:
+    """The jobs that were tried, run and key of each, and of every row of `tried` its place among them; -1: nowhere."""
+    made: list[NightJob] = []
+    places = np.full(len(tried), -1, np.int64)
+    for at, (run, key, device, host, facts, count, good, ended) in enumerate(tried):
+        job = planned.get((run, key))
+        if job is not None:
+            places[at] = len(made)
+            made.append(
+                NightJob(
+                    night=number[run],
+                    planned=job,
+                    device=device,
+                    host=host,
+                    facts=facts,
+                    attempts=count,
+                    good=good,
+                    ended=ended,
+                )
+            )
+    return made, frozenset((each.run, each.key) for each in tried), places
 
 
 def _never_tried(
@@ -252,79 +239,8 @@ def _never_tried(
     ]
 
 
-def _values(connection: Connection, part: Part, tried: _Tried) -> dict[str, Any]:
-    """Every value of a good attempt; of metrics that are percentiles, each percentile that the samples carry."""
-    names = [name for name in METRICS if name not in _NO_VALUES and part.metric in (None, name)]
-    columns = (measurements.c.attempt_id, measurements.c.metric, cast(measurements.c.parameters, Text))
-    query = select(*columns, measurements.c.value).where(measurements.c.metric.in_(_plain(names)))
-    tailed = select(*columns, cast(measurements.c.percentiles, Text)).where(measurements.c.metric.in_(_tailed(names)))
-    if part.suite is not None or part.since is not None or part.hardware is not None:
-        query, tailed = _narrowed(query, part), _narrowed(tailed, part)
-    numbered = _Numbered()
-    blocks = [_block(rows, tried, numbered) for rows in _rows(connection, query)]
-    blocks += [_block(list(_percentiles(rows)), tried, numbered) for rows in _rows(connection, tailed)]
-    whole = np.concatenate([block.places for block in blocks]) if blocks else np.empty((0, 3), np.int64)
-    return {
-        "wanted": frozenset(names),
-        "metrics": [_metric(*each) for each in numbered],
-        "job": whole[:, 0],
-        "round": whole[:, 1],
-        "metric": whole[:, 2],
-        "value": np.concatenate([block.values for block in blocks]) if blocks else np.empty(0),
-    }
-
-
-class _Block(NamedTuple):
-    """Some values, and of each its job, round and metric."""
-
-    places: NDArray[np.int64]
-    values: NDArray[np.float64]
-
-
-def _rows(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
-    """Rows in blocks, as the database's driver gives them: SQLAlchemy's own take as long again, and are a million."""
-    cursor = connection.execute(query).cursor
-    while cursor is not None and (rows := cursor.fetchmany(_BLOCK)):
-        yield rows
-
-
-def _percentiles(rows: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """A row for each percentile that an attempt's samples carry."""
-    for attempt, metric, parameters, told in rows:
-        for percentile, value in by_percentile(json.loads(told)).items():
-            yield attempt, metric, (parameters, percentile), value
-
-
-def _block(rows: Sequence[Any], tried: _Tried, numbered: _Numbered) -> _Block:
-    """Rows as arrays, of good attempts; a value that is none is no reason to lose the others."""
-    ids, metrics, parameters, values = zip(*rows, strict=True) if rows else ((), (), (), ())
-    value = np.array(values, np.float64)
-    # A million rows: what is done for each is done by built-in functions alone.
-    attempt = np.fromiter(map(tried.number.get, ids, itertools.repeat(_NOWHERE)), np.int64, len(rows))
-    metric = np.fromiter(map(numbered.__getitem__, zip(metrics, parameters, strict=True)), np.int64, len(rows))
-    kept = (attempt != _NOWHERE) & np.isfinite(value)
-    attempt = attempt[kept]
-    return _Block(np.column_stack((tried.job[attempt], tried.round[attempt], metric[kept])), value[kept])
-
-
-def _plain(names: Sequence[str]) -> list[str]:
-    return [name for name in names if not METRICS[name].percentiles]
-
-
-def _tailed(names: Sequence[str]) -> list[str]:
-    return [name for name in names if METRICS[name].percentiles]
-
-
-def _narrowed(query: Select[Any], part: Part) -> Select[Any]:
-    query = query.join(attempts, attempts.c.id == measurements.c.attempt_id).join(runs, runs.c.id == attempts.c.run_id)
-    if part.hardware is not None:
-        query = query.join(jobs, (jobs.c.run_id == attempts.c.run_id) & (jobs.c.key == attempts.c.job_key))
-    return _of_jobs(query, part)
-
-
-def _metric(name: str, told: str | tuple[str, int]) -> tuple[str, Parameters]:
-    text, percentile = told if isinstance(told, tuple) else (told, None)
-    parameters = json.loads(text)
+def _metric(each: Metric) -> tuple[str, Parameters]:
+    parameters = json.loads(each.parameters)
     if not isinstance(parameters, dict):
-        raise TypeError(f"parameters are no object but {text[:60]!r}")
-    return name, parameters if percentile is None else {**parameters, "percentile": percentile}
+        raise TypeError(f"parameters are no object but {each.parameters[:60]!r}")
+    return each.name, parameters if each.percentile is None else {**parameters, "percentile": each.percentile}

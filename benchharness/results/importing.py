@@ -20,6 +20,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from benchharness.errors import StoreError
 from benchharness.metrics import METRICS
+from benchharness.results.packed_nights import keep
 from benchharness.results.plausibility import contradictions
 from benchharness.results.result import Attempt, Job
 from benchharness.results.samples import pruned, unpack
@@ -254,6 +255,7 @@ def _brought(into: Store, whole: _Whole, origin: str) -> tuple[bool, int]:
             if mine["origin"]:
                 _go_on(connection, mine, whole, grown=bool(new))
         _insert(connection, run, [whole.attempts[each] for each in new], whole)
+        keep(connection, run)
     return mine is not None, len(new)
 
 

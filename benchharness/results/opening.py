@@ -321,6 +321,8 @@ def as_store_errors(url: str) -> Iterator[None]:
         raise StoreError(f"{url!r} is not a store's URL; write for example sqlite:///results.db") from error
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
+        if "malformed" in str(cause):
+            raise StoreError(f"the store {url} is damaged: {cause}") from error
         if "not a database" in str(cause):
             raise StoreError(f"the store {url} is a file, but not a database; name another store") from error
         raise StoreError(f"the store {url} failed: {cause}; check its path, permissions and free space") from error

@@ -17,6 +17,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, tuple_, update
 
 from benchharness.metrics import METRICS
+from benchharness.results.packed_nights import keep
 from benchharness.results.samples import unpack
 from benchharness.results.schema import (
     attempts,
@@ -90,6 +91,8 @@ def prune(store: Store, before: datetime, scenarios: Sequence[str], watching: Wa
                 touched.update([run] if packed else [])
                 if watching:
                     watching(done, found.measurements)
+            if run in touched:  # samples that were summed up before percentiles were may have told more of these
+                keep(connection, run)
     not_freed = store.shrink() if dropped or store.empty_share() > _WORTH_SHRINKING else ""
     after = store.file_bytes()
     return Pruned(

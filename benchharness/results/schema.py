@@ -39,7 +39,7 @@ from benchharness.results.samples import Kept, Numbers, Summary, pack, summarize
 from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
-REVISION = "0004"
+REVISION = "0005"
 
 #: What of a `Summary` has columns of their own, by their names, in its order.
 SUMMARIZED = {
@@ -116,6 +116,16 @@ measurements = Table(
     # nothing of it is known; NULL stands for NaN in the others.
     Column("samples_count", Integer),
     *(Column(name, Float) for name in SUMMARIZED),
+)
+#: A copy of what history asks of finished runs: `results.packed_nights`. Where a run has none, its rows are read.
+packed_nights = Table(
+    "packed_nights",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("form", Integer, nullable=False),
+    Column("jobs", Text, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("figures", LargeBinary, nullable=False),
 )
 
 

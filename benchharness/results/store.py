@@ -21,6 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from benchharness import __version__
 from benchharness.errors import RunNotFound, StoreError
+from benchharness.results import packed_nights
 from benchharness.results.history import Part, Told, read
 from benchharness.results.ids import new_id
 from benchharness.results.opening import as_store_errors, open_to_write, open_unchanged, reader, writer
@@ -81,6 +82,7 @@ class Store:
             connection.execute(insert(attempts).values(run_id=run, **attempt_row(attempt)))
             if attempt.measurements:
                 connection.execute(insert(measurements), measurement_rows(attempt))
+            packed_nights.drop(connection, run)
 
     def stop_job(self, run: str, job: str, reason: str) -> None:
         """Notes why a job gets no more attempts."""
@@ -93,6 +95,7 @@ class Store:
         finished = datetime.now(UTC) if state == "finished" else None
         with self.writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(state=state, finished=finished))
+            packed_nights.keep(connection, run)
 
     def find(self, name: str) -> str:
         """A run's id from its id, a unique prefix, or `latest`. Raises `RunNotFound`."""

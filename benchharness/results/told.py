@@ -35,6 +35,7 @@ class Effective(JsonObject):
     clock_resolution_ns: int | None = None
     tokens_per_stamp: int | None = None
     itl_unknown: str | None = None  # why its stamps give no gaps between tokens
+    unknown_metrics: Mapping[str, Any] = field(default_factory=dict)  # of a program that measures itself: why not
     # Where operators ran.
     placement: Any = None  # operators by place and kind
     placement_unknown: Any = None  # why that is not told

@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import func, select, tuple_
 
 from benchharness.errors import StoreError
+from benchharness.results.packed_nights import FORM, packed
 from benchharness.results.result import Job
 from benchharness.results.samples import Numbers, unpack
 from benchharness.results.schema import (
@@ -29,6 +30,7 @@ from benchharness.results.schema import (
     job_columns,
     jobs,
     measurements,
+    packed_nights,
     runs,
     summary_columns,
     utc,
@@ -113,6 +115,7 @@ def verify(store: Store, watching: Watching | None = None) -> Verified:
         _runs(store, trouble, notes)
         _jobs(store, trouble)
         _attempts(store, trouble, notes)
+        _packed(store, trouble)
         samples = _samples(store, trouble, counted["measurements"], watching)
     except StoreError as error:
         trouble.add("it cannot be read further", str(error))
@@ -121,13 +124,18 @@ def verify(store: Store, watching: Watching | None = None) -> Verified:
 
 def _belonging(store: Store, trouble: _Found) -> None:
     """Whether everything has what it belongs to."""
-    owner = measurements.c.attempt_id
+    owner, night = measurements.c.attempt_id, packed_nights.c.run_id
     job = (jobs.c.run_id == attempts.c.run_id) & (jobs.c.key == attempts.c.job_key)
     asked = (
         ("jobs of no run", jobs.c.run_id, select(runs.c.id).where(runs.c.id == jobs.c.run_id)),
         ("attempts of no run", attempts.c.id, select(runs.c.id).where(runs.c.id == attempts.c.run_id)),
         ("attempts of no job", attempts.c.id, select(jobs.c.key).where(job)),
         ("measurements of no attempt", owner, select(attempts.c.id).where(attempts.c.id == owner)),
+        (
+            "packed nights of no run",
+            night,
+            select(runs.c.id).where((runs.c.id == night) & (runs.c.state == "finished")),
+        ),
     )
     with store.reading() as connection:
         for kind, column, parent in asked:
@@ -213,6 +221,15 @@ def _attempts(store: Store, trouble: _Found, notes: _Found) -> None:
                 notes.add("attempts that ended before they began", which)
             if run in began and attempt.started < began[run] - _ORDINARY:
                 notes.add("attempts before their run began", which)
+
+
+def _packed(store: Store, trouble: _Found) -> None:
+    """Whether what history reads of a night is what its attempts measured."""
+    with store.reading() as connection:
+        for row in connection.execute(select(packed_nights)).mappings().all():
+            anew = packed(connection, row["run_id"])
+            if row["form"] == FORM and (anew is None or any(row[name] != value for name, value in anew.items())):
+                trouble.add("packed nights that do not agree with their attempts", row["run_id"])
 
 
 def _samples(store: Store, trouble: _Found, total: int, watching: Watching | None) -> int:

@@ -127,7 +127,7 @@ def written(device: Device) -> str:
         lines.append(f"lease = {_value(f'{device.lease:g} s')}")
     found = [f"{key} = {_value(value)}" for key, value in device.found.items()]
     if found:
-        lines += ["", "[found]  # when it was added; nothing is decided by it", *found]
+        lines += ["", "[found]  # when it was added or prepared; nothing is decided by it", *found]
     if device.labels:
         lines += ["", "[labels]", *(f"{_value(key)} = {_value(value)}" for key, value in device.labels.items())]
     return "\n".join([*lines, ""])
@@ -138,20 +138,32 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def set_python(path: Path, python: str) -> None:
-    """Writes another interpreter into a profile; all else, its comments too, stays. Raises `SuiteError`."""
-    line = f"python = {_value(python)}"
+def set_prepared(path: Path, python: str, runtimes: str) -> None:
+    """Writes into a profile which interpreter was made, and what runs in it where that is known; all else stays.
+
+    Its comments too. Raises `SuiteError`.
+    """
     try:
-        before = path.read_text(encoding="utf-8").splitlines()
-        end = next((at for at, each in enumerate(before) if each.lstrip().startswith("[")), len(before))
-        said = next((at for at, each in enumerate(before[:end]) if re.match(r"\s*python\s*=", each)), None)
-        if said is None:
-            last = max((at + 1 for at, each in enumerate(before[:end]) if each.strip()), default=0)
-            before.insert(last, line)
-        else:
-            before[said] = line
+        lines = path.read_text(encoding="utf-8").splitlines()
+        first_table = next((at for at, each in enumerate(lines) if each.lstrip().startswith("[")), len(lines))
+        found = next((at for at, each in enumerate(lines) if re.match(r"\s*\[found\]", each)), None)
+        if found is not None and runtimes:
+            after = next((at for at in range(found + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
+            _set(lines, found + 1, after, "runtimes", runtimes)
+        _set(lines, 0, first_table, "python", python)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text("\n".join([*before, ""]), encoding="utf-8")
+        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        raise SuiteError(f"{path}: cannot be written ({error.strerror}); write into it: {line}") from error
+        told = f"python = {_value(python)}"
+        raise SuiteError(f"{path}: cannot be written ({error.strerror}); write into it: {told}") from error
+
+
+def _set(lines: list[str], begin: int, end: int, key: str, value: str) -> None:
+    """Sets a key among the lines of one table, behind the others where it is new."""
+    line = f"{key} = {_value(value)}"
+    said = next((at for at in range(begin, end) if re.match(rf"\s*{key}\s*=", lines[at])), None)
+    if said is None:
+        lines.insert(max((at + 1 for at in range(begin, end) if lines[at].strip()), default=begin), line)
+    else:
+        lines[said] = line

@@ -13,6 +13,8 @@ from benchharness.units import quantity_text
 
 _LONGEST = 60
 _GAP = "  "
+#: As a profile says it, and as it is shown among other words.
+_NONE_FOUND, _NO_RUNTIME = "none", "no runtime yet"
 
 
 def device_lines(devices: Sequence[Device]) -> Iterator[str]:
@@ -24,6 +26,11 @@ def device_lines(devices: Sequence[Device]) -> Iterator[str]:
         yield _GAP.join(cells).rstrip()
         if found:
             yield f"{_GAP}{found}"
+
+
+def has_runtimes(device: Device) -> bool:
+    """Whether a runtime was found there, or nobody has looked."""
+    return device.found.get("runtimes") != _NONE_FOUND
 
 
 def _row(device: Device) -> tuple[str, str, str]:
@@ -38,6 +45,6 @@ def _found(device: Device) -> str:
         f"{found['cores']} cores" if "cores" in found else None,
         quantity_text(memory, Unit.BYTES) if isinstance(memory, int) else None,
         found.get("os"),
-        found.get("runtimes"),
+        _NO_RUNTIME if not has_runtimes(device) else found.get("runtimes"),
     ]
     return ", ".join(one_line(word, _LONGEST) for word in words if word)

@@ -56,6 +56,7 @@ from targets.core_ml.options import (
 from targets.core_ml.program import last_operators, quiet_coremltools, read_program
 from targets.core_ml.session import CoreMLSession, Placement
 from targets.core_ml.signature import NoLanguageModel, read_signature
+from targets.onnx_format.quiet import keep_quiet
 
 try:
     with quiet_coremltools():
@@ -143,6 +144,7 @@ def _version() -> str:
 
 
 def _open_reference(path: Path, request: Request, configuration: Configuration) -> CoreMLSession:
+    keep_quiet()
     if path.suffix == COMPILED:
         raise Unsupported(f"{path}: a compiled model; reference execution reads the {PACKAGE} that it was made from")
     description = describe(path, request.function)

@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 try:
+    from targets.onnx_format.quiet import keep_quiet
+
+    keep_quiet()
     import onnxruntime
 
     from targets.onnx_runtime import plugins

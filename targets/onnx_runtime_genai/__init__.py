@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 try:
+    from targets.onnx_format.quiet import keep_quiet
+
+    keep_quiet()
     import onnxruntime_genai
 
     from targets.onnx_runtime_genai.request import Loaded, load

@@ -2,13 +2,14 @@
 
 Importing this package imports the runtime: the package `ai-edge-litert` or, where it is missing, its forerunner
 `tflite-runtime`. A configuration's `accelerator` is `XNNPACK` (the delegate for CPUs that both packages have on by
-default), `CPU` (the built-in kernels alone) or the path of a delegate's library, whose options are
-`accelerator_options`. `options` are `package` (one of the two by name), `signature` (which one to run of a file that
-has several) and `xnnpack` (on or off, also beside a delegate from a library).
+default), `CPU` (the built-in kernels alone), the path of a delegate's library, or any name for the delegate in the
+library that `library` names; its options are `accelerator_options`. `options` are `package` (one of the two by name),
+`signature` (which one to run of a file that has several) and `xnnpack` (on or off, also beside a delegate from a
+library).
 
 Its modules: `files` finds the model, `package` the runtime, `options` checks the request, `loading` loads, `signature`
 and `placement` tell what was loaded, `session` runs it, `language` and `cache` run it as a language model.
-`inspection`, `contents`, `quantization` and `bundle` describe a file without running it, on `schema` and `wire`;
+`inspection`, `contents` and `quantization` describe a file without running it, on `schema` and `wire`;
 `cache_updates` and `known_faults` say of one what no runtime does.
 """
 
@@ -254,6 +255,8 @@ def _effective(
 ) -> EffectiveConfiguration:
     """What an allocated interpreter does: which delegates took part, and the threads that were started."""
     delegates = parts_of(loaded.interpreter, loaded.delegate, loaded.nodes_with_delegate)
+    if request.library is not None and loaded.delegate is not None:
+        facts["library"] = request.library
     threads, facts["threads_source"] = _threads(request, delegates == [XNNPACK], threads_before)
     return EffectiveConfiguration(
         accelerators=(*delegates, CPU),

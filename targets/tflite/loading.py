@@ -57,9 +57,9 @@ def load(model: Path, package: Package, request: Request) -> Loaded:
 
     A delegate that refuses the whole model is left out where the configuration allows it, and `refusal` tells.
     """
-    if request.delegate is None:
+    if request.delegate is None or request.library is None:
         return Loaded(_interpreter(model, package, request), None, 0)
-    _check_library(request.delegate)
+    _check_library(request.library)
     began_ns = time.perf_counter_ns()
     try:
         interpreter, nodes = _delegated(model, package, request)
@@ -92,7 +92,7 @@ def _delegated(model: Path, package: Package, request: Request) -> tuple[Any, in
     """An allocated interpreter with the delegate, and the nodes of its main graph before XNNPACK had its turn."""
     with heard() as words:
         try:
-            delegate = package.interpreter.load_delegate(request.delegate, dict(request.delegate_options))
+            delegate = package.interpreter.load_delegate(request.library, dict(request.delegate_options))
             interpreter = _make(model, package, request, [delegate])
             nodes = count_nodes(interpreter)
             interpreter.allocate_tensors()

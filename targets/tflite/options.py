@@ -29,7 +29,8 @@ class Request:
     signature: str | None  # None: the one that the adapter chooses
     xnnpack: bool
     names_xnnpack: bool  # as the accelerator: it must take part
-    delegate: str | None  # path of a delegate's library
+    delegate: str | None  # what a delegate from a library is called: as the accelerator that is asked for
+    library: str | None  # where that library is
     delegate_options: Mapping[str, Any]
     threads: int | None  # None: the package's default
     fallback_allowed: bool  # where the accelerator refuses the whole model
@@ -43,11 +44,14 @@ def read_request(configuration: Configuration) -> Request:
         if name not in _OPTIONS:
             raise Unsupported(f"options.{name}: the tflite adapter has no such option{_nearest(name, _OPTIONS)}")
     accelerator = configuration.accelerator
-    delegate = accelerator if accelerator is not None and _is_library(accelerator) else None
+    if configuration.library is not None and accelerator in (None, CPU, XNNPACK):
+        raise Unsupported('library: a delegate from a library has a name of yours: accelerator = "my-delegate"')
+    named = accelerator is not None and (configuration.library is not None or _is_library(accelerator))
+    delegate = accelerator if named else None
     if delegate is None and accelerator not in (None, CPU, XNNPACK):
         raise Unsupported(
-            f"accelerator {accelerator!r}: neither {CPU} nor {XNNPACK} nor the path of a delegate's library"
-            f"{_nearest(str(accelerator), (CPU, XNNPACK))}"
+            f"accelerator {accelerator!r}: neither {CPU} nor {XNNPACK} nor the path of a delegate's library, and there "
+            f"is no library = … beside it{_nearest(str(accelerator), (CPU, XNNPACK))}"
         )
     if delegate is None and configuration.accelerator_options:
         first = next(iter(configuration.accelerator_options))
@@ -58,6 +62,7 @@ def read_request(configuration: Configuration) -> Request:
         xnnpack=_xnnpack(accelerator, options.get("xnnpack")),
         names_xnnpack=accelerator == XNNPACK,
         delegate=delegate,
+        library=configuration.library or delegate,
         delegate_options=dict(configuration.accelerator_options),
         threads=_threads(configuration.threads),
         fallback_allowed=configuration.fallback != FALLBACK_FAIL,

@@ -77,6 +77,21 @@ def test_a_delegate_takes_what_it_can(library: str, additions: Path) -> None:
         assert session.placement() == {library: {"ADD": ADDITIONS}, "CPU": {"EXP": 1}}
 
 
+def test_a_delegate_is_called_as_asked_where_its_library_is_named_beside_it(library: str, additions: Path) -> None:
+    def opened(accelerator: str | None, **fields: Any) -> Any:
+        return TFLite().open(additions, Configuration(runtime="tflite", accelerator=accelerator, **fields))
+
+    with opened("adder", library=library) as session:
+        assert_runs(session)
+        assert session.effective.accelerators == ("adder", "XNNPACK", "CPU")
+        assert session.placement() == {"adder": {"ADD": ADDITIONS}, "XNNPACK": {"EXP": 1}}
+    for accelerator in (None, "CPU", "XNNPACK"):
+        with pytest.raises(Unsupported, match="has a name of yours"), opened(accelerator, library=library):
+            pass
+    with pytest.raises(Unsupported, match="no library = … beside it"), opened("adder"):
+        pass
+
+
 def test_a_delegate_may_take_one_operator_of_several(library: str, additions: Path) -> None:
     with open_model(additions, library, "first") as session:
         assert_runs(session)

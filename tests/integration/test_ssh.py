@@ -106,6 +106,18 @@ def test_a_target_means_any_of_its_devices_that_answers(server: Server, profiles
         api.run([DIGITS], on="a-dead-one", attempts=1)
 
 
+def test_the_only_device_that_cannot_be_reached_is_told_of_once(
+    server: Server, profiles: Path, benchharness: CommandLine
+) -> None:
+    gone = profile(profiles, server.device(name="gone", connect="ssh://127.0.0.1:1"))
+    done = benchharness("run", DIGITS, "--on", gone)
+    assert done.returncode == 4
+    assert (done.stdout + done.stderr).count("cannot be reached") == 1
+    both = benchharness("run", DIGITS, "--on", gone, "--on", "this-machine", "--attempts", "1", "--scenario", "steady")
+    assert both.returncode == 0, both.stderr
+    assert "gone is left out: gone (ssh://127.0.0.1:1) cannot be reached" in both.stdout + both.stderr
+
+
 def test_questions_go_to_the_device(server: Server, profiles: Path) -> None:
     name = profile(profiles, server.device())
     onnxruntime = next(each for each in api.adapters(name) if each.name == "onnxruntime")
@@ -116,7 +128,7 @@ def test_questions_go_to_the_device(server: Server, profiles: Path) -> None:
 def test_another_host_key_ends_it_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
     other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVKQwyXnoO4nU0KDrEAmFKTtMFWfYJUlAwUkACbZf2o"
     made = FarLauncher(server.device(host_key=other, work=f"{server.home}/never").route, tmp_path)
-    with pytest.raises(LaunchError, match="host key is not the one in its profile"):
+    with pytest.raises(LaunchError, match=r"host key is not the one in its profile.* --name loopback --again"):
         ask.description_of_device(made, 0)
     made.close()
     assert not (server.home / "never").exists()
@@ -161,7 +173,7 @@ def test_a_host_key_is_asked_for_from_a_notebook_too(server: Server) -> None:
     [
         ({"python": "/nowhere/python"}, "'/nowhere/python' cannot be started there"),
         ({"python": "/bin/true"}, "the line broke, or what runs there ended"),
-        ({"key": "/nowhere/key"}, "key"),
+        ({"key": "/nowhere/key"}, "there is no key /nowhere/key here"),
         ({"connect": "ssh://127.0.0.1:9"}, "cannot be reached"),
         ({"work": "link"}, "links are not followed"),
         ({"work": "/root/ours"}, "Permission denied"),

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchharness import api
+from benchharness.device.protocol import Message
 from benchharness.errors import DeviceBusy
+from benchharness.launch.streams import StreamConnection
 from tests import ssh_server
 from tests.far import Far, all_once
 from tests.ssh_server import Server
@@ -78,6 +80,29 @@ def test_a_detached_supervisor_that_is_met_in_the_middle_is_waited_for(device: F
     all_once(device)
     assert device.supervisors() == []
     assert supervisor not in device.supervisors()
+    device.until(device.is_clean)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_line_that_is_cut_as_the_run_ends_leaves_no_supervisor(
+    device: Far, detached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The word to stop is on its way and does not arrive; a lease of an hour would follow, behind no door."""
+    device.profile(detached=detached)
+    cuts: list[bool] = []
+    send = StreamConnection.send
+
+    def cut(self: StreamConnection, message: Message) -> None:
+        if message["type"] == "stop" and not cuts:
+            cuts.append(True)
+            device.server.drop_lines()
+            return  # as into a line whose end nobody has seen yet
+        send(self, message)
+
+    monkeypatch.setattr(StreamConnection, "send", cut)
+    device.run(0.5)
+    assert cuts
+    all_once(device)
     device.until(device.is_clean)
 
 

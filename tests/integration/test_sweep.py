@@ -61,6 +61,22 @@ def test_three_runtimes_to_a_recommendation(
 
 
 @pytest.mark.parametrize(
+    ("limit", "code", "told"),
+    [
+        ("30 kB", 0, "\n✓ Ship onnx-int8-dynamic\n"),  # the original misses it, and that is why somebody compresses
+        ("1 kB", 1, "benchharness: 1 of 1 budget missed: artefact_size "),
+    ],
+)
+def test_the_exit_code_says_whether_there_is_something_to_ship(
+    benchharness: CommandLine, limit: str, code: int, told: str
+) -> None:
+    options = ("--to", "onnx-int8-dynamic", "--attempts", "1", "--budget", f"artefact_size={limit}", "--no-report")
+    done = benchharness("sweep", MODELS[0], *options)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert told in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
     ("options", "told"),
     [
         (("--evaluate", "none.npz"), "none.npz: there is no such file"),

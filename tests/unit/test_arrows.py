@@ -26,16 +26,24 @@ RUNTIMES = {
     "onnxruntime",
     "onnxruntime_genai",
     "openvino",
+    "playwright",
     "ai_edge_litert",
     "tflite_runtime",
     "coremltools",
     "llama_cpp",
     "xllamacpp",
+    "httpx",
+    "litert_lm",
+    "executorch",
+    "torch",
     "onnx",
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.token_checks", "targets.model_files", "targets.onnx_format")
+SHARED = (
+    *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
+    *("targets.onnx_format", "targets.litert_lm_bundle"),
+)
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -247,6 +255,7 @@ ARROWS = {
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
+        "sensitivity",
         "stores",
         "suite",
         "terminal",
@@ -264,6 +273,7 @@ ARROWS = {
     },
     "reading": {"judge", "results", "suite.judging"},
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
+    "lmeval": {"device", "execute", "measure", "results", "scenarios", "suite"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
     "farm": {"api", "builds", "execute.hygiene", "measure", "results", "stores", "suite"},
@@ -295,11 +305,20 @@ ARROWS = {
         "scenarios",
     },
     "judge": {*SHARED_RULES, "results", "scenarios"},
-    "scenarios": {"device", "judge", "results", "suite.fields", "suite.planning", "suite.tables"},
+    "scenarios": {
+        "device",
+        "judge",
+        "results",
+        "suite.data_files",
+        "suite.fields",
+        "suite.planning",
+        "suite.tables",
+    },
     "results": {"judge.choice"},
     "terminal": {"execute.checking", "judge", "launch.ask", "results", "suite.device"},
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
+    "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
     "locations": {"suite.artefact"},
     "metrics": set(),

@@ -10,9 +10,10 @@ import pytest
 from benchharness.errors import SuiteError, UsageError
 from benchharness.execute.adding import _facts, write_profile
 from benchharness.launch.ssh.route import Address, SshRoute, address
-from benchharness.suite.device import Device, load_device, written
+from benchharness.suite.device import Device, load_device, set_prepared, written
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.targets import as_known_now, target
+from benchharness.terminal.device_list import device_lines, has_runtimes
 
 
 def profile(folder: Path, name: str, text: str = "") -> Path:
@@ -169,3 +170,26 @@ def test_what_a_device_says_of_itself_is_bounded() -> None:
     assert found["sensors"] == "waiting[31m"
     assert ("cores" in found, "processor" in found, found["memory_bytes"]) == (False, False, 8)
     assert _facts({})["sensors"] == "none"
+
+
+def test_what_was_prepared_goes_into_the_profile_and_all_else_stays(tmp_path: Path) -> None:
+    """Or the list would go on saying that nothing runs there."""
+    path = profile(tmp_path, "pi5", '# mine\n[found]  # then\ncores = 4\nruntimes = "none"\n')
+    added = load_device(path)
+    assert not has_runtimes(added)
+    assert [line for line in device_lines([added]) if line.endswith("4 cores, no runtime yet")]
+    set_prepared(path, "/home/bench/env/bin/python", "onnxruntime 1.32.0")
+    made = load_device(path)
+    assert (made.python, made.found) == ("/home/bench/env/bin/python", {"cores": 4, "runtimes": "onnxruntime 1.32.0"})
+    assert [line for line in device_lines([made]) if line.endswith("4 cores, onnxruntime 1.32.0")]
+    assert "# mine" in path.read_text()
+    set_prepared(path, "/elsewhere/python", "")
+    again = load_device(path)
+    assert (again.python, again.found) == ("/elsewhere/python", made.found), "of what is not known nothing is said"
+
+
+def test_a_profile_written_by_hand_is_given_an_interpreter_and_nothing_that_was_found(tmp_path: Path) -> None:
+    path = profile(tmp_path, "pi5", "detached = true\n")
+    set_prepared(path, "/made/python", "onnxruntime 1.32.0")
+    assert path.read_text().splitlines()[-1] == 'python = "/made/python"'
+    assert load_device(path).found == {}

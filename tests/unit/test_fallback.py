@@ -139,3 +139,13 @@ def test_a_unit_or_a_plugin_that_no_adapter_took_notice_of_is_refused(asked: dic
         placement_facts(configuration, Session((NPU,), None))
     left_out = Session((CPU,), Refusal("no driver", None))
     assert "fallback" in placement_facts(configuration, left_out), "a refusal is told by what was refused"
+
+
+def test_a_library_that_belongs_to_no_unit_is_told_in_the_facts() -> None:
+    session = Session((NPU,), None)
+    session.effective = EffectiveConfiguration(accelerators=(NPU,), threads=None, facts={"library": "/opt/dist"})
+    placement_facts(Configuration(runtime="r", library="/opt/dist"), session)
+    wrong: list[dict[str, Any]] = [{"library": "/opt/other"}, {"library": "/opt/dist", "unit": "NPU"}]
+    for asked in wrong:
+        with pytest.raises(Unsupported, match="leave it out"):
+            placement_facts(Configuration(runtime="r", **asked), session)

@@ -180,6 +180,14 @@ def _of_suite(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
         (_of_suite("options", {"deep": [{"profile": "../x"}]}), "a path outside of its own files"),
         (_of_suite("accelerator_options", {"backend_path": "/x"}), "a path outside of its own files"),
         (_of_suite("threads", "many"), "its suite is none here"),
+        (_of_suite("runtime", "native-program"), "native-program is not in this host's runtimes"),
+        (_of_suite("runtime", "cloud"), "cloud is not in this host's runtimes"),
+        (_of_suite("options", {"program": "rm"}), r"rm is not in this host's \[libraries\]"),
+        (_of_suite("options", {"environment": {"LD_PRELOAD": "x"}}), "it sets environment variables"),
+        (
+            lambda said: said["suite"]["scenarios"].update({"conversation": {"file": "/etc/passwd"}}),
+            "conversation is not in this host's scenarios|its suite is none here",
+        ),
         (lambda said: said["suite"].update(compared={"base": {}}), "says itself what it is compared with"),
     ],
 )

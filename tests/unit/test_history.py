@@ -15,7 +15,7 @@ from benchharness import api
 from benchharness.errors import StoreError, UsageError
 from benchharness.judge.derive import derive
 from benchharness.judge.intervals import paired_ratio
-from benchharness.judge.step_words import cause_text, gap_text
+from benchharness.judge.step_words import cause_text, gap_text, without_base
 from benchharness.judge.tracks import NO_BASE
 from benchharness.metrics.limits import parse
 from benchharness.results.result import Job, Outcome, OutcomeKind
@@ -366,3 +366,11 @@ def test_values_that_are_none_are_left_out(store: Store) -> None:
     with store.writing() as connection:
         connection.exec_driver_sql("UPDATE measurements SET value = 9e999 WHERE attempt_id LIKE '0001-%'")
     assert only(told(store)).absolute.nights == [0, 2]
+
+
+def test_a_base_that_nobody_has_is_told_as_that(store: Store) -> None:
+    """Bases ran: it is the one that was asked for which did not."""
+    write(store, paired(8, at=4))
+    told_of = without_base(told(store, pinned=("splendid",)))
+    assert "no base build with this figure begins with splendid; the newest is " in told_of
+    assert without_base(told(store)) == ""

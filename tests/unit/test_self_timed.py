@@ -100,7 +100,7 @@ def test_stamps_of_the_harnesss_clock_lie_within_the_call() -> None:
     "clock", [StampClock("", "host", 1), StampClock("its own", "elsewhere", 1), StampClock("its own", "host", 0)]
 )
 def test_a_clock_that_nothing_is_known_of(clock: StampClock) -> None:
-    with pytest.raises(InvalidOutput, match="the adapter says that tokens are stamped"):
+    with pytest.raises(InvalidOutput, match="the adapter says that it stamps"):
         SelfTimed(Session(clock=clock))
 
 
@@ -151,12 +151,12 @@ def test_what_is_no_time_at_all_is_not_measured() -> None:
         timed.timed([1, 0], "a first token")
 
 
-def test_a_session_that_gives_logits_is_measured_by_them() -> None:
+def test_a_session_that_gives_logits_too_is_timed_by_its_stamps() -> None:
     class Both(Session):
         def reset(self) -> None: ...
         def extend(self, tokens: Sequence[int]) -> Any: ...
         def decode(self, token: int) -> Any: ...
 
     assert SelfTimed.of(Session()) is not None
-    assert SelfTimed.of(Both()) is None
+    assert SelfTimed.of(Both()) is not None
     assert SelfTimed.of(object()) is None

@@ -60,7 +60,7 @@ def test_migrating_an_empty_database_gives_the_schema_that_the_code_uses(tmp_pat
     metadata.create_all(engine)
     engine.dispose()
     assert schema(migrated) == schema(created)
-    assert set(schema(migrated)) == {"runs", "jobs", "attempts", "measurements"}
+    assert set(schema(migrated)) == {"runs", "jobs", "attempts", "measurements", "packed_nights"}
 
 
 def test_the_revision_that_the_code_uses_is_the_newest_one(tmp_path: Path) -> None:

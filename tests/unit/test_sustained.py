@@ -196,6 +196,16 @@ def test_energy_is_that_of_whole_packages() -> None:
     assert energy.unit == "J"
 
 
+def test_energy_of_a_power_chips_rails_is_their_sum_and_says_so() -> None:
+    """Four watts of all rails, of which three are one rail's: that one is among them and is not counted again."""
+    rails = {"power_uw.PMIC": 4e6, "power_uw.PMIC VDD_CORE": 3e6}
+    looks = [readings(name, [(1e9, each), (11e9, each)]) for name, each in rails.items()]
+    done = session(0, windows(rows()), *looks)
+    energy = by_name(list(sustained_metrics([done], list(courses([done])))))["energy_per_inference"]
+    assert energy.estimate.value == pytest.approx(4.0 * 6.0 / 6000)
+    assert energy.parameters == {"of": "rails of the power chip"}
+
+
 def test_energy_without_a_sensor_is_missing_with_the_reason() -> None:
     done = session(0, windows(rows()))
     energy = by_name(list(sustained_metrics([done], list(courses([done])))))["energy_per_inference"]

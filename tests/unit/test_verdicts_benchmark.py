@@ -89,12 +89,13 @@ def test_shares_of_alarms_are_counted_by_kind() -> None:
 
 
 def test_by_todays_rule_gates_are_decided_again() -> None:
-    """Twelve pairs of which one was disturbed are enough, and ten are not; of two there is no telling."""
+    """Of ten pairs in which two processes were disturbed there is telling, of twelve with three there is none."""
     quiet, disturbed = [*QUIET, 100.2, 99.9], [*SAME, 100.2, 99.9]
     disturbed[3] *= 1.5
     lines = [line("equal", quiet, disturbed, "undecided")]
     assert [*early(lines)] == ["equal: green by pair 12 by today's rule: 1 of 1: 100.0 % [2.5, 100.0]"]
     disturbed[7] *= 1.5
+    disturbed[9] *= 1.5
     lines = [line("equal", quiet, disturbed, "same"), line("5 % slower", quiet, quiet, "same")]
     assert [*early(lines)] == ["equal: green by pair 12 by today's rule: 0 of 1: 0.0 % [0.0, 97.5]"]
 

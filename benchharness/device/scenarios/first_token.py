@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import LanguageSession
 from benchharness.device.measured import measurement
+from benchharness.device.own_report import OwnReporter
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
@@ -14,9 +15,13 @@ from benchharness.device.requests import (
 )
 from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
+from benchharness.device.timed_inferences import TimedInferences
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
+
+#: What programs that measure themselves are asked for here.
+_OWN = ("model_ttft", "first_inference")
 
 
 def measure(stage: Stage) -> list[dict[str, Any]]:
@@ -25,6 +30,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         return _measure_language(stage, stage.session)
     if isinstance(stage.session, SelfTimed):
         return _measure_self_timed(stage, stage.session)
+    if isinstance(stage.session, OwnReporter):
+        return stage.session.told(stage.workload, stage.settings["repeats"], _OWN)
     return _measure_other(stage)
 
 
@@ -89,11 +96,16 @@ def _measure_self_timed(stage: Stage, session: SelfTimed) -> list[dict[str, Any]
 def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     inputs = stage.inputs
     handed = time.perf_counter_ns()
-    outputs = stage.session.run(inputs)
-    end_ns = time.perf_counter_ns()
+    if isinstance(stage.session, TimedInferences):
+        taken_ns, outputs = stage.session.one(inputs)
+        end_ns = time.perf_counter_ns()
+    else:
+        outputs = stage.session.run(inputs)
+        end_ns = time.perf_counter_ns()
+        taken_ns = end_ns - handed
     stage.phases.end("first_request", end_ns)
     stage.outputs.check(outputs)
     return [
-        measurement("first_inference", {}, end_ns - handed),
+        measurement("first_inference", {}, taken_ns),
         *stage.phases.cold_start("cold_start_inference"),
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from benchharness.contract import Session
 from benchharness.device.outputs import Outputs
 from benchharness.device.phases import Phases
+from benchharness.device.timed_inferences import TimedInferences
 from benchharness.device.timing import goes_on, quiet_collector
 from benchharness.device.tokenizer import Tokenizer
 
@@ -31,6 +32,9 @@ class Stage:
     progress: Callable[[str, int, int], None]  # phase, done, total
     inputs: Mapping[str, Any] = field(default_factory=dict)  # of a model that is no language model: what it is fed
     outputs: Outputs = field(default_factory=Outputs)  # and what it answered
+    plain: Session | None = None  # the session itself, which carries no state and times nothing
+    tensors: Mapping[str, Any] = field(default_factory=dict)  # what the suite says of its inputs and outputs
+    told: dict[str, Any] = field(default_factory=dict)  # what a scenario tells beside its measurements, JSON values
 
     def warm_up(self, once: Callable[[int], object]) -> None:
         """Runs `once`, told how many are left, as often as the settings' `warmup` says; nothing of it counts."""
@@ -65,8 +69,27 @@ class Stage:
         return taken
 
 
+def inference_timer(session: Session, inputs: Mapping[str, Any], at_most: int) -> Callable[[], int]:
+    """What gives one inference's time in ns after the other: by the harness's clock, or by the session's own.
+
+    Of a session's own clock several may have been made at once, up to `at_most`, and are given one by one.
+    """
+    if not isinstance(session, TimedInferences):
+        return lambda: timed_inference(session, inputs)
+    made: list[int] = []
+
+    def once() -> int:
+        if not made:
+            made.extend(reversed(session.several(inputs, at_most)))
+        return made.pop()
+
+    return once
+
+
 def timed_inference(session: Session, inputs: Mapping[str, Any]) -> int:
-    """One inference in ns: inputs handed to the runtime until outputs on the host."""
+    """One inference in ns: inputs handed to the runtime until outputs on the host; or as the session times itself."""
+    if isinstance(session, TimedInferences):
+        return session.one(inputs)[0]
     start = time.perf_counter_ns()
     session.run(inputs)
     return time.perf_counter_ns() - start

@@ -9,17 +9,21 @@ from typing import Any
 
 from benchharness.contract import LanguageSession
 from benchharness.device.measured import measurement
+from benchharness.device.own_report import OwnReporter
 from benchharness.device.requests import (
     LanguageRequest,
     check_logits,
     language_request,
 )
 from benchharness.device.scenarios.pauses import measure_pauses
-from benchharness.device.scenarios.stage import Stage, timed_inference
+from benchharness.device.scenarios.stage import Stage, inference_timer, timed_inference
 from benchharness.device.self_timed import SelfTimed, Written
+from benchharness.device.timed_inferences import TimedInferences
 from benchharness.device.timing import goes_on, quiet_collector, warm_up
 from benchharness.errors import Unsupported
 
+#: What programs that measure themselves are asked for here.
+_OWN = ("prefill_rate", "decode_rate", "tpot", "itl", "steady_inference", "inference_rate")
 #: Tokens that a warm-up request but the last decodes; the full output would only make the attempt longer.
 _WARMUP_TOKENS = 8
 
@@ -39,6 +43,10 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         return _measure_language(stage, stage.session)
     if isinstance(stage.session, SelfTimed):
         return _measure_self_timed(stage, stage.session)
+    if isinstance(stage.session, OwnReporter):
+        # An inference is one sample, and an answer has many tokens.
+        repeats = stage.settings["repeats" if stage.session.language else "most_repeats"]
+        return stage.session.told(stage.workload, max(repeats, stage.wanted("steady_inference")), _OWN)
     return _measure_other(stage)
 
 
@@ -157,11 +165,12 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
     stage.progress("warm-up", 0, 1)
     with quiet_collector():
         warm_up(
-            lambda: timed_inference(session, inputs),
+            inference_timer(session, inputs, settings["most_inferences"]),
             at_least=settings["warmup"],
             longest_ns=settings["min_time_ns"],
         )
         stage.progress("measure", 0, 1)
+        once = inference_timer(session, inputs, settings["most_inferences"])
         started_ns = time.perf_counter_ns()
         samples: list[float] = []
         while goes_on(
@@ -173,8 +182,10 @@ def _measure_other(stage: Stage) -> list[dict[str, Any]]:
             wanted=stage.wanted("steady_inference"),
             longest_ns=settings.get("samples_time_ns", 0),
         ):
-            samples.append(timed_inference(session, inputs))
-        elapsed_ns = time.perf_counter_ns() - started_ns
+            samples.append(once())
+        elapsed_ns: float = time.perf_counter_ns() - started_ns
+    if isinstance(session, TimedInferences):
+        elapsed_ns = sum(samples)  # between its calls nothing is inferred
     paused = measure_pauses(stage, lambda: {"inference_after_pause": timed_inference(session, inputs)})
     stage.outputs.check(session.run(inputs))
     return [

@@ -22,6 +22,7 @@ from benchharness.device.requests import (
 )
 from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
+from benchharness.device.timed_inferences import TimedInferences
 from benchharness.device.timing import quiet_collector
 from benchharness.errors import Unsupported
 from benchharness.records import SUSTAINED_WINDOW, WindowRow
@@ -206,7 +207,20 @@ def _other(stage: Stage) -> tuple[Callable[[list[int], list[int]], int], str, Ca
 
     check()
     stage.phases.end("first_request")
+    if isinstance(session, TimedInferences):
+        paced = stage.settings.get("every_ns") or stage.settings.get("duty")
+        most = 1 if paced else stage.settings["window_inferences"]
+        return lambda wall, cpu: _by_its_own_clock(session, inputs, most, wall, cpu), "inferences/s", check
     return lambda wall, cpu: _one_inference(session, inputs, wall, cpu), "inferences/s", check
+
+
+def _by_its_own_clock(session: TimedInferences, inputs: Any, most: int, wall: list[int], cpu: list[int]) -> int:
+    """Some inferences in one call, whose CPU time of this thread they share."""
+    cpu_before = time.thread_time_ns()
+    taken = session.several(inputs, most)
+    cpu += [(time.thread_time_ns() - cpu_before) // len(taken)] * len(taken)
+    wall += taken
+    return 0
 
 
 def _one_inference(session: Session, inputs: Any, wall: list[int], cpu: list[int]) -> int:

@@ -110,6 +110,7 @@ _SUMMARIES: dict[str, Callable[[Mapping[str, Reading]], dict[str, Any]]] = {
     "cooling": _cooling,
     "energy counters": _energy,
     "power rails": _rails,
+    "PMIC rails": _rails,
     "battery": _battery,
     "Android thermal service": _thermal_service,
 }

@@ -1,4 +1,4 @@
-"""This process's memory: its peak since a phase began, and what it holds at a phase's end, by kind. All in bytes.
+"""A process's memory: its peak since a phase began, and what it holds at a phase's end, by kind. All in bytes.
 
 Linux: writing 5 to /proc/self/clear_refs sets the peak (VmHWM) back to the current resident size, so that every phase
 has a peak of its own, short ones too; a polling thread missed up to 69 % of a short peak. `smaps_rollup` takes 1.5 ms,
@@ -27,21 +27,26 @@ class MemoryReading:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 
-def reset_peak() -> bool:
-    """Begins a new peak; False where this system has no way to, and peaks are of the whole process."""
+def reset_peak(process: int | None = None) -> bool:
+    """Begins a new peak; False where this system has no way to, and peaks are of the whole process.
+
+    `process`: another one than this, by its id.
+    """
     try:
-        with Path("/proc/self/clear_refs").open("wb", buffering=0) as file:
+        with Path(f"/proc/{process or 'self'}/clear_refs").open("wb", buffering=0) as file:
             file.write(_RESET_PEAK)
     except OSError:
         return False
     return True
 
 
-def read() -> MemoryReading:
-    """This process's memory now. Never raises."""
+def read(process: int | None = None) -> MemoryReading:
+    """This process's memory now, or another's by its id. Never raises."""
     try:
         if sys.platform.startswith("linux"):
-            return _read_linux(Path("/proc/self"))
+            return _read_linux(Path(f"/proc/{process or 'self'}"))
+        if process is not None:
+            raise ValueError("of another process it is read on Linux only so far")
         if sys.platform == "darwin":
             return _read_macos()
         return _read_psutil()

@@ -18,6 +18,7 @@ from benchharness.device.sensors.clocks import find_clocks
 from benchharness.device.sensors.energy import find_battery, find_energy_counters, find_power_rails
 from benchharness.device.sensors.faults import find_major_faults
 from benchharness.device.sensors.macos_thermal import find_speed_limit, find_thermal_pressure
+from benchharness.device.sensors.pmic import find_pmic_rails
 from benchharness.device.sensors.pressure import find_pressure
 from benchharness.device.sensors.quota import find_quota_stops
 from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable
@@ -42,6 +43,7 @@ _ON_LINUX: dict[str, Finder] = {
     "cooling": find_cooling,
     "energy counters": find_energy_counters,
     "power rails": find_power_rails,
+    "PMIC rails": find_pmic_rails,
     "battery": find_battery,
     "Android thermal service": find_thermal_service,
     "Android battery charge": find_drained_energy,

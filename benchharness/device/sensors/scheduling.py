@@ -28,14 +28,15 @@ _SWITCHES = {
 _COUNTS = re.compile(rb"^([\w.]+)\s*:\s*(\d+)\s*$", re.MULTILINE)
 
 
-def waited_and_ran_ns(root: Path = ROOT) -> tuple[int, int]:
+def waited_and_ran_ns(root: Path = ROOT, process: int | None = None) -> tuple[int, int]:
     """(time runnable but waiting, time on a core) of all living threads, in ns, since each began.
 
-    From /proc/self/task/*/schedstat (Documentation/scheduler/sched-stats.rst). Raises `Unreadable`.
+    Of this process, or another by its id: from /proc/PID/task/*/schedstat (Documentation/scheduler/sched-stats.rst).
+    Raises `Unreadable`.
     """
     waited = ran = 0
     try:
-        for file in (root / "proc/self/task").glob("*/schedstat"):
+        for file in (root / f"proc/{process or 'self'}/task").glob("*/schedstat"):
             on_core, waiting, _ = file.read_text().split()
             ran += int(on_core)
             waited += int(waiting)

@@ -106,6 +106,16 @@ class Answer:
     unmeasured: Sequence[str] = ()  # budgets that nothing was measured for
 
     @property
+    def none_passes(self) -> bool:
+        """Whether no variant keeps every budget."""
+        return self.kind is AnswerKind.NONE
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody knows if one does."""
+        return self.kind in (AnswerKind.UNDECIDED, AnswerKind.NOT_TRUSTWORTHY)
+
+    @property
     def budgets(self) -> Sequence[Column]:
         """The columns with a limit."""
         return [column for column in self.columns if column.budget]

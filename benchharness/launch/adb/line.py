@@ -11,7 +11,7 @@ from benchharness.launch.adb import framer
 from benchharness.launch.adb.channel import AdbChannel
 from benchharness.launch.adb.route import AdbRoute, is_over_network
 from benchharness.launch.adb.server import Server, ServerSays
-from benchharness.launch.shell import past_greeting, started
+from benchharness.launch.shell import SHELL, past_greeting, started
 
 #: How long a device may take to appear: one that was there comes back when the server starts again, or a cable is
 #: plugged in again.
@@ -60,6 +60,11 @@ class AdbLine:
         serial = self._ready()
         if "shell_v2" in self._server.features(serial):
             return AdbChannel(self._server.open(serial, f"shell,v2,raw:{started(command)}"))
+        if command[0] == SHELL:
+            raise LaunchError(
+                f"{self._route.text}: its adb frames no streams (before Android 7), so nothing can be brought there "
+                "without a Python: put one there yourself, and name it as 'python' in its profile"
+            )
         program = framer.program()
         text = f"{started(framer.command(command, program), replacing=False)}; echo {ENDED.decode()} $?"
         channel = AdbChannel(self._server.open(serial, f"exec:{text}"), bare=True, told_first=program)

@@ -38,6 +38,7 @@ class SshLine:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._jump: asyncssh.SSHClientConnection | None = None
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_heard)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name=f"ssh {route.name}")
         self._thread.start()
 
@@ -93,6 +94,8 @@ class SshLine:
         import asyncssh
 
         route = self._route
+        if route.key is not None and not route.key.is_file():
+            raise LaunchError(f"{route.text}: there is no key {route.key} here; {_KEYS}")
         settings: dict[str, Any] = {
             "connect_timeout": _CONNECTING_S,
             "keepalive_interval": _KEEPALIVE_S,
@@ -126,13 +129,25 @@ class SshLine:
                 f"{self._route.text}: its host key is in no list of known hosts; write it into the profile with: "
                 f"benchharness device add ssh://{self._route.address.text} --name {self._route.name}"
             )
+        again = f"benchharness device add ssh://{self._route.address.text} --name {self._route.name} --again"
         return (
             f"{self._route.text}: its host key is not the one in its profile. Either it was set up anew, and then "
-            f"'benchharness device add --again' takes the new one, or somebody stands between: nothing was sent"
+            f"'{again}' takes the new one, or somebody stands between: nothing was sent"
         )
 
 
 _KEYS = "name a private key as 'key' in its profile, or start an SSH agent that has it"
+
+
+def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tells what went wrong in the loop, but for the one thing that is nothing.
+
+    A command's input that is closed in the moment in which the command ends: asyncssh (2.24) has let go of that stream
+    and looks for it once more, under the name None.
+    """
+    trouble = context.get("exception")
+    if not (isinstance(trouble, KeyError) and trouble.args == (None,)):
+        loop.default_exception_handler(context)
 
 
 def look_for_asyncssh() -> None:

@@ -236,15 +236,24 @@ def _windows(
 
 #: Rails that carry all of a board's power, by the names that their drivers give them.
 _WHOLE_BOARD = ("power_uw.VDD_IN", "power_uw.POM_5V_IN")
-PACKAGES, BOARD, BATTERY, CHARGE = "processor packages", "whole board", "battery", "battery charge"
+#: What a Raspberry Pi 5's power chip gives to all of its rails: not the whole board.
+_ALL_RAILS = "power_uw.PMIC"
+PACKAGES, BOARD, RAILS, BATTERY, CHARGE = (
+    "processor packages",
+    "whole board",
+    "rails of the power chip",
+    "battery",
+    "battery charge",
+)
 _CHARGE_SENSOR = "Android battery charge"
 _LONGEST_REASON = 200
 #: A counter that moved so often is known to a twentieth of what it counted.
 _LEAST_STEPS = 20
+_TOO_COARSE = f"the battery's charge counter moved less than {_LEAST_STEPS} times in the course: run a longer one"
 
 
 def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Series]:
-    """What the power is of, and watts by window; the first that is counted: packages, the board, the battery.
+    """What the power is of, and watts by window; the first that is counted: packages, board, its chip's rails, battery.
 
     Of a processor's packages the whole ones count, not the parts that they contain. A battery that is being charged
     tells nothing. Where nothing is counted: "" and NaN.
@@ -254,7 +263,11 @@ def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Ser
     if packages:
         microjoules = sum(readings.grown(name, starts, ends) for name in packages)
         return PACKAGES, np.asarray(microjoules / (ends - starts) * 1e3)
-    for of, channels in ((BOARD, readings.names(*_WHOLE_BOARD)[:1]), (BATTERY, readings.exactly("battery_uw"))):
+    for of, channels in (
+        (BOARD, readings.names(*_WHOLE_BOARD)[:1]),
+        (RAILS, readings.exactly(_ALL_RAILS)),
+        (BATTERY, readings.exactly("battery_uw")),
+    ):
         if channels:
             watts = np.array(readings.level(channels, starts, ends), dtype=np.float64) / 1e6
             return of, np.where(watts > 0, watts, math.nan)
@@ -349,7 +362,8 @@ def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> Metri
     if not joules and (joules := dict(_by_charge(found))):
         of = CHARGE
     parameters = {"of": of} if of else {}
-    missing = next(filter(None, map(_charged, by_attempt.values())), "no energy sensor was read")
+    coarse = _TOO_COARSE if any("drained_uj" in course.sensors for course in found) else "no energy sensor was read"
+    missing = next(filter(None, map(_charged, by_attempt.values())), coarse)
     return _over_attempts("energy_per_inference", parameters, joules, by_attempt, missing=missing)
 
 

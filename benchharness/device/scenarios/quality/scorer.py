@@ -82,7 +82,7 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
 
 def _opened(session: Session, configuration: Configuration, inputs: Inputs) -> dict[str, Any]:
     language = isinstance(session, LanguageSession)
-    if SelfTimed.of(session) is not None:
+    if not language and SelfTimed.of(session) is not None:
         raise Unsupported(NO_LOGITS)
     check_task(configuration.task, language, configuration.runtime, session.effective)
     return {

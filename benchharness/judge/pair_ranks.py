@@ -1,0 +1,134 @@
+"""A test of pairs that one disturbed process costs little: ranks among neighbours, and signs of pairs. Pure.
+
+Wilcoxon's signed ranks give the pair that differs most the largest rank: of a machine on which single processes are
+disturbed that is a disturbed one. Here each value is told by how far it is from the median of the pairs made around it
+(Hodges and Lehmann's aligned ranks, 1962), and has its rank among all of both sides; what is summed up are the
+differences of ranks within pairs. A process that took twice as long is then last of all, and not more. Drift goes with
+the median of the neighbours.
+
+Under no difference either of a pair might have been the candidate, as chance put one of them first. That turns the sign
+of the pair's difference of ranks and changes nothing else: neither the medians, which are of whole pairs, nor the
+ranks. So the chance is counted out over all signs as that of signed ranks is, and holds whatever drifts and is shared.
+Where pairs differ far more from each other than within, ranks among neighbours tell of the pairs; then the signed ranks
+are summed up. That choice does not see which side is which either, so that it costs no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.judge import signed_ranks
+from benchharness.judge.design import fewest_pairs
+
+Floats = NDArray[np.float64]
+Values = Sequence[float] | Floats
+
+#: Pairs whose median a value is told from: its own, and three before and behind; see docs/decisions/0034.
+_AROUND = 7
+#: Ranks among neighbours are used up to this: of independent noise the quotient is 1.4, of pairs of one mind far more.
+_MOST_APART = 2.0
+#: Digits of logarithms: values that only rounding tells apart are alike.
+_DIGITS = 12
+#: Of so much of a logarithm an end of an interval is known, and the estimate of so much.
+_NEAR_END, _NEAR = 1e-7, 1e-11
+
+
+def p_above(base: Values, candidate: Values) -> float:
+    """How likely candidates as far above their bases are without a difference, as logarithms pair by pair.
+
+    1.0 without a pair. Raises `ValueError` for more than 1,000 pairs.
+    """
+    return signed_ranks.chance_above(_signed(_array(base), _array(candidate)))
+
+
+def estimate(base: Values, candidate: Values) -> float:
+    """By how much the candidate is above: less that, neither side is above the other. `ValueError` of no pair."""
+    one, other = _array(base), _array(candidate)
+    if not one.size:
+        raise ValueError("0 pairs have no difference")
+    least, most = _reach(one, other)
+    below = _crossing(lambda by: _signed(one, other - by).sum() > 0, least, most, _NEAR)
+    above = _crossing(lambda by: _signed(one, other - by).sum() >= 0, least, most, _NEAR)
+    return (below + above) / 2
+
+
+def interval(
+    base: Values, candidate: Values, error: float, asked: Iterable[float] = (0.0,)
+) -> tuple[float, float] | None:
+    """Where the true difference lies, missed on each side with a chance of at most `error`; None: too few pairs.
+
+    Differences `asked` after lie outside of it exactly where the test leaves them out.
+    """
+    one, other = _array(base), _array(candidate)
+    if one.size < fewest_pairs(error):
+        return None
+    least, most = _reach(one, other)
+    told = sorted(asked)
+    low = _end(lambda by: p_above(one, other - by) <= error, least, most, told)
+    high = -_end(lambda by: p_above(other + by, one) <= error, -most, -least, [-by for by in told[::-1]])
+    return _at_one(other - one, low), _at_one(other - one, high)
+
+
+def _at_one(differences: Floats, end: float) -> float:
+    """An end as a pair has it exactly, where one does."""
+    nearest = float(differences[np.argmin(np.abs(differences - end))])
+    return nearest if abs(nearest - end) <= _NEAR_END else end
+
+
+def _array(values: Values) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _reach(base: Floats, candidate: Floats) -> tuple[float, float]:
+    """Below the first difference every candidate is above its base, from the second on none is."""
+    differences = candidate - base
+    return float(differences.min()) - 2 * _NEAR_END, float(differences.max()) + 2 * _NEAR_END
+
+
+def _end(is_out: Callable[[float], bool], least: float, most: float, asked: Sequence[float]) -> float:
+    """The first difference from below that is not left out. `most` is not, and what is `asked` lies on its side."""
+    for by in asked:
+        if least < by < most:
+            least, most = (by, most) if is_out(by) else (least, by)
+    return _crossing(is_out, least, most, _NEAR_END)
+
+
+def _crossing(is_before: Callable[[float], bool], least: float, most: float, near: float) -> float:
+    """Where something ends that holds from `least` on and no more at `most`."""
+    while most - least > near:
+        middle = (least + most) / 2
+        least, most = (middle, most) if is_before(middle) else (least, middle)
+    return (least + most) / 2
+
+
+def _signed(base: Floats, candidate: Floats) -> NDArray[np.int_]:
+    """By pair the difference of ranks, doubled, above zero where the candidate is above."""
+    if not base.size:
+        return np.zeros(0, int)
+    among = np.round(_among_neighbours(base, candidate), _DIGITS)
+    if _middle(np.abs(among).ravel()) > _MOST_APART * _middle(np.abs(candidate - base)) / 2:
+        return signed_ranks.doubled_ranks(candidate - base)
+    ranks = signed_ranks.twice_ranked(among.ravel()).reshape(2, -1)
+    found: NDArray[np.int_] = ranks[1] - ranks[0]
+    return found
+
+
+def _middle(values: Floats) -> float:
+    """The median. numpy's own takes ten times as long for so few, and an interval asks hundreds of times."""
+    ordered = np.sort(values)
+    return float(ordered[(values.size - 1) // 2] + ordered[values.size // 2]) / 2
+
+
+def _among_neighbours(base: Floats, candidate: Floats) -> Floats:
+    """Of both sides how far each value is from the median of the pairs around it; those at the ends share theirs."""
+    both = np.stack((base, candidate))
+    wide = min(_AROUND, base.size)
+    first = np.arange(base.size - wide + 1)
+    around = np.sort(both[:, first[:, None] + np.arange(wide)].transpose(1, 0, 2).reshape(first.size, 2 * wide), axis=1)
+    middles = (around[:, wide - 1] + around[:, wide]) / 2
+    places = np.minimum(np.maximum(np.arange(base.size) - wide // 2, 0), base.size - wide)
+    found: Floats = both - middles[places]
+    return found

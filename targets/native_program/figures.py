@@ -1,0 +1,78 @@
+"""Turns a program's rows into figures, as a reader says where they stand. Every number is looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from benchharness.contract import OwnFigure
+from benchharness.errors import InvalidOutput
+from targets.native_program.reader import UNITS, FigureRule, Reader
+from targets.native_program.rows import Row
+
+_MOST_SAMPLES = 1_000_000
+#: A year, and less than any clock's step.
+_LONGEST_NS, _SHORTEST_NS = 3.2e16, 1e-3
+#: Of things in a time; all others are times of things.
+_RATES = ("prefill_rate", "decode_rate", "inference_rate")
+#: What a metric is told of, by the names of what is asked.
+_PARAMETERS = {
+    "prefill_rate": {"prompt_tokens": "prompt_tokens", "context_depth": "context_depth"},
+    "decode_rate": {"output_tokens": "output_tokens", "context_depth": "decode_depth"},
+    "tpot": {"output_tokens": "output_tokens", "context_depth": "decode_depth"},
+    "model_ttft": {"prompt_tokens": "prompt_tokens", "context_depth": "context_depth"},
+}
+
+
+def read(
+    reader: Reader, rules: Sequence[FigureRule], output: str, asked: Mapping[str, str], program: str
+) -> tuple[list[Row], list[OwnFigure]]:
+    """The rows of an output, and a figure for each rule. Raises `InvalidOutput` where one is not there."""
+    try:
+        rows = [each for each in reader.rows(output) if isinstance(each, Mapping)]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise InvalidOutput(
+            f"{program} prints what reader {reader.name!r} cannot read: {error}: {output[-300:]}"
+        ) from error
+    return rows, [_figure(rule, rows, asked, program) for rule in rules]
+
+
+def _figure(rule: FigureRule, rows: Sequence[Row], asked: Mapping[str, str], program: str) -> OwnFigure:
+    wanted = {name: _value(value, asked) for name, value in dict(rule.where).items()}
+    found = [row for row in rows if all(_same(row.get(name), value) for name, value in wanted.items())]
+    if len(found) != 1:
+        of = ", ".join(f"{name} {value}" for name, value in wanted.items())
+        raise InvalidOutput(f"{program} tells {len(found)} rows with {of or rule.times}, where one is wanted")
+    times_ns = [_number(each, rule.times, program) * UNITS[rule.unit] for each in _listed(found[0].get(rule.times))]
+    if not 0 < len(times_ns) <= _MOST_SAMPLES or not all(_SHORTEST_NS < each < _LONGEST_NS for each in times_ns):
+        raise InvalidOutput(f"{program}: {rule.times} holds {len(times_ns)} times, or one that none can be")
+    count = found[0].get(rule.count) if isinstance(rule.count, str) else rule.count
+    things = _number(count, str(rule.count), program)
+    if things <= 0:
+        raise InvalidOutput(f"{program}: {rule.count} is {things:g}")
+    samples = [things * 1e9 / each if rule.metric in _RATES else each / things for each in times_ns]
+    parameters = {name: int(asked[of]) for name, of in _PARAMETERS.get(rule.metric, {}).items()}
+    told = [] if rule.mean else samples
+    return OwnFigure(rule.metric, parameters, median(samples), told, took_ns=sum(times_ns))
+
+
+def _listed(value: Any) -> Iterator[Any]:
+    yield from value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _number(value: Any, name: str, program: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InvalidOutput(f"{program}: {name} is {str(value)[:60]!r}, no number")
+    return float(value)
+
+
+def _value(value: Any, asked: Mapping[str, str]) -> Any:
+    """A value, or what was asked where it is a name between braces."""
+    name = str(value)
+    return asked.get(name[1:-1], value) if name.startswith("{") and name.endswith("}") else value
+
+
+def _same(told: Any, wanted: Any) -> bool:
+    return str(told) == str(wanted)

@@ -1,0 +1,159 @@
+"""Readers: what a program is asked, in a few lines of TOML, and where in its answer each figure stands.
+
+The bundled ones are the files beside this one. Another package's are modules under the entry-point group
+`benchharness.readers`: `READER` is the TOML, and a function `rows(output: str) -> list of dicts` may read what none of
+`ROWS` does. A suite's own is a file that `options.reader` names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Callable
+
+from benchharness.errors import Unsupported
+from targets.native_program.rows import ROWS, Row
+
+GROUP = "benchharness.readers"
+_ENDING = ".toml"
+#: Times by their unit, in ns.
+UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_KEYS = {
+    *("formats", "language", "rows", "columns", "patterns", "from", "accelerators", "threads"),
+    *("version", "tells", "how", "unknown", "commands"),
+}
+_LONGEST_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class FigureRule:
+    """Where a figure stands: rows whose fields are so, the field with its times, and of how many things each is."""
+
+    metric: str
+    times: str
+    unit: str = "ns"
+    count: Any = 1  # a number, or the name of a field
+    where: Mapping[str, Any] = ()  # type: ignore[assignment] # of fields: a value, or "{what was asked}"
+    mean: bool = False  # the field is a mean over all repeats: there are no samples
+
+
+@dataclass(frozen=True)
+class CommandRule:
+    """One start of the program, and what it tells."""
+
+    arguments: Sequence[str]  # `{model}`, `{repeats}`, … stand for what is asked
+    figures: Sequence[FigureRule]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a program is asked and understood."""
+
+    name: str
+    formats: Sequence[str]
+    language: bool
+    commands: Sequence[CommandRule]
+    rows: Callable[[str], list[Row]]
+    output: str  # "stdout", "stderr" or "results": a file that `{results}` names
+    accelerators: Mapping[str, Sequence[str]]  # arguments that ask for each
+    threads: Sequence[str]  # arguments that ask for a number of them; none: it cannot be told
+    version: Mapping[str, Any]  # `arguments`, and the `pattern` whose one group is it
+    tells: Mapping[str, str]  # by what it is: the field of a row that says it
+    how: str  # how what it does differs from what the harness does
+    unknown: Mapping[str, str]  # by metric: why it tells none
+
+
+def reader(name: str) -> Reader:
+    """A reader by its name, or of a file. Raises `Unsupported`."""
+    if name.endswith(_ENDING):
+        return _of_toml(Path(name).stem, _text(Path(name)), None)
+    for path, text in _bundled():
+        if path == f"{name}{_ENDING}":
+            return _of_toml(name, text, None)
+    others = _third_party()
+    if name in others:
+        try:
+            module = import_module(others[name])
+            return _of_toml(name, module.READER, getattr(module, "rows", None))
+        except (ImportError, AttributeError) as error:
+            raise Unsupported(f"the reader {name!r} cannot be loaded here: {error}") from error
+    raise Unsupported(f"no reader is called {name[:80]!r} (there are: {', '.join(names())}); or name a .toml file")
+
+
+def names() -> list[str]:
+    """Of the bundled readers, and of other packages' here."""
+    return [*(path[: -len(_ENDING)] for path, _ in _bundled()), *_third_party()]
+
+
+def _bundled() -> Iterator[tuple[str, str]]:
+    """Out of the bundle, which is a zip file, as well as out of a folder."""
+    from importlib.resources import files
+
+    for entry in sorted(files("targets.native_program").joinpath("readers").iterdir(), key=lambda each: each.name):
+        if entry.name.endswith(_ENDING):
+            yield entry.name, entry.read_text(encoding="utf-8")
+
+
+def _third_party() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    found = entry_points()
+    group = found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, ())
+    return {point.name: point.value for point in group}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes()[:_LONGEST_BYTES].decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unsupported(f"options.reader: {path} cannot be read: {error}") from error
+
+
+def _of_toml(name: str, text: str, rows: Callable[[str], list[Row]] | None) -> Reader:
+    try:
+        import tomllib
+    except ImportError as error:
+        raise Unsupported("readers are TOML, which Python 3.11 and later read: name such a one as 'python'") from error
+    try:
+        table = tomllib.loads(text)
+        if unknown := set(table) - _KEYS:
+            raise ValueError(f"it has a key {sorted(unknown)[0]!r}")
+        return _made(name, table, rows)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError, re.error) as error:
+        raise Unsupported(f"the reader {name!r} is none: {type(error).__name__}: {error}") from error
+
+
+def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] | None) -> Reader:
+    commands = [
+        CommandRule(
+            arguments=[str(each) for each in command["arguments"]],
+            figures=[FigureRule(**figure) for figure in command.get("figures", ())],
+        )
+        for command in table["commands"]
+    ]
+    for figure in (each for command in commands for each in command.figures):
+        if figure.unit not in UNITS:
+            raise ValueError(f"{figure.metric} has the unit {figure.unit!r}, none of {', '.join(UNITS)}")
+    if "rows" in table:
+        rows = ROWS[table["rows"]](table)
+    if rows is None:
+        raise ValueError(f"it does not say what its rows are: {', '.join(ROWS)}")
+    if (output := table.get("from", "stdout")) not in ("stdout", "stderr", "results"):
+        raise ValueError(f"its rows are from {output!r}")
+    return Reader(
+        name=name,
+        formats=tuple(table["formats"]),
+        language=bool(table.get("language", False)),
+        commands=commands,
+        rows=rows,
+        output=output,
+        accelerators=dict(table.get("accelerators", {})),
+        threads=tuple(table.get("threads", ())),
+        version=dict(table.get("version", {})),
+        tells=dict(table.get("tells", {})),
+        how=str(table.get("how", "")),
+        unknown={str(key): str(value) for key, value in table.get("unknown", {}).items()},
+    )

@@ -1,0 +1,322 @@
+"""Programs that measure themselves: what their readers make of what they print.
+
+llama-bench's lines are what its version 0.7.0 (Debian's llama.cpp-tools) printed here. The others are in the form of
+their sources, with figures of our own:
+https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/tools/benchmark/benchmark_model.cc (as printed in
+https://github.com/tensorflow/tensorflow/issues/49158),
+https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/test/perftest/performance_result.cc and
+https://github.com/pytorch/executorch/blob/main/examples/portable/executor_runner/executor_runner.cpp.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchharness.contract import Configuration, OwnFigure, OwnReport, OwnRequest
+from benchharness.device.own_report import OwnReporter
+from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
+from targets.native_program import NativeProgram
+from targets.native_program.reader import names, reader
+
+LLAMA_PREFILL: Mapping[str, Any] = {
+    "build_commit": "Debian",
+    "build_number": 11669,
+    "cpu_info": "AMD EPYC",
+    "backends": "CPU",
+    "model_type": "llama ?B all F32",
+    "n_threads": 1,
+    "type_k": "f16",
+    "type_v": "f16",
+    "flash_attn": -1,
+    "n_prompt": 16,
+    "n_gen": 0,
+    "n_depth": 0,
+    "avg_ns": 874124,
+    "stddev_ns": 94669,
+    "samples_ns": [982566, 807996, 831811],
+    "samples_ts": [16283.9, 19802.1, 19235.1],
+}
+LLAMA_DECODE = {
+    **LLAMA_PREFILL,
+    "n_prompt": 0,
+    "n_gen": 7,
+    "n_depth": 16,
+    "samples_ns": [725112, 583731, 26822427],
+    "samples_ts": [9653.68, 11991.8, 260.976],
+}
+BENCHMARK_MODEL = """INFO: STARTING!
+INFO: Initialized session in 4.2ms.
+INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
+INFO: count=9 first=8711 curr=5162 min=5162 max=8711 avg=5814.74 std=1147 p5=5162 median=5196 p95=8711
+
+INFO: Running benchmark for at least 30 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
+INFO: count=193 first=5216 curr=4978 min=4908 max=6861 avg=5160.25 std=60 p5=4962 median=5189 p95=6862
+
+INFO: Inference timings in us: Init: 4200, First inference: 8711, Warmup (avg): 5814.74, Inference (avg): 5160.25
+INFO: Memory footprint delta from the start of the tool (MB): init=5.5 overall=5.5
+"""
+PERF_TEST = "".join(f"squeeze, net,{each},36696064,96,{place}\n" for place, each in enumerate((0.0018, 0.0020, 0.0019)))
+EXECUTOR_RUNNER = """I 00:00:00.003987 executorch:executor_runner.cpp:166] Model file add.pte is loaded.
+I 00:00:00.005262 executorch:executor_runner.cpp:251] Method loaded.
+I 00:00:00.006576 executorch:executor_runner.cpp:284] Model executed successfully 1 time(s) in 0.691078 ms.
+"""
+REQUEST = OwnRequest(repeats=3, prompt_tokens=16, output_tokens=8, context_depth=0)
+SECOND = 1_000_000_000
+
+
+def a_program(folder: Path, name: str, code: str, model: str) -> Path:
+    """A program of that name that waits long enough for what it tells to be true, and a model for it."""
+    path = folder / name
+    path.write_text(f"#!{sys.executable} -IS\nimport sys, time\n{code}\n")
+    path.chmod(0o700)
+    (folder / model).write_bytes(b"weights")
+    return path
+
+
+def told(folder: Path, name: str, code: str, model: str, *metrics: str, **options: Any) -> tuple[OwnReport, Any]:
+    program = a_program(folder, name, code, model)
+    asked = Configuration(
+        runtime="native-program", options={"program": str(program), **options}, threads=options.pop("threads", None)
+    )
+    with NativeProgram().open(folder / model, asked) as session:
+        return session.measure(REQUEST, metrics), session.effective
+
+
+def llama(changes: Mapping[str, Any] | None = None, sleep_s: float = 0.05) -> str:
+    """A llama-bench that says what it said here."""
+    rows = [{**LLAMA_PREFILL, **(changes or {})}, {**LLAMA_DECODE, **(changes or {})}]
+    return (
+        f"rows = {rows!r}\nimport json\ntime.sleep({sleep_s})\n"
+        "if '--version' in sys.argv: print('version: 0.7.0 (build 11669, commit Debian)'); sys.exit()\n"
+        "sys.stderr.write('load_backend: loaded CPU backend\\n')\n"
+        "print(json.dumps(rows[0 if sys.argv[sys.argv.index('-p') + 1] != '0' else 1]))"
+    )
+
+
+def test_llama_bench_tells_rates_of_each_repetition_and_what_it_ran(tmp_path: Path) -> None:
+    report, effective = told(tmp_path, "llama-bench", llama(), "m.gguf", "prefill_rate", "decode_rate", "tpot")
+    figures = {each.metric: each for each in report.figures}
+    assert figures["prefill_rate"].samples == pytest.approx(LLAMA_PREFILL["samples_ts"], rel=1e-4)
+    assert figures["prefill_rate"].parameters == {"prompt_tokens": 16, "context_depth": 0}
+    assert figures["decode_rate"].samples == pytest.approx(LLAMA_DECODE["samples_ts"], rel=1e-4)
+    assert figures["decode_rate"].parameters == {"output_tokens": 8, "context_depth": 16}
+    assert figures["tpot"].value == pytest.approx(725112 / 7)
+    assert report.unknown["itl"].startswith("llama-bench times whole answers")
+    assert (effective.runtime_version, effective.threads, effective.accelerators) == (
+        "0.7.0 (build 11669, commit Debian)",
+        1,
+        ("CPU",),
+    )
+    assert [each.split("/")[-1] for each in effective.facts["commands"]] == [
+        "m.gguf -o jsonl -r 3 -p 16 -n 0 -d 0",
+        "m.gguf -o jsonl -r 3 -p 0 -n 7 -d 16",
+    ]
+    assert len(effective.facts["program_sha256"]) == 64
+
+
+def test_only_commands_that_are_wanted_are_run(tmp_path: Path) -> None:
+    report, effective = told(tmp_path, "llama-bench", llama(), "m.gguf", "model_ttft")
+    (figure,) = report.figures
+    assert (figure.metric, figure.value) == ("model_ttft", 831811)
+    assert len(effective.facts["commands"]) == 1
+
+
+def test_benchmark_model_tells_its_first_inference_and_a_mean(tmp_path: Path) -> None:
+    code = f"sys.stderr.write({BENCHMARK_MODEL!r}); time.sleep(0.05)"
+    report, _ = told(tmp_path, "benchmark_model", code, "m.tflite", "first_inference", "inference_rate")
+    figures = {each.metric: each for each in report.figures}
+    assert figures["first_inference"].value == 8_711_000
+    assert figures["inference_rate"].value == pytest.approx(1e6 / 5160.25)
+    assert list(figures["inference_rate"].samples) == []
+    assert "not each one" in report.unknown["steady_inference"]
+
+
+def test_perf_test_writes_each_inference_into_a_file(tmp_path: Path) -> None:
+    code = f"open(sys.argv[-1], 'a').write({PERF_TEST!r}); time.sleep(0.05)"
+    report, effective = told(tmp_path, "onnxruntime_perf_test", code, "m.onnx", "steady_inference")
+    (figure,) = report.figures
+    assert figure.samples == pytest.approx([1_800_000, 2_000_000, 1_900_000])
+    assert figure.value == pytest.approx(1_900_000)
+    assert effective.runtime_version == "not told"
+
+
+def test_executor_runner_tells_one_execution(tmp_path: Path) -> None:
+    code = f"sys.stderr.write({EXECUTOR_RUNNER!r}); time.sleep(0.05)"
+    report, _ = told(tmp_path, "executor_runner", code, "add.pte", "first_inference")
+    assert report.figures[0].value == pytest.approx(691_078)
+    assert "the first one among them" in report.unknown["inference_rate"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"samples_ns": []}, "holds 0 times"),
+        ({"samples_ns": [-1]}, "or one that none can be"),
+        ({"samples_ns": ["1"]}, "no number"),
+        ({"samples_ns": [True]}, "no number"),
+        ({"samples_ns": [1e300]}, "or one that none can be"),
+        ({"n_prompt": 17}, "tells 0 rows with n_prompt 16"),
+        ({"n_prompt": 16, "samples_ns": None}, "holds 0 times"),
+    ],
+)
+def test_what_cannot_be_is_no_figure(tmp_path: Path, changes: Mapping[str, Any], words: str) -> None:
+    with pytest.raises(InvalidOutput, match=words):
+        told(tmp_path, "llama-bench", llama(changes), "m.gguf", "prefill_rate")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("print('{')", InvalidOutput, "cannot read"),
+        ("print('{' * 100000)", InvalidOutput, "cannot read"),
+        ("pass", InvalidOutput, "tells 0 rows"),
+        ("sys.exit('out of magic')", ModelFailure, "exit code 1: out of magic"),
+    ],
+)
+def test_what_is_not_its_output_says_so(tmp_path: Path, code: str, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        told(tmp_path, "llama-bench", f"if '--version' not in sys.argv:\n  {code}", "m.gguf", "prefill_rate")
+
+
+def test_a_program_that_prints_for_ever_is_cut_off_and_heard_out(tmp_path: Path) -> None:
+    code = f"if '--version' not in sys.argv:\n  for _ in range(20): print('x' * (1 << 20))\n{llama()}"
+    with pytest.raises(InvalidOutput, match="tells 0 rows"):
+        told(tmp_path, "llama-bench", code, "m.gguf", "prefill_rate")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "say which program"),
+        ({"program": "/nowhere/llama-bench"}, "there is no such program"),
+        ({"program": "/bin/true", "reader": "nobody"}, "no reader is called 'nobody' .*llama-bench"),
+        ({"program": "/bin/true", "reader": "/nowhere/x.toml"}, "cannot be read"),
+        ({"program": "/bin/true", "reader": "llama-bench", "colour": 1}, "no option is called 'colour'"),
+        ({"program": "/bin/true", "reader": "llama-bench", "arguments": "-x"}, "no list of texts"),
+        ({"program": "/bin/true", "reader": "llama-bench", "environment": {"A": 1}}, "no table of texts"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said(tmp_path: Path, options: Mapping[str, Any], words: str) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"")
+    with (
+        pytest.raises(Unsupported, match=words),
+        NativeProgram().open(tmp_path / "m.gguf", Configuration(runtime="native-program", options=options)),
+    ):
+        pass
+
+
+def test_an_accelerator_and_threads_become_arguments(tmp_path: Path) -> None:
+    code = f"sys.stderr.write({BENCHMARK_MODEL!r}); time.sleep(0.05)"
+    program = a_program(tmp_path, "benchmark_model", code, "m.tflite")
+    asked = Configuration(
+        runtime="native-program",
+        accelerator="gpu",
+        threads=4,
+        options={"program": str(program), "arguments": ["--x=1"]},
+    )
+    with NativeProgram().open(tmp_path / "m.tflite", asked) as session:
+        session.measure(REQUEST, ["first_inference"])
+        (line,) = session.effective.facts["commands"]
+    assert line.endswith("--num_runs=3 --warmup_runs=1 --num_threads=4 --use_gpu=true --x=1")
+    with (
+        pytest.raises(Unsupported, match="knows gpu, nnapi"),
+        NativeProgram().open(
+            tmp_path / "m.tflite", Configuration(runtime="x", accelerator="npu", options={"program": str(program)})
+        ),
+    ):
+        pass
+
+
+def test_options_of_an_accelerator_are_refused(tmp_path: Path) -> None:
+    asked = Configuration(runtime="x", options={"program": "/bin/true"}, accelerator_options={"program": 1})
+    with pytest.raises(Unsupported, match=r"give options\.arguments"), NativeProgram().open(tmp_path, asked):
+        pass
+
+
+def test_every_reader_that_is_bundled_can_be_read() -> None:
+    assert {"llama-bench", "benchmark_model", "onnxruntime_perf_test", "executor_runner"} <= set(names())
+    for name in ("llama-bench", "benchmark_model", "onnxruntime_perf_test", "executor_runner"):
+        assert set(reader(name).formats) <= set(NativeProgram.formats)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("formats = [", "TOMLDecodeError"),
+        ("colour = 1", "'colour'"),
+        ("formats = ['.x']\ncommands = []", "what its rows are"),
+        ("formats = ['.x']\nrows = 'yaml'\ncommands = []", "yaml"),
+        ("formats = ['.x']\nrows = 'text'\ncommands = []\npatterns = { a = '(' }", "unterminated"),
+        (
+            "formats = ['.x']\nrows = 'json'\n[[commands]]\narguments = []\n"
+            "figures = [{ metric = 'itl', times = 't', unit = 'h' }]",
+            "the unit 'h'",
+        ),
+    ],
+)
+def test_a_reader_that_is_none_says_why(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(Unsupported, match=words):
+        reader(str(tmp_path / "mine.toml"))
+
+
+class Liar:
+    """A session whose figures are given."""
+
+    effective = None
+    language = True
+
+    def __init__(self, **figure: Any) -> None:
+        values: dict[str, Any] = {
+            "metric": "decode_rate",
+            "parameters": {},
+            "value": 10.0,
+            "samples": [9.0, 10.0, 11.0],
+            "took_ns": SECOND,
+        }
+        self._figure = OwnFigure(**{**values, **figure})
+
+    def measure(self, request: OwnRequest, metrics: Any) -> OwnReport:
+        return OwnReport(figures=[self._figure], unknown={"itl": "why", "peak_memory": "no"}, took_ns=2 * SECOND)
+
+
+WORKLOAD: Mapping[str, Any] = {
+    "prompt": {"length": 16, "tokens": None, "text": None},
+    "output_tokens": 8,
+    "context_depth": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        ({"took_ns": 3 * SECOND}, "took 3000000000 ns, and it lived 2000000000 ns"),
+        ({"value": 12.0}, "outside of its samples"),
+        ({"value": float("nan"), "samples": []}, "as nan"),
+        ({"value": 0.0, "samples": []}, "as 0"),
+        ({"samples": [9.0, float("inf")]}, "as 10"),
+        ({"metric": "peak_memory"}, "peak_memory as"),
+    ],
+)
+def test_a_figure_that_the_harness_cannot_believe_ends_the_attempt(figure: Mapping[str, Any], words: str) -> None:
+    reporter = OwnReporter.of(Liar(**figure))
+    assert reporter is not None
+    with pytest.raises(InvalidOutput, match=words):
+        reporter.told(WORKLOAD, 3, ["decode_rate", "itl"])
+
+
+def test_a_figure_that_can_be_is_a_measurement_and_the_rest_has_a_reason() -> None:
+    reporter = OwnReporter.of(Liar())
+    assert reporter is not None
+    (found,) = reporter.told(WORKLOAD, 3, ["decode_rate", "itl"])
+    assert (found["metric"], found["value"], found["samples"]) == ("decode_rate", 10.0, [9.0, 10.0, 11.0])
+    assert reporter.facts() == {"unknown_metrics": {"itl": "why"}}
+    assert reporter.elsewhere()["memory_unknown"]["of the program"].startswith("the program runs in")
+    text = {**WORKLOAD, "prompt": {"text": "hello"}}
+    with pytest.raises(Unsupported, match="by its length only"):
+        reporter.told(text, 3, ["decode_rate"])
