@@ -27,6 +27,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA store TO farm_submitters, farm_readers, far
 GRANT EXECUTE ON FUNCTION farm.reap, farm.taken, farm.repeat, farm.ended_nights, farm.reported, farm.expire, farm.set_state TO farm_schedulers;
 GRANT SELECT ON farm.results, farm.submissions, farm.jobs, farm.settings, farm.devices, farm.nights TO farm_schedulers;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA store TO farm_schedulers;
+GRANT DELETE ON store.packed_nights TO farm_schedulers;  -- a copy, made anew
 GRANT USAGE ON SCHEMA queue TO farm_schedulers;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA queue TO farm_schedulers;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA queue TO farm_schedulers;
