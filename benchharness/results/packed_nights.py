@@ -46,10 +46,11 @@ def packed(connection: Connection, run: str) -> Mapping[str, Any] | None:
     """The columns of a run's packed night, made of its rows; None where it cannot have one."""
     measured = select(measurements.c.metric).join(attempts, attempts.c.id == measurements.c.attempt_id)
     try:
-        names = set(connection.execute(measured.where(attempts.c.run_id == run).distinct()).scalars())
-        if names - METRICS.keys():
-            return None  # whoever knows them reads the rows
-        found = measured_in(connection, [run], [name for name in WITH_VALUES if name in names])
+        with connection.begin_nested():  # what a server cannot read ends no more than this
+            names = set(connection.execute(measured.where(attempts.c.run_id == run).distinct()).scalars())
+            if names - METRICS.keys():
+                return None  # whoever knows them reads the rows
+            found = measured_in(connection, [run], [name for name in WITH_VALUES if name in names])
     except (ValueError, TypeError, KeyError, DatabaseError):
         return None  # damaged: whoever reads the rows is told
     figures = np.empty(len(found.value), _VALUE)
