@@ -66,8 +66,8 @@ class Measured:
 def measured_in(connection: Connection, nights: Sequence[str], names: Sequence[str] = WITH_VALUES) -> Measured:
     """What the runs of these ids measured, of these metrics; jobs in the order of runs, keys, and attempts.
 
-    Of metrics that are percentiles, each percentile that the samples carry. Raises `ValueError` or `TypeError` where
-    the store is damaged.
+    Of metrics that are percentiles, each percentile that the samples carry. Raises `schema.DAMAGE` where the store is
+    damaged.
     """
     tried = _Tries()
     for some in in_parts(nights):

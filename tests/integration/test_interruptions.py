@@ -69,6 +69,20 @@ def test_a_polite_signal_stops_and_the_run_can_go_on(
     assert state(store_url) == "finished"
 
 
+def test_an_interrupted_self_test_is_begun_anew(tmp_path: Path, store_url: str) -> None:
+    """Its pairs are to follow each other: no other command goes on with it."""
+    run = Background(tmp_path, store_url, command="selftest")
+    try:
+        run.wait_for_attempts(1)
+        run.send(signal.SIGINT)
+        assert run.wait() == 130
+        assert "Traceback" not in run.complained
+        assert run.complained.strip().splitlines()[-1].endswith("begin it anew with: benchharness selftest")
+        assert "--resume" not in run.complained
+    finally:
+        run.end()
+
+
 @pytest.mark.parametrize("gap_s", GAPS_S)
 @pytest.mark.parametrize("signals", OFTEN, ids=lambda signals: " ".join(each.name for each in signals))
 def test_impatience_changes_nothing(
