@@ -19,7 +19,17 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from benchharness.metrics import METRICS
-from benchharness.results.night_rows import FACTS, WITH_VALUES, Measured, Metric, Tried, in_parts, measured_in, rows_of
+from benchharness.results.night_rows import (
+    FACTS,
+    LONGEST_FACT,
+    WITH_VALUES,
+    Measured,
+    Metric,
+    Tried,
+    in_parts,
+    measured_in,
+    rows_of,
+)
 from benchharness.results.schema import DAMAGE, attempts, measurements, packed_nights, runs
 
 #: Of what is packed, and how; another one is not read. To be raised where a metric begins to be told by percentiles.
@@ -126,7 +136,8 @@ def _jobs(text: str) -> list[tuple[Any, ...]]:
             raise TypeError("packed nights have jobs of something else than words")
         if not 0 <= good <= made < 2**32:
             raise ValueError(f"packed nights have {good} good ones of {made} attempts")
-        found.append((key, device, host, tuple(facts), int(made), int(good), ended))
+        known = tuple(None if each is None else each[:LONGEST_FACT] for each in facts)
+        found.append((key, device, host, known, int(made), int(good), ended))
     return found
 
 

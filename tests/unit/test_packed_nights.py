@@ -151,6 +151,8 @@ def test_damage_is_told_and_never_shown(store: Store, tmp_path: Path, damage: di
     [
         (attempts, {"round": 1e300}),
         (attempts, {"round": "first"}),
+        (attempts, {"round": 2**62}),
+        (attempts, {"round": -1}),
         (measurements, {"percentiles": f'{{"50": {10**400}}}'}),
         (measurements, {"percentiles": "[" * 100_000}),
         (jobs, {"job_json": "[" * 100_000}),
@@ -170,6 +172,15 @@ def test_damaged_rows_are_told_and_packed_by_nobody(tmp_path: Path, changed: Tab
     with pytest.raises(StoreError, match="cannot be read"):
         opened.history(Part())
     opened.close()
+
+
+def test_a_fact_is_no_longer_than_where_rows_are_read(store: Store) -> None:
+    run = finished(store)
+    told = json.dumps([[job().key, "d", "h", ["x" * 10_000, None, None, None], 1, 1, ""]])
+    with store.writing() as connection:
+        connection.execute(update(table).where(table.c.run_id == run).values(jobs=told))
+    (found,) = store.history(Part()).jobs
+    assert found.facts == ("x" * 200, None, None, None)
 
 
 def test_a_forged_figure_is_found_by_who_verifies(store: Store, tmp_path: Path) -> None:
