@@ -81,6 +81,7 @@ class SelfTimed:
         self.inputs: Sequence[TensorSpec] = ()
         self.outputs: Sequence[TensorSpec] = ()
         self.effective, self.takes_text = session.effective, session.takes_text
+        self.vocabulary_size, self.context_length = session.vocabulary_size, session.context_length
         self._own = OwnClock(session.clock)
         self._session, self._clock = session, session.clock
         self._most_tokens = 0

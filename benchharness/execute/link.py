@@ -45,9 +45,9 @@ Progress = Callable[[str, int, int], None]
 
 
 class DeviceLink:
-    """One device, one run. `save` gets every attempt as it ends, those found in a spool too."""
+    """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept."""
 
-    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], None]) -> None:
+    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], Attempt]) -> None:
         self._launcher = launcher
         self._run = run
         self._save = save
@@ -247,9 +247,9 @@ class DeviceLink:
         finished = attempt_from(
             message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns
         )
-        self._save(finished)
-        connection.send({"type": "acknowledge", "id": finished.id})
-        return finished
+        kept = self._save(finished)
+        connection.send({"type": "acknowledge", "id": kept.id})
+        return kept
 
     def _given_up(self, order: Message, lost: str) -> Attempt:
         """The line broke again and again. The spool may hold the attempts even so; else they crashed."""
@@ -275,8 +275,7 @@ class DeviceLink:
                 "duration_ns": 0,
             }
         attempt = attempt_from(message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns)
-        self._save(attempt)
-        return attempt
+        return self._save(attempt)
 
 
 def _outcome_of(message: Message, ordered: Message) -> Any:

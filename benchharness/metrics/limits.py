@@ -74,11 +74,11 @@ def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
         return
     known = {f"p{percentile}": percentile for percentile in metric.percentiles or metric.tails}
     for name, text in value.items():
-        if name not in known and not metric.by_output:
+        if name not in known and not metric.parts:
             raise UsageError(f"{key} has no {name!r} (there are: {', '.join(known) or 'no percentiles'})")
         if not isinstance(text, str):
             raise UsageError(f'{key}.{name}: {text!r} has no unit: write it as text, such as "250 ms"')
-        if metric.by_output:
+        if metric.parts:
             yield replace(_budget(metric.name, None, text, origin), output=name)
         else:
             yield _budget(metric.name, known[name], text, origin)

@@ -80,6 +80,8 @@ def measured_in(connection: Connection, nights: Sequence[str], names: Sequence[s
     for some in in_parts(nights):
         query = select(*_MEASUREMENT).join(attempts, attempts.c.id == measurements.c.attempt_id)
         query = query.where(attempts.c.run_id.in_(some))
+        if connection.dialect.name != "sqlite":  # which goes along its index; a server gives rows as it likes
+            query = query.order_by(measurements.c.attempt_id, measurements.c.position)
         plain = query.add_columns(measurements.c.value).where(measurements.c.metric.in_(_plain(names)))
         tailed = query.add_columns(cast(measurements.c.percentiles, Text))
         tailed = tailed.where(measurements.c.metric.in_(_tailed(names)))

@@ -32,11 +32,18 @@ RUNTIMES = {
     "coremltools",
     "llama_cpp",
     "xllamacpp",
+    "httpx",
+    "litert_lm",
+    "executorch",
+    "torch",
     "onnx",
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.token_checks", "targets.model_files", "targets.onnx_format")
+SHARED = (
+    *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
+    *("targets.onnx_format", "targets.litert_lm_bundle"),
+)
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -244,6 +251,7 @@ ARROWS = {
         "compress",
         "devices",
         "execute.checking",
+        "farm",
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
@@ -265,8 +273,10 @@ ARROWS = {
     },
     "reading": {"judge", "results", "suite.judging"},
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
+    "lmeval": {"device", "execute", "measure", "results", "scenarios", "suite"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
+    "farm": {"api", "builds", "execute.hygiene", "measure", "results", "stores", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
     "ci": {"judge", "results.result"},
     "execute": {
@@ -295,7 +305,15 @@ ARROWS = {
         "scenarios",
     },
     "judge": {*SHARED_RULES, "results", "scenarios"},
-    "scenarios": {"device", "judge", "results", "suite.fields", "suite.planning", "suite.tables"},
+    "scenarios": {
+        "device",
+        "judge",
+        "results",
+        "suite.data_files",
+        "suite.fields",
+        "suite.planning",
+        "suite.tables",
+    },
     "results": {"judge.choice"},
     "terminal": {"execute.checking", "judge", "launch.ask", "results", "suite.device"},
     "reports": {"judge", "results", "scenarios"},
@@ -317,6 +335,7 @@ KNOW_THE_STORE = {
     "benchharness.measure",
     "benchharness.reading",
     "benchharness.results.importing",
+    "benchharness.results.parcels",
     "benchharness.results.prune",
     "benchharness.results.verify",
     "benchharness.stores",
@@ -358,6 +377,8 @@ def test_only_the_device_side_and_launchers_start_processes_on_a_device() -> Non
     for module, path in IN_HARNESS:
         if room(module) in ("device", "launch", "compress", "testing") or module == "benchharness.suite.revision":
             continue  # git is asked here, where the suite is
+        if module in ("benchharness.farm.server", "benchharness.farm.making"):
+            continue  # PostgreSQL's own programs, and a process here for each job
         assert not imports(path) & {"subprocess", "benchharness.device.child"}, module
 
 

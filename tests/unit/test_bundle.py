@@ -21,7 +21,8 @@ from benchharness.launch.bundle import PROGRAMS, write_bundle
 #: What a module of the bundle may import while it is being imported.
 RUNTIMES = {
     *("onnxruntime", "onnxruntime_genai", "openvino", "playwright"),
-    *("ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp"),
+    *("ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp", "httpx"),
+    *("litert_lm", "executorch", "torch"),
 }
 ON_THE_DEVICE = {"benchharness", "targets", "numpy", *RUNTIMES}
 

@@ -15,9 +15,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EXECUTION_DEVICE
-from benchharness.device import page_cache
+from benchharness.device import hogs, page_cache
 from benchharness.device.measured import raw_rows
-from benchharness.device.scenarios.constrained import hogs, ladder, limits
+from benchharness.device.scenarios.constrained import ladder, limits
 from benchharness.device.scenarios.constrained.limits import NotApplied
 from benchharness.device.scenarios.constrained.private_files import PrivateFiles
 from benchharness.device.scenarios.constrained.trial import Trial, Tried
