@@ -18,7 +18,9 @@ from benchharness.results.schema import attempts, by_percentile, measurements
 
 #: Of the device's words about an attempt, what may explain another level.
 FACTS = ("runtime", "interpreter", "OS", "kernel")
-_LONGEST_FACT = 200
+LONGEST_FACT = 200
+#: Who pairs values by job, round and metric makes one number of the three.
+MOST_ROUNDS = 2**32
 _BLOCK = 20_000
 #: Databases bound how many values a question may name.
 _RUNS_AT_A_TIME = 500
@@ -66,8 +68,8 @@ class Measured:
 def measured_in(connection: Connection, nights: Sequence[str], names: Sequence[str] = WITH_VALUES) -> Measured:
     """What the runs of these ids measured, of these metrics; jobs in the order of runs, keys, and attempts.
 
-    Of metrics that are percentiles, each percentile that the samples carry. Raises `ValueError` or `TypeError` where
-    the store is damaged.
+    Of metrics that are percentiles, each percentile that the samples carry. Raises `schema.DAMAGE` where the store is
+    damaged.
     """
     tried = _Tries()
     for some in in_parts(nights):
@@ -161,7 +163,7 @@ def _tried(run: str, key: str, device: str, made: Sequence[Sequence[Any]]) -> Tr
         key=key,
         device=device,
         host=host,
-        facts=tuple(None if fact is None else str(fact)[:_LONGEST_FACT] for fact in facts),
+        facts=tuple(None if fact is None else str(fact)[:LONGEST_FACT] for fact in facts),
         attempts=len(made),
         good=len(good),
         ended=str(Outcome(kind=OutcomeKind(bad[-1][0]), reason=bad[-1][1] or "")) if bad else "",
@@ -174,6 +176,8 @@ class _Values:
     def __init__(self, tried: _Tries) -> None:
         self._tries, self._metrics = tried, _Numbered()
         self._job, self._round = np.array(tried.job, np.int64), np.array(tried.round, np.int64)
+        if ((self._round < 0) | (self._round >= MOST_ROUNDS)).any():
+            raise ValueError("attempts of rounds that nobody makes")
         self._attempts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
         self._metric: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
         self._value: list[NDArray[np.float64]] = [np.empty(0)]

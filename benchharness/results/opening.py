@@ -27,7 +27,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from benchharness.errors import StoreError
-from benchharness.results.schema import REVISION
+from benchharness.results.schema import DAMAGE, REVISION
 
 #: How long a writer waits for another one's transaction.
 _BUSY_MS = 30_000
@@ -285,7 +285,7 @@ def _migrate(connection: Connection, url: str) -> None:
 
     try:
         migrations.upgrade(connection)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except DAMAGE as error:
         what = f"{url}: it is of an older schema and holds what cannot be read ({error}); it is damaged or not ours"
         raise StoreError(what) from error
 

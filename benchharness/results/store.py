@@ -27,6 +27,7 @@ from benchharness.results.ids import new_id
 from benchharness.results.opening import as_store_errors, open_to_write, open_unchanged, reader, writer
 from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
 from benchharness.results.schema import (
+    DAMAGE,
     Reader,
     attempt_row,
     attempts,
@@ -284,7 +285,7 @@ class Store:
         with as_store_errors(self.url), reader(self._engine).begin() as connection:
             try:
                 yield connection
-            except (ValueError, TypeError, KeyError) as error:
+            except DAMAGE as error:
                 what = f"the store {self.url} holds what cannot be read: {error}; it is damaged or not ours"
                 raise StoreError(what) from error
 
