@@ -35,6 +35,7 @@ COMMANDS = {
     "compress": "benchharness.commands.compress",
     "sweep": "benchharness.commands.sweep",
     "device": "benchharness.commands.device",
+    "farm": "benchharness.commands.farm",
 }
 
 

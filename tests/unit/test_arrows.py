@@ -251,6 +251,7 @@ ARROWS = {
         "compress",
         "devices",
         "execute.checking",
+        "farm",
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
@@ -275,6 +276,7 @@ ARROWS = {
     "lmeval": {"device", "execute", "measure", "results", "scenarios", "suite"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
+    "farm": {"api", "builds", "execute.hygiene", "measure", "results", "stores", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
     "ci": {"judge", "results.result"},
     "execute": {
@@ -333,6 +335,7 @@ KNOW_THE_STORE = {
     "benchharness.measure",
     "benchharness.reading",
     "benchharness.results.importing",
+    "benchharness.results.parcels",
     "benchharness.results.prune",
     "benchharness.results.verify",
     "benchharness.stores",
@@ -374,6 +377,8 @@ def test_only_the_device_side_and_launchers_start_processes_on_a_device() -> Non
     for module, path in IN_HARNESS:
         if room(module) in ("device", "launch", "compress", "testing") or module == "benchharness.suite.revision":
             continue  # git is asked here, where the suite is
+        if module in ("benchharness.farm.server", "benchharness.farm.making"):
+            continue  # PostgreSQL's own programs, and a process here for each job
         assert not imports(path) & {"subprocess", "benchharness.device.child"}, module
 
 
