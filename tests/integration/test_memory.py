@@ -109,7 +109,7 @@ def test_reading_memory_is_taken_out_of_the_phases(monkeypatch: pytest.MonkeyPat
     """A sensor that takes 50 ms must not make the cold start longer."""
     slow = memory.read()
 
-    def read_slowly() -> memory.MemoryReading:
+    def read_slowly(process: int | None = None) -> memory.MemoryReading:
         time.sleep(0.05)
         return slow
 

@@ -130,10 +130,13 @@ def test_the_environment_names_the_store_for_python_too(monkeypatch: pytest.Monk
 
 
 NEED_SETTINGS = {"conversation": "file", "hybrid": "prompts"}
+#: One of several settings.
+NEEDS_ONE_OF = ("task",)
 
 
 @pytest.mark.parametrize(
-    "scenario", [name for name in BUILT_IN if not SCENARIOS[name].evaluates and name not in NEED_SETTINGS]
+    "scenario",
+    [name for name in BUILT_IN if not SCENARIOS[name].evaluates and name not in {*NEED_SETTINGS, *NEEDS_ONE_OF}],
 )
 def test_each_scenario_can_be_the_only_one(tmp_path: Path, scenario: str) -> None:
     suite = overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
@@ -143,6 +146,12 @@ def test_each_scenario_can_be_the_only_one(tmp_path: Path, scenario: str) -> Non
 @pytest.mark.parametrize(("scenario", "setting"), NEED_SETTINGS.items())
 def test_one_that_cannot_do_without_settings_says_which(tmp_path: Path, scenario: str, setting: str) -> None:
     with pytest.raises(UsageError, match=rf"'{scenario}\.{setting}' is missing; settings .* stand in a suite"):
+        overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
+
+
+@pytest.mark.parametrize("scenario", NEEDS_ONE_OF)
+def test_one_that_needs_one_of_several_settings_says_which_there_are(tmp_path: Path, scenario: str) -> None:
+    with pytest.raises(UsageError, match=r"names no task: write tasks = .* or datasets = .* stand in a suite"):
         overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
 
 

@@ -94,7 +94,7 @@ def test_it_is_shown_reported_exported_and_chosen_from(store: str, suite: str, t
 
 
 def test_attempts_of_today_say_by_which_rules_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_attempt.RunningAttempt, "_with_timeline", lambda _, measurements: measurements)
+    monkeypatch.setattr(device_attempt.RunningAttempt, "_with_timeline", lambda _, measurements, **more: measurements)
     made = device_attempt.RunningAttempt.__new__(device_attempt.RunningAttempt)
     told = {"outcome": {"kind": "ok"}, "effective": {"threads": 1, "rules": 99}}
     found = made._found(told, "")  # what the worker tells is no word on it

@@ -146,6 +146,15 @@ def connected(port: int, timeout_s: float = 20) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
 
 
+def refused(port: int) -> bool:
+    """Whether a line is broken off, be it while it is still being made."""
+    try:
+        with connected(port) as line:
+            return broken(line)
+    except ConnectionResetError:
+        return True
+
+
 def test_nothing_is_earlier_than_asked(networks: SimulatedNetworks) -> None:
     times = []
     with networks.through(Network(delay_ms=40), "1") as passed, connected(passed.port) as line:
@@ -179,8 +188,8 @@ def broken(line: socket.socket) -> bool:
 
 
 def test_a_line_that_is_refused_or_cut(networks: SimulatedNetworks) -> None:
-    with networks.through(NETWORKS["offline"], "1") as passed, connected(passed.port) as line:
-        assert broken(line)
+    with networks.through(NETWORKS["offline"], "1") as passed:
+        assert refused(passed.port)
     assert (passed.sent, passed.received) == (0, 0)
     network = Network(delay_ms=1, cut_after_ms=(60, 60))
     with networks.through(network, "1") as passed, connected(passed.port) as line:
@@ -198,9 +207,5 @@ def test_a_line_that_leads_nowhere(networks: SimulatedNetworks) -> None:
 def test_nobody_at_the_other_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         address = unused.getsockname()
-    with (
-        SimulatedNetworks(address) as networks,
-        networks.through(Network(), "1") as passed,
-        connected(passed.port) as line,
-    ):
-        assert broken(line)
+    with SimulatedNetworks(address) as networks, networks.through(Network(), "1") as passed:
+        assert refused(passed.port)
