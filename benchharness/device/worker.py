@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from benchharness.device import adapters, protocol
 from benchharness.device.failures import failure
-from benchharness.device.opening import opened
+from benchharness.device.opening import opened, unsealed
 from benchharness.device.phases import Phases
 from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.device.shapes import tell_inputs
@@ -93,7 +93,12 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         sample = _sample(order)
     phases.end("import")
     progress.phase("load")
-    with opened(adapter, Path(order["artefact"]), configuration) as session:
+    sealed = unsealed(adapter, order)
+    if sealed is not None:
+        phases.end("unseal")  # a part of the load: what memory it takes is told apart
+    opens_ns = time.perf_counter_ns()
+    with opened(adapter, Path(order["artefact"]), configuration, sealed) as session:
+        opens_ns = time.perf_counter_ns() - opens_ns
         itself = by_itself(session)
         not_the_workers = {} if itself is None else itself.elsewhere()
         language = isinstance(session, LanguageSession) if itself is None else itself.language
@@ -130,6 +135,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
         measurements += _refused_load(session.effective)
+        if sealed is not None:
+            measurements += sealed.measurements(opens_ns)
         effective = {**effective_facts(session.effective), **placed, **_told_of(ran, tokenizer)}
         effective["facts"].update(elsewhere)
         if asked is not None:

@@ -20,6 +20,7 @@ LATE = {
     "benchharness.device.tokenizer": {"tokenizers"},
     "benchharness.device.sensors.memory": {"psutil"},
     "benchharness.device.cores": {"psutil"},
+    "benchharness.device.sealed": {"cryptography"},
 }
 #: The runtimes that adapters are for.
 RUNTIMES = {
@@ -247,6 +248,7 @@ ARROWS = {
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
+        "sealing",
         "sensitivity",
         "stores",
         "suite",
@@ -282,6 +284,8 @@ ARROWS = {
     "launch": {"device"},
     "suite": {
         "device.adapters",
+        "device.keys",
+        "device.sealed",
         "device.sensors.cgroup",
         "device.sensors.readings",
         "judge.design",
@@ -302,6 +306,7 @@ ARROWS = {
     "compress": {"device", "suite", "targets", "terminal.values"},
     "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
+    "sealing": {"device.keys", "device.sealed"},
     "locations": {"suite.artefact"},
     "metrics": set(),
     "units": set(),
