@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchharness.device.keys import key_from as read_key
-from benchharness.device.sealed import ENDING, FRAME_BYTES, PREFIX_BYTES, bound_to, cipher, header, is_sealed, nonce
+from benchharness.device.sealed import ENDING, FRAME_BYTES, PREFIX_BYTES, Frames, header, is_sealed, library
 from benchharness.errors import Unsupported, UsageError
 
 
@@ -22,12 +22,13 @@ def seal(model: str | Path, out: str | Path, *, key_from: str) -> Path:
     source, target = Path(model), Path(out)
     _check(source, target)
     try:
-        opener = cipher(read_key(key_from))
+        head = header(secrets.token_bytes(PREFIX_BYTES))
+        frames = Frames(library()(read_key(key_from)), head)
     except Unsupported as error:
         raise UsageError(str(error)) from None
     try:
         with source.open("rb") as stream:
-            _write_whole(stream, target, opener)
+            _write_whole(stream, target, head, frames)
     except OSError as error:
         raise UsageError(f"{error.filename or target}: {error.strerror or error}") from error
     return target
@@ -43,15 +44,18 @@ def _check(source: Path, target: Path) -> None:
     if not source.stat().st_size:
         raise UsageError(f"{source}: the file is empty")
     if target.suffix != ENDING or Path(target.stem).suffix != source.suffix:
-        raise UsageError(f"{target}: call it …{source.suffix}{ENDING}: its name says what is in it, and that it is sealed")
+        raise UsageError(
+            f"{target}: call it …{source.suffix}{ENDING}: its name says what is in it, and that it is sealed"
+        )
 
 
-def _write_whole(source: BinaryIO, target: Path, opener: object) -> None:
+def _write_whole(source: BinaryIO, target: Path, head: bytes, frames: Frames) -> None:
     """Beside the target, then under its name."""
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _write(source, file, opener)
+            file.write(head)
+            _write(source, file, frames)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
@@ -62,14 +66,9 @@ def _write_whole(source: BinaryIO, target: Path, opener: object) -> None:
         raise
 
 
-def _write(source: BinaryIO, target: BinaryIO, opener: object) -> None:
-    prefix = secrets.token_bytes(PREFIX_BYTES)
-    head = header(prefix)
-    target.write(head)
-    index, frame = 0, source.read(FRAME_BYTES)
-    while frame:
+def _write(source: BinaryIO, target: BinaryIO, frames: Frames) -> None:
+    index, content = 0, source.read(FRAME_BYTES)
+    while content:
         following = source.read(FRAME_BYTES)  # which is empty after the last
-        target.write(
-            opener.encrypt(nonce(prefix, index), frame, bound_to(head, index, last=not following))  # type: ignore[attr-defined]
-        )
-        index, frame = index + 1, following
+        target.write(frames.make(content, index, last=not following))
+        index, content = index + 1, following

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SAME_END = 40
 
 
-def unsealed(adapter: Adapter, order: Opened) -> Unsealed | None:
-    """What the order's artefact holds, where it is sealed; None where it is not.
+def unsealed(adapter: Adapter, order: Opened, ended: Callable[[str], None] = lambda _: None) -> Unsealed | None:
+    """What the order's artefact holds, where it is sealed; None where it is not. `ended` as for `unseal`.
 
     Raises `Unsupported` before the key is asked for where the adapter's runtime reads nothing but files.
     """
@@ -47,7 +48,7 @@ def unsealed(adapter: Adapter, order: Opened) -> Unsealed | None:
     source = order.get("key_from")
     if not source:
         raise Unsupported(f"{artefact.name} is sealed; say in the suite where its key is: key_from")
-    return unseal(artefact, lambda: key_from(source))
+    return unseal(artefact, lambda: key_from(source), ended)
 
 
 @contextmanager
@@ -64,10 +65,11 @@ def opened(
         start = _written()
         try:
             if content is not None and isinstance(adapter, OpensBytes):
-                opening = adapter.open_bytes(content.artefact, content.content, configuration)
+                began_ns = time.perf_counter_ns()
+                session = stack.enter_context(adapter.open_bytes(content.artefact, content.content, configuration))
+                content.open_ns = time.perf_counter_ns() - began_ns
             else:
-                opening = adapter.open(artefact, configuration)
-            session = stack.enter_context(opening)
+                session = stack.enter_context(adapter.open(artefact, configuration))
         except (ModelFailure, Unsupported) as error:
             error.written = _new_words(str(error), _written_since(start))
             raise

@@ -93,12 +93,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         sample = _sample(order)
     phases.end("import")
     progress.phase("load")
-    sealed = unsealed(adapter, order)
-    if sealed is not None:
-        phases.end("unseal")  # a part of the load: what memory it takes is told apart
-    opens_ns = time.perf_counter_ns()
+    sealed = unsealed(adapter, order, phases.end)  # parts of the load, which take memory of their own
     with opened(adapter, Path(order["artefact"]), configuration, sealed) as session:
-        opens_ns = time.perf_counter_ns() - opens_ns
         itself = by_itself(session)
         not_the_workers = {} if itself is None else itself.elsewhere()
         language = isinstance(session, LanguageSession) if itself is None else itself.language
@@ -134,9 +130,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
-        measurements += _refused_load(session.effective)
-        if sealed is not None:
-            measurements += sealed.measurements(opens_ns)
+        measurements += [*_refused_load(session.effective), *(sealed.measurements() if sealed else [])]
         effective = {**effective_facts(session.effective), **placed, **_told_of(ran, tokenizer)}
         effective["facts"].update(elsewhere)
         if asked is not None:

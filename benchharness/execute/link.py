@@ -293,9 +293,7 @@ def _outcome_of(message: Message, ordered: Message) -> Any:
 
 
 def _as_opened(job: Job) -> Opened:
-    return Opened(
-        configuration=job.configuration, artefact=job.artefact, tensors=job.tensors, key_from=job.key_from
-    )
+    return Opened(configuration=job.configuration, artefact=job.artefact, tensors=job.tensors, key_from=job.key_from)
 
 
 def _next(connection: Connection) -> Message:

@@ -68,7 +68,7 @@ PERFORMANCE = (
         title="load of a sealed artefact",
         unit=Unit.NANOSECONDS,
         better=Better.LOWER,
-        definition="a part of the load: key (asked for), read (the file), decrypt, open (the runtime, from memory)",
+        definition="a part of the load: library (imported), key (asked for), read, decrypt, open (by the runtime)",
         source=_OURS,
     ),
     Metric(
@@ -173,7 +173,7 @@ PERFORMANCE = (
         title="peak memory by phase",
         unit=Unit.BYTES,
         better=Better.LOWER,
-        definition="highest resident memory within a phase: start, import, (unseal,) load, first_request, measure",
+        definition="highest resident memory within a phase: start, import, (key, unseal,) load, first_request, measure",
         source=_PROC,
     ),
     Metric(

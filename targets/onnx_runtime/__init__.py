@@ -7,8 +7,9 @@ found in its installed package, or under `library`; `unit` chooses among its uni
 `enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `free_dimension_overrides`, `session_config`) and
 `cache_capacity`: the tokens for which an in-place cache reserves room at load.
 
-Its modules: `options` checks the request, `sealed` what holds of a sealed model, `plugins` registers providers, `loading` loads, `session` runs it, `language`
-and `cache` run it as a language model. What a file says without being run stands in `targets.onnx_format`.
+Its modules: `options` checks the request, `sealed` that of a sealed model, `plugins` registers providers, `loading`
+loads, `session` runs it, `language` and `cache` run it as a language model. What a file says without being run stands
+in `targets.onnx_format`.
 """
 
 from __future__ import annotations

@@ -104,12 +104,14 @@ class TFLite:
         """The same for a `.tflite` that was sealed, without a delegate from a library: it may keep a copy in a file."""
         model = Path(artefact)
         if model.suffix != MODEL_ENDING:
-            raise Unsupported(f"{model.name} is sealed, and is unpacked to the disk to be opened; seal its {MODEL_ENDING}")
+            raise Unsupported(
+                f"{model.name} is sealed, and is unpacked to the disk to be opened; seal its {MODEL_ENDING}"
+            )
         request = read_request(configuration)
         if request.library is not None:
             raise Unsupported(
-                f"accelerator {request.delegate}: it may keep a compiled copy of the model in files, which a sealed one "
-                f"must not be in; use {XNNPACK} or {CPU}"
+                f"accelerator {request.delegate}: it may keep a compiled copy of the model in files, which a sealed "
+                f"one must not be in; use {XNNPACK} or {CPU}"
             )
         with holding(model, content), self.open(model, configuration) as session:
             yield session
