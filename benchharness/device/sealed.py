@@ -112,6 +112,8 @@ class Frames:
 
     def __init__(self, cipher: Any, head: bytes) -> None:
         self._cipher, self._head = cipher, head
+        self._prefix: bytes
+        self.content_bytes: int
         _, _, self.content_bytes, self._prefix = _HEADER.unpack(head)
 
     def make(self, content: bytes, index: int, *, last: bool) -> bytes:

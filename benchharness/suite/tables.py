@@ -121,7 +121,7 @@ class Variant(Table):
     @model_validator(mode="after")
     def _sealed_with_a_key(self) -> Variant:
         if is_sealed(self.artefact) and self.key_from is None:
-            raise ValueError(f'{self.artefact.name} is sealed; say where its key is: key_from = "env:NAME"')
+            raise ValueError(f'{self.artefact.name} is sealed; say in a suite where its key is: key_from = "env:NAME"')
         if self.key_from is not None and not is_sealed(self.artefact):
             raise ValueError(f"key_from is of sealed artefacts, and {self.artefact.name} is none: leave it out")
         return self

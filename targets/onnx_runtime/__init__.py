@@ -99,16 +99,17 @@ class OnnxRuntime:
             raise Unsupported(_missing)
         sealed.check_writes_nothing(configuration)
         model = Path(artefact)
-        with holding(model, content):
-            sealed.check_is_whole(model)
-            with self.open(model, configuration) as session:
-                yield session
+        with holding(model, content), self.open(model, configuration) as session:
+            yield session
 
 
 def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     model = find_model(artefact)
     description = describe(model)
-    check_files(model)
+    if content_of(model) is None:
+        check_files(model)
+    else:
+        sealed.check_is_whole(model)
     loaded = load(model, configuration)
     session, facts = loaded.session, loaded.facts
     if content_of(model) is not None:

@@ -20,7 +20,7 @@ LATE = {
     "benchharness.device.tokenizer": {"tokenizers"},
     "benchharness.device.sensors.memory": {"psutil"},
     "benchharness.device.cores": {"psutil"},
-    "benchharness.device.sealed": {"cryptography"},
+    "benchharness.device.sealed": {"cryptography.exceptions", "cryptography.hazmat.primitives.ciphers.aead"},
 }
 #: The runtimes that adapters are for.
 RUNTIMES = {

@@ -212,7 +212,7 @@ def test_a_suite_does_not_hold_a_key(source: str) -> None:
 @pytest.mark.parametrize(
     ("variant", "words"),
     [
-        ({"artefact": "m.onnx.sealed"}, "m.onnx.sealed is sealed; say where its key is"),
+        ({"artefact": "m.onnx.sealed"}, "m.onnx.sealed is sealed; say in a suite where its key is"),
         ({"artefact": "m.onnx", "key_from": "env:A"}, "m.onnx is none: leave it out"),
     ],
 )
