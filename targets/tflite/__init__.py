@@ -133,8 +133,7 @@ def _open(artefact: Path, package: Package, request: Request) -> TfliteSession |
     if model != found:
         facts.update(bundle=found.name, unpack_ns=time.perf_counter_ns() - began_ns)
     if content_of(model) is not None:
-        # The runtime reads its weights where they are.
-        facts.update(opened_from="memory", content_kept="by the runtime")
+        facts.update(opened_from="memory", content_kept="by the adapter: the runtime reads its weights where they are")
     if package.name == TFLITE_RUNTIME:
         _check_for_tflite_runtime(model, package)
     threads_before = loading.count_threads()
