@@ -167,7 +167,7 @@ class OpeningContract(Subject):
             pytest.skip("from memory: this adapter opens files only")
         with adapter.open(any_artefact, configuration) as session:
             as_file = _told_and_answered(session)
-        model, absent = _without_its_file(adapter, any_artefact, tmp_path)
+        model, absent = _without_its_file(adapter, any_artefact, tmp_path / "in memory")
         try:
             with adapter.open_bytes(absent, model.read_bytes(), configuration) as session:
                 from_memory = _told_and_answered(session)
@@ -228,6 +228,7 @@ class OpeningContract(Subject):
 def _without_its_file(adapter: Adapter, artefact: Path, folder: Path) -> tuple[Path, Path]:
     """A model's file, and a path in another folder that stands for it beside copies of the artefact's other files."""
     if not isinstance(adapter, ListsFiles):
+        folder.mkdir()
         return artefact, folder / artefact.name
     found = adapter.files(artefact)
     for name in set(found.files) - {found.model}:
