@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo demo-full test test-long test-vm test-phone test-fast lint check package format smollm2 demo-model gguf-model benchmarks clean
+.PHONY: help demo demo-full test test-long test-vm test-phone test-fast lint check package format smollm2 demo-model runtimes-models executorch-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -23,9 +23,10 @@ demo: $(READY)  ## benchmark the bundled demo model in three runtimes and write 
 	@mkdir -p build
 	$(BIN)/benchharness demo --out report --store sqlite:///build/demo.db
 
-demo-full: $(READY)  ## the same at every precision, with enough attempts: about ten minutes
-	@mkdir -p build
+# Exit code 3 of the second: LiteRT-LM gives no logits, so its quality is a job without a figure.
+demo-full: runtimes-models  ## the same at every precision, and in every runtime that is here: about twenty minutes
 	$(BIN)/benchharness run examples/demo_model/suite-full.toml --out report --store sqlite:///build/demo.db
+	$(BIN)/benchharness run build/demo_model/suite-runtimes.toml --out report/runtimes --store sqlite:///build/demo.db || test $$? = 3
 
 # tflite-runtime wants numpy below 2 and Python 3.9 to 3.11, so it has an environment of its own, where there is such a
 # Python; without one its tests are skipped, and say so.
@@ -103,11 +104,27 @@ smollm2: $(MODELS_READY)  ## build SmolLM2-135M-Instruct at every precision into
 demo-model: $(MODELS_READY)  ## train and export the bundled demo model again
 	$(MODELS)/bin/python examples/demo_model/build.py
 
-gguf-model: $(READY)  ## the bundled demo model as GGUF, in build/demo_model/gguf-f32
-	$(BIN)/python examples/demo_model/gguf_model.py
+runtimes-models: $(READY)  ## the bundled demo model for further runtimes, and a suite of them, in build/demo_model
+	$(BIN)/python examples/demo_model/runtimes.py
+
+# A gigabyte and a half with torch, so an environment of its own, and made on demand only.
+EXECUTORCH := .venv-executorch
+EXECUTORCH_READY := $(EXECUTORCH)/.ready
+
+$(EXECUTORCH_READY):
+	$(PYTHON) -m venv $(EXECUTORCH)
+	$(EXECUTORCH)/bin/python -m pip install --quiet --upgrade pip
+	# torch first and alone: the packages after it are content with this CPU build
+	$(EXECUTORCH)/bin/python -m pip install --quiet torch==2.13.0
+	$(EXECUTORCH)/bin/python -m pip install --quiet 'executorch>=1.5' onnx pytest tokenizers
+	@touch $@
+
+executorch-model: $(EXECUTORCH_READY)  ## the same for ExecuTorch, in an environment of its own of 1.5 GB
+	$(EXECUTORCH)/bin/python examples/demo_model/executorch_model.py
+	$(EXECUTORCH)/bin/python examples/demo_model/executorch_model.py --longest 1 --out build/demo_model/executorch-one
 
 benchmarks: $(READY)  ## how fast and how true the harness is; wants make smollm2 first, and a quiet machine
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove environments and everything built
-	rm -rf $(VENV) $(MODELS) $(TFLITE_RUNTIME) build report
+	rm -rf $(VENV) $(MODELS) $(TFLITE_RUNTIME) $(EXECUTORCH) build report

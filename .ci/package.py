@@ -31,6 +31,7 @@ for module in pkgutil.walk_packages(benchharness.__path__, "benchharness."):
         except ModuleNotFoundError as error:
             others.add(error.name.partition(".")[0])
 known = "ai_edge_litert ai_edge_quantizer coremltools flatbuffers gguf kmeans1d onnx onnx_ir pandas pytest sklearn"
+known += " croniter cryptography lm_eval procrastinate psycopg"
 assert others <= set(known.split()), others
 """
 

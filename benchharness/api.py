@@ -300,6 +300,15 @@ def render_history(history: History, file: str | Path) -> Path:
     return path
 
 
+def render_farm(status: Mapping[str, Any], file: str | Path) -> Path:
+    """Writes how a farm stands, as `farm.asking.status` tells it, as one HTML page; its path. Raises `UsageError`."""
+    from reports.pages.farm import render_farm as rendered
+    from reports.pages.files import write
+
+    (path,) = write({Path(file).name: rendered(status, datetime.now(UTC))}, Path(file).parent)
+    return path
+
+
 def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
     """Writes linked pages over a whole store: an index, and for each suite all of its targets; the pages' paths.
 

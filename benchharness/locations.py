@@ -68,3 +68,8 @@ def digest_cache() -> DigestCache:
 def wheel_cache() -> Path:
     """Wheels that were fetched for devices: another device of the kind takes them from here."""
     return Path(_DIRS.user_cache_dir) / "wheels"
+
+
+def task_cache() -> Path:
+    """What tasks ask, as files: a run that goes on asks the same."""
+    return Path(_DIRS.user_cache_dir) / "tasks"

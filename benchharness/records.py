@@ -42,6 +42,8 @@ NATS, NS, BYTES, COUNT, NUMBER, CODE = "nats", "ns", "bytes", "count", "1", "cod
 _LONGEST_NS = 1e18
 #: Sums of counters of 64 bits.
 _LARGEST = 1e24
+#: Whole numbers up to here are all different as doubles.
+_LARGEST_EXACT = 2.0**53
 #: A sum of rounded terms of which each is tiny may end a little below zero.
 _ROUNDED = -1e-9
 
@@ -55,6 +57,45 @@ class TrialEnd(IntEnum):
     OUT_OF_MEMORY = 3  # killed by the kernel because the limit was reached
     HUNG = 4  # ended by us at its time limit, after it had used no processor and paged nothing in for half of it
     CRASHED = 5  # ended otherwise
+
+
+class CloudEnd(IntEnum):
+    """How the answer of an endpoint ended: by itself, or given up by whoever waited for it."""
+
+    COMPLETE = 0
+    NO_KEY = 1  # the environment variable that shall hold the key is not set, or holds no key
+    UNAUTHORISED = 2  # 401 or 403
+    TOO_MANY_REQUESTS = 3  # 429
+    SERVER_ERROR = 4  # 5xx, or an error in the stream
+    REFUSED = 5  # another status
+    REDIRECTED = 6  # elsewhere, where neither key nor prompt is sent
+    WRONG_CONTENT = 7  # no stream of events
+    MALFORMED = 8  # events that cannot be read
+    TOO_LONG = 9  # more than was asked for, or an event beyond all measure
+    TLS_FAILURE = 10
+    UNREACHABLE = 11  # no connection
+    CUT = 12  # the connection broke, or ended before the answer did
+    LATE_FIRST_TOKEN = 13  # given up by the policy: no first token in time
+    SILENCE = 14  # given up by the policy: too long a gap
+    GIVEN_UP = 15  # whoever asks waits no longer, policy or not
+    NOT_ASKED = 16  # the device answered alone
+
+
+class AnsweredBy(IntEnum):
+    """Who wrote what a user got."""
+
+    CLOUD = 0
+    DEVICE = 1  # all of it
+    BOTH = 2  # it began in the cloud and was continued on the device
+    NOBODY = 3  # no answer, or one that broke off
+
+
+class TurnEnd(IntEnum):
+    """How a turn of a conversation ended."""
+
+    ANSWERED = 0
+    ANSWERED_ANEW = 1  # the context was full: the oldest turns were left out, and the rest was read again
+    CONTEXT_FULL = 2  # it had no room, and neither had those after it
 
 
 _TrialEnd = Annotated[float, Column(CODE, min(TrialEnd), max(TrialEnd), codes=tuple(TrialEnd), told="outcome")]
@@ -179,6 +220,41 @@ class TryRow(NamedTuple):
     time: _TimeTaken
 
 
+class HandoverRow(NamedTuple):
+    """One request that a cloud and a device could answer. Times since it was asked."""
+
+    prompt: Annotated[float, Column(NUMBER, 0, _LONGEST_NS, whole=True)]  # which of the file, from 0
+    answered_by: Annotated[float, Column(CODE, 0, max(AnsweredBy), codes=tuple(AnsweredBy), told="who answered")]
+    cloud: Annotated[float, Column(CODE, 0, max(CloudEnd), codes=tuple(CloudEnd), told="end of the cloud's answer")]
+    first_token: _Time  # that the user sees; 0: there was none
+    silence: _Time  # the longest time without a new token, the wait for the first included
+    whole: _TimeTaken
+    cloud_tokens: _Count  # in the answer
+    device_tokens: _Count
+    wasted_tokens: _Count  # came from the cloud and are not in the answer
+    sent: Annotated[float, Column(BYTES, 0, _LARGEST, whole=True)]
+    received: Annotated[float, Column(BYTES, 0, _LARGEST, whole=True)]
+    wasted: Annotated[float, Column(BYTES, 0, _LARGEST, whole=True)]  # moved for an answer of which nothing was kept
+    energy: Annotated[float, Column("J", -1, _LARGEST)]  # -1: not known
+    agreement: Annotated[float, Column(NUMBER, -1, 1)]  # with the cloud's undisturbed answer; -1: not known
+    right: Annotated[float, Column(CODE, -1, 1, codes=(-1, 0, 1))]  # -1: nobody says what is right
+    late: _Time  # the most that the simulated network was later than asked
+
+
+class TurnRow(NamedTuple):
+    """One turn of a conversation."""
+
+    turn: Annotated[float, Column(NUMBER, 0, _LONGEST_NS, whole=True)]  # from 0
+    end: Annotated[float, Column(CODE, 0, max(TurnEnd), codes=tuple(TurnEnd), told="how the turn ended")]
+    new: _Count  # tokens of what the user says
+    read: _Count  # tokens fed before the first of the answer: `new`, and what had to be read again
+    written: _Count  # tokens of the answer
+    context: _Count  # tokens in the cache when the turn was over
+    ttft: _Time  # the turn's text handed over until its first token; 0: there was none
+    rate: Annotated[float, Column("tokens/s", 0, _LARGEST)]  # of tokens after the first; 0: there were none
+    resident: Annotated[float, Column(BYTES, 0, _LARGEST, whole=True)]  # when the turn was over; 0: not known
+
+
 class HeldRow(NamedTuple):
     """The memory that a worker held at a moment since it was spawned, seen from outside."""
 
@@ -190,6 +266,29 @@ class LimitsRow(NamedTuple):
     """A moment since the worker was spawned from which on limits held, as seen from outside; they are parameters."""
 
     moment: _Time
+
+
+class LikelihoodRow(NamedTuple):
+    """A text whose likelihood a task asks for: how likely the model finds it after what stands before it."""
+
+    request: Annotated[float, Column(NUMBER, 0, _LONGEST_NS, whole=True)]  # its place among all requests, from 0
+    log_likelihood: Annotated[float, Column(NATS, -_LARGEST, -_ROUNDED, told="log-probability")]  # of all its tokens
+    greedy: Annotated[float, Column(CODE, 0, 1, codes=(0, 1))]  # 1: each token of it is the most likely one
+    tokens: _Count
+
+
+class DocumentRow(NamedTuple):
+    """A document of a task, as its measure scores it: what it adds to the sum, and to the sum's divisor."""
+
+    document: Annotated[float, Column(CODE, 0, _LARGEST_EXACT, whole=True)]  # a number made of what it says
+    total: Annotated[float, Column(NUMBER, -_LARGEST, _LARGEST, told="score")]
+    weight: Annotated[float, Column(NUMBER, 0, _LARGEST)]
+
+
+class ReplicateRow(NamedTuple):
+    """A measure of a whole task, computed of documents that were drawn again."""
+
+    value: Annotated[float, Column(NUMBER, -_LARGEST, _LARGEST)]
 
 
 @dataclass(frozen=True)
@@ -327,7 +426,41 @@ FALLBACK_TRIES = Table(
     may_be_empty=True,
     is_value=False,
 )
+HANDOVERS = Table(
+    "handovers",
+    HandoverRow,
+    title="requests between cloud and device",
+    definition="rows as benchharness.records.HandoverRow names them",
+    is_value=False,
+)
+CONVERSATION_TURNS = Table(
+    "conversation_turns",
+    TurnRow,
+    title="turns of a conversation",
+    definition="rows as benchharness.records.TurnRow names them",
+    is_value=False,
+)
 MEMORY_TIMELINE = Table("memory_timeline", HeldRow)
+TASK_LIKELIHOODS = Table(
+    "task_likelihoods",
+    LikelihoodRow,
+    title="likelihoods asked for",
+    unit=NATS,
+    better="higher",
+    definition="rows of 4: the request, its log-likelihood, whether greedy decoding would give it, its tokens",
+)
+TASK_DOCUMENTS = Table(
+    "task_documents",
+    DocumentRow,
+    title="scores by document",
+    definition="rows of 3: the document, what it adds to the measure's sum, and to the sum's divisor",
+)
+TASK_REPLICATES = Table(
+    "task_replicates",
+    ReplicateRow,
+    title="scores of documents drawn again",
+    definition="a measure of the whole task, computed again and again of documents drawn with a fixed seed",
+)
 
 #: By metric, in the order of the registry.
 TABLES: Mapping[str, Table[Any]] = {
@@ -345,7 +478,12 @@ TABLES: Mapping[str, Table[Any]] = {
         PROCESS_LIMITS,
         CONSTRAINED_TRIALS,
         FALLBACK_TRIES,
+        HANDOVERS,
+        CONVERSATION_TURNS,
         MEMORY_TIMELINE,
+        TASK_LIKELIHOODS,
+        TASK_DOCUMENTS,
+        TASK_REPLICATES,
     )
 }
 #: Tables of earlier versions that are in stores, by metric and width.

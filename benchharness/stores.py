@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete
 
 from benchharness import api, reading
 from benchharness.judge.answer import answers
 from benchharness.judge.ranking import Wish
 from benchharness.locations import default_store
-from benchharness.results import importing
+from benchharness.results import importing, parcels
 from benchharness.results import prune as pruning
 from benchharness.results import verify as verifying
 from benchharness.results.export import to_json
 from benchharness.results.importing import Imported
 from benchharness.results.prune import Prunable, Pruned
 from benchharness.results.result import Attempt, Job, Run
+from benchharness.results.schema import metadata
 from benchharness.results.store import Store
+from benchharness.results.untrusted import NotOurs
 from benchharness.results.verify import Verified
 from benchharness.scenarios import SCENARIOS
 from benchharness.suite.judging import stored_rules
@@ -61,6 +66,36 @@ def import_stores(
             importing.import_from(other, into, origin, _try, partial(watching, origin) if watching else None)
             for origin, other in others
         ]
+
+
+def parcel_of(*runs: str, store: str | None = None, conditions: Mapping[str, Any] | None = None) -> str:
+    """Runs as one JSON text, for another store. `conditions` are told with every attempt. Raises `StoreError`."""
+    with closing(api.open_store(store)) as opened:
+        return parcels.parcel_of(opened, [opened.find(run) for run in runs], conditions)
+
+
+def take_in(given: Sequence[tuple[str, str]], *, store: str | None = None) -> list[tuple[str, str]]:
+    """Brings parcels, each with where it is from, into a store, believing nothing: of each its last run, and why not.
+
+    One of the two is empty. Raises `StoreError`.
+    """
+    with closing(api.open_store(store)) as into, closing(Store("sqlite://")) as table:
+        return [_taken(parcel, origin, table, into) for origin, parcel in given]
+
+
+def _taken(parcel: str, origin: str, table: Store, into: Store) -> tuple[str, str]:
+    """Unpacks a parcel on a table of its own, imports from there, and clears the table."""
+    try:
+        with table.writing() as connection:
+            run = parcels.unpack_into(connection, parcel)
+        done = importing.import_from(table, into, origin, _try)
+    except NotOurs as error:
+        return "", str(error)
+    finally:
+        with table.writing() as connection:
+            for each in reversed(metadata.sorted_tables):
+                connection.execute(delete(each))
+    return ("", "; ".join(done.refused.values())) if done.refused else (run, "")
 
 
 def verify(*, store: str | None = None, watching: Watching | None = None) -> Verified:

@@ -42,7 +42,7 @@ _LIMITS: dict[str, tuple[dict[str, float], str, str]] = {
     Unit.TOKENS_PER_SECOND: ({"tokens/s": 1.0, "tok/s": 1.0}, "a rate of tokens", "20 tokens/s"),
     Unit.NATS: ({"nats": 1.0, "nat": 1.0}, "a divergence", "0.1 nats"),
     Unit.JOULES: ({"mJ": 1e-3, "J": 1.0}, "an energy", "50 mJ"),
-    Unit.SHARE: (SHARES, "a share", "98 %"),
+    Unit.SHARE: ({**SHARES, "points": 0.01, "point": 0.01}, "a share", "98 %"),
     Unit.TOKENS: ({"tokens": 1.0, "token": 1.0}, "a number of tokens", "20 tokens"),
     Unit.DECIBELS: ({"dB": 1.0}, "a ratio of powers", "30 dB"),
     Unit.NUMBER: ({"": 1.0}, "a plain number", "22.5"),

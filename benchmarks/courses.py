@@ -249,7 +249,7 @@ class _Maker:
         self._manifests = materials.manifests
         state.mkdir(parents=True)
         launcher = GroupLauncher(state, conditions.group)
-        self._link = DeviceLink(launcher, run="sessions", scratch=state, save=lambda _: None)
+        self._link = DeviceLink(launcher, run="sessions", scratch=state, save=lambda attempt: attempt)
         self._link.connect()
 
     def make(self, planned: Planned) -> Session:

@@ -99,7 +99,8 @@ def stretches(processes: Sequence[float], pairs: int, *, slower: float = 0.0) ->
 
 def _paired(stretch: Sequence[float], *, turned: Sequence[bool], slower: float) -> Pairs:
     """Two by two; `turned` says of each pair whether the first of both is the candidate."""
-    both = zip(stretch[::2], stretch[1::2], turned, strict=True)
+    each = iter(stretch)
+    both = zip(each, each, turned, strict=True)
     sides = ((later, earlier) if is_turned else (earlier, later) for earlier, later, is_turned in both)
     return {round_: (base, candidate * (1 + slower)) for round_, (base, candidate) in enumerate(sides)}
 

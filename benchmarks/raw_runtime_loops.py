@@ -1,4 +1,4 @@
-"""What a careful programmer writes against onnxruntime-genai and OpenVINO alone: the rivals of the harness's paths.
+"""What a careful programmer writes against a runtime alone, without benchharness: the rivals of the harness's paths.
 
 Each knows the bundled demo model's layout only. `answer` gives the stamps that the harness takes.
 """
@@ -6,6 +6,7 @@ Each knows the bundled demo model's layout only. `answer` gives the stamps that 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -108,6 +109,47 @@ class OpenVinoState:
         return last
 
 
+class LiteRtLm:
+    """LiteRT-LM's own loop, stamped in a callback of one's own; no benchmark mode, which the harness counts by."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        import litert_lm
+
+        backend = litert_lm.Backend.CPU(thread_count=threads)
+        self._engine = litert_lm.Engine(str(folder / "model.litertlm"), backend=backend, cache_dir=":nocache")
+        self._sampler = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=0)
+
+    def answer(self, prompt: str, fed: Sequence[int] | None, output_tokens: int) -> RawAnswer:
+        """Its own choice, greedily, whatever `fed` says; the tokens are the bytes that it wrote."""
+        from litert_lm._ffi import STREAM_CALLBACK_TYPE
+
+        chosen: list[int] = []
+        written: list[bytes] = []
+        done, clock = threading.Event(), time.perf_counter_ns
+        session = self._engine.create_session(
+            apply_prompt_template=False, sampler_config=self._sampler, max_output_tokens=output_tokens
+        )
+        text_of, is_last = session._lib.litert_lm_stream_chunk_get_text, session._lib.litert_lm_stream_chunk_is_final
+
+        def take(_: Any, chunk: Any) -> None:
+            now_ns = clock()
+            text = text_of(chunk)
+            if text:
+                chosen.append(now_ns)
+                written.append(text)
+            if is_last(chunk):
+                done.set()
+
+        callback = STREAM_CALLBACK_TYPE(take)
+        handed = clock()
+        session.run_prefill([prompt])
+        assert session._lib.litert_lm_session_run_decode_async(session._ptr, callback, None) == 0
+        done.wait()
+        session.close()
+        assert len(chosen) == output_tokens
+        return RawAnswer(handed=handed, prefilled=chosen[0], chosen=chosen, tokens=list(b"".join(written)))
+
+
 def _generator(folder: Path, threads: int) -> Any:
     import onnxruntime_genai
 
@@ -126,5 +168,6 @@ RAW_LOOPS: Mapping[str, Callable[[Path, int], Any]] = {
     "genai logits": GenaiLogits,
     "genai stream": GenaiStream,
     "openvino": OpenVinoState,
+    "litert-lm": LiteRtLm,
     "web": WebPage,
 }

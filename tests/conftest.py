@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import STARTER, Starter
+from tests.postgres import database, postgres  # noqa: F401 - pytest finds them
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds them
 
 TESTS = Path(__file__).parent

@@ -4,6 +4,7 @@ root in which this checkout is not to be seen, and the system's own Python."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
 import shutil
@@ -23,6 +24,8 @@ from benchharness.suite.device import Device
 ROOT = Path(__file__).parent.parent
 SYSTEM_PYTHON = "/usr/bin/python3"
 _STARTING_S = 20.0
+#: Numbers of users, so that two at a time are two.
+_USERS = itertools.count()
 
 
 def missing() -> str:
@@ -84,7 +87,7 @@ def serving(folder: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def a_user() -> Iterator[tuple[str, Path]]:
     """A user of this machine, who has nothing but a home with a Python in it, as long as it is wanted."""
-    user = f"benchdev{os.getpid() % 1_000_000}"
+    user = f"benchdev{os.getpid() % 1_000_000}x{next(_USERS)}"  # a phone of the same test has one too
     subprocess.run(
         ["useradd", "--create-home", "--password", "*", "--shell", "/bin/bash", user], check=True, capture_output=True
     )

@@ -14,10 +14,11 @@
 from __future__ import annotations
 
 from benchharness.builds.bisecting import Bisected, bisect
-from benchharness.builds.comparing import Found, compare, load, resume
-from benchharness.builds.gating import Gates, Gating, gate, resume_gate
+from benchharness.builds.comparing import Found, compare, load, measured, resume
+from benchharness.builds.gating import Gates, Gating, finished, gate, judged, resume_gate
 from benchharness.builds.machine import selftest
 from benchharness.builds.several import gate_on, resume_on
+from benchharness.builds.steadiness import unsteady
 from benchharness.judge.selftest import SelfTested
 
 __all__ = [
@@ -28,11 +29,15 @@ __all__ = [
     "SelfTested",
     "bisect",
     "compare",
+    "finished",
     "gate",
     "gate_on",
+    "judged",
     "load",
+    "measured",
     "resume",
     "resume_gate",
     "resume_on",
     "selftest",
+    "unsteady",
 ]

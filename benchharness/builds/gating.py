@@ -200,6 +200,15 @@ def finished(first: Found, today: date | None, store: str | None, watching: Watc
     return _verdict(first, made_again(run, target, store, watching, repeats=run), today, store)
 
 
+def judged(run: str, *, today: date | None = None, store: str | None = None) -> Gating:
+    """The verdict on a stored run that compared two builds, or repeated that. Raises `UsageError` for any other."""
+    compared = stored_suite(run, store).compared
+    found = load(run, store=store)
+    if compared is None or compared.repeats is None:
+        return _verdict(found, None, today, store)
+    return _verdict(load(compared.repeats, store=store), found, today, store)
+
+
 def made_again(
     run: str,
     target: Target,

@@ -36,6 +36,7 @@ COMMANDS = {
     "sweep": "benchharness.commands.sweep",
     "seal": "benchharness.commands.seal",
     "device": "benchharness.commands.device",
+    "farm": "benchharness.commands.farm",
 }
 
 

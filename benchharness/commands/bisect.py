@@ -44,7 +44,7 @@ def bisect(
       benchharness bisect suite.toml --good v1.4 --bad HEAD
     """
     from benchharness import builds as api
-    from benchharness.errors import UsageError
+    from benchharness.errors import INTERRUPTED, UsageError
     from benchharness.suite.overrides import Overrides
     from benchharness.suite.revision import between
     from benchharness.terminal.console import say
@@ -64,7 +64,10 @@ def bisect(
             hear=lambda build, left: say(console, f"comparing {build} (at most {left} more)"),
         )
     except (KeyboardInterrupt, BrokenPipeError):
-        ending.say_how_to_resume(store, "compare")
+        told = "interrupted; what was compared is in the store (benchharness runs)"
+        ending.fail(
+            f"{told}. A bisection asks its builds in one go: begin it anew with: benchharness bisect", INTERRUPTED
+        )
     for each in found.made:
         ending.show_comparison(each)
     if found.first_worse is None:

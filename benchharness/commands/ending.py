@@ -129,7 +129,8 @@ def _exit(found: Sequence[Findings], shown: Shown, *, undecided_fails: bool, cho
         raise NothingRan(several if len(failed) > 1 else f"the one job gave no result: {failed[0].outcome}")
     answers = [answer for each in found for answer in each.answers(shown.wish)]
     if choosing:
-        answers = [answer for answer in answers if answer.none_passes or (undecided_fails and answer.is_open)]
+        open_fails = undecided_fails and any(answer.budgets or answer.unmeasured for answer in answers)
+        answers = [answer for answer in answers if answer.none_passes or (open_fails and answer.is_open)]
     if answers if choosing else _is_missed(found, undecided_fails=undecided_fails):
         unmeasured = [told for each in found for told in _unmeasured(each)]
         last_line(why_missed(answers, unmeasured, undecided_fails=undecided_fails))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from benchharness import errors
 from benchharness.commands import ending
 from benchharness.commands.options import OnOption, StoreOption
 
@@ -27,5 +28,6 @@ def selftest(
     try:
         found = builds.selftest(pairs=pairs, on=on, store=store, watching=watch)
     except (KeyboardInterrupt, BrokenPipeError):
-        ending.say_how_to_resume(store, "compare")
+        # What it tells of is pairs that follow each other: those after a break would be of another stretch.
+        ending.fail("interrupted; begin it anew with: benchharness selftest", errors.INTERRUPTED)
     show_selftest(found.tests, found.disturbances, found.noise, ending.terminal())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from benchharness.compress.onnx_graph import taking
+from benchharness.compress.onnx_graph import graphs_of, taking
 from benchharness.compress.onnx_normal import name_nodes
 from benchharness.errors import Unsupported
 
@@ -49,3 +49,14 @@ def _stored(made: onnx.ModelProto) -> set[str]:
     return {tensor.name for tensor in made.graph.initializer} | {
         node.output[0] for node in made.graph.node if node.op_type == "Constant"
     }
+
+
+def convolutions_with_weights_elsewhere(model: onnx.ModelProto) -> list[str]:
+    """Convolutions in nested graphs whose weights several graphs share: the tool takes their own graph's only."""
+    return [
+        node.name
+        for scope in graphs_of(model, functions=False)
+        if scope.depth
+        for node in scope.graph.node
+        if node.op_type == "Conv" and node.input[1] not in {tensor.name for tensor in scope.graph.initializer}
+    ]

@@ -45,7 +45,7 @@ from benchharness.compress.onnx_graph import (
     weighted,
     weights_of,
 )
-from benchharness.compress.onnx_left import check_left, named
+from benchharness.compress.onnx_left import check_left, convolutions_with_weights_elsewhere, named
 from benchharness.compress.onnx_normal import name_nodes, nodes_where, normalised, settle_biases
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.contract import TensorSpec
@@ -159,20 +159,9 @@ def _least_opset(recipe: Recipe) -> int:
 def _dynamic(source: Path, target: Path, recipe: Recipe, left: Sequence[str], *, external: bool) -> list[str]:
     settings = plain(recipe.settings)
     settings["weight_type"] = QuantType.from_string(settings["weight_type"])
-    out = [*left, *_convolutions_with_weights_elsewhere(load_graph(source))]
+    out = [*left, *convolutions_with_weights_elsewhere(load_graph(source))]
     quantize_dynamic(source, target, use_external_data_format=external, nodes_to_exclude=out, **settings)
     return []
-
-
-def _convolutions_with_weights_elsewhere(model: onnx.ModelProto) -> list[str]:
-    """Convolutions in nested graphs whose weights several graphs share: the tool takes their own graph's only."""
-    return [
-        node.name
-        for scope in graphs_of(model, functions=False)
-        if scope.depth
-        for node in scope.graph.node
-        if node.op_type == "Conv" and node.input[1] not in {tensor.name for tensor in scope.graph.initializer}
-    ]
 
 
 def _static(

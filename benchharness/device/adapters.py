@@ -52,10 +52,17 @@ BUILT_IN = {
     "llama-cpp": AdapterRow(
         "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
     ),
+    "cloud": AdapterRow("targets.cloud:Cloud", (".endpoint",), requires=("httpx>=0.27",)),
     "native-program": AdapterRow(
         "targets.native_program:NativeProgram",
         (".gguf", ".tflite", ".onnx", ".ort", ".pte"),
         on_request=(".gguf", ".tflite", ".onnx", ".ort", ".pte"),
+    ),
+    "litert-lm": AdapterRow(
+        "targets.litert_lm:LiteRtLm", (".litertlm",), requires=("litert-lm-api>=0.18",), on_request=(".litertlm",)
+    ),
+    "executorch": AdapterRow(
+        "targets.executorch:ExecuTorch", (".pte",), requires=("torch>=2.13", "executorch>=1.5", "tokenizers>=0.20")
     ),
     "onnxruntime-web": AdapterRow(
         "targets.onnx_runtime_web:OnnxRuntimeWeb",

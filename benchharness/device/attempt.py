@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.device import conditions, leftovers, page_cache, protocol
 from benchharness.device.child import Child
-from benchharness.device.heap import elsewhere
+from benchharness.device.heap import moved_environment
 from benchharness.device.libraries import Libraries
 from benchharness.device.measured import raw_rows
 from benchharness.device.memory_errors import speaks_of_memory
@@ -77,7 +77,7 @@ class RunningAttempt:
                 hears,
                 stderr=stderr,
                 cwd=scratch,  # an empty folder: nothing in it can shadow a module
-                env=elsewhere(),
+                env=moved_environment(),
             )
         self._spawned_ns = self._child.spawned_ns
         self._watch = Watch(self._child.pid, self._evidence, self._spawned_ns, sensors=bool(order.get("sensors")))

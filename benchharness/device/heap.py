@@ -19,7 +19,7 @@ _LEAST_BYTES = 512
 _PAGE_BYTES = 4096
 
 
-def elsewhere() -> dict[str, str]:
+def moved_environment() -> dict[str, str]:
     """This process's environment for a worker whose heap is to lie elsewhere than the last one's."""
     moved_bytes = int.from_bytes(os.urandom(2), "little") % _PAGE_BYTES
     return {**os.environ, VARIABLE: "x" * (_LEAST_BYTES + moved_bytes)}

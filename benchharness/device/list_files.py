@@ -25,6 +25,7 @@ from benchharness.errors import AttemptError, SeveralModels, Unsupported
 _RUNTIMES = (
     *("onnxruntime", "onnxruntime_genai", "openvino", "coremltools"),
     *("ai_edge_litert", "tflite_runtime", "llama_cpp", "xllamacpp"),
+    *("litert_lm", "executorch", "torch"),
 )
 
 

@@ -53,14 +53,15 @@ def unsealed(adapter: Adapter, order: Opened, ended: Callable[[str], None] = lam
 
 @contextmanager
 def opened(
-    adapter: Adapter, artefact: Path, configuration: Configuration, content: Unsealed | None = None
+    adapter: Adapter, order: Opened, configuration: Configuration, content: Unsealed | None = None
 ) -> Iterator[Session]:
-    """The adapter's session, on `content` where that was sealed.
+    """The adapter's session on the order's artefact; a sealed one is unsealed first, where that is not done already.
 
     A failure to open it has beside its message what was `written` on standard error.
     """
     from benchharness.contract import OpensBytes
 
+    content = content or unsealed(adapter, order)
     with ExitStack() as stack:
         start = _written()
         try:
@@ -69,7 +70,7 @@ def opened(
                 session = stack.enter_context(adapter.open_bytes(content.artefact, content.content, configuration))
                 content.open_ns = time.perf_counter_ns() - began_ns
             else:
-                session = stack.enter_context(adapter.open(artefact, configuration))
+                session = stack.enter_context(adapter.open(Path(order["artefact"]), configuration))
         except (ModelFailure, Unsupported) as error:
             error.written = _new_words(str(error), _written_since(start))
             raise

@@ -12,25 +12,25 @@ import sys
 import zipfile
 from pathlib import Path
 
-#: As `benchharness.launch.portable` packs it.
-_ARCHIVE, _MODULES, _LIBRARIES = "lib/python311.zip", "lib/python3.11", "libraries/"
+#: What Python looks for modules in before there are any files, where these are then, and in it what is no module.
+ARCHIVE, MODULES, LIBRARIES = "lib/python311.zip", "lib/python3.11", "libraries/"
 #: In the folder, when all of it is there.
 COMPLETE = "complete"
 
 
 def unpack(folder: Path) -> int:
     """Modules and libraries into their places, then the archive goes; how many files there were."""
-    archive = folder / _ARCHIVE
+    archive = folder / ARCHIVE
     with zipfile.ZipFile(archive) as packed:
         names = packed.namelist()
         for name in names:
             # Names are ours: the archive has the digest that the host knows, or it would not be here.
-            place = folder / (f"lib/{name[len(_LIBRARIES) :]}" if name.startswith(_LIBRARIES) else f"{_MODULES}/{name}")
+            place = folder / (f"lib/{name[len(LIBRARIES) :]}" if name.startswith(LIBRARIES) else f"{MODULES}/{name}")
             place.parent.mkdir(parents=True, exist_ok=True)
             if place.exists():
                 place.unlink()
             place.write_bytes(packed.read(name))
-    compileall.compile_dir(str(folder / _MODULES), quiet=2)
+    compileall.compile_dir(str(folder / MODULES), quiet=2)
     (folder / COMPLETE).touch()
     archive.unlink()
     return len(names)

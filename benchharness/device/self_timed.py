@@ -17,7 +17,7 @@ from benchharness.contract import (
     TensorSpec,
     TokenStream,
 )
-from benchharness.device.own_clock import OwnClock, is_count
+from benchharness.device.own_clock import OwnClock, is_count, is_whole
 from benchharness.device.requests import check_tokens, prompt_tokens
 from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
@@ -81,6 +81,7 @@ class SelfTimed:
         self.inputs: Sequence[TensorSpec] = ()
         self.outputs: Sequence[TensorSpec] = ()
         self.effective, self.takes_text = session.effective, session.takes_text
+        self.vocabulary_size, self.context_length = session.vocabulary_size, session.context_length
         self._own = OwnClock(session.clock)
         self._session, self._clock = session, session.clock
         self._most_tokens = 0
@@ -157,6 +158,9 @@ class SelfTimed:
 
     def _check_stamps(self, stream: TokenStream, called_ns: int, returned_ns: int) -> None:
         moments = [stream.began_ns, *stream.stamps_ns]
+        wrong = next((each for each in moments if not is_whole(each)), None)
+        if wrong is not None:
+            raise InvalidOutput(f"a stamp is {str(wrong)[:40]!r}, no whole number of ns")
         back = next((place for place, (a, b) in enumerate(zip(moments, moments[1:])) if b < a), None)
         if back is not None:
             raise InvalidOutput(

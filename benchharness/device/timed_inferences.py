@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import Session, TimesInferences
-from benchharness.device.own_clock import OwnClock
+from benchharness.device.own_clock import OwnClock, is_whole
 from benchharness.device.states import Carried, States
 from benchharness.errors import InvalidOutput
 
@@ -63,8 +63,9 @@ class TimedInferences:
         taken = list(given.taken_ns)
         if len(taken) != count:
             raise InvalidOutput(f"{count} inferences were asked for, and {len(taken)} are timed")
-        if min(taken) < 0:
-            raise InvalidOutput(f"an inference took {min(taken)} ns")
+        wrong = next((each for each in taken if not is_whole(each) or each < 0), None)
+        if wrong is not None:
+            raise InvalidOutput(f"an inference took {wrong!r} ns")
         self._clock.check_span(sum(taken), lasted_ns)
         self._clock.timed(taken, "an inference")
         self._last_ns = taken[-1]

@@ -94,7 +94,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases.end("import")
     progress.phase("load")
     sealed = unsealed(adapter, order, phases.end)  # parts of the load, which take memory of their own
-    with opened(adapter, Path(order["artefact"]), configuration, sealed) as session:
+    with opened(adapter, order, configuration, sealed) as session:
         itself = by_itself(session)
         not_the_workers = {} if itself is None else itself.elsewhere()
         language = isinstance(session, LanguageSession) if itself is None else itself.language
@@ -123,22 +123,25 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             phases=phases,
             progress=progress,
             inputs={} if asked is None else asked.inputs,
+            tensors=_tensors(order),
+            plain=session,
         )
         with _telling_inputs(session, asked):
-            measurements = list(scenario.measure(stage))
+            measurements = [*scenario.measure(stage), *(() if sealed is None else sealed.measurements())]
             phases.end("measure")
             if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():
                     told["only_zeros"] = tell_zeros(session, asked.inputs, asked.invented)
-        measurements += [*_refused_load(session.effective), *(sealed.measurements() if sealed else [])]
         effective = {**effective_facts(session.effective), **placed, **_told_of(ran, tokenizer)}
         effective["facts"].update(elsewhere)
         if asked is not None:
             effective.update({**_input_facts(session.inputs, asked, states), **told})
+        effective.update(stage.told)
+        measurements = _reported(measurements, session.effective, computed=getattr(scenario, "COMPUTED", False))
     return {
         "type": "measured",
         "task": "causal-lm" if language else "tensor",
-        "measurements": [*measurements, *([] if not_the_workers else phases.memory())] if on_device else [],
+        "measurements": [*measurements, *(phases.memory() if on_device and not not_the_workers else ())],
         "effective": effective,
         "python": platform.python_version(),
         **phases.facts(),
@@ -146,12 +149,18 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     }
 
 
-def _refused_load(effective: EffectiveConfiguration) -> list[dict[str, Any]]:
-    """What trying an accelerator took that refused the model, where that is known."""
+def _reported(
+    found: list[dict[str, Any]], effective: EffectiveConfiguration, *, computed: bool
+) -> list[dict[str, Any]]:
+    """What was measured, and what a refused accelerator cost; of a reference execution only what is computed."""
+    from benchharness.contract import EXECUTION_DEVICE
     from benchharness.device.measured import measurement
 
+    if effective.execution != EXECUTION_DEVICE:
+        return found if computed else []
     refused = effective.refusal
-    return [measurement("refused_load", {}, refused.lost_ns)] if refused is not None and refused.lost_ns else []
+    lost = [measurement("refused_load", {}, refused.lost_ns)] if refused is not None and refused.lost_ns else []
+    return [*found, *lost]
 
 
 def _computed_elsewhere(session: object, phases: Phases, progress: _Progress) -> dict[str, str]:
@@ -185,8 +194,9 @@ def _told_of(ran: Session, tokenizer: Tokenizer | None) -> dict[str, Any]:
 
 
 def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
-    """Of a text prompt the tokenizer that the host names, else the one inside the artefact."""
-    if order["workload"]["prompt"].get("text") is None:
+    """Of a text prompt, or a task's texts, the tokenizer that the host names, else the one inside the artefact."""
+    workload = order["workload"]
+    if workload["prompt"].get("text") is None and (workload.get("data") or {}).get("kind") != "requests":
         return None
     from benchharness.contract import FindsTokenizer
     from benchharness.device.tokenizer import Tokenizer
@@ -223,8 +233,8 @@ def _telling_inputs(session: Session, asked: TensorRequest | None) -> Iterator[N
 
 
 def _sample(order: Order) -> Sample | None:
-    """The sample that the workload's data holds for this model, None where it has none."""
-    if not order["workload"].get("data"):
+    """The sample that the workload's data holds for this model, None where it has none: its scenario reads the rest."""
+    if (order["workload"].get("data") or {}).get("sample") is None:
         return None
     from benchharness.device.real_inputs import Sample
 

@@ -183,13 +183,16 @@ class Execution:
         others = [each for each in due if each is not state and not each.stopped and each.job.comparison_pass == shared]
         return others[: _MOST_IN_A_PASS - 1]
 
-    def _save(self, attempt: Attempt) -> None:
+    def _save(self, attempt: Attempt) -> Attempt:
+        """Keeps an attempt, with what the host makes of it."""
         state = self._states.get(attempt.job)
         if state is None:
-            return  # of no job of this run: a spool tells what it likes
-        self._store.save_attempt(self._run, attempt)
-        if all(known.id != attempt.id for known in state.attempts):
-            state.attempts.append(attempt)
+            return attempt  # of no job of this run: a spool tells what it likes
+        kept = SCENARIOS.of_stored(state.job.scenario).completed(state.job, attempt)
+        self._store.save_attempt(self._run, kept)
+        if all(known.id != kept.id for known in state.attempts):
+            state.attempts.append(kept)
+        return kept
 
     def _decide(self, state: _State) -> None:
         """Stops a job that has what was asked for, or that will never have it."""

@@ -45,9 +45,9 @@ Progress = Callable[[str, int, int], None]
 
 
 class DeviceLink:
-    """One device, one run. `save` gets every attempt as it ends, those found in a spool too."""
+    """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept."""
 
-    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], None]) -> None:
+    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], Attempt]) -> None:
         self._launcher = launcher
         self._run = run
         self._save = save
@@ -69,7 +69,11 @@ class DeviceLink:
         deadline_s = time.monotonic() + _OWN_END_S
         while ready["type"] == "busy":
             self._hang_up()
-            if self._run not in str(ready.get("holder")) or time.monotonic() > deadline_s:
+            if self._run not in str(ready.get("holder")):
+                self._left_behind = False  # or nobody else would have it
+                raise DeviceBusy(held_by(ready))
+            if time.monotonic() > deadline_s:
+                self._left_behind = True
                 raise DeviceBusy(held_by(ready))
             time.sleep(_ASK_AGAIN_S)  # our own of before, which does not know yet that its line is dead
             self._connection = connection = self._launcher.start(self._work, self._bundle)
@@ -121,6 +125,11 @@ class DeviceLink:
                 if not self._left_behind or not left:
                     self._launcher.remove(self._work)
                     return
+            except DeviceBusy:
+                if self._left_behind:
+                    raise
+                self._launcher.remove(self._work)
+                return
             except (ConnectionLost, ProtocolError):
                 self._hang_up()
                 if not left:
@@ -248,9 +257,9 @@ class DeviceLink:
         finished = attempt_from(
             message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns
         )
-        self._save(finished)
-        connection.send({"type": "acknowledge", "id": finished.id})
-        return finished
+        kept = self._save(finished)
+        connection.send({"type": "acknowledge", "id": kept.id})
+        return kept
 
     def _given_up(self, order: Message, lost: str) -> Attempt:
         """The line broke again and again. The spool may hold the attempts even so; else they crashed."""
@@ -276,8 +285,7 @@ class DeviceLink:
                 "duration_ns": 0,
             }
         attempt = attempt_from(message, device=self._facts, host=platform.node(), clock_offset_ns=self._clock_offset_ns)
-        self._save(attempt)
-        return attempt
+        return self._save(attempt)
 
 
 def _outcome_of(message: Message, ordered: Message) -> Any:

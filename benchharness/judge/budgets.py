@@ -16,7 +16,7 @@ from benchharness.judge.evidence import no_evidence
 from benchharness.judge.unequal import Factor
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import BASE, REFERENCE, Budget
-from benchharness.results.result import MetricResult, Result, Verdict, VerdictKind
+from benchharness.results.result import MetricResult, Result, Verdict, VerdictKind, is_of, part_of
 
 #: The largest of what was seen bounds the largest there is.
 _EXTREMES = ("largest_error", "kld_largest")
@@ -94,8 +94,8 @@ def _spoken_of(result: Result, budget: Budget) -> list[MetricResult]:
         and metric.parameters.get("percentile") == budget.percentile
     ]
     if budget.output is not None:
-        return [metric for metric in found if metric.parameters.get("output") == budget.output]
-    return [metric for metric in found if "output" not in metric.parameters] or found
+        return [metric for metric in found if is_of(metric.parameters, budget.output)]
+    return [metric for metric in found if not part_of(metric.parameters)] or found
 
 
 def _about(name: str, *, of_reference: bool) -> tuple[str, ...]:

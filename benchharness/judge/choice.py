@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from benchharness.judge.evidence import no_evidence
 from benchharness.judge.ranking import Candidate, Figure, Ranking, Wish, held_together
 from benchharness.metrics import METRICS, Better
-from benchharness.results.result import TELLS_APART, Estimate, MetricResult, Result, Verdict, VerdictKind
+from benchharness.results.result import TELLS_APART, Estimate, MetricResult, Result, Verdict, VerdictKind, part_of
 
 #: What a variant is chosen by, the first metric of each that was measured.
 OBJECTIVES: Mapping[str, Sequence[str]] = {
@@ -22,7 +22,7 @@ OBJECTIVES: Mapping[str, Sequence[str]] = {
     "first token": ("model_ttft", "first_inference"),
     "speed": ("decode_rate", "steady_inference"),
     "memory": ("peak_memory",),
-    "quality": ("kld", "kld_pooled", "cosine"),
+    "quality": ("kld", "kld_pooled", "cosine", "accuracy_loss", "score_loss"),
 }
 #: Which objective a budget on a metric speaks of.
 OBJECTIVE_OF = {
@@ -34,9 +34,13 @@ OBJECTIVE_OF = {
         ("accuracy", "accuracy_change", "agreement", "perplexity", "same_top_token", "sqnr", "total_variation"),
         "quality",
     ),
+    **dict.fromkeys(("task_accuracy", "task_score", "task_error"), "quality"),
 }
 #: Budgets that the reference keeps by definition: on what was lost against it.
-LOSSES = ("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine")
+LOSSES = (
+    *("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine"),
+    *("accuracy_loss", "score_loss"),
+)
 _MOST_NAMES = 6
 
 
@@ -69,7 +73,7 @@ def by_candidate(results: Sequence[Result]) -> list[list[list[Result]]]:
     """What there is of each candidate, quality included, for each hardware target, model and workload."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
-        if result.job.against is None:
+        if not result.job.of_answers:
             groups.setdefault((result.job.hardware, result.job.model, result.job.workload.name), []).append(result)
     return [
         [[*measured, *_quality(measured[0], results)] for measured in _by_candidate(group).values()]
@@ -79,7 +83,7 @@ def by_candidate(results: Sequence[Result]) -> list[list[list[Result]]]:
 
 def quality_alone(results: Sequence[Result]) -> list[list[list[Result]]]:
     """The same for models of which nothing but quality was measured."""
-    timed = {(result.job.hardware, result.job.model) for result in results if result.job.against is None}
+    timed = {(result.job.hardware, result.job.model) for result in results if not result.job.of_answers}
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for job, result in ((result.job, result) for result in results):
         if (job.hardware, job.model) not in timed:
@@ -135,16 +139,16 @@ def _quality(result: Result, results: Sequence[Result]) -> list[Result]:
     return [
         other
         for other in results
-        if other.job.against is not None
+        if other.job.of_answers
         and (other.job.hardware, other.job.model, other.job.variant)
         == (result.job.hardware, result.job.model, result.job.variant)
         and other.job.configuration.apart_from_threads == result.job.configuration.apart_from_threads
     ]
 
 
-def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
+def _held_against(everything: Sequence[Result], results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
     """What a reference lost: nothing, in the metric that the others were compared with it by."""
-    job = result.job
+    job = everything[0].job
     others = [
         other
         for other in results
@@ -152,6 +156,7 @@ def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[s
         and (other.job.hardware, other.job.model, other.job.against.variant) == (job.hardware, job.model, job.variant)
         and other.job.against.configuration.apart_from_threads == job.configuration.apart_from_threads
     ]
+    others = others or list(_paired_with(everything, results))
     for metric in (metric for name in OBJECTIVES["quality"] for metric in _named(others, name)):
         best = 1.0 if METRICS[metric.name].better is Better.HIGHER else 0.0
         exact = Estimate(value=best, low=best, high=best, statistic="it is the reference itself")
@@ -159,12 +164,26 @@ def _held_against(result: Result, results: Sequence[Result]) -> Iterator[tuple[s
         return
 
 
+def _paired_with(everything: Sequence[Result], results: Sequence[Result]) -> Iterator[Result]:
+    """The results that tasks hold against this reference: it was asked itself, and held against nobody."""
+    asked = [each.job for each in everything if each.job.of_answers and each.job.against is None and each.outcome.ok]
+    if not asked or not asked[0].is_reference or any(_named(everything, name) for name in OBJECTIVES["quality"]):
+        return
+    for other in results:
+        if (other.job.hardware, other.job.model, other.job.reference) == (
+            asked[0].hardware,
+            asked[0].model,
+            asked[0].variant,
+        ) and any(other.job.workload == each.workload for each in asked):
+            yield other
+
+
 def _candidate(
     everything: Sequence[Result], results: Sequence[Result], budgets: Mapping[str, str], unmeasured: Sequence[str]
 ) -> Candidate:
     """`everything`: what was measured of it, quality included. `budgets`: those that are set, and their metrics."""
     job = everything[0].job
-    figures = dict([*_figures(everything), *_held_against(everything[0], results)])
+    figures = dict([*_figures(everything), *_held_against(everything, results)])
     is_reference = "quality" in figures and figures["quality"].reference
     verdicts = {
         budget: [each for result in everything for each in result.verdicts if each.budget == budget]
@@ -195,16 +214,16 @@ def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
         found = [(result, metric) for name in names for result in results for metric in _named([result], name)]
         if found:
             alike = [each for each in found if each[1].name == found[0][1].name]
-            whole = [each for each in alike if "output" not in each[1].parameters]
+            whole = [each for each in alike if not part_of(each[1].parameters)]
             result, metric = _worst(whole or alike)
-            outputs = {each.parameters.get("output") for _, each in alike} if not whole else set()
+            outputs = {part_of(each.parameters) for _, each in alike} if not whole else set()
             used = [str(each.parameters["used"]) for _, each in alike if "used" in each.parameters]
             yield (
                 objective,
                 Figure(
                     metric=metric.name,
                     estimate=metric.estimate,
-                    output=str(metric.parameters["output"]) if len(outputs) > 1 else "",
+                    output=part_of(metric.parameters) if len(outputs) > 1 else "",
                     used="; ".join(dict.fromkeys(used)),
                     doubt=no_evidence(result, metric),
                 ),

@@ -12,8 +12,8 @@ from benchharness.results.result import Basis, Contrast, Job, Result
 
 def contrasts(result: Result, others: Sequence[Result]) -> Iterator[Contrast]:
     """The result against the same precision in the suite's first runtime, and against itself without accelerator."""
-    if result.job.against is not None:
-        return  # it is a comparison already
+    if result.job.of_answers:
+        return  # it is held against its reference's answers, in whatever runtime
     for basis, factor, differs in (
         (Basis.RUNTIME, Factor.RUNTIME, _runtime_peer),
         (Basis.ACCELERATOR, Factor.ACCELERATOR, _without_accelerator),

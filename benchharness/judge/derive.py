@@ -46,7 +46,7 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
     for attempt in attempts:
         by_job.setdefault(attempt.job, []).append(attempt)
     alone = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
-    results = [_beside(result, alone) for result in alone]
+    results = [_told(_beside(result, alone)) for result in alone]
     references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
     compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
     beside = [replace(result, contrasts=list(contrasts(result, compared))) for result in compared]
@@ -148,6 +148,12 @@ def _beside(result: Result, others: Sequence[Result]) -> Result:
     return replace(result, metrics=[*result.metrics, *kept]) if kept else result
 
 
+def _told(result: Result) -> Result:
+    """A result with what its scenario says of it."""
+    said = list(SCENARIOS.of_stored(result.job.scenario).told(result))
+    return replace(result, told=said) if said else result
+
+
 def _sizes(job: Job) -> list[MetricResult]:
     """What is known exactly, without an attempt."""
     unknown = str(job.files.get("unknown", ""))
@@ -236,6 +242,6 @@ def _compared(result: Result, reference: Result | None) -> Result:
     if reference is None or reference is result:
         return result
     ratios = ratios_of(result, reference, apart_from=Factor.VARIANT, called="reference")
-    if result.job.against is not None:  # compared with the reference already: a ratio of two KLDs means nothing
+    if result.job.of_answers:  # paired with the reference's answers already: a ratio of two KLDs means nothing
         ratios = {key: ratio for key, ratio in ratios.items() if ratio.statistic == EXACT}
     return replace(result, metrics=[replace(metric, ratio=ratios.get(identity(metric))) for metric in result.metrics])

@@ -27,6 +27,7 @@ from benchharness.judge.tracks import Owner, Tracks, tracks_of
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import Budget
 from benchharness.results.history import NightJob, Planned, Told
+from benchharness.results.result import is_of
 from benchharness.results.trends import Certainty, Gap, History, Step, Track, Trend
 
 #: A step in the ratio and one in absolute values that are no farther apart are one.
@@ -229,7 +230,7 @@ def _budget(planned: Planned, name: str, parameters: Mapping[str, object], known
         if budget.metric == name
         and not budget.against
         and budget.percentile == parameters.get("percentile")
-        and budget.output in (None, parameters.get("output"))
+        and (budget.output is None or is_of(parameters, budget.output))
     )
     return next(fitting, None) if planned.ships else None
 

@@ -50,13 +50,13 @@ class Decision:
 
 
 def rounds_of(base: MetricResult, candidate: MetricResult) -> dict[int, tuple[float, float]]:
-    """Of each round that both have, the best of both, base first. Half a pair is none."""
+    """Of each round that both have, the best of both, base first. Half a pair is none, nor is what has no logarithm."""
     lower = METRICS[candidate.name].better is not Better.HIGHER
     theirs = {(value.device, value.round): best_of(value, lower=lower) for value in base.attempts}
     found = {}
     for value in candidate.attempts:
         other, ours = theirs.get((value.device, value.round), 0.0), best_of(value, lower=lower)
-        if other > 0 and ours > 0:
+        if 0 < other < math.inf and 0 < ours < math.inf:
             found[value.round] = (other, ours)
     return found
 

@@ -7,6 +7,9 @@ so the chance that looks have together is the same for all data, and is counted 
 
 Were the noise to change so much between looks that a sum forgets the one before, the levels would add up: with the
 usual looks to 1.75 times what was to be spent.
+
+For the sums of `judge.pair_ranks` that is an approximation: their ranks are of values among their neighbours. Drawn at
+the margin, with noise of five kinds, they spend 0.04 to 0.05 of 0.05.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ _SAID = {
     WarningKind.NO_INTERVAL: "stopped before the interval asked for",
     WarningKind.UNEQUAL_WORK: "have attempts that did unequal work",
     WarningKind.LOWER_PRECISION: "computed in less precision than the file says",
+    WarningKind.LATE_NETWORK: "had simulated networks that were later than asked",
+    WarningKind.NOT_SHIPPED: "have in start and memory what products leave out",
     WarningKind.OTHER_DEVICE: "were computed on another device than is told",
     WarningKind.EARLIER_RULE: "were measured by a rule that has been mended since",
 }

@@ -35,6 +35,8 @@ STAMPED = frozenset(
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
 #: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
+#: What the whole process takes, and not the model in it: metrics by the beginning of their names.
+_OF_THE_PROCESS = ("cold_start", "peak_memory", "phase_peak_memory")
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
 
@@ -60,11 +62,13 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from fed.only_zeros(attempts)
     yield from fed.tensors(result)
     known = scenario.disturbances(result)
-    yield from _disturbed(attempts) if known is None else known
+    if not result.job.of_answers or result.job.against is not None:
+        yield from _disturbed(attempts) if known is None else known
     yield from _limits_changed(result, attempts)
     yield from _unsettled(attempts)
     yield from scenario.warnings(result)
     yield from _binding_copies(result)
+    yield from _not_shipped(result)
     for metric in result.metrics:
         if METRICS[metric.name].headline:
             yield from _unstable(metric)
@@ -261,7 +265,7 @@ def _disturbed(attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
 
 def _limits_changed(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
     """Attempts whose process was moved, or given other limits, while it was measured. Quality does not depend on it."""
-    if result.job.against is not None:
+    if result.job.of_answers:
         return
     of_courses = [[event.told for event in course.events] for course in result.courses]
     found = of_courses or [[change.told for change in while_measured(attempt)] for attempt in attempts]
@@ -312,6 +316,17 @@ def _binding_copies(result: Result) -> Iterator[ResultWarning]:
             kind=WarningKind.BINDING_COPIES,
             message="the language binding copies the key/value cache at every token; the runtime alone is faster",
             hint="measure with a native runner before deciding on these numbers",
+        )
+
+
+def _not_shipped(result: Result) -> Iterator[ResultWarning]:
+    """Of a runtime whose Python brings along what products leave out: start and memory are this program's."""
+    brought = result.effective.facts.get("python_runtime")
+    if brought and any(metric.name.startswith(_OF_THE_PROCESS) for metric in result.metrics):
+        yield ResultWarning(
+            kind=WarningKind.NOT_SHIPPED,
+            message=f"cold start and memory are not a product's: {brought}",
+            hint="compare rates and quality, and measure start and memory in the program that ships",
         )
 
 

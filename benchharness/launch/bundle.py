@@ -83,9 +83,10 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _contents() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _MAIN
     package = files("benchharness")
-    for name in ("__init__.py", "contract.py", "errors.py", "records.py"):
+    for name in ("__init__.py", "errors.py", "records.py"):
         yield f"benchharness/{name}", package.joinpath(name).read_bytes()
-    yield from _modules(package.joinpath("device"), "benchharness/device")
+    for room in ("contract", "device"):
+        yield from _modules(package.joinpath(room), f"benchharness/{room}")
     yield from _modules(files("targets"), "targets")
 
 

@@ -42,7 +42,7 @@ pwd -P
 _PUT = """
 umask 077
 path="$1" size="$2" digest="$3"
-is_it() { [ -f "$1" ] && set -- $(sha256sum "$1") && [ "$1" = "$digest" ]; }
+is_it() { [ -f "$1" ] && set -- $(sha256sum < "$1") && [ "$1" = "$digest" ]; }
 if is_it "$path"; then echo there; exit 0; fi
 mkdir -p "${path%/*}" || exit 3
 have=0
@@ -101,7 +101,7 @@ def _put(line: Line, file: Path, path: str, digest: str, sent: Sent) -> None:
         have = _line(channel)
         if have == "there":
             return
-        if not have.isdigit() or int(have) > size:
+        if not have.isdecimal() or int(have) > size:
             raise _trouble(channel, path)
         _send(channel, file, int(have), size, sent)
         if _line(channel) != "put":

@@ -7,6 +7,7 @@ mirror over TLS is believed. From then on a lock has every package's hash.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import lzma
 import os
@@ -35,6 +36,8 @@ _PATIENCE_S = 60.0
 _CHECKING_S = 60.0
 _MOST_RELEASE_BYTES, _MOST_INDEX_BYTES, _MOST_PACKAGE_BYTES = 1 << 20, 1 << 28, 1 << 27
 _CHUNK_BYTES = 1 << 18
+#: What a package may unpack to: more than any does, and far from what a few bytes can swell to.
+_MOST_UNPACKED_BYTES = 1 << 30
 _FIRST_LINE = (
     "# Packages of Debian for a device without a Python, by hash. Delete this file to have the newest ones. For "
 )
@@ -80,10 +83,15 @@ def locked(names: Sequence[str], architecture: str, lock: Path, release: str = R
     first = f"{_FIRST_LINE}{release}, {architecture}: {', '.join(names)}\n"
     before = lock.read_text(encoding="utf-8") if lock.is_file() else ""
     if before.startswith(first):
-        return [Package(path=path, size=int(size), sha256=digest) for path, size, digest in _LOCKED.findall(before)]
+        found = [Package(path=path, size=int(size), sha256=digest) for path, size, digest in _LOCKED.findall(before)]
+        if len(found) != len(names):
+            raise UsageError(f"{lock}: has {len(found)} of {len(names)} packages; delete it to have it made anew")
+        return found
     found = _newest(names, architecture, release)
     lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text(first + "".join(each.line for each in found), encoding="utf-8")
+    temporary = lock.with_name(f"{lock.name}.{os.getpid()}")  # half a lock would be kept to
+    temporary.write_text(first + "".join(each.line for each in found), encoding="utf-8")
+    temporary.replace(lock)
     return found
 
 
@@ -107,12 +115,19 @@ def fetched(package: Package, cache: Path) -> Path:
 def contents(package: Path) -> Iterator[tuple[str, str, bytes]]:
     """Its files and symbolic links: path without a leading `./`, a link's target or "", a file's bytes.
 
-    Raises `UsageError` for a file that is no package.
+    Devices and hard links are left out. Raises `UsageError` for a file that is no package, for a path that leads out of
+    it, and for more than is unpacked.
     """
+    left = _MOST_UNPACKED_BYTES
     try:
         with _data_of(package.read_bytes()) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
+                if name.startswith("/") or ".." in name.split("/"):
+                    raise ValueError(f"{name[:100]!r} leads out of it")
+                left -= member.size
+                if left < 0:
+                    raise ValueError(f"it holds more than {_MOST_UNPACKED_BYTES} bytes")
                 if member.issym():
                     yield name, member.linkname, b""
                 elif member.isreg() and (stream := archive.extractfile(member)) is not None:
@@ -141,13 +156,20 @@ def _data_of(package: bytes) -> Iterator[tarfile.TarFile]:
 def _newest(names: Sequence[str], architecture: str, release: str) -> list[Package]:
     """What the release's index has of these names. Raises `UsageError`."""
     index = f"main/binary-{architecture}/Packages.xz"
-    told = re.search(rf"^ ([0-9a-f]{{64}}) +(\d{{1,9}}) {re.escape(index)}$", _signed(release), re.MULTILINE)
+    signed = _signed(release)
+    if not re.search(rf"^Codename: {re.escape(release)}$", signed, re.MULTILINE):
+        raise UsageError(f"{mirror()}: what it has as {release} is another release")
+    told = re.search(rf"^ ([0-9a-f]{{64}}) +(\d{{1,9}}) {re.escape(index)}$", signed, re.MULTILINE)
     if told is None:
         raise UsageError(f"{mirror()}: {release} has no packages for {architecture}")
     data = _got(f"dists/{release}/{index}", int(told[2]))
     if _digest(data) != told[1]:
         raise UsageError(f"{mirror()}: the index of {release} is not the one that its release names; try again later")
-    text = lzma.LZMADecompressor().decompress(data, _MOST_INDEX_BYTES).decode("utf-8", "replace")
+    try:
+        reader = lzma.LZMADecompressor(memlimit=_MOST_INDEX_BYTES)
+        text = reader.decompress(data, _MOST_INDEX_BYTES).decode("utf-8", "replace")
+    except lzma.LZMAError as error:
+        raise UsageError(f"{mirror()}: the index of {release} cannot be unpacked: {error}") from error
     return [_of_index(text, name, architecture, release) for name in names]
 
 
@@ -156,7 +178,9 @@ def _of_index(text: str, name: str, architecture: str, release: str) -> Package:
     fields = dict(re.findall(r"^(\S+): (.*)$", text[begin : text.find("\n\n", begin)], re.MULTILINE))
     try:
         if begin >= 0:
-            return Package(path=fields["Filename"], size=int(fields["Size"]), sha256=fields["SHA256"])
+            found = Package(path=fields["Filename"], size=int(fields["Size"]), sha256=fields["SHA256"])
+            if _LOCKED.fullmatch(found.line.rstrip("\n")):  # or the lock would not be read back
+                return found
     except (KeyError, ValueError):
         pass
     raise UsageError(f"{mirror()}: {release} has no {name} for {architecture}")
@@ -201,9 +225,11 @@ def _got(path: str, size: int | None) -> bytes:
     most, data = size or _MOST_RELEASE_BYTES, bytearray()
     try:
         with urllib.request.urlopen(url, timeout=_PATIENCE_S) as stream:  # noqa: S310 - the scheme is looked at above
+            if url.startswith("https://") and not stream.geturl().startswith("https://"):
+                raise UsageError(f"{url}: is sent on to {stream.geturl()[:200]}, for which TLS does not vouch")
             while len(data) <= most and (piece := stream.read(_CHUNK_BYTES)):
                 data += piece
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, OSError, http.client.HTTPException, ValueError) as error:
         raise UsageError(f"{url}: cannot be fetched ({error}); {MIRROR_VARIABLE} names another mirror") from error
     if len(data) > most or (size is not None and len(data) != size):
         raise UsageError(f"{url}: has {len(data)} bytes or more, not {most}")

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchharness.device.portable import COMPLETE
-from benchharness.errors import LaunchError
+from benchharness.device.portable import ARCHIVE, COMPLETE, LIBRARIES, MODULES
+from benchharness.errors import LaunchError, UsageError
 from benchharness.launch.debian import contents, fetched, locked
 
 #: Python, and what its modules and the wheels of runtimes are linked with.
@@ -29,10 +29,8 @@ _STDLIB = "usr/lib/python3.11/"
 _LEFT_OUT = ("test/", "pydoc_data/", "lib2to3/", "lib-dynload/_test", "lib-dynload/xx", "lib-dynload/_xxtest")
 #: What Python itself is linked with.
 _LINKED = ("libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1")
-#: By these Python knows its own folder; and what it looks for modules in before there are any files.
-_LANDMARK, ARCHIVE = "lib/python3.11/os.py", "lib/python311.zip"
-#: In the archive, before what is no module.
-LIBRARIES = "libraries/"
+#: By this Python knows its own folder.
+_LANDMARK = f"{MODULES}/os.py"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -82,10 +80,14 @@ def portable(machine: str, *, lock: Path, cache: Path) -> Portable:
         )
     kind = _MACHINES[machine]
     packages = locked(_PACKAGES, kind.architecture, lock)
-    modules, libraries, program = _parts([fetched(each, cache) for each in packages], kind)
-    linked = {f"lib/{name}": libraries.pop(name) for name in (kind.loader, *_LINKED)}
+    try:
+        modules, libraries, program = _parts([fetched(each, cache) for each in packages], kind)
+        linked = {f"lib/{name}": libraries.pop(name) for name in (kind.loader, *_LINKED)}
+        landmark = modules["os.py"]
+    except KeyError as missing:
+        raise UsageError(f"{lock}: its packages hold no {missing.args[0]}; delete it to have the newest ones") from None
     archive = _archive({**modules, **{f"{LIBRARIES}{name}": data for name, data in libraries.items()}})
-    data = {**linked, "bin/python3.11": program, _LANDMARK: modules["os.py"], ARCHIVE: archive}
+    data = {**linked, "bin/python3.11": program, _LANDMARK: landmark, ARCHIVE: archive}
     name = hashlib.sha256(repr([(each, hashlib.sha256(data[each]).digest()) for each in sorted(data)]).encode())
     folder = cache / name.hexdigest()[:16]
     return Portable(

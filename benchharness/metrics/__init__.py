@@ -11,7 +11,9 @@ from typing import Any
 from benchharness.metrics.courses import SESSIONS
 from benchharness.metrics.definition import OF_DEVICE, Better, Metric, Unit
 from benchharness.metrics.performance import PERFORMANCE
+from benchharness.metrics.products import PRODUCTS
 from benchharness.metrics.quality import QUALITY
+from benchharness.metrics.tasks import TASKS
 from benchharness.records import TABLES, Table
 
 __all__ = ["METRICS", "OF_DEVICE", "ROWS", "Better", "Metric", "Unit"]
@@ -32,4 +34,6 @@ def _metric(table: Table[Any]) -> Metric:
 ROWS = tuple(_metric(table) for table in TABLES.values() if table.title and not table.is_value)
 _RAW = (_metric(table) for table in TABLES.values() if table.title and table.is_value)
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *QUALITY, *_RAW, *ROWS)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (*PERFORMANCE, *SESSIONS, *PRODUCTS, *QUALITY, *TASKS, *_RAW, *ROWS)
+}

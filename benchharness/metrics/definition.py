@@ -50,7 +50,7 @@ class Metric:
     headline: bool = False  # named in the summary, and what an interval asked for applies to
     percentiles: tuple[int, ...] = ()
     tails: tuple[int, ...] = ()  # percentiles beside the attempt's own value, where every attempt's samples carry them
-    by_output: bool = False  # of a model with several outputs there may be one each, parameter `output`
+    parts: str = ""  # what there may be one each of: a model's "output", a task's "measure"; see `part_of`
     decided_by: str = ""  # what would narrow its interval, where more attempts or inputs do not
     of_reference: str = ""  # the metric that this one is of the reference, which is measured beside its variants
     bounds: str = ""  # the metric that this one is a lower bound of: it may miss a limit for it, and never keep it

@@ -15,7 +15,7 @@ from benchharness.metrics import METRICS, Better, Metric, Unit
 REFERENCE, BASE = "reference", "base"
 #: What a ratio says nothing of: differences already, or values that may be zero.
 NO_RATIO = (Unit.NATS, Unit.SHARE, Unit.DECIBELS)
-#: Short names that budgets may use beside the metrics' own.
+#: Short names that may be used beside the metrics' own.
 ALIASES = {"download": "download_size", "size": "artefact_size"}
 
 
@@ -54,7 +54,7 @@ def metric_named(key: str) -> Metric:
     if metric is None:
         nearest = difflib.get_close_matches(key, [*ALIASES, *METRICS], n=1)
         usual = [*ALIASES, *(each.name for each in METRICS.values() if each.headline)]
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"budgets are for example for {', '.join(usual)}"
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"metrics are for example {', '.join(usual)}"
         raise UsageError(f"{key!r} is no metric; {hint}")
     return metric
 
@@ -74,11 +74,11 @@ def _parse_one(key: str, value: Any, origin: str) -> Iterator[Budget]:
         return
     known = {f"p{percentile}": percentile for percentile in metric.percentiles or metric.tails}
     for name, text in value.items():
-        if name not in known and not metric.by_output:
+        if name not in known and not metric.parts:
             raise UsageError(f"{key} has no {name!r} (there are: {', '.join(known) or 'no percentiles'})")
         if not isinstance(text, str):
             raise UsageError(f'{key}.{name}: {text!r} has no unit: write it as text, such as "250 ms"')
-        if metric.by_output:
+        if metric.parts:
             yield replace(_budget(metric.name, None, text, origin), output=name)
         else:
             yield _budget(metric.name, known[name], text, origin)

@@ -179,7 +179,7 @@ QUALITY = (
         definition="cosine of the variant's and the reference's output, mean over inputs",
         source=_OURS,
         headline=True,
-        by_output=True,
+        parts="output",
     ),
     Metric(
         name="similarity_ranks",
@@ -197,7 +197,7 @@ QUALITY = (
         definition="signal to quantization noise: 10 log10 of the reference's power over the difference's",
         source=_OURS,
         headline=True,
-        by_output=True,
+        parts="output",
     ),
     Metric(
         name="largest_error",
@@ -206,6 +206,6 @@ QUALITY = (
         better=Better.LOWER,
         definition="largest absolute difference of an output's numbers",
         source=_OURS,
-        by_output=True,
+        parts="output",
     ),
 )

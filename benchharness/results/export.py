@@ -182,6 +182,7 @@ def _result(result: Result, *, samples: bool) -> dict[str, Any]:
         "contrasts": [_contrast(contrast) for contrast in result.contrasts],
         "courses": [asdict(course) for course in result.courses],
         "ladders": [asdict(ladder) for ladder in result.ladders],
+        "told": list(result.told),
     }
 
 

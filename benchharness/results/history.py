@@ -92,7 +92,7 @@ class Told:
 
 
 def read(connection: Connection, part: Part) -> Told:
-    """Asks a store. Raises `ValueError`, `TypeError` or `KeyError` where it is damaged."""
+    """Asks a store. Raises `schema.DAMAGE` where it is damaged."""
     rows = connection.execute(_nights(part)).all()
     nights = [
         Night(run=row.id, suite=row.suite, suite_digest=row.suite_digest, started=utc(row.started),

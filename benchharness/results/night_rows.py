@@ -18,7 +18,9 @@ from benchharness.results.schema import attempts, by_percentile, measurements
 
 #: Of the device's words about an attempt, what may explain another level.
 FACTS = ("runtime", "interpreter", "OS", "kernel")
-_LONGEST_FACT = 200
+LONGEST_FACT = 200
+#: Who pairs values by job, round and metric makes one number of the three.
+MOST_ROUNDS = 2**32
 _BLOCK = 20_000
 #: Databases bound how many values a question may name.
 _RUNS_AT_A_TIME = 500
@@ -66,8 +68,8 @@ class Measured:
 def measured_in(connection: Connection, nights: Sequence[str], names: Sequence[str] = WITH_VALUES) -> Measured:
     """What the runs of these ids measured, of these metrics; jobs in the order of runs, keys, and attempts.
 
-    Of metrics that are percentiles, each percentile that the samples carry. Raises `ValueError` or `TypeError` where
-    the store is damaged.
+    Of metrics that are percentiles, each percentile that the samples carry. Raises `schema.DAMAGE` where the store is
+    damaged.
     """
     tried = _Tries()
     for some in in_parts(nights):
@@ -78,6 +80,8 @@ def measured_in(connection: Connection, nights: Sequence[str], names: Sequence[s
     for some in in_parts(nights):
         query = select(*_MEASUREMENT).join(attempts, attempts.c.id == measurements.c.attempt_id)
         query = query.where(attempts.c.run_id.in_(some))
+        if connection.dialect.name != "sqlite":  # which goes along its index; a server gives rows as it likes
+            query = query.order_by(measurements.c.attempt_id, measurements.c.position)
         plain = query.add_columns(measurements.c.value).where(measurements.c.metric.in_(_plain(names)))
         tailed = query.add_columns(cast(measurements.c.percentiles, Text))
         tailed = tailed.where(measurements.c.metric.in_(_tailed(names)))
@@ -159,7 +163,7 @@ def _tried(run: str, key: str, device: str, made: Sequence[Sequence[Any]]) -> Tr
         key=key,
         device=device,
         host=host,
-        facts=tuple(None if fact is None else str(fact)[:_LONGEST_FACT] for fact in facts),
+        facts=tuple(None if fact is None else str(fact)[:LONGEST_FACT] for fact in facts),
         attempts=len(made),
         good=len(good),
         ended=str(Outcome(kind=OutcomeKind(bad[-1][0]), reason=bad[-1][1] or "")) if bad else "",
@@ -172,6 +176,8 @@ class _Values:
     def __init__(self, tried: _Tries) -> None:
         self._tries, self._metrics = tried, _Numbered()
         self._job, self._round = np.array(tried.job, np.int64), np.array(tried.round, np.int64)
+        if ((self._round < 0) | (self._round >= MOST_ROUNDS)).any():
+            raise ValueError("attempts of rounds that nobody makes")
         self._attempts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
         self._metric: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
         self._value: list[NDArray[np.float64]] = [np.empty(0)]

@@ -1,13 +1,16 @@
 """Opens the database behind a store: a new one is made, an old one migrated, and everything else refused in words.
 
 `open_to_write` is for stores of this program. `open_unchanged` is for whatever somebody says is one: nothing is written
-to it or beside it, and what is no store is refused before anything in it is believed.
+to it or beside it, and what is no store is refused before anything in it is believed. How SQLite and PostgreSQL differ
+stands here; every other module is the same for both.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -18,18 +21,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from benchharness.errors import StoreError
-from benchharness.results.schema import REVISION
+from benchharness.results.schema import DAMAGE, REVISION
 
 #: How long a writer waits for another one's transaction.
 _BUSY_MS = 30_000
 #: What an SQLite database begins with (sqlite.org/fileformat.html).
 _BEGINNING = b"SQLite format 3\0"
+#: Whoever makes or migrates a store on a server holds this lock of its database; SQLite's writers hold the file's.
+_MIGRATING = 0x62656E6368
 #: Of what others bring: far above a store of a hundred million samples, and above any value in one.
 _MOST_FILE_BYTES, _MOST_VALUE_BYTES = 16 << 30, 100_000_000
 #: What runs by itself or is no table, and a table that asks a module for its rows.
@@ -42,6 +47,9 @@ WHERE type NOT IN ('table', 'index') OR (type = 'table' AND sql LIKE 'create vir
 def open_to_write(url: str) -> Engine:
     """A store in today's schema: made, or migrated in place; where its file may not be written, in a copy."""
     parsed = _parsed(url)
+    if parsed.get_backend_name() != "sqlite":
+        with _on_a_server(parsed) as served:
+            return _up_to_date(served, url, archive=False)
     archive = _is_archive(parsed)
     engine = create_engine(parsed, creator=_read_only_opener(parsed)) if archive else create_engine(parsed)
     return _up_to_date(_prepared(engine), url, archive)
@@ -56,7 +64,8 @@ def open_unchanged(url: str) -> tuple[Engine, str]:
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
-        return _as_it_is(create_engine(parsed), url), ""
+        with _on_a_server(parsed) as served:
+            return _as_it_is(served, url), ""
     path = _file_of(parsed, url)
     try:
         connection = _untouched(path)
@@ -81,15 +90,29 @@ def _revision(connection: Connection) -> str | None:
 
 def _parsed(url: str) -> URL:
     try:
-        return make_url(url)
+        parsed = make_url(url)
     except ValueError as error:  # a port that is no number
         raise ArgumentError(str(error)) from error
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+
+
+@contextmanager
+def _on_a_server(url: URL) -> Iterator[Engine]:
+    """The engine of a database on a server, which is let go where it is refused."""
+    engine = _prepared(create_engine(url, json_serializer=_json_without_nul))
+    try:
+        yield engine
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _prepared(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "before_cursor_execute", _text_without_nul, retval=True)
     return engine
 
 
@@ -158,8 +181,40 @@ def _read_only_opener(url: URL) -> Callable[[], sqlite3.Connection]:
 
 
 def writer(engine: Engine) -> Engine:
-    """The engine whose transactions take the writer's lock at once."""
+    """The engine whose transactions take the writer's lock at once, where a database has one such."""
     return engine.execution_options(writes=True)
+
+
+def reader(engine: Engine) -> Engine:
+    """The engine whose transactions see one moment, as SQLite's always do."""
+    return engine.execution_options(isolation_level="REPEATABLE READ") if _is_postgres(engine) else engine
+
+
+def _is_postgres(engine: Engine) -> bool:
+    return engine.dialect.name == "postgresql"
+
+
+#: What stands for the one character that PostgreSQL's texts cannot hold: Unicode's picture of it.
+_NUL = "\u2400"
+#: The same as JSON escapes it, behind whole pairs of backslashes.
+_NUL_IN_JSON = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def _json_without_nul(value: Any) -> str:
+    return _NUL_IN_JSON.sub(r"\1\\u2400", json.dumps(value))
+
+
+def _text_without_nul(
+    _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, executemany: bool
+) -> tuple[str, Any]:
+    """Last words of processes hold everything, that character too."""
+    rows = [
+        {name: value.replace("\0", _NUL) if isinstance(value, str) else value for name, value in row.items()}
+        if isinstance(row, dict)
+        else row
+        for row in (parameters if executemany else [parameters])
+    ]
+    return statement, rows if executemany else rows[0]
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -218,6 +273,8 @@ def _up_to_date(engine: Engine, url: str, archive: bool, make: bool = True) -> E
         engine = _in_a_copy(engine)
     _use_wal(engine)
     with writer(engine).begin() as connection:
+        if _is_postgres(engine):
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATING})
         if migrations.revision_of(connection) != REVISION:  # nobody else was faster
             _migrate(connection, url)
     return engine
@@ -228,7 +285,7 @@ def _migrate(connection: Connection, url: str) -> None:
 
     try:
         migrations.upgrade(connection)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except DAMAGE as error:
         what = f"{url}: it is of an older schema and holds what cannot be read ({error}); it is damaged or not ours"
         raise StoreError(what) from error
 
@@ -272,4 +329,5 @@ def as_store_errors(url: str) -> Iterator[None]:
     except UnicodeDecodeError as error:  # of the schema itself
         raise StoreError(f"the store {url} failed: {error}; it is damaged") from error
     except ModuleNotFoundError as error:
-        raise StoreError(f"the store {url} needs a driver that is not installed: {error.name}") from error
+        helps = "; pip install 'benchharness[farm]'" if error.name == "psycopg" else ""
+        raise StoreError(f"the store {url} needs a driver that is not installed: {error.name}{helps}") from error

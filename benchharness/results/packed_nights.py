@@ -19,8 +19,18 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from benchharness.metrics import METRICS
-from benchharness.results.night_rows import FACTS, WITH_VALUES, Measured, Metric, Tried, in_parts, measured_in, rows_of
-from benchharness.results.schema import attempts, measurements, packed_nights, runs
+from benchharness.results.night_rows import (
+    FACTS,
+    LONGEST_FACT,
+    WITH_VALUES,
+    Measured,
+    Metric,
+    Tried,
+    in_parts,
+    measured_in,
+    rows_of,
+)
+from benchharness.results.schema import DAMAGE, attempts, measurements, packed_nights, runs
 
 #: Of what is packed, and how; another one is not read. To be raised where a metric begins to be told by percentiles.
 FORM = 1
@@ -46,11 +56,12 @@ def packed(connection: Connection, run: str) -> Mapping[str, Any] | None:
     """The columns of a run's packed night, made of its rows; None where it cannot have one."""
     measured = select(measurements.c.metric).join(attempts, attempts.c.id == measurements.c.attempt_id)
     try:
-        names = set(connection.execute(measured.where(attempts.c.run_id == run).distinct()).scalars())
-        if names - METRICS.keys():
-            return None  # whoever knows them reads the rows
-        found = measured_in(connection, [run], [name for name in WITH_VALUES if name in names])
-    except (ValueError, TypeError, KeyError, DatabaseError):
+        with connection.begin_nested():  # what a server cannot read ends no more than this
+            names = set(connection.execute(measured.where(attempts.c.run_id == run).distinct()).scalars())
+            if names - METRICS.keys():
+                return None  # whoever knows them reads the rows
+            found = measured_in(connection, [run], [name for name in WITH_VALUES if name in names])
+    except (*DAMAGE, DatabaseError):
         return None  # damaged: whoever reads the rows is told
     figures = np.empty(len(found.value), _VALUE)
     for name in ("job", "round", "metric", "value"):
@@ -67,7 +78,7 @@ def packed(connection: Connection, run: str) -> Mapping[str, Any] | None:
 
 
 def unpacked(connection: Connection, nights: Sequence[str]) -> tuple[Measured, list[str]]:
-    """What of these nights is packed, and which of them are not. Raises `ValueError` or `TypeError` for damage."""
+    """What of these nights is packed, and which of them are not. Raises `schema.DAMAGE` where that is damaged."""
     query = select(packed_nights.c.run_id, *(packed_nights.c[name] for name in _COLUMNS))
     query = query.where(packed_nights.c.form == FORM).order_by(packed_nights.c.run_id)
     rows = [
@@ -86,45 +97,53 @@ def _measured(rows: Sequence[Sequence[Any]]) -> Measured:
     tried: list[Tried] = []
     numbered: dict[Metric, int] = {}
     tables: dict[str, NDArray[np.int64]] = {}
-    counts: list[tuple[int, int, int]] = []  # of each night its values, jobs and metrics
+    of_values: list[int] = []  # how many each night has, and of jobs and metrics
+    of_jobs: list[int] = []
+    of_metrics: list[int] = []
     for run, _, jobs, metrics, figures in rows:
         if metrics not in tables:
             places = [numbered.setdefault(each, len(numbered)) for each in told_metrics(metrics)]
             tables[metrics] = np.array(places, np.int64)
         mine = told_jobs(jobs)
         tried += [Tried(run, *each) for each in mine]
-        counts.append((len(figures) // _VALUE.itemsize, len(mine), len(tables[metrics])))
+        of_values.append(len(figures) // _VALUE.itemsize)
+        of_jobs.append(len(mine))
+        of_metrics.append(len(tables[metrics]))
     found = np.frombuffer(b"".join(row[4] for row in rows), _VALUE)
-    values, of_jobs, of_metrics = np.array(counts, np.int64).reshape(-1, 3).T
-    if len(found) != values.sum() or not np.isfinite(found["value"]).all():
+    if len(found) != sum(of_values) or not np.isfinite(found["value"]).all():
         raise ValueError("packed nights hold something else than figures")
     metrics_of = np.concatenate([np.empty(0, np.int64), *(tables[row[3]] for row in rows)])
     return Measured(
         tried=tried,
         metrics=list(numbered),
-        job=_through(found["job"], values, of_jobs),
+        job=_through(found["job"], of_values, of_jobs),
         round=found["round"].astype(np.int64),
-        metric=metrics_of[_through(found["metric"], values, of_metrics)],
+        metric=metrics_of[_through(found["metric"], of_values, of_metrics)],
         value=found["value"].astype(np.float64),
     )
 
 
-def _through(places: NDArray[Any], values: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _through(places: NDArray[Any], values: Sequence[int], lengths: Sequence[int]) -> NDArray[np.int64]:
     """Places within each night as places in all nights' rows, of which each has so many. Raises `ValueError`."""
-    if (places >= np.repeat(lengths, values)).any():
+    if (places >= np.repeat(np.array(lengths, np.int64), np.array(values, np.int64))).any():
         raise ValueError("packed nights have figures of nothing")
-    found: NDArray[np.int64] = np.repeat(np.cumsum(lengths) - lengths, values) + places
+    found: NDArray[np.int64] = (
+        np.repeat(np.cumsum(lengths, dtype=np.int64) - np.array(lengths, np.int64), np.array(values, np.int64)) + places
+    )
     return found
 
 
 def _jobs(text: str) -> list[tuple[Any, ...]]:
-    """What follows the run in `Tried`. Raises `ValueError` or `TypeError`."""
+    """What follows the run in `Tried`."""
     found = []
     for key, device, host, facts, made, good, ended in json.loads(text):
         words = (key, device, host, ended, *(each for each in facts if each is not None))
         if not all(isinstance(each, str) for each in words) or len(facts) != len(FACTS):
             raise TypeError("packed nights have jobs of something else than words")
-        found.append((key, device, host, tuple(facts), int(made), int(good), ended))
+        if not 0 <= good <= made < 2**32:
+            raise ValueError(f"packed nights have {good} good ones of {made} attempts")
+        known = tuple(None if each is None else each[:LONGEST_FACT] for each in facts)
+        found.append((key, device, host, known, int(made), int(good), ended))
     return found
 
 

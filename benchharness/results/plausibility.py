@@ -15,6 +15,8 @@ from typing import Any
 from benchharness.contract import STAMPED_AT
 from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.records import (
+    CONVERSATION_TURNS,
+    HANDOVERS,
     MEMORY_TIMELINE,
     PROCESS_LIMITS,
     SCORED_CHUNKS,
@@ -52,6 +54,10 @@ def contradictions(measured: Sequence[Measurement], duration_ns: int, device_mem
             yield from _sensor(each, duration_ns)
         elif _is_of(PROCESS_LIMITS, each):
             yield from _forward("the moments of limits", each.samples, duration_ns)
+        elif _is_of(HANDOVERS, each):
+            yield from _handed_over(each, duration_ns)
+        elif _is_of(CONVERSATION_TURNS, each):
+            yield from _talked(each, duration_ns)
 
 
 def _is_of(table: Table[Any], measurement: Measurement) -> bool:
@@ -84,6 +90,27 @@ def _sensor(measurement: Measurement, duration_ns: int) -> Iterator[str]:
     channel = str(measurement.parameters.get("channel"))[:60]
     moments = SENSOR_READING.by_name(measurement.samples)["moment"]
     yield from _forward(f"the readings of {channel!r}", moments, duration_ns)
+
+
+def _handed_over(measurement: Measurement, duration_ns: int) -> Iterator[str]:
+    """No part of a request lasts longer than all of it, and all requests together no longer than the attempt."""
+    rows = HANDOVERS.rows(measurement.samples)
+    for number, row in enumerate(rows, 1):
+        if max(row.first_token, row.silence) > row.whole:
+            yield f"request {number}: a first token or a silence of more than the {row.whole:.0f} ns that it took"
+        if row.wasted > row.sent + row.received:
+            yield f"request {number}: {row.wasted:.0f} bytes wasted of {row.sent + row.received:.0f}"
+    if sum(row.whole for row in rows) > duration_ns:
+        yield f"requests that took longer than the attempt, which took {duration_ns} ns"
+
+
+def _talked(measurement: Measurement, duration_ns: int) -> Iterator[str]:
+    """Turns are counted one by one, and their first tokens came within the attempt."""
+    rows = CONVERSATION_TURNS.rows(measurement.samples)
+    if [row.turn for row in rows] != list(range(len(rows))):
+        yield "the turns of the conversation are not in order"
+    if sum(row.ttft for row in rows) > duration_ns:
+        yield f"first tokens of turns that took longer than the attempt, which took {duration_ns} ns"
 
 
 def _forward(name: str, moments: Sequence[float], duration_ns: int) -> Iterator[str]:

@@ -97,6 +97,8 @@ class WarningKind(StrEnum):
     LIMITS_CHANGED = "limits-changed"  # group, quota, cores or memory limit of the process, while it was measured
     UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
     LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
+    LATE_NETWORK = "late-network"  # a simulated network delivered later than it should have
+    NOT_SHIPPED = "not-shipped"  # start and memory hold what a product with this runtime does without
     OTHER_DEVICE = "other-device"  # computed on another device than the one that the result is of
     EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since
 
@@ -220,18 +222,30 @@ class MetricResult:
     ratio: Estimate | None = None
 
 
-def to_show(metrics: Sequence[MetricResult]) -> tuple[MetricResult | None, str]:
-    """Which of several metrics of one name stands where one is shown, and the name of the output it is of.
+def part_of(parameters: Mapping[str, object]) -> str:
+    """Which of several figures of one name this is: an output's, or a task's measure; "" for what stands alone."""
+    if "output" in parameters:
+        return str(parameters["output"])
+    return " ".join(str(parameters[key]) for key in ("task", "measure") if key in parameters)
 
-    What a model is about has no output's name; else the worst output is shown, and named where there are others.
+
+def is_of(parameters: Mapping[str, object], part: str) -> bool:
+    """Whether a figure is of this part, which may be a task with all its measures."""
+    return part in (part_of(parameters), parameters.get("task"))
+
+
+def to_show(metrics: Sequence[MetricResult]) -> tuple[MetricResult | None, str]:
+    """Which of several metrics of one name stands where one is shown, and the name of the part it is of.
+
+    What a model is about has no part's name; else the worst part is shown, and named where there are others.
     """
-    whole = next((metric for metric in metrics if "output" not in metric.parameters), None)
+    whole = next((metric for metric in metrics if not part_of(metric.parameters)), None)
     if whole is not None or not metrics:
         return whole, ""
     valued = [metric for metric in metrics if metric.estimate.value is not None]
     lower = METRICS[metrics[0].name].better is not Better.HIGHER
     worst = (max if lower else min)(valued, key=lambda each: each.estimate.value or 0.0) if valued else metrics[0]
-    return worst, str(worst.parameters["output"]) if len(metrics) > 1 else ""
+    return worst, part_of(worst.parameters) if len(metrics) > 1 else ""
 
 
 class VerdictKind(StrEnum):
@@ -341,6 +355,12 @@ class Job:
         return self.variant == self.reference
 
     @property
+    def of_answers(self) -> bool:
+        """Whether it tells what a model answers to a file of data, and so nothing of time and memory."""
+        data = self.workload.data
+        return self.against is not None or (data is not None and data.sample is None)
+
+    @property
     def cell(self) -> str:
         """What another result must share with this one's to be compared, in any run, on any machine; see `cell_of`."""
         return cell_of(self.to_json())
@@ -386,6 +406,7 @@ class Result:
     contrasts: Sequence[Contrast] = ()
     courses: Sequence[Course] = ()  # of sustained attempts
     ladders: Sequence[Ladder] = ()  # of attempts that took resources away
+    told: Sequence[str] = ()  # what its scenario says of it, a line each
 
 
 @dataclass(frozen=True, kw_only=True)

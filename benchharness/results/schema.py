@@ -40,6 +40,9 @@ from benchharness.results.told import Conditions, Effective
 
 #: The Alembic revision that this code reads and writes.
 REVISION = "0005"
+#: What reading rows may raise where they hold something else than was written: JSON of another kind, nested without an
+#: end, or with numbers beyond all bounds.
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 #: What of a `Summary` has columns of their own, by their names, in its order.
 SUMMARIZED = {

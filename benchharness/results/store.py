@@ -24,9 +24,10 @@ from benchharness.errors import RunNotFound, StoreError
 from benchharness.results import packed_nights
 from benchharness.results.history import Part, Told, read
 from benchharness.results.ids import new_id
-from benchharness.results.opening import as_store_errors, open_to_write, open_unchanged, writer
+from benchharness.results.opening import as_store_errors, open_to_write, open_unchanged, reader, writer
 from benchharness.results.result import Attempt, Figure, Job, Measurement, OutcomeKind, Run
 from benchharness.results.schema import (
+    DAMAGE,
     Reader,
     attempt_row,
     attempts,
@@ -281,10 +282,10 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that reads: what is read in it is of one moment."""
-        with as_store_errors(self.url), self._engine.begin() as connection:
+        with as_store_errors(self.url), reader(self._engine).begin() as connection:
             try:
                 yield connection
-            except (ValueError, TypeError, KeyError) as error:
+            except DAMAGE as error:
                 what = f"the store {self.url} holds what cannot be read: {error}; it is damaged or not ours"
                 raise StoreError(what) from error
 

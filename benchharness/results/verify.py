@@ -23,6 +23,7 @@ from benchharness.results.packed_nights import FORM, packed
 from benchharness.results.result import Job
 from benchharness.results.samples import Numbers, unpack
 from benchharness.results.schema import (
+    DAMAGE,
     SUMMARIZED,
     Reader,
     attempts,
@@ -183,7 +184,7 @@ def _jobs(store: Store, trouble: _Found) -> None:
             try:
                 told = json.loads(row["job_json"])
                 job, columns = Job.from_json(told), job_columns(told)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            except DAMAGE as error:
                 trouble.add("jobs that cannot be read", f"{which}: {type(error).__name__}: {error!s:.100}")
                 continue
             if job.key != row["key"]:
@@ -214,7 +215,7 @@ def _attempts(store: Store, trouble: _Found, notes: _Found) -> None:
             which = f"{row[0]} of run {run}"
             try:
                 attempt = reader.attempt(row, [])
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            except DAMAGE as error:
                 trouble.add("attempts that cannot be read", f"{which}: {error!s:.100}")
                 continue
             if attempt.duration_ns < 0:

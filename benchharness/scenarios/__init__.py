@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchharness.scenarios.definition import Scenario
 
-__all__ = ["BUILT_IN", "ENTRY_POINT_GROUP", "SCENARIOS"]
+__all__ = ["ALWAYS_SAID", "BUILT_IN", "ENTRY_POINT_GROUP", "SCENARIOS"]
 
 ENTRY_POINT_GROUP = "benchharness.scenarios"
 
@@ -30,8 +30,14 @@ BUILT_IN = {
     "steady": "benchharness.scenarios.steady:SCENARIO",
     "sustained": "benchharness.scenarios.sustained:SCENARIO",
     "constrained": "benchharness.scenarios.constrained:SCENARIO",
+    "conversation": "benchharness.scenarios.conversation:SCENARIO",
+    "hybrid": "benchharness.scenarios.hybrid:SCENARIO",
     "quality": "benchharness.scenarios.quality:SCENARIO",
+    "task": "benchharness.scenarios.task:SCENARIO",
 }
+
+#: Those that every stored suite has said, asked for or not: its digest is of them. What is newer is said where asked.
+ALWAYS_SAID = ("first-token", "steady", "sustained", "constrained", "quality")
 
 
 class Registry(Mapping[str, "Scenario"]):

@@ -54,10 +54,18 @@ class Scenario:
     #: `benchharness.results.samples`): then they can be pruned. Another package's has to say so.
     summed_up: bool = False
     metrics: Sequence[Metric] = ()  # of its own, beside those of `benchharness.metrics`
+    files: Sequence[str] = ()  # of its settings those that name data files, which are read and hashed before
     sections: Sequence[str] = ()  # dotted names of the modules whose SECTION shows its results on a page
 
     def check(self, settings: Any, models: Mapping[str, Model]) -> None:
         """Holds its settings against the suite's models. Raises `SuiteError`."""
+
+    def gathered(self, settings: Any) -> Any:
+        """What files its settings name hold, read before anything is planned; `planning.materials.of_scenarios` has it.
+
+        Raises `SuiteError` for what cannot be read.
+        """
+        return None
 
     def adds(self, planning: Planning, settings: Any, variant: str, configuration: Configuration) -> Settings:
         """Facts of a job beside the common ones: `chain` or `against`."""
@@ -66,6 +74,10 @@ class Scenario:
     def jobs(self, planning: Planning, settings: Any) -> Iterator[Job]:
         """The jobs of one model where they are not each variant's own; planned after those."""
         return iter(())
+
+    def completed(self, job: Job, attempt: Attempt) -> Attempt:
+        """An attempt as it is kept: with what the host makes of it, once, that needs more than what is stored."""
+        return attempt
 
     def courses(self, good: Sequence[Attempt]) -> Iterator[Course]:
         """What happened over time in its good attempts."""
@@ -88,6 +100,10 @@ class Scenario:
 
         Only what a ratio says nothing of; the others are compared pair by pair of processes.
         """
+        return iter(())
+
+    def told(self, result: Result) -> Iterator[str]:
+        """What it comes to, in a line each that stands by itself: a decision, no figure that a table has."""
         return iter(())
 
     def disturbances(self, result: Result) -> Iterator[ResultWarning] | None:

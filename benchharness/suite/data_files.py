@@ -14,6 +14,8 @@ from benchharness.errors import SuiteError
 KINDS = {".txt": "text", ".jsonl": "jsonl", ".tokens": "tokens", ".json": "tokens", ".npz": "npz"}
 #: Kinds of data for language models: a tokenizer reads text, and knows the token that goes before one.
 TEXT_KINDS = ("text", "jsonl", "tokens")
+#: What the texts that a task asks for are as data of a workload: the host's own file.
+REQUESTS = "requests"
 #: A larger file is a mistake, or wants to be cut first: it is read whole.
 MOST_DATA_BYTES = 1 << 30
 #: Token ids that are one sample when two files are searched for what they share.

@@ -73,6 +73,7 @@ class Device(Table):
     detached: bool = False
     lease: Seconds | None = None
     found: Mapping[str, str | int] = {}  # pydantic copies it
+    labels: Mapping[str, str] = {}  # what a farm can be asked for it by
 
     @model_validator(mode="after")
     def _has_what_its_line_needs(self) -> Device:
@@ -120,18 +121,16 @@ def load_device(path: Path) -> Device:
 
 def written(device: Device) -> str:
     """A device's profile as a file says it; what is as usual is left out."""
-    table = device.model_dump(mode="json", exclude={"name", "found", "lease"}, exclude_defaults=True)
+    table = device.model_dump(mode="json", exclude={"name", "found", "labels", "lease"}, exclude_defaults=True)
     lines = [f"{key} = {_value(value)}" for key, value in table.items()]
     if device.lease is not None:
         lines.append(f"lease = {_value(f'{device.lease:g} s')}")
     found = [f"{key} = {_value(value)}" for key, value in device.found.items()]
-    return "\n".join(
-        [
-            *lines,
-            *(["", "[found]  # when it was added or prepared; nothing is decided by it", *found] if found else []),
-            "",
-        ]
-    )
+    if found:
+        lines += ["", "[found]  # when it was added or prepared; nothing is decided by it", *found]
+    if device.labels:
+        lines += ["", "[labels]", *(f"{_value(key)} = {_value(value)}" for key, value in device.labels.items())]
+    return "\n".join([*lines, ""])
 
 
 def _value(value: Any) -> str:

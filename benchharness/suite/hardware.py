@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ class HardwareTarget(Table):
     budgets: Budgets = {}  # noqa: RUF012 - pydantic copies it
     python: Path | None = None  # this machine's interpreter for the device side; None: the harness's own
     device: Device | None = None
+    labels: Mapping[str, str] = {}  # what a farm can be asked for this machine by
 
     @model_validator(mode="before")
     @classmethod

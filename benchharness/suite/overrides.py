@@ -29,7 +29,7 @@ class Overrides:
 
 
 def overridden(suite: Suite, overrides: Overrides) -> Suite:
-    """The suite with the overrides in it. Raises `UsageError` for a wrong unit."""
+    """The suite with the overrides in it. Raises `UsageError` for a wrong unit, or a scenario that needs settings."""
     rules: dict[str, Any] = {}
     if overrides.attempts is not None:
         rules |= {"at_least": overrides.attempts, "at_most": max(overrides.attempts, suite.attempts.at_most)}
@@ -47,5 +47,11 @@ def overridden(suite: Suite, overrides: Overrides) -> Suite:
     if overrides.scenarios:
         tables = suite.scenarios.model_dump(by_alias=True)
         chosen = {SCENARIOS[name].name: tables.get(name) or {} for name in overrides.scenarios}
-        changed["scenarios"] = Scenarios.model_validate(chosen, context=CHECKED_BEFORE)
+        try:
+            changed["scenarios"] = Scenarios.model_validate(chosen, context=CHECKED_BEFORE)
+        except ValidationError as error:
+            told = explain(error, Scenarios, "--scenario")
+            raise UsageError(
+                f"{told}; settings that it cannot do without stand in a suite: [scenarios.NAME]"
+            ) from error
     return suite.model_copy(update=changed)

@@ -67,7 +67,7 @@ def plan(
             suite=suite, hardware=hardware, materials=materials, name=model_name, pairs=pairs, formats=formats
         )
         for variant, configuration in pairs:
-            reference = _reference(model, variant, formats(configuration.runtime))
+            reference = planning.reference(variant, configuration)
             for workload, (scenario, table, settings) in itertools.product(fitting, expanded):
                 what = (variant, reference, configuration, workload, scenario.name, settings)
                 jobs.append(planning.job(*what, adds=scenario.adds(planning, table, variant, configuration)))
@@ -105,13 +105,6 @@ def _pairs(
             )
         for configuration in opened:
             yield name, configuration
-
-
-def _reference(model: Model, variant: str, opened: Sequence[str]) -> str:
-    """The variant that another is compared with: the first reference in a format that the same runtime opens."""
-    named = model.reference or tuple(model.variants)[:1]
-    fitting = (name for name in named if artefact_format(model.variants[name].artefact, opened) is not None)
-    return variant if variant in named else next(fitting, named[0])
 
 
 def _configurations(table: ConfigurationTable) -> Iterator[Configuration]:

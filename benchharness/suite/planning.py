@@ -14,7 +14,7 @@ from benchharness.results.objects import written
 from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import Job
 from benchharness.suite.artefact import Manifest
-from benchharness.suite.data_files import TEXT_KINDS, DataFile
+from benchharness.suite.data_files import REQUESTS, TEXT_KINDS, DataFile
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.tables import Model, Suite
 
@@ -34,6 +34,7 @@ class Materials:
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
     data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
     digests: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of the tokenizers
+    of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # by scenario: what it has gathered itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,12 @@ class Planning:
             key_from=found.key_from,
         )
 
+    def reference(self, variant: str, configuration: Configuration) -> str:
+        """The variant that another is compared with: the first reference in a format that the same runtime opens."""
+        named = self.model.reference or tuple(self.model.variants)[:1]
+        fitting = (name for name in named if self.opens(name, configuration))
+        return variant if variant in named else next(fitting, named[0])
+
     def told_of_tensors(self, variant: str) -> dict[str, dict[str, str]]:
         """What the suite says of a variant's tensors; nothing where it says nothing."""
         return _told_of_tensors(self.model, variant).get("tensors", {})
@@ -91,7 +98,7 @@ class Planning:
         variant = model.variants[variant_name]
         manifest = materials.manifests[variant.artefact]
         data_kind = workload.data.kind if workload.data else ""
-        asks_for_text = workload.prompt.text is not None or data_kind in TEXT_KINDS
+        asks_for_text = workload.prompt.text is not None or data_kind in (*TEXT_KINDS, REQUESTS)
         against = adds.get("against")
         speaks = Path(against.artefact) if against else variant.artefact  # one tokenizer for a whole pass
         tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None
@@ -177,7 +184,7 @@ def _as_asked(workload: Workload, model: Model) -> Workload:
 def _asked_for_ns(settings: Mapping[str, Any]) -> int:
     """How long an attempt takes because its settings say so."""
     pauses = sum(settings.get("pauses_ns", ())) * settings.get("pause_repeats", 0)
-    return int(settings.get("duration_ns", 0) + pauses)
+    return int(settings.get("duration_ns", 0) + settings.get("longest_ns", 0) + pauses)
 
 
 def _files(manifest: Manifest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer, model_validator
 
 from benchharness.errors import UsageError
-from benchharness.scenarios import BUILT_IN, SCENARIOS
+from benchharness.scenarios import ALWAYS_SAID, SCENARIOS
 from benchharness.scenarios.definition import Scenario, ScenarioSettings
 from benchharness.suite.fields import Table
 
@@ -46,8 +46,8 @@ class ScenarioTables(Table):
 
     @model_serializer(mode="wrap")
     def _without_strangers(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Not what other packages could add and this suite does not name: it is the same suite without them."""
-        ours = {*BUILT_IN, *map(_key, BUILT_IN)}
+        """Not what came later, here or in other packages, and this suite does not name: it is the same without them."""
+        ours = {*ALWAYS_SAID, *map(_key, ALWAYS_SAID)}
         tables: dict[str, Any] = dump(self)
         return {name: table for name, table in tables.items() if table is not None or name in ours}
 

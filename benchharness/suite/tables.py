@@ -342,6 +342,9 @@ def _absolute(suite: Suite, folder: Path) -> Suite:
             configuration[key] = configuration[key] and folder / configuration[key].expanduser()
     for workload in table["workloads"]:
         _absolute_workload(workload, folder)
+    for settings in table["scenarios"].values():
+        for key, value in (settings or {}).items():
+            settings[key] = _absolute_paths(value, folder)
     return check_suite(table, where=suite.name, stored=True)
 
 
@@ -352,6 +355,13 @@ def _absolute_workload(workload: dict[str, Any], folder: Path) -> None:
     for key in ("file", "tokens_file"):
         if workload["prompt"] and workload["prompt"][key]:
             workload["prompt"][key] = folder / workload["prompt"][key].expanduser()
+
+
+def _absolute_paths(value: Any, folder: Path) -> Any:
+    """A scenario's setting: its paths, alone or in a list, are relative to the suite, too."""
+    if isinstance(value, tuple):
+        return tuple(_absolute_paths(each, folder) for each in value)
+    return folder / value.expanduser() if isinstance(value, Path) else value
 
 
 def read_prompt(path: Path) -> str:

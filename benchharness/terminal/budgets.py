@@ -59,7 +59,10 @@ def standings(answers: Sequence[Answer]) -> Iterator[str]:
 
 
 def why_missed(answers: Sequence[Answer], unmeasured: Sequence[str], *, undecided_fails: bool) -> str:
-    """The last line of a run that exits with 1: how many budgets, which, and by whom."""
+    """The last line of a run that exits with 1: how many budgets, which, and by whom.
+
+    What no variant passes may be no budget, where every one fails: then the answer says why.
+    """
     whole = [(column, judged) for answer in answers for column, judged in _judged(answer)]
     names = {column.budget for column, _ in whole} | set(unmeasured)
     missed = list(_failing(whole, VerdictKind.MISS))
@@ -69,6 +72,9 @@ def why_missed(answers: Sequence[Answer], unmeasured: Sequence[str], *, undecide
     nothing = [f"{one_line(budget)}, which nothing measured" for budget in unmeasured]
     parts = [*filter(None, [_told(still_open)]), *nothing[:_MOST_TOLD]]
     count = len({column.budget for column, _ in still_open}) + len(unmeasured)
+    if not (undecided_fails and count):
+        answer = next((answer for answer in answers if answer.none_passes), answers[0])
+        return " ".join([f"{answer.headline}.", *answer.sentences[:1]])
     return f"{count} of {_budgets(len(names))} undecided, which --undecided fail counts as missed: {'; '.join(parts)}"
 
 

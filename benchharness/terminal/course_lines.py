@@ -23,6 +23,14 @@ def course_lines(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     chains = [(result, chain) for result in results for ladder in result.ladders for chain in ladder.chains]
     yield from _few([(_chain(result.job, chain), "") for result, chain in chains])
     yield from _few(list(_fallbacks(results)))
+    for result in results:
+        yield from _few([(line, "") for line in _told(result)])
+
+
+def _told(result: Result) -> Iterator[str]:
+    """What its scenario says of it, under its name."""
+    for number, said in enumerate(result.told):
+        yield f"  {one_line(said)}" if number else one_line(f"{short_name(result.job)}: {said}")
 
 
 def _few(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -53,7 +53,7 @@ def details(answers: Sequence[Answer], results: Sequence[Result], unmeasured: Se
 
 
 def _how_to_read(results: Sequence[Result]) -> str:
-    quality = [result for result in results if result.job.against is not None]
+    quality = [result for result in results if result.job.of_answers]
     timed = len(results) - len(quality)
     apart = sorted({metric.ratio.tells_apart for result in results for metric in result.metrics if metric.ratio})
     beyond = " or ".join(f"{100 * each:.3g} %" for each in apart or (TELLS_APART,))
@@ -113,7 +113,7 @@ def _page_cache(result: Result) -> str:
 
 def _on_device(result: Result) -> bool:
     """Whether what it costs was measured; quality is told by a reference execution too."""
-    return bool(result.effective.on_device) or result.job.against is not None
+    return bool(result.effective.on_device) or result.job.of_answers
 
 
 def _tells(result: Result) -> bool:

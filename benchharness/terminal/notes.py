@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchharness.judge.answer import Answer, Row
+from benchharness.metrics import METRICS
 from benchharness.results.result import EXACT
 from benchharness.terminal.grid import Grid
 from benchharness.terminal.values import one_line, shortened
@@ -51,8 +52,8 @@ def _dim(answer: Answer, rows: Sequence[tuple[str, Row]], laid_out: Grid) -> Ite
     for at in range(laid_out.shown):
         outputs = dict.fromkeys(row.cells[at].output for _, row in rows if row.cells[at].output)
         if outputs:
-            title = one_line(answer.columns[at].title)
-            yield f"{title} is of the worst output: {_listed([one_line(each, 24) for each in outputs])}"
+            title, part = one_line(answer.columns[at].title), METRICS[answer.columns[at].metric].parts
+            yield f"{title} is of the worst {part or 'output'}: {_listed([one_line(each, 40) for each in outputs])}"
     yield from (f"evaluated on {one_line(each)}" for each in _evaluated(rows))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchharness.contract import (
     EXECUTION_REFERENCE,
     FALLBACK_FAIL,
     Adapter,
+    ComputesElsewhere,
     Configuration,
     GeneratesTokens,
     Inspects,
@@ -28,6 +30,7 @@ from benchharness.contract import (
     ReportsPlacement,
     Session,
 )
+from benchharness.device import leftovers
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from benchharness.testing.materials import truncated_copy, write_no_model
 from benchharness.testing.processes import in_its_own_process
@@ -198,6 +201,20 @@ class OpeningContract(Subject):
             return in_its_own_process(adapter, artefact, configuration, self.patience_s)
         except LookupError as reason:
             pytest.skip(f"the adapter cannot be made in a process of its own: {reason}")
+
+    def test_the_process_that_computes_was_started_here(
+        self, adapter: Adapter, configuration: Configuration, any_artefact: Path
+    ) -> None:
+        """Where it is another one that has an id here: memory is read of no other."""
+        with adapter.open(any_artefact, configuration) as session:
+            if not isinstance(session, ComputesElsewhere):
+                pytest.skip("this session computes in the process that opened it")
+            assert session.computed_in, "nobody knows where"
+            try:
+                process = session.process()
+            except Unsupported:
+                return  # memory is unknown then
+            assert process in leftovers.tree(os.getpid()), f"{process} is no process of ours"
 
     # Inspection.
 

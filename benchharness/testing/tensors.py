@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchharness.contract import Session
-from benchharness.errors import AttemptError
+from benchharness.contract import Session, TimesInferences
+from benchharness.device.states import States
+from benchharness.device.timed_inferences import TimedInferences
+from benchharness.errors import AttemptError, InvalidOutput
 from benchharness.testing.materials import make_inputs
 from benchharness.testing.subject import Subject
 
@@ -44,6 +46,21 @@ class TensorContract(Subject):
         first = {name: np.array(array) for name, array in tensor_session.run(inputs).items()}
         for name, array in tensor_session.run(inputs).items():
             np.testing.assert_array_equal(array, first[name], err_msg=name)
+
+    def test_times_of_its_own_fit_into_the_call(self, tensor_session: Session) -> None:
+        """Of a session that times itself: as many as are asked for, and the answer of a plain run."""
+        if not isinstance(tensor_session, TimesInferences):
+            pytest.skip("this session is timed from outside")
+        inputs = make_inputs(tensor_session.inputs)
+        timed = TimedInferences.of(tensor_session, States({}, "nobody"))
+        assert timed is not None
+        try:
+            _, outputs = timed.made(inputs, 3)
+        except InvalidOutput as error:
+            pytest.fail(str(error))
+        found = {name: np.array(array) for name, array in outputs.items()}
+        for name, array in tensor_session.run(inputs).items():
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
 
     def test_a_missing_input_is_refused(self, tensor_session: Session) -> None:
         """An inference without its inputs ends the attempt and not the worker."""

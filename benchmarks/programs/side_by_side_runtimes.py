@@ -31,7 +31,11 @@ _CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "genai stream": ("onnxruntime-genai", {"loop": "runtime"}),
     "web": ("onnxruntime-web", {}),
     "openvino": ("openvino", {"INFERENCE_PRECISION_HINT": "f32"}),
+    "litert-lm": ("litert-lm", {}),
 }
+
+#: What is asked of a runtime that takes a text only: about as many tokens as the others get.
+_TEXT = "And it came to pass in those days, that there went out a decree from the king of Israel, saying, Go forth"
 
 Turn = Callable[[], dict[str, float]]
 
@@ -65,7 +69,7 @@ def _logits_sides(loaded: dict[str, Any], prompt_tokens: int, output_tokens: int
     session = loaded["harness"]
     request = harness_path.request(session, {"length": prompt_tokens}, output_tokens=output_tokens, greedy=True)
     expected = harness_path.greedy_tokens(session, request.prompt, output_tokens)
-    _check_same_work(loaded["raw"], request.prompt, expected)
+    _check_same_work(loaded["raw"], request.prompt, expected, output_tokens)
     return {
         "harness": lambda: {
             "decode_rate": harness_path.decode_rate(session, request),
@@ -78,8 +82,12 @@ def _logits_sides(loaded: dict[str, Any], prompt_tokens: int, output_tokens: int
 def _stream_sides(loaded: dict[str, Any], prompt_tokens: int, output_tokens: int) -> dict[str, Turn]:
     session = loaded["harness"]
     timed = SelfTimed(session)
-    prompt = [(7 * index + 3) % session.vocabulary_size for index in range(prompt_tokens)]
-    _check_same_work(loaded["raw"], prompt, session.generate(prompt, output_tokens).tokens)
+    prompt: Sequence[int] | str = _TEXT
+    if session.vocabulary_size is not None:
+        prompt = [(7 * index + 3) % session.vocabulary_size for index in range(prompt_tokens)]
+    stream = session.generate(prompt, output_tokens)
+    written = stream.text.encode() if stream.tokens is None else stream.tokens
+    _check_same_work(loaded["raw"], prompt, written, output_tokens)
 
     def harness() -> dict[str, float]:
         with quiet_collector():
@@ -91,7 +99,7 @@ def _stream_sides(loaded: dict[str, Any], prompt_tokens: int, output_tokens: int
     return {"harness": harness, **_raw_sides(loaded, prompt, output_tokens)}
 
 
-def _raw_sides(loaded: dict[str, Any], prompt: Sequence[int], output_tokens: int) -> dict[str, Turn]:
+def _raw_sides(loaded: dict[str, Any], prompt: Sequence[int] | str, output_tokens: int) -> dict[str, Turn]:
     def turn(side: str) -> dict[str, float]:
         with quiet_collector():
             answer = loaded[side].answer(prompt, None, output_tokens)
@@ -103,9 +111,9 @@ def _raw_sides(loaded: dict[str, Any], prompt: Sequence[int], output_tokens: int
     return {side: lambda side=side: turn(side) for side in ("raw", "raw again")}  # type: ignore[misc]
 
 
-def _check_same_work(raw: Any, prompt: Sequence[int], expected: Sequence[int]) -> None:
-    """Both choose the same tokens, or the comparison means nothing."""
-    assert list(raw.answer(prompt, None, len(expected)).tokens) == list(expected)
+def _check_same_work(raw: Any, prompt: Sequence[int] | str, expected: Sequence[int], output_tokens: int) -> None:
+    """Both choose the same tokens, or write the same text, or the comparison means nothing."""
+    assert list(raw.answer(prompt, None, output_tokens).tokens) == list(expected)
 
 
 if __name__ == "__main__":

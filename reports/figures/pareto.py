@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 _HEIGHT = 270.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 46.0, 24.0, WIDTH - 4.0, _HEIGHT - 36.0
-SIGNS = ("●", "■", "▲", "◆", "▼")
+SIGNS = ("●", "■", "▲", "◆", "▼", "◀", "▶", "✚", "★")
 #: Corners of a runtime's mark, in halves of its size; the first runtime's is a dot.
 _CORNERS: tuple[tuple[Point, ...], ...] = (
     (),
@@ -29,8 +29,20 @@ _CORNERS: tuple[tuple[Point, ...], ...] = (
     ((0, -1.1), (1, 0.8), (-1, 0.8)),
     ((0, -1.2), (1.2, 0), (0, 1.2), (-1.2, 0)),
     ((0, 1.1), (1, -0.8), (-1, -0.8)),
+    ((-1.1, 0), (0.8, 1), (0.8, -1)),
+    ((1.1, 0), (-0.8, 1), (-0.8, -1)),
+    (
+        *((-0.35, -1.1), (0.35, -1.1), (0.35, -0.35), (1.1, -0.35), (1.1, 0.35), (0.35, 0.35)),
+        *((0.35, 1.1), (-0.35, 1.1), (-0.35, 0.35), (-1.1, 0.35), (-1.1, -0.35), (-0.35, -0.35)),
+    ),
+    tuple(
+        (size * math.sin(step * math.pi / 5), -size * math.cos(step * math.pi / 5))
+        for step, size in enumerate((1.25, 0.55) * 5)
+    ),
 )
 _HALF = 4.5
+#: An interval beyond so many times the largest value runs to the edge: else it would leave all points in a corner.
+_FARTHEST = 3.0
 _CHARACTER = 6.4
 _LONGEST_LABEL = 22
 #: Letters that a cut label begins with, the best first.
@@ -45,6 +57,7 @@ class Row:
 
     label: str
     runtime: str
+    shape: int  # the runtime's number among all of the table, drawn or not
     swatch: int
     x: Ends
     y: Ends
@@ -63,7 +76,9 @@ class Metric:
 
     def axis(self, found: Sequence[Ends], start: float, end: float) -> Axis:
         """From the better end at `start`; its budget is always on it."""
-        points = [each for ends in found for each in ends] + ([] if self.limit is None else [self.limit])
+        most = _FARTHEST * max(abs(value) for value, _, _ in found)
+        points = [max(min(each, most), -most) for ends in found for each in ends]
+        points += [] if self.limit is None else [self.limit]
         low, high = min(points), max(points)
         if self.from_zero and low >= 0:
             low = 0.0
@@ -81,14 +96,9 @@ class Pareto(Figure):
     rows: tuple[Row, ...]
 
     @property
-    def runtimes(self) -> list[str]:
-        """In the order of their shapes."""
-        return list(dict.fromkeys(row.runtime for row in self.rows))
-
-    @property
     def shapes(self) -> list[tuple[str, str]]:
         """(sign, runtime), for the line above the drawing."""
-        return list(zip(SIGNS, self.runtimes, strict=False))
+        return [(sign_of(shape), runtime) for shape, runtime in dict.fromkeys((r.shape, r.runtime) for r in self.rows)]
 
     def numbers(self) -> Iterator[str]:
         """Limits, then each row."""
@@ -155,7 +165,7 @@ class Pareto(Figure):
         (_, left, right), (_, low, high) = whiskers
         sheet.line(((left, place[1]), (right, place[1])), colour, 1.2, opacity=0.6)
         sheet.line(((place[0], low), (place[0], high)), colour, 1.2, opacity=0.6)
-        corners = _CORNERS[self.runtimes.index(row.runtime) % len(_CORNERS)]
+        corners = _CORNERS[row.shape % len(_CORNERS)]
         if corners:
             sheet.area([(place[0] + _HALF * dx, place[1] + _HALF * dy) for dx, dy in corners], colour)
         else:
@@ -170,6 +180,11 @@ class Pareto(Figure):
         if self.upwards.limit is not None:
             at = y.at(self.upwards.limit)
             yield _LEFT, at - 1, _RIGHT, at + 1
+
+
+def sign_of(shape: int) -> str:
+    """A runtime's sign, by its number in the table."""
+    return SIGNS[shape % len(SIGNS)]
 
 
 def _beside_upright(at: float, width: float) -> Iterator[Box]:
@@ -193,7 +208,9 @@ def _beside_level(at: float, width: float) -> Iterator[Box]:
 
 def _whiskers(row: Row, x: Axis, y: Axis) -> tuple[Ends, Ends]:
     """Value and ends of both intervals, as places on the sheet."""
-    return (x.at(row.x[0]), x.at(row.x[1]), x.at(row.x[2])), (y.at(row.y[0]), y.at(row.y[1]), y.at(row.y[2]))
+    across = [min(max(x.at(each), _LEFT), _RIGHT) for each in row.x]
+    upwards = [min(max(y.at(each), _TOP), _BOTTOM) for each in row.y]
+    return (across[0], across[1], across[2]), (upwards[0], upwards[1], upwards[2])
 
 
 def _boxes(whiskers: tuple[Ends, Ends]) -> Iterator[Box]:

@@ -9,7 +9,7 @@ from benchharness.judge.answer import Answer, AnswerKind, Cell, Column, Row
 from benchharness.metrics import Better
 from benchharness.results.result import EXACT, Estimate, VerdictKind
 from benchharness.units import interval_text, quantity_text, scale_for, together
-from reports.figures.pareto import SIGNS
+from reports.figures.pareto import sign_of
 from reports.model.entries import Colours, Entry
 from reports.model.estimates import ratio_of
 from reports.model.numbers import ends_of, known
@@ -208,7 +208,7 @@ def _lines(
             ships=row.ships,
             named=number == 1 and answer.kind is not AnswerKind.NO_BUDGETS,
             swatch=colours.get((row.variant, row.digest), 0),
-            sign=SIGNS[runtimes.index(row.runtime) % len(SIGNS)],
+            sign=sign_of(runtimes.index(row.runtime)),
             cells=tuple(_once(_shown(answer.columns[at], row.cells[at], spans[at]) for at in shown)),
             details=tuple(
                 _detail(column, cell, anchors) for column, cell in zip(answer.columns, row.cells, strict=True)

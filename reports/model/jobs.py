@@ -157,7 +157,7 @@ def _metric_row(metric: MetricResult, job: Job) -> MetricRow:
 
 
 def _ratio(metric: MetricResult, job: Job) -> Ratio:
-    if job.against is not None:
+    if job.of_answers:
         return Ratio(text="none: it is itself a comparison", verdict="none")
     return ratio(metric, is_reference=job.is_reference)
 

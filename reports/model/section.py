@@ -64,7 +64,7 @@ class Material:
     @property
     def costs(self) -> list[Entry]:
         """Jobs that measured what a device does in what time and memory."""
-        return [entry for entry in self.entries if entry.result.job.against is None]
+        return [entry for entry in self.entries if not entry.result.job.of_answers]
 
     @property
     def losses(self) -> list[Entry]:

@@ -26,10 +26,12 @@ def tradeoff(answer: Answer, colours: Colours) -> Pareto | None:
     if across is None or upwards is None:
         return None
     x_scale, y_scale = _scale(answer, across), _scale(answer, upwards)
+    runtimes = list(dict.fromkeys(row.runtime for row in answer.rows))
     rows = tuple(
         Row(
             label=name_text(row.name),
             runtime=name_text(row.runtime),
+            shape=runtimes.index(row.runtime),
             swatch=colours.get((row.variant, row.digest), 0),
             x=x,
             y=y,

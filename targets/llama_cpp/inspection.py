@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from benchharness.contract import ModelDescription, Quantization, StoredNumbers, TensorSpec
+from benchharness.contract import ModelDescription, Quantization, TensorSpec
 from targets.llama_cpp.files import parts_of
 from targets.llama_cpp.gguf_file import Contents, Tensor, read_files
+from targets.stored_numbers import WEIGHTS, add_up
 
 #: Quantized types with a smallest value a block beside the scale; the others are symmetric, as far as this list knows.
 _WITH_MINIMUM = ("q4_1", "q5_1", "q2_K", "q4_K", "q5_K")
@@ -29,7 +30,7 @@ def describe(model: Path) -> ModelDescription:
         outputs=[TensorSpec("logits", "float32", ("tokens", vocabulary))],
         # A GGUF holds no graph: llama.cpp has one for each architecture.
         operators={f"llama.cpp's {contents.architecture or 'unknown architecture'}": {"layer": layers or 1}},
-        parameters=_parameters(contents),
+        parameters=add_up((WEIGHTS, each.dtype, 1, each.numbers, each.bytes) for each in contents.tensors),
         quantization=_quantization(contents),
         external_files={part.name: part.stat().st_size for part in parts[1:]},
         facts={
@@ -65,19 +66,6 @@ def why_no_language_model(contents: Contents) -> str:
     if contents.of_architecture("attention.causal") is False:
         return f"attention looks ahead in its architecture, {contents.architecture!r}"
     return ""
-
-
-def _parameters(contents: Contents) -> list[StoredNumbers]:
-    sums: dict[str, list[int]] = {}
-    for tensor in contents.tensors:
-        total = sums.setdefault(tensor.dtype, [0, 0, 0])
-        for index, more in enumerate((1, tensor.numbers, tensor.bytes)):
-            total[index] += more
-    found = [
-        StoredNumbers(dtype=dtype, role="weights", tensors=tensors, numbers=numbers, bytes=size)
-        for dtype, (tensors, numbers, size) in sums.items()
-    ]
-    return sorted(found, key=lambda stored: (-stored.bytes, stored.dtype))
 
 
 def _quantization(contents: Contents) -> list[Quantization]:

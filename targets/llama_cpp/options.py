@@ -8,6 +8,7 @@ from typing import Any
 
 from benchharness.contract import Configuration
 from benchharness.errors import Unsupported
+from targets.asked import whole_number
 
 #: ggml's name of the processor.
 CPU = "CPU"
@@ -75,9 +76,7 @@ def read_request(configuration: Configuration, devices: Iterable[str]) -> Reques
             "leave it out, or install a build for the device"
         )
     threads = configuration.threads
-    if threads is not None and not _is_number(threads):
-        raise Unsupported(f"threads: {threads!r} is not a whole number above zero; leave it out for the default")
-    return Request(threads, device, options)
+    return Request(threads if threads is None else whole_number("threads", threads), device, options)
 
 
 def _fill(params: Any, wanted: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ class LlamaSession:
 
         The next call overwrites them. More than a batch takes goes in several: beyond it llama.cpp ends the process.
         """
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length).astype(np.int32)
+        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length, "int32")
         for start in range(0, ids.size, self._batch_tokens):
             self._decode(self._batch(ids[start : start + self._batch_tokens]))
         return self._last_row()
@@ -83,7 +83,7 @@ class LlamaSession:
         """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty."""
         self.reset()
         try:
-            return self._all_rows(check_tokens(tokens, self.vocabulary_size, 0, self.context_length).astype(np.int32))
+            return self._all_rows(check_tokens(tokens, self.vocabulary_size, 0, self.context_length, "int32"))
         finally:
             self.reset()
 

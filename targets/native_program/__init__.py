@@ -164,7 +164,7 @@ def _program(named: Any) -> Path:
         raise Unsupported(f"options.program: {named}: there is no such program here")
     if not path.stat().st_mode & stat.S_IXUSR:
         try:
-            path.chmod(0o500)
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
         except OSError as error:
             raise Unsupported(f"options.program: {named}: may not be started here: {error.strerror}") from error
     return path

@@ -48,24 +48,34 @@ def _figure(rule: FigureRule, rows: Sequence[Row], asked: Mapping[str, str], pro
     times_ns = [_number(each, rule.times, program) * UNITS[rule.unit] for each in _listed(found[0].get(rule.times))]
     if not 0 < len(times_ns) <= _MOST_SAMPLES or not all(_SHORTEST_NS < each < _LONGEST_NS for each in times_ns):
         raise InvalidOutput(f"{program}: {rule.times} holds {len(times_ns)} times, or one that none can be")
-    count = found[0].get(rule.count) if isinstance(rule.count, str) else rule.count
-    things = _number(count, str(rule.count), program)
-    if things <= 0:
-        raise InvalidOutput(f"{program}: {rule.count} is {things:g}")
+    things = _count(rule.count, found[0], program)
+    repeats = _count(rule.mean if isinstance(rule.mean, str) else int(asked["repeats"]), found[0], program)
     samples = [things * 1e9 / each if rule.metric in _RATES else each / things for each in times_ns]
     parameters = {name: int(asked[of]) for name, of in _PARAMETERS.get(rule.metric, {}).items()}
     told = [] if rule.mean else samples
-    return OwnFigure(rule.metric, parameters, median(samples), told, took_ns=sum(times_ns))
+    return OwnFigure(rule.metric, parameters, median(samples), told, sum(times_ns) * (repeats if rule.mean else 1))
 
 
 def _listed(value: Any) -> Iterator[Any]:
     yield from value if isinstance(value, list) else [] if value is None else [value]
 
 
+def _count(said: Any, row: Row, program: str) -> float:
+    """How many: a number, or what the field of that name holds."""
+    count = _number(row.get(said) if isinstance(said, str) else said, str(said), program)
+    if count <= 0:
+        raise InvalidOutput(f"{program}: {said} is {count:g}")
+    return count
+
+
 def _number(value: Any, name: str, program: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.nan
+    if not math.isfinite(number):
         raise InvalidOutput(f"{program}: {name} is {str(value)[:60]!r}, no number")
-    return float(value)
+    return number
 
 
 def _value(value: Any, asked: Mapping[str, str]) -> Any:

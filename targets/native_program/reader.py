@@ -37,7 +37,8 @@ class FigureRule:
     unit: str = "ns"
     count: Any = 1  # a number, or the name of a field
     where: Mapping[str, Any] = ()  # type: ignore[assignment] # of fields: a value, or "{what was asked}"
-    mean: bool = False  # the field is a mean over all repeats: there are no samples
+    # The field is a mean, so that there are no samples: over all repeats, or over as many as the field named here says.
+    mean: bool | str = False
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from benchharness.contract import ModelDescription, StoredNumbers
 from benchharness.errors import ModelFailure, Unsupported
@@ -19,7 +18,8 @@ from targets.onnx_format.causality import evidence_of
 from targets.onnx_format.contents import Contents, Tensor, read_contents
 from targets.onnx_format.files import Description, describe, find_model, is_ort
 from targets.onnx_format.quantization import find_quantization, packed_weights, scale_tensors
-from targets.onnx_format.signature import read_signature, why_no_language_model
+from targets.onnx_format.signature import told_task
+from targets.stored_numbers import SCALES, WEIGHTS, add_up
 from targets.wire.protobuf import mapped
 
 
@@ -52,7 +52,7 @@ def _describe(model: Path, contents: Contents, beside: Description) -> ModelDesc
     for each in contents.everywhere:
         for node in each.nodes:
             operators.setdefault(node.domain, Counter())[node.operator] += 1
-    task, language = _task(model, contents, beside)
+    task, language = told_task(graph.inputs, graph.outputs, beside, lambda: evidence_of(contents), str(model))
     return ModelDescription(
         format="onnx",
         task=task,
@@ -79,24 +79,6 @@ def _describe(model: Path, contents: Contents, beside: Description) -> ModelDesc
     )
 
 
-def _task(model: Path, contents: Contents, beside: Description) -> tuple[str, dict[str, Any]]:
-    """The task that the adapter would see in the signature, and what a language model's says of its sizes."""
-    inputs, outputs = contents.graphs[0].inputs, contents.graphs[0].outputs
-    reason = why_no_language_model(inputs, outputs, beside, lambda: evidence_of(contents))
-    if reason:
-        return "tensor", {"no_language_model": reason}
-    try:
-        signature = read_signature(inputs, outputs, beside, str(model))
-    except Unsupported as error:
-        return "causal-lm", {"cannot_run": str(error)}
-    return "causal-lm", {
-        "vocabulary_size": signature.vocabulary_size,
-        "context_length": signature.context_length,
-        "context_length_source": signature.context_length_source,
-        "cache_tensors": len(signature.cache),
-    }
-
-
 def _stored(contents: Contents) -> Iterator[Tensor]:
     for graph in contents.everywhere:
         yield from graph.initializers
@@ -106,17 +88,16 @@ def _stored(contents: Contents) -> Iterator[Tensor]:
 def _parameters(contents: Contents) -> list[StoredNumbers]:
     """Initializers and tensors of `Constant`s, of graphs and functions, each once, by type and role; largest first."""
     packed, scales = packed_weights(contents), scale_tensors(contents)
-    sums: dict[tuple[str, str], list[int]] = {}
-    for tensor in _stored(contents):
-        dtype, numbers = packed.get(tensor, (tensor.dtype, tensor.numbers))
-        total = sums.setdefault(("scales" if tensor in scales else "weights", dtype), [0, 0, 0])
-        for index, more in enumerate((1, numbers, tensor.bytes)):
-            total[index] += more
-    found = [
-        StoredNumbers(dtype=dtype, role=role, tensors=tensors, numbers=numbers, bytes=size)
-        for (role, dtype), (tensors, numbers, size) in sums.items()
-    ]
-    return sorted(found, key=lambda stored: (stored.role != "weights", -stored.bytes, stored.dtype))
+    return add_up(
+        (SCALES if tensor in scales else WEIGHTS, *_counted(tensor, packed), tensor.bytes)
+        for tensor in _stored(contents)
+    )
+
+
+def _counted(tensor: Tensor, packed: Mapping[Tensor, tuple[str, int]]) -> tuple[str, int, int]:
+    """Type, tensors and numbers of one, as they are meant: several may share a byte of another type."""
+    dtype, numbers = packed.get(tensor, (tensor.dtype, tensor.numbers))
+    return dtype, 1, numbers
 
 
 def _external_files(model: Path, contents: Contents) -> dict[str, int | None]:

@@ -154,6 +154,29 @@ def read_signature(
     )
 
 
+def told_task(
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    description: Description,
+    evidence: Callable[[], Evidence],
+    where: str,
+) -> tuple[str, dict[str, object]]:
+    """The task that an adapter would see in the signature, and what a language model's says of its sizes."""
+    reason = why_no_language_model(inputs, outputs, description, evidence)
+    if reason:
+        return "tensor", {"no_language_model": reason}
+    try:
+        signature = read_signature(inputs, outputs, description, where)
+    except Unsupported as error:
+        return "causal-lm", {"cannot_run": str(error)}
+    return "causal-lm", {
+        "vocabulary_size": signature.vocabulary_size,
+        "context_length": signature.context_length,
+        "context_length_source": signature.context_length_source,
+        "cache_tensors": len(signature.cache),
+    }
+
+
 def _is_one_number(spec: TensorSpec) -> bool:
     return spec.dtype in ("int64", "int32") and len(spec.shape) <= 1 and list(spec.shape) in ([], [1])
 

@@ -16,6 +16,7 @@ import onnxruntime
 
 from benchharness.contract import Configuration
 from benchharness.errors import Unsupported
+from targets.asked import whole_number
 from targets.onnx_runtime import plugins
 
 CPU = "CPUExecutionProvider"
@@ -50,14 +51,14 @@ def make_session_options(configuration: Configuration) -> Any:
     options.log_severity_level = ERRORS_ONLY
     options.add_session_config_entry(RECORD_PLACEMENT, "1")
     if configuration.threads is not None:
-        options.intra_op_num_threads = _positive("threads", configuration.threads)
+        options.intra_op_num_threads = whole_number("threads", configuration.threads)
     for name, value in configuration.options.items():
         if name not in _OPTIONS:
             raise Unsupported(f"options.{name}: onnxruntime sessions have no such option{_nearest(name, _OPTIONS)}")
         if name in _ENUMERATIONS:
             setattr(options, name, _member(name, value))
         elif name in _NUMBERS:
-            setattr(options, name, _positive(f"options.{name}", value))
+            setattr(options, name, whole_number(f"options.{name}", value))
         elif name in _SWITCHES:
             setattr(options, name, _switch(name, value))
     cache_capacity(configuration)  # checked even where the model turns out to have no cache
@@ -170,7 +171,7 @@ def confirm_provider_options(session: Any, configuration: Configuration) -> dict
 def cache_capacity(configuration: Configuration) -> int:
     """Positions to reserve at load, 0 where the request leaves it to the adapter."""
     value = configuration.options.get(CACHE_CAPACITY)
-    return 0 if value is None else _positive(f"options.{CACHE_CAPACITY}", value)
+    return 0 if value is None else whole_number(f"options.{CACHE_CAPACITY}", value)
 
 
 def _provider_options(configuration: Configuration) -> dict[str, str]:
@@ -182,12 +183,6 @@ def _member(option: str, value: Any) -> Any:
     if value not in members:
         raise Unsupported(f"options.{option}: {value!r} is none of {', '.join(members)}{_nearest(str(value), members)}")
     return members[value]
-
-
-def _positive(option: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Unsupported(f"{option}: {value!r} is not a whole number above zero; leave it out for the default")
-    return value
 
 
 def _switch(option: str, value: Any) -> bool:
@@ -220,7 +215,7 @@ def _entries(entries: Any) -> Mapping[str, str]:
 def _lengths(given: Any) -> Mapping[str, int]:
     if not isinstance(given, Mapping):
         raise Unsupported(f"options.{_DIMENSIONS}: must map a dimension's name to its length, as in {{ batch = 1 }}")
-    return {str(name): _positive(f"options.{_DIMENSIONS}.{name}", length) for name, length in given.items()}
+    return {str(name): whole_number(f"options.{_DIMENSIONS}.{name}", length) for name, length in given.items()}
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

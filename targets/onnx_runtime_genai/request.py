@@ -18,6 +18,7 @@ import onnxruntime_genai
 
 from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
+from targets.asked import refuse_plugins, whole_number
 from targets.onnx_format.files import GENAI_CONFIG, check_files, describe, find_model, genai_folder, genai_sections
 
 LOGITS, RUNTIME = "logits", "runtime"
@@ -174,7 +175,7 @@ def _checked(configuration: Configuration) -> tuple[str, dict[str, Any]]:
     if loop not in _LOOPS:
         raise Unsupported(f"options.loop: {loop!r} is none of {', '.join(_LOOPS)}")
     if "max_length" in options:
-        _positive("options.max_length", options["max_length"])
+        whole_number("options.max_length", options["max_length"])
     session = options.get("session_options", {})
     if not isinstance(session, Mapping):
         raise Unsupported(f"options.session_options: {session!r} is no table of names and values")
@@ -182,10 +183,8 @@ def _checked(configuration: Configuration) -> tuple[str, dict[str, Any]]:
     if configuration.threads is not None:
         if _THREADS in session:
             raise Unsupported(f"options.session_options.{_THREADS}: threads says it already; leave one out")
-        session[_THREADS] = _positive("threads", configuration.threads)
-    for key in ("library", "unit"):
-        if getattr(configuration, key) is not None:
-            raise Unsupported(f"{key}: onnxruntime-genai's providers are part of it; leave it out")
+        session[_THREADS] = whole_number("threads", configuration.threads)
+    refuse_plugins(configuration, "onnxruntime-genai's providers are part of it")
     if _is_cpu(configuration.accelerator):
         for name in configuration.accelerator_options:
             raise Unsupported(f"accelerator_options.{name}: the CPU has none; leave it out")
@@ -245,9 +244,3 @@ def _unconfirmed(configuration: Configuration) -> dict[str, Any]:
 
 def _is_cpu(accelerator: str | None) -> bool:
     return accelerator is None or accelerator.casefold() == "cpu"
-
-
-def _positive(option: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Unsupported(f"{option}: {value!r} is not a whole number above zero; leave it out for the default")
-    return value

@@ -11,12 +11,10 @@ import numpy as np
 from benchharness.contract import HARNESS_CLOCK, EffectiveConfiguration, StampClock, TensorSpec, TokenStream
 from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_runtime_genai.request import Loaded
-from targets.token_checks import check_kept, check_token, check_tokens, refuse_length
+from targets.token_checks import check_kept, check_token, check_tokens, refuse_length, smallest_step_ns
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-
-_CLOCK_LOOKS = 1000
 
 
 class _Generating:
@@ -65,8 +63,7 @@ class LogitsSession(_Generating):
 
     def extend(self, tokens: Sequence[int]) -> Array:
         """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
-        return self._append(ids.astype(np.int32))
+        return self._append(check_tokens(tokens, self.vocabulary_size, self._length, self.context_length, "int32"))
 
     def decode(self, token: int) -> Array:
         """Appends one token; the logits of the next one, float32, shape (vocabulary_size,)."""
@@ -108,13 +105,13 @@ class StreamSession(_Generating):
 
     def __init__(self, loaded: Loaded, effective: EffectiveConfiguration) -> None:
         super().__init__(loaded, effective)
-        self.clock = StampClock(HARNESS_CLOCK, stamped_at="device", resolution_ns=_smallest_step_ns())
+        self.clock = StampClock(HARNESS_CLOCK, stamped_at="device", resolution_ns=smallest_step_ns())
 
     def generate(self, prompt: Sequence[int] | str, count: int) -> TokenStream:
         """Exactly `count` tokens after the prompt. Raises `Unsupported` for a text or too many, `ModelFailure`."""
         if isinstance(prompt, str):
             raise Unsupported(f"{self._name}: a prompt is token ids here")
-        ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length).astype(np.int32)
+        ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length, "int32")
         if len(ids) + count > self.context_length:
             refuse_length(len(ids) + count, self.context_length)
         generator = self._generator
@@ -137,9 +134,3 @@ class StreamSession(_Generating):
                 'options = { loop = "logits" }'
             )
         return TokenStream(len(ids), began_ns, stamps, [1] * count, tokens)
-
-
-def _smallest_step_ns() -> int:
-    """Of the harness's clock, as it is seen here."""
-    looks = [time.perf_counter_ns() for _ in range(_CLOCK_LOOKS)]
-    return min(later - sooner for sooner, later in zip(looks, looks[1:]) if later > sooner)

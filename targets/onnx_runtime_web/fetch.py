@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import os
 import shutil
 import sys
@@ -42,7 +43,7 @@ def fetch() -> Path:
         try:
             with urllib.request.urlopen(address, timeout=_PATIENCE_S) as answer:  # noqa: S310 - looked at above
                 archive.write_bytes(answer.read(_ARCHIVE_BYTES + 1))
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise Unsupported(f"{address}: cannot be fetched: {error}") from error
         unpacked = Path(made) / "unpacked"
         _unpack(archive, unpacked)

@@ -14,11 +14,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from benchharness.contract import ModelDescription, Quantization, StoredNumbers, TensorSpec
-from benchharness.errors import ModelFailure, Unsupported
+from benchharness.errors import ModelFailure
 from targets.onnx_format.files import describe
-from targets.onnx_format.signature import read_signature, why_no_language_model
+from targets.onnx_format.signature import told_task
 from targets.openvino.files import weights_of
 from targets.openvino.names import BEAMS, DTYPES, stateful_evidence
+from targets.stored_numbers import SCALES, WEIGHTS, add_up
 
 _INTEGERS = ("i4", "u4", "i8", "u8", "nf4", "u2", "u1")
 
@@ -80,7 +81,9 @@ def _describe(model: Path, root: ElementTree.Element, layers: Mapping[str, _Laye
         operators.setdefault(layer.opset, Counter())[layer.kind] += 1
     inputs = [_spec(layer, layer.data["element_type"]) for layer in layers.values() if layer.kind == "Parameter"]
     outputs = [_output(layers, layer) for layer in layers.values() if layer.kind == "Result"]
-    task, language = _task(model, inputs, outputs, stateful=any(each.kind == "ReadValue" for each in layers.values()))
+    variables = sum(layer.kind == "ReadValue" for layer in layers.values())
+    taken = [spec for spec in inputs if spec.name != BEAMS]
+    task, language = told_task(taken, outputs, describe(model), lambda: stateful_evidence(bool(variables)), str(model))
     scales = _scales(layers)
     weights = weights_of(model)
     stored = [layer for layer in layers.values() if layer.kind == "Const"]
@@ -97,7 +100,7 @@ def _describe(model: Path, root: ElementTree.Element, layers: Mapping[str, _Laye
             "file": model.name,
             "name": root.get("name", ""),
             "ir_version": int(root.get("version", "0")),
-            "variables": sum(layer.kind == "ReadValue" for layer in layers.values()),
+            "variables": variables,
             **language,
         },
     )
@@ -110,25 +113,6 @@ def _spec(layer: _Layer, element: str) -> TensorSpec:
 def _output(layers: Mapping[str, _Layer], result: _Layer) -> TensorSpec:
     source = layers[next(iter(result.inputs.values()))]
     return _spec(source, source.data.get("element_type", "f32"))
-
-
-def _task(
-    model: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], *, stateful: bool
-) -> tuple[str, dict[str, object]]:
-    """The task that the adapter would see in the signature."""
-    taken, beside = [spec for spec in inputs if spec.name != BEAMS], describe(model)
-    reason = why_no_language_model(taken, outputs, beside, lambda: stateful_evidence(stateful))
-    if reason:
-        return "tensor", {"no_language_model": reason}
-    try:
-        signature = read_signature(taken, outputs, beside, str(model))
-    except Unsupported as error:
-        return "causal-lm", {"cannot_run": str(error)}
-    return "causal-lm", {
-        "vocabulary_size": signature.vocabulary_size,
-        "context_length": signature.context_length,
-        "context_length_source": signature.context_length_source,
-    }
 
 
 @dataclass(frozen=True)
@@ -170,20 +154,16 @@ def _integers(layers: Mapping[str, _Layer], name: str) -> str | None:
 
 def _parameters(layers: Mapping[str, _Layer], scales: Sequence[_Scale]) -> list[StoredNumbers]:
     """Constants by type and role, those that share their place once; largest first."""
-    roles = {scale.layer for scale in scales}
-    sums: dict[tuple[str, str], list[int]] = {}
-    seen = set()
+    roles, seen = {scale.layer for scale in scales}, set()
+    found = []
     for name, layer in layers.items():
         place = (layer.data.get("offset"), layer.data.get("size"))
         if layer.kind == "Const" and place not in seen:
             seen.add(place)
-            element = layer.data.get("element_type", "unknown")
-            key = ("scales" if name in roles else "weights", DTYPES.get(element, element))
-            total = sums.setdefault(key, [0, 0, 0])
-            for index, more in enumerate((1, prod(each or 0 for each in layer.shape), int(layer.data.get("size", 0)))):
-                total[index] += more
-    found = [StoredNumbers(dtype, role, *total) for (role, dtype), total in sums.items()]
-    return sorted(found, key=lambda stored: (stored.role != "weights", -stored.bytes, stored.dtype))
+            element, numbers = layer.data.get("element_type", "unknown"), prod(each or 0 for each in layer.shape)
+            role, dtype = SCALES if name in roles else WEIGHTS, DTYPES.get(element, element)
+            found.append((role, dtype, 1, numbers, int(layer.data.get("size", 0))))
+    return add_up(found)
 
 
 def _quantization(layers: Mapping[str, _Layer], scales: Sequence[_Scale]) -> list[Quantization]:

@@ -19,6 +19,7 @@ import openvino
 
 from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
+from targets.asked import refuse_plugins
 
 CPU = "CPU"
 #: Release and build number; behind them stand a commit and a branch, which the build number implies.
@@ -111,9 +112,7 @@ def check_request(core: Any, configuration: Configuration) -> Request:
                 f"accelerator {device!r}: OpenVINO has no device {part!r} here{_nearest(part, here)}; it has "
                 f"{', '.join(here)}. Devices that choose among others while they run (AUTO, MULTI) are not measured"
             )
-    for key in ("library", "unit"):
-        if getattr(configuration, key) is not None:
-            raise Unsupported(f"{key}: OpenVINO's devices are named by accelerator alone, as in GPU.1; leave it out")
+    refuse_plugins(configuration, "OpenVINO's devices are named by accelerator alone, as in GPU.1")
     for name in configuration.accelerator_options:
         raise Unsupported(f"accelerator_options.{name}: OpenVINO's properties are options; give it there")
     known = _writable(core, device.partition(":")[0])

@@ -9,7 +9,7 @@ library).
 
 Its modules: `files` finds the model, `package` the runtime, `options` checks the request, `loading` loads, `signature`
 and `placement` tell what was loaded, `session` runs it, `language` and `cache` run it as a language model.
-`inspection`, `contents`, `quantization` and `bundle` describe a file without running it, on `schema` and `wire`;
+`inspection`, `contents` and `quantization` describe a file without running it, on `schema` and `wire`;
 `cache_updates` and `known_faults` say of one what no runtime does.
 """
 

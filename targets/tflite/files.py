@@ -27,7 +27,7 @@ def model_file(found: Path) -> Path:
     """The `.tflite` file of what `find_model` found: itself, or what a bundle unpacks to."""
     if found.suffix != BUNDLE_ENDING:
         return found
-    from targets.tflite.bundle import unpack_model
+    from targets.litert_lm_bundle import unpack_model
 
     return unpack_model(found)
 
@@ -40,7 +40,7 @@ def find_tokenizer(artefact: Path) -> Path | None:
     bundles = sorted(artefact.glob(f"*{BUNDLE_ENDING}")) if artefact.is_dir() else [artefact]
     if len(bundles) != 1 or bundles[0].suffix != BUNDLE_ENDING:
         return None
-    from targets.tflite.bundle import unpack_tokenizer
+    from targets.litert_lm_bundle import unpack_tokenizer
 
     return unpack_tokenizer(bundles[0])
 

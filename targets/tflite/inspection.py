@@ -12,7 +12,8 @@ from typing import Any
 
 from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.tflite.bundle import read_sections
+from targets.litert_lm_bundle import read_sections
+from targets.stored_numbers import SCALES, WEIGHTS, add_up
 from targets.tflite.cache_updates import read_updates
 from targets.tflite.contents import Contents, Graph, Tensor, read_contents
 from targets.tflite.files import BUNDLE_ENDING, find_model, model_file
@@ -172,24 +173,14 @@ def _stored(contents: Contents) -> Iterator[tuple[Tensor, bool]]:
 
 def _parameters(contents: Contents) -> list[StoredNumbers]:
     """Stored tensors, summed by type and role; the largest first. Scales lie beside the tensors, or are some."""
-    sums: dict[tuple[str, str], list[int]] = {}
-
-    def add(role: str, dtype: str, tensors: int, numbers: int, size: int) -> None:
-        total = sums.setdefault((role, dtype), [0, 0, 0])
-        for index, more in enumerate((tensors, numbers, size)):
-            total[index] += more
-
+    found = []
     for tensor, scales in _stored(contents):
-        add("scales" if scales else "weights", tensor.dtype, 1, tensor.numbers, tensor.bytes)
+        found.append((SCALES if scales else WEIGHTS, tensor.dtype, 1, tensor.numbers, tensor.bytes))
         if tensor.quantized is not None and tensor.quantized.scales:
             count = tensor.quantized.scales
-            add("scales", "float32", 1, count, count * _SCALE_BYTES)
-            add("scales", "int64", 1, count, count * _ZERO_POINT_BYTES)
-    found = [
-        StoredNumbers(dtype=dtype, role=role, tensors=tensors, numbers=numbers, bytes=size)
-        for (role, dtype), (tensors, numbers, size) in sums.items()
-    ]
-    return sorted(found, key=lambda stored: (stored.role != "weights", -stored.bytes, stored.dtype))
+            found.append((SCALES, "float32", 1, count, count * _SCALE_BYTES))
+            found.append((SCALES, "int64", 1, count, count * _ZERO_POINT_BYTES))
+    return add_up(found)
 
 
 def _size_beside(model: Path, name: str) -> int | None:

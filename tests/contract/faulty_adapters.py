@@ -13,7 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from benchharness.contract import Configuration, EffectiveConfiguration, Refusal, StampClock, TokenStream
+from benchharness.contract import (
+    Configuration,
+    EffectiveConfiguration,
+    Inferences,
+    Refusal,
+    StampClock,
+    TokenStream,
+)
 from benchharness.errors import ModelFailure, Unsupported
 from tests.contract.sound_adapter import CONTEXT, VOCABULARY, WIDTH, Array, Generating, Language, Sound, Tensors
 
@@ -43,6 +50,16 @@ def in_generating(caught_by: str, **members: Any) -> Fault:
 
 def in_tensors(caught_by: str, **members: Any) -> Fault:
     return in_adapter(caught_by, tensors=type("FaultyTensors", (Tensors,), members))
+
+
+def times(*, taken_ns: int, more: int = 0, scale: int = 1) -> Any:
+    """A `run_timed` that says so of each inference, and so many more; `scale` is of its answer."""
+
+    def run_timed(self: Tensors, inputs: Mapping[str, Array], count: int) -> Inferences:
+        outputs = {name: array * scale for name, array in self.run(inputs).items()}
+        return Inferences([taken_ns] * (count + more), outputs)
+
+    return run_timed
 
 
 def changed(part: str, **fields: Any) -> Callable[..., Any]:
@@ -398,6 +415,21 @@ FAULTS: dict[str, Fault] = {
         "test_a_prompt_longer_than_the_context_is_refused", check=check_with(context=True)
     ),
     "a full context begun anew": in_language("test_a_full_context_takes_no_more", check=check_with(context=True)),
+    # Times of its own, and another process.
+    "times that the call did not take": in_tensors(
+        "test_times_of_its_own_fit_into_the_call", run_timed=times(taken_ns=10**10)
+    ),
+    "a time too many": in_tensors("test_times_of_its_own_fit_into_the_call", run_timed=times(taken_ns=1, more=1)),
+    "another answer where it is timed": in_tensors(
+        "test_times_of_its_own_fit_into_the_call", run_timed=times(taken_ns=1, scale=2)
+    ),
+    "memory of the process itself": in_language(
+        "test_the_process_that_computes_was_started_here", process=lambda self: os.getpid()
+    ),
+    "memory of another's process": in_language(
+        "test_the_process_that_computes_was_started_here", process=lambda self: 1
+    ),
+    "a process without a name": in_language("test_the_process_that_computes_was_started_here", computed_in=""),
     # A loop of its own.
     "stamps by no clock": in_generating("test_the_clock_is_told", clock=StampClock("", "host", 1)),
     "stamps by a clock without steps": in_generating("test_the_clock_is_told", clock=StampClock("rdtsc", "host", 0)),

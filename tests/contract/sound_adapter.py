@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from benchharness.contract import (
     Availability,
     Configuration,
     EffectiveConfiguration,
+    Inferences,
     ModelDescription,
     Refusal,
     StampClock,
@@ -39,7 +41,9 @@ VERSION = "1.0"
 
 
 class Tensors:
-    """`x` (batch, FEATURES) to `scores` (batch, CLASSES) and `label` (batch,)."""
+    """`x` (batch, FEATURES) to `scores` (batch, CLASSES) and `label` (batch,). It times itself."""
+
+    clock = StampClock(HARNESS_CLOCK, stamped_at="host", resolution_ns=1)
 
     def __init__(self, seed: int, effective: EffectiveConfiguration) -> None:
         self.matrix = np.random.default_rng(seed).normal(size=(FEATURES, CLASSES)).astype(np.float32)
@@ -56,6 +60,13 @@ class Tensors:
         scores = self.scores(inputs["x"])
         return {"scores": scores, "label": np.asarray(scores).argmax(-1)}
 
+    def run_timed(self, inputs: Mapping[str, Array], count: int) -> Inferences:
+        stamps = [time.perf_counter_ns()]
+        for _ in range(count):
+            outputs = self.run(inputs)
+            stamps.append(time.perf_counter_ns())
+        return Inferences([later - sooner for sooner, later in pairwise(stamps)], outputs)
+
     def scores(self, x: Array) -> Array:
         scores: Array = x @ self.matrix
         return scores
@@ -68,6 +79,7 @@ class Language:
     """state = tanh(embedding[token] + state @ recurrent); logits = state @ output."""
 
     vocabulary_size, context_length = VOCABULARY, CONTEXT
+    computed_in = "a process that has no id"
 
     def __init__(self, seed: int, effective: EffectiveConfiguration) -> None:
         random = np.random.default_rng(seed)
@@ -123,6 +135,9 @@ class Language:
             self.states.append(self.state)
         self.length += len(tokens)
         return np.array(rows)
+
+    def process(self) -> int:
+        raise Unsupported("it has no id")
 
     def placement(self) -> Mapping[str, Mapping[str, int]]:
         return {"cpu": {"Gather": 1, "MatMul": 2, "Tanh": 1}}

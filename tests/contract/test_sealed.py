@@ -49,7 +49,7 @@ try:
 except OSError:
     refused = True
 unsealed = Unsealed(content, there, 0, 0, 0, 0) if sealed else None
-with opened(adapter, there, Configuration(runtime=runtime, threads=1), unsealed) as session:
+with opened(adapter, {"artefact": str(there)}, Configuration(runtime=runtime, threads=1), unsealed) as session:
     logits, chosen = session.extend([1, 2, 3, 4, 5, 6, 7, 8]), []
     for _ in range(16):
         chosen.append(int(logits.argmax()))
@@ -103,7 +103,7 @@ def refusal(runtime: str, path: str, content: bytes, **asked: Any) -> AttemptErr
     configuration = Configuration(runtime=runtime, **asked)
     with (
         pytest.raises(AttemptError) as caught,
-        opened(adapters.load(runtime), Path(path), configuration, unsealed),
+        opened(adapters.load(runtime), {"artefact": path}, configuration, unsealed),
     ):
         pass
     return caught.value

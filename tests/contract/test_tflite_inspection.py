@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from benchharness.contract import Configuration, Inspects, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
+from targets.litert_lm_bundle import read_sections
 from targets.tflite import TFLite
-from targets.tflite.bundle import read_sections
 from targets.tflite.cache_updates import Update, read_updates
 from targets.tflite.contents import TYPES, read_contents
 from targets.tflite.schema import OPERATORS

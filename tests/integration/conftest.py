@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,8 +23,12 @@ from benchharness.suite.listing import list_files
 from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.tables import Suite, check_suite
+from tests import postgres
 from tests.command_line import Starter, started_behind
 from tests.conftest import ROOT, CommandLine, command_line
+
+if TYPE_CHECKING:
+    from tests.farm import Member, Testbed
 
 ADAPTERS = Path(__file__).parent.parent / "awkward"
 
@@ -137,3 +141,39 @@ def _unprivileged_starter() -> Iterator[Starter]:
 def unprivileged(_unprivileged_starter: Starter, tmp_path: Path, store_url: str) -> CommandLine:
     """The command line as somebody for whom file permissions hold."""
     return command_line(tmp_path, store_url, _unprivileged_starter)
+
+
+# A farm. Who tries none of it loads none of its libraries.
+
+
+@pytest.fixture(scope="session")
+def _testbed() -> Iterator[Testbed]:
+    if why := postgres.missing():
+        pytest.skip(why)
+    from tests.farm import made_farm
+
+    with made_farm() as made:
+        yield made
+
+
+@pytest.fixture
+def testbed(_testbed: Testbed) -> Testbed:
+    """The session's farm, as if it were new."""
+    _testbed.reset()
+    return _testbed
+
+
+@pytest.fixture
+def member(testbed: Testbed) -> Iterator[Callable[[str], Member]]:
+    """Makes members' lines, and closes them."""
+    from tests.farm import Member
+
+    made: list[Member] = []
+
+    def line(role: str) -> Member:
+        made.append(Member(testbed.member(role)))
+        return made[-1]
+
+    yield line
+    for each in made:
+        each.line.close()

@@ -69,6 +69,37 @@ def test_a_polite_signal_stops_and_the_run_can_go_on(
     assert state(store_url) == "finished"
 
 
+def test_an_interrupted_self_test_is_begun_anew(tmp_path: Path, store_url: str) -> None:
+    """Its pairs are to follow each other: no other command goes on with it."""
+    run = Background(tmp_path, store_url, command="selftest")
+    try:
+        run.wait_for_attempts(1)
+        run.send(signal.SIGINT)
+        assert run.wait() == 130
+        assert "Traceback" not in run.complained
+        assert run.complained.strip().splitlines()[-1].endswith("begin it anew with: benchharness selftest")
+        assert "--resume" not in run.complained
+    finally:
+        run.end()
+
+
+def test_an_interrupted_bisection_is_begun_anew(tmp_path: Path, store_url: str) -> None:
+    """`compare --resume` would end the pair that was being compared, and say nothing of the builds between."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        awkward_suite(tmp_path / name, min_time="200 ms", configuration="options = { delay_s = 0.0005 }")
+    run = Background(tmp_path, store_url, "old/suite.toml", "new/suite.toml", command="bisect")
+    try:
+        run.wait_for_attempts(2)
+        run.send(signal.SIGINT)
+        assert run.wait() == 130
+        assert "Traceback" not in run.complained
+        assert run.complained.strip().splitlines()[-1].endswith("begin it anew with: benchharness bisect")
+        assert "--resume" not in run.complained
+    finally:
+        run.end()
+
+
 @pytest.mark.parametrize("gap_s", GAPS_S)
 @pytest.mark.parametrize("signals", OFTEN, ids=lambda signals: " ".join(each.name for each in signals))
 def test_impatience_changes_nothing(

@@ -275,3 +275,28 @@ def test_what_is_wished_for_and_was_not_shown_is_no_choice() -> None:
     answer = only(run(TIMES, size="8 MB"), wish=Wish.FASTEST)
     assert answer.kind is AnswerKind.SHIP
     assert "Others keep every budget too; which is the fastest was not shown." in answer.sentences
+
+
+def test_a_cell_without_a_figure_says_what_that_figure_lacks() -> None:
+    """A runtime with a loop of its own that takes a text: no TTFT of token ids, and no quality."""
+    kinds = ("first-token", "steady", "quality")
+    jobs = {
+        (name, kind): job(f"{len(kinds) * at + number:016x}", variant=name, reference="fp32", scenario=kind)
+        for at, name in enumerate(("fp32", "loop"))
+        for number, kind in enumerate(kinds[: 2 + at])
+    }
+    first = {"fp32": "model_ttft", "loop": "request_ttft"}
+    attempts = [
+        attempt(number, measured(metric, value), job=jobs[name, kind].key)
+        for name in ("fp32", "loop")
+        for kind, metric, value in (("first-token", first[name], 1e6), ("steady", "decode_rate", 100.0))
+        for number in range(5)
+    ]
+    memory = [measured("decode_rate", 100.0), measured("peak_memory", 1e8)]
+    attempts += [attempt(number, *memory, job=jobs["fp32", "steady"].key) for number in range(5, 10)]
+    attempts.append(attempt(0, outcome=OutcomeKind.UNSUPPORTED, job=jobs["loop", "quality"].key))
+    answer = only(derive([(each, "") for each in jobs.values()], attempts))
+    (row,) = [each for each in answer.rows if "loop" in each.name]
+    told = {column.metric: cell.reason for column, cell in zip(answer.columns, row.cells, strict=True)}
+    assert told["model_ttft"] == "takes a text: request TTFT alone"
+    assert told["peak_memory"] == "not measured"

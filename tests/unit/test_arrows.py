@@ -33,11 +33,18 @@ RUNTIMES = {
     "coremltools",
     "llama_cpp",
     "xllamacpp",
+    "httpx",
+    "litert_lm",
+    "executorch",
+    "torch",
     "onnx",
     "PIL",
 }  # coremltools takes pictures as PIL's
 #: What adapters for several runtimes use.
-SHARED = ("targets.wire", "targets.token_checks", "targets.model_files", "targets.onnx_format")
+SHARED = (
+    *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
+    *("targets.onnx_format", "targets.litert_lm_bundle"),
+)
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:
@@ -245,6 +252,7 @@ ARROWS = {
         "compress",
         "devices",
         "execute.checking",
+        "farm",
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
@@ -267,8 +275,10 @@ ARROWS = {
     },
     "reading": {"judge", "results", "suite.judging"},
     "measure": {"device.adapters", "execute", "launch", "results", "suite", "terminal.console", "terminal.progress"},
+    "lmeval": {"device", "execute", "measure", "results", "scenarios", "suite"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
+    "farm": {"api", "builds", "execute.hygiene", "measure", "results", "stores", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
     "ci": {"judge", "results.result"},
     "execute": {
@@ -299,7 +309,15 @@ ARROWS = {
         "scenarios",
     },
     "judge": {*SHARED_RULES, "results", "scenarios"},
-    "scenarios": {"device", "judge", "results", "suite.fields", "suite.planning", "suite.tables"},
+    "scenarios": {
+        "device",
+        "judge",
+        "results",
+        "suite.data_files",
+        "suite.fields",
+        "suite.planning",
+        "suite.tables",
+    },
     "results": {"judge.choice"},
     "terminal": {"execute.checking", "judge", "launch.ask", "results", "suite.device"},
     "reports": {"judge", "results", "scenarios"},
@@ -322,6 +340,7 @@ KNOW_THE_STORE = {
     "benchharness.measure",
     "benchharness.reading",
     "benchharness.results.importing",
+    "benchharness.results.parcels",
     "benchharness.results.prune",
     "benchharness.results.verify",
     "benchharness.stores",
@@ -363,6 +382,8 @@ def test_only_the_device_side_and_launchers_start_processes_on_a_device() -> Non
     for module, path in IN_HARNESS:
         if room(module) in ("device", "launch", "compress", "testing") or module == "benchharness.suite.revision":
             continue  # git is asked here, where the suite is
+        if module in ("benchharness.farm.server", "benchharness.farm.making"):
+            continue  # PostgreSQL's own programs, and a process here for each job
         assert not imports(path) & {"subprocess", "benchharness.device.child"}, module
 
 
@@ -390,9 +411,11 @@ def test_there_is_no_circle_of_imports_anywhere() -> None:
 
 
 def test_contract_errors_and_records_need_nothing_of_ours() -> None:
-    for name in ("contract", "errors", "records"):
-        found = imports(ROOT / "benchharness" / f"{name}.py")
-        assert {each for each in found if top(each) not in STANDARD} <= {"numpy"}
+    plain = {module: imports(path) for module, path in IN_HARNESS if room(module) in ("contract", "errors", "records")}
+    assert {"benchharness.contract", "benchharness.errors", "benchharness.records"} <= plain.keys()
+    for module, found in plain.items():
+        own = "benchharness.contract" if room(module) == "contract" else module
+        assert {each for each in found if top(each) not in STANDARD and not within(each, own)} <= {"numpy"}, module
     # The package names its API for type checkers; at run time it loads nothing (see the tests of `loaded_by`).
     assert loaded_by("import benchharness") <= {"benchharness", "importlib", "typing", *STANDARD}
 

@@ -129,10 +129,21 @@ def test_the_environment_names_the_store_for_python_too(monkeypatch: pytest.Monk
     assert (tmp_path / "named.db").is_file()
 
 
-@pytest.mark.parametrize("scenario", [name for name in BUILT_IN if not SCENARIOS[name].evaluates])
+NEED_SETTINGS = {"conversation": "file", "hybrid": "prompts"}
+
+
+@pytest.mark.parametrize(
+    "scenario", [name for name in BUILT_IN if not SCENARIOS[name].evaluates and name not in NEED_SETTINGS]
+)
 def test_each_scenario_can_be_the_only_one(tmp_path: Path, scenario: str) -> None:
     suite = overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
     assert {each.name for each, _ in suite.scenarios.asked()} == {scenario}
+
+
+@pytest.mark.parametrize(("scenario", "setting"), NEED_SETTINGS.items())
+def test_one_that_cannot_do_without_settings_says_which(tmp_path: Path, scenario: str, setting: str) -> None:
+    with pytest.raises(UsageError, match=rf"'{scenario}\.{setting}' is missing; settings .* stand in a suite"):
+        overridden(made(tmp_path, "m.onnx"), Overrides(scenarios=[scenario]))
 
 
 def test_quality_without_data_is_refused_with_the_option_that_names_them(tmp_path: Path) -> None:

@@ -16,10 +16,22 @@ from benchharness.judge.builds import Comparison, Twins, compared, settled, twin
 from benchharness.judge.derive import derive
 from benchharness.judge.design import Accepted, Design
 from benchharness.judge.gate import Colour, Gated, gated
-from benchharness.judge.pairs import Change, decided
+from benchharness.judge.pairs import Change, decided, rounds_of
 from benchharness.judge.told import told_of
 from benchharness.metrics.limits import parse
-from benchharness.results.result import BASE, CANDIDATE, Attempt, Job, Measurement, Outcome, OutcomeKind, Result
+from benchharness.results.result import (
+    BASE,
+    CANDIDATE,
+    Attempt,
+    AttemptValue,
+    Estimate,
+    Job,
+    Measurement,
+    MetricResult,
+    Outcome,
+    OutcomeKind,
+    Result,
+)
 from tests.unit.made_up import attempt, job, measured
 
 DESIGN = Design(primary=("steady_inference",))
@@ -107,6 +119,20 @@ def test_half_a_pair_is_none() -> None:
     good = of(jobs[1], 10, noisy(2, 1.2))[2:]
     results = derive([(each, "") for each in jobs], [*of(jobs[0], 10, noisy(1)), *broken, *good])
     assert primary(results).pairs == 8
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0])
+def test_what_has_no_logarithm_is_no_half_of_a_pair(value: float) -> None:
+    base, candidate = (
+        MetricResult(name="tpot", parameters={}, unit="ns", estimate=Estimate(value=1.0, statistic=""), attempts=tried)
+        for tried in ([_value(each, 1e6 + each) for each in range(12)], [_value(0, value), _value(1, 1e6)])
+    )
+    assert rounds_of(base, candidate) == {1: (1e6 + 1, 1e6)}
+    assert rounds_of(candidate, base) == {1: (1e6, 1e6 + 1)}
+
+
+def _value(round_: int, value: float) -> AttemptValue:
+    return AttemptValue(attempt=f"a{round_}", device="d", round=round_, value=value)
 
 
 def test_a_verdict_stays_that_of_the_look_which_decided() -> None:

@@ -21,7 +21,8 @@ from benchharness.launch.bundle import PROGRAMS, write_bundle
 #: What a module of the bundle may import while it is being imported.
 RUNTIMES = {
     *("onnxruntime", "onnxruntime_genai", "openvino", "playwright"),
-    *("ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp"),
+    *("ai_edge_litert", "tflite_runtime", "coremltools", "onnx", "llama_cpp", "xllamacpp", "httpx"),
+    *("litert_lm", "executorch", "torch"),
 }
 ON_THE_DEVICE = {"benchharness", "targets", "numpy", *RUNTIMES}
 
@@ -91,12 +92,13 @@ def test_a_damaged_bundle_is_written_again(tmp_path: Path) -> None:
 
 def test_it_holds_the_device_side_and_the_adapters_only(written: Path) -> None:
     names = set(zipfile.ZipFile(written).namelist())
+    assert "benchharness/contract/sessions.py" in names
     assert "benchharness/device/scenarios/first_token.py" in names
     assert "targets/onnx_runtime/__init__.py" in names
     assert {"targets/onnx_runtime_web/page.html", "targets/onnx_runtime_web/page.js"} <= names
-    allowed = ("benchharness/device/", "targets/")
+    allowed = ("benchharness/contract/", "benchharness/device/", "targets/")
     others = {name for name in names if not name.startswith(allowed)}
-    top = {"__init__.py", "contract.py", "errors.py", "records.py"}
+    top = {"__init__.py", "errors.py", "records.py"}
     assert others == {"__main__.py"} | {f"benchharness/{name}" for name in top}
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import lzma
 import tarfile
+import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import which
 
 import pytest
 
+from benchharness.device.portable import ARCHIVE
 from benchharness.errors import LaunchError, UsageError
 from benchharness.launch import debian, portable
 
@@ -52,7 +55,8 @@ class Mirror:
         self.served = {f"pool/main/{name}_2-3_{architecture}.deb": data for name, data in self.packages.items()}
         self.served[f"dists/bookworm/{place}"] = packed
         self.served["dists/bookworm/InRelease"] = (
-            f"SHA256:\n {'0' * 64} 12 main/other\n {hashlib.sha256(packed).hexdigest()} {len(packed)} {place}\n"
+            f"Codename: bookworm\nSHA256:\n {'0' * 64} 12 main/other\n"
+            f" {hashlib.sha256(packed).hexdigest()} {len(packed)} {place}\n"
         ).encode()
         self.got: list[str] = []
 
@@ -103,6 +107,109 @@ def test_what_is_not_what_was_promised_is_not_used(
     with pytest.raises(UsageError, match=words):
         debian.fetched(debian.locked(NAMES, "arm64", tmp_path / "lock")[0], tmp_path)
     assert not list(tmp_path.glob("*.deb"))
+
+
+def test_an_index_that_cannot_be_unpacked_says_so(mirror: Mirror, tmp_path: Path) -> None:
+    place = "main/binary-arm64/Packages.xz"
+    digest = hashlib.sha256(b"odd").hexdigest()
+    mirror.served[f"dists/bookworm/{place}"] = b"odd"
+    mirror.served["dists/bookworm/InRelease"] = f"Codename: bookworm\nSHA256:\n {digest} 3 {place}\n".encode()
+    with pytest.raises(UsageError, match="cannot be unpacked"):
+        debian.locked(NAMES, "arm64", tmp_path / "lock")
+
+
+def test_another_release_is_not_taken_for_the_one_asked_for(mirror: Mirror, tmp_path: Path) -> None:
+    """Debian has signed all of its releases, those with known holes too."""
+    release = mirror.served["dists/bookworm/InRelease"]
+    mirror.served["dists/bookworm/InRelease"] = release.replace(b"Codename: bookworm", b"Codename: buzz")
+    with pytest.raises(UsageError, match="is another release"):
+        debian.locked(NAMES, "arm64", tmp_path / "lock")
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[:-40], lambda text: text.partition("\n")[0] + "\n"])
+def test_a_lock_that_is_not_whole_says_so(mirror: Mirror, tmp_path: Path, spoil: Callable[[str], str]) -> None:
+    """One that was cut short in the writing would give a Python without its last packages."""
+    lock = tmp_path / "lock"
+    debian.locked(NAMES, "arm64", lock)
+    lock.write_text(spoil(lock.read_text()))
+    with pytest.raises(UsageError, match=r"has [01] of 2"):
+        debian.locked(NAMES, "arm64", lock)
+
+
+@pytest.mark.parametrize("path", ["../odd", "one two", "pool/x.deb\u2028"])
+def test_what_a_lock_cannot_hold_is_never_locked(mirror: Mirror, tmp_path: Path, path: str) -> None:
+    place = "main/binary-arm64/Packages.xz"
+    index = "".join(f"\nPackage: {name}\nFilename: {path}\nSize: 1\nSHA256: {'0' * 64}\n\n" for name in NAMES)
+    packed = lzma.compress(index.encode())
+    mirror.served[f"dists/bookworm/{place}"] = packed
+    digest = hashlib.sha256(packed).hexdigest()
+    mirror.served["dists/bookworm/InRelease"] = (
+        f"Codename: bookworm\nSHA256:\n {digest} {len(packed)} {place}\n".encode()
+    )
+    with pytest.raises(UsageError, match="has no one for arm64"):
+        debian.locked(NAMES, "arm64", tmp_path / "lock")
+
+
+@pytest.mark.parametrize("name", ["usr/lib/python3.11/../../../escaped", "/etc/passwd", "usr/../../x"])
+def test_a_path_that_leads_out_of_a_package_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.deb").write_bytes(package({name: b"odd"}))
+    with pytest.raises(UsageError, match=r"is no package of Debian: .* leads out of it"):
+        list(debian.contents(tmp_path / "x.deb"))
+
+
+def test_a_package_that_swells_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "_MOST_UNPACKED_BYTES", 1 << 20)
+    halves = dict.fromkeys(NAMES, b"\x00" * (600 << 10))
+    (tmp_path / "x.deb").write_bytes(package(halves))
+    with pytest.raises(UsageError, match=r"is no package of Debian: .* more than"):
+        list(debian.contents(tmp_path / "x.deb"))
+
+
+def test_devices_and_hard_links_are_left_out(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:xz") as archive:
+        for kind in (tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.LNKTYPE):
+            member = tarfile.TarInfo(f"./{kind!r}")
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+    parts = b"!<arch>\n" + f"{'data.tar.xz':<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data.getvalue()):<10}`\n".encode()
+    (tmp_path / "x.deb").write_bytes(parts + data.getvalue())
+    assert list(debian.contents(tmp_path / "x.deb")) == []
+
+
+def test_a_package_that_lacks_a_part_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python.deb").write_bytes(package({"usr/bin/python3.11": b"program"}))
+    monkeypatch.setattr(portable, "locked", lambda *_, **__: ["one"])
+    monkeypatch.setattr(portable, "fetched", lambda *_: tmp_path / "python.deb")
+    with pytest.raises(UsageError, match=r"hold no usr/bin/python3\.11|hold no ld-linux-aarch64\.so\.1"):
+        portable.portable("aarch64", lock=tmp_path / "lock", cache=tmp_path)
+
+
+class Answer(io.BytesIO):
+    """What a server answered, and from where."""
+
+    def __init__(self, address: str, data: bytes) -> None:
+        super().__init__(data)
+        self.geturl = lambda: address
+
+
+def test_tls_does_not_vouch_for_what_came_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may send its client on, to where anybody on the way can answer."""
+    monkeypatch.setenv("BENCHHARNESS_DEBIAN_MIRROR", "https://mirror.test/debian")
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Answer("http://mirror.test/debian/x", b"odd"))
+    with pytest.raises(UsageError, match="sent on to http://mirror"):
+        debian._got("x", None)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Answer("https://other.test/x", b"fine"))
+    assert debian._got("x", None) == b"fine"
+
+
+def test_a_server_that_speaks_no_http_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: object, **__: object) -> None:
+        raise http.client.BadStatusLine("odd")
+
+    monkeypatch.setattr(urllib.request, "urlopen", odd)
+    with pytest.raises(UsageError, match="cannot be fetched"):
+        debian._got("x", None)
 
 
 def test_a_package_that_there_is_not_is_named(mirror: Mirror, tmp_path: Path) -> None:
@@ -182,7 +289,7 @@ def test_a_python_is_sorted_into_what_starts_it_and_the_rest(tmp_path: Path, mon
     monkeypatch.setattr(portable, "locked", lambda *_, **__: ["one"])
     monkeypatch.setattr(portable, "fetched", lambda *_: tmp_path / "python.deb")
     made = portable.portable("aarch64", lock=tmp_path / "lock", cache=tmp_path)
-    assert {name: path.read_bytes() for name, path in made.files.items() if name != portable.ARCHIVE} == {
+    assert {name: path.read_bytes() for name, path in made.files.items() if name != ARCHIVE} == {
         "bin/python3.11": b"program",
         "lib/ld-linux-aarch64.so.1": b"loader",
         "lib/libc.so.6": b"c",
@@ -193,7 +300,7 @@ def test_a_python_is_sorted_into_what_starts_it_and_the_rest(tmp_path: Path, mon
     }
     import zipfile
 
-    with zipfile.ZipFile(made.files[portable.ARCHIVE]) as archive:
+    with zipfile.ZipFile(made.files[ARCHIVE]) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == {
             "os.py": b"os",
             "same.py": b"os",

@@ -13,7 +13,7 @@ import pytest
 
 from benchharness.device import attempt
 from benchharness.device.attempt import RunningAttempt
-from benchharness.device.heap import VARIABLE, elsewhere
+from benchharness.device.heap import VARIABLE, moved_environment
 from benchharness.device.libraries import Libraries
 
 #: Where in its page an object of a heap lies that is moved by nothing but what came before it.
@@ -31,12 +31,12 @@ def places(environments: Sequence[Mapping[str, str]]) -> list[str]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc's heap; other systems' were not looked at")
 def test_processes_alike_lie_alike_and_those_of_attempts_do_not() -> None:
     assert len(set(places([dict(os.environ)] * 4))) == 1, "chance is in it already: then nothing needs to be moved"
-    assert len(set(places([elsewhere() for _ in range(4)]))) > 1
+    assert len(set(places([moved_environment() for _ in range(4)]))) > 1
 
 
 def test_less_than_a_page_is_added() -> None:
     """Else it would stand in the figures itself."""
-    added = [len(elsewhere()[VARIABLE]) for _ in range(200)]
+    added = [len(moved_environment()[VARIABLE]) for _ in range(200)]
     assert min(added) >= 512
     assert max(added) < 512 + 4096
     assert len(set(added)) > 100

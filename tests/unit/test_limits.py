@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchharness.device import groups
-from benchharness.device.scenarios.constrained import hogs, ladder, limits
+from benchharness.device import groups, hogs
+from benchharness.device.scenarios.constrained import ladder, limits
 from benchharness.device.scenarios.constrained.limits import (
     AddressSpace,
     ControlGroups,
@@ -434,7 +434,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Everything that a test starts is gone after it."""
     yield
     alive = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
-    assert not [each for each in alive if "constrained.hogs" in " ".join(each.cmdline())]
+    assert not [each for each in alive if "device.hogs" in " ".join(each.cmdline())]
 
 
 @LINUX
@@ -459,7 +459,7 @@ def test_a_hog_keeps_its_core_busy_and_ends_with_its_context(kind: str) -> None:
 @LINUX
 def test_a_hog_ends_with_its_parent() -> None:
     script = (
-        "import time\nfrom benchharness.device.scenarios.constrained.hogs import Hog\n"
+        "import time\nfrom benchharness.device.hogs import Hog\n"
         "with Hog('busy-core') as hog:\n    print(hog.process, flush=True)\n    time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:

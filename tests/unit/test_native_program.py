@@ -19,6 +19,9 @@ import pytest
 
 from benchharness.contract import Configuration, OwnFigure, OwnReport, OwnRequest
 from benchharness.device.own_report import OwnReporter
+from benchharness.device.phases import Phases
+from benchharness.device.scenarios import steady
+from benchharness.device.scenarios.stage import Stage
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from targets.native_program import NativeProgram
 from targets.native_program.reader import names, reader
@@ -119,6 +122,26 @@ def test_llama_bench_tells_rates_of_each_repetition_and_what_it_ran(tmp_path: Pa
     assert len(effective.facts["program_sha256"]) == 64
 
 
+@pytest.mark.parametrize("count", ["193", "nan", "0", "-5"])
+def test_a_mean_took_as_long_as_all_that_it_is_of(tmp_path: Path, count: str) -> None:
+    """A mean alone could be wrong by as many times as it was repeated, and still fit into the program's life."""
+    said = BENCHMARK_MODEL.replace("count=193", f"count={count}")
+    code = f"sys.stderr.write({said!r}); time.sleep(0.05)"
+    if count != "193":
+        with pytest.raises(InvalidOutput, match="runs is"):
+            told(tmp_path, "benchmark_model", code, "m.tflite", "inference_rate")
+        return
+    (figure,) = told(tmp_path, "benchmark_model", code, "m.tflite", "inference_rate")[0].figures
+    assert figure.took_ns == pytest.approx(193 * 5_160_250)
+
+
+def test_a_program_of_the_users_keeps_its_permissions(tmp_path: Path) -> None:
+    program = a_program(tmp_path, "llama-bench", llama(), "m.gguf")
+    program.chmod(0o644)
+    with NativeProgram().open(tmp_path / "m.gguf", Configuration(runtime="x", options={"program": str(program)})):
+        assert program.stat().st_mode & 0o777 == 0o744
+
+
 def test_only_commands_that_are_wanted_are_run(tmp_path: Path) -> None:
     report, effective = told(tmp_path, "llama-bench", llama(), "m.gguf", "model_ttft")
     (figure,) = report.figures
@@ -160,6 +183,8 @@ def test_executor_runner_tells_one_execution(tmp_path: Path) -> None:
         ({"samples_ns": ["1"]}, "no number"),
         ({"samples_ns": [True]}, "no number"),
         ({"samples_ns": [1e300]}, "or one that none can be"),
+        ({"samples_ns": [10**400]}, "no number"),
+        ({"n_gen": 10**400}, "tells 0 rows"),
         ({"n_prompt": 17}, "tells 0 rows with n_prompt 16"),
         ({"n_prompt": 16, "samples_ns": None}, "holds 0 times"),
     ],
@@ -286,6 +311,7 @@ class Liar:
 
 
 WORKLOAD: Mapping[str, Any] = {
+    "asks": "language",
     "prompt": {"length": 16, "tokens": None, "text": None},
     "output_tokens": 8,
     "context_depth": 0,
@@ -301,6 +327,8 @@ WORKLOAD: Mapping[str, Any] = {
         ({"value": 0.0, "samples": []}, "as 0"),
         ({"samples": [9.0, float("inf")]}, "as 10"),
         ({"metric": "peak_memory"}, "peak_memory as"),
+        ({"metric": "itl", "value": 3e9, "samples": []}, "itl took 3000000000 ns, and it lived 2000000000 ns"),
+        ({"metric": "itl", "value": 1.5e9, "samples": [1.5e9, 1.5e9]}, "itl took 3000000000 ns, and it lived"),
     ],
 )
 def test_a_figure_that_the_harness_cannot_believe_ends_the_attempt(figure: Mapping[str, Any], words: str) -> None:
@@ -308,6 +336,33 @@ def test_a_figure_that_the_harness_cannot_believe_ends_the_attempt(figure: Mappi
     assert reporter is not None
     with pytest.raises(InvalidOutput, match=words):
         reporter.told(WORKLOAD, 3, ["decode_rate", "itl"])
+
+
+def test_inputs_that_a_program_is_not_given_are_refused() -> None:
+    """It makes up its own: at a batch of its own, a time would stand beside others' of the batch asked for."""
+    liar = Liar(metric="steady_inference")
+    liar.language = False
+    reporter = OwnReporter.of(liar)
+    assert reporter is not None
+    asked = {**WORKLOAD, "asks": "tensor", "dimensions": {"batch": 8}}
+    with pytest.raises(Unsupported, match="makes its inputs itself"):
+        reporter.told(asked, 3, ["steady_inference"])
+    assert reporter.told({**WORKLOAD, "asks": "any"}, 3, ["steady_inference"])
+
+
+def test_pauses_that_it_does_not_make_are_told_as_unknown() -> None:
+    reporter = OwnReporter.of(Liar())
+    assert reporter is not None
+    stage = Stage(
+        session=reporter,
+        workload=WORKLOAD,  # type: ignore[arg-type] # as much of it as is looked at
+        settings={"repeats": 3, "most_repeats": 3, "pauses_ns": [SECOND]},
+        tokenizer=None,
+        phases=Phases(0),
+        progress=lambda *_: None,
+    )
+    assert [each["metric"] for each in steady.measure(stage)] == ["decode_rate"]
+    assert set(reporter.facts()["unknown_metrics"]) == {"itl", "ttft_after_pause", "decode_rate_after_pause"}
 
 
 def test_a_figure_that_can_be_is_a_measurement_and_the_rest_has_a_reason() -> None:

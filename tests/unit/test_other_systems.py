@@ -36,7 +36,7 @@ for name in ("SIGALRM", "SIGBUS", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SI
 for name in ("poll", "epoll"):
     delattr(select, name)
 sys.platform = "win32"
-HIDDEN = ("onnx", "coremltools", "onnxruntime_genai", "openvino")
+HIDDEN = ("onnx", "coremltools", "onnxruntime_genai", "openvino", "lm_eval", "torch")
 for name in HIDDEN:
     sys.modules[name] = None
 """

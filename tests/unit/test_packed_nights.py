@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, delete, select, update
 
 from benchharness import stores
 from benchharness.errors import StoreError
@@ -17,7 +20,7 @@ from benchharness.judge.history import history_of
 from benchharness.metrics import METRICS
 from benchharness.results import packed_nights
 from benchharness.results.history import Part
-from benchharness.results.schema import attempts, measurements, runs
+from benchharness.results.schema import attempts, jobs, measurements, runs
 from benchharness.results.schema import packed_nights as table
 from benchharness.results.store import Store
 from tests.unit.history_samples import Made, changed_nights, told, write
@@ -126,6 +129,11 @@ def test_another_form_is_not_read(store: Store) -> None:
         {"metrics": '[["model_ttft"]]'},
         {"metrics": "[[7, {}, null]]"},
         {"metrics": "[1"},
+        {"metrics": "[" * 100_000},
+        {"jobs": "[" * 100_000},
+        {"jobs": '[["k", "d", "h", [null, null, null, null], Infinity, 1, ""]]'},
+        {"jobs": '[["k", "d", "h", [null, null, null, null], 1, -1, ""]]'},
+        {"jobs": '[["k", "d", "h", [null, null, null, null], 1, 2, ""]]'},
     ],
 )
 def test_damage_is_told_and_never_shown(store: Store, tmp_path: Path, damage: dict[str, object]) -> None:
@@ -136,6 +144,43 @@ def test_damage_is_told_and_never_shown(store: Store, tmp_path: Path, damage: di
         store.history(Part())
     found = stores.verify(store=f"sqlite:///{tmp_path / 'store.db'}")
     assert found.trouble["packed nights that do not agree with their attempts"].count == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "values"),
+    [
+        (attempts, {"round": 1e300}),
+        (attempts, {"round": "first"}),
+        (attempts, {"round": 2**62}),
+        (attempts, {"round": -1}),
+        (measurements, {"percentiles": f'{{"50": {10**400}}}'}),
+        (measurements, {"percentiles": "[" * 100_000}),
+        (jobs, {"job_json": "[" * 100_000}),
+        (jobs, {"job_json": json.dumps({**job().to_json(), "configuration": "none"})}),
+        (jobs, {"job_json": "[]"}),
+    ],
+)
+def test_damaged_rows_are_told_and_packed_by_nobody(tmp_path: Path, changed: Table, values: dict[str, object]) -> None:
+    """A store of before nights were packed, of whoever: it is opened, and says that it cannot be read."""
+    shutil.copy(GOLDEN / "store-0003.sqlite", tmp_path / "old.db")
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection, connection:
+        ((column, value),) = values.items()
+        where = " WHERE metric = 'itl'" if changed is measurements else ""
+        connection.execute(f"UPDATE {changed.name} SET {column} = ?{where}", (value,))
+        assert connection.total_changes
+    opened = Store(f"sqlite:///{tmp_path / 'old.db'}")
+    with pytest.raises(StoreError, match="cannot be read"):
+        opened.history(Part())
+    opened.close()
+
+
+def test_a_fact_is_no_longer_than_where_rows_are_read(store: Store) -> None:
+    run = finished(store)
+    told = json.dumps([[job().key, "d", "h", ["x" * 10_000, None, None, None], 1, 1, ""]])
+    with store.writing() as connection:
+        connection.execute(update(table).where(table.c.run_id == run).values(jobs=told))
+    (found,) = store.history(Part()).jobs
+    assert found.facts == ("x" * 200, None, None, None)
 
 
 def test_a_forged_figure_is_found_by_who_verifies(store: Store, tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ def pairs(seed: int, count: int = 20, above: float = 0.0) -> tuple[np.ndarray, n
     return drawn.normal(0, 0.02, count), drawn.normal(above, 0.02, count)
 
 
+def by_signed_ranks(differences: np.ndarray) -> float:
+    return signed_ranks.chance_above(signed_ranks.doubled_ranks(np.round(differences, 12)))
+
+
 def by_hand(base: Sequence[float], candidate: Sequence[float]) -> float:
     """Of up to seven pairs, which are all neighbours: every row of signs, with the ranks of all values."""
     middle = np.median([*base, *candidate])
@@ -36,10 +40,10 @@ def by_hand(base: Sequence[float], candidate: Sequence[float]) -> float:
 @settings(max_examples=80, deadline=None)
 def test_all_signs_are_counted_with_ties_too(found: list[tuple[float, float]]) -> None:
     base, candidate = zip(*found, strict=True)
-    differences = np.subtract(candidate, base)
+    differences = np.round(np.subtract(candidate, base), 12)
     among = np.abs(np.round(np.array([*base, *candidate]) - np.median([*base, *candidate]), 12))
     if np.median(among) > np.median(np.abs(differences)):
-        assert p_above(base, candidate) == signed_ranks.p_above(differences.tolist())
+        assert p_above(base, candidate) == by_signed_ranks(differences)
     else:
         assert p_above(base, candidate) == pytest.approx(by_hand(base, candidate))
 
@@ -65,7 +69,7 @@ def test_one_disturbed_process_costs_no_more_than_the_last_rank() -> None:
     base, candidate = pairs(1, 10, above=0.05)
     base, candidate = np.sort(base) / 10, np.sort(candidate - 0.05) / 10 + 0.05
     base[4] += math.log(1.5)
-    assert signed_ranks.p_above((candidate - base).tolist()) == pytest.approx(43 / 1024)
+    assert by_signed_ranks(candidate - base) == pytest.approx(43 / 1024)
     assert p_above(base, candidate) <= 3 / 1024
     more = base.copy()
     more[4] += 5.0
@@ -85,7 +89,7 @@ def test_pairs_of_one_mind_are_told_by_what_is_within_them() -> None:
     """Each pair has a level of its own, thirty times what its two differ by."""
     base, candidate = pairs(7, above=0.03)
     levels = np.random.default_rng(8).normal(0, 0.6, 20)
-    assert p_above(base + levels, candidate + levels) == signed_ranks.p_above((candidate - base).tolist())
+    assert p_above(base + levels, candidate + levels) == by_signed_ranks(candidate - base)
 
 
 def test_nothing_is_no_evidence() -> None:
@@ -146,3 +150,22 @@ def test_of_many_pairs_the_normal_chance_errs_to_the_safe_side() -> None:
         table = signed_ranks._sums(np.abs(counted))
         exact = float(table[int(counted[counted > 0].sum()) :].sum())
         assert exact <= signed_ranks.chance_above(counted) <= 1.3 * exact
+
+
+@pytest.mark.parametrize(("slower", "faster"), [(66, 36), (70, 40), (120, 80)])
+def test_of_many_pairs_of_two_values_the_chance_is_no_smaller_than_that_of_as_many_coins(
+    slower: int, faster: int
+) -> None:
+    """Memory that is either of two sizes: all ranks are alike, and the sum has steps that a normal one has not."""
+    base = np.random.default_rng(2).permutation([0.0] * slower + [0.1] * faster)
+    count = slower + faster
+    exact = sum(math.comb(count, each) for each in range(slower, count + 1)) / 2**count
+    assert exact <= p_above(base, 0.1 - base) <= 1.1 * exact
+
+
+def test_pairs_that_only_rounding_tells_from_the_margin_are_no_evidence() -> None:
+    """Each pair has a level of its own and a candidate 5 % above: less 5 % no pair has a difference."""
+    base = np.log(1 + np.random.default_rng(6).exponential(30, 20))
+    candidate = np.log(np.exp(base) * 1.05)
+    assert p_above(candidate - math.log1p(0.05), base) == 1.0
+    assert p_above(base, candidate - math.log1p(0.05)) == 1.0

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import pytest
 
+from benchharness.contract import STREAM_ENDS
 from benchharness.device.measured import raw_rows
 from benchharness.metrics import METRICS, ROWS
 from benchharness.records import (
@@ -22,11 +23,14 @@ from benchharness.records import (
     SENSOR_READING,
     TABLES,
     TOKEN_DIVERGENCE,
+    AnsweredBy,
+    CloudEnd,
     Column,
     Table,
     TokenRow,
     TrialEnd,
     TrialRow,
+    TurnEnd,
     table_of,
 )
 from benchharness.results.plausibility import contradictions
@@ -76,7 +80,20 @@ def test_rows_are_stored_as_they_always_were() -> None:
         "process_limits": (0, "moment"),
         "constrained_trials": (6, "outcome", "time", "answer", "page_ins", "peak", "kills"),
         "fallback_tries": (3, "place", "outcome", "time"),
+        "handovers": (
+            16,
+            *("prompt", "answered_by", "cloud", "first_token", "silence", "whole"),
+            *("cloud_tokens", "device_tokens", "wasted_tokens", "sent", "received", "wasted"),
+            *("energy", "agreement", "right", "late"),
+        ),
+        "conversation_turns": (
+            9,
+            *("turn", "end", "new", "read", "written", "context", "ttft", "rate", "resident"),
+        ),
         "memory_timeline": (2, "moment", "resident"),
+        "task_likelihoods": (4, "request", "log_likelihood", "greedy", "tokens"),
+        "task_documents": (3, "document", "total", "weight"),
+        "task_replicates": (0, "value"),
     }
     assert {key: tuple(table.columns) for key, table in EARLIER.items()} == {
         ("class_decisions", 4): ("label", "reference", "variant", "kld")
@@ -89,6 +106,10 @@ def test_rows_are_stored_as_they_always_were() -> None:
         "HUNG": 4,
         "CRASHED": 5,
     }
+    assert [end.name.lower().replace("_", " ") for end in CloudEnd][: len(STREAM_ENDS)] == list(STREAM_ENDS)
+    assert [int(end) for end in CloudEnd] == list(range(17))
+    assert {end.name: int(end) for end in AnsweredBy} == {"CLOUD": 0, "DEVICE": 1, "BOTH": 2, "NOBODY": 3}
+    assert {end.name: int(end) for end in TurnEnd} == {"ANSWERED": 0, "ANSWERED_ANEW": 1, "CONTEXT_FULL": 2}
 
 
 def test_rows_of_before_are_told_by_their_width() -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from reports.figures import pareto
 from reports.figures.canvas import INK, QUIET, WIDTH, Axis, Sheet, number, short
 from reports.figures.figure import Figure, figure_text, range_text
+from reports.figures.pareto import SIGNS, Pareto, Row, sign_of
 from reports.figures.pareto import Metric as PlotMetric
-from reports.figures.pareto import Pareto, Row
 from reports.figures.svg import path_text, svg
 from reports.sections.latency.chart import Distribution, Lane, Strip
 from reports.sections.memory.chart import MemoryLine, MemoryLines
@@ -166,7 +167,7 @@ def test_what_a_limit_says_is_on_no_mark_and_across_no_line(limit: float) -> Non
     across = PlotMetric(title="size, kB", higher=False, limit=limit, limit_text=f"{limit:.0f} kB")
     upwards = PlotMetric(title="accuracy, %", higher=True, limit=90.0, limit_text="90 %")
     rows = tuple(
-        Row(label=f"v{at}", runtime="r", swatch=0, x=(at, at, at), y=(y, y, y), named=False)
+        Row(label=f"v{at}", runtime="r", shape=0, swatch=0, x=(at, at, at), y=(y, y, y), named=False)
         for at, y in ((80.0, 84.0), (190.0, 89.0), (60.0, 89.5))
     )
     chart = Pareto(title="t", unit="u", note="", across=across, upwards=upwards, rows=rows)
@@ -180,3 +181,26 @@ def test_what_a_limit_says_is_on_no_mark_and_across_no_line(limit: float) -> Non
             x, y = axis.at(row.x[0]), level.at(row.y[0])
             assert not (left < x < right and top < y < bottom)
     assert first[2] <= second[0] or second[2] <= first[0] or first[3] <= second[1] or second[3] <= first[1]
+
+
+def test_a_runtime_has_the_sign_that_it_has_in_the_table_whatever_is_drawn() -> None:
+    """The second of three has no figure, and a ninth one is still told from the first."""
+    metric = PlotMetric(title="size, kB", higher=False, limit=None, limit_text="")
+    rows = tuple(
+        Row(label=f"v{at}", runtime=f"r{at}", shape=at, swatch=0, x=(at, at, at), y=(at, at, at), named=False)
+        for at in (0, 2, 8)
+    )
+    chart = Pareto(title="t", unit="u", note="", across=metric, upwards=metric, rows=rows)
+    assert chart.shapes == [("●", "r0"), ("▲", "r2"), (sign_of(8), "r8")]
+    assert len(set(SIGNS)) == len(SIGNS) == 9
+    assert chart.draw() is not None
+
+
+def test_one_wide_interval_leaves_the_others_room() -> None:
+    """Two attempts of a busy machine give intervals of a thousand times the value; it runs to the edge."""
+    metric = PlotMetric(title="model TTFT, ms", higher=False, limit=None, limit_text="")
+    axis = metric.axis([(1.0, 0.9, 1.1), (2.0, 0.001, 400_000.0)], 234.0, 24.0)
+    assert abs(axis.at(1.0) - axis.at(2.0)) > 20
+    wide = Row(label="v", runtime="r", shape=0, swatch=0, x=(2, 2, 2), y=(2, 0.001, 400_000), named=False)
+    _, (_, low, high) = pareto._whiskers(wide, metric.axis([(2, 1, 3)], 46.0, 300.0), axis)
+    assert 24 <= high < axis.at(2.0) < low <= 234

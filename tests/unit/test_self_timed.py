@@ -83,6 +83,8 @@ def test_gaps_below_the_clock_are_an_answers_mean() -> None:
         ({"tokens": [1, 2, 3, 30]}, "the answer has token 30, and the vocabulary has 30"),
         ({"began_ns": 2_000_001}, "stamp 1 of 4 lies 1 ns before"),
         ({"stamps_ns": [2, 5, 3, 8]}, "stamp 3 of 4 lies 2 ns before"),
+        ({"stamps_ns": [2, 3, float("nan"), 8]}, "a stamp is 'nan', no whole number"),
+        ({"began_ns": 0.5}, "a stamp is '0.5', no whole number"),
         ({"began_ns": -(10**9)}, "the stamps span 1008000000 ns, and the whole call took"),
     ],
 )

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select
 
 from benchharness.judge.derive import derive
 from benchharness.results import opening
 from benchharness.results.result import Job, OutcomeKind
-from benchharness.results.schema import REVISION, job_columns
+from benchharness.results.schema import REVISION, job_columns, jobs
 from benchharness.results.store import Store
 from tests.unit.made_up import attempt, job, jobs_of, loaded, measured
 
@@ -41,8 +41,8 @@ prompt = { tokens = [8] }
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{tmp_path / 'store.db'}")
+def store(database: str) -> Iterator[Store]:
+    opened = Store(database)
     yield opened
     opened.close()
 
@@ -216,10 +216,9 @@ def revision(path: Path) -> str:
     return str(found)
 
 
-def test_cells_are_stored(store: Store, tmp_path: Path) -> None:
+def test_cells_are_stored(store: Store) -> None:
     run = new_run(store, BASE)
-    connection = sqlite3.connect(tmp_path / "store.db")
-    stored, text = connection.execute("SELECT cell, job_json FROM jobs WHERE run_id = ?", (run,)).fetchone()
-    connection.close()
+    with store.reading() as connection:
+        stored, told = connection.execute(select(jobs.c.cell, jobs.c.job_json).where(jobs.c.run_id == run)).one()
     assert stored == BASE.cell
-    assert json.loads(text)["variant"] == "int8"
+    assert json.loads(told)["variant"] == "int8"

@@ -315,6 +315,15 @@ def test_a_model_on_an_accelerator_is_judged_by_wall_time() -> None:
     assert "wall time" in found.evidence[0]
 
 
+def test_the_workers_cpu_time_says_nothing_of_a_page() -> None:
+    """It only waits, and turns what it is told into numbers: that this takes longer is no slower core."""
+    table = rows(40) + [row(ORIGIN + at * 100 * MS, least_cpu=1.2 * MS) for at in range(40, 80)]
+    assert course(windows(table)).state is SessionState.SLOW_CORE
+    found = course(windows(table), effective={"facts": {"computed_in": "the page's process"}})
+    assert found.state is SessionState.STEADY
+    assert {(each.cpu_ns, each.least_cpu_ns) for each in found.windows} == {(None, None)}
+
+
 def test_a_clock_that_counts_nothing_makes_nothing_fail() -> None:
     found = course(windows(rows(least_wall=0, p50_wall=0, least_cpu=0, process_cpu=0)))
     assert found.state is SessionState.STEADY

@@ -96,6 +96,8 @@ def test_states_go_from_one_inference_to_the_next() -> None:
     [
         (Page(taken_ns=50_000_000), InvalidOutput, "the whole call took"),
         (Page(taken_ns=-5), InvalidOutput, "took -5 ns"),
+        (Page(taken_ns=float("nan")), InvalidOutput, "took nan ns"),  # type: ignore[arg-type] # as a lying one would
+        (Page(taken_ns=True), InvalidOutput, "took True ns"),
         (Page(extra=1), InvalidOutput, "1 inferences were asked for, and 2 are timed"),
         (Page(taken_ns=0), Unsupported, "an inference took less than a step of the clock"),
     ],

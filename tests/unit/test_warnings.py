@@ -11,6 +11,7 @@ import pytest
 
 from benchharness.device.rules import RULES
 from benchharness.judge.derive import derive_one
+from benchharness.judge.trust import Trust
 from benchharness.judge.warnings import SHORTEST_TIMED_NS
 from benchharness.results.result import Attempt, Measurement, OutcomeKind, ResultWarning, WarningKind
 from benchharness.results.told import Conditions, Effective
@@ -271,3 +272,18 @@ def test_waiting_for_a_core_is_told_of_what_was_timed_and_in_the_singular_of_one
     assert told == ["its one attempt waited for a core 37 % of its time"]
     weights_only = attempt(conditions=waited, effective={"execution": "reference"})
     assert WarningKind.CONTENDED not in kinds([weights_only])
+
+
+def test_every_kind_of_warning_has_words_for_many_and_for_one() -> None:
+    for kind in WarningKind:
+        for jobs in (1, 2):
+            assert Trust(kind=kind, jobs=jobs, of=2, details=()).finding.startswith(f"{jobs} of 2 jobs ")
+
+
+def test_a_runtime_whose_python_does_not_ship_is_warned_of_where_it_is_in_the_figure() -> None:
+    brought = Effective.from_json({"facts": {"python_runtime": "it brings torch"}})
+    for metric, told in (("cold_start_ttft", True), ("peak_memory", True), ("decode_rate", False)):
+        attempts = [replace(each, effective=brought) for each in five(measured(metric, LONG))]
+        found = [each for each in warnings_of(attempts) if each.kind is WarningKind.NOT_SHIPPED]
+        assert [each.message.endswith("it brings torch") for each in found] == [True] * told
+        assert WarningKind.NOT_SHIPPED not in kinds(five(measured(metric, LONG)))

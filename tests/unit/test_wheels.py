@@ -172,6 +172,7 @@ def test_requirements_are_those_of_the_extras_that_people_install() -> None:
         ("tflite", "tflite"),
         ("coreml", "coreml"),
         ("llama-cpp", "llama-cpp"),
+        ("litert-lm", "litert-lm"),
     ):
         told = {each.partition(";")[0].strip() for each in extras["optional-dependencies"][extra]}
         assert set(BUILT_IN[name].requires) == told

@@ -32,6 +32,9 @@ class Stage:
     progress: Callable[[str, int, int], None]  # phase, done, total
     inputs: Mapping[str, Any] = field(default_factory=dict)  # of a model that is no language model: what it is fed
     outputs: Outputs = field(default_factory=Outputs)  # and what it answered
+    plain: Session | None = None  # the session itself, which carries no state and times nothing
+    tensors: Mapping[str, Any] = field(default_factory=dict)  # what the suite says of its inputs and outputs
+    told: dict[str, Any] = field(default_factory=dict)  # what a scenario tells beside its measurements, JSON values
 
     def warm_up(self, once: Callable[[int], object]) -> None:
         """Runs `once`, told how many are left, as often as the settings' `warmup` says; nothing of it counts."""

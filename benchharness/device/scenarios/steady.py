@@ -24,6 +24,8 @@ from benchharness.errors import Unsupported
 
 #: What programs that measure themselves are asked for here.
 _OWN = ("prefill_rate", "decode_rate", "tpot", "itl", "steady_inference", "inference_rate")
+#: By whether the model is a language model: what is measured after a pause.
+_PAUSED = {True: ("ttft_after_pause", "decode_rate_after_pause"), False: ("inference_after_pause",)}
 #: Tokens that a warm-up request but the last decodes; the full output would only make the attempt longer.
 _WARMUP_TOKENS = 8
 
@@ -46,7 +48,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     if isinstance(stage.session, OwnReporter):
         # An inference is one sample, and an answer has many tokens.
         repeats = stage.settings["repeats" if stage.session.language else "most_repeats"]
-        return stage.session.told(stage.workload, max(repeats, stage.wanted("steady_inference")), _OWN)
+        paused = _PAUSED[stage.session.language] if stage.settings.get("pauses_ns") else ()
+        return stage.session.told(stage.workload, max(repeats, stage.wanted("steady_inference")), _OWN, paused)
     return _measure_other(stage)
 
 

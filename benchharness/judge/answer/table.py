@@ -11,7 +11,19 @@ from benchharness.judge.choice import LOSSES, OBJECTIVE_OF, OBJECTIVES
 from benchharness.judge.evidence import no_evidence
 from benchharness.judge.ranking import Candidate
 from benchharness.metrics import METRICS, Better
-from benchharness.results.result import EXACT, Estimate, Job, MetricResult, Result, Verdict, VerdictKind
+from benchharness.metrics.definition import OF_DEVICE
+from benchharness.results.result import (
+    EXACT,
+    Estimate,
+    Job,
+    MetricResult,
+    Parameters,
+    Result,
+    Verdict,
+    VerdictKind,
+    is_of,
+    part_of,
+)
 from benchharness.units import Scale, common_scale, scale_for
 
 #: A miss is worse than what is open, and that than a pass.
@@ -57,7 +69,7 @@ def _budgeted(results: Sequence[Result]) -> Iterator[Column]:
             seen.setdefault(verdict.budget, verdict)
     for budget, verdict in seen.items():
         metric = METRICS[_about(verdict.metric)]
-        output = str(verdict.parameters.get("output", "")) if budget.startswith(f"{metric.name} of ") else ""
+        output = _named(budget, metric.name, verdict.parameters)
         percentile = verdict.parameters.get("percentile")
         named = f" of {output}" if output else f" p{percentile}" if percentile else ""
         told = budget.removeprefix(f"{metric.name}{named}").strip()
@@ -125,7 +137,7 @@ def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -
         return Cell(estimate=_size(column, everything[0].job), reason=_why_none(column, everything))
     result, metric, verdict = _worst(column, found)
     doubt = no_evidence(result, metric)
-    several = {each.parameters.get("output") for _, each in found}
+    several = {part_of(each.parameters) for _, each in found}
     return Cell(
         estimate=metric.estimate if metric.estimate.value is not None else None,
         ratio=None if result.job.is_reference else metric.ratio,
@@ -133,7 +145,7 @@ def _cell(column: Column, everything: Sequence[Result], *, lost_nothing: bool) -
         reason=(verdict.reason if verdict else "") or (metric.estimate.reason if metric.estimate.value is None else ""),
         doubt=doubt,
         is_bound=bool(_bounds(metric.name)) and metric.name != column.metric,
-        output=str(metric.parameters.get("output", "")) if len(several) > 1 else "",
+        output=part_of(metric.parameters) if len(several) > 1 else "",
         job=result.job.key,
         scenario=result.job.scenario,
         attempts=tuple(each.attempt for each in metric.attempts),
@@ -156,8 +168,14 @@ def _of(result: Result, column: Column) -> list[MetricResult]:
         and metric.parameters.get("percentile") == column.percentile
     ]
     if column.output:
-        return [metric for metric in found if metric.parameters.get("output") == column.output]
-    return [metric for metric in found if "output" not in metric.parameters] or found
+        return [metric for metric in found if is_of(metric.parameters, column.output)]
+    return [metric for metric in found if not part_of(metric.parameters)] or found
+
+
+def _named(budget: str, metric: str, parameters: Parameters) -> str:
+    """The part that a budget names: an output, a task, or one of its measures; "" where it is on all."""
+    parts = (part_of(parameters), str(parameters.get("task", "")))
+    return next((part for part in parts if part and budget.startswith(f"{metric} of {part} ")), "")
 
 
 def _about(name: str) -> str:
@@ -217,8 +235,15 @@ def _why_none(column: Column, everything: Sequence[Result]) -> str:
         return f"only bounded: {METRICS[bound].title}"
     if any(not result.effective.on_device for result in everything):
         return "reference execution, weights only"
-    failed = next((result for result in everything if not result.outcome.ok), None)
+    if column.metric == "model_ttft" and any(_valued(result, "request_ttft") for result in everything):
+        return f"takes a text: {METRICS['request_ttft'].title} alone"
+    failed = next((result for result in everything if not result.outcome.ok and _could_have(result, column)), None)
     return f"{failed.job.scenario}: {failed.outcome.kind}" if failed else "not measured"
+
+
+def _could_have(result: Result, column: Column) -> bool:
+    """Whether a result that failed is one of those that such a figure comes from: quality is a pass of its own."""
+    return (result.job.scenario == "quality") != (METRICS[column.metric].unit in OF_DEVICE)
 
 
 def excess(row: Row, columns: Sequence[Column]) -> float:

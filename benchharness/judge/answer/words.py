@@ -27,7 +27,7 @@ def sentences(answer: Answer, choice: Choice) -> Iterator[str]:
     yield from told
     if answer.kind is not AnswerKind.NOT_TRUSTWORTHY:
         yield from _without_figures(answer, told)
-    if all(result.job.against is not None for row in answer.rows for result in row.results):
+    if all(result.job.of_answers for row in answer.rows for result in row.results):
         yield "What it costs in time and memory was not measured."
 
 

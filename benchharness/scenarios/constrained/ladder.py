@@ -15,6 +15,7 @@ from benchharness.metrics import METRICS
 from benchharness.records import CONSTRAINED_TRIALS, FALLBACK_TRIES, Table, TrialEnd, TrialRow
 from benchharness.results.courses import SLOWER_FROM, Chain, ChainLink, Ladder, Step, StepOutcome
 from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
+from benchharness.scenarios.raw import raw_result
 
 _FAILED: Mapping[float, StepOutcome] = {
     TrialEnd.ERROR: StepOutcome.ERROR,
@@ -78,7 +79,7 @@ def constrained_metrics(attempt: Attempt) -> Iterator[MetricResult]:
         yield _metric(attempt, "fallback_time_lost", of, _once(chain.lost_ns, "on variants that failed"))
     for measurement in attempt.measurements:
         if measurement.metric in _RAW:
-            yield _raw(attempt, measurement)
+            yield raw_result(attempt, measurement)
 
 
 class _Facts:
@@ -203,19 +204,3 @@ def _metric(attempt: Attempt, name: str, parameters: Parameters, found: Estimate
         attempt=attempt.id, device=attempt.device, round=attempt.round, value=found.value if found.value else 0.0
     )
     return MetricResult(name=name, parameters=parameters, unit=METRICS[name].unit, estimate=found, attempts=(value,))
-
-
-def _raw(attempt: Attempt, measurement: Measurement) -> MetricResult:
-    value = AttemptValue(
-        attempt=attempt.id,
-        device=attempt.device,
-        round=attempt.round,
-        value=measurement.value,
-        samples=measurement.samples,
-        row_length=measurement.row_length,
-    )
-    found = Estimate(value=measurement.value, count=1, statistic="of the raw rows")
-    unit = METRICS[measurement.metric].unit
-    return MetricResult(
-        name=measurement.metric, parameters=measurement.parameters, unit=unit, estimate=found, attempts=(value,)
-    )

@@ -7,18 +7,16 @@ The worker reports windows, the supervisor what it read meanwhile; both with sta
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchharness.judge.intervals import estimate, independent_ratio
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS
 from benchharness.metrics.percentiles import samples_for_percentile
-from benchharness.records import SENSOR_READING, SUSTAINED_WINDOW
+from benchharness.records import SUSTAINED_WINDOW
 from benchharness.results.courses import Course, SessionState, Window
 from benchharness.results.result import (
     Attempt,
@@ -32,18 +30,19 @@ from benchharness.results.result import (
 )
 from benchharness.results.samples import mean
 from benchharness.scenarios.sustained import detect
-from benchharness.scenarios.sustained.heat import heat_evidence, sources_of_heat
 from benchharness.scenarios.sustained.held import Held
+from benchharness.scenarios.sustained.power import CHARGE, power_of
+from benchharness.scenarios.sustained.readings import LEAST_STEPS, Readings, Series, known
 
-Series = NDArray[np.float64]
 #: Losses whose time is told, in percent.
 LOSSES = (10, 25)
 _PERCENTILES = {50: "p50_wall", 90: "p90_wall", 99: "p99_wall"}
 #: Where the calling thread computes for less than this share of an inference, something else does.
 _HOST_COMPUTES = 0.5
-#: A processor; `package-0 core` is a part of one.
-_PACKAGE = re.compile(r"energy_uj\.package-\d+")
 _MEDIAN = 50
+_CHARGE_SENSOR = "Android battery charge"
+_LONGEST_REASON = 200
+_TOO_COARSE = f"the battery's charge counter moved less than {LEAST_STEPS} times in the course: run a longer one"
 _SETTLED = ("settled_decode_rate", "settled_inference_rate")
 _RATES = {"tokens/s": "decode_rate", "inferences/s": "inference_rate"}
 
@@ -60,85 +59,13 @@ def _measured(attempt: Attempt, metric: str) -> Measurement | None:
     return next((each for each in attempt.measurements if each.metric == metric), None)
 
 
-class Readings:
-    """What a supervisor read beside the worker, by channel."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._rows = {
-            str(each.parameters.get("channel")): SENSOR_READING.by_name(np.asarray(each.samples, dtype=np.float64))
-            for each in attempt.measurements
-            if each.metric == SENSOR_READING.metric
-            and SENSOR_READING.fits(each.samples, each.row_length)
-            and each.samples
-        }
-
-    def names(self, *prefixes: str) -> list[str]:
-        """The channels whose names begin so."""
-        return [name for name in self._rows if name.startswith(prefixes)]
-
-    def exactly(self, channel: str) -> list[str]:
-        """The channel of this name, if there is one."""
-        return [channel] if channel in self._rows else []
-
-    def grown(self, channel: str, starts: Series, ends: Series) -> Series:
-        """By how much a counter grew from each start to its end; NaN where it was not read then, or fell."""
-        rows = self._rows.get(channel)
-        if rows is None:
-            return np.full(len(starts), math.nan)
-        grew = _between(ends, rows) - _between(starts, rows)
-        return np.where(grew >= 0, grew, math.nan)
-
-    def drained_watts(self, start: float, end: float) -> float | None:
-        """What left the battery meanwhile, by its charge counter; None where that is too coarse to tell."""
-        rows = self._rows.get("drained_uj")
-        if rows is None:
-            return None
-        inside = (rows["moment"] >= start) & (rows["moment"] <= end)
-        moments, counted = rows["moment"][inside], rows["reading"][inside]
-        if np.count_nonzero(np.diff(counted) > 0) < _LEAST_STEPS:
-            return None
-        return float((counted[-1] - counted[0]) / (moments[-1] - moments[0])) * 1e3  # µJ a ns
-
-    def level(self, channels: Sequence[str], starts: Series, ends: Series) -> list[float | None]:
-        """The highest of some channels in the middle of each window; None where none was read around it."""
-        levels = [_between((starts + ends) / 2, self._rows[channel]) for channel in channels]
-        highest = np.fmax.reduce(levels) if levels else np.full(len(starts), math.nan)
-        return [_known(value) for value in highest]
-
-    def heat(self) -> list[str]:
-        """What sensors say about heat, in sentences."""
-        return heat_evidence(self._series())
-
-    def could_tell_heat(self) -> bool:
-        """Whether there is a sensor that would have said so."""
-        return bool(sources_of_heat(self._series()))
-
-    def _series(self) -> dict[str, list[tuple[int, float]]]:
-        return {name: [(round(moment), value) for moment, value in _pairs(rows)] for name, rows in self._rows.items()}
-
-    def since(self, origin_ns: float) -> dict[str, list[tuple[float, float]]]:
-        """Every channel as (seconds since the origin, value)."""
-        return {
-            name: [((moment - origin_ns) / 1e9, value) for moment, value in _pairs(rows)]
-            for name, rows in self._rows.items()
-        }
-
-
-def _pairs(channel: Mapping[str, Series]) -> list[tuple[float, float]]:
-    return list(zip(channel["moment"].tolist(), channel["reading"].tolist(), strict=True))
-
-
-def _between(moments: Series, channel: Mapping[str, Series]) -> Series:
-    """A channel's readings at other moments; NaN before the first and after the last of them."""
-    return np.interp(moments, channel["moment"], channel["reading"], left=math.nan, right=math.nan)
-
-
 def _course(attempt: Attempt, measured: Measurement) -> Course:
     column = SUSTAINED_WINDOW.by_name(np.asarray(measured.samples, dtype=np.float64))
     readings = Readings(attempt)
     starts = column["start"]
     in_seconds = readings.since(starts[0])
-    windows = _for_detection(column, readings)
+    elsewhere = "computed_in" in attempt.effective.facts  # then the worker's own CPU time is not the model's
+    windows = _for_detection(column, readings, elsewhere=elsewhere)
     held = Held(attempt, float(starts[0]), float(column["end"][-1]))
     judged = detect.judge(windows, readings.heat(), held.cut())
     burst = float(np.median(windows.rate[slice(*judged.baseline)]))
@@ -148,7 +75,7 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
         attempt=attempt.id,
         device=attempt.device,
         unit=str(measured.parameters.get("unit", "")),
-        windows=_windows(column, readings, windows, judged),
+        windows=_windows(column, readings, windows, judged, elsewhere=elsewhere),
         baseline=judged.baseline,
         settled=judged.settled,
         state=judged.state,
@@ -179,9 +106,9 @@ def _blind(state: SessionState, readings: Readings) -> tuple[str, ...]:
     return ()
 
 
-def _for_detection(column: Mapping[str, Series], readings: Readings) -> detect.Windows:
+def _for_detection(column: Mapping[str, Series], readings: Readings, *, elsewhere: bool) -> detect.Windows:
     starts, ends = column["start"], column["end"]
-    computes = bool(np.median(column["least_cpu"] - _HOST_COMPUTES * column["least_wall"]) > 0)
+    computes = not elsewhere and bool(np.median(column["least_cpu"] - _HOST_COMPUTES * column["least_wall"]) > 0)
     stolen, wanted = (readings.grown(name, starts, ends) for name in ("stolen_ticks", "wanted_ticks"))
     possible = (wanted > 0) & (stolen <= wanted)
     steal = np.where(possible, stolen, math.nan) / np.where(possible, wanted, 1.0)
@@ -200,7 +127,12 @@ def _for_detection(column: Mapping[str, Series], readings: Readings) -> detect.W
 
 
 def _windows(
-    column: Mapping[str, Series], readings: Readings, detected: detect.Windows, judged: detect.Judgement
+    column: Mapping[str, Series],
+    readings: Readings,
+    detected: detect.Windows,
+    judged: detect.Judgement,
+    *,
+    elsewhere: bool,
 ) -> list[Window]:
     starts, ends = column["start"], column["end"]
     celsius = readings.level(readings.names("celsius."), starts, ends)
@@ -220,62 +152,18 @@ def _windows(
                 if column["inferences"][at] >= samples_for_percentile(percentile)
             },
             ttft_ns=float(column["ttft"][at]) or None,
-            cpu_ns=float(column["process_cpu"][at] / column["inferences"][at]),
-            least_cpu_ns=float(column["least_cpu"][at]),
-            wait_share=_known(waits[at]),
-            throttled=_known(detected.stops[at]),
-            steal_share=_known(detected.steal_share[at]),
+            cpu_ns=None if elsewhere else float(column["process_cpu"][at] / column["inferences"][at]),
+            least_cpu_ns=None if elsewhere else float(column["least_cpu"][at]),
+            wait_share=known(waits[at]),
+            throttled=known(detected.stops[at]),
+            steal_share=known(detected.steal_share[at]),
             celsius=celsius[at],
             clock_khz=clocks[at],
-            watts=_known(watts[at]),
+            watts=known(watts[at]),
             state=judged.windows[at],
         )
         for at in range(len(starts))
     ]
-
-
-#: Rails that carry all of a board's power, by the names that their drivers give them.
-_WHOLE_BOARD = ("power_uw.VDD_IN", "power_uw.POM_5V_IN")
-#: What a Raspberry Pi 5's power chip gives to all of its rails: not the whole board.
-_ALL_RAILS = "power_uw.PMIC"
-PACKAGES, BOARD, RAILS, BATTERY, CHARGE = (
-    "processor packages",
-    "whole board",
-    "rails of the power chip",
-    "battery",
-    "battery charge",
-)
-_CHARGE_SENSOR = "Android battery charge"
-_LONGEST_REASON = 200
-#: A counter that moved so often is known to a twentieth of what it counted.
-_LEAST_STEPS = 20
-_TOO_COARSE = f"the battery's charge counter moved less than {_LEAST_STEPS} times in the course: run a longer one"
-
-
-def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Series]:
-    """What the power is of, and watts by window; the first that is counted: packages, board, its chip's rails, battery.
-
-    Of a processor's packages the whole ones count, not the parts that they contain. A battery that is being charged
-    tells nothing. Where nothing is counted: "" and NaN.
-    """
-    counted = readings.names("energy_uj.")
-    packages = [name for name in counted if _PACKAGE.fullmatch(name)] or counted[:1]
-    if packages:
-        microjoules = sum(readings.grown(name, starts, ends) for name in packages)
-        return PACKAGES, np.asarray(microjoules / (ends - starts) * 1e3)
-    for of, channels in (
-        (BOARD, readings.names(*_WHOLE_BOARD)[:1]),
-        (RAILS, readings.exactly(_ALL_RAILS)),
-        (BATTERY, readings.exactly("battery_uw")),
-    ):
-        if channels:
-            watts = np.array(readings.level(channels, starts, ends), dtype=np.float64) / 1e6
-            return of, np.where(watts > 0, watts, math.nan)
-    return "", np.full(len(starts), math.nan)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _unknown(sensors: Mapping[str, Any]) -> dict[str, str]:

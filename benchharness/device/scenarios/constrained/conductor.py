@@ -10,14 +10,15 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EXECUTION_DEVICE
-from benchharness.device import page_cache
+from benchharness.device import hogs, page_cache
 from benchharness.device.measured import raw_rows
-from benchharness.device.scenarios.constrained import hogs, ladder, limits
+from benchharness.device.scenarios.constrained import ladder, limits
 from benchharness.device.scenarios.constrained.limits import NotApplied
 from benchharness.device.scenarios.constrained.private_files import PrivateFiles
 from benchharness.device.scenarios.constrained.trial import Trial, Tried
@@ -97,6 +98,7 @@ class _Conductor:
         self._usual_ns = 0.0
         self._peak_bytes = 0.0
         self._threads: Any = None
+        self._not_by_this_way = ""  # why this way to limit memory says nothing of the model
         self._hopeless_bytes: int | None = None  # the largest memory limit under which no trial answered
 
     def unconstrained(self) -> Mapping[str, Any]:
@@ -113,8 +115,17 @@ class _Conductor:
         self._usual_ns = median(each.time_ns for each in tried)
         self._peak_bytes = max(each.peak_bytes for each in tried)
         self._threads = told["effective"].get("threads")
+        if where := told["effective"].get("facts", {}).get("computed_in"):
+            self._tell_elsewhere(str(where))
         self._store(NONE, None, self._way.by, tried)
         return told
+
+    def _tell_elsewhere(self, where: str) -> None:
+        """The model is in another process than the worker, and both, and what is between them, are limited."""
+        if self._way.floor_name == limits.MEMORY_FLOOR and self._way.by != limits.Way.by:
+            self._notes.append(f"memory is limited of everything that was started for {where} together")
+        elif self._way.floor_name != limits.MEMORY_FLOOR:
+            self._not_by_this_way = f"a limit on an address space is each process's own, and not of {where} alone"
 
     def everything(self) -> str:
         """All that the settings ask for; whether the floor was found, or why not. Raises `_OutOfTime`."""
@@ -149,6 +160,9 @@ class _Conductor:
     # Steps
 
     def _floor(self) -> str:
+        if self._not_by_this_way:
+            self._store(MEMORY, None, self._way.by, [], self._not_by_this_way)
+            return self._not_by_this_way
         try:
             self._way.enclose(self._order["id"], memory_bytes=self._comfortable()).close()
         except NotApplied as error:
@@ -165,6 +179,9 @@ class _Conductor:
     def _memory_step(self, limit: int) -> bool:
         by_memory = self._way.floor_name == limits.MEMORY_FLOOR
         constraint = MEMORY if by_memory else ADDRESS_SPACE
+        if self._not_by_this_way:
+            self._store(constraint, limit, self._way.by, [], self._not_by_this_way)
+            return False
         answered = self._trials(constraint, limit, self._way.by, memory_bytes=limit)
         if not answered:
             self._hopeless_bytes = max(limit, self._hopeless_bytes or 0)
@@ -298,6 +315,8 @@ class _Conductor:
     def _store(
         self, constraint: str, amount: float | None, by: str, tried: Sequence[Tried], not_applied: str = ""
     ) -> None:
+        if self._not_by_this_way:
+            tried = [replace(each, peak_bytes=0.0) for each in tried]  # the worker's own
         times = [each.time_ns for each in tried]
         parameters = {"constraint": constraint, "step": self.step, "by": by}
         if amount is not None:

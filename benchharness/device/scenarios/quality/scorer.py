@@ -21,7 +21,7 @@ from benchharness.contract import Configuration, LanguageSession, ScoresText, Se
 from benchharness.device import adapters, protocol
 from benchharness.device.failures import failure
 from benchharness.device.fallback import placement_facts
-from benchharness.device.opening import opened, unsealed
+from benchharness.device.opening import opened
 from benchharness.device.scenarios.quality import frames
 from benchharness.device.scenarios.quality.inputs import Inputs
 from benchharness.device.scenarios.quality.no_tensors import said_of, tensor_of
@@ -63,8 +63,7 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
     order = commands.get()
     adapter = adapters.load(order["adapter"])
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
-    content = unsealed(adapter, cast("Opened", order))
-    with opened(adapter, Path(order["artefact"]), configuration, content) as session:
+    with opened(adapter, cast("Opened", order), configuration) as session:
         inputs = Inputs(session, order["tensors"])
         frames.send_json(answers, _opened(session, configuration, inputs))
         while True:

@@ -1,7 +1,6 @@
 """Background loads: a busy core, or memory bandwidth taken. A child process each, tied to its parent's life.
 
-`python -m benchharness.device.scenarios.constrained.hogs KIND [CORE]` is the child: it says "ready" when
-the load is on.
+`python -m benchharness.device.hogs KIND [CORE]` is the child: it says "ready" when the load is on.
 """
 
 from __future__ import annotations

@@ -1,0 +1,33 @@
+"""Conducts a hybrid attempt: one worker with the device's model, which asks the cloud too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from benchharness.device.scenarios.hybrid.requests import opened_cloud
+from benchharness.device.scenarios.hybrid.spent import Spent
+from benchharness.device.scenarios.own_worker import measured_by
+from benchharness.errors import Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Order
+
+_REQUESTS = "benchharness.device.scenarios.hybrid.requests"
+
+
+def conduct(order: Order, progress: Callable[[str, int, int], None], bundle: str | None = None) -> dict[str, Any]:
+    """The worker's message. Raises `WorkerFailed`, and `Unsupported` where the order names no cloud."""
+    if not order.get("chain"):
+        raise Unsupported("the order names no cloud to ask first")
+    settings = {
+        **order["settings"],
+        "cloud": order["chain"][0],
+        "prompts": order["workload"]["data"]["path"],
+        "bundle": bundle,
+    }
+    with opened_cloud(order["chain"][0]) as cloud:  # a file that is no endpoint fails before any model is loaded
+        asked = dict(cloud.effective.facts)
+    message = measured_by(_REQUESTS, order, settings, progress, bundle, text=True)
+    facts = {"networks": "simulated on loopback", "energy_unknown": Spent().unknown, "cloud": asked}
+    return {**message, "effective": {**message["effective"], "hybrid": facts}}

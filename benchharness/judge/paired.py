@@ -1,0 +1,152 @@
+"""How much two things differ that were asked the same: intervals over inputs that both answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from benchharness.judge.bootstrap import FEWEST, clopper_pearson
+from benchharness.judge.student import LEVEL
+from benchharness.results.result import Estimate
+
+Floats = NDArray[np.float64]
+
+_DRAWS, _SEED = 5000, 20_260_301
+#: Of inputs drawn, as many at once as memory holds with ease.
+_MOST_INDICES = 1 << 22
+_HALVINGS = 60
+#: What such an interval is called.
+OF_SHARES = "the outer ends of Tango's interval and the exact one of those that differ"
+
+
+def difference_of_shares(first_only: int, second_only: int, pairs: int) -> tuple[float, float]:
+    """The 95 % interval of the first's share less the second's, over `pairs` that both answered: outer ends of two.
+
+    Tango's, which is no point where no pair differs: of 200 that agree, 1.9 points either way are left. And the exact
+    one of the pairs that differ (Clopper-Pearson), so that it never excludes 0 where McNemar's exact test does not.
+    """
+    low, high = score_interval(first_only, second_only, pairs)
+    differing = first_only + second_only
+    if differing:
+        shares = clopper_pearson(first_only, differing)
+        ends = [(2 * share - 1) * differing / pairs for share in shares]
+        low, high = min(low, ends[0]), max(high, ends[1])
+    return low, high
+
+
+def score_interval(first_only: int, second_only: int, pairs: int) -> tuple[float, float]:
+    """Where a score test of that difference does not reject it (Tango 1998)."""
+
+    def score(difference: float) -> float:
+        return _score(difference, first_only, second_only, pairs)
+
+    z = float(norm.ppf((1 + LEVEL) / 2))
+    seen = (first_only - second_only) / pairs
+    return _crossing(score, z, -1.0, seen), _crossing(score, -z, seen, 1.0)
+
+
+def _score(difference: float, first_only: int, second_only: int, pairs: int) -> float:
+    """The score statistic of a difference: it falls as that rises, through zero where it is the one seen."""
+    both = first_only + second_only
+    linear = (2 * pairs - first_only + second_only) * difference - both
+    constant = -second_only * difference * (1 - difference)
+    share = (math.sqrt(max(linear**2 - 8 * pairs * constant, 0.0)) - linear) / (4 * pairs)
+    variance = pairs * (2 * share + difference * (1 - difference))
+    distance = first_only - second_only - pairs * difference
+    if variance <= 0:
+        return math.copysign(math.inf, distance) if distance else 0.0
+    return distance / math.sqrt(variance)
+
+
+def _crossing(score: Callable[[float], float], level: float, low: float, high: float) -> float:
+    """Where a falling function has this value."""
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if score(middle) > level else (low, middle)
+    return (low + high) / 2
+
+
+def difference_of_quotients(
+    first: tuple[Floats, Floats],
+    second: tuple[Floats, Floats],
+    *,
+    statistic: str,
+    unit: str,
+    through: Callable[[Floats], Floats] = np.asarray,
+) -> Estimate:
+    """The first's quotient of sums less the second's, each `through` a function; both of the same inputs.
+
+    Each is a pair: what every input adds to the sum, and to its divisor. Inputs are drawn again, and both sides with
+    them (percentile bootstrap). Where no input differs there is no interval: drawing equals again says nothing.
+    """
+    count = len(first[0])
+    value = float(_quotient(first, None, through) - _quotient(second, None, through))
+    found = Estimate(value=value, count=1, statistic=statistic, drawn=count, drawn_unit=unit)
+    if count < FEWEST:
+        return _without(found, f"{count} {unit}, and an interval needs {FEWEST}")
+    if all(np.array_equal(one, other) for one, other in zip(first, second, strict=True)):
+        return _without(
+            found, f"none of the {count} {unit} differs, and how many others would is not told by drawing them"
+        )
+    generator = np.random.default_rng(_SEED)
+    at_once = max(1, min(500, _MOST_INDICES // count))
+    drawn: list[Floats] = []
+    for start in range(0, _DRAWS, at_once):
+        indices = generator.integers(0, count, (min(at_once, _DRAWS - start), count))
+        drawn.append(_quotient(first, indices, through) - _quotient(second, indices, through))
+    return _between(found, np.concatenate(drawn))
+
+
+def difference_of_draws(
+    first: Floats, second: Floats, value: float, *, statistic: str, count: int, unit: str
+) -> Estimate:
+    """The same of two figures that were computed of inputs drawn alike: draw by draw."""
+    shared = min(len(first), len(second))
+    found = Estimate(value=value, count=1, statistic=statistic, drawn=count, drawn_unit=unit)
+    if count < FEWEST:
+        return _without(found, f"{count} {unit}, and an interval needs {FEWEST}")
+    differences = first[:shared] - second[:shared]
+    if not differences.any():
+        return _without(found, f"no draw of the {count} {unit} tells the two apart")
+    return _between(found, differences)
+
+
+def interval_of_draws(drawn: Floats, value: float, *, statistic: str, count: int, unit: str) -> Estimate:
+    """A figure of all inputs, and the interval that it has where they are drawn again."""
+    found = Estimate(value=value, count=1, statistic=statistic, drawn=count, drawn_unit=unit)
+    if count < FEWEST or not len(drawn):
+        return _without(found, f"{count} {unit}, and an interval needs {FEWEST}")
+    return _between(found, drawn)
+
+
+def _quotient(
+    parts: tuple[Floats, Floats], indices: NDArray[np.int64] | None, through: Callable[[Floats], Floats]
+) -> Floats:
+    above, below = parts if indices is None else (parts[0][indices], parts[1][indices])
+    with np.errstate(divide="ignore", invalid="ignore"):  # documents without weight alone: no quotient
+        return through(above.sum(axis=-1) / below.sum(axis=-1))
+
+
+def _between(found: Estimate, drawn: Floats) -> Estimate:
+    outside = (1 - LEVEL) / 2
+    usable = drawn[np.isfinite(drawn)]
+    if len(usable) < len(drawn):
+        return _without(found, f"{len(drawn) - len(usable)} of {len(drawn)} draws have no value")
+    low, high = np.quantile(usable, (outside, 1 - outside))
+    return Estimate(
+        value=found.value,
+        low=min(float(low), found.value or 0.0),
+        high=max(float(high), found.value or 0.0),
+        count=1,
+        statistic=found.statistic,
+        drawn=found.drawn,
+        drawn_unit=found.drawn_unit,
+    )
+
+
+def _without(found: Estimate, reason: str) -> Estimate:
+    return Estimate(value=found.value, count=1, statistic=found.statistic, reason=reason)

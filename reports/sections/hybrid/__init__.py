@@ -1,0 +1,1 @@
+"""The section on a cloud and a device that answer together."""

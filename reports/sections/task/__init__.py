@@ -1,0 +1,1 @@
+"""The section on what a model gets right, task by task."""

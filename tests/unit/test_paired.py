@@ -1,0 +1,122 @@
+"""Intervals of differences between two that answered the same, held against other ways to compute them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from scipy.stats import norm
+
+from benchharness.judge.bootstrap import exact_mcnemar
+from benchharness.judge.paired import (
+    difference_of_draws,
+    difference_of_quotients,
+    difference_of_shares,
+    interval_of_draws,
+    score_interval,
+)
+
+Z = float(norm.ppf(0.975))
+
+
+def score_by_search(difference: float, first: int, second: int, pairs: int) -> float:
+    """Tango's statistic with the restricted likelihood maximised by search instead of by its formula."""
+
+    def loss(share: float) -> float:
+        cells = (share + difference, share, 1 - 2 * share - difference)
+        counts = (first, second, pairs - first - second)
+        return -sum(count * math.log(max(cell, 1e-300)) for count, cell in zip(counts, cells, strict=True) if count)
+
+    low, high = max(0.0, -difference), (1 - difference) / 2
+    share = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-12}).x
+    return float((first - second - pairs * difference) / np.sqrt(pairs * (2 * share + difference * (1 - difference))))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "pairs"), [(12, 2, 50), (3, 7, 40), (1, 0, 30), (20, 20, 100), (5, 1, 200)]
+)
+def test_ends_of_tangos_interval_are_where_the_score_is_the_quantile(first: int, second: int, pairs: int) -> None:
+    low, high = score_interval(first, second, pairs)
+    assert low < (first - second) / pairs < high
+    assert score_by_search(low, first, second, pairs) == pytest.approx(Z, abs=1e-3)
+    assert score_by_search(high, first, second, pairs) == pytest.approx(-Z, abs=1e-3)
+
+
+def test_pairs_that_all_agree_leave_room_either_way() -> None:
+    low, high = difference_of_shares(0, 0, 200)
+    assert high == -low == pytest.approx(Z**2 / (200 + Z**2), abs=1e-9)
+
+
+def test_a_difference_of_shares_turns_round_with_its_sides() -> None:
+    low, high = difference_of_shares(7, 2, 60)
+    assert difference_of_shares(2, 7, 60) == pytest.approx((-high, -low))
+
+
+def test_an_interval_leaves_nothing_out_where_mcnemars_exact_test_sees_none() -> None:
+    for lost, gained in itertools.product(range(12), range(12)):
+        low, high = difference_of_shares(lost, gained, 100)
+        if exact_mcnemar(gained, lost) >= 0.05:
+            assert low <= 0 <= high, (lost, gained)
+        assert low <= score_interval(lost, gained, 100)[0] <= score_interval(lost, gained, 100)[1] <= high
+    assert score_interval(5, 0, 200)[0] > 0 > difference_of_shares(5, 0, 200)[0]
+
+
+def test_intervals_of_shares_hold_the_truth_as_often_as_they_say() -> None:
+    """9 % lost, 4 % gained of 200."""
+    chance = np.random.default_rng(1)
+    draws = chance.multinomial(200, (0.09, 0.04, 0.87), 600)
+    held = [
+        low <= 0.05 <= high
+        for low, high in (difference_of_shares(int(one), int(other), 200) for one, other, _ in draws)
+    ]
+    assert 0.93 < np.mean(held) < 0.99
+
+
+def test_a_difference_of_quotients_is_of_the_same_documents() -> None:
+    chance = np.random.default_rng(2)
+    weights = chance.integers(5, 50, 300).astype(np.float64)
+    hard = chance.gamma(2.0, 1.0, 300)  # what a document has on both sides cancels
+    these, those = weights * (hard + 0.1), weights * hard
+    found = difference_of_quotients((these, weights), (those, weights), statistic="", unit="documents")
+    assert found.value == pytest.approx(0.1)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.low < 1e-9
+    assert found.low <= 0.1 + 1e-12
+
+
+def test_a_difference_that_is_drawn_holds_the_truth_as_often_as_it_says() -> None:
+    chance = np.random.default_rng(3)
+    ones = np.ones(80)
+    held = []
+    for _ in range(200):
+        those = chance.normal(0, 1, 80)
+        these = those + chance.normal(0.2, 0.5, 80)
+        found = difference_of_quotients((these, ones), (those, ones), statistic="", unit="documents")
+        assert found.low is not None
+        assert found.high is not None
+        held.append(found.low <= 0.2 <= found.high)
+    assert 0.89 < np.mean(held) < 0.99
+
+
+def test_equal_documents_have_no_interval_and_few_have_none() -> None:
+    ones = np.ones(10)
+    same = difference_of_quotients((ones, ones), (ones, ones), statistic="", unit="documents")
+    assert (same.value, same.low) == (0.0, None)
+    assert "none of the 10 documents differs" in same.reason
+    few = difference_of_quotients((ones[:3] * 2, ones[:3]), (ones[:3], ones[:3]), statistic="", unit="documents")
+    assert (few.value, few.low) == (1.0, None)
+    assert "3 documents" in few.reason
+
+
+def test_draws_of_two_are_held_against_each_other_one_by_one() -> None:
+    chance = np.random.default_rng(4)
+    shared = chance.normal(0.5, 0.2, 500)
+    found = difference_of_draws(shared + 0.1, shared, 0.1, statistic="", count=100, unit="documents")
+    assert found.low == pytest.approx(0.1)
+    assert found.high == pytest.approx(0.1)
+    alone = interval_of_draws(shared, 0.5, statistic="", count=100, unit="documents")
+    assert alone.low == pytest.approx(float(np.quantile(shared, 0.025)))
