@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure, SeveralModels
+from targets.wire.held import content_of
 
 TOKENIZER = "tokenizer.json"
 #: First bytes of a file whose content was left on a Git LFS server.
@@ -36,6 +37,8 @@ _MOST_OTHERS = 100
 
 def check_is_there(model: Path) -> None:
     """Raises `ModelFailure`, with what to do, where there is no such file, or none of a model's content in it."""
+    if content_of(model):
+        return
     if model.exists() and not model.is_file():  # a folder; a pipe or a device, which may never end
         raise ModelFailure(f"{model}: no file; check the artefact's path")
     try:

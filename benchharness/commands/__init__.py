@@ -34,6 +34,7 @@ COMMANDS = {
     "inspect": "benchharness.commands.inspect",
     "compress": "benchharness.commands.compress",
     "sweep": "benchharness.commands.sweep",
+    "seal": "benchharness.commands.seal",
     "device": "benchharness.commands.device",
     "farm": "benchharness.commands.farm",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchharness.compress.recipes import CORE_ML, FORMATS, GGUF, ONNX, TFLITE
+from benchharness.device.sealed import is_sealed
 from benchharness.errors import UsageError
 from benchharness.suite.artefact import DigestCache, Manifest, manifest_of
 from benchharness.suite.listing import list_files
@@ -55,6 +56,8 @@ def find_format(path: Path) -> str:
     for ending, advice in _ADVICE.items():
         if path.name.endswith(ending):
             raise UsageError(f"{path}: {advice}")
+    if is_sealed(path):
+        raise UsageError(f"{path}: is sealed; compress the model, and seal what comes out")
     format_ = artefact_format(path, FORMATS)
     if format_ is None:
         raise UsageError(f"{path}: no recipe starts from it; models end in {', '.join(FORMATS)}, or are folders of one")

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchharness.contract.adapters import Adapter, AdapterRow, ArtefactFiles, Availability, FindsTokenizer, ListsFiles
+from benchharness.contract.adapters import (
+    Adapter,
+    AdapterRow,
+    ArtefactFiles,
+    Availability,
+    FindsTokenizer,
+    ListsFiles,
+    OpensBytes,
+)
 from benchharness.contract.configuration import (
     CACHE_COPIED_BY_BINDING,
     CACHE_GROWN_BY_GRAPH,
@@ -87,6 +95,7 @@ __all__ = [
     "ListsFiles",
     "MeasuresItself",
     "ModelDescription",
+    "OpensBytes",
     "OwnFigure",
     "OwnReport",
     "OwnRequest",

@@ -85,6 +85,20 @@ class ArtefactFiles:
 
 
 @runtime_checkable
+class OpensBytes(Protocol):
+    """An optional ability of an adapter: opens a model whose content is in memory and nowhere else, a sealed one."""
+
+    def open_bytes(
+        self, artefact: Path, content: bytes, configuration: Configuration
+    ) -> AbstractContextManager[Session]:
+        """As `open` does. `artefact` stands for the model in messages and among its neighbours; there is no such file.
+
+        Writes nothing of the content anywhere. Raises `Unsupported` for a request that would.
+        """
+        ...
+
+
+@runtime_checkable
 class ListsFiles(Protocol):
     """An optional ability of an adapter: tells which files an artefact is. Without it, it is all of a folder's."""
 

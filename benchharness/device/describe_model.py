@@ -16,6 +16,7 @@ from typing import Any
 from benchharness.contract import Inspects
 from benchharness.device import adapters, protocol
 from benchharness.device.list_files import files_of
+from benchharness.device.sealed import is_sealed
 from benchharness.errors import AttemptError, Unsupported
 
 
@@ -33,6 +34,8 @@ def main() -> None:
 
 
 def _description(name: str, path: Path) -> dict[str, Any]:
+    if is_sealed(path):
+        raise Unsupported(f"{path}: is sealed, and only a run opens it; inspect the model that was sealed")
     adapter = adapters.load(name)
     if not isinstance(adapter, Inspects):
         raise Unsupported(f"the adapter {name!r} cannot look into a model without running it")

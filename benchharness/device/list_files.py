@@ -16,8 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from benchharness.contract import ListsFiles
+from benchharness.contract import ListsFiles, OpensBytes
 from benchharness.device import adapters, protocol
+from benchharness.device.sealed import is_sealed
 from benchharness.errors import AttemptError, SeveralModels, Unsupported
 
 #: What the built-in adapters run models with.
@@ -63,7 +64,7 @@ def files_of(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
             adapter = adapters.load(name)
         except Unsupported:
             continue  # so says whoever opens it
-        if isinstance(adapter, ListsFiles):
+        if isinstance(adapter, ListsFiles) and (isinstance(adapter, OpensBytes) or not is_sealed(path)):
             return _asked(adapter, name, path)
     return None
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchharness.device.keys import key_from
+from benchharness.device.sealed import Unsealed, is_sealed, unseal
 from benchharness.errors import ModelFailure, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Adapter, Configuration, Session
+    from benchharness.device.orders import Opened
 
 _STANDARD_ERROR = 2
 _MOST_BYTES = 64 * 1024
@@ -26,13 +30,47 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _SAME_END = 40
 
 
+def unsealed(adapter: Adapter, order: Opened, ended: Callable[[str], None] = lambda _: None) -> Unsealed | None:
+    """What the order's artefact holds, where it is sealed; None where it is not. `ended` as for `unseal`.
+
+    Raises `Unsupported` before the key is asked for where the adapter's runtime reads nothing but files.
+    """
+    artefact = Path(order["artefact"])
+    if not is_sealed(artefact):
+        return None
+    from benchharness.contract import OpensBytes
+
+    if not isinstance(adapter, OpensBytes):
+        raise Unsupported(
+            f"{artefact.name} is sealed, and the adapter {adapter.name!r} opens models from files only: what was "
+            "decrypted would have to be written to the disk"
+        )
+    source = order.get("key_from")
+    if not source:
+        raise Unsupported(f"{artefact.name} is sealed; say in the suite where its key is: key_from")
+    return unseal(artefact, lambda: key_from(source), ended)
+
+
 @contextmanager
-def opened(adapter: Adapter, artefact: Path, configuration: Configuration) -> Iterator[Session]:
-    """The adapter's session. A failure to open it has beside its message what was `written` on standard error."""
+def opened(
+    adapter: Adapter, order: Opened, configuration: Configuration, content: Unsealed | None = None
+) -> Iterator[Session]:
+    """The adapter's session on the order's artefact; a sealed one is unsealed first, where that is not done already.
+
+    A failure to open it has beside its message what was `written` on standard error.
+    """
+    from benchharness.contract import OpensBytes
+
+    content = content or unsealed(adapter, order)
     with ExitStack() as stack:
         start = _written()
         try:
-            session = stack.enter_context(adapter.open(artefact, configuration))
+            if content is not None and isinstance(adapter, OpensBytes):
+                began_ns = time.perf_counter_ns()
+                session = stack.enter_context(adapter.open_bytes(content.artefact, content.content, configuration))
+                content.open_ns = time.perf_counter_ns() - began_ns
+            else:
+                session = stack.enter_context(adapter.open(Path(order["artefact"]), configuration))
         except (ModelFailure, Unsupported) as error:
             error.written = _new_words(str(error), _written_since(start))
             raise

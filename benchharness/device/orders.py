@@ -52,6 +52,7 @@ class Opened(TypedDict, total=False):
     configuration: Mapping[str, Any]  # the contract's `Configuration`, but for runtime and task
     python: str | None
     artefact: str
+    key_from: str  # of a sealed artefact: where the device finds its key
     files: Sequence[str]
     tensors: Mapping[str, Mapping[str, str]]
     task: str | None  # as the suite says it

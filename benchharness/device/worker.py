@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from benchharness.device import adapters, protocol
 from benchharness.device.failures import failure
-from benchharness.device.opening import opened
+from benchharness.device.opening import opened, unsealed
 from benchharness.device.phases import Phases
 from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.device.shapes import tell_inputs
@@ -93,7 +93,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         sample = _sample(order)
     phases.end("import")
     progress.phase("load")
-    with opened(adapter, Path(order["artefact"]), configuration) as session:
+    sealed = unsealed(adapter, order, phases.end)  # parts of the load, which take memory of their own
+    with opened(adapter, order, configuration, sealed) as session:
         itself = by_itself(session)
         not_the_workers = {} if itself is None else itself.elsewhere()
         language = isinstance(session, LanguageSession) if itself is None else itself.language
@@ -126,7 +127,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             plain=session,
         )
         with _telling_inputs(session, asked):
-            measurements = list(scenario.measure(stage))
+            measurements = [*scenario.measure(stage), *(() if sealed is None else sealed.measurements())]
             phases.end("measure")
             if asked is not None and stage.outputs.only_zeros:
                 with phases.unwatched():

@@ -200,6 +200,7 @@ class DeviceLink:
             "python": configuration.python,
             "artefact": artefact,
             "files": files,
+            **({"key_from": what.key_from} if what.key_from else {}),
             **({"tensors": dict(what.tensors)} if what.tensors else {}),
         }
 
@@ -300,7 +301,7 @@ def _outcome_of(message: Message, ordered: Message) -> Any:
 
 
 def _as_opened(job: Job) -> Opened:
-    return Opened(configuration=job.configuration, artefact=job.artefact, tensors=job.tensors)
+    return Opened(configuration=job.configuration, artefact=job.artefact, tensors=job.tensors, key_from=job.key_from)
 
 
 def _next(connection: Connection) -> Message:

@@ -3,6 +3,7 @@
 ::
 
     roots = ["/srv/models"]          # files that need not come over the line
+    key_sources = ["env:MODEL_KEY"]  # where keys of sealed artefacts may be found
 
     [keys]
     ann = "3Zk…="                    # whose submissions are made
@@ -46,6 +47,7 @@ class Allowed(Table):
     keys: dict[Name, str] = Field(default_factory=dict)
     interpreters: dict[Name, Annotated[str, Field(max_length=1000)]] = Field(default_factory=dict)
     libraries: dict[Name, Annotated[str, Field(max_length=1000)]] = Field(default_factory=dict)
+    key_sources: tuple[Annotated[str, Field(max_length=1000)], ...] = ()  # of sealed artefacts, as `key_from` has them
 
     @classmethod
     def load(cls, path: Path) -> Allowed:
@@ -77,6 +79,9 @@ class Allowed(Table):
             raise Unbelievable("it says itself what it is compared with")
         for holder, key in paths_in(table):
             holder[key] = str(folder / holder[key])
+        for variant in (one for model in table["models"].values() for one in model["variants"].values()):
+            if variant.get("key_from") not in (None, *self.key_sources):  # a command is a program to be started
+                raise Unbelievable(f"{variant['key_from']!s:.100} is not in this host's key_sources")
         for each in table["configurations"]:
             each["python"] = self._named(each.get("python"), self.interpreters, "interpreters")
             each["library"] = self._named(each.get("library"), self.libraries, "libraries")

@@ -64,6 +64,14 @@ PERFORMANCE = (
         source=_OURS,
     ),
     Metric(
+        name="sealed_load",
+        title="load of a sealed artefact",
+        unit=Unit.NANOSECONDS,
+        better=Better.LOWER,
+        definition="a part of the load: library (imported), key (asked for), read, decrypt, open (by the runtime)",
+        source=_OURS,
+    ),
+    Metric(
         name="itl",
         title="ITL",
         unit=Unit.NANOSECONDS,
@@ -165,7 +173,7 @@ PERFORMANCE = (
         title="peak memory by phase",
         unit=Unit.BYTES,
         better=Better.LOWER,
-        definition="highest resident memory within a phase: start, import, load, first_request, measure",
+        definition="highest resident memory within a phase: start, import, (key, unseal,) load, first_request, measure",
         source=_PROC,
     ),
     Metric(

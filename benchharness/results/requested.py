@@ -94,3 +94,4 @@ class Opened(JsonObject):
     digest: str = ""
     configuration: Configuration = field(default_factory=Configuration)
     tensors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    key_from: str | None = None  # of a sealed artefact: where its key is found on the device, never the key

@@ -328,6 +328,7 @@ class Job:
     # The variants that a product would try in turn.
     chain: Sequence[Opened] = field(default_factory=list)
     tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
+    key_from: str | None = None  # of a sealed artefact: where its key is found on the device, never the key
     # Where two builds are compared: which one's job this is, `BASE` or `CANDIDATE`, and what it shares with its partner
     # of the other side. Empty in every other run.
     side: str = ""

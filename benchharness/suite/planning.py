@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchharness.device.sealed import plain_name
 from benchharness.results.objects import written
 from benchharness.results.requested import Configuration, Opened, Workload
 from benchharness.results.result import Job
@@ -61,10 +62,14 @@ class Planning:
         self, variant: str, configuration: Configuration, tensors: Mapping[str, Mapping[str, Any]] | None = None
     ) -> Opened:
         """What a session beside the job's own is opened with."""
-        artefact = self.model.variants[variant].artefact
-        digest = self.materials.manifests[artefact].digest
+        found = self.model.variants[variant]
         return Opened(
-            variant=variant, artefact=str(artefact), digest=digest, configuration=configuration, tensors=tensors or {}
+            variant=variant,
+            artefact=str(found.artefact),
+            digest=self.materials.manifests[found.artefact].digest,
+            configuration=configuration,
+            tensors=tensors or {},
+            key_from=found.key_from,
         )
 
     def reference(self, variant: str, configuration: Configuration) -> str:
@@ -116,6 +121,7 @@ class Planning:
             "timeout_s": self.suite.attempts.timeout + _asked_for_ns(settings) / 1e9,
             **adds,
             **_told(model, variant_name, data=workload.data is not None),
+            **({"key_from": variant.key_from} if variant.key_from else {}),
         }
         told = json.dumps({name: written(value) for name, value in facts.items()}, sort_keys=True)
         key = hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -132,9 +138,12 @@ class Planning:
 
 
 def artefact_format(artefact: Path, known: Sequence[str]) -> str | None:
-    """Which of the known file endings an artefact has: its own, or for a folder that of a file in it or in `onnx/`."""
+    """Which of the known file endings an artefact has: its own, or for a folder that of a file in it or in `onnx/`.
+
+    That of a sealed file is what it had before.
+    """
     for ending in known:
-        if artefact.name.endswith(ending) or (artefact.is_dir() and any(artefact.glob(f"*{ending}"))):
+        if plain_name(artefact.name).endswith(ending) or (artefact.is_dir() and any(artefact.glob(f"*{ending}"))):
             return ending
     below = artefact / HUB_FOLDER
     return next((ending for ending in known if ending in _HUB_ENDINGS and any(below.glob(f"*{ending}"))), None)

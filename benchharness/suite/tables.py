@@ -24,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from benchharness.device.keys import check_source
+from benchharness.device.sealed import is_sealed
 from benchharness.errors import SuiteError, UsageError
 from benchharness.metrics import limits
 from benchharness.results.result import TELLS_APART
@@ -96,6 +98,7 @@ def _one_each(table: dict[str, str]) -> dict[str, str]:
 
 State = Annotated[dict[str, str], AfterValidator(_one_each)]
 Layout = Annotated[str, AfterValidator(_letters)]
+KeySource = Annotated[str, AfterValidator(check_source)]
 
 
 class Variant(Table):
@@ -108,11 +111,20 @@ class Variant(Table):
     recipe: str = ""
     ships: bool = True
     precision: Name | None = None
+    key_from: KeySource | None = None  # of a sealed artefact: where the device finds its key
     # As the model's, which each of them replaces.
     inputs: dict[str, str] | None = None
     outputs: Annotated[dict[str, str], AfterValidator(_each_once)] | None = None
     layouts: dict[str, Layout] | None = None
     state: State | None = None
+
+    @model_validator(mode="after")
+    def _sealed_with_a_key(self) -> Variant:
+        if is_sealed(self.artefact) and self.key_from is None:
+            raise ValueError(f'{self.artefact.name} is sealed; say in a suite where its key is: key_from = "env:NAME"')
+        if self.key_from is not None and not is_sealed(self.artefact):
+            raise ValueError(f"key_from is of sealed artefacts, and {self.artefact.name} is none: leave it out")
+        return self
 
 
 class Model(Table):

@@ -25,6 +25,8 @@ from benchharness.contract import (
     GeneratesTokens,
     Inspects,
     LanguageSession,
+    ListsFiles,
+    OpensBytes,
     ReportsPlacement,
     Session,
 )
@@ -160,6 +162,23 @@ class OpeningContract(Subject):
         assert min(counts) > 0, "an operator placed zero times"
         assert set(placement) <= places, "operators run where no effective accelerator is"
 
+    def test_a_model_in_memory_answers_as_its_file(
+        self, adapter: Adapter, configuration: Configuration, any_artefact: Path, tmp_path: Path
+    ) -> None:
+        """Of what was sealed there is no file: at the path that stands for it there is nothing to be read."""
+        if not isinstance(adapter, OpensBytes):
+            pytest.skip("from memory: this adapter opens files only")
+        with adapter.open(any_artefact, configuration) as session:
+            as_file = _told_and_answered(session)
+        model, absent = _without_its_file(adapter, any_artefact, tmp_path / "in memory")
+        try:
+            with adapter.open_bytes(absent, model.read_bytes(), configuration) as session:
+                from_memory = _told_and_answered(session)
+        except Unsupported as reason:
+            pytest.skip(f"from memory: {reason}")
+        assert from_memory == as_file
+        assert not absent.exists(), "what was decrypted was written"
+
     # Processes. A worker ends with its attempt, and nothing that it started may go on beside the next one.
 
     def test_nothing_runs_on_when_a_session_has_closed(
@@ -221,6 +240,28 @@ class OpeningContract(Subject):
         path = write_no_model(tmp_path / f"bad{adapter.formats[0]}", content)
         with pytest.raises(ModelFailure, match=re.escape(path.name)):
             adapter.inspect(path)
+
+
+def _without_its_file(adapter: Adapter, artefact: Path, folder: Path) -> tuple[Path, Path]:
+    """A model's file, and a path in another folder that stands for it beside copies of the artefact's other files."""
+    if not isinstance(adapter, ListsFiles):
+        folder.mkdir()
+        return artefact, folder / artefact.name
+    found = adapter.files(artefact)
+    for name in set(found.files) - {found.model}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((found.root / name).read_bytes())
+    (folder / found.model).parent.mkdir(parents=True, exist_ok=True)
+    return found.root / found.model, folder / found.model
+
+
+def _told_and_answered(session: Session) -> list[Any]:
+    """What a session is, and the bits of what a language model answers."""
+    told: list[Any] = [list(session.inputs), list(session.outputs), session.effective.accelerators]
+    if isinstance(session, LanguageSession):
+        told += [session.vocabulary_size, session.context_length, session.extend([1, 2, 3]).tobytes()]
+        told.append(session.decode(4).tobytes())
+    return told
 
 
 def _caches(session: Session) -> Sequence[str | None]:

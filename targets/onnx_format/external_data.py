@@ -36,7 +36,7 @@ def external_files(model: Path, root: Path) -> list[Path]:
     Raises `ModelFailure` for a file that is missing, a path that a model must not name, and a model that has too much
     in it for this to be known.
     """
-    if model.suffix == ".ort":  # another format, all in one file
+    if model.suffix in (".ort", ".sealed"):  # all in one file: another format, or what is told when it is opened
         return []
     try:
         with mapped(model) as wire:

@@ -7,8 +7,9 @@ found in its installed package, or under `library`; `unit` chooses among its uni
 `enable_mem_reuse`, `enable_cpu_mem_arena`, `custom_op_libraries`, `free_dimension_overrides`, `session_config`) and
 `cache_capacity`: the tokens for which an in-place cache reserves room at load.
 
-Its modules: `options` checks the request, `plugins` registers providers, `loading` loads, `session` runs it, `language`
-and `cache` run it as a language model. What a file says without being run stands in `targets.onnx_format`.
+Its modules: `options` checks the request, `sealed` that of a sealed model, `plugins` registers providers, `loading`
+loads, `session` runs it, `language` and `cache` run it as a language model. What a file says without being run stands
+in `targets.onnx_format`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ try:
     keep_quiet()
     import onnxruntime
 
-    from targets.onnx_runtime import plugins
+    from targets.onnx_runtime import plugins, sealed
     from targets.onnx_runtime.language import cache_facts, cache_kind, open_language_session
     from targets.onnx_runtime.loading import Loaded, load
     from targets.onnx_runtime.options import cache_capacity, computed_in
@@ -48,6 +49,7 @@ from targets.onnx_format.files import ENDINGS, GENAI_CONFIG, Description, check_
 from targets.onnx_format.graph import GraphFacts, read_graph_facts
 from targets.onnx_format.inspection import inspect_model
 from targets.onnx_format.signature import LanguageSignature, read_signature, why_no_language_model
+from targets.wire.held import content_of, holding
 
 
 class OnnxRuntime:
@@ -90,13 +92,28 @@ class OnnxRuntime:
         finally:
             session.close()
 
+    @contextmanager
+    def open_bytes(self, artefact: Path, content: bytes, configuration: Configuration) -> Iterator[OnnxSession]:
+        """The same for a model that was sealed: one file, on providers that keep no copy of it. Raises as `open`."""
+        if _missing:
+            raise Unsupported(_missing)
+        sealed.check_writes_nothing(configuration)
+        model = Path(artefact)
+        with holding(model, content), self.open(model, configuration) as session:
+            yield session
+
 
 def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     model = find_model(artefact)
     description = describe(model)
-    check_files(model)
+    if content_of(model) is None:
+        check_files(model)
+    else:
+        sealed.check_is_whole(model)
     loaded = load(model, configuration)
     session, facts = loaded.session, loaded.facts
+    if content_of(model) is not None:
+        facts.update(sealed.facts(session, model))
     graph = read_graph_facts(model)
     facts.update(ir_version=graph.ir_version, producer=graph.producer, opsets=dict(graph.opsets))
 

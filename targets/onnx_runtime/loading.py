@@ -23,6 +23,7 @@ from targets.onnx_runtime.options import (
     make_session_options,
     read_back,
 )
+from targets.wire.held import content_of
 
 _UPDATE = "update onnxruntime, or"
 _OPERATOR = (
@@ -116,12 +117,13 @@ def load(model: Path, configuration: Configuration) -> Loaded:
 
 def _make_session(model: Path, provider: Provider, configuration: Configuration) -> Any:
     options = make_session_options(configuration)
+    source = content_of(model) or str(model)
     if provider.unit is not None:
         options.add_provider_for_devices([provider.unit.handle], dict(provider.options))
-        return onnxruntime.InferenceSession(str(model), options, enable_fallback=0)
+        return onnxruntime.InferenceSession(source, options, enable_fallback=0)
     # The fallback of ONNX Runtime's Python class prints to standard output and hides what failed.
     providers = [(provider.name, dict(provider.options))]
-    return onnxruntime.InferenceSession(str(model), options, providers=providers, enable_fallback=0)
+    return onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=0)
 
 
 def _try_accelerator(model: Path, provider: Provider, configuration: Configuration) -> tuple[Any, Refusal | None]:

@@ -31,7 +31,7 @@ from benchharness.errors import ModelFailure, Unsupported
 from targets.tflite import loading
 from targets.tflite.cache import CompiledSteps, RunnerSteps, Steps, fits_buffers, sizes
 from targets.tflite.cache_updates import read_updates
-from targets.tflite.files import find_model, find_tokenizer, list_files, model_file
+from targets.tflite.files import MODEL_ENDING, find_model, find_tokenizer, list_files, model_file
 from targets.tflite.language import TfliteLanguageSession
 from targets.tflite.loading import Loaded
 from targets.tflite.options import CPU, XNNPACK, Request, read_request
@@ -49,6 +49,7 @@ from targets.tflite.signature import (
     why_no_language_model,
     with_open_lengths,
 )
+from targets.wire.held import content_of, holding
 
 try:
     _default: Package | None = import_package()
@@ -96,6 +97,25 @@ class TFLite:
         finally:
             session.close()
 
+    @contextmanager
+    def open_bytes(
+        self, artefact: Path, content: bytes, configuration: Configuration
+    ) -> Iterator[TfliteSession | TfliteLanguageSession]:
+        """The same for a `.tflite` that was sealed, without a delegate from a library: it may keep a copy in a file."""
+        model = Path(artefact)
+        if model.suffix != MODEL_ENDING:
+            raise Unsupported(
+                f"{model.name} is sealed, and is unpacked to the disk to be opened; seal its {MODEL_ENDING}"
+            )
+        request = read_request(configuration)
+        if request.library is not None:
+            raise Unsupported(
+                f"accelerator {request.delegate}: it may keep a compiled copy of the model in files, which a sealed "
+                f"one must not be in; use {XNNPACK} or {CPU}"
+            )
+        with holding(model, content), self.open(model, configuration) as session:
+            yield session
+
 
 def _package(request: Request) -> Package:
     if request.package is not None and (_default is None or request.package != _default.name):
@@ -112,6 +132,8 @@ def _open(artefact: Path, package: Package, request: Request) -> TfliteSession |
     facts: dict[str, Any] = {"package": package.name}
     if model != found:
         facts.update(bundle=found.name, unpack_ns=time.perf_counter_ns() - began_ns)
+    if content_of(model) is not None:
+        facts.update(opened_from="memory", content_kept="by the adapter: the runtime reads its weights where they are")
     if package.name == TFLITE_RUNTIME:
         _check_for_tflite_runtime(model, package)
     threads_before = loading.count_threads()

@@ -55,7 +55,7 @@ def list_files(artefact: Path) -> ArtefactFiles:
     root = model.parent
     others = [path for ending in (MODEL_ENDING, BUNDLE_ENDING) for path in sorted(root.glob(f"*{ending}"))]
     files = [model]
-    if model.suffix == MODEL_ENDING:
+    if model.name.endswith((MODEL_ENDING, f"{MODEL_ENDING}.sealed")):
         if (root / TOKENIZER).is_file():
             files += language_files(root, root)
         elif artefact.is_dir() and len(bundles := [path for path in others if path.suffix == BUNDLE_ENDING]) == 1:

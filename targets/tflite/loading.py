@@ -16,6 +16,7 @@ from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from targets.tflite.options import XNNPACK, Request
 from targets.tflite.package import Package
 from targets.tflite.placement import count_nodes, parts_of
+from targets.wire.held import content_of
 
 #: What a delegate's library has to export.
 _PLUGIN_FUNCTIONS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
@@ -113,8 +114,10 @@ def _interpreter(model: Path, package: Package, request: Request) -> Any:
 
 def _make(model: Path, package: Package, request: Request, delegates: list[Any] | None) -> Any:
     resolver = package.interpreter.OpResolverType
+    content = content_of(model)
     return package.interpreter.Interpreter(
-        model_path=str(model),
+        model_path=None if content else str(model),
+        model_content=content,
         num_threads=request.threads,
         experimental_delegates=delegates,
         experimental_op_resolver_type=(
@@ -150,6 +153,9 @@ def compile_model(model: Path, package: Package, request: Request) -> Any:
         ),
     )
     with refusing(model, package):
+        content = content_of(model)
+        if content is not None:
+            return module.CompiledModel.from_buffer(content, options=options)
         return module.CompiledModel.from_file(str(model), options=options)
 
 

@@ -8,14 +8,12 @@ Format: https://flatbuffers.dev/internals/.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
 
-Buffer = Union[bytes, mmap.mmap]
+from targets.wire.held import Buffer, looked_into
 
 #: Tables that one file may have. SmolLM2 with two signatures has 40,000; this many take some ten seconds to walk.
 MOST_TABLES = 2_000_000
@@ -156,5 +154,5 @@ class Table:
 @contextmanager
 def mapped(path: Path) -> Iterator[Wire]:
     """A file, read through a memory map: what is stepped over stays on the disk. Raises `ValueError`, `OSError`."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with looked_into(path) as content:
         yield Wire(content)

@@ -7,13 +7,11 @@ Format: https://protobuf.dev/programming-guides/encoding/.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
 
-Buffer = Union[bytes, mmap.mmap]
+from targets.wire.held import Buffer, looked_into
 
 #: Fields that one file may have. SmolLM2 in plain operators, 2,245 of them, has 34,000 outside its weights; this many
 #: took three seconds to walk.
@@ -104,5 +102,5 @@ def signed(value: int) -> int:
 @contextmanager
 def mapped(path: Path) -> Iterator[Wire]:
     """A file's fields, read through a memory map: what is stepped over stays on the disk."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with looked_into(path) as content:
         yield Wire(content)

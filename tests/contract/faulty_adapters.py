@@ -261,6 +261,15 @@ def reads_bare(self: Sound, artefact: Path) -> dict[str, Any]:
     return model
 
 
+def opens_another(self: Sound, artefact: Path, content: bytes, configuration: Configuration) -> Any:
+    return Sound.open_bytes(self, artefact, content.replace(b"3", b"4"), configuration)
+
+
+def writes_what_it_opens(self: Sound, artefact: Path, content: bytes, configuration: Configuration) -> Any:
+    artefact.write_bytes(content)
+    return Sound.open(self, artefact, configuration)
+
+
 def places(placement: Mapping[str, Mapping[str, int]]) -> Any:
     return lambda self: placement
 
@@ -360,6 +369,10 @@ FAULTS: dict[str, Fault] = {
     "half a file accepted": in_adapter("test_a_truncated_artefact_is_named", read=reads_the_beginning),
     "a bad file without its name": in_adapter("test_a_bad_file_is_named", read=reads_without_a_name),
     "a bad file's error let through": in_adapter("test_a_bad_file_is_named", read=reads_bare),
+    "another model in memory": in_adapter("test_a_model_in_memory_answers_as_its_file", open_bytes=opens_another),
+    "what is in memory written": in_adapter(
+        "test_a_model_in_memory_answers_as_its_file", open_bytes=writes_what_it_opens
+    ),
     "a bad file described": in_adapter("test_inspection_names_a_bad_file", read=reads_anything),
     "another task described": in_adapter("test_inspection_tells_what_opens", inspect=changed("inspect", task="tensor")),
     # What is told.

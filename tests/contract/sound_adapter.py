@@ -203,13 +203,22 @@ class Sound:
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[Tensors | Language | Generating]:
         self.check(configuration)
-        model = self.read(artefact)
+        yield self.loaded(self.read(artefact), configuration)
+
+    @contextmanager
+    def open_bytes(
+        self, artefact: Path, content: bytes, configuration: Configuration
+    ) -> Iterator[Tensors | Language | Generating]:
+        self.check(configuration)
+        yield self.loaded(self.parse(artefact, content), configuration)
+
+    def loaded(self, model: Mapping[str, Any], configuration: Configuration) -> Tensors | Language | Generating:
         kinds: dict[str, type[Tensors | Language | Generating]] = {
             "language": self.language,
             "generating": self.generating,
             "tensors": self.tensors,
         }
-        yield kinds[model["kind"]](model["seed"], self.effective(configuration))
+        return kinds[model["kind"]](model["seed"], self.effective(configuration))
 
     def check(self, configuration: Configuration) -> None:
         if configuration.accelerator not in (None, "cpu", "npu"):
@@ -225,9 +234,15 @@ class Sound:
 
     def read(self, artefact: Path) -> dict[str, Any]:
         try:
-            model = json.loads(artefact.read_text())
+            return self.parse(artefact, artefact.read_bytes())
+        except OSError as error:
+            raise ModelFailure(f"{artefact}: {error}") from error
+
+    def parse(self, artefact: Path, content: bytes) -> dict[str, Any]:
+        try:
+            model = json.loads(content)
             return {"kind": model["kind"], "seed": int(model["seed"])}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ModelFailure(f"{artefact}: {error}") from error
 
 

@@ -20,6 +20,7 @@ LATE = {
     "benchharness.device.tokenizer": {"tokenizers"},
     "benchharness.device.sensors.memory": {"psutil"},
     "benchharness.device.cores": {"psutil"},
+    "benchharness.device.sealed": {"cryptography.exceptions", "cryptography.hazmat.primitives.ciphers.aead"},
 }
 #: The runtimes that adapters are for.
 RUNTIMES = {
@@ -255,6 +256,7 @@ ARROWS = {
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
+        "sealing",
         "sensitivity",
         "stores",
         "suite",
@@ -292,6 +294,8 @@ ARROWS = {
     "launch": {"device"},
     "suite": {
         "device.adapters",
+        "device.keys",
+        "device.sealed",
         "device.sensors.cgroup",
         "device.sensors.readings",
         "judge.design",
@@ -320,6 +324,7 @@ ARROWS = {
     "compress": {"device", "suite", "targets", "terminal.values"},
     "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
+    "sealing": {"device.keys", "device.sealed"},
     "locations": {"suite.artefact"},
     "metrics": set(),
     "units": set(),

@@ -169,9 +169,31 @@ def _of_suite(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
     return lambda said: said["suite"]["configurations"][0].update({key: value})
 
 
+def _sealed(key_from: str) -> Callable[[dict[str, Any]], object]:
+    """The second variant as one that is sealed."""
+
+    def change(said: dict[str, Any]) -> None:
+        variant = said["suite"]["models"]["chat"]["variants"]["int8"]
+        variant.update(artefact=f"{variant['artefact']}.sealed", key_from=key_from)
+
+    return change
+
+
+def test_a_key_is_found_where_the_host_lists_it(
+    written: Callable[..., Written], allowed: Allowed, tmp_path: Path
+) -> None:
+    told = changed(written().told, _sealed("env:MODEL_KEY"))
+    here = allowed.model_copy(update={"key_sources": ("env:MODEL_KEY",)})
+    found = here.submission(told, signed(tmp_path, told), "ann", LABELS)
+    (suite,) = here.suites(found, tmp_path / "job")
+    assert suite.models["chat"].variants["int8"].key_from == "env:MODEL_KEY"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (_sealed("command:rm -rf ."), "command:rm -rf . is not in this host's key_sources"),
+        (_sealed("env:OTHERS_KEY"), "env:OTHERS_KEY is not in this host's key_sources"),
         (_of_suite("python", "/bin/sh"), r"/bin/sh is not in this host's \[interpreters\]"),
         (_of_suite("library", "other"), r"other is not in this host's \[libraries\]"),
         (_of_suite("accelerator", "/tmp/evil.so"), "a path outside of its own files"),

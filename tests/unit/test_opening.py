@@ -31,7 +31,7 @@ class Runtime:
 
 os.write(2, b"said before\\n")
 try:
-    with opened(Runtime(), None, None) as session:
+    with opened(Runtime(), dict(artefact="m"), None) as session:
         {inside}
 except Exception as error:
     told = failure(error)

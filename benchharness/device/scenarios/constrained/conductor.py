@@ -273,6 +273,7 @@ class _Conductor:
             "configuration": opened["configuration"],
             "python": opened["python"],
             "artefact": opened["artefact"],
+            **({"key_from": opened["key_from"]} if "key_from" in opened else {}),
             "tensors": opened.get("tensors") or {},
             "scenario": "answer",
             "module": _ANSWER,

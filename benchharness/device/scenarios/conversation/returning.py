@@ -70,20 +70,20 @@ def _load(kind: str, bundle: str | None) -> Iterator[None]:
 class _Returning:
     def __init__(self, order: Order) -> None:
         self._adapter = adapters.load(order["adapter"])
-        self._artefact = Path(order["artefact"])
+        self._order = order
         self._configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
         self._turns = read_turns(Path(order["settings"]["file"]))
         named = order.get("tokenizer")
         path = None if named is None else Path(named)
         if path is None and isinstance(self._adapter, FindsTokenizer):
-            path = self._adapter.tokenizer(self._artefact)
+            path = self._adapter.tokenizer(Path(order["artefact"]))
         self._tokenizer = None if path is None else Tokenizer(path)
         self._loaded_bytes = 0
         self.read_again = 0
 
     def first(self) -> None:
         """Loads, and answers the first turn."""
-        with opened(self._adapter, self._artefact, self._configuration) as session:
+        with opened(self._adapter, self._order, self._configuration) as session:
             if not isinstance(session, LanguageSession):
                 raise Unsupported("coming back needs a model whose cache the harness fills")
             told = tokens_of(self._turns, session.vocabulary_size, self._tokenizer)
@@ -110,7 +110,7 @@ class _Returning:
         """Loads again and reads what had been said, up to the first token."""
         with quiet_collector():
             began = time.perf_counter_ns()
-            with opened(self._adapter, self._artefact, self._configuration) as session:
+            with opened(self._adapter, self._order, self._configuration) as session:
                 assert isinstance(session, LanguageSession)
                 loaded = time.perf_counter_ns()
                 session.reset()

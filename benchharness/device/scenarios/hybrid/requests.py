@@ -137,11 +137,13 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
 @contextmanager
 def opened_cloud(told: Opened) -> Iterator[StreamsText]:
     """A session at the endpoint. Raises `Unsupported` for what is none."""
-    artefact, adapter = Path(told["artefact"]), adapters.load(told["adapter"])
+    adapter = adapters.load(told["adapter"])
     configuration = Configuration(runtime=told["adapter"], **told["configuration"])
-    with opened(adapter, artefact, configuration) as session:
+    with opened(adapter, told, configuration) as session:
         if not isinstance(session, StreamsText):
-            raise Unsupported(f"{artefact.name}: is no endpoint whose answers can be followed as they come")
+            raise Unsupported(
+                f"{Path(told['artefact']).name}: is no endpoint whose answers can be followed as they come"
+            )
         yield session
 
 

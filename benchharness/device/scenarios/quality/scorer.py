@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from benchharness.device.scenarios.quality.no_tensors import said_of, tensor_of
 from benchharness.device.self_timed import NO_LOGITS, SelfTimed
 from benchharness.device.session_facts import check_task, effective_facts
 from benchharness.errors import ProtocolError, Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.device.orders import Opened
 
 
 def main() -> None:
@@ -60,7 +63,7 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
     order = commands.get()
     adapter = adapters.load(order["adapter"])
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
-    with opened(adapter, Path(order["artefact"]), configuration) as session:
+    with opened(adapter, cast("Opened", order), configuration) as session:
         inputs = Inputs(session, order["tensors"])
         frames.send_json(answers, _opened(session, configuration, inputs))
         while True:

@@ -71,6 +71,7 @@ class ScorerProcess:
                 "adapter": order["adapter"],
                 "configuration": order["configuration"],
                 "artefact": order["artefact"],
+                "key_from": order.get("key_from"),
                 "tensors": self.tensors,
                 "task": order.get("task"),
             }
