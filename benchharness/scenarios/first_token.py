@@ -39,6 +39,7 @@ class FirstTokenScenario(Scenario):
     title = "how long the first answer takes, cold or warm"
     settings = FirstToken
     device = "benchharness.device.scenarios.first_token"
+    opens_only = True
     by_default = True
     percentiled = ("model_ttft", "request_ttft")
     summed_up = True

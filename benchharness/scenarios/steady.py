@@ -41,6 +41,7 @@ class SteadyScenario(Scenario):
     title = "warm speed"
     settings = Steady
     device = "benchharness.device.scenarios.steady"
+    opens_only = True
     by_default = True
     percentiled = ("itl", "tpot", "steady_inference")
     summed_up = True

@@ -64,6 +64,7 @@ class ConstrainedScenario(Scenario):
     title = "behaviour under tight memory"
     settings = Constrained
     device = "benchharness.device.scenarios.constrained.conductor"
+    opens_only = True
     sections = ("reports.sections.constrained.section",)
     conducts = True
     summed_up = True

@@ -39,6 +39,7 @@ class QualityScenario(Scenario):
     title = "what compression lost in the answers"
     settings = Quality
     device = "benchharness.device.scenarios.quality.conductor"
+    opens_only = True
     sections = ("reports.sections.quality.section",)
     evaluates = True
     conducts = True

@@ -58,6 +58,7 @@ class SustainedScenario(Scenario):
     title = "speed over minutes, when a device grows hot"
     settings = Sustained
     device = "benchharness.device.scenarios.sustained"
+    opens_only = True
     sections = ("reports.sections.sustained.section", "reports.sections.pauses.section")
     sensors = True
     summed_up = True
