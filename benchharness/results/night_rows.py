@@ -93,10 +93,16 @@ def measured_in(connection: Connection, nights: Sequence[str], names: Sequence[s
 
 
 def rows_of(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
-    """Rows in blocks, as the database's driver gives them: SQLAlchemy's own take as long again."""
+    """Rows in blocks, as the database's driver gives them: SQLAlchemy's own take as long again.
+
+    Raises `ValueError` where the driver cannot read one, such as for JSON that is none.
+    """
     cursor = connection.execute(query).cursor
-    while cursor is not None and (rows := cursor.fetchmany(_BLOCK)):
-        yield rows
+    try:
+        while cursor is not None and (rows := cursor.fetchmany(_BLOCK)):
+            yield rows
+    except connection.dialect.loaded_dbapi.Error as error:  # SQLAlchemy wraps those of its own rows only
+        raise ValueError(f"rows cannot be read: {error}") from error
 
 
 _ATTEMPT = (

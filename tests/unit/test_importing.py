@@ -583,6 +583,7 @@ def test_whatever_stands_in_a_column_what_comes_is_sound(
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(100, 140_000), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4))
 @example(wrong=[(8200, b"\x00")])  # in the row that tells the schema
+@example(wrong=[(66238, b"\x00")])  # in the JSON of an attempt, which the migration reads
 def test_whatever_bytes_of_a_file_are_wrong_it_is_refused_or_what_comes_is_sound(
     tmp_path_factory: pytest.TempPathFactory, wrong: list[tuple[int, bytes]]
 ) -> None:
