@@ -109,8 +109,9 @@ def _signed(base: Floats, candidate: Floats) -> NDArray[np.int_]:
     if not base.size:
         return np.zeros(0, int)
     among = np.round(_among_neighbours(base, candidate), _DIGITS)
-    if _middle(np.abs(among).ravel()) > _MOST_APART * _middle(np.abs(candidate - base)) / 2:
-        return signed_ranks.doubled_ranks(np.round(candidate - base, _DIGITS))
+    apart = np.round(candidate - base, _DIGITS)
+    if _middle(np.abs(among).ravel()) > _MOST_APART * _middle(np.abs(apart)) / 2:
+        return signed_ranks.doubled_ranks(apart)
     ranks = signed_ranks.twice_ranked(among.ravel()).reshape(2, -1)
     found: NDArray[np.int_] = ranks[1] - ranks[0]
     return found

@@ -138,6 +138,7 @@ class _Job(_Row):
     tensors: dict[str, dict[str, str]] = {}
     chain: list[dict[str, Any]] = []
     tokenizer_digest: Annotated[str, Field(max_length=64)] | None = None
+    key_from: _Name | None = None
     side: _Name = ""
     pair: _Name = ""
 
