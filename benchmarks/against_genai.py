@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.errors import UsageError
 from benchmarks.bars import Bar, Finding, not_below
 from benchmarks.options import Options, run_alone

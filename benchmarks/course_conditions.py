@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import psutil
 
 from benchharness.device import hogs
-from benchharness.device.groups import group_name, processes_in, remove, remove_stale
+from benchharness.device.processes.groups import group_name, processes_in, remove, remove_stale
 from benchharness.device.sensors.cgroup import groups_of
 from benchharness.device.sensors.quota import parse_counts
 from benchharness.device.sensors.readings import Unreadable

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from benchharness.contract import Configuration, LanguageSession
 from benchharness.device import adapters
-from benchharness.device.orders import Prompt, Workload
-from benchharness.device.requests import LanguageRequest, language_request
+from benchharness.device.inputs.requests import LanguageRequest, language_request
+from benchharness.device.line.orders import Prompt, Workload
 from benchharness.device.scenarios import first_token, steady
 from benchharness.device.timing import quiet_collector
 from benchharness.errors import NothingRan

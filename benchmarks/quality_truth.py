@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchharness.device.protocol import LONGEST_LINE_BYTES
+from benchharness.device.line.protocol import LONGEST_LINE_BYTES
 from benchharness.errors import UsageError
 from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict, at_most

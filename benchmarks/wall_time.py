@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchharness.device.requests import seeded_tokens
+from benchharness.device.inputs.requests import seeded_tokens
 from benchharness.results.result import Attempt
 from benchharness.results.store import Store
 from benchmarks.bars import Bar, Breakdown, Finding, at_most

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchharness.device.child import Answer, ask
-from benchharness.device.protocol import Message
+from benchharness.device.line.protocol import Message
+from benchharness.device.processes.child import Answer, ask
 from benchharness.errors import ConnectionLost, LaunchError
 from benchharness.launch import Question, question_command, supervisor_command
 from benchharness.launch.bundle import put_bundle

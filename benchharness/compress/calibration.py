@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.contract import TensorSpec
-from benchharness.device.conversion import converted
-from benchharness.device.layouts import arranged
-from benchharness.device.pairing import Pairing, listed, pair
+from benchharness.device.inputs.conversion import converted
+from benchharness.device.inputs.layouts import arranged
+from benchharness.device.inputs.pairing import Pairing, listed, pair
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.scenarios.quality.sampling import evenly
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import Unsupported, UsageError
 
 Array = NDArray[Any]

@@ -21,7 +21,7 @@ from benchharness.compress.look import Look
 from benchharness.compress.parts import Weight
 from benchharness.compress.programs import LLAMA_QUANTIZE
 from benchharness.compress.recipes import Recipe
-from benchharness.device.lifeline import die_with_parent
+from benchharness.device.processes.lifeline import die_with_parent
 from benchharness.errors import ModelFailure, Unsupported
 from targets.llama_cpp.files import find_model, parts_of
 from targets.llama_cpp.gguf_file import read_files

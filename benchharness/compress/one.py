@@ -27,8 +27,8 @@ from benchharness.compress.draws import half_of
 from benchharness.compress.look import Look
 from benchharness.compress.recipes import CORE_ML, GGUF, ONNX, RECIPES, SEED, TFLITE
 from benchharness.compress.source import companions, is_lone
-from benchharness.device import protocol
-from benchharness.device.lifeline import die_with_parent
+from benchharness.device.line import protocol
+from benchharness.device.processes.lifeline import die_with_parent
 from benchharness.errors import BenchharnessError, UsageError
 
 _TOOLS = {ONNX: "onnx_tools", TFLITE: "tflite_tools", CORE_ML: "core_ml_tools", GGUF: "gguf_tools"}

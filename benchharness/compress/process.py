@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.compress.recipes import SEED
-from benchharness.device.child import ask
-from benchharness.device.memory_errors import speaks_of_memory
+from benchharness.device.processes.child import ask
+from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.errors import AttemptError, ModelFailure
 from benchharness.units import duration_text
 

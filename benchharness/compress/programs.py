@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.child import ask
+from benchharness.device.processes.child import ask
 
 #: The tool of recipes for what the gguf package does not make; it comes with llama.cpp's programs.
 LLAMA_QUANTIZE = "llama-quantize"

@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.device import conditions, leftovers, page_cache, protocol
-from benchharness.device.child import Child
-from benchharness.device.heap import moved_environment
+from benchharness.device import conditions, page_cache
 from benchharness.device.libraries import Libraries
+from benchharness.device.line import protocol
+from benchharness.device.line.protocol import Message
 from benchharness.device.measured import raw_rows
-from benchharness.device.memory_errors import speaks_of_memory
-from benchharness.device.protocol import Message
+from benchharness.device.processes import leftovers
+from benchharness.device.processes.child import Child
+from benchharness.device.processes.heap import moved_environment
+from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.device.rules import RULES
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.readings import unknown
@@ -25,7 +27,7 @@ from benchharness.device.watch import Watch
 from benchharness.records import MEMORY_TIMELINE
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Opened, Order
+    from benchharness.device.line.orders import Opened, Order
 
 #: How long a worker that has reported may take to end before it is killed.
 _GRACE_S = 5.0

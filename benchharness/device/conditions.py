@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.device_facts import (
+from benchharness.device.questions.device_facts import (
     device_facts,
     device_id,
     meminfo_bytes,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchharness.device import protocol
-from benchharness.device.memory_errors import speaks_of_memory
+from benchharness.device.line import protocol
+from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from benchharness.device.child import Child
+from benchharness.device.processes.child import Child
 from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, text_or_nothing
 
 BUSY_CORE = "busy-core"

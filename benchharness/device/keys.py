@@ -55,7 +55,7 @@ def _from_environment(name: str) -> bytes:
 
 
 def _from_command(command: list[str], patience_s: float) -> bytes:
-    from benchharness.device import child  # with ctypes, which no other worker needs
+    from benchharness.device.processes import child  # with ctypes, which no other worker needs
 
     named = f"the command for the key, {command[0]}"
     try:

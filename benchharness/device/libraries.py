@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchharness.device import page_cache
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Order
+    from benchharness.device.line.orders import Order
 
 _FILE = "libraries.json"
 #: A process that maps more libraries than this is not read for.

@@ -20,7 +20,7 @@ from benchharness.errors import ModelFailure, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Adapter, Configuration, Session
-    from benchharness.device.orders import Opened
+    from benchharness.device.line.orders import Opened
 
 _STANDARD_ERROR = 2
 _MOST_BYTES = 64 * 1024

@@ -16,7 +16,7 @@ from benchharness.errors import InvalidOutput
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-    from benchharness.device.invented import Filling
+    from benchharness.device.inputs.invented import Filling
 
 #: Operators of ONNX, TFLite and Core ML whose answers add up to 1.
 _ADD_UP_TO_1 = frozenset(("Softmax", "QLinearSoftmax", "SOFTMAX", "softmax"))

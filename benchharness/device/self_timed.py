@@ -17,9 +17,9 @@ from benchharness.contract import (
     TensorSpec,
     TokenStream,
 )
+from benchharness.device.inputs.requests import check_tokens, prompt_tokens
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.own_clock import OwnClock, is_count, is_whole
-from benchharness.device.requests import check_tokens, prompt_tokens
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
 
 #: Why there is no quality of such a session.

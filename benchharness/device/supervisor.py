@@ -25,20 +25,22 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from benchharness import __version__
-from benchharness.device import conditions, leftovers, protocol
+from benchharness.device import conditions
 from benchharness.device.attempt import RunningAttempt
 from benchharness.device.entry_gate import EntryGate
-from benchharness.device.groups import remove_stale
-from benchharness.device.holding import Holding, lock
-from benchharness.device.hosts import NEW_HOST, Door, OneHost
 from benchharness.device.libraries import Libraries
-from benchharness.device.lifeline import die_with_parent
-from benchharness.device.protocol import Message
-from benchharness.device.spool import Spool
+from benchharness.device.line import protocol
+from benchharness.device.line.holding import Holding, lock
+from benchharness.device.line.hosts import NEW_HOST, Door, OneHost
+from benchharness.device.line.protocol import Message
+from benchharness.device.line.spool import Spool
+from benchharness.device.processes import leftovers
+from benchharness.device.processes.groups import remove_stale
+from benchharness.device.processes.lifeline import die_with_parent
 from benchharness.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Order
+    from benchharness.device.line.orders import Order
 
 #: How often the entry gate is asked.
 _GATE_TICK_S = 0.1

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import Session, TimesInferences
+from benchharness.device.inputs.states import Carried, States
 from benchharness.device.own_clock import OwnClock, is_whole
-from benchharness.device.states import Carried, States
 from benchharness.errors import InvalidOutput
 
 if TYPE_CHECKING:

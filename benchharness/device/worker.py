@@ -19,21 +19,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from benchharness.device import adapters, protocol
+from benchharness.device import adapters
 from benchharness.device.failures import failure
+from benchharness.device.inputs.shapes import tell_inputs
+from benchharness.device.line import protocol
 from benchharness.device.opening import opened, unsealed
 from benchharness.device.phases import Phases
 from benchharness.device.session_facts import check_task, effective_facts, why_no_language
-from benchharness.device.shapes import tell_inputs
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Adapter, EffectiveConfiguration, Session
-    from benchharness.device.orders import Order
-    from benchharness.device.real_inputs import Sample
-    from benchharness.device.requests import TensorRequest
-    from benchharness.device.states import States
-    from benchharness.device.tokenizer import Tokenizer
+    from benchharness.device.inputs.real_inputs import Sample
+    from benchharness.device.inputs.requests import TensorRequest
+    from benchharness.device.inputs.states import States
+    from benchharness.device.inputs.tokenizer import Tokenizer
+    from benchharness.device.line.orders import Order
 
 #: A session whose times and memory mean nothing is only shown to answer.
 _ONCE = {
@@ -82,10 +83,10 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     scenario = _scenario(order)
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
+    from benchharness.device.inputs.states import States
     from benchharness.device.outputs import tell_zeros
     from benchharness.device.own_report import by_itself
     from benchharness.device.scenarios.stage import Stage
-    from benchharness.device.states import States
 
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with phases.unwatched():
@@ -181,7 +182,7 @@ def _computed_elsewhere(session: object, phases: Phases, progress: _Progress) ->
 
 def _with_states(session: Session, states: States) -> Session:
     """What runs a model that is no language model, timed from here or by itself."""
-    from benchharness.device.states import Carried
+    from benchharness.device.inputs.states import Carried
     from benchharness.device.timed_inferences import TimedInferences
 
     return TimedInferences.of(session, states) or Carried(session, states)
@@ -199,7 +200,7 @@ def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
     if workload["prompt"].get("text") is None and (workload.get("data") or {}).get("kind") != "requests":
         return None
     from benchharness.contract import FindsTokenizer
-    from benchharness.device.tokenizer import Tokenizer
+    from benchharness.device.inputs.tokenizer import Tokenizer
 
     path = None if order["tokenizer"] is None else Path(order["tokenizer"])
     if path is None and isinstance(adapter, FindsTokenizer):
@@ -208,7 +209,7 @@ def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
 
 
 def _conduct(order: Order, writer: protocol.Writer) -> dict[str, Any]:
-    from benchharness.device import leftovers  # with ctypes, which a worker with a model would pay for
+    from benchharness.device.processes import leftovers  # with ctypes, which a worker with a model would pay for
 
     conductor = _scenario(order)
     leftovers.adopt_orphans()
@@ -236,7 +237,7 @@ def _sample(order: Order) -> Sample | None:
     """The sample that the workload's data holds for this model, None where it has none: its scenario reads the rest."""
     if (order["workload"].get("data") or {}).get("sample") is None:
         return None
-    from benchharness.device.real_inputs import Sample
+    from benchharness.device.inputs.real_inputs import Sample
 
     return Sample(order["workload"]["data"])
 
@@ -250,7 +251,7 @@ def _asked(
     session: Session, order: Order, sample: Sample | None, states: States
 ) -> tuple[TensorRequest, dict[str, Any]]:
     """What a model that is no language model is fed, and what is told of real data."""
-    from benchharness.device.requests import tensor_request
+    from benchharness.device.inputs.requests import tensor_request
 
     workload = order["workload"]
     if sample is None:

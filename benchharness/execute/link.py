@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import protocol
-from benchharness.device.protocol import Message
+from benchharness.device.line import protocol
+from benchharness.device.line.protocol import Message
 from benchharness.errors import ConnectionLost, DeviceBusy, LaunchError, ProtocolError
 from benchharness.execute.placing import Libraries, put_artefact
 from benchharness.execute.received import attempt_from

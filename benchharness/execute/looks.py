@@ -28,7 +28,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def describe_hardware(probe_s: float, launcher: Launcher | None = None) -> dict[str, Any]:
-    """The description of a device (`benchharness.device.describe_device`); with a probe its verdict under `noise`.
+    """The description of a device (`device.questions.describe_device`); with a probe its verdict under `noise`.
 
     Under `accelerators` what each adapter finds there, a line for each accelerator and each unit of it.
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from benchharness.device.inputs.state_names import called_a_state
 from benchharness.device.rules import FIRST, RULES
-from benchharness.device.state_names import called_a_state
 from benchharness.records import EARLIER_DECISIONS
 from benchharness.results.result import Attempt, Job, ResultWarning, WarningKind
 

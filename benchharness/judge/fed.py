@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchharness.device.pairing import toml_line
-from benchharness.device.shapes import key as toml_key
+from benchharness.device.inputs.pairing import toml_line
+from benchharness.device.inputs.shapes import key as toml_key
 from benchharness.results.result import Attempt, Result, ResultWarning, WarningKind
 
 #: How many facts there are about a pair of tensors: its two names, how it was found, whether that is certain.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchharness.device.child import Answer
-from benchharness.device.protocol import Message
+from benchharness.device.line.protocol import Message
+from benchharness.device.processes.child import Answer
+from benchharness.launch.programs import PROGRAMS
 
 #: Hears how far a file is on its way to a device: what it is, how much of it is there, and of how much.
 Sent = Callable[[str, int, int], None]
@@ -96,7 +97,7 @@ def supervisor_command(
 ) -> Sequence[str]:
     """The command line that starts a supervisor on a device; with a tenure nobody else has the device meanwhile."""
     name = "relay" if tenure is not None and tenure.detached else "supervisor"
-    program = ["-m", f"benchharness.device.{name}"] if installed else [bundle, name]
+    program = ["-m", PROGRAMS[name]] if installed else [bundle, name]
     held = [] if tenure is None else ["--lease", f"{tenure.lease_s:g}", "--holder", tenure.holder]
     return [python, *program, "--work", work, "--bundle", bundle, *held]
 
@@ -104,5 +105,5 @@ def supervisor_command(
 def question_command(python: str, question: Question, bundle: str | None) -> Sequence[str]:
     """The command line that answers a question on a device; without a bundle by the package installed there."""
     # -P: the working folder may have come with a model, and its Python files are not for running.
-    program = [bundle, question.program] if bundle else ["-P", "-m", f"benchharness.device.{question.program}"]
+    program = [bundle, question.program] if bundle else ["-P", "-m", PROGRAMS[question.program]]
     return [python, *program, *question.arguments]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.device import adapters
-from benchharness.device.child import Answer
+from benchharness.device.processes.child import Answer
 from benchharness.errors import ConnectionLost, LaunchError, ModelFailure, Unsupported, UsageError
 from benchharness.launch import Launcher, Question
 from benchharness.launch.local import LocalLauncher
@@ -113,7 +113,7 @@ def _formats(name: str) -> tuple[str, ...]:
 
 
 def description_of_device(launcher: Launcher, probe_s: float) -> dict[str, Any]:
-    """What a device is (`benchharness.device.describe_device`), with a noise probe of so many seconds; 0 leaves it out.
+    """What a device is (`device.questions.describe_device`), with a noise probe of so many seconds; 0 leaves it out.
 
     Raises `LaunchError`.
     """
@@ -158,7 +158,7 @@ def description_of_model(launcher: Launcher, adapter: str, path: Path, there: st
 
 
 def files_of_artefacts(launcher: Launcher, asked: Sequence[tuple[Path, Sequence[str]]]) -> list[Any]:
-    """What adapters say of the files of each artefact, an answer each, not yet checked (`device.list_files`).
+    """What adapters say of the files of each artefact, an answer each, not yet checked (`device.questions.list_files`).
 
     All are listed in one process. Raises `UsageError`.
     """

@@ -16,21 +16,8 @@ from pathlib import Path
 
 from benchharness.errors import LaunchError
 from benchharness.launch import Launcher
+from benchharness.launch.programs import PROGRAMS
 
-#: Programs by name, and the module whose `main` each is; it finds its arguments where `python -m` would leave them.
-#: `module NAME` is any other module of the bundle, such as a scenario's own.
-PROGRAMS = {
-    "supervisor": "benchharness.device.supervisor",
-    "relay": "benchharness.device.relay",
-    "worker": "benchharness.device.worker",
-    "describe_device": "benchharness.device.describe_device",
-    "adapters": "benchharness.device.adapters",
-    "describe_model": "benchharness.device.describe_model",
-    "list_files": "benchharness.device.list_files",
-    "environment": "benchharness.device.environment",
-    "portable": "benchharness.device.portable",
-    "tidying": "benchharness.device.tidying",
-}
 _MAIN = f"""import importlib
 import sys
 

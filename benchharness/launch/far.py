@@ -10,8 +10,8 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from benchharness.device.child import Answer
-from benchharness.device.protocol import LONGEST_LINE_BYTES, Message
+from benchharness.device.line.protocol import LONGEST_LINE_BYTES, Message
+from benchharness.device.processes.child import Answer
 from benchharness.errors import ConnectionLost, LaunchError
 from benchharness.launch import Question, Sent, Tenure, question_command, supervisor_command, unheard
 from benchharness.launch.bundle import put_bundle
@@ -29,7 +29,7 @@ _LAST_WORDS_S = 1.0
 _MOST_LOSSES = 3
 #: Signs of life to a supervisor within its lease: a few may get lost.
 _SIGNS_A_LEASE = 4
-#: A detached supervisor lets another host in when one was silent for longer (`device.hosts`).
+#: A detached supervisor lets another host in when one was silent for longer (`device.line.hosts`).
 _RAREST_SIGN_S = 15.0
 #: For who only asks.
 _ASKING = Tenure(holder="somebody", lease_s=60.0)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchharness.device.child import Answer, ask
+from benchharness.device.processes.child import Answer, ask
 from benchharness.errors import LaunchError
 from benchharness.launch import Question, question_command, supervisor_command
 from benchharness.launch.bundle import put_bundle

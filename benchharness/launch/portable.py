@@ -1,7 +1,7 @@
 """A Python that needs nothing of the device it runs on but a kernel: Debian's, with its C library and their own loader.
 
 What comes first, by a shell alone, is what starts: loader, program, the libraries that it is linked with, and one
-archive with everything else, which that Python unpacks (`benchharness.device.portable`).
+archive with everything else, which that Python unpacks (`benchharness.device.questions.portable`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchharness.device.portable import ARCHIVE, COMPLETE, LIBRARIES, MODULES
+from benchharness.device.questions.portable import ARCHIVE, COMPLETE, LIBRARIES, MODULES
 from benchharness.errors import LaunchError, UsageError
 from benchharness.launch.debian import contents, fetched, locked
 

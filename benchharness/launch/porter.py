@@ -1,4 +1,4 @@
-"""The host's end of `benchharness.device.porter`: sends that program through the line, and talks to it."""
+"""The host's end of `benchharness.device.line.porter`: sends that program through the line, and talks to it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Porter:
 
     def _open(self) -> Channel:
         if self._channel is None:
-            program = files("benchharness").joinpath("device/porter.py").read_bytes()
+            program = files("benchharness").joinpath("device/line/porter.py").read_bytes()
             major, minor = _OLDEST_PYTHON
             door = _DOOR.format(major=major, minor=minor, size=len(program)).encode()
             self._channel = self._line.start([self._route.python, "-I", "-c", BEGIN.format(len(door))])

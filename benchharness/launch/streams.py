@@ -6,8 +6,8 @@ import queue
 import threading
 from typing import IO, BinaryIO, Protocol
 
-from benchharness.device import protocol
-from benchharness.device.protocol import Message
+from benchharness.device.line import protocol
+from benchharness.device.line.protocol import Message
 from benchharness.errors import ConnectionLost, ProtocolError
 
 #: A supervisor without a host ends its worker and what that left running, which takes a fraction of a second.

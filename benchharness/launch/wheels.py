@@ -54,7 +54,7 @@ class Wheel:
 
 
 def tags_of(facts: Mapping[str, Any]) -> Tags:
-    """The tags of a device's Python (`device.environment`). Raises `LaunchError` for one without wheels."""
+    """The tags of a device's Python (`device.questions.environment`). Raises `LaunchError` for one without wheels."""
     found = re.fullmatch(r"(\d+)\.(\d+)\..*", str(facts.get("version")))
     if facts.get("implementation") != "CPython" or found is None:
         raise LaunchError(

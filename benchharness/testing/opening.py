@@ -30,7 +30,7 @@ from benchharness.contract import (
     ReportsPlacement,
     Session,
 )
-from benchharness.device import leftovers
+from benchharness.device.processes import leftovers
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from benchharness.testing.materials import truncated_copy, write_no_model
 from benchharness.testing.processes import in_its_own_process

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from benchharness.contract import Adapter, Configuration, GeneratesTokens, LanguageSession
-from benchharness.device import leftovers, protocol
-from benchharness.device.child import Child, ask
+from benchharness.device.line import protocol
+from benchharness.device.processes import leftovers
+from benchharness.device.processes.child import Child, ask
 from benchharness.errors import BenchharnessError
 
 #: A thread that has been told to end has this long.

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchharness.contract import Session, TimesInferences
-from benchharness.device.states import States
+from benchharness.device.inputs.states import States
 from benchharness.device.timed_inferences import TimedInferences
 from benchharness.errors import AttemptError, InvalidOutput
 from benchharness.testing.materials import make_inputs

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchharness.contract import LanguageSession
-from benchharness.device.requests import LanguageRequest
+from benchharness.device.inputs.requests import LanguageRequest
 from benchmarks import harness_path
 from benchmarks.pairs import Round, collect, in_random_order
 

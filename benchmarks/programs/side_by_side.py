@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.contract import LanguageSession
-from benchharness.device.requests import LanguageRequest
+from benchharness.device.inputs.requests import LanguageRequest
 from benchharness.device.timing import quiet_collector
 from benchmarks import harness_path
 from benchmarks.pairs import in_random_order

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchharness.contract import Configuration, LanguageSession
 from benchharness.device import adapters
-from benchharness.device.requests import LanguageRequest
+from benchharness.device.inputs.requests import LanguageRequest
 from benchharness.device.timing import quiet_collector
 from benchmarks import harness_path
 from benchmarks.pairs import in_random_order

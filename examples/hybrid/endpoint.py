@@ -18,7 +18,7 @@ from typing import Any
 
 from benchharness.contract import Configuration
 from benchharness.device import adapters
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer import Tokenizer
 
 MODEL = Path(__file__).parents[1] / "demo_model" / "artefacts" / "onnx-fp32"
 #: Where a key is asked for, the variable that holds it.

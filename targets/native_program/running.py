@@ -83,7 +83,7 @@ class _Heard:
 def _heard(
     command: Sequence[str], folder: str, environment: Mapping[str, str], patience_s: float | None = None
 ) -> _Heard:
-    """Both streams, as much of them as is looked at. What it started goes with this process (`device.leftovers`)."""
+    """Both streams, as much of them as is looked at. What it started goes with this process."""
     try:
         process = subprocess.Popen(
             command,

@@ -25,7 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchharness.contract import Configuration, ListsFiles
 from benchharness.device import adapters
-from benchharness.device.list_files import files_of
+from benchharness.device.questions.list_files import files_of
 from benchharness.errors import ModelFailure, SeveralModels, UsageError
 from benchharness.suite.artefact import DigestCache, Listing, manifest_of
 from benchharness.suite.listing import list_files, listing_from
@@ -559,7 +559,7 @@ def test_listing_loads_no_runtime() -> None:
     digits = ROOT / "examples" / "digits" / "artefacts"
     models = {"fp32.onnx": "onnxruntime", "fp32.tflite": "tflite", "fp16.mlpackage": "coreml"}
     asked = [(str(digits / model), [adapter]) for model, adapter in models.items()]
-    command = [sys.executable, "-X", "importtime", "-m", "benchharness.device.list_files"]
+    command = [sys.executable, "-X", "importtime", "-m", "benchharness.device.questions.list_files"]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "targets.core_ml.files" in loaded

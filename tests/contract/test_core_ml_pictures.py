@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from benchharness.contract import Configuration, EffectiveConfiguration
-from benchharness.device.conversion import converted
-from benchharness.device.requests import tensor_request
+from benchharness.device.inputs.conversion import converted
+from benchharness.device.inputs.requests import tensor_request
 from benchharness.errors import Unsupported
 from targets.core_ml import CoreML
 from targets.core_ml.description import describe

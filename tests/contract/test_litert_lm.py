@@ -23,9 +23,10 @@ from benchharness.contract import (
     ScoresText,
     TokenStream,
 )
-from benchharness.device import adapters, list_files
+from benchharness.device import adapters
+from benchharness.device.inputs.tokenizer import Tokenizer
+from benchharness.device.questions import list_files
 from benchharness.device.self_timed import SelfTimed, StreamRequest
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.litert_lm import LiteRtLm

@@ -15,11 +15,11 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 from benchharness.contract import Configuration, LanguageSession
-from benchharness.device.orders import Workload
+from benchharness.device.inputs.requests import tensor_request
+from benchharness.device.inputs.states import Carried, States
+from benchharness.device.line.orders import Workload
 from benchharness.device.outputs import are_zeros, check_outputs
-from benchharness.device.requests import tensor_request
 from benchharness.device.scenarios.quality.no_tensors import said_of, tensor_of
-from benchharness.device.states import Carried, States
 from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_runtime import OnnxRuntime
 from tests.contract.tiny_models import Variant, build_language_model

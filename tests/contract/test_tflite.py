@@ -21,8 +21,8 @@ from benchharness.contract import (
     Configuration,
     LanguageSession,
 )
+from benchharness.device.inputs.requests import check_logits
 from benchharness.device.outputs import check_outputs, tell_zeros
-from benchharness.device.requests import check_logits
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.tflite import TFLite

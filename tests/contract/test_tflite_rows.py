@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert.schema_py_generated import BuiltinOperator as Operators
 
 from benchharness.contract import Configuration
-from benchharness.device.requests import tensor_request
+from benchharness.device.inputs.requests import tensor_request
 from targets.tflite import TFLite
 from targets.tflite.session import TfliteSession
 from tests.contract.tflite_models import ModelFile, options_of

@@ -12,8 +12,8 @@ import pytest
 from onnx import numpy_helper
 
 from benchharness.contract import Configuration
-from benchharness.device.orders import Workload
-from benchharness.device.requests import TensorRequest, tensor_request
+from benchharness.device.inputs.requests import TensorRequest, tensor_request
+from benchharness.device.line.orders import Workload
 from targets.onnx_runtime import OnnxRuntime
 
 HEAD = '<ir_version: 9, opset_import: ["": 17]>\n'

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchharness.compress import RECIPES, one
-from benchharness.device import protocol
+from benchharness.device.line import protocol
 from benchharness.errors import BenchharnessError
 from benchharness.suite.artefact import DigestCache, manifest_of
 

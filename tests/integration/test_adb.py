@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchharness import api, devices
-from benchharness.device.child import Answer
+from benchharness.device.processes.child import Answer
 from benchharness.errors import LaunchError, UsageError
 from benchharness.launch import Question, ask
 from benchharness.launch.adb.line import AdbLine

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from benchharness.device.orders import Order
+from benchharness.device.line.orders import Order
 from benchharness.device.scenarios.constrained import conductor, limits
 from benchharness.device.scenarios.constrained.limits import AddressSpace, ControlGroups
 from benchharness.device.sensors.cgroup import groups_of

@@ -96,7 +96,7 @@ def test_operators_are_placed_and_a_device_that_is_not_here_is_refused(results: 
 
 
 def test_one_artefact_has_one_digest_in_every_runtime(tmp_path: Path) -> None:
-    from benchharness.device import list_files
+    from benchharness.device.questions import list_files
 
     model = ARTEFACTS / "onnx-gqa-fp32"
     told = [list_files.files_of(model, [name]) for name in ("onnxruntime", "onnxruntime-genai", "openvino")]

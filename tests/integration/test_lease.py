@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.device.holding import Holding, is_held, lock
-from benchharness.device.protocol import encode
+from benchharness.device.line.holding import Holding, is_held, lock
+from benchharness.device.line.protocol import encode
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="locks and signals are POSIX's")
 ID = "0195a3c2-7b1e-7c44-9d0f-3f6f2f5e8a11"
@@ -114,7 +114,7 @@ def test_who_only_asks_whether_a_device_is_held_keeps_nobody_out(tmp_path: Path)
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from benchharness.device.holding import Holding\n"
+            "import sys; from pathlib import Path; from benchharness.device.line.holding import Holding\n"
             "sys.exit(Holding(Path(sys.argv[1])).take('ann') is not None)",
             str(tmp_path),
         ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchharness.device.groups import group_name, remove
+from benchharness.device.processes.groups import group_name, remove
 from benchharness.device.sensors.cgroup import Groups, groups_of
 from benchharness.device.sensors.process_limits import ProcessLimits
 from benchharness.device.sensors.readings import Unreadable

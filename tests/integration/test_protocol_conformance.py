@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from benchharness.device import protocol
+from benchharness.device.line import protocol
 from benchharness.launch.bundle import write_bundle
 from tests.integration.conftest import Bench
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchharness import api
-from benchharness.device.protocol import Message
+from benchharness.device.line.protocol import Message
 from benchharness.errors import DeviceBusy
 from benchharness.launch.streams import StreamConnection
 from tests import ssh_server

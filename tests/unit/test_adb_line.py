@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from benchharness.device.shell_frames import EXIT, HEADER, STDOUT
+from benchharness.device.line.shell_frames import EXIT, HEADER, STDOUT
 from benchharness.errors import ConnectionLost, LaunchError, SuiteError
 from benchharness.launch.adb import line as adb_line
 from benchharness.launch.adb.channel import AdbChannel

@@ -17,7 +17,7 @@ STANDARD = sys.stdlib_module_names
 OURS = {"benchharness", "targets", "reports"}
 #: What the device side imports where it needs it and it is installed, never at once (see `test_bundle`).
 LATE = {
-    "benchharness.device.tokenizer": {"tokenizers"},
+    "benchharness.device.inputs.tokenizer": {"tokenizers"},
     "benchharness.device.sensors.memory": {"psutil"},
     "benchharness.device.cores": {"psutil"},
     "benchharness.device.sealed": {"cryptography.exceptions", "cryptography.hazmat.primitives.ciphers.aead"},
@@ -242,7 +242,13 @@ def room(module: str) -> str:
 
 
 #: Rules of the device side that its judges apply again.
-SHARED_RULES = {f"device.{name}" for name in ("adapters", "pairing", "rules", "shapes", "state_names")}
+SHARED_RULES = {
+    "device.adapters",
+    "device.rules",
+    "device.inputs.pairing",
+    "device.inputs.shapes",
+    "device.inputs.state_names",
+}
 #: What each room of the host may import, beside itself and `PLAIN`. A name with a dot is that module alone.
 ARROWS = {
     "__main__": {"commands"},
@@ -284,7 +290,7 @@ ARROWS = {
     "execute": {
         "device.adapters",
         "device.cores",
-        "device.protocol",
+        "device.line.protocol",
         "judge",
         "launch",
         "results",
@@ -384,7 +390,7 @@ def test_only_the_device_side_and_launchers_start_processes_on_a_device() -> Non
             continue  # git is asked here, where the suite is
         if module in ("benchharness.farm.server", "benchharness.farm.making"):
             continue  # PostgreSQL's own programs, and a process here for each job
-        assert not imports(path) & {"subprocess", "benchharness.device.child"}, module
+        assert not imports(path) & {"subprocess", "benchharness.device.processes.child"}, module
 
 
 def late_imports(path: Path) -> set[str]:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from benchharness.launch import bundle
-from benchharness.launch.bundle import PROGRAMS, write_bundle
+from benchharness.launch.bundle import write_bundle
+from benchharness.launch.programs import PROGRAMS
 
 #: What a module of the bundle may import while it is being imported.
 RUNTIMES = {

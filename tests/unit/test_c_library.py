@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.device import environment
+from benchharness.device.questions import environment
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="programs are ELF files on Linux")
 

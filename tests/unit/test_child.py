@@ -16,9 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
-from benchharness.device import attempt, child, leftovers, protocol
-from benchharness.device.child import Child, ask
-from benchharness.device.protocol import read_message
+from benchharness.device import attempt
+from benchharness.device.line import protocol
+from benchharness.device.line.protocol import read_message
+from benchharness.device.processes import child, leftovers
+from benchharness.device.processes.child import Child, ask
 from benchharness.errors import ProtocolError
 from tests.conftest import ROOT
 
@@ -173,7 +175,7 @@ def test_an_answer_is_not_kept_beyond_its_bound() -> None:
 ADOPTS = """
 import json, subprocess, sys, time
 before = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
-from benchharness.device import child, leftovers
+from benchharness.device.processes import child, leftovers
 if sys.argv[2:] == ["asks for ends"]:
     child._open_pidfd = lambda _: None
 assert leftovers.adopt_orphans()
@@ -286,7 +288,7 @@ def test_where_no_orphans_come_to_us_that_is_said() -> None:
 #: Marks what it starts, as a supervisor does, and leaves a process that outlives it.
 MARKS = """
 import subprocess, sys
-from benchharness.device import leftovers
+from benchharness.device.processes import leftovers
 leftovers.mark_what_is_started()
 left = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True,
                         stdout=subprocess.DEVNULL)

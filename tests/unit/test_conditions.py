@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import conditions, device_facts
+from benchharness.device import conditions
+from benchharness.device.questions import device_facts
 from benchharness.device.sensors import cgroup, macos, windows
 from benchharness.device.sensors.readings import Unreadable, reason_of
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from benchharness.contract import TensorSpec
-from benchharness.device.conversion import converted, dequantized
+from benchharness.device.inputs.conversion import converted, dequantized
 from benchharness.errors import Unsupported
 
 PIXELS = {"scale": [1.0], "zero_point": [-128]}

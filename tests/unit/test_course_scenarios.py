@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from benchharness.device import protocol
+from benchharness.device.line import protocol
 from benchharness.device.scenarios.pauses import measure_pauses
 from benchharness.device.scenarios.stage import Stage
 from benchharness.device.scenarios.sustained import Windows, _next_ns, _work

@@ -14,7 +14,7 @@ from shutil import which
 
 import pytest
 
-from benchharness.device.portable import ARCHIVE
+from benchharness.device.questions.portable import ARCHIVE
 from benchharness.errors import LaunchError, UsageError
 from benchharness.launch import debian, portable
 

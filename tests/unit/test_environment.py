@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import environment
+from benchharness.device.questions import environment
 from tests.unit.test_wheels import wheel
 
 PIP = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"), None)

@@ -13,8 +13,8 @@ import pytest
 
 from benchharness.device import attempt
 from benchharness.device.attempt import RunningAttempt
-from benchharness.device.heap import VARIABLE, moved_environment
 from benchharness.device.libraries import Libraries
+from benchharness.device.processes.heap import VARIABLE, moved_environment
 
 #: Where in its page an object of a heap lies that is moved by nothing but what came before it.
 PLACE = "print(id(bytes(2000)) % 4096)"

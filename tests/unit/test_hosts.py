@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import protocol
-from benchharness.device.hosts import DOOR, NEW_HOST, Door, knock
+from benchharness.device.line import protocol
+from benchharness.device.line.hosts import DOOR, NEW_HOST, Door, knock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a name in no folder is Linux's")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchharness.device.child import Answer
+from benchharness.device.processes.child import Answer
 from benchharness.errors import ModelFailure, Unsupported, UsageError
 from benchharness.execute import looks
 from benchharness.execute.looks import inspect_model

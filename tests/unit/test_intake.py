@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchharness.device import protocol
+from benchharness.device.line import protocol
 from benchharness.errors import ProtocolError
 from benchharness.execute.received import attempt_from
 from benchharness.results.export import to_json

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
-from benchharness.device.input_lengths import described_axis, plain
-from benchharness.device.invented import Filling
-from benchharness.device.orders import Workload
-from benchharness.device.requests import TensorRequest, tensor_request
+from benchharness.device.inputs.input_lengths import described_axis, plain
+from benchharness.device.inputs.invented import Filling
+from benchharness.device.inputs.requests import TensorRequest, tensor_request
+from benchharness.device.line.orders import Workload
 
 Shape = tuple[int | str | None, ...]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import protocol
-from benchharness.device.protocol import Message
+from benchharness.device.line import protocol
+from benchharness.device.line.protocol import Message
 from benchharness.errors import ConnectionLost, DeviceBusy
 from benchharness.execute import link
 from benchharness.execute.link import DeviceLink

@@ -8,7 +8,7 @@ import pytest
 
 from benchharness.device import page_cache
 from benchharness.device.libraries import Libraries
-from benchharness.device.orders import Order
+from benchharness.device.line.orders import Order
 
 ORDER: Order = {"adapter": "onnxruntime", "python": None, "configuration": {"accelerator": None}}
 

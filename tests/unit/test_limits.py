@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchharness.device import groups, hogs
+from benchharness.device import hogs
+from benchharness.device.processes import groups
 from benchharness.device.scenarios.constrained import ladder, limits
 from benchharness.device.scenarios.constrained.limits import (
     AddressSpace,

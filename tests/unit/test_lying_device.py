@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from benchharness.device import protocol
-from benchharness.device.child import Answer
-from benchharness.device.protocol import Message
+from benchharness.device.line import protocol
+from benchharness.device.line.protocol import Message
+from benchharness.device.processes.child import Answer
 from benchharness.errors import ConnectionLost, LaunchError, ProtocolError
 from benchharness.execute.jobs import Execution
 from benchharness.judge.derive import derive

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchharness.contract import TensorSpec
-from benchharness.device.layouts import aligned, arranged
+from benchharness.device.inputs.layouts import aligned, arranged
 from benchharness.device.scenarios.quality.matching import EMBEDDING, SCORES, Matched, meant
 from benchharness.errors import Unsupported
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
-from benchharness.device.invented import Filling
+from benchharness.device.inputs.invented import Filling
 from benchharness.device.outputs import Outputs, are_zeros, check_outputs, tell_zeros
 from benchharness.errors import InvalidOutput
 from benchharness.results.result import WarningKind

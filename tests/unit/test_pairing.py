@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchharness.contract import TensorSpec
-from benchharness.device.pairing import (
+from benchharness.device.inputs.pairing import (
     BY_MAPPING,
     BY_NAME,
     BY_SHAPE,

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import pytest
 
-from benchharness.device import porter
+from benchharness.device.line import porter
 from benchharness.launch.porter import _DOOR
 from benchharness.launch.shell import BEGIN
 

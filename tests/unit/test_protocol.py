@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchharness.device import protocol
+from benchharness.device.line import protocol
 from benchharness.errors import ProtocolError
 
 JSON = st.recursive(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchharness.device.orders import Data, Workload
-from benchharness.device.real_inputs import MOST_BYTES, Sample
-from benchharness.device.requests import tensor_request
+from benchharness.device.inputs.real_inputs import MOST_BYTES, Sample
+from benchharness.device.inputs.requests import tensor_request
+from benchharness.device.line.orders import Data, Workload
 from benchharness.errors import SuiteError, Unsupported
 from tests.unit.made_up import jobs_of, loaded
 from tests.unit.test_invented import NEMO, Model

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
-from benchharness.device.orders import Workload
-from benchharness.device.requests import (
+from benchharness.device.inputs.requests import (
     check_logits,
     language_request,
     seeded_tokens,
     tensor_request,
 )
-from benchharness.device.shapes import input_shapes, tell_inputs
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.shapes import input_shapes, tell_inputs
+from benchharness.device.inputs.tokenizer import Tokenizer
+from benchharness.device.line.orders import Workload
 from benchharness.errors import InvalidOutput, Unsupported
 
 Array = np.ndarray[Any, np.dtype[Any]]

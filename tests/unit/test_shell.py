@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchharness.device import shell_frames
-from benchharness.device.shell_frames import BEGIN, CLOSE_STDIN, EXIT, HEADER, STDERR, STDIN, STDOUT
+from benchharness.device.line import shell_frames
+from benchharness.device.line.shell_frames import BEGIN, CLOSE_STDIN, EXIT, HEADER, STDERR, STDIN, STDOUT
 from benchharness.errors import LaunchError
 from benchharness.launch.shell import MARK, quoted, started
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.device.protocol import Message
-from benchharness.device.spool import Spool
+from benchharness.device.line.protocol import Message
+from benchharness.device.line.spool import Spool
 from benchharness.errors import ProtocolError
 
 FIRST, SECOND, THIRD = (f"0195a3c2-7b1e-7c44-9d0f-{number:012d}" for number in (9, 1, 5))

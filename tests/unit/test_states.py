@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
-from benchharness.device.requests import tensor_request
+from benchharness.device.inputs.requests import tensor_request
+from benchharness.device.inputs.states import BY_NAMES, BY_SUITE, Carried, States
 from benchharness.device.scenarios.quality.inputs import Inputs
-from benchharness.device.states import BY_NAMES, BY_SUITE, Carried, States
 from benchharness.errors import Unsupported
 from benchharness.results.result import WarningKind
 from tests.unit.made_up import attempt

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchharness.device.inputs.tokenizer import Around, Tokenizer
 from benchharness.device.scenarios.quality.texts import Used, chunks_of
-from benchharness.device.tokenizer import Around, Tokenizer
 from benchharness.errors import Unsupported
 
 BOS, LANG = 1, 2

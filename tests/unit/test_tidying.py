@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.device import tidying
-from benchharness.device.holding import Holding, lock
+from benchharness.device.line import tidying
+from benchharness.device.line.holding import Holding, lock
 
 BUNDLE = "device-0123456789ab.pyz"
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchharness.contract import EffectiveConfiguration, Inferences, StampClock, TensorSpec
+from benchharness.device.inputs.states import States
 from benchharness.device.scenarios.stage import inference_timer, timed_inference
-from benchharness.device.states import States
 from benchharness.device.timed_inferences import TimedInferences
 from benchharness.errors import InvalidOutput, Unsupported
 

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.errors import Unsupported
 from tests.conftest import ARTEFACTS
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from packaging import tags as reference
 
-from benchharness.device import environment
 from benchharness.device.adapters import BUILT_IN
+from benchharness.device.questions import environment
 from benchharness.errors import LaunchError, UsageError
 from benchharness.execute.preparing import requirements
 from benchharness.launch import wheels

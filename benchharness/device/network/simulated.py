@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchharness.device.child import Child
 from benchharness.device.network.profiles import Network
+from benchharness.device.processes.child import Child
 from benchharness.errors import ModelFailure
 
 _PROGRAM = "benchharness.device.network.simulator"

@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import LanguageSession
-from benchharness.device.measured import measurement
-from benchharness.device.own_report import OwnReporter
-from benchharness.device.requests import (
+from benchharness.device.inputs.requests import (
     LanguageRequest,
     check_logits,
     language_request,
 )
+from benchharness.device.measured import measurement
+from benchharness.device.own_report import OwnReporter
 from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
 from benchharness.device.timed_inferences import TimedInferences

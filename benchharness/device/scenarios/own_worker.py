@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.device import protocol
-from benchharness.device.child import Child
+from benchharness.device.line import protocol
+from benchharness.device.processes.child import Child
 from benchharness.errors import AttemptError, ProtocolError
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Order
+    from benchharness.device.line.orders import Order
 
 _GRACE_S = 5.0
 

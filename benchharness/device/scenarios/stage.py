@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from benchharness.contract import Session
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.outputs import Outputs
 from benchharness.device.phases import Phases
 from benchharness.device.timed_inferences import TimedInferences
 from benchharness.device.timing import goes_on, quiet_collector
-from benchharness.device.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Workload
+    from benchharness.device.line.orders import Workload
 
 Measured = TypeVar("Measured")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchharness.contract import LanguageSession
-from benchharness.device.measured import measurement
-from benchharness.device.own_report import OwnReporter
-from benchharness.device.requests import (
+from benchharness.device.inputs.requests import (
     LanguageRequest,
     check_logits,
     language_request,
 )
+from benchharness.device.measured import measurement
+from benchharness.device.own_report import OwnReporter
 from benchharness.device.scenarios.pauses import measure_pauses
 from benchharness.device.scenarios.stage import Stage, inference_timer, timed_inference
 from benchharness.device.self_timed import SelfTimed, Written

@@ -14,12 +14,12 @@ from typing import Any, Callable
 import numpy as np
 
 from benchharness.contract import LanguageSession, Session
-from benchharness.device.measured import raw_rows
-from benchharness.device.requests import (
+from benchharness.device.inputs.requests import (
     LanguageRequest,
     check_logits,
     language_request,
 )
+from benchharness.device.measured import raw_rows
 from benchharness.device.scenarios.stage import Stage
 from benchharness.device.self_timed import SelfTimed
 from benchharness.device.timed_inferences import TimedInferences

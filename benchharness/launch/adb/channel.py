@@ -8,7 +8,17 @@ import select
 import socket
 import threading
 
-from benchharness.device.shell_frames import BEGIN, CLOSE_STDIN, ENDED, EXIT, HEADER, OF_SIGNAL, STDERR, STDIN, STDOUT
+from benchharness.device.line.shell_frames import (
+    BEGIN,
+    CLOSE_STDIN,
+    ENDED,
+    EXIT,
+    HEADER,
+    OF_SIGNAL,
+    STDERR,
+    STDIN,
+    STDOUT,
+)
 from benchharness.errors import ConnectionLost
 from benchharness.launch.channel import Channel
 from benchharness.launch.shell import MARK

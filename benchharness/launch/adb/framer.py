@@ -1,4 +1,4 @@
-"""Brings `device.shell_frames` to a device whose daemon does not frame a command's streams."""
+"""Brings `device.line.shell_frames` to a device whose daemon does not frame a command's streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchharness.launch.shell import BEGIN
 @cache
 def program() -> bytes:
     """What is told first on the command's standard input."""
-    return files("benchharness").joinpath("device/shell_frames.py").read_bytes()
+    return files("benchharness").joinpath("device/line/shell_frames.py").read_bytes()
 
 
 def command(wanted: Sequence[str], told: bytes) -> list[str]:

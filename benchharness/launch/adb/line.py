@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from benchharness.device.shell_frames import ENDED
+from benchharness.device.line.shell_frames import ENDED
 from benchharness.errors import ConnectionLost, LaunchError
 from benchharness.launch.adb import framer
 from benchharness.launch.adb.channel import AdbChannel

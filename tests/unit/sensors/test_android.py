@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.device import android_id, conditions, device_facts
+from benchharness.device import conditions
 from benchharness.device.entry_gate import EntryGate
+from benchharness.device.questions import android_id, device_facts
 from benchharness.device.sensors import android, android_services
 from benchharness.device.sensors.panel import Panel
 from benchharness.device.sensors.readings import Unreadable

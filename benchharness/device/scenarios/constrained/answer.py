@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.contract import LanguageSession
+from benchharness.device.inputs.requests import check_logits, language_request
 from benchharness.device.measured import measurement
-from benchharness.device.requests import check_logits, language_request
 from benchharness.device.scenarios.stage import Stage
 from benchharness.device.scenarios.steady import answer
 from benchharness.device.self_timed import SelfTimed

@@ -27,7 +27,7 @@ from benchharness.errors import AttemptError
 from benchharness.records import CONSTRAINED_TRIALS, FALLBACK_TRIES, TrialEnd, TryRow
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Opened, Order
+    from benchharness.device.line.orders import Opened, Order
 
 Progress = Callable[[str, int, int], None]
 

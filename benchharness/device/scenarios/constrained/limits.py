@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchharness.device.groups import group_name, processes_in, remove
+from benchharness.device.processes.groups import group_name, processes_in, remove
 from benchharness.device.sensors.cgroup import groups_of
 from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, text_of, text_or_nothing
 

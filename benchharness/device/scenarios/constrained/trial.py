@@ -13,16 +13,17 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchharness.device import leftovers, protocol
-from benchharness.device.child import Child
-from benchharness.device.memory_errors import speaks_of_memory
+from benchharness.device.line import protocol
+from benchharness.device.processes import leftovers
+from benchharness.device.processes.child import Child
+from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.device.scenarios.constrained.limits import Enclosure, NotApplied
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
 from benchharness.errors import ProtocolError
 from benchharness.records import TrialEnd, TrialRow
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Order
+    from benchharness.device.line.orders import Order
 
 _GRACE_S = 5.0
 _POLL_S = 0.05

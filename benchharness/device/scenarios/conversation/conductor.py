@@ -11,7 +11,7 @@ from benchharness.device.scenarios.conversation.turns import read_turns
 from benchharness.device.scenarios.own_worker import WorkerFailed, measured_by
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Order
+    from benchharness.device.line.orders import Order
 
 _PACKAGE = "benchharness.device.scenarios.conversation"
 

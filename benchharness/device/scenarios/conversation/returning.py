@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 from benchharness.contract import Configuration, FindsTokenizer, LanguageSession
 from benchharness.device import adapters
 from benchharness.device.hogs import Hog
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.measured import measurement
 from benchharness.device.opening import opened
 from benchharness.device.scenarios.conversation.turns import read_turns, tokens_of
 from benchharness.device.sensors import memory
 from benchharness.device.sensors.readings import Unreadable
 from benchharness.device.timing import quiet_collector
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Order
+    from benchharness.device.line.orders import Order
 
 NOTHING = "nothing"
 

@@ -13,8 +13,8 @@ from statistics import median
 from typing import Any
 
 from benchharness.contract import LanguageSession
+from benchharness.device.inputs.requests import check_logits, check_tokens
 from benchharness.device.measured import measurement, raw_rows
-from benchharness.device.requests import check_logits, check_tokens
 from benchharness.device.scenarios.conversation.kept import Context, Reading
 from benchharness.device.scenarios.conversation.turns import TurnTokens, read_turns, tokens_of
 from benchharness.device.scenarios.stage import Stage

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.errors import Unsupported
 
 _MOST_BYTES = 16 << 20

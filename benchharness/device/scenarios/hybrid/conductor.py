@@ -11,7 +11,7 @@ from benchharness.device.scenarios.own_worker import measured_by
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Order
+    from benchharness.device.line.orders import Order
 
 _REQUESTS = "benchharness.device.scenarios.hybrid.requests"
 

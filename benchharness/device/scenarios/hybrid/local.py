@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchharness.contract import LanguageSession
-from benchharness.device.requests import check_logits
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.requests import check_logits
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.errors import Unsupported
 
 

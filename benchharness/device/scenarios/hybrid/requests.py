@@ -34,7 +34,7 @@ from benchharness.errors import ModelFailure, Unsupported
 from benchharness.records import HANDOVERS, AnsweredBy, CloudEnd, HandoverRow
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Opened
+    from benchharness.device.line.orders import Opened
 
 #: Undisturbed, an endpoint gets so much longer than a request may take.
 _UNDISTURBED = 3

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import TensorSpec
-from benchharness.device.conversion import CODES
+from benchharness.device.inputs.conversion import CODES
 from benchharness.device.scenarios.quality.evaluation_data import read_arrays
 from benchharness.device.scenarios.quality.inputs import paired_with
 from benchharness.errors import AttemptError, Unsupported

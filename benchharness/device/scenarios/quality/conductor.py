@@ -13,14 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchharness.device import leftovers
+from benchharness.device.inputs.tokenizer import Tokenizer
+from benchharness.device.processes import leftovers
 from benchharness.device.scenarios.quality import samples, tokens
 from benchharness.device.scenarios.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Opened, Order
+    from benchharness.device.line.orders import Opened, Order
 
 Progress = Callable[[str, int, int], None]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.contract import Session, TellsKeptState, TensorSpec
-from benchharness.device.conversion import REAL, converted, dequantized
-from benchharness.device.invented import dtype_of
-from benchharness.device.layouts import arranged
-from benchharness.device.pairing import INPUTS, Pair, Pairing, pair_all
+from benchharness.device.inputs.conversion import REAL, converted, dequantized
+from benchharness.device.inputs.invented import dtype_of
+from benchharness.device.inputs.layouts import arranged
+from benchharness.device.inputs.pairing import INPUTS, Pair, Pairing, pair_all
+from benchharness.device.inputs.shapes import input_shapes, lengths_of
+from benchharness.device.inputs.states import States
 from benchharness.device.scenarios.quality.evaluation_data import read_arrays
-from benchharness.device.shapes import input_shapes, lengths_of
-from benchharness.device.states import States
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchharness.contract import TensorSpec
-from benchharness.device.input_lengths import plain
-from benchharness.device.layouts import aligned, without_ones
-from benchharness.device.pairing import OUTPUTS, Pair, Pairing, listed, pair, refusal, toml_line
+from benchharness.device.inputs.input_lengths import plain
+from benchharness.device.inputs.layouts import aligned, without_ones
+from benchharness.device.inputs.pairing import OUTPUTS, Pair, Pairing, listed, pair, refusal, toml_line
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:

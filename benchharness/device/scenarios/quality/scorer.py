@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from benchharness.contract import Configuration, LanguageSession, ScoresText, Session, TellsLastOperators
-from benchharness.device import adapters, protocol
+from benchharness.device import adapters
 from benchharness.device.failures import failure
 from benchharness.device.fallback import placement_facts
+from benchharness.device.line import protocol
 from benchharness.device.opening import opened
 from benchharness.device.scenarios.quality import frames
 from benchharness.device.scenarios.quality.inputs import Inputs
@@ -30,7 +31,7 @@ from benchharness.device.session_facts import check_task, effective_facts
 from benchharness.errors import ProtocolError, Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Opened
+    from benchharness.device.line.orders import Opened
 
 
 def main() -> None:

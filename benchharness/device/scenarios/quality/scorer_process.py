@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.device import protocol
-from benchharness.device.child import Child
+from benchharness.device.line import protocol
+from benchharness.device.processes.child import Child
 from benchharness.device.scenarios.quality import frames
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
 
 if TYPE_CHECKING:
-    from benchharness.device.orders import Opened
+    from benchharness.device.line.orders import Opened
 
     Array = np.ndarray[Any, np.dtype[Any]]
 

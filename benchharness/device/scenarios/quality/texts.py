@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.scenarios.quality import sampling
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import Unsupported
 
 #: 70 % of 10 tokens are 7, and 10 * 0.7 is a little more.

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.device import protocol
+from benchharness.device.inputs.tokenizer import Tokenizer
+from benchharness.device.line import protocol
 from benchharness.device.measured import raw_rows
 from benchharness.device.scenarios.quality import sampling
 from benchharness.device.scenarios.quality.divergence import softened, token_row
 from benchharness.device.scenarios.quality.scorer_process import ScorerProcess
 from benchharness.device.scenarios.quality.texts import Chunk, Used, chunks_of
-from benchharness.device.tokenizer import Tokenizer
 from benchharness.errors import AttemptError, Unsupported
 from benchharness.records import GREEDY_PREFIX, SCORED_CHUNKS, TOKEN_DIVERGENCE, ChunkRow, TokenRow
 

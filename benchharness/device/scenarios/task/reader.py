@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchharness.contract import LanguageSession, Rewinds, ScoresText
-from benchharness.device.requests import check_logits
+from benchharness.device.inputs.requests import check_logits
 from benchharness.device.scenarios.quality.divergence import log_softmax
 from benchharness.errors import InvalidOutput, Unsupported
 

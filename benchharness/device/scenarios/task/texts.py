@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.errors import Unsupported
 
 

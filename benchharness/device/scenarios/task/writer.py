@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.scenarios.task.reader import Reader
-from benchharness.device.tokenizer import Tokenizer
 
 #: How an answer ended: by a text that ends it, by the model's end of text, by the tokens asked for, by a full context.
 STOPPED, ENDED, LENGTH, CONTEXT = "stop", "end", "length", "context"

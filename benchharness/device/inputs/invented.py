@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from benchharness.contract import TensorSpec
-from benchharness.device.input_lengths import described_axis, is_length, picture, plain
-from benchharness.device.state_names import CACHED_LENGTHS, STATE_NAMES
+from benchharness.device.inputs.input_lengths import described_axis, is_length, picture, plain
+from benchharness.device.inputs.state_names import CACHED_LENGTHS, STATE_NAMES
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchharness.device.protocol import Message, text
+from benchharness.device.line.protocol import Message, text
 
 _LONGEST_HOLDER = 200
 _MOST_BYTES = 4096

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.contract import TensorSpec
-from benchharness.device.input_lengths import is_length, plain
+from benchharness.device.inputs.input_lengths import is_length, plain
 
 BATCH = 1
 #: Tokens of a text, frames of a recording: what a language model's default prompt has.

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.lib import format as npy
 
 from benchharness.contract import Session, TensorSpec
+from benchharness.device.inputs.states import States
 from benchharness.device.scenarios.quality.evaluation_data import LABELS
 from benchharness.device.scenarios.quality.inputs import Inputs
-from benchharness.device.states import States
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-    from benchharness.device.orders import Data
+    from benchharness.device.line.orders import Data
 
 #: What one sample may take in memory, and how many arrays a file may hold.
 MOST_BYTES = 1 << 30

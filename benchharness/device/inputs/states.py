@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EffectiveConfiguration, Session, TensorSpec
-from benchharness.device.input_lengths import plain
-from benchharness.device.pairing import listed, shown_shape, toml_line
-from benchharness.device.state_names import called_a_state
+from benchharness.device.inputs.input_lengths import plain
+from benchharness.device.inputs.pairing import listed, shown_shape, toml_line
+from benchharness.device.inputs.state_names import called_a_state
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import groups, leftovers
-from benchharness.device.android_id import ID_FILE
-from benchharness.device.holding import Holding, is_held
-from benchharness.device.hosts import DOOR
+from benchharness.device.line.holding import Holding, is_held
+from benchharness.device.line.hosts import DOOR
+from benchharness.device.processes import groups, leftovers
+from benchharness.device.questions.android_id import ID_FILE
 
 #: A transfer that broke is gone on with soon, or never.
 _HALF_FILES_S = 24 * 3600.0

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.contract import LanguageSession, Session, TensorSpec
-from benchharness.device.invented import Filling, dtype_of, invent
-from benchharness.device.shapes import Shapes, input_shapes, lengths_of
-from benchharness.device.tokenizer import Tokenizer
+from benchharness.device.inputs.invented import Filling, dtype_of, invent
+from benchharness.device.inputs.shapes import Shapes, input_shapes, lengths_of
+from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.errors import InvalidOutput, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
-    from benchharness.device.orders import Prompt, Workload
+    from benchharness.device.line.orders import Prompt, Workload
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from benchharness.device.lifeline import become_subreaper
+from benchharness.device.processes.lifeline import become_subreaper
 
 #: A helper that sees its parent's end and ends itself has this long; what runs on then was left running.
 OWN_END_S = 0.5

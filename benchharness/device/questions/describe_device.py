@@ -1,7 +1,7 @@
 """Describes the device it runs on as one JSON object on standard output.
 
-`python -m benchharness.device.describe_device`; keys: `version`, `python`, `physical_cores`, `facts`, `conditions`,
-`sensors` and, with `--probe SECONDS`, `probe`. Standard library only.
+`python -m benchharness.device.questions.describe_device`; keys: `version`, `python`, `physical_cores`, `facts`,
+`conditions`, `sensors` and, with `--probe SECONDS`, `probe`. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from benchharness import __version__
 from benchharness.device.conditions import conditions_now
 from benchharness.device.cores import physical_cores
-from benchharness.device.device_facts import device_facts
 from benchharness.device.noise import probe
+from benchharness.device.questions.device_facts import device_facts
 from benchharness.device.sensors.inventory import sensors
 
 

@@ -1,8 +1,8 @@
 """Lists the files of artefacts in a process of its own: they are not trusted, and a runtime may end its process.
 
-`python -m benchharness.device.list_files` reads `[[path, [adapter, ...]], ...]` from standard input and prints one
-line of JSON, an answer each: `{"files": {...}}`, `{"failed": "reason", "several": bool}`, or null where no adapter can
-tell.
+`python -m benchharness.device.questions.list_files` reads `[[path, [adapter, ...]], ...]` from standard input and
+prints one line of JSON, an answer each: `{"files": {...}}`, `{"failed": "reason", "several": bool}`, or null where no
+adapter can tell.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.contract import ListsFiles, OpensBytes
-from benchharness.device import adapters, protocol
+from benchharness.device import adapters
+from benchharness.device.line import protocol
 from benchharness.device.sealed import is_sealed
 from benchharness.errors import AttemptError, SeveralModels, Unsupported
 

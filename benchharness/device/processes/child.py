@@ -21,8 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
-from benchharness.device import leftovers
-from benchharness.device.lifeline import die_with_parent
+from benchharness.device.processes import leftovers
+from benchharness.device.processes.lifeline import die_with_parent
 from benchharness.errors import ProtocolError
 
 _POSIX = os.name == "posix"

@@ -1,7 +1,7 @@
 """Describes a model file in a process of its own: the file is not trusted, and importing a runtime may end a process.
 
-`python -m benchharness.device.describe_model ADAPTER PATH` prints one line of JSON:
-`{"description": {...}, "files": ...}` with the answer of `benchharness.device.list_files`, or
+`python -m benchharness.device.questions.describe_model ADAPTER PATH` prints one line of JSON:
+`{"description": {...}, "files": ...}` with the answer of `benchharness.device.questions.list_files`, or
 `{"failed": "unsupported" | "model-failure", "reason": "..."}`.
 """
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.contract import Inspects
-from benchharness.device import adapters, protocol
-from benchharness.device.list_files import files_of
+from benchharness.device import adapters
+from benchharness.device.line import protocol
+from benchharness.device.questions.list_files import files_of
 from benchharness.device.sealed import is_sealed
 from benchharness.errors import AttemptError, Unsupported
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchharness.device.input_lengths import plain
+from benchharness.device.inputs.input_lengths import plain
 
 #: Encoder-decoder models' `encoder_hidden_states` are data.
 STATE_NAMES = (

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from benchharness.device import android_id
+from benchharness.device.questions import android_id
 from benchharness.device.sensors import android_services, macos
 from benchharness.device.sensors.readings import (
     ON_LINUX,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.contract import TensorSpec
-from benchharness.device.pairing import shown_shape, toml_line
+from benchharness.device.inputs.pairing import shown_shape, toml_line
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:

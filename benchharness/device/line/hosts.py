@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Callable
 
-from benchharness.device import protocol
-from benchharness.device.protocol import Message
+from benchharness.device.line import protocol
+from benchharness.device.line.protocol import Message
 from benchharness.errors import ProtocolError
 
 DOOR = "door"

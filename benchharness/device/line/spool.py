@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchharness.device.protocol import Message, decode, encode
+from benchharness.device.line.protocol import Message, decode, encode
 from benchharness.errors import ProtocolError
 
 _ID = re.compile(r"[0-9a-fA-F-]{8,64}")

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from benchharness.device import protocol, supervisor
-from benchharness.device.hosts import knock
+from benchharness.device import supervisor
+from benchharness.device.line import protocol
+from benchharness.device.line.hosts import knock
 
 _CHUNK_BYTES = 1 << 16
 #: What a supervisor says by the way, over all of its life: more is an old log's and goes.
