@@ -14,9 +14,13 @@ from tests.browser.made_up_pages import written
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's own: nothing is downloaded."""
+    """The system's own: nothing is downloaded.
+
+    Of a module and no longer: Playwright has an event loop running in this thread as long as it is open, beside which
+    no test of another module can have one.
+    """
     found = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if found is None:
         pytest.skip(f"NOT TESTED: pages in a browser; none of {', '.join(BROWSERS)} is installed")

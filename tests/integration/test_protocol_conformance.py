@@ -18,7 +18,7 @@ from benchharness.device.line import protocol
 from benchharness.launch.bundle import write_bundle
 from tests.integration.conftest import Bench
 
-SCHEMA = json.loads(files("benchharness.device").joinpath("protocol.schema.json").read_text())
+SCHEMA = json.loads(files("benchharness.device.line").joinpath("protocol.schema.json").read_text())
 ATTEMPT = "01a20000-0000-7000-8000-000000000001"
 
 
