@@ -157,7 +157,7 @@ def test_the_description_comes_out_of_the_bundle_with_the_standard_library_alone
     bundle, _ = write_bundle(tmp_path)
     code = (
         "import sys; sys.path.insert(0, sys.argv.pop()); "
-        "from benchharness.device import describe_device; describe_device.main([])"
+        "from benchharness.device.questions import describe_device; describe_device.main([])"
     )
     command = [sys.executable, "-I", "-S", "-c", code, str(bundle)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -296,7 +296,7 @@ print(left.pid, flush=True)
 {then}
 """
 #: The next supervisor, which may itself have been started by one that is gone.
-ENDS = "from benchharness.device import leftovers\nleftovers.end_strays()\nprint('went on', leftovers.told())"
+ENDS = "from benchharness.device.processes import leftovers\nleftovers.end_strays()\nprint('went on', leftovers.told())"
 
 
 def python(code: str, **changes: str) -> subprocess.Popen[str]:
