@@ -45,7 +45,7 @@ class Device:
         self.removed: list[str] = []
 
     def work_folder(self, run: str) -> str:
-        return f"/work/{run}"
+        return f"/var/bench/{run}"
 
     def put(self, file: Path, name: str, digest: str) -> str:
         return name
@@ -70,7 +70,7 @@ def test_a_word_to_stop_that_got_lost_is_said_again(tmp_path: Path) -> None:
     made, device = connected(tmp_path, *lines)
     made.leave()
     assert [each.sent for each in lines] == [["stop"], ["stop"]]
-    assert device.removed == [f"/work/{RUN}"]
+    assert device.removed == [f"/var/bench/{RUN}"]
 
 
 def test_a_device_that_somebody_else_has_by_then_is_left_by_us(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_device_that_somebody_else_has_by_then_is_left_by_us(tmp_path: Path) -
     busy = Line({"type": "busy", "holder": "another run"}, heard=True)
     made, device = connected(tmp_path, Line(READY, heard=False), busy)
     made.leave()
-    assert (busy.sent, device.removed) == ([], [f"/work/{RUN}"])
+    assert (busy.sent, device.removed) == ([], [f"/var/bench/{RUN}"])
 
 
 def test_a_supervisor_of_ours_that_does_not_let_go_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
