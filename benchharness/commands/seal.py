@@ -23,7 +23,7 @@ def seal(
     Example:
       benchharness seal model.onnx --out model.onnx.sealed --key-from env:MODEL_KEY
     """
-    from benchharness.sealing import seal as sealed
+    from benchharness.compress.sealing import seal as sealed
 
     made = sealed(model, out, key_from=key_from)
     typer.echo(f"{made}: {made.stat().st_size} bytes")

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
-from benchharness.compress.parts import Weight, check_left
+from benchharness.compress.parts import Weight, check_bytes_left
 from benchharness.compress.recipes import CORE_ML, Recipe, plain
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.description import load_specification
@@ -87,7 +87,7 @@ def compress(
     made.save(str(target))
     specification = load_specification(target)
     after = sum(_float_bytes(specification).values())
-    check_left(found.weights, recipe.left, after)
+    check_bytes_left(found.weights, recipe.left, after)
     if after >= found.floats:
         threshold = recipe.settings["weight_threshold"]
         raise Unsupported(

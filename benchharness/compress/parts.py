@@ -49,7 +49,7 @@ def telling(tensor: str, operator: str) -> str:
     return operator if operator and (not tensor or _MADE_UP.match(tensor)) else tensor
 
 
-def check_left(weights: Sequence[Weight], left: Collection[str], floats: int) -> None:
+def check_bytes_left(weights: Sequence[Weight], left: Collection[str], floats: int) -> None:
     """Raises `Unsupported` where fewer bytes of floats remain than a tool was told to leave: it has not left all."""
     wanted = sum(weight.bytes for weight in weights if weight.name in left)
     if floats < wanted:

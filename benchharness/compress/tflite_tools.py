@@ -14,7 +14,7 @@ from ai_edge_quantizer import quantizer
 
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.look import Look
-from benchharness.compress.parts import check_left
+from benchharness.compress.parts import check_bytes_left
 from benchharness.compress.recipes import Recipe, plain
 from benchharness.compress.tflite_left import rules_to_leave, weights_of
 from benchharness.errors import ModelFailure, Unsupported
@@ -92,7 +92,7 @@ def compress(
             f"{str(error).rpartition('Error: ')[2]} Try tflite-int4-dynamic, which has no blocks"
         ) from error
     after = sum(_float_bytes(target).values())
-    check_left(found.weights, recipe.left, after)
+    check_bytes_left(found.weights, recipe.left, after)
     if after >= found.floats:
         raise Unsupported(_nothing(found))
     _signatures(target)  # the runtime itself loads it

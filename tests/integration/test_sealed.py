@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from benchharness.compress.sealing import seal
 from benchharness.device.sealed import FRAME_BYTES, HEADER_BYTES, TAG_BYTES
-from benchharness.sealing import seal
 from tests.conftest import ARTEFACTS, command_line
 
 pytest.importorskip("onnxruntime")

@@ -262,7 +262,6 @@ ARROWS = {
         "launch.ssh.host_key",
         "results.result",
         "scenarios",
-        "sealing",
         "sensitivity",
         "stores",
         "suite",
@@ -330,7 +329,6 @@ ARROWS = {
     "compress": {"device", "suite", "targets", "terminal.values"},
     "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
-    "sealing": {"device.keys", "device.sealed"},
     "locations": {"suite.artefact"},
     "metrics": set(),
     "units": set(),
@@ -364,6 +362,12 @@ def test_a_room_imports_what_its_arrows_say(name: str) -> None:
             each for each in ours if room(each) not in allowed and each.removeprefix("benchharness.") not in allowed
         }
         assert others == set(), module
+
+
+def test_few_modules_stand_beside_the_rooms() -> None:
+    """Whoever opens the package sees its rooms, and not a row of modules beside them."""
+    beside = sorted(path.name for path in (ROOT / "benchharness").glob("*.py"))
+    assert len(beside) <= 12, beside
 
 
 def test_every_room_of_the_host_has_its_arrows() -> None:

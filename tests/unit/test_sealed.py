@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchharness.compress.sealing import seal
 from benchharness.device import keys
 from benchharness.device.opening import unsealed
 from benchharness.device.sealed import (
@@ -22,7 +23,6 @@ from benchharness.device.sealed import (
     unseal,
 )
 from benchharness.errors import ModelFailure, SuiteError, Unsupported, UsageError
-from benchharness.sealing import seal
 from benchharness.suite.tables import suite_from_table
 from tests.conftest import CommandLine
 
