@@ -111,12 +111,15 @@ async def work(member: Pass, stopped: asyncio.Event) -> None:
                 )
                 halt = asyncio.create_task(stopped.wait())
                 await asyncio.wait({worker, halt}, return_when=asyncio.FIRST_COMPLETED)
+                halt.cancel()
+                if worker.done():
+                    worker.result()  # raises what it broke off by
                 worker.cancel()
                 await asyncio.gather(worker, return_exceptions=True)
-                halt.cancel()
         except BenchharnessError:
             raise
-        except Exception as error:
-            log.warning("the farm cannot be reached: %s", " ".join(str(error).split())[:300])
+        except Exception as error:  # the server is away, or a fault of ours: both are told, and nights go on
+            words = " ".join(str(error).split())[:300]
+            log.warning("the scheduler's work broke off, and begins again: %s: %s", type(error).__name__, words)
         if not stopped.is_set():
             await asyncio.sleep(1)

@@ -25,7 +25,7 @@ def redrawn(measure: Callable[[Sequence[int]], float], count: int, *, draws: int
     for _ in range(draws):
         try:
             found.append(float(measure(generator.integers(0, count, count).tolist())))
-        except Exception:
+        except Exception:  # a measure of somebody's own that some draw has no value of, such as one without a case
             return []
         if time.monotonic() > until_s:
             break
