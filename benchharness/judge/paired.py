@@ -16,6 +16,8 @@ from benchharness.results.result import Estimate
 Floats = NDArray[np.float64]
 
 _DRAWS, _SEED = 5000, 20_260_301
+#: The ends of an interval are the 2.5th and 97.5th of a hundred draws: of fewer they are the most extreme ones.
+_FEWEST_DRAWS = 100
 #: Of inputs drawn, as many at once as memory holds with ease.
 _MOST_INDICES = 1 << 22
 _HALVINGS = 60
@@ -107,8 +109,8 @@ def difference_of_draws(
     """The same of two figures that were computed of inputs drawn alike: draw by draw."""
     shared = min(len(first), len(second))
     found = Estimate(value=value, count=1, statistic=statistic, drawn=count, drawn_unit=unit)
-    if count < FEWEST:
-        return _without(found, f"{count} {unit}, and an interval needs {FEWEST}")
+    if why := _too_few(shared, count, unit):
+        return _without(found, why)
     differences = first[:shared] - second[:shared]
     if not differences.any():
         return _without(found, f"no draw of the {count} {unit} tells the two apart")
@@ -118,9 +120,18 @@ def difference_of_draws(
 def interval_of_draws(drawn: Floats, value: float, *, statistic: str, count: int, unit: str) -> Estimate:
     """A figure of all inputs, and the interval that it has where they are drawn again."""
     found = Estimate(value=value, count=1, statistic=statistic, drawn=count, drawn_unit=unit)
-    if count < FEWEST or not len(drawn):
-        return _without(found, f"{count} {unit}, and an interval needs {FEWEST}")
+    if why := _too_few(len(drawn), count, unit):
+        return _without(found, why)
     return _between(found, drawn)
+
+
+def _too_few(draws: int, count: int, unit: str) -> str:
+    """Why a figure that was drawn again has no interval; empty where it has one."""
+    if count < FEWEST:
+        return f"{count} {unit}, and an interval needs {FEWEST}"
+    if draws < _FEWEST_DRAWS:
+        return f"{draws} draws of the {unit} were made in time or have a value, and an interval needs {_FEWEST_DRAWS}"
+    return ""
 
 
 def _quotient(

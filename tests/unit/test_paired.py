@@ -120,3 +120,9 @@ def test_draws_of_two_are_held_against_each_other_one_by_one() -> None:
     assert found.high == pytest.approx(0.1)
     alone = interval_of_draws(shared, 0.5, statistic="", count=100, unit="documents")
     assert alone.low == pytest.approx(float(np.quantile(shared, 0.025)))
+
+
+def test_a_handful_of_draws_makes_no_interval() -> None:
+    found = interval_of_draws(np.linspace(0.4, 0.6, 40), 0.5, statistic="", count=100, unit="documents")
+    assert found.low is None
+    assert "40 draws" in found.reason

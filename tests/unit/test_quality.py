@@ -329,3 +329,13 @@ def test_what_has_no_interval_says_why_by_name() -> None:
     rows = np.array([[100.0, 1.0, 0.99, 0.5]] * 30)
     assert "other inputs can only show a larger one" in one(metrics_of(rows, "tensor_error"), "largest_error").reason
     assert "over tokens" in one(metrics_of(tokens()), "kld_percentile", percentile=99).reason
+
+
+def test_where_no_input_differs_the_change_of_accuracy_still_has_an_interval() -> None:
+    """Of 50 that agree some points either way are left, by Tango's interval (1998): z squared by n and z squared."""
+    from benchharness.scenarios.quality.comparison import _paired_change
+
+    found = _paired_change(0, 0, 50)
+    assert found.value == 0.0
+    assert found.high == pytest.approx(1.959964**2 / (50 + 1.959964**2), rel=1e-3)
+    assert found.low == pytest.approx(-(found.high or 0.0), rel=1e-6)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.judge.paired import difference_of_shares
 from benchharness.judge.ratios import ratio_of_sums
 from benchharness.metrics import METRICS
 from benchharness.records import TOKEN_DIVERGENCE, table_of
@@ -211,8 +212,8 @@ def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
     yield of.metric("accuracy", _share(int(variant.sum()), len(labels)))
     yield of.metric("reference_accuracy", _share(int(reference.sum()), len(labels)))
     change = variant.astype(np.float64) - reference
-    yield of.metric("accuracy_change", mean_over(change, statistic=f"paired: {statistic}", unit="inputs"))
     gained, lost = int((variant & ~reference).sum()), int((reference & ~variant).sum())
+    yield of.metric("accuracy_change", _paired_change(gained, lost, len(labels)))
     yield of.exact("mcnemar_p", exact_mcnemar(gained, lost), f"exact McNemar: {gained} gained, {lost} lost")
     for label in np.unique(labels):
         of_class = labels == label
@@ -233,6 +234,20 @@ def _divergence_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricRes
     else:
         yield of.metric("kld", ratio_of_sums(columns["kld"], None, statistic=statistic))
     yield of.metric("total_variation", ratio_of_sums(columns["total_variation"], None, statistic=statistic))
+
+
+def _paired_change(gained: int, lost: int, inputs: int) -> Estimate:
+    """Not drawn again: where no input differs every draw gives 0, and some are not told apart all the same."""
+    low, high = difference_of_shares(gained, lost, inputs)
+    return Estimate(
+        value=(gained - lost) / inputs,
+        low=low,
+        high=high,
+        count=1,
+        statistic=f"paired: {gained} gained and {lost} lost of {inputs}, outer ends of Tango's and the exact interval",
+        drawn=inputs,
+        drawn_unit="inputs",
+    )
 
 
 def _share(hits: int, trials: int) -> Estimate:
