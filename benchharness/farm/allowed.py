@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError
 
 from benchharness.errors import SuiteError
 from benchharness.farm import signing
-from benchharness.farm.submission import Submission, Unbelievable, paths_in
+from benchharness.farm.submission import Submission, Unbelievable, commands_in, paths_in
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import Name, Table
 from benchharness.suite.tables import Suite, read_toml, restore_table
@@ -104,6 +104,8 @@ class Allowed(Table):
         for scenario, _ in suite.scenarios.asked():
             if not scenario.opens_only and scenario.name not in self.scenarios:
                 raise Unbelievable(f"{scenario.name} is not in this host's scenarios")
+        for name, command in commands_in(suite):
+            raise Unbelievable(f"{name} starts a program: {command[0]!s:.100}")
         self._refuse_others(suite.model_dump(), folder)
         return suite
 

@@ -156,8 +156,16 @@ def _inside(path: Any) -> str:
     return str(path)
 
 
-def _refuse_scenario_files(suite: Suite) -> None:
-    """Files of scenarios do not come along. Raises `SuiteError`."""
+def commands_in(suite: Suite) -> Iterator[tuple[str, Sequence[str]]]:
+    """Every command of a suite's scenarios that would be run on a device, with the scenario's name."""
+    for scenario, settings in suite.scenarios.asked():
+        yield from ((scenario.name, command) for command in scenario.starts(settings))
+
+
+def _refuse_what_stays_here(suite: Suite) -> None:
+    """Files of scenarios do not come along, and no command does. Raises `SuiteError`."""
+    for name, command in commands_in(suite):
+        raise SuiteError(f"scenarios.{name} starts {command[0]!r}: commands of a suite are not run on a farm's devices")
     for name, value in _paths(suite.scenarios.model_dump(), "scenarios"):
         raise SuiteError(f"{name} = {str(value)!r}: files of this scenario do not go to a farm")
 
@@ -194,7 +202,7 @@ class _Packing:
             for key in NAMED:
                 if configuration.get(key):
                     configuration[key] = self._name(Path(configuration[key]), key)
-        _refuse_scenario_files(suite)
+        _refuse_what_stays_here(suite)
         return table
 
     def _packed(self, path: Path, manifest: Manifest | None) -> str:
