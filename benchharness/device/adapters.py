@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from benchharness.contract import AdapterRow
+from benchharness.device import connected
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ BUILT_IN = {
         (".mlpackage", ".mlmodelc", ".mlmodel"),
         "CPU_ONLY",
         requires=("coremltools>=9.0", "onnx>=1.17", "onnxruntime>=1.20", "tokenizers>=0.20"),
+    ),
+    "coreml-remote": AdapterRow(
+        "targets.core_ml.remote:CoreMLRemote",
+        (".mlpackage", ".mlmodel"),
+        "CPU_ONLY",
+        requires=("coremltools>=9.0",),
+        on_request=(".mlpackage", ".mlmodel"),
     ),
     "onnxruntime-genai": AdapterRow(
         "targets.onnx_runtime_genai:OnnxRuntimeGenai",
@@ -146,6 +154,7 @@ def load(name: str) -> Adapter:
     Whatever goes wrong in an adapter is its own failure and not the harness's.
     """
     home = row(name).adapter
+    connected.refuse_others(name)
     try:
         module, _, attribute = home.partition(":")
         adapter: Adapter = attrgetter(attribute)(importlib.import_module(module))()

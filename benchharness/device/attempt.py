@@ -21,6 +21,7 @@ from benchharness.device.processes.heap import moved_environment
 from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.device.processes.undo import remove_scratch
 from benchharness.device.rules import RULES
+from benchharness.device.sensors import connected_device
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.readings import unknown
 from benchharness.device.watch import Watch
@@ -236,7 +237,7 @@ def _conditions_before(order: Order, libraries: Sequence[Path]) -> dict[str, Any
         share = None
         found["page_cache"] = unknown(f"a file of the model cannot be read: {error.strerror}")
     found["page_cache_resident"] = unknown("the system does not tell") if share is None else round(share, 3)
-    return found
+    return connected_device.instead_of(found)
 
 
 def _worker_command(python: str | None, bundle: str) -> Sequence[str]:
