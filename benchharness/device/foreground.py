@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from benchharness.device.processes.child import Child, ask
 from benchharness.device.processes.undo import Undoing
@@ -27,6 +27,9 @@ _GRACE_S = 2.0
 _SAID_BYTES, _LONGEST_SAID = 1 << 16, 200
 
 
+Made = TypeVar("Made", bound="Application")
+
+
 class Application:
     """A started application, while the context lasts. `says` is what was seen when it was there."""
 
@@ -35,22 +38,22 @@ class Application:
     def __init__(self, name: str, told: Mapping[str, Any], scratch: Path, *, root: Path = ROOT) -> None:
         self.name = name
         self.says = ""
-        self.looks = 0
         self._start = _found(told["start"], root)
         self._stop = _found(told.get("stop") or (), root)
         self._settle_s = float(told.get("settle", 0.0))
         self._scratch, self._root = scratch, root
         self._kept = contextlib.ExitStack()
 
-    def __enter__(self) -> Application:
+    def __enter__(self: Made) -> Made:
         """Returns when it is there, and has had its time to settle. Raises `Unreadable` where it is not."""
         with contextlib.ExitStack() as made:
+            made.callback(self._end)  # last of all: what stops it comes first
             if self._stop:
                 try:
                     made.enter_context(Undoing(self._stop, self._scratch))
                 except OSError as error:
                     raise Unreadable(f"{self.name}: how to stop it could not be written down ({error})") from error
-            self._begin(made)
+            self._begin()
             time.sleep(self._settle_s)
             if why := self.lost():
                 raise Unreadable(why)
@@ -63,14 +66,16 @@ class Application:
 
     def lost(self) -> str:
         """Why it is no longer what it should be, seen now; empty while it is."""
-        self.looks += 1
         return self._lost()
 
-    def _begin(self, made: contextlib.ExitStack) -> None:
+    def _begin(self) -> None:
         raise NotImplementedError
 
     def _lost(self) -> str:
         raise NotImplementedError
+
+    def _end(self) -> None:
+        """Ends what its command has not stopped."""
 
 
 class Activity(Application):
@@ -80,7 +85,7 @@ class Activity(Application):
         self._package = str(told["package"])
         super().__init__(name, {"stop": ["am", "force-stop", self._package], **_said(told)}, scratch, root=root)
 
-    def _begin(self, made: contextlib.ExitStack) -> None:
+    def _begin(self) -> None:
         if not is_android(self._root):
             raise Unreadable(f"{self.name}: {self._package} is an Android application, and this is no Android")
         try:
@@ -109,19 +114,21 @@ class Process(Application):
     """A process of ours. Nobody knows what it shows."""
 
     by = "another process"
+    _child: Child | None = None
 
-    def _begin(self, made: contextlib.ExitStack) -> None:
+    def _begin(self) -> None:
         try:
             self._child = Child(self._start, _pieces, _unheard, stderr=subprocess.PIPE)
         except (OSError, subprocess.SubprocessError) as error:
             raise Unreadable(f"{self.name}: {self._start[0]}: {type(error).__name__}") from error
-        made.callback(self._end)
         self.says = "it runs; whether a user would see it is not known here"
 
     def _end(self) -> None:
-        self._child.end(_GRACE_S if self._stop else 0.0, orphans=False)
+        if self._child is not None:
+            self._child.end(_GRACE_S if self._stop else 0.0, orphans=False)
 
     def _lost(self) -> str:
+        assert self._child is not None
         if not self._child.ends_within(0.0):
             return ""
         words = _one_line(self._child.words().decode("utf-8", "replace"))

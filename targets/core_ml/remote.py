@@ -113,7 +113,8 @@ class CoreMLRemote:
         with temporary_folder(), closing(asyncio.new_event_loop()) as loop:
             device = prepared(loop, connected(), credentials, folder)
             try:
-                yield _loaded(loop, device, path, description, request)
+                with closing(_loaded(loop, device, path, description, request)) as session:
+                    yield session
             finally:
                 release(device)
 
@@ -175,6 +176,11 @@ class RemoteSession:
         facts = {"predictions": self._made, "seconds_a_prediction": round(took_ns / 1e9 / max(self._made, 1), 3)}
         self.effective = replace(self.effective, facts={**self.effective.facts, **facts})
         return OwnReport(figures=figures, unknown=_UNKNOWN, took_ns=took_ns)
+
+    def close(self) -> None:
+        """Has the device forget the model."""
+        with suppress(Exception):  # whatever goes wrong with it, the attempt is told already
+            self._loop.run_until_complete(self._wrapper.unload())
 
     def _predicted(self, inputs: Mapping[str, Any]) -> float:
         """One prediction: what it took on the device, in ns."""

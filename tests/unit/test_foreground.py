@@ -67,6 +67,12 @@ def scratch(tmp_path: Path) -> Path:
     return folder
 
 
+def process_of(told: dict[str, Any], scratch: Path) -> foreground.Process:
+    made = foreground.application("player", told, scratch)
+    assert isinstance(made, foreground.Process)
+    return made
+
+
 def front(phone: Path) -> str:
     return (phone / "front").read_text().strip()
 
@@ -129,7 +135,8 @@ def test_every_word_of_a_command_arrives_as_it_is(phone: Path, scratch: Path, tm
 
 
 def test_a_process_that_ends_is_told_with_its_last_words(scratch: Path) -> None:
-    with foreground.application("player", {"start": ["sh", "-c", "read x; echo no display >&2; exit 3"]}, scratch) as player:
+    with process_of({"start": ["sh", "-c", "read x; echo no display >&2; exit 3"]}, scratch) as player:
+        assert player._child is not None
         player._child.write(b"go\n")
         assert player._child.ends_within(10)
         deadline = time.monotonic() + 10
@@ -146,8 +153,10 @@ def test_one_that_is_not_there_is_refused(scratch: Path) -> None:
 
 def test_a_process_goes_with_its_context_and_its_own_command_stops_it(scratch: Path, tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
-    told = {"start": ["sleep", "60"], "stop": ["touch", str(stopped)]}
-    with foreground.application("player", told, scratch) as player:
+    waits = f"while [ ! -e {stopped} ]; do sleep 0.02; done"
+    told = {"start": ["sh", "-c", waits], "stop": ["touch", str(stopped)]}
+    with process_of(told, scratch) as player:
+        assert player._child is not None
         process = player._child.pid
         assert not stopped.exists()
     assert stopped.exists()
