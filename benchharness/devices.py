@@ -1,4 +1,4 @@
-"""The Python API of devices that are reached over SSH, adb or a Mac: they are added, listed, checked, prepared and cleaned.
+"""The Python API of devices over SSH, adb or a Mac: they are added, listed, checked, prepared and cleaned.
 
 ::
 

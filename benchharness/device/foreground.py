@@ -147,7 +147,7 @@ def _said(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _found(command: Sequence[str], root: Path) -> list[str]:
-    """A command, its program looked for where Android keeps its own, too: a path may be missing from the environment."""
+    """A command, its program found where Android keeps its own, too: the environment may lack that path."""
     words = [str(word) for word in command]
     if words and "/" not in words[0]:
         own = root / "system/bin" / words[0]

@@ -181,8 +181,7 @@ class DeviceLink:
             losses = 0 if goes_on else losses + 1
         if self._is_out_of_reach(attempt):
             raise ConnectionLost(
-                f"{lost}; an attempt may go on there without us: 'benchharness run --resume' fetches it when the device is "
-                "back"
+                f"{lost}; an attempt may go on there without us: 'benchharness run --resume' fetches it when it is back"
             )
         return self._given_up(order, lost)
 

@@ -101,13 +101,17 @@ class Allowed(Table):
             suite = restore_table(table)
         except SuiteError as error:
             raise Unbelievable(f"its suite is none here: {error!s:.300}") from error
+        self._check_scenarios(suite)
+        self._refuse_others(suite.model_dump(), folder)
+        return suite
+
+    def _check_scenarios(self, suite: Suite) -> None:
+        """Raises `Unbelievable` for one that this host does not make, or that starts a program of the suite's."""
         for scenario, _ in suite.scenarios.asked():
             if not scenario.opens_only and scenario.name not in self.scenarios:
                 raise Unbelievable(f"{scenario.name} is not in this host's scenarios")
         for name, command in commands_in(suite):
             raise Unbelievable(f"{name} starts a program: {command[0]!s:.100}")
-        self._refuse_others(suite.model_dump(), folder)
-        return suite
 
     def _refuse_others(self, value: Any, folder: Path) -> None:
         """Whatever is a path, in whichever table, leads into the submission's folder or to what this host lists."""

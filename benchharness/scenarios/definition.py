@@ -45,7 +45,7 @@ class Scenario:
     by_default: bool = False  # run where a suite names no scenario
     evaluates: bool = False  # on the models' evaluation data, which is read and checked before
     conducts: bool = False  # its process on the device opens no model itself, and starts others that do
-    #: Starts no program of a suite's but those that `starts` names, and asks nobody else: a farm's host takes it unasked.
+    #: Starts no program of a suite's but what `starts` names, and asks nobody else: a farm's host takes it unasked.
     opens_only: bool = False
     sensors: bool = False  # the device's sensors are read all through an attempt
     one_attempt: str = ""  # why one good attempt says it all; "": attempts as the suite asks for

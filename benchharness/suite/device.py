@@ -146,9 +146,7 @@ def _unnamed(connect: str) -> str:
 
 _KINDS = {
     ssh.SCHEME: _Kind(ssh.address, _over_ssh, _named_by_host),
-    adb.SCHEME: _Kind(
-        adb.serial_of, _over_adb, _named_by_serial, "over adb the device itself authorises computers"
-    ),
+    adb.SCHEME: _Kind(adb.serial_of, _over_adb, _named_by_serial, "over adb the device itself authorises computers"),
     core_ml.SCHEME: _Kind(core_ml.udid_of, _at_this_mac, _unnamed, "this Mac needs none for what is connected to it"),
 }
 

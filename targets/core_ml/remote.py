@@ -1,11 +1,11 @@
-"""Runs Core ML models on an iPhone or iPad that is connected to this Mac, through coremltools' experimental `remote_device`.
+"""Runs Core ML models on an iPhone or iPad that is connected to this Mac: coremltools' experimental `remote_device`.
 
-coremltools (9.0 and later, with Xcode) builds its model runner for the device, installs it, hands it the compiled model
-and inputs as files, and gets answers and durations back; the durations are the device's own clock's. Each prediction is
-seconds apart from the next one, because files go to and fro: what a device does that is kept busy is not told by these.
+coremltools (9.0 and later, with Xcode) builds its model runner for the device, installs it, hands it compiled models
+and inputs as files, and gets answers and durations back; the durations are the device's own clock's. Predictions are
+seconds apart, because files go to and fro: of a device that is kept busy they do not tell.
 
-`MLModelAsyncWrapper` is used and not `MLModelBenchmarker`, which sits on it: that one makes its inputs itself, drops the
-first prediction, and hands out no answer that could be looked at.
+`MLModelAsyncWrapper` is used and not `MLModelBenchmarker`, which sits on it: that one makes its inputs itself, drops
+the first prediction, and hands out no answer that could be looked at.
 """
 
 from __future__ import annotations
@@ -212,7 +212,9 @@ def _checked(configuration: Configuration) -> tuple[Mapping[str, str], Request]:
     if "compile_cache" in options:
         raise Unsupported("options.compile_cache: models for a connected device are compiled each time; leave it out")
     if _NO_NAME in (options.get("optimization_hints") or {}):
-        raise Unsupported(f"options.optimization_hints.{_NO_NAME}: coremltools cannot hand it to a device; leave it out")
+        raise Unsupported(
+            f"options.optimization_hints.{_NO_NAME}: coremltools cannot hand it to a device; leave it out"
+        )
     if configuration.threads is not None:
         raise Unsupported("threads: Core ML does not let anyone choose its threads; leave it out")
     request = check_request(replace(configuration, options=options))
@@ -242,7 +244,9 @@ def _working_folder() -> Path:
     folder = compilation.cache_folder().parent / "core_ml_remote"
     for each in (folder, Path(tempfile.gettempdir())):
         if not _PLAIN_PATH.fullmatch(str(each)):
-            raise Unsupported(f"{each}: coremltools tells it to a shell unquoted, and it holds more than plain characters")
+            raise Unsupported(
+                f"{each}: coremltools tells it to a shell unquoted, and it holds more than plain characters"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -264,17 +268,30 @@ def _loaded(
     except MemoryError:
         raise
     except Exception as error:  # what coremltools raises shares no base class
-        raise ModelFailure(f"{path}: cannot be loaded on {device.name!r:.60} with {units}: {error}") from error
-    release_ = f"{coremltools.__version__} on {device.type.value} {device.os_version} ({device.os_build_number})"
-    effective = EffectiveConfiguration(
+        raise ModelFailure(f"{path}: cannot be loaded on the device with {units}: {error}") from error
+    session = RemoteSession(loop, wrapper, path, description, _effective(device, description, request, units))
+    try:
+        load_ns = _nanoseconds(wrapper.load_duration_in_nano_seconds, "the load")
+    except InvalidOutput:
+        session.close()
+        raise
+    session.effective = replace(
+        session.effective, facts={**session.effective.facts, "load_on_device_ns": round(load_ns)}
+    )
+    return session
+
+
+def _effective(device: Any, description: Description, request: Request, units: str) -> EffectiveConfiguration:
+    """What is known before the model is loaded."""
+    version = f"{coremltools.__version__} on {device.type.value} {device.os_version} ({device.os_build_number})"
+    return EffectiveConfiguration(
         accelerators=(units, *ALLOWED_PLACES[units]),
         threads=None,
-        runtime_version=release_[:100],
+        runtime_version=version[:100],
         execution=EXECUTION_DEVICE if sys.platform == "darwin" else EXECUTION_REFERENCE,
         wanted_places=WANTED_PLACES[units],
         facts={
             "differs": _DIFFERS,
-            "load_on_device_ns": round(_nanoseconds(wrapper.load_duration_in_nano_seconds, "the load")),
             "model_type": description.kind,
             "specification_version": description.specification_version,
             "precision_unknown": "Core ML does not tell in what type a compute unit computes",
@@ -282,7 +299,6 @@ def _loaded(
             **({"optimization_hints": dict(request.hints)} if request.hints else {}),
         },
     )
-    return RemoteSession(loop, wrapper, path, description, effective)
 
 
 def _drawn(feature: Feature, seed: int) -> Any:

@@ -22,7 +22,8 @@ def connected() -> Any:
     udid = os.environ.get(CONNECTED_DEVICE, "")
     if not udid:
         raise Unsupported(
-            "no device is named: add one with 'benchharness device add coreml://UDID --name NAME', and run with --on NAME"
+            "no device is named: add one with 'benchharness device add coreml://UDID --name NAME', and run with --on "
+            "NAME"
         )
     try:
         found = [each for each in remote_device.Device.get_devices() if each.udid == udid]
@@ -30,7 +31,8 @@ def connected() -> Any:
         raise Unsupported(f"Xcode's devicectl does not list devices: {error}") from error
     if not found:
         raise Unsupported(
-            f"Xcode does not see {udid}: connect it by cable, unlock it, trust this Mac; it needs iOS or iPadOS 17 or later"
+            f"Xcode does not see {udid}: connect it by cable, unlock it, trust this Mac; it needs iOS or iPadOS 17 or "
+            "later"
         )
     device = found[0]
     if device.state != remote_device.DeviceState.CONNECTED:
@@ -56,8 +58,8 @@ def prepared(loop: asyncio.AbstractEventLoop, device: Any, credentials: Mapping[
         raise
     except Exception as error:
         raise Unsupported(
-            f"coremltools' model runner cannot be built for the device and started there ({error}); most often it is not "
-            "signed: give options.development_team"
+            f"coremltools' model runner cannot be built for the device and started there ({error}); most often it is "
+            "not signed: give options.development_team"
         ) from error
 
 

@@ -351,7 +351,11 @@ def test_the_attempt_ends_before_its_time_does_with_what_it_has(device: Device) 
 
 def test_trials_run_beside_an_application_that_the_suite_starts(device: Device, tmp_path: Path) -> None:
     started, stopped = tmp_path / "started", tmp_path / "stopped"
-    player = {"start": ["sh", "-c", f"echo $$ > {started}; exec sleep 600"], "stop": ["touch", str(stopped)], "settle": 0.5}
+    player = {
+        "start": ["sh", "-c", f"echo $$ > {started}; exec sleep 600"],
+        "stop": ["touch", str(stopped)],
+        "settle": 0.5,
+    }
     gone = {"start": ["true"], "settle": 0.5}
     made = device.attempt("fine", foreground={"player": player, "gone": gone})
     found = ladder_of(made)
@@ -369,7 +373,7 @@ def test_an_application_is_stopped_whoever_is_killed(device: Device, tmp_path: P
     stopped = tmp_path / "stopped"
     player = {"start": ["sleep", "600"], "stop": ["touch", str(stopped)], "settle": 60.0}
     device.order("fine", foreground={"player": player})
-    wait_until(lambda: (tmp_path / "work/scratch/undo.json").exists())
+    wait_until((tmp_path / "work/scratch/undo.json").exists)
     supervisor = device.supervisor
     victim = {"conductor": supervisor.children()[0], "supervisor": supervisor}[role]
     victim.send_signal(signal.SIGKILL)

@@ -41,8 +41,9 @@ def test_xcode_is_found() -> None:
 
 
 def test_devicectl_lists_what_is_connected_and_not_a_device_that_is_not() -> None:
-    with pytest.raises(Unsupported, match="connect it by cable"), CoreMLRemote().open(
-        DIGITS, Configuration(runtime="coreml-remote")
+    with (
+        pytest.raises(Unsupported, match="connect it by cable"),
+        CoreMLRemote().open(DIGITS, Configuration(runtime="coreml-remote")),
     ):
         pytest.fail("nobody's device was opened")
 

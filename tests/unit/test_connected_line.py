@@ -86,7 +86,9 @@ def test_what_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_python_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LaunchError, match=r"iphone \(coreml://.*/nowhere/python cannot be started.*name one as 'python'"):
+    with pytest.raises(
+        LaunchError, match=r"iphone \(coreml://.*/nowhere/python cannot be started.*name one as 'python'"
+    ):
         HereLine(route(tmp_path)).start(["/nowhere/python"])
 
 

@@ -128,7 +128,9 @@ def test_a_path_of_an_interpreter_is_refused_where_it_is_submitted(home: Path, w
 def test_a_command_for_the_device_is_refused_where_it_is_submitted(home: Path, written: Callable[..., Written]) -> None:
     application = '[scenarios.constrained.foreground.maps]\nstart = ["am", "start", "-n", "com.maps/.Main"]\n'
     (home / "phones.toml").write_text(SUITE + application)
-    with pytest.raises(SuiteError, match="scenarios.constrained starts 'am': commands of a suite are not run on a farm's"):
+    with pytest.raises(
+        SuiteError, match=r"scenarios.constrained starts 'am': commands of a suite are not run on a farm's"
+    ):
         written()
 
 

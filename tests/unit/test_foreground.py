@@ -186,7 +186,15 @@ def test_whoever_removes_the_scratch_folder_of_a_killed_one_stops_its_applicatio
 
 @pytest.mark.parametrize(
     "written",
-    ["", "{", "[" * 100_000, '{"a": 1}', '[["touch"], 5, [], ["x", 1]]', "null", "[" + '["true"],' * 9000 + '["true"]]'],
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        '{"a": 1}',
+        '[["touch"], 5, [], ["x", 1]]',
+        "null",
+        "[" + '["true"],' * 9000 + '["true"]]',
+    ],
 )
 def test_a_file_of_somebody_elses_harms_nobody(scratch: Path, written: str) -> None:
     (scratch / "undo.json").write_text(written)

@@ -183,4 +183,4 @@ def test_one_that_ends_with_its_line_is_given_up_when_there_is_no_way_to_it(
 ) -> None:
     made, device = connected(tmp_path, Line(READY, heard=False))
     assert attempted(monkeypatch, made).outcome.kind is OutcomeKind.CRASHED
-    assert device.starts == 4  # to begin with, and three times
+    assert device.starts == 3  # to begin with, and twice after its line had broken

@@ -36,8 +36,8 @@ _PLAUSIBLE_MILLIVOLTS = (2_500, 10_000)
 _PLAUSIBLE_FULL_UAH = (100_000, 40_000_000)
 #: `Display #0 (activities from top to bottom):`, and what stands below it until the next; 0 is the device's own screen.
 _DISPLAY = re.compile(r"^Display #(\d{1,9}) \(", re.MULTILINE)
-#: In order of Android's versions: `mResumedActivity: ` of a stack, `topResumedActivity=` of a task from 12 on (a stray brace
-#: before the task's number in 13 and 14, `, isEmbedded=false` behind it in 16), `Resumed: ` of a screen from 10 on.
+#: In order of Android's versions: `mResumedActivity: ` of a stack, `topResumedActivity=` of a task from 12 on (a stray
+#: brace before the task's number in 13 and 14, `, isEmbedded=false` behind it in 16), `Resumed: ` of a screen.
 _RESUMED = re.compile(
     r"^[ \t]*(?:mResumedActivity|topResumedActivity|Resumed)[:=] ?"
     r"ActivityRecord\{[0-9a-f]{1,16} u\d{1,6} ([A-Za-z][\w.]{0,254})/",
@@ -75,8 +75,8 @@ class Battery(NamedTuple):
 def parse_thermal_service(dump: str) -> ThermalService:
     """The status and the current temperatures; the cached ones are those of an earlier event and are not taken.
 
-    A phone writes 0.0 for a sensor that it does not have. Without a hardware layer the status is what it began with, and
-    one that somebody has set by hand says nothing of heat. Raises `Unreadable`.
+    A phone writes 0.0 for a sensor that it does not have. Without a hardware layer the status is what it began with,
+    and one that somebody has set by hand says nothing of heat. Raises `Unreadable`.
     """
     dump = dump[:_MOST_CHARACTERS]
     if _OVERRIDDEN.search(dump):

@@ -69,7 +69,9 @@ def listed(wanted: str) -> Mapping[str, Any]:
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Unreadable("xcrun devicectl prints something else than its list of devices") from error
     if len(found) != 1:
-        raise Unreadable("xcrun devicectl does not list it: is it connected, unlocked, trusted, and on iOS 17 or later?")
+        raise Unreadable(
+            "xcrun devicectl does not list it: is it connected, unlocked, trusted, and on iOS 17 or later?"
+        )
     listed_as: Mapping[str, Any] = found[0]
     return listed_as
 

@@ -1,4 +1,4 @@
-"""The line to a device that is connected to this machine: a command is a process here, which is told for whom it speaks."""
+"""The line to a device that is connected to this machine: a command is a process here that knows for whom it speaks."""
 
 from __future__ import annotations
 

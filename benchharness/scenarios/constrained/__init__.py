@@ -41,7 +41,7 @@ class Constrained(ScenarioSettings):
     background: Annotated[
         tuple[Literal["busy-core", "memory-bandwidth"], ...], BeforeValidator(as_list), AfterValidator(all_different)
     ] = ("busy-core", "memory-bandwidth")
-    foreground: Annotated[dict[_ShortName, Foreground], Field(max_length=10)] = {}
+    foreground: dict[_ShortName, Foreground] = Field(default_factory=dict, max_length=10)
     trials: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
     needed: Annotated[int, Field(ge=1, le=100, strict=True)] = 4
     slowest: Annotated[float, Field(gt=1, le=1000)] = 10.0

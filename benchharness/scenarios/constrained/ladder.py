@@ -146,6 +146,8 @@ def _outcome(
     if answered >= min(needed, len(usual)):
         return by_ratio
     failed = Counter(int(row.outcome) for row in rows if row.outcome != TrialEnd.ANSWERED)
+    if not failed:
+        return StepOutcome.UNKNOWN  # fewer trials than decide it
     commonest = max(failed, key=lambda code: (failed[code], code))
     if commonest != TrialEnd.LATE:
         return _FAILED.get(commonest, StepOutcome.ERROR)

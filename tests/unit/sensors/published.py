@@ -206,8 +206,8 @@ ONEPLUS_8T_BATTERY = """Current Battery Service state:
   technology: Li-ion
   fastChargeStatus: false
 """
-#: A OnePlus 7 with LineageOS 20 (Android 13), by a tool that prints the dump under a heading of its own, which is put back:
-#: https://github.com/VR-25/acc/issues/195.
+#: A OnePlus 7 with LineageOS 20 (Android 13), by a tool that prints the dump under a heading of its own, which is put
+#: back: https://github.com/VR-25/acc/issues/195.
 ONEPLUS_7_BATTERY = """Current Battery Service state:
   AC powered: false
   USB powered: false
@@ -253,8 +253,8 @@ MEMORY_WITH_PARTS = """Total RAM: 2,891,076K (status normal)
 
 # `dumpsys activity activities`: what is in front. Shortened to the lines that tell it and to some that do not.
 
-#: A Samsung (its home screen is com.sec.android.app.launcher) with Android 7: https://github.com/liudongmiao/Brevent/issues/54;
-#: its resumed activity by the form of that version, as in ACTIVITIES_8.
+#: A Samsung (its home screen is com.sec.android.app.launcher) with Android 7, its resumed activity by the form of that
+#: version, as the next: https://github.com/liudongmiao/Brevent/issues/54
 ACTIVITIES_SAMSUNG_7 = """ACTIVITY MANAGER ACTIVITIES (dumpsys activity activities)
 Display #0 (activities from top to bottom):
   Stack #2:
@@ -266,7 +266,8 @@ Display #0 (activities from top to bottom):
     mResumedActivity: ActivityRecord{9f7aeb7 u0 me.piebridge.brevent/.ui.BreventActivity t130}
     mLastPausedActivity: ActivityRecord{1 u0 com.sec.android.app.launcher/.activities.LauncherActivity t129}
 """
-#: A phone of Vivo's (com.bbk.launcher2 is its home screen) with Android 8: https://github.com/zengjingfang/AndroidBox/issues/29.
+#: A phone of Vivo's (com.bbk.launcher2 is its home screen) with Android 8:
+#: https://github.com/zengjingfang/AndroidBox/issues/29.
 ACTIVITIES_VIVO_8 = """ACTIVITY MANAGER ACTIVITIES (dumpsys activity activities)
 Display #0 (activities from top to bottom):
   Stack #1:
@@ -291,16 +292,16 @@ Display #0 (activities from top to bottom):
 
   ResumedActivity: ActivityRecord{1a70f4a u0 com.smile.gifmaker/com.yxcorp.gifshow.HomeActivity} t6294}
 """
-#: A tablet with Android 16, whose record's name is decimal, by the test of a public guard of devices; another task of the
-#: same application is not in front.
+#: A tablet with Android 16, whose record's name is decimal, by the test of a public guard of devices, names shortened;
+#: another task of the same maker's is not in front.
 ACTIVITIES_16 = """ACTIVITY MANAGER ACTIVITIES (dumpsys activity activities)
 Display #0 (activities from top to bottom):
-    topResumedActivity=ActivityRecord{132248474 u0 com.workspacebrowser/com.workspacebrowser.MainActivity t323, isEmbedded=false}
-  * Task{73c43ef #322 type=standard A=10327:com.workspacebrowser.acceptance U=0 visible=false visibleRequested=false}
-    mLastPausedActivity: ActivityRecord{221224397 u0 com.workspacebrowser.acceptance/.MainActivity t322, isEmbedded=false}
+    topResumedActivity=ActivityRecord{132248474 u0 com.wb/com.wb.MainActivity t323, isEmbedded=false}
+  * Task{73c43ef #322 type=standard A=10327:com.wb.other U=0 visible=false visibleRequested=false}
+    mLastPausedActivity: ActivityRecord{221224397 u0 com.wb.other/.MainActivity t322, isEmbedded=false}
   Resumed activities in task display areas (from top to bottom):
-    Resumed: ActivityRecord{132248474 u0 com.workspacebrowser/com.workspacebrowser.MainActivity t323, isEmbedded=false}
-  ResumedActivity: ActivityRecord{132248474 u0 com.workspacebrowser/com.workspacebrowser.MainActivity t323, isEmbedded=false}
+    Resumed: ActivityRecord{132248474 u0 com.wb/com.wb.MainActivity t323, isEmbedded=false}
+  ResumedActivity: ActivityRecord{132248474 u0 com.wb/com.wb.MainActivity t323, isEmbedded=false}
 ActivityTaskSupervisor state:
 """
 #: A Xiaomi with a second screen on its back and a virtual one, which has the focus: the test of a public agent.

@@ -115,10 +115,13 @@ def test_a_status_that_nobody_measured_is_no_status(change: tuple[str, str], sai
         (ACTIVITIES_SAMSUNG_7, ("me.piebridge.brevent",)),
         (ACTIVITIES_VIVO_8, ("com.xtc.watch",)),
         (ACTIVITIES_14, ("com.smile.gifmaker",)),
-        (ACTIVITIES_16, ("com.workspacebrowser",)),
+        (ACTIVITIES_16, ("com.wb",)),
         (ACTIVITIES_XIAOMI_SCREENS, ("dev.continuum.chat",)),
         (ACTIVITIES_SAMSUNG_7.replace("mResumedActivity: ActivityRecord{9f7", "mResumedActivity: null {9f7"), ()),
-        (ACTIVITIES_16.replace("esumedActivity=A", "esumedActivity=null A").replace("Resumed: A", "Resumed: null A"), ()),
+        (
+            ACTIVITIES_16.replace("esumedActivity=A", "esumedActivity=null A").replace("Resumed: A", "Resumed: null A"),
+            (),
+        ),
         (ACTIVITIES_14.replace("u0 com", "u10 com"), ("com.smile.gifmaker",)),  # of a second user
     ],
 )
@@ -281,7 +284,15 @@ def test_phones_without_a_serial_number_of_their_own_are_told_apart(tmp_path: Pa
 @on_linux
 def test_a_phone_that_tells_nothing_has_reasons(phone: Phone) -> None:
     now = conditions.conditions_now(phone.root)
-    for name in ("thermal_status", "battery_state", "battery_celsius", "screen", "in_front", "airplane_mode", "power_source"):
+    for name in (
+        "thermal_status",
+        "battery_state",
+        "battery_celsius",
+        "screen",
+        "in_front",
+        "airplane_mode",
+        "power_source",
+    ):
         assert now[name]["unknown"], name
     assert device_facts.device_facts(phone.root)["model"] == {"unknown": "getprop does not say"}
 
