@@ -173,7 +173,7 @@ def test_operators_stand_where_the_phones_plan_says(phone: Phone, monkeypatch: p
     def structure(compiled: Path) -> MLModelStructure:
         found = without_names(compiled)
         for number, operation in enumerate(stand_in._operations(found)):
-            operation.outputs.append(MLModelStructureProgramNamedValueType(f"value_{number}", None, None))
+            operation.outputs.append(MLModelStructureProgramNamedValueType(f"value_{number}", None))
         return found
 
     without_names = stand_in.structure

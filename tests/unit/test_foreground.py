@@ -121,7 +121,7 @@ def test_elsewhere_an_android_application_is_not_started(tmp_path: Path, scratch
 
 
 def test_every_word_of_a_command_arrives_as_it_is(phone: Path, scratch: Path, tmp_path: Path) -> None:
-    with foreground.application("game", {**GAME, "start": [*GAME["start"], *AWKWARD]}, scratch, root=phone):
+    with foreground.application("game", {**GAME, "start": ["am", "start", "-n", "x", *AWKWARD]}, scratch, root=phone):
         arrived = (phone / "asked").read_bytes().decode().split("\0")
     assert arrived[3 : 3 + len(AWKWARD)] == AWKWARD
     heard = tmp_path / "heard"
