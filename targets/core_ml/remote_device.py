@@ -76,10 +76,10 @@ def temporary_folder() -> Iterator[None]:
 
     A worker ends without Python's own end.
     """
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="benchharness-core-ml-remote-", ignore_cleanup_errors=True) as folder:
-        tempfile.tempdir = folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
+    before, folder = tempfile.tempdir, tempfile.mkdtemp(prefix="benchharness-core-ml-remote-")
+    tempfile.tempdir = folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)

@@ -306,6 +306,7 @@ ARROWS = {
         "judge.design",
         "launch.ask",
         "launch.adb.route",
+        "launch.core_ml.route",
         "launch.route",
         "launch.ssh.route",
         "results.objects",

@@ -12,7 +12,8 @@ import pytest
 from benchharness import devices
 from benchharness.contract.connected import CONNECTED_DEVICE
 from benchharness.errors import LaunchError, UsageError
-from benchharness.launch.ask import availabilities, description_of_device
+from benchharness.launch import Question
+from benchharness.launch.ask import description_of_device
 from benchharness.launch.core_ml.line import HereLine
 from benchharness.launch.core_ml.route import CoreMLRoute, udid_of
 from benchharness.launch.far import FarLauncher
@@ -102,11 +103,11 @@ def test_a_device_is_asked_through_its_line(tmp_path: Path, monkeypatch: pytest.
     launcher = FarLauncher(route(tmp_path), tmp_path)
     try:
         told = description_of_device(launcher, 0)
-        runtimes = {each.name: each for each in availabilities(launcher)}
+        answer = launcher.ask(Question(program="adapters", arguments=("onnxruntime",)))
     finally:
         launcher.close()
     assert told["facts"]["model"] == "iPhone 13 Pro"
     assert told["facts"]["os"] == "iOS 18.1.1 (22B91)"
-    assert not runtimes["onnxruntime"].available
-    assert "would compute on the Mac itself" in runtimes["onnxruntime"].reason
-    assert "would compute" not in runtimes["coreml-remote"].reason
+    runtime = json.loads(answer.out)
+    assert (runtime["available"], runtime["accelerators"]) == (False, [])
+    assert "would compute on the Mac itself" in runtime["reason"]
