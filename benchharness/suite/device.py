@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,9 @@ def _over_ssh(device: Device, there: Mapping[str, Any]) -> Route:
 
 
 def _at_this_mac(device: Device, there: Mapping[str, Any]) -> Route:
-    return core_ml.CoreMLRoute(**there, udid=core_ml.udid_of(device.connect))
+    """With the Python that runs this, where no other is named: both are on this Mac."""
+    own = {} if device.python != Device.model_fields["python"].default else {"python": sys.executable}
+    return core_ml.CoreMLRoute(**{**there, **own}, udid=core_ml.udid_of(device.connect))
 
 
 def _named_by_host(connect: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from benchharness import devices
 from benchharness.contract.connected import CONNECTED_DEVICE
 from benchharness.errors import LaunchError, UsageError
+from benchharness.execute import adding
 from benchharness.launch import Question
 from benchharness.launch.ask import description_of_device
 from benchharness.launch.core_ml.line import HereLine
@@ -53,6 +54,8 @@ def test_a_profile_says_which_device_and_nothing_of_ssh() -> None:
     assert isinstance(made.route, CoreMLRoute)
     assert (made.route.udid, made.route.system, made.route.text) == (UDID, "macos", f"iphone13 (coreml://{UDID})")
     assert written(made).splitlines()[:2] == ['hardware = "iphone-13-pro"', f'connect = "coreml://{UDID}"']
+    assert made.route.python == sys.executable, "what benchharness is installed in has coremltools, too"
+    assert devices.asked(f"coreml://{UDID}", name="x", python="/opt/python").route.python == "/opt/python"
     assert devices.host_key(made) is None
     with pytest.raises(UsageError, match="this Mac needs none"):
         devices.asked(f"coreml://{UDID}", name="iphone13", jump="ssh://x")
@@ -60,6 +63,21 @@ def test_a_profile_says_which_device_and_nothing_of_ssh() -> None:
         devices.asked(f"coreml://{UDID}")
     with pytest.raises(UsageError, match="write it as coreml://UDID"):
         devices.asked("coreml://mine", name="iphone13")
+
+
+def test_a_device_that_is_not_there_gets_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHHARNESS_DEVICES", str(tmp_path / "devices"))
+    monkeypatch.setenv("BENCHHARNESS_STORE", f"sqlite:///{tmp_path / 'store.db'}")
+    (tmp_path / "bin").mkdir()
+    xcrun = tmp_path / "bin/xcrun"
+    xcrun.write_text('#!/bin/sh\nfor last; do :; done\necho \'{"result": {"devices": []}}\' > "$last"\n')
+    xcrun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(adding, "availabilities", lambda _: [])
+    asked = devices.asked(f"coreml://{UDID}", name="iphone", work=str(tmp_path / "work"))
+    with pytest.raises(LaunchError, match=r"iphone \(coreml://.*does not list it: is it connected"):
+        devices.add(asked)
+    assert not (tmp_path / "devices").exists()
 
 
 def test_a_command_is_a_process_here_that_knows_for_whom_it_speaks(tmp_path: Path) -> None:
