@@ -263,7 +263,8 @@ def test_a_device_that_is_not_ready_is_told_with_what_helps(phone: Phone, monkey
     assert "turn it on under Privacy & Security" in refused()
     phone.devices = []
     assert "connect it by cable" in refused()
-    phone.devices = [{"hardwareProperties": {}}]  # as devicectl lists what has iOS 16 and earlier
+    # As devicectl lists what has iOS 16 and earlier: https://github.com/sweetpad-dev/sweetpad/pull/224
+    phone.devices = [{"hardwareProperties": {}}]
     assert "needs iOS or iPadOS 17 or later" in refused()
     monkeypatch.delenv(CONNECTED_DEVICE)
     assert "benchharness device add coreml://" in refused()

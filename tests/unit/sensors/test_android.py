@@ -104,7 +104,9 @@ def test_batteries_of_further_makers_are_read() -> None:
     ],
 )
 def test_a_status_that_nobody_measured_is_no_status(change: tuple[str, str], said: str) -> None:
-    """Without a hardware layer Android prints the status that it began with, which is that of a cool phone."""
+    """Without a hardware layer Android prints the status that it began with, which is that of a cool phone, and people
+    have taken it for one: https://github.com/MaheshSharan/FrameX-Android/issues/46 and 51.
+    """
     with pytest.raises(Unreadable, match=said):
         android.parse_thermal_service(SAMSUNG_A52.replace(*change))
 
