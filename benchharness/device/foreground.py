@@ -31,9 +31,13 @@ Made = TypeVar("Made", bound="Application")
 
 
 class Application:
-    """A started application, while the context lasts. `says` is what was seen when it was there."""
+    """A started application, while the context lasts. `says` is what was seen when it was there.
+
+    `left` is what is wrong with its end: nothing, where it is gone.
+    """
 
     by = "an application in the foreground"
+    left = ""
 
     def __init__(self, name: str, told: Mapping[str, Any], scratch: Path, *, root: Path = ROOT) -> None:
         self.name = name
@@ -66,12 +70,9 @@ class Application:
 
     def lost(self) -> str:
         """Why it is no longer what it should be, seen now; empty while it is."""
-        return self._lost()
-
-    def _begin(self) -> None:
         raise NotImplementedError
 
-    def _lost(self) -> str:
+    def _begin(self) -> None:
         raise NotImplementedError
 
     def _end(self) -> None:
@@ -94,13 +95,18 @@ class Activity(Application):
             raise Unreadable(f"{self.name}: {self._start[0]}: {type(error).__name__}") from error
         said = f"{answer.out.decode('utf-8', 'replace')} {answer.words}"
         deadline_s = time.monotonic() + _PATIENCE_S
-        while why := self._lost():
+        while why := self.lost():
             if time.monotonic() >= deadline_s or answer.code:
                 raise Unreadable(f"{why}; its command said: {_one_line(said) or 'nothing'}")
             time.sleep(_POLL_S)
         self.says = f"{self._package} is in front, by the activity manager"
 
-    def _lost(self) -> str:
+    def _end(self) -> None:
+        if is_android(self._root) and not self.lost():
+            self.left = f"{self._package} is still in front: what stops it did not"
+
+    def lost(self) -> str:
+        """Why it is not in front; empty where it is."""
         try:
             front = in_front(self._root)
         except Unreadable as error:
@@ -127,7 +133,8 @@ class Process(Application):
         if self._child is not None:
             self._child.end(_GRACE_S if self._stop else 0.0, orphans=False)
 
-    def _lost(self) -> str:
+    def lost(self) -> str:
+        """That it has ended; empty while it runs."""
         assert self._child is not None
         if not self._child.ends_within(0.0):
             return ""

@@ -33,6 +33,7 @@ class Hog:
     """A background load while the context lasts. `core`: the logical core that it stays on; None: any."""
 
     by = "a background process"
+    left = ""
 
     def __init__(self, kind: str, core: int | None = None, *, bundle: str | None = None) -> None:
         self._command = [sys.executable, "-m", __name__, kind, *([] if core is None else [str(core)])]

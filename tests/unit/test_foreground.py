@@ -84,7 +84,14 @@ def test_an_application_is_brought_to_the_front_and_stopped_afterwards(phone: Pa
         assert game.lost() == ""
         assert json.loads((scratch / "undo.json").read_text())[0][1:] == ["force-stop", "com.example.game"]
     assert front(phone) == "com.android.launcher3"
+    assert game.left == ""
     assert json.loads((scratch / "undo.json").read_text()) == []
+
+
+def test_one_that_does_not_go_is_told(phone: Path, scratch: Path) -> None:
+    with foreground.application("game", {**GAME, "stop": ["true"]}, scratch, root=phone) as game:
+        pass
+    assert game.left == "com.example.game is still in front: what stops it did not"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ class Load(Protocol):
 
     by: str  # what it is
     says: str  # what was seen of it when it was on
+    left: str  # what is wrong with its end; empty where it is over
 
     def lost(self) -> str:
         """Why it is no longer on; empty while it is."""

@@ -205,6 +205,8 @@ class _Conductor:
                 self._trials(each.constraint, None, load.by, load=load)
         except Unreadable as error:
             self._store(each.constraint, None, each.load.by, [], str(error))
+        if each.load.left:
+            self._notes.append(f"{each.told}: {each.load.left}")
 
     def _trials(
         self, constraint: str, amount: float | None, by: str, load: beside.Load | None = None, **how: Any
