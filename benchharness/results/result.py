@@ -223,9 +223,13 @@ class MetricResult:
 
 
 def part_of(parameters: Mapping[str, object]) -> str:
-    """Which of several figures of one name this is: an output's, or a task's measure; "" for what stands alone."""
+    """Which of several figures of one name this is: an output's, a task's measure, or that of an alpha; "" for what
+    stands alone.
+    """
     if "output" in parameters:
         return str(parameters["output"])
+    if isinstance(parameters.get("alpha"), int | float):
+        return f"{parameters['alpha']:g}"
     return " ".join(str(parameters[key]) for key in ("task", "measure") if key in parameters)
 
 
@@ -329,6 +333,10 @@ class Job:
     chain: Sequence[Opened] = field(default_factory=list)
     tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
     key_from: str | None = None  # of a sealed artefact: where its key is found on the device, never the key
+    # Scenario quality: the variant's own tokenizer.json, where it is not known to speak the reference's vocabulary.
+    own_tokenizer: str | None = None
+    own_tokenizer_digest: str | None = None  # SHA-256 of that file
+    vocabulary: str = ""  # which one this variant's tokens are of, where the model's variants have several
     # Where two builds are compared: which one's job this is, `BASE` or `CANDIDATE`, and what it shares with its partner
     # of the other side. Empty in every other run.
     side: str = ""

@@ -21,6 +21,7 @@ from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Column, Quantity, notes_of
 from reports.model.visible import name_text, value_text
 from reports.sections.quality.series import figures_of
+from reports.sections.quality.students import LossTable, loss_table, vocabularies
 from reports.sections.quality.texts import Shown, texts_of
 
 #: The columns, where any row of a table has them; of a percentile metric only the one named.
@@ -35,6 +36,12 @@ _COLUMNS: Mapping[str, float | None] = {
     "probability_change": None,
     "probability_change_rms": None,
     "greedy_prefix": None,
+    "bits_per_byte": None,
+    "reference_bits_per_byte": None,
+    "bits_per_byte_loss": None,
+    "same_answer": None,
+    "same_answer_normalised": None,
+    "shared_beginning": None,
     "accuracy": None,
     "reference_accuracy": None,
     "accuracy_change": None,
@@ -46,21 +53,31 @@ _COLUMNS: Mapping[str, float | None] = {
     "sqnr": None,
     "largest_error": None,
 }
+#: What is told of tokens, and of no two vocabularies.
+_OF_TOKENS = (
+    *("kld", "kld_percentile", "perplexity", "log_perplexity_ratio", "same_top_token"),
+    *("probability_change", "probability_change_rms", "greedy_prefix"),
+)
 #: Extremes, p-values and the like, so that an interval is not missing: there is none of them.
 NO_MEANS = frozenset(
     ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "largest_error", "class_accuracy_change")
 )
 #: Figures of inputs; they tell how many of how many.
 _OF_INPUTS = ("agreement", "cosine", "sqnr")
+#: What is told of texts: named where a row has no figures of tokens.
+_OF_TEXTS = (
+    *("bits_per_byte", "reference_bits_per_byte", "bits_per_byte_loss"),
+    *("same_answer", "same_answer_normalised", "shared_beginning"),
+)
 #: What the reference itself reached: it is one figure, told once where all rows agree.
-_OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
+_OF_REFERENCE = ("reference_perplexity", "reference_accuracy", "reference_bits_per_byte")
 #: A change of a share is told in points: in percent it would read as a share of the share.
 _IN_POINTS = ("accuracy_change", "class_accuracy_change")
 _POINTS = Scale(0.01, "points")
 #: What stands for a row in one line, the first that it has.
-_HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
+_HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement", "bits_per_byte_loss")
 #: What stands beside it.
-_BESIDE = ("same_top_token", "agreement")
+_BESIDE = ("same_top_token", "agreement", "same_answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +104,7 @@ class QualityTable:
     told: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[QualityRow, ...]
+    losses: LossTable | None  # of language models
     figures: tuple[Figure, ...]
     examples: tuple[Shown, ...]
     continuations: tuple[Shown, ...]
@@ -138,10 +156,12 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
         by_name: dict[str, list[MetricResult]] = {}
         for each in entry.result.metrics:
             by_name.setdefault(each.name, []).append(each)
-        metric, output = to_show(next((by_name[name] for name in _HEADLINES if name in by_name), []))
+        valued = {name for name, found in by_name.items() if any(each.estimate.value is not None for each in found)}
+        headlines = [name for name in _HEADLINES if name in (valued or by_name)]
+        metric, output = to_show(by_name[headlines[0]] if headlines else [])
         if metric is not None:
             of = f" of {name_text(output)}, the worst output" if output else ""
-            beside = next((by_name[name][0] for name in _BESIDE if name in by_name and name != metric.name), None)
+            beside = next((by_name[name][0] for name in _BESIDE if name in valued and name != metric.name), None)
             agreed = f", {title_of(beside.name)} {_shown(beside).text}" if beside else ""
             yield f"{entry.who} {title_of(metric.name)} {_shown(metric).text}{of}{agreed}"
 
@@ -149,20 +169,36 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
 def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTable:
     job = entries[0].result.job
     found = [(entry, output, _metrics(entry, output)) for entry in entries for output in _outputs(entry)]
-    names = [name for name in _COLUMNS if any(name in metrics for _, _, metrics in found)]
+    names = list(_names([metrics for _, _, metrics in found]))
     reached = {name: shown for name in _OF_REFERENCE if (shown := _agreed(name, [each for _, _, each in found]))}
     names = [name for name in names if name not in reached]
     ways = list(dict.fromkeys(way for entry in entries if (way := how(entry))))
     return QualityTable(
         anchor=anchor,
         data=name_text(job.workload.name),
-        told=tuple(_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names)),
+        told=(
+            *_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names),
+            *vocabularies(entries, [title_of(name) for name in _OF_TOKENS if name not in names]),
+        ),
         columns=tuple(_column(name) for name in names),
         rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
+        losses=loss_table(entries),
         figures=figures_of([(entry, how(entry) if len(ways) > 1 else "") for entry in entries], colours),
         examples=tuple(texts_of(entries, "examples")),
         continuations=tuple(texts_of(entries, "continuations")),
     )
+
+
+def _names(rows: Sequence[Mapping[str, MetricResult]]) -> Iterator[str]:
+    """The columns that any row has. Figures of tokens are left out where no row can have any: those of texts stand."""
+    valued = [{name for name, metric in row.items() if metric.estimate.value is not None} for row in rows]
+    texts = METRICS["bits_per_byte_loss"].is_named(valued) or METRICS["same_answer"].is_named(valued)
+    for name in _COLUMNS:
+        hidden = (name in _OF_TEXTS and not texts) or (
+            name in _OF_TOKENS and texts and not any("kld" in row for row in valued)
+        )
+        if not hidden and any(name in row for row in rows):
+            yield name
 
 
 def _agreed(name: str, rows: Sequence[Mapping[str, MetricResult]]) -> str:
@@ -226,6 +262,10 @@ def how(entry: Entry) -> str:
     """
     for metric in entry.result.metrics:
         parameters = metric.parameters
+        if metric.name == "scored_texts" and entry.result.effective.of_scenario("vocabularies").get("differ"):
+            return (
+                f"{_evaluation(parameters)}, each through its own tokenizer, {value_text(parameters.get('used', ''))}"
+            )
         if metric.name in ("token_divergence", "kld") and "evaluation" in parameters:
             return ", ".join((_evaluation(parameters), *_positions(parameters), *_leading(parameters)))
         if metric.name in _OF_INPUTS and "used" in parameters:
@@ -284,7 +324,7 @@ def _column(name: str) -> Column:
     unit = METRICS[name].unit
     return Column(
         title=title,
-        parameters=str(unit) if unit in ("nats", "dB", "tokens") else "",
+        parameters=str(unit) if unit in ("nats", "dB", "tokens", "bits/byte") else "",
         better=f"{better} is better" if str(better) != "neither" else "for comparison",
     )
 
