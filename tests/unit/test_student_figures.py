@@ -18,13 +18,13 @@ from benchharness.judge.derive import derive_one
 from benchharness.metrics import METRICS, limits
 from benchharness.records import ANSWERS_ALIKE, SCORED_TEXTS, TEMPERED_DIVERGENCE, TOKEN_DIVERGENCE, TextRow
 from benchharness.results.plausibility import contradictions
-from benchharness.results.result import Measurement, MetricResult, Result, VerdictKind
+from benchharness.results.result import Measurement, MetricResult, Parameters, Result, VerdictKind
 from benchharness.scenarios.quality import SCENARIO, Quality
 from benchharness.scenarios.quality.comparison import quality_metrics
 from tests.unit.made_up import attempt, job, measured
 
 RANDOM = np.random.default_rng(23)
-TOLD = {"evaluation": "decode", "chunk_tokens": 8, "used": "12 of 12 windows, 600 of 600 bytes scored"}
+TOLD: Parameters = {"evaluation": "decode", "chunk_tokens": 8, "used": "12 of 12 windows, 600 of 600 bytes scored"}
 DIFFER = "two vocabularies: the reference's has 1024 tokens and 1024 logits, this variant's 512 and 512"
 
 

@@ -52,7 +52,7 @@ def _drawn(columns: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats, str]:
     documents, place = np.unique(columns["document"], return_inverse=True)
     several = len(documents) > 1
     parts = (columns["size"], columns["reference"] / math.log(2), columns["variant"] / math.log(2))
-    sums = [np.bincount(place, weights=part) if several else part for part in parts]
+    sums = [np.bincount(place, weights=part).astype(np.float64) if several else part for part in parts]
     return sums[0], sums[1], sums[2], "documents" if several else "stretches of text"
 
 

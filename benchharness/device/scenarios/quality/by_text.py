@@ -18,7 +18,8 @@ import numpy as np
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.line import protocol
 from benchharness.device.measured import raw_rows
-from benchharness.device.scenarios.quality import answers, sampling
+from benchharness.device.scenarios.quality import sampling
+from benchharness.device.scenarios.quality.answers import Answer, alike, answer, goes_on
 from benchharness.device.scenarios.quality.borders import (
     Borders,
     Side,
@@ -335,25 +336,25 @@ class _Both:
                 self._made.leave(self._attempt, error)
                 return None
             if ours is not None:
-                rows.append(answers.alike(theirs, ours))
+                rows.append(alike(theirs, ours))
                 pairs.append((prompt.text, theirs.text, ours.text))
         return _Answers(rows, pairs)
 
-    def _as_long(self, context: Sequence[int], theirs: answers.Answer, count: int) -> answers.Answer | None:
+    def _as_long(self, context: Sequence[int], theirs: Answer, count: int) -> Answer | None:
         """The variant's answer, as long as the reference's in characters; None where its context ends before."""
         room = self._scorers[1].opened["context_length"] - len(context)
         while True:
             ours = self._answer(1, context, min(count, room))
-            if not answers.goes_on(theirs, ours):
+            if not goes_on(theirs, ours):
                 return ours
             if count >= room:
                 over = len(ours.text) - len(theirs.text)
                 return ours if over > 0 or (over == 0 and not theirs.ended) else None
             count *= 2
 
-    def _answer(self, side: int, context: Sequence[int], count: int) -> answers.Answer:
+    def _answer(self, side: int, context: Sequence[int], count: int) -> Answer:
         scorer = self._scorers[side]
         scorer.tell({"type": "continue", "tokens": context, "count": count})
         tokens = self._made.of_reference(lambda asked: asked.json()["tokens"], scorer)
         self._made.of_reference(ScorerProcess.json, scorer)
-        return answers.answer(self._tokenizers[side], context, tokens)
+        return answer(self._tokenizers[side], context, tokens)

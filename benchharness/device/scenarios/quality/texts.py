@@ -185,9 +185,9 @@ def _of_line(line: str, number: int) -> str | tuple[Sequence[Any], str]:
         other = next((each for each in value["tokens"] if type(each) is not int), None)
         if other is not None:
             raise Unsupported(f"line {number}: not token ids: {str(other)[:_LONGEST_TOLD]!r} is no whole number")
-        return value["tokens"], f"line {number}"
+        return list(value["tokens"]), f"line {number}"
     if isinstance(value, dict) and isinstance(value.get("text"), str):
-        return value["text"]
+        return str(value["text"])
     raise Unsupported(f'line {number} of the evaluation data has neither "text" nor "tokens"')
 
 
