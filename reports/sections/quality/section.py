@@ -5,7 +5,7 @@ Rows of one table were held against the same reference on the same inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Column, Quantity, notes_of
 from reports.model.visible import name_text, value_text
 from reports.sections.quality.series import figures_of
-from reports.sections.quality.students import LossTable, loss_table, vocabularies
+from reports.sections.quality.students import LossTable, loss_table, read_on, speaks_another, vocabularies
 from reports.sections.quality.texts import Shown, texts_of
 
 #: The columns, where any row of a table has them; of a percentile metric only the one named.
@@ -64,13 +64,13 @@ NO_MEANS = frozenset(
 )
 #: Figures of inputs; they tell how many of how many.
 _OF_INPUTS = ("agreement", "cosine", "sqnr")
-#: What is told of texts: named where a row has no figures of tokens.
+#: What is told of texts, in a table of its own where a row has no figures of tokens.
 _OF_TEXTS = (
     *("bits_per_byte", "reference_bits_per_byte", "bits_per_byte_loss"),
     *("same_answer", "same_answer_normalised", "shared_beginning"),
 )
 #: What the reference itself reached: it is one figure, told once where all rows agree.
-_OF_REFERENCE = ("reference_perplexity", "reference_accuracy", "reference_bits_per_byte")
+_OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
 #: A change of a share is told in points: in percent it would read as a share of the share.
 _IN_POINTS = ("accuracy_change", "class_accuracy_change")
 _POINTS = Scale(0.01, "points")
@@ -144,10 +144,21 @@ def _quality(anchor: str, model: str, entries: Sequence[Entry], material: Materi
         subject=name_text(model),
         finding=in_a_line(_findings(entries), "no job has a value"),
         tables=tuple(
-            _table(f"{anchor}-{number}", of_pass, material.colours[model])
+            table
             for number, of_pass in enumerate(passes.values(), start=1)
+            for table in _tables(f"{anchor}-{number}", of_pass, material.colours[model])
         ),
     )
+
+
+def _tables(anchor: str, entries: Sequence[Entry], colours: Colours) -> Iterator[QualityTable]:
+    """One of those that are held against the reference token by token; where others are not, one of all by texts."""
+    students = [entry for entry in entries if speaks_another(entry)]
+    alike = [entry for entry in entries if entry not in students]
+    if alike:
+        yield _table(anchor, alike, colours)
+    if students:
+        yield _by_text(f"{anchor}-texts", entries, students)
 
 
 def _findings(entries: Sequence[Entry]) -> Iterator[str]:
@@ -169,19 +180,17 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
 def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTable:
     job = entries[0].result.job
     found = [(entry, output, _metrics(entry, output)) for entry in entries for output in _outputs(entry)]
-    names = list(_names([metrics for _, _, metrics in found]))
+    names = _names(set(_COLUMNS) - set(_OF_TEXTS), [each for _, _, each in found])
     reached = {name: shown for name in _OF_REFERENCE if (shown := _agreed(name, [each for _, _, each in found]))}
     names = [name for name in names if name not in reached]
     ways = list(dict.fromkeys(way for entry in entries if (way := how(entry))))
+    rows = [(*each, how(each[0]) if len(ways) > 1 else "") for each in found]
     return QualityTable(
         anchor=anchor,
         data=name_text(job.workload.name),
-        told=(
-            *_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names),
-            *vocabularies(entries, [title_of(name) for name in _OF_TOKENS if name not in names]),
-        ),
+        told=tuple(_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names)),
         columns=tuple(_column(name) for name in names),
-        rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
+        rows=tuple(_row(entry, output, metrics, names, way) for entry, output, metrics, way in rows),
         losses=loss_table(entries),
         figures=figures_of([(entry, how(entry) if len(ways) > 1 else "") for entry in entries], colours),
         examples=tuple(texts_of(entries, "examples")),
@@ -189,16 +198,26 @@ def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTa
     )
 
 
-def _names(rows: Sequence[Mapping[str, MetricResult]]) -> Iterator[str]:
-    """The columns that any row has. Figures of tokens are left out where no row can have any: those of texts stand."""
-    valued = [{name for name, metric in row.items() if metric.estimate.value is not None} for row in rows]
-    texts = METRICS["bits_per_byte_loss"].is_named(valued) or METRICS["same_answer"].is_named(valued)
-    for name in _COLUMNS:
-        hidden = (name in _OF_TEXTS and not texts) or (
-            name in _OF_TOKENS and texts and not any("kld" in row for row in valued)
-        )
-        if not hidden and any(name in row for row in rows):
-            yield name
+def _by_text(anchor: str, entries: Sequence[Entry], students: Sequence[Entry]) -> QualityTable:
+    """What is told of texts, of every row: those of the reference's vocabulary stand beside the students."""
+    found = [(entry, _metrics(entry, None)) for entry in entries]
+    names = _names(set(_OF_TEXTS), [metrics for _, metrics in found])
+    job = entries[0].result.job
+    return QualityTable(
+        anchor=anchor,
+        data=f"{name_text(job.workload.name)}, by bytes and answers",
+        told=(*_told(job, (), {}, (), pooled=False), *vocabularies(students, [title_of(name) for name in _OF_TOKENS])),
+        columns=tuple(_column(name) for name in names),
+        rows=tuple(_row(entry, None, metrics, names, read_on(entry)) for entry, metrics in found),
+        losses=None,
+        figures=(),
+        examples=(),
+        continuations=tuple(texts_of(students, "continuations")),
+    )
+
+
+def _names(among: Set[str], rows: Sequence[Mapping[str, MetricResult]]) -> list[str]:
+    return [name for name in _COLUMNS if name in among and any(name in row for row in rows)]
 
 
 def _agreed(name: str, rows: Sequence[Mapping[str, MetricResult]]) -> str:
@@ -262,10 +281,6 @@ def how(entry: Entry) -> str:
     """
     for metric in entry.result.metrics:
         parameters = metric.parameters
-        if metric.name == "scored_texts" and entry.result.effective.of_scenario("vocabularies").get("differ"):
-            return (
-                f"{_evaluation(parameters)}, each through its own tokenizer, {value_text(parameters.get('used', ''))}"
-            )
         if metric.name in ("token_divergence", "kld") and "evaluation" in parameters:
             return ", ".join((_evaluation(parameters), *_positions(parameters), *_leading(parameters)))
         if metric.name in _OF_INPUTS and "used" in parameters:
@@ -330,7 +345,7 @@ def _column(name: str) -> Column:
 
 
 def _row(
-    entry: Entry, output: str | None, metrics: Mapping[str, MetricResult], names: Sequence[str], several_ways: bool
+    entry: Entry, output: str | None, metrics: Mapping[str, MetricResult], names: Sequence[str], way: str
 ) -> QualityRow:
     job = entry.result.job
     outcome = entry.result.outcome
@@ -343,7 +358,7 @@ def _row(
         runtime=_runtime(job),
         size=quantity_text(job.artefact_bytes, "bytes") if job.artefact_bytes > 0 else "unknown",
         label=WEIGHTS_ONLY if entry.weights_only else "",
-        how=how(entry) if several_ways else "",
+        how=way,
         cells=(Cell(state="failed", note=name_text(outcome.kind), span=max(1, len(names))),)
         if failed
         else tuple(_cell(metrics.get(name)) for name in names),

@@ -19,7 +19,7 @@ from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.line import protocol
 from benchharness.device.measured import raw_rows
 from benchharness.device.scenarios.quality import sampling
-from benchharness.device.scenarios.quality.answers import Answer, alike, answer, goes_on
+from benchharness.device.scenarios.quality.answers import SLACK, Answer, alike, answer, goes_on
 from benchharness.device.scenarios.quality.borders import (
     Borders,
     Side,
@@ -337,7 +337,7 @@ class _Both:
                 return None
             if ours is not None:
                 rows.append(alike(theirs, ours))
-                pairs.append((prompt.text, theirs.text, ours.text))
+                pairs.append((prompt.text, theirs.text, ours.text[: len(theirs.text) + SLACK]))
         return _Answers(rows, pairs)
 
     def _as_long(self, context: Sequence[int], theirs: Answer, count: int) -> Answer | None:
