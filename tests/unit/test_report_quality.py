@@ -378,8 +378,9 @@ def test_a_student_of_another_vocabulary_has_a_table_by_bytes_beside_every_row()
     assert "half bits per byte lost 0.20 bits/byte, same answer 50.0 %" in section.finding
     assert tokens.losses is not None
     assert (tokens.losses.alphas, tokens.losses.temperature) == (("0", "1"), "2")
-    html = sections_html([lost("int4", [*language_model(), *losses]), student()])
-    assert "<b>" not in html.replace("<b></b>", "")
+    html = sections_html(page_of([lost("int4", [*language_model(), *losses]), student()]), "quality")
+    assert "512 &lt;b&gt;" in html
+    assert "<b>" not in html
     assert "&lt;i&gt;she" in html
     assert "both at temperature T = 2" in html
 
