@@ -380,7 +380,7 @@ def test_a_student_of_another_vocabulary_has_a_table_by_bytes_beside_every_row()
     assert (tokens.losses.alphas, tokens.losses.temperature) == (("0", "1"), "2")
     html = sections_html(page_of([lost("int4", [*language_model(), *losses]), student()]), "quality")
     assert "512 &lt;b&gt;" in html
-    assert "<b>" not in html
+    assert "512 <b>" not in html
     assert "&lt;i&gt;she" in html
     assert "both at temperature T = 2" in html
 
