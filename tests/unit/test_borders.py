@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,10 @@ from benchharness.device.scenarios.quality.borders import (
     unread,
     windows_of,
 )
+from benchharness.device.scenarios.quality.sizes import Sizes
+from benchharness.device.scenarios.quality.texts import chunks_of
 from benchharness.device.scenarios.quality.vocabularies import why_apart
+from benchharness.records import SCORED_TEXTS
 from tests.conftest import ARTEFACTS
 
 TEXT = "And God said, Let there be light: 我和你 and there was 🙂 light.\n"
@@ -179,3 +183,32 @@ def test_one_vocabulary_with_logits_of_two_sizes_is_no_other_one_but_has_no_dive
         "one vocabulary, padded to logits of two sizes: the reference's has 1024 tokens and 1152 logits, "
         "this variant's 1024 and 1024"
     )
+
+
+def test_a_post_processor_does_not_move_where_a_token_ends(tmp_path: Path) -> None:
+    """One that cuts blanks off what a token stands for moves the border where a blank ends a token."""
+    words = {word: at for at, word in enumerate([*pre_tokenizers.ByteLevel.alphabet(), "aĠ"])}
+    backend = Backend(models.BPE(words, [("a", "Ġ")]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.ByteLevel(trim_offsets=True)
+    backend.save(str(tmp_path / "tokenizer.json"))
+    tokens, borders, why = read(Tokenizer(tmp_path / "tokenizer.json"), "a b")
+    assert (len(tokens), why) == (2, "")
+    assert pairs(borders) == [(0, 0), (2, 1), (3, 2)]
+
+
+def test_parts_of_characters_at_a_chunks_ends_are_no_bytes_of_it(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(ARTEFACTS / "onnx-fp32" / "tokenizer.json")
+    (tmp_path / "text.txt").write_text("我" * 12, encoding="utf-8")  # three tokens each
+    data = {"path": str(tmp_path / "text.txt"), "kind": "text"}
+    used = chunks_of(data, tokenizer, length=16, most=9, context_share=0.5)
+    assert [(chunk.start, chunk.scored) for chunk in used.chunks] == [(0, 8), (16, 8)]
+    losses = (np.arange(16.0), np.arange(16.0) * 10)
+    (found,) = Sizes(used, tokenizer).measurements(losses, {"evaluation": "decode", "chunk_tokens": 16})
+    rows = SCORED_TEXTS.rows(found["samples"])
+    # Whole characters are tokens 9 to 14 of the text and 24 to 29: 1 to 6 of those scored, and 8 to 13.
+    assert [(row.size, row.reference_tokens) for row in rows] == [(6, 6), (6, 6)]
+    assert [row.reference for row in rows] == [sum(range(1, 7)), sum(range(8, 14))]
+    assert [row.variant for row in rows] == [10 * row.reference for row in rows]
+    assert found["parameters"]["used"] == "2 of 2 chunks, 12 of 36 bytes scored"
