@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchharness.errors import SuiteError
+from benchharness.farm.submission import paths_in
 from benchharness.judge.derive import derive_one
 from benchharness.judge.unequal import Factor, differences
 from benchharness.results.result import Job
@@ -113,6 +114,13 @@ def test_a_named_tokenizer_is_looked_at_by_the_device_whatever_it_holds(tmp_path
     assert of(jobs, "student", "quality").own_tokenizer == str(tmp_path / "mine.json")
     with pytest.raises(SuiteError, match=r"models.chat.variants.student.tokenizer: .*none.json is not a file"):
         planned(written(tmp_path, student=None, suite_student=', tokenizer = "none.json"'))
+
+
+def test_a_variants_tokenizer_comes_along_to_a_farm(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text(tokenizer(OTHER))
+    suite = written(tmp_path, student=None, suite_student=', tokenizer = "mine.json"')
+    table = suite.model_dump(mode="json", by_alias=True)
+    assert str(tmp_path / "mine.json") in {holder[key] for holder, key in paths_in(table)}
 
 
 def test_rates_of_two_vocabularies_have_no_ratio_and_answers_do(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from benchharness.scenarios.quality.students import bits_changed, losses_of
 Change = tuple[str, Parameters, Estimate]
 
 _OF_STUDENTS = ("token_divergence", "scored_chunks", "tempered_divergence")
+_OTHERWISE = "the two read other stretches of the text: their tokens end elsewhere"
 _STATISTIC = "mean of candidate less base, input by input, interval by bootstrap over {}"
 
 
@@ -29,7 +30,22 @@ def changes(base: Result, candidate: Result) -> Iterator[Change]:
         if not all(each.row_length for each in pair) or len(pair[0].samples) != len(pair[1].samples):
             continue
         yield from ((name, metric.parameters, found) for name, found in maker(*pair, candidate))
+    yield from _of_texts(base, candidate)
     yield from _of_distillation(base, candidate)
+
+
+def _of_texts(base: Result, candidate: Result) -> Iterator[Change]:
+    """Bits per byte, stretch by stretch: of other tokenizers, too, where they leave the same stretches."""
+    sides = [
+        each
+        for result in (base, candidate)
+        for each in result.metrics
+        if each.name == "scored_texts" and each.attempts and each.attempts[-1].samples
+    ]
+    if len(sides) == 2:
+        theirs, ours = (columns_of(_measurement(side)) for side in sides)
+        found = bits_changed(theirs, ours, _STATISTIC) or Estimate(value=None, reason=_OTHERWISE)
+        yield "bits_per_byte", sides[1].parameters, found
 
 
 def _of_distillation(base: Result, candidate: Result) -> Iterator[Change]:
@@ -75,12 +91,6 @@ def _of_tokens(base: Measurement, candidate: Measurement, result: Result) -> Ite
         yield name, tokens.mean(tokens.columns[column] - theirs[column], statistic=statistic)
 
 
-def _of_texts(base: Measurement, candidate: Measurement, _: Result) -> Iterator[tuple[str, Estimate]]:
-    found = bits_changed(columns_of(base), columns_of(candidate), _STATISTIC)
-    if found is not None:
-        yield "bits_per_byte", found
-
-
 def _of_answers(base: Measurement, candidate: Measurement, _: Result) -> Iterator[tuple[str, Estimate]]:
     ours, theirs = columns_of(candidate), columns_of(base)
     if np.array_equal(ours["characters"], theirs["characters"]):  # else the reference's answers are others
@@ -121,7 +131,6 @@ def _as_numbers(flags: Floats | np.ndarray[tuple[int, ...], np.dtype[np.bool_]])
 
 _MAKERS: Mapping[str, Callable[[Measurement, Measurement, Result], Iterator[tuple[str, Estimate]]]] = {
     "token_divergence": _of_tokens,
-    "scored_texts": _of_texts,
     "answers_alike": _of_answers,
     "class_decisions": _of_classes,
     "class_divergence": _of_divergence,
