@@ -343,7 +343,7 @@ USED = "6 of 9 windows, 400 of 900 bytes scored"
 
 
 def by_text(loss: float) -> list[MetricResult]:
-    told = {"evaluation": "decode", "chunk_tokens": 8, "used": USED}
+    told: dict[str, Any] = {"evaluation": "decode", "chunk_tokens": 8, "used": USED}
     return [
         metric("bits_per_byte", 1.3 + loss, 1.2 + loss, 1.4 + loss, **told),
         metric("reference_bits_per_byte", 1.3, 1.2, 1.4, **told),
