@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from tokenizers import Tokenizer
 from tokenizers import normalizers as rewriting
 
@@ -19,6 +21,7 @@ from benchharness.results.result import MetricResult, Result
 from benchmarks.plain_logits import logits_of
 from tests.conftest import ARTEFACTS, DEMO, CommandLine
 from tests.contract.runtime_models import script
+from tests.integration.test_quality_texts import BOS, TEMPLATE, VOCABULARY, losses, toy, words
 
 TEACHER = ARTEFACTS / "onnx-fp32"
 CHUNK, MOST, CONTINUED = 48, 6, 8
@@ -276,3 +279,53 @@ bits_per_byte_loss = "0.01 bits/byte"
     assert metrics["bits_per_byte_loss"]["unit"] == "bits/byte"
     assert metrics["kld"]["value"] is None
     shutil.rmtree(tmp_path / "half")
+
+
+def relabelled(source: Path, folder: Path) -> tuple[Path, list[int]]:
+    """A toy that is lost without its beginning of text, under other ids: that token's, too."""
+    shutil.copytree(source, folder)
+    order = np.random.default_rng(9).permutation(VOCABULARY).tolist()
+    model = onnx.load(folder / "model.onnx")
+    for initializer in model.graph.initializer:
+        if initializer.name == "weights":
+            weights = numpy_helper.to_array(initializer)
+            moved = np.empty_like(weights)
+            moved[np.ix_(order, order)] = weights
+            initializer.CopyFrom(numpy_helper.from_array(moved, "weights"))
+        elif initializer.name == "bos":
+            initializer.CopyFrom(numpy_helper.from_array(np.array(order[BOS]), "bos"))
+    onnx.save(model, str(folder / "model.onnx"))
+    said = json.loads((folder / "tokenizer.json").read_text())
+    said["model"]["vocab"] = {word: order[token] for word, token in said["model"]["vocab"].items()}
+    for special in said["post_processor"]["special_tokens"].values():
+        special["ids"] = [order[token] for token in special["ids"]]
+    (folder / "tokenizer.json").write_text(json.dumps(said))
+    return folder, order
+
+
+def test_each_window_begins_with_the_models_own_beginning_of_text_once(tmp_path: Path) -> None:
+    """EleutherAI/lm-evaluation-harness issues 2382 and 3333: there in the first window only, or twice."""
+    teacher = toy(tmp_path / "teacher", TEMPLATE)
+    student, order = relabelled(teacher, tmp_path / "student")
+    documents = [" ".join(f"w{each}" for each in words(90, seed)) for seed in range(6)]
+    data = tmp_path / "texts.jsonl"
+    data.write_text("".join(json.dumps({"text": each}) + "\n" for each in documents))
+    table = suite(tmp_path, {"student": {"artefact": str(student)}}, data, chunk_tokens=33, most_chunks=100)
+    table["models"]["m"]["variants"]["teacher"]["artefact"] = str(teacher)
+    (result,) = benchharness.run(table, store=f"sqlite:///{tmp_path}/store.db").results
+    assert result.outcome.ok, result.outcome
+    # Of 90 words 32 with <bos> make a window, 16 of them scored; the 26 that are left at the end are no whole one.
+    expected, size = 0.0, 0
+    for document in documents:
+        ids = [int(word[1:]) for word in document.split()]
+        for begin in (0, 32):
+            window = [BOS, *ids[begin : begin + 32]]
+            expected += sum(losses(teacher, window)[-16:])
+            size += sum(len(f" w{each}") for each in window[-16:])
+    told = one(result, "reference_bits_per_byte")
+    assert told.parameters["used"].startswith("6 of 6 documents, 12 of 12 windows, ")
+    assert told.estimate.value == pytest.approx(expected / math.log(2) / size, rel=1e-6)
+    assert told.estimate.value < 0.6, "and 1.4 where the token is missing"
+    assert value(result, "bits_per_byte_loss") == pytest.approx(0, abs=1e-6)
+    assert value(result, "same_answer") == 1.0
+    assert result.effective.tokenizer["leading_tokens"] == f"{order[BOS]} <bos>"
