@@ -205,10 +205,11 @@ def test_parts_of_characters_at_a_chunks_ends_are_no_bytes_of_it(tmp_path: Path)
     used = chunks_of(data, tokenizer, length=16, most=9, context_share=0.5)
     assert [(chunk.start, chunk.scored) for chunk in used.chunks] == [(0, 8), (16, 8)]
     losses = (np.arange(16.0), np.arange(16.0) * 10)
-    (found,) = Sizes(used, tokenizer).measurements(losses, {"evaluation": "decode", "chunk_tokens": 16})
+    told = {"evaluation": "decode", "chunk_tokens": 16, "used": used.counted, "leading_tokens": "none"}
+    (found,) = Sizes(used, tokenizer).measurements(losses, told)
     rows = SCORED_TEXTS.rows(found["samples"])
     # Whole characters are tokens 9 to 14 of the text and 24 to 29: 1 to 6 of those scored, and 8 to 13.
     assert [(row.size, row.reference_tokens) for row in rows] == [(6, 6), (6, 6)]
     assert [row.reference for row in rows] == [sum(range(1, 7)), sum(range(8, 14))]
     assert [row.variant for row in rows] == [10 * row.reference for row in rows]
-    assert found["parameters"]["used"] == "2 of 2 chunks, 12 of 36 bytes scored"
+    assert found["parameters"] == {**told, "bytes_scored": 12}

@@ -9,7 +9,6 @@ import numpy as np
 
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.measured import raw_rows
-from benchharness.device.scenarios.quality import sampling
 from benchharness.device.scenarios.quality.borders import bytes_before, unread
 from benchharness.device.scenarios.quality.texts import Chunk, Document, Used
 from benchharness.records import SCORED_TEXTS, TextRow
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.int64]
+
+
+#: What is told of a chunk's bytes as of its tokens.
+_TOLD = ("evaluation", "chunk_tokens", "used", "leading_tokens")
 
 
 class Sizes:
@@ -44,13 +47,10 @@ class Sizes:
         rows = list(self._rows(losses)) if not self.unread else []
         if not rows:
             return []
-        used = (
-            sampling.told(len(rows), self._used.of_chunks, "chunks"),
-            sampling.told(int(sum(row.size for row in rows)), self._bytes(), "bytes scored"),
-        )
-        told = {key: parameters[key] for key in ("evaluation", "chunk_tokens")}
+        told = {key: parameters[key] for key in _TOLD}
         nats = sum(row.variant for row in rows)
-        return [raw_rows(SCORED_TEXTS, {**told, "used": ", ".join(used)}, nats, SCORED_TEXTS.flat(rows))]
+        size = int(sum(row.size for row in rows))
+        return [raw_rows(SCORED_TEXTS, {**told, "bytes_scored": size}, nats, SCORED_TEXTS.flat(rows))]
 
     def _rows(self, losses: tuple[Floats, Floats]) -> Iterator[TextRow]:
         done = 0
@@ -80,6 +80,3 @@ class Sizes:
             return 0, 0, 0
         low, high = int(whole[0]), int(whole[-1])
         return low, high, int(sizes[between[high]] - sizes[between[low]])
-
-    def _bytes(self) -> int:
-        return sum(len(each.text.encode("utf-8", "surrogatepass")) for each in self._used.documents)
