@@ -25,7 +25,6 @@ from benchharness.device.scenarios.quality.borders import (
     Side,
     Window,
     borders_of,
-    bytes_before,
     unread,
     windows_of,
 )
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 _WHOSE = ("the reference", "this variant")
 #: A window in an answer, at most: two numbers of 24 characters, four whole ones, commas.
 _ROW_BYTES = 120
+#: Of a variant that has written so many times as many tokens as the reference, and less, no more is asked.
+_MOST_LONGER = 64
 _MOST_SHOWN = 4
 _PROMPT_SHOWN, _LONGEST_TEXT = 120, 200
 
@@ -161,22 +162,21 @@ class _Texts:
         """Raises `Unsupported` for token ids, and where no stretch can be scored."""
         texts = texts_of(data)
         self.unread = ""
-        stretches = []
+        reads = []
+        windows: list[tuple[int, Window]] = []
         for document, text in enumerate(texts):
-            reads = tuple(self._read(each, text, whose) for each, whose in zip(tokenizers, _WHOSE))
-            sides = [Side(read.borders, most) for read, most in zip(reads, longest)]
-            sizes = bytes_before(text)
-            for window in windows_of(sides, settings["context_share"]):
-                size = int(sizes[window.end] - sizes[window.first])
-                stretches.append(_stretch(document, text, window, size, reads, tokenizers))
-        if not stretches:
+            reads.append([self._read(each, text, whose) for each, whose in zip(tokenizers, _WHOSE)])
+            sides = [Side(read.borders, most) for read, most in zip(reads[-1], longest)]
+            windows += [(document, window) for window in windows_of(sides, settings["context_share"])]
+        if not windows:
             raise Unsupported(
                 "there is no stretch of the text between borders of both tokenizers that fits both contexts "
                 f"({longest[0]} tokens of the reference's and {longest[1]} of this variant's) with something to score; "
                 "give more text, or set another chunk_tokens or context_share under [scenarios.quality]"
             )
-        self.used = [stretches[number] for number in sampling.evenly(len(stretches), settings["most_chunks"])]
-        self._stretches, self._documents = len(stretches), len(texts)
+        picked = [windows[number] for number in sampling.evenly(len(windows), settings["most_chunks"])]
+        self.used = [_stretch(at, texts[at], window, reads[at], tokenizers) for at, window in picked]
+        self._windows, self._documents = len(windows), len(texts)
         self._bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
         if _ROW_BYTES * len(self.used) > protocol.LONGEST_LINE_BYTES:
             raise Unsupported(
@@ -194,7 +194,7 @@ class _Texts:
         """`32 of 86 windows, 12034 of 98085 bytes scored`; of several documents, how many too."""
         documents = len({each.document for each in self.used})
         parts = [sampling.told(documents, self._documents, "documents")] if self._documents > 1 else []
-        parts.append(sampling.told(len(self.used), self._stretches, "windows"))
+        parts.append(sampling.told(len(self.used), self._windows, "windows"))
         parts.append(sampling.told(sum(each.size for each in self.used), self._bytes, "bytes scored"))
         return ", ".join(parts)
 
@@ -203,7 +203,7 @@ class _Texts:
         """The same as numbers: each [used, all]; and tokens of the reference and the variant."""
         return {
             "documents": [len({each.document for each in self.used}), self._documents],
-            "windows": [len(self.used), self._stretches],
+            "windows": [len(self.used), self._windows],
             "bytes_scored": [sum(each.size for each in self.used), self._bytes],
             "tokens_fed": [sum(len(each.fed[side]) for each in self.used) for side in (0, 1)],
         }
@@ -218,7 +218,6 @@ def _stretch(
     document: int,
     text: str,
     window: Window,
-    size: int,
     reads: Sequence[_Read],
     tokenizers: tuple[Tokenizer, Tokenizer],
 ) -> _Stretch:
@@ -227,6 +226,7 @@ def _stretch(
         context = [*tokenizer.leading, *read.tokens(window.begin, window.first)]
         fed.append([*context, *read.tokens(window.first, window.end)])
         first.append(len(context))
+    size = len(text[window.first : window.end].encode("utf-8", "surrogatepass"))
     return _Stretch(document, text[window.begin : window.first], size, (fed[0], fed[1]), (first[0], first[1]))
 
 
@@ -343,9 +343,10 @@ class _Both:
     def _as_long(self, context: Sequence[int], theirs: Answer, count: int) -> Answer | None:
         """The variant's answer, as long as the reference's in characters; None where its context ends before."""
         room = self._scorers[1].opened["context_length"] - len(context)
+        most = count * _MOST_LONGER
         while True:
             ours = self._answer(1, context, min(count, room))
-            if not goes_on(theirs, ours):
+            if not goes_on(theirs, ours) or count >= most:
                 return ours
             if count >= room:
                 over = len(ours.text) - len(theirs.text)
