@@ -323,7 +323,7 @@ def test_each_window_begins_with_the_models_own_beginning_of_text_once(tmp_path:
             expected += sum(losses(teacher, window)[-16:])
             size += sum(len(f" w{each}") for each in window[-16:])
     told = one(result, "reference_bits_per_byte")
-    assert told.parameters["used"].startswith("6 of 6 documents, 12 of 12 windows, ")
+    assert str(told.parameters["used"]).startswith("6 of 6 documents, 12 of 12 windows, ")
     bits = value(result, "reference_bits_per_byte")
     assert bits == pytest.approx(expected / math.log(2) / size, rel=1e-6)
     assert bits < 0.6, "and 1.4 where the token is missing"
