@@ -328,6 +328,7 @@ ARROWS = {
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
     "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
+    "search": {"api", "execute.devices", "judge", "launch", "measure", "results.result", "suite", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
     "locations": {"suite.artefact"},
     "metrics": set(),
