@@ -51,7 +51,7 @@ NOISES: dict[str, Noise] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Stops:
-    """Of many measurements: which share was stopped before its last attempt, and after how many attempts in the mean."""
+    """Of many measurements: which share was stopped before the last attempt, and the attempts made in the mean."""
 
     share: float
     attempts: float
@@ -76,7 +76,7 @@ def stops(
 
 def _ended(values: NDArray[np.float64], error: float | None) -> int:
     """After how many attempts it is over."""
-    figures, attempts = values.shape
+    figures, attempts = (int(each) for each in values.shape)
     looks = Hopeless(budgets=(), attempts=attempts, error=error) if error else None
     for made in range(2, attempts):
         if any(_beyond(each[:made].tolist(), looks, figures) for each in values):
@@ -85,6 +85,8 @@ def _ended(values: NDArray[np.float64], error: float | None) -> int:
 
 
 def _beyond(values: Sequence[float], looks: Hopeless | None, figures: int) -> bool:
+    if math.prod(values) <= 1:
+        return False
     found = estimate(values, statistic="")
     if looks is None:
         return found.low is not None and found.low > 1

@@ -23,8 +23,17 @@ from benchharness.judge.design import Design
 from benchharness.judge.student import quantile
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import REFERENCE, Budget
-from benchharness.results.result import EXACT, Estimate, Job, MetricResult, Outcome, OutcomeKind, Result
-from benchharness.results.result import Verdict, VerdictKind
+from benchharness.results.result import (
+    EXACT,
+    Estimate,
+    Job,
+    MetricResult,
+    Outcome,
+    OutcomeKind,
+    Result,
+    Verdict,
+    VerdictKind,
+)
 from benchharness.scenarios import SCENARIOS
 from benchharness.units import interval_text, quantity_text
 
@@ -57,7 +66,9 @@ class Hopeless:
     def level(self, attempts: int, figures: int) -> float:
         """The chance that a look after so many attempts has for each of so many figures; 0.0: nobody looks then."""
         looks = self.looks
-        return Design(looks=looks, alpha=self.error).alpha_at(looks.index(attempts), figures) if attempts in looks else 0.0
+        if attempts not in looks:
+            return 0.0
+        return Design(looks=looks, alpha=self.error).alpha_at(looks.index(attempts), figures)
 
     def reason_to_end(self, results: Sequence[Result]) -> str | None:
         """After what these results stand on: why no more is measured, or None."""
@@ -77,12 +88,10 @@ class Hopeless:
 
 def exactly_missed(jobs: Sequence[Job], budgets: Sequence[Budget]) -> tuple[list[Result], str]:
     """What is known of artefacts before any attempt, judged, and why that alone is hopeless; "" where it is not."""
-    known = [
-        Result(job=job, outcome=Outcome(kind=OutcomeKind.OK), devices=(), outcomes={}, stopped="", metrics=sizes_of(job))
-        for job in jobs
-        if job.ships
-    ]
-    results = judged(known[:1], budgets)
+    ours = [job for job in jobs if job.ships][:1]
+    fine = Outcome(kind=OutcomeKind.OK)
+    known = [Result(job=job, outcome=fine, devices=(), outcomes={}, stopped="", metrics=sizes_of(job)) for job in ours]
+    results = judged(known, budgets)
     return results, next((each.told(0) for each in _missable(results) if each.missed), "")
 
 
@@ -128,7 +137,8 @@ class _LookedAt:
         """Why it is hopeless, with its figure."""
         found, unit = self.estimate, "" if self.verdict.against else self.metric.unit
         assert found.value is not None
-        value = f"{'× ' if self.verdict.against else ''}{quantity_text(found.value, unit)}"
+        half = 0.0 if found.low is None or found.high is None else (found.high - found.low) / 2
+        value = f"{'× ' if self.verdict.against else ''}{quantity_text(found.value, unit, half=half)}"
         if found.statistic != EXACT and found.low is not None and found.high is not None:
             value += f" [{interval_text(found.low, found.high, found.value, unit)}]"
         after = f" after {found.count} of {attempts} attempts" if self.noisy else ""

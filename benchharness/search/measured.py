@@ -81,7 +81,7 @@ class Measured:
 
     @property
     def constraints(self) -> Mapping[str, float]:
-        """For each budget its largest `violation`, over all figures that it speaks of: at or below 0 where it is kept."""
+        """For each budget the largest `violation` of all its figures: at or below 0 where it is kept."""
         found: dict[str, float] = {}
         for margin in self.margins:
             found[margin.budget] = max(margin.violation, found.get(margin.budget, -inf))

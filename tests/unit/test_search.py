@@ -81,7 +81,10 @@ def test_a_figure_that_is_no_evidence_keeps_nothing() -> None:
 
 
 def test_an_exact_figure_has_no_noise_and_a_budget_of_several_figures_the_worst_of_them() -> None:
-    sizes = [figure("artefact_size", exactly(900.0)), figure("cold_start_phase", over_attempts([1e9, 1.1e9]), phase="a")]
+    sizes = [
+        figure("artefact_size", exactly(900.0)),
+        figure("cold_start_phase", over_attempts([1e9, 1.1e9]), phase="a"),
+    ]
     told = answered(
         {"size": "1 kB", "cold_start_phase": "1.5 s"},
         [*sizes, figure("cold_start_phase", over_attempts([3e9, 3.1e9]), phase="b")],
@@ -150,7 +153,7 @@ def results_of(*, values: float = 3e6, count: int = 3, stopped: str = "", **chan
         ({}, {}, ""),
         ({"version": "0.0.9"}, {}, "it was measured by benchharness 0.0.9"),
         ({}, {"at_least": 9}, "other attempts were asked for"),
-        ({}, {"tells_apart": 0.03}, ""),
+        ({}, {"tells_apart": "3 %"}, ""),
     ],
 )
 def test_an_earlier_run_answers_what_it_was_asked(changes: dict[str, Any], asked: dict[str, Any], why: str) -> None:
@@ -168,7 +171,9 @@ def test_a_run_that_ended_early_answers_only_where_it_would_end_again() -> None:
 
 def test_an_accident_is_no_answer_and_what_is_never_supported_is() -> None:
     asked = (Attempts(), Attempts())
-    assert why_not_alike(run(), asked, results_of(outcome=OutcomeKind.CRASHED), looks()) == "it ended otherwise: crashed"
+    assert (
+        why_not_alike(run(), asked, results_of(outcome=OutcomeKind.CRASHED), looks()) == "it ended otherwise: crashed"
+    )
     assert why_not_alike(run(), asked, results_of(outcome=OutcomeKind.UNSUPPORTED, count=1), looks()) == ""
 
 
