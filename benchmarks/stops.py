@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from benchharness.judge.hopeless import Hopeless, p_beyond
-from benchharness.judge.intervals import estimate
+from benchharness.judge.hopeless import DRIFT, Hopeless
+from benchharness.judge.student import LEVEL
 from benchmarks.designs import RECORDS, processes_of
 
+_SEED = 20_261_129
 Logarithms = NDArray[np.float64]
 #: Noise of logarithms by name: (measurements, figures, attempts), each of mean zero.
 Noise = Callable[[np.random.Generator, tuple[int, int, int]], Logarithms]
@@ -58,50 +60,51 @@ class Stops:
 
 
 def stops(
-    noise: str, *, beyond: float, attempts: int, figures: int, error: float | None, measurements: int, seed: int = 0
+    noise: str,
+    *,
+    attempts: int,
+    figures: int,
+    error: float | None,
+    measurements: int,
+    beyond: float = 0.0,
+    slower: float = 0.0,
 ) -> Stops:
-    """Measurements of as many figures, the first of which is `beyond` its limit by that share; 0.0: exactly on it.
+    """Measurements of as many figures, all exactly on their limits but the first, which is `beyond` its own by a share.
 
-    The others lie on theirs. `error` is what looks may spend; None: each looks as if it were the only one.
+    The machine is `slower` than usual all the time. `error` is what looks may spend; None: each looks as if alone.
     """
-    drawn = np.random.default_rng(seed)
-    logarithms = NOISES[noise](drawn, (measurements, figures, attempts))
+    logarithms = NOISES[noise](np.random.default_rng(_SEED), (measurements, figures, attempts)) + math.log1p(slower)
     logarithms[:, 0] += math.log1p(beyond)
-    ended = [_ended(np.exp(each), error) for each in logarithms]
-    return Stops(
-        share=sum(each < attempts for each in ended) / measurements,
-        attempts=sum(ended) / measurements,
-    )
+    return _told(ended_after(logarithms, error), attempts)
 
 
-def _ended(values: NDArray[np.float64], error: float | None) -> int:
-    """After how many attempts it is over."""
-    figures, attempts = (int(each) for each in values.shape)
+def _told(ended: NDArray[np.int64], attempts: int) -> Stops:
+    return Stops(share=float(np.mean(ended < attempts)), attempts=float(np.mean(ended)))
+
+
+def ended_after(logarithms: Logarithms, error: float | None) -> NDArray[np.int64]:
+    """By measurement the attempts after which it is over: as `Hopeless` and `p_beyond` have it, of all at once."""
+    measurements, figures, attempts = logarithms.shape
+    ended = np.full(measurements, attempts)
     looks = Hopeless(budgets=(), attempts=attempts, error=error) if error else None
-    for made in range(2, attempts):
-        if any(_beyond(each[:made].tolist(), looks, figures) for each in values):
-            return made
-    return attempts
-
-
-def _beyond(values: Sequence[float], looks: Hopeless | None, figures: int) -> bool:
-    if math.prod(values) <= 1:
-        return False
-    found = estimate(values, statistic="")
-    if looks is None:
-        return found.low is not None and found.low > 1
-    return p_beyond(found, 1.0, higher_is_better=False) <= looks.level(len(values), figures) > 0
+    for made in reversed(range(2, attempts)):
+        so_far = logarithms[..., :made]
+        errors = so_far.std(axis=-1, ddof=1) / math.sqrt(made)
+        level = looks.level(made, figures) if looks else (1 - LEVEL) / 2
+        beyond = special.stdtr(made - 1, (math.log1p(DRIFT if looks else 0.0) - so_far.mean(axis=-1)) / errors)
+        ended[(beyond <= level).any(axis=1) & (level > 0)] = made
+    return ended
 
 
 def replayed(processes: Sequence[float], attempts: int, around: int, error: float | None) -> Stops:
     """Every stretch of recorded processes as a measurement whose limit is the geometric mean of those around it."""
     logarithms = np.log(processes)
-    ended = []
+    stretches = []
     for start in range(len(processes) - attempts + 1):
         middle = start + attempts // 2
         near = logarithms[max(0, middle - around // 2) : middle + around // 2]
-        ended.append(_ended(np.exp(logarithms[None, start : start + attempts] - near.mean()), error))
-    return Stops(share=sum(each < attempts for each in ended) / len(ended), attempts=sum(ended) / len(ended))
+        stretches.append(logarithms[start : start + attempts] - near.mean())
+    return _told(ended_after(np.array(stretches)[:, None], error), attempts)
 
 
 def main() -> None:
@@ -115,12 +118,13 @@ def main() -> None:
         for around in (40, 200, 2 * len(processes)):
             shares = [replayed(processes, attempts, around, error).share for error in (None, 0.01, 0.05)]
             print(f"{attempts:3} {around:5}  " + "  ".join(f"{100 * each:6.2f} %" for each in shares))
-    print("on the limit: stopped, by noise, attempts and figures; each look alone, then 1 % and 5 % over all")
+    print("on the limit: stopped, by noise, attempts and figures: each look alone; 1 % over all; the same, 5 % slower")
     for noise in NOISES:
         for attempts, figures in ((5, 1), (10, 1), (10, 3), (20, 3)):
+            asked = {"attempts": attempts, "figures": figures, "measurements": many}
             shares = [
-                stops(noise, beyond=0.0, attempts=attempts, figures=figures, error=error, measurements=many).share
-                for error in (None, 0.01, 0.05)
+                stops(noise, slower=slower, error=error, **asked).share
+                for slower, error in ((0.0, None), (0.0, 0.01), (DRIFT, 0.01))
             ]
             print(f"{noise:10} {attempts:3} {figures:2}  " + "  ".join(f"{100 * each:6.2f} %" for each in shares))
     print("beyond the limit, noise of 3 %, two figures: stopped, and attempts in the mean")

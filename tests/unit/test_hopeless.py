@@ -7,28 +7,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchharness.execute.jobs import Execution
 from benchharness.judge.budgets import judged
 from benchharness.judge.derive import derive
-from benchharness.judge.hopeless import HOPELESS, Hopeless, exactly_missed, p_beyond
+from benchharness.judge.hopeless import DRIFT, HOPELESS, Hopeless, exactly_missed, p_beyond
 from benchharness.judge.intervals import estimate
 from benchharness.metrics.limits import parse
 from benchharness.results.result import Estimate, Measurement, OutcomeKind, Result, VerdictKind
 from benchharness.results.store import Store
 from benchharness.suite.tables import Attempts
-from benchmarks.stops import NOISES, stops
+from benchmarks.stops import NOISES, ended_after, stops
 from tests.unit.made_up import attempt, job, measured
 
 #: As often as whoever measures this many sees it; three standard errors above what is promised are chance.
-MEASUREMENTS = 1500
+MEASUREMENTS = 20_000
 
 
-def share(noise: str, error: float | None, *, attempts: int = 10, figures: int = 1) -> float:
+def share(noise: str, error: float | None, *, attempts: int = 10, figures: int = 1, slower: float = 0.0) -> float:
     """Of artefacts exactly on their limits those that are stopped."""
-    asked = {"attempts": attempts, "figures": figures, "measurements": MEASUREMENTS}
-    return stops(noise, beyond=0.0, error=error, **asked).share
+    many = MEASUREMENTS
+    return stops(noise, error=error, slower=slower, attempts=attempts, figures=figures, measurements=many).share
 
 
 def allowed(error: float) -> float:
@@ -38,18 +40,36 @@ def allowed(error: float) -> float:
 @pytest.mark.parametrize("noise", [name for name in NOISES if name != "drift"])
 @pytest.mark.parametrize(("attempts", "figures"), [(5, 1), (10, 2)])
 def test_an_artefact_on_its_limits_is_stopped_as_seldom_as_promised(noise: str, attempts: int, figures: int) -> None:
-    assert share(noise, 0.05, attempts=attempts, figures=figures) <= allowed(0.05)
+    """On a machine that is slower meanwhile by all that is allowed for; else next to none."""
+    assert share(noise, 0.05, attempts=attempts, figures=figures, slower=DRIFT) <= allowed(0.05)
+
+
+def test_what_is_drawn_at_once_is_what_is_looked_at_one_by_one() -> None:
+    logarithms = np.random.default_rng(1).normal(0.06, 0.04, (40, 2, 8))
+    looks = Hopeless(budgets=(), attempts=8, error=0.2)
+
+    def ended(values: NDArray[np.float64]) -> int:
+        for made in looks.looks:
+            found = [estimate(np.exp(each[:made]).tolist(), statistic="") for each in values]
+            if any(p_beyond(each, 1 + DRIFT, higher_is_better=False) <= looks.level(made, 2) for each in found):
+                return made
+        return 8
+
+    one_by_one = [ended(each) for each in logarithms]
+    assert ended_after(logarithms, 0.2).tolist() == one_by_one
+    assert len(set(one_by_one)) > 3
 
 
 def test_whoever_looks_after_each_attempt_as_if_it_were_the_last_stops_several_times_as_many() -> None:
     assert share("normal", None) > 3 * 0.025
-    assert share("normal", 0.025) <= allowed(0.025)
+    assert share("normal", 0.025, slower=DRIFT) <= allowed(0.025)
+    assert share("normal", 0.01) <= 0.002
 
 
 def test_what_is_plainly_beyond_is_stopped_at_the_first_look() -> None:
     asked = {"attempts": 10, "figures": 2, "measurements": 200}
     assert stops("normal", beyond=1.0, error=0.01, **asked).attempts < 3.6
-    assert stops("normal", beyond=0.2, error=0.01, **asked).attempts < 6
+    assert stops("normal", beyond=0.25, error=0.01, **asked).attempts < 6
 
 
 def test_looks_spend_what_they_have_and_leave_out_the_first_and_the_last_attempts() -> None:
@@ -67,12 +87,12 @@ def test_what_is_no_chance_is_refused(error: float) -> None:
 
 
 def test_the_chance_is_students() -> None:
-    """By scipy's own one-sided test of the logarithms."""
-    from scipy import stats
-
+    """By the closed form that its distribution has with three degrees of freedom."""
     values = [1.02, 1.05, 1.01, 1.07]
     found = estimate(values, statistic="")
-    expected = stats.ttest_1samp([math.log(each) for each in values], math.log(1.01), alternative="greater").pvalue
+    beyond = np.log(values) - math.log(1.01)
+    t = float(beyond.mean() / beyond.std(ddof=1) * 2) / math.sqrt(3)
+    expected = 0.5 - (t / (1 + t**2) + math.atan(t)) / math.pi
     assert p_beyond(found, 1.01, higher_is_better=False) == pytest.approx(expected, rel=1e-9)
     assert p_beyond(found, 1.01, higher_is_better=True) == pytest.approx(1 - expected, rel=1e-9)
     assert p_beyond(Estimate(value=2.0), 1.0, higher_is_better=False) == 1.0
@@ -99,7 +119,7 @@ def test_a_figure_beyond_its_limit_ends_the_rest_and_is_told() -> None:
 
 
 def test_what_a_verdict_calls_a_miss_goes_on_where_a_look_is_not_sure_enough() -> None:
-    values = [2.10e6, 2.08e6, 2.12e6]
+    values = [2.2e6, 2.18e6, 2.22e6]
     ((verdict,),) = [each.verdicts for each in judged(results_of(values), BUDGETS)]
     assert verdict.kind is VerdictKind.MISS
     assert Hopeless(budgets=BUDGETS, attempts=10).reason_to_end(results_of(values)) is None
