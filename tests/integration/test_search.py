@@ -17,6 +17,7 @@ from benchharness.results.result import VerdictKind
 from benchharness.search import Measured, measure
 from tests.conftest import ARTEFACTS, DEMO, ROOT
 from tests.contract.tiny_models import Variant, build_language_model
+from tests.unit.search_samples import example
 
 
 @pytest.fixture
@@ -144,3 +145,23 @@ def test_the_example_finds_a_variant_and_measures_it_again(tmp_path: Path) -> No
     assert "again: tpot" in done.stdout
     assert "it keeps every limit again" in done.stdout
     assert "10 trials" in done.stdout
+
+
+@pytest.mark.parametrize(("block", "left"), [(64, "nothing"), (16, "model.layers.1")])
+def test_a_recipe_of_the_example_does_what_it_is_called(tmp_path: Path, block: int, left: str) -> None:
+    pytest.importorskip("optuna", reason="Optuna is not installed (pip install 'benchharness[search]')")
+    onnx = pytest.importorskip("onnx", reason="the tools of the extra `compress` are not installed")
+    from benchharness.compress.making import open_workshop
+    from benchharness.compress.parts import By, parts_of
+
+    workshop = open_workshop(ARTEFACTS / "onnx-fp32", tmp_path / "out")
+    parts = {part.name: part for part in parts_of(workshop.weights, By.BLOCK)}
+    choice = example().Choice(4, block, left)
+    (made,) = workshop.make_all([example().recipe_of(choice, parts.get(left))])
+    assert made.path is not None, made.failure
+    nodes = onnx.load(made.path / "model.onnx").graph.node
+    quantized = [node for node in nodes if node.op_type == "MatMulNBits"]
+    sizes = {each.i for node in quantized for each in node.attribute if each.name == "block_size"}
+    assert sizes == {block}
+    of_block = [node for node in quantized if "layers.1" in " ".join(node.input)]
+    assert bool(of_block) is (left == "nothing")
