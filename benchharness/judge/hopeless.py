@@ -36,7 +36,7 @@ from benchharness.results.result import (
     VerdictKind,
 )
 from benchharness.scenarios import SCENARIOS
-from benchharness.units import interval_text, quantity_text
+from benchharness.units import interval_text, quantity_text, scale_for
 
 #: The chance to give up an artefact that keeps every budget, over all looks and figures: that of a gate to call a
 #: build worse that is not.
@@ -143,9 +143,10 @@ class _LookedAt:
         found, unit = self.estimate, "" if self.verdict.against else self.metric.unit
         assert found.value is not None
         half = 0.0 if found.low is None or found.high is None else (found.high - found.low) / 2
-        value = f"{'× ' if self.verdict.against else ''}{quantity_text(found.value, unit, half=half)}"
+        scale = scale_for(unit, found.value, self.verdict.unit)
+        value = f"{'× ' if self.verdict.against else ''}{quantity_text(found.value, unit, scale, half)}"
         if found.statistic != EXACT and found.low is not None and found.high is not None:
-            value += f" [{interval_text(found.low, found.high, found.value, unit)}]"
+            value += f" [{interval_text(found.low, found.high, found.value, unit, scale)}]"
         after = f" after {found.count} of {attempts} attempts" if self.noisy else ""
         return f"{HOPELESS}{self.metric.name} {value}{after}, all of it beyond {self.verdict.budget}"
 

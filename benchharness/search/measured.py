@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -36,6 +36,7 @@ class Margin:
     value: float | None  # None: nothing was measured, and `reason` says why
     low: float | None  # the margin where the figure is as bad as its 95 % interval allows
     high: float | None
+    unit: str = ""  # that the limit was written in
     against: str = ""  # "reference": the figure is a ratio
     scenario: str = ""
     workload: str = ""
@@ -58,7 +59,7 @@ class Margin:
         return -self.low / scale
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Measured:
     """One artefact on one device, held against budgets."""
 
@@ -72,7 +73,7 @@ class Measured:
     false_stops: float = 0.0  # the chance of that where every budget is kept
     attempts: int = 0  # behind it
     failure: str = ""  # how it ended where it gave no figures
-    results: Sequence[Result] = field(default=(), repr=False)  # of the artefact, without its reference
+    results: Sequence[Result] = ()  # of the artefact, without its reference
 
     @property
     def keeps(self) -> bool:
@@ -120,6 +121,10 @@ class Measured:
         for result in self.results:
             yield from result.metrics
 
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{margin.text}: {margin.kind}" for margin in self.margins)
+        return f"<Measured {self.artefact.name!r}: {self.failure or kinds or 'no budgets'}>"
+
     def __str__(self) -> str:
         from benchharness.search.told import told
 
@@ -163,6 +168,7 @@ def _margin(result: Result, verdict: Verdict, budget: Budget) -> Margin:
         value=room(figure.value),
         low=room(low),
         high=room(high),
+        unit=verdict.unit,
         against=verdict.against,
         scenario=result.job.scenario,
         workload=result.job.workload.name,

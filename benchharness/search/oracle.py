@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness import api, units
 from benchharness import measure as making
-from benchharness.errors import UsageError
+from benchharness.errors import BenchharnessError, UsageError
 from benchharness.execute.devices import reached
 from benchharness.judge.budgets import judged
 from benchharness.judge.hopeless import FALSE_STOPS, HOPELESS, Hopeless, exactly_missed
@@ -105,8 +105,11 @@ class _Asking:
         """The newest of these runs that answers; else why the newest does not."""
         why = "it was not measured before"
         for number, run in enumerate(runs[:_MOST_LOOKED_AT]):
-            findings = api.load(run, store=self.store)
-            trouble = self._why_not(findings)
+            try:
+                findings = api.load(run, store=self.store)
+                trouble = self._why_not(findings)
+            except BenchharnessError as error:  # the device is reached again, or not, when it is to measure
+                trouble = f"the run {run} does not answer: {error}"
             if not trouble:
                 return findings, ""
             why = why if number else trouble
@@ -186,6 +189,8 @@ def _renamed(suite: Suite) -> Suite:
 
 def _limited(suite: Suite, budgets: Mapping[str, Any]) -> Suite:
     """The suite with these budgets beside its own. Raises `UsageError` for one that both set, or that is none."""
+    if not isinstance(budgets, Mapping):
+        raise UsageError(f'budgets: {budgets!r} is no table; write {{"tpot": "2 ms", "size": "100 MB"}}')
     twice = sorted(suite.budgets.keys() & budgets.keys())
     if twice:
         raise UsageError(f"{twice[0]}: the suite has a budget for it already; leave one of the two out")

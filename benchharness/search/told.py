@@ -13,6 +13,8 @@ from benchharness.units import percent_text
 if TYPE_CHECKING:
     from benchharness.search.measured import Margin, Measured
 
+#: A margin from this share of its limit on has no decimals.
+_ROUND_SHARE = 0.1
 _MARKS = {VerdictKind.PASS: "✓", VerdictKind.MISS: "✗", VerdictKind.UNDECIDED: "?"}
 
 
@@ -39,11 +41,13 @@ def _of_budget(margin: Margin) -> str:
     if margin.figure.value is None or margin.value is None:
         return f"{mark} {margin.text}: unknown, {margin.reason}"
     unit = "" if margin.against else METRICS[margin.metric].unit
-    figure = f"{'× ' if margin.against else ''}{estimated(margin.figure, unit)}{interval(margin.figure, unit)}"
+    spread = interval(margin.figure, unit, margin.unit)
+    figure = f"{'× ' if margin.against else ''}{estimated(margin.figure, unit, margin.unit)}{spread}"
     scale = abs(margin.limit) or 1.0
-    worst = "" if margin.low is None else f", at worst {_share(margin.low / scale)}"
+    worst = "" if margin.low is None or not margin.noise else f", at worst {_share(margin.low / scale)}"
     return f"{mark} {margin.text}: {figure}; {_share(margin.value / scale)}{worst}"
 
 
 def _share(margin: float) -> str:
-    return f"{percent_text(abs(margin), 1)} of the limit {'left' if margin >= 0 else 'too much'}"
+    decimals = 0 if abs(margin) >= _ROUND_SHARE else 1
+    return f"{percent_text(abs(margin), decimals)} of the limit {'left' if margin >= 0 else 'too much'}"

@@ -125,6 +125,12 @@ def test_what_a_verdict_calls_a_miss_goes_on_where_a_look_is_not_sure_enough() -
     assert Hopeless(budgets=BUDGETS, attempts=10).reason_to_end(results_of(values)) is None
 
 
+def test_what_is_no_evidence_ends_nothing() -> None:
+    """Another runtime computed what the weights say, and took long for it."""
+    made = [attempt(at, measured("tpot", 9e6 + at), effective={"execution": "reference"}) for at in range(3)]
+    assert Hopeless(budgets=BUDGETS, attempts=10).reason_to_end(derive([(job(), "")], made)) is None
+
+
 def test_a_rate_is_beyond_where_it_is_too_low() -> None:
     looks = Hopeless(budgets=parse({"decode_rate": "100 tokens/s"}, "suite"), attempts=10)
 

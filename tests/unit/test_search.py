@@ -128,8 +128,9 @@ def test_it_says_in_words_what_it_found() -> None:
     text = str(told)
     assert "✗ tpot 1 ms: 2.00 ms" in text
     assert "of the limit too much, at worst" in text
-    assert "✓ artefact_size 1 kB: 900 B; 10.0 % of the limit left, at worst 10.0 % of the limit left" in text
+    assert "✓ artefact_size 1 kB: 0.900 kB; 10 % of the limit left\n" in text
     assert text.endswith("of what keeps every budget 1.0 % at most is stopped so)")
+    assert repr(told) == "<Measured 'model.onnx': tpot 1 ms: miss, artefact_size 1 kB: pass>"
     hostile = answered({}, [], artefact=Path("a\x1b[31m.onnx"), failure="crashed\nby\x07 a bell")
     assert "\x1b" not in str(hostile)
     assert "\x07" not in str(hostile)
@@ -249,6 +250,7 @@ def test_a_store_finds_runs_of_the_same_jobs_wherever_their_files_lay(tmp_path: 
     [
         ({"budgets": {"tpot": "2 lightyears"}}, "lightyears"),
         ({"budgets": {"tpto": "2 ms"}}, "did you mean 'tpot'"),
+        ({"budgets": "tpot=2 ms"}, "is no table"),
         ({"budgets": {"tpot": {"worse_by": "5 %", "against": "base"}}}, "no base runs beside one artefact"),
         ({"false_stops": 0.9}, "no chance"),
         ({"false_stops": 0}, "no chance"),
