@@ -236,9 +236,9 @@ class Execution:
         going = [state for state in self._states.values() if not state.stopped]
         if self._ending is None or not going:
             return
-        reason = self._ending.reason_to_end(together([state.result() for state in self._states.values()]))
-        for state in going if reason else ():
-            self._stop(state, reason or "")
+        if reason := self._ending.reason_to_end(together([state.result() for state in self._states.values()])):
+            for state in going:
+                self._stop(state, reason)
 
     def _enough(self, state: _State) -> str | None:
         last = state.attempts[-1]

@@ -31,10 +31,12 @@ def why_not_alike(run: Run, asked: tuple[Attempts, Attempts], results: Sequence[
         return f"it was measured by benchharness {run.version}"
     if then != now:
         return "other attempts were asked for"
-    failed = next((each.outcome for each in results if each.outcome.kind not in _FINAL), None)
+    failed = next((each.outcome for each in results if each.outcomes and each.outcome.kind not in _FINAL), None)
     if failed is not None:
         return f"it ended otherwise: {failed.kind}"
     ended = any(result.stopped.startswith(HOPELESS) for result in results)
+    if not ended and not all(result.outcomes for result in results):
+        return "its time was over before all of it was tried"
     if ended and ending.reason_to_end(results) is None:
         return "its measuring ended early, for other budgets"
     return ""
@@ -82,7 +84,7 @@ def _object(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """States and limits that are others now. Readings, which are never the same twice, are fractions."""
-    for name in before.keys() & now.keys() - set(_MOVES):
+    for name in sorted((before.keys() & now.keys()) - set(_MOVES)):
         then, there = before[name], now[name]
         if isinstance(then, float) or isinstance(there, float) or then == there:
             continue

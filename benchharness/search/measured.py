@@ -1,8 +1,8 @@
-"""What an oracle answers: an artefact's figures, and its room to each budget with how sure that is. Pure."""
+"""What an oracle answers: an artefact's figures, and the margin to each budget with how sure that is. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchharness.judge.compare import spelled
 from benchharness.metrics import METRICS, Better
 from benchharness.metrics.limits import Budget, metric_named
-from benchharness.results.result import Estimate, MetricResult, Result, Verdict, VerdictKind
+from benchharness.results.result import Estimate, Result, Verdict, VerdictKind
 
 if TYPE_CHECKING:
     from benchharness.api import Findings
@@ -93,33 +93,37 @@ class Measured:
 
         Without a percentile the metric's own value, or its median. Raises `UsageError` for an unknown metric.
         """
+        found, higher = self._figures(metric, percentile)
+        valued = [each for each in found if each.value is not None]
+        if not valued:
+            reasons = (each.reason for each in found)
+            return Estimate(value=None, reason=next(filter(None, reasons), self.failure or "it was not measured"))
+        return (min if higher else max)(valued, key=lambda each: each.value or 0.0)
+
+    def at_worst(self, metric: str, percentile: int | None = None) -> float:
+        """The end of a figure's interval where it is worst: what to tell of an objective, so that luck is not chosen.
+
+        Infinite, on that side, where one has no interval. Raises `UsageError` for an unknown metric.
+        """
+        found, higher = self._figures(metric, percentile)
+        ends = [each.low if higher else each.high for each in found]
+        known = [each for each in ends if each is not None]
+        if not known or len(known) < len(ends):
+            return -inf if higher else inf
+        return (min if higher else max)(known)
+
+    def _figures(self, metric: str, percentile: int | None) -> tuple[list[Estimate], bool]:
+        """All that there are of a metric, and whether more of it is better."""
         known = metric_named(metric)
         if percentile is None and known.percentiles:
             percentile = known.percentiles[0]
         found = [
             each.estimate
-            for each in self._metrics()
+            for result in self.results
+            for each in result.metrics
             if each.name == known.name and each.parameters.get("percentile") == percentile
         ]
-        valued = [each for each in found if each.value is not None]
-        if not valued:
-            reasons = (each.reason for each in found)
-            return Estimate(value=None, reason=next(filter(None, reasons), self.failure or "it was not measured"))
-        worst = min if known.better is Better.HIGHER else max
-        return worst(valued, key=lambda each: each.value or 0.0)
-
-    def at_worst(self, metric: str, percentile: int | None = None) -> float:
-        """The end of a figure's interval where it is worst: what to tell of an objective, so that luck is not chosen.
-
-        Infinite, on that side, where there is no interval. Raises `UsageError` for an unknown metric.
-        """
-        found, higher = self.figure(metric, percentile), metric_named(metric).better is Better.HIGHER
-        end = found.low if higher else found.high
-        return end if end is not None else (-inf if higher else inf)
-
-    def _metrics(self) -> Iterator[MetricResult]:
-        for result in self.results:
-            yield from result.metrics
+        return found, known.better is Better.HIGHER
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{margin.text}: {margin.kind}" for margin in self.margins)

@@ -81,19 +81,25 @@ def test_a_figure_that_is_no_evidence_keeps_nothing() -> None:
 
 
 def test_an_exact_figure_has_no_noise_and_a_budget_of_several_figures_the_worst_of_them() -> None:
-    sizes = [
+    first, second = over_attempts([1e9, 1.1e9]), over_attempts([3e9, 3.1e9])
+    metrics = [
         figure("artefact_size", exactly(900.0)),
-        figure("cold_start_phase", over_attempts([1e9, 1.1e9]), phase="a"),
+        figure("cold_start_phase", first, phase="a"),
+        figure("cold_start_phase", second, phase="b"),
     ]
-    told = answered(
-        {"size": "1 kB", "cold_start_phase": "1.5 s"},
-        [*sizes, figure("cold_start_phase", over_attempts([3e9, 3.1e9]), phase="b")],
-    )
+    told = answered({"size": "1 kB", "cold_start_phase": "1.5 s"}, metrics)
     assert [margin.budget for margin in told.margins] == ["artefact_size", "cold_start_phase", "cold_start_phase"]
     assert told.margins[0].noise == 0.0
     assert told.constraints["artefact_size"] == pytest.approx(-0.1)
     assert told.constraints["cold_start_phase"] > 1
     assert told.figure("cold_start_phase").value == pytest.approx(math.sqrt(3e9 * 3.1e9))
+    assert told.at_worst("cold_start_phase") == second.high
+    wide = over_attempts([0.5e9, 5e9])
+    assert (
+        answered({}, [*metrics, figure("cold_start_phase", wide, phase="c")]).at_worst("cold_start_phase") == wide.high
+    )
+    unknown = figure("cold_start_phase", over_attempts([1e9]), phase="d")
+    assert answered({}, [*metrics, unknown]).at_worst("cold_start_phase") == math.inf
 
 
 def test_a_ratio_to_the_reference_has_its_margin_in_ratios() -> None:
@@ -168,6 +174,16 @@ def test_a_run_that_ended_early_answers_only_where_it_would_end_again() -> None:
     assert why_not_alike(run(), asked, ended, looks()) == ""
     assert why_not_alike(run(), asked, ended, looks(limit="9 ms")) == "its measuring ended early, for other budgets"
     assert why_not_alike(run(), asked, results_of(), looks(limit="9 ms")) == "", "one that went on to its end is whole"
+
+
+def test_what_was_never_tried_is_an_answer_where_it_would_not_be_tried_again() -> None:
+    asked = (Attempts(), Attempts())
+    untried = (job("e" * 16, scenario="quality"), f"{HOPELESS}tpot 3.000 ms")
+    made = [attempt(at, measured("tpot", 3e6 + at)) for at in range(3)]
+    ended = derive([(job(), untried[1]), untried], made)
+    assert why_not_alike(run(), asked, ended, looks()) == ""
+    late = derive([(job(), "5 attempts, as asked"), (untried[0], "time budget of 9 s ended")], made)
+    assert why_not_alike(run(), asked, late, looks()) == "its time was over before all of it was tried"
 
 
 def test_an_accident_is_no_answer_and_what_is_never_supported_is() -> None:
