@@ -130,7 +130,7 @@ def test_the_example_finds_a_variant_and_measures_it_again(tmp_path: Path) -> No
     done = subprocess.run(
         [
             *(sys.executable, str(ROOT / "examples" / "search" / "search.py")),
-            *("--trials", "10", "--attempts", "4", "--tpot", "1 s", "--out", str(tmp_path / "variants")),
+            *("--trials", "6", "--attempts", "3", "--tpot", "1 s", "--out", str(tmp_path / "variants")),
             *("--store", f"sqlite:///{tmp_path / 'store.db'}"),
         ],
         capture_output=True,
@@ -144,7 +144,7 @@ def test_the_example_finds_a_variant_and_measures_it_again(tmp_path: Path) -> No
     assert "first: tpot" in done.stdout
     assert "again: tpot" in done.stdout
     assert "it keeps every limit again" in done.stdout
-    assert "10 trials" in done.stdout
+    assert "6 trials" in done.stdout
 
 
 @pytest.mark.parametrize(("block", "left"), [(64, "nothing"), (16, "model.layers.1")])
