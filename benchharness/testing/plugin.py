@@ -129,13 +129,10 @@ class Bench:
         folder = state_folder(self._store or default_store())
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "pytest.lock", timeout=_PATIENCE_S):
-            refused = ""
             try:
                 yield
             except BenchharnessError as error:
-                refused = f"bench: {error}"
-            if refused:  # out here, where pytest finds no chain of exceptions to print
-                pytest.fail(refused, pytrace=False)
+                raise pytest.fail.Exception(f"bench: {error}", pytrace=False) from None
 
 
 def _suite_of(function: Callable[[], Any], budgets: Mapping[str, Any]) -> dict[str, Any]:
