@@ -59,6 +59,18 @@ def test_greedy_continuations_are_one() -> None:
     assert len(set(map(tuple, continuations.values()))) == 1, continuations
 
 
+def greedy_after(prompt: Sequence[int], count: int) -> list[int]:
+    """What follows a prompt by ONNX Runtime, each token the most probable one."""
+    with adapters.load("onnxruntime").open(
+        Path(ARTEFACTS / "onnx-fp32"), Configuration(runtime="onnxruntime", threads=1)
+    ) as session:
+        assert isinstance(session, LanguageSession)
+        chosen = [int(np.argmax(session.extend(prompt)))]
+        while len(chosen) < count:
+            chosen.append(int(np.argmax(session.decode(chosen[-1]))))
+    return chosen
+
+
 def greedy(folder: str, runtime: str, accelerator: str | None, count: int = 32) -> list[int]:
     """What follows the first sixteen golden tokens, each token the most probable one."""
     with np.load(GOLDEN, allow_pickle=False) as arrays:
