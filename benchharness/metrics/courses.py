@@ -97,8 +97,8 @@ SESSIONS = (
         title="energy per inference",
         unit=Unit.JOULES,
         better=Better.LOWER,
-        definition="energy over a session by inference, or by token after an answer's first, with what prompts took; `of` "
-        "says what took it: packages, board, battery, an external meter's device. What it takes when idle is in it",
+        definition="energy over a session by inference, or by token after an answer's first, with what prompts took; "
+        "`of` says what took it: packages, board, battery, what an external meter is at. What it takes idle is in it",
         source=_OURS,
     ),
     Metric(
@@ -106,7 +106,7 @@ SESSIONS = (
         title="energy per answer",
         unit=Unit.JOULES,
         better=Better.LOWER,
-        definition="the same energy by request: reading the prompt and writing the whole answer, pauses between included",
+        definition="the same energy by request: reading the prompt and writing the whole answer, pauses included",
         source=_OURS,
     ),
     Metric(
@@ -114,8 +114,8 @@ SESSIONS = (
         title="energy per inference, estimated",
         unit=Unit.JOULES,
         better=Better.LOWER,
-        definition="the same by the system's own estimate, which is no measurement, and which its maker says is not to be "
-        "compared between devices; `of` says what it is of",
+        definition="the same by the system's own estimate, which is no measurement, and which its maker says is not to "
+        "be compared between devices; `of` says what it is of",
         source="powermetrics(1)",
     ),
     Metric(
@@ -131,8 +131,8 @@ SESSIONS = (
         title="battery drain",
         unit=Unit.PERCENT_PER_HOUR,
         better=Better.LOWER,
-        definition="how far a battery that nothing charged fell in a session, an hour; its interval has the step of the "
-        "gauge in it",
+        definition="how far a battery that nothing charged fell in a session, an hour; its interval has the step of "
+        "the gauge in it",
         source=_OURS,
         decided_by="a longer course would decide it",
     ),

@@ -44,7 +44,6 @@ class HardwareTarget(Table):
         systems: dict[str, System] = {"darwin": "macos", "win32": "windows"}
         return systems.get(sys.platform, "linux")
 
-
     @property
     def declared_meter(self) -> dict[str, Any] | None:
         """The external meter of the device that a run is on, as that is told; None where there is none."""

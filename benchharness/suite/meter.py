@@ -37,8 +37,8 @@ def _ends(between: tuple[str, str]) -> tuple[str, str]:
         raise ValueError("the first power is what the device takes at least, above zero, and the second what at most")
     if not most < _WIDEST * least:
         raise ValueError(
-            f"the two powers lie {most / least:g} times apart: a meter in another unit could fit between them; say more "
-            f"closely what the device takes, less than {_WIDEST:g} times apart"
+            f"the two powers lie {most / least:g} times apart: a meter in another unit could fit between them; say "
+            f"more closely what the device takes, less than {_WIDEST:g} times apart"
         )
     return between
 

@@ -6,7 +6,8 @@ A request's `accelerator` is one of ggml's devices ("CPU", "CUDA0"), `threads` t
 `n_gpu_layers`.
 
 Its modules: `library` finds and checks the library, `options` checks the request, `log` hears what llama.cpp says,
-`session` runs, and `several` texts at once. `files` finds the model, `gguf_file` reads one without running it, `inspection` describes it.
+`session` runs, and `several` texts at once. `files` finds the model, `gguf_file` reads one without running it,
+`inspection` describes it.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Together:
         size = len(entries)
         sequences = [(ctypes.c_int32 * 1)(number) for number in numbers]
         pointers = (ctypes.c_void_p * size)(*map(ctypes.addressof, sequences))
-        arrays = {
+        arrays: dict[str, Any] = {
             "token": (ctypes.c_int32 * size)(*tokens),
             "pos": (ctypes.c_int32 * size)(*places),
             "n_seq_id": (ctypes.c_int32 * size)(*[1] * size),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,18 @@ from tests.loopback_endpoint import serving
 pytest.importorskip("onnxruntime", reason="NOT TESTED: onnxruntime is not installed")
 
 
-def result_of(tmp_path: Path, artefact: Path, runtime: str, scenarios: dict, on: str = "this-machine", **more) -> Result:  # type: ignore[type-arg, no-untyped-def]
+def result_of(
+    tmp_path: Path,
+    artefact: Path,
+    runtime: str,
+    scenarios: Mapping[str, Any],
+    on: str = "this-machine",
+    **more: Any,
+) -> Result:
     suite = {
         "models": {"demo": {"variants": {"int8": {"artefact": str(artefact)}}}},
         "configurations": [{"runtime": runtime}],
-        "scenarios": scenarios,
+        "scenarios": dict(scenarios),
         "attempts": {"at_least": 1, "at_most": 1},
         **more,
     }

@@ -13,7 +13,9 @@ from benchharness.device.sensors.readings import Unreadable
 
 pytestmark = [
     pytest.mark.macos,
-    pytest.mark.skipif(sys.platform != "darwin", reason="Core ML predicts on macOS only, and powermetrics is its system's"),
+    pytest.mark.skipif(
+        sys.platform != "darwin", reason="Core ML predicts on macOS only, and powermetrics is its system's"
+    ),
 ]
 
 

@@ -32,9 +32,7 @@ def metrics(
     *more: Any, sensors: Mapping[str, Any] | None = None, unit: str = "tokens/s", attempts: int = 1
 ) -> dict[str, MetricResult]:
     """Of sessions from 2 to 8 s, of 60 windows of 0.1 s with 100 tokens and 4 answers each."""
-    done = [
-        session(at, windows(rows(), unit), *more, conditions={"sensors": sensors or {}}) for at in range(attempts)
-    ]
+    done = [session(at, windows(rows(), unit), *more, conditions={"sensors": sensors or {}}) for at in range(attempts)]
     return {each.name: each for each in sustained_metrics(done, list(courses(done)))}
 
 
@@ -98,9 +96,8 @@ def test_an_estimate_is_never_a_measurement() -> None:
     assert found["estimated_energy_per_inference"].parameters == {"of": "CPU, GPU and Neural Engine"}
     for name in ("estimated_energy_per_inference", "estimated_energy_per_answer"):
         assert "estimate" in METRICS[name].title
-    assert list(courses([session(0, windows(rows()), readings("estimated_uj.0", [(1e9, 0), (11e9, 8e7)]))]))[
-        0
-    ].windows[0].watts is None
+    (course,) = courses([session(0, windows(rows()), readings("estimated_uj.0", [(1e9, 0), (11e9, 8e7)]))])
+    assert {window.watts for window in course.windows} == {None}
 
 
 def test_and_neither_stands_in_for_the_other() -> None:
@@ -198,9 +195,10 @@ def test_whether_nothing_else_feeds_a_device_is_read_with_its_battery(
 
 
 def test_a_counter_that_starts_again_and_does_not_say_where_is_unknown_from_there_on(tmp_path: Path) -> None:
-    """mlco2/codecarbon issue 1309: with `max_energy_range_uj` unreadable a wrap made the sum fall; tdurieux/EnergiBridge
+    """mlco2/codecarbon issue 1309: with `max_energy_range_uj` unreadable a wrap made the sum fall.
 
-    issue 17: the energy of a long course read −250769 J. Leaving the fall out would be too little by an unknown amount.
+    tdurieux/EnergiBridge issue 17: the energy of a long course read −250769 J. A sum without the fall would be too
+    little by an unknown amount.
     """
     folder = "sys/class/powercap/intel-rapl:0"
     planted(tmp_path, {f"{folder}/name": "package-0", f"{folder}/energy_uj": "4000000000"})
@@ -215,11 +213,11 @@ def test_a_counter_that_starts_again_and_does_not_say_where_is_unknown_from_ther
 
 
 def test_energy_is_that_between_a_courses_own_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Avarok-Cybersecurity/atlas pull 1197: a power that was sampled before each run made one engine look twice as
+    """Avarok-Cybersecurity/atlas pull 1197: sampled before each run, one engine's power looked twice another's.
 
-    hungry as another. Here the device takes 30 W before and after, and 10 W in the course.
+    Here the device takes 30 W before and after, and 10 W in the course.
     """
-    at_s = [at / 10 for at in range(0, 111)]
+    at_s = [at / 10 for at in range(111)]
     arrivals = [(at + 0.01, line(at, 10.0 if 1.95 <= at <= 8.05 else 30.0)) for at in at_s]
     monkeypatch.setattr(external, "_source", lambda _: Scripted(arrivals))
     meter = ExternalMeter(DECLARED, 5_000_000_000)
@@ -227,11 +225,11 @@ def test_energy_is_that_between_a_courses_own_marks(monkeypatch: pytest.MonkeyPa
         meter.look()
     ((channel, counted),) = meter.channels().items()
     found = metrics(readings(channel, counted), sensors=METER)
-    assert value(found, "energy_per_inference") == pytest.approx(10 * 6 / 6000, rel=1e-3)
+    assert value(found, "energy_per_inference") == pytest.approx(10 * 6 / 6000, rel=5e-3)
 
 
 def test_a_power_that_is_told_in_lots_is_right_over_the_course() -> None:
-    """lablup/all-smi issue 410: an M5 Max whose counters moved every other sample read 0 W and twice the power in turn.
+    """lablup/all-smi issue 410: an M5 Max whose counters moved every other sample read 0 W and twice as much in turn.
 
     2 W, of which the counter knows in steps of two seconds.
     """
@@ -241,5 +239,5 @@ def test_a_power_that_is_told_in_lots_is_right_over_the_course() -> None:
 
 
 def test_what_a_device_takes_when_idle_is_said_to_be_in_it() -> None:
-    """powerapi-ng/pyJoules issue 10: is what runs beside it, and doing nothing, in the figure? It is, and that is said."""
-    assert "What it takes when idle is in it" in METRICS["energy_per_inference"].definition
+    """powerapi-ng/pyJoules issue 10: is what runs beside it, and idling, in the figure? It is, and that is said."""
+    assert "What it takes idle is in it" in METRICS["energy_per_inference"].definition

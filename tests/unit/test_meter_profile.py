@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -44,7 +44,9 @@ def test_a_meter_is_told_to_the_device(tmp_path: Path) -> None:
     assert loaded(tmp_path, "name = 'bench'").declared_meter is None
 
 
-@pytest.mark.parametrize(("connect", "host"), [("127.0.0.1:5555", "127.0.0.1"), ("[::1]:5555", "::1"), ("meter.lab:5555", "meter.lab")])
+@pytest.mark.parametrize(
+    ("connect", "host"), [("127.0.0.1:5555", "127.0.0.1"), ("[::1]:5555", "::1"), ("meter.lab:5555", "meter.lab")]
+)
 def test_or_a_socket(connect: str, host: str, tmp_path: Path) -> None:
     told = loaded(tmp_path, PROFILE.replace('file = "/var/log/meter.csv"', f'connect = "{connect}"')).declared_meter
     assert told is not None
@@ -76,10 +78,9 @@ def test_a_meter_that_cannot_be_read_is_refused(old: str, new: str, why: str, tm
 
 
 def test_both_sides_know_the_same_units() -> None:
-    units = declared.Meter.model_fields["unit"].annotation
-    times = declared.Meter.model_fields["time_unit"].annotation
-    assert set(units.__args__) == {*lines.POWERS, *lines.ENERGIES}
-    assert set(times.__args__) == set(lines.TIMES)
+    units, times = (declared.Meter.model_fields[name].annotation for name in ("unit", "time_unit"))
+    assert set(get_args(units)) == {*lines.POWERS, *lines.ENERGIES}
+    assert set(get_args(times)) == set(lines.TIMES)
     assert declared._MOST_COLUMNS == lines.MOST_COLUMNS
 
 

@@ -8,7 +8,7 @@ workload is one.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from benchharness.contract import AnswersSeveral, TokenStream
@@ -71,8 +71,9 @@ def _prompts(stage: Stage, number: int, size: int | None) -> list[Prompt]:
         raise Unsupported("this runtime takes a prompt as text only; give the workload's prompt as text or as a file")
     made: list[Prompt] = []
     for place in range(number):
-        asked: Mapping[str, Any] = {**source, "seed": source["seed"] + _SEEDS_APART * place}
-        made.append(prompt_tokens(asked, size, stage.tokenizer))
+        one = source.copy()
+        one["seed"] = source["seed"] + _SEEDS_APART * place
+        made.append(prompt_tokens(one, size, stage.tokenizer))
         check_tokens("prompt", made[-1], size)
     return made
 

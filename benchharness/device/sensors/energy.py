@@ -49,7 +49,9 @@ class GrowingEnergy:
         if grown_uj < 0:
             grown_uj += self._range_uj or 0
         if grown_uj < 0 or self._lost:
-            self._lost = self._lost or f"{self._counter.path} fell from {self._last_uj} to {now_uj}: by how much it grew"
+            self._lost = (
+                self._lost or f"{self._counter.path} fell from {self._last_uj} to {now_uj}: by how much it grew"
+            )
             raise Unreadable(f"{self._lost} is not known")
         self._last_uj = now_uj
         self._total_uj += grown_uj

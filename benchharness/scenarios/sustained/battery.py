@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from benchharness.metrics import METRICS
 from benchharness.results.courses import Course
@@ -20,7 +21,7 @@ _STATISTIC = "fall over time of all courses; the interval has a step of the gaug
 
 @dataclass(frozen=True)
 class _Gauge:
-    """A channel that tells what is left, or with `rises` what has been taken; `worth`: of a count in the metric's unit."""
+    """A channel that tells what is left, or with `rises` what was taken; `worth`: of a count in the metric's unit."""
 
     channel: str
     worth: float
@@ -77,7 +78,7 @@ def _fall(course: Course, gauge: _Gauge, attempt: Attempt) -> _Fall | str:
     if len(rows) < 2:
         return "the battery's gauge was not read often enough"
     sign = 1.0 if gauge.rises else -1.0
-    changes = [sign * (later - sooner) for (_, sooner), (_, later) in zip(rows, rows[1:], strict=False)]
+    changes = [sign * (later - sooner) for (_, sooner), (_, later) in pairwise(rows)]
     if min(changes) < 0:
         return "the battery's gauge rose meanwhile"
     hours = (rows[-1][0] - rows[0][0]) / 3600

@@ -35,8 +35,9 @@ _LONGEST_NAME = 100
 def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Series]:
     """What the power is of, and watts by window; the first that is counted.
 
-    In this order: by an external meter, packages, board, its chip's rails, battery. Of a processor's packages the whole ones count, not the parts that they contain. A battery that is being charged
-    tells nothing. Where nothing is counted: "" and NaN.
+    In this order: an external meter's, packages, board, its chip's rails, battery. Of a processor's packages the whole
+    ones count, not the parts that they contain. A battery that is being charged tells nothing. Where nothing is
+    counted: "" and NaN.
     """
     if readings.names(_METERED):
         return f"{METER}: {_of(readings.sensors, METER_SENSOR)}", _watts(readings, _METERED, starts, ends)

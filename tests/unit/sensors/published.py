@@ -227,7 +227,7 @@ GPU Power: 67 mW
 Package Power: 773 mW
 """
 #: An M1 Max with macOS 13, an M2 with macOS 12 whose first sample has no power, and an Intel with macOS 14:
-#: https://github.com/joular/joularjx, src/test/resources/powermetrics-sonoma-m1max.txt, -monterey-m2.txt, -sonoma-intel.txt
+#: https://github.com/joular/joularjx, src/test/resources/powermetrics-sonoma-m1max.txt, -monterey-m2, -sonoma-intel
 POWERMETRICS_M1_MAX = """Machine model: MacBookPro18,4
 OS version: 22G120
 

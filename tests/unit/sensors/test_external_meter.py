@@ -66,9 +66,7 @@ def line(at_s: float, value: object) -> str:
     return f"{AHEAD_S + at_s:.3f},{value}"
 
 
-def every_second(
-    count: int, watts: float = 10.0, late_s: float = 0.1, begin: int = 0
-) -> list[tuple[float, str]]:
+def every_second(count: int, watts: float = 10.0, late_s: float = 0.1, begin: int = 0) -> list[tuple[float, str]]:
     return [(at + late_s, line(at, watts)) for at in range(begin, begin + count)]
 
 
@@ -116,11 +114,11 @@ def test_a_gap_divides_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter.described()["left_out"] == {"gaps": "1 gaps, in which nothing is known"}
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "", "ten", "1e400", "10 20,"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "", "ten", "1e400"])
 def test_a_line_without_a_number_is_a_missing_reading(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arrivals = every_second(10)
     for at in (4, 5, 6):
-        arrivals[at] = (at + 0.1, line(at, value) if value != "10 20," else "10 20,")
+        arrivals[at] = (at + 0.1, line(at, value))
     meter = heard(monkeypatch, arrivals)
     assert sorted(told(meter)) == ["meter_uj.0", "meter_uj.1"]
     assert meter.described()["left_out"]["lines"] == "3 lines had no two numbers"
@@ -191,7 +189,7 @@ def test_a_meter_that_stops_tells_nothing_of_what_follows(monkeypatch: pytest.Mo
 
 
 def test_a_counter_that_begins_anew_leaves_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = [*range(700, 730), *range(0, 30)]
+    values = [*range(700, 730), *range(30)]
     meter = heard(monkeypatch, [(at + 0.1, line(at, value * 10)) for at, value in enumerate(values)], unit="J")
     assert [rows[-1][1] for rows in told(meter).values()] == pytest.approx([290, 280])
 

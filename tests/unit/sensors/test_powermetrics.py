@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -145,21 +146,23 @@ def test_a_child_is_heard_to_its_end_and_ended() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the program is macOS's")
 def test_a_program_that_refuses_tells_nothing() -> None:
-    made = watched([sys.executable, "-c", "print('powermetrics must be invoked as the superuser'); raise SystemExit(1)"], 0.3)
+    made = watched(
+        [sys.executable, "-c", "print('powermetrics must be invoked as the superuser'); raise SystemExit(1)"], 0.3
+    )
     assert made.channels() == {}
     assert made.described()["found"] is False
     assert "the program ended" in made.described()["reason"]
 
 
 def test_elsewhere_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(powermetrics.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(Unreadable, match="told by macOS only"):
         PowerMetrics(0, 60.0)
 
 
 def test_it_ends_by_itself_and_is_no_root_without_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(powermetrics.sys, "platform", "darwin")
-    monkeypatch.setattr(powermetrics.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     asked = powermetrics._command(100.0)
     assert asked[0] == "/usr/bin/powermetrics"
     assert asked[asked.index("-n") + 1] == "320", "so many samples of half a second, and then it ends"
@@ -167,7 +170,7 @@ def test_it_ends_by_itself_and_is_no_root_without_leave(monkeypatch: pytest.Monk
     def refused(command: Sequence[str]) -> str:
         raise Unreadable(f"{command[0]} ended with exit code 1")
 
-    monkeypatch.setattr(powermetrics.os, "geteuid", lambda: 501)
+    monkeypatch.setattr(os, "geteuid", lambda: 501)
     monkeypatch.setattr(powermetrics, "output_of", refused)
     with pytest.raises(Unreadable, match="needs root"):
         powermetrics._command(100.0)

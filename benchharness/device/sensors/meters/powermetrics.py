@@ -3,7 +3,7 @@
 Its manual page (powermetrics(1)) says of these figures that they are estimated, may be inaccurate, and are not to be
 compared between devices: so they have a channel, a metric and a name of their own, and are nowhere a measurement. Of
 Apple's processors the sum of CPU, GPU and Neural Engine is taken, which is what later versions call "Combined Power":
-the "Package Power" of earlier ones is no such sum, and was published below it. Intel's is of CPUs, GPU and system agent.
+the "Package Power" of earlier ones is no such sum, and was published below it. Intel's is of CPUs, GPU, system agent.
 The text format is read, a line at a time. Never run on a Mac by hand; the outputs that tests read are published ones.
 """
 

@@ -122,7 +122,7 @@ class SocketSource:
             while self._wanted:
                 try:
                     data = self._socket.recv(_PIECE_BYTES)
-                except socket.timeout:  # noqa: UP041 - its own class before Python 3.10
+                except socket.timeout:
                     continue
                 now_ns = time.perf_counter_ns()
                 if not data:
