@@ -166,8 +166,8 @@ class SelfTimed:
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Whose stamps these are, for the result."""
-        return {**self._own.facts(self._most_tokens), **self._told}
+        """Whose stamps these are, for the result; where it wrote nothing there are none."""
+        return {**(self._own.facts(self._most_tokens) if self._most_tokens else {}), **self._told}
 
 
 def check_counts(stream: TokenStream, count: int, vocabulary_size: int | None) -> None:

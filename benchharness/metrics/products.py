@@ -180,8 +180,8 @@ PRODUCTS = (
         title="TTFT beside others",
         unit=Unit.NANOSECONDS,
         better=Better.LOWER,
-        definition="a request handed over until its first token is known, beside others that come at the same moment; "
-        "`place` is its place among them by when that was",
+        definition="several requests handed over until the first token of one of them is known; `place` is its place "
+        "among them by when that was",
         source="model TTFT of MLPerf LoadGen, request by request",
     ),
     Metric(

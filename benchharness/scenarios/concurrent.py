@@ -11,7 +11,7 @@ from benchharness.scenarios.definition import Scenario, ScenarioSettings
 from benchharness.suite.fields import Count, Depth, all_different, as_list
 
 if TYPE_CHECKING:
-    from benchharness.results.result import MetricResult, Result
+    from benchharness.results.result import Estimate, MetricResult, Result
 
 #: Each request has figures of its own: more of them nobody reads.
 _MOST_AT_ONCE = 16
@@ -40,14 +40,25 @@ class ConcurrentScenario(Scenario):
     sections = ("reports.sections.concurrent.section",)
 
     def told(self, result: Result) -> Iterator[str]:
-        """What the most at once get together, against one alone."""
+        """What the most at once get together, against the fewest: paired by attempt."""
         whole = by_number(result, "throughput")
         if len(whole) < 2:
             return
         least, most = min(whole), max(whole)
-        alone, together = whole[least].estimate.value, whole[most].estimate.value
-        if alone and together:
-            yield f"{most} requests at once get {together / alone:.2f} times the tokens a second that {least} get"
+        ratio = _ratio(whole[most], whole[least])
+        if ratio.value is None:
+            return
+        sure = "in one attempt" if ratio.low is None else f"[{ratio.low:.2f}, {ratio.high:.2f}]"
+        alone = "one alone" if least == 1 else f"{least}"
+        yield f"{most} requests at once get {ratio.value:.2f} {sure} times the tokens a second of {alone}"
+
+
+def _ratio(these: MetricResult, those: MetricResult) -> Estimate:
+    from benchharness.judge.intervals import paired_ratio  # numpy takes long to load
+
+    others = {value.attempt: value.value for value in those.attempts}
+    pairs = [(value.value, others[value.attempt]) for value in these.attempts if value.attempt in others]
+    return paired_ratio(pairs, statistic="geometric mean of attempts' ratios")
 
 
 def by_number(result: Result, name: str) -> Mapping[int, MetricResult]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from benchharness.device.sensors.energy import find_energy_counters
 from benchharness.device.sensors.meters import external
 from benchharness.device.sensors.meters.external import ExternalMeter
 from benchharness.device.sensors.panel import Panel
+from benchharness.judge.derive import derive_one
 from benchharness.metrics import METRICS
-from benchharness.results.result import MetricResult
+from benchharness.results.result import MetricResult, WarningKind
+from benchharness.scenarios.sustained import SCENARIO
 from benchharness.scenarios.sustained.course import courses, sustained_metrics
 from benchharness.units import quantity_text
+from tests.unit.made_up import job
 from tests.unit.sensors.test_external_meter import DECLARED, Scripted, line
 from tests.unit.sensors.trees import planted
 from tests.unit.test_sustained import readings, rows, session, windows
@@ -72,6 +76,18 @@ def test_a_meter_that_tells_nothing_says_why() -> None:
     why = "/meter.csv, column 2 in W: wall plug: it tells 10000 W, and the profile says 1 to 60 W"
     found = metrics(sensors={"external meter": {"found": False, "reason": why}})
     assert found["energy_per_inference"].estimate.reason == why
+
+
+def test_and_is_a_warning() -> None:
+    silent = {"external meter": {"found": False, "reason": "/meter.csv: No such file or directory"}}
+    done = [session(at, windows(rows()), conditions={"sensors": silent if at else METER}) for at in range(3)]
+    made = replace(derive_one(job(scenario="sustained"), done, ""), courses=list(courses(done)))
+    (found,) = SCENARIO.warnings(made)
+    assert found.kind is WarningKind.NOT_APPLIED
+    assert found.message == (
+        "the external meter told nothing in 2 of 3 sessions: /meter.csv: No such file or directory"
+    )
+    assert list(SCENARIO.warnings(replace(made, courses=made.courses[:1]))) == []
 
 
 def test_counters_of_two_kinds_have_no_mean() -> None:

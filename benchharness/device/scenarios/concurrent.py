@@ -101,7 +101,7 @@ def _figures(number: int, taken: Sequence[Sequence[TokenStream]], count: int) ->
     for place in range(number):
         streams = [answers[place] for answers in taken]
         of = {"at_once": number, "place": place + 1, "output_tokens": count}
-        first = [stream.stamps_ns[0] - stream.began_ns for stream in streams]
+        first = [answers[place].stamps_ns[0] - _handed_over(answers) for answers in taken]
         rates = [
             (count - stream.tokens_per_stamp[0]) * 1e9 / (stream.stamps_ns[-1] - stream.stamps_ns[0])
             for stream in streams
@@ -115,7 +115,11 @@ def _whole(number: int, taken: Sequence[Sequence[TokenStream]], count: int, metr
     """Tokens of all answers over the time from the first prompt handed over to the last token."""
     rates = []
     for answers in taken:
-        began = min(stream.began_ns for stream in answers)
         ended = max(stream.stamps_ns[-1] for stream in answers)
-        rates.append(number * count * 1e9 / (ended - began))
+        rates.append(number * count * 1e9 / (ended - _handed_over(answers)))
     return measurement(metric, {"at_once": number, "output_tokens": count}, samples=rates)
+
+
+def _handed_over(answers: Sequence[TokenStream]) -> int:
+    """When all of a round were: a thread or connection that began later had to wait for the others."""
+    return min(stream.began_ns for stream in answers)
