@@ -83,12 +83,12 @@ def test_a_runtime_that_answers_one_at_a_time_says_so(tmp_path: Path) -> None:
 
 @contextmanager
 def metered(path: Path, watts: float) -> Iterator[None]:
-    """A program that reads a meter twenty times a second, by a clock of its own."""
+    """A program that reads a meter ten times a second, by a clock of its own."""
     over = threading.Event()
 
     def write() -> None:
         with path.open("a", encoding="utf-8") as file:
-            while not over.wait(0.05):
+            while not over.wait(0.1):
                 file.write(f"{time.monotonic() * 1000 + 5e6:.1f};{watts}\n")
                 file.flush()
 

@@ -84,6 +84,12 @@ def test_power_becomes_energy_and_its_clock_ours(monkeypatch: pytest.MonkeyPatch
     assert [joules for _, joules in rows] == pytest.approx([0, 15, 30, 45, 60])
 
 
+def test_the_quickest_line_of_a_whole_stretch_sets_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute on a busy machine, and one line that came at once."""
+    arrivals = [(at + (0.03 if at == 17 else 0.4), line(at, 10)) for at in range(30)]
+    assert told(heard(monkeypatch, arrivals))["meter_uj.0"][0][0] == pytest.approx(0.03)
+
+
 def test_a_counter_of_energy_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     arrivals = [(at + 0.1, line(at, 700 + 2.5 * at)) for at in range(30)]
     rows = told(heard(monkeypatch, arrivals, unit="mWh"))["meter_uj.0"]
@@ -112,6 +118,17 @@ def test_a_gap_divides_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     spans = {name: (rows[0][0], rows[-1][0]) for name, rows in told(meter).items()}
     assert spans == {"meter_uj.0": pytest.approx((0.1, 4.1)), "meter_uj.1": pytest.approx((20.1, 24.1))}
     assert meter.described()["left_out"] == {"gaps": "1 gaps, in which nothing is known"}
+
+
+def test_a_quick_meter_may_be_held_up_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty readings a second, and none for 0.4 s; then none for 0.6 s."""
+    at_s = [
+        *(at / 50 for at in range(50)),
+        *(1.38 + at / 50 for at in range(50)),
+        *(2.96 + at / 50 for at in range(50)),
+    ]
+    found = told(heard(monkeypatch, [(at + 0.001, line(at, 10)) for at in at_s]))
+    assert [rows[-1][1] for rows in found.values()] == pytest.approx([10 * 2.36, 10 * 0.98])
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "", "ten", "1e400"])

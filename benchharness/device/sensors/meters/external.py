@@ -16,7 +16,7 @@ from benchharness.device.sensors.readings import Unreadable
 
 CHANNEL = "meter_uj"
 #: A meter that breaks off more often, or says so many things in a row that cannot be, is not listened to any more.
-_MOST_STRETCHES, _MOST_IMPOSSIBLE = 32, 3
+_MOST_STRETCHES, _MOST_IMPOSSIBLE = 200, 3
 #: A counter that moved so often is known to a twentieth of what it counted.
 _FEWEST_STEPS = 20
 _LONGEST_NAME = 100

@@ -12,8 +12,9 @@ from statistics import median
 
 #: Readings that lie closer are kept as one: a course of two hours has to go over the line in one message.
 THINNED_NS = 100_000_000
-#: A reading that comes later than so many of the usual intervals after the last one leaves a gap.
-_USUAL_INTERVALS = 2.5
+#: A reading that comes later than so many of the usual intervals after the last one leaves a gap, but for one that is
+#: shorter than this: a busy machine holds up the program that reads a quick meter.
+_USUAL_INTERVALS, _SHORTEST_GAP_NS = 2.5, 500_000_000
 _REMEMBERED = 101
 #: Where nothing is usual yet, and at most: what is told more seldom tells nothing of a window.
 LONGEST_INTERVAL_NS = 10_000_000_000
@@ -81,7 +82,7 @@ class Intervals:
     def is_gap(self, interval_ns: int) -> bool:
         """Whether a reading so much later leaves a gap; else it is remembered."""
         usual = _USUAL_INTERVALS * median(self._last) if self._last else LONGEST_INTERVAL_NS
-        if interval_ns > min(usual, LONGEST_INTERVAL_NS):
+        if interval_ns > min(max(usual, _SHORTEST_GAP_NS), LONGEST_INTERVAL_NS):
             return True
         self._last = [*self._last[-_REMEMBERED + 1 :], interval_ns]
         return False
