@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -175,4 +177,31 @@ def test_it_ends_by_itself_and_is_no_root_without_leave(monkeypatch: pytest.Monk
     with pytest.raises(Unreadable, match="needs root"):
         powermetrics._command(100.0)
     monkeypatch.setattr(powermetrics, "output_of", lambda command: "")
-    assert powermetrics._command(100.0)[:3] == ["/usr/bin/sudo", "-n", "/usr/bin/powermetrics"]
+    shell, _, line = powermetrics._command(100.0)
+    assert shell == "/bin/sh"
+    assert line.startswith("/usr/bin/sudo -n /usr/bin/powermetrics --samplers cpu_power -i 500 -n 320 ")
+    assert line.endswith(" | /bin/cat")
+    assert powermetrics.available()["found"] is True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program is macOS's")
+def test_what_cannot_be_killed_ends_over_its_next_words(tmp_path: Path) -> None:
+    """As root's program does, when what hands its words on is gone: here it is in a process session of its own."""
+    pid = tmp_path / "pid"
+    text = f"import os; os.setsid(); open({str(pid)!r}, 'w').write(str(os.getpid()))\n" + PRINTS.format(
+        count=200, after="", junk=0
+    )
+    line = f"{shlex.join([sys.executable, '-c', text])} | /bin/cat"
+    made = watched(["/bin/sh", "-c", line], 0.6)
+    assert made.described()["found"] is True
+    until_s = time.monotonic() + 5
+    while time.monotonic() < until_s and _runs(int(pid.read_text())):
+        time.sleep(0.02)
+    assert not _runs(int(pid.read_text()))
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -155,7 +155,6 @@ class ExternalMeter:
             "resolution": f"{step:g} {'J' if self._columns.energy else 'W'} every {self._intervals.usual_s:g} s, as it "
             f"told them; its clock is set by when its lines came, up to 0.25 s and what its program held back late",
             "permission": "whoever may read it",
-            "cost_us": 0.0,
             "period_s": self._intervals.usual_s,
             "left_out": {name: told for name, told in counts.items() if told},
         }

@@ -58,6 +58,11 @@ class Cutter:
         return whole
 
 
+def _flags(*names: str) -> int:
+    """Those of `os.open` that this system has."""
+    return sum(getattr(os, name, 0) for name in names)
+
+
 class FileSource:
     """The end of a file, read from when it was opened on."""
 
@@ -66,7 +71,7 @@ class FileSource:
         self.name = path
         try:
             # A pipe of that name would wait for whoever writes to it.
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+            self._descriptor = os.open(path, _flags("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
         except OSError as error:
             raise Unreadable(f"{path}: {error.strerror or error}") from error
         found = os.fstat(self._descriptor)
@@ -74,17 +79,18 @@ class FileSource:
             os.close(self._descriptor)
             raise Unreadable(f"{path}: is no file that is appended to; a socket is declared by `connect`")
         self._file, self._at = (found.st_dev, found.st_ino), found.st_size
-        self._cutter = Cutter(within=self._at > 0 and self._byte_before() != b"\n")
+        self._cutter = Cutter(within=self._at > 0 and self._read(self._at - 1, 1) != b"\n")
 
-    def _byte_before(self) -> bytes:
-        return os.pread(self._descriptor, 1, self._at - 1)
+    def _read(self, at: int, most: int) -> bytes:
+        os.lseek(self._descriptor, at, os.SEEK_SET)  # no pread everywhere
+        return os.read(self._descriptor, most)
 
     def lines(self) -> list[Arrived]:
         """What was appended."""
         try:
             found = os.stat(self.name)  # noqa: PTH116 - one call at a look
             size = os.fstat(self._descriptor).st_size
-            data = os.pread(self._descriptor, _MOST_BYTES_A_LOOK, self._at) if size >= self._at else b""
+            data = self._read(self._at, _MOST_BYTES_A_LOOK) if size >= self._at else b""
         except OSError as error:
             raise Unreadable(f"{self.name}: {error.strerror or error}") from error
         if size < self._at or (found.st_dev, found.st_ino) != self._file:
