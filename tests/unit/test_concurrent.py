@@ -14,6 +14,8 @@ from benchharness.device.phases import Phases
 from benchharness.device.scenarios import concurrent
 from benchharness.device.scenarios.stage import Stage
 from benchharness.errors import InvalidOutput, ModelFailure, SuiteError, Unsupported
+from benchharness.results.plausibility import contradictions
+from benchharness.results.result import Measurement
 from benchharness.scenarios.concurrent import SCENARIO
 from benchharness.suite.tables import suite_from_table
 from reports.sections.concurrent.section import ConcurrentSection
@@ -229,3 +231,27 @@ def test_what_a_device_says_is_only_shown(attack: str) -> None:
     html = sections_html(page_of([made(answers_by=attack)]))
     assert attack not in html
     assert {tag for tag, _ in Elements(html).found}.isdisjoint({"script", "img"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, ""),
+        ({"throughput": [4e9]}, "a first token came after all of them were answered"),
+        ({"throughput": [1e-3]}, "rounds of requests that took longer than the attempt"),
+        ({"concurrent_ttft": [1e6, 1e6]}, "have first tokens of 2 rounds, of 1"),
+        ({"concurrent_ttft": [-1.0]}, "concurrent_ttft is not positive"),
+    ],
+)
+def test_rounds_that_cannot_be_are_caught(changes: dict[str, list[float]], why: str) -> None:
+    of = {"at_once": 2, "output_tokens": 8}
+    sound = [
+        measurement("throughput", of, samples=[1000.0]),
+        *(measurement("concurrent_ttft", {**of, "place": place}, samples=[place * 5e6]) for place in (1, 2)),
+    ]
+    told = [
+        measurement(each["metric"], each["parameters"], samples=changes.get(each["metric"], each["samples"]))
+        for each in sound
+    ]
+    found = list(contradictions([Measurement(**each) for each in told], 10**9, None))
+    assert [why in each for each in found[:1]] == ([True] if why else [])
