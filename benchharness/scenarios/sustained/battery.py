@@ -81,7 +81,7 @@ def _fall(course: Course, gauge: _Gauge, attempt: Attempt) -> _Fall | str:
     changes = [sign * (later - sooner) for (_, sooner), (_, later) in pairwise(rows)]
     if min(changes) < 0:
         return "the battery's gauge rose meanwhile"
-    hours = (rows[-1][0] - rows[0][0]) / 3600
+    hours = float(rows[-1][0] - rows[0][0]) / 3600
     moved = [change for change in changes if change]
     if not moved:
         told = f": less than {gauge.step * gauge.worth / hours:.3g} an hour" if gauge.step else ""

@@ -48,7 +48,7 @@ class Meters:
     def _open(self, name: str, make: Callable[[], Meter]) -> None:
         try:
             self._meters[name] = make()
-        except (Unreadable, OSError, ValueError, LookupError) as error:
+        except (Unreadable, OSError, ValueError, TypeError, LookupError) as error:
             self._reasons[name] = str(error) or type(error).__name__
 
     def look(self) -> None:
