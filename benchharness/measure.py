@@ -194,5 +194,13 @@ def _execute(
     state = state_folder(store.url)
     with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
         looks = None if suite.compared is None else Looks((suite.gate or Gate()).design())
-        execution = Execution(store, run_, rules=suite.attempts, manifests=manifests, observer=observer, looks=looks)
+        execution = Execution(
+            store,
+            run_,
+            rules=suite.attempts,
+            manifests=manifests,
+            observer=observer,
+            looks=looks,
+            meter=hardware.declared_meter,
+        )
         execution.walk(launcher, state)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, CACHE_NONE, EffectiveConfiguration
+from benchharness.contract import CACHE_COPIED_BY_BINDING, CACHE_NONE, EffectiveConfiguration, TokenStream
 from benchharness.errors import Unsupported
 from targets.onnx_format.signature import (
     CACHE_BRANCH,
@@ -27,19 +28,31 @@ from targets.onnx_format.signature import (
 from targets.onnx_runtime.cache import GrownCache, InPlaceCache
 from targets.onnx_runtime.memory import HOST, Memories, Memory
 from targets.onnx_runtime.session import OnnxSession
-from targets.token_checks import check_kept, check_token, check_tokens
+from targets.several import greedy, in_threads
+from targets.token_checks import check_kept, check_prompts, check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
+#: Further texts have a thread and a cache each.
+MOST_AT_ONCE = 64
+
 
 class OnnxLanguageSession(OnnxSession, ABC):
-    """What every causal language model here shares: the limits, the mask, the logits."""
+    """What every causal language model here shares: the limits, the mask, the logits; and several texts at once.
+
+    Those have each a binding and a cache of their own, and a thread; the weights are the one session's, whose calls may
+    overlap and share its threads.
+    """
+
+    most_at_once = MOST_AT_ONCE
+    answers_by = "a thread each, on one session of ONNX Runtime with its threads in common"
 
     def __init__(
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
         super().__init__(session, name, effective)
+        self._beside: list[OnnxLanguageSession] = []
         self.vocabulary_size = signature.vocabulary_size
         self.context_length = signature.context_length
         self._signature = signature
@@ -91,8 +104,23 @@ class OnnxLanguageSession(OnnxSession, ABC):
 
     def close(self) -> None:
         """Frees the model and its cache. The session cannot run any more."""
+        for each in self._beside:
+            each.close()
         del self._binding
         super().close()
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """Greedy answers to token ids; see `AnswersSeveral`."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: {self.most_at_once} threads at most are made here")
+        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
+        while len(self._beside) < len(given):
+            self._beside.append(self._another())
+        return in_threads([partial(greedy, one, ids, count) for one, ids in zip(self._beside, given)])
+
+    @abstractmethod
+    def _another(self) -> OnnxLanguageSession:
+        """A further text on the same weights."""
 
     @abstractmethod
     def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -149,6 +177,16 @@ class CachedSession(OnnxLanguageSession):
         memories: Memories,
     ) -> None:
         super().__init__(session, name, effective, signature)
+        self._another_with = partial(
+            CachedSession,
+            session,
+            name,
+            effective,
+            signature,
+            in_place=in_place,
+            capacity=capacity,
+            memories=memories,
+        )
         memory = _cache_memory(signature, memories)
         self._cache: InPlaceCache | GrownCache = (
             InPlaceCache(self._binding, signature.cache, self.context_length, capacity, memory)
@@ -164,6 +202,9 @@ class CachedSession(OnnxLanguageSession):
         self._cache_branch = np.zeros((1,), np.bool_)
         if signature.has_cache_branch:
             self._bind(CACHE_BRANCH, self._cache_branch)
+
+    def _another(self) -> OnnxLanguageSession:
+        return self._another_with()
 
     def reset(self) -> None:
         """Empties the cache. An in-place cache keeps its memory for the next request."""
@@ -238,7 +279,11 @@ class UncachedSession(OnnxLanguageSession):
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
         super().__init__(session, name, effective, signature)
+        self._another_with = partial(UncachedSession, session, name, effective, signature)
         self._tokens = np.zeros((1, self.context_length), signature.token_dtype)
+
+    def _another(self) -> OnnxLanguageSession:
+        return self._another_with()
 
     def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         start, stop = self._length, self._length + chunk.size

@@ -43,7 +43,7 @@ RUNTIMES = {
 #: What adapters for several runtimes use.
 SHARED = (
     *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
-    *("targets.onnx_format", "targets.litert_lm_bundle"),
+    *("targets.onnx_format", "targets.litert_lm_bundle", "targets.several"),
 )
 
 
