@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchharness.commands.ending import tell_paths, terminal
-from benchharness.commands.options import Form, RunArgument, StoreOption
+from benchharness.commands.options import RunArgument, StoreOption
 
 if TYPE_CHECKING:
     from benchharness.telemetry.received import Received
@@ -168,9 +168,7 @@ def release(
 
     check_installed()
     opened = Ledger.read(ledger)
-    question = Question.of(
-        period=period, hardware=hardware or opened.hardware, histograms=histogram, epsilon=epsilon
-    )
+    question = Question.of(period=period, hardware=hardware or opened.hardware, histograms=histogram, epsilon=epsilon)
     opened.check(question)
     beside = _lab(lab, store, opened.model)
     found = released(ledger, _received(files).tallies, question, again=again)

@@ -186,7 +186,7 @@ class Tally:
 
 
 def parse(content: bytes) -> Tally:
-    """The tally that a file holds. Raises `NotATally` for everything else; whatever is in it, nothing else is raised."""
+    """The tally that a file holds. Raises `NotATally`, and nothing else, for whatever else is in it."""
     if len(content) > MOST_BYTES:
         raise NotATally(f"it is larger than {MOST_BYTES} bytes, which no tally is")
     try:
@@ -199,8 +199,8 @@ def parse(content: bytes) -> Tally:
         raise NotATally(f"it names no schema; a tally begins with {SCHEMA}")
     if found["schema"] != SCHEMA:
         raise NotATally(
-            f"its schema is {found['schema'][:40]!r}, and this version reads {SCHEMA}: their bins differ, and counts of "
-            "different bins are not added; read it with the benchharness of the version that wrote it"
+            f"its schema is {found['schema'][:40]!r}, and this version reads {SCHEMA}: their bins differ, and counts "
+            "of different bins are not added; read it with the benchharness of the version that wrote it"
         )
     if set(found) != {"schema", "device", "period", "hardware", "model", "counts"}:
         raise NotATally(f"it has other fields than {SCHEMA} has; nothing beside them is read")
@@ -308,7 +308,7 @@ class Recorder:
                 file.write(tally.text())
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, str(path))
+            Path(beside).replace(path)
         except BaseException:
             Path(beside).unlink()
             raise

@@ -1,4 +1,4 @@
-"""Figures of the field: quantiles and rates of what was counted, with intervals, whether noise was added or not. Pure."""
+"""Figures of the field: quantiles and rates of what was counted, with intervals, be there noise or none. Pure."""
 
 from __future__ import annotations
 

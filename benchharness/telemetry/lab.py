@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,9 +75,7 @@ def tallies_of(run: Run, results: Sequence[Result]) -> list[Tally]:
         for what, name in (("hardware target", job.hardware), ("model", job.model), ("variant", job.variant)):
             if not NAME.fullmatch(name):
                 raise UsageError(f"{what} {name[:60]!r} fits in no tally, whose names match {NAME.pattern}; rename it")
-        tally = made.setdefault(
-            (job.hardware, job.model), Tally.begin(f"{run.started:%Y-%m}", job.hardware, job.model)
-        )
+        tally = made.setdefault((job.hardware, job.model), Tally.begin(f"{run.started:%Y-%m}", job.hardware, job.model))
         _count(tally, result)
         if job.variant not in tally.counts and len(tally.counts) == MOST_VARIANTS:
             raise UsageError(f"a tally holds {MOST_VARIANTS} variants, and this run has more of {job.model}")

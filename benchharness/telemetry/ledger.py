@@ -113,9 +113,7 @@ class Ledger:
         return self.budget - self.spent
 
     @classmethod
-    def create(
-        cls, path: Path, *, budget: str, model: str, hardware: Sequence[str], variants: Sequence[str]
-    ) -> Ledger:
+    def create(cls, path: Path, *, budget: str, model: str, hardware: Sequence[str], variants: Sequence[str]) -> Ledger:
         """Opens a new ledger. Raises `UsageError` where there is one: a budget is set once."""
         whole = decimal(budget)
         for what, names in (("model", [model]), ("hardware target", hardware), ("variant", variants)):
@@ -149,7 +147,8 @@ class Ledger:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}); open one: benchharness telemetry open") from error
+            remedy = "open one: benchharness telemetry open"
+            raise UsageError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
         whole = content[: content.rfind(b"\n") + 1]
         lines, chain = [], ""
         for number, raw in enumerate(whole.splitlines(), start=1):
@@ -180,7 +179,8 @@ class Ledger:
         for name in question.hardware:
             if name not in self.hardware:
                 raise UsageError(
-                    f"hardware target {name[:60]!r} is not declared in {self.path}, which has {', '.join(self.hardware)}"
+                    f"hardware target {name[:60]!r} is not declared in {self.path}, "
+                    f"which has {', '.join(self.hardware)}"
                 )
 
     def answered(self, question: Question) -> Entry | None:

@@ -29,7 +29,8 @@ def epsilon(text: str) -> Fraction:
     """An epsilon as it was written, exactly: sums of doubles lose what is small. Raises `UsageError`."""
     if not _DECIMAL.fullmatch(text) or not LEAST_EPSILON <= Fraction(text) <= MOST_EPSILON:
         raise UsageError(
-            f"epsilon {text[:20]!r}: write a decimal number from {float(LEAST_EPSILON):g} to {MOST_EPSILON}, such as 0.5"
+            f"epsilon {text[:20]!r}: write a decimal number from {float(LEAST_EPSILON):g} to {MOST_EPSILON}, "
+            "such as 0.5"
         )
     return Fraction(text)
 

@@ -60,9 +60,9 @@ def smallest() -> list[Piece]:
 def bounds_text() -> str:
     """What no file exceeds, in a sentence."""
     return (
-        f"A tally has at most {MOST_BYTES:,} bytes, {MOST_VARIANTS} variants, and {MOST_COUNT:,} in a bin. It is written "
-        "only where the user opted in, and this program sends nothing: the application does, and whoever receives it "
-        "also sees the address that it came from."
+        f"A tally has at most {MOST_BYTES:,} bytes, {MOST_VARIANTS} variants, and {MOST_COUNT:,} in a bin. It is "
+        "written only where the user opted in, and this program sends nothing: the application does, and whoever "
+        "receives it also sees the address that it came from."
     )
 
 
@@ -109,6 +109,7 @@ def _counts_text(name: str, counts: list[int]) -> str:
     if histogram.kinds:
         return f"{told}; {', '.join(f'{histogram.kinds[at]} {counts[at]:,}' for at in used)}"
     first, last = used[0], used[-1]
-    low = f"above {quantity_text(histogram.edges[first - 1], histogram.unit)}" if first else "from 0"
-    high = f"at most {quantity_text(histogram.edges[last], histogram.unit)}" if last < len(histogram.edges) else "no end"
+    edges, unit = histogram.edges, histogram.unit
+    low = f"above {quantity_text(edges[first - 1], unit)}" if first else "from 0"
+    high = f"at most {quantity_text(edges[last], unit)}" if last < len(edges) else "no end"
     return f"{told}; {low}, {high}"

@@ -40,8 +40,9 @@ def release(
 ) -> Released:
     """Answers a question about tallies, from the ledger where it was answered before. Raises `UsageError`.
 
-    A month that is not over is refused: its files still change, and an answer to it is final. Which places have a count is declared by the ledger and asked by the question, never found in the data: that there
-    is a count at all would tell of a device.
+    A month that is not over is refused: its files still change, and an answer to it is final. Which places have a count
+    is declared by the ledger and asked by the question, never found in the data: that there is a count at all would
+    tell of a device.
     """
     if question.period >= (now or datetime.now(UTC)).strftime("%Y-%m"):
         raise UsageError(f"period {question.period} is not over; a release is of a month whose files change no more")

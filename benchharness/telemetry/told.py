@@ -45,13 +45,14 @@ def told_of_release(released: Released, lab: Lab) -> dict[str, Any]:
     histograms = len({name for _, _, name in counted.counts})
     cost = f"epsilon {shown(entry.question.epsilon)}, delta 0"
     remarks = [
-        f"each device is hidden with {cost}, for all figures of this release together: a device has one vote in each of "
-        f"{histograms} histograms, and each bin has discrete Laplace noise of scale {counted.noise.scale:g} "
+        f"each device is hidden with {cost}, for all figures of this release together: a device has one vote in each "
+        f"of {histograms} histograms, and each bin has discrete Laplace noise of scale {counted.noise.scale:g} "
         f"({counted.noise.by})",
         f"the ledger: a device may have lost {shown(ledger.spent)} of {shown(ledger.budget)}",
     ]
     if not released.anew:
-        remarks.append(f"answered on {entry.at} and told again for nothing; with --again it is asked anew, and paid for")
+        told_again = "told again for nothing; with --again it is asked anew, and paid for"
+        remarks.append(f"answered on {entry.at} and {told_again}")
     return _told(counted, lab, f"Field: {counted.model}, {counted.period}, {cost}", remarks)
 
 
@@ -108,7 +109,7 @@ def field_text(found: Range, unit: str) -> tuple[str, str]:
         return "unknown", ""
     if low is None or high is None:
         bound = f"at most {quantity_text(high, unit)}" if high is not None else f"above {quantity_text(low or 0, unit)}"
-        return bound, "the other end is open: too few devices"
+        return bound, ""
     ends = interval_text(low, high, found.value if found.value is not None else high, unit)
     if found.value is None:
         return f"{quantity_text(low, unit)} to {quantity_text(high, unit)}", ""

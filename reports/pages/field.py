@@ -1,4 +1,4 @@
-"""The page of the field: what devices in use counted, beside the lab's figures. What devices called things is not trusted."""
+"""The page of the field: what devices in use counted, beside the lab's figures. Names are devices': not trusted."""
 
 from __future__ import annotations
 

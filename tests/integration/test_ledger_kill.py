@@ -1,4 +1,4 @@
-"""A ledger whose programs are killed, and that several programs ask at once: what was told is in it, and never too much."""
+"""A ledger whose programs are killed, and that several ask at once: what was told is in it, and never too much."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ for at in range(most):
 
 
 def start(path: Path, name: int, most: int = 10_000) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", ASKS, str(path), str(name), str(most)], stdout=subprocess.PIPE, text=True)  # fmt: skip
+    command = [sys.executable, "-c", ASKS, str(path), str(name), str(most)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def told(process: subprocess.Popen[str]) -> list[tuple[str, Fraction]]:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from benchharness.device.tally import HISTOGRAMS, Tally
+from benchharness.judge.derive import derive
+from benchharness.results.result import OutcomeKind, Result
+from benchharness.telemetry.ledger import Ledger, Question
 from benchharness.telemetry.noise import Noisy
+from benchharness.telemetry.release import Released, release
+from benchharness.telemetry.votes import Counted, counted, places_of
+from tests.unit.made_up import attempt, job, measured
 
-PERIOD = "2026-10"
+PERIOD, NOW = "2026-10", datetime(2026, 11, 29, tzinfo=UTC)
 
 
 def device(number: int, *, period: str = PERIOD, hardware: str = "pixel-8", model: str = "chat") -> Tally:
@@ -28,6 +37,7 @@ def with_times(number: int, times: Sequence[float], *, variant: str = "int4", ha
     return made
 
 
+@cache
 def fleet(count: int, seed: int = 0, *, hardware: str = "pixel-8") -> list[Tally]:
     """Devices whose first tokens take 100 ms in the median; between devices and within one they spread by 1.4."""
     drawn = np.random.default_rng(seed)
@@ -64,3 +74,33 @@ class SeededNoise:
 
 
 EMPTY = {name: [0] * each.bins for name, each in HISTOGRAMS.items()}
+
+
+def results(variant: str = "int4", hardware: str = "pixel-8") -> list[Result]:
+    """Of a job: three attempts of 200 first tokens around 90 ms, and one that was killed."""
+    made = [
+        attempt(
+            number,
+            measured("model_ttft", 90e6, [9e7 + 1e5 * (at % 20) + 1e5 * number for at in range(200)]),
+            measured("itl", 5e6, [5e6 + 1e4 * at for at in range(100)]),
+            measured("peak_memory", 5e8 + number),
+        )
+        for number in range(3)
+    ]
+    killed = attempt(3, outcome=OutcomeKind.KILLED)
+    return derive([(job(variant=variant, hardware=hardware, reference=variant), "")], [*made, killed])
+
+
+def merged(count: int = 300) -> Counted:
+    found = fleet(count)
+    return Counted(period=PERIOD, model="chat", counts=counted(found, places_of(found)))
+
+
+def released(folder: Path, count: int = 2000) -> Released:
+    path = folder / "fleet.ledger"
+    if not path.exists():
+        Ledger.create(path, budget="4", model="chat", hardware=["pixel-8", "pi"], variants=["int4"])
+    asked = Question.of(
+        period=PERIOD, hardware=["pixel-8", "pi"], histograms=["model_ttft", "session_end"], epsilon="1"
+    )
+    return release(path, fleet(count), asked, adds=SeededNoise(3), now=NOW)

@@ -7,7 +7,6 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,8 @@ from benchharness.telemetry import ledger as module
 from benchharness.telemetry.ledger import Entry, Ledger, Question, ask, shown, spent
 from benchharness.telemetry.noise import Noisy, epsilon
 from benchharness.telemetry.release import release
-from tests.unit.field_samples import PERIOD, SeededNoise, fleet, with_times
+from tests.unit.field_samples import NOW, PERIOD, SeededNoise, fleet, with_times
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
 HARDWARE = ("pi", "pixel-8")
 
 
@@ -34,7 +32,13 @@ def opened(folder: Path, budget: str = "4", **changes: Any) -> Path:
     return path
 
 
-def question(epsilon: str = "1", *, period: str = PERIOD, hardware: Sequence[str] = HARDWARE, of: Sequence[str] = ()) -> Question:  # fmt: skip
+def question(
+    epsilon: str = "1",
+    *,
+    period: str = PERIOD,
+    hardware: Sequence[str] = HARDWARE,
+    of: Sequence[str] = (),
+) -> Question:
     return Question.of(period=period, hardware=hardware, histograms=of or ["model_ttft"], epsilon=epsilon)
 
 
@@ -97,7 +101,7 @@ def test_splitting_by_hardware_target_does_not_and_by_month_does(tmp_path: Path)
     assert Ledger.read(path).spent == Fraction("1.5")
     release(path, [], question(hardware=["pixel-8"], period="2026-09"), adds=noise, now=NOW)
     assert Ledger.read(path).spent == Fraction("2.5"), "nobody knows which devices of two months are the same"
-    with pytest.raises(UsageError, match="0.5 left"):
+    with pytest.raises(UsageError, match=r"0\.5 left"):
         release(path, [], question(), adds=noise, now=NOW)
 
 
@@ -110,8 +114,8 @@ ASKED = st.builds(
 )
 
 
-@given(st.lists(st.tuples(ASKED, st.booleans()), max_size=14), st.sampled_from(["1", "2.5", "4"]))
-@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(ASKED, st.booleans()), max_size=10), st.sampled_from(["1", "2.5", "4"]))
+@settings(max_examples=20, deadline=None)
 def test_no_order_of_questions_costs_any_device_more_than_the_budget(
     tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[Question, bool]], budget: str
 ) -> None:
@@ -179,7 +183,12 @@ def test_nobody_is_told_before_it_is_on_the_disk(tmp_path: Path, monkeypatch: py
     path = opened(tmp_path)
     seen: list[int] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (seen.append(len(Ledger.read(path).entries)), real(descriptor)))
+
+    def looks(descriptor: int) -> None:
+        seen.append(len(Ledger.read(path).entries))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", looks)
     ask(path, question(), lambda ledger: {"counts": []})
     assert seen == [1], "written whole, and then waited for"
 
@@ -197,7 +206,7 @@ def test_killed_at_any_byte_it_is_spent_and_known_or_neither(tmp_path: Path) -> 
     before = path.read_bytes()
     ask(path, question("2"), lambda ledger: {"answer": 2})
     after = path.read_bytes()
-    for kept in range(len(before), len(after)):
+    for kept in [*range(len(before), len(after), 7), len(after) - 1]:
         path.write_bytes(after[:kept])
         found = Ledger.read(path)
         assert found.spent == 1
@@ -256,7 +265,7 @@ def test_a_ledger_of_another_hand_answers_nothing(tmp_path: Path, how: str) -> N
     for each in ("1", "0.5", "0.25"):
         ask(path, question(each), lambda ledger: {})
     path.write_bytes(b"".join(forged(path.read_bytes().splitlines(keepends=True))[how]))
-    with pytest.raises(UsageError, match="line|ledger"):
+    with pytest.raises(UsageError, match=r"line|ledger"):
         ask(path, question(), lambda ledger: {})
 
 
@@ -287,7 +296,7 @@ def test_questions_that_no_ledger_answers_are_refused_by_name(tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"'tv' is not declared in .* which has pi, pixel-8"):
         ask(path, question(hardware=["tv"]), lambda ledger: {})
     for hardware, variant in (([], ["a"]), (["a", "a"], ["a"]), (["a/b"], ["a"]), (["a"], [])):
-        with pytest.raises(UsageError, match="ledger declares|no tally can be of it"):
+        with pytest.raises(UsageError, match=r"ledger declares|no tally can be of it"):
             Ledger.create(tmp_path / "new", budget="1", model="chat", hardware=hardware, variants=variant)
     assert not (tmp_path / "new").exists()
 

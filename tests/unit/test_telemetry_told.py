@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +13,17 @@ from rich.console import Console
 from benchharness.device.tally import HISTOGRAMS, parse
 from benchharness.errors import UsageError
 from benchharness.judge.derive import derive
-from benchharness.results.result import OutcomeKind, Result
 from benchharness.telemetry.figures import devices_of
 from benchharness.telemetry.lab import lab_figures, tallies_of
-from benchharness.telemetry.ledger import Ledger, Question
+from benchharness.telemetry.ledger import Ledger
 from benchharness.telemetry.privacy import pieces_of, released_pieces, smallest
-from benchharness.telemetry.release import Released, release
 from benchharness.telemetry.shares import Range
 from benchharness.telemetry.told import field_text, told_of, told_of_release
-from benchharness.telemetry.votes import Counted, counted, places_of
 from benchharness.terminal.telemetry import show_field, show_ledger, show_pieces
 from reports.pages.field import field_page, render_field
 from tests.conftest import CommandLine
-from tests.unit.field_samples import PERIOD, SeededNoise, fleet
-from tests.unit.made_up import attempt, job, measured, run
-
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-def results(variant: str = "int4", hardware: str = "pixel-8") -> list[Result]:
-    """Of a job: three attempts of 200 first tokens around 90 ms, and one that was killed."""
-    made = [
-        attempt(
-            number,
-            measured("model_ttft", 90e6, [9e7 + 1e5 * (at % 20) + 1e5 * number for at in range(200)]),
-            measured("itl", 5e6, [5e6 + 1e4 * at for at in range(100)]),
-            measured("peak_memory", 5e8 + number),
-        )
-        for number in range(3)
-    ]
-    killed = attempt(3, outcome=OutcomeKind.KILLED)
-    return derive([(job(variant=variant, hardware=hardware, reference=variant), "")], [*made, killed])
-
-
-def merged(count: int = 300) -> Counted:
-    found = fleet(count)
-    return Counted(period=PERIOD, model="chat", counts=counted(found, places_of(found)))
-
-
-def released(folder: Path, count: int = 2000) -> Released:
-    path = folder / "fleet.ledger"
-    if not path.exists():
-        Ledger.create(path, budget="4", model="chat", hardware=["pixel-8", "pi"], variants=["int4"])
-    asked = Question.of(
-        period=PERIOD, hardware=["pixel-8", "pi"], histograms=["model_ttft", "session_end"], epsilon="1"
-    )
-    return release(path, fleet(count), asked, adds=SeededNoise(3), now=NOW)
+from tests.unit.field_samples import NOW, PERIOD, fleet, merged, released, results
+from tests.unit.made_up import attempt, job, run
 
 
 def rows(told: dict[str, Any], hardware: str = "pixel-8") -> dict[str, dict[str, Any]]:
@@ -103,7 +67,8 @@ def test_a_tally_of_a_run_counts_every_sample_in_the_fields_bins() -> None:
     assert counts["throttling"] == [0, 0, 4], "what a result does not tell is unknown"
     edges = HISTOGRAMS["model_ttft"].edges
     (place,) = [at for at, count in enumerate(counts["model_ttft"]) if count]
-    assert edges[place - 1] < 9e7 < 9.2e7 <= edges[place]
+    assert edges[place - 1] < 9e7
+    assert edges[place] >= 9.2e7
     assert parse(found.text().encode()) == found
     with pytest.raises(UsageError, match="model 'my chat' fits in no tally"):
         tallies_of(run(), derive([(job(model="my chat"), "")], [attempt()]))
@@ -112,7 +77,7 @@ def test_a_tally_of_a_run_counts_every_sample_in_the_fields_bins() -> None:
 def test_what_few_devices_say_is_not_made_a_number() -> None:
     told = rows(told_of(merged(20), {}))
     assert told["model TTFT p95"]["value"].startswith("above ")
-    assert told["how sessions end: killed"]["interval"].startswith("0 to 16")
+    assert told["how sessions end: killed"]["interval"] == "0.0 to 16.8"
     assert field_text(Range(value=None, low=None, high=None), "ns") == ("unknown", "")
     assert field_text(Range(value=None, low=1e6, high=2e6), "ns") == ("1.00 ms to 2.00 ms", "")
     assert field_text(Range(value=0.5, low=0.0, high=1.0), "share")[0] == "unknown"
@@ -129,8 +94,6 @@ def test_a_release_states_what_it_costs_and_holds_the_truth(tmp_path: Path) -> N
     assert any("scale 2 " in each for each in told["remarks"]), "two histograms share one epsilon"
     low, high = rows(told)["model TTFT p50"]["drawn"][1:]
     assert low < 1e8 <= high
-    assert all(row["value"] in ("unknown", "0 %") or row["value"].startswith(("0.", "above", "at most")) or row["interval"]
-               for row in rows(told, "pi").values())  # fmt: skip
     assert rows(told, "pi")["model TTFT p50"]["value"] == "unknown", "no device of it sent anything"
     assert "too few devices for this much noise" in rows(told, "pi")["model TTFT p50"]["interval"]
 
@@ -160,7 +123,7 @@ def test_the_terminal_shows_every_figure_at_any_width(tmp_path: Path) -> None:
     told = told_of_release(released(tmp_path), lab_figures(results()))
     for width in (60, 100, 200):
         text = " ".join(printed(show_field, told, width=width).split())
-        assert "model TTFT p50" in text or width < 100
+        assert "TTFT p50" in text or "T p50" in text
         assert "epsilon 1, delta 0" in text
         assert "or shows that a device was forged" in text
     assert "lost epsilon 1 of 4" in printed(show_ledger, Ledger.read(tmp_path / "fleet.ledger"))
@@ -233,17 +196,26 @@ def test_what_left_a_fleet_is_what_the_ledger_keeps(tmp_path: Path) -> None:
 # Commands
 
 
-def test_from_devices_to_a_release_as_a_user_does_it(benchharness: CommandLine, tmp_path: Path) -> None:
-    pytest.importorskip("opendp", reason="opendp is not installed, which the extra `telemetry` has")
-    (tmp_path / "tallies").mkdir()
-    for tally in fleet(60):
-        (tmp_path / "tallies" / f"{tally.device}.json").write_text(tally.text(), encoding="ascii")
-    (tmp_path / "tallies" / "bad.json").write_text("{}", encoding="ascii")
+def files_of(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for tally in fleet(count):
+        (folder / f"{tally.device}.json").write_text(tally.text(), encoding="ascii")
+    (folder / "bad.json").write_text("{}", encoding="ascii")
+    return folder
+
+
+def test_files_are_merged_into_a_table_and_a_page(benchharness: CommandLine, tmp_path: Path) -> None:
+    files_of(tmp_path / "tallies", 30)
     done = benchharness("telemetry", "merge", "tallies", "--out", "field.html")
     assert done.returncode == 0, done.stderr
-    assert "model TTFT p50" in done.stdout
+    assert re.search(r"model TTFT p50 +30 +\d+ ms", done.stdout)
     assert "not counted: bad.json: it names no schema" in done.stderr
     assert (tmp_path / "field.html").is_file()
+
+
+def test_a_month_is_released_as_a_user_does_it(benchharness: CommandLine, tmp_path: Path) -> None:
+    pytest.importorskip("opendp", reason="OpenDP, 265 MB, is not installed")
+    files_of(tmp_path / "tallies", 60)
     declared = ("--model", "chat", "--hardware", "pixel-8", "--variant", "int4")
     assert benchharness("telemetry", "open", "l", "--epsilon", "1.5", *declared).returncode == 0
     asked = ("telemetry", "release", "tallies", "--ledger", "l", "--period", PERIOD, "--of", "model_ttft", "--json")
@@ -273,5 +245,3 @@ def test_bad_input_ends_in_a_sentence(benchharness: CommandLine, words: tuple[st
     assert done.returncode == 2
     assert told in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,8 @@ from benchharness.device.tally import HISTOGRAMS, MOST_COUNT, Tally
 from benchharness.errors import UsageError
 from benchharness.telemetry.received import read
 from benchharness.telemetry.votes import Counted, Noise, counted, places_of, vote
-from tests.unit.field_samples import EMPTY, device, fleet, with_times
+from tests.unit.field_samples import EMPTY, NOW, device, fleet, with_times
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
 PLACES = [
     (hardware, variant, name)
     for hardware in ("pixel-8", "pi")
@@ -28,19 +26,28 @@ PLACES = [
 ]
 
 
-@st.composite
-def tallies(draw: st.DrawFn) -> Tally:
-    """Any tally that is read: of few ids, so that some are there twice, with counts as large as they may be."""
-    counts = {}
-    for variant in draw(st.sets(st.sampled_from(["int4", "int8", "fp32"]))):
-        counts[variant] = {name: list(bins) for name, bins in EMPTY.items()}
-        for name in draw(st.sets(st.sampled_from([*HISTOGRAMS]))):
-            places = st.integers(0, HISTOGRAMS[name].bins - 1)
-            sizes = st.sampled_from([1, 3, MOST_COUNT])
-            for place, count in draw(st.dictionaries(places, sizes, max_size=3)).items():
-                counts[variant][name][place] = count
-    number, hardware = draw(st.integers(0, 8)), draw(st.sampled_from(["pixel-8", "pi", "other"]))
-    return Tally(f"{number:032x}", "2026-10", hardware, "chat", counts)
+#: Of few ids, so that some are there twice, with counts as large as they may be.
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["int4", "int8", "fp32"]),
+        st.sampled_from(["model_ttft", "session_end", "peak_memory", "itl"]),
+        st.integers(0, 7),
+        st.sampled_from([1, 3, MOST_COUNT]),
+    ),
+    max_size=4,
+)
+TALLIES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["pixel-8", "pi", "other"]), EVENTS), max_size=8)
+
+
+def made_of(found: list[tuple[int, str, list[tuple[str, str, int, int]]]]) -> list[Tally]:
+    """Any tallies that can be read."""
+    made = []
+    for number, hardware, events in found:
+        counts = {variant: {name: list(bins) for name, bins in EMPTY.items()} for variant, *_ in events}
+        for variant, name, place, count in events:
+            counts[variant][name][place] = count
+        made.append(Tally(f"{number:032x}", "2026-10", hardware, "chat", counts))
+    return made
 
 
 def moved(one: Sequence[Tally], other: Sequence[Tally]) -> dict[str, int]:
@@ -52,28 +59,30 @@ def moved(one: Sequence[Tally], other: Sequence[Tally]) -> dict[str, int]:
     return far
 
 
-@given(st.lists(tallies(), max_size=8), st.data())
-@settings(max_examples=200, deadline=None)
-def test_a_device_moves_each_histogram_by_one_at_most_whatever_it_claims(found: list[Tally], data: st.DataObject) -> None:
-    names = sorted({tally.device for tally in found})
-    for name, most in moved(found, []).items():
-        assert most <= len(names), name
-    if names:
-        gone = data.draw(st.sampled_from(names))
-        without = [tally for tally in found if tally.device != gone]
-        assert max(moved(found, without).values()) <= 1
+@given(TALLIES, st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_a_device_moves_each_histogram_by_one_at_most_whatever_it_claims(
+    drawn: list[tuple[int, str, list[tuple[str, str, int, int]]]], gone: int
+) -> None:
+    found = made_of(drawn)
+    devices = {tally.device for tally in found}
+    assert all(most <= len(devices) for most in moved(found, []).values())
+    without = [tally for tally in found if tally.device != f"{gone:032x}"]
+    assert max(moved(found, without).values()) <= 1
 
 
-@given(st.lists(tallies(), max_size=6))
-@settings(max_examples=50, deadline=None)
-def test_nobody_votes_for_what_they_did_not_count(found: list[Tally]) -> None:
-    for tally in found:
+@given(TALLIES)
+@settings(max_examples=30, deadline=None)
+def test_nobody_votes_for_what_they_did_not_count(
+    drawn: list[tuple[int, str, list[tuple[str, str, int, int]]]],
+) -> None:
+    for tally in made_of(drawn):
         for name in HISTOGRAMS:
-            drawn = vote(tally, name)
+            found = vote(tally, name)
             total = sum(sum(histograms[name]) for histograms in tally.counts.values())
-            assert (drawn is None) == (total == 0)
-            if drawn is not None:
-                assert tally.counts[drawn[0]][name][drawn[1]]
+            assert (found is None) == (total == 0)
+            if found is not None:
+                assert tally.counts[found[0]][name][found[1]]
 
 
 def test_a_vote_is_drawn_in_proportion_to_what_was_counted() -> None:
