@@ -74,7 +74,7 @@ def simulated(
     while times < most and (times < 50 or time.monotonic() < until_s):
         counts = _noisy(random, _bins(random, devices, spread), scale)
         for name, truth in truths.items():
-            found = quantile(counts, _EDGES, int(name[1:]) / 100, scale if told else 0.0)
+            found = quantile(counts, _EDGES, int(name[1:]), scale if told else 0.0)
             hits[name] += _holds(found, truth)
         failed = int(random.binomial(devices, FAILING))
         ends = _noisy(random, np.array([devices - failed, failed, *[0] * (_KINDS - 2)]), scale)

@@ -44,7 +44,7 @@ def figures_of(counted: Counted) -> Iterator[FieldFigure]:
                 yield FieldFigure(place=place, what=kind, unit="share", field=found)
         else:
             for percent in QUANTILES:
-                found = quantile(counts, histogram.edges, percent / 100, scale)
+                found = quantile(counts, histogram.edges, percent, scale)
                 yield FieldFigure(place=place, what=f"p{percent}", unit=histogram.unit, field=found)
 
 

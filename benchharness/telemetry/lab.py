@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,11 +26,18 @@ class LabFigure:
 def lab_figures(results: Sequence[Result]) -> Mapping[tuple[Place, str], Sequence[LabFigure]]:
     """By place and figure ("p50", or a kind of ending) what each job says. What has no value says why."""
     found: dict[tuple[Place, str], list[LabFigure]] = {}
+    endings: dict[tuple[str, str], Counter[str]] = {}
     for result in results:
-        whose = f"{result.job.configuration.name} · {result.job.workload.name}"
-        where = (result.job.hardware, result.job.variant)
-        for histogram, what, estimate in (*_quantiles(result), *_endings(result)):
-            found.setdefault(((*where, histogram), what), []).append(LabFigure(whose=whose, estimate=estimate))
+        job = result.job
+        whose = f"{job.scenario} · {job.configuration.name} · {job.workload.name}"
+        for histogram, what, estimate in _quantiles(result):
+            place = (job.hardware, job.variant, histogram)
+            found.setdefault((place, what), []).append(LabFigure(whose=whose, estimate=estimate))
+        endings.setdefault((job.hardware, job.variant), Counter()).update(result.outcomes)
+    for (hardware, variant), outcomes in endings.items():
+        for what, estimate in _shares(outcomes):
+            told = LabFigure(whose="attempts of all jobs", estimate=estimate)
+            found[(hardware, variant, "session_end"), what] = [told]
     return found
 
 
@@ -50,14 +58,13 @@ def _of(metrics: Sequence[MetricResult], name: str, percent: int) -> Sequence[Me
     return told or own or asked_for(metrics, name, percent)
 
 
-def _endings(result: Result) -> Iterator[tuple[str, str, Estimate]]:
-    """How attempts ended, as shares of all: an exact binomial interval."""
-    total = sum(result.outcomes.values())
+def _shares(outcomes: Mapping[str, int]) -> Iterator[tuple[str, Estimate]]:
+    """How attempts ended, as shares of all: exact binomial intervals."""
+    total = sum(outcomes.values())
     for kind in HISTOGRAMS["session_end"].kinds if total else ():
-        count = result.outcomes.get(kind, 0)
+        count = outcomes.get(kind, 0)
         told = share(count, 1, total - count, 1, 0.0)
         yield (
-            "session_end",
             kind,
             Estimate(value=told.value, low=told.low, high=told.high, count=total, statistic="share of attempts"),
         )

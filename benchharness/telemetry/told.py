@@ -34,7 +34,7 @@ def told_of(counted: Counted, lab: Lab, *, repeated: int = 0) -> dict[str, Any]:
     """Counts as they are, for the aggregator alone."""
     remarks = ["no noise was added: these figures are the aggregator's own; what may be told is `telemetry release`'s"]
     if repeated:
-        remarks.append(f"{repeated} more files tell again of a device and month that is counted, and were not")
+        remarks.append(f"files that tell again of a device and month that is counted, and were not: {repeated}")
     return _told(counted, lab, f"Field: {counted.model}, {counted.period}, exact", remarks)
 
 

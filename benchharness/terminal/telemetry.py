@@ -32,13 +32,13 @@ def show_field(told: Mapping[str, Any], console: Console) -> None:
 def _line(row: Mapping[str, Any]) -> Line:
     """The first job of the lab in columns, further ones beneath; a reason stands where there is room for one."""
     first, *more = row["lab"] or [{"value": "", "interval": "", "whose": ""}]
-    told = [f"{each['whose']}: {each['value']}, {each['interval']}" for each in more]
+    told = [f"{each['whose']}: {each['value']}, {each['interval']}" for each in more if each["value"] != "unknown"]
     cells = [(row["devices"], "dim")]
     for where, each in (("field", row), ("lab", first)):
         known = each["value"] not in ("", "unknown")
         cells += [(each["value"], "" if known else "yellow"), (each["interval"] if known else "", "dim")]
         told += [f"{where}: {each['interval']}"] if each["value"] == "unknown" else []
-    return Line(name=row["figure"], cells=cells, note="; ".join(told))
+    return Line(name=row["figure"], cells=cells, note="; ".join(dict.fromkeys(told)))
 
 
 def show_ledger(ledger: Ledger, console: Console) -> None:

@@ -39,13 +39,13 @@ def test_a_bin_wider_than_all_that_is_in_it_gives_no_quantile() -> None:
     drawn = np.random.default_rng(12693)
     times = 0.2755e6 * np.exp(0.2 * drawn.standard_normal(11_925))
     counts = np.bincount(np.searchsorted(EDGES, times), minlength=len(EDGES) + 1).tolist()
-    for share_below in (0.5, 0.95):
-        found, truth = quantile(counts, EDGES, share_below, 0.0), float(np.quantile(times, share_below))
+    for percent in (50, 95):
+        found, truth = quantile(counts, EDGES, percent, 0.0), float(np.percentile(times, percent))
         assert found.low is not None
         assert found.high is not None
         assert found.low < truth <= found.high
         assert found.high / found.low < 1.45
-    beneath = quantile([11_925] + [0] * len(EDGES), EDGES, 0.95, 0.0)
+    beneath = quantile([11_925] + [0] * len(EDGES), EDGES, 95, 0.0)
     assert (beneath.value, beneath.low, beneath.high) == (None, None, EDGES[0])
 
 
@@ -100,7 +100,7 @@ def test_one_client_with_a_million_events_is_one_client(tmp_path: Path) -> None:
     one.counts["int4"]["model_ttft"] = [count * 1_000_000 for count in one.counts["int4"]["model_ttft"]]
     others = [with_times(number, [1e8]) for number in range(50)]
     (votes,) = counted([one, *others], [("pixel-8", "int4", "model_ttft")]).values()
-    found = quantile(votes, HISTOGRAMS["model_ttft"].edges, 0.5, 0.0)
+    found = quantile(votes, HISTOGRAMS["model_ttft"].edges, 50, 0.0)
     assert found.low is not None
     assert found.high is not None
     assert found.low < 1e8 <= found.high < 1.2e8

@@ -55,7 +55,7 @@ def test_without_noise_a_quantile_has_the_interval_of_order_statistics() -> None
     drawn = np.random.default_rng(7)
     values = np.sort(np.exp(math.log(1e8) + 0.6 * drawn.standard_normal(200)))
     counts = np.bincount(np.searchsorted(EDGES, values), minlength=len(EDGES) + 1)
-    found = quantile(counts.tolist(), EDGES, 0.5, 0.0)
+    found = quantile(counts.tolist(), EDGES, 50, 0.0)
     assert found.low is not None
     assert found.high is not None
     ranks = [rank for rank in range(201) if binomtest(rank, 200).pvalue > 0.05]
@@ -63,18 +63,31 @@ def test_without_noise_a_quantile_has_the_interval_of_order_statistics() -> None
     assert found.high / found.low < 1.19**3.1 * values[ranks[-1]] / values[ranks[0]]
 
 
+@pytest.mark.parametrize("percent", [50, 95])
+def test_noise_next_to_none_changes_no_quantile(percent: int) -> None:
+    """The transform of votes and noise, against the binomial that has none."""
+    for seed in range(5):
+        drawn = np.random.default_rng(seed)
+        values = np.exp(math.log(1e8) + 0.6 * drawn.standard_normal(int(drawn.integers(20, 900))))
+        counts = np.bincount(np.searchsorted(EDGES, values), minlength=len(EDGES) + 1).tolist()
+        with_noise, without = quantile(counts, EDGES, percent, 0.03), quantile(counts, EDGES, percent, 0.0)
+        for one, other in ((with_noise.low, without.low), (with_noise.high, without.high)):
+            assert (one is None) == (other is None)
+            assert one is None or other is None or 1 / 1.2 < one / other < 1.2, "an edge apart at most"
+
+
 def test_a_quantile_in_a_bin_without_an_end_is_no_number() -> None:
     low, high = [100_000] + [0] * (len(EDGES)), [0] * len(EDGES) + [100_000]
-    assert quantile(low, EDGES, 0.5, 0.0) == quantile(low, EDGES, 0.95, 2.0)
-    assert (quantile(low, EDGES, 0.5, 0.0).value, quantile(low, EDGES, 0.5, 0.0).high) == (None, EDGES[0])
-    assert (quantile(high, EDGES, 0.5, 0.0).value, quantile(high, EDGES, 0.5, 0.0).low) == (None, EDGES[-1])
+    assert quantile(low, EDGES, 50, 0.0) == quantile(low, EDGES, 95, 2.0)
+    assert (quantile(low, EDGES, 50, 0.0).value, quantile(low, EDGES, 50, 0.0).high) == (None, EDGES[0])
+    assert (quantile(high, EDGES, 50, 0.0).value, quantile(high, EDGES, 50, 0.0).low) == (None, EDGES[-1])
 
 
 def test_few_devices_leave_ends_open_and_none_says_nothing() -> None:
     counts = [0] * (len(EDGES) + 1)
-    assert quantile(counts, EDGES, 0.5, 0.0) == quantile(counts, EDGES, 0.95, 5.0)
+    assert quantile(counts, EDGES, 50, 0.0) == quantile(counts, EDGES, 95, 5.0)
     counts[30] = 20
-    found = quantile(counts, EDGES, 0.95, 0.0)
+    found = quantile(counts, EDGES, 95, 0.0)
     assert (found.low, found.high) == (EDGES[29], None), "20 devices say nothing of the slowest 5 %"
     assert share(0, 1, 0, 7, 0.0).value is None
 
@@ -90,7 +103,7 @@ def test_empty_bins_that_noise_made_negative_make_no_share_below_none(seed: int)
         assert 0 <= found.low <= found.high <= 1, at
         assert found.value is None or found.low <= found.value <= found.high
     times = discrete_laplace(drawn, 10.0, len(EDGES) + 1)
-    assert quantile(times, EDGES, 0.5, 10.0).value is None, "of noise alone nothing is told"
+    assert quantile(times, EDGES, 50, 10.0).value is None, "of noise alone nothing is told"
 
 
 @pytest.mark.parametrize("epsilon", [None, 1.0])

@@ -44,7 +44,7 @@ def test_the_lab_stands_beside_the_field_with_an_interval_of_its_own() -> None:
     told = told_of(merged(), lab_figures(results()))
     row = rows(told)["model TTFT p50"]
     (lab,) = row["lab"]
-    assert lab["whose"] == "onnxruntime · 64-token prompt"
+    assert lab["whose"] == "steady · onnxruntime · 64-token prompt"
     assert re.fullmatch(r"9\d\.\d+ ms", lab["value"])
     assert lab["interval"]
     assert row["interval"]
