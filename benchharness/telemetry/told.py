@@ -3,7 +3,7 @@
     {"title", "finding", "remarks": [], "groups": [{"hardware", "variant", "rows": [row]}]}
     row: {"figure", "devices", "value", "interval", "drawn", "lab": [{"whose", "value", "interval", "drawn"}]}
 
-`drawn` is (value, low, high) in ns for times, and None for what is no time or has an open end.
+`drawn` is (value, low, high) in ns for times, and None for what is no time, has an open end, or ends too far apart.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _FIELD = (
     "lab: 95 % intervals over fresh processes on the lab's own devices; they say nothing of other devices",
     "nothing here speaks for devices whose users did not opt in, or shows that a device was forged",
 )
+#: Ends of an interval that are this many times apart.
+_FAR = 50
 Lab = Mapping[tuple[Place, str], Sequence[LabFigure]]
 
 
@@ -48,7 +50,7 @@ def told_of_release(released: Released, lab: Lab) -> dict[str, Any]:
         f"each device is hidden with {cost}, for all figures of this release together: a device has one vote in each "
         f"of {histograms} histograms, and each bin has discrete Laplace noise of scale {counted.noise.scale:g} "
         f"({counted.noise.by})",
-        f"the ledger: a device may have lost {shown(ledger.spent)} of {shown(ledger.budget)}",
+        f"the ledger: a device may have lost epsilon {shown(ledger.spent)} of {shown(ledger.budget)}",
     ]
     if not released.anew:
         told_again = "told again for nothing; with --again it is asked anew, and paid for"
@@ -110,10 +112,12 @@ def field_text(found: Range, unit: str) -> tuple[str, str]:
     if low is None or high is None:
         bound = f"at most {quantity_text(high, unit)}" if high is not None else f"above {quantity_text(low or 0, unit)}"
         return bound, ""
-    ends = interval_text(low, high, found.value if found.value is not None else high, unit)
+    apart = f"{quantity_text(low, unit)} to {quantity_text(high, unit)}"
     if found.value is None:
-        return f"{quantity_text(low, unit)} to {quantity_text(high, unit)}", ""
-    return quantity_text(found.value, unit, half=(high - low) / 2), ends
+        return apart, ""
+    if high > _FAR * low > 0:  # one multiple would not serve both ends
+        return quantity_text(found.value, unit), apart
+    return quantity_text(found.value, unit, half=(high - low) / 2), interval_text(low, high, found.value, unit)
 
 
 def _lab(each: LabFigure, unit: str) -> dict[str, Any]:
@@ -136,4 +140,4 @@ def lab_text(estimate: Estimate, unit: str) -> tuple[str, str]:
 
 def _drawn(unit: str, *ends: float | None) -> list[float] | None:
     known = [float(end) for end in ends if end is not None and end > 0]
-    return known if unit == "ns" and len(known) == len(ends) else None
+    return known if unit == "ns" and len(known) == len(ends) and max(known) <= _FAR * min(known) else None

@@ -81,6 +81,7 @@ def test_what_few_devices_say_is_not_made_a_number() -> None:
     assert field_text(Range(value=None, low=None, high=None), "ns") == ("unknown", "")
     assert field_text(Range(value=None, low=1e6, high=2e6), "ns") == ("1.00 ms to 2.00 ms", "")
     assert field_text(Range(value=0.5, low=0.0, high=1.0), "share")[0] == "unknown"
+    assert field_text(Range(value=1.4e7, low=9e6, high=8.8e10), "ns") == ("14.0 ms", "9.00 ms to 88.0 s")
 
 
 # Released
@@ -90,7 +91,7 @@ def test_a_release_states_what_it_costs_and_holds_the_truth(tmp_path: Path) -> N
     found = released(tmp_path)
     told = told_of_release(found, lab_figures(results()))
     assert told["title"] == "Field: chat, 2026-10, epsilon 1, delta 0"
-    assert any("may have lost 1 of 4" in each for each in told["remarks"])
+    assert any("may have lost epsilon 1 of 4" in each for each in told["remarks"])
     assert any("scale 2 " in each for each in told["remarks"]), "two histograms share one epsilon"
     low, high = rows(told)["model TTFT p50"]["drawn"][1:]
     assert low < 1e8 <= high
