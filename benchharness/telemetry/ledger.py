@@ -254,6 +254,8 @@ def _locked(path: Path) -> Iterator[None]:
     except ImportError as error:
         raise UsageError("a ledger is locked by filelock: pip install 'benchharness[telemetry]'") from error
     real = path.resolve()
+    if not real.parent.is_dir():  # the lock would make it
+        raise UsageError(f"{path}: its folder is not there")
     lock = FileLock(real.with_name(f"{real.name}.lock"))
     try:
         lock.acquire(timeout=_WAIT_S)

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -221,10 +222,14 @@ def test_who_asks_at_once_shares_one_budget(tmp_path: Path) -> None:
     path = opened(tmp_path, "5")
     told: list[bool] = []
 
+    def slowly(ledger: Ledger) -> dict[str, Any]:
+        time.sleep(0.02)  # the others are at it meanwhile
+        return {}
+
     def asks() -> None:
         for _ in range(3):
             try:
-                told.append(ask(path, question(), lambda ledger: {}, again=True)[1])
+                told.append(ask(path, question(), slowly, again=True)[1])
             except UsageError:
                 told.append(False)
 
@@ -276,6 +281,9 @@ def test_a_budget_is_set_once(tmp_path: Path) -> None:
     assert Ledger.read(path).budget == 4
     with pytest.raises(UsageError, match="open one: benchharness telemetry open"):
         Ledger.read(tmp_path / "none")
+    with pytest.raises(UsageError, match="its folder is not there"):
+        Ledger.create(tmp_path / "a" / "b", budget="1", model="m", hardware=["h"], variants=["v"])
+    assert not (tmp_path / "a").exists()
     (tmp_path / "text").write_text("hello\n", encoding="utf-8")
     with pytest.raises(UsageError, match="no line of a ledger"):
         Ledger.read(tmp_path / "text")
