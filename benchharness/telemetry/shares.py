@@ -162,7 +162,7 @@ class _Sides:
 
     @cached_property
     def _transforms(self) -> tuple[int, NDArray[np.complex128], Numbers, Numbers]:
-        """A size that holds every sum, and the transforms of all votes and of a bin's noise below and above, as logs."""
+        """A size that holds every sum, the transform of all votes, and the logs of those of noise below and above."""
         widest = max(self._deviation(0), self._deviation(self._bins - 1))
         size = 1 << math.ceil(math.log2(2 * _DEVIATIONS * widest + 128))
         angles = 2 * np.pi * np.arange(size // 2 + 1) / size
@@ -173,7 +173,7 @@ class _Sides:
 
 
 def _transform(angles: Numbers, scale: float) -> Numbers:
-    """The characteristic function of a discrete Laplace variable: (1 - a)^2 / (1 - 2 a cos t + a^2), a = e^(-1/scale)."""
+    """The characteristic function of a discrete Laplace variable: (1 - a)^2 / (1 - 2 a cos t + a^2)."""
     a = math.exp(-1 / scale)
     found: Numbers = (1 - a) ** 2 / (1 - 2 * a * np.cos(angles) + a * a)
     return found

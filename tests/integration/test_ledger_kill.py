@@ -24,7 +24,8 @@ from benchharness.telemetry.ledger import Question, ask
 path, name, most = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 print("begun", flush=True)
 for at in range(most):
-    asked = Question.of(period=f"{1000 + at:04}-01", hardware=["pi"], histograms=["itl"], epsilon=f"{sys.argv[4]}{name:03}")
+    epsilon = f"{sys.argv[4]}{name:03}"
+    asked = Question.of(period=f"{1000 + at:04}-01", hardware=["pi"], histograms=["itl"], epsilon=epsilon)
     try:
         entry, anew = ask(path, asked, lambda ledger: {"noise": [at] * 2000}, again=True)
     except UsageError:

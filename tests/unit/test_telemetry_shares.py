@@ -108,12 +108,12 @@ def test_empty_bins_that_noise_made_negative_make_no_share_below_none(seed: int)
 
 @pytest.mark.parametrize("epsilon", [None, 1.0])
 def test_intervals_hold_the_truth_as_often_as_they_say(epsilon: float | None) -> None:
-    for figure, (hits, times) in simulated(300, epsilon, 20_261_129, 150).items():
+    for figure, (hits, times) in simulated(300, epsilon, 20_261_129, 80).items():
         assert clopper_pearson(hits, times)[1] >= 0.95, f"{figure}: {hits} of {times}"
 
 
 def test_and_would_not_if_they_did_not_know_of_the_noise() -> None:
-    found = simulated(300, 0.25, 20_261_129, 100, told=False)
+    found = simulated(300, 0.25, 20_261_129, 60, told=False)
     assert any(clopper_pearson(hits, times)[1] < 0.9 for hits, times in found.values())
 
 
