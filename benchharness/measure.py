@@ -217,6 +217,13 @@ def _execute(
     with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
         looks = None if suite.compared is None else Looks((suite.gate or Gate()).design())
         execution = Execution(
-            store, run_, rules=suite.attempts, manifests=manifests, observer=observer, looks=looks, ending=ending
+            store,
+            run_,
+            rules=suite.attempts,
+            manifests=manifests,
+            observer=observer,
+            looks=looks,
+            ending=ending,
+            meter=hardware.declared_meter,
         )
         execution.walk(launcher, state)

@@ -15,7 +15,7 @@ from functools import cached_property
 from math import inf
 from pathlib import Path
 from statistics import fmean
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchharness.execute.link import DeviceLink
 from benchharness.execute.pairs import Looks
@@ -96,6 +96,7 @@ class Execution:
         manifests: Mapping[Path, Manifest],
         observer: Observer,
         looks: Looks | None = None,
+        meter: Mapping[str, Any] | None = None,
         ending: Ending | None = None,
     ) -> None:
         self._store = store
@@ -105,6 +106,7 @@ class Execution:
         self._ending = ending  # of one that need not go on to its end
         self._stopping = rule_of(rules.interval, rules.at_least, rules.at_most)
         self._manifests = manifests
+        self._meter = meter  # an external one of the device's power
         self._observer = observer
         self._states = {job.key: _State(job=job, stopped=stopped) for job, stopped in store.jobs(run)}
         self._started_s = time.monotonic()
@@ -115,7 +117,7 @@ class Execution:
 
     def walk(self, launcher: Launcher, scratch: Path) -> None:
         """Makes attempts until every job has stopped. Raises `LaunchError` where the device cannot be reached."""
-        link = DeviceLink(launcher, run=self._run, scratch=scratch, save=self._save)
+        link = DeviceLink(launcher, run=self._run, scratch=scratch, save=self._save, meter=self._meter)
         try:
             link.connect()  # refused where another harness is at this run: nothing of it has been touched yet
         except BaseException:

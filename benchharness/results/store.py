@@ -113,7 +113,8 @@ class Store:
             return str(found[0])
         if found:
             raise RunNotFound(f"{len(found)} runs begin with {name!r}; write more of the id (see: benchharness runs)")
-        raise RunNotFound(f"no run begins with {name!r} in {self.url}; see: benchharness runs")
+        file = "; nor is it a file or folder here" if {"/", "\\", "."} & set(name) else ""
+        raise RunNotFound(f"no run begins with {name!r} in {self.url}{file}; see: benchharness runs")
 
     def list_runs(self, suite: str | None = None) -> list[Run]:
         """Every run, newest first; only those of one suite."""
