@@ -1,4 +1,4 @@
-"""What a build loses in decisions, input by input: as far as so many inputs tell, and exactly where outputs are equal."""
+"""What a build loses in decisions: as far as so many inputs tell, and exactly where its outputs are equal."""
 
 from __future__ import annotations
 
