@@ -29,7 +29,7 @@ GROUPS = {
 }
 SCHEDULER = "scheduler"
 #: Tables first, and who may call what last.
-_SCHEMA = ("tables", "devices", "lease", "fence", "reaper", "submit", "status", "roles")
+_SCHEMA = ("tables", "devices", "lease", "fence", "reaper", "submit", "prune", "status", "roles")
 #: A name becomes a role's, a certificate's and a file's.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _TAKEN = {OWNER, *GROUPS.values(), DATABASE}

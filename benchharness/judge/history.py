@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchharness.judge.bridges import Bridge
 from benchharness.judge.causes import Causes
+from benchharness.judge.fleet_history import fleet_trends
 from benchharness.judge.joints import SharedError, errors_within
 from benchharness.judge.nights import asleep, believed, is_under_way, unfinished
 from benchharness.judge.sizes import Sizes, sizes_of
@@ -64,6 +65,7 @@ def history_of(
     return History(
         nights=kept.nights,
         trends=_in_order(trends),
+        fleets=fleet_trends(_in_order(trends), kept.nights),
         told=[*remarks, *unfinished(kept, now), *asleep(kept, now), *_of_bridges(bridges, trends)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,

@@ -131,6 +131,14 @@ class Store:
             rows = connection.execute(query.order_by(runs.c.started.desc())).mappings()
             return [(_run(row), row["device"]) for row in rows]
 
+    def devices_of(self, several: Sequence[str]) -> list[tuple[str, str]]:
+        """The devices of some runs, as (run, device), those of the newest run first."""
+        query = select(attempts.c.run_id, attempts.c.device).join(runs, runs.c.id == attempts.c.run_id)
+        query = query.where(attempts.c.run_id.in_(several)).distinct().add_columns(runs.c.started)
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(runs.c.started.desc(), attempts.c.device)).all()
+            return [(str(row.run_id), str(row.device)) for row in rows]
+
     def hardware_of_runs(self) -> dict[str, list[str]]:
         """By a run's id, the hardware targets that its jobs were planned for."""
         query = select(jobs.c.run_id, jobs.c.hardware).group_by(jobs.c.run_id, jobs.c.hardware)

@@ -152,6 +152,39 @@ class Trend:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FleetStep:
+    """A step that some device's trend has, over all devices: `size` as in `Step`, with an interval over devices.
+
+    `seen` are the devices whose own trends have it: a build steps on all of them, a unit on one.
+    """
+
+    night: int
+    size: float
+    low: float | None
+    high: float | None
+    seen: Sequence[str]
+    devices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetTrend:
+    """One figure on several devices of one hardware target, over the nights on which more than one had it.
+
+    A night is a round of the devices within a day: `absolute.nights` has the last run of each, `absolute.counts` how
+    many devices. Intervals are over devices. `far` is how far the device farthest from the others was from them on
+    average, 0.06 is 6 % above; `stands_out`: farther than chance explains.
+    """
+
+    trends: Sequence[Trend]
+    absolute: Track
+    ratio: Track
+    steps: Sequence[FleetStep]
+    farthest: str = ""
+    far: float = 0.0
+    stands_out: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class History:
     """The trends of a store; `told` is what must be known of its nights, such as clocks that went back.
 
@@ -164,6 +197,7 @@ class History:
     tested: int
     alpha: float
     machines: Mapping[str, str] = field(default_factory=dict)  # by device what its newest self-test says
+    fleets: Sequence[FleetTrend] = ()  # figures that several devices of a hardware target have
 
     def steps(self, *certainties: Certainty) -> list[tuple[Trend, Step]]:
         """The steps of every trend, newest first and of one night the largest first; only of these certainties."""

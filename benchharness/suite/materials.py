@@ -57,7 +57,7 @@ def gather(
         tokens={file: read_tokens(file) for file in token_files},
         tokenizers=tokenizers,
         digests=digests,
-        data={**timing_data(suite), **scenario_data(suite), **evaluation_data(suite)},
+        data={**timing_data(suite), **evaluation_data(suite)},
         of_scenarios={scenario.name: scenario.gathered(table) for scenario, table in suite.scenarios.asked()},
     )
 
@@ -123,16 +123,6 @@ def timing_data(suite: Suite) -> dict[Path, DataFile]:
             )
         found[workload.inputs] = data
     return found
-
-
-def scenario_data(suite: Suite) -> dict[Path, DataFile]:
-    """The data files that scenarios name. Raises `SuiteError` for one that cannot be read."""
-    return {
-        file: data_file(file)
-        for scenario, settings in suite.scenarios.asked()
-        for key in scenario.files
-        if (file := getattr(settings, key)) is not None
-    }
 
 
 def evaluation_data(suite: Suite) -> dict[Path, DataFile]:

@@ -34,7 +34,9 @@ class Materials:
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
     data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
     digests: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of the tokenizers
-    of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # by scenario: what it has gathered itself
+    of_scenarios: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # by scenario: what its files hold (`Scenario.gathered`)
 
 
 @dataclass(frozen=True, kw_only=True)
