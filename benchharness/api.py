@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     Watching = measure.Watching
 
 #: Runs of several devices that began within this time are of one night; and so many of them are read.
-_ONE_NIGHT, _MOST_OF_A_NIGHT = timedelta(hours=24), 100
+_ONE_NIGHT, _MOST_OF_A_NIGHT = timedelta(hours=18), 100
 
 # What measures and asks devices is imported where it is called: to show what was found takes none of it, and half as
 # long.
@@ -231,6 +231,13 @@ def fleets(findings: Iterable[Findings]) -> list[Fleet]:
         Measured(run=each.run, results=each.results, primary=each.since.design.primary if each.since else ())
         for each in findings
     )
+
+
+def fleets_told(findings: Iterable[Findings], *, headlines: bool = False) -> list[dict[str, Any]]:
+    """The same for programs, schema 1; or of figures only those that are looked at first."""
+    from benchharness.judge.fleet_json import to_json
+
+    return [to_json(each, headlines=headlines) for each in fleets(findings)]
 
 
 def runs(*, store: str | None = None) -> list[Run]:

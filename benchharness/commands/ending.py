@@ -92,11 +92,10 @@ def show_fleets(found: Sequence[Findings], *, details: bool = False, json_: bool
     from benchharness import api
     from benchharness.terminal.fleet import show_fleet
 
-    several = api.fleets(found)
     if json_:
-        sys.stdout.write(f"{json.dumps([each.to_json() for each in several], indent=1)}\n")
+        sys.stdout.write(f"{json.dumps(api.fleets_told(found), indent=1)}\n")
         return
-    for at, each in enumerate(several):
+    for at, each in enumerate(api.fleets(found)):
         if at:
             terminal().print()
         show_fleet(each, terminal(), details=details)

@@ -18,7 +18,6 @@ from benchharness.farm.passes import Pass
 from benchharness.farm.submission import Written, write
 from benchharness.suite.tables import Suite, load_suite
 
-
 _LETTERS_OF_AN_ID = 36
 
 

@@ -106,7 +106,7 @@ def _together(jobs: Sequence[Mapping[str, Any]], store: str) -> list[dict[str, A
                 found.append(api.load(job["run"], store=store))
             except BenchharnessError as error:
                 log.error("run %s is not told with the other devices': %s", job["run"], error)
-    return [each.to_json(headlines=True) for each in api.fleets(found) if len(each.units) > 1]
+    return [each for each in api.fleets_told(found, headlines=True) if len(each["devices"]) > 1]
 
 
 def _gated(job: Mapping[str, Any], store: str) -> dict[str, str]:

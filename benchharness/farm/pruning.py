@@ -1,6 +1,6 @@
-"""Pruning of the farm's own tables: by the scheduler each hour, and by whoever owns the farm. What goes is `sql/prune.sql`.
+"""Pruning of the farm's own tables, by the scheduler each hour, and by whoever owns the farm.
 
-A figure is in the store, and no pruning here touches that.
+What goes is `sql/prune.sql`. A figure is in the store, and no pruning here touches that.
 """
 
 from __future__ import annotations

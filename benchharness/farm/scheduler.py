@@ -1,7 +1,7 @@
 """The scheduler: periodic tasks of Procrastinate's, in a role of its own. One is enough; a second does no harm.
 
-It reaps, takes results into the store, begins and reports nights, and prunes the farm's tables. It signs nothing: what runs again each night is
-what somebody signed once.
+It reaps, takes results into the store, begins and reports nights, and prunes the farm's tables. It signs nothing: what
+runs again each night is what somebody signed once.
 """
 
 from __future__ import annotations

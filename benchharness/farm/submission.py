@@ -10,14 +10,15 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchharness.errors import SuiteError, UsageError
 from benchharness.locations import digest_cache
-from benchharness.suite.artefact import DigestCache, Manifest, manifest_of
+from benchharness.suite.artefact import DigestCache, Listing, Manifest, manifest_of, whole
 from benchharness.suite.materials import gather
 from benchharness.suite.scenarios import paths_in_settings
 from benchharness.suite.tables import Suite
@@ -99,8 +100,8 @@ class Submission:
 
     @property
     def suites(self) -> list[dict[str, Any]]:
-        """Its tables: the suite's, and the base's."""
-        return [dict(each) for each in (self.suite, self.base) if each is not None]
+        """Its tables, the suite's and the base's, copied: whoever reads them writes his own paths into them."""
+        return [deepcopy(dict(each)) for each in (self.suite, self.base) if each is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +173,13 @@ def _inside(path: Any) -> str:
     return str(path)
 
 
+def _without_leavings(listing: Listing) -> Listing:
+    """Without what Python leaves beside a dataset's own files when it has run them."""
+    return replace(
+        listing, files=tuple(name for name in listing.files if "__pycache__" not in PurePosixPath(name).parts)
+    )
+
+
 @dataclass
 class _Packing:
     """Numbers what comes along: `files/0/…` for the first artefact or file."""
@@ -198,7 +206,7 @@ class _Packing:
     def _packed(self, path: Path, manifest: Manifest | None) -> str:
         """Where a path of the suite's is in the submission."""
         if path not in self._known:
-            manifest = manifest or manifest_of(path, self.cache)
+            manifest = manifest or manifest_of(path, self.cache, _without_leavings(whole(path)))
             folder, self._count = f"files/{self._count}", self._count + 1
             for entry in manifest.entries:
                 self.files.append(File(path=f"{folder}/{entry.path}", sha256=entry.sha256, bytes=entry.bytes))

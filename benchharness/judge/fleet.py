@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from benchharness.judge.builds import primary_of, twins
@@ -96,13 +96,6 @@ class Fleet:
     def together(self) -> bool:
         """Whether several devices have figures of one job, so that there is something to be taken together."""
         return any(figure.devices > 1 and figure.whole.value is not None for figure in self.figures)
-
-    def to_json(self, *, headlines: bool = False) -> dict[str, object]:
-        """Everything for programs, schema 1; or of figures only those that are looked at first."""
-        from benchharness.judge.fleet_json import to_json
-
-        shown = [figure for figure in self.figures if figure.headline] if headlines else self.figures
-        return to_json(replace(self, figures=shown))
 
 
 @dataclass(frozen=True, kw_only=True)

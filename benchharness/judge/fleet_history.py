@@ -18,7 +18,7 @@ from benchharness.judge.over_devices import Level, farthest, over
 from benchharness.results.trends import FleetStep, FleetTrend, Night, Step, Track, Trend
 
 #: Devices that measured within this time did so in one night, each once.
-_ONE_NIGHT = timedelta(hours=24)
+ONE_NIGHT = timedelta(hours=18)
 #: Of a step so many nights before and after it are looked at; and steps of devices that are no farther apart are one.
 _MOST_NIGHTS, _ONE_STEP = 8, 1
 
@@ -62,13 +62,13 @@ def _fleet(trends: Sequence[Trend], nights: Sequence[Night]) -> FleetTrend | Non
 
 
 def _rounds(tracks: Mapping[str, Track], nights: Sequence[Night]) -> list[dict[str, int]]:
-    """The nights of several devices: one ends where a device comes again, or a day after it began."""
+    """The nights of several devices: one ends where a device comes again, or so long after it began."""
     told = sorted((night, device, at) for device, track in tracks.items() for at, night in enumerate(track.nights))
     found: list[dict[str, int]] = []
     begun = None
     for night, device, at in told:
         started = nights[night].started
-        if begun is None or device in found[-1] or started - begun > _ONE_NIGHT:
+        if begun is None or device in found[-1] or started - begun > ONE_NIGHT:
             found.append({})
             begun = started
         found[-1][device] = at

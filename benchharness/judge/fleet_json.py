@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchharness.judge.fleet import Fleet, FleetFigure
 from benchharness.metrics import METRICS
 from benchharness.results.result import Estimate
 
 
-def to_json(fleet: Fleet) -> dict[str, object]:
-    """Everything, for programs."""
+def to_json(fleet: Fleet, *, headlines: bool = False) -> dict[str, Any]:
+    """Everything, for programs; or of figures only those that are looked at first."""
+    shown = [figure for figure in fleet.figures if figure.headline or not headlines]
     return {
         "schema": 1,
         "hardware": fleet.hardware,
         "devices": [{"id": unit.device, "name": unit.name, "run": unit.run.id} for unit in fleet.units],
         "told": list(fleet.told),
         "stands_out": {name: len(figures) for name, figures in fleet.odd.items()},
-        "figures": [_figure_json(fleet, figure) for figure in fleet.figures],
+        "figures": [_figure_json(fleet, figure) for figure in shown],
     }
 
 

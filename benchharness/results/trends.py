@@ -170,7 +170,7 @@ class FleetStep:
 class FleetTrend:
     """One figure on several devices of one hardware target, over the nights on which more than one had it.
 
-    A night is a round of the devices within a day: `absolute.nights` has the last run of each, `absolute.counts` how
+    A night is a round of the devices within 18 hours: `absolute.nights` has the last run of each, `absolute.counts` how
     many devices. Intervals are over devices. `far` is how far the device farthest from the others was from them on
     average, 0.06 is 6 % above; `stands_out`: farther than chance explains.
     """

@@ -101,6 +101,17 @@ def test_a_device_that_is_always_apart_stands_out_and_what_moves_all_does_not_hi
     assert "e stands out: +30" in page.fleets[0].told or "e stands out: +29" in page.fleets[0].told
 
 
+def test_a_unit_beside_it_that_ran_later_that_night_replaces_no_device(tmp_path: Path) -> None:
+    made = nights(4, {}, at=99)
+    found = history(tmp_path, made)
+    assert found.missing == []
+    (tmp_path / "other").mkdir()
+    (gone,) = history(tmp_path / "other", made[:9] + made[10:]).missing  # "one" has no fourth night
+    assert gone.device == "one"
+    assert gone.gap is not None
+    assert gone.gap.reason == "not measured since, and the device beside it was: three"
+
+
 def test_one_device_alone_has_no_fleet_and_json_has_what_there_is(tmp_path: Path) -> None:
     assert history(tmp_path, nights(4, {}, at=99, factors={"one": 1.0})).fleets == []
     (tmp_path / "other").mkdir()
