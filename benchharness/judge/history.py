@@ -62,10 +62,13 @@ def history_of(
         for at, each in enumerate(tracks)
     ]
     trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes, pinned)]
+    trends = _in_order(trends)
+    fleets = fleet_trends(trends, kept.nights)
+    several = {id(trend) for fleet in fleets for trend in fleet.trends}
     return History(
         nights=kept.nights,
-        trends=_in_order(trends),
-        fleets=fleet_trends(_in_order(trends), kept.nights),
+        trends=[replace(each, among=True) if id(each) in several else each for each in trends],
+        fleets=fleets,
         told=[*remarks, *unfinished(kept, now), *asleep(kept, now), *_of_bridges(bridges, trends)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,

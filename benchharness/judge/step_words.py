@@ -21,9 +21,10 @@ def figure_text(trend: Trend) -> str:
     return " ".join([METRICS[trend.metric].title, *told])
 
 
-def whose_text(trend: Trend) -> str:
-    """Whose figure it is, within one hardware target and model."""
-    parts = (trend.variant, trend.configuration, trend.workload, trend.scenario)
+def whose_text(trend: Trend, *, device: bool = True) -> str:
+    """Whose figure it is, within one hardware target and model; with its device, where others have the figure too."""
+    unit = trend.device if device and trend.among else ""
+    parts = (trend.variant, trend.configuration, trend.workload, trend.scenario, unit)
     return " · ".join(part for part in parts if part) or trend.variant
 
 

@@ -140,6 +140,7 @@ class Trend:
     limit: float | None = None  # a budget's, in the metric's unit
     limit_text: str = ""
     exact: bool = False  # of what is known without an attempt, as an artefact's size: any other value is a step
+    among: bool = False  # other devices of its hardware target have the figure too, so that it is named with its own
 
     @property
     def change(self) -> Step | None:

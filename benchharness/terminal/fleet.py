@@ -40,7 +40,7 @@ def show_fleet(fleet: Fleet, console: Console, *, details: bool = False) -> None
 def _heads(fleet: Fleet) -> list[str]:
     names = [f"{one_line(unit.name, _LONGEST_NAME)} " for unit in fleet.units]
     return [
-        f"{one_line(fleet.hardware, _LONGEST_NAME)} ",
+        "over devices ",
         *(names if len(names) <= _MOST_COLUMNS else ["least ", "most "]),
     ]
 

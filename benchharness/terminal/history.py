@@ -148,7 +148,7 @@ def _groups(history: History, console: Console) -> Iterator[Group]:
     """Figures under whose they are."""
     together: dict[str, list[Trend]] = {}
     for trend in history.trends:
-        heading = f"{trend.hardware} · {trend.device} · {trend.model} · {whose_text(trend)}"
+        heading = f"{trend.hardware} · {trend.device} · {trend.model} · {whose_text(trend, device=False)}"
         together.setdefault(heading, []).append(trend)
     for heading, trends in together.items():
         rows = [_line(trend, history, _heads(console)) for trend in trends]

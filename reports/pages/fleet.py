@@ -59,7 +59,6 @@ class FleetPage:
     """Everything on the page."""
 
     title: str
-    hardware: str
     told: tuple[str, ...]
     devices: tuple[Device, ...]
     jobs: tuple[Job, ...]
@@ -79,7 +78,6 @@ def fleet_page(fleet: Fleet, found: Sequence[Found], hrefs: Sequence[str], writt
     places = {each.run.id: href for each, href in zip(found, hrefs, strict=True)}
     return FleetPage(
         title=value_text(headline(fleet)),
-        hardware=name_text(fleet.hardware),
         told=tuple(f"{value_text(told)}." for told in fleet.told),
         devices=tuple(
             Device(

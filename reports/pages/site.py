@@ -161,7 +161,8 @@ def _target_or_runs(
     if len(several) == 1:
         return target_pages(several[0], Places(page=page, jobs=jobs[0]), links, written)
     here = Link(title=name_text(several[0].hardware), href=page)
-    title = Link(title=f"{len(several)} runs on {name_text(several[0].hardware)}")
+    what = "runs on" if fleet is None else "devices of"
+    title = Link(title=f"{len(several)} {what} {name_text(several[0].hardware)}")
     if fleet is not None:
         pages = {page: render_fleet(fleet, several, jobs, [*links, title], written)}
     else:

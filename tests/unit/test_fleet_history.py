@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchharness.judge.step_words import fleet_lines
+from benchharness.judge.step_words import fleet_lines, whose_text
 from benchharness.results.store import Store
 from benchharness.results.trends import FleetTrend, History
 from reports.pages.history import history_page
@@ -86,6 +86,8 @@ def test_a_step_that_every_device_has_is_told_from_a_units_own(tmp_path: Path) -
     assert step.low < 0  # the target by all of its devices may be as it was
     ((_, line),) = fleet_lines(found)
     assert "seen on 1 of 3 devices alone (two)" in line
+    ((trend, _),) = found.steps()
+    assert whose_text(trend).endswith(" · two")
 
 
 def test_a_device_that_is_always_apart_stands_out_and_what_moves_all_does_not_hide_it(tmp_path: Path) -> None:
