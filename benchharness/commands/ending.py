@@ -14,7 +14,6 @@ from benchharness import errors
 from benchharness.commands import signals
 from benchharness.commands.options import Form, Shown
 from benchharness.errors import NothingRan, UsageError
-from benchharness.suite.fields import THIS_MACHINE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,6 +113,7 @@ def show_shared(found: Sequence[Findings]) -> None:
 
 def show(found: Findings, shown: Shown) -> None:
     """Prints what a run found: the verdicts, one table for each model and workload, the doubts; or a document."""
+    from benchharness.suite.fields import THIS_MACHINE
     from benchharness.terminal.answer import of_one_device, run_line, show_answers
     from benchharness.terminal.console import tell
 

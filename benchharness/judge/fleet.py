@@ -17,7 +17,7 @@ from benchharness.judge.compare import identity
 from benchharness.judge.over_devices import FEWEST_TOLD_APART, Farthest, Level, farthest, level_of, over
 from benchharness.judge.pairs import rounds_of
 from benchharness.judge.unequal import Factor, differences
-from benchharness.metrics import METRICS
+from benchharness.metrics import METRICS, Better
 from benchharness.results.result import (
     CANDIDATE,
     EXACT,
@@ -55,6 +55,7 @@ class FleetFigure:
 
     job: Job
     metric: str
+    unit: str
     parameters: Parameters
     change: bool
     of: Sequence[Estimate]
@@ -71,7 +72,18 @@ class FleetFigure:
     @property
     def headline(self) -> bool:
         """Whether it is among those that are shown first: whoever stands out is looked for in these alone."""
-        return self.change or METRICS[self.metric].headline
+        known = METRICS.get(self.metric)  # a metric of a later version, or of another package, is shown all the same
+        return self.change or (known is not None and known.headline)
+
+    @property
+    def title(self) -> str:
+        """The metric's, or its name where this version does not know it."""
+        return METRICS[self.metric].title if self.metric in METRICS else self.metric
+
+    @property
+    def better(self) -> Better:
+        """Which direction is."""
+        return METRICS[self.metric].better if self.metric in METRICS else Better.NEITHER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +212,7 @@ def _of_job(results: Mapping[int, Result], count: int) -> Iterator[FleetFigure]:
         yield FleetFigure(
             job=first.job,
             metric=one.name,
+            unit=one.unit,
             parameters=one.parameters,
             change=False,
             of=of,
@@ -246,7 +259,7 @@ def _whole(of: Sequence[Estimate], apart: str) -> tuple[Estimate, dict[int, Leve
         return Estimate(value=None, statistic=STATISTIC, reason="computed, and not the same on all devices"), {}
     levels = {at: level for at, each in have.items() if (level := level_of(each)) is not None}
     if len(levels) < len(have):
-        return Estimate(value=None, statistic=STATISTIC, reason="a value is not positive"), {}
+        return Estimate(value=None, statistic=STATISTIC, reason="a value has no logarithm"), {}
     return over(list(levels.values()), statistic=STATISTIC), levels
 
 
@@ -291,6 +304,7 @@ def _changes(order: Sequence[Measured]) -> Iterator[FleetFigure]:
         yield FleetFigure(
             job=job,
             metric=metric.name,
+            unit=metric.unit,
             parameters=metric.parameters,
             change=True,
             of=of,

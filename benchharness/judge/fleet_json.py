@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from benchharness.judge.fleet import Fleet, FleetFigure
-from benchharness.metrics import METRICS
 from benchharness.results.result import Estimate
 
 
@@ -33,7 +32,7 @@ def _figure_json(fleet: Fleet, figure: FleetFigure) -> dict[str, object]:
         "metric": figure.metric,
         "parameters": dict(figure.parameters),
         "is": "candidate / base" if figure.change else "value",
-        "unit": "" if figure.change else METRICS[figure.metric].unit,
+        "unit": "" if figure.change else figure.unit,
         **_ends(figure.whole),
         "ratio": None if figure.ratio is None else _ends(figure.ratio),
         "devices": {unit.name: _ends(each) for unit, each in zip(fleet.units, figure.of, strict=True)},

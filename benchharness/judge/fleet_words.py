@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from benchharness.judge.fleet import Fleet, FleetFigure
 from benchharness.judge.over_devices import FEWEST_TOLD_APART, Farthest
 from benchharness.judge.told import signed
-from benchharness.metrics import METRICS
 
 #: Of the figures in which a device stands out so many are named at once.
 _MOST_NAMED = 3
@@ -41,7 +40,7 @@ def _figures(fleet: Fleet, odd: Sequence[FleetFigure]) -> str:
 def figure_text(figure: FleetFigure) -> str:
     """Which figure it is: the metric's title and its parameters."""
     told = [f"p{value}" if name == "percentile" else f"{name} {value}" for name, value in figure.parameters.items()]
-    return " ".join([METRICS[figure.metric].title, *told])
+    return " ".join([figure.title, *told])
 
 
 def whose_text(figure: FleetFigure) -> str:

@@ -40,11 +40,12 @@ class Level:
 
 def level_of(estimate: Estimate) -> Level | None:
     """A device's own estimate of `intervals` as a level; None where it has no value with a logarithm."""
-    if estimate.value is None or estimate.value <= 0:
+    if estimate.value is None or not 0 < estimate.value < math.inf:
         return None
     error = None
-    if estimate.low is not None and estimate.high is not None and estimate.low > 0 and estimate.count > 1:
-        error = math.log(estimate.high / estimate.low) / 2 / student.quantile(estimate.count - 1)
+    low, high = estimate.low, estimate.high
+    if low is not None and high is not None and 0 < low <= high < math.inf and estimate.count > 1:
+        error = (math.log(high) - math.log(low)) / 2 / student.quantile(estimate.count - 1)
     return Level(mean=math.log(estimate.value), error=error, count=estimate.count)
 
 

@@ -9,7 +9,6 @@ from rich.console import Console
 from benchharness.judge.fleet import Fleet, FleetFigure
 from benchharness.judge.fleet_words import figure_text, headline, note_text, whose_text
 from benchharness.judge.told import signed
-from benchharness.metrics import METRICS
 from benchharness.results.result import EXACT, Estimate
 from benchharness.terminal.console import tell
 from benchharness.terminal.lines import Group, Line, show_lines
@@ -71,7 +70,7 @@ def _cells(figure: FleetFigure) -> list[str]:
 
 def _scale(figure: FleetFigure) -> Scale | None:
     values = [each.value for each in (figure.whole, *figure.of) if each.value is not None]
-    return None if figure.change else common_scale(METRICS[figure.metric].unit, values)
+    return None if figure.change else common_scale(figure.unit, values)
 
 
 def _whole(figure: FleetFigure, scale: Scale | None) -> str:
@@ -84,7 +83,7 @@ def _whole(figure: FleetFigure, scale: Scale | None) -> str:
     if figure.change:
         low, value, high = (signed(each - 1, found.high - found.low) for each in (found.low, found.value, found.high))
         return f"{value} [{low}, {high}]"
-    unit = METRICS[figure.metric].unit
+    unit = figure.unit
     low, high = interval_ends(found.low, found.high, found.value, unit, scale)
     return f"{quantity_text(found.value, unit, scale, (found.high - found.low) / 2)} [{low}, {high}]"
 
@@ -95,4 +94,4 @@ def _own(each: Estimate, figure: FleetFigure, scale: Scale | None) -> str:
     half = 0.0 if each.low is None or each.high is None else (each.high - each.low) / 2
     if figure.change:
         return signed(each.value - 1, 2 * half)
-    return quantity_text(each.value, METRICS[figure.metric].unit, scale, half)
+    return quantity_text(each.value, figure.unit, scale, half)

@@ -9,7 +9,7 @@ from datetime import datetime
 from benchharness.judge.fleet import Fleet, FleetFigure
 from benchharness.judge.fleet_words import figure_text, headline, note_text, whose_text
 from benchharness.judge.told import signed
-from benchharness.metrics import METRICS, Better
+from benchharness.metrics import Better
 from benchharness.results.result import Estimate
 from benchharness.units import Scale, common_scale
 from reports.model.estimates import quantity, ratio_of
@@ -106,16 +106,16 @@ def _jobs(fleet: Fleet) -> Iterator[Job]:
 
 
 def _line(fleet: Fleet, figure: FleetFigure) -> Line:
-    metric, far = METRICS[figure.metric], figure.farthest
+    far = figure.farthest
     values = [each.value for each in (figure.whole, *figure.of) if each.value is not None]
-    scale = None if figure.change else common_scale(metric.unit, values)
+    scale = None if figure.change else common_scale(figure.unit, values)
     odd = far is not None and far.stands_out and figure.headline
     cells = [_shown(each, figure, scale) for each in figure.of]
     if odd and far is not None:
         cells[far.at] = replace(cells[far.at], why="stands out")
     return Line(
         metric=value_text(figure_text(figure)),
-        better="" if metric.better is Better.NEITHER else f"{metric.better} is better",
+        better="" if figure.better is Better.NEITHER else f"{figure.better} is better",
         whole=_shown(figure.whole, figure, scale),
         ratio=_ratio(figure),
         cells=tuple(cells),
@@ -139,7 +139,7 @@ def _shown(each: Estimate, figure: FleetFigure, scale: Scale | None) -> Shown:
     if each.value is None:
         return empty(each.reason)
     if not figure.change:
-        return Shown(state="plain", quantity=quantity(each, METRICS[figure.metric].unit, scale))
+        return Shown(state="plain", quantity=quantity(each, figure.unit, scale))
     if each.low is None or each.high is None:
         return Shown(state="plain", quantity=Quantity(text=signed(each.value - 1), reason=value_text(each.reason)))
     width = each.high - each.low

@@ -46,6 +46,9 @@ def test_a_level_has_the_error_of_its_attempts() -> None:
     assert found.error == pytest.approx(stats.sem(np.log(values)))
     assert level_of(Estimate(value=None)) is None
     assert level_of(Estimate(value=-1.0, low=-2.0, high=0.0, count=5)) is None
+    for odd in (math.inf, math.nan, 0.0):
+        assert level_of(Estimate(value=odd, low=1.0, high=2.0, count=5)) is None
+    assert level_of(Estimate(value=1.0, low=1e-320, high=math.inf, count=5)) == Level(mean=0.0, error=None, count=5)
     one = level_of(estimate([10.0], statistic="x"))
     assert one is not None
     assert one.error is None
