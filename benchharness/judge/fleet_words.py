@@ -39,7 +39,10 @@ def _figures(fleet: Fleet, odd: Sequence[FleetFigure]) -> str:
 
 def figure_text(figure: FleetFigure) -> str:
     """Which figure it is: the metric's title and its parameters."""
-    told = [f"p{value}" if name == "percentile" else f"{name} {value}" for name, value in figure.parameters.items()]
+    told = [
+        f"p{value}" if name == "percentile" else f"{name.replace('_', ' ')} {value}"
+        for name, value in figure.parameters.items()
+    ]
     return " ".join([figure.title, *told])
 
 
