@@ -131,11 +131,13 @@ def fleets(measured: Iterable[Measured]) -> list[Fleet]:
 
 def _fleet(hardware: str, several: Sequence[Measured]) -> Fleet:
     newest: dict[str, Measured] = {}
+    names: dict[str, set[str]] = {}
     told: list[str] = []
     for each in several:
         devices = sorted({device for result in each.results for device in result.devices})
         if len(devices) == 1:
             newest[devices[0]] = each
+            names.setdefault(devices[0], set()).add(_called(each.results) or devices[0])
         else:
             why = f"{len(devices)} devices took part in it" if devices else "no device answered"
             told.append(f"run {each.run.id[:13]} is left out: {why}")
@@ -144,6 +146,9 @@ def _fleet(hardware: str, several: Sequence[Measured]) -> Fleet:
         told.append(
             f"{older} earlier run{'' if older == 1 else 's'} of these devices left out: the newest of each counts"
         )
+    told += [
+        f"{' and '.join(sorted(alike))} are one device, {device}" for device, alike in names.items() if len(alike) > 1
+    ]
     units = _units(newest)
     order = [newest[unit.device] for unit in units]
     figures = [*_values(order), *_changes(order)]

@@ -185,6 +185,10 @@ def test_pairs_stay_on_their_device_and_their_ratios_are_taken_together() -> Non
 def test_two_devices_that_are_called_alike_are_told_apart() -> None:
     one, other = measured_on("a"), measured_on("b", conditions={**PHONE, "farm": {"device": "a"}})
     assert [unit.name for unit in fleet_of(one, other).units] == ["a (id-a)", "a (id-b)"]
+    twice = fleet_of(
+        one, replace(other, results=[replace(each, devices=["id-a"]) for each in measured_on("c").results])
+    )
+    assert "a and c are one device, id-a" in twice.told
     nobody = fleet_of(measured_on("a", conditions={**PHONE, "farm": {"device": 5}}))
     assert nobody.units[0].name == "id-a"
 
