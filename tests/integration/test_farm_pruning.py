@@ -146,10 +146,10 @@ def test_a_result_that_is_not_yet_in_the_store_stays(
     submit(testbed, ann, text())
     token, _ = desk.claims("pi-1")
     assert desk.one("hand_in", token, parcel(tmp_path))
+    testbed.rows("UPDATE farm.nights SET reported = now()")
     older(testbed, 60)
     assert as_scheduler(testbed)["results"] == 0
     testbed.take_in()
-    as_scheduler(testbed)  # its night is told of
     older(testbed, 60)
     assert as_scheduler(testbed)["results"] == 1
     assert len(api.runs(store=testbed.member("scheduler").store)) == 1

@@ -12,7 +12,7 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM FROM files WHERE digest IN (SELECT each ->> 'sha256' FROM jsonb_array_elements(said -> 'files') each)
-        FOR SHARE;  -- whoever prunes waits, and sees the submission then
+        ORDER BY digest FOR SHARE;  -- whoever prunes waits, and sees the submission then
     SELECT each ->> 'sha256' INTO missing FROM jsonb_array_elements(said -> 'files') each
         WHERE NOT EXISTS (SELECT FROM files WHERE digest = each ->> 'sha256' AND whole) LIMIT 1;
     IF missing IS NOT NULL THEN
@@ -159,7 +159,10 @@ $$;
 -- Which of these the farm has not. Those that it has stay for now: their submission is about to come.
 CREATE FUNCTION farm.lacks(p_digests text[]) RETURNS SETOF text
 LANGUAGE sql SECURITY DEFINER SET search_path = farm, pg_temp AS $$
-    UPDATE files SET at = now() WHERE digest = ANY (p_digests);
+    UPDATE files SET at = now() FROM (
+        SELECT digest FROM files WHERE digest = ANY (p_digests) AND at < now() - interval '10 minutes'
+        ORDER BY digest FOR UPDATE  -- in one order, so that no two who ask wait for each other
+    ) known WHERE files.digest = known.digest;
     SELECT DISTINCT each FROM unnest(p_digests) each
     WHERE NOT EXISTS (SELECT FROM files WHERE digest = each AND whole)
 $$;
