@@ -390,7 +390,7 @@ def _devices_of(store: Store, hardware: str, runs_: Sequence[Run]) -> Devices | 
 
     One that cannot be read is left out: the index says so of the newest.
     """
-    from reports.model.found import by_hardware as each_target
+    from reports.model.found import Found
     from reports.pages.site import Devices
 
     night = [each for each in runs_ if runs_[0].started - each.started < _ONE_NIGHT][:_MOST_OF_A_NIGHT]
@@ -405,7 +405,7 @@ def _devices_of(store: Store, hardware: str, runs_: Sequence[Run]) -> Devices | 
     told = next((each for each in fleets(findings) if len(each.units) > 1 and each.together), None)
     if told is None:
         return None
-    found = [one for each in findings for one in each_target(_found(each))]
+    found = [Found(run=each.run, hardware=hardware, results=each.shipping) for each in findings]
     return Devices(fleet=told, found=found)
 
 
