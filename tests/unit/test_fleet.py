@@ -13,6 +13,7 @@ from rich.console import Console
 from scipy import stats
 
 from benchharness import api
+from benchharness.commands import ending
 from benchharness.judge.fleet import Fleet, FleetFigure, fleets
 from benchharness.judge.fleet_json import to_json
 from benchharness.judge.fleet_words import headline, note_text
@@ -256,6 +257,19 @@ def test_a_report_on_runs_of_several_devices_is_of_the_devices(tmp_path: Path) -
     text = (tmp_path / "out" / "pixel-8.html").read_text()
     assert "pixel-8 by 3 devices" in text
     assert len(paths) == 4  # and the jobs of each
+
+
+def test_a_command_on_several_units_ends_with_what_they_say_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `run --on a --on b` and `gate --on a --on b` do: nothing where it was one unit all the time."""
+    url = stored(tmp_path, [("a", 0, 1.0), ("b", 1, 1.1), ("a", 2, 1.0)])
+    newest, second, first = (api.load(each.id, store=url) for each in api.runs(store=url))
+    ending.show_shared([first, newest])
+    ending.show_shared([second])
+    assert capsys.readouterr().out == ""
+    ending.show_shared([first, second])
+    assert "pixel-8 by 2 devices" in capsys.readouterr().out
 
 
 def test_runs_of_one_device_are_compared_as_ever(tmp_path: Path) -> None:
