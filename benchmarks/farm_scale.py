@@ -109,7 +109,8 @@ class Scales:
                 [ended],
             )
             line.execute("UPDATE nights SET reported = now() - interval '40 days'")
-            took, gone = [], 0
+            took: list[float] = []
+            gone = 0
             while not took or gone < ended:
                 begun = time.monotonic()
                 ((told,),) = line.execute("SELECT farm.prune()").fetchall()
