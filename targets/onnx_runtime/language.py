@@ -6,101 +6,59 @@ and position to buffers that are bound already, and lengthens the mask. The batc
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchharness.contract import CACHE_NONE, EffectiveConfiguration
 from benchharness.errors import Unsupported
-from targets.onnx_format.signature import (
-    CACHE_BRANCH,
-    LOGITS,
-    MASK,
-    POSITIONS,
-    SEGMENTS,
-    TOKENS,
-    LanguageSignature,
-)
+from targets.causal_session import CausalSession
+from targets.onnx_format.feeds import Feeds
+from targets.onnx_format.signature import CACHE_BRANCH, LOGITS, MASK, POSITIONS, SEGMENTS, TOKENS, LanguageSignature
 from targets.onnx_runtime.cache import GrownCache, InPlaceCache
 from targets.onnx_runtime.session import OnnxSession
-from targets.token_checks import check_kept, check_token, check_tokens
+from targets.token_checks import check_kept, check_token
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
 
-class OnnxLanguageSession(OnnxSession, ABC):
-    """What every causal language model here shares: the limits, the mask, the logits."""
+class OnnxLanguageSession(CausalSession, OnnxSession):
+    """What every causal language model here shares: the mask, the binding, the logits."""
 
     def __init__(
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
-        super().__init__(session, name, effective)
-        self.vocabulary_size = signature.vocabulary_size
-        self.context_length = signature.context_length
+        OnnxSession.__init__(self, session, name, effective)
+        CausalSession.__init__(
+            self,
+            name,
+            signature.vocabulary_size,
+            signature.context_length,
+            signature.token_dtype,
+            all_logits=signature.all_logits,
+        )
         self._signature = signature
-        self._length = 0  # tokens in the cache
         self._binding = session.io_binding()
         self._binding.bind_output(LOGITS)  # first, so that it is the first of the binding's outputs
         self._masked = signature.mask_dtype is not None
-        self._mask = np.ones((1, self.context_length), signature.mask_dtype or "int64")
+        feeds = Feeds(signature)
+        self._mask, self._positions, self._segments = feeds.mask, feeds.positions, feeds.segments
         self._mask_address = self._mask.ctypes.data
-        self._positions = np.arange(self.context_length, dtype=signature.position_dtype or "int64")[None]
-        self._segments = np.zeros((1, self.context_length), signature.segment_dtype or "int64")
-        kept = signature.kept
-        # The last token's logits are all that generating takes; `score` asks for all.
-        self._kept = np.ones(len(kept.shape) * (1,) if kept else (), kept.dtype if kept else "int64")
-        if kept is not None:
-            self._bind(kept.name, self._kept)
-
-    def reset(self) -> None:
-        """Empties the cache."""
-        self._length = 0
+        self._kept = feeds.kept
+        if signature.kept is not None:
+            self._bind(signature.kept.name, self._kept)
 
     def rewind(self, tokens: int) -> None:
         """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
         check_kept(tokens, self._length)
         self._length = tokens  # what lies beyond is masked, and written over
 
-    def extend(self, tokens: Sequence[int]) -> Array:
-        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
-        logits: Array = self._forward(self._checked(tokens))[-1]
-        return logits.astype(np.float32, copy=False)
-
-    def decode(self, token: int) -> Array:
-        """Appends one token; the logits of the next one, float32, shape (vocabulary_size,)."""
-        return self.extend([token])
-
-    def score(self, tokens: Sequence[int]) -> Array:
-        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.
-
-        Raises `Unsupported` where the graph yields the last token's logits only.
-        """
-        if not self._signature.all_logits:
-            raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
-        self.reset()
-        self._kept[...] = 0  # all
-        try:
-            return self._forward(self._checked(tokens)).astype(np.float32, copy=False)
-        finally:
-            self._kept[...] = 1
-            self.reset()
-
     def close(self) -> None:
         """Frees the model and its cache. The session cannot run any more."""
         del self._binding
         super().close()
-
-    @abstractmethod
-    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Appends a chunk (1, tokens) of ids; its logits (tokens, vocabulary_size), or (1, ...) where pruned."""
-
-    def _checked(self, tokens: Sequence[int]) -> np.ndarray[Any, Any]:
-        """Token ids as one row. Raises `Unsupported` where they are none, out of range or too many."""
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
-        return ids[None].astype(self._signature.token_dtype, copy=False)
 
     def _bind(self, name: str, array: np.ndarray[Any, Any]) -> None:
         """Binds memory that this object owns and rewrites."""
@@ -146,7 +104,6 @@ class CachedSession(OnnxLanguageSession):
             if in_place
             else GrownCache(self._binding, signature.cache)
         )
-        self._token = np.zeros((1, 1), signature.token_dtype)
         self._position = np.zeros((1, 1), signature.position_dtype or "int64")
         self._step_logits = np.zeros((1, 1, self.vocabulary_size), signature.logits_dtype)
         self._converts = signature.logits_dtype != "float32"
@@ -177,7 +134,7 @@ class CachedSession(OnnxLanguageSession):
             self._bind_step()
         self._token[0, 0] = token
         self._position[0, 0] = position
-        self._append(position + 1)
+        self._step_to(position + 1)
         logits: Array = self._step_logits[0, 0]
         return logits.astype(np.float32) if self._converts else logits
 
@@ -186,19 +143,19 @@ class CachedSession(OnnxLanguageSession):
         del self._cache
         super().close()
 
-    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        start, stop = self._length, self._length + chunk.size
+    def _append(self, row: Array) -> Array:
+        start, stop = self._length, self._length + row.size
         self._cache.reserve(stop, used=start)
         self._bound_for_step = False
-        self._binding.bind_cpu_input(TOKENS, chunk)
+        self._binding.bind_cpu_input(TOKENS, row)
         if self._signature.position_dtype is not None:
             self._binding.bind_cpu_input(POSITIONS, self._positions[:, start:stop])
-        self._bind_segments(chunk.size)
+        self._bind_segments(row.size)
         self._binding.bind_output(LOGITS)  # ONNX Runtime allocates: a long prompt's logits are no buffer to keep
-        self._append(stop)
+        self._step_to(stop)
         return self._read_logits()
 
-    def _append(self, tokens: int) -> None:
+    def _step_to(self, tokens: int) -> None:
         """Runs the bound tokens, after which the cache holds `tokens`."""
         self._cache_branch[0] = self._length > 0
         if self._masked:
@@ -228,9 +185,9 @@ class UncachedSession(OnnxLanguageSession):
         super().__init__(session, name, effective, signature)
         self._tokens = np.zeros((1, self.context_length), signature.token_dtype)
 
-    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        start, stop = self._length, self._length + chunk.size
-        self._tokens[:, start:stop] = chunk
+    def _append(self, row: Array) -> Array:
+        start, stop = self._length, self._length + row.size
+        self._tokens[:, start:stop] = row
         self._binding.bind_cpu_input(TOKENS, self._tokens[:, :stop])
         if self._signature.position_dtype is not None:
             self._binding.bind_cpu_input(POSITIONS, self._positions[:, :stop])

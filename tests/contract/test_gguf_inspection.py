@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchharness.errors import ModelFailure, Unsupported
 from targets.llama_cpp import LlamaCpp
-from targets.llama_cpp.gguf_file import TYPES, read_files
+from targets.gguf_format.contents import TYPES, read_files
 
 
 def written(path: Path, add: Callable[[Any], None], architecture: str = "llama") -> Path:

@@ -7,14 +7,15 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 from __future__ import annotations
 
 import math
-import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchharness.errors import ModelFailure, Unsupported
+from benchharness.errors import Unsupported
+from targets.model_files import reading
+from targets.wire.held import Buffer, looked_into
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -111,14 +112,10 @@ def read_files(parts: Sequence[Path]) -> Contents:
     found = Contents()
     for part in parts:
         try:
-            with part.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            with reading(part, "GGUF model"), looked_into(part) as content:
                 read = _Reader(content).contents()
-        except (ValueError, struct.error) as error:
-            raise ModelFailure(f"{part}: is no GGUF model, or one cut short ({error}); download it again") from error
         except Unsupported as error:
             raise Unsupported(f"{part}: {error}") from error
-        except OSError as error:
-            raise ModelFailure(f"{part}: cannot be read ({error.strerror or error})") from error
         if not found.version:
             found.version, found.metadata, found.lengths = read.version, read.metadata, read.lengths
         found.tensors += read.tensors
@@ -128,7 +125,7 @@ def read_files(parts: Sequence[Path]) -> Contents:
 class _Reader:
     """One file, read from front to back. Every method raises `ValueError` or `struct.error` for what cannot be."""
 
-    def __init__(self, content: bytes | mmap.mmap) -> None:
+    def __init__(self, content: Buffer) -> None:
         self._content, self._at, self._texts_left = content, 0, _MOST_TEXTS
 
     def contents(self) -> Contents:
