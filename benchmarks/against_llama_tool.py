@@ -2,8 +2,8 @@
 
 A round is three processes in random order, with the file in the page cache. The tool (`llama-bench`, one prompt, no
 warm-up) from its start to its end, as `/usr/bin/time -v` has it. A worker of ours, on the library that the tool is
-linked with, from its start to the first token's logits, with its own peak. And a worker that runs no model: what of ours
-is the interpreter, numpy and the worker. Both are told: all of ours over the tool's, and ours without that part.
+linked with, from its start to the first token's logits, with its own peak. And a worker that runs no model: what of
+ours is the interpreter, numpy and the worker. Both are told: all of ours over the tool's, and ours without that part.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ PROMPT_TOKENS = 64
 NAMES = ("cold start", "peak memory")
 _WORKER = [
     "-c",
-    "from benchmarks import built_llama; built_llama.install(); "
-    "from benchharness.device import worker; worker.main()",
+    "from benchmarks import built_llama; built_llama.install(); from benchharness.device import worker; worker.main()",
 ]
 _EMPTY_WORKER = ["-m", "benchharness.device.worker"]
 
@@ -63,7 +62,7 @@ def measure(options: Options) -> Bar:
         claim=claim,
         findings=findings,
         conditions=[
-            f"prompt {PROMPT_TOKENS} tokens; llama-bench --no-warmup -r 1, whose time holds its end too; page cache warm",
+            f"prompt {PROMPT_TOKENS} tokens; llama-bench --no-warmup -r 1, its end in its time; page cache warm",
             f"{model} of {model.stat().st_size / 2**20:.0f} MiB; the library in {build.library.parent}",
         ],
         load=(before, load_average()),
@@ -75,7 +74,7 @@ def _model(options: Options) -> Path:
     for folder in (options.models / "gguf-f32", ROOT / "build" / "smollm2" / "gguf-f32"):
         if (folder / "model.gguf").is_file():
             return folder / "model.gguf"
-    raise UsageError(f"no model.gguf in {folder}; make it with: python examples/smollm2/gguf_model.py")
+    raise UsageError(f"no model.gguf in {folder}; make it with: python examples/smollm2/as_gguf.py")
 
 
 def _round(build: Build, model: Path, threads: int, order: random.Random) -> Round:
@@ -123,8 +122,14 @@ def _worker(arguments: list[str], adapter: str, artefact: Path, threads: int) ->
         "tokenizer": None,
         "task": "causal-lm",
         "workload": {
-            **{"asks": "language", "prompt": {"seed": 0, "length": PROMPT_TOKENS}, "continuation": "fixed"},
-            **{"output_tokens": 1, "context_depth": 0, "dimensions": {}, "values": {}, "seed": 0},
+            "asks": "language",
+            "prompt": {"seed": 0, "length": PROMPT_TOKENS},
+            "continuation": "fixed",
+            "output_tokens": 1,
+            "context_depth": 0,
+            "dimensions": {},
+            "values": {},
+            "seed": 0,
         },
         "scenario": "first-token",
         "module": "benchharness.device.scenarios.first_token",

@@ -84,7 +84,7 @@ def _layout(header: str, name: str) -> str:
 
 
 def _kind(words: list[str], structure: str) -> str:
-    if "*" in words or words[0].endswith("callback") or words[0].endswith("_t") and words[0] not in _KINDS:
+    if "*" in words or words[0].endswith("callback") or (words[0].endswith("_t") and words[0] not in _KINDS):
         lists = {"token": "i32s", "logits": "i8s"} if structure == "llama_batch" else {}
         return lists.get(words[-1], "ptr")
     return "int" if words[0] == "enum" else _KINDS[words[0]]

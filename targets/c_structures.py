@@ -13,9 +13,15 @@ from typing import Any
 
 #: How a layout writes C's types.
 _TYPES: Mapping[str, Any] = {
-    **{"ptr": ctypes.c_void_p, "i32": ctypes.c_int32, "u32": ctypes.c_uint32, "int": ctypes.c_int},
-    **{"f32": ctypes.c_float, "bool": ctypes.c_bool, "size": ctypes.c_size_t},
-    **{"i32s": ctypes.POINTER(ctypes.c_int32), "i8s": ctypes.POINTER(ctypes.c_int8)},
+    "ptr": ctypes.c_void_p,
+    "i32": ctypes.c_int32,
+    "u32": ctypes.c_uint32,
+    "int": ctypes.c_int,
+    "f32": ctypes.c_float,
+    "bool": ctypes.c_bool,
+    "size": ctypes.c_size_t,
+    "i32s": ctypes.POINTER(ctypes.c_int32),
+    "i8s": ctypes.POINTER(ctypes.c_int8),
 }
 #: What ctypes copies a structure of unknown size into.
 _ROOM_BYTES = 1024

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,6 +14,36 @@ from targets.token_checks import check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
+
+
+class Signature(Protocol):
+    """What is known of a causal language model before it runs."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens that it knows."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that fit its cache."""
+
+    @property
+    def token_dtype(self) -> str:
+        """What it takes token ids as, by numpy's name."""
+
+    @property
+    def all_logits(self) -> bool:
+        """Whether a call can give the logits of every token; else of its last one."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The signature of a model whose runtime tells no more."""
+
+    vocabulary_size: int
+    context_length: int
+    token_dtype: str
+    all_logits: bool = True
 
 
 class CausalSession(ABC):
@@ -24,14 +55,12 @@ class CausalSession(ABC):
     #: Whether the memory of logits that a call gave is written again by the next.
     _overwrites_logits = False
 
-    def __init__(
-        self, name: str, vocabulary_size: int, context_length: int, token_dtype: str, *, all_logits: bool = True
-    ) -> None:
-        self.vocabulary_size, self.context_length = vocabulary_size, context_length
+    def __init__(self, name: str, signature: Signature) -> None:
+        self.vocabulary_size, self.context_length = signature.vocabulary_size, signature.context_length
         self._name = name
-        self._all_logits = all_logits  # of every token; else of a call's last one
+        self._all_logits = signature.all_logits
         self._length = 0  # tokens in the cache
-        self._token: Any = np.zeros((1, 1), token_dtype)
+        self._token: Any = np.zeros((1, 1), signature.token_dtype)
         #: Of how many tokens from the end logits are wanted: generating takes the last one's, `score` all, which is 0.
         self._kept: Any = np.ones(1, np.int64)
 

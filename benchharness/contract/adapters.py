@@ -60,7 +60,7 @@ class AdapterRow:
     on_request: Sequence[str] = ()
     #: The modules that it runs models with. Its own module loads without them, and lists files all the same.
     runs_with: Sequence[str] = ()
-    #: Whether it opens a model and nothing else: starts no program, and talks to nobody. A farm's host takes it unasked.
+    #: Whether it opens a model and nothing else, starts no program and talks to nobody: a farm's host takes it unasked.
     opens_only: bool = False
 
 

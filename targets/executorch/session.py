@@ -71,14 +71,7 @@ class ExecuTorchLanguageSession(CausalSession, ExecuTorchSession):
         signature: LanguageSignature,
     ) -> None:
         ExecuTorchSession.__init__(self, method, described, file, effective)
-        CausalSession.__init__(
-            self,
-            str(file),
-            signature.vocabulary_size,
-            signature.context_length,
-            signature.token_dtype,
-            all_logits=signature.all_logits,
-        )
+        CausalSession.__init__(self, str(file), signature)
         self._signature = signature
         self._positions = torch.arange(self.context_length, dtype=getattr(torch, signature.position_dtype))
 

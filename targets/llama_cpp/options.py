@@ -17,8 +17,11 @@ CACHE_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q4_0": 2, "q4_1": 3, 
 _FLASH_ATTENTION = {"auto": -1, False: 0, True: 1}
 _LENGTHS, _LAYERS = ("n_ctx", "n_batch", "n_ubatch"), "n_gpu_layers"
 _CHOICES: Mapping[str, Iterable[Any]] = {
-    **{"type_k": CACHE_TYPES, "type_v": CACHE_TYPES, "flash_attn": _FLASH_ATTENTION},
-    **{"use_mmap": (True, False), "use_extra_bufts": (True, False)},
+    "type_k": CACHE_TYPES,
+    "type_v": CACHE_TYPES,
+    "flash_attn": _FLASH_ATTENTION,
+    "use_mmap": (True, False),
+    "use_extra_bufts": (True, False),
 }
 _MMAP, _NO_MMAP = 1, 0
 

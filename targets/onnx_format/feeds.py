@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,8 @@ from targets.onnx_format.signature import CACHE_BRANCH, MASK, POSITIONS, SEGMENT
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
+
+    Maker = Callable[[Array, int, int], Array]
 
 
 class Feeds:
@@ -25,7 +27,7 @@ class Feeds:
         self.kept: Array = np.ones([1] * len(kept.shape) if kept else [1], kept.dtype if kept else "int64")
         self._kept_name = kept.name if kept else ""
 
-    def makers(self) -> Mapping[str, Callable[[Array, int, int], Array]]:
+    def makers(self) -> dict[str, Maker]:
         """By input, what is fed for a row of tokens (1, n) from one position up to another."""
         return {
             TOKENS: lambda row, start, stop: row,

@@ -31,14 +31,7 @@ class OnnxLanguageSession(CausalSession, OnnxSession):
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
         OnnxSession.__init__(self, session, name, effective)
-        CausalSession.__init__(
-            self,
-            name,
-            signature.vocabulary_size,
-            signature.context_length,
-            signature.token_dtype,
-            all_logits=signature.all_logits,
-        )
+        CausalSession.__init__(self, name, signature)
         self._signature = signature
         self._binding = session.io_binding()
         self._binding.bind_output(LOGITS)  # first, so that it is the first of the binding's outputs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import HARNESS_CLOCK, EffectiveConfiguration, StampClock, TensorSpec, TokenStream
 from benchharness.errors import ModelFailure, Unsupported
-from targets.causal_session import CausalSession
+from targets.causal_session import CausalSession, Limits
 from targets.onnx_runtime_genai.request import Loaded
 from targets.token_checks import check_kept, check_tokens, refuse_length, smallest_step_ns
 
@@ -46,7 +46,7 @@ class LogitsSession(CausalSession, _Generating):
 
     def __init__(self, loaded: Loaded, effective: EffectiveConfiguration) -> None:
         _Generating.__init__(self, loaded, effective)
-        CausalSession.__init__(self, self._name, loaded.vocabulary_size, loaded.max_length, "int32")
+        CausalSession.__init__(self, self._name, Limits(loaded.vocabulary_size, loaded.max_length, "int32"))
 
     def reset(self) -> None:
         """Empties the cache."""

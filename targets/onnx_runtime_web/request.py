@@ -113,7 +113,9 @@ def _open(model: Path, asked: Asked, configuration: Configuration, provider: str
             "external": {name: f"model/{number}" for number, name in enumerate(external, 1)},
             "options": asked.session_options,
             # What stays on the graphics processor: the cache, which is only handed from one step to the next.
-            "kept": _presents(model) if provider == WEBGPU else [],
+            "kept": [each.name for each in inspect_model(model).outputs if each.name.startswith("present.")]
+            if provider == WEBGPU
+            else [],
         }
         loaded = told.table(page.ask("open", request), page.name)
         opened = Opened(**vars(page), provider=provider, refusal=refusal, told=loaded)
@@ -129,11 +131,6 @@ def _outside(model: Path) -> dict[str, Path]:
     listed = list_files(model)
     paths = [path for path in (Path(listed.root) / name for name in listed.files) if path != model]
     return {path.relative_to(model.parent).as_posix(): path for path in paths if path.suffix not in _NO_TENSORS}
-
-
-def _presents(model: Path) -> list[str]:
-    """Outputs that are a language model's cache, by the names that exporters give them."""
-    return [spec.name for spec in inspect_model(model).outputs if spec.name.startswith("present.")]
 
 
 def _facts(opened: Opened, asked: Asked, configuration: Configuration) -> dict[str, Any]:

@@ -90,14 +90,7 @@ class WebLanguageSession(CausalSession, WebSession):
         self, opened: Opened, effective: EffectiveConfiguration, graph: GraphFacts, signature: LanguageSignature
     ) -> None:
         WebSession.__init__(self, opened, effective, graph)
-        CausalSession.__init__(
-            self,
-            opened.name,
-            signature.vocabulary_size,
-            signature.context_length,
-            signature.token_dtype,
-            all_logits=signature.all_logits,
-        )
+        CausalSession.__init__(self, opened.name, signature)
         self._dtype = signature.logits_dtype
         opened.ask("language", _plan(signature))
 
@@ -149,7 +142,13 @@ def _plan(signature: LanguageSignature) -> dict[str, Any]:
         "kept": None if kept is None else {"name": kept.name, "type": kept.dtype, "dims": [1] * len(kept.shape)},
         "branch": {"name": CACHE_BRANCH} if signature.has_cache_branch else None,
         "cache": [
-            {"past": each.past, "present": each.present, "type": each.dtype, "heads": each.heads, "size": each.head_size}
+            {
+                "past": each.past,
+                "present": each.present,
+                "type": each.dtype,
+                "heads": each.heads,
+                "size": each.head_size,
+            }
             for each in signature.cache
         ],
     }

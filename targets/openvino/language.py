@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from benchharness.contract import EffectiveConfiguration
 from benchharness.errors import Unsupported
 from targets.causal_session import CausalSession
 from targets.onnx_format.feeds import Feeds
-from targets.onnx_format.signature import LOGITS, TOKENS, LanguageSignature
+from targets.onnx_format.signature import LOGITS, LanguageSignature
 from targets.openvino.loading import Compiled
-from targets.openvino_format.names import BEAMS
 from targets.openvino.session import OpenVinoSession, Ports
+from targets.openvino_format.names import BEAMS
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -35,14 +35,13 @@ class OpenVinoLanguageSession(CausalSession, OpenVinoSession):
         signature: LanguageSignature,
     ) -> None:
         OpenVinoSession.__init__(self, compiled, file, effective, ports)
-        dtypes = {spec.name: np.dtype(spec.dtype) for spec in ports.inputs}
-        CausalSession.__init__(
-            self, str(file), signature.vocabulary_size, signature.context_length, dtypes[TOKENS].name
-        )
+        CausalSession.__init__(self, str(file), signature)
         self._logits = next(place for place, spec in enumerate(ports.outputs) if spec.name == LOGITS)
-        feeds, first = Feeds(signature), np.zeros(1, dtypes.get(BEAMS, "int32"))
+        beams = next((spec.dtype for spec in ports.inputs if spec.name == BEAMS), "int32")
+        feeds, first = Feeds(signature), np.zeros(1, beams)
         self._kept = feeds.kept
-        makers = {**feeds.makers(), BEAMS: lambda row, start, stop: first}
+        makers = feeds.makers()
+        makers[BEAMS] = lambda row, start, stop: first
         self._makers = [(place, makers[name]) for name, place in self._places.items()]
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:

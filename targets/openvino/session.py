@@ -10,8 +10,8 @@ from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure
 from targets.onnx_format.input_rows import read_input_rows
 from targets.onnx_format.inspection import declared_specs
-from targets.openvino_format.files import is_onnx
 from targets.openvino.loading import VERSION, Compiled, by_precision, words_of
+from targets.openvino_format.files import is_onnx
 from targets.openvino_format.names import DTYPES
 
 if TYPE_CHECKING:

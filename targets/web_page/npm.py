@@ -76,9 +76,7 @@ class NpmPackage:
     def _unpack(self, archive: Path, folder: Path) -> None:
         found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         if found != self.sha512:
-            raise Unsupported(
-                f"what came is not {self.name} {self.version}: its SHA-512 is {found}, not {self.sha512}"
-            )
+            raise Unsupported(f"what came is not {self.name} {self.version}: its SHA-512 is {found}, not {self.sha512}")
         folder.mkdir()
         with tarfile.open(archive) as members:
             for name in self.files:

@@ -133,7 +133,9 @@ def test_llama_cpp_itself_ends_the_process_over_more_than_a_batch(model: Path) -
         "    session._batch_tokens = 100\n"
         "    session.extend(range(40))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert done.returncode == -signal.SIGABRT, done.stderr[-500:]
     assert "n_batch" in done.stderr
 

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,12 @@ BAR, ABOUT = 600, 1.1
 OLDER = {"core_ml": 5750, "tflite": 2750, "onnx_runtime": 1360}
 #: What several adapters stand on, or what a file says without its runtime. A room is not where an adapter hides.
 ROOMS = {
-    **{"onnx_format": 1800, "wire": 430, "web_page": 750},
-    **{"gguf_format": 400, "openvino_format": 300, "pte_format": 350},
+    "onnx_format": 1800,
+    "wire": 430,
+    "web_page": 750,
+    "gguf_format": 400,
+    "openvino_format": 300,
+    "pte_format": 350,
 }
 #: Modules of the harness that name a runtime. A recipe's format has the adapter that knows its files; readers are data.
 NAME_ONE = {"benchharness/compress/source.py", "benchharness/launch/bundle.py"}
@@ -39,8 +42,8 @@ def lines(folder: Path) -> int:
     )
 
 
-def folders() -> Iterator[Path]:
-    yield from (path for path in sorted(TARGETS.iterdir()) if (path / "__init__.py").is_file())
+def folders() -> list[Path]:
+    return [path for path in sorted(TARGETS.iterdir()) if (path / "__init__.py").is_file()]
 
 
 def home(name: str) -> str:
@@ -100,7 +103,9 @@ with hidden(*{module for row in adapters.BUILT_IN.values() for module in row.run
 
 def test_adapters_load_without_what_they_run_models_with() -> None:
     """So that they list files, and say how to get their runtimes, wherever they are asked."""
-    done = subprocess.run([sys.executable, "-c", WITHOUT_RUNTIMES], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_RUNTIMES], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     reasons = json.loads(done.stdout)
     for name in BUILT_IN:
         modules = adapters.BUILT_IN[name].runs_with

@@ -1,4 +1,4 @@
-"""SmolLM2 as GGUF in float32, from what `make smollm2` has fetched: `python examples/smollm2/gguf_model.py`.
+"""SmolLM2 as GGUF in float32, from what `make smollm2` has fetched: `python examples/smollm2/as_gguf.py`.
 
 Writes `build/smollm2/gguf-f32/`, or `--out FOLDER`. Needs the packages gguf, onnx and numpy, no torch. Smaller variants
 of it are `benchharness compress`'s to make. Its text is split before it is tokenised as llama.cpp calls `smollm`.
@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "examples" / "demo_model"))  # a Llama is written as the demo model is
+sys.path.append(str(Path(__file__).resolve().parents[1] / "demo_model"))  # a Llama is written as the demo model is
 
 import gguf_model
 
-MODELS = ROOT / "build" / "smollm2"
+MODELS = Path(__file__).resolve().parents[2] / "build" / "smollm2"
 
 
 def build(source: Path = MODELS / "hf", out: Path = MODELS / "gguf-f32") -> Path:
