@@ -91,15 +91,19 @@ class CausalSession(ABC):
         rows: Array | None = None
         if self._all_logits:
             self.reset()
-            self._kept[...] = 0
+            self._keep(0)
             try:
                 rows = self._append(self._checked(tokens)).astype(np.float32, copy=self._overwrites_logits)
             finally:
-                self._kept[...] = 1
+                self._keep(1)
                 self.reset()
         if rows is None or len(rows) != len(tokens):
             raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
         return rows
+
+    def _keep(self, logits: int) -> None:
+        """Asks for the logits of so many last tokens; 0: of all."""
+        self._kept[...] = logits
 
     @abstractmethod
     def _append(self, row: Array) -> Array:

@@ -98,6 +98,7 @@ class WarningKind(StrEnum):
     UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
     LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
     LATE_NETWORK = "late-network"  # a simulated network delivered later than it should have
+    MEMORY_ELSEWHERE = "memory-elsewhere"  # an accelerator's own memory is in no figure
     NOT_SHIPPED = "not-shipped"  # start and memory hold what a product with this runtime does without
     OTHER_DEVICE = "other-device"  # computed on another device than the one that the result is of
     EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since

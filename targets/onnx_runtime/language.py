@@ -1,7 +1,8 @@
 """A causal language model in ONNX Runtime: tokens in, logits of the next token out.
 
 One IO binding serves the session. What stays the same between two tokens stays bound: a decoded token writes its id
-and position to buffers that are bound already, and lengthens the mask. The batch is always one sequence.
+and position to buffers that are bound already, and lengthens the mask. Where binding copies to an accelerator, what was
+rewritten is bound again. The batch is always one sequence.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import CACHE_NONE, EffectiveConfiguration
+from benchharness.contract import CACHE_COPIED_BY_BINDING, CACHE_NONE, EffectiveConfiguration
 from benchharness.errors import Unsupported
 from targets.causal_session import CausalSession
 from targets.onnx_format.feeds import Feeds
 from targets.onnx_format.signature import CACHE_BRANCH, LOGITS, MASK, POSITIONS, SEGMENTS, TOKENS, LanguageSignature
 from targets.onnx_runtime.cache import GrownCache, InPlaceCache
+from targets.onnx_runtime.memory import HOST, Memories, Memory
 from targets.onnx_runtime.session import OnnxSession
 from targets.token_checks import check_kept, check_token
 
@@ -40,8 +42,7 @@ class OnnxLanguageSession(CausalSession, OnnxSession):
         self._mask, self._positions, self._segments = feeds.mask, feeds.positions, feeds.segments
         self._mask_address = self._mask.ctypes.data
         self._kept = feeds.kept
-        if signature.kept is not None:
-            self._bind(signature.kept.name, self._kept)
+        self._keep(1)
 
     def rewind(self, tokens: int) -> None:
         """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
@@ -53,8 +54,13 @@ class OnnxLanguageSession(CausalSession, OnnxSession):
         del self._binding
         super().close()
 
+    def _keep(self, logits: int) -> None:
+        super()._keep(logits)
+        if self._signature.kept is not None:
+            self._bind(self._signature.kept.name, self._kept)
+
     def _bind(self, name: str, array: np.ndarray[Any, Any]) -> None:
-        """Binds memory that this object owns and rewrites."""
+        """Binds memory that this object owns and rewrites; on an accelerator, what stands there now."""
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
     def _bind_segments(self, tokens: int) -> None:
@@ -90,13 +96,16 @@ class CachedSession(OnnxLanguageSession):
         *,
         in_place: bool,
         capacity: int,
+        memories: Memories,
     ) -> None:
         super().__init__(session, name, effective, signature)
+        memory = _cache_memory(signature, memories)
         self._cache: InPlaceCache | GrownCache = (
-            InPlaceCache(self._binding, signature.cache, self.context_length, capacity)
-            if in_place
-            else GrownCache(self._binding, signature.cache)
+            InPlaceCache(self._binding, signature.cache, self.context_length, capacity, memory)
+            if in_place and memory is not None
+            else GrownCache(self._binding, signature.cache, memory or HOST)
         )
+        self._binding_copies = memories.copy_inputs()
         self._position = np.zeros((1, 1), signature.position_dtype or "int64")
         self._step_logits = np.zeros((1, 1, self.vocabulary_size), signature.logits_dtype)
         self._converts = signature.logits_dtype != "float32"
@@ -123,10 +132,10 @@ class CachedSession(OnnxLanguageSession):
         """
         position = self._length
         check_token(token, self.vocabulary_size, position, self.context_length)
-        if not self._bound_for_step:
-            self._bind_step()
         self._token[0, 0] = token
         self._position[0, 0] = position
+        if not self._bound_for_step or self._binding_copies:
+            self._bind_step()
         self._step_to(position + 1)
         logits: Array = self._step_logits[0, 0]
         return logits.astype(np.float32) if self._converts else logits
@@ -150,7 +159,9 @@ class CachedSession(OnnxLanguageSession):
 
     def _step_to(self, tokens: int) -> None:
         """Runs the bound tokens, after which the cache holds `tokens`."""
-        self._cache_branch[0] = self._length > 0
+        if self._signature.has_cache_branch and self._cache_branch[0] != (self._length > 0):
+            self._cache_branch[0] = self._length > 0
+            self._bind(CACHE_BRANCH, self._cache_branch)
         if self._masked:
             self._bind_mask(tokens)
         self._cache.before_step(tokens)
@@ -200,23 +211,40 @@ def open_language_session(
     *,
     in_place: bool,
     capacity: int,
+    memories: Memories,
 ) -> CachedSession | UncachedSession:
-    """The session that fits the signature. Raises `Unsupported` for a cache that this adapter cannot keep."""
+    """The session that fits the signature; `memories` are its tensors'.
+
+    Raises `Unsupported` for a cache that this adapter cannot keep.
+    """
     if not signature.cache:
         return UncachedSession(session, name, effective, signature)
-    if not in_place and signature.cache[0].capacity is not None:
-        raise Unsupported(
-            f"{name}: a cache of fixed length that the graph does not append to in place; "
-            "export it with a dynamic length"
-        )
-    return CachedSession(session, name, effective, signature, in_place=in_place, capacity=capacity)
+    if signature.cache[0].capacity is not None:
+        if not in_place:
+            raise Unsupported(
+                f"{name}: a cache of fixed length that the graph does not append to in place; "
+                "export it with a dynamic length"
+            )
+        if _cache_memory(signature, memories) is None:
+            raise Unsupported(
+                f"{name}: a cache of fixed length in memory that no buffer can be kept in from Python; "
+                "export it with a dynamic length"
+            )
+    return CachedSession(session, name, effective, signature, in_place=in_place, capacity=capacity, memories=memories)
 
 
-def cache_kind(signature: LanguageSignature, *, in_place: bool) -> str:
+def cache_kind(signature: LanguageSignature, *, in_place: bool, memories: Memories) -> str:
     """How the cache is kept, one of the contract's CACHE_*."""
     if not signature.cache:
         return CACHE_NONE
+    if _cache_memory(signature, memories) is None:
+        return CACHE_COPIED_BY_BINDING
     return InPlaceCache.kind if in_place else GrownCache.kind
+
+
+def _cache_memory(signature: LanguageSignature, memories: Memories) -> Memory | None:
+    """Where the cache is kept; None where each step copies it to the host and back."""
+    return memories.shared([each.past for each in signature.cache], [each.present for each in signature.cache])
 
 
 def cache_facts(signature: LanguageSignature) -> Mapping[str, Any]:
