@@ -4,6 +4,7 @@ A round is three processes in random order, with the file in the page cache. The
 warm-up) from its start to its end, as `/usr/bin/time -v` has it. A worker of ours, on the library that the tool is
 linked with, from its start to the first token's logits, with its own peak. And a worker that runs no model: what of
 ours is the interpreter, numpy and the worker. Both are told: all of ours over the tool's, and ours without that part.
+CPU time stands beside the clock's: other work on the machine changes it little.
 """
 
 from __future__ import annotations
@@ -24,12 +25,17 @@ from benchmarks.processes import load_average, run_program
 
 WITHIN = 0.05
 PROMPT_TOKENS = 64
-NAMES = ("cold start", "peak memory")
-_WORKER = [
-    "-c",
-    "from benchmarks import built_llama; built_llama.install(); from benchharness.device import worker; worker.main()",
-]
-_EMPTY_WORKER = ["-m", "benchharness.device.worker"]
+NAMES = ("cold start", "its CPU time", "peak memory")
+#: Of a worker, in the same order.
+_METRICS = ("cold_start_ttft", "cpu", "peak_memory")
+#: A worker that also tells what CPU time it had taken when the first token's logits were there.
+_WORKER = (
+    "import time; from benchharness.device import measured, phases, worker; told = phases.Phases.cold_start; "
+    "phases.Phases.cold_start = lambda self, metric: "
+    "[*told(self, metric), measured.measurement('cpu', {}, time.process_time_ns())]; worker.main()"
+)
+_LLAMA_WORKER = f"from benchmarks import built_llama; built_llama.install(); {_WORKER}"
+_EMPTY_WORKER = f"from benchmarks import built_llama; {_WORKER}"
 
 
 def measure(options: Options) -> Bar:
@@ -81,7 +87,7 @@ def _round(build: Build, model: Path, threads: int, order: random.Random) -> Rou
     sides = in_random_order(
         {
             "tool": lambda: _tool(build, model, threads),
-            "ours": lambda: _worker(_WORKER, "llama-cpp", model, threads),
+            "ours": lambda: _worker(_LLAMA_WORKER, "llama-cpp", model, threads),
             "python": lambda: _worker(_EMPTY_WORKER, "null", _nothing(), threads),
         },
         order,
@@ -109,11 +115,11 @@ def _tool(build: Build, model: Path, threads: int) -> dict[str, float]:
     row = json.loads(answer["output"].splitlines()[-1])
     if (row["n_prompt"], row["n_gen"], row["n_threads"]) != (PROMPT_TOKENS, 0, threads):
         raise NothingRan(f"{build.tool} ran something else than it was asked for: {row}")
-    return {"cold start": answer["wall_ns"], "peak memory": answer["maxrss"]}
+    return dict(zip(NAMES, (answer["wall_ns"], answer["cpu_ns"], answer["maxrss"]), strict=True))
 
 
-def _worker(arguments: list[str], adapter: str, artefact: Path, threads: int) -> dict[str, float]:
-    options = {"n_ctx": PROMPT_TOKENS} if adapter == "llama-cpp" else {}
+def _worker(code: str, adapter: str, artefact: Path, threads: int) -> dict[str, float]:
+    options = {"n_ctx": PROMPT_TOKENS + 1} if adapter == "llama-cpp" else {}
     order: dict[str, Any] = {
         "id": "against-llama-tool",
         "adapter": adapter,
@@ -135,17 +141,17 @@ def _worker(arguments: list[str], adapter: str, artefact: Path, threads: int) ->
         "module": "benchharness.device.scenarios.first_token",
         "settings": {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 1, "most_inferences": 1},
     }
-    request = {"arguments": arguments, "order": order, "watch": False}
+    request = {"arguments": ["-c", code], "order": order, "watch": False}
     told = run_program("watched_worker", request, python=Path(sys.executable)).answer["told"]
     if told.get("type") != "measured":
         raise NothingRan(f"the worker did not measure: {told.get('reason', 'it ended')}")
     values = {each["metric"]: each["value"] for each in told["measurements"] if not each.get("parameters")}
-    return {"cold start": values["cold_start_ttft"], "peak memory": values["peak_memory"]}
+    return {name: values[metric] for name, metric in zip(NAMES, _METRICS, strict=True)}
 
 
 def _absolute(rounds: list[Round], name: str) -> str:
     ours, python, tool = (median_of(rounds, f"{name} {side}") for side in ("ours", "python", "tool"))
-    if name == "cold start":
+    if name != "peak memory":
         return f"{ours / 1e9:.3f} s, of these Python {python / 1e9:.3f}, against {tool / 1e9:.3f} s"
     return f"{ours / 2**20:.1f} MiB, of these Python {python / 2**20:.1f}, against {tool / 2**20:.1f} MiB"
 

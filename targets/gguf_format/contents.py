@@ -26,6 +26,7 @@ _MOST_DIMENSIONS, _MOST_NUMBERS = 4, 1 << 50
 #: Types of metadata: how `struct` calls a number of it; texts and arrays stand apart.
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
+_LENGTH = struct.Struct("<Q")  # of a text
 
 #: Types of tensors: name, numbers in a block, bytes of a block (`ggml.h`). Floats and whole numbers by numpy's names.
 TYPES = {
@@ -171,8 +172,12 @@ class _Reader:
         self._texts_left -= length
         if self._texts_left < 0:
             raise ValueError(f"more than {_MOST_TEXTS} texts up to byte {self._at}")
-        for _ in range(length):
-            self._skip(self._number("Q"))
+        content, at, end, unpack = self._content, self._at, len(self._content), _LENGTH.unpack_from
+        for _ in range(length):  # a vocabulary has a hundred thousand: this is a part of every cold start
+            at += _LENGTH.size + unpack(content, at)[0]
+            if at > end:
+                raise ValueError(f"a text ends at byte {at}, beyond the file")
+        self._at = at
         return length
 
     def _tensor(self) -> tuple[Tensor, int]:

@@ -12,7 +12,7 @@ from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets.causal_session import CausalSession, Limits
 from targets.llama_cpp.log import Log
-from targets.token_checks import check_kept
+from targets.token_checks import check_kept, check_token
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -61,6 +61,13 @@ class LlamaSession(CausalSession):
             raise Unsupported(f"{self._name}: its cache cannot forget the end of a text alone; reset it")
         self._length = tokens
 
+    def decode(self, token: int) -> Array:
+        """Appends one token; the logits of the next one, like `extend([token])`. Nothing is made on the way."""
+        check_token(token, self.vocabulary_size, self._length, self.context_length)
+        self._token[0, 0] = token
+        self._decode(self._step)
+        return self._last_row()
+
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Logits after each of `tokens` (tokens,), where the cache is empty: a context has room for one text."""
         if TOKENS not in inputs:
@@ -83,11 +90,8 @@ class LlamaSession(CausalSession):
         """In as many batches as it takes: beyond one llama.cpp ends the process. The next call overwrites a row."""
         if not self._kept[0]:
             return self._all_rows(row[0])
-        if row is self._token:
-            self._decode(self._step)
-        else:
-            for start in range(0, row.size, self._batch_tokens):
-                self._decode(self._batch(row[0, start : start + self._batch_tokens]))
+        for start in range(0, row.size, self._batch_tokens):
+            self._decode(self._batch(row[0, start : start + self._batch_tokens]))
         return self._last_row()[None]
 
     def _batch(self, ids: Array, scored: Any = None) -> Any:
