@@ -47,6 +47,8 @@ _LIMITS: dict[str, tuple[dict[str, float], str, str]] = {
     Unit.DECIBELS: ({"dB": 1.0}, "a ratio of powers", "30 dB"),
     Unit.NUMBER: ({"": 1.0}, "a plain number", "22.5"),
     Unit.INFERENCES_PER_SECOND: ({"inferences/s": 1.0, "inf/s": 1.0}, "a rate of inferences", "30 inferences/s"),
+    Unit.PERCENT_PER_HOUR: ({"%/h": 1.0}, "a drain of a battery", "12 %/h"),
+    Unit.CHARGE_PER_HOUR: ({"mAh/h": 1.0, "mA": 1.0}, "a drain of a battery", "400 mAh/h"),
 }
 
 

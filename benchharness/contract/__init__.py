@@ -46,6 +46,7 @@ from benchharness.contract.sessions import (
     TellsKeptState,
     TellsLastOperators,
 )
+from benchharness.contract.several import AnswersSeveral
 from benchharness.contract.streams import STREAM_ENDS, StreamEnd, StreamsText, TextPiece, TextStream
 from benchharness.contract.tensors import TensorSpec
 from benchharness.contract.timed import (
@@ -84,6 +85,7 @@ __all__ = [
     "Adapter",
     "AdapterRow",
     "AllocatesLate",
+    "AnswersSeveral",
     "ArtefactFiles",
     "Availability",
     "ComputesElsewhere",

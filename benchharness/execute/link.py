@@ -45,12 +45,24 @@ Progress = Callable[[str, int, int], None]
 
 
 class DeviceLink:
-    """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept."""
+    """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept.
 
-    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], Attempt]) -> None:
+    `meter` is what the device is told of an external meter of its power.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        *,
+        run: str,
+        scratch: Path,
+        save: Callable[[Attempt], Attempt],
+        meter: Mapping[str, Any] | None = None,
+    ) -> None:
         self._launcher = launcher
         self._run = run
         self._save = save
+        self._meter = meter
         self._work = launcher.work_folder(run)
         self._bundle = put_bundle(launcher, scratch)
         self._libraries = Libraries(launcher)
@@ -185,6 +197,7 @@ class DeviceLink:
             "module": scenario.device,
             "conducts": scenario.conducts,
             "sensors": scenario.sensors,
+            **({} if self._meter is None or not scenario.sensors else {"meter": dict(self._meter)}),
             "settings": dict(job.settings),
             "timeout_s": job.timeout_s,
             "entry_gate_s": job.settings.get("entry_gate_s", 0),

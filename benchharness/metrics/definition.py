@@ -19,10 +19,15 @@ class Unit(StrEnum):
     TOKENS = "tokens"
     DECIBELS = "dB"
     NUMBER = "1"  # a plain number: a perplexity, a cosine, a p-value
+    PERCENT_PER_HOUR = "%/h"  # of a battery
+    CHARGE_PER_HOUR = "mAh/h"
 
 
 #: Units of what a device does in what time and memory: nothing else than a device can say it.
-OF_DEVICE = (Unit.NANOSECONDS, Unit.BYTES, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND, Unit.JOULES)
+OF_DEVICE = (
+    *(Unit.NANOSECONDS, Unit.BYTES, Unit.TOKENS_PER_SECOND, Unit.INFERENCES_PER_SECOND, Unit.JOULES),
+    *(Unit.PERCENT_PER_HOUR, Unit.CHARGE_PER_HOUR),
+)
 
 
 class Better(StrEnum):

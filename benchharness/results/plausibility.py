@@ -47,6 +47,7 @@ def contradictions(measured: Sequence[Measurement], duration_ns: int, device_mem
     yield from _cold_start(measured, duration_ns)
     yield from _tokens(measured, duration_ns)
     yield from _memory(measured, duration_ns, device_memory)
+    yield from _at_once(measured, duration_ns)
     for each in measured:
         if _is_of(SUSTAINED_WINDOW, each):
             yield from _session(each, duration_ns)
@@ -111,6 +112,24 @@ def _talked(measurement: Measurement, duration_ns: int) -> Iterator[str]:
         yield "the turns of the conversation are not in order"
     if sum(row.ttft for row in rows) > duration_ns:
         yield f"first tokens of turns that took longer than the attempt, which took {duration_ns} ns"
+
+
+def _at_once(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]:
+    """A round of requests lasts at least until the first token of each of them, and all rounds within the attempt."""
+    rounds: dict[Any, list[float]] = {}
+    for each in (each for each in measured if each.metric == "throughput"):
+        at_once, count = (each.parameters.get(name) for name in ("at_once", "output_tokens"))
+        if isinstance(at_once, int) and isinstance(count, int) and min(each.samples, default=0) > 0:
+            rounds[at_once] = [at_once * count * 1e9 / rate for rate in each.samples]
+    if sum(map(sum, rounds.values())) > duration_ns:
+        yield f"rounds of requests that took longer than the attempt, which took {duration_ns} ns"
+    for each in (each for each in measured if each.metric == "concurrent_ttft"):
+        at_once = each.parameters.get("at_once")
+        lasted = rounds.get(at_once, [])
+        if len(lasted) != len(each.samples):
+            yield f"{at_once!r} requests at once have first tokens of {len(each.samples)} rounds, of {len(lasted)}"
+        elif any(first > whole * (1 + _ROUNDING) for first, whole in zip(each.samples, lasted, strict=True)):
+            yield f"{at_once!r} requests at once: a first token came after all of them were answered"
 
 
 def _forward(name: str, moments: Sequence[float], duration_ns: int) -> Iterator[str]:

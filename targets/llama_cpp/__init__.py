@@ -6,7 +6,7 @@ A request's `accelerator` is one of ggml's devices ("CPU", "CUDA0"), `threads` t
 `n_gpu_layers`.
 
 Its modules: `library` finds and checks the library, `options` checks the request, `log` hears what llama.cpp says,
-`session` runs. What a file says without llama.cpp stands in `targets.gguf_format`.
+`session` runs, and `several` texts at once. What a file says without llama.cpp stands in `targets.gguf_format`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from targets.llama_cpp.library import Library, load_library
 from targets.llama_cpp.log import Log, listen
 from targets.llama_cpp.options import CPU, Request, read_request
 from targets.llama_cpp.session import LlamaSession
+from targets.llama_cpp.several import Together
 
 try:
     _library: Library | None = load_library()
@@ -103,9 +104,13 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
     length = request.options.get("n_ctx", min(trained, LONGEST_UNASKED_CONTEXT_TOKENS))
     if length > trained:
         raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")
-    params = lib.llama_context_default_params()
-    request.fill_context(params, length)
-    context = lib.llama_init_from_model(loaded, params)
+
+    def make(texts: int, tokens: int) -> int:
+        params = lib.llama_context_default_params()
+        request.fill_context(params, tokens, texts)
+        return int(lib.llama_init_from_model(loaded, params) or 0)
+
+    context = make(1, length)
     if not context:
         asked = ", ".join(f"{name} = {value}" for name, value in request.options.items()) or "all defaults"
         raise _failure(model, log, f"make a context for it ({asked})", Unsupported)
@@ -118,6 +123,7 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
         effective=_effective(library, contents, context, log, trained, places),
         vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
         context_length=length,
+        together=Together(lib, library.batch, make, log, str(model)),
     )
 
 

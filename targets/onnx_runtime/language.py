@@ -7,12 +7,14 @@ rewritten is bound again. The batch is always one sequence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, CACHE_NONE, EffectiveConfiguration
+from benchharness.contract import CACHE_COPIED_BY_BINDING, CACHE_NONE, EffectiveConfiguration, TokenStream
 from benchharness.errors import Unsupported
 from targets.causal_session import CausalSession
 from targets.onnx_format.feeds import Feeds
@@ -20,20 +22,32 @@ from targets.onnx_format.signature import CACHE_BRANCH, LOGITS, MASK, POSITIONS,
 from targets.onnx_runtime.cache import GrownCache, InPlaceCache
 from targets.onnx_runtime.memory import HOST, Memories, Memory
 from targets.onnx_runtime.session import OnnxSession
-from targets.token_checks import check_kept, check_token
+from targets.several import greedy, in_threads
+from targets.token_checks import check_kept, check_prompts, check_token
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
+#: Further texts have a thread and a cache each.
+MOST_AT_ONCE = 64
+
 
 class OnnxLanguageSession(CausalSession, OnnxSession):
-    """What every causal language model here shares: the mask, the binding, the logits."""
+    """What every causal language model here shares: the mask, the binding, the logits; and several texts at once.
+
+    Those have each a binding and a cache of their own, and a thread; the weights are the one session's, whose calls may
+    overlap and share its threads.
+    """
+
+    most_at_once = MOST_AT_ONCE
+    answers_by = "a thread each, on one session of ONNX Runtime with its threads in common"
 
     def __init__(
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
         OnnxSession.__init__(self, session, name, effective)
         CausalSession.__init__(self, name, signature)
+        self._beside: list[OnnxLanguageSession] = []
         self._signature = signature
         self._binding = session.io_binding()
         self._binding.bind_output(LOGITS)  # first, so that it is the first of the binding's outputs
@@ -51,8 +65,23 @@ class OnnxLanguageSession(CausalSession, OnnxSession):
 
     def close(self) -> None:
         """Frees the model and its cache. The session cannot run any more."""
+        for each in self._beside:
+            each.close()
         del self._binding
         super().close()
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """Greedy answers to token ids; see `AnswersSeveral`."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: {self.most_at_once} threads at most are made here")
+        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
+        while len(self._beside) < len(given):
+            self._beside.append(self._another())
+        return in_threads([partial(greedy, one, ids, count) for one, ids in zip(self._beside, given)])
+
+    @abstractmethod
+    def _another(self) -> OnnxLanguageSession:
+        """A further text on the same weights."""
 
     def _keep(self, logits: int) -> None:
         super()._keep(logits)
@@ -99,6 +128,16 @@ class CachedSession(OnnxLanguageSession):
         memories: Memories,
     ) -> None:
         super().__init__(session, name, effective, signature)
+        self._another_with = partial(
+            CachedSession,
+            session,
+            name,
+            effective,
+            signature,
+            in_place=in_place,
+            capacity=capacity,
+            memories=memories,
+        )
         memory = _cache_memory(signature, memories)
         self._cache: InPlaceCache | GrownCache = (
             InPlaceCache(self._binding, signature.cache, self.context_length, capacity, memory)
@@ -113,6 +152,9 @@ class CachedSession(OnnxLanguageSession):
         self._cache_branch = np.zeros((1,), np.bool_)
         if signature.has_cache_branch:
             self._bind(CACHE_BRANCH, self._cache_branch)
+
+    def _another(self) -> OnnxLanguageSession:
+        return self._another_with()
 
     def reset(self) -> None:
         """Empties the cache. An in-place cache keeps its memory for the next request."""
@@ -187,7 +229,11 @@ class UncachedSession(OnnxLanguageSession):
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
         super().__init__(session, name, effective, signature)
+        self._another_with = partial(UncachedSession, session, name, effective, signature)
         self._tokens = np.zeros((1, self.context_length), signature.token_dtype)
+
+    def _another(self) -> OnnxLanguageSession:
+        return self._another_with()
 
     def _append(self, row: Array) -> Array:
         start, stop = self._length, self._length + row.size

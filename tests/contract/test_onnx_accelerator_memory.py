@@ -21,7 +21,7 @@ from benchharness.contract import (
     CACHE_IN_PLACE,
     Configuration,
 )
-from targets.onnx_runtime import OnnxRuntime, cache, loading, memory
+from targets.onnx_runtime import OnnxRuntime, memory
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "examples" / "demo_model" / "artefacts"
@@ -99,21 +99,25 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     def session(*arguments: Any, **named: Any) -> OnDevice:
         return OnDevice(made(*arguments, **named), kind)
 
-    monkeypatch.setattr(loading.onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     from_numpy = onnxruntime.OrtValue.ortvalue_from_numpy
 
     def value(array: Any, device: str = "cpu", number: int = 0) -> Any:
         assert device in ("cpu", "cuda"), "what ONNX Runtime's Python package allocates"
         return from_numpy(array)
 
-    monkeypatch.setattr(cache.onnxruntime.OrtValue, "ortvalue_from_numpy", staticmethod(value))
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_numpy", staticmethod(value))
     return kind
+
+
+def opened(variant: str) -> Any:
+    return OnnxRuntime().open(ARTEFACTS / variant, Configuration(runtime="onnxruntime"))
 
 
 @pytest.mark.parametrize("variant", ["onnx-fp32", "onnx-gqa-fp32"])
 def test_decoding_sees_each_token(kind: str, variant: str) -> None:
     """What was decoded with stale inputs differed by 16 from what one pass gives; a figure of quality was 6.9 nats."""
-    with OnnxRuntime().open(ARTEFACTS / variant, Configuration(runtime="onnxruntime")) as session:
+    with opened(variant) as session:
         assert isinstance(session._session, OnDevice)
         session.extend(TOKENS[:8])
         rows = [session.decode(token).copy() for token in TOKENS[8:20]]
@@ -132,7 +136,7 @@ def test_a_cache_stays_where_it_can(kind: str) -> None:
         "Npu": dict.fromkeys(("onnx-fp32", "onnx-gqa-fp32"), CACHE_COPIED_BY_BINDING),
     }[kind]
     for variant, told in expected.items():
-        with OnnxRuntime().open(ARTEFACTS / variant, Configuration(runtime="onnxruntime")) as session:
+        with opened(variant) as session:
             assert session.effective.cache == told
             session.extend(TOKENS[:8])
             session.decode(TOKENS[8])
@@ -163,8 +167,8 @@ def test_a_cache_half_in_the_host() -> None:
 
 def test_memory_of_the_host_is_counted() -> None:
     """A provider of its own memory is told of, even where all that goes in and out is the host's."""
-    with OnnxRuntime().open(ARTEFACTS / "onnx-fp32", Configuration(runtime="onnxruntime")) as session:
+    with opened("onnx-fp32") as session:
         assert "memory_elsewhere" not in session.effective.facts
     for providers, told in ((["CPUExecutionProvider"], None), (["WebGpuExecutionProvider"], "WebGpuExecutionProvider")):
-        session = SimpleNamespace(get_providers=lambda providers=providers: providers)
-        assert memory.uncounted(session, memory.Memories()) == told
+        plain = SimpleNamespace(get_providers=lambda providers=providers: providers)
+        assert memory.uncounted(plain, memory.Memories()) == told

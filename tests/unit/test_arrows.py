@@ -45,7 +45,7 @@ SHARED = (
     *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
     *("targets.onnx_format", "targets.gguf_format", "targets.openvino_format", "targets.pte_format"),
     *("targets.litert_lm_bundle", "targets.causal_session", "targets.c_structures", "targets.hidden_modules"),
-    "targets.web_page",
+    *("targets.web_page", "targets.several"),
 )
 
 
@@ -267,6 +267,7 @@ ARROWS = {
         "sensitivity",
         "stores",
         "suite",
+        "telemetry",
         "terminal",
     },
     "api": {
@@ -326,10 +327,20 @@ ARROWS = {
         "suite.tables",
     },
     "results": {"judge.choice"},
-    "terminal": {"execute.checking", "judge", "launch.ask", "results", "suite.device"},
+    "telemetry": {"device.tally", "judge.percentiles", "results.result"},
+    "terminal": {
+        "execute.checking",
+        "judge",
+        "launch.ask",
+        "results",
+        "suite.device",
+        "telemetry.ledger",
+        "telemetry.privacy",
+    },
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
     "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
+    "search": {"api", "execute.devices", "judge", "launch", "measure", "results.result", "suite", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
     "locations": {"suite.artefact"},
     "metrics": set(),

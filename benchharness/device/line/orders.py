@@ -73,6 +73,7 @@ class Order(Opened, total=False):
     module: str  # the scenario's, by its dotted name
     conducts: bool
     sensors: bool
+    meter: Mapping[str, Any]  # an external one, as `suite.meter` passes it on
     settings: Mapping[str, Any]
     timeout_s: float
     entry_gate_s: float
