@@ -76,8 +76,7 @@ class LlamaCpp:
         request = read_request(configuration, _library.devices())
         model = find_model(Path(artefact))
         contents = read_files(parts_of(model))
-        reason = configuration.why_tensors or why_no_language_model(contents)
-        if reason:
+        if reason := configuration.why_tensors or why_no_language_model(contents):
             raise Unsupported(f"{model}: llama.cpp is driven here for causal language models only: {reason}")
         with ExitStack() as held:
             yield held.enter_context(closing(_loaded(_library, model, contents, request, held)))
@@ -110,8 +109,7 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
         request.fill_context(params, tokens, texts)
         return int(lib.llama_init_from_model(loaded, params) or 0)
 
-    context = make(1, length)
-    if not context:
+    if not (context := make(1, length)):
         asked = ", ".join(f"{name} = {value}" for name, value in request.options.items()) or "all defaults"
         raise _failure(model, log, f"make a context for it ({asked})", Unsupported)
     return LlamaSession(

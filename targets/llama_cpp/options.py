@@ -23,7 +23,6 @@ _CHOICES: Mapping[str, Iterable[Any]] = {
     "use_mmap": (True, False),
     "use_extra_bufts": (True, False),
 }
-_MMAP, _NO_MMAP = 1, 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Request:
         if self.device == CPU:
             wanted["n_gpu_layers"] = 0
         if "use_mmap" in self.options:
-            wanted["load_mode"] = _MMAP if self.options["use_mmap"] else _NO_MMAP
+            wanted["load_mode"] = int(self.options["use_mmap"])  # 1: mapped, 0: read
         _fill(params, wanted)
 
     def fill_context(self, params: Any, context_length: int, texts: int = 1) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import EffectiveConfiguration, TensorSpec, TokenStream
+from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets.causal_session import CausalSession, Limits
 from targets.llama_cpp.log import Log
-from targets.llama_cpp.several import MOST_AT_ONCE, Together
-from targets.token_checks import check_kept, check_prompts, check_token
+from targets.llama_cpp.several import SeveralTexts, Together
+from targets.token_checks import check_kept, check_token
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -22,14 +22,11 @@ TOKENS, LOGITS = "tokens", "logits"
 _NO_ROOM = 1  # what llama_decode answers where the cache has no place for the tokens
 
 
-class LlamaSession(CausalSession):
+class LlamaSession(CausalSession, SeveralTexts):
     """One model and one context, which keeps the cache of one text. `log` hears why a call failed.
 
     Several texts at once have contexts of their own, which `together` keeps.
     """
-
-    most_at_once = MOST_AT_ONCE
-    answers_by = "prompts in turn in batches of n_batch tokens, then one batch of a token of each"
 
     def __init__(
         self,
@@ -90,13 +87,6 @@ class LlamaSession(CausalSession):
         if not self._log.layers:
             raise Unsupported("llama.cpp logged no device for any layer")
         return {device: {"layer": count} for device, count in self._log.layers.items()}
-
-    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
-        """Greedy answers to token ids; see `AnswersSeveral`."""
-        if len(prompts) > self.most_at_once:
-            raise Unsupported(f"{len(prompts)} requests at once: llama.cpp takes {self.most_at_once} here")
-        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
-        return self._together.answer(given, count, self.vocabulary_size)
 
     def close(self) -> None:
         """Frees the context. The session cannot run any more."""
