@@ -26,6 +26,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from benchharness.device.adapters import BUILT_IN
 from benchharness.errors import SuiteError
 from benchharness.farm import contents, signing
 from benchharness.farm.cache import DEFAULT_CACHE_BYTES
@@ -37,7 +38,7 @@ from benchharness.suite.tables import Suite, read_toml, restore_table
 #: The options that name libraries and programs (`execute.placing`), and one that no submission has.
 _LIBRARIES, _PROGRAM, _ENVIRONMENT = "custom_op_libraries", "program", "environment"
 #: What opens a model and nothing else. Others start programs, or talk to somebody: a host has to list them.
-_RUNTIMES = ("onnxruntime", "tflite", "onnxruntime-genai", "openvino", "llama-cpp", "coreml", "executorch", "litert-lm")
+_RUNTIMES = tuple(name for name, row in BUILT_IN.items() if row.opens_only)
 
 
 class Allowed(Table):
