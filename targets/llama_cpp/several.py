@@ -16,6 +16,7 @@ import numpy as np
 
 from benchharness.contract import TokenStream
 from benchharness.errors import ModelFailure, Unsupported
+from targets.token_checks import check_prompts
 
 if TYPE_CHECKING:
     from targets.llama_cpp.log import Log
@@ -125,3 +126,20 @@ class Together:
         for context, _ in self._contexts.values():
             self._lib.llama_free(context)
         self._contexts.clear()
+
+
+class SeveralTexts:
+    """The ability of a session whose `_together` keeps the contexts: see `AnswersSeveral`."""
+
+    most_at_once = MOST_AT_ONCE
+    answers_by = "prompts in turn in batches of n_batch tokens, then one batch of a token of each"
+    vocabulary_size: int
+    context_length: int
+    _together: Together
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """Greedy answers to token ids."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: llama.cpp takes {self.most_at_once} here")
+        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
+        return self._together.answer(given, count, self.vocabulary_size)

@@ -6,7 +6,6 @@ Format: https://github.com/pytorch/executorch/blob/main/schema/program.fbs.
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from benchharness.contract import TensorSpec
 from benchharness.errors import ModelFailure
+from targets.model_files import reading
 from targets.wire.flatbuffers import Table, mapped
 
 _IDENTIFIER = b"ET12"
@@ -77,17 +77,10 @@ class Program:
 
 def read_program(model: Path) -> Program:
     """What a `.pte` file says. Raises `ModelFailure` for what is none, or is damaged."""
-    try:
-        with mapped(model) as wire:
-            root = wire.root(_IDENTIFIER)
-            plans = {plan.text(_PLAN_NAME): _method(plan) for plan in root.children(_PLANS)}
-            program = Program(root.number(_VERSION, "u32"), plans)
-    except (ValueError, KeyError, IndexError, struct.error) as error:
-        raise ModelFailure(
-            f"{model}: is no ExecuTorch program, or one cut short ({error}); build or download it again"
-        ) from error
-    except OSError as error:
-        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
+    with reading(model, "ExecuTorch program"), mapped(model) as wire:
+        root = wire.root(_IDENTIFIER)
+        plans = {plan.text(_PLAN_NAME): _method(plan) for plan in root.children(_PLANS)}
+        program = Program(root.number(_VERSION, "u32"), plans)
     if not plans:
         raise ModelFailure(f"{model}: has no methods; export the model again")
     return program

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchharness.contract import TensorSpec
-from targets.executorch.program_file import Method, Program
+from targets.pte_format.program import Method, Program
 
 FORWARD = "forward"
 _INTEGERS = ("int64", "int32")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.contract import ModelDescription
-from targets.executorch.files import find_weights
-from targets.executorch.program_file import Method, Program, read_program
-from targets.executorch.signature import FORWARD, read_signature, why_no_language_model
+from targets.pte_format.files import find_weights
+from targets.pte_format.program import Method, Program, read_program
+from targets.pte_format.signature import FORWARD, read_signature, why_no_language_model
 from targets.stored_numbers import WEIGHTS, add_up
 
 #: Where what no delegate takes is computed. Which of the kernels linked in does it, a file cannot say.

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from benchharness.contract import ModelDescription, Quantization, TensorSpec
-from targets.llama_cpp.files import parts_of
-from targets.llama_cpp.gguf_file import Contents, Tensor, read_files
+from targets.gguf_format.contents import Contents, Tensor, read_files
+from targets.gguf_format.files import parts_of
 from targets.stored_numbers import WEIGHTS, add_up
 
 #: Quantized types with a smallest value a block beside the scale; the others are symmetric, as far as this list knows.

@@ -7,14 +7,15 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 from __future__ import annotations
 
 import math
-import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchharness.errors import ModelFailure, Unsupported
+from benchharness.errors import Unsupported
+from targets.model_files import reading
+from targets.wire.held import Buffer, looked_into
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -25,6 +26,7 @@ _MOST_DIMENSIONS, _MOST_NUMBERS = 4, 1 << 50
 #: Types of metadata: how `struct` calls a number of it; texts and arrays stand apart.
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
+_LENGTH = struct.Struct("<Q")  # of a text
 
 #: Types of tensors: name, numbers in a block, bytes of a block (`ggml.h`). Floats and whole numbers by numpy's names.
 TYPES = {
@@ -111,14 +113,10 @@ def read_files(parts: Sequence[Path]) -> Contents:
     found = Contents()
     for part in parts:
         try:
-            with part.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            with reading(part, "GGUF model"), looked_into(part) as content:
                 read = _Reader(content).contents()
-        except (ValueError, struct.error) as error:
-            raise ModelFailure(f"{part}: is no GGUF model, or one cut short ({error}); download it again") from error
         except Unsupported as error:
             raise Unsupported(f"{part}: {error}") from error
-        except OSError as error:
-            raise ModelFailure(f"{part}: cannot be read ({error.strerror or error})") from error
         if not found.version:
             found.version, found.metadata, found.lengths = read.version, read.metadata, read.lengths
         found.tensors += read.tensors
@@ -128,7 +126,7 @@ def read_files(parts: Sequence[Path]) -> Contents:
 class _Reader:
     """One file, read from front to back. Every method raises `ValueError` or `struct.error` for what cannot be."""
 
-    def __init__(self, content: bytes | mmap.mmap) -> None:
+    def __init__(self, content: Buffer) -> None:
         self._content, self._at, self._texts_left = content, 0, _MOST_TEXTS
 
     def contents(self) -> Contents:
@@ -174,8 +172,12 @@ class _Reader:
         self._texts_left -= length
         if self._texts_left < 0:
             raise ValueError(f"more than {_MOST_TEXTS} texts up to byte {self._at}")
-        for _ in range(length):
-            self._skip(self._number("Q"))
+        content, at, end, unpack = self._content, self._at, len(self._content), _LENGTH.unpack_from
+        for _ in range(length):  # a vocabulary has a hundred thousand: this is a part of every cold start
+            at += _LENGTH.size + unpack(content, at)[0]
+            if at > end:
+                raise ValueError(f"a text ends at byte {at}, beyond the file")
+        self._at = at
         return length
 
     def _tensor(self) -> tuple[Tensor, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchharness.contract import ArtefactFiles
-from targets.model_files import check_is_there, checked, language_files, listing, several
+from targets.model_files import check_is_there, checked, language_files, listing, only_one, with_ending
 from targets.onnx_format import files as onnx_files
 
 XML, ONNX = ".xml", ".onnx"
@@ -55,10 +55,8 @@ def _in_folder(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     found = _models(folder)
-    if len(found) > 1:
-        raise several(folder, found)
-    return found[0] if found else onnx_files.find_model(folder)
+    return only_one(folder, found, XML) if found else onnx_files.find_model(folder)
 
 
 def _models(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{XML}") if path.is_file() and path.name not in _TOKENIZERS)
+    return [path for path in with_ending(folder, XML) if path.name not in _TOKENIZERS]

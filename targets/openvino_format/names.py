@@ -17,6 +17,8 @@ DTYPES = {
     "boolean": "bool",
     "string": "str",
 }
+#: Of them those that compute.
+FLOATS = {name: dtype for name, dtype in DTYPES.items() if "float" in dtype}
 
 
 def stateful_evidence(stateful: bool) -> Evidence:

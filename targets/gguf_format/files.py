@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
-from targets.model_files import check_is_there, checked, language_files, listing, several
+from targets.model_files import check_is_there, checked, language_files, listing, only_one, with_ending
 
 ENDING = ".gguf"
 _SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL)
@@ -42,14 +42,10 @@ def list_files(artefact: Path) -> ArtefactFiles:
     model = find_model(artefact)
     root = model.parent
     files = [*parts_of(model), *language_files(root, root)]
-    return listing(root, model, files, sorted(root.glob(f"*{ENDING}")))
+    return listing(root, model, files, with_ending(root, ENDING))
 
 
 def _find_in_folder(folder: Path) -> Path:
-    found = [path for path in sorted(folder.glob(f"*{ENDING}")) if not _PROJECTOR.search(path.name)]
+    found = [path for path in with_ending(folder, ENDING) if not _PROJECTOR.search(path.name)]
     first = [path for path in found if not (split := _SPLIT.fullmatch(path.name)) or int(split[2]) == 1]
-    if len(first) > 1:
-        raise several(folder, first)
-    if not first:
-        raise ModelFailure(f"{folder}: no {ENDING} file in this folder")
-    return first[0]
+    return only_one(folder, first, ENDING)

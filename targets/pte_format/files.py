@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchharness.contract import ArtefactFiles
 from benchharness.errors import ModelFailure
-from targets.model_files import check_is_there, checked, language_files, listing, several
+from targets.model_files import checked, find_only, language_files, listing, with_ending
 
 ENDING = ".pte"
 #: Weights that an exporter put beside the program.
@@ -15,16 +15,14 @@ WEIGHTS_ENDING = ".ptd"
 
 def find_model(artefact: Path) -> Path:
     """The file that is opened. Raises `ModelFailure` where there is none, or several."""
-    model = _in_folder(artefact) if artefact.is_dir() else artefact
-    check_is_there(model)
-    return model
+    return find_only(artefact, ENDING)
 
 
 def find_weights(model: Path) -> Path | None:
     """The file beside a program that holds its weights: of its name, else the only one. Raises `ModelFailure`."""
     own = model.with_suffix(WEIGHTS_ENDING)
-    found = [own] if own.is_file() else sorted(model.parent.glob(f"*{WEIGHTS_ENDING}"))
-    if len(found) > 1 or (found and found != [own] and len(_programs(model.parent)) > 1):
+    found = [own] if own.is_file() else with_ending(model.parent, WEIGHTS_ENDING)
+    if len(found) > 1 or (found and found != [own] and len(with_ending(model.parent, ENDING)) > 1):
         raise ModelFailure(f"{model}: which of the {WEIGHTS_ENDING} files beside it is its own is unknown; rename it")
     return checked(found[0], model.parent) if found else None
 
@@ -34,17 +32,4 @@ def list_files(artefact: Path) -> ArtefactFiles:
     model = find_model(artefact)
     weights, root = find_weights(model), model.parent
     files = [model, *([weights] if weights else []), *language_files(root, root)]
-    return listing(root, model, files, _programs(root))
-
-
-def _in_folder(folder: Path) -> Path:
-    found = _programs(folder)
-    if len(found) > 1:
-        raise several(folder, found)
-    if not found:
-        raise ModelFailure(f"{folder}: no {ENDING} file in this folder")
-    return found[0]
-
-
-def _programs(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{ENDING}") if path.is_file())
+    return listing(root, model, files, with_ending(root, ENDING))

@@ -1,4 +1,4 @@
-"""What a page is served, by this process and on loopback only: our page, onnxruntime-web, the model, and tensors.
+"""What a page is served, by this process and on loopback only: our page, its runtime, the model, and tensors.
 
 A path begins with a random word, the `Host` header has to be ours, and only what is listed is there: another page or
 process of the same machine finds nothing, and a page cannot ask for another file. Tensors go and come as they are, for

@@ -154,7 +154,7 @@ class Browser:
         if "done" in answer:
             return answer["done"]
         words = str(answer["failed"])[:_LONGEST_WORDS]
-        raise ModelFailure(f"{of}: onnxruntime-web failed in the page: {words}")
+        raise ModelFailure(f"{of}: the runtime failed in the page: {words}")
 
     def _failure(self, error: DriverError, of: str) -> ModelFailure:
         words = _words(error)

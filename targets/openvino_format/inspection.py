@@ -14,11 +14,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from benchharness.contract import ModelDescription, Quantization, StoredNumbers, TensorSpec
-from benchharness.errors import ModelFailure
+from targets.model_files import reading
 from targets.onnx_format.files import describe
 from targets.onnx_format.signature import told_task
-from targets.openvino.files import weights_of
-from targets.openvino.names import BEAMS, DTYPES, stateful_evidence
+from targets.openvino_format.files import weights_of
+from targets.openvino_format.names import BEAMS, DTYPES, stateful_evidence
 from targets.stored_numbers import SCALES, WEIGHTS, add_up
 
 _INTEGERS = ("i4", "u4", "i8", "u8", "nf4", "u2", "u1")
@@ -36,21 +36,14 @@ class _Layer:
 
 def inspect_xml(model: Path) -> ModelDescription:
     """Describes a `.xml` file. Raises `ModelFailure` for what is none, or is damaged."""
-    try:
+    with reading(model, "OpenVINO model"):
         text = model.read_bytes()
         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
             raise ValueError("it declares a document type, which no model has")
         root = ElementTree.fromstring(text)  # noqa: S314 - see above
         if root.tag != "net":
             raise ValueError(f"its root is {root.tag}, and a model's is net")
-        layers = _layers(root)
-        return _describe(model, root, layers)
-    except (ElementTree.ParseError, ValueError, KeyError, TypeError) as error:
-        raise ModelFailure(
-            f"{model}: is no OpenVINO model, or one cut short ({error}); build or download it again"
-        ) from error
-    except OSError as error:
-        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
+        return _describe(model, root, _layers(root))
 
 
 def _layers(root: ElementTree.Element) -> dict[str, _Layer]:
