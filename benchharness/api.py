@@ -15,9 +15,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -410,16 +410,23 @@ def _findings(store: Store, run_: str) -> Findings:
         hardware=rules.hardware,
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
-        since=_since(rules, results),
+        since=_since(store, rules, results),
         store=store.url,
     )
 
 
-def _since(rules: Rules, results: Sequence[Result]) -> Since | None:
+def _since(store: Store, rules: Rules, results: Sequence[Result]) -> Since | None:
     if rules.builds is None or rules.design is None:
         return None
     from benchharness.judge.builds import Since, compared, twins
+    from benchharness.judge.gate import gated
 
     base, candidate = rules.builds
-    found = compared(twins(results), rules.design)
-    return Since(base=base, candidate=candidate, design=rules.design, comparisons=found)
+    design, today = rules.design, date.today()
+    found = compared(twins(results), design)
+    verdict = gated(found, None, results, design=design, today=today)
+    if rules.repeats is not None:
+        with suppress(BenchharnessError):  # the run that it repeats may be of another store
+            first = reading.results_in(store, rules.repeats)
+            verdict = gated(compared(twins(first), design), found, first, design=design, today=today)
+    return Since(base=base, candidate=candidate, design=design, comparisons=found, gated=verdict)

@@ -70,6 +70,11 @@ class Server:
         self._programs = _programs()
 
     @property
+    def database(self) -> str:
+        """The farm's database."""
+        return DATABASE
+
+    @property
     def data(self) -> Path:
         """What PostgreSQL calls its data directory."""
         return self.folder / "data"
@@ -112,7 +117,7 @@ class Server:
         """Whether it is started."""
         return (self.data / "postmaster.pid").exists() and self._code("pg_ctl", "-D", self.data, "status") == 0
 
-    def connect(self, database: str = DATABASE) -> psycopg.Connection:
+    def connect(self, database: str = DATABASE, *, autocommit: bool = True) -> psycopg.Connection:
         """A connection as its owner, through the socket. Raises `UsageError`."""
         port = next(
             line.partition("=")[2].strip()
@@ -120,7 +125,9 @@ class Server:
             if line.startswith("port = ")
         )
         try:
-            return psycopg.connect(host=str(self.folder), port=int(port), user=OWNER, dbname=database, autocommit=True)
+            return psycopg.connect(
+                host=str(self.folder), port=int(port), user=OWNER, dbname=database, autocommit=autocommit
+            )
         except psycopg.OperationalError as error:
             raise UsageError(f"{self.folder}: the farm's server does not answer ({error}); see {self.log}") from error
 

@@ -13,6 +13,7 @@ from benchharness.results.result import Run, VerdictKind
 from benchharness.units import quantity_text
 from reports.model.foot import Foot, moment
 from reports.model.found import Found
+from reports.model.gate import GateTold, gate_told
 from reports.model.links import Link
 from reports.model.visible import name_text, value_text
 from reports.pages.environment import environment
@@ -33,6 +34,7 @@ class Entry:
     page: str = ""
     targets: str = ""  # the page of all targets of the suite
     answers: tuple[Answer, ...] = ()
+    gate: GateTold | None = None
     jobs: int = 0
     failed: int = 0
     trouble: str = ""
@@ -76,6 +78,7 @@ def entry_of(found: Found, page: str, targets: str, earlier: Sequence[Run]) -> E
         page=page,
         targets=targets,
         answers=tuple(worst_first(found.answers)),
+        gate=gate_told(found.since),
         jobs=len(found.results),
         failed=sum(not result.outcome.ok for result in found.results),
     )
@@ -123,7 +126,8 @@ def _tags(entry: Entry, now: datetime) -> tuple[str, ...]:
 
 
 def _each_tag(entry: Entry, now: datetime) -> Iterator[str]:
-    if entry.trouble or entry.failed or any(answer.kind in _FAILED for answer in entry.answers):
+    failed = entry.failed or (entry.gate is not None and entry.gate.red)
+    if entry.trouble or failed or any(answer.kind in _FAILED for answer in entry.answers):
         yield "failed"
     if entry.run.state != _FINISHED:
         yield "unfinished"
@@ -135,6 +139,9 @@ def _line(entry: Entry, now: datetime) -> Line:
     more = len(entry.answers) - 1
     worst = entry.answers[0] if entry.answers else None
     verdict = worst.headline if worst else "Nothing was measured."
+    if entry.gate is not None:
+        also = f". {verdict}" if worst is not None and worst.kind is not AnswerKind.NO_BUDGETS else ""
+        verdict = f"{entry.gate.headline}{also}"
     return Line(
         suite=name_text(entry.suite),
         hardware=name_text(entry.hardware),

@@ -24,6 +24,7 @@ from benchharness.metrics import Better
 from benchharness.units import Scale
 from reports.model.foot import Foot, foot_of
 from reports.model.found import Found
+from reports.model.gate import GateTold, gate_told
 from reports.model.links import Link
 from reports.model.visible import name_text, value_text
 from reports.pages.cells import Shown, empty, scale_of, shown
@@ -79,6 +80,9 @@ class Places:
 
 
 Key = tuple[str, int | None, str]
+_VERDICTS = ("Gate red", "Gate undecided", "Gate green")
+#: So many targets are named in a finding.
+_MOST_NAMED = 8
 
 
 def render_targets(found: Sequence[Found], places: Sequence[Places], links: Sequence[Link], written: str) -> str:
@@ -115,10 +119,11 @@ def _matrix(name: str, model: str, workload: str, found: Sequence[Found], places
     pairs = zip(found, places, strict=True)
     targets = [_target(each, place, _answer(each, model, workload)) for each, place in pairs]
     lines = across([target.answer for target in targets])
+    gates = {name_text(each.hardware): told for each in found if (told := gate_told(each.since))}
     return Matrix(
         id=name,
         subject=f"{name_text(model)} · {name_text(workload)}",
-        findings=tuple(_findings(lines, targets)),
+        findings=(*_gated(gates), *_findings(lines, targets, bool(gates))),
         tables=tuple(_tables(name, lines, targets)),
     )
 
@@ -152,9 +157,19 @@ def _nothing(hardware: str, model: str, workload: str) -> Answer:
     )
 
 
-def _findings(lines: Sequence[Across], targets: Sequence[Target]) -> Iterator[str]:
+def _gated(gates: Mapping[str, GateTold]) -> Iterator[str]:
+    """Where which verdict was given, the worst first; each names its targets, or most of them how many."""
+    for verdict in sorted({told.verdict for told in gates.values()}, key=_VERDICTS.index):
+        where = [name for name, told in gates.items() if told.verdict == verdict]
+        named = ", ".join(where[:_MOST_NAMED])
+        more = f" and {len(where) - _MOST_NAMED} more" if len(where) > _MOST_NAMED else ""
+        yield f"{verdict} on {len(where)} of {len(gates)}: {named}{more}."
+
+
+def _findings(lines: Sequence[Across], targets: Sequence[Target], gated: bool) -> Iterator[str]:
     if not any(target.answer.budgets or target.answer.unmeasured for target in targets):
-        yield "No budgets set: nothing passes or fails."
+        if not gated:
+            yield "No budgets set: nothing passes or fails."
         return
     yield from (value_text(f"{finding}.") for finding in findings(lines))
 
