@@ -347,7 +347,7 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
             if newest.id not in read:
                 findings = _findings(store, newest.id)
                 _look_at_samples(findings.results)
-                read[newest.id] = each_target(_found(findings))
+                read[newest.id] = each_target(_found(findings, store))
         except BenchharnessError as error:
             why = f"it cannot be read: {error}"
             told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))
@@ -367,13 +367,15 @@ def _look_at_samples(results: Sequence[Result]) -> None:
             value.samples[:0]
 
 
-def _found(findings: Findings) -> Found:
-    """What pages take of a run."""
+def _found(findings: Findings, kept: Store | None = None) -> Found:
+    """What pages take of a run. `kept`: its store, where that is open: to open one on a server takes as long as a page."""
     from reports.model.found import Exports, Found
 
     devices = sorted({device for result in findings.results for device in result.devices})
     machines: dict[str, str] = {}
-    if findings.store is not None:
+    if kept is not None:
+        machines = reading.machines_in(kept, devices)
+    elif findings.store is not None:
         with _opened(findings.store) as opened:
             machines = reading.machines_in(opened, devices)
     return Found(

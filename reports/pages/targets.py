@@ -51,6 +51,17 @@ class MetricTable:
     heads: tuple[Head, ...]
     rows: tuple[tuple[str, tuple[Shown, ...]], ...]  # (variant, its cells)
 
+    @property
+    def turned(self) -> bool:
+        """Whether it is shown with a line for each target: side by side so many are read by nobody."""
+        return len(self.heads) > MOST_ACROSS
+
+    @property
+    def lines(self) -> Iterator[tuple[Head, tuple[Shown, ...]]]:
+        """A line for each target, the worst one first."""
+        for at in reversed(range(len(self.heads))):
+            yield self.heads[at], tuple(cells[at] for _, cells in self.rows)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
@@ -81,6 +92,8 @@ class Places:
 
 Key = tuple[str, int | None, str]
 _VERDICTS = ("Gate red", "Gate undecided", "Gate green")
+#: So many targets stand side by side, and are linked to at the head of the page.
+MOST_ACROSS = 12
 #: So many targets are named in a finding.
 _MOST_NAMED = 8
 

@@ -125,6 +125,20 @@ def test_without_budgets_nothing_passes_or_fails() -> None:
     assert matrix(plain).findings == ("No budgets set: nothing passes or fails.",)
 
 
+def test_many_targets_have_a_line_each_the_worst_first() -> None:
+    every = [found(results(f"board-{number}", (10, 100 if number == 7 else 5))) for number in range(13)]
+    places = [Places(page=f"{each.hardware}.html", jobs="jobs.html") for each in every]
+    (made,) = targets_page(every, places, "now").matrices
+    lines = list(made.tables[0].lines)
+    assert len(lines) == 13
+    assert lines[0][0].title == "board-7"
+    assert [each.state for each in lines[0][1]] == ["pass", "miss"]
+    html = render_targets(every, places, [], "now")
+    assert html.count('<th scope="row"><a href="board-7.html">board-7</a>') == len(made.tables)
+    few = render_targets(every[:12], places[:12], [], "now")
+    assert '<th scope="row"><a' not in few
+
+
 # Runs compared
 
 
