@@ -368,7 +368,7 @@ def _look_at_samples(results: Sequence[Result]) -> None:
 
 
 def _found(findings: Findings, kept: Store | None = None) -> Found:
-    """What pages take of a run. `kept`: its store, where that is open: to open one on a server takes as long as a page."""
+    """What pages take of a run. `kept`: its store, where that is open: to open one on a server takes a page's time."""
     from reports.model.found import Exports, Found
 
     devices = sorted({device for result in findings.results for device in result.devices})

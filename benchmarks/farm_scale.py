@@ -1,10 +1,10 @@
 """Whether a farm stays quick: with many jobs queued, with many targets, and with many nights in its store.
 
-`python -m benchmarks.farm_scale --queued 100000 --targets 50 500 --nights 100 --out figures`, with PostgreSQL. No device
-does anything: jobs are claimed and handed in as an agent does it, by the same functions over TLS, from one process. Exit
-code 1 where `farm status` or `farm submit` take more than 1 s (of the server and of the command apart from the start of
-Python), a job costs the server more than 35 ms of CPU time, or a page takes more than 10 s. `--out` keeps the pages that
-were timed, and a plot of the cost by the number of targets where matplotlib is installed.
+`python -m benchmarks.farm_scale --queued 100000 --targets 50 500 --nights 100 --out figures`, with PostgreSQL. No
+device does anything: jobs are claimed and handed in as an agent does it, by the same functions over TLS, from one
+process. Exit code 1 where `farm status` or `farm submit` take more than 1 s (of the server and of the command apart
+from the start of Python), a job costs the server more than 35 ms of CPU time, or a page takes more than 10 s. `--out`
+keeps the pages that were timed, and a plot of the cost by the number of targets, for which it takes matplotlib.
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ def tell_costs(costs: Mapping[int, float], out: Path | None) -> None:
     axes.plot([targets for targets, _ in ordered], [ms for _, ms in ordered], "o-")
     axes.axhline(JOB_S * 1000, linestyle="--", color="grey")
     axes.text(ordered[0][0], JOB_S * 1000, "limit", va="bottom")
-    axes.set(xscale="log", ylim=(0, JOB_S * 1100), xlabel="simulated targets, 20 jobs each", ylabel="server CPU a job, ms")
+    axes.set(
+        xscale="log", ylim=(0, JOB_S * 1100), xlabel="simulated targets, 20 jobs each", ylabel="server CPU a job, ms"
+    )
     figure.savefig(out / "farm-cost.png", dpi=120)
     pyplot.close(figure)
     print(f"plot: {out / 'farm-cost.png'}")

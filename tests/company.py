@@ -1,4 +1,4 @@
-"""A PostgreSQL as a company has it: an administrator, other people's database and roles, a certificate and rules of its own."""
+"""A PostgreSQL as a company has it: an administrator, other people's database, roles, rules of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchharness.farm.certificates import Authority
 from benchharness.farm.server import Server
 from tests.postgres import folder, free_port
 
-DATABASE, OWNER, PASSWORD = "company", "bench", "not-a-secret"  # noqa: S105 - of a server on loopback
+DATABASE, OWNER, PASSWORD = "company", "bench", "not-a-secret"
 #: Its own rules: people come in by password, and nobody minds plain text.
 _RULES = """\
 local  all  postgres  peer  map=owner

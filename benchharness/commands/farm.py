@@ -71,11 +71,16 @@ def init(
         say(terminal(), f"a farm at {name or 'localhost'}:{port or 5433}, in {made.folder}")
     else:
         if also or listen or user or server_ca is None:
-            raise UsageError("--on-server goes with --server-ca, --name, --port, and neither --also, --listen nor --user")
+            raise UsageError(
+                "--on-server goes with --server-ca, --name, --port, and neither --also, --listen nor --user"
+            )
         made = Farm.create_on(
             folder.absolute(), on_server, server_authority=server_ca, name=name, port=port, members=members
         )
-        say(terminal(), f"a farm in {made.folder}; its server's administrator does what {made.for_the_administrator} says")
+        say(
+            terminal(),
+            f"a farm in {made.folder}; its server's administrator does what {made.for_the_administrator} says",
+        )
     for kind, role in members:
         say(terminal(), f"pass of the {kind} {role}: {made.pass_of(role)}; it is a secret, carry it there")
     say(terminal(), f"next: benchharness farm {'serve' if on_server is None else 'check'} {folder}")

@@ -98,7 +98,9 @@ class Existing:
         with self.connect() as line:
             taken = [
                 name
-                for (name,) in line.execute("SELECT nspname::text FROM pg_namespace WHERE nspname = ANY(%s)", [[*SCHEMAS]])
+                for (name,) in line.execute(
+                    "SELECT nspname::text FROM pg_namespace WHERE nspname = ANY(%s)", [[*SCHEMAS]]
+                )
             ]
             ((may_create, may_make_roles),) = line.execute(_RIGHTS).fetchall()
             lacking = roles.groups_lacking(line)
@@ -125,14 +127,18 @@ class Existing:
     def connect_rights(self) -> list[sql.Composed]:
         """What lets members into the database, where everybody is not let in anyway."""
         with self.connect() as line:
-            ((may,),) = line.execute("SELECT has_database_privilege(%s, current_database(), 'CONNECT')", [roles.MEMBERS])
+            ((may,),) = line.execute(
+                "SELECT has_database_privilege(%s, current_database(), 'CONNECT')", [roles.MEMBERS]
+            )
         return [] if may else [_on_database("GRANT CONNECT ON DATABASE {} TO {}", self.facts(), roles.MEMBERS)]
 
     def _words(self) -> dict[str, str]:
         try:
             return {key: str(value) for key, value in conninfo.conninfo_to_dict(self.reached).items()}
         except psycopg.Error as error:
-            raise UsageError(f"{self.reached!r} is not how libpq writes it: host=db.lab dbname=bench user=me") from error
+            raise UsageError(
+                f"{self.reached!r} is not how libpq writes it: host=db.lab dbname=bench user=me"
+            ) from error
 
 
 def checked(reached: str) -> str:

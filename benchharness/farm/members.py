@@ -1,4 +1,4 @@
-"""A farm is made, members are enrolled and revoked: by who owns the farm's folder, on its own server or on another's."""
+"""A farm is made, members are enrolled and revoked, by who owns the farm's folder: on its own server or another's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A farm on a company's own PostgreSQL: what is there stays as it is, and nobody is let in before others are kept out."""
+"""A farm on a company's own PostgreSQL: what is there stays, and nobody is let in before others are kept out."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_farm_is_made_there_and_works_and_nothing_else_changes(theirs: Company
 
 def test_who_lacks_rights_is_told_the_statements_and_nothing_is_made(limited: Company, place: Path) -> None:
     before = state(limited)
-    with pytest.raises(UsageError, match="lacks rights in the database company. Nothing was made") as refused:
+    with pytest.raises(UsageError, match=r"lacks rights in the database company\. Nothing was made") as refused:
         made_on(limited, place)
     told = str(refused.value).partition("\n")[2]
     assert f'GRANT CREATE ON DATABASE "{DATABASE}" TO "{OWNER}";' in told
@@ -153,7 +153,10 @@ def test_who_lacks_rights_is_told_the_statements_and_nothing_is_made(limited: Co
 @pytest.mark.parametrize(
     ("rule", "faults"),
     [
-        ("host all all 127.0.0.1/32 trust", ["plain text", "TLS without a certificate", "another member's certificate"]),
+        (
+            "host all all 127.0.0.1/32 trust",
+            ["plain text", "TLS without a certificate", "another member's certificate"],
+        ),
         ("host company all 127.0.0.1/32 scram-sha-256", ["a member with a certificate of the farm's is not let in"]),
         ("hostssl company +farm_members all trust clientcert=verify-ca", ["another member's certificate is let in"]),
         ("hostnossl company +farm_members all trust", ["plain text is let in"]),

@@ -60,7 +60,10 @@ def test_an_agent_that_gets_no_connection_says_so_once_and_comes_when_there_is_o
     until(lambda: lines_of(testbed, "desk") == 0)
     testbed.rows("ALTER ROLE desk CONNECTION LIMIT 0")
     try:
-        with caplog.at_level(logging.WARNING, "benchharness.farm"), working(testbed, "desk", {"pi-1": device}, tmp_path):
+        with (
+            caplog.at_level(logging.WARNING, "benchharness.farm"),
+            working(testbed, "desk", {"pi-1": device}, tmp_path),
+        ):
             until(lambda: bool(caplog.records))
             time.sleep(2.5)  # it asked again, and again
             assert device.begun == []
@@ -76,8 +79,10 @@ def test_an_agent_that_gets_no_connection_says_so_once_and_comes_when_there_is_o
 def test_who_stands_still_in_a_transaction_keeps_no_job_from_being_handed_on(
     testbed: Testbed, ann: Member, desk: Member, member: Members
 ) -> None:
-    assert [member(role).line.execute("SHOW idle_in_transaction_session_timeout").fetchall() for role in ("desk", "ann")] \
-        == [[("1min",)], [("10min",)]]  # fmt: skip
+    shown = [
+        member(role).line.execute("SHOW idle_in_transaction_session_timeout").fetchall() for role in ("desk", "ann")
+    ]
+    assert shown == [[("1min",)], [("10min",)]]
     setting = "ALTER ROLE desk IN DATABASE farm SET idle_in_transaction_session_timeout = '{}'"
     testbed.rows(setting.format("700ms"))
     try:
@@ -90,7 +95,9 @@ def test_who_stands_still_in_a_transaction_keeps_no_job_from_being_handed_on(
         testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
         testbed.rows("UPDATE farm.settings SET lease_s = 0.001, device_s = 0.001")
         assert testbed.reap() == 0
-        until(lambda: testbed.rows("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == [(0,)])
+        until(
+            lambda: testbed.rows("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == [(0,)]
+        )
         testbed.rows("UPDATE farm.leases SET until = now() - interval '1 hour' WHERE ended IS NULL")
         testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
         assert testbed.reap() == 1

@@ -64,7 +64,7 @@ def test_a_run_that_is_interrupted_says_which_it_was(
     assert interrupted.value.run == run
 
 
-def test_between_two_devices_a_gate_goes_on_with_the_one_that_was_told() -> None:
+def test_between_two_devices_a_gate_goes_on_with_the_one_that_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     class Told:
         """What stands where a run's id is."""
 
@@ -75,8 +75,8 @@ def test_between_two_devices_a_gate_goes_on_with_the_one_that_was_told() -> None
             raise KeyboardInterrupt
         return Told()
 
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Interrupted) as interrupted:
-        patched.setattr(several, "replace", lambda found, **_: found)
+    monkeypatch.setattr(several, "replace", lambda found, **_: found)
+    with pytest.raises(Interrupted) as interrupted:
         several._each(["first", "second"], gated)
     assert interrupted.value.run == "r1"
     with pytest.raises(KeyboardInterrupt) as plain:
