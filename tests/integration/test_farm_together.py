@@ -101,7 +101,7 @@ def test_who_stands_still_in_a_transaction_keeps_no_job_from_being_handed_on(
         testbed.rows("UPDATE farm.leases SET until = now() - interval '1 hour' WHERE ended IS NULL")
         testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
         assert testbed.reap() == 1
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
             frozen.call("renew", token)
     finally:
         testbed.rows(setting.format("60s"))

@@ -84,7 +84,7 @@ def test_a_page_on_two_builds_is_headed_by_the_gates_verdict(slower: float, head
     assert len(heads) == 1
     assert heading.partition(":")[0] in heads[0]
     assert "No budgets set" not in html
-    assert "of the candidate, against v1.toml in 20 pairs" in html
+    assert "1 of 1 job of the candidate ok, against v1.toml in 10 pairs" in html
 
 
 def test_an_index_and_all_targets_tell_the_gates_verdict() -> None:
