@@ -153,7 +153,7 @@ def checked(reached: str) -> str:
         raise UsageError("a password stands in no command line and in no file of a farm; have it in ~/.pgpass")
     if not {"host", "dbname", "user"} <= words.keys():
         raise UsageError(f"{reached!r}: say host, dbname and user: host=db.lab port=5432 dbname=bench user=me")
-    return conninfo.make_conninfo(**words)
+    return conninfo.make_conninfo(**{key: str(value) for key, value in words.items()})
 
 
 def for_the_administrator(facts: Facts, mark: str, authority: Path, revoked: Path) -> str:
@@ -193,4 +193,4 @@ def few_lines(facts: Facts, agents: int) -> str:
 
 
 def _on_database(statement: str, facts: Facts, whom: str = "") -> sql.Composed:
-    return sql.SQL(statement).format(sql.Identifier(facts.database), sql.Identifier(whom or facts.owner))  # type: ignore[arg-type] # of ours
+    return sql.SQL(statement).format(sql.Identifier(facts.database), sql.Identifier(whom or facts.owner))

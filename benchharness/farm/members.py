@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -165,8 +165,9 @@ class Farm:
             roles.make(line, roles.groups_lacking(line))
             roles.make(line, there.connect_rights())
         make_schema(partial(there.connect, autocommit=False))
-        said = {"name": name or there.way_in()[0], "port": port or there.way_in()[1], "database": facts.database}
-        _write(folder / "farm.toml", {**said, "owner": there.reached})
+        host, number = there.way_in()
+        said = {"name": name or host, "port": port or number, "database": facts.database, "owner": there.reached}
+        _write(folder / "farm.toml", said)
         told = existing.for_the_administrator(facts, authority.mark, place / "ca.crt", place / "revoked.crl")
         (folder / _FOR_ADMINISTRATOR).write_text(told, encoding="utf-8")
         farm = cls(folder)
@@ -306,5 +307,5 @@ def _begun(folder: Path, name: str) -> tuple[Path, Authority]:
     return folder / "server", Authority.create(folder / "server", name)
 
 
-def _write(path: Path, said: dict[str, str | int]) -> None:
+def _write(path: Path, said: Mapping[str, str | int]) -> None:
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items()), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,10 @@ def test_the_page_says_the_same_with_what_is_out_first(tmp_path: Path) -> None:
 
 def test_what_is_drawn_anew_says_when_the_farm_does_not_answer() -> None:
     console = Console(width=160, record=True, force_terminal=True, file=io.StringIO())
-    answers = iter([{**STATUS, "jobs": {"todo": 5}}, UsageError("the farm at farm.lab:5433 does not answer"), STATUS])
+    away = UsageError("the farm at farm.lab:5433 does not answer")
+    answers: Iterator[dict[str, Any] | UsageError] = iter([{**STATUS, "jobs": {"todo": 5}}, away, STATUS])
+        [{**STATUS, "jobs": {"todo": 5}}, UsageError("the farm at farm.lab:5433 does not answer"), STATUS]
+    )
 
     def ask() -> dict[str, Any]:
         told = next(answers, None)

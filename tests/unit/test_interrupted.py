@@ -61,7 +61,7 @@ def test_a_run_that_is_interrupted_says_which_it_was(
     suite = check_suite({"name": "s", "models": {"m": {"variants": {"v": {"artefact": "/m.onnx"}}}}}, where="test")
     run = a_run(store, 0)
     with pytest.raises(Interrupted) as interrupted:
-        measure._execute(store, run, suite, load_hardware("this-machine"), {}, nullcontext(SimpleNamespace(phase=None)))  # type: ignore[arg-type]
+        measure._execute(store, run, suite, load_hardware("this-machine"), {}, nullcontext(SimpleNamespace(phase=None)))
     assert interrupted.value.run == run
 
 
