@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,20 @@ class Farm:
         `also`: other names and addresses by which the server is reached.
         """
         _expect_new(folder, members)
+        with _or_nothing(folder):
+            return cls._made(folder, name, port, listen, user, also, members)
+
+    @classmethod
+    def _made(
+        cls,
+        folder: Path,
+        name: str,
+        port: int,
+        listen: str,
+        user: str | None,
+        also: Sequence[str],
+        members: Sequence[tuple[str, str]],
+    ) -> Farm:
         place, authority = _begun(folder, name)
         pair = authority.server(list(dict.fromkeys([name, *also, "localhost", "127.0.0.1"])))
         (place / "server.crt").write_bytes(pair.certificate)
@@ -298,6 +313,24 @@ def _expect_new(folder: Path, members: Sequence[tuple[str, str]]) -> None:
         _check_name(role)
     if (folder / "server").exists():
         raise UsageError(f"{folder}: there is a farm already; 'farm enrol' makes members")
+
+
+@contextmanager
+def _or_nothing(folder: Path) -> Iterator[None]:
+    """Takes away what was begun of a farm that could not be made, so that the command can be given again."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        begun = Server(folder / "server")
+        if begun.runs:
+            begun.stop("immediate")
+        for name in ("server", "passes"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / "farm.toml").unlink(missing_ok=True)
+        if not was_there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _begun(folder: Path, name: str) -> tuple[Path, Authority]:

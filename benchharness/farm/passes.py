@@ -118,7 +118,16 @@ class Pass:
         except psycopg.OperationalError as error:
             raise UsageError(f"the farm at {self.host}:{self.port} does not answer: {_words(error)}") from error
         except psycopg.Error as error:
-            raise UsageError(f"the farm refuses: {_words(error)}") from error
+            raise self.refused(error) from error
+
+    def refused(self, error: psycopg.Error) -> UsageError:
+        """What the farm says of what it does not do."""
+        told = _words(error)
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            told = f"{self.role} may not do that with this pass ({told})"
+        elif " of this farm " in told:
+            told = f"{told}; see: benchharness farm devices"
+        return UsageError(f"the farm refuses: {told}")
 
 
 def _words(error: psycopg.Error) -> str:

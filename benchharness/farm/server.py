@@ -22,6 +22,8 @@ _READ_BY_SERVER = ("ca.crt", "revoked.crl", "server.crt", "server.key", "pg_hba.
 #: Of a socket's path (unix(7)).
 _LONGEST_SOCKET = 107
 _STARTING_S = 60
+#: In what a server says of its own trouble.
+_TELLING = ("FATAL", "PANIC", "could not ")
 #: Debian keeps a server's programs off the path.
 _DEBIAN = "/usr/lib/postgresql"
 
@@ -161,13 +163,13 @@ class Server:
         return int(done.returncode)
 
     def _last_words(self) -> str:
-        lines = [
-            line
-            for path in (self.log, self.folder / "programs.log")
-            if path.is_file()
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
-        ]
-        return " / ".join(lines[-3:])
+        """Why, as the server says it itself; else as its programs do."""
+
+        def lines(path: Path) -> list[str]:
+            return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+
+        own = [line for line in lines(self.log)[-20:] if any(word in line for word in _TELLING)]
+        return " / ".join(own[-2:] or lines(self.folder / "programs.log")[-3:])
 
 
 def _owner_of(folder: Path) -> str:

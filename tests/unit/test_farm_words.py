@@ -83,8 +83,6 @@ def test_what_is_drawn_anew_says_when_the_farm_does_not_answer() -> None:
     console = Console(width=160, record=True, force_terminal=True, file=io.StringIO())
     away = UsageError("the farm at farm.lab:5433 does not answer")
     answers: Iterator[dict[str, Any] | UsageError] = iter([{**STATUS, "jobs": {"todo": 5}}, away, STATUS])
-        [{**STATUS, "jobs": {"todo": 5}}, UsageError("the farm at farm.lab:5433 does not answer"), STATUS]
-    )
 
     def ask() -> dict[str, Any]:
         told = next(answers, None)
