@@ -21,6 +21,8 @@ from reports.pages.environment import environment
 STALE = timedelta(days=7)
 _FAILED = (AnswerKind.NOT_TRUSTWORTHY, AnswerKind.NONE)
 _FINISHED = "finished"
+#: So many earlier runs of a target are listed: a year of nights on many of them makes a page that nobody opens.
+_MOST_EARLIER = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,8 @@ class Line:
     started: str
     jobs: str
     tags: tuple[str, ...]
-    earlier: tuple[tuple[str, str, str], ...]  # (started, state, id)
+    earlier: tuple[tuple[str, str, str], ...]  # (started, state, id), the newest of them
+    earlier_runs: int  # in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +157,10 @@ def _line(entry: Entry, now: datetime) -> Line:
         started=moment(entry.run.started),
         jobs=f"{entry.jobs - entry.failed} of {entry.jobs} ok",
         tags=_tags(entry, now),
-        earlier=tuple((moment(run.started), name_text(run.state), name_text(run.id)) for run in entry.earlier),
+        earlier=tuple(
+            (moment(run.started), name_text(run.state), name_text(run.id)) for run in entry.earlier[:_MOST_EARLIER]
+        ),
+        earlier_runs=len(entry.earlier),
     )
 
 

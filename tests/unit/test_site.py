@@ -25,7 +25,7 @@ from reports.pages.cells import Shown
 from reports.pages.changes import changes
 from reports.pages.environment import environment
 from reports.pages.files import file_names, write
-from reports.pages.index import age_text, closest_budget, entry_of, index_page
+from reports.pages.index import age_text, closest_budget, entry_of, index_page, render_index
 from reports.pages.jobs import jobs_page, render_jobs
 from reports.pages.runs import RunsPage, runs_page
 from reports.pages.site import names_of
@@ -137,6 +137,15 @@ def test_many_targets_have_a_line_each_the_worst_first() -> None:
     assert html.count('<th scope="row"><a href="board-7.html">board-7</a>') == len(made.tables)
     few = render_targets(every[:12], places[:12], [], "now")
     assert '<th scope="row"><a' not in few
+
+
+def test_an_index_lists_the_newest_of_many_earlier_runs() -> None:
+    earlier = [replace(RUN, id=f"run-{number}") for number in range(99)]
+    (line,) = index_page([entry_of(found(results()), "a.html", "", earlier)], RUN.started).lines
+    assert (len(line.earlier), line.earlier_runs, line.earlier[0][2]) == (20, 99, "run-0")
+    html = render_index([entry_of(found(results()), "a.html", "", earlier)], [], RUN.started)
+    assert "99 earlier runs" in html
+    assert "and 79 before them" in html
 
 
 # Runs compared
