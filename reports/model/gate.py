@@ -43,7 +43,8 @@ def gate_told(since: Since | None) -> GateTold | None:
     verdict, _, rest = headline(gated).partition(": ")
     amiss = [*gated.of(Colour.RED), *gated.of(Colour.UNDECIDED)]
     told = [f"{name_text(since.candidate)} against {name_text(since.base)}."]
-    told += [f"{together(value_text(finding_text(each)))}." for each in amiss[:_MOST]]
+    sentences = (together(value_text(finding_text(each))) for each in amiss[:_MOST])
+    told += [f"{each[:1].upper()}{each[1:]}." for each in sentences]
     if more := amiss[_MOST:]:
         told.append(f"{len(more)} more are not green.")
     return GateTold(

@@ -34,7 +34,7 @@ from reports.pages.jobs import anchors
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A hardware target at the head of a table."""
+    """A hardware target at the head of a table; `limit` is that of the metric there, after a gate's verdict."""
 
     title: str
     href: str
@@ -137,7 +137,7 @@ def _matrix(name: str, model: str, workload: str, found: Sequence[Found], places
         id=name,
         subject=f"{name_text(model)} · {name_text(workload)}",
         findings=(*_gated(gates), *_findings(lines, targets, bool(gates))),
-        tables=tuple(_tables(name, lines, targets)),
+        tables=tuple(_tables(name, lines, targets, [gates.get(name_text(each.hardware)) for each in found])),
     )
 
 
@@ -187,8 +187,11 @@ def _findings(lines: Sequence[Across], targets: Sequence[Target], gated: bool) -
     yield from (value_text(f"{finding}.") for finding in findings(lines))
 
 
-def _tables(name: str, lines: Sequence[Across], targets: Sequence[Target]) -> Iterator[MetricTable]:
-    order = worst_last(lines)
+def _tables(
+    name: str, lines: Sequence[Across], targets: Sequence[Target], gates: Sequence[GateTold | None]
+) -> Iterator[MetricTable]:
+    ranks = [-_VERDICTS.index(gate.verdict) if gate else -len(_VERDICTS) for gate in gates]
+    order = sorted(worst_last(lines), key=lambda at: ranks[at])
     configured = _configurations(lines)
     for number, key in enumerate(_keys(targets), start=1):
         here = [target.columns.get(key) for target in targets]
@@ -198,7 +201,7 @@ def _tables(name: str, lines: Sequence[Across], targets: Sequence[Target]) -> It
             id=f"{name}-{number}",
             title=name_text(one.title),
             better="" if one.better is Better.NEITHER else f"{one.better} is better",
-            heads=tuple(_head(targets[at], here[at]) for at in order),
+            heads=tuple(_head(targets[at], here[at], gates[at]) for at in order),
             rows=tuple(
                 (
                     name_text(line.variant),
@@ -209,9 +212,10 @@ def _tables(name: str, lines: Sequence[Across], targets: Sequence[Target]) -> It
         )
 
 
-def _head(target: Target, column: tuple[int, Column] | None) -> Head:
-    limit = column[1].limit_text if column else ""
-    return Head(title=name_text(target.answer.hardware), href=target.page, limit=name_text(limit))
+def _head(target: Target, column: tuple[int, Column] | None, gate: GateTold | None) -> Head:
+    limit = name_text(column[1].limit_text if column else "")
+    told = ", ".join(filter(None, [gate.verdict if gate else "", limit]))
+    return Head(title=name_text(target.answer.hardware), href=target.page, limit=told)
 
 
 def _figures(target: Target, key: Key) -> Iterator[tuple[Column, Cell]]:

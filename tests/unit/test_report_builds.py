@@ -76,7 +76,7 @@ def test_a_page_on_two_builds_is_headed_by_the_gates_verdict(slower: float, head
     assert page.gate is not None
     assert (page.gate.headline, page.gate.sign) == (heading, sign)
     assert page.gate.sentences[0] == "v2.toml against v1.toml."
-    assert ("steady inference · int8" in " ".join(page.gate.sentences[1:])) is (slower > 1)
+    assert ("Steady inference · int8" in " ".join(page.gate.sentences[1:])) is (slower > 1)
     assert page.verdicts == ()  # it sets no budgets, which is no verdict
     assert page.title.endswith(heading)
     html = render_page(page, [])
@@ -99,3 +99,4 @@ def test_an_index_and_all_targets_tell_the_gates_verdict() -> None:
     places = [Places(page=f"{each.hardware}.html", jobs="jobs.html") for each in every]
     (matrix,) = targets_page(every, places, "now").matrices
     assert matrix.findings == ("Gate red on 1 of 3: pixel-8.", "Gate green on 2 of 3: pi-5, pi-4.")
+    assert [head.limit for head in matrix.tables[0].heads] == ["Gate green", "Gate green", "Gate red"]  # the worst last
