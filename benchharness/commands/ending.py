@@ -92,12 +92,7 @@ def show(found: Findings, shown: Shown) -> None:
         return
     console = terminal()
     answers = found.answers(shown.wish)
-    if found.since is not None and found.since.gated is not None:
-        from benchharness.terminal.comparison import show_gate
-
-        show_gate(found.since.gated, "", console)
-        tell(console, "")
-    show_answers(answers, found.results, console, hint=not shown.warnings)
+    show_answers(answers, found.results, console, hint=not shown.warnings, gated=found.since is not None)
     if shown.details:
         from benchharness.terminal.details import details
 

@@ -181,8 +181,8 @@ class Farm:
             roles.make(line, there.connect_rights())
         make_schema(partial(there.connect, autocommit=False))
         host, number = there.way_in()
-        said = {"name": name or host, "port": port or number, "database": facts.database, "owner": there.reached}
-        _write(folder / "farm.toml", said)
+        reached_as: dict[str, str | int] = {"name": name or host, "port": port or number, "database": facts.database}
+        _write(folder / "farm.toml", {**reached_as, "owner": there.reached})
         told = existing.for_the_administrator(facts, authority.mark, place / "ca.crt", place / "revoked.crl")
         (folder / _FOR_ADMINISTRATOR).write_text(told, encoding="utf-8")
         farm = cls(folder)

@@ -49,13 +49,17 @@ def show_gate(gated: Gated, machine: str, console: Console, where: str = "") -> 
 
     `where` names its device, where there are several.
     """
-    sign, style = _COLOURS[gated.colour]
-    tell(console, one_line(f"{sign} {f'{where}: ' if where else ''}{headline(gated)}", _LONGEST), style)
+    show_verdict(gated, console, where)
     for each in gated.findings:
         mark, colour = _COLOURS[each.colour]
         _line(console, f"{mark} {finding_text(each)}", colour)
-    if machine:
-        _line(console, machine, "dim")
+    _line(console, machine, "dim")
+
+
+def show_verdict(gated: Gated, console: Console, where: str = "") -> None:
+    """What a gate says, in one line."""
+    sign, style = _COLOURS[gated.colour]
+    tell(console, one_line(f"{sign} {f'{where}: ' if where else ''}{headline(gated)}", _LONGEST), style)
 
 
 def _line(console: Console, text: str, style: str) -> None:

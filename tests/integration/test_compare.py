@@ -137,6 +137,9 @@ def test_a_gate_writes_what_continuous_integration_reads(
     assert since.gated is not None
     assert since.gated.colour == "red"
     assert "; and again: slower" in since.gated.findings[0].told
+    shown = benchharness("show").stdout
+    assert shown.startswith("✗ gate red: 1 of 1 failed, 0 undecided\n")
+    assert "No budgets set" not in shown
 
 
 def test_a_gate_that_cannot_decide_ends_with_a_code_of_its_own(benchharness: CommandLine, tmp_path: Path) -> None:
