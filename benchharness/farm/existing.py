@@ -21,6 +21,12 @@ from benchharness.farm.schema import SCHEMAS
 #: The first with `clientname=DN` in pg_hba.conf, by which a certificate of another authority is told from one of ours.
 OLDEST = 14
 _ENCODING = "UTF8"
+#: From here on whoever made a role is a member of it, and lines about members are about him too.
+_COUNTS_OWNERS = 16
+_OWNER_FIRST = """\
+# This version counts {owner} among the members: first how {owner} comes in today, with its METHOD.
+local    all  {owner}       METHOD
+host     all  {owner}  all  METHOD"""
 #: Lines that a farm takes beside two for each agent: the scheduler's, and those of people.
 _LINES = 20
 _PATIENCE_S = "10"
@@ -72,7 +78,7 @@ class Existing:
             return psycopg.connect(**asked, autocommit=autocommit)  # type: ignore[arg-type] # all of it is text
         except psycopg.OperationalError as error:
             told = " ".join(str(error).split())
-            raise UsageError(f"the server does not let the farm's owner in ({self.reached}): {told}") from error
+            raise UsageError(f"the farm's owner cannot come in ({self.reached}): {told}") from error
 
     def reload(self) -> None:
         """Nothing: its files are its administrator's."""
@@ -158,7 +164,7 @@ def checked(reached: str) -> str:
 
 def for_the_administrator(facts: Facts, mark: str, authority: Path, revoked: Path) -> str:
     """What to write into files of the server, and which statements to run, for its administrator."""
-    first = f"host     {facts.database}  {facts.owner}  all  METHOD  # as it is today\n" if facts.version >= 16 else ""
+    first = f"{_OWNER_FIRST.format(owner=facts.owner)}\n" if facts.version >= _COUNTS_OWNERS else ""
     believed = (
         f"append {authority} to {facts.ca_file}, which is the server's ssl_ca_file"
         if facts.ca_file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from benchharness import api, stores
 from benchharness.errors import UsageError
 from benchharness.farm import signing
 from benchharness.farm.certificates import write_secret
+from benchharness.farm.existing import Facts, few_lines, for_the_administrator
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
 from benchharness.farm.roles import MEMBERS, PROBE
@@ -258,3 +260,16 @@ def test_the_commands_say_what_to_do_next(theirs: Company, place: Path, benchhar
     assert "desk may not do that with this pass" in done.stderr
     assert benchharness("farm", "enrol", place, "ann", "--as", "submitter").returncode == 0
     assert json.loads(benchharness("farm", "status", "--json", "--farm", place / "passes" / "ann").stdout)["jobs"] == {}
+
+
+def test_where_whoever_made_a_role_is_a_member_of_it_his_own_lines_come_first(tmp_path: Path) -> None:
+    facts = Facts(
+        version=18, owner=OWNER, database=DATABASE, encoding="UTF8", in_recovery=False, ssl=True,
+        ca_file="/etc/ca.crt", revocation="/etc/crl", free=50,
+    )  # fmt: skip
+    told = for_the_administrator(facts, "farm-1a2b", tmp_path / "ca.crt", tmp_path / "revoked.crl")
+    assert told.index(f"host     all  {OWNER}  all  METHOD") < told.index("+farm_members")
+    assert f"append {tmp_path / 'revoked.crl'}" in told
+    assert "METHOD" not in for_the_administrator(replace(facts, version=15), "farm-1a2b", tmp_path, tmp_path)
+    assert few_lines(facts, 5) == ""
+    assert few_lines(facts, 40) == "the server has 50 connections to spare, and a farm of 40 agents takes up to 100"
