@@ -35,8 +35,8 @@ verdict           a decision with its evidence: a budget's, a course's, a gate's
 
 Python API: `run`, `resume`, `load`, `runs`, `history`, `render`, `site`, `load_suite`, `prune`, `import_stores`,
 `verify`, and the classes they take and give (see `benchharness.api`, `benchharness.stores`); `benchharness.builds`
-compares builds. They are loaded when first used: the worker imports this module too, and must leave memory and time to
-the model.
+compares builds, `benchharness.search` is what a search asks. They are loaded when first used: the worker imports this
+module too, and must leave memory and time to the model.
 """
 
 from __future__ import annotations

@@ -309,6 +309,15 @@ def render_farm(status: Mapping[str, Any], file: str | Path) -> Path:
     return path
 
 
+def render_field(told: Mapping[str, Any], file: str | Path) -> Path:
+    """Writes the field's figures, as `telemetry.told` tells them, as one HTML page; its path. Raises `UsageError`."""
+    from reports.pages.field import render_field as rendered
+    from reports.pages.files import write
+
+    (path,) = write({Path(file).name: rendered(told, datetime.now(UTC))}, Path(file).parent)
+    return path
+
+
 def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
     """Writes linked pages over a whole store: an index, and for each suite all of its targets; the pages' paths.
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from benchharness.judge.bridges import Bridge
     from benchharness.judge.selftest import SelfTested
 
+#: Of the suites in a store so many are named where one is not found.
+_MOST_NAMED = 12
+
 
 def results_in(store: Store, run: str) -> list[Result]:
     """A run's results, as its suite judges them."""
@@ -56,6 +59,8 @@ def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence
     from benchharness.judge.history import history_of  # scipy, which few commands need
 
     told = store.history(part)
+    if part.suite is not None and not told.nights:
+        _check_suite(store, part.suite)
     stored = {key: store.suite_and_hardware(run) for key, run in told.newest.items()}
     budgets, unread = stored_budgets(stored)
     bridges = [each for run in dict.fromkeys(map(store.find, named)) for each in _bridges(store, run)]
@@ -67,6 +72,14 @@ def _history_of(store: Store, part: Part, pinned: Sequence[str], named: Sequence
     found = history_of(told, now=datetime.now(UTC), pinned=pinned, bridges=bridges, budgets=budgets)
     devices = list(dict.fromkeys(trend.device for trend in found.trends if trend.device))
     return replace(found, told=[*found.told, *unread], machines=machines_in(store, devices))
+
+
+def _check_suite(store: Store, name: str) -> None:
+    """Raises `UsageError` where a store that holds runs holds none of a suite of this name."""
+    known = sorted({run.suite for run in store.list_runs()})
+    if known and name not in known:
+        listed = ", ".join(known[:_MOST_NAMED]) + (f" and {len(known) - _MOST_NAMED} more" * (len(known) > _MOST_NAMED))
+        raise UsageError(f"no run here is of a suite {name!r}; there are: {listed}")
 
 
 def _named(bridge: str) -> str:

@@ -54,6 +54,20 @@ def check_kept(tokens: int, used: int) -> None:
         raise Unsupported(f"{tokens} tokens cannot be kept of the {used} in the cache")
 
 
+def check_prompts(
+    prompts: Sequence[Sequence[int] | str], count: int, vocabulary_size: int, context_length: int
+) -> list[list[int]]:
+    """Several prompts as token ids, each with room for an answer of `count` tokens. Raises `Unsupported`."""
+    found = []
+    for prompt in prompts:
+        if isinstance(prompt, str):
+            raise Unsupported("a prompt is token ids here, and a text was given")
+        ids = [int(token) for token in prompt]
+        check_tokens(ids, vocabulary_size, count, context_length)
+        found.append(ids)
+    return found
+
+
 def refuse_token(token: int, vocabulary_size: int) -> None:
     """Raises `Unsupported` for a token that the model does not know."""
     raise Unsupported(

@@ -39,6 +39,7 @@ ALONE = (
     "integration/test_constrained.py",
     "integration/test_hardware.py",
     "integration/test_leftovers.py",
+    "integration/test_ledger_kill.py",
     "integration/test_memory.py",
     "integration/test_sustained.py",
     "unit/sensors/test_panel.py",

@@ -37,6 +37,7 @@ COMMANDS = {
     "seal": "benchharness.commands.seal",
     "device": "benchharness.commands.device",
     "farm": "benchharness.commands.farm",
+    "telemetry": "benchharness.commands.telemetry",
 }
 
 

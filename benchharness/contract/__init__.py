@@ -29,6 +29,7 @@ from benchharness.contract.configuration import (
     FALLBACK_ALLOW,
     FALLBACK_FAIL,
     FALLBACK_WARN,
+    MEMORY_ELSEWHERE,
     Configuration,
     EffectiveConfiguration,
     Refusal,
@@ -45,6 +46,7 @@ from benchharness.contract.sessions import (
     TellsKeptState,
     TellsLastOperators,
 )
+from benchharness.contract.several import AnswersSeveral
 from benchharness.contract.streams import STREAM_ENDS, StreamEnd, StreamsText, TextPiece, TextStream
 from benchharness.contract.tensors import TensorSpec
 from benchharness.contract.timed import (
@@ -77,11 +79,13 @@ __all__ = [
     "FALLBACK_FAIL",
     "FALLBACK_WARN",
     "HARNESS_CLOCK",
+    "MEMORY_ELSEWHERE",
     "STAMPED_AT",
     "STREAM_ENDS",
     "Adapter",
     "AdapterRow",
     "AllocatesLate",
+    "AnswersSeveral",
     "ArtefactFiles",
     "Availability",
     "ComputesElsewhere",

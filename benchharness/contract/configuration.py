@@ -15,6 +15,9 @@ CACHE_GROWN_BY_GRAPH = "grown-by-graph"  # the graph writes a new copy at every 
 CACHE_COPIED_BY_BINDING = "copied-by-binding"  # the language binding copies it out and in at every step
 CACHE_NONE = "none"  # no cache: each step runs over all tokens again
 
+#: A session's fact: the accelerator's own memory in which it keeps tensors, where no reading of the process looks.
+MEMORY_ELSEWHERE = "memory_elsewhere"
+
 #: What a session's answers are evidence of.
 EXECUTION_DEVICE = "device"  # the runtime that ships, on this device
 EXECUTION_REFERENCE = "reference"  # another runtime computes what the weights say: quality, never latency or memory

@@ -22,6 +22,7 @@ from benchharness.device.processes.heap import moved_environment
 from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.device.rules import RULES
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
+from benchharness.device.sensors.meters import Meters
 from benchharness.device.sensors.readings import unknown
 from benchharness.device.watch import Watch
 from benchharness.records import MEMORY_TIMELINE
@@ -82,7 +83,9 @@ class RunningAttempt:
                 env=moved_environment(),
             )
         self._spawned_ns = self._child.spawned_ns
-        self._watch = Watch(self._child.pid, self._evidence, self._spawned_ns, sensors=bool(order.get("sensors")))
+        sensors = bool(order.get("sensors"))
+        meters = Meters(order.get("meter"), self._spawned_ns, self._timeout_s) if sensors else None
+        self._watch = Watch(self._child.pid, self._evidence, self._spawned_ns, sensors=sensors, meters=meters)
         message = {**order, "type": "order", "spawned_ns": self._spawned_ns, "bundle": bundle}
         self._child.write(protocol.encode(message))
 

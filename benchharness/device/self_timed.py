@@ -126,7 +126,7 @@ class SelfTimed:
         stream = self._session.generate(request.prompt, count)
         returned_ns = time.perf_counter_ns()
         cpu_ns = time.thread_time_ns() - cpu_ns
-        self._check_counts(stream, count)
+        check_counts(stream, count, self._session.vocabulary_size)
         self._check_stamps(stream, called_ns, returned_ns)
         self._most_tokens = max(self._most_tokens, *stream.tokens_per_stamp)
         stamps = stream.stamps_ns
@@ -138,35 +138,8 @@ class SelfTimed:
             cpu_ns=cpu_ns,
         )
 
-    def _check_counts(self, stream: TokenStream, count: int) -> None:
-        counts, ids, size = stream.tokens_per_stamp, stream.tokens, self._session.vocabulary_size
-        if (
-            not counts
-            or len(counts) != len(stream.stamps_ns)
-            or not all(map(is_count, (*counts, stream.prompt_tokens)))
-        ):
-            raise InvalidOutput(
-                f"{len(stream.stamps_ns)} stamps of {len(counts)} chunks of tokens, after {stream.prompt_tokens!r} "
-                "tokens of prompt: each stamp has to cover a token, and a prompt has one"
-            )
-        if sum(counts) != count or (ids is not None and len(ids) != count):
-            given = sum(counts) if ids is None else f"{sum(counts)} stamped, {len(ids)} given"
-            raise InvalidOutput(f"{count} tokens were asked for, and there are {given}")
-        wrong = next((each for each in ids or () if size is not None and not 0 <= each < size), None)
-        if wrong is not None:
-            raise InvalidOutput(f"the answer has token {wrong}, and the vocabulary has {size}")
-
     def _check_stamps(self, stream: TokenStream, called_ns: int, returned_ns: int) -> None:
-        moments = [stream.began_ns, *stream.stamps_ns]
-        wrong = next((each for each in moments if not is_whole(each)), None)
-        if wrong is not None:
-            raise InvalidOutput(f"a stamp is {str(wrong)[:40]!r}, no whole number of ns")
-        back = next((place for place, (a, b) in enumerate(zip(moments, moments[1:])) if b < a), None)
-        if back is not None:
-            raise InvalidOutput(
-                f"stamp {back + 1} of {len(stream.stamps_ns)} lies {moments[back] - moments[back + 1]} ns before the "
-                "one that goes before it"
-            )
+        moments = check_order(stream)
         took_ns, lasted_ns = moments[-1] - moments[0], returned_ns - called_ns
         self._own.check_span(took_ns, lasted_ns)
         if self._clock.timed_by == HARNESS_CLOCK and not called_ns <= moments[0] <= moments[-1] <= returned_ns:
@@ -193,8 +166,40 @@ class SelfTimed:
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Whose stamps these are, for the result."""
-        return {**self._own.facts(self._most_tokens), **self._told}
+        """Whose stamps these are, for the result; where it wrote nothing there are none."""
+        return {**(self._own.facts(self._most_tokens) if self._most_tokens else {}), **self._told}
+
+
+def check_counts(stream: TokenStream, count: int, vocabulary_size: int | None) -> None:
+    """Raises `InvalidOutput` for an answer that is not of so many tokens, or has one that the model does not know."""
+    counts, ids = stream.tokens_per_stamp, stream.tokens
+    if not counts or len(counts) != len(stream.stamps_ns) or not all(map(is_count, (*counts, stream.prompt_tokens))):
+        raise InvalidOutput(
+            f"{len(stream.stamps_ns)} stamps of {len(counts)} chunks of tokens, after {stream.prompt_tokens!r} "
+            "tokens of prompt: each stamp has to cover a token, and a prompt has one"
+        )
+    if sum(counts) != count or (ids is not None and len(ids) != count):
+        given = sum(counts) if ids is None else f"{sum(counts)} stamped, {len(ids)} given"
+        raise InvalidOutput(f"{count} tokens were asked for, and there are {given}")
+    size = vocabulary_size
+    wrong = next((each for each in ids or () if size is not None and not 0 <= each < size), None)
+    if wrong is not None:
+        raise InvalidOutput(f"the answer has token {wrong}, and the vocabulary has {size}")
+
+
+def check_order(stream: TokenStream) -> list[int]:
+    """When the prompt was handed over, and all stamps. Raises `InvalidOutput` where they do not go forward."""
+    moments = [stream.began_ns, *stream.stamps_ns]
+    wrong = next((each for each in moments if not is_whole(each)), None)
+    if wrong is not None:
+        raise InvalidOutput(f"a stamp is {str(wrong)[:40]!r}, no whole number of ns")
+    back = next((place for place, (a, b) in enumerate(zip(moments, moments[1:])) if b < a), None)
+    if back is not None:
+        raise InvalidOutput(
+            f"stamp {back + 1} of {len(stream.stamps_ns)} lies {moments[back] - moments[back + 1]} ns before the "
+            "one that goes before it"
+        )
+    return moments
 
 
 def _parts(whole: int, count: int) -> list[int]:

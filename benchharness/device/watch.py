@@ -15,6 +15,7 @@ from typing import Any
 from benchharness.device.measured import raw_rows
 from benchharness.device.sensors.cgroup import Groups
 from benchharness.device.sensors.memory import ResidentSize
+from benchharness.device.sensors.meters import Meters
 from benchharness.device.sensors.panel import Panel
 from benchharness.device.sensors.process_limits import ProcessLimits
 from benchharness.device.sensors.quota import StopsSince
@@ -34,16 +35,19 @@ _EVIDENCE_TAIL_BYTES = 8 * 1024
 class Watch:
     """One worker's watch. `timeline` holds rows of the raw table of that name, flat, since `started_ns`.
 
-    With `sensors` every look reads the device's sensors, too. Groups, quota and cores are looked at in any case, with
-    the quota's stops, for the process may be moved.
+    With `sensors` every look reads the device's sensors, too, and what counts energy by a clock of its own (`meters`).
+    Groups, quota and cores are looked at in any case, with the quota's stops, for the process may be moved.
     """
 
-    def __init__(self, process: int, evidence: Path, started_ns: int, *, sensors: bool) -> None:
+    def __init__(
+        self, process: int, evidence: Path, started_ns: int, *, sensors: bool, meters: Meters | None = None
+    ) -> None:
         self.every_s = EVERY_WITH_SENSORS_S if sensors else EVERY_S
         self._path = evidence
         self._evidence = evidence.open("ab", buffering=0)  # what it appends lands behind the kept tail
         self._started_ns = started_ns
         self._with_sensors = sensors
+        self._meters = meters
         self._begin(process)
         self._limits = ProcessLimits(process)
         self._stops = StopsSince(str(process))
@@ -73,6 +77,8 @@ class Watch:
             self.timeline += HeldRow(moment=time.perf_counter_ns() - self._started_ns, resident=resident)
         if self._panel is not None:
             self._read(self._panel)
+        if self._meters is not None:
+            self._meters.look()
         if self._limits_due_ns <= time.perf_counter_ns():
             self._look_at_limits(time.perf_counter_ns())
         with contextlib.suppress(OSError):  # a full disk costs evidence, not the attempt
@@ -100,12 +106,16 @@ class Watch:
         for channel, series in self._series.items():
             last = SENSOR_READING.by_name(series)["reading"][-1]
             yield raw_rows(SENSOR_READING, {"channel": channel}, last, series)
+        for channel, counted in (self._meters.channels() if self._meters is not None else {}).items():
+            flat = SENSOR_READING.flat(ReadingRow(*each) for each in counted)
+            yield raw_rows(SENSOR_READING, {"channel": channel}, flat[-1], flat)
 
     def sensors(self) -> dict[str, Any]:
         """Which sensors were read and how, and which were not and why; empty where none was asked for."""
         if self._panel is None:
             return {}
-        return {"sensors": {**self._panel.sensors(), "limits": self._limits.described()}}
+        meters = {} if self._meters is None else self._meters.described()
+        return {"sensors": {**self._panel.sensors(), **meters, "limits": self._limits.described()}}
 
     def times_throttled(self) -> Any:
         """How often a CPU quota has stopped the process's groups meanwhile; or why that is unknown."""
@@ -131,3 +141,5 @@ class Watch:
         self._evidence.close()
         if self._panel is not None:
             self._panel.close()
+        if self._meters is not None:
+            self._meters.close()

@@ -45,12 +45,24 @@ Progress = Callable[[str, int, int], None]
 
 
 class DeviceLink:
-    """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept."""
+    """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept.
 
-    def __init__(self, launcher: Launcher, *, run: str, scratch: Path, save: Callable[[Attempt], Attempt]) -> None:
+    `meter` is what the device is told of an external meter of its power.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        *,
+        run: str,
+        scratch: Path,
+        save: Callable[[Attempt], Attempt],
+        meter: Mapping[str, Any] | None = None,
+    ) -> None:
         self._launcher = launcher
         self._run = run
         self._save = save
+        self._meter = meter
         self._work = launcher.work_folder(run)
         self._bundle = put_bundle(launcher, scratch)
         self._libraries = Libraries(launcher)
@@ -154,7 +166,13 @@ class DeviceLink:
             order["timeout_s"] *= 2 + len(companions or {})  # the limit is one session's, and they may share a core
             order["reference"] = self._opened(job.against, manifests)
             order["companions"] = [
-                {"id": id_, "job": other.key, "round": round_, **self._opened(_as_opened(other), manifests)}
+                {
+                    "id": id_,
+                    "job": other.key,
+                    "round": round_,
+                    **self._opened(_as_opened(other), manifests),
+                    **self._own_tokenizer(other),
+                }
                 for id_, other in (companions or {}).items()
             ]
         if job.chain:
@@ -178,13 +196,15 @@ class DeviceLink:
             "job": job.key,
             "round": round_,
             **self._opened(_as_opened(job), manifests),
-            "tokenizer": self._place_tokenizer(job),
+            **self._own_tokenizer(job),
+            "tokenizer": self._place_tokenizer(job.tokenizer, job.tokenizer_digest),
             "task": job.task,
             "workload": self._place_data(job.workload),
             "scenario": job.scenario,
             "module": scenario.device,
             "conducts": scenario.conducts,
             "sensors": scenario.sensors,
+            **({} if self._meter is None or not scenario.sensors else {"meter": dict(self._meter)}),
             "settings": dict(job.settings),
             "timeout_s": job.timeout_s,
             "entry_gate_s": job.settings.get("entry_gate_s", 0),
@@ -220,11 +240,16 @@ class DeviceLink:
             self._placed[known] = put_artefact(self._launcher, artefact, manifest)
         return self._placed[known]
 
-    def _place_tokenizer(self, job: Job) -> str | None:
-        if job.tokenizer is None:
+    def _own_tokenizer(self, job: Job) -> Message:
+        """The variant's own tokenizer, where it may speak another vocabulary than the reference."""
+        there = self._place_tokenizer(job.own_tokenizer, job.own_tokenizer_digest)
+        return {"own_tokenizer": there} if there else {}
+
+    def _place_tokenizer(self, path: str | None, known: str | None) -> str | None:
+        if path is None:
             return None
-        digest = job.tokenizer_digest or hashlib.sha256(Path(job.tokenizer).read_bytes()).hexdigest()
-        return self._launcher.put(Path(job.tokenizer), f"tokenizers/{digest[:16]}/tokenizer.json", digest)
+        digest = known or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return self._launcher.put(Path(path), f"tokenizers/{digest[:16]}/tokenizer.json", digest)
 
     def _make(self, order: Message, progress: Progress) -> Attempt:
         connection = self._connection

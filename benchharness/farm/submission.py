@@ -26,6 +26,7 @@ GOOD_FOR, NIGHTLY_GOOD_FOR = timedelta(days=30), timedelta(days=366)
 _MOST_TOLD = 16_000_000
 #: Where paths stand in a suite's table: of files that come along, each a file of its own.
 _OF_MODEL = ("tokenizer", "evaluation", "calibration")
+_OF_VARIANT = ("artefact", "tokenizer")
 _OF_WORKLOAD = ("continuation_file", "inputs")
 _OF_PROMPT = ("file", "tokens_file")
 #: What a host knows by name.
@@ -141,7 +142,8 @@ def paths_in(table: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Every path of a suite's table to a file that comes along, as the holder and the key of it."""
     for model in table["models"].values():
         yield from ((model, key) for key in _OF_MODEL if model.get(key))
-        yield from ((variant, "artefact") for variant in model["variants"].values())
+        for variant in model["variants"].values():
+            yield from ((variant, key) for key in _OF_VARIANT if variant.get(key))
     for workload in table["workloads"]:
         yield from ((workload, key) for key in _OF_WORKLOAD if workload.get(key))
         if prompt := workload.get("prompt"):

@@ -48,6 +48,7 @@ _SAID = {
     WarningKind.UNEQUAL_WORK: "have attempts that did unequal work",
     WarningKind.LOWER_PRECISION: "computed in less precision than the file says",
     WarningKind.LATE_NETWORK: "had simulated networks that were later than asked",
+    WarningKind.MEMORY_ELSEWHERE: "hold memory on an accelerator that was not counted",
     WarningKind.NOT_SHIPPED: "have in start and memory what products leave out",
     WarningKind.OTHER_DEVICE: "were computed on another device than is told",
     WarningKind.EARLIER_RULE: "were measured by a rule that has been mended since",
@@ -64,6 +65,7 @@ _OF_ONE = {
     "carry": "carries",
     "answer": "answers",
     "pair": "pairs",
+    "hold": "holds",
 }
 
 

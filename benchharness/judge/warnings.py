@@ -4,38 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean, stdev
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW
+from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW, MEMORY_ELSEWHERE
 from benchharness.judge import fed
 from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.limits import while_measured
 from benchharness.judge.unequal import unlike
-from benchharness.metrics import METRICS
-from benchharness.results.result import Attempt, MetricResult, Result, ResultWarning, WarningKind
-from benchharness.results.samples import around, first, least
-from benchharness.results.told import Effective
+from benchharness.judge.unsure_samples import warnings_of_samples
+from benchharness.results.result import Attempt, Result, ResultWarning, WarningKind
 from benchharness.scenarios import SCENARIOS
 from benchharness.units import percent_text
 
-#: pyperf calls a benchmark unstable when the standard deviation exceeds this share of the mean.
-UNSTABLE_SHARE = 0.10
-#: hyperfine's outlier rule: modified z-score beyond this.
-OUTLIER_SCORE = 14.8
-#: A timed region shorter than this holds more than 1 % of clock: two calls take about 36 ns each.
-SHORTEST_TIMED_NS = 7_200
-#: The same share of a runtime's own clock, and the metrics that are read from it.
-_STEP_SHARE = 0.01
-STAMPED = frozenset(
-    (
-        *("model_ttft", "request_ttft", "itl", "chunk_gap", "tpot", "ttft_after_pause"),
-        *("first_inference", "steady_inference", "inference_after_pause"),
-    )
-)
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
 #: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
 #: What the whole process takes, and not the model in it: metrics by the beginning of their names.
+_MEMORY = ("peak_memory", "phase_peak_memory", "model_memory")
 _OF_THE_PROCESS = ("cold_start", "peak_memory", "phase_peak_memory")
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
@@ -68,13 +52,10 @@ def warnings_of(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultW
     yield from _unsettled(attempts)
     yield from scenario.warnings(result)
     yield from _binding_copies(result)
+    yield from _memory_elsewhere(result)
     yield from _not_shipped(result)
     for metric in result.metrics:
-        if METRICS[metric.name].headline:
-            yield from _unstable(metric)
-        yield from _timer(metric)
-        yield from _stamped(metric, result.effective)
-        yield from _slow_first(metric)
+        yield from warnings_of_samples(metric, result.effective)
 
 
 def _too_few(result: Result, attempts: Sequence[Attempt]) -> Iterator[ResultWarning]:
@@ -319,6 +300,17 @@ def _binding_copies(result: Result) -> Iterator[ResultWarning]:
         )
 
 
+def _memory_elsewhere(result: Result) -> Iterator[ResultWarning]:
+    """Of a session that keeps tensors where no reading of the process looks."""
+    where = result.effective.facts.get(MEMORY_ELSEWHERE)
+    if where and any(metric.name.startswith(_MEMORY) for metric in result.metrics):
+        yield ResultWarning(
+            kind=WarningKind.MEMORY_ELSEWHERE,
+            message=f"memory is the host's alone: what lies in {str(where)[:200]} memory is in no figure",
+            hint="read the accelerator's own memory beside it before deciding on memory",
+        )
+
+
 def _not_shipped(result: Result) -> Iterator[ResultWarning]:
     """Of a runtime whose Python brings along what products leave out: start and memory are this program's."""
     brought = result.effective.facts.get("python_runtime")
@@ -328,78 +320,3 @@ def _not_shipped(result: Result) -> Iterator[ResultWarning]:
             message=f"cold start and memory are not a product's: {brought}",
             hint="compare rates and quality, and measure start and memory in the program that ships",
         )
-
-
-def _unstable(metric: MetricResult) -> Iterator[ResultWarning]:
-    values = [value.value for value in metric.attempts]
-    if len(values) < 2 or max(values) - min(values) <= UNSTABLE_SHARE * fmean(values):
-        return  # no deviation is larger than the whole range, and an exact one takes long
-    spread, mean = stdev(values), fmean(values)
-    if spread <= UNSTABLE_SHARE * mean:
-        return
-    share = percent_text(spread / mean)
-    yield ResultWarning(
-        kind=WarningKind.UNSTABLE,
-        message=f"{METRICS[metric.name].title}: attempts spread by {share} of their mean (pyperf's limit is 10 %)",
-        hint="close other programs, or ask for a narrower interval with --ci-target",
-    )
-
-
-def _timer(metric: MetricResult) -> Iterator[ResultWarning]:
-    if metric.unit != "ns" or not _is_middle(metric):
-        return
-    shortest = _shortest(metric)
-    if shortest is not None and shortest < SHORTEST_TIMED_NS:
-        yield ResultWarning(
-            kind=WarningKind.BELOW_TIMER_RESOLUTION,
-            message=f"{METRICS[metric.name].title}: a sample of {shortest:.0f} ns; reading the clock takes 36 ns twice",
-            hint="measure a larger workload",
-        )
-
-
-def _stamped(metric: MetricResult, effective: Effective) -> Iterator[ResultWarning]:
-    """Times by a runtime's own stamps in which a step of its clock is more than `_STEP_SHARE`."""
-    step = effective.clock_resolution_ns
-    if metric.name not in STAMPED or step is None or not _is_middle(metric):
-        return
-    shortest = _shortest(metric)
-    if shortest is None:
-        return
-    tokens = metric.parameters.get("output_tokens")
-    # TPOT is a mean: what was timed for it is the whole answer.
-    timed = shortest * (tokens - 1) if metric.name == "tpot" and isinstance(tokens, int) else shortest
-    if timed * _STEP_SHARE < step:
-        yield ResultWarning(
-            kind=WarningKind.BELOW_TIMER_RESOLUTION,
-            message=f"{METRICS[metric.name].title}: {timed:.0f} ns by {effective.timed_by}, in steps of {step}",
-            hint="measure a larger workload",
-        )
-
-
-def _slow_first(metric: MetricResult) -> Iterator[ResultWarning]:
-    if not _is_middle(metric) or any(value.row_length for value in metric.attempts):
-        return  # the first gap of an answer is not the first iteration of a session
-    slow = sum(_first_is_outlier(value.samples) for value in metric.attempts)
-    attempts = len(metric.attempts)
-    if slow * 2 > attempts > 0:
-        yield ResultWarning(
-            kind=WarningKind.SLOW_FIRST_ITERATION,
-            message=f"{METRICS[metric.name].title}: the first sample is far slower in {slow} of {attempts} attempts",
-            hint="raise 'warmup' in the scenario's settings",
-        )
-
-
-def _is_middle(metric: MetricResult) -> bool:
-    """Whether it stands for all of the samples: other percentiles of them would say the same again."""
-    return metric.parameters.get("percentile", 50) == 50
-
-
-def _shortest(metric: MetricResult) -> float | None:
-    return min((least(value.samples) for value in metric.attempts if value.samples), default=None)
-
-
-def _first_is_outlier(samples: Sequence[float]) -> bool:
-    if len(samples) < 5:
-        return False
-    (middle, spread), beginning = around(samples), first(samples)
-    return spread > 0 and beginning > middle and (beginning - middle) / spread > OUTLIER_SCORE

@@ -9,7 +9,7 @@ from benchharness.metrics.definition import Better, Metric, Unit
 
 _OURS = "benchharness"
 
-#: What is shown of scenarios `hybrid` and `conversation`.
+#: What is shown of scenarios `hybrid`, `conversation` and `concurrent`.
 PRODUCTS = (
     Metric(
         name="hybrid_first_token",
@@ -156,6 +156,41 @@ PRODUCTS = (
         better=Better.HIGHER,
         definition="turns of a conversation that were answered before the context was full",
         source=_OURS,
+    ),
+    Metric(
+        name="full_throughput",
+        title="throughput, most at once",
+        unit=Unit.TOKENS_PER_SECOND,
+        better=Better.HIGHER,
+        definition="tokens of all answers / time from the first prompt handed over to the last token, at the most "
+        "requests at once that were asked for",
+        source="vLLM's and MLPerf's output token throughput, closed loop of one round",
+        headline=True,
+    ),
+    Metric(
+        name="throughput",
+        title="throughput",
+        unit=Unit.TOKENS_PER_SECOND,
+        better=Better.HIGHER,
+        definition="the same, by the number of requests at once",
+        source="vLLM's and MLPerf's output token throughput, closed loop of one round",
+    ),
+    Metric(
+        name="concurrent_ttft",
+        title="TTFT beside others",
+        unit=Unit.NANOSECONDS,
+        better=Better.LOWER,
+        definition="several requests handed over until the first token of one of them is known; `place` is its place "
+        "among them by when that was",
+        source="model TTFT of MLPerf LoadGen, request by request",
+    ),
+    Metric(
+        name="concurrent_decode_rate",
+        title="decode rate beside others",
+        unit=Unit.TOKENS_PER_SECOND,
+        better=Better.HIGHER,
+        definition="tokens after the first / time from the first to the last of a request's answer, beside others",
+        source="llama-bench tgN, request by request",
     ),
     Metric(
         name="loaded_memory",

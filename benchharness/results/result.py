@@ -98,6 +98,7 @@ class WarningKind(StrEnum):
     UNEQUAL_WORK = "unequal-work"  # attempts of one job did not do the same
     LOWER_PRECISION = "lower-precision"  # computed in less than the model file or the suite says
     LATE_NETWORK = "late-network"  # a simulated network delivered later than it should have
+    MEMORY_ELSEWHERE = "memory-elsewhere"  # an accelerator's own memory is in no figure
     NOT_SHIPPED = "not-shipped"  # start and memory hold what a product with this runtime does without
     OTHER_DEVICE = "other-device"  # computed on another device than the one that the result is of
     EARLIER_RULE = "earlier-rule"  # measured by a rule that has been mended since
@@ -223,9 +224,13 @@ class MetricResult:
 
 
 def part_of(parameters: Mapping[str, object]) -> str:
-    """Which of several figures of one name this is: an output's, or a task's measure; "" for what stands alone."""
+    """Which of several figures of one name this is: an output's, a task's measure, or that of an alpha; "" for what
+    stands alone.
+    """
     if "output" in parameters:
         return str(parameters["output"])
+    if isinstance(parameters.get("alpha"), int | float):
+        return f"{parameters['alpha']:g}"
     return " ".join(str(parameters[key]) for key in ("task", "measure") if key in parameters)
 
 
@@ -329,6 +334,10 @@ class Job:
     chain: Sequence[Opened] = field(default_factory=list)
     tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
     key_from: str | None = None  # of a sealed artefact: where its key is found on the device, never the key
+    # Scenario quality: the variant's own tokenizer.json, where it is not known to speak the reference's vocabulary.
+    own_tokenizer: str | None = None
+    own_tokenizer_digest: str | None = None  # SHA-256 of that file
+    vocabulary: str = ""  # which one this variant's tokens are of, where the model's variants have several
     # Where two builds are compared: which one's job this is, `BASE` or `CANDIDATE`, and what it shares with its partner
     # of the other side. Empty in every other run.
     side: str = ""

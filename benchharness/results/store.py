@@ -113,7 +113,8 @@ class Store:
             return str(found[0])
         if found:
             raise RunNotFound(f"{len(found)} runs begin with {name!r}; write more of the id (see: benchharness runs)")
-        raise RunNotFound(f"no run begins with {name!r} in {self.url}; see: benchharness runs")
+        file = "; nor is it a file or folder here" if {"/", "\\", "."} & set(name) else ""
+        raise RunNotFound(f"no run begins with {name!r} in {self.url}{file}; see: benchharness runs")
 
     def list_runs(self, suite: str | None = None) -> list[Run]:
         """Every run, newest first; only those of one suite."""
@@ -130,6 +131,22 @@ class Store:
         with self.reading() as connection:
             rows = connection.execute(query.order_by(runs.c.started.desc())).mappings()
             return [(_run(row), row["device"]) for row in rows]
+
+    def runs_of(self, planned: Sequence[Job], since: datetime) -> list[str]:
+        """The finished runs of these jobs and no others, whatever they are called and wherever their files lay.
+
+        Newest first, none older than `since`, none that was imported. Jobs are the same by cell and artefact.
+        """
+        wanted = sorted((job.cell, job.digest) for job in planned)
+        own = (runs.c.state == "finished") & (runs.c.origin == "") & (runs.c.started >= since)
+        with_one = select(jobs.c.run_id).where((jobs.c.cell == wanted[0][0]) & (jobs.c.digest == wanted[0][1]))
+        query = select(jobs.c.run_id, jobs.c.cell, jobs.c.digest).join(runs, runs.c.id == jobs.c.run_id)
+        query = query.where(own & jobs.c.run_id.in_(with_one)).order_by(runs.c.started.desc(), runs.c.id.desc())
+        found: dict[str, list[tuple[str, str]]] = {}
+        with self.reading() as connection:
+            for run, cell, digest in connection.execute(query):
+                found.setdefault(run, []).append((cell, digest))
+        return [run for run, theirs in found.items() if sorted(theirs) == wanted]
 
     def hardware_of_runs(self) -> dict[str, list[str]]:
         """By a run's id, the hardware targets that its jobs were planned for."""

@@ -31,6 +31,7 @@ BUILT_IN = {
     "sustained": "benchharness.scenarios.sustained:SCENARIO",
     "constrained": "benchharness.scenarios.constrained:SCENARIO",
     "conversation": "benchharness.scenarios.conversation:SCENARIO",
+    "concurrent": "benchharness.scenarios.concurrent:SCENARIO",
     "hybrid": "benchharness.scenarios.hybrid:SCENARIO",
     "quality": "benchharness.scenarios.quality:SCENARIO",
     "task": "benchharness.scenarios.task:SCENARIO",

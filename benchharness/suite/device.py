@@ -21,6 +21,7 @@ from benchharness.launch.route import Route
 from benchharness.launch.ssh import route as ssh
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import LONGEST_NAME, THIS_MACHINE, Name, Seconds, Table
+from benchharness.suite.meter import Meter
 from benchharness.suite.tables import System, read_toml
 
 #: A name becomes a file's.
@@ -74,6 +75,7 @@ class Device(Table):
     lease: Seconds | None = None
     found: Mapping[str, str | int] = {}  # pydantic copies it
     labels: Mapping[str, str] = {}  # what a farm can be asked for it by
+    meter: Meter | None = None  # an external one of its power
 
     @model_validator(mode="after")
     def _has_what_its_line_needs(self) -> Device:
@@ -121,13 +123,16 @@ def load_device(path: Path) -> Device:
 
 def written(device: Device) -> str:
     """A device's profile as a file says it; what is as usual is left out."""
-    table = device.model_dump(mode="json", exclude={"name", "found", "labels", "lease"}, exclude_defaults=True)
+    table = device.model_dump(mode="json", exclude={"name", "found", "labels", "lease", "meter"}, exclude_defaults=True)
     lines = [f"{key} = {_value(value)}" for key, value in table.items()]
     if device.lease is not None:
         lines.append(f"lease = {_value(f'{device.lease:g} s')}")
     found = [f"{key} = {_value(value)}" for key, value in device.found.items()]
     if found:
         lines += ["", "[found]  # when it was added or prepared; nothing is decided by it", *found]
+    if device.meter is not None:
+        meter = device.meter.model_dump(mode="json", exclude_defaults=True)
+        lines += ["", "[meter]", *(f"{key} = {_value(value)}" for key, value in meter.items())]
     if device.labels:
         lines += ["", "[labels]", *(f"{_value(key)} = {_value(value)}" for key, value in device.labels.items())]
     return "\n".join([*lines, ""])

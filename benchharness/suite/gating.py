@@ -26,16 +26,18 @@ from benchharness import units as quantity
 from benchharness.errors import UsageError
 from benchharness.judge.design import ALPHA, BETA, LEAST, LOOKS, MARGIN, PRIMARY, Accepted, Design
 from benchharness.metrics import METRICS, Better
-from benchharness.metrics.limits import NO_RATIO
+from benchharness.metrics.limits import NO_RATIO, metric_named
 from benchharness.suite.fields import CHECKED_BEFORE, Name, Share, Table, all_different, as_list
 
 _MOST_PAIRS = 500
 
 
 def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise ValueError(f"{name!r} is no metric; there are: {', '.join(METRICS)}")
-    return name
+    """A metric's whole name, from that or a short one."""
+    try:
+        return metric_named(name).name
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 def _limits(table: Any, info: ValidationInfo) -> Any:
@@ -43,8 +45,9 @@ def _limits(table: Any, info: ValidationInfo) -> Any:
     if not isinstance(table, dict) or info.context == CHECKED_BEFORE:
         return table
     found = {}
-    for name, text in table.items():
-        unit = METRICS[_metric(name)].unit
+    for given, text in table.items():
+        name = _metric(given)
+        unit = METRICS[name].unit
         if not isinstance(text, str):
             raise ValueError(f'{name}: {text!r} has no unit: write it as text, such as "2 %"')
         try:
@@ -114,8 +117,9 @@ class Gate(Table):
     @field_validator("primary")
     @classmethod
     def _comparable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(_metric(name) for name in names)
         for name in names:
-            metric = METRICS[_metric(name)]
+            metric = METRICS[name]
             if metric.unit in NO_RATIO or metric.better is Better.NEITHER:
                 raise ValueError(f"{name} has no better ratio: it is a difference, or may be zero; set a budget on it")
         return all_different(names)

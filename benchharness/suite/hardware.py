@@ -13,6 +13,7 @@ from benchharness.errors import SuiteError
 from benchharness.suite.device import Device
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import THIS_MACHINE, Name, Table
+from benchharness.suite.meter import Meter
 from benchharness.suite.tables import Budgets, System, read_toml
 
 
@@ -25,6 +26,7 @@ class HardwareTarget(Table):
     python: Path | None = None  # this machine's interpreter for the device side; None: the harness's own
     device: Device | None = None
     labels: Mapping[str, str] = {}  # what a farm can be asked for this machine by
+    meter: Meter | None = None  # an external one of this machine's power; a device's stands in its own profile
 
     @model_validator(mode="before")
     @classmethod
@@ -41,6 +43,12 @@ class HardwareTarget(Table):
             return self.device.system
         systems: dict[str, System] = {"darwin": "macos", "win32": "windows"}
         return systems.get(sys.platform, "linux")
+
+    @property
+    def declared_meter(self) -> dict[str, Any] | None:
+        """The external meter of the device that a run is on, as that is told; None where there is none."""
+        meter = self.meter if self.device is None else self.device.meter
+        return None if meter is None else meter.told()
 
 
 def load_hardware(given: str) -> HardwareTarget:

@@ -20,10 +20,11 @@ from __future__ import annotations
 from benchharness.testing.generation import GenerationContract
 from benchharness.testing.language import LanguageContract
 from benchharness.testing.opening import OpeningContract
+from benchharness.testing.several import SeveralContract
 from benchharness.testing.tensors import TensorContract
 
 
-class AdapterContract(OpeningContract, TensorContract, LanguageContract, GenerationContract):
+class AdapterContract(OpeningContract, TensorContract, LanguageContract, SeveralContract, GenerationContract):
     """What the harness relies on. Override fixtures to supply the subject, attributes to say what it can keep.
 
     Both stand in `benchharness.testing.subject`.

@@ -18,7 +18,8 @@ worker measures at a time; what other workers do meanwhile disturbs it, and is t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,14 +118,21 @@ class Bench:
             pytest.fail("\n".join(lines) or "no primary metric is measured by both builds", pytrace=False)
         return found
 
-    def _alone(self) -> Any:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other worker measures. What cannot be measured as asked fails the test in a sentence."""
         from filelock import FileLock
 
+        from benchharness.errors import BenchharnessError
         from benchharness.locations import default_store, state_folder
 
         folder = state_folder(self._store or default_store())
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / "pytest.lock", timeout=_PATIENCE_S)
+        with FileLock(folder / "pytest.lock", timeout=_PATIENCE_S):
+            try:
+                yield
+            except BenchharnessError as error:
+                raise pytest.fail.Exception(f"bench: {error}", pytrace=False) from None
 
 
 def _suite_of(function: Callable[[], Any], budgets: Mapping[str, Any]) -> dict[str, Any]:

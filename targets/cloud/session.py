@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -27,6 +28,7 @@ from benchharness.contract import (
 )
 from benchharness.errors import ModelFailure, Unsupported
 from targets.cloud.events import Event, Events, Malformed, ServerError, TooLong
+from targets.several import in_threads
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -51,6 +53,8 @@ class CloudSession:
 
     takes_text = True
     vocabulary_size: int | None = None
+    most_at_once = 64
+    answers_by = "a connection each, at the same moment"
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -112,6 +116,12 @@ class CloudSession:
         if counted != count:
             raise Unsupported(f"the endpoint ended its answer after {counted} of {count} tokens; ask for no more")
         return TokenStream(came.prompt_tokens, began_ns, stamps, [1] * counted, text="".join(texts))
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """An answer to each, asked for at the same time; see `AnswersSeveral`. Raises as `generate` does."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: {self.most_at_once} connections at most are opened")
+        return in_threads([partial(self.generate, prompt, count) for prompt in prompts])
 
     def close(self) -> None:
         """Ends the thread."""

@@ -6,7 +6,8 @@ A request's `accelerator` is one of ggml's devices ("CPU", "CUDA0"), `threads` t
 `n_gpu_layers`.
 
 Its modules: `library` finds and checks the library, `options` checks the request, `log` hears what llama.cpp says,
-`session` runs. `files` finds the model, `gguf_file` reads one without running it, `inspection` describes it.
+`session` runs, and `several` texts at once. `files` finds the model, `gguf_file` reads one without running it,
+`inspection` describes it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from targets.llama_cpp.library import Library, load_library
 from targets.llama_cpp.log import Log, listen
 from targets.llama_cpp.options import CPU, Request, read_request
 from targets.llama_cpp.session import LlamaSession
+from targets.llama_cpp.several import Together
 
 try:
     _library: Library | None = load_library()
@@ -109,9 +111,13 @@ def _loaded(
         length = request.options.get("n_ctx", min(trained, LONGEST_UNASKED_CONTEXT_TOKENS))
         if length > trained:
             raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")
-        context_params = lib.llama_context_default_params()
-        request.fill_context(context_params, length)
-        context = lib.llama_init_from_model(loaded, context_params)
+
+        def make(texts: int, tokens: int) -> int:
+            params = lib.llama_context_default_params()
+            request.fill_context(params, tokens, texts)
+            return int(lib.llama_init_from_model(loaded, params) or 0)
+
+        context = make(1, length)
         if not context:
             raise _failure(model, log, f"make a context for it ({_asked(request)})", Unsupported)
         session = LlamaSession(
@@ -123,6 +129,7 @@ def _loaded(
             effective=_effective(library, contents, context, log, trained, places),
             vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
             context_length=length,
+            together=Together(lib, library.batch, make, log, str(model)),
         )
         try:
             yield session

@@ -41,9 +41,11 @@ class Request:
             wanted["load_mode"] = _MMAP if self.options["use_mmap"] else _NO_MMAP
         _fill(params, wanted)
 
-    def fill_context(self, params: Any, context_length: int) -> None:
-        """Writes what is asked for into `llama_context_params`."""
-        wanted = {**self._given("n_batch", "n_ubatch"), "n_ctx": context_length}
+    def fill_context(self, params: Any, context_length: int, texts: int = 1) -> None:
+        """Writes what is asked for into `llama_context_params`; of several texts each has that length."""
+        wanted = {**self._given("n_batch", "n_ubatch"), "n_ctx": context_length * texts}
+        if texts > 1:
+            wanted["n_seq_max"] = texts
         wanted.update({name: CACHE_TYPES[value] for name, value in self._given("type_k", "type_v").items()})
         if "flash_attn" in self.options:
             wanted["flash_attn_type"] = _FLASH_ATTENTION[self.options["flash_attn"]]

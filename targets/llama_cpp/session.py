@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import EffectiveConfiguration, TensorSpec
+from benchharness.contract import EffectiveConfiguration, TensorSpec, TokenStream
 from benchharness.errors import ModelFailure, Unsupported
 from targets.llama_cpp.log import Log
-from targets.token_checks import check_kept, check_token, check_tokens
+from targets.llama_cpp.several import MOST_AT_ONCE, Together
+from targets.token_checks import check_kept, check_prompts, check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -21,7 +22,13 @@ _NO_ROOM = 1  # what llama_decode answers where the cache has no place for the t
 
 
 class LlamaSession:
-    """One model and one context, which keeps the cache of one text. `log` hears why a call failed."""
+    """One model and one context, which keeps the cache of one text. `log` hears why a call failed.
+
+    Several texts at once have contexts of their own, which `together` keeps.
+    """
+
+    most_at_once = MOST_AT_ONCE
+    answers_by = "prompts in turn in batches of n_batch tokens, then one batch of a token of each"
 
     def __init__(
         self,
@@ -34,12 +41,14 @@ class LlamaSession:
         effective: EffectiveConfiguration,
         vocabulary_size: int,
         context_length: int,
+        together: Together,
     ) -> None:
         self.effective = effective
         self.vocabulary_size, self.context_length = vocabulary_size, context_length
         self.inputs: Sequence[TensorSpec] = (TensorSpec(TOKENS, "int32", ("tokens",)),)
         self.outputs: Sequence[TensorSpec] = (TensorSpec(LOGITS, "float32", ("tokens", vocabulary_size)),)
         self._lib, self._context, self._log, self._name = functions, context, log, name
+        self._together = together
         self._memory = functions.llama_get_memory(context)
         self._batch_tokens = int(functions.llama_n_batch(context))
         self._rows_at_once = min(self._batch_tokens, int(functions.llama_n_ubatch(context)))
@@ -101,8 +110,16 @@ class LlamaSession:
             raise Unsupported("llama.cpp logged no device for any layer")
         return {device: {"layer": count} for device, count in self._log.layers.items()}
 
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """Greedy answers to token ids; see `AnswersSeveral`."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: llama.cpp takes {self.most_at_once} here")
+        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
+        return self._together.answer(given, count, self.vocabulary_size)
+
     def close(self) -> None:
         """Frees the context. The session cannot run any more."""
+        self._together.close()
         self._lib.llama_free(self._context)
 
     def _batch(self, ids: Array, scored: Any = None) -> Any:

@@ -8,8 +8,8 @@ found in its installed package, or under `library`; `unit` chooses among its uni
 `cache_capacity`: the tokens for which an in-place cache reserves room at load.
 
 Its modules: `options` checks the request, `sealed` that of a sealed model, `plugins` registers providers, `loading`
-loads, `session` runs it, `language` and `cache` run it as a language model. What a file says without being run stands
-in `targets.onnx_format`.
+loads, `session` runs it, `language`, `cache` and `memory` run it as a language model. What a file says without being
+run stands in `targets.onnx_format`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ try:
     from targets.onnx_runtime import plugins, sealed
     from targets.onnx_runtime.language import cache_facts, cache_kind, open_language_session
     from targets.onnx_runtime.loading import Loaded, load
+    from targets.onnx_runtime.memory import read_memories, uncounted
     from targets.onnx_runtime.options import cache_capacity, computed_in
     from targets.onnx_runtime.session import OnnxSession, make_specs
 except ImportError as error:
@@ -36,7 +37,7 @@ else:
     _missing = ""
 
 from benchharness.contract import (
-    CACHE_COPIED_BY_BINDING,
+    MEMORY_ELSEWHERE,
     ArtefactFiles,
     Availability,
     Configuration,
@@ -114,6 +115,10 @@ def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     session, facts = loaded.session, loaded.facts
     if content_of(model) is not None:
         facts.update(sealed.facts(session, model))
+    memories = read_memories(session)
+    elsewhere = uncounted(session, memories)
+    if elsewhere:
+        facts[MEMORY_ELSEWHERE] = elsewhere
     graph = read_graph_facts(model)
     facts.update(ir_version=graph.ir_version, producer=graph.producer, opsets=dict(graph.opsets))
 
@@ -132,14 +137,14 @@ def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     signature = read_signature(inputs, outputs, description, str(model))
     in_place = _appends_in_place(signature, graph)
     facts.update(_language_facts(signature, description))
-    cache = cache_kind(signature, in_place=in_place) if _in_host_memory(session) else CACHE_COPIED_BY_BINDING
     return open_language_session(
         session,
         str(model),
-        _effective(loaded, precisions, cache),
+        _effective(loaded, precisions, cache_kind(signature, in_place=in_place, memories=memories)),
         signature,
         in_place=in_place,
         capacity=cache_capacity(configuration),
+        memories=memories,
     )
 
 
@@ -147,14 +152,6 @@ def _appends_in_place(signature: LanguageSignature, graph: GraphFacts) -> bool:
     """Whether every cache tensor may share one buffer between its past and its present."""
     pairs = {(tensor.past, tensor.present) for tensor in signature.cache}
     return bool(pairs) and pairs <= graph.appended
-
-
-def _in_host_memory(session: Any) -> bool:
-    """Whether outputs stay in host memory, where this adapter keeps the cache. Elsewhere the binding copies."""
-    return all(
-        info.name.lower().startswith("cpu") or getattr(info.device_mem_type, "name", "") == "HOST_ACCESSIBLE"
-        for info in session.get_output_memory_infos()
-    )
 
 
 def _effective(

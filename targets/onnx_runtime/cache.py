@@ -2,7 +2,7 @@
 
 `InPlaceCache`: the graph appends to a buffer (GroupQueryAttention). One buffer is bound as both past and present.
 `GrownCache`: the graph writes a longer copy (Concat). What one step gave is bound as what the next one takes.
-Both live in host memory.
+Both live in the memory that the session reads and writes its cache in, the host's or an accelerator's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import onnxruntime
 
 from benchharness.contract import CACHE_GROWN_BY_GRAPH, CACHE_IN_PLACE
 from targets.onnx_format.signature import CacheTensor
+from targets.onnx_runtime.memory import HOST, Memory
 
 #: Free positions that a prompt leaves behind it, so that the first tokens decoded after it find room. An in-place
 #: cache that outgrows them doubles, and that one step pays for a copy: `cache_capacity` avoids it.
@@ -29,12 +30,15 @@ class InPlaceCache:
 
     kind = CACHE_IN_PLACE
 
-    def __init__(self, binding: Any, tensors: Sequence[CacheTensor], limit: int, capacity: int) -> None:
+    def __init__(
+        self, binding: Any, tensors: Sequence[CacheTensor], limit: int, capacity: int, memory: Memory = HOST
+    ) -> None:
         self._binding = binding
         self._tensors = tensors
+        self._memory = memory
         self._limit = limit  # tokens of the context
         self._headroom = 0 if capacity else HEADROOM_TOKENS  # who says how much is needed gets no more
-        self._buffers: list[np.ndarray[Any, Any] | None] = [None] * len(tensors)
+        self._buffers: list[Any] = [None] * len(tensors)  # onnxruntime.OrtValue
         self.capacity = 0
         self._resize(tensors[0].capacity or min(capacity or HEADROOM_TOKENS, limit), used=0)
 
@@ -63,11 +67,11 @@ class InPlaceCache:
             buffer = np.zeros((1, tensor.heads, capacity, tensor.head_size), tensor.dtype)
             old = self._buffers[index]
             if old is not None:
-                buffer[:, :, :used] = old[:, :, :used]
-            value = onnxruntime.OrtValue.ortvalue_from_numpy(buffer)
+                buffer[:, :, :used] = old.numpy()[:, :, :used]
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(buffer, *self._memory)
             self._binding.bind_ortvalue_input(tensor.past, value)
             self._binding.bind_ortvalue_output(tensor.present, value)
-            self._buffers[index] = buffer
+            self._buffers[index] = value
         self.capacity = capacity
 
 
@@ -77,9 +81,10 @@ class GrownCache:
     kind = CACHE_GROWN_BY_GRAPH
     capacity = None  # as long as what it holds
 
-    def __init__(self, binding: Any, tensors: Sequence[CacheTensor]) -> None:
+    def __init__(self, binding: Any, tensors: Sequence[CacheTensor], memory: Memory = HOST) -> None:
         self._binding = binding
         self._tensors = tensors
+        self._memory = memory
         self._empty = [
             onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((1, t.heads, 0, t.head_size), t.dtype)) for t in tensors
         ]
@@ -97,7 +102,7 @@ class GrownCache:
         bind_past, bind_present = self._binding.bind_ortvalue_input, self._binding.bind_output
         for tensor, value in zip(self._tensors, self._held):
             bind_past(tensor.past, value)
-            bind_present(tensor.present)
+            bind_present(tensor.present, *self._memory)
 
     def after_step(self) -> None:
         """Takes over what the step gave. The logits are bound first, so the cache starts at the second output."""

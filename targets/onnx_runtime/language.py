@@ -1,18 +1,20 @@
 """A causal language model in ONNX Runtime: tokens in, logits of the next token out.
 
 One IO binding serves the session. What stays the same between two tokens stays bound: a decoded token writes its id
-and position to buffers that are bound already, and lengthens the mask. The batch is always one sequence.
+and position to buffers that are bound already, and lengthens the mask. Where binding copies to an accelerator, what was
+rewritten is bound again. The batch is always one sequence.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import CACHE_NONE, EffectiveConfiguration
+from benchharness.contract import CACHE_COPIED_BY_BINDING, CACHE_NONE, EffectiveConfiguration, TokenStream
 from benchharness.errors import Unsupported
 from targets.onnx_format.signature import (
     CACHE_BRANCH,
@@ -24,20 +26,33 @@ from targets.onnx_format.signature import (
     LanguageSignature,
 )
 from targets.onnx_runtime.cache import GrownCache, InPlaceCache
+from targets.onnx_runtime.memory import HOST, Memories, Memory
 from targets.onnx_runtime.session import OnnxSession
-from targets.token_checks import check_kept, check_token, check_tokens
+from targets.several import greedy, in_threads
+from targets.token_checks import check_kept, check_prompts, check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
+#: Further texts have a thread and a cache each.
+MOST_AT_ONCE = 64
+
 
 class OnnxLanguageSession(OnnxSession, ABC):
-    """What every causal language model here shares: the limits, the mask, the logits."""
+    """What every causal language model here shares: the limits, the mask, the logits; and several texts at once.
+
+    Those have each a binding and a cache of their own, and a thread; the weights are the one session's, whose calls may
+    overlap and share its threads.
+    """
+
+    most_at_once = MOST_AT_ONCE
+    answers_by = "a thread each, on one session of ONNX Runtime with its threads in common"
 
     def __init__(
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
         super().__init__(session, name, effective)
+        self._beside: list[OnnxLanguageSession] = []
         self.vocabulary_size = signature.vocabulary_size
         self.context_length = signature.context_length
         self._signature = signature
@@ -52,8 +67,7 @@ class OnnxLanguageSession(OnnxSession, ABC):
         kept = signature.kept
         # The last token's logits are all that generating takes; `score` asks for all.
         self._kept = np.ones(len(kept.shape) * (1,) if kept else (), kept.dtype if kept else "int64")
-        if kept is not None:
-            self._bind(kept.name, self._kept)
+        self._keep(1)
 
     def reset(self) -> None:
         """Empties the cache."""
@@ -81,17 +95,32 @@ class OnnxLanguageSession(OnnxSession, ABC):
         if not self._signature.all_logits:
             raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
         self.reset()
-        self._kept[...] = 0  # all
+        self._keep(0)  # all
         try:
             return self._forward(self._checked(tokens)).astype(np.float32, copy=False)
         finally:
-            self._kept[...] = 1
+            self._keep(1)
             self.reset()
 
     def close(self) -> None:
         """Frees the model and its cache. The session cannot run any more."""
+        for each in self._beside:
+            each.close()
         del self._binding
         super().close()
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """Greedy answers to token ids; see `AnswersSeveral`."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: {self.most_at_once} threads at most are made here")
+        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
+        while len(self._beside) < len(given):
+            self._beside.append(self._another())
+        return in_threads([partial(greedy, one, ids, count) for one, ids in zip(self._beside, given)])
+
+    @abstractmethod
+    def _another(self) -> OnnxLanguageSession:
+        """A further text on the same weights."""
 
     @abstractmethod
     def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -102,8 +131,14 @@ class OnnxLanguageSession(OnnxSession, ABC):
         ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
         return ids[None].astype(self._signature.token_dtype, copy=False)
 
+    def _keep(self, logits: int) -> None:
+        """Asks for the logits of so many last tokens; 0: of all."""
+        self._kept[...] = logits
+        if self._signature.kept is not None:
+            self._bind(self._signature.kept.name, self._kept)
+
     def _bind(self, name: str, array: np.ndarray[Any, Any]) -> None:
-        """Binds memory that this object owns and rewrites."""
+        """Binds memory that this object owns and rewrites; on an accelerator, what stands there now."""
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
     def _bind_segments(self, tokens: int) -> None:
@@ -139,13 +174,26 @@ class CachedSession(OnnxLanguageSession):
         *,
         in_place: bool,
         capacity: int,
+        memories: Memories,
     ) -> None:
         super().__init__(session, name, effective, signature)
-        self._cache: InPlaceCache | GrownCache = (
-            InPlaceCache(self._binding, signature.cache, self.context_length, capacity)
-            if in_place
-            else GrownCache(self._binding, signature.cache)
+        self._another_with = partial(
+            CachedSession,
+            session,
+            name,
+            effective,
+            signature,
+            in_place=in_place,
+            capacity=capacity,
+            memories=memories,
         )
+        memory = _cache_memory(signature, memories)
+        self._cache: InPlaceCache | GrownCache = (
+            InPlaceCache(self._binding, signature.cache, self.context_length, capacity, memory)
+            if in_place and memory is not None
+            else GrownCache(self._binding, signature.cache, memory or HOST)
+        )
+        self._binding_copies = memories.copy_inputs()
         self._token = np.zeros((1, 1), signature.token_dtype)
         self._position = np.zeros((1, 1), signature.position_dtype or "int64")
         self._step_logits = np.zeros((1, 1, self.vocabulary_size), signature.logits_dtype)
@@ -154,6 +202,9 @@ class CachedSession(OnnxLanguageSession):
         self._cache_branch = np.zeros((1,), np.bool_)
         if signature.has_cache_branch:
             self._bind(CACHE_BRANCH, self._cache_branch)
+
+    def _another(self) -> OnnxLanguageSession:
+        return self._another_with()
 
     def reset(self) -> None:
         """Empties the cache. An in-place cache keeps its memory for the next request."""
@@ -173,10 +224,10 @@ class CachedSession(OnnxLanguageSession):
         """
         position = self._length
         check_token(token, self.vocabulary_size, position, self.context_length)
-        if not self._bound_for_step:
-            self._bind_step()
         self._token[0, 0] = token
         self._position[0, 0] = position
+        if not self._bound_for_step or self._binding_copies:
+            self._bind_step()
         self._append(position + 1)
         logits: Array = self._step_logits[0, 0]
         return logits.astype(np.float32) if self._converts else logits
@@ -200,7 +251,9 @@ class CachedSession(OnnxLanguageSession):
 
     def _append(self, tokens: int) -> None:
         """Runs the bound tokens, after which the cache holds `tokens`."""
-        self._cache_branch[0] = self._length > 0
+        if self._signature.has_cache_branch and self._cache_branch[0] != (self._length > 0):
+            self._cache_branch[0] = self._length > 0
+            self._bind(CACHE_BRANCH, self._cache_branch)
         if self._masked:
             self._bind_mask(tokens)
         self._cache.before_step(tokens)
@@ -226,7 +279,11 @@ class UncachedSession(OnnxLanguageSession):
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
         super().__init__(session, name, effective, signature)
+        self._another_with = partial(UncachedSession, session, name, effective, signature)
         self._tokens = np.zeros((1, self.context_length), signature.token_dtype)
+
+    def _another(self) -> OnnxLanguageSession:
+        return self._another_with()
 
     def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         start, stop = self._length, self._length + chunk.size
@@ -250,23 +307,40 @@ def open_language_session(
     *,
     in_place: bool,
     capacity: int,
+    memories: Memories,
 ) -> CachedSession | UncachedSession:
-    """The session that fits the signature. Raises `Unsupported` for a cache that this adapter cannot keep."""
+    """The session that fits the signature; `memories` are its tensors'.
+
+    Raises `Unsupported` for a cache that this adapter cannot keep.
+    """
     if not signature.cache:
         return UncachedSession(session, name, effective, signature)
-    if not in_place and signature.cache[0].capacity is not None:
-        raise Unsupported(
-            f"{name}: a cache of fixed length that the graph does not append to in place; "
-            "export it with a dynamic length"
-        )
-    return CachedSession(session, name, effective, signature, in_place=in_place, capacity=capacity)
+    if signature.cache[0].capacity is not None:
+        if not in_place:
+            raise Unsupported(
+                f"{name}: a cache of fixed length that the graph does not append to in place; "
+                "export it with a dynamic length"
+            )
+        if _cache_memory(signature, memories) is None:
+            raise Unsupported(
+                f"{name}: a cache of fixed length in memory that no buffer can be kept in from Python; "
+                "export it with a dynamic length"
+            )
+    return CachedSession(session, name, effective, signature, in_place=in_place, capacity=capacity, memories=memories)
 
 
-def cache_kind(signature: LanguageSignature, *, in_place: bool) -> str:
+def cache_kind(signature: LanguageSignature, *, in_place: bool, memories: Memories) -> str:
     """How the cache is kept, one of the contract's CACHE_*."""
     if not signature.cache:
         return CACHE_NONE
+    if _cache_memory(signature, memories) is None:
+        return CACHE_COPIED_BY_BINDING
     return InPlaceCache.kind if in_place else GrownCache.kind
+
+
+def _cache_memory(signature: LanguageSignature, memories: Memories) -> Memory | None:
+    """Where the cache is kept; None where each step copies it to the host and back."""
+    return memories.shared([each.past for each in signature.cache], [each.present for each in signature.cache])
 
 
 def cache_facts(signature: LanguageSignature) -> Mapping[str, Any]:

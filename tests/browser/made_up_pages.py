@@ -17,11 +17,16 @@ from benchharness.metrics.limits import parse
 from benchharness.results.result import Result, Run
 from benchharness.results.store import Store
 from benchharness.results.trends import History
+from benchharness.telemetry.lab import lab_figures
+from benchharness.telemetry.told import told_of
 from reports.model.found import Found
+from reports.pages.field import render_field
 from reports.pages.files import write as write_pages
 from reports.pages.history import render_history
 from reports.pages.index import Entry, entry_of
 from reports.pages.site import index_pages, names_of, report_pages, suite_pages
+from tests.unit.field_samples import merged
+from tests.unit.field_samples import results as field_results
 from tests.unit.history_samples import Made, changed_nights, hostile_history, told, wandering, write
 from tests.unit.hostile_samples import hostile
 from tests.unit.report_course_samples import everything
@@ -65,6 +70,7 @@ def pages() -> dict[str, str]:
     }
     reports = {f"{name}/{file}": page for name, runs in several.items() for file, page in _report(runs).items()}
     reports["odd/history.html"] = render_history(hostile_history(ATTACK), [], WRITTEN)
+    reports["odd/field.html"] = render_field(told_of(merged(), lab_figures(field_results())), WRITTEN)
     return {**{f"site/{file}": page for file, page in _site(chat).items()}, **reports}
 
 

@@ -31,6 +31,7 @@ PAGES = {
     "runtimes": "site/runtimes.this-machine.html",
     "jobs of runtimes": "site/runtimes.this-machine.jobs.html",
     "one result": "site/one.this-machine.html",
+    "field": "odd/field.html",
     "hostile targets": "site/img-src-x-onerror-document.title-HAC.targets.html",
     "hostile target": "site/img-src-x-onerror-document.title-HAC.-img-src-x-onerror-document.html",
     "hostile jobs": "site/img-src-x-onerror-document.title-HAC.-img-src-x-onerror-document..jobs.html",
@@ -148,7 +149,8 @@ def test_a_page_is_whole(screens: Screens, files: dict[str, Path], name: str, si
 
 
 @pytest.mark.parametrize(
-    "name", ["index", "history", "all targets", "target", "jobs", "runs", "sessions", "runtimes", "hostile targets"]
+    "name",
+    ["index", "history", "all targets", "target", "jobs", "runs", "sessions", "runtimes", "field", "hostile targets"],
 )
 def test_nothing_keeps_a_reader_out(screens: Screens, files: dict[str, Path], name: str) -> None:
     """By axe-core's rules, with everything unfolded; in the dark the contrast of what a page begins with."""

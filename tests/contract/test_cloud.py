@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 
 from benchharness.contract import (
     STREAM_ENDS,
+    AnswersSeveral,
     Configuration,
     GeneratesTokens,
     StreamEnd,
@@ -387,3 +390,54 @@ def test_one_that_is_given_up_at_once_is_over_at_once(tmp_path: Path, endpoint: 
             stream = session.stream(PROMPT, 4)
             stream.close()
             assert stream.over
+
+
+# Several requests at once
+
+
+def by_prompt(asked: Asked) -> None:
+    """Words that depend on the prompt, and nothing before all three have asked: the requests overlap."""
+    TOGETHER.wait(PATIENCE_S)
+    asked.begin()
+    for number in range(asked.body["max_tokens"]):
+        asked.word(f" {asked.body['prompt']}{number}")
+    asked.end(asked.body["max_tokens"])
+
+
+TOGETHER = threading.Barrier(3)
+
+
+def raw_answer(port: int, prompt: str, count: int) -> str:
+    """A request by plain HTTP."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    connection.request(
+        "POST", "/v1/completions", json.dumps({"prompt": prompt, "max_tokens": count}), {"Content-Type": "x/y"}
+    )
+    events = connection.getresponse().read().decode().split("\n\n")
+    told = [json.loads(event[6:]) for event in events if event.startswith("data: {")]
+    return "".join(choice["text"] for each in told for choice in each["choices"])
+
+
+def test_several_requests_overlap_and_each_gets_its_own_answer(tmp_path: Path, endpoint: Endpoint) -> None:
+    prompts = ["one", "two", "three"]
+    endpoint.behave = by_prompt
+    with opened(tmp_path, endpoint.file()) as session:
+        assert isinstance(session, AnswersSeveral)
+        before = time.perf_counter_ns()
+        answers = session.answer_several(prompts, 4)
+        after = time.perf_counter_ns()
+    with ThreadPoolExecutor(3) as pool:
+        raw = list(pool.map(lambda prompt: raw_answer(endpoint.port, prompt, 4), prompts))
+    assert [answer.text for answer in answers] == raw
+    assert answers[1].text == " two0 two1 two2 two3"
+    for answer in answers:
+        assert before <= answer.began_ns <= answer.stamps_ns[0] <= answer.stamps_ns[-1] <= after
+
+
+def test_one_failure_of_several_is_told(tmp_path: Path, endpoint: Endpoint) -> None:
+    endpoint.behave = lambda asked: (status(429) if asked.body["prompt"] == "two" else words)(asked)
+    with opened(tmp_path, endpoint.file()) as session, pytest.raises(ModelFailure, match="too many requests") as told:
+        session.answer_several(["one", "two", "three"], 4)
+    assert "two" not in str(told.value)
+    with opened(tmp_path, endpoint.file()) as session, pytest.raises(Unsupported, match="65 requests at once"):
+        session.answer_several(["one"] * 65, 4)

@@ -21,7 +21,7 @@ from targets.llama_cpp.library import ContextParams, Library, ModelParams
 from targets.llama_cpp.log import Log
 from targets.llama_cpp.session import LlamaSession
 from tests.contract.gguf_models import float_model, smaller_model
-from tests.contract.test_one_model_in_three_runtimes import GOLDEN, greedy
+from tests.contract.test_one_model_in_three_runtimes import GOLDEN, greedy, greedy_after
 
 #: In float32 throughout: llama.cpp's own defaults keep the cache in float16 and use flash attention.
 EXACT = {"type_k": "f32", "type_v": "f32", "flash_attn": False}
@@ -312,3 +312,30 @@ def test_floats_are_not_warned_of(
     with opened(model):
         pass
     assert capfd.readouterr().err == ""
+
+
+# Several requests at once.
+
+
+def test_several_answers_are_another_runtimes(model: Path, golden: dict[str, np.ndarray]) -> None:
+    """Greedy answers to three prompts in one batch, and ONNX Runtime's to each alone: the same weights, other code."""
+    tokens = golden["tokens"].tolist()
+    prompts = [tokens[:16], tokens[3:10], tokens[5:40]]
+    with opened(model, **EXACT) as session:
+        answers = session.answer_several(prompts, 12)
+        session.extend(tokens[:4])  # its own text is not in their way
+        again = session.answer_several(prompts[:2], 12)
+    expected = [greedy_after(prompt, 12) for prompt in prompts]
+    assert [list(answer.tokens or ()) for answer in answers] == expected
+    assert [list(answer.tokens or ()) for answer in again] == expected[:2]
+
+
+def test_prompts_longer_than_a_batch_are_read_in_several(model: Path) -> None:
+    """Eleven tokens in batches of four: the first text's last token stands in the third."""
+    prompts = [list(range(1, 12)), list(range(20, 25))]
+    with opened(model, **EXACT, n_batch=4, n_ubatch=4) as session:
+        cut = session.answer_several(prompts, 5)
+    with opened(model, **EXACT) as session:
+        whole = session.answer_several(prompts, 5)
+    assert [answer.tokens for answer in cut] == [answer.tokens for answer in whole]
+    assert cut[0].stamps_ns[0] < cut[1].stamps_ns[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,18 @@ def test_greedy_continuations_are_one() -> None:
         folder: greedy(folder, runtime, accelerator) for folder, runtime, accelerator, _ in LANGUAGE_MODELS
     }
     assert len(set(map(tuple, continuations.values()))) == 1, continuations
+
+
+def greedy_after(prompt: Sequence[int], count: int) -> list[int]:
+    """What follows a prompt by ONNX Runtime, each token the most probable one."""
+    with adapters.load("onnxruntime").open(
+        Path(ARTEFACTS / "onnx-fp32"), Configuration(runtime="onnxruntime", threads=1)
+    ) as session:
+        assert isinstance(session, LanguageSession)
+        chosen = [int(np.argmax(session.extend(prompt)))]
+        while len(chosen) < count:
+            chosen.append(int(np.argmax(session.decode(chosen[-1]))))
+    return chosen
 
 
 def greedy(folder: str, runtime: str, accelerator: str | None, count: int = 32) -> list[int]:

@@ -192,7 +192,7 @@ def test_the_output_of_an_in_place_step_is_the_bound_buffer(models: dict[str, La
     with open_model(models["genai"].folder) as session:
         session.extend(TOKENS[:5])
         session.decode(1)
-        buffers = [buffer.ctypes.data for buffer in session._cache._buffers]
+        buffers = [buffer.data_ptr() for buffer in session._cache._buffers]
         assert [value.data_ptr() for value in session._binding.get_outputs()[1:]] == buffers
 
 

@@ -46,6 +46,9 @@ def test_broken(bench):
 def test_nowhere(bench):
     bench(lambda: 1)
 
+def test_unknown(bench):
+    bench("model.loop", budgets={"speed": "1 s"}, **ONCE)
+
 def test_model(bench):
     bench("model.loop", budgets={"tpot": "100 ms"}, **ONCE)
 
@@ -92,12 +95,14 @@ def theirs(folder: Path, *words: str) -> tuple[dict[str, str], str]:
 
 def test_budgets_and_comparisons_decide_tests(folder: Path) -> None:
     found, printed = theirs(folder)
-    failing = {"test_slow", "test_broken", "test_nowhere", "test_slower"}
+    failing = {"test_slow", "test_broken", "test_nowhere", "test_unknown", "test_slower"}
     passing = {"test_quick", "test_model", "test_not_slower"}
     assert found == {**dict.fromkeys(failing, "FAILED"), **dict.fromkeys(passing, "PASSED")}, printed
     assert "miss steady_inference p50 10 ms, measured 5" in printed
     assert "the function raised RuntimeError: no" in printed
     assert "in no file's top level" in printed
+    assert "'speed' is no metric" in printed
+    assert "pydantic" not in printed
     assert "TPOT · v1" in printed or "slower: +33" in printed
     assert len(benchharness.runs(store=f"sqlite:///{folder}/store.db")) == 6
 

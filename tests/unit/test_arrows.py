@@ -43,7 +43,7 @@ RUNTIMES = {
 #: What adapters for several runtimes use.
 SHARED = (
     *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
-    *("targets.onnx_format", "targets.litert_lm_bundle"),
+    *("targets.onnx_format", "targets.litert_lm_bundle", "targets.several"),
 )
 
 
@@ -266,6 +266,7 @@ ARROWS = {
         "sensitivity",
         "stores",
         "suite",
+        "telemetry",
         "terminal",
     },
     "api": {
@@ -325,10 +326,20 @@ ARROWS = {
         "suite.tables",
     },
     "results": {"judge.choice"},
-    "terminal": {"execute.checking", "judge", "launch.ask", "results", "suite.device"},
+    "telemetry": {"device.tally", "judge.percentiles", "results.result"},
+    "terminal": {
+        "execute.checking",
+        "judge",
+        "launch.ask",
+        "results",
+        "suite.device",
+        "telemetry.ledger",
+        "telemetry.privacy",
+    },
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
     "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
+    "search": {"api", "execute.devices", "judge", "launch", "measure", "results.result", "suite", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
     "locations": {"suite.artefact"},
     "metrics": set(),

@@ -104,6 +104,7 @@ def test_the_order_of_the_page_is_by_order() -> None:
         "memory",
         "sustained",
         "pauses",
+        "concurrent",
         "conversation",
         "hybrid",
         "constrained",

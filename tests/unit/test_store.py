@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from benchharness import __version__
-from benchharness.errors import RunNotFound, StoreError
+from benchharness.errors import RunNotFound, StoreError, UsageError
+from benchharness.reading import history_in
+from benchharness.results.history import Part
 from benchharness.results.result import Outcome, OutcomeKind, ResultWarning, WarningKind
 from benchharness.results.store import Store
 from tests.postgres import change
@@ -183,6 +185,16 @@ def test_a_run_that_is_not_there_is_refused_with_the_store(store: Store, name: s
     with pytest.raises(RunNotFound, match="no run begins with") as refused:
         store.find(name)
     assert store.url in str(refused.value)
+    with pytest.raises(RunNotFound, match="nor is it a file or folder here"):
+        store.find(f"models/{name}")
+
+
+def test_history_of_a_suite_that_never_ran_names_those_that_did(store: Store) -> None:
+    new_run(store)
+    (name,) = {run.suite for run in store.list_runs()}
+    with pytest.raises(UsageError, match=f"no run here is of a suite 'other'; there are: {name}"):
+        history_in(store, Part(suite="other"))
+    assert history_in(store, Part(suite=name)).nights
 
 
 def test_an_empty_store_has_no_latest_run(store: Store) -> None:

@@ -12,7 +12,7 @@ import pytest
 from benchharness.device.rules import RULES
 from benchharness.judge.derive import derive_one
 from benchharness.judge.trust import Trust
-from benchharness.judge.warnings import SHORTEST_TIMED_NS
+from benchharness.judge.unsure_samples import SHORTEST_TIMED_NS
 from benchharness.results.result import Attempt, Measurement, OutcomeKind, ResultWarning, WarningKind
 from benchharness.results.told import Conditions, Effective
 from tests.unit.made_up import attempt, job, measured
@@ -287,3 +287,13 @@ def test_a_runtime_whose_python_does_not_ship_is_warned_of_where_it_is_in_the_fi
         found = [each for each in warnings_of(attempts) if each.kind is WarningKind.NOT_SHIPPED]
         assert [each.message.endswith("it brings torch") for each in found] == [True] * told
         assert WarningKind.NOT_SHIPPED not in kinds(five(measured(metric, LONG)))
+
+
+def test_memory_of_an_accelerator_is_said_to_be_in_no_figure() -> None:
+    """A model on a GPU of 139 GiB read 699 MiB of peak memory: its process's, which holds none of the weights."""
+    told = Effective.from_json({"facts": {"memory_elsewhere": "cuda"}})
+    for metric, expected in (("peak_memory", 1), ("model_memory", 1), ("model_ttft", 0)):
+        attempts = [replace(each, effective=told) for each in five(measured(metric, LONG))]
+        found = [each for each in warnings_of(attempts) if each.kind is WarningKind.MEMORY_ELSEWHERE]
+        assert len(found) == expected
+        assert all("cuda" in each.message for each in found)

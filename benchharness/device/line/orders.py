@@ -54,6 +54,7 @@ class Opened(TypedDict, total=False):
     artefact: str
     key_from: str  # of a sealed artefact: where the device finds its key
     files: Sequence[str]
+    own_tokenizer: str  # of a variant that may speak another vocabulary than its reference
     tensors: Mapping[str, Mapping[str, str]]
     task: str | None  # as the suite says it
     variant: str  # of a fallback chain
@@ -73,6 +74,7 @@ class Order(Opened, total=False):
     module: str  # the scenario's, by its dotted name
     conducts: bool
     sensors: bool
+    meter: Mapping[str, Any]  # an external one, as `suite.meter` passes it on
     settings: Mapping[str, Any]
     timeout_s: float
     entry_gate_s: float

@@ -150,14 +150,17 @@ def find_thermal_service(_process: int | None, root: Path = ROOT) -> Sensor:
 
 
 def find_drained_energy(_process: int | None, root: Path = ROOT) -> Sensor:
-    """`drained_uj`: what has left the battery since the sensor was opened, by its charge counter and voltage."""
+    """`drained_uj`: what has left the battery since the sensor was opened, by its charge counter and voltage.
+
+    And `drained_uah`, the charge alone, and `level_percent` as the service tells it.
+    """
     drained = _Drained(battery(root))
     return Sensor(
         source="dumpsys battery, its charge counter times its voltage",
-        unit="µJ",
+        unit="µJ, µAh, %",
         resolution="of the gauge; many count in steps of 1,000 µAh and more, which is 14 J at 3.9 V",
         permission=ANYONE,
-        read=lambda: {"drained_uj": drained.until(battery(root))},
+        read=lambda: drained.until(battery(root)),
         period_s=_PERIOD_S,
     )
 
@@ -174,11 +177,11 @@ class _Drained:
                 f"the battery is not all that it runs on ({feeds}): unplug it, and use adb over the network"
             )
         self._last_uah, self._last_mv = _charge_of(first)
-        self._total_uj = 0.0
+        self._total_uj, self._total_uah = 0.0, 0
         self._charged = ""
 
-    def until(self, now: Battery) -> int:
-        """Microjoules since the first."""
+    def until(self, now: Battery) -> Mapping[str, Reading]:
+        """Microjoules and microampere-hours since the first, and the level now where it is told."""
         self._charged = self._charged or _other_feeds(now)
         uah, mv = (0, 0) if self._charged else _charge_of(now)
         if uah > self._last_uah:
@@ -186,8 +189,10 @@ class _Drained:
         if self._charged:
             raise Unreadable(f"the battery was charged meanwhile ({self._charged}): leave it unplugged")
         self._total_uj += (self._last_uah - uah) * (self._last_mv + mv) / 2 * _UJ
+        self._total_uah += self._last_uah - uah
         self._last_uah, self._last_mv = uah, mv
-        return round(self._total_uj)
+        level = {} if now.percent is None else {"level_percent": now.percent}
+        return {"drained_uj": round(self._total_uj), "drained_uah": self._total_uah, **level}
 
 
 def _other_feeds(found: Battery) -> str:

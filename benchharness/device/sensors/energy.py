@@ -35,18 +35,24 @@ class GrowingEnergy:
     def __init__(self, counter: KeptFile, range_uj: int | None) -> None:
         self._counter = counter
         self._range_uj = range_uj
+        self._lost = ""
         self._last_uj = self._total_uj = counter.number()
         if self._last_uj < 0:
             raise Unreadable(f"{counter.path} counts {self._last_uj}")
 
     def read(self) -> int:
-        """µJ. A fall without a known range is of an unknown size and is left out. Raises `Unreadable`."""
+        """µJ. Raises `Unreadable`, and from then on, where it fell and its range does not say by how much it grew."""
         now_uj = self._counter.number()
         if now_uj < 0:
             raise Unreadable(f"{self._counter.path} counts {now_uj}")
         grown_uj = now_uj - self._last_uj
         if grown_uj < 0:
-            grown_uj = max(0, grown_uj + self._range_uj) if self._range_uj else 0
+            grown_uj += self._range_uj or 0
+        if grown_uj < 0 or self._lost:
+            self._lost = (
+                self._lost or f"{self._counter.path} fell from {self._last_uj} to {now_uj}: by how much it grew"
+            )
+            raise Unreadable(f"{self._lost} is not known")
         self._last_uj = now_uj
         self._total_uj += grown_uj
         return self._total_uj
@@ -72,7 +78,7 @@ def find_energy_counters(_process: int | None, root: Path = ROOT) -> Sensor:
         unit="µJ",
         resolution="61 µJ on most processors, updated every ms",
         permission="an administrator, since Linux 5.10",
-        read=lambda: _those_that_answer({f"energy_uj.{name}": each.read for name, each in counters.items()}),
+        read=lambda: _those_that_answer({f"energy_uj.{name}": each.read for name, each in counters.items()}, left_out),
         period_s=1.0,
         left_out=left_out,
     )
@@ -96,7 +102,7 @@ def _domains(root: Path) -> Iterator[tuple[str, Path]]:
 def find_power_rails(_process: int | None, root: Path = ROOT) -> Sensor:
     """`power_uw.<rail>`: what hardware monitors measure, such as `VDD_IN` on a Jetson board."""
     rails = dict(_rails(root))
-    left_out = {}
+    left_out: dict[str, str] = {}
     for name in list(rails):
         try:
             rails[name]()
@@ -110,7 +116,7 @@ def find_power_rails(_process: int | None, root: Path = ROOT) -> Sensor:
         unit="µW",
         resolution="of the monitor's chip; from an INA3221 1 mV times 1 mA",
         permission=ANYONE,
-        read=lambda: _those_that_answer({f"power_uw.{name}": read for name, read in rails.items()}),
+        read=lambda: _those_that_answer({f"power_uw.{name}": read for name, read in rails.items()}, left_out),
         period_s=1.0,
         left_out=left_out,
     )
@@ -148,7 +154,10 @@ def _plausible_uw(microwatts: int, file: Path) -> int:
 
 
 def find_battery(_process: int | None, root: Path = ROOT) -> Sensor:
-    """`battery_uw`, positive where the device draws it; `battery_uwh`, `battery_uah` and `battery_percent` left."""
+    """`battery_uw`, positive where the device draws it; `battery_uwh`, `battery_uah` and `battery_percent` left.
+
+    `battery_drained` is 1 where nothing but the batteries feeds the device, as their states and all other supplies say.
+    """
     batteries = [each for each in supply_folders(root) if text_or_nothing(each / "type") == "Battery"]
     if not batteries:
         raise Unreadable("no battery")
@@ -165,6 +174,8 @@ def find_battery(_process: int | None, root: Path = ROOT) -> Sensor:
                     left_out[channel] = str(error)
         if "battery_percent" in readings:
             readings["battery_percent"] /= len(batteries)
+        if readings:
+            readings["battery_drained"] = int(_drained(batteries, root))
         readings = {channel: value for channel, value in readings.items() if channel not in left_out}
         if not readings:
             raise Unreadable("; ".join(left_out.values()))
@@ -180,6 +191,14 @@ def find_battery(_process: int | None, root: Path = ROOT) -> Sensor:
         period_s=1.0,
         left_out=left_out,
     )
+
+
+def _drained(batteries: list[Path], root: Path) -> bool:
+    """Whether one of the batteries is drained and none is charged, and no other supply is plugged in."""
+    states = {text_or_nothing(each / "status") for each in batteries}
+    others = [each for each in supply_folders(root) if each not in batteries]
+    plugged = any(text_or_nothing(each / "online") not in ("", "0") for each in others)
+    return "Discharging" in states and "Charging" not in states and not plugged
 
 
 def battery_uw(battery: Path) -> int:
@@ -213,11 +232,14 @@ _BATTERY_READERS: dict[str, Callable[[Path], int]] = {
 }
 
 
-def _those_that_answer(readers: Mapping[str, Callable[[], int]]) -> Mapping[str, int]:
+def _those_that_answer(readers: Mapping[str, Callable[[], int]], left_out: dict[str, str]) -> Mapping[str, int]:
+    """Of the others it is told why they were left out, this time or for good."""
     readings = {}
     for channel, read in readers.items():
+        name = channel.partition(".")[2]
         try:
             readings[channel] = read()
-        except Unreadable:
-            continue
+            left_out.pop(name, None)
+        except Unreadable as error:
+            left_out[name] = str(error)
     return readings

@@ -14,6 +14,7 @@ from typing import Any, Callable
 from benchharness.device.conditions import out_of_memory_kills
 from benchharness.device.sensors import android_services, cgroup
 from benchharness.device.sensors.android import STATUSES
+from benchharness.device.sensors.meters import powermetrics
 from benchharness.device.sensors.panel import Panel
 from benchharness.device.sensors.pressure import pressure
 from benchharness.device.sensors.readings import ON_LINUX, ROOT, Unreadable, or_unknown, reason_of
@@ -36,6 +37,7 @@ def sensors(root: Path = ROOT) -> dict[str, dict[str, Any]]:
         found[name]["reading"] = _SUMMARIES.get(name, dict)(told) if told else {}
     if found["pressure"]["found"]:
         found["pressure"]["reading"] = _pressure(found["pressure"]["left_out"], root)
+    found["powermetrics"] = powermetrics.available()
     return {**found, **{name: _tried(look, root) for name, look in _ABILITIES.items()}}
 
 

@@ -9,10 +9,13 @@ import numpy as np
 from benchharness.judge.bootstrap import mean_over
 from benchharness.judge.compare import identity
 from benchharness.results.result import Estimate, Measurement, MetricResult, Parameters, Result
-from benchharness.scenarios.quality.comparison import Floats, Tokens, columns_of
+from benchharness.scenarios.quality.rows import Floats, Tokens, columns_of
+from benchharness.scenarios.quality.students import bits_changed, losses_of
 
 Change = tuple[str, Parameters, Estimate]
 
+_OF_STUDENTS = ("token_divergence", "scored_chunks", "tempered_divergence")
+_OTHERWISE = "the two read other stretches of the text: their tokens end elsewhere"
 _STATISTIC = "mean of candidate less base, input by input, interval by bootstrap over {}"
 
 
@@ -27,6 +30,45 @@ def changes(base: Result, candidate: Result) -> Iterator[Change]:
         if not all(each.row_length for each in pair) or len(pair[0].samples) != len(pair[1].samples):
             continue
         yield from ((name, metric.parameters, found) for name, found in maker(*pair, candidate))
+    yield from _of_texts(base, candidate)
+    yield from _of_distillation(base, candidate)
+
+
+def _of_texts(base: Result, candidate: Result) -> Iterator[Change]:
+    """Bits per byte, stretch by stretch: of other tokenizers, too, where they leave the same stretches."""
+    sides = [
+        each
+        for result in (base, candidate)
+        for each in result.metrics
+        if each.name == "scored_texts" and each.attempts and each.attempts[-1].samples
+    ]
+    if len(sides) == 2:
+        theirs, ours = (columns_of(_measurement(side)) for side in sides)
+        found = bits_changed(theirs, ours, _STATISTIC) or Estimate(value=None, reason=_OTHERWISE)
+        yield "bits_per_byte", sides[1].parameters, found
+
+
+def _of_distillation(base: Result, candidate: Result) -> Iterator[Change]:
+    """The loss that students are trained with, by alpha, token by token."""
+    sides = [
+        {each.name: _measurement(each) for each in result.metrics if each.name in _OF_STUDENTS and each.attempts}
+        for result in (base, candidate)
+    ]
+    if any("token_divergence" not in side or not side["token_divergence"].samples for side in sides):
+        return
+    theirs = {identity(metric) for metric in base.metrics}
+    tokens = Tokens(sides[1]["token_divergence"], sides[1].get("scored_chunks"))
+    columns = [columns_of(side["token_divergence"]) for side in sides]
+    for metric in candidate.metrics:
+        if metric.name != "distillation_loss" or identity(metric) not in theirs:
+            continue
+        alpha = float(metric.parameters["alpha"])
+        losses = [
+            losses_of(of, side.get("tempered_divergence"), alpha) for of, side in zip(columns, sides, strict=True)
+        ]
+        if losses[0] is not None and losses[1] is not None and losses[0].shape == losses[1].shape:
+            told = _STATISTIC.format(tokens.unit)
+            yield metric.name, metric.parameters, tokens.mean(losses[1] - losses[0], statistic=told)
 
 
 def _measurement(metric: MetricResult) -> Measurement:
@@ -47,6 +89,13 @@ def _of_tokens(base: Measurement, candidate: Measurement, result: Result) -> Ite
     statistic = _STATISTIC.format(tokens.unit)
     for name, column in (("kld", "kld"), ("log_perplexity_ratio", "nll_variant"), ("same_top_token", "same_top")):
         yield name, tokens.mean(tokens.columns[column] - theirs[column], statistic=statistic)
+
+
+def _of_answers(base: Measurement, candidate: Measurement, _: Result) -> Iterator[tuple[str, Estimate]]:
+    ours, theirs = columns_of(candidate), columns_of(base)
+    if np.array_equal(ours["characters"], theirs["characters"]):  # else the reference's answers are others
+        for name, column in (("same_answer", "exact"), ("same_answer_normalised", "normalised")):
+            yield name, mean_over(ours[column] - theirs[column], statistic=_STATISTIC.format("prompts"), unit="prompts")
 
 
 def _of_classes(base: Measurement, candidate: Measurement, _: Result) -> Iterator[tuple[str, Estimate]]:
@@ -82,6 +131,7 @@ def _as_numbers(flags: Floats | np.ndarray[tuple[int, ...], np.dtype[np.bool_]])
 
 _MAKERS: Mapping[str, Callable[[Measurement, Measurement, Result], Iterator[tuple[str, Estimate]]]] = {
     "token_divergence": _of_tokens,
+    "answers_alike": _of_answers,
     "class_decisions": _of_classes,
     "class_divergence": _of_divergence,
     "tensor_error": _of_tensors,

@@ -88,5 +88,11 @@ class SustainedScenario(Scenario):
 
         return of_courses(result) if result.courses else None
 
+    def warnings(self, result: Result) -> Iterator[ResultWarning]:
+        """A declared meter that told nothing."""
+        from benchharness.scenarios.sustained.warnings import of_meter
+
+        return of_meter(result)
+
 
 SCENARIO = SustainedScenario()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchharness.judge.intervals import estimate, independent_ratio
+from benchharness.judge.intervals import independent_ratio
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS
 from benchharness.metrics.percentiles import samples_for_percentile
@@ -20,19 +20,20 @@ from benchharness.records import SUSTAINED_WINDOW
 from benchharness.results.courses import Course, SessionState, Window
 from benchharness.results.result import (
     Attempt,
-    AttemptValue,
     Estimate,
     Job,
     Measurement,
     MetricResult,
-    Parameters,
     Result,
 )
 from benchharness.results.samples import mean
 from benchharness.scenarios.sustained import detect
+from benchharness.scenarios.sustained.battery import charged, drains
+from benchharness.scenarios.sustained.energy import energies
 from benchharness.scenarios.sustained.held import Held
-from benchharness.scenarios.sustained.power import CHARGE, power_of
-from benchharness.scenarios.sustained.readings import LEAST_STEPS, Readings, Series, known
+from benchharness.scenarios.sustained.over_attempts import over_attempts
+from benchharness.scenarios.sustained.power import power_of
+from benchharness.scenarios.sustained.readings import Readings, Series, known
 
 #: Losses whose time is told, in percent.
 LOSSES = (10, 25)
@@ -40,9 +41,6 @@ _PERCENTILES = {50: "p50_wall", 90: "p90_wall", 99: "p99_wall"}
 #: Where the calling thread computes for less than this share of an inference, something else does.
 _HOST_COMPUTES = 0.5
 _MEDIAN = 50
-_CHARGE_SENSOR = "Android battery charge"
-_LONGEST_REASON = 200
-_TOO_COARSE = f"the battery's charge counter moved less than {LEAST_STEPS} times in the course: run a longer one"
 _SETTLED = ("settled_decode_rate", "settled_inference_rate")
 _RATES = {"tokens/s": "decode_rate", "inferences/s": "inference_rate"}
 
@@ -88,7 +86,7 @@ def _course(attempt: Attempt, measured: Measurement) -> Course:
         change_s=detect.change_point(windows.rate, windows.start_s),
         events=held.events(),
         power_of=power_of(readings, starts, column["end"])[0],
-        drained_watts=None if _charged(attempt) else readings.drained_watts(starts[0], column["end"][-1]),
+        drained_watts=None if charged(attempt) else readings.drained_watts(starts[0], column["end"][-1]),
         sensors=in_seconds,
         sensors_unknown=_unknown(attempt.conditions.sensors),
     )
@@ -188,12 +186,13 @@ def sustained_metrics(attempts: Sequence[Attempt], found: Sequence[Course]) -> I
         figures[f"settled_{rate}"] = {}, {each.attempt: each.settled_rate for each in found}
     figures["retention"] = {}, {each.attempt: each.retention for each in found}
     for name, (parameters, values) in figures.items():
-        yield _over_attempts(name, parameters, values, by_attempt, missing="too short for a steady state")
+        yield over_attempts(name, parameters, values, by_attempt, missing="too short for a steady state")
     for loss in LOSSES:
         lost = {each.attempt: each.below_10_s if loss == 10 else each.below_25_s for each in found}
         in_ns = {attempt: seconds * 1e9 for attempt, seconds in lost.items() if seconds is not None}
-        yield _over_attempts("time_to_loss", {"percent": loss}, in_ns, by_attempt, of=len(found))
-    yield _energy(found, by_attempt)
+        yield over_attempts("time_to_loss", {"percent": loss}, in_ns, by_attempt, of=len(found))
+    yield from energies(found, by_attempt)
+    yield from drains(found, by_attempt)
 
 
 def retention_of_steady(session: Result, others: Sequence[Result]) -> MetricResult | None:
@@ -236,61 +235,3 @@ def _inference_rates(steady: Result) -> list[float]:
         if metric.name == "steady_inference" and metric.parameters.get("percentile") == _MEDIAN
     )
     return [1e9 / mean(value.samples) for metric in medians for value in metric.attempts if value.samples]
-
-
-def _energy(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> MetricResult:
-    joules = {}
-    for course in found:
-        known = [window for window in course.windows if window.watts is not None]
-        inferences = sum(window.inferences for window in known)
-        if known and inferences:
-            taken = sum((window.watts or 0.0) * (window.end_s - window.start_s) for window in known)
-            joules[course.attempt] = taken / inferences
-    of = next((course.power_of for course in found if course.power_of), "")
-    if not joules and (joules := dict(_by_charge(found))):
-        of = CHARGE
-    parameters = {"of": of} if of else {}
-    coarse = _TOO_COARSE if any("drained_uj" in course.sensors for course in found) else "no energy sensor was read"
-    missing = next(filter(None, map(_charged, by_attempt.values())), coarse)
-    return _over_attempts("energy_per_inference", parameters, joules, by_attempt, missing=missing)
-
-
-def _charged(attempt: Attempt) -> str:
-    """Why what left the battery is unknown to the end, though it was counted for a time; empty where it is not."""
-    entry = attempt.conditions.sensors.get(_CHARGE_SENSOR)
-    left_out = entry.get("left_out") if isinstance(entry, Mapping) else None
-    return str(left_out.get("all of it", ""))[:_LONGEST_REASON] if isinstance(left_out, Mapping) else ""
-
-
-def _by_charge(found: Sequence[Course]) -> Iterator[tuple[str, float]]:
-    """Joules an inference by attempt, where a battery's charge counter was fine enough for the whole course."""
-    for course in found:
-        made = sum(window.inferences for window in course.windows)
-        if course.drained_watts is not None and made:
-            yield course.attempt, course.drained_watts * (course.windows[-1].end_s - course.windows[0].start_s) / made
-
-
-def _over_attempts(
-    name: str,
-    parameters: Parameters,
-    values: Mapping[str, float | None],
-    by_attempt: Mapping[str, Attempt],
-    *,
-    of: int | None = None,
-    missing: str = "",
-) -> MetricResult:
-    taken = [
-        AttemptValue(attempt=attempt, device=by_attempt[attempt].device, round=by_attempt[attempt].round, value=value)
-        for attempt, value in values.items()
-        if value is not None
-    ]
-    unit = METRICS[name].unit
-    if of is not None and len(taken) < of:  # a mean over those that lost would say nothing of the others
-        reason = f"{len(taken)} of {of} sessions lost so much"
-        nothing = Estimate(value=None, count=of, statistic="geometric mean of attempts' values", reason=reason)
-        return MetricResult(name=name, parameters=dict(parameters), unit=unit, estimate=nothing, attempts=taken)
-    if not taken:
-        nothing = Estimate(value=None, statistic="geometric mean of attempts' values", reason=missing)
-        return MetricResult(name=name, parameters=dict(parameters), unit=unit, estimate=nothing, attempts=())
-    whole = estimate([value.value for value in taken], statistic="geometric mean of attempts' values")
-    return MetricResult(name=name, parameters=dict(parameters), unit=unit, estimate=whole, attempts=taken)

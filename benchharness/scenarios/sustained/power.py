@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from benchharness.results.result import Attempt
 from benchharness.scenarios.sustained.readings import Readings, Series
 
 #: A processor; `package-0 core` is a part of one.
@@ -15,21 +18,29 @@ _PACKAGE = re.compile(r"energy_uj\.package-\d+")
 _WHOLE_BOARD = ("power_uw.VDD_IN", "power_uw.POM_5V_IN")
 #: What a Raspberry Pi 5's power chip gives to all of its rails: not the whole board.
 _ALL_RAILS = "power_uw.PMIC"
-PACKAGES, BOARD, RAILS, BATTERY, CHARGE = (
+PACKAGES, BOARD, RAILS, BATTERY, CHARGE, METER = (
     "processor packages",
     "whole board",
     "rails of the power chip",
     "battery",
     "battery charge",
+    "external meter",
 )
+#: What counts by a clock of its own, by the names of `benchharness.device.sensors.meters`: their channels have no gap.
+METER_SENSOR, _METERED = "external meter", "meter_uj."
+_ESTIMATOR, _ESTIMATED = "powermetrics", "estimated_uj."
+_LONGEST_NAME = 100
 
 
 def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Series]:
-    """What the power is of, and watts by window; the first that is counted: packages, board, its chip's rails, battery.
+    """What the power is of, and watts by window; the first that is counted.
 
-    Of a processor's packages the whole ones count, not the parts that they contain. A battery that is being charged
-    tells nothing. Where nothing is counted: "" and NaN.
+    In this order: an external meter's, packages, board, its chip's rails, battery. Of a processor's packages the whole
+    ones count, not the parts that they contain. A battery that is being charged tells nothing. Where nothing is
+    counted: "" and NaN.
     """
+    if readings.names(_METERED):
+        return f"{METER}: {_of(readings.sensors, METER_SENSOR)}", _watts(readings, _METERED, starts, ends)
     counted = readings.names("energy_uj.")
     packages = [name for name in counted if _PACKAGE.fullmatch(name)] or counted[:1]
     if packages:
@@ -44,3 +55,27 @@ def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Ser
             watts = np.array(readings.level(channels, starts, ends), dtype=np.float64) / 1e6
             return of, np.where(watts > 0, watts, math.nan)
     return "", np.full(len(starts), math.nan)
+
+
+def estimated_watts(readings: Readings, starts: Series, ends: Series) -> Series:
+    """Watts by window as the system estimates them: never told as if they were measured. NaN where it does not."""
+    return _watts(readings, _ESTIMATED, starts, ends)
+
+
+def estimated_of(attempt: Attempt) -> str:
+    """What an estimate is of."""
+    return _of(attempt.conditions.sensors, _ESTIMATOR)
+
+
+def _watts(readings: Readings, prefix: str, starts: Series, ends: Series) -> Series:
+    """Of a counter in stretches: a window that no stretch covers wholly is unknown."""
+    found = [readings.grown(name, starts, ends) for name in readings.names(prefix)]
+    if not found:
+        return np.full(len(starts), math.nan)
+    return np.asarray(np.fmax.reduce(found) / (ends - starts) * 1e3)
+
+
+def _of(sensors: Mapping[str, Any], name: str) -> str:
+    entry = sensors.get(name)
+    told = entry.get("of") if isinstance(entry, Mapping) else None
+    return told[:_LONGEST_NAME] if isinstance(told, str) else "unknown"

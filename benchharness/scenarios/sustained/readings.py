@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ class Readings:
     """What a supervisor read beside the worker, by channel."""
 
     def __init__(self, attempt: Attempt) -> None:
+        self.sensors: Mapping[str, Any] = attempt.conditions.sensors  # what each is, as the device described it
         self._rows = {
             str(each.parameters.get("channel")): SENSOR_READING.by_name(np.asarray(each.samples, dtype=np.float64))
             for each in attempt.measurements

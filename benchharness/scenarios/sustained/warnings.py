@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Result, ResultWarning, WarningKind
+from benchharness.scenarios.sustained.power import METER_SENSOR
 
 #: Which warning a course's verdict is, and what can be done about it.
 _VERDICTS = {
@@ -38,3 +39,16 @@ def of_courses(result: Result) -> Iterator[ResultWarning]:
                 message=f"{state} in {len(found)} of {len(result.courses)} sessions: {'; '.join(found[-1].evidence)}",
                 hint=hint,
             )
+
+
+def of_meter(result: Result) -> Iterator[ResultWarning]:
+    """A meter that the profile declares and that told nothing, in the words of the last session."""
+    silent = [
+        course.sensors_unknown[METER_SENSOR] for course in result.courses if METER_SENSOR in course.sensors_unknown
+    ]
+    if silent:
+        yield ResultWarning(
+            kind=WarningKind.NOT_APPLIED,
+            message=f"the external meter told nothing in {len(silent)} of {len(result.courses)} sessions: {silent[-1]}",
+            hint="see whether its program writes, and what the profile's table 'meter' says of it",
+        )

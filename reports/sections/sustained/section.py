@@ -13,13 +13,14 @@ from benchharness.units import quantity_text
 from reports.figures.figure import Ends
 from reports.model.conditions import Unreadable
 from reports.model.entries import Colours, Entry, by_comparison, subject_of
-from reports.model.estimates import quantity
 from reports.model.jobs import Missing, missing
 from reports.model.numbers import ends_of, finite
 from reports.model.section import Glossary, Material, Section, SectionKind, in_a_line
-from reports.model.tables import Cell, Quantity, QuantityRow, QuantityTable
+from reports.model.tables import Cell, QuantityRow, QuantityTable
 from reports.model.visible import fact_texts, name_text, value_text
+from reports.sections.sustained.cells import found_in, metric_cell, text_cell
 from reports.sections.sustained.chart import CourseChart, RateBars, RatePair
+from reports.sections.sustained.energy import energy_table
 from reports.sections.sustained.series import chart_of, unreadable_of
 
 SCENARIO = "sustained"
@@ -101,6 +102,7 @@ class Sustained(Section):
     told: tuple[str, ...]
     bars: RateBars | None
     table: QuantityTable
+    energy: QuantityTable | None  # where more is known of it than what an inference takes
     parts: tuple[CoursePart, ...]
     unreadable: tuple[tuple[str, tuple[Unreadable, ...]], ...]  # by the rows that it is alike for
     missing: tuple[Missing, ...]
@@ -128,6 +130,7 @@ def _sustained(anchor: str, entries: Sequence[Entry], colours: Colours) -> Susta
         told=(*_TOLD, f"Asked for: {'; or '.join(_asked(entries))}."),
         bars=_bars(entries, colours),
         table=_table(entries),
+        energy=energy_table(measured, SCENARIO),
         parts=tuple(
             _part(entry, colours.get(entry.artefact, 0), folded=_quiet(entry) and entry is not worst)
             for entry in measured
@@ -280,43 +283,23 @@ def _cells(entry: Entry) -> Iterator[Cell]:
     if courses:
         worst = worst_of(courses)
         share = sum(course.state == worst.state for course in courses)
-        yield _text(name_text(worst.state), _among(share, courses))
+        yield text_cell(name_text(worst.state), _among(share, courses))
     else:
         yield Cell(state="failed", note=name_text(entry.result.outcome.kind))
     burst, settled = _rates(entry)
-    yield _metric_cell(burst)
-    yield _metric_cell(settled)
-    yield _metric_cell(_find(entry, "retention"))
-    yield _metric_cell(_find(entry, "retention_of_steady"), "no cool result of scenario steady")
+    yield metric_cell(burst)
+    yield metric_cell(settled)
+    yield metric_cell(found_in(entry, "retention"))
+    yield metric_cell(found_in(entry, "retention_of_steady"), "no cool result of scenario steady")
     for percent, field in _LOSSES:
         reached = [getattr(course, field) for course in courses]
-        yield _loss(_find(entry, "time_to_loss", percent=percent), reached, courses)
-    yield _metric_cell(_find(entry, "energy_per_inference"), _why_no_energy(courses))
-
-
-def _find(entry: Entry, name: str, **parameters: int) -> MetricResult | None:
-    named = (metric for metric in entry.result.metrics if metric.name == name)
-    return next((metric for metric in named if parameters.items() <= dict(metric.parameters).items()), None)
+        yield _loss(found_in(entry, "time_to_loss", percent=percent), reached, courses)
+    yield metric_cell(found_in(entry, "energy_per_inference"), _why_no_energy(courses))
 
 
 def _rates(entry: Entry) -> tuple[MetricResult | None, MetricResult | None]:
-    found = [(_find(entry, burst), _find(entry, settled)) for burst, settled in _RATES]
+    found = [(found_in(entry, burst), found_in(entry, settled)) for burst, settled in _RATES]
     return next((pair for pair in found if any(pair)), (None, None))
-
-
-def _metric_cell(metric: MetricResult | None, missing: str = "not reported") -> Cell:
-    if metric is None:
-        return Cell(state="absent", note=missing)
-    shown = quantity(metric.estimate, metric.unit)
-    if metric.estimate.value is None:
-        return Cell(state="unknown", quantity=shown)
-    if metric.estimate.count == 1 and not shown.interval:
-        return _text(shown.text, "one attempt: no interval")
-    return Cell(state="value", quantity=shown, count=metric.estimate.count)
-
-
-def _text(text: str, reason: str = "") -> Cell:
-    return Cell(state="value", quantity=Quantity(text=text, reason=reason))
 
 
 def _loss(metric: MetricResult | None, reached: Sequence[float | None], courses: Sequence[Course]) -> Cell:
@@ -324,13 +307,13 @@ def _loss(metric: MetricResult | None, reached: Sequence[float | None], courses:
     times = finite(reached)
     if courses and not times:
         ends = [course.windows[-1].end_s for course in courses if course.windows]
-        return _text("not reached", f"in {quantity_text(min(ends) * 1e9, 'ns')}" if ends else "")
+        return text_cell("not reached", f"in {quantity_text(min(ends) * 1e9, 'ns')}" if ends else "")
     if metric is not None and metric.estimate.value is not None and len(times) == len(courses):
-        return _metric_cell(metric)
+        return metric_cell(metric)
     if not times:
-        return _metric_cell(metric)
+        return metric_cell(metric)
     text = quantity_text(median(times) * 1e9, "ns")
-    return _text(text, f"reached in {len(times)} of {len(courses)} attempts; their median")
+    return text_cell(text, f"reached in {len(times)} of {len(courses)} attempts; their median")
 
 
 def _why_no_energy(courses: Sequence[Course]) -> str:
@@ -373,7 +356,7 @@ def _bars(entries: Sequence[Entry], colours: Colours) -> RateBars | None:
 
 def _pair_text(entry: Entry, burst: Ends | None, settled: Ends | None) -> str:
     rates = " → ".join(_rate_text(ends[0]) if ends else "unknown" for ends in (burst, settled))
-    retention = _find(entry, "retention")
+    retention = found_in(entry, "retention")
     kept = retention.estimate.value if retention else None
     return rates if kept is None else f"{rates}, retention {_percent(kept)}"
 

@@ -188,3 +188,106 @@ BOX_BATTERY = """Current Battery Service state:
   temperature: 26
   technology: Li-ion
 """
+
+#: What `powermetrics` printed on Macs, shortened to the lines around its powers. An M1 with macOS 12, of which two
+#: samples: https://github.com/mlco2/codecarbon, tests/test_data/mock_powermetrics_log.txt
+POWERMETRICS_M1 = """Machine model: MacBookAir10,1
+OS version: 21G115
+Boot arguments:\x20
+Boot time: Fri Nov 10 09:43:28 2023
+
+
+
+*** Sampled system activity (Fri Nov 10 12:37:08 2023 +0100) (104.51ms elapsed) ***
+
+
+**** Processor usage ****
+
+E-Cluster Power: 105 mW
+E-Cluster HW active frequency: 1483 MHz
+P-Cluster Power: 842 mW
+
+System instructions per clock: 1.27411
+ANE Power: 0 mW
+DRAM Power: 220 mW
+CPU Power: 947 mW
+GPU Power: 153 mW
+Package Power: 1473 mW
+
+
+*** Sampled system activity (Fri Nov 10 12:37:08 2023 +0100) (104.81ms elapsed) ***
+
+
+**** Processor usage ****
+
+ANE Power: 0 mW
+DRAM Power: 162 mW
+CPU Power: 420 mW
+GPU Power: 67 mW
+Package Power: 773 mW
+"""
+#: An M1 Max with macOS 13, an M2 with macOS 12 whose first sample has no power, and an Intel with macOS 14:
+#: https://github.com/joular/joularjx, src/test/resources/powermetrics-sonoma-m1max.txt, -monterey-m2, -sonoma-intel
+POWERMETRICS_M1_MAX = """Machine model: MacBookPro18,4
+OS version: 22G120
+
+*** Sampled system activity (Mon Oct 23 16:51:12 2023 +0200) (1012.07ms elapsed) ***
+
+*** Running tasks ***
+
+Name                               ID     CPU ms/s  samp ms/s  User%  Deadlines (<2 ms, 2-5 ms)
+WindowServer                       391    281.98    283.25     82.97  1.97    0.00
+
+**** Processor usage ****
+
+E-Cluster Online: 100%
+CPU 0 frequency: 1527 MHz
+System instructions per clock: 0.841601
+CPU Power: 211 mW
+GPU Power: 147 mW
+ANE Power: 0 mW
+Combined Power (CPU + GPU + ANE): 359 mW
+"""
+POWERMETRICS_M2 = """Machine model: Mac14,2
+OS version: 21G72
+
+*** Sampled system activity (Mon Oct 23 16:51:12 2023 +0200) (1012.07ms elapsed) ***
+
+*** Running tasks ***
+
+ALL_TASKS                          -2     1222.65   1222.65    65.70  1161.97 15.81
+
+*** Sampled system activity (Tue Nov 28 11:28:55 2023 +0100) (1002.80ms elapsed) ***
+
+
+**** Processor usage ****
+
+E-Cluster Power: 6 mW
+P-Cluster Power: 4 mW
+ANE Power: 0 mW
+DRAM Power: 19 mW
+DCS Power: 36 mW
+CPU Power: 10 mW
+GPU Power: 0 mW
+Package Power: 25 mW
+"""
+POWERMETRICS_INTEL = """Machine model: MacBookPro15,1
+SMC version: Unknown
+
+*** Sampled system activity (Mon Jan 15 20:18:34 2024 +0100) (1002.80ms elapsed) ***
+
+
+**** Processor usage ****
+
+Intel energy model derived package power (CPUs+GT+SA): 4.87W
+
+LLC flushed residency: 45.7%
+
+*** Sampled system activity (Mon Jan 15 20:18:35 2024 +0100) (1004.07ms elapsed) ***
+
+Intel energy model derived package power (CPUs+GT+SA): 3.43W
+
+*** Sampled system activity (Mon Jan 15 20:18:36 2024 +0100) (1003.46ms elapsed) ***
+
+Intel energy model derived package power (CPUs+GT+SA): 3.38W
+"""

@@ -250,7 +250,7 @@ def test_what_was_charged_for_a_time_tells_no_energy_from_then_on(
     unplugged = unplugged.replace("2967000", "2966000")
     phone.says("dumpsys battery", unplugged)
     sensor = android_services.find_drained_energy(None, phone.root)
-    assert sensor.read() == {"drained_uj": 0}
+    assert sensor.read() == {"drained_uj": 0, "drained_uah": 0, "level_percent": 100}
     phone.says("dumpsys battery", unplugged.replace(*meanwhile))
     with pytest.raises(Unreadable, match=told):
         sensor.read()

@@ -93,11 +93,13 @@ def test_an_energy_counter_that_starts_again_goes_on_growing(laptop: Path) -> No
     assert sensor.read()["energy_uj.package-0"] == 240_422_366_267 + 21_720_962_583 + 3000
 
 
-def test_a_fall_without_a_range_adds_nothing(laptop: Path) -> None:
+def test_a_fall_without_a_range_is_unknown_from_there_on(laptop: Path) -> None:
     (laptop / "sys/class/powercap/intel-rapl:0/max_energy_range_uj").unlink()
     sensor = find_energy_counters(None, laptop)
-    planted(laptop, {"sys/class/powercap/intel-rapl:0/energy_uj": "1000"})
-    assert sensor.read()["energy_uj.package-0"] == 240_422_366_267
+    for count in ("1000", "2000"):
+        planted(laptop, {"sys/class/powercap/intel-rapl:0/energy_uj": count})
+        assert sensor.read() == {"energy_uj.package-0 core": 118_821_284_256}
+    assert "fell from 240422366267 to 1000: by how much it grew is not known" in sensor.left_out["package-0"]
 
 
 def test_the_same_energy_over_memory_is_not_a_second_one(laptop: Path) -> None:
@@ -112,6 +114,7 @@ def test_battery_of_the_laptop(laptop: Path) -> None:
         "battery_uw": 9_525_600,
         "battery_uah": 4_723_000,
         "battery_percent": 98,
+        "battery_drained": 1,
     }
 
 
@@ -186,7 +189,12 @@ def test_a_phones_zones_in_tenths_and_whole_degrees_are_refused(phone: Path) -> 
 def test_a_phones_battery_counts_charging_below_zero_whatever_its_driver_does(phone: Path) -> None:
     """1.202147 A at 4.13744 V is 4.973811 W."""
     readings = find_battery(None, phone).read()
-    assert readings == {"battery_uw": -4_973_811, "battery_uah": 1_673_935, "battery_percent": 70}
+    assert readings == {
+        "battery_uw": -4_973_811,
+        "battery_uah": 1_673_935,
+        "battery_percent": 70,
+        "battery_drained": 0,
+    }
     planted(phone, {f"{BATTERY}/status": "Discharging"})
     assert find_battery(None, phone).read()["battery_uw"] == 4_973_811
 

@@ -17,7 +17,7 @@ import pytest
 
 from benchharness.device import watch
 from benchharness.device.sensors import android_services, panel
-from benchharness.results.result import Estimate, Measurement
+from benchharness.results.result import Estimate, Measurement, MetricResult
 from benchharness.scenarios.sustained.course import courses, sustained_metrics
 from tests.unit.test_sustained import row, session, windows
 
@@ -78,7 +78,13 @@ class Battery:
 
 
 def energy(battery: Battery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Estimate, Any]:
-    """Joules an answer as they are told, of a session of ten minutes; and what stands in its conditions."""
+    """Joules an answer as they are told, of a session of ten minutes; and of what they are."""
+    told = measured(battery, tmp_path, monkeypatch)["energy_per_inference"]
+    return told.estimate, told.parameters
+
+
+def measured(battery: Battery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, MetricResult]:
+    """All that a session of ten minutes tells."""
     ns = SimpleNamespace(
         monotonic_ns=lambda: int(battery.now_s * 1e9), perf_counter_ns=lambda: int(battery.now_s * 1e9)
     )
@@ -91,7 +97,7 @@ def energy(battery: Battery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for look in range(int(LASTS_S / LOOKS_S) + 1):
         battery.now_s = look * LOOKS_S
         seen.look()
-    told = [Measurement(**each) for each in seen.readings() if each["parameters"].get("channel") == "drained_uj"]
+    told = [Measurement(**each) for each in seen.readings() if "channel" in each["parameters"]]
     table = [
         row((BEGAN_S + at) * 1e9, end=(BEGAN_S + at + 1) * 1e9, inferences=RATE, busy=9e8, requests=RATE)
         for at in range(int(LASTS_S - BEGAN_S))
@@ -99,8 +105,7 @@ def energy(battery: Battery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     done = session(0, windows(table), *told)
     done = replace(done, conditions=replace(done.conditions, sensors=seen.sensors()["sensors"]))
     seen.close()
-    found = {each.name: each for each in sustained_metrics([done], list(courses([done])))}
-    return found["energy_per_inference"].estimate, found["energy_per_inference"].parameters
+    return {each.name: each for each in sustained_metrics([done], list(courses([done])))}
 
 
 @pytest.mark.parametrize("step_uah", [1, 100, 1000])
@@ -116,6 +121,30 @@ def test_energy_an_answer_is_the_batterys_within_the_steps_of_its_gauge(
     # is taken to be as much as in the mean of it: no more than twice that, of 600 s.
     steps_j = 2 * step_uah * 3.6e-3 * 4.1
     assert told.value * RATE * (LASTS_S - BEGAN_S) == pytest.approx(whole_j, abs=steps_j + 0.005 * whole_j)
+
+
+@pytest.mark.parametrize("step_uah", [100, 10_000])
+def test_the_drain_an_hour_is_the_batterys_within_its_interval(
+    step_uah: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred mAh in ten minutes. A gauge that is too coarse for energy tells a drain, and how unsure it is."""
+    battery = Battery(step_uah)
+    found = measured(battery, tmp_path, monkeypatch)
+    battery.now_s = LASTS_S
+    hours = LASTS_S / 3600
+    for name, whole in (
+        ("charge_drain", battery.used_uah() / 1e3),
+        ("battery_drain", 100 * battery.used_uah() / FULL_UAH),
+    ):
+        told = found[name].estimate
+        assert told.value is not None
+        assert told.low is not None
+        assert told.high is not None
+        assert told.low <= whole / hours <= told.high
+    charge = found["charge_drain"].estimate
+    # Looked at every five seconds, a fine gauge has moved by several steps: then the least such move stands for one.
+    least_move_uah = max(step_uah, 500 / 3.6 * 5 - step_uah)
+    assert (charge.high or 0) - (charge.low or 0) >= 2 * least_move_uah / 1e3 / hours * 0.95
 
 
 def test_a_gauge_in_steps_that_are_too_coarse_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

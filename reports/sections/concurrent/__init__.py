@@ -1,0 +1,1 @@
+"""The section on several requests at once."""
