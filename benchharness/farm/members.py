@@ -43,6 +43,8 @@ SELECT farm.cancel(id) FROM farm.submissions WHERE by = %s AND (nightly IS NOT N
 _AGENT = """\
 # What this host lets submissions do. Only what stands here: see docs/farm.md.
 roots = []  # folders of models that need not come over the line; a file counts by its digest alone
+cache = "20 GB"  # how much of what came over the line is kept
+code = []  # files of submissions that are code, by their SHA-256
 
 [keys]  # whose submissions it makes, by who signed them
 {keys}

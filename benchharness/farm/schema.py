@@ -14,7 +14,7 @@ from benchharness.results import migrations
 #: The schemas of a farm. Its functions name them, so they are called so everywhere.
 SCHEMAS = ("farm", "queue", "store")
 #: Tables first; then what is ours alone, whatever a database grants by itself, and who may call what last.
-_FARM = ("tables", "devices", "lease", "fence", "reaper", "submit", "status", "alone", "roles")
+_FARM = ("tables", "devices", "lease", "fence", "reaper", "submit", "prune", "status", "alone", "roles")
 
 
 def make_schema(connect: Callable[[], psycopg.Connection]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from benchharness.judge.compare import identity, ratios_of
 from benchharness.judge.contrasts import contrasts
-from benchharness.judge.intervals import estimate
+from benchharness.judge.intervals import over_attempts
 from benchharness.judge.percentiles import carried, percentile_of
 from benchharness.judge.unequal import Factor
 from benchharness.judge.warnings import left_running, warnings_of
@@ -231,7 +231,7 @@ def _metric_result(
         name=metric.name,
         parameters=parameters,
         unit=metric.unit,
-        estimate=estimate([value.value for value in values], statistic=statistic),
+        estimate=over_attempts(values, statistic=statistic),
         attempts=values,
     )
 

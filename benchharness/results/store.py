@@ -132,6 +132,14 @@ class Store:
             rows = connection.execute(query.order_by(runs.c.started.desc())).mappings()
             return [(_run(row), row["device"]) for row in rows]
 
+    def devices_of(self, several: Sequence[str]) -> list[tuple[str, str]]:
+        """The devices of some runs, as (run, device), those of the newest run first."""
+        query = select(attempts.c.run_id, attempts.c.device).join(runs, runs.c.id == attempts.c.run_id)
+        query = query.where(attempts.c.run_id.in_(several)).distinct().add_columns(runs.c.started)
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(runs.c.started.desc(), attempts.c.device)).all()
+            return [(str(row.run_id), str(row.device)) for row in rows]
+
     def runs_of(self, planned: Sequence[Job], since: datetime) -> list[str]:
         """The finished runs of these jobs and no others, whatever they are called and wherever their files lay.
 

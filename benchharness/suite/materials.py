@@ -60,7 +60,7 @@ def gather(
         tokenizers=tokenizers,
         digests=digests,
         vocabularies=vocabularies,
-        data={**timing_data(suite), **scenario_data(suite), **evaluation_data(suite)},
+        data={**timing_data(suite), **evaluation_data(suite)},
         of_scenarios={scenario.name: scenario.gathered(table) for scenario, table in suite.scenarios.asked()},
     )
 
@@ -126,16 +126,6 @@ def timing_data(suite: Suite) -> dict[Path, DataFile]:
             )
         found[workload.inputs] = data
     return found
-
-
-def scenario_data(suite: Suite) -> dict[Path, DataFile]:
-    """The data files that scenarios name. Raises `SuiteError` for one that cannot be read."""
-    return {
-        file: data_file(file)
-        for scenario, settings in suite.scenarios.asked()
-        for key in scenario.files
-        if (file := getattr(settings, key)) is not None
-    }
 
 
 def evaluation_data(suite: Suite) -> dict[Path, DataFile]:

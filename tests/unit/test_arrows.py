@@ -148,6 +148,8 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.judge.gate",
         "benchharness.judge.pairs",
         "benchharness.judge.told",
+        "benchharness.judge.fleet",
+        "benchharness.judge.fleet_words",
         "benchharness.judge.choice",
         "benchharness.judge.trust",
         "benchharness.records",
