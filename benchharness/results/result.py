@@ -149,6 +149,10 @@ class Attempt:
     warnings: Sequence[ResultWarning] = ()
 
 
+#: Sums of floats that are equal on paper differ by less than this, in whatever unit; figures of any use by more.
+_ROUNDING = 1e-12
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A value and its 95 % interval. A missing value or interval says why in `reason`."""
@@ -173,13 +177,14 @@ class Estimate:
     def clearly_below(self, other: Estimate, tells_apart: float) -> bool:
         """Whether the whole interval lies below the other's, by more than `tells_apart` of the larger end.
 
-        Exact values need no room. Without an interval nothing is clear.
+        Exact values need no room. Without an interval nothing is clear, and what only rounding of floats tells apart is
+        not either.
         """
         if self.high is None or other.low is None:
             return False
         exact = self.statistic == EXACT == other.statistic
         room = 0.0 if exact else tells_apart * max(abs(self.high), abs(other.low))
-        return other.low - self.high > room
+        return other.low - self.high > max(room, _ROUNDING)
 
     @property
     def relative_half_width(self) -> float | None:

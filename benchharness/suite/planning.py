@@ -36,7 +36,7 @@ class Materials:
     digests: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of the tokenizers
     # Which vocabulary each artefact's tokens are of, in models whose variants have several.
     vocabularies: Mapping[Path, str] = field(default_factory=dict)
-    of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # what its files hold (`Scenario.gathered`)
+    of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # by scenario: what `gathered` made of its files
 
 
 @dataclass(frozen=True, kw_only=True)
