@@ -190,7 +190,7 @@ def tell_costs(costs: Mapping[int, float], out: Path | None) -> None:
     from matplotlib import pyplot
 
     out.mkdir(parents=True, exist_ok=True)
-    figure, axes = pyplot.subplots(figsize=(7, 4))
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     ordered = sorted(costs.items())
     axes.plot([targets for targets, _ in ordered], [ms for _, ms in ordered], "o-")
     axes.axhline(JOB_S * 1000, linestyle="--", color="grey")

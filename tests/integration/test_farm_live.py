@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -23,6 +24,10 @@ from tests.postgres import MISSING, missing
 
 pytest.importorskip("procrastinate", reason=MISSING)
 
+from rich.console import Console
+
+from benchharness.farm import asking
+from benchharness.terminal.farm import draw_live
 from tests.conftest import ROOT
 from tests.farm import Member, Testbed, submit, text
 
@@ -111,3 +116,22 @@ def test_it_is_drawn_anew_while_the_farm_changes_goes_and_comes_back(
     shown.until("1 running")
     assert shown.end() == 0
     assert "Traceback" not in shown.written
+
+
+def test_what_is_drawn_is_how_the_farm_stands_then(testbed: Testbed, member: Callable[[str], Member]) -> None:
+    """The same, drawn by this process, each time after something happened."""
+    desk, ann = member("desk"), member("ann")
+    desk.holds("pi-1")
+    happens: Iterator[Callable[[], object]] = iter([lambda: submit(testbed, ann, text()), lambda: desk.claims("pi-1")])
+
+    def wait(_: float) -> None:
+        something = next(happens, None)
+        if something is None:
+            raise KeyboardInterrupt
+        something()
+
+    console = Console(width=COLUMNS, record=True, force_terminal=True, file=io.StringIO())
+    member_ = testbed.member("ann")
+    draw_live(lambda: asking.status(member_), asking.status(member_), console, wait)
+    drawn = console.export_text()
+    assert drawn.index("no job yet") < drawn.index("1 queued") < drawn.index("1 running") < drawn.rindex("pi-1")
