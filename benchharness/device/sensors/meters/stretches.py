@@ -7,6 +7,7 @@ what the quickest reading took to come, which nobody knows. A gap ends a stretch
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from statistics import median
 
@@ -77,15 +78,18 @@ class Intervals:
     """What is usual between two readings."""
 
     def __init__(self) -> None:
-        self._last: list[int] = []
+        self._last: deque[int] = deque(maxlen=_REMEMBERED)
 
     def is_gap(self, interval_ns: int) -> bool:
         """Whether a reading so much later leaves a gap; else it is remembered."""
-        usual = _USUAL_INTERVALS * median(self._last) if self._last else LONGEST_INTERVAL_NS
-        if interval_ns > min(max(usual, _SHORTEST_GAP_NS), LONGEST_INTERVAL_NS):
+        if interval_ns > _SHORTEST_GAP_NS and interval_ns > self._longest():  # of a quick meter nothing is sorted
             return True
-        self._last = [*self._last[-_REMEMBERED + 1 :], interval_ns]
+        self._last.append(interval_ns)
         return False
+
+    def _longest(self) -> float:
+        usual = _USUAL_INTERVALS * median(self._last) if self._last else LONGEST_INTERVAL_NS
+        return min(usual, LONGEST_INTERVAL_NS)
 
     @property
     def usual_s(self) -> float:
