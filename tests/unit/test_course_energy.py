@@ -66,6 +66,26 @@ def test_what_lies_in_a_gap_is_unknown_and_not_made_up() -> None:
     assert value(metrics(*parts, sensors=METER), "energy_per_inference") == pytest.approx((20 + 60) / 5000)
 
 
+@pytest.mark.parametrize(("seconds_a_step", "known"), [(0.1, True), (0.5, False)])
+def test_a_coarse_counters_steps_before_the_course_say_nothing_of_it(seconds_a_step: float, known: bool) -> None:
+    """A reading a step: twelve steps in six seconds are none that a figure stands on, sixty are."""
+    moments = [at * seconds_a_step for at in range(round(60 / seconds_a_step))]
+    counted = [((at - 50) * 1e9, 100e6 * at) for at in moments if at >= 50]
+    found = metrics(
+        readings("meter_uj.0", counted), sensors={"external meter": {**METER["external meter"], "counts": "energy"}}
+    )["energy_per_inference"]
+    if known:
+        assert found.estimate.value == pytest.approx(100 * 6 / 6000)
+    else:
+        assert found.estimate.value is None
+        assert "its counter moved less than 20 times in it" in found.estimate.reason
+
+
+def test_a_meter_that_broke_off_before_the_course_is_told() -> None:
+    estimate = metrics(readings("meter_uj.0", [(0.1e9, 0), (1.5e9, 30e6)]), sensors=METER)["energy_per_inference"]
+    assert "the external meter told no window of the course whole" in estimate.estimate.reason
+
+
 def test_less_than_half_of_a_session_does_not_stand_for_it() -> None:
     found = metrics(readings("meter_uj.0", [(1e9, 0), (4e9, 30e6)]), sensors=METER)
     assert found["energy_per_inference"].estimate.value is None
@@ -157,6 +177,16 @@ def test_several_sessions_are_told_together() -> None:
     assert found.count == 3
     assert found.value == pytest.approx(3 * 600)
     assert (found.low, found.high) == pytest.approx((2 * 600, 4 * 600)), "a step in each session"
+
+
+def test_a_course_in_which_a_gauge_stood_still_counts_too() -> None:
+    """One percent in two courses of three: left out, the third would make them half as quick again."""
+    percents = ([90, 90, 89], [89, 89, 89], [89, 88, 88])
+    done = [session(at, windows(rows()), *battery(each)) for at, each in enumerate(percents)]
+    (found,) = (each for each in sustained_metrics(done, list(courses(done))) if each.name == "battery_drain")
+    assert found.estimate.value == pytest.approx(2 / 3 * 600)
+    assert (found.estimate.low, found.estimate.high) == pytest.approx((0, 5 / 3 * 600)), "a step in each"
+    assert [each.value for each in found.attempts] == pytest.approx([600, 0, 600])
 
 
 @pytest.mark.parametrize(

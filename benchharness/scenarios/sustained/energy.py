@@ -11,10 +11,13 @@ from benchharness.results.courses import Course
 from benchharness.results.result import Attempt, MetricResult
 from benchharness.scenarios.sustained.battery import charged
 from benchharness.scenarios.sustained.over_attempts import over_attempts
-from benchharness.scenarios.sustained.power import CHARGE, METER_SENSOR, estimated_of, estimated_watts
+from benchharness.scenarios.sustained.power import CHARGE, METER_SENSOR, METERED, estimated_of, estimated_watts
 from benchharness.scenarios.sustained.readings import LEAST_STEPS, Readings, Series
 
 _TOO_COARSE = f"the battery's charge counter moved less than {LEAST_STEPS} times in the course: run a longer one"
+_NOT_OF_THE_COURSE = (
+    f"the external meter told no window of the course whole, or its counter moved less than {LEAST_STEPS} times in it"
+)
 #: What is known of less of a session is not told as if it were the session's.
 _LEAST_KNOWN = 0.5
 _LONGEST_REASON = 200
@@ -110,5 +113,7 @@ def _missing(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> str:
         meter = attempt.conditions.sensors.get(METER_SENSOR)
         if isinstance(meter, Mapping) and meter.get("reason"):
             return str(meter["reason"])[:_LONGEST_REASON]
+    if any(name.startswith(METERED) for course in found for name in course.sensors):
+        return _NOT_OF_THE_COURSE
     coarse = _TOO_COARSE if any("drained_uj" in course.sensors for course in found) else "no energy sensor was read"
     return next(filter(None, map(charged, by_attempt.values())), coarse)
