@@ -119,6 +119,9 @@ def test_an_endpoint_is_given_the_text() -> None:
     text = {"prompt": {"text": "hello", "seed": 0}}
     concurrent.measure(stage_of(endpoint, text))
     assert endpoint.asked[-1] == ["hello"] * 4
+    given = stage_of(Together(), {"prompt": {"tokens": [1, 2, 3], "seed": 0}})
+    concurrent.measure(given)
+    assert given.told["concurrent"]["prompts"] == "the same in each"
     with pytest.raises(Unsupported, match="takes a prompt as text only"):
         concurrent.measure(stage_of(endpoint))
 
@@ -241,12 +244,14 @@ def test_what_a_device_says_is_only_shown(attack: str) -> None:
         ({"throughput": [1e-3]}, "rounds of requests that took longer than the attempt"),
         ({"concurrent_ttft": [1e6, 1e6]}, "have first tokens of 2 rounds, of 1"),
         ({"concurrent_ttft": [-1.0]}, "concurrent_ttft is not positive"),
+        ({"full_throughput": [1001.0]}, "a throughput at the most requests at once that is none of 2 requests"),
     ],
 )
 def test_rounds_that_cannot_be_are_caught(changes: dict[str, list[float]], why: str) -> None:
     of = {"at_once": 2, "output_tokens": 8}
     sound = [
         measurement("throughput", of, samples=[1000.0]),
+        measurement("full_throughput", of, samples=[changes.get("throughput", [1000.0])[0]]),
         *(measurement("concurrent_ttft", {**of, "place": place}, samples=[place * 5e6]) for place in (1, 2)),
     ]
     told = [

@@ -52,9 +52,11 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         for number in numbers:  # in turn: a device that slows down does so for all of them
             with quiet_collector():
                 taken[number].append(once(number))
+    source = stage.workload["prompt"]
+    given = source.get("text") is not None or source.get("tokens") is not None
     stage.told["concurrent"] = {
         "answers_by": session.answers_by,
-        "prompts": "the same text in each" if isinstance(prompts[0], str) else "one of its own in each",
+        "prompts": "the same in each" if given else "one of its own in each",
     }
     found = [each for number in numbers for each in _figures(number, taken[number], count)]
     return [*found, _whole(max(numbers), taken[max(numbers)], count, "full_throughput")]
