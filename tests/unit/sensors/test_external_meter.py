@@ -208,6 +208,13 @@ def test_a_clock_that_runs_apart_is_unknown(monkeypatch: pytest.MonkeyPatch) -> 
     assert "its clock and ours ran apart by" in meter.described()["reason"]
 
 
+@pytest.mark.parametrize("rate", [0.5, 0.001])
+def test_and_so_is_one_that_hardly_moves(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds that are declared as milliseconds would squeeze a course into its beginning."""
+    meter = heard(monkeypatch, [(at + 0.1, line(at * rate, 10)) for at in range(8)])
+    assert "its clock and ours ran apart by" in meter.described()["reason"]
+
+
 def test_lines_that_are_kept_back_all_the_time_have_no_known_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program whose output is buffered: all of it comes at its end."""
     meter = heard(monkeypatch, [(60.0, line(at, 10)) for at in range(60)])
@@ -379,10 +386,16 @@ def test_half_a_line_at_the_beginning_of_a_stream_is_none() -> None:
     assert came[0][1] == b"0.0 10"
 
 
+def test_a_stream_of_other_lines_says_so_when_it_ends() -> None:
+    with streaming(b"power\n", b"12,5;3,2\n" * 3) as port:
+        reason = listened(connected(port)).described()["reason"]
+    assert "none of its 3 lines had a number in columns 1 and 2; the connection was closed" in reason
+
+
 def test_nobody_at_the_other_end_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert "Connection refused" in listened(connected(port)).described()["reason"]
+    assert listened(connected(port)).described()["reason"].endswith("wall plug: Connection refused")
 
 
 def test_a_host_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,8 @@ class ExternalMeter:
         """Its source, what of it is known, and what is not."""
         known, doubt = self._known()
         if not known:
-            return {"found": False, "reason": f"{self._told_by}: {self._why or doubt or self._silence()}"}
+            why = "; ".join(filter(None, (doubt or self._silence(), self._why)))
+            return {"found": False, "reason": f"{self._told_by}: {why}"}
         step = self._least_step / 1e6
         counts = {
             "gaps": f"{self._gaps} gaps, in which nothing is known" if self._gaps else "",
@@ -162,7 +163,9 @@ class ExternalMeter:
         }
 
     def _silence(self) -> str:
-        """Why there is not one reading."""
+        """Why there is not one reading; empty where there was one, or it could not be heard."""
+        if self._last is not None or (self._why and not self._lines):
+            return ""
         if not self._lines:
             return "it said nothing"
         return f"none of its {self._lines} lines had a number in columns {self._columns.places}"

@@ -23,8 +23,9 @@ LONGEST_INTERVAL_NS = 10_000_000_000
 _FEWEST_ARRIVALS = 3
 #: Clocks that run apart by more within a stretch are not one offset apart.
 _MOST_APART_NS = 1_000_000_000
-#: The differences are compared over stretches of this length of the meter's time.
-_BUCKET_NS = 10_000_000_000
+#: The differences are compared over stretches of our time of this length: by a meter's own, one that hardly moves would
+#: have a single one.
+_BUCKET_NS = 2_000_000_000
 
 
 class Stretch:
@@ -48,7 +49,7 @@ class Stretch:
             self.counts.append(count)
         if len(self._arrivals) < _FEWEST_ARRIVALS:
             self._arrivals.add(arrived_ns)
-        bucket, late = moment_ns // _BUCKET_NS, arrived_ns - moment_ns
+        bucket, late = arrived_ns // _BUCKET_NS, arrived_ns - moment_ns
         self._least_late[bucket] = min(late, self._least_late.get(bucket, late))
 
     @property
