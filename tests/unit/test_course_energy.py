@@ -89,7 +89,7 @@ def test_a_meter_that_broke_off_before_the_course_is_told() -> None:
 def test_less_than_half_of_a_session_does_not_stand_for_it() -> None:
     found = metrics(readings("meter_uj.0", [(1e9, 0), (4e9, 30e6)]), sensors=METER)
     assert found["energy_per_inference"].estimate.value is None
-    assert found["energy_per_inference"].estimate.reason == "it is known of less than 50% of the session only"
+    assert found["energy_per_inference"].estimate.reason == "it is known of less than 50% of the course only"
 
 
 def test_a_meter_that_tells_nothing_says_why() -> None:
@@ -105,7 +105,7 @@ def test_and_is_a_warning() -> None:
     (found,) = SCENARIO.warnings(made)
     assert found.kind is WarningKind.NOT_APPLIED
     assert found.message == (
-        "the external meter told nothing in 2 of 3 sessions: /meter.csv: No such file or directory"
+        "the external meter told nothing in 2 of 3 courses: /meter.csv: No such file or directory"
     )
     assert list(SCENARIO.warnings(replace(made, courses=made.courses[:1]))) == []
 

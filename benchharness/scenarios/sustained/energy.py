@@ -18,7 +18,7 @@ _TOO_COARSE = f"the battery's charge counter moved less than {LEAST_STEPS} times
 _NOT_OF_THE_COURSE = (
     f"the external meter told no window of the course whole, or its counter moved less than {LEAST_STEPS} times in it"
 )
-#: What is known of less of a session is not told as if it were the session's.
+#: What is known of less of a course is not told as if it were the course's.
 _LEAST_KNOWN = 0.5
 _LONGEST_REASON = 200
 
@@ -61,7 +61,7 @@ def _told(
         joules, windows = told
         made = sum(window.inferences for window, known in zip(course.windows, windows, strict=True) if known)
         if made < _LEAST_KNOWN * sum(window.inferences for window in course.windows):
-            missing = f"it is known of less than {_LEAST_KNOWN:.0%} of the session only"
+            missing = f"it is known of less than {_LEAST_KNOWN:.0%} of the course only"
             continue
         inferences[course.attempt] = joules / made
         requests = _requests(by_attempt[course.attempt])[np.array(windows, dtype=bool)].sum()
