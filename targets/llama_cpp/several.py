@@ -31,7 +31,7 @@ Entry = tuple[int, int, int, bool]
 class Together:
     """The context for several texts of one model. `make(texts, tokens)` makes one, with room for `tokens` in each text.
 
-    It is made when it is needed, kept, and used for fewer texts, too, as a server's is: memory is taken for the most only.
+    It is made when it is needed, kept, and used for fewer texts, too, as a server's is: memory is taken for the most.
     """
 
     def __init__(self, functions: Any, batch: Any, make: Callable[[int, int], int], log: Log, name: str) -> None:

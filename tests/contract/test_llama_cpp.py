@@ -348,7 +348,12 @@ def test_one_context_serves_fewer_texts_and_grows(model: Path, monkeypatch: pyte
     with opened(model, **EXACT) as session:
         together = session._together
         make = together._make
-        monkeypatch.setattr(together, "_make", lambda *of: made.append(of) or make(*of))
+
+        def noted(texts: int, tokens: int) -> int:
+            made.append((texts, tokens))
+            return make(texts, tokens)
+
+        monkeypatch.setattr(together, "_make", noted)
         first = session.answer_several([prompt], 4)
         session.answer_several([prompt] * 3, 4)
         fewer = session.answer_several([prompt], 4)

@@ -50,7 +50,13 @@ class Together(NullSession):
 
 
 def stage_of(session: Any, workload: dict[str, Any] | None = None, **settings: Any) -> Stage:
-    asked = {"prompt": {"length": 5, "seed": 7}, "output_tokens": 3, "context_depth": 0, **(workload or {})}
+    asked = {
+        "prompt": {"length": 5, "seed": 7},
+        "output_tokens": 3,
+        "context_depth": 0,
+        "continuation": "fixed",
+        **(workload or {}),
+    }
     return Stage(
         session=session,
         plain=session,
@@ -76,6 +82,7 @@ def test_each_request_and_all_of_them_have_their_figures() -> None:
     assert {len(each["samples"]) for each in found.values()} == {2}
     assert [len(each) for each in session.asked] == [1, 1, 4, 1, 4, 1, 4]
     assert len({tuple(prompt) for prompt in session.asked[-1]}) == 4, "each has a prompt of its own"
+    assert stage.told["continuation"] == "greedy", "which was asked for otherwise"
     assert stage.told["concurrent"] == {"answers_by": "turns", "prompts": "one of its own in each"}
 
 

@@ -104,9 +104,7 @@ def test_and_is_a_warning() -> None:
     made = replace(derive_one(job(scenario="sustained"), done, ""), courses=list(courses(done)))
     (found,) = SCENARIO.warnings(made)
     assert found.kind is WarningKind.NOT_APPLIED
-    assert found.message == (
-        "the external meter told nothing in 2 of 3 courses: /meter.csv: No such file or directory"
-    )
+    assert found.message == ("the external meter told nothing in 2 of 3 courses: /meter.csv: No such file or directory")
     assert list(SCENARIO.warnings(replace(made, courses=made.courses[:1]))) == []
 
 

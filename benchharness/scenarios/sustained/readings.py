@@ -49,7 +49,7 @@ class Readings:
 
     def moved(self, channel: str, start: float, end: float) -> int:
         """How often a counter grew between two moments."""
-        moments, counted = self._inside(channel, start, end)
+        _, counted = self._inside(channel, start, end)
         return int(np.count_nonzero(np.diff(counted) > 0))
 
     def _inside(self, channel: str, start: float, end: float) -> tuple[Series, Series]:
