@@ -80,7 +80,7 @@ def test_each_request_and_all_of_them_have_their_figures() -> None:
     assert found["throughput", 1, 0]["value"] == pytest.approx(3 / 3e-3)
     assert found["throughput", 4, 0]["value"] == found["full_throughput", 4, 0]["value"] == pytest.approx(12 / 6e-3)
     assert {len(each["samples"]) for each in found.values()} == {2}
-    assert [len(each) for each in session.asked] == [1, 1, 4, 1, 4, 1, 4]
+    assert [len(each) for each in session.asked] == [1, 4, 1, 1, 4, 1, 4]
     assert len({tuple(prompt) for prompt in session.asked[-1]}) == 4, "each has a prompt of its own"
     assert stage.told["continuation"] == "greedy", "which was asked for otherwise"
     assert stage.told["concurrent"] == {"answers_by": "turns", "prompts": "one of its own in each"}

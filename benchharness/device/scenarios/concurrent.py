@@ -44,7 +44,7 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
 
     once(numbers[0])
     stage.phases.end("first_request")
-    for number in numbers:  # whatever a number needs is made before it is measured
+    for number in sorted(numbers, reverse=True):  # the most first: what they need, fewer are warmed up and measured in
         stage.warm_up(lambda _, number=number: once(number))
     taken: dict[int, list[list[TokenStream]]] = {number: [] for number in numbers}
     for repeat in range(settings["repeats"]):
