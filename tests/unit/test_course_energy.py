@@ -108,16 +108,17 @@ def test_and_is_a_warning() -> None:
     assert list(SCENARIO.warnings(replace(made, courses=made.courses[:1]))) == []
 
 
-def test_counters_of_two_kinds_have_no_mean() -> None:
-    """In the second attempt the meter broke off, and the processor's own counters went on."""
+@pytest.mark.parametrize("metered", [(0, 2), (1, 2)])
+def test_counters_of_two_kinds_have_no_mean(metered: Sequence[int]) -> None:
+    """In one attempt, the first or the second, the meter broke off, and the processor's own counters went on."""
     meter = readings("meter_uj.0", [(1e9, 0), (11e9, 12e7)])
     packages = readings("energy_uj.package-0", [(1e9, 0), (11e9, 5e7)])
     done = [
-        session(0, windows(rows()), packages, meter, conditions={"sensors": METER}),
-        session(1, windows(rows()), packages),
+        session(at, windows(rows()), packages, *([meter] if at in metered else []), conditions={"sensors": METER})
+        for at in range(3)
     ]
     found = {each.name: each for each in sustained_metrics(done, list(courses(done)))}
-    assert [each.value for each in found["energy_per_inference"].attempts] == pytest.approx([12 * 6 / 6000])
+    assert [each.value for each in found["energy_per_inference"].attempts] == pytest.approx([12 * 6 / 6000] * 2)
 
 
 def test_an_estimate_is_never_a_measurement() -> None:

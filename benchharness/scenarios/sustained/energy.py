@@ -25,8 +25,9 @@ _LONGEST_REASON = 200
 
 def energies(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> Iterator[MetricResult]:
     """Measured ones always, for which there is a reason where nothing counted; estimates where there are any."""
-    of = next((course.power_of for course in found if course.power_of), "")
-    # What one counter tells has no mean with what another does, where the first one failed in an attempt.
+    # What one counter tells has no mean with what another does, where it failed in an attempt: most attempts' is taken.
+    told = [course.power_of for course in found if course.power_of]
+    of = max(told, key=told.count, default="")
     taken = {course.attempt: _measured(course) if course.power_of == of else None for course in found}
     if not any(taken.values()):
         by_charge = {course.attempt: _by_charge(course) for course in found}
