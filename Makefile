@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MODELS_READY := $(MODELS)/.ready
 
-.PHONY: help demo demo-full test test-long test-vm test-phone test-fast lint check package format smollm2 demo-model runtimes-models executorch-model benchmarks clean
+.PHONY: help demo demo-full test test-long test-vm test-phone test-fast lint check package format smollm2 demo-model runtimes-models students executorch-model benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -106,6 +106,9 @@ demo-model: $(MODELS_READY)  ## train and export the bundled demo model again
 
 runtimes-models: $(READY)  ## the bundled demo model for further runtimes, and a suite of them, in build/demo_model
 	$(BIN)/python examples/demo_model/runtimes.py
+
+students: $(READY)  ## the bundled demo model in other vocabularies, and a suite that compares them, in build/demo_model
+	$(BIN)/python examples/demo_model/students.py
 
 # A gigabyte and a half with torch, so an environment of its own, and made on demand only.
 EXECUTORCH := .venv-executorch

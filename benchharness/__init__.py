@@ -17,6 +17,7 @@ job               hardware target x variant x configuration x workload x scenari
 attempt           one execution of a job in a fresh process: the unit of statistics
 result            what a job yields: metrics, outcome, warnings, conditions; failures yield one too
 run (noun)        one execution of a suite, with one id
+fleet             one job on several devices of a hardware target, and what they say of it together
 night             a run, where many are told as a history
 trend             one figure of one variant and configuration on one device, over the nights
 step              a level of a trend that is another one from a night on: `confirmed` by the ratio to the base,
@@ -33,10 +34,10 @@ outcome           how an attempt ended: `ok`, or one of the ways to fail, with t
 warning           a typed doubt about a result; what makes its numbers less sure, with what to do
 verdict           a decision with its evidence: a budget's, a course's, a gate's, each with a type of its own
 
-Python API: `run`, `resume`, `load`, `runs`, `history`, `render`, `site`, `load_suite`, `prune`, `import_stores`,
-`verify`, and the classes they take and give (see `benchharness.api`, `benchharness.stores`); `benchharness.builds`
-compares builds. They are loaded when first used: the worker imports this module too, and must leave memory and time to
-the model.
+Python API: `run`, `resume`, `load`, `runs`, `fleets`, `history`, `render`, `site`, `load_suite`, `prune`,
+`import_stores`, `verify`, and the classes they take and give (see `benchharness.api`, `benchharness.stores`);
+`benchharness.builds` compares builds, `benchharness.search` is what a search asks. They are loaded when first used: the
+worker imports this module too, and must leave memory and time to the model.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchharness.api import Findings, history, load, render, resume, run, run_on, runs, site
+    from benchharness.api import Findings, fleets, history, load, render, resume, run, run_on, runs, site
     from benchharness.errors import BenchharnessError
     from benchharness.stores import import_stores, prune, verify
     from benchharness.suite.overrides import Overrides
@@ -57,6 +58,7 @@ __all__ = [
     "Findings",
     "Overrides",
     "Suite",
+    "fleets",
     "history",
     "import_stores",
     "load",

@@ -15,8 +15,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from benchharness import measure
     from benchharness.judge.builds import Since
+    from benchharness.judge.fleet import Fleet
     from benchharness.judge.selftest import SelfTested
     from benchharness.launch.ask import NamedAvailability
     from benchharness.suite.asked import Asked
@@ -49,9 +50,12 @@ if TYPE_CHECKING:
     from benchharness.suite.tables import Suite
     from reports.model.found import Found
     from reports.pages.index import Entry
-    from reports.pages.site import Names
+    from reports.pages.site import Devices, Names
 
     Watching = measure.Watching
+
+#: Runs of several devices that began within this time are of one night; and so many of them are read.
+_ONE_NIGHT, _MOST_OF_A_NIGHT = timedelta(hours=18), 100
 
 # What measures and asks devices is imported where it is called: to show what was found takes none of it, and half as
 # long.
@@ -218,6 +222,24 @@ def load(name: str = "latest", *, store: str | None = None) -> Findings:
         return _findings(opened, opened.find(name))
 
 
+def fleets(findings: Iterable[Findings]) -> list[Fleet]:
+    """What several devices say of each hardware target: the device as a random level, the newest run of each."""
+    from benchharness.judge.fleet import Measured
+    from benchharness.judge.fleet import fleets as taken_together
+
+    return taken_together(
+        Measured(run=each.run, results=each.results, primary=each.since.design.primary if each.since else ())
+        for each in findings
+    )
+
+
+def fleets_told(findings: Iterable[Findings], *, headlines: bool = False) -> list[dict[str, Any]]:
+    """The same for programs, schema 1; or of figures only those that are looked at first."""
+    from benchharness.judge.fleet_json import to_json
+
+    return [to_json(each, headlines=headlines) for each in fleets(findings)]
+
+
 def runs(*, store: str | None = None) -> list[Run]:
     """Every run in the store, newest first."""
     with _opened(store) as opened:
@@ -283,12 +305,14 @@ def inspect(model: str | Path, *, compressed: bool = False, on: str = THIS_MACHI
 def render(findings: Sequence[Findings], folder: str | Path) -> list[Path]:
     """Writes HTML pages over one or several runs, one per hardware target and their jobs beside it; their paths.
 
-    Several runs on one hardware target are compared on one page.
+    Several runs on one hardware target are compared on one page: as devices, where each is of another one.
     """
     from reports.pages.files import write
     from reports.pages.site import report_pages
 
-    return write(report_pages([_found(each) for each in findings], datetime.now(UTC)), Path(folder))
+    found = [_found(each) for each in findings]
+    together = fleets(findings) if len(findings) > 1 else []
+    return write(report_pages(found, datetime.now(UTC), together), Path(folder))
 
 
 def render_history(history: History, file: str | Path) -> Path:
@@ -338,7 +362,8 @@ def site(folder: str | Path, *, store: str | None = None) -> list[Path]:
             keys = {hardware: runs for (one, hardware), runs in by_key.items() if one == suite}
             shown, lines = _newest(opened, keys, names)
             entries += lines
-            paths += write(suite_pages(shown, names, now), Path(folder)) if shown else []
+            several = {hardware: one for hardware in keys if (one := _devices_of(opened, hardware, keys[hardware]))}
+            paths += write(suite_pages(shown, names, now, several), Path(folder)) if shown else []
     return [*write(index_pages(entries, now, told), Path(folder)), *paths]
 
 
@@ -367,6 +392,30 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
         all_targets = names.suites[newest.suite] if len(by_hardware) > 1 else ""
         told.append(entry_of(found, place.page, all_targets, earlier))
     return shown, told
+
+
+def _devices_of(store: Store, hardware: str, runs_: Sequence[Run]) -> Devices | None:
+    """What several devices say of a hardware target, of runs of one night; None where one alone tells.
+
+    One that cannot be read is left out: the index says so of the newest.
+    """
+    from reports.model.found import Found
+    from reports.pages.site import Devices
+
+    night = [each for each in runs_ if runs_[0].started - each.started < _ONE_NIGHT][:_MOST_OF_A_NIGHT]
+    newest: dict[str, str] = {}
+    for run_, device in store.devices_of([each.id for each in night]) if len(night) > 1 else ():
+        newest.setdefault(device, run_)
+    findings: list[Findings] = []
+    for run_ in dict.fromkeys(newest.values()) if len(newest) > 1 else ():
+        with suppress(BenchharnessError):
+            read = _findings(store, run_)
+            findings.append(replace(read, results=[one for one in read.results if one.job.hardware == hardware]))
+    told = next((each for each in fleets(findings) if len(each.units) > 1 and each.together), None)
+    if told is None:
+        return None
+    found = [Found(run=each.run, hardware=hardware, results=each.shipping) for each in findings]
+    return Devices(fleet=told, found=found)
 
 
 def _look_at_samples(results: Sequence[Result]) -> None:

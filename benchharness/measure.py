@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchharness.errors import UsageError
 from benchharness.execute.devices import Chosen, choose, reached
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.pairs import Looks
+from benchharness.execute.stopping import Ending
 from benchharness.launch import Launcher
 from benchharness.locations import default_store, devices_folder, digest_cache, state_folder
 from benchharness.results.result import Job
@@ -69,15 +71,34 @@ def asked(on: str) -> Iterator[Launcher | None]:
         yield launcher
 
 
-def begin(store: Store, suite: Suite, target: targets.Target, watching: Watching | None) -> str:
-    """Makes a run of a suite on one of a target's devices; its id. Raises `LaunchError` where none can be reached."""
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A run that may begin: files are read, a device has answered, jobs are planned, and nothing is stored yet."""
+
+    suite: Suite
+    hardware: HardwareTarget
+    manifests: Mapping[Path, Manifest]
+    jobs: Sequence[Job]
+
+
+def ready(store: Store, suite: Suite, target: targets.Target) -> Ready:
+    """Plans a run of a suite on one of a target's devices. Raises `LaunchError` where none can be reached."""
     materials = gather(suite, digest_cache(), tell)
     chosen = choose(target, state_folder(store.url))
-    hardware = chosen.hardware
     jobs = _plan(suite, chosen, materials)
-    run = store.create_run(**_stored(suite, hardware), planned=jobs)
-    _execute(store, run, suite, hardware, materials.manifests, watching)
+    return Ready(suite=suite, hardware=chosen.hardware, manifests=materials.manifests, jobs=jobs)
+
+
+def carry_out(store: Store, asked: Ready, watching: Watching | None, ending: Ending | None = None) -> str:
+    """Makes the run that was planned; its id. `ending` may end it sooner."""
+    run = store.create_run(**_stored(asked.suite, asked.hardware), planned=asked.jobs)
+    _execute(store, run, asked.suite, asked.hardware, asked.manifests, watching, ending)
     return run
+
+
+def begin(store: Store, suite: Suite, target: targets.Target, watching: Watching | None) -> str:
+    """Makes a run of a suite on one of a target's devices; its id. Raises `LaunchError` where none can be reached."""
+    return carry_out(store, ready(store, suite, target), watching)
 
 
 def begin_comparison(
@@ -188,6 +209,7 @@ def _execute(
     hardware: HardwareTarget,
     manifests: Mapping[Path, Manifest],
     watching: Watching | None,
+    ending: Ending | None = None,
 ) -> None:
     from benchharness.terminal.progress import watch
 
@@ -201,6 +223,7 @@ def _execute(
             manifests=manifests,
             observer=observer,
             looks=looks,
+            ending=ending,
             meter=hardware.declared_meter,
         )
         execution.walk(launcher, state)

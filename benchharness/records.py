@@ -126,6 +126,32 @@ class ChunkRow(NamedTuple):
     scored: Annotated[float, Column(COUNT, 1, whole=True, told="scored tokens")]
 
 
+class TextRow(NamedTuple):
+    """A stretch of a text that both models have read, each through its own tokenizer: the same bytes of both."""
+
+    document: Annotated[float, Column(NUMBER, whole=True)]
+    size: Annotated[float, Column(BYTES, 1, _LARGEST, whole=True, told="bytes scored")]
+    reference: Annotated[float, Column(NATS, _ROUNDED, told="-ln p of the reference")]
+    variant: Annotated[float, Column(NATS, _ROUNDED, told="-ln p of the variant")]
+    reference_tokens: Annotated[float, Column(COUNT, 1, whole=True, told="the reference's tokens")]
+    variant_tokens: Annotated[float, Column(COUNT, 1, whole=True, told="the variant's tokens")]
+
+
+class AnswerRow(NamedTuple):
+    """A prompt that both have continued greedily, as texts."""
+
+    exact: Annotated[float, Column(CODE, 0, 1, codes=(0, 1), told="same answer")]
+    normalised: Annotated[float, Column(CODE, 0, 1, codes=(0, 1), told="same answer, normalised")]
+    shared: Annotated[float, Column(COUNT, whole=True, told="characters in common")]
+    characters: Annotated[float, Column(COUNT, whole=True, told="characters of the reference's answer")]
+
+
+class TemperedRow(NamedTuple):
+    """A scored token of a text: the divergence of both distributions at a temperature."""
+
+    kld: _Divergence
+
+
 class PrefixRow(NamedTuple):
     """A prompt that was continued greedily: how many tokens of both answers are the same."""
 
@@ -356,6 +382,26 @@ SCORED_CHUNKS = Table(
     unit="tokens",
     definition="rows of 3, in the order of the tokens: a chunk's document, first scored position, scored tokens",
 )
+SCORED_TEXTS = Table(
+    "scored_texts",
+    TextRow,
+    title="texts scored",
+    definition="rows of 6: a stretch's document, its bytes, -ln p of reference and variant, tokens of both",
+)
+ANSWERS_ALIKE = Table(
+    "answers_alike",
+    AnswerRow,
+    title="answers beside the reference's",
+    definition="rows of 4: same text, same when normalised, characters in common, characters of the reference's answer",
+)
+TEMPERED_DIVERGENCE = Table(
+    "tempered_divergence",
+    TemperedRow,
+    title="divergence by token at a temperature",
+    unit=NATS,
+    better="lower",
+    definition="KLD of both distributions at the temperature, in the order of the tokens of token_divergence",
+)
 GREEDY_PREFIX = Table("greedy_prefix", PrefixRow)
 CLASS_DECISIONS = Table(
     "class_decisions",
@@ -468,6 +514,9 @@ TABLES: Mapping[str, Table[Any]] = {
     for table in (
         TOKEN_DIVERGENCE,
         SCORED_CHUNKS,
+        SCORED_TEXTS,
+        ANSWERS_ALIKE,
+        TEMPERED_DIVERGENCE,
         GREEDY_PREFIX,
         CLASS_DECISIONS,
         CLASS_DIVERGENCE,

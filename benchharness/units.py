@@ -45,6 +45,7 @@ _LIMITS: dict[str, tuple[dict[str, float], str, str]] = {
     Unit.SHARE: ({**SHARES, "points": 0.01, "point": 0.01}, "a share", "98 %"),
     Unit.TOKENS: ({"tokens": 1.0, "token": 1.0}, "a number of tokens", "20 tokens"),
     Unit.DECIBELS: ({"dB": 1.0}, "a ratio of powers", "30 dB"),
+    Unit.BITS_PER_BYTE: ({"bits/byte": 1.0, "bit/byte": 1.0}, "bits per byte of text", "0.05 bits/byte"),
     Unit.NUMBER: ({"": 1.0}, "a plain number", "22.5"),
     Unit.INFERENCES_PER_SECOND: ({"inferences/s": 1.0, "inf/s": 1.0}, "a rate of inferences", "30 inferences/s"),
     Unit.PERCENT_PER_HOUR: ({"%/h": 1.0}, "a drain of a battery", "12 %/h"),

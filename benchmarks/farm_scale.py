@@ -2,8 +2,8 @@
 
 `python -m benchmarks.farm_scale --queued 100000 --targets 50 500 --nights 100`, with PostgreSQL. No device does
 anything: jobs are claimed and handed in as an agent does it, by the same functions over TLS, from one process. Exit
-code 1 where `farm status` or `farm submit` take more than 1 s (of the server and of the command apart from the start of
-Python), a job costs the server more than 35 ms of CPU time, or a page takes more than 10 s.
+code 1 where `farm status`, `farm submit` or one go at pruning take more than 1 s (of the server and of the command
+apart from the start of Python), a job costs the server more than 35 ms of CPU time, or a page takes more than 10 s.
 """
 
 from __future__ import annotations
@@ -99,6 +99,27 @@ class Scales:
         self.told(f"claim of nothing, {queued} queued", _slowest(lambda: desk.call("claim", "other")), QUICK_S, "s")
         desk.line.close()
 
+    def pruning(self, ended: int, queued: int) -> None:
+        """How long one go at pruning takes, beside what is queued: so long whoever queues a job may have to wait."""
+        with self.farm.server.connect() as line:
+            line.execute("SET search_path = queue, farm")
+            line.execute(
+                "UPDATE procrastinate_jobs SET status = 'failed'"
+                " WHERE id IN (SELECT id FROM jobs ORDER BY id LIMIT %s)",
+                [ended],
+            )
+            line.execute("UPDATE nights SET reported = now() - interval '40 days'")
+            took: list[float] = []
+            gone = 0
+            while not took or gone < ended:
+                begun = time.monotonic()
+                ((told,),) = line.execute("SELECT farm.prune()").fetchall()
+                took.append(time.monotonic() - begun)
+                assert told["jobs"], f"{gone} of {ended} went"
+                gone += told["jobs"]
+        self.told(f"pruning, slowest of {len(took)} goes at {gone} ended jobs", max(took), QUICK_S, "s")
+        self.told(f"status, {queued - ended} queued", _slowest(lambda: asking.status(self.ann)), QUICK_S, "s")
+
     def pages(self, nights: int, targets: int, figures: int) -> None:
         """How long pages over the store take."""
         owner = f"postgresql://postgres@/farm?host={self.farm.server.folder}&port={self.ann.port}"
@@ -142,6 +163,7 @@ def main() -> int:
             if options.queued:
                 print(f"queued {options.queued}: {_took(lambda: scales.queue(options.queued)):.0f} s", flush=True)
                 scales.answers(options.queued)
+                scales.pruning(options.queued // 5, options.queued)
         finally:
             scales.farm.server.stop("immediate")
     return 1 if scales.missed else 0

@@ -80,11 +80,41 @@ def show_all(found: Sequence[Findings], shown: Shown) -> None:
         return
     for each in found:
         show(each, shown)
+    if not shown.is_document:
+        show_shared(found)
+
+
+def show_fleets(found: Sequence[Findings], *, details: bool = False, json_: bool = False) -> None:
+    """Prints what the devices of several runs say together of each hardware target; or JSON, a list of targets."""
+    import json
+
+    from benchharness import api
+    from benchharness.terminal.fleet import show_fleet
+
+    if json_:
+        sys.stdout.write(f"{json.dumps(api.fleets_told(found), indent=1)}\n")
+        return
+    for at, each in enumerate(api.fleets(found)):
+        if at:
+            terminal().print()
+        show_fleet(each, terminal(), details=details)
+
+
+def show_shared(found: Sequence[Findings]) -> None:
+    """Prints what several devices of one hardware target say together; nothing of a target with one device."""
+    from benchharness import api
+    from benchharness.terminal.fleet import show_fleet
+
+    for each in api.fleets(found) if len(found) > 1 else ():
+        if len(each.units) > 1 and each.together:
+            terminal().print()
+            show_fleet(each, terminal())
 
 
 def show(found: Findings, shown: Shown) -> None:
     """Prints what a run found: the verdicts, one table for each model and workload, the doubts; or a document."""
-    from benchharness.terminal.answer import run_line, show_answers
+    from benchharness.suite.fields import THIS_MACHINE
+    from benchharness.terminal.answer import of_one_device, run_line, show_answers
     from benchharness.terminal.console import tell
 
     if shown.is_document:
@@ -103,6 +133,8 @@ def show(found: Findings, shown: Shown) -> None:
 
         tell(console, "")
         show_warnings(found.results, console)
+    if found.hardware != THIS_MACHINE and (alone := of_one_device(found.hardware, found.results)):
+        tell(console, alone, "dim")
     tell(console, run_line(found.run), "dim")
 
 

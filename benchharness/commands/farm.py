@@ -184,6 +184,8 @@ def submit(
         within_s=within_s, nightly=nightly,
     )  # fmt: skip
     sent = f", {done.sent_bytes / 1e6:.1f} MB sent" if done.sent_bytes else ""
+    for digest, path in done.code.items():
+        say(terminal(), f'{path} is code: a host makes it where its agent.toml has it: code = ["{digest}"]')
     say(terminal(), f"submission {done.id}: {done.jobs} {'job' if done.jobs == 1 else 'jobs'} queued{sent}")
 
 
@@ -226,6 +228,40 @@ def status(
             while True:
                 time.sleep(1)
                 drawn.update(Group(*farm_tables(asking.status(here))), refresh=True)
+
+
+@farm.command()
+def show(
+    submission: Annotated[str, typer.Argument(metavar="SUBMISSION", help="Its id, or how that begins.")],
+    night: Annotated[
+        int | None, typer.Option(min=0, help="Which of its nights, from 0; the newest unless said.")
+    ] = None,
+    details: Annotated[bool, typer.Option("--details", help="Every metric.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Pages, too.")] = None,
+    member: PassOption = None,
+) -> None:
+    """Show what a submission found: each hardware target by all of its devices, each device, and who stands out.
+
+    \b
+    Example:
+      benchharness farm show 6f1c
+    """
+    from benchharness import api
+    from benchharness.commands.ending import show_fleets, tell_paths
+    from benchharness.farm import asking
+    from benchharness.farm.passes import Pass
+    from benchharness.terminal.console import say
+
+    here = Pass.load(member)
+    made = asking.jobs_of(here, submission, night)
+    found = [api.load(each.run, store=here.store) for each in made if each.run]
+    show_fleets(found, details=details, json_=json_)
+    for each in made:
+        if not each.run and not json_:
+            say(terminal(), f"job {each.job}: {each.status}{f': {each.why}' if each.why else ''}", "yellow")
+    if out is not None and found:
+        tell_paths(api.render(found, out), stderr=json_)
 
 
 @farm.command(name="devices")
@@ -275,6 +311,59 @@ def cancel(
     from benchharness.terminal.console import say
 
     say(terminal(), f"{asking.cancel(Pass.load(member), submission)} jobs cancelled")
+
+
+@farm.command()
+def prune(
+    folder: Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="The farm's folder, on the server.")] = None,
+    keep: Annotated[str | None, typer.Option(metavar="AGE", help='Jobs that ended, from now on: "30 d".')] = None,
+    keep_audit: Annotated[str | None, typer.Option(metavar="AGE", help='The trail, from now on: "365 d".')] = None,
+    cache: Annotated[str | None, typer.Option(metavar="SIZE", help='On a host: no more than this: "5 GB".')] = None,
+    work: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The agent's, as for farm agent.")] = None,
+    member: PassOption = None,
+) -> None:
+    """Drop what nobody asks for any more: on the server of the farm's tables, on a host of the agent's cache.
+
+    The scheduler does the first each hour, and an agent the second after each job. No figure goes: the store is not
+    touched.
+
+    \b
+    Example:
+      benchharness farm prune farm --keep '14 d'
+      benchharness farm prune --farm passes/desk --cache '5 GB'
+    """
+    if folder is None:
+        _prune_host(member, cache, work)
+    else:
+        _prune_tables(folder, keep, keep_audit)
+
+
+def _prune_tables(folder: Path, keep: str | None, keep_audit: str | None) -> None:
+    from datetime import timedelta
+
+    from benchharness import units
+    from benchharness.farm.members import Farm
+    from benchharness.farm.pruning import prune_as_owner, words
+    from benchharness.terminal.console import say
+
+    jobs, trail = (None if each is None else timedelta(seconds=units.age(each)) for each in (keep, keep_audit))
+    gone, kept, kept_audit = prune_as_owner(Farm.load(folder).server, keep_jobs=jobs, keep_audit=trail)
+    say(terminal(), f"pruned: {words(gone)}")
+    say(terminal(), f"kept: jobs for {kept.days} days after they were told of, the trail for {kept_audit.days} days")
+
+
+def _prune_host(member: Path | None, cache: str | None, work: Path | None) -> None:
+    from benchharness import units
+    from benchharness.farm.allowed import Allowed
+    from benchharness.farm.cache import Cache
+    from benchharness.farm.passes import Pass
+    from benchharness.terminal.console import say
+
+    here = Pass.load(member)
+    most = Allowed.load(here.folder / "agent.toml").cache if cache is None else units.size(cache)
+    done = Cache((work or here.folder / "work") / "cache").evict(most)
+    say(terminal(), f"{done.files} files, {done.bytes / 1e6:.1f} MB, left the cache")
+    say(terminal(), f"{done.left_files} files, {done.left_bytes / 1e6:.1f} MB, are in it")
 
 
 NameArgument = Annotated[str, typer.Argument(metavar="DEVICE|HOST", help="A device, or all of a host.")]

@@ -79,6 +79,7 @@ def gate(
         ending.say_how_to_resume(store, "gate", before)
     for each in found.gatings:
         show_gate(each.verdict, each.machine, ending.terminal(), each.where)
+    ending.show_shared([each.first.findings for each in found.gatings])
     if out is not None:
         ending.tell_paths(found.write(out))
     ending.tell_github(found)

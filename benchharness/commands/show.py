@@ -10,20 +10,23 @@ from benchharness.commands.options import (
     DetailsOption,
     Form,
     FormOption,
-    RunArgument,
     Shown,
     StoreOption,
     WarningsOption,
     WishName,
     WishOption,
 )
+from benchharness.errors import UsageError
 
 if TYPE_CHECKING:
     from benchharness.api import Findings
 
 
 def show(
-    run: RunArgument = "latest",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN…", help="A run's id, a prefix of it, or 'latest'; of several devices one each."),
+    ] = None,
     details: DetailsOption = False,
     warnings: WarningsOption = False,
     job: Annotated[
@@ -36,13 +39,21 @@ def show(
 ) -> None:
     """Show what a run found: the verdict, one table for each model and workload, and what makes it less sure.
 
+    Of several runs, each on another device of a hardware target, what these say of it together, and who stands out.
+
     \b
     Example:
       benchharness show latest --details
+      benchharness show 0195a3c2 0195a3d7 0195a3f0
     """
     from benchharness import api
 
-    found = api.load(run, store=store)
+    if names is not None and len(names) > 1:
+        if job is not None or form is Form.MARKDOWN:
+            raise UsageError("of several runs there is a table or JSON: what their devices say together")
+        ending.show_fleets([api.load(name, store=store) for name in names], details=details, json_=form is Form.JSON)
+        return
+    found = api.load(names[0] if names else "latest", store=store)
     if job is None:
         _show_comparison(found, form, store)
         ending.show(found, Shown(form=form, details=details, warnings=warnings, wish=wish))

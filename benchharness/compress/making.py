@@ -12,7 +12,7 @@ from benchharness.compress import outputs
 from benchharness.compress.choosing import choose
 from benchharness.compress.parts import Weight
 from benchharness.compress.process import Failed, carry_out
-from benchharness.compress.recipes import Recipe
+from benchharness.compress.recipes import Recipe, plain
 from benchharness.compress.source import Source, find_format, find_source, is_lone
 from benchharness.compress.suite_file import write_suite
 from benchharness.errors import UsageError
@@ -206,6 +206,7 @@ class Workshop:
             "artefact": str(self.source.path),
             "format": self.source.format,
             "recipe": recipe.of or recipe.name,
+            "settings": plain(recipe.settings),
             "left": list(recipe.left),
             "draw": recipe.draw,
             "folder": str(folder.absolute()),

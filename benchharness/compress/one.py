@@ -25,7 +25,7 @@ from benchharness.compress import calibration
 from benchharness.compress.calibration import Sample, Text
 from benchharness.compress.draws import half_of
 from benchharness.compress.look import Look
-from benchharness.compress.recipes import CORE_ML, GGUF, ONNX, RECIPES, SEED, TFLITE
+from benchharness.compress.recipes import CORE_ML, GGUF, ONNX, RECIPES, SEED, TFLITE, frozen, plain
 from benchharness.compress.source import companions, is_lone
 from benchharness.device.line import protocol
 from benchharness.device.processes.lifeline import die_with_parent
@@ -97,7 +97,9 @@ def _made(
     name = f"{_MODEL}{artefact.suffix}" if lone else _MODEL
     target = folder / name if lone else folder / name / found.model.relative_to(artefact)
     target.parent.mkdir(parents=True, exist_ok=True)
-    recipe = replace(RECIPES[order["recipe"]], left=tuple(order.get("left", ())))
+    known = RECIPES[order["recipe"]]
+    settings = frozen(order.get("settings", plain(known.settings)))
+    recipe = replace(known, settings=settings, left=tuple(order.get("left", ())))
     if data is not None and order.get("draw"):
         data = half_of(data, order["draw"])
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:

@@ -62,10 +62,11 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, tuple) else value
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
+    """Settings as a recipe keeps them."""
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _frozen(each) for key, each in value.items()})
-    return tuple(_frozen(each) for each in value) if isinstance(value, list | tuple) else value
+        return MappingProxyType({key: frozen(each) for key, each in value.items()})
+    return tuple(frozen(each) for each in value) if isinstance(value, list | tuple) else value
 
 
 _FORMAT_BY_PREFIX = {"onnx": ONNX, "tflite": TFLITE, "coreml": CORE_ML, "gguf": GGUF}
@@ -81,7 +82,7 @@ def _recipe(
         format=_FORMAT_BY_PREFIX[name.partition("-")[0]],
         family=family,
         precision=precision,
-        settings=_frozen(settings),
+        settings=frozen(settings),
         description=description,
         **{"bits": _BITS.get(precision), **more},
     )

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 
 from benchharness.execute.link import DeviceLink
 from benchharness.execute.pairs import Looks
-from benchharness.execute.stopping import hopeless, rule_of
-from benchharness.judge.derive import derive_one
+from benchharness.execute.stopping import Ending, hopeless, rule_of
+from benchharness.judge.derive import derive_one, together
 from benchharness.launch import Launcher
 from benchharness.metrics import METRICS
 from benchharness.results.ids import new_id
@@ -61,7 +61,7 @@ class _State:
     job: Job
     attempts: list[Attempt] = field(default_factory=list)
     stopped: str = ""
-    _width: tuple[int, float] = (0, inf)  # after so many attempts
+    _found: tuple[int, str, Result] | None = None  # after so many attempts, as far as it had stopped
 
     @cached_property
     def shares(self) -> str:
@@ -75,9 +75,13 @@ class _State:
 
     def width(self) -> float:
         """The widest relative half-interval of the job's headline metrics; infinite where one has none."""
-        if self._width[0] != len(self.attempts):
-            self._width = (len(self.attempts), _widest(derive_one(self.job, self.attempts, "")))
-        return self._width[1]
+        return _widest(self.result())
+
+    def result(self) -> Result:
+        """What the job has yielded so far, not yet compared with any other; derived once after each attempt."""
+        if self._found is None or self._found[:2] != (len(self.attempts), self.stopped):
+            self._found = (len(self.attempts), self.stopped, derive_one(self.job, self.attempts, self.stopped))
+        return self._found[2]
 
 
 class Execution:
@@ -93,11 +97,13 @@ class Execution:
         observer: Observer,
         looks: Looks | None = None,
         meter: Mapping[str, Any] | None = None,
+        ending: Ending | None = None,
     ) -> None:
         self._store = store
         self._run = run
         self._rules = rules
         self._looks = looks  # of a run that compares two builds
+        self._ending = ending  # of one that need not go on to its end
         self._stopping = rule_of(rules.interval, rules.at_least, rules.at_most)
         self._manifests = manifests
         self._meter = meter  # an external one of the device's power
@@ -176,6 +182,7 @@ class Execution:
             for other in alongside:
                 self._observer.ended(other.job, other.attempts[-1])
                 self._decide(other)
+            self._end()
 
     def _alongside(self, state: _State, due: Sequence[_State]) -> list[_State]:
         """The other jobs of this round that the same pass of the reference serves."""
@@ -221,9 +228,18 @@ class Execution:
         made = {state.job.pair: len(state.attempts) for state in going}
         if not any(self._looks.due(each) for each in made.values()):
             return
-        results = [derive_one(state.job, state.attempts, state.stopped) for state in self._states.values()]
+        results = [state.result() for state in self._states.values()]
         for pair, reason in self._looks.enough(results).items():
             for state in (state for state in going if state.job.pair == pair):
+                self._stop(state, reason)
+
+    def _end(self) -> None:
+        """Stops every job where nothing that is still to come would be worth its time."""
+        going = [state for state in self._states.values() if not state.stopped]
+        if self._ending is None or not going:
+            return
+        if reason := self._ending.reason_to_end(together([state.result() for state in self._states.values()])):
+            for state in going:
                 self._stop(state, reason)
 
     def _enough(self, state: _State) -> str | None:
@@ -239,7 +255,7 @@ class Execution:
     def _stop(self, state: _State, reason: str) -> None:
         state.stopped = reason
         self._store.stop_job(self._run, state.job.key, reason)
-        self._observer.done(derive_one(state.job, state.attempts, reason))
+        self._observer.done(state.result())
 
     def _time_is_over(self) -> bool:
         return self._rules.max_time is not None and time.monotonic() - self._started_s > self._rules.max_time

@@ -166,7 +166,13 @@ class DeviceLink:
             order["timeout_s"] *= 2 + len(companions or {})  # the limit is one session's, and they may share a core
             order["reference"] = self._opened(job.against, manifests)
             order["companions"] = [
-                {"id": id_, "job": other.key, "round": round_, **self._opened(_as_opened(other), manifests)}
+                {
+                    "id": id_,
+                    "job": other.key,
+                    "round": round_,
+                    **self._opened(_as_opened(other), manifests),
+                    **self._own_tokenizer(other),
+                }
                 for id_, other in (companions or {}).items()
             ]
         if job.chain:
@@ -190,7 +196,8 @@ class DeviceLink:
             "job": job.key,
             "round": round_,
             **self._opened(_as_opened(job), manifests),
-            "tokenizer": self._place_tokenizer(job),
+            **self._own_tokenizer(job),
+            "tokenizer": self._place_tokenizer(job.tokenizer, job.tokenizer_digest),
             "task": job.task,
             "workload": self._place_data(job.workload),
             "scenario": job.scenario,
@@ -233,11 +240,16 @@ class DeviceLink:
             self._placed[known] = put_artefact(self._launcher, artefact, manifest)
         return self._placed[known]
 
-    def _place_tokenizer(self, job: Job) -> str | None:
-        if job.tokenizer is None:
+    def _own_tokenizer(self, job: Job) -> Message:
+        """The variant's own tokenizer, where it may speak another vocabulary than the reference."""
+        there = self._place_tokenizer(job.own_tokenizer, job.own_tokenizer_digest)
+        return {"own_tokenizer": there} if there else {}
+
+    def _place_tokenizer(self, path: str | None, known: str | None) -> str | None:
+        if path is None:
             return None
-        digest = job.tokenizer_digest or hashlib.sha256(Path(job.tokenizer).read_bytes()).hexdigest()
-        return self._launcher.put(Path(job.tokenizer), f"tokenizers/{digest[:16]}/tokenizer.json", digest)
+        digest = known or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return self._launcher.put(Path(path), f"tokenizers/{digest[:16]}/tokenizer.json", digest)
 
     def _make(self, order: Message, progress: Progress) -> Attempt:
         connection = self._connection

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil, inf, isfinite
 from typing import Protocol
 
-from benchharness.results.result import Outcome, OutcomeKind
+from benchharness.results.result import Outcome, OutcomeKind, Result
 from benchharness.units import percent_text
 
 #: Outcomes that the same job would have again, however often it is tried.
@@ -37,6 +37,14 @@ class Rule(Protocol):
 
     def expected(self, made: int, found: Found) -> int:
         """How many attempts it will probably have taken in the end, as far as so many can tell."""
+        ...
+
+
+class Ending(Protocol):
+    """Decides, after each attempt of a run, whether the rest of the run is worth its time."""
+
+    def reason_to_end(self, results: Sequence[Result]) -> str | None:
+        """After what these results stand on: why no job gets another attempt, or None."""
         ...
 
 

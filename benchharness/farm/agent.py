@@ -20,11 +20,12 @@ import psycopg
 
 from benchharness.errors import BenchharnessError, SuiteError, UsageError
 from benchharness.farm.allowed import Allowed
-from benchharness.farm.cache import Cache
+from benchharness.farm.cache import MOST_TASKS_BYTES, Cache, NoRoom, bound_folder
 from benchharness.farm.lease import Lease, now_s
 from benchharness.farm.making import Making, Order
 from benchharness.farm.passes import Pass
 from benchharness.farm.submission import Unbelievable
+from benchharness.locations import task_cache
 from benchharness.suite.tables import read_toml
 
 log = logging.getLogger("benchharness.farm")
@@ -150,7 +151,7 @@ class Agent:
         self._work = work
         self._allowed = allowed  # read for each job: a key that was taken out counts no more
         self._begin = begin
-        self._cache = Cache(work / "cache", allowed().roots)
+        self._cache = Cache(work / "cache", allowed().roots, allowed().cache)
         self._cache_lock = threading.Lock()
         self._stopped = threading.Event()
         self._woken = {unit.name: threading.Event() for unit in units}
@@ -236,12 +237,30 @@ class Agent:
         except _Over as error:
             log.warning("%s: job %s was given up: %s", unit.name, job, error)
             ending.back("lost", str(error))
-        except (BenchharnessError, OSError, psycopg.Error) as error:
+        except (BenchharnessError, NoRoom, OSError, psycopg.Error) as error:
             log.error("%s: job %s: %s", unit.name, job, _line(error))
             ending.back("lost", _line(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            self._tidy()
         log.info("%s: job %s: %s", unit.name, job, ending.told)
+
+    def _tidy(self) -> None:
+        """Keeps what this host keeps within its limits; nothing that a job of another device has laid out goes."""
+        try:
+            with self._cache_lock:
+                gone = self._cache.evict()
+                bound_folder(task_cache(), MOST_TASKS_BYTES)
+        except OSError as error:
+            log.warning("the cache cannot be tidied: %s", _line(error))
+            return
+        if gone.files:
+            log.info(
+                "%s files, %.1f MB, left the cache; %.1f MB are in it",
+                gone.files,
+                gone.bytes / 1e6,
+                gone.left_bytes / 1e6,
+            )
 
     def _order(
         self, unit: Unit, token: Any, folder: Path, lease: Lease, told: str, signature: str, signer: str

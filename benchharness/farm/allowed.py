@@ -3,6 +3,8 @@
 ::
 
     roots = ["/srv/models"]          # files that need not come over the line
+    cache = "20 GB"                  # how much of what came is kept
+    code = ["9b1c…"]                 # files of submissions that are code, by their SHA-256
     key_sources = ["env:MODEL_KEY"]  # where keys of sealed artefacts may be found
 
     [keys]
@@ -24,17 +26,19 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from benchharness.device.adapters import BUILT_IN
 from benchharness.errors import SuiteError
-from benchharness.farm import signing
+from benchharness.farm import contents, signing
+from benchharness.farm.cache import DEFAULT_CACHE_BYTES
 from benchharness.farm.submission import Submission, Unbelievable, paths_in
 from benchharness.suite.errors import explain
-from benchharness.suite.fields import Name, Table
+from benchharness.suite.fields import Bytes, Name, Table
 from benchharness.suite.tables import Suite, read_toml, restore_table
 
 #: The options that name libraries and programs (`execute.placing`), and one that no submission has.
 _LIBRARIES, _PROGRAM, _ENVIRONMENT = "custom_op_libraries", "program", "environment"
 #: What opens a model and nothing else. Others start programs, or talk to somebody: a host has to list them.
-_RUNTIMES = ("onnxruntime", "tflite", "onnxruntime-genai", "openvino", "llama-cpp", "coreml", "executorch", "litert-lm")
+_RUNTIMES = tuple(name for name, row in BUILT_IN.items() if row.opens_only)
 
 
 class Allowed(Table):
@@ -47,6 +51,8 @@ class Allowed(Table):
     interpreters: dict[Name, Annotated[str, Field(max_length=1000)]] = Field(default_factory=dict)
     libraries: dict[Name, Annotated[str, Field(max_length=1000)]] = Field(default_factory=dict)
     key_sources: tuple[Annotated[str, Field(max_length=1000)], ...] = ()  # of sealed artefacts, as `key_from` has them
+    code: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()  # files that are code, by their SHA-256
+    cache: Bytes = DEFAULT_CACHE_BYTES  # how much of what came is kept
 
     @classmethod
     def load(cls, path: Path) -> Allowed:
@@ -70,8 +76,13 @@ class Allowed(Table):
         return found
 
     def suites(self, submission: Submission, folder: Path) -> list[Suite]:
-        """A submission's suites with the paths that they have here. Raises `Unbelievable`, `SuiteError`."""
-        return [self._suite(table, folder) for table in submission.suites]
+        """A submission's suites with the paths that they have here. Raises `Unbelievable`, `SuiteError`.
+
+        Its files lie there already: which of them are code some say themselves.
+        """
+        suites = [self._suite(table, folder) for table in submission.suites]
+        contents.check(submission, suites, folder, code=self.code, keys=self.key_sources)
+        return suites
 
     def _suite(self, table: dict[str, Any], folder: Path) -> Suite:
         if table.get("compared") is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,23 @@ import psycopg
 from benchharness.errors import UsageError
 from benchharness.farm import signing
 from benchharness.farm.cache import PART_BYTES
+from benchharness.farm.contents import code_of
 from benchharness.farm.nights import check
 from benchharness.farm.passes import Pass
 from benchharness.farm.submission import Written, write
 from benchharness.suite.tables import Suite, load_suite
 
+_LETTERS_OF_AN_ID = 36
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """What was queued."""
+    """What was queued. `code` are files that each host has to list before it makes them, by their SHA-256."""
 
     id: str
     jobs: int
     sent_bytes: int
+    code: Mapping[str, Path] = field(default_factory=dict)
 
 
 def submit(
@@ -48,17 +52,19 @@ def submit(
     if nightly is not None:
         check(nightly)
     loaded = load_suite(suite)
+    against = _base(base)
     written = write(
         loaded,
         by=member.role,
         wanted=wanted,
-        base=_base(base),
+        base=against,
         devices=devices,
         priority=priority,
         within_s=within_s,
         nightly=nightly,
         at_home=Path(suite).parent,
     )
+    code = code_of(written.listed, written.files, [loaded, *([against] if against is not None else [])])
     signature = signing.sign(member.folder, written.told)
     try:
         with member.connect() as line:
@@ -72,7 +78,7 @@ def submit(
         raise UsageError(f"the farm refuses: {error.diag.message_primary or error}") from error
     if not jobs:
         raise UsageError("the farm refused the submission; its log says why")
-    return Submitted(id=written.id, jobs=int(jobs), sent_bytes=sent)
+    return Submitted(id=written.id, jobs=int(jobs), sent_bytes=sent, code=code)
 
 
 def _base(base: str | Path | None) -> Suite | None:
@@ -136,13 +142,45 @@ def status(member: Pass) -> Mapping[str, Any]:
 
 def cancel(member: Pass, submission: str) -> int:
     """Cancels what is left of a submission; how many jobs. Raises `UsageError` for a name that none has."""
+    ((count,),) = member.ask("SELECT farm.cancel(%s)", _id_of(member, submission))
+    return int(str(count))
+
+
+def _id_of(member: Pass, submission: str) -> str:
+    """A submission's id, whole or as it begins. Raises `UsageError`."""
     known = [each["id"] for each in status(member)["submissions"] if each["id"].startswith(submission)]
-    if len(known) != 1 and len(submission) != 36:
+    if len(known) != 1 and len(submission) != _LETTERS_OF_AN_ID:
         raise UsageError(
             f"{len(known)} of the newest submissions begin with {submission!r}; see: benchharness farm status"
         )
-    ((count,),) = member.ask("SELECT farm.cancel(%s)", known[0] if known else submission)
-    return int(str(count))
+    return known[0] if known else submission
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What became of one job of a submission. `run` is of the store; empty where there is none, and `why` says why."""
+
+    night: int
+    job: int
+    device: str
+    run: str
+    status: str
+    why: str
+
+
+def jobs_of(member: Pass, submission: str, night: int | None = None) -> list[Made]:
+    """The jobs of a submission's newest night, or of one by its number. Raises `UsageError` where there are none."""
+    rows = member.ask(
+        "SELECT night, job, device, run, status, why FROM farm.runs(%s, %s)", _id_of(member, submission), night
+    )
+    if not rows:
+        which = "it" if night is None else f"its night {night}"
+        raise UsageError(f"{submission}: the farm knows no job of {which}; what has ended is kept for a time only")
+    return [
+        Made(night=int(str(at)), job=int(str(job)), device=str(device or ""), run=str(run or ""), status=str(status),
+             why=str(why))
+        for at, job, device, run, status, why in rows
+    ]  # fmt: skip
 
 
 def set_state(member: Pass, name: str, state: str, why: str) -> int:

@@ -29,7 +29,7 @@ GROUPS = {
 }
 SCHEDULER = "scheduler"
 #: Tables first, and who may call what last.
-_SCHEMA = ("tables", "devices", "lease", "fence", "reaper", "submit", "status", "roles")
+_SCHEMA = ("tables", "devices", "lease", "fence", "reaper", "submit", "prune", "status", "roles")
 #: A name becomes a role's, a certificate's and a file's.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _TAKEN = {OWNER, *GROUPS.values(), DATABASE}
@@ -47,6 +47,8 @@ SELECT farm.cancel(id) FROM farm.submissions WHERE by = %s AND (nightly IS NOT N
 _AGENT = """\
 # What this host lets submissions do. Only what stands here: see docs/farm.md.
 roots = []  # folders of models that need not come over the line; a file counts by its digest alone
+cache = "20 GB"  # how much of what came over the line is kept
+code = []  # files of submissions that are code, by their SHA-256
 
 [keys]  # whose submissions it makes, by who signed them
 {keys}

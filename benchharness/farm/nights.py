@@ -93,7 +93,20 @@ def _told(night: Mapping[str, Any], store: str) -> dict[str, Any]:
         "night": night["night"],
         "verdict": verdict,
         "jobs": jobs,
+        "devices": _together(jobs, store),
     }
+
+
+def _together(jobs: Sequence[Mapping[str, Any]], store: str) -> list[dict[str, Any]]:
+    """What several devices of a hardware target say together: headline figures alone; the store has all."""
+    found = []
+    for job in jobs if sum(bool(job["run"]) for job in jobs) > 1 else ():
+        if job["run"]:
+            try:
+                found.append(api.load(job["run"], store=store))
+            except BenchharnessError as error:
+                log.error("run %s is not told with the other devices': %s", job["run"], error)
+    return [each for each in api.fleets_told(found, headlines=True) if len(each["devices"]) > 1]
 
 
 def _gated(job: Mapping[str, Any], store: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The scheduler: periodic tasks of Procrastinate's, in a role of its own. One is enough; a second does no harm.
 
-It reaps, takes results into the store, and begins and reports nights. It signs nothing: what runs again each night is
-what somebody signed once.
+It reaps, takes results into the store, begins and reports nights, and prunes the farm's tables. It signs nothing: what
+runs again each night is what somebody signed once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from benchharness import stores
 from benchharness.errors import BenchharnessError, SuiteError
 from benchharness.farm import nights
 from benchharness.farm.passes import Pass
+from benchharness.farm.pruning import prune
 from benchharness.farm.reaper import reap
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import Table
@@ -26,7 +27,7 @@ log = logging.getLogger("benchharness.farm")
 
 QUEUE = "scheduler"
 #: By croniter, whose sixth field is seconds.
-_OFTEN, _EACH_MINUTE = "* * * * * */5", "* * * * *"
+_OFTEN, _EACH_MINUTE, _EACH_HOUR = "* * * * * */5", "* * * * *", "17 * * * *"
 #: So many results are taken into the store at a time.
 _AT_A_TIME = 20
 _WAITING = "SELECT job, host, device, parcel FROM farm.results WHERE taken IS NULL ORDER BY handed_in LIMIT %(most)s"
@@ -69,6 +70,11 @@ def application(member: Pass) -> App:
     @app.task(name="begin nights", queue=QUEUE, queueing_lock="begin nights", lock="begin nights")
     async def _begin(timestamp: int) -> None:
         await nights.begin(app)
+
+    @app.periodic(cron=_EACH_HOUR)
+    @app.task(name="prune", queue=QUEUE, queueing_lock="prune", lock="prune")
+    async def _prune(timestamp: int) -> None:
+        await prune(app)
 
     return app
 

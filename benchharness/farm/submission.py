@@ -7,25 +7,30 @@ are named, and each host has a list of what it takes these names for (`allowed`)
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchharness.errors import SuiteError, UsageError
 from benchharness.locations import digest_cache
-from benchharness.suite.artefact import DigestCache, Manifest, manifest_of
+from benchharness.suite.artefact import DigestCache, Listing, Manifest, manifest_of, whole
 from benchharness.suite.materials import gather
+from benchharness.suite.scenarios import paths_in_settings
 from benchharness.suite.tables import Suite
 
 FORMAT = 1
 #: How long agents believe a signature.
 GOOD_FOR, NIGHTLY_GOOD_FOR = timedelta(days=30), timedelta(days=366)
-_MOST_TOLD = 16_000_000
+_MOST_TOLD, _MOST_FILES, _MOST_BYTES = 16_000_000, 20_000, 1 << 40
+_DIGEST = re.compile("[0-9a-f]{64}")
 #: Where paths stand in a suite's table: of files that come along, each a file of its own.
 _OF_MODEL = ("tokenizer", "evaluation", "calibration")
+_OF_VARIANT = ("artefact", "tokenizer")
 _OF_WORKLOAD = ("continuation_file", "inputs")
 _OF_PROMPT = ("file", "tokens_file")
 #: What a host knows by name.
@@ -43,6 +48,16 @@ class File:
     path: str
     sha256: str
     bytes: int
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> File:
+        """One as it was told. Raises `Unbelievable`, and `KeyError` or `TypeError` for what is none."""
+        path, digest, size = _inside(said["path"]), said["sha256"], said["bytes"]
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise Unbelievable(f"a digest that is none: {digest!s:.80}")
+        if type(size) is not int or not 0 <= size <= _MOST_BYTES:
+            raise Unbelievable(f"a file of {size!s:.20} bytes")
+        return cls(path=path, sha256=digest, bytes=size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,28 +80,29 @@ class Submission:
             said = json.loads(told) if len(told) <= _MOST_TOLD else {}
             if said.get("format") != FORMAT:
                 raise Unbelievable(f"a submission of format {said.get('format')!s:.20}: this host reads {FORMAT}")
+            if len(said["files"]) > _MOST_FILES:
+                raise Unbelievable(f"it has {len(said['files'])} files, and {_MOST_FILES} are the most")
             read = cls(
                 id=str(uuid.UUID(said["id"])),
                 by=str(said["by"]),
                 name=str(said["name"]),
                 suite=dict(said["suite"]),
                 base=None if said["base"] is None else dict(said["base"]),
-                files=[File(path=_inside(each["path"]), sha256=each["sha256"], bytes=each["bytes"])
-                       for each in said["files"]],
+                files=[File.read(each) for each in said["files"]],
                 wanted=[dict(each) for each in said["wanted"]],
                 until=datetime.fromisoformat(said["until"]),
-            )  # fmt: skip
+            )
+            for table in read.suites:
+                for holder, key in paths_in(table):
+                    holder[key] = _inside(holder[key])
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise Unbelievable(f"it is no submission ({type(error).__name__}: {error!s:.100})") from error
-        for table in read.suites:
-            for holder, key in paths_in(table):
-                holder[key] = _inside(holder[key])
         return read
 
     @property
     def suites(self) -> list[dict[str, Any]]:
-        """Its tables: the suite's, and the base's."""
-        return [dict(each) for each in (self.suite, self.base) if each is not None]
+        """Its tables, the suite's and the base's, copied: whoever reads them writes his own paths into them."""
+        return [deepcopy(dict(each)) for each in (self.suite, self.base) if each is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +112,7 @@ class Written:
     id: str
     told: str
     files: Mapping[str, Path]  # by digest
+    listed: Sequence[File] = ()
 
 
 def write(
@@ -134,18 +151,20 @@ def write(
         "nightly": nightly,
     }
     packing.cache.save()
-    return Written(id=id_, told=json.dumps(said, sort_keys=True), files=packing.where)
+    return Written(id=id_, told=json.dumps(said, sort_keys=True), files=packing.where, listed=tuple(packing.files))
 
 
-def paths_in(table: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+def paths_in(table: dict[str, Any]) -> Iterator[tuple[Any, str | int]]:
     """Every path of a suite's table to a file that comes along, as the holder and the key of it."""
     for model in table["models"].values():
         yield from ((model, key) for key in _OF_MODEL if model.get(key))
-        yield from ((variant, "artefact") for variant in model["variants"].values())
+        for variant in model["variants"].values():
+            yield from ((variant, key) for key in _OF_VARIANT if variant.get(key))
     for workload in table["workloads"]:
         yield from ((workload, key) for key in _OF_WORKLOAD if workload.get(key))
         if prompt := workload.get("prompt"):
             yield from ((prompt, key) for key in _OF_PROMPT if prompt.get(key))
+    yield from paths_in_settings(table.get("scenarios") or {})
 
 
 def _inside(path: Any) -> str:
@@ -156,21 +175,11 @@ def _inside(path: Any) -> str:
     return str(path)
 
 
-def _refuse_scenario_files(suite: Suite) -> None:
-    """Files of scenarios do not come along. Raises `SuiteError`."""
-    for name, value in _paths(suite.scenarios.model_dump(), "scenarios"):
-        raise SuiteError(f"{name} = {str(value)!r}: files of this scenario do not go to a farm")
-
-
-def _paths(value: Any, name: str) -> Iterator[tuple[str, Path]]:
-    if isinstance(value, Path):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _paths(each, f"{name}.{key}")
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _paths(each, name)
+def _without_leavings(listing: Listing) -> Listing:
+    """Without what Python leaves beside a dataset's own files when it has run them."""
+    return replace(
+        listing, files=tuple(name for name in listing.files if "__pycache__" not in PurePosixPath(name).parts)
+    )
 
 
 @dataclass
@@ -194,13 +203,12 @@ class _Packing:
             for key in NAMED:
                 if configuration.get(key):
                     configuration[key] = self._name(Path(configuration[key]), key)
-        _refuse_scenario_files(suite)
         return table
 
     def _packed(self, path: Path, manifest: Manifest | None) -> str:
         """Where a path of the suite's is in the submission."""
         if path not in self._known:
-            manifest = manifest or manifest_of(path, self.cache)
+            manifest = manifest or manifest_of(path, self.cache, _without_leavings(whole(path)))
             folder, self._count = f"files/{self._count}", self._count + 1
             for entry in manifest.entries:
                 self.files.append(File(path=f"{folder}/{entry.path}", sha256=entry.sha256, bytes=entry.bytes))

@@ -22,7 +22,7 @@ OBJECTIVES: Mapping[str, Sequence[str]] = {
     "first token": ("model_ttft", "first_inference"),
     "speed": ("decode_rate", "steady_inference"),
     "memory": ("peak_memory",),
-    "quality": ("kld", "kld_pooled", "cosine", "accuracy_loss", "score_loss"),
+    "quality": ("kld", "kld_pooled", "cosine", "accuracy_loss", "score_loss", "bits_per_byte_loss"),
 }
 #: Which objective a budget on a metric speaks of.
 OBJECTIVE_OF = {
@@ -35,11 +35,14 @@ OBJECTIVE_OF = {
         "quality",
     ),
     **dict.fromkeys(("task_accuracy", "task_score", "task_error"), "quality"),
+    **dict.fromkeys(("bits_per_byte", "same_answer", "same_answer_normalised", "shared_beginning"), "quality"),
+    "distillation_loss": "quality",
 }
 #: Budgets that the reference keeps by definition: on what was lost against it.
 LOSSES = (
     *("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine"),
-    *("accuracy_loss", "score_loss"),
+    *("accuracy_loss", "score_loss", "bits_per_byte_loss"),
+    *("same_answer", "same_answer_normalised", "shared_beginning"),
 )
 _MOST_NAMES = 6
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchharness.judge.intervals import paired_ratio
+from benchharness.judge.intervals import paired_ratio, paired_ratio_over
 from benchharness.judge.unequal import Factor, differences, other_amounts
 from benchharness.results.result import EXACT, AttemptValue, Estimate, MetricResult, Parameters, Result
 
@@ -87,7 +87,13 @@ def _ratio(metric: MetricResult, other: MetricResult, statistic: str, apart: str
         return _exact_ratio(metric.estimate, other.estimate)
     if apart:
         return _withheld(apart, statistic)
-    return paired_ratio(pairing.pairs(metric.attempts, other.attempts), statistic=statistic)
+    devices = dict.fromkeys(value.device for value in metric.attempts)
+    if len(devices) < 2:
+        return paired_ratio(pairing.pairs(metric.attempts, other.attempts), statistic=statistic)
+    own = (
+        [[value for value in each.attempts if value.device == device] for each in (metric, other)] for device in devices
+    )
+    return paired_ratio_over([pairing.pairs(*each) for each in own], statistic=statistic)
 
 
 def _exact_ratio(this: Estimate, other: Estimate) -> Estimate | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from benchharness.judge.compare import identity, ratios_of
 from benchharness.judge.contrasts import contrasts
-from benchharness.judge.intervals import estimate
+from benchharness.judge.intervals import over_attempts
 from benchharness.judge.percentiles import carried, percentile_of
 from benchharness.judge.unequal import Factor
 from benchharness.judge.warnings import left_running, warnings_of
@@ -45,7 +45,11 @@ def derive(jobs: Iterable[tuple[Job, str]], attempts: Sequence[Attempt]) -> list
     by_job: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         by_job.setdefault(attempt.job, []).append(attempt)
-    alone = [derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs]
+    return together([derive_one(job, by_job.get(job.key, []), stopped) for job, stopped in jobs])
+
+
+def together(alone: Sequence[Result]) -> list[Result]:
+    """The results of one run, each derived by itself, with what holds them against each other."""
     results = [_told(_beside(result, alone)) for result in alone]
     references = {(result.job.variant, *_cell(result.job)): result for result in results if result.job.is_reference}
     compared = [_compared(result, references.get((result.job.reference, *_cell(result.job)))) for result in results]
@@ -97,7 +101,7 @@ def derive_one(job: Job, attempts: Sequence[Attempt], stopped: str) -> Result:
         devices=sorted({attempt.device for attempt in attempts}),
         outcomes=dict(Counter(str(attempt.outcome.kind) for attempt in attempts)),
         stopped=stopped,
-        metrics=[*_metrics(job, good, over_time), *_sizes(job)] if good else [],
+        metrics=[*_metrics(job, good, over_time), *sizes_of(job)] if good else [],
         effective=last.effective if last else Effective(),
         conditions=last.conditions if last else Conditions(),
         courses=over_time,
@@ -154,7 +158,7 @@ def _told(result: Result) -> Result:
     return replace(result, told=said) if said else result
 
 
-def _sizes(job: Job) -> list[MetricResult]:
+def sizes_of(job: Job) -> list[MetricResult]:
     """What is known exactly, without an attempt."""
     unknown = str(job.files.get("unknown", ""))
     sizes = {"artefact_size": None if unknown else job.artefact_bytes, "download_size": job.download_bytes}
@@ -227,7 +231,7 @@ def _metric_result(
         name=metric.name,
         parameters=parameters,
         unit=metric.unit,
-        estimate=estimate([value.value for value in values], statistic=statistic),
+        estimate=over_attempts(values, statistic=statistic),
         attempts=values,
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchharness.judge.bridges import Bridge
 from benchharness.judge.causes import Causes
+from benchharness.judge.fleet_history import ONE_NIGHT, fleet_trends
 from benchharness.judge.joints import SharedError, errors_within
 from benchharness.judge.nights import asleep, believed, is_under_way, unfinished
 from benchharness.judge.sizes import Sizes, sizes_of
@@ -61,9 +62,13 @@ def history_of(
         for at, each in enumerate(tracks)
     ]
     trends += [_size_trend(each, causes, budgets or {}) for each in sizes_of(kept, causes, pinned)]
+    trends = _in_order(trends)
+    fleets = fleet_trends(trends, kept.nights)
+    several = {id(trend) for fleet in fleets for trend in fleet.trends}
     return History(
         nights=kept.nights,
-        trends=_in_order(trends),
+        trends=[replace(each, among=True) if id(each) in several else each for each in trends],
+        fleets=fleets,
         told=[*remarks, *unfinished(kept, now), *asleep(kept, now), *_of_bridges(bridges, trends)],
         tested=sum(len(each.values) >= 2 * LEAST_NIGHTS for each in (*ratios, *levels)),
         alpha=ALPHA,
@@ -130,17 +135,27 @@ class _Gaps:
         later = self._left[last]
         alike = self._jobs[owner.suite, owner.hardware, owner.cell, owner.variant]
         newer = [job for job in alike if job.night > last and self._ended[job.night]]
-        if not later and not newer:
+        beside = self._beside(alike, owner, last)
+        own = [job for job in newer if job.device not in beside]
+        if not later and not own:
             return None
-        reason, failed = _why(newer, owner)
+        reason, failed = _why(own or newer, owner, beside)
         return Gap(nights=max(later, 1), since=self._told.nights[last].started, reason=reason, failed=failed)
 
+    def _beside(self, alike: Sequence[NightJob], owner: Owner, last: int) -> set[str]:
+        """Other devices that ran the job before, or in the night `last` too: units beside it, and none in its place."""
+        until = self._told.nights[last].started + ONE_NIGHT
+        here = {job.device for job in alike if self._told.nights[job.night].started <= until}
+        return here - {owner.device, ""}
 
-def _why(newer: Sequence[NightJob], owner: Owner) -> tuple[str, bool]:
+
+def _why(newer: Sequence[NightJob], owner: Owner, beside: set[str]) -> tuple[str, bool]:
     """What is known of the newest job that should have had the figure, and whether it failed."""
     if not newer:
         return "", False
     newest = max(newer, key=lambda job: job.night)
+    if newest.device in beside:
+        return f"not measured since, and the device beside it was: {newest.device}", False
     if newest.device and newest.device != owner.device:
         return f"another device runs it since: {newest.device}", False
     if not newest.attempts:

@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from benchharness.judge import student
-from benchharness.results.result import Estimate
+from benchharness.judge.over_devices import level_of, over
+from benchharness.results.result import AttemptValue, Estimate
 
 
 def estimate(values: Sequence[float], *, statistic: str) -> Estimate:
@@ -24,6 +25,32 @@ def estimate(values: Sequence[float], *, statistic: str) -> Estimate:
     if min(values) <= 0:
         return Estimate(value=None, count=len(values), statistic=statistic, reason=f"a value of {min(values):g}")
     return _within(values, _from_logarithms(np.log(values), statistic))
+
+
+def over_attempts(values: Sequence[AttemptValue], *, statistic: str) -> Estimate:
+    """The same of attempts; where they were made on several devices the device is a random level."""
+    by_device: dict[str, list[float]] = {}
+    for each in values:
+        by_device.setdefault(each.device, []).append(each.value)
+    if len(by_device) < 2:
+        return estimate([each.value for each in values], statistic=statistic)
+    return _over_devices([estimate(each, statistic=statistic) for each in by_device.values()], statistic)
+
+
+def paired_ratio_over(by_device: Sequence[Sequence[tuple[float, float]]], *, statistic: str) -> Estimate:
+    """As `paired_ratio`, of each device's own pairs, the device as a random level."""
+    some = [pairs for pairs in by_device if pairs]
+    if len(some) < 2:
+        return paired_ratio(some[0] if some else [], statistic=statistic)
+    return _over_devices([paired_ratio(pairs, statistic=statistic) for pairs in some], statistic)
+
+
+def _over_devices(own: Sequence[Estimate], statistic: str) -> Estimate:
+    levels = [level for each in own if (level := level_of(each)) is not None]
+    if len(levels) < len(own):
+        return next(each for each in own if each.value is None)
+    told = over(levels, statistic=f"{statistic}, the device as a random level")
+    return replace(told, drawn=0, drawn_unit="")  # over attempts, too
 
 
 def paired_ratio(pairs: Sequence[tuple[float, float]], *, statistic: str) -> Estimate:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchharness.judge.intervals import estimate
+from benchharness.judge.intervals import over_attempts
 from benchharness.metrics import METRICS
 from benchharness.metrics.percentiles import samples_for_percentile
 from benchharness.results.result import AttemptValue, Estimate, MetricResult, Parameters
@@ -27,7 +27,7 @@ def percentile_of(name: str, parameters: Parameters, attempts: Sequence[AttemptV
     else:
         found_in = _in_each([each.samples for each in attempts], percentile)
         values = [_valued(each, value) for each, value in zip(attempts, found_in, strict=True)]
-        found = estimate([each.value for each in values], statistic=statistic)
+        found = over_attempts(values, statistic=statistic)
     with_percentile = {**parameters, "percentile": percentile}
     return MetricResult(name=name, parameters=with_percentile, unit=METRICS[name].unit, estimate=found, attempts=values)
 

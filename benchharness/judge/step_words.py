@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchharness.metrics import METRICS
-from benchharness.results.trends import Bridged, Certainty, Gap, History, Step, Trend
-from benchharness.units import quantity_text
+from benchharness.results.trends import Bridged, Certainty, FleetStep, FleetTrend, Gap, History, Step, Trend
+from benchharness.units import interval_ends, quantity_text
 
 #: What each certainty is called where one word stands.
 WORDS = {Certainty.CONFIRMED: "confirmed", Certainty.LIKELY: "likely", Certainty.DRIFT: "machine's drift"}
@@ -21,9 +21,10 @@ def figure_text(trend: Trend) -> str:
     return " ".join([METRICS[trend.metric].title, *told])
 
 
-def whose_text(trend: Trend) -> str:
-    """Whose figure it is, within one hardware target and model."""
-    parts = (trend.variant, trend.configuration, trend.workload, trend.scenario)
+def whose_text(trend: Trend, *, device: bool = True) -> str:
+    """Whose figure it is, within one hardware target and model; with its device, where others have the figure too."""
+    unit = trend.device if device and trend.among else ""
+    parts = (trend.variant, trend.configuration, trend.workload, trend.scenario, unit)
     return " · ".join(part for part in parts if part) or trend.variant
 
 
@@ -181,6 +182,39 @@ def without_base(history: History) -> str:
     if len(alone) == len(measured):
         which = f"These figures have no ratios ({unused})" if unused else "No base build ran beside these figures"
     return f"{which}: a step in them is at most likely, as the machine's own drift is in them too."
+
+
+def fleet_lines(history: History) -> list[tuple[FleetTrend, str]]:
+    """Each figure of several devices in a sentence: what it is over them, who is farthest, and whose steps it has."""
+    return [(each, _fleet_text(history, each)) for each in history.fleets]
+
+
+def _fleet_text(history: History, fleet: FleetTrend) -> str:
+    trend, track = fleet.trends[0], fleet.absolute
+    low, high = track.lows[-1], track.highs[-1]
+    half = 0.0 if low is None or high is None else (high - low) / 2
+    told = quantity_text(track.values[-1], trend.unit, half=half)
+    if low is not None and high is not None:
+        told += f" [{' , '.join(interval_ends(low, high, track.values[-1], trend.unit))}]".replace(" , ", ", ")
+    parts = [f"{told} over {track.counts[-1]} devices on {date_text(history, track.nights[-1])}"]
+    if fleet.farthest:
+        verb = "stands out" if fleet.stands_out else "is farthest"
+        parts.append(f"{fleet.farthest} {verb}: {_percent(fleet.far)} to the others")
+    parts += [_fleet_step(history, step) for step in fleet.steps[-_MOST_FACTORS:]]
+    return "; ".join(parts)
+
+
+def _fleet_step(history: History, step: FleetStep) -> str:
+    ends = "" if step.low is None or step.high is None else f" [{_percent(step.low)}, {_percent(step.high)}]"
+    if len(step.seen) == step.devices:
+        whose = f"on all {step.devices} devices"
+    else:
+        whose = f"on {len(step.seen)} of {step.devices} devices alone ({', '.join(step.seen)})"
+    return f"step of {date_text(history, step.night)}: {_percent(step.size)}{ends} over devices, seen {whose}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.1f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def remarks(history: History) -> list[str]:

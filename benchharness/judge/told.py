@@ -53,9 +53,11 @@ def change_of(comparison: Comparison) -> str:
 
 
 def _difference(found: Estimate, unit: str) -> str:
-    """`+0.012 nats [+0.010, +0.014]`."""
+    """`+0.012 nats [+0.010, +0.014]`, or that nothing differs."""
     if found.value is None:
         return ""
+    if found.drawn and found.value == found.low == found.high == 0:
+        return f"none of {found.drawn:,} {found.drawn_unit} differs"
     ends = [each for each in (found.low, found.high) if each is not None]
     scale = scale_for(unit, max((abs(each) for each in (found.value, *ends)), default=0.0))
     half = (ends[1] - ends[0]) / 2 if len(ends) == 2 else 0.0

@@ -262,6 +262,13 @@ def _plain(values: Sequence[Any]) -> str:
     return ", ".join(_text(value) for value in values)
 
 
+def _vocabularies(this: Side, other: Side) -> Iterator[str]:
+    """A token of one vocabulary is more or less text than one of another. What is told of texts is alike."""
+    ours, theirs = this.job.vocabulary, other.job.vocabulary
+    if ours and theirs and ours != theirs and not this.job.of_answers:
+        yield "tokens of another vocabulary"
+
+
 def _inputs(this: Side, other: Side) -> Iterator[str]:
     """Shapes. Quantized variants may take other types, and runtimes other names and orders of axes."""
     ours, theirs = _shapes(this), _shapes(other)
@@ -364,6 +371,7 @@ _RULES: tuple[tuple[Callable[[Side, Side], Iterator[str]], frozenset[Factor]], .
     (_types, frozenset((Factor.ACCELERATOR, Factor.SCENARIO))),
     (_invented, _EACH),
     (_amounts, _ASKED_ALIKE),
+    (_vocabularies, _EACH),
     (_continuation, frozenset((Factor.RUNTIME, Factor.CONFIGURATION))),
     (_page_cache, _ASKED_ALIKE),
     (_precision, frozenset((Factor.RUNTIME, Factor.SCENARIO))),

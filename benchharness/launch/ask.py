@@ -76,16 +76,21 @@ def ask(launcher: Launcher, question: Question) -> Answer:
 def availabilities(launcher: Launcher) -> Iterator[NamedAvailability]:
     """Every adapter that is built in or installed."""
     for name in adapters.names():
-        told = _availability(ask(launcher, Question(program="adapters", arguments=(name,), patience_s=_PATIENCE_S)))
-        yield NamedAvailability(
-            name=name,
-            formats=_formats(name),
-            available=bool(told.get("available")),
-            version=str(told.get("version", "unknown")),
-            accelerators=tuple(map(str, told.get("accelerators", ()))),
-            reason=str(told.get("reason", "")),
-            units=_units(told.get("units")),
-        )
+        yield availability(launcher, name)
+
+
+def availability(launcher: Launcher, name: str) -> NamedAvailability:
+    """One adapter. Raises `LaunchError`."""
+    told = _availability(ask(launcher, Question(program="adapters", arguments=(name,), patience_s=_PATIENCE_S)))
+    return NamedAvailability(
+        name=name,
+        formats=_formats(name),
+        available=bool(told.get("available")),
+        version=str(told.get("version", "unknown")),
+        accelerators=tuple(map(str, told.get("accelerators", ()))),
+        reason=str(told.get("reason", "")),
+        units=_units(told.get("units")),
+    )
 
 
 def _availability(answer: Answer) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from benchharness.metrics import METRICS, Better, Metric, Unit
 #: What a relative budget is against: the suite's reference variant, or the other build of a comparison.
 REFERENCE, BASE = "reference", "base"
 #: What a ratio says nothing of: differences already, or values that may be zero.
-NO_RATIO = (Unit.NATS, Unit.SHARE, Unit.DECIBELS)
+NO_RATIO = (Unit.NATS, Unit.SHARE, Unit.DECIBELS, Unit.BITS_PER_BYTE)
 #: Short names that may be used beside the metrics' own.
 ALIASES = {"download": "download_size", "size": "artefact_size"}
 

@@ -34,7 +34,7 @@ from benchharness.judge.choice import Choice
 from benchharness.results.result import SCHEMA, AttemptValue, Contrast, Estimate, MetricResult, Result, Run
 
 if TYPE_CHECKING:
-    from benchharness.results.trends import History, Trend
+    from benchharness.results.trends import FleetTrend, History, Trend
 
 _CSV_COLUMNS = (
     *("run", "hardware", "device", "model", "variant", "configuration", "workload", "scenario", "outcome"),
@@ -74,6 +74,7 @@ def history_to_json(history: History) -> str:
         "trends": [_trend(trend) for trend in history.trends],
         "told": list(history.told),
         "machines": dict(history.machines),
+        "fleets": [_fleet(each) for each in history.fleets],
         "tested": history.tested,
         "alpha": history.alpha,
     }
@@ -85,6 +86,23 @@ def _trend(trend: Trend) -> dict[str, Any]:
     tracks = {name: vars(getattr(trend, name)) for name in ("absolute", "ratio", "base")}
     told = {name: [asdict(each) for each in getattr(trend, name)] for name in ("steps", "bridged")}
     return {**vars(trend), **tracks, **told, "gap": gap}
+
+
+def _fleet(fleet: FleetTrend) -> dict[str, Any]:
+    """A figure over several devices: whose it is once, and the devices in the order of their own trends."""
+    first = fleet.trends[0]
+    whose = ("suite", "hardware", "model", "variant", "configuration", "workload", "scenario", "cell", "metric", "unit")
+    return {
+        **{name: getattr(first, name) for name in whose},
+        "parameters": dict(first.parameters),
+        "devices": [trend.device for trend in fleet.trends],
+        "absolute": vars(fleet.absolute),
+        "ratio": vars(fleet.ratio),
+        "steps": [asdict(step) for step in fleet.steps],
+        "farthest": fleet.farthest,
+        "far": fleet.far,
+        "stands_out": fleet.stands_out,
+    }
 
 
 def to_csv(run: Run, results: Sequence[Result]) -> str:

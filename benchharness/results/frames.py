@@ -99,7 +99,8 @@ def history_frame(history: History) -> pd.DataFrame:
 def summary_html(run: Run, results: Sequence[Result]) -> str:
     """The headline metrics as an HTML table; every text in it is escaped."""
     frame = results_frame(results)
-    headline = [name for name, metric in METRICS.items() if metric.headline]
+    rows = [{each.name for each in result.metrics if each.estimate.value is not None} for result in results]
+    headline = [name for name, metric in METRICS.items() if metric.is_named(rows)]
     shown = frame[frame["metric"].isin(headline) | frame["metric"].isna()]
     title = pd.DataFrame([{"run": run.id, "suite": run.suite, "state": run.state, "attempts": run.attempts}])
     columns = ["model", "variant", "configuration", "workload", "scenario", "outcome", "metric", "unit"]

@@ -15,6 +15,7 @@ from typing import Any
 from benchharness.contract import STAMPED_AT
 from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.records import (
+    ANSWERS_ALIKE,
     CONVERSATION_TURNS,
     HANDOVERS,
     MEMORY_TIMELINE,
@@ -23,6 +24,7 @@ from benchharness.records import (
     SENSOR_READING,
     SUSTAINED_WINDOW,
     TABLES,
+    TEMPERED_DIVERGENCE,
     TOKEN_DIVERGENCE,
     Column,
     Table,
@@ -44,6 +46,7 @@ def contradictions(measured: Sequence[Measurement], duration_ns: int, device_mem
     """Sentences about what cannot be, the first of which is reason enough. `duration_ns` is the whole attempt's."""
     yield from _each(measured)
     yield from _chunks(measured)
+    yield from _tempered(measured)
     yield from _cold_start(measured, duration_ns)
     yield from _tokens(measured, duration_ns)
     yield from _memory(measured, duration_ns, device_memory)
@@ -59,6 +62,8 @@ def contradictions(measured: Sequence[Measurement], duration_ns: int, device_mem
             yield from _handed_over(each, duration_ns)
         elif _is_of(CONVERSATION_TURNS, each):
             yield from _talked(each, duration_ns)
+        elif _is_of(ANSWERS_ALIKE, each):
+            yield from _answered(each)
 
 
 def _is_of(table: Table[Any], measurement: Measurement) -> bool:
@@ -112,6 +117,13 @@ def _talked(measurement: Measurement, duration_ns: int) -> Iterator[str]:
         yield "the turns of the conversation are not in order"
     if sum(row.ttft for row in rows) > duration_ns:
         yield f"first tokens of turns that took longer than the attempt, which took {duration_ns} ns"
+
+
+def _answered(measurement: Measurement) -> Iterator[str]:
+    """The same text is the same when normalised, and shares no more characters than there are."""
+    for number, row in enumerate(ANSWERS_ALIKE.rows(measurement.samples), 1):
+        if row.exact > row.normalised or row.shared > row.characters or (row.exact and row.shared < row.characters):
+            yield f"answer {number} is called the same, and {row.shared:g} of {row.characters:g} characters are"
 
 
 def _at_once(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]:
@@ -194,6 +206,16 @@ def _out_of(column: Column, numbers: Sequence[float]) -> str:
     if column.codes and not set(numbers) <= set(column.codes):
         return f"has codes beside {', '.join(f'{code:d}' for code in column.codes)}"
     return ""
+
+
+def _tempered(measured: Sequence[Measurement]) -> Iterator[str]:
+    """Divergences at a temperature are of the same tokens as those without."""
+    tokens, warmed = (_only(measured, table.metric) for table in (TOKEN_DIVERGENCE, TEMPERED_DIVERGENCE))
+    if warmed is None:
+        return
+    told, rows = len(warmed.samples), 0 if tokens is None else TOKEN_DIVERGENCE.count(tokens.samples)
+    if told != rows:
+        yield f"tempered_divergence tells of {told} tokens, and token_divergence of {rows}"
 
 
 def _chunks_fit(parameters: Parameters, rows: int) -> bool:

@@ -149,6 +149,10 @@ class Attempt:
     warnings: Sequence[ResultWarning] = ()
 
 
+#: Sums of floats that are equal on paper differ by less than this, in whatever unit; figures of any use by more.
+_ROUNDING = 1e-12
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A value and its 95 % interval. A missing value or interval says why in `reason`."""
@@ -173,13 +177,14 @@ class Estimate:
     def clearly_below(self, other: Estimate, tells_apart: float) -> bool:
         """Whether the whole interval lies below the other's, by more than `tells_apart` of the larger end.
 
-        Exact values need no room. Without an interval nothing is clear.
+        Exact values need no room. Without an interval nothing is clear, and what only rounding of floats tells apart is
+        not either.
         """
         if self.high is None or other.low is None:
             return False
         exact = self.statistic == EXACT == other.statistic
         room = 0.0 if exact else tells_apart * max(abs(self.high), abs(other.low))
-        return other.low - self.high > room
+        return other.low - self.high > max(room, _ROUNDING)
 
     @property
     def relative_half_width(self) -> float | None:
@@ -224,9 +229,13 @@ class MetricResult:
 
 
 def part_of(parameters: Mapping[str, object]) -> str:
-    """Which of several figures of one name this is: an output's, or a task's measure; "" for what stands alone."""
+    """Which of several figures of one name this is: an output's, a task's measure, or that of an alpha; "" for what
+    stands alone.
+    """
     if "output" in parameters:
         return str(parameters["output"])
+    if isinstance(parameters.get("alpha"), int | float):
+        return f"{parameters['alpha']:g}"
     return " ".join(str(parameters[key]) for key in ("task", "measure") if key in parameters)
 
 
@@ -330,6 +339,10 @@ class Job:
     chain: Sequence[Opened] = field(default_factory=list)
     tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
     key_from: str | None = None  # of a sealed artefact: where its key is found on the device, never the key
+    # Scenario quality: the variant's own tokenizer.json, where it is not known to speak the reference's vocabulary.
+    own_tokenizer: str | None = None
+    own_tokenizer_digest: str | None = None  # SHA-256 of that file
+    vocabulary: str = ""  # which one this variant's tokens are of, where the model's variants have several
     # Where two builds are compared: which one's job this is, `BASE` or `CANDIDATE`, and what it shares with its partner
     # of the other side. Empty in every other run.
     side: str = ""

@@ -132,6 +132,30 @@ class Store:
             rows = connection.execute(query.order_by(runs.c.started.desc())).mappings()
             return [(_run(row), row["device"]) for row in rows]
 
+    def devices_of(self, several: Sequence[str]) -> list[tuple[str, str]]:
+        """The devices of some runs, as (run, device), those of the newest run first."""
+        query = select(attempts.c.run_id, attempts.c.device).join(runs, runs.c.id == attempts.c.run_id)
+        query = query.where(attempts.c.run_id.in_(several)).distinct().add_columns(runs.c.started)
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(runs.c.started.desc(), attempts.c.device)).all()
+            return [(str(row.run_id), str(row.device)) for row in rows]
+
+    def runs_of(self, planned: Sequence[Job], since: datetime) -> list[str]:
+        """The finished runs of these jobs and no others, whatever they are called and wherever their files lay.
+
+        Newest first, none older than `since`, none that was imported. Jobs are the same by cell and artefact.
+        """
+        wanted = sorted((job.cell, job.digest) for job in planned)
+        own = (runs.c.state == "finished") & (runs.c.origin == "") & (runs.c.started >= since)
+        with_one = select(jobs.c.run_id).where((jobs.c.cell == wanted[0][0]) & (jobs.c.digest == wanted[0][1]))
+        query = select(jobs.c.run_id, jobs.c.cell, jobs.c.digest).join(runs, runs.c.id == jobs.c.run_id)
+        query = query.where(own & jobs.c.run_id.in_(with_one)).order_by(runs.c.started.desc(), runs.c.id.desc())
+        found: dict[str, list[tuple[str, str]]] = {}
+        with self.reading() as connection:
+            for run, cell, digest in connection.execute(query):
+                found.setdefault(run, []).append((cell, digest))
+        return [run for run, theirs in found.items() if sorted(theirs) == wanted]
+
     def hardware_of_runs(self) -> dict[str, list[str]]:
         """By a run's id, the hardware targets that its jobs were planned for."""
         query = select(jobs.c.run_id, jobs.c.hardware).group_by(jobs.c.run_id, jobs.c.hardware)

@@ -140,6 +140,7 @@ class Trend:
     limit: float | None = None  # a budget's, in the metric's unit
     limit_text: str = ""
     exact: bool = False  # of what is known without an attempt, as an artefact's size: any other value is a step
+    among: bool = False  # other devices of its hardware target have the figure too, so that it is named with its own
 
     @property
     def change(self) -> Step | None:
@@ -149,6 +150,39 @@ class Trend:
             if told:
                 return told[-1]
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetStep:
+    """A step that some device's trend has, over all devices: `size` as in `Step`, with an interval over devices.
+
+    `seen` are the devices whose own trends have it: a build steps on all of them, a unit on one.
+    """
+
+    night: int
+    size: float
+    low: float | None
+    high: float | None
+    seen: Sequence[str]
+    devices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetTrend:
+    """One figure on several devices of one hardware target, over the nights on which more than one had it.
+
+    A night is a round of the devices within 18 hours: `absolute.nights` has the last run of each, `absolute.counts` how
+    many devices. Intervals are over devices. `far` is how far the device farthest from the others was from them on
+    average, 0.06 is 6 % above; `stands_out`: farther than chance explains.
+    """
+
+    trends: Sequence[Trend]
+    absolute: Track
+    ratio: Track
+    steps: Sequence[FleetStep]
+    farthest: str = ""
+    far: float = 0.0
+    stands_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +198,7 @@ class History:
     tested: int
     alpha: float
     machines: Mapping[str, str] = field(default_factory=dict)  # by device what its newest self-test says
+    fleets: Sequence[FleetTrend] = ()  # figures that several devices of a hardware target have
 
     def steps(self, *certainties: Certainty) -> list[tuple[Trend, Step]]:
         """The steps of every trend, newest first and of one night the largest first; only of these certainties."""

@@ -139,6 +139,9 @@ class _Job(_Row):
     chain: list[dict[str, Any]] = []
     tokenizer_digest: Annotated[str, Field(max_length=64)] | None = None
     key_from: _Name | None = None
+    own_tokenizer: _Path | None = None
+    own_tokenizer_digest: Annotated[str, Field(max_length=64)] | None = None
+    vocabulary: _Name = ""
     side: _Name = ""
     pair: _Name = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.suite.fields import Table
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from benchharness.suite.tables import Model
 
 Settings = dict[str, Any]
+#: Where something stands in a table: keys, and places in lists.
+Location = tuple[str | int, ...]
 
 
 def nanoseconds(seconds: float) -> int:
@@ -29,6 +32,21 @@ class ScenarioSettings(Table):
     def expanded(self) -> Iterator[Settings]:
         """As they travel to the device, times in ns: one for each that a job is planned with."""
         yield self.model_dump(mode="json")
+
+    def paths(self) -> Iterator[tuple[Location, Path]]:
+        """Every file and folder that they name, and where: what is a `Path` is one, and nothing else is."""
+        return _paths(self.model_dump(by_alias=True), ())
+
+
+def _paths(value: Any, where: Location) -> Iterator[tuple[Location, Path]]:
+    if isinstance(value, Path):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _paths(each, (*where, key))
+    elif isinstance(value, list | tuple):
+        for at, each in enumerate(value):
+            yield from _paths(each, (*where, at))
 
 
 class Scenario:
@@ -55,18 +73,24 @@ class Scenario:
     #: `benchharness.results.samples`): then they can be pruned. Another package's has to say so.
     summed_up: bool = False
     metrics: Sequence[Metric] = ()  # of its own, beside those of `benchharness.metrics`
-    files: Sequence[str] = ()  # of its settings those that name data files, which are read and hashed before
     sections: Sequence[str] = ()  # dotted names of the modules whose SECTION shows its results on a page
 
     def check(self, settings: Any, models: Mapping[str, Model]) -> None:
         """Holds its settings against the suite's models. Raises `SuiteError`."""
 
     def gathered(self, settings: Any) -> Any:
-        """What files its settings name hold, read before anything is planned; `planning.materials.of_scenarios` has it.
+        """What the files that its settings name hold, read and hashed before anything is planned.
 
+        `planning.materials.of_scenarios` has it. Unless a scenario knows better each is a file of data, by its path.
         Raises `SuiteError` for what cannot be read.
         """
-        return None
+        from benchharness.suite.data_files import data_file
+
+        return {path: data_file(path) for _, path in settings.paths()}
+
+    def executes(self, settings: Any) -> Iterator[Path]:
+        """Those of these files that are code, and run on the host. Raises `SuiteError` for what cannot be read."""
+        return iter(())
 
     def adds(self, planning: Planning, settings: Any, variant: str, configuration: Configuration) -> Settings:
         """Facts of a job beside the common ones: `chain` or `against`."""

@@ -21,6 +21,8 @@ from benchharness.errors import UsageError
 
 #: A folder that holds more files than this is a mistake (a home folder, a checkout), not a model.
 MOST_FILES = 10_000
+#: So many digests and sizes are remembered: those of files that are long gone go first.
+_MOST_KNOWN = 100_000
 _DEFLATE_LEVEL = 6  # zlib's default, and what most packagers use
 _CHUNK_BYTES = 1 << 20
 
@@ -119,6 +121,8 @@ class DigestCache:
         """Writes the cache; a read-only or full disk is no reason to stop a benchmark."""
         if self._path is None:
             return
+        if len(self._known) > _MOST_KNOWN:
+            self._known = dict(list(self._known.items())[-_MOST_KNOWN:])
         temporary = self._path.with_suffix(f".{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

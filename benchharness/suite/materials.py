@@ -18,6 +18,7 @@ from benchharness.suite.fields import LONGEST_NAME
 from benchharness.suite.listing import Lister, list_files
 from benchharness.suite.planning import HUB_FOLDER, Materials, artefact_format
 from benchharness.suite.tables import Model, Suite, check_suite, read_prompt, read_tokens
+from benchharness.suite.vocabularies import vocabularies_of
 
 TOKENIZER = "tokenizer.json"
 #: Compressing more than this takes minutes; the download size is then unknown.
@@ -44,6 +45,7 @@ def gather(
     downloads = _downloads(manifests, cache, tell)
     tokenizers = _tokenizers(suite)
     digests = _digests(tokenizers.values(), cache)
+    vocabularies = vocabularies_of(suite, tokenizers, digests)
     cache.save()
     prompts = [workload.prompt for workload in suite.workloads if workload.prompt is not None]
     token_files = [prompt.tokens_file for prompt in prompts if prompt.tokens_file is not None]
@@ -57,7 +59,8 @@ def gather(
         tokens={file: read_tokens(file) for file in token_files},
         tokenizers=tokenizers,
         digests=digests,
-        data={**timing_data(suite), **scenario_data(suite), **evaluation_data(suite)},
+        vocabularies=vocabularies,
+        data={**timing_data(suite), **evaluation_data(suite)},
         of_scenarios={scenario.name: scenario.gathered(table) for scenario, table in suite.scenarios.asked()},
     )
 
@@ -123,16 +126,6 @@ def timing_data(suite: Suite) -> dict[Path, DataFile]:
             )
         found[workload.inputs] = data
     return found
-
-
-def scenario_data(suite: Suite) -> dict[Path, DataFile]:
-    """The data files that scenarios name. Raises `SuiteError` for one that cannot be read."""
-    return {
-        file: data_file(file)
-        for scenario, settings in suite.scenarios.asked()
-        for key in scenario.files
-        if (file := getattr(settings, key)) is not None
-    }
 
 
 def evaluation_data(suite: Suite) -> dict[Path, DataFile]:
@@ -286,19 +279,24 @@ def _model_name(paths: Sequence[Path]) -> str:
 
 
 def _tokenizers(suite: Suite) -> dict[Path, Path]:
-    """Each artefact's tokenizer.json: the one its model names, else the one in or beside the artefact."""
+    """Each artefact's tokenizer.json: the one that it or its model names, else the one in or beside the artefact."""
     found: dict[Path, Path] = {}
     for name, model in suite.models.items():
-        if model.tokenizer is not None and not model.tokenizer.is_file():
-            raise SuiteError(f"models.{name}.tokenizer: {model.tokenizer} is not a file")
-        for variant in model.variants.values():
+        _check_named(model.tokenizer, f"models.{name}.tokenizer")
+        for called, variant in model.variants.items():
+            _check_named(variant.tokenizer, f"models.{name}.variants.{called}.tokenizer")
+            named = variant.tokenizer or model.tokenizer
             folder = variant.artefact if variant.artefact.is_dir() else variant.artefact.parent
             folders = [folder, folder.parent] if folder.name == HUB_FOLDER else [folder]
-            candidates = [model.tokenizer] if model.tokenizer else [each / TOKENIZER for each in folders]
-            for candidate in candidates:
+            for candidate in [named] if named else [each / TOKENIZER for each in folders]:
                 if candidate.is_file():
                     found.setdefault(variant.artefact, candidate)
     return found
+
+
+def _check_named(tokenizer: Path | None, key: str) -> None:
+    if tokenizer is not None and not tokenizer.is_file():
+        raise SuiteError(f"{key}: {tokenizer} is not a file")
 
 
 def _digests(files: Iterable[Path], cache: DigestCache) -> dict[Path, str]:

@@ -34,7 +34,9 @@ class Materials:
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
     data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
     digests: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of the tokenizers
-    of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # by scenario: what it has gathered itself
+    # Which vocabulary each artefact's tokens are of, in models whose variants have several.
+    vocabularies: Mapping[Path, str] = field(default_factory=dict)
+    of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # by scenario: what `gathered` made of its files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,14 @@ class Planning:
         fitting = (name for name in named if self.opens(name, configuration))
         return variant if variant in named else next(fitting, named[0])
 
+    def own_tokenizer(self, variant: str, other: str) -> Path | None:
+        """A variant's tokenizer, where its vocabulary is not the other's or the suite names it: the device looks."""
+        variants, materials = self.model.variants, self.materials
+        ours, theirs = (variants[name].artefact for name in (variant, other))
+        spoken = [materials.vocabularies.get(each, "") for each in (ours, theirs)]
+        named = variants[variant].tokenizer is not None
+        return materials.tokenizers.get(ours) if named or spoken[0] != spoken[1] else None
+
     def told_of_tensors(self, variant: str) -> dict[str, dict[str, str]]:
         """What the suite says of a variant's tensors; nothing where it says nothing."""
         return _told_of_tensors(self.model, variant).get("tensors", {})
@@ -102,6 +112,8 @@ class Planning:
         against = adds.get("against")
         speaks = Path(against.artefact) if against else variant.artefact  # one tokenizer for a whole pass
         tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None
+        own = self.own_tokenizer(variant_name, against.variant) if against and asks_for_text else None
+        vocabulary = materials.vocabularies.get(variant.artefact, "")
         facts: dict[str, Any] = {
             "hardware": self.hardware.name,
             "model": self.name,
@@ -122,6 +134,8 @@ class Planning:
             **adds,
             **_told(model, variant_name, data=workload.data is not None),
             **({"key_from": variant.key_from} if variant.key_from else {}),
+            **({"own_tokenizer": str(own)} if own else {}),
+            **({"vocabulary": vocabulary} if vocabulary else {}),
         }
         told = json.dumps({name: written(value) for name, value in facts.items()}, sort_keys=True)
         key = hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -134,6 +148,7 @@ class Planning:
             precision=variant.precision,
             files=_files(manifest),
             tokenizer_digest=materials.digests.get(tokenizer) if tokenizer else None,
+            own_tokenizer_digest=materials.digests.get(own) if own else None,
         )
 
 

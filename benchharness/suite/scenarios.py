@@ -11,7 +11,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_s
 from benchharness.errors import UsageError
 from benchharness.scenarios import ALWAYS_SAID, SCENARIOS
 from benchharness.scenarios.definition import Scenario, ScenarioSettings
-from benchharness.suite.fields import Table
+from benchharness.suite.fields import CHECKED_BEFORE, Table
 
 
 def _key(name: str) -> str:
@@ -70,3 +70,20 @@ def usual_scenarios(*, evaluated: bool = False) -> dict[str, Any]:
     """What is run where nobody names scenarios; `evaluated`: with those that need evaluation data."""
     wanted = (each for each in SCENARIOS.usable() if each.by_default or (evaluated and each.evaluates))
     return {scenario.name: {} for scenario in wanted}
+
+
+def paths_in_settings(tables: dict[str, Any]) -> Iterator[tuple[Any, str | int]]:
+    """Every path of a stored suite's `scenarios`, as the holder and the key of it; lists are written out in the table.
+
+    One that is not installed here is left as it is: whoever restores the suite says so. Raises `ValueError`.
+    """
+    for name, told in tables.items():
+        if told is None or name not in SCENARIOS:
+            continue
+        settings = SCENARIOS[name].settings.model_validate(told, context=CHECKED_BEFORE)
+        tables[name] = settings.model_dump(mode="json", by_alias=True)
+        for (*holders, key), _ in settings.paths():
+            holder: Any = tables[name]
+            for each in holders:
+                holder = holder[each]
+            yield holder, key

@@ -112,6 +112,7 @@ class Variant(Table):
     ships: bool = True
     precision: Name | None = None
     key_from: KeySource | None = None  # of a sealed artefact: where the device finds its key
+    tokenizer: Path | None = None  # its own; None: the model's, else the tokenizer.json in or beside the artefact
     # As the model's, which each of them replaces.
     inputs: dict[str, str] | None = None
     outputs: Annotated[dict[str, str], AfterValidator(_each_once)] | None = None
@@ -336,7 +337,8 @@ def _absolute(suite: Suite, folder: Path) -> Suite:
         for key in ("tokenizer", "evaluation", "calibration"):
             model[key] = model[key] and folder / model[key].expanduser()
         for variant in model["variants"].values():
-            variant["artefact"] = folder / variant["artefact"].expanduser()
+            for key in ("artefact", "tokenizer"):
+                variant[key] = variant[key] and folder / variant[key].expanduser()
     for configuration in table["configurations"]:
         for key in ("python", "library"):
             configuration[key] = configuration[key] and folder / configuration[key].expanduser()

@@ -72,6 +72,15 @@ def told(answer: Answer, sentence: str) -> str:
     return one_line(sentence, _LONGEST)
 
 
+def of_one_device(hardware: str, results: Sequence[Result]) -> str:
+    """That intervals tell nothing of other units of a hardware target; "" where several ran."""
+    devices = sorted({device for result in results for device in result.devices})
+    if len(devices) != 1:
+        return ""
+    unit, kind = one_line(devices[0], 40), one_line(hardware, 40)
+    return f"intervals speak of one device, {unit}, alone, and of no other unit of {kind}"
+
+
 def run_line(run: Run) -> str:
     """Which run it was."""
     made = f"{counted(run.attempts, 'attempt')} in {counted(run.jobs, 'job')}"

@@ -208,7 +208,8 @@ def _evaluated(group: Sequence[Result]) -> list[str]:
 def _columns(group: Sequence[Result]) -> list[str]:
     found = {metric.name for result in group for metric in result.metrics}
     found -= {name for name, bound in _BESIDE.items() if bound not in found}
-    return [name for name, metric in METRICS.items() if metric.headline and name in found] or ["model_ttft"]
+    rows = [{each.name for each in result.metrics if each.estimate.value is not None} for result in group]
+    return [name for name, metric in METRICS.items() if metric.is_named(rows) and name in found] or ["model_ttft"]
 
 
 def _headline(result: Result, name: str) -> tuple[MetricResult | None, str]:

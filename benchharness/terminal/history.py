@@ -12,6 +12,7 @@ from benchharness.judge.step_words import (
     date_text,
     family_text,
     figure_text,
+    fleet_lines,
     gap_text,
     headline,
     interval_text,
@@ -52,6 +53,7 @@ def show_history(history: History, console: Console) -> None:
     if history.trends:
         console.print()
     show_lines(_heads(console), list(_groups(history, console)), console)
+    _fleets(history, console)
     for told in machines_text(history):
         tell(console, one_line(told), "dim")
     tell(console, f"{nights_text(history)}; {family_text(history)}", "dim")
@@ -121,6 +123,18 @@ def _gap(trend: Trend) -> str:
     return gap_text(trend.gap) if trend.gap else ""
 
 
+def _fleets(history: History, console: Console) -> None:
+    """What several devices of a target say together: those that stand out, and those with steps, first."""
+    told = sorted(fleet_lines(history), key=lambda each: (not each[0].stands_out, not each[0].steps))
+    if told:
+        console.print()
+        tell(console, "Over devices, the device as a random level", "bold")
+    for fleet, line in told[:_MOST]:
+        tell(console, f"{_whose(fleet.trends[0])}: {one_line(line)}", "red" if fleet.stands_out else "", indent=2)
+    if len(told) > _MOST:
+        tell(console, f"… and {len(told) - _MOST} more; --format json has all", indent=2)
+
+
 # A line a figure
 
 
@@ -134,7 +148,7 @@ def _groups(history: History, console: Console) -> Iterator[Group]:
     """Figures under whose they are."""
     together: dict[str, list[Trend]] = {}
     for trend in history.trends:
-        heading = f"{trend.hardware} · {trend.device} · {trend.model} · {whose_text(trend)}"
+        heading = f"{trend.hardware} · {trend.device} · {trend.model} · {whose_text(trend, device=False)}"
         together.setdefault(heading, []).append(trend)
     for heading, trends in together.items():
         rows = [_line(trend, history, _heads(console)) for trend in trends]

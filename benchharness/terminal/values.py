@@ -15,7 +15,7 @@ _WIDE = 0.2
 #: Closer to a limit than this share of it, three digits may not tell on which side a value is.
 _CLOSE = 0.01
 #: A share of a share, or of a number that may be below zero, is easily misread.
-_BY_THEIR_ENDS = frozenset((Unit.SHARE, Unit.NATS, Unit.DECIBELS, Unit.NUMBER))
+_BY_THEIR_ENDS = frozenset((Unit.SHARE, Unit.NATS, Unit.DECIBELS, Unit.NUMBER, Unit.BITS_PER_BYTE))
 
 
 def visible(text: object) -> str:

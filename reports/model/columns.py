@@ -42,9 +42,11 @@ class Measure:
 def measures_of(entries: Sequence[Entry]) -> list[Measure]:
     """The headline metrics that any job has, scenario by scenario, in the registry's order."""
     seen: dict[tuple[str, str, str], Measure] = {}
+    rows = [{each.name for each in entry.result.metrics if each.estimate.value is not None} for entry in entries]
+    named = {name for name, metric in METRICS.items() if metric.is_named(rows)}
     for entry in entries:
         for metric in entry.result.metrics:
-            if metric.name in METRICS and METRICS[metric.name].headline and in_summary(metric.parameters):
+            if metric.name in named and in_summary(metric.parameters):
                 measure = Measure(entry.scenario, metric.name, metric.parameters)
                 seen.setdefault(measure.key, measure)
     telling = telling_scenarios(entries)

@@ -13,6 +13,7 @@ from benchharness.judge.step_words import (
     date_text,
     family_text,
     figure_text,
+    fleet_lines,
     gap_text,
     headline,
     interval_text,
@@ -85,6 +86,16 @@ class Multiple:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FleetLine:
+    """A figure of several devices of one target, in words."""
+
+    whose: str
+    figure: str
+    told: str
+    odd: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class HistoryPage:
     """Everything on the page."""
 
@@ -100,6 +111,8 @@ class HistoryPage:
     more_missing: int
     multiples: tuple[Multiple, ...]
     others: tuple[Row, ...]
+    fleets: tuple[FleetLine, ...]
+    more_fleets: int
     foot: Foot
 
 
@@ -132,6 +145,8 @@ def history_page(history: History, now: datetime, most_drawn: int = MOST_DRAWN) 
         more_missing=max(len(gone) - _MOST_LISTED, 0),
         multiples=tuple(_multiple(trend, drawn[id(trend)], history) for trend in ordered[:most_drawn]),
         others=tuple(_row(trend, history) for trend in history.trends if id(trend) not in drawn),
+        fleets=tuple(_fleets(history))[:_MOST_LISTED],
+        more_fleets=max(len(history.fleets) - _MOST_LISTED, 0),
         foot=Foot(runs=(), written=moment(now)),
     )
 
@@ -190,6 +205,15 @@ def _newest(track: Track) -> Estimate:
     low, high = track.lows[-1], track.highs[-1]
     reason = "" if low is not None and high is not None else "one attempt"
     return Estimate(value=track.values[-1], low=low, high=high, count=track.counts[-1], reason=reason)
+
+
+def _fleets(history: History) -> Iterator[FleetLine]:
+    """Those with a device that stands out first, then those with steps."""
+    for fleet, told in sorted(fleet_lines(history), key=lambda each: (not each[0].stands_out, not each[0].steps)):
+        trend = fleet.trends[0]
+        yield FleetLine(
+            whose=_whose(trend), figure=value_text(figure_text(trend)), told=value_text(told), odd=fleet.stands_out
+        )
 
 
 def _times(track: Track, at: int) -> str:

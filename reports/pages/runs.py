@@ -337,4 +337,4 @@ def _change(first: Estimate, last: Estimate, column: Column) -> str:
 
 
 #: Zero of these is no nothing.
-_NO_RATIOS = (Unit.DECIBELS, Unit.NATS, Unit.NUMBER)
+_NO_RATIOS = (Unit.BITS_PER_BYTE, Unit.DECIBELS, Unit.NATS, Unit.NUMBER)

@@ -1,21 +1,24 @@
 """Which pages there are, what each file is called, and which of them link to which.
 
 A report on one run is a page for each hardware target, and its jobs beside it; several runs on one target are compared
-on one page instead. A site is an index over many runs, and for each suite all of its targets and the page of each.
+on one page instead, as runs or, where they are of several devices, as those. A site is an index over many runs, and for
+each suite all of its targets and the page of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from benchharness.judge.fleet import Fleet
 from benchharness.results.trends import History
 from reports.model.foot import moment
 from reports.model.found import Found, by_hardware
 from reports.model.links import Link
 from reports.model.visible import name_text
 from reports.pages.files import file_names
+from reports.pages.fleet import render_fleet
 from reports.pages.history import render_history
 from reports.pages.html import render_page
 from reports.pages.index import Entry, render_index
@@ -33,12 +36,13 @@ Key = tuple[str, str]  # suite and hardware target
 class Names:
     """The files of a site: by suite the page of all targets, by suite and hardware target its page and its jobs.
 
-    `history` is whether the site has one.
+    `fleets` are the pages of targets with several devices, `history` is whether the site has one.
     """
 
     suites: Mapping[str, str]
     targets: Mapping[Key, Places]
     history: bool = False
+    fleets: Mapping[Key, str] = field(default_factory=dict)
 
     @property
     def above(self) -> list[Link]:
@@ -54,6 +58,7 @@ def names_of(keys: Sequence[Key], *, history: bool = False) -> Names:
         "history",
         *(f"{suite[:40]}.targets" for suite in suites),
         *(f"{suite[:40]}.{hardware[:30]}{end}" for suite, hardware in keys for end in ("", ".jobs")),
+        *(f"{suite[:40]}.{hardware[:30]}.devices" for suite, hardware in keys),
     ]
     _, _, *made = file_names(asked)
     pages = iter(made[len(suites) :])
@@ -61,11 +66,26 @@ def names_of(keys: Sequence[Key], *, history: bool = False) -> Names:
         suites=dict(zip(suites, made, strict=False)),
         targets={key: Places(page=next(pages), jobs=next(pages)) for key in keys},
         history=history,
+        fleets=dict(zip(keys, pages, strict=True)),
     )
 
 
-def suite_pages(found: Sequence[Found], names: Names, written: datetime) -> dict[str, str]:
-    """The pages of one suite, by file: all targets, and each with its jobs."""
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """A hardware target by several of its devices, and the run of each."""
+
+    fleet: Fleet
+    found: Sequence[Found]
+
+
+def suite_pages(
+    found: Sequence[Found], names: Names, written: datetime, several: Mapping[str, Devices] | None = None
+) -> dict[str, str]:
+    """The pages of one suite, by file: all targets, and each with its jobs.
+
+    `several` has, by hardware target, those of which several devices tell: they have a page of their devices too.
+    """
+    several = several or {}
     suite = found[0].run.suite
     places = [names.targets[suite, each.hardware] for each in found]
     all_targets = names.suites[suite]
@@ -75,6 +95,12 @@ def suite_pages(found: Sequence[Found], names: Names, written: datetime) -> dict
     }
     for each, place in zip(found, places, strict=True):
         links = [*names.above, Link(title=_ALL_TARGETS, href=all_targets)]
+        if each.hardware in several:
+            together, file = several[each.hardware], names.fleets[suite, each.hardware]
+            here = Link(title=f"{len(together.fleet.units)} devices of {name_text(each.hardware)}")
+            hrefs = [place.jobs if one.run.id == each.run.id else "" for one in together.found]
+            pages[file] = render_fleet(together.fleet, together.found, hrefs, [*links, here], written)
+            links = [*links, replace(here, href=file)]
         pages |= target_pages(each, place, links, written)
     return pages
 
@@ -91,8 +117,12 @@ def _here(links: Sequence[Link], file: str) -> list[Link]:
     return [replace(link, href="") if link.href == file else link for link in links]
 
 
-def report_pages(runs: Sequence[Found], written: datetime) -> dict[str, str]:
-    """A report on one run or several: a page for each hardware target; more than one have a page of all."""
+def report_pages(runs: Sequence[Found], written: datetime, fleets: Sequence[Fleet] = ()) -> dict[str, str]:
+    """A report on one run or several: a page for each hardware target; more than one have a page of all.
+
+    Several runs on one target are compared; where they are of several devices, `fleets` has what these say together.
+    """
+    together = {fleet.hardware: fleet for fleet in fleets if fleet.together}
     ordered = sorted(_each_once(runs), key=lambda each: each.run.started)
     by_target: dict[str, list[Found]] = {}
     for each in (found for run in ordered for found in by_hardware(run)):
@@ -105,7 +135,7 @@ def report_pages(runs: Sequence[Found], written: datetime) -> dict[str, str]:
     links = [Link(title=_ALL_TARGETS, href=all_targets)] if several_targets else []
     pages: dict[str, str] = {}
     for hardware, several in by_target.items():
-        pages |= _target_or_runs(several, files[hardware], links, written)
+        pages |= _target_or_runs(several, files[hardware], links, written, together.get(hardware))
     if several_targets:
         newest = [several[-1] for several in by_target.values()]
         places = [Places(page=each[0], jobs=each[-1]) for each in files.values()]
@@ -125,14 +155,18 @@ def target_pages(found: Found, place: Places, links: Sequence[Link], written: da
 
 
 def _target_or_runs(
-    several: Sequence[Found], files: Sequence[str], links: Sequence[Link], written: datetime
+    several: Sequence[Found], files: Sequence[str], links: Sequence[Link], written: datetime, fleet: Fleet | None
 ) -> dict[str, str]:
     page, *jobs = files
     if len(several) == 1:
         return target_pages(several[0], Places(page=page, jobs=jobs[0]), links, written)
     here = Link(title=name_text(several[0].hardware), href=page)
-    title = Link(title=f"{len(several)} runs on {name_text(several[0].hardware)}")
-    pages = {page: render_runs(several, jobs, [*links, title], moment(written))}
+    what = "runs on" if fleet is None else "devices of"
+    title = Link(title=f"{len(several)} {what} {name_text(several[0].hardware)}")
+    if fleet is not None:
+        pages = {page: render_fleet(fleet, several, jobs, [*links, title], written)}
+    else:
+        pages = {page: render_runs(several, jobs, [*links, title], moment(written))}
     for found, file in zip(several, jobs, strict=True):
         pages[file] = render_jobs(found, [*links, here, Link(title="Jobs")], moment(written))
     return pages

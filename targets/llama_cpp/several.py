@@ -16,6 +16,7 @@ import numpy as np
 
 from benchharness.contract import TokenStream
 from benchharness.errors import ModelFailure, Unsupported
+from targets.token_checks import check_prompts
 
 if TYPE_CHECKING:
     from targets.llama_cpp.log import Log
@@ -124,3 +125,20 @@ class Together:
         if self._context:
             self._lib.llama_free(self._context)
         self._context = self._texts = self._room = 0
+
+
+class SeveralTexts:
+    """The ability of a session whose `_together` keeps their context: see `AnswersSeveral`."""
+
+    most_at_once = MOST_AT_ONCE
+    answers_by = "prompts in turn in batches of n_batch tokens, then one batch of a token of each"
+    vocabulary_size: int
+    context_length: int
+    _together: Together
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """Greedy answers to token ids."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: llama.cpp takes {self.most_at_once} here")
+        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
+        return self._together.answer(given, count, self.vocabulary_size)

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from benchharness.judge.answer import answers
+from benchharness.judge.fleet import Measured, fleets
 from benchharness.metrics.limits import parse
 from benchharness.results.result import Result, Run
 from benchharness.results.store import Store
@@ -22,6 +23,7 @@ from benchharness.telemetry.told import told_of
 from reports.model.found import Found
 from reports.pages.field import render_field
 from reports.pages.files import write as write_pages
+from reports.pages.fleet import render_fleet
 from reports.pages.history import render_history
 from reports.pages.index import Entry, entry_of
 from reports.pages.site import index_pages, names_of, report_pages, suite_pages
@@ -70,8 +72,20 @@ def pages() -> dict[str, str]:
     }
     reports = {f"{name}/{file}": page for name, runs in several.items() for file, page in _report(runs).items()}
     reports["odd/history.html"] = render_history(hostile_history(ATTACK), [], WRITTEN)
+    reports |= {f"{name}/devices.html": _devices(results) for name, results in (("two", chat), ("odd", HOSTILE))}
     reports["odd/field.html"] = render_field(told_of(merged(), lab_figures(field_results())), WRITTEN)
     return {**{f"site/{file}": page for file, page in _site(chat).items()}, **reports}
+
+
+def _devices(results: Sequence[Result]) -> str:
+    """Several devices, each of which found the same; one is called as no device should be."""
+    measured = [
+        Measured(run=replace(RUN, id=device), results=[replace(each, devices=[device]) for each in results])
+        for device in ("phone-1", "phone-2", ATTACK)
+    ]
+    (fleet,) = fleets(measured)
+    found = [found_of(each.results, each.run) for each in measured]
+    return render_fleet(fleet, found, [""] * 3, [], WRITTEN)
 
 
 def _report(runs: Sequence[Found]) -> dict[str, str]:

@@ -43,7 +43,9 @@ RUNTIMES = {
 #: What adapters for several runtimes use.
 SHARED = (
     *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
-    *("targets.onnx_format", "targets.litert_lm_bundle", "targets.several"),
+    *("targets.onnx_format", "targets.gguf_format", "targets.openvino_format", "targets.pte_format"),
+    *("targets.litert_lm_bundle", "targets.causal_session", "targets.c_structures", "targets.hidden_modules"),
+    *("targets.web_page", "targets.several"),
 )
 
 
@@ -147,6 +149,8 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.judge.builds",
         "benchharness.judge.pairs",
         "benchharness.judge.told",
+        "benchharness.judge.fleet",
+        "benchharness.judge.fleet_words",
         "benchharness.judge.choice",
         "benchharness.judge.trust",
         "benchharness.records",
@@ -284,7 +288,7 @@ ARROWS = {
     "lmeval": {"device", "execute", "measure", "results", "scenarios", "suite"},
     "stores": {"api", "judge", "reading", "results", "scenarios", "suite.judging"},
     "devices": {"api", "execute", "launch", "suite"},
-    "farm": {"api", "builds", "execute.hygiene", "measure", "results", "stores", "suite"},
+    "farm": {"api", "builds", "device.adapters", "execute.hygiene", "measure", "results", "stores", "suite"},
     "builds": {"api", "ci", "judge", "measure", "results.ids", "results.result", "suite"},
     "ci": {"judge", "results.result"},
     "execute": {
@@ -338,6 +342,7 @@ ARROWS = {
     "reports": {"judge", "results", "scenarios"},
     "compress": {"device", "suite", "targets", "terminal.values"},
     "sensitivity": {"api", "compress", "measure", "results.result", "suite.asked", "terminal.values"},
+    "search": {"api", "execute.devices", "judge", "launch", "measure", "results.result", "suite", "terminal.values"},
     "testing": {"api", "builds", "device", "judge", "results.result"},
     "locations": {"suite.artefact"},
     "metrics": set(),

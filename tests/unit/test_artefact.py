@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -105,3 +106,14 @@ def test_a_damaged_cache_costs_only_time(tmp_path: Path, content: str) -> None:
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     DigestCache(tmp_path / "file" / "digests.json").save()
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artefact, "_MOST_KNOWN", 3)
+    cache = DigestCache(tmp_path / "digests.json")
+    for number in range(5):
+        (tmp_path / str(number)).write_text(str(number))
+        cache.sha256(tmp_path / str(number))
+    cache.save()
+    kept = json.loads((tmp_path / "digests.json").read_text()).values()
+    assert list(kept) == [hashlib.sha256(str(number).encode()).hexdigest() for number in (2, 3, 4)]

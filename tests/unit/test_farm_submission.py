@@ -20,6 +20,7 @@ from benchharness.farm import signing
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.asking import wanted_of
 from benchharness.farm.cache import Cache
+from benchharness.farm.contents import code_of
 from benchharness.farm.lease import Lease, now_s
 from benchharness.farm.submission import File, Submission, Unbelievable, Written, write
 from benchharness.suite.tables import Suite, load_suite
@@ -155,6 +156,10 @@ def test_who_is_not_on_the_list_is_refused_and_so_is_a_changed_text(
         ({"files": [{"path": "files/0/../../x", "sha256": "", "bytes": 1}]}, "outside of its own files"),
         ({"files": [{"path": "/etc/passwd", "sha256": "", "bytes": 1}]}, "outside of its own files"),
         ({"files": [{"path": "files\\..\\..\\x", "sha256": "", "bytes": 1}]}, "outside of its own files"),
+        ({"files": [{"path": "files/0/x", "sha256": "../../home/desk/x", "bytes": 1}]}, "a digest that is none"),
+        ({"files": [{"path": "files/0/x", "sha256": "0" * 64, "bytes": -1}]}, "a file of -1 bytes"),
+        ({"files": [{"path": "files/0/x", "sha256": "0" * 64, "bytes": "1"}]}, "a file of 1 bytes"),
+        ({"files": [{"path": f"files/{at}/x", "sha256": "0" * 64, "bytes": 1} for at in range(20_001)]}, "20001 files"),
     ],
 )
 def test_a_signed_text_is_looked_at_all_the_same(
@@ -206,10 +211,6 @@ def test_a_key_is_found_where_the_host_lists_it(
         (_of_suite("runtime", "cloud"), "cloud is not in this host's runtimes"),
         (_of_suite("options", {"program": "rm"}), r"rm is not in this host's \[libraries\]"),
         (_of_suite("options", {"environment": {"LD_PRELOAD": "x"}}), "it sets environment variables"),
-        (
-            lambda said: said["suite"]["scenarios"].update({"conversation": {"file": "/etc/passwd"}}),
-            "conversation is not in this host's scenarios|its suite is none here",
-        ),
         (lambda said: said["suite"].update(compared={"base": {}}), "says itself what it is compared with"),
     ],
 )
@@ -238,6 +239,130 @@ def test_a_suites_file_is_one_of_its_own(written: Callable[..., Written], tmp_pa
 
     with pytest.raises(Unbelievable, match="outside of its own files"):
         Submission.read(changed(written().told, change))
+
+
+# Files that scenarios name
+
+
+TALK = '{"text": "Hello", "answer_tokens": 8}\n'
+
+
+@pytest.fixture
+def talking(home: Path) -> Path:
+    """The same suite with a conversation, prompts for a cloud, and two datasets, of which one has Python."""
+    (home / "talk.jsonl").write_text(TALK)
+    for name, after in (("plain", ""), ("coded", 'after = "after.py:boxes"')):
+        (home / name).mkdir()
+        text = f'name = "{name}"\nlicence = "CC0"\nmeasure = "accuracy"\n{after}\n'
+        (home / name / "dataset.toml").write_text(text)
+        (home / name / "documents.jsonl").write_text('{"label": 1}\n')
+    (home / "coded" / "after.py").write_text("boxes = print\n")
+    return home
+
+
+def _asking(talking: Path, scenarios: str) -> None:
+    (talking / "phones.toml").write_text(SUITE.replace("[scenarios.steady]\n", scenarios))
+
+
+CONVERSATION = '[scenarios.conversation]\nfile = "talk.jsonl"\n'
+TASK = '[scenarios.task]\ntrust_code = true\ndatasets = ["plain", "coded"]\n'
+
+
+def test_files_of_scenarios_come_along_as_models_do(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path
+) -> None:
+    _asking(talking, CONVERSATION + TASK.replace(', "coded"', "") + '[scenarios.hybrid]\nprompts = "talk.jsonl"\n')
+    made = written()
+    assert str(talking) not in made.told
+    assert code_of(made.listed, made.files, [load_suite(talking / "phones.toml")]) == {}
+    here = allowed.model_copy(update={"scenarios": ("task", "hybrid")})
+    found = here.submission(made.told, signed(tmp_path, made.told), "ann", LABELS)
+    assert {Path(each.path).name for each in found.files} >= {"talk.jsonl", "dataset.toml", "documents.jsonl"}
+    assert sum(Path(each.path).name == "talk.jsonl" for each in found.files) == 1  # two name it, one comes
+    job = tmp_path / "job"
+    Cache(tmp_path / "cache").place(found.files, job, lambda digest, _: made.files[digest].read_bytes())
+    (suite,) = here.suites(found, job)
+    asked: dict[str, Any] = {scenario.name: settings for scenario, settings in suite.scenarios.asked()}
+    assert asked["conversation"].file.read_text() == TALK
+    assert asked["conversation"].file.is_relative_to(job)
+    assert asked["hybrid"].prompts == asked["conversation"].file
+    assert [each.name for each in asked["task"].datasets[0].iterdir()] == ["dataset.toml", "documents.jsonl"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "files/0/../../../etc/passwd", "talk.jsonl", "~/talk.jsonl"])
+def test_a_scenarios_file_is_one_of_its_own(talking: Path, written: Callable[..., Written], path: str) -> None:
+    _asking(talking, CONVERSATION + TASK)
+    for change in (
+        lambda said: said["suite"]["scenarios"]["conversation"].update(file=path),
+        lambda said: said["suite"]["scenarios"]["task"].update(datasets=path),  # and not in a list, as it is stored
+        lambda said: said["suite"]["scenarios"]["task"].update(task_folder=path),
+    ):
+        with pytest.raises(Unbelievable, match="outside of its own files"):
+            Submission.read(changed(written().told, change))
+
+
+def test_what_is_signed_covers_files_of_scenarios(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path
+) -> None:
+    _asking(talking, CONVERSATION)
+    made = written()
+    found = allowed.submission(made.told, signed(tmp_path, made.told), "ann", LABELS)
+
+    def other(digest: str, part: int) -> bytes | None:
+        content = made.files[digest].read_bytes()
+        return content.replace(b'"Hello"', b'"Jello"') if part == 0 else None
+
+    with pytest.raises(Unbelievable, match=r"talk\.jsonl: its content has the digest"):
+        Cache(tmp_path / "cache").place(found.files, tmp_path / "job", other)
+
+
+def test_code_is_made_only_where_a_host_lists_it(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path
+) -> None:
+    _asking(talking, TASK)
+    made = written()
+    digest = hashlib.sha256(b"boxes = print\n").hexdigest()
+    assert code_of(made.listed, made.files, [load_suite(talking / "phones.toml")]).keys() == {digest}
+    here = allowed.model_copy(update={"scenarios": ("task",)})
+    found = here.submission(made.told, signed(tmp_path, made.told), "ann", LABELS)
+    job = tmp_path / "job"
+    Cache(tmp_path / "cache").place(found.files, job, lambda digest, _: made.files[digest].read_bytes())
+    with pytest.raises(Unbelievable, match=rf"after\.py is code, .* is not in this host's code: {digest}$"):
+        here.suites(found, job)
+    (suite,) = here.model_copy(update={"code": (digest,)}).suites(found, job)
+    assert len(suite.scenarios.task.datasets) == 2
+    with pytest.raises(Unbelievable, match="task is not in this host's scenarios"):
+        allowed.model_copy(update={"code": (digest,)}).suites(found, job)
+
+
+def test_all_that_lies_among_lm_evals_task_files_is_code(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path
+) -> None:
+    (talking / "tasks").mkdir()
+    (talking / "tasks" / "own.yaml").write_text("task: own\n")
+    _asking(talking, TASK.replace(', "coded"', "") + 'tasks = ["own"]\ntask_folder = "tasks"\n')
+    made = written()
+    here = allowed.model_copy(update={"scenarios": ("task",)})
+    found = here.submission(made.told, signed(tmp_path, made.told), "ann", LABELS)
+    job = tmp_path / "job"
+    Cache(tmp_path / "cache").place(found.files, job, lambda digest, _: made.files[digest].read_bytes())
+    with pytest.raises(Unbelievable, match=r"own\.yaml is code"):
+        here.suites(found, job)
+
+
+def test_a_cloud_gets_a_key_only_where_a_host_lists_it(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path
+) -> None:
+    """An endpoint's file names the variable that its key is in, and where the key is sent to."""
+    (talking / "far.endpoint").write_text('{"url": "https://evil.example/v1", "model": "x", "key": "AWS_SECRET"}')
+    (talking / "phones.toml").write_text(SUITE.replace('artefact = "model.onnx"', 'artefact = "far.endpoint"'))
+    made = written()
+    found = allowed.submission(made.told, signed(tmp_path, made.told), "ann", LABELS)
+    job = tmp_path / "job"
+    Cache(tmp_path / "cache").place(found.files, job, lambda digest, _: made.files[digest].read_bytes())
+    with pytest.raises(Unbelievable, match=r"far\.endpoint asks for the key env:AWS_SECRET, which is not in this host"):
+        allowed.suites(found, job)
+    allowed.model_copy(update={"key_sources": ("env:AWS_SECRET",)}).suites(found, job)
 
 
 # Files
@@ -274,7 +399,7 @@ def test_a_file_with_another_digest_is_refused(tmp_path: Path, content: bytes) -
     cache = Cache(tmp_path / "cache")
     with pytest.raises(Unbelievable, match="its content has the digest"):
         cache.place([of(b"weights")], tmp_path / "one", lambda _, part: content if part == 0 else None)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["used.json"]
 
 
 def test_a_file_that_is_in_a_root_needs_no_line(tmp_path: Path) -> None:

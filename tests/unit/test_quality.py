@@ -152,12 +152,16 @@ def test_documents_are_drawn_again_with_all_their_chunks_and_their_length() -> N
 
 def test_chunks_of_one_text_are_drawn_and_read_as_they_did_before_they_were_told_apart() -> None:
     rows = tokens()
-    before = {(each.name, each.parameters.get("percentile")): each.estimate for each in metrics_of(rows)}
+
+    def which(each: MetricResult) -> tuple[object, ...]:
+        return each.name, each.parameters.get("percentile"), each.parameters.get("alpha")
+
+    before = {which(each): each.estimate for each in metrics_of(rows)}
     alike = [(0, 16, SCORED)] * CHUNKS
     found = of_chunks(rows, alike, scored=SCORED, scored_from=16)
-    assert {each.name for each in found} - {name for name, _ in before} == {"scored_chunks"}
+    assert {each.name for each in found} - {name for name, *_ in before} == {"scored_chunks"}
     for each in (each for each in found if each.name != "scored_chunks"):
-        assert each.estimate == before[each.name, each.parameters.get("percentile")], each.name
+        assert each.estimate == before[which(each)], each.name
 
 
 def test_few_documents_carry_no_interval_however_many_chunks_they_have() -> None:

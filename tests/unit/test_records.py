@@ -65,6 +65,9 @@ def test_rows_are_stored_as_they_always_were() -> None:
     assert {table.metric: (table.row_length, *table.columns) for table in TABLES.values()} == {
         "token_divergence": (4, "nll_reference", "nll_variant", "kld", "same_top"),
         "scored_chunks": (3, "document", "first", "scored"),
+        "scored_texts": (6, "document", "size", "reference", "variant", "reference_tokens", "variant_tokens"),
+        "answers_alike": (4, "exact", "normalised", "shared", "characters"),
+        "tempered_divergence": (0, "kld"),
         "greedy_prefix": (0, "tokens"),
         "class_decisions": (3, "label", "reference", "variant"),
         "class_divergence": (3, "kld", "total_variation", "pooled"),

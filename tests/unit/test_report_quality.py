@@ -336,3 +336,61 @@ def test_units_of_quality(value: float, unit: str, text: str) -> None:
 
 def test_an_interval_around_nothing_is_not_rounded_away() -> None:
     assert interval_text(-0.003, 0.001, 0.0, "share") == "−0.300 to 0.100"
+
+
+DIFFER = "two vocabularies: the reference's has 1024 tokens and 1024 logits, this variant's 512 and 512 <b>"
+USED = "6 of 9 windows, 400 of 900 bytes scored"
+
+
+def by_text(loss: float) -> list[MetricResult]:
+    told: dict[str, Any] = {"evaluation": "decode", "chunk_tokens": 8, "used": USED}
+    return [
+        metric("bits_per_byte", 1.3 + loss, 1.2 + loss, 1.4 + loss, **told),
+        metric("reference_bits_per_byte", 1.3, 1.2, 1.4, **told),
+        metric("bits_per_byte_loss", loss, loss / 2, loss * 2, **told),
+        metric("scored_texts", 1.0, samples=[0.0, 10.0, 5.0, 6.0, 3.0, 4.0], **told),
+        metric("same_answer", 0.5, 0.1, 0.9, continuation_tokens=4, used="8 of 9 windows as prompts"),
+    ]
+
+
+def student() -> Result:
+    unknown = [replace(metric(name, None), attempts=()) for name in ("kld", "perplexity", "greedy_prefix")]
+    said = {"differ": DIFFER}
+    parting = [{"prompt": "And", "reference": " he", "variant": " <i>she", "shared": 1}]
+    return lost("half", [*by_text(0.2), *unknown], {"vocabularies": said, "continuations": parting})
+
+
+def test_a_student_of_another_vocabulary_has_a_table_by_bytes_beside_every_row() -> None:
+    losses = [metric("distillation_loss", 0.5 + alpha, 0.4, 1.9, alpha=alpha, temperature=2.0) for alpha in (0.0, 1.0)]
+    section = quality(lost("int4", [*language_model(), *by_text(0.03), *losses]), student())
+    tokens, texts = section.tables
+    assert [row.variant for row in tokens.rows] == ["int4"]
+    assert "bits per byte" not in {column.title for column in tokens.columns}
+    assert [row.variant for row in texts.rows] == ["int4", "half"]
+    titles = [column.title for column in texts.columns]
+    assert titles == ["bits per byte", "reference's bits per byte", "bits per byte lost", "same answer"]
+    shown = [cell.quantity.text for cell in texts.rows[1].cells if cell.quantity]
+    assert shown == ["1.50 bits/byte", "1.30 bits/byte", "0.20 bits/byte", "50.0 %"]
+    assert {row.how for row in texts.rows} == {USED}
+    told = " ".join(texts.told)
+    assert DIFFER in told
+    assert "unknown: KLD, KLD percentile, PPL," in told
+    assert "half bits per byte lost 0.20 bits/byte, same answer 50.0 %" in section.finding
+    assert tokens.losses is not None
+    assert (tokens.losses.alphas, tokens.losses.temperature) == (("0", "1"), "2")
+    html = sections_html(page_of([lost("int4", [*language_model(), *losses]), student()]), "quality")
+    assert "512 &lt;b&gt;" in html
+    assert "512 <b>" not in html
+    assert "&lt;i&gt;she" in html
+    assert "both at temperature T = 2" in html
+
+
+def test_where_all_share_a_vocabulary_nothing_is_told_by_bytes() -> None:
+    (table,) = quality(lost("int4", [*language_model(), *by_text(0.03)])).tables
+    assert not {column.title for column in table.columns} & {"bits per byte", "bits per byte lost", "same answer"}
+    assert table.losses is None
+
+
+def test_a_student_alone_has_no_empty_table_of_tokens() -> None:
+    (table,) = quality(student()).tables
+    assert table.continuations[0].columns == ("prompt", "reference", "variant", "characters in common")

@@ -7,7 +7,7 @@ that it puts after a text (end of text, separator) would end what the model is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,6 +36,7 @@ class Tokenizer:
     def __init__(self, path: Path) -> None:
         try:
             from tokenizers import Tokenizer as Backend
+            from tokenizers import processors
         except ImportError as error:
             raise Unsupported(f"a text prompt needs the package 'tokenizers', which is not here: {error}") from error
         try:
@@ -48,6 +49,8 @@ class Tokenizer:
             self._backend.no_padding()
             self._backend.no_truncation()
             self.around = _around(self._backend)
+            # What leads is known, and what else a post-processor does is to cut blanks off what a token stands for.
+            self._backend.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
         except Unsupported as error:
             raise Unsupported(f"{path.name}: {error}") from error
         except Exception as error:
@@ -70,6 +73,14 @@ class Tokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, special tokens spelled out."""
         return str(self._backend.decode(list(tokens), skip_special_tokens=False))
+
+    def words(self) -> Mapping[str, int]:
+        """The vocabulary: the id of each token, by how the tokenizer spells it."""
+        return self._backend.get_vocab(with_added_tokens=True)
+
+    def specials(self) -> frozenset[int]:
+        """The tokens that stand for no text: beginnings, ends, and what else its file calls special."""
+        return frozenset(each for each, added in self._backend.get_added_tokens_decoder().items() if added.special)
 
     def named(self, tokens: Sequence[int]) -> str:
         """Special tokens as ids and names: `1 <s>`; `none`."""

@@ -54,6 +54,7 @@ class Opened(TypedDict, total=False):
     artefact: str
     key_from: str  # of a sealed artefact: where the device finds its key
     files: Sequence[str]
+    own_tokenizer: str  # of a variant that may speak another vocabulary than its reference
     tensors: Mapping[str, Mapping[str, str]]
     task: str | None  # as the suite says it
     variant: str  # of a fallback chain

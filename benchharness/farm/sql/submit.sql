@@ -11,6 +11,8 @@ BEGIN
         PERFORM refuse('a submission', coalesce(said ->> 'name', ''), format('it is written by %s', said ->> 'by'));
         RETURN 0;
     END IF;
+    PERFORM FROM files WHERE digest IN (SELECT each ->> 'sha256' FROM jsonb_array_elements(said -> 'files') each)
+        ORDER BY digest FOR SHARE;  -- whoever prunes waits, and sees the submission then
     SELECT each ->> 'sha256' INTO missing FROM jsonb_array_elements(said -> 'files') each
         WHERE NOT EXISTS (SELECT FROM files WHERE digest = each ->> 'sha256' AND whole) LIMIT 1;
     IF missing IS NOT NULL THEN
@@ -133,7 +135,7 @@ $$;
 CREATE FUNCTION farm.put_part(p_digest text, p_part integer, p_bytes bytea, p_last boolean) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = farm, queue, pg_temp AS $$
 BEGIN
-    INSERT INTO files (digest) VALUES (p_digest) ON CONFLICT DO NOTHING;
+    INSERT INTO files (digest) VALUES (p_digest) ON CONFLICT (digest) DO UPDATE SET at = now();
     IF (SELECT whole FROM files WHERE digest = p_digest) THEN
         RETURN true;
     END IF;
@@ -154,8 +156,13 @@ BEGIN
 END;
 $$;
 
+-- Which of these the farm has not. Those that it has stay for now: their submission is about to come.
 CREATE FUNCTION farm.lacks(p_digests text[]) RETURNS SETOF text
 LANGUAGE sql SECURITY DEFINER SET search_path = farm, pg_temp AS $$
+    UPDATE files SET at = now() FROM (
+        SELECT digest FROM files WHERE digest = ANY (p_digests) AND at < now() - interval '10 minutes'
+        ORDER BY digest FOR UPDATE  -- in one order, so that no two who ask wait for each other
+    ) known WHERE files.digest = known.digest;
     SELECT DISTINCT each FROM unnest(p_digests) each
     WHERE NOT EXISTS (SELECT FROM files WHERE digest = each AND whole)
 $$;

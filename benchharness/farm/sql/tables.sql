@@ -7,7 +7,10 @@ CREATE SCHEMA farm;
 CREATE TABLE farm.settings (
     lease_s double precision NOT NULL CHECK (lease_s > 0),
     device_s double precision NOT NULL CHECK (device_s > 0),
-    most_losses integer NOT NULL  -- of one job, and of one device in a row
+    most_losses integer NOT NULL,  -- of one job, and of one device in a row
+    keep_jobs interval NOT NULL DEFAULT '30 days' CHECK (keep_jobs >= '1 day'),  -- that have ended and were told of
+    keep_audit interval NOT NULL DEFAULT '365 days' CHECK (keep_audit >= '30 days'),
+    keep_files interval NOT NULL DEFAULT '1 day' CHECK (keep_files >= '1 hour')  -- that no submission names
 );
 INSERT INTO farm.settings VALUES (60, 30, 3);
 
@@ -103,7 +106,8 @@ CREATE INDEX ON farm.results (handed_in) WHERE taken IS NULL;
 
 CREATE TABLE farm.files (
     digest text PRIMARY KEY CHECK (digest ~ '^[0-9a-f]{64}$'),
-    whole boolean NOT NULL DEFAULT false
+    whole boolean NOT NULL DEFAULT false,
+    at timestamptz NOT NULL DEFAULT now()  -- it was last sent, or asked for by who submits
 );
 CREATE TABLE farm.file_parts (
     digest text NOT NULL REFERENCES farm.files,
@@ -124,6 +128,7 @@ CREATE TABLE farm.audit (
     refused boolean NOT NULL DEFAULT false
 );
 CREATE INDEX ON farm.audit (at) WHERE refused;
+CREATE INDEX ON farm.audit (at);
 
 CREATE FUNCTION farm.note(p_what text, p_about text, p_told text DEFAULT '') RETURNS void
 LANGUAGE sql AS $$

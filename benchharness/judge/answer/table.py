@@ -47,7 +47,9 @@ def columns_of(of_each: Sequence[Sequence[Result]]) -> list[Column]:
         for objective, names in OBJECTIVES.items()
         if objective not in objectives
     ]
-    others = [name for name in measured if METRICS[name].headline and name not in taken and name not in chosen]
+    rows = [{name for name in METRICS if any(_valued(result, name) for result in each)} for each in of_each]
+    named = [name for name in measured if METRICS[name].is_named(rows)]
+    others = [name for name in named if name not in taken and name not in chosen]
     plain = [
         Column(
             metric=name,

@@ -45,9 +45,9 @@ class ConversationScenario(Scenario):
     device = "benchharness.device.scenarios.conversation.conductor"
     sections = ("reports.sections.conversation.section",)
     conducts = True
+    opens_only = True
     summed_up = True
     alone = False
-    files = ("file",)
 
     def check(self, settings: Conversation, models: Mapping[str, Model]) -> None:
         """The file holds a conversation. Raises `SuiteError`."""

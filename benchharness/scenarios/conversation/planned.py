@@ -47,7 +47,7 @@ def jobs(planning: Planning, settings: Conversation) -> Iterator[Job]:
 
 def _workload(planning: Planning, file: Path) -> Workload:
     """The conversation by its file's digest: its texts are neither stored nor told."""
-    data = planning.materials.data[file]
+    data = planning.materials.of_scenarios["conversation"][file]
     return Workload.from_json(
         {
             "name": file.name,

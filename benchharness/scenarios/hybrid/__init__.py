@@ -174,7 +174,6 @@ class HybridScenario(Scenario):
     values = False
     alone = False
     one_attempt = "its requests are the sample, each over a network with a seed of its own"
-    files = ("prompts",)
 
     def check(self, settings: Hybrid, models: Mapping[str, Model]) -> None:
         """Some model has the cloud among its variants. Raises `SuiteError`."""

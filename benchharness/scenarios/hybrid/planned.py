@@ -46,7 +46,7 @@ def jobs(planning: Planning, cloud: str, prompts: Path, settings: dict[str, Any]
 
 def _workload(planning: Planning, prompts: Path, settings: dict[str, Any]) -> Workload:
     """The prompts by their file's digest: their texts are neither stored nor told."""
-    data = planning.materials.data[prompts]
+    data = planning.materials.of_scenarios["hybrid"][prompts]
     return Workload.from_json(
         {
             "name": prompts.name,

@@ -7,17 +7,29 @@ two builds differ in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from benchharness.scenarios.definition import Scenario, ScenarioSettings
-from benchharness.suite.fields import Count, Depth, Share
+from benchharness.suite.fields import Count, Depth, Share, Table, all_different, as_list
 
 if TYPE_CHECKING:
     from benchharness.results.courses import Course
     from benchharness.results.result import Attempt, Estimate, Job, MetricResult, Parameters, Result
     from benchharness.suite.planning import Planning
+
+
+class Distillation(Table):
+    """A student's loss as a figure: alpha cross-entropy + (1 - alpha) T² KLD at temperature T."""
+
+    alpha: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=1)], ...],
+        BeforeValidator(as_list),
+        AfterValidator(all_different),
+        Field(min_length=1, max_length=21),
+    ] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
 
 
 class Quality(ScenarioSettings):
@@ -30,6 +42,11 @@ class Quality(ScenarioSettings):
     continuation_tokens: Depth = 32
     continuation_prompts: Depth = 8
     most_samples: Count = 2000  # of models that are no language models
+    distillation: Distillation | None = None  # None: the usual alphas, at temperature 1
+
+    def told(self) -> dict[str, Any]:
+        """As they travel to the device. What nobody asked for is left out: it changes no job of before."""
+        return self.model_dump(mode="json", exclude={"distillation"} if self.distillation is None else None)
 
 
 class QualityScenario(Scenario):
@@ -52,7 +69,7 @@ class QualityScenario(Scenario):
         """Every variant that is not the reference itself, where the model has evaluation data."""
         from benchharness.scenarios.quality.passes import compared
 
-        return compared(planning, settings.model_dump())
+        return compared(planning, settings.told())
 
     def changes(self, base: Result, candidate: Result) -> Iterator[tuple[str, Parameters, Estimate]]:
         """Of every input its difference."""

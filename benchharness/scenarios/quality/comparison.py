@@ -11,44 +11,31 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over
 from benchharness.judge.paired import difference_of_shares
 from benchharness.judge.ratios import ratio_of_sums
-from benchharness.metrics import METRICS
-from benchharness.records import TOKEN_DIVERGENCE, table_of
-from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
-
-Floats = NDArray[np.float64]
+from benchharness.results.result import Attempt, Estimate, Measurement, MetricResult
+from benchharness.scenarios.quality.rows import Of, Tokens, columns_of
+from benchharness.scenarios.quality.students import answers, bits, distilled, unknown
 
 #: Percentiles of the divergence and of the change of probability, as llama-perplexity prints them.
 DIVERGENCE_PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 CHANGE_PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
-#: Why these have no interval.
-_EXTREME = "the largest of those seen, and no interval: other inputs can only show a larger one"
-_OF_TOKENS = "a percentile over tokens, whose errors within a text go together: no interval is computed"
-NO_INTERVAL: Mapping[str, str] = {
-    "largest_error": _EXTREME,
-    "kld_largest": _EXTREME,
-    "kld_percentile": _OF_TOKENS,
-    "probability_change_percentile": _OF_TOKENS,
-    "mcnemar_p": "a p-value, and so no interval",
-    "similarity_ranks": "one figure of all pairs of inputs, and no interval: only it is kept, not the pairs",
-    "class_accuracy_change": "of the inputs of one class alone, and no interval: accuracy_change has one",
-}
 _LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
     """Every quality metric that one attempt carries. Quality is computed, not timed: one attempt says it all."""
-    makers: Mapping[str, Callable[[_Of, Measurement], Iterator[MetricResult]]] = {
+    makers: Mapping[str, Callable[[Of, Measurement], Iterator[MetricResult]]] = {
         "token_divergence": _token_metrics,
         "scored_chunks": _nothing,  # it says how the rows belong together
+        "tempered_divergence": _nothing,  # what a student is taught by, told with the rows of tokens
+        "scored_texts": bits,
+        "answers_alike": answers,
         "greedy_prefix": _greedy_metrics,
         "class_decisions": _class_metrics,
         "class_divergence": _divergence_metrics,
@@ -59,92 +46,11 @@ def quality_metrics(attempt: Attempt) -> Iterator[MetricResult]:
     for measurement in attempt.measurements:
         maker = makers.get(measurement.metric)
         if maker is not None:
-            of = _Of(attempt, measurement)
+            of = Of(attempt, measurement)
             yield from maker(of, measurement)
-            if measurement.row_length:
+            if measurement.row_length or measurement.metric == "tempered_divergence":
                 yield of.raw(measurement)
-
-
-class _Of:
-    """Makes metric results of one measurement, raw rows left where they are stored."""
-
-    def __init__(self, attempt: Attempt, measurement: Measurement) -> None:
-        self._attempt = attempt
-        self.parameters: Parameters = measurement.parameters
-
-    @property
-    def scores(self) -> Mapping[str, Any]:
-        """What the attempt told of the classes' scores."""
-        return self._attempt.effective.scores
-
-    def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
-        """A metric of this measurement."""
-        found = _finite(found)
-        value = AttemptValue(
-            attempt=self._attempt.id,
-            device=self._attempt.device,
-            round=self._attempt.round,
-            value=0.0 if found.value is None else found.value,
-        )
-        return MetricResult(
-            name=name,
-            parameters={**self.parameters, **parameters},
-            unit=METRICS[name].unit,
-            estimate=found,
-            attempts=(value,),
-        )
-
-    def beside(self, name: str) -> Measurement | None:
-        """Another measurement of the same attempt."""
-        return next((each for each in self._attempt.measurements if each.metric == name), None)
-
-    def raw(self, measurement: Measurement) -> MetricResult:
-        """The rows themselves, for figures and for whoever wants to compute something else."""
-        made = self.metric(measurement.metric, Estimate(value=measurement.value, count=1, statistic="of the raw rows"))
-        (value,) = made.attempts
-        rows = replace(value, samples=measurement.samples, row_length=measurement.row_length)
-        return replace(made, attempts=(rows,))
-
-    def exact(self, name: str, value: float, statistic: str, **parameters: float | str) -> MetricResult:
-        """A metric that has no interval, for the reason that goes with its name."""
-        found = Estimate(value=value, count=1, statistic=statistic, reason=NO_INTERVAL[name])
-        return self.metric(name, found, **parameters)
-
-
-def columns_of(measurement: Measurement) -> dict[str, Floats]:
-    """The columns of a raw table by name, each of the shape (rows,)."""
-    table = table_of(measurement.metric, measurement.row_length)
-    return table.by_name(np.asarray(measurement.samples, dtype=np.float64))
-
-
-class Tokens:
-    """The rows of `token_divergence`, and what is drawn again for an interval: documents, or the chunks of only one."""
-
-    def __init__(self, measurement: Measurement, chunks: Measurement | None) -> None:
-        self.columns = columns_of(measurement)
-        if chunks is None:  # as all were stored once: chunks of one length
-            length = int(measurement.parameters["scored"])
-            self._scored = np.full(TOKEN_DIVERGENCE.count(measurement.samples) // length, length)
-            documents = np.zeros(len(self._scored))
-        else:
-            of_chunks = columns_of(chunks)
-            documents, self._scored = of_chunks["document"], of_chunks["scored"].astype(int)
-        _, of_chunk = np.unique(documents, return_inverse=True)
-        self._by_document = int(of_chunk.max()) > 0
-        drawn = of_chunk if self._by_document else np.arange(len(self._scored))
-        self._drawn = np.repeat(drawn, self._scored)
-        self.unit = "documents" if self._by_document else "chunks"
-
-    def mean(
-        self, values: NDArray[np.float64], *, statistic: str, through: Callable[[float], float] = float
-    ) -> Estimate:
-        """The mean of one value a token."""
-        if not self._by_document and len(set(self._scored.tolist())) == 1:
-            by_chunk = values.reshape(len(self._scored), -1).mean(axis=1)
-            return mean_over(by_chunk, statistic=statistic, through=through)
-        sums = np.bincount(self._drawn, weights=values).astype(np.float64)
-        counts = np.bincount(self._drawn).astype(np.float64)
-        return ratio_over(sums, counts, statistic=statistic, unit=self.unit, through=through)
+    yield from unknown(attempt)
 
 
 def _exp(value: float) -> float:
@@ -152,18 +58,7 @@ def _exp(value: float) -> float:
     return math.exp(value) if value <= _LARGEST_EXPONENT else math.inf
 
 
-def _finite(found: Estimate) -> Estimate:
-    """An estimate without numbers that are larger than a computer holds: the largest one it holds is none of them."""
-    if found.value is not None and math.isinf(found.value):
-        reason = f"larger than {sys.float_info.max:.0e}, the largest number that is stored"
-        return replace(found, value=None, low=None, high=None, reason=reason)
-    if found.high is not None and math.isinf(found.high):
-        reason = "the interval's end is larger than any number that is stored"
-        return replace(found, low=None, high=None, reason=reason)
-    return found
-
-
-def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+def _token_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     tokens = Tokens(measurement, of.beside("scored_chunks"))
     reference, variant, divergence = (tokens.columns[name] for name in ("nll_reference", "nll_variant", "kld"))
     change = np.exp(-variant) - np.exp(-reference)
@@ -184,18 +79,19 @@ def _token_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
         value = float(np.percentile(change, percentile))
         yield of.exact("probability_change_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
     yield of.metric("same_top_token", tokens.mean(tokens.columns["same_top"], statistic=mean))
+    yield from distilled(of, tokens)
 
 
-def _nothing(_: _Of, __: Measurement) -> Iterator[MetricResult]:
+def _nothing(_: Of, __: Measurement) -> Iterator[MetricResult]:
     return iter(())
 
 
-def _greedy_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+def _greedy_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     statistic = "mean over prompts, interval by bootstrap over prompts"
     yield of.metric("greedy_prefix", mean_over(measurement.samples, statistic=statistic, unit="prompts"))
 
 
-def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+def _class_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     columns = columns_of(measurement)
     statistic = "mean over inputs, interval by bootstrap over inputs"
     same = columns["reference"] == columns["variant"]
@@ -222,7 +118,7 @@ def _class_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
         yield of.exact("class_accuracy_change", drop, statistic_, label=int(label))
 
 
-def _divergence_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+def _divergence_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     """One input with classes rounded to zero makes the whole mean a lower bound, and changes its name."""
     columns = columns_of(measurement)
     statistic = "mean over inputs, interval by bootstrap over inputs"
@@ -257,7 +153,7 @@ def _share(hits: int, trials: int) -> Estimate:
     return Estimate(value=value, low=low, high=high, count=1, statistic=statistic, drawn=trials, drawn_unit="inputs")
 
 
-def _embedding_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+def _embedding_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     statistic = "mean over inputs, interval by bootstrap over inputs"
     yield of.metric("cosine", _mean_cosine(np.asarray(measurement.samples), statistic))
 
@@ -285,11 +181,11 @@ def _cosine_of_tensors(
     return _mean_cosine(cosines[~no_signal], left_out + statistic)
 
 
-def _rank_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+def _rank_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     yield of.exact("similarity_ranks", measurement.value, "Spearman's rank correlation of all pairs' cosines")
 
 
-def _tensor_metrics(of: _Of, measurement: Measurement) -> Iterator[MetricResult]:
+def _tensor_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     columns = columns_of(measurement)
     signal, noise = columns["signal"], columns["noise"]
     total = "over all inputs"

@@ -84,6 +84,12 @@ class TaskScenario(Scenario):
 
         return sets_of(settings)
 
+    def executes(self, settings: Task) -> Iterator[Path]:
+        """Whatever stands among lm-eval's task files, and the Python that datasets name."""
+        from benchharness.scenarios.task.gathering import code_of
+
+        return code_of(settings)
+
     def jobs(self, planning: Planning, settings: Task) -> Iterator[Job]:
         """Every task that fits the model, for every variant."""
         from benchharness.scenarios.task.planned import planned

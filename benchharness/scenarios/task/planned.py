@@ -48,7 +48,8 @@ def planned(planning: Planning, settings: Task) -> Iterator[Job]:
         for variant, configuration in planning.pairs:
             if (what := _apart_from_threads(variant, configuration)) not in seen:
                 seen.add(what)
-                asked = {**task.settings, **(_settings(settings, planning, reference) if task.language else {})}
+                speaks = _speaks(planning, variant, reference)
+                asked = {**task.settings, **(_settings(settings, planning, *speaks) if task.language else {})}
                 yield planning.job(variant, reference, configuration, workload, "task", asked, adds={})
 
 
@@ -72,15 +73,25 @@ def _workload(task: TaskSet) -> Workload:
     return Workload.from_json(said)
 
 
-def _settings(settings: Task, planning: Planning, variant: str) -> dict[str, Any]:
-    """As they travel to the device: how it is asked. Which tokens begin and end a text the model's files say."""
+def _speaks(planning: Planning, variant: str, reference: str) -> tuple[str, bool]:
+    """Whose files say which tokens begin and end a text, and whether the suite's ids are of that vocabulary."""
+    spoken = planning.materials.vocabularies
+    ours, theirs = (spoken.get(planning.model.variants[name].artefact, "") for name in (variant, reference))
+    return (variant, False) if ours and ours != theirs else (reference, True)
+
+
+def _settings(settings: Task, planning: Planning, variant: str, named: bool) -> dict[str, Any]:
+    """As they travel to the device: how it is asked. Which tokens begin and end a text the model's files say.
+
+    The ids that a suite names are of the reference's vocabulary, and say nothing in another.
+    """
     tokenizer = planning.materials.tokenizers.get(planning.model.variants[variant].artefact)
     begins, ends = _said(tokenizer.parent) if tokenizer else (None, ())
-    prefix = settings.prefix_token
+    prefix, closing = (settings.prefix_token, settings.end_tokens) if named else (None, None)
     return {
         "evaluation": settings.evaluation,
         "prefix_token": begins if prefix is None else prefix,
-        "end_tokens": list(ends if settings.end_tokens is None else settings.end_tokens),
+        "end_tokens": list(ends if closing is None else closing),
     }
 
 

@@ -110,7 +110,7 @@ def _silent_about(results: Sequence[Result]) -> Iterator[str]:
     """What nobody may read out of this page."""
     ran = {result.job.scenario for result in results}
     if len({device for result in results for device in result.devices}) == 1:
-        yield "It speaks of one device. Another unit of the same kind may differ."
+        yield "It speaks of one device, and its intervals of this unit alone. Another unit of the same kind may differ."
     missing = [scenario for scenario in SCENARIOS.usable() if scenario.name not in ran]
     if missing:
         told = "; ".join(f"{scenario.title} (scenario {scenario.name})" for scenario in missing)

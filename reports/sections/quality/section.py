@@ -5,7 +5,7 @@ Rows of one table were held against the same reference on the same inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Column, Quantity, notes_of
 from reports.model.visible import name_text, value_text
 from reports.sections.quality.series import figures_of
+from reports.sections.quality.students import LossTable, loss_table, read_on, speaks_another, vocabularies
 from reports.sections.quality.texts import Shown, texts_of
 
 #: The columns, where any row of a table has them; of a percentile metric only the one named.
@@ -35,6 +36,12 @@ _COLUMNS: Mapping[str, float | None] = {
     "probability_change": None,
     "probability_change_rms": None,
     "greedy_prefix": None,
+    "bits_per_byte": None,
+    "reference_bits_per_byte": None,
+    "bits_per_byte_loss": None,
+    "same_answer": None,
+    "same_answer_normalised": None,
+    "shared_beginning": None,
     "accuracy": None,
     "reference_accuracy": None,
     "accuracy_change": None,
@@ -46,21 +53,31 @@ _COLUMNS: Mapping[str, float | None] = {
     "sqnr": None,
     "largest_error": None,
 }
+#: What is told of tokens, and of no two vocabularies.
+_OF_TOKENS = (
+    *("kld", "kld_percentile", "perplexity", "log_perplexity_ratio", "same_top_token"),
+    *("probability_change", "probability_change_rms", "greedy_prefix"),
+)
 #: Extremes, p-values and the like, so that an interval is not missing: there is none of them.
 NO_MEANS = frozenset(
     ("kld_percentile", "kld_largest", "mcnemar_p", "similarity_ranks", "largest_error", "class_accuracy_change")
 )
 #: Figures of inputs; they tell how many of how many.
 _OF_INPUTS = ("agreement", "cosine", "sqnr")
+#: What is told of texts, in a table of its own where a row has no figures of tokens.
+_OF_TEXTS = (
+    *("bits_per_byte", "reference_bits_per_byte", "bits_per_byte_loss"),
+    *("same_answer", "same_answer_normalised", "shared_beginning"),
+)
 #: What the reference itself reached: it is one figure, told once where all rows agree.
 _OF_REFERENCE = ("reference_perplexity", "reference_accuracy")
 #: A change of a share is told in points: in percent it would read as a share of the share.
 _IN_POINTS = ("accuracy_change", "class_accuracy_change")
 _POINTS = Scale(0.01, "points")
 #: What stands for a row in one line, the first that it has.
-_HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement")
+_HEADLINES = ("accuracy_change", "kld", "kld_pooled", "cosine", "sqnr", "agreement", "bits_per_byte_loss")
 #: What stands beside it.
-_BESIDE = ("same_top_token", "agreement")
+_BESIDE = ("same_top_token", "agreement", "same_answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +104,7 @@ class QualityTable:
     told: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[QualityRow, ...]
+    losses: LossTable | None  # of language models
     figures: tuple[Figure, ...]
     examples: tuple[Shown, ...]
     continuations: tuple[Shown, ...]
@@ -126,10 +144,21 @@ def _quality(anchor: str, model: str, entries: Sequence[Entry], material: Materi
         subject=name_text(model),
         finding=in_a_line(_findings(entries), "no job has a value"),
         tables=tuple(
-            _table(f"{anchor}-{number}", of_pass, material.colours[model])
+            table
             for number, of_pass in enumerate(passes.values(), start=1)
+            for table in _tables(f"{anchor}-{number}", of_pass, material.colours[model])
         ),
     )
+
+
+def _tables(anchor: str, entries: Sequence[Entry], colours: Colours) -> Iterator[QualityTable]:
+    """One of those that are held against the reference token by token; where others are not, one of all by texts."""
+    students = [entry for entry in entries if speaks_another(entry)]
+    alike = [entry for entry in entries if entry not in students]
+    if alike:
+        yield _table(anchor, alike, colours)
+    if students:
+        yield _by_text(f"{anchor}-texts", entries, students)
 
 
 def _findings(entries: Sequence[Entry]) -> Iterator[str]:
@@ -138,10 +167,12 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
         by_name: dict[str, list[MetricResult]] = {}
         for each in entry.result.metrics:
             by_name.setdefault(each.name, []).append(each)
-        metric, output = to_show(next((by_name[name] for name in _HEADLINES if name in by_name), []))
+        valued = {name for name, found in by_name.items() if any(each.estimate.value is not None for each in found)}
+        headlines = [name for name in _HEADLINES if name in (valued or by_name)]
+        metric, output = to_show(by_name[headlines[0]] if headlines else [])
         if metric is not None:
             of = f" of {name_text(output)}, the worst output" if output else ""
-            beside = next((by_name[name][0] for name in _BESIDE if name in by_name and name != metric.name), None)
+            beside = next((by_name[name][0] for name in _BESIDE if name in valued and name != metric.name), None)
             agreed = f", {title_of(beside.name)} {_shown(beside).text}" if beside else ""
             yield f"{entry.who} {title_of(metric.name)} {_shown(metric).text}{of}{agreed}"
 
@@ -149,20 +180,44 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
 def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTable:
     job = entries[0].result.job
     found = [(entry, output, _metrics(entry, output)) for entry in entries for output in _outputs(entry)]
-    names = [name for name in _COLUMNS if any(name in metrics for _, _, metrics in found)]
+    names = _names(set(_COLUMNS) - set(_OF_TEXTS), [each for _, _, each in found])
     reached = {name: shown for name in _OF_REFERENCE if (shown := _agreed(name, [each for _, _, each in found]))}
     names = [name for name in names if name not in reached]
     ways = list(dict.fromkeys(way for entry in entries if (way := how(entry))))
+    rows = [(*each, how(each[0]) if len(ways) > 1 else "") for each in found]
     return QualityTable(
         anchor=anchor,
         data=name_text(job.workload.name),
         told=tuple(_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names)),
         columns=tuple(_column(name) for name in names),
-        rows=tuple(_row(entry, output, metrics, names, len(ways) > 1) for entry, output, metrics in found),
+        rows=tuple(_row(entry, output, metrics, names, way) for entry, output, metrics, way in rows),
+        losses=loss_table(entries),
         figures=figures_of([(entry, how(entry) if len(ways) > 1 else "") for entry in entries], colours),
         examples=tuple(texts_of(entries, "examples")),
         continuations=tuple(texts_of(entries, "continuations")),
     )
+
+
+def _by_text(anchor: str, entries: Sequence[Entry], students: Sequence[Entry]) -> QualityTable:
+    """What is told of texts, of every row: those of the reference's vocabulary stand beside the students."""
+    found = [(entry, _metrics(entry, None)) for entry in entries]
+    names = _names(set(_OF_TEXTS), [metrics for _, metrics in found])
+    job = entries[0].result.job
+    return QualityTable(
+        anchor=anchor,
+        data=f"{name_text(job.workload.name)}, by bytes and answers",
+        told=(*_told(job, (), {}, (), pooled=False), *vocabularies(students, [title_of(name) for name in _OF_TOKENS])),
+        columns=tuple(_column(name) for name in names),
+        rows=tuple(_row(entry, None, metrics, names, read_on(entry)) for entry, metrics in found),
+        losses=None,
+        figures=(),
+        examples=(),
+        continuations=tuple(texts_of(students, "continuations")),
+    )
+
+
+def _names(among: Set[str], rows: Sequence[Mapping[str, MetricResult]]) -> list[str]:
+    return [name for name in _COLUMNS if name in among and any(name in row for row in rows)]
 
 
 def _agreed(name: str, rows: Sequence[Mapping[str, MetricResult]]) -> str:
@@ -284,13 +339,13 @@ def _column(name: str) -> Column:
     unit = METRICS[name].unit
     return Column(
         title=title,
-        parameters=str(unit) if unit in ("nats", "dB", "tokens") else "",
+        parameters=str(unit) if unit in ("nats", "dB", "tokens", "bits/byte") else "",
         better=f"{better} is better" if str(better) != "neither" else "for comparison",
     )
 
 
 def _row(
-    entry: Entry, output: str | None, metrics: Mapping[str, MetricResult], names: Sequence[str], several_ways: bool
+    entry: Entry, output: str | None, metrics: Mapping[str, MetricResult], names: Sequence[str], way: str
 ) -> QualityRow:
     job = entry.result.job
     outcome = entry.result.outcome
@@ -303,7 +358,7 @@ def _row(
         runtime=_runtime(job),
         size=quantity_text(job.artefact_bytes, "bytes") if job.artefact_bytes > 0 else "unknown",
         label=WEIGHTS_ONLY if entry.weights_only else "",
-        how=how(entry) if several_ways else "",
+        how=way,
         cells=(Cell(state="failed", note=name_text(outcome.kind), span=max(1, len(names))),)
         if failed
         else tuple(_cell(metrics.get(name)) for name in names),

@@ -27,6 +27,7 @@ _FIELDS = {
     "reference": "reference",
     "variant": "variant",
     "same": "tokens in common",
+    "shared": "characters in common",
     "kld": "KLD (nats)",
     "pooled": "classes pooled in it",
     "total_variation": "total variation",

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.processes import leftovers
-from benchharness.device.scenarios.quality import samples, tokens
+from benchharness.device.scenarios.quality import by_text, samples, tokens
 from benchharness.device.scenarios.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
+from benchharness.device.scenarios.quality.vocabularies import why_apart
 from benchharness.errors import AttemptError, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.device.line.orders import Opened, Order
 
 Progress = Callable[[str, int, int], None]
+_NO_TEACHER = (
+    "this variant has a tokenizer of its own, and there is no tokenizer.json beside the reference to read the text with"
+)
 
 
 class Pass:
@@ -58,6 +62,12 @@ class Pass:
         for scorer in (self.reference, *self.variants.values()):
             scorer.tell(command)
 
+    def set_aside(self, attempts: Iterable[str]) -> Pass:
+        """Takes some variants out of this pass into another of the same reference; who fails there has failed here."""
+        other = Pass(self.reference, {attempt: self.variants.pop(attempt) for attempt in list(attempts)})
+        other.failed = self.failed
+        return other
+
     def leave(self, attempt: str, error: Exception) -> None:
         """A variant has failed."""
         self.failed[attempt] = as_failure(error)
@@ -90,7 +100,7 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
         for attempt, opened in made.of_each(ScorerProcess.json).items():
             scorers[attempt].opened = opened
         try:
-            found = _compared(order, made, progress)
+            found = _compared(order, members, made, progress)
         except ScorerFailed as error:
             raise _of_reference(error) from error
         outcomes = {attempt: _member(attempt, scorers[attempt], made, found) for attempt in members}
@@ -105,16 +115,50 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
     }
 
 
-def _compared(order: Order, made: Pass, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
+def _compared(
+    order: Order, members: Mapping[str, Opened], made: Pass, progress: Progress
+) -> Mapping[str, Mapping[str, Any]]:
     """By attempt: measurements, and the examples worth showing."""
     language = made.reference.opened["task"] == "causal-lm"
     for attempt, scorer in list(made.variants.items()):
         if scorer.opened["task"] != made.reference.opened["task"]:
             told = f"the reference is a {made.reference.opened['task']} model, and this one {scorer.opened['task']}"
             made.leave(attempt, Unsupported(told))
-    if language:
-        return tokens.compare(made, order["workload"]["data"], order["settings"], _tokenizer(order), progress)
-    return samples.compare(made, order["workload"]["data"], order["settings"], order["task"], progress)
+    data, settings = order["workload"]["data"], order["settings"]
+    if not language:
+        return samples.compare(made, data, settings, order["task"], progress)
+    tokenizer = _tokenizer(order)
+    speaking = _speaking(made, members, tokenizer)
+    apart = made.set_aside(speaking)
+    found = tokens.compare(made, data, settings, tokenizer, progress) if made.variants else {}
+    for attempt, other in speaking.items():
+        assert tokenizer is not None
+        found |= by_text.compare(apart, attempt, data, settings, (tokenizer, other), progress)
+    made.metric_ns += apart.metric_ns
+    made.forward_ns += apart.forward_ns
+    return found
+
+
+def _speaking(
+    made: Pass, members: Mapping[str, Opened], tokenizer: Tokenizer | None
+) -> dict[str, by_text.OtherVocabulary]:
+    """The variants that speak another vocabulary than the reference, each with its own tokenizer and the reason."""
+    found = {}
+    for attempt, scorer in list(made.variants.items()):
+        path = members[attempt].get("own_tokenizer")
+        if not path:
+            continue
+        try:
+            if tokenizer is None:
+                raise Unsupported(_NO_TEACHER)
+            own = Tokenizer(Path(path))
+        except Unsupported as error:
+            made.leave(attempt, error)
+            continue
+        sizes = (made.reference.opened["vocabulary_size"], scorer.opened["vocabulary_size"])
+        if why := why_apart(tokenizer, own, sizes):
+            found[attempt] = by_text.OtherVocabulary(own, why)
+    return found
 
 
 def _tokenizer(order: Order) -> Tokenizer | None:

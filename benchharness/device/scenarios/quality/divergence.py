@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 _INFINITE = "the variant gives probability 0 to what the reference gives more: KLD is infinite"
+_IMPOSSIBLE = "the text goes on with a token of probability 0: perplexity is infinite"
 
 
 def log_softmax(logits: Array, whose: str) -> Floats:
@@ -66,11 +67,10 @@ def softened(logits: Array, whose: str) -> Softened:
     return Softened(shifted, weights, total, math.log(total), top)
 
 
-def token_row(reference: Softened, variant: Softened, target: int) -> TokenRow:
-    """What both make of it where the text goes on with `target`.
-
-    KLD as in `divergence`, with one logarithm a row: sum p_ref (shifted_ref - shifted_var) + ln total_var - ln
+def divergence_of(reference: Softened, variant: Softened) -> float:
+    """KLD as in `divergence`, with one logarithm a row: sum p_ref (shifted_ref - shifted_var) + ln total_var - ln
     total_ref. What cancels there is of the size of the logits' difference: digits stay at any divergence worth telling.
+    Raises `InvalidOutput` where it is infinite.
     """
     with np.errstate(invalid="ignore"):  # minus infinity less minus infinity
         difference = reference.shifted - variant.shifted
@@ -81,12 +81,29 @@ def token_row(reference: Softened, variant: Softened, target: int) -> TokenRow:
     found = weighted / reference.total + (variant.log_total - reference.log_total)
     if not math.isfinite(found):
         raise InvalidOutput(_INFINITE)
+    return max(0.0, found)
+
+
+def tempered(logits: Array, temperature: float, whose: str) -> Softened:
+    """The same row at a temperature: its logits over it. Raises `InvalidOutput` as `softened` does."""
+    return softened(np.asarray(logits, dtype=np.float64) / temperature, whose)
+
+
+def token_row(reference: Softened, variant: Softened, target: int) -> TokenRow:
+    """What both make of it where the text goes on with `target`."""
+    found = divergence_of(reference, variant)
     theirs, ours = reference.negative_log(target), variant.negative_log(target)
     if math.isinf(theirs + ours):
-        raise InvalidOutput("the text goes on with a token of probability 0: perplexity is infinite")
-    return TokenRow(
-        nll_reference=theirs, nll_variant=ours, kld=max(0.0, found), same_top=float(reference.top == variant.top)
-    )
+        raise InvalidOutput(_IMPOSSIBLE)
+    return TokenRow(nll_reference=theirs, nll_variant=ours, kld=found, same_top=float(reference.top == variant.top))
+
+
+def nats_of(row: Softened, target: int) -> float:
+    """-ln p of the token that a text goes on with. Raises `InvalidOutput` where it is infinite."""
+    found = row.negative_log(target)
+    if math.isinf(found):
+        raise InvalidOutput(_IMPOSSIBLE)
+    return found
 
 
 class Room(NamedTuple):

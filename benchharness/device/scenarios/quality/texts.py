@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.scenarios.quality import sampling
+from benchharness.device.scenarios.quality.borders import Borders, borders_of
 from benchharness.errors import Unsupported
 
 #: 70 % of 10 tokens are 7, and 10 * 0.7 is a little more.
@@ -30,11 +31,21 @@ class Chunk(NamedTuple):
     document: int
     tokens: Sequence[int]
     first: int
+    start: int = 0  # its first token's place in the document
 
     @property
     def scored(self) -> int:
         """How many of its tokens are predicted."""
         return len(self.tokens) - self.first
+
+
+class Document(NamedTuple):
+    """A document of the data as tokens. One of token ids has no text, and no borders."""
+
+    tokens: Sequence[int]
+    leading: Sequence[int]  # what each of its chunks begins with
+    text: str = ""
+    borders: Borders | None = None  # of the text's own tokens, without the leading ones
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Used:
     too_short: int  # documents of which no token can be scored
     leading: str  # the tokens that every chunk begins with
     not_led: int  # documents of token ids that do not begin with them
+    documents: Sequence[Document] = ()  # all of them, by the number that chunks have
 
     @property
     def counted(self) -> str:
@@ -71,11 +83,6 @@ class Used:
             "leading_tokens": self.leading,
             "documents_without_them": self.not_led,
         }
-
-
-class _Document(NamedTuple):
-    tokens: Sequence[int]
-    leading: Sequence[int]  # what each of its chunks begins with
 
 
 def chunks_of(
@@ -104,20 +111,21 @@ def chunks_of(
         too_short=sum(not of_document for of_document in found),
         leading=_leading(documents, tokenizer),
         not_led=sum(not each.leading for each in documents) if tokenizer is not None and tokenizer.leading else 0,
+        documents=documents,
     )
 
 
-def _cut(number: int, document: _Document, length: int, context_share: float) -> Iterator[Chunk]:
-    tokens, leading = document
+def _cut(number: int, document: Document, length: int, context_share: float) -> Iterator[Chunk]:
+    tokens, leading = document.tokens, document.leading
     size = min(length, len(tokens))
     first = max(1, len(leading), math.ceil(size * context_share - _ROUNDING))
     if first >= size:
         return
     for start in range(0, len(tokens) - size + 1, size):
-        yield Chunk(number, [*leading, *tokens[start + len(leading) : start + size]], first)
+        yield Chunk(number, [*leading, *tokens[start + len(leading) : start + size]], first, start)
 
 
-def _leading(documents: Sequence[_Document], tokenizer: Tokenizer | None) -> str:
+def _leading(documents: Sequence[Document], tokenizer: Tokenizer | None) -> str:
     if tokenizer is None:
         return "unknown without a tokenizer.json: token ids as they are"
     named, having = tokenizer.named(tokenizer.leading), sum(bool(each.leading) for each in documents)
@@ -126,16 +134,35 @@ def _leading(documents: Sequence[_Document], tokenizer: Tokenizer | None) -> str
     return f"{named} in {having} of {len(documents)} documents: the token ids of others do not begin with it"
 
 
-def _documents(path: Path, kind: str, tokenizer: Tokenizer | None) -> list[_Document]:
+def texts_of(data: Mapping[str, Any]) -> list[str]:
+    """The documents of the data as texts. Raises `Unsupported` for token ids, which are of one vocabulary."""
+    texts = []
+    for content in _contents(Path(data["path"]), data["kind"]):
+        if not isinstance(content, str):
+            raise Unsupported("the evaluation data has token ids, which are the reference's; give text to compare by")
+        texts.append(content)
+    return texts
+
+
+def _documents(path: Path, kind: str, tokenizer: Tokenizer | None) -> list[Document]:
+    return [
+        _encoded(content, tokenizer) if isinstance(content, str) else _given(*content, tokenizer)
+        for content in _contents(path, kind)
+    ]
+
+
+def _contents(path: Path, kind: str) -> Iterator[str | tuple[Sequence[Any], str]]:
+    """Each document: a text, or token ids and where they stand."""
     if kind == "npz":
         raise Unsupported("arrays are no text: a language model is evaluated on .txt, .jsonl or .tokens")
     text = _read(path)
     if kind == "tokens":
-        return [_given(text.strip().strip("[]").replace(",", " ").split(), "the token file", tokenizer)]
-    if kind == "text":
-        return [_encoded(text, tokenizer)]
-    # A string may hold what else ends a line.
-    return [_of_line(line, number, tokenizer) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        yield text.strip().strip("[]").replace(",", " ").split(), "the token file"
+    elif kind == "text":
+        yield text
+    else:
+        # A string may hold what else ends a line.
+        yield from (_of_line(line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
 def _read(path: Path) -> str:
@@ -149,7 +176,7 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _of_line(line: str, number: int, tokenizer: Tokenizer | None) -> _Document:
+def _of_line(line: str, number: int) -> str | tuple[Sequence[Any], str]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -158,13 +185,13 @@ def _of_line(line: str, number: int, tokenizer: Tokenizer | None) -> _Document:
         other = next((each for each in value["tokens"] if type(each) is not int), None)
         if other is not None:
             raise Unsupported(f"line {number}: not token ids: {str(other)[:_LONGEST_TOLD]!r} is no whole number")
-        return _given(value["tokens"], f"line {number}", tokenizer)
+        return list(value["tokens"]), f"line {number}"
     if isinstance(value, dict) and isinstance(value.get("text"), str):
-        return _encoded(value["text"], tokenizer)
+        return str(value["text"])
     raise Unsupported(f'line {number} of the evaluation data has neither "text" nor "tokens"')
 
 
-def _given(words: Sequence[Any], where: str, tokenizer: Tokenizer | None) -> _Document:
+def _given(words: Sequence[Any], where: str, tokenizer: Tokenizer | None) -> Document:
     try:
         tokens = [int(word) for word in words]
     except (TypeError, ValueError) as error:
@@ -172,13 +199,14 @@ def _given(words: Sequence[Any], where: str, tokenizer: Tokenizer | None) -> _Do
     if tokens and min(tokens) < 0:
         raise Unsupported(f"{where}: token {min(tokens)} is below 0")
     leading = tokenizer.leading if tokenizer is not None else ()
-    return _Document(tokens, leading if tuple(tokens[: len(leading)]) == leading else ())
+    return Document(tokens, leading if tuple(tokens[: len(leading)]) == leading else ())
 
 
-def _encoded(text: str, tokenizer: Tokenizer | None) -> _Document:
+def _encoded(text: str, tokenizer: Tokenizer | None) -> Document:
     if tokenizer is None:
         raise Unsupported(
             "the evaluation data is text, and there is no tokenizer.json beside the reference; name one with "
             "'tokenizer', or give token ids"
         )
-    return _Document(tokenizer.encode(text), tokenizer.leading)
+    tokens, spans = tokenizer.spans(text)
+    return Document([*tokenizer.leading, *tokens], tokenizer.leading, text, borders_of(spans, len(text)))

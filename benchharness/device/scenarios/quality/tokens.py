@@ -18,23 +18,36 @@ from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.line import protocol
 from benchharness.device.measured import raw_rows
 from benchharness.device.scenarios.quality import sampling
-from benchharness.device.scenarios.quality.divergence import softened, token_row
+from benchharness.device.scenarios.quality.answers import alike, answer
+from benchharness.device.scenarios.quality.divergence import divergence_of, softened, tempered, token_row
 from benchharness.device.scenarios.quality.scorer_process import ScorerProcess
+from benchharness.device.scenarios.quality.sizes import Sizes
 from benchharness.device.scenarios.quality.texts import Chunk, Used, chunks_of
 from benchharness.errors import AttemptError, Unsupported
-from benchharness.records import GREEDY_PREFIX, SCORED_CHUNKS, TOKEN_DIVERGENCE, ChunkRow, TokenRow
+from benchharness.records import (
+    ANSWERS_ALIKE,
+    GREEDY_PREFIX,
+    SCORED_CHUNKS,
+    TEMPERED_DIVERGENCE,
+    TOKEN_DIVERGENCE,
+    AnswerRow,
+    ChunkRow,
+    TokenRow,
+)
 
 if TYPE_CHECKING:
     from benchharness.device.scenarios.quality.conductor import Pass
 
 #: A scored token in an answer, at most: three numbers of 24 characters, one of 3, commas; and what else is told.
 _ROW_BYTES = 80
+_NUMBER_BYTES = 25  # of its divergence at a temperature
 #: A chunk in an answer, at most: three whole numbers of up to 10 digits each.
 _CHUNK_BYTES = 40
 _MOST_EXAMPLES = 20
 _MOST_CONTINUATIONS = 4
 _LONGEST_TEXT = 200
 _CONTEXT_SHOWN = 24  # tokens
+_NAME_IT = 'name the variant\'s own, tokenizer = "…" under the variant, to compare them by bits per byte and answers'
 
 
 def compare(
@@ -51,17 +64,27 @@ def compare(
     )
     chunks = used.chunks
     _check_models(made, chunks, settings["continuation_tokens"])
-    _check_answer(chunks, len(made.variants))
-    kept = {attempt: _Kept() for attempt in made.variants}
+    temperature = (settings.get("distillation") or {}).get("temperature", 1.0)
+    _check_answer(chunks, len(made.variants), _ROW_BYTES + (_NUMBER_BYTES if temperature != 1 else 0))
+    kept = {attempt: _Kept(temperature) for attempt in made.variants}
     for number, chunk in enumerate(chunks):
         progress("compare", number, len(chunks))
         _compare_chunk(made, chunk, settings["evaluation"], kept)
-    greedy = _greedy(made, chunks, settings, progress)
+    greedy = _greedy(made, chunks, settings, tokenizer, progress)
     parameters = _parameters(used, settings)
     told = {"evaluated": used.facts, **({"tokenizer": tokenizer.facts()} if tokenizer else {})}
+    if distilled := settings.get("distillation"):
+        told["distillation"] = distilled
+    sizes = Sizes(used, tokenizer)
+    if sizes.unread:
+        told["vocabularies"] = {"unread": sizes.unread}
     return {
         attempt: {
-            "measurements": [*kept[attempt].measurements(parameters, chunks), *greedy[attempt].measurements],
+            "measurements": [
+                *kept[attempt].measurements(parameters, chunks),
+                *sizes.measurements(kept[attempt].losses, parameters),
+                *greedy[attempt].measurements,
+            ],
             "shown": {
                 "examples": kept[attempt].examples(chunks, tokenizer),
                 "continuations": greedy[attempt].shown(tokenizer),
@@ -98,19 +121,19 @@ def _check_models(made: Pass, chunks: Sequence[Chunk], continuation: int) -> Non
     for attempt, scorer in list(made.variants.items()):
         theirs = scorer.opened["vocabulary_size"]
         if theirs != size:
-            told = f"the vocabularies differ: the reference has {size} tokens, this variant {theirs}"
+            told = f"the vocabularies differ: the reference has {size} tokens, this variant {theirs}; {_NAME_IT}"
             made.leave(attempt, Unsupported(told))
         elif needed > scorer.opened["context_length"]:
             told = f"chunk and continuation take {needed} tokens, and this variant's context has "
             made.leave(attempt, Unsupported(f"{told}{scorer.opened['context_length']}; set a smaller chunk_tokens"))
 
 
-def _check_answer(chunks: Sequence[Chunk], variants: int) -> None:
+def _check_answer(chunks: Sequence[Chunk], variants: int, row_bytes: int) -> None:
     """Raises `Unsupported` where the rows of all variants would not fit one line, before anything is computed."""
     variants, scored = max(1, variants), max(chunk.scored for chunk in chunks)
-    needed = variants * sum(_ROW_BYTES * chunk.scored + _CHUNK_BYTES for chunk in chunks)
+    needed = variants * sum(row_bytes * chunk.scored + _CHUNK_BYTES for chunk in chunks)
     if needed > protocol.LONGEST_LINE_BYTES:
-        most = protocol.LONGEST_LINE_BYTES // ((_ROW_BYTES * scored + _CHUNK_BYTES) * variants)
+        most = protocol.LONGEST_LINE_BYTES // ((row_bytes * scored + _CHUNK_BYTES) * variants)
         raise Unsupported(
             f"{len(chunks)} chunks of {scored} scored tokens for {variants} variants do not fit one answer: set "
             f"most_chunks to {most} or less under [scenarios.quality], or measure fewer variants at once"
@@ -120,8 +143,10 @@ def _check_answer(chunks: Sequence[Chunk], variants: int) -> None:
 class _Kept:
     """What is kept of one variant: four numbers a token, and the two most probable tokens where they differ most."""
 
-    def __init__(self) -> None:
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
         self._rows = array("d")  # boxed numbers would take four times the memory
+        self._tempered = array("d")  # the divergence at that temperature, where it is not 1
         self._worst: list[tuple[float, int, int, int]] = []  # KLD, index, reference's top, variant's top
 
     def add(self, row: TokenRow, reference_top: int, variant_top: int) -> None:
@@ -133,14 +158,29 @@ class _Kept:
             self._worst.append((divergence, index, reference_top, variant_top))
             self._worst = sorted(self._worst, reverse=True)[:_MOST_EXAMPLES]
 
+    def add_tempered(self, divergence: float) -> None:
+        """The same token's divergence at the temperature asked for."""
+        self._tempered.append(divergence)
+
+    @property
+    def losses(self) -> tuple[Any, Any]:
+        """-ln p of each scored token, of the reference and of the variant."""
+        columns = TOKEN_DIVERGENCE.by_name(np.frombuffer(self._rows))
+        return columns["nll_reference"], columns["nll_variant"]
+
     def measurements(self, parameters: Mapping[str, Any], chunks: Sequence[Chunk]) -> list[dict[str, Any]]:
         """The rows, and which chunk of which document each belongs to."""
         divergence = TOKEN_DIVERGENCE.by_name(np.frombuffer(self._rows))["kld"]
         of_chunks = (ChunkRow(document=chunk.document, first=chunk.first, scored=chunk.scored) for chunk in chunks)
-        return [
+        found = [
             raw_rows(TOKEN_DIVERGENCE, parameters, float(divergence.mean()), self._rows.tolist()),
             raw_rows(SCORED_CHUNKS, {}, len(divergence), SCORED_CHUNKS.flat(of_chunks)),
         ]
+        if self._tempered:
+            told = {"temperature": self.temperature}
+            mean = float(np.frombuffer(self._tempered).mean())
+            found.append(raw_rows(TEMPERED_DIVERGENCE, told, mean, self._tempered.tolist()))
+        return found
 
     def examples(self, chunks: Sequence[Chunk], tokenizer: Tokenizer | None) -> list[dict[str, Any]]:
         """The worst positions, in words where there is a tokenizer."""
@@ -174,10 +214,14 @@ def _compare_chunk(made: Pass, chunk: Chunk, evaluation: str, kept: Mapping[str,
         answers = made.of_each(lambda scorer: scorer.row(size))
         began_ns = time.perf_counter_ns()
         theirs = softened(reference, "the reference")
+        temperature = next((kept[attempt].temperature for attempt in answers), 1.0)
+        warmed = tempered(reference, temperature, "the reference") if temperature != 1 else None
         for attempt, row in answers.items():
             try:
                 ours = softened(row, "this variant")
                 kept[attempt].add(token_row(theirs, ours, target), theirs.top, ours.top)
+                if warmed is not None:
+                    kept[attempt].add_tempered(divergence_of(warmed, tempered(row, temperature, "this variant")))
             except AttemptError as error:
                 made.leave(attempt, error)
         made.metric_ns += time.perf_counter_ns() - began_ns
@@ -191,6 +235,14 @@ class _Greedy:
     def __init__(self) -> None:
         self.measurements: list[dict[str, Any]] = []
         self._pairs: list[tuple[Sequence[int], Sequence[int], Sequence[int], int]] = []
+
+    def alike(self, tokenizer: Tokenizer) -> list[AnswerRow]:
+        """Both as texts."""
+        both = (
+            [answer(tokenizer, prompt, tokens) for tokens in (reference, variant)]
+            for prompt, reference, variant, _ in self._pairs
+        )
+        return [alike(*pair) for pair in both if pair[0].text or pair[0].ended]
 
     def add(self, prompt: Sequence[int], reference: Sequence[int], variant: Sequence[int]) -> int:
         """Notes both; the length of what they share."""
@@ -216,6 +268,7 @@ def _greedy(
     made: Pass,
     chunks: Sequence[Chunk],
     settings: Mapping[str, Any],
+    tokenizer: Tokenizer | None,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, _Greedy]:
     """Greedy answers to the context of some chunks."""
@@ -240,6 +293,14 @@ def _greedy(
             }
             mean = sum(samples) / len(samples)
             found[attempt].measurements.append(raw_rows(GREEDY_PREFIX, parameters, mean, samples))
+            rows = found[attempt].alike(tokenizer) if tokenizer else []
+            if rows:
+                told = {
+                    "continuation_tokens": count,
+                    "used": sampling.told(len(rows), len(chunks), "chunks as prompts"),
+                }
+                same = sum(row.exact for row in rows) / len(rows)
+                found[attempt].measurements.append(raw_rows(ANSWERS_ALIKE, told, same, ANSWERS_ALIKE.flat(rows)))
     return found
 
 

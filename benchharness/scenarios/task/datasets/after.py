@@ -16,6 +16,18 @@ from benchharness.errors import SuiteError
 from benchharness.scenarios.task.sets import TaskFailed
 
 
+def file_of(folder: Path, name: str) -> Path:
+    """The file of a function that a card names, in the card's folder. Raises `SuiteError`."""
+    file, _, attribute = name.partition(":")
+    path = folder / file
+    inside = path.resolve().is_relative_to(folder.resolve())
+    if not attribute or not inside or not path.is_file() or path.suffix != ".py":
+        raise SuiteError(
+            f'{folder}: after = "{name}": write a Python file in this folder and a function, "post.py:boxes"'
+        )
+    return path
+
+
 @dataclass(frozen=True)
 class After:
     """`function(given, document)`; `given` is a text, or arrays by name."""
@@ -26,12 +38,7 @@ class After:
     @classmethod
     def of(cls, folder: Path, name: str) -> After:
         """The function that a card names. Raises `SuiteError` where there is none, or its file fails."""
-        file, _, attribute = name.partition(":")
-        path = folder / file
-        if not attribute or not path.is_file() or path.suffix != ".py":
-            raise SuiteError(
-                f'{folder}: after = "{name}": write a Python file in this folder and a function, "post.py:boxes"'
-            )
+        path, attribute = file_of(folder, name), name.partition(":")[2]
         spec = importlib.util.spec_from_file_location(f"_benchharness_after_{path.stem}", path)
         assert spec is not None
         assert spec.loader is not None

@@ -1,0 +1,129 @@
+"""Rows of a quality attempt by column, what is drawn again of them, and how metrics are made of them. Pure."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchharness.judge.bootstrap import mean_over, ratio_over
+from benchharness.metrics import METRICS
+from benchharness.records import TOKEN_DIVERGENCE, table_of
+from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
+
+Floats = NDArray[np.float64]
+
+#: Why these have no interval.
+_EXTREME = "the largest of those seen, and no interval: other inputs can only show a larger one"
+_OF_TOKENS = "a percentile over tokens, whose errors within a text go together: no interval is computed"
+NO_INTERVAL: Mapping[str, str] = {
+    "largest_error": _EXTREME,
+    "kld_largest": _EXTREME,
+    "kld_percentile": _OF_TOKENS,
+    "probability_change_percentile": _OF_TOKENS,
+    "mcnemar_p": "a p-value, and so no interval",
+    "similarity_ranks": "one figure of all pairs of inputs, and no interval: only it is kept, not the pairs",
+    "class_accuracy_change": "of the inputs of one class alone, and no interval: accuracy_change has one",
+}
+
+
+class Of:
+    """Makes metric results of one measurement, raw rows left where they are stored."""
+
+    def __init__(self, attempt: Attempt, measurement: Measurement) -> None:
+        self._attempt = attempt
+        self.parameters: Parameters = measurement.parameters
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """What the attempt told of the classes' scores."""
+        return self._attempt.effective.scores
+
+    def told(self, key: str) -> Mapping[str, Any]:
+        """What else the attempt told under a key of this scenario's."""
+        return self._attempt.effective.of_scenario(key)
+
+    def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
+        """A metric of this measurement."""
+        found = _finite(found)
+        value = AttemptValue(
+            attempt=self._attempt.id,
+            device=self._attempt.device,
+            round=self._attempt.round,
+            value=0.0 if found.value is None else found.value,
+        )
+        return MetricResult(
+            name=name,
+            parameters={**self.parameters, **parameters},
+            unit=METRICS[name].unit,
+            estimate=found,
+            attempts=(value,),
+        )
+
+    def beside(self, name: str) -> Measurement | None:
+        """Another measurement of the same attempt."""
+        return next((each for each in self._attempt.measurements if each.metric == name), None)
+
+    def raw(self, measurement: Measurement) -> MetricResult:
+        """The rows themselves, for figures and for whoever wants to compute something else."""
+        made = self.metric(measurement.metric, Estimate(value=measurement.value, count=1, statistic="of the raw rows"))
+        (value,) = made.attempts
+        rows = replace(value, samples=measurement.samples, row_length=measurement.row_length)
+        return replace(made, attempts=(rows,))
+
+    def exact(self, name: str, value: float, statistic: str, **parameters: float | str) -> MetricResult:
+        """A metric that has no interval, for the reason that goes with its name."""
+        found = Estimate(value=value, count=1, statistic=statistic, reason=NO_INTERVAL[name])
+        return self.metric(name, found, **parameters)
+
+
+def columns_of(measurement: Measurement) -> dict[str, Floats]:
+    """The columns of a raw table by name, each of the shape (rows,)."""
+    table = table_of(measurement.metric, measurement.row_length)
+    return table.by_name(np.asarray(measurement.samples, dtype=np.float64))
+
+
+class Tokens:
+    """The rows of `token_divergence`, and what is drawn again for an interval: documents, or the chunks of only one."""
+
+    def __init__(self, measurement: Measurement, chunks: Measurement | None) -> None:
+        self.columns = columns_of(measurement)
+        if chunks is None:  # as all were stored once: chunks of one length
+            length = int(measurement.parameters["scored"])
+            self._scored = np.full(TOKEN_DIVERGENCE.count(measurement.samples) // length, length)
+            documents = np.zeros(len(self._scored))
+        else:
+            of_chunks = columns_of(chunks)
+            documents, self._scored = of_chunks["document"], of_chunks["scored"].astype(int)
+        _, of_chunk = np.unique(documents, return_inverse=True)
+        self._by_document = int(of_chunk.max()) > 0
+        drawn = of_chunk if self._by_document else np.arange(len(self._scored))
+        self._drawn = np.repeat(drawn, self._scored)
+        self.unit = "documents" if self._by_document else "chunks"
+
+    def mean(
+        self, values: NDArray[np.float64], *, statistic: str, through: Callable[[float], float] = float
+    ) -> Estimate:
+        """The mean of one value a token."""
+        if not self._by_document and len(set(self._scored.tolist())) == 1:
+            by_chunk = values.reshape(len(self._scored), -1).mean(axis=1)
+            return mean_over(by_chunk, statistic=statistic, through=through)
+        sums = np.bincount(self._drawn, weights=values).astype(np.float64)
+        counts = np.bincount(self._drawn).astype(np.float64)
+        return ratio_over(sums, counts, statistic=statistic, unit=self.unit, through=through)
+
+
+def _finite(found: Estimate) -> Estimate:
+    """An estimate without numbers that are larger than a computer holds: the largest one it holds is none of them."""
+    if found.value is not None and math.isinf(found.value):
+        reason = f"larger than {sys.float_info.max:.0e}, the largest number that is stored"
+        return replace(found, value=None, low=None, high=None, reason=reason)
+    if found.high is not None and math.isinf(found.high):
+        reason = "the interval's end is larger than any number that is stored"
+        return replace(found, low=None, high=None, reason=reason)
+    return found

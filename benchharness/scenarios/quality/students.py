@@ -1,0 +1,138 @@
+"""What is told of a student beside its teacher: bits per byte, answers as texts, the loss it was trained with. Pure.
+
+Bits per byte are of texts, whatever tokens they are read in: -ln p of all tokens of a stretch over ln 2 and over its
+bytes in UTF-8. What a model gives the one way in which its tokenizer cuts the text is told; the same text cut otherwise
+would add to its probability, so they are an upper bound of the bits that it needs, for every model alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, mean_over, ratio_over
+from benchharness.judge.paired import difference_of_quotients
+from benchharness.results.result import Attempt, Estimate, Measurement, MetricResult
+from benchharness.scenarios.quality.rows import Floats, Of, Tokens, columns_of
+
+#: The shares of the text's own next token in a student's loss, where the suite names none.
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_MOST_ALPHAS, _HOTTEST = 21, 100.0
+#: What two vocabularies have no figure of: each speaks of tokens.
+_OF_TOKENS = ("kld", "perplexity", "log_perplexity_ratio", "same_top_token", "greedy_prefix", "distillation_loss")
+_OF_TEXTS = ("bits_per_byte", "bits_per_byte_loss")
+_NONE = "its divergences at that temperature are not told for each token"
+_LONGEST = 400
+
+
+def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
+    """Bits per byte of both, and how many more the variant needs, paired by what is drawn again."""
+    sizes, reference, variant, unit = _drawn(columns_of(measurement))
+    statistic = f"bits over bytes, interval by bootstrap over {unit}"
+    for name, told in (("bits_per_byte", variant), ("reference_bits_per_byte", reference)):
+        yield of.metric(name, ratio_over(told, sizes, statistic=statistic, unit=unit))
+    paired = f"variant's less reference's on the same bytes, interval by bootstrap over {unit}, drawn for both alike"
+    loss = difference_of_quotients((variant, sizes), (reference, sizes), statistic=paired, unit=unit)
+    yield of.metric("bits_per_byte_loss", loss)
+
+
+def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], statistic: str) -> Estimate | None:
+    """The candidate's bits per byte less the base's; None where the two read other stretches of text."""
+    if not all(np.array_equal(base[name], candidate[name]) for name in ("document", "size")):
+        return None
+    (sizes, _, theirs, unit), (_, _, ours, _) = _drawn(base), _drawn(candidate)
+    return difference_of_quotients((ours, sizes), (theirs, sizes), statistic=statistic.format(unit), unit=unit)
+
+
+def _drawn(columns: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats, str]:
+    """Bytes, bits of the reference and of the variant of each thing that is drawn again, and what that is."""
+    documents, place = np.unique(columns["document"], return_inverse=True)
+    several = len(documents) > 1
+    parts = (columns["size"], columns["reference"] / math.log(2), columns["variant"] / math.log(2))
+    sums = [np.bincount(place, weights=part).astype(np.float64) if several else part for part in parts]
+    return sums[0], sums[1], sums[2], "documents" if several else "stretches of text"
+
+
+def answers(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
+    """How often both write the same, and how far they go together."""
+    columns = columns_of(measurement)
+    for name, column in (("same_answer", "exact"), ("same_answer_normalised", "normalised")):
+        yield of.metric(name, _share(columns[column]))
+    whole = columns["characters"]
+    together = np.where(whole > 0, columns["shared"] / np.maximum(whole, 1.0), columns["exact"])
+    statistic = "mean over prompts, interval by bootstrap over prompts"
+    yield of.metric("shared_beginning", mean_over(together, statistic=statistic, unit="prompts"))
+
+
+def _share(same: Floats) -> Estimate:
+    hits, trials = int(same.sum()), len(same)
+    low, high = clopper_pearson(hits, trials)
+    return Estimate(
+        value=hits / trials,
+        low=low,
+        high=high,
+        count=1,
+        statistic=f"{hits} of {trials}, {CLOPPER_PEARSON}",
+        drawn=trials,
+        drawn_unit="prompts",
+    )
+
+
+def distilled(of: Of, tokens: Tokens) -> Iterator[MetricResult]:
+    """The loss by alpha: alpha times cross-entropy + (1 - alpha) times T squared times KLD at temperature T."""
+    beside = of.beside("tempered_divergence")
+    temperature = 1.0 if beside is None else _temperature(beside)
+    statistic = f"mean over tokens, interval by bootstrap over {tokens.unit}"
+    for alpha in _alphas(of.told("distillation").get("alpha")):
+        soft = "KLD" if temperature == 1 else f"T² KLD at T = {temperature:g}"
+        told = f"{alpha:g} cross-entropy + {1 - alpha:g} {soft}, {statistic}"
+        found = Estimate(value=None, statistic=told, reason=_NONE)
+        if (losses := losses_of(tokens.columns, beside, alpha)) is not None:
+            found = tokens.mean(losses, statistic=told)
+        yield of.metric("distillation_loss", found, alpha=alpha, temperature=temperature)
+
+
+def losses_of(columns: Mapping[str, Floats], beside: Measurement | None, alpha: float) -> Floats | None:
+    """The loss of each token, `beside` its divergences at a temperature; None where they are not these tokens'."""
+    temperature, divergence = 1.0, columns["kld"]
+    if beside is not None:
+        temperature, divergence = _temperature(beside), np.asarray(beside.samples, dtype=np.float64)
+    if not temperature or divergence.shape != columns["kld"].shape:
+        return None
+    found: Floats = alpha * columns["nll_variant"] + (1 - alpha) * temperature**2 * divergence
+    return found
+
+
+def _temperature(beside: Measurement) -> float:
+    """As the device says that it computed; 0 where it says nothing that can be."""
+    told = beside.parameters.get("temperature")
+    return float(told) if isinstance(told, int | float) and 0 < told <= _HOTTEST else 0.0
+
+
+def _alphas(told: object) -> Sequence[float]:
+    """As the suite asked, told back by the device; else the usual ones."""
+    listed = told if isinstance(told, list | tuple) else ()
+    found = [float(each) for each in listed if isinstance(each, int | float) and 0 <= each <= 1][:_MOST_ALPHAS]
+    return list(dict.fromkeys(found)) or ALPHAS
+
+
+def unknown(attempt: Attempt) -> Iterator[MetricResult]:
+    """What two vocabularies have no figure of, and what a text that was read otherwise has none of: with the reason."""
+    told = attempt.effective.of_scenario("vocabularies")
+    differ, unread = (str(told.get(key, ""))[:_LONGEST] for key in ("differ", "unread"))
+    of = Of(attempt, _beside(attempt))
+    if differ:
+        for name in _OF_TOKENS:
+            yield of.metric(name, Estimate(value=None, statistic="of tokens", reason=f"not comparable: {differ}"))
+    if unread:
+        for name in _OF_TEXTS:
+            yield of.metric(name, Estimate(value=None, statistic="of bytes", reason=unread))
+
+
+def _beside(attempt: Attempt) -> Measurement:
+    """What says how the attempt evaluated, whose parameters an unknown figure has."""
+    found = next((each for each in attempt.measurements if each.metric == "scored_texts"), None)
+    return replace(found, samples=(), row_length=0) if found else Measurement(metric="kld", parameters={}, value=0.0)
