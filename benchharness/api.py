@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -381,7 +381,7 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
             if newest.id not in read:
                 findings = _findings(store, newest.id)
                 _look_at_samples(findings.results)
-                read[newest.id] = each_target(_found(findings))
+                read[newest.id] = each_target(_found(findings, store))
         except BenchharnessError as error:
             why = f"it cannot be read: {error}"
             told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))
@@ -425,13 +425,15 @@ def _look_at_samples(results: Sequence[Result]) -> None:
             value.samples[:0]
 
 
-def _found(findings: Findings) -> Found:
-    """What pages take of a run."""
+def _found(findings: Findings, kept: Store | None = None) -> Found:
+    """What pages take of a run. `kept`: its store, where that is open: to open one on a server takes a page's time."""
     from reports.model.found import Exports, Found
 
     devices = sorted({device for result in findings.results for device in result.devices})
     machines: dict[str, str] = {}
-    if findings.store is not None:
+    if kept is not None:
+        machines = reading.machines_in(kept, devices)
+    elif findings.store is not None:
         with _opened(findings.store) as opened:
             machines = reading.machines_in(opened, devices)
     return Found(
@@ -468,16 +470,23 @@ def _findings(store: Store, run_: str) -> Findings:
         hardware=rules.hardware,
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
-        since=_since(rules, results),
+        since=_since(store, rules, results),
         store=store.url,
     )
 
 
-def _since(rules: Rules, results: Sequence[Result]) -> Since | None:
+def _since(store: Store, rules: Rules, results: Sequence[Result]) -> Since | None:
     if rules.builds is None or rules.design is None:
         return None
     from benchharness.judge.builds import Since, compared, twins
+    from benchharness.judge.gate import gated
 
     base, candidate = rules.builds
-    found = compared(twins(results), rules.design)
-    return Since(base=base, candidate=candidate, design=rules.design, comparisons=found)
+    design, today = rules.design, date.today()
+    found = compared(twins(results), design)
+    verdict = gated(found, None, results, design=design, today=today)
+    if rules.repeats is not None:
+        with suppress(BenchharnessError):  # the run that it repeats may be of another store
+            first = reading.results_in(store, rules.repeats)
+            verdict = gated(compared(twins(first), design), found, first, design=design, today=today)
+    return Since(base=base, candidate=candidate, design=design, comparisons=found, gated=verdict)

@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ _ASKS_S = 10.0
 #: A lease is renewed so often in its time.
 _RENEWALS = 3
 _LOOKS_S = 0.05
+#: Leases go by the farm's clock; a run tells when it began by its host's, and history sorts nights by that.
+_CLOCK_S = 300.0
 #: A device gives up after this share of the agent's lease; the reaper waits that long on top (`farm.settings`).
 DEVICE_SHARE = 0.5
 
@@ -104,15 +107,24 @@ class Farm:
     def call(self, function: str, *values: object) -> list[tuple[Any, ...]]:
         """Asks one function of the farm. Raises `psycopg.OperationalError` where the farm cannot be reached."""
         query = f"SELECT * FROM farm.{function}({', '.join(['%s'] * len(values))})"  # noqa: S608 - names of ours
+        return self._ask(query.encode(), values)
+
+    def _ask(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._lock:
             if self._line is None or self._line.closed:
                 self._line = self._pass.connect()
                 self._number += 1
             try:
-                return self._line.execute(query.encode(), values).fetchall()
+                return self._line.execute(query, values).fetchall()
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self._line.close()
                 raise psycopg.OperationalError(str(error)) from error
+
+    def clock_off_s(self) -> float:
+        """How far this host's clock is ahead of the farm's, by half of how long it took to ask. Raises as `call`."""
+        before_s = time.time()
+        ((theirs_s,),) = self._ask(b"SELECT extract(epoch FROM clock_timestamp())::double precision", [])
+        return (before_s + time.time()) / 2 - float(theirs_s)
 
     def news(self, stopped: threading.Event) -> Iterator[None]:
         """Comes back whenever something was queued, until somebody stops."""
@@ -216,6 +228,11 @@ class Agent:
                 log.error("%s: another agent has it", unit.name)
                 return None
             self._held[unit.name] = number
+        off_s = self._farm.clock_off_s()
+        if abs(off_s) > _CLOCK_S:
+            log.error("%s: this host's clock is %.0f s off the farm's: nights would stand in a wrong order; set it",
+                      unit.name, off_s)  # fmt: skip
+            return None
         found = self._farm.call("claim", unit.name)
         return found[0] if found else None
 

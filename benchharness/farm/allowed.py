@@ -70,7 +70,8 @@ class Allowed(Table):
         if found.by != signer:
             raise Unbelievable(f"{signer} signed what {found.by!s:.60} wrote")
         if found.until < datetime.now(UTC):
-            raise Unbelievable(f"its signature was good until {found.until:%Y-%m-%d %H:%M}")
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+            raise Unbelievable(f"its signature was good until {found.until:%Y-%m-%d %H:%M}; it is {now} on this host")
         if not any(all(labels.get(key) == value for key, value in each.items()) for each in found.wanted):
             raise Unbelievable("it was not written for this device")
         return found

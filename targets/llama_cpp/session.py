@@ -25,7 +25,7 @@ _NO_ROOM = 1  # what llama_decode answers where the cache has no place for the t
 class LlamaSession(CausalSession, SeveralTexts):
     """One model and one context, which keeps the cache of one text. `log` hears why a call failed.
 
-    Several texts at once have contexts of their own, which `together` keeps.
+    Several texts at once have a context of their own, which `together` keeps.
     """
 
     def __init__(

@@ -362,3 +362,30 @@ def test_prompts_longer_than_a_batch_are_read_in_several(model: Path) -> None:
         whole = session.answer_several(prompts, 5)
     assert [answer.tokens for answer in cut] == [answer.tokens for answer in whole]
     assert cut[0].stamps_ns[0] < cut[1].stamps_ns[0]
+
+
+def test_one_context_serves_fewer_texts_and_grows(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context for each number would keep the caches of all of them. One that cannot be made leaves none behind."""
+    made: list[tuple[int, int]] = []
+    prompt = list(range(1, 9))
+    with opened(model, **EXACT) as session:
+        together = session._together
+        make = together._make
+
+        def noted(texts: int, tokens: int) -> int:
+            made.append((texts, tokens))
+            return make(texts, tokens)
+
+        monkeypatch.setattr(together, "_make", noted)
+        first = session.answer_several([prompt], 4)
+        session.answer_several([prompt] * 3, 4)
+        fewer = session.answer_several([prompt], 4)
+        session.answer_several([[*prompt] * 33], 4)
+        assert made == [(1, 256), (3, 256), (3, 512)]
+        assert first[0].tokens == fewer[0].tokens
+        with monkeypatch.context() as failing:
+            failing.setattr(together, "_make", lambda *_: 0)
+            with pytest.raises(Unsupported, match="no context for 4 texts of 512 tokens"):
+                session.answer_several([prompt] * 4, 4)
+        assert session.answer_several([prompt], 4)[0].tokens == first[0].tokens
+    assert made[-1] == (1, 256)

@@ -187,6 +187,32 @@ def test_what_nobody_of_the_list_signed_is_not_made(
     assert line.endswith("it is not signed by a key of this host's list, though it says ann")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"files": [{"path": "files/0/../../../etc/passwd", "sha256": "ab" * 32, "bytes": 7}]}, "files/0/../../../etc"),
+        ({"suite": {"name": "s", "models": {"m": {"variants": {"v": {"artefact": "/etc/passwd"}}}}, "workloads": [],
+                    "configurations": []}}, "/etc/passwd"),
+    ],
+    ids=["a file", "an artefact"],
+)  # fmt: skip
+def test_a_path_outside_is_refused_in_one_line(
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any], words: str,
+) -> None:  # fmt: skip
+    device = Simulated(parcel=parcel(tmp_path))
+    if "files" in changes:
+        testbed.rows("INSERT INTO farm.files VALUES (%s, true)", "ab" * 32)
+    submit(testbed, ann, text(**changes))
+    with caplog.at_level(logging.ERROR, "benchharness.farm"), working(testbed, "desk", {"pi-1": device}, tmp_path):
+        until(lambda: testbed.states() == ["failed"])
+    assert device.begun == []
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith("pi-1: refused job ")
+    assert f"a path outside of its own files: {words}" in line
+    assert testbed.rows("SELECT told LIKE %s FROM farm.audit WHERE what = 'failed'", f"%{words}%") == [(True,)]
+
+
 def test_a_host_whose_list_cannot_be_read_loses_no_job(
     testbed: Testbed, ann: Member, known: None, tmp_path: Path
 ) -> None:

@@ -147,6 +147,7 @@ def test_reports_know_results_and_not_how_they_came_about(module: str, path: Pat
         "benchharness.metrics",
         "benchharness.judge.answer",
         "benchharness.judge.builds",
+        "benchharness.judge.gate",
         "benchharness.judge.pairs",
         "benchharness.judge.told",
         "benchharness.judge.fleet",
