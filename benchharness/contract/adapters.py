@@ -62,6 +62,8 @@ class AdapterRow:
     runs_with: Sequence[str] = ()
     #: Whether it opens a model and nothing else, starts no program and talks to nobody: a farm's host takes it unasked.
     opens_only: bool = False
+    #: Whether it computes on a device that is connected to its machine (`connected`), and never on the machine itself.
+    reaches_connected: bool = False
 
 
 @runtime_checkable

@@ -4,5 +4,3 @@ from __future__ import annotations
 
 #: Its id in the environment of the device side, which then tells of that device and of nothing else.
 CONNECTED_DEVICE = "BENCHHARNESS_CONNECTED_DEVICE"
-#: The only adapter that reaches such a device: what any other computes, the machine itself computes.
-REACHES_CONNECTED = "coreml-remote"

@@ -49,11 +49,13 @@ BUILT_IN = {
         opens_only=True,
     ),
     "coreml-remote": AdapterRow(
-        "targets.core_ml.remote:CoreMLRemote",
+        "targets.core_ml_remote:CoreMLRemote",
         (".mlpackage", ".mlmodel"),
         "CPU_ONLY",
         requires=("coremltools>=9.0",),
         on_request=(".mlpackage", ".mlmodel"),
+        runs_with=("coremltools",),
+        reaches_connected=True,
     ),
     "onnxruntime-genai": AdapterRow(
         "targets.onnx_runtime_genai:OnnxRuntimeGenai",
@@ -181,10 +183,10 @@ def load(name: str) -> Adapter:
 
     Whatever goes wrong in an adapter is its own failure and not the harness's.
     """
-    home = row(name).adapter
-    connected.refuse_others(name)
+    registered = row(name)
+    connected.refuse_others(name, registered)
     try:
-        module, _, attribute = home.partition(":")
+        module, _, attribute = registered.adapter.partition(":")
         adapter: Adapter = attrgetter(attribute)(importlib.import_module(module))()
     except Exception as error:
         raise _cannot_load(name, error) from error

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from benchharness.contract.connected import CONNECTED_DEVICE, REACHES_CONNECTED
+from benchharness.contract.connected import CONNECTED_DEVICE
 from benchharness.errors import Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.contract import AdapterRow
 
 
 def udid() -> str:
@@ -13,10 +17,10 @@ def udid() -> str:
     return os.environ.get(CONNECTED_DEVICE, "")
 
 
-def refuse_others(adapter: str) -> None:
+def refuse_others(name: str, row: AdapterRow) -> None:
     """Raises `Unsupported` for an adapter that would compute on the Mac what is to be measured on the device."""
-    if udid() and adapter != REACHES_CONNECTED:
+    if udid() and not row.reaches_connected:
         raise Unsupported(
-            f"on a device that is connected to a Mac only the runtime {REACHES_CONNECTED!r} computes: {adapter!r} "
+            f"on a device that is connected to a Mac only a runtime that reaches it computes (coreml-remote): {name!r} "
             "would compute on the Mac itself"
         )

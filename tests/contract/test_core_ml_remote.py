@@ -48,7 +48,7 @@ from coremltools.models.ml_program.experimental.model_structure_path import (
 )
 
 from targets.core_ml.description import describe
-from targets.core_ml.remote import CoreMLRemote, RemoteSession
+from targets.core_ml_remote import CoreMLRemote, RemoteSession
 from tests.contract import core_ml_stand_in as stand_in
 from tests.contract.core_ml_phone import LISTED, UDID, Phone
 from tests.contract.test_core_ml_pictures import model

@@ -15,7 +15,7 @@ from benchharness.contract.connected import CONNECTED_DEVICE
 from benchharness.device.questions import describe_device
 from benchharness.errors import Unsupported
 from targets.core_ml import system
-from targets.core_ml.remote import CoreMLRemote
+from targets.core_ml_remote import CoreMLRemote
 
 DIGITS = Path(__file__).parent.parent.parent / "examples/digits/artefacts/fp16.mlpackage"
 NOBODYS = "00008110-FFFFFFFFFFFFFFFF"

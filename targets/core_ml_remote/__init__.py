@@ -37,7 +37,6 @@ from benchharness.contract import (
     OwnRequest,
     TensorSpec,
 )
-from benchharness.contract.connected import REACHES_CONNECTED
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from targets.core_ml import compilation, system
 from targets.core_ml.compute_plan import ALLOWED_PLACES, WANTED_PLACES, placed_by
@@ -46,7 +45,7 @@ from targets.core_ml.files import COMPILED, check_artefact, find_model, list_fil
 from targets.core_ml.loading import native_hints
 from targets.core_ml.options import ALL, Request, check_request
 from targets.core_ml.program import quiet_coremltools
-from targets.core_ml.remote_device import connected, prepared, release, temporary_folder
+from targets.core_ml_remote.remote_device import connected, prepared, release, temporary_folder
 
 try:
     with quiet_coremltools():
@@ -81,7 +80,7 @@ _UNKNOWN = {
 class CoreMLRemote:
     """The adapter. One device is reached, the one that the device side is told of."""
 
-    name = REACHES_CONNECTED
+    name = "coreml-remote"
     formats: Sequence[str] = (".mlpackage", ".mlmodel")
 
     def availability(self) -> Availability:
