@@ -188,7 +188,7 @@ def privacy(
 
     \b
     Example:
-      benchharness telemetry privacy tallies/tally-2026-10.json
+      benchharness telemetry privacy tallies/tally-2026-10-chat.json
       benchharness telemetry privacy --ledger fleet.ledger
     """
     from benchharness.telemetry.privacy import bounds_text, pieces_of, released_pieces, smallest
