@@ -1,8 +1,9 @@
 """The aggregator's ledger: what may be spent, what was spent on which question, and what was answered.
 
 A line each, appended and on the disk before anybody is told; each line is chained to those before it, so that one that
-was changed, taken out or put in is noticed. Whether a question is answered, and by what, follows from the questions
-alone and never from the data: a refusal says nothing about a device, and neither does an old answer.
+was changed, taken out or put in is noticed. That is against accidents: the chain has no key. Whether a question is
+answered, and by what, follows from the questions alone and never from the data: a refusal says nothing about a device,
+and neither does an old answer.
 
 A device is in one hardware target in one month, and nobody knows which devices of two months are the same. So epsilons
 of one month add up where their hardware targets meet, and side by side they do not (parallel composition: disjoint
@@ -202,6 +203,7 @@ def ask(
         ledger.check(question)
         known = ledger.answered(question)
         if known is not None and not again:
+            _settle(path)
             return known, False
         entry = Entry(at=_now(), question=question, answer={})
         after = spent((*ledger.entries, entry))
@@ -233,7 +235,7 @@ def spent(entries: Sequence[Entry]) -> Fraction:
         month = by_month.setdefault(entry.question.period, {})
         for hardware in entry.question.hardware:
             month[hardware] = month.get(hardware, Fraction(0)) + entry.question.epsilon
-    return sum((max(month.values()) for month in by_month.values()), Fraction(0))
+    return sum((max(month.values(), default=Fraction(0)) for month in by_month.values()), Fraction(0))
 
 
 def shown(number: Fraction) -> str:
@@ -296,6 +298,18 @@ def _append(descriptor: int, line: bytes) -> None:
     while view:
         view = view[os.write(descriptor, view) :]
     os.fsync(descriptor)
+
+
+def _settle(path: Path) -> None:
+    """Waits for the disk: who wrote a line may have been killed before it had waited. Raises `UsageError`."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | _AS_IT_IS)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); nothing was released") from error
 
 
 def _sync_folder(path: Path) -> None:

@@ -92,7 +92,7 @@ def _row(figure: FieldFigure, devices: Devices, lab: Sequence[LabFigure]) -> dic
 
 def _why(devices: Devices) -> str:
     if devices.noise and (devices.count.value or 0) < 4 * devices.noise:
-        return f"too few devices for this much noise: their number is known to {devices.noise}"
+        return f"too few devices for this much noise: their number is known to within {devices.noise}"
     return "too few devices" if devices.count.value else "no device counted any"
 
 

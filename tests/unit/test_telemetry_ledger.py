@@ -201,6 +201,29 @@ def test_nobody_is_told_before_it_is_on_the_disk(tmp_path: Path, monkeypatch: py
         ask(path, question("2"), lambda ledger: {"counts": []})
 
 
+def test_what_is_told_again_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may have been killed between writing a line and waiting for the disk: then nobody was told yet."""
+    path = opened(tmp_path)
+    ask(path, question(), lambda ledger: {})
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: waited.append(os.fstat(descriptor).st_ino))
+    assert not ask(path, question(), lambda ledger: {})[1]
+    assert waited == [path.stat().st_ino]
+
+
+def test_an_answer_that_no_release_gives_is_not_told(tmp_path: Path) -> None:
+    path = opened(tmp_path)
+    for number, answer in enumerate(({}, release_without_noise(), {"noise": [], "counts": 1}), start=1):
+        asked = question(f"0.{number}")
+        ask(path, asked, lambda ledger, answer=answer: answer)  # type: ignore[misc]
+        with pytest.raises(UsageError, match="is none that this version gives"):
+            release(path, [], asked, adds=exact, now=NOW)
+
+
+def release_without_noise() -> dict[str, Any]:
+    return {"period": PERIOD, "model": "chat", "noise": None, "counts": []}
+
+
 def test_killed_at_any_byte_it_is_spent_and_known_or_neither(tmp_path: Path) -> None:
     path = opened(tmp_path)
     ask(path, question("1"), lambda ledger: {"answer": 1})
