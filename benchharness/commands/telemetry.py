@@ -12,8 +12,6 @@ from benchharness.commands.ending import tell_paths, terminal
 from benchharness.commands.options import RunArgument, StoreOption
 
 if TYPE_CHECKING:
-    from benchharness.device.tally import Tally
-    from benchharness.telemetry.ledger import Question
     from benchharness.telemetry.received import Received
     from benchharness.telemetry.told import Lab
 
@@ -167,14 +165,20 @@ def release(
     from benchharness.telemetry.noise import check_installed
     from benchharness.telemetry.release import release as released
     from benchharness.telemetry.told import told_of_release
+    from benchharness.terminal.console import say
 
     check_installed()
     opened = Ledger.read(ledger)
     question = Question.of(period=period, hardware=hardware or opened.hardware, histograms=histogram, epsilon=epsilon)
     opened.check(question)
     beside = _lab(lab, store, opened.model)
-    known = opened.answered(question) is not None and not again
-    found = released(ledger, () if known else _asked_about(files, question, opened.model), question, again=again)
+    if opened.answered(question) is not None and not again:
+        found = released(ledger, (), question)
+    else:
+        tallies = _received(files).about(period, opened.model)
+        told = f"devices that sent a tally of {opened.model} in {period}: {len(tallies):,}, which is for you alone"
+        say(terminal(stderr=True), told, "" if tallies else "yellow")
+        found = released(ledger, tallies, question, again=again)
     _show(told_of_release(found, beside), found.counted.to_json(), out, document=document)
 
 
@@ -214,16 +218,6 @@ def _received(files: list[Path]) -> "Received":
         say(terminal(stderr=True), one_line(f"not counted: {each.name}: {each.reason}", 600), "yellow")
     if len(found.refused) > _MOST_NAMED:
         say(terminal(stderr=True), f"not counted: {len(found.refused) - _MOST_NAMED} more files", "yellow")
-    return found
-
-
-def _asked_about(files: list[Path], question: "Question", model: str) -> "list[Tally]":
-    """The tallies of a question. How many is told on standard error; it is answered whatever their number."""
-    from benchharness.terminal.console import say
-
-    found = [each for each in _received(files).tallies if (each.period, each.model) == (question.period, model)]
-    told = f"{len(found):,} devices sent tallies of {model} in {question.period}; not to be told: it has no noise"
-    say(terminal(stderr=True), told, "" if found else "yellow")
     return found
 
 

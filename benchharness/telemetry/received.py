@@ -13,7 +13,7 @@ from pathlib import Path
 from benchharness.device.tally import MOST_BYTES, NotATally, Tally, parse
 from benchharness.errors import UsageError
 
-#: More files than this are not read at once: their tallies are held in memory, 4 kB each and more.
+#: More files than this are not read at once: their tallies are held in memory, 6 kB each and more.
 MOST_FILES = 1_000_000
 
 
@@ -45,6 +45,10 @@ class Received:
         kept = self._one("model", model, kept)
         asked = (kept[0].period, kept[0].model)
         return Received(tallies=kept, refused=self.refused, repeats={asked: self.repeats.get(asked, 0)})
+
+    def about(self, period: str, model: str) -> Sequence[Tally]:
+        """Those of one month and one model, be there any or none."""
+        return [tally for tally in self.tallies if (tally.period, tally.model) == (period, model)]
 
     def _one(self, field: str, asked: str | None, tallies: Sequence[Tally]) -> Sequence[Tally]:
         there = sorted({getattr(tally, field) for tally in tallies})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -181,7 +182,7 @@ def test_a_disk_that_takes_nothing_loses_no_saved_count_and_stops_no_application
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     made.count("int4", "session_end", "ok")
     with pytest.raises(OSError, match="No space left"):
         made.save()
