@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -101,6 +101,7 @@ class Ledger:
     entries: tuple[Entry, ...] = ()
     torn: bool = False  # its last line was cut off as it was written: nobody was told what it said
     whole_bytes: int = 0  # of the lines that are whole
+    ended: bool = True  # the last of these has its line end
     chain: str = ""
 
     @property
@@ -150,13 +151,18 @@ class Ledger:
         except OSError as error:
             remedy = "open one: benchharness telemetry open"
             raise UsageError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-        whole = content[: content.rfind(b"\n") + 1]
+        *whole, rest = content.split(b"\n")
         lines, chain = [], ""
-        for number, raw in enumerate(whole.splitlines(), start=1):
+        for number, raw in enumerate(whole, start=1):
             line, chain = _checked(raw, chain, f"{path}, line {number}")
             lines.append(line)
+        whole_bytes = len(content) - len(rest)
+        with suppress(UsageError):  # whole but for its end, it may have been told: something else cut the end off
+            line, chain = _checked(rest, chain, "")
+            lines.append(line)
+            whole_bytes = len(content)
         try:
-            head, *rest = lines
+            head, *entries = lines
             if head["schema"] != SCHEMA:
                 raise UsageError(f"{path}: its schema is {str(head['schema'])[:40]!r}, and this version keeps {SCHEMA}")
             return cls(
@@ -165,9 +171,10 @@ class Ledger:
                 model=str(head["model"]),
                 hardware=tuple(head["hardware"]),
                 variants=tuple(head["variants"]),
-                entries=tuple(_entry(each) for each in rest),
-                torn=len(whole) < len(content),
-                whole_bytes=len(whole),
+                entries=tuple(_entry(each) for each in entries),
+                torn=whole_bytes < len(content),
+                whole_bytes=whole_bytes,
+                ended=not rest or whole_bytes < len(content),
                 chain=chain,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -220,7 +227,7 @@ def ask(
             try:
                 os.ftruncate(descriptor, ledger.whole_bytes)  # what was cut off told nobody anything
                 os.lseek(descriptor, 0, os.SEEK_END)
-                _append(descriptor, _line(line, ledger.chain))
+                _append(descriptor, (b"" if ledger.ended else b"\n") + _line(line, ledger.chain))
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -230,7 +230,7 @@ def test_killed_at_any_byte_it_is_spent_and_known_or_neither(tmp_path: Path) -> 
     before = path.read_bytes()
     ask(path, question("2"), lambda ledger: {"answer": 2})
     after = path.read_bytes()
-    for kept in [*range(len(before), len(after), 7), len(after) - 1]:
+    for kept in [*range(len(before), len(after) - 1, 7), len(after) - 2]:
         path.write_bytes(after[:kept])
         found = Ledger.read(path)
         assert found.spent == 1
@@ -239,6 +239,20 @@ def test_killed_at_any_byte_it_is_spent_and_known_or_neither(tmp_path: Path) -> 
     assert (entry.answer, anew) == ({"answer": 3}, True), "what was cut off told nobody anything"
     assert Ledger.read(path).spent == 3
     assert not Ledger.read(path).torn
+
+
+def test_a_last_line_without_its_end_was_told_and_is_not_given_back(tmp_path: Path) -> None:
+    """A copy or an editor may have cut it off: then it looks as if it had never been finished, and was."""
+    path = opened(tmp_path, "3")
+    for each in ("1", "2"):
+        path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+        ask(path, question(each), lambda ledger: {"answers before": len(ledger.entries)})
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    found = Ledger.read(path)
+    assert (found.spent, found.torn) == (3, False)
+    assert ask(path, question("2"), lambda ledger: {})[0].answer == {"answers before": 1}
+    with pytest.raises(UsageError, match="0 left"):
+        ask(path, question("0.1"), lambda ledger: {})
 
 
 def test_who_asks_at_once_shares_one_budget(tmp_path: Path) -> None:
