@@ -95,7 +95,7 @@ def _row(figure: FieldFigure, devices: Devices, lab: Sequence[LabFigure]) -> dic
 def _why(devices: Devices) -> str:
     if devices.noise and (devices.count.value or 0) < 4 * devices.noise:
         return f"too few devices for this much noise: their number is known to within {devices.noise}"
-    return "too few devices" if devices.count.value else "no device counted any"
+    return "too few devices" if devices.count.value else "no device has its vote here"
 
 
 def devices_text(devices: Devices) -> str:

@@ -19,6 +19,7 @@ from benchharness.telemetry.ledger import Ledger
 from benchharness.telemetry.privacy import pieces_of, released_pieces, smallest
 from benchharness.telemetry.shares import Range
 from benchharness.telemetry.told import field_text, told_of, told_of_release
+from benchharness.telemetry.votes import Counted, counted, places_of
 from benchharness.terminal.telemetry import show_field, show_ledger, show_pieces
 from reports.pages.field import field_page, render_field
 from tests.conftest import CommandLine
@@ -83,6 +84,28 @@ def test_what_few_devices_say_is_not_made_a_number() -> None:
     assert field_text(Range(value=None, low=1e6, high=2e6), "ns") == ("1.00 ms to 2.00 ms", "")
     assert field_text(Range(value=0.5, low=0.0, high=1.0), "share")[0] == "unknown"
     assert field_text(Range(value=1.4e7, low=9e6, high=8.8e10), "ns") == ("14.0 ms", "9.00 ms to 88.0 s")
+
+
+def test_a_variant_that_has_no_vote_is_not_said_to_have_been_counted_by_nobody() -> None:
+    """A device has one vote over all of its variants: of the other it counted, and says nothing."""
+    one = with_times(1, [1e8] * 5)
+    one.add("int8", "session_end", "ok")
+    counts = counted([one], places_of([one]))
+    told = told_of(Counted(period=PERIOD, model="chat", counts=counts), {})
+    told_reasons = {row["interval"] for group in told["groups"] if group["variant"] == "int8" for row in group["rows"]}
+    assert told_reasons == {"no device has its vote here"}
+
+
+def test_each_job_of_the_lab_is_named_where_there_are_several() -> None:
+    row = {"figure": "peak memory p50", "devices": "9", "value": "70 MiB", "interval": "60 to 80"}
+    jobs = [{"whose": f"job {each}", "value": f"{each} MiB", "interval": "1 to 9"} for each in (3, 4)]
+    told = {
+        "title": "",
+        "remarks": [],
+        "groups": [{"hardware": "pi", "variant": "int4", "rows": [{**row, "lab": jobs}]}],
+    }
+    text = printed(show_field, told)
+    assert "lab: job 3; job 4: 4 MiB, 1 to 9" in text
 
 
 # Released
