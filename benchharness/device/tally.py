@@ -24,7 +24,7 @@ import tempfile
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -263,8 +263,9 @@ class Recorder:
         self._clock = clock
         self._tally: Tally | None = None
         self._opted_in = opted_in is True
-        for path in self._folder.glob(f"{_UNFINISHED}*"):  # a process was killed as it wrote
-            path.unlink()
+        with suppress(OSError) if self._opted_in else nullcontext():
+            for path in self._folder.glob(f"{_UNFINISHED}*"):  # a process was killed as it wrote
+                path.unlink(missing_ok=True)
         if not self._opted_in:
             self._forget(lambda period: True)
 
