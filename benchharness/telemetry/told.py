@@ -22,8 +22,8 @@ from benchharness.telemetry.votes import Counted, Place
 from benchharness.units import interval_text, quantity_text
 
 _FIELD = (
-    "field: a device drawn at random, and an event of it; 95 % intervals, of the number of devices too, hold which "
-    "devices happened to send, and the noise where there is some",
+    "field: a device drawn at random, and an event of it; 95 % intervals hold which devices happened to send, and the "
+    "noise where there is some; a range of devices holds the noise alone",
     "field: events are counted in bins; a quantile is the middle of one and its interval ends at edges, while the "
     "lab's are exact",
     "lab: 95 % intervals over fresh processes on the lab's own devices; they say nothing of other devices",
