@@ -44,7 +44,7 @@ def _told(file: Path) -> str:
         said = json.loads(file.read_bytes())
         words = _words(said["model"]["vocab"])
         words |= {str(each["content"]): int(each["id"]) for each in said.get("added_tokens") or ()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return ""
     spelled = json.dumps(sorted(words.items(), key=lambda each: each[1]), ensure_ascii=True)
     return hashlib.sha256(spelled.encode()).hexdigest()[:_DIGITS]
