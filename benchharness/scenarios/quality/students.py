@@ -22,10 +22,14 @@ from benchharness.scenarios.quality.rows import Floats, Of, Tokens, columns_of
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MOST_ALPHAS, _HOTTEST = 21, 100.0
 #: What two vocabularies have no figure of: each speaks of tokens.
-_OF_TOKENS = ("kld", "perplexity", "log_perplexity_ratio", "same_top_token", "greedy_prefix", "distillation_loss")
+_OF_TOKENS = (
+    *("kld", "kld_largest", "perplexity", "log_perplexity_ratio", "probability_change", "probability_change_rms"),
+    *("same_top_token", "greedy_prefix"),
+)
 _OF_TEXTS = ("bits_per_byte", "bits_per_byte_loss")
 _NONE = "its divergences at that temperature are not told for each token"
 _LONGEST = 400
+_ALL_ALIKE = "all {} prompts read alike, and how many others would is not told by drawing them"
 
 
 def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
@@ -64,7 +68,10 @@ def answers(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     whole = columns["characters"]
     together = np.where(whole > 0, columns["shared"] / np.maximum(whole, 1.0), columns["exact"])
     statistic = "mean over prompts, interval by bootstrap over prompts"
-    yield of.metric("shared_beginning", mean_over(together, statistic=statistic, unit="prompts"))
+    found = mean_over(together, statistic=statistic, unit="prompts")
+    if found.low is not None and found.low == found.high:
+        found = replace(found, low=None, high=None, reason=_ALL_ALIKE.format(len(together)))
+    yield of.metric("shared_beginning", found)
 
 
 def _share(same: Floats) -> Estimate:
@@ -125,8 +132,11 @@ def unknown(attempt: Attempt) -> Iterator[MetricResult]:
     differ, unread = (str(told.get(key, ""))[:_LONGEST] for key in ("differ", "unread"))
     of = Of(attempt, _beside(attempt))
     if differ:
-        for name in _OF_TOKENS:
-            yield of.metric(name, Estimate(value=None, statistic="of tokens", reason=f"not comparable: {differ}"))
+        none = Estimate(value=None, statistic="of tokens", reason=f"not comparable: {differ}")
+        yield from (of.metric(name, none) for name in _OF_TOKENS)
+        # By alpha, as budgets name it: one that finds no figure would be told by nobody.
+        asked = _alphas(of.told("distillation").get("alpha"))
+        yield from (of.metric("distillation_loss", none, alpha=alpha) for alpha in asked)
     if unread:
         for name in _OF_TEXTS:
             yield of.metric(name, Estimate(value=None, statistic="of bytes", reason=unread))
