@@ -251,7 +251,9 @@ def test_jobs_of_the_same_cells_may_ship_another_variant_or_read_another_tokeniz
     assert why_other_jobs([one], [one]) == ""
 
 
-@pytest.mark.parametrize("named", [{"library": "/opt/delegate.so"}, {"options": {"custom_op_libraries": ["/opt/o.so"]}}])
+@pytest.mark.parametrize(
+    "named", [{"library": "/opt/delegate.so"}, {"options": {"custom_op_libraries": ["/opt/o.so"]}}]
+)
 def test_a_library_that_may_have_been_built_again_is_not_taken_for_the_same(named: dict[str, Any]) -> None:
     made = job(configuration={"name": "o", "runtime": "onnxruntime", **named})
     assert "may be another behind the same name" in why_other_jobs([made], [made])
