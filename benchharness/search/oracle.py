@@ -64,7 +64,8 @@ def measure(
 
     An earlier run in the same store answers, where it is no older than `no_older_than` and was of the same artefact,
     asked for the same, on the same device in the same state; `again` measures all the same. Measuring ends early where
-    a budget can no longer be kept; of artefacts that keep every budget `false_stops` at most end so. Raises
+    a budget can no longer be kept; of artefacts that keep every budget `false_stops` at most end so, on a
+    machine up to 5 % slower than usual. Raises
     `BenchharnessError`; an artefact that fails is told in the answer.
     """
     suite = _limited(_suite_of(artefact, reference, task, asked, overrides, changes), budgets or {})

@@ -135,7 +135,8 @@ def test_it_says_in_words_what_it_found() -> None:
     assert "✗ tpot 1 ms: 2.00 ms" in text
     assert "of the limit too much, at worst" in text
     assert "✓ artefact_size 1 kB: 0.900 kB; 10 % of the limit left\n" in text
-    assert text.endswith("of what keeps every budget 1.0 % at most is stopped so)")
+    claim = "of what keeps every budget 1.0 % at most is stopped so, while the machine is 5 % slower at most"
+    assert text.endswith(f"({claim})")
     assert repr(told) == "<Measured 'model.onnx': tpot 1 ms: miss, artefact_size 1 kB: pass>"
     hostile = answered({}, [], artefact=Path("a\x1b[31m.onnx"), failure="crashed\nby\x07 a bell")
     assert "\x1b" not in str(hostile)
