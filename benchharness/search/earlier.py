@@ -12,13 +12,34 @@ from typing import Any
 from benchharness import __version__
 from benchharness.judge.hopeless import HOPELESS, Hopeless
 from benchharness.launch import Launcher, ask
-from benchharness.results.result import OutcomeKind, Result, Run
+from benchharness.results.result import Job, OutcomeKind, Result, Run
 from benchharness.suite.tables import Attempts
 
 #: Outcomes that the same artefact would have again.
 _FINAL = (OutcomeKind.OK, OutcomeKind.UNSUPPORTED, OutcomeKind.INVALID)
 #: Of a device's conditions: where a program may be of another opinion from one moment to the next.
 _MOVES = ("battery_percent",)
+#: Options that name files beside the model, of which a job knows the names alone.
+_FILES = ("custom_op_libraries", "program")
+
+
+def why_other_jobs(then: Sequence[Job], now: Sequence[Job]) -> str:
+    """What sets jobs apart that are the same by cell and artefact: whose verdicts count, and what else is read."""
+    if _shipping(then) != _shipping(now):
+        return "another variant was the one that ships"
+    if _tokenizers(then) != _tokenizers(now):
+        return "a variant's own tokenizer is another"
+    if any(each.configuration.library or set(_FILES) & each.configuration.options.keys() for each in now):
+        return "a library or program that the suite names may be another behind the same name"
+    return ""
+
+
+def _shipping(jobs: Sequence[Job]) -> list[tuple[str, str]]:
+    return sorted((job.cell, job.digest) for job in jobs if job.ships)
+
+
+def _tokenizers(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
+    return sorted((job.cell, job.digest, job.own_tokenizer_digest or "") for job in jobs)
 
 
 def why_not_alike(run: Run, asked: tuple[Attempts, Attempts], results: Sequence[Result], ending: Hopeless) -> str:

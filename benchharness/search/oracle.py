@@ -20,7 +20,7 @@ from benchharness.judge.hopeless import FALSE_STOPS, HOPELESS, Hopeless, exactly
 from benchharness.locations import state_folder
 from benchharness.metrics.limits import BASE, Budget, parse
 from benchharness.results.result import Job, Result
-from benchharness.search.earlier import why_another_state, why_not_alike
+from benchharness.search.earlier import why_another_state, why_not_alike, why_other_jobs
 from benchharness.search.measured import Measured, margins_of
 from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.overrides import Overrides
@@ -64,7 +64,8 @@ def measure(
 
     An earlier run in the same store answers, where it is no older than `no_older_than` and was of the same artefact,
     asked for the same, on the same device in the same state; `again` measures all the same. Measuring ends early where
-    a budget can no longer be kept; of artefacts that keep every budget `false_stops` at most end so. Raises
+    a budget can no longer be kept; of artefacts that keep every budget `false_stops` at most end so, on a
+    machine up to 5 % slower than usual. Raises
     `BenchharnessError`; an artefact that fails is told in the answer.
     """
     suite = _limited(_suite_of(artefact, reference, task, asked, overrides, changes), budgets or {})
@@ -116,6 +117,8 @@ class _Asking:
         return None, why
 
     def _why_not(self, findings: Findings) -> str:
+        if why := why_other_jobs([result.job for result in findings.results], self.planned.jobs):
+            return why
         ours = [result for result in findings.results if result.job.ships]
         with closing(api.open_store(self.store)) as opened:
             then = restore_suite(opened.suite_and_hardware(findings.run.id)[0]).attempts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from benchharness.judge.hopeless import DRIFT
 from benchharness.metrics import METRICS
 from benchharness.results.result import VerdictKind
 from benchharness.terminal.values import estimated, interval, one_line
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: A margin from this share of its limit on has no decimals.
 _ROUND_SHARE = 0.1
+#: What a machine may drift by without that counting against an artefact: beyond it nothing is claimed.
+_DRIFT = percent_text(DRIFT)
 _MARKS = {VerdictKind.PASS: "✓", VerdictKind.MISS: "✗", VerdictKind.UNDECIDED: "?"}
 
 
@@ -33,7 +36,10 @@ def _lines(measured: Measured) -> Iterator[str]:
         yield _of_budget(margin)
     if measured.stopped:
         chance = percent_text(measured.false_stops, 1)
-        yield f"{measured.stopped}; measuring ended there (of what keeps every budget {chance} at most is stopped so)"
+        claim = (
+            f"of what keeps every budget {chance} at most is stopped so, while the machine is {_DRIFT} slower at most"
+        )
+        yield f"{measured.stopped}; measuring ended there ({claim})"
 
 
 def _of_budget(margin: Margin) -> str:

@@ -82,7 +82,7 @@ class Manifest:
 
 
 class DigestCache:
-    """File digests by (device, inode, size, mtime) and compressed sizes by digest, in one JSON file.
+    """File digests by (device, inode, size, mtime, ctime) and compressed sizes by digest, in one JSON file.
 
     Losing it costs only time.
     """
@@ -100,7 +100,8 @@ class DigestCache:
     def sha256(self, file: Path) -> str:
         """The file's SHA-256, read only if it changed since it was last asked for."""
         stat = file.stat()
-        key = f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
+        # Whoever unpacks or copies a file sets its mtime, and inodes are used again: nobody sets when that was done.
+        key = f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
         if key not in self._known:
             with file.open("rb") as stream:
                 self._known[key] = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -52,7 +52,11 @@ class Tried:
     measured: Measured
 
 
-#: Says what a choice costs; `again`: as if nobody had asked before.
+class NotMadeError(Exception):
+    """A choice of which the tools make no variant; the search goes on without it."""
+
+
+#: Says what a choice costs; `again`: as if nobody had asked before. Raises `NotMadeError`.
 Oracle = Callable[[Choice, bool], Measured]
 Tell = Callable[[str], None]
 
@@ -72,7 +76,12 @@ def search(study: optuna.Study, oracle: Oracle, parts: Sequence[str], trials: in
     for _ in range(trials):
         trial = study.ask()
         choice = suggested(trial, parts)
-        measured = oracle(choice, False)
+        try:
+            measured = oracle(choice, False)
+        except NotMadeError as error:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            tell(f"{trial.number:3}  {choice}: not made, {error}")
+            continue
         for budget, violation in measured.constraints.items():
             trial.set_constraint(budget, violation)
         if measured.failure:
@@ -140,7 +149,7 @@ class Demo:
         """Makes a variant, or keeps that of before, and measures it."""
         (made,) = self._workshop.make_all([recipe_of(choice, self._parts.get(choice.left))])
         if made.path is None:
-            raise SystemExit(f"{choice}: {made.failure}")
+            raise NotMadeError(made.failure)
         asked = suite_of(made.path, self._attempts)
         return measure(asked, self._budgets, store=self._store, again=again, watching=watch(stderr=True))
 
@@ -198,7 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=asked.seed, n_startup_trials=8))
     tried = search(study, demo.oracle, demo.parts, asked.trials)
     artefacts = len({each.measured.digest for each in tried})
-    print(f"{len(tried)} trials, {artefacts} artefacts; {sum(each.measured.cached for each in tried)} known already")
+    known = sum(each.measured.cached for each in tried)
+    print(f"{len(study.trials)} trials, {artefacts} artefacts; {known} known already")
     return 0 if believed(tried, demo.oracle) else 1
 
 

@@ -217,6 +217,19 @@ def test_without_a_tokenizer_of_its_own_another_size_is_refused_with_the_line_to
     assert 'tokenizer = "…" under the variant' in result.outcome.reason
 
 
+def test_a_student_that_cannot_read_the_text_ends_alone(tmp_path: Path, text: Path) -> None:
+    mute = script("students").respoken(tmp_path / "mute", range(512))
+    said = json.loads((mute / "tokenizer.json").read_text())
+    words = {"type": "WordPiece", "vocab": said["model"]["vocab"], "unk_token": "[UNK]"}
+    words |= {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+    (mute / "tokenizer.json").write_text(json.dumps({**said, "model": words}))
+    table = suite(tmp_path, {"mute": {"artefact": str(mute)}, "int4": {"artefact": str(ARTEFACTS / "onnx-int4")}}, text)
+    made = benchharness.run(table, store=f"sqlite:///{tmp_path}/store.db")
+    ended = {result.job.variant: str(result.outcome) for result in made.results}
+    assert ended["int4"] == "ok"
+    assert ended["mute"].startswith("unsupported: the tokenizer cannot read the text: ")
+
+
 @pytest.mark.parametrize(
     ("content", "name", "told"),
     [("1 2 3 4 5 6 7 8 9", "data.tokens", "token ids, which are the reference's"), ("And", "data.txt", "no stretch")],

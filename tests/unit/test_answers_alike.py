@@ -20,6 +20,8 @@ def row(reference: str, variant: str, *, ended: tuple[bool, bool] = (False, Fals
         (" and the king", " and the queen", (0, 0, 9, 13)),
         (" and the king", " And, the  King said", (0, 1, 1, 13)),
         (" and the king", " and the ki", (0, 0, 11, 13)),  # it goes no further: nothing says that it would
+        (" ... !!", " anything at all", (0, 0, 1, 7)),  # of signs alone nothing is left that the two could share
+        (" ... !!", " ... !! and", (1, 1, 7, 7)),
         ("", " anything", (1, 1, 0, 0)),
     ],
 )

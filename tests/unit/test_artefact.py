@@ -93,6 +93,19 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     assert second.sha256(file) == hashlib.sha256(b"two").hexdigest()
 
 
+def test_a_file_rewritten_in_place_with_its_old_time_is_hashed_again(tmp_path: Path) -> None:
+    """As `cp -p` and archives do, whose builds all carry one time: the same inode, size and mtime."""
+    file, cache = tmp_path / "model.onnx", DigestCache(None)
+    file.write_bytes(b"one")
+    cache.sha256(file)
+    before = file.stat()
+    while file.stat().st_ctime_ns == before.st_ctime_ns:  # a file system's clock has steps of some ms
+        file.write_bytes(b"two")
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert cache.sha256(file) == hashlib.sha256(b"two").hexdigest()
+
+
 @pytest.mark.parametrize("content", ["", "not JSON", "[]", "null", '{"a": {}}'])
 def test_a_damaged_cache_costs_only_time(tmp_path: Path, content: str) -> None:
     (tmp_path / "digests.json").write_text(content)

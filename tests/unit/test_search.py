@@ -18,7 +18,7 @@ from benchharness.metrics.limits import parse
 from benchharness.results.result import Estimate, OutcomeKind, Result, VerdictKind
 from benchharness.results.store import Store
 from benchharness.search import measure
-from benchharness.search.earlier import why_another_state, why_not_alike
+from benchharness.search.earlier import why_another_state, why_not_alike, why_other_jobs
 from benchharness.suite.tables import Attempts
 from tests.unit.made_up import DEVICE, STARTED, attempt, job, measured, run
 from tests.unit.search_samples import answered, exactly, figure, over_attempts
@@ -135,7 +135,8 @@ def test_it_says_in_words_what_it_found() -> None:
     assert "✗ tpot 1 ms: 2.00 ms" in text
     assert "of the limit too much, at worst" in text
     assert "✓ artefact_size 1 kB: 0.900 kB; 10 % of the limit left\n" in text
-    assert text.endswith("of what keeps every budget 1.0 % at most is stopped so)")
+    claim = "of what keeps every budget 1.0 % at most is stopped so, while the machine is 5 % slower at most"
+    assert text.endswith(f"({claim})")
     assert repr(told) == "<Measured 'model.onnx': tpot 1 ms: miss, artefact_size 1 kB: pass>"
     hostile = answered({}, [], artefact=Path("a\x1b[31m.onnx"), failure="crashed\nby\x07 a bell")
     assert "\x1b" not in str(hostile)
@@ -238,6 +239,25 @@ def test_an_interpreter_of_its_own_and_an_unknown_version_are_not_taken_for_the_
     own = job(configuration={"name": "o", "runtime": "onnxruntime", "python": "/opt/python"})
     results = derive([(own, "")], [attempt(0, effective={"runtime_version": "1.22"}, conditions=STATE)])
     assert "interpreter of its own" in why_another_state(results, Device(STATE))  # type: ignore[arg-type]
+
+
+def test_jobs_of_the_same_cells_may_ship_another_variant_or_read_another_tokenizer() -> None:
+    timed, reference = job(), job("b" * 16, digest="cd" * 32, ships=False)
+    assert why_other_jobs([reference, timed], [timed, reference]) == ""
+    both = job("b" * 16, digest="cd" * 32)
+    assert why_other_jobs([timed, both], [timed, reference]) == "another variant was the one that ships"
+    one, other = (job(own_tokenizer="/t.json", own_tokenizer_digest=digest) for digest in ("1" * 64, "2" * 64))
+    assert one.cell == other.cell
+    assert why_other_jobs([one], [other]) == "a variant's own tokenizer is another"
+    assert why_other_jobs([one], [one]) == ""
+
+
+@pytest.mark.parametrize(
+    "named", [{"library": "/opt/delegate.so"}, {"options": {"custom_op_libraries": ["/opt/o.so"]}}]
+)
+def test_a_library_that_may_have_been_built_again_is_not_taken_for_the_same(named: dict[str, Any]) -> None:
+    made = job(configuration={"name": "o", "runtime": "onnxruntime", **named})
+    assert "may be another behind the same name" in why_other_jobs([made], [made])
 
 
 def test_a_store_finds_runs_of_the_same_jobs_wherever_their_files_lay(tmp_path: Path) -> None:

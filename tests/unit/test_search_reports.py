@@ -172,6 +172,24 @@ def test_a_trial_that_fails_is_told_as_one_and_an_unknown_figure_as_infinite() -
     assert "artefact_size 9 B" in lines[1]
 
 
+def test_a_variant_that_cannot_be_made_ends_its_trial_and_not_the_search() -> None:
+    script = Script({example().Choice(8, 16): [answered({"size": "1 B"}, [figure("artefact_size", exactly(1.0))])]})
+
+    def oracle(choice: Any, again: bool) -> Measured:
+        if choice.bits == 4:
+            raise example().NotMadeError("the tool ended with code 1")
+        return script(choice, again)
+
+    study = optuna.create_study()
+    for bits in (4, 8):
+        study.enqueue_trial({"bits": bits, "block": 16, "left": "nothing"})
+    lines: list[str] = []
+    found = example().search(study, oracle, [], 2, lines.append)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert [each.choice.bits for each in found] == [8]
+    assert lines[0].endswith("not made, the tool ended with code 1")
+
+
 def test_of_artefacts_on_their_limit_few_keep_it_once_and_fewer_twice() -> None:
     """Whoever compares means believes every second one; whoever measures the winner again, next to none."""
     drawn = np.random.default_rng(13)

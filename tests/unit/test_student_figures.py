@@ -116,7 +116,8 @@ def test_a_copy_of_the_reference_loses_nothing_and_claims_no_interval() -> None:
 
 def test_what_two_vocabularies_have_no_figure_of_is_unknown_and_names_both() -> None:
     found = metrics(scored(texts()), vocabularies={"differ": DIFFER})
-    for name in ("kld", "perplexity", "log_perplexity_ratio", "same_top_token", "greedy_prefix", "distillation_loss"):
+    of_tokens = ("kld", "kld_largest", "perplexity", "log_perplexity_ratio", "same_top_token", "greedy_prefix")
+    for name in (*of_tokens, "probability_change", "probability_change_rms"):
         estimate = one(found, name).estimate
         assert estimate.value is None
         assert estimate.reason == f"not comparable: {DIFFER}"
@@ -139,6 +140,16 @@ def test_answers_are_shares_of_prompts_with_their_exact_interval() -> None:
     assert one(found, "same_answer_normalised").estimate.value == pytest.approx(3 / 5)
     expected = np.mean([1, 3 / 6, 0, 1 / 4, 1])
     assert one(found, "shared_beginning").estimate.value == pytest.approx(expected)
+    assert one(found, "shared_beginning").estimate.low is not None
+
+
+@pytest.mark.parametrize(("shared", "share"), [(0.0, 0.0), (9.0, 1.0)])
+def test_prompts_that_all_read_alike_leave_room_for_others(shared: float, share: float) -> None:
+    """Eight prompts of which all or none go together would else have an interval without width, and keep a budget."""
+    rows = [float(share == 1), float(share == 1), shared, 9.0] * 8
+    found = one(metrics(measured("answers_alike", share, rows, row_length=4)), "shared_beginning").estimate
+    assert (found.value, found.low, found.high) == (share, None, None)
+    assert found.reason.startswith("all 8 prompts read alike")
 
 
 def token_rows(count: int = 64) -> np.ndarray:
@@ -240,6 +251,25 @@ def test_budgets_on_what_students_are_told_by() -> None:
     }
     apart = student(scored(texts()), vocabularies={"differ": DIFFER})
     (found,) = judged([apart], limits.parse({"kld": "0.1 nats"}, "suite"))
+    assert [(each.kind, each.reason) for each in found.verdicts] == [
+        (VerdictKind.UNDECIDED, f"not comparable: {DIFFER}")
+    ]
+
+
+@pytest.mark.parametrize("asked", [{}, {"alpha": [0.1, 0.5], "temperature": 2.0}])
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"distillation_loss": {"0.5": "100 nats"}},
+        {"kld_largest": "9 nats"},
+        {"probability_change": "0 %"},
+        {"probability_change_rms": "90 %"},
+    ],
+)
+def test_no_budget_on_tokens_is_silent_on_another_vocabulary(table: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Beside a variant that keeps it nobody would miss the verdict that is not there."""
+    apart = student(scored(texts()), vocabularies={"differ": DIFFER}, distillation=asked)
+    (found,) = judged([apart], limits.parse(table, "suite"))
     assert [(each.kind, each.reason) for each in found.verdicts] == [
         (VerdictKind.UNDECIDED, f"not comparable: {DIFFER}")
     ]

@@ -114,3 +114,15 @@ def test_the_bundled_model_reads_as_its_tokenizer_says() -> None:
     tokens, spans = tokenizer.spans(text)
     assert tokens == tokenizer.encode(text)
     assert (spans[0][0], spans[-1][1]) == (0, len(text))
+
+
+def test_a_text_that_it_has_no_token_for_is_refused_and_no_accident(tmp_path: Path) -> None:
+    """The package raises a plain `Exception`, which would end a pass of several variants for all of them."""
+    backend = Backend(models.WordPiece({"a": 0}, unk_token="[UNK]"))  # the package's default, which nobody added
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.save(str(tmp_path / "tokenizer.json"))
+    mute = Tokenizer(tmp_path / "tokenizer.json")
+    assert mute.encode("a a") == [0, 0]
+    for ask in (mute.encode, mute.spans):
+        with pytest.raises(Unsupported, match=r"the tokenizer cannot read the text: WordPiece error: Missing \[UNK\]"):
+            ask("a b")

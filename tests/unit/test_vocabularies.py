@@ -95,7 +95,13 @@ def test_jobs_of_one_vocabulary_are_what_they_always_were(tmp_path: Path) -> Non
     assert of(alike, "int8", "quality").cell == of(apart, "int8", "quality").cell
 
 
-@pytest.mark.parametrize("said", [None, "{}", "[" * 5000, json.dumps({"model": {"vocab": 3}})])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(None, "{}", "[" * 5000, json.dumps({"model": {"vocab": 3}})),
+        *('{"model": {"vocab": {"a": 1e999}}}', '{"model": {"vocab": [[]]}}', '{"model": {"vocab": {"a": NaN}}}'),
+    ],
+)
 def test_what_cannot_be_read_as_a_tokenizer_stops_no_plan(tmp_path: Path, said: str | None) -> None:
     jobs = planned(written(tmp_path, student=said))
     own = of(jobs, "student", "quality").own_tokenizer

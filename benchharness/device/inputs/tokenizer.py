@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PROBES = ("a", "the", "0", ".", "A", "\n", "我")
 #: A vocabulary without any of these is small, or its words are as good.
 _MOST_WORDS_TRIED = 256
-_LONGEST_NAME = 40
+_LONGEST_NAME, _LONGEST_REASON = 40, 200
 
 
 class Around(NamedTuple):
@@ -63,12 +63,19 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, after whatever special tokens the tokenizer puts before it."""
-        return [*self.around.before, *self._backend.encode(text, add_special_tokens=False).ids]
+        return [*self.around.before, *self._encoded(text).ids]
 
     def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """The token ids of a text alone, and the characters that each stands for."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self._encoded(text)
         return list(encoding.ids), list(encoding.offsets)
+
+    def _encoded(self, text: str) -> Any:
+        """Raises `Unsupported` where a word has no token, and the file names none for those without."""
+        try:
+            return self._backend.encode(text, add_special_tokens=False)
+        except Exception as error:  # of no other class
+            raise Unsupported(f"the tokenizer cannot read the text: {str(error)[:_LONGEST_REASON]}") from error
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, special tokens spelled out."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, mean_over, ratio_over
-from benchharness.judge.paired import difference_of_quotients
+from benchharness.judge.blocks import neighbours, ratio_in_blocks
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, mean_over
 from benchharness.results.result import Attempt, Estimate, Measurement, MetricResult
 from benchharness.scenarios.quality.rows import Floats, Of, Tokens, columns_of
 
@@ -22,38 +23,58 @@ from benchharness.scenarios.quality.rows import Floats, Of, Tokens, columns_of
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MOST_ALPHAS, _HOTTEST = 21, 100.0
 #: What two vocabularies have no figure of: each speaks of tokens.
-_OF_TOKENS = ("kld", "perplexity", "log_perplexity_ratio", "same_top_token", "greedy_prefix", "distillation_loss")
+_OF_TOKENS = (
+    *("kld", "kld_largest", "perplexity", "log_perplexity_ratio", "probability_change", "probability_change_rms"),
+    *("same_top_token", "greedy_prefix"),
+)
 _OF_TEXTS = ("bits_per_byte", "bits_per_byte_loss")
 _NONE = "its divergences at that temperature are not told for each token"
 _LONGEST = 400
+_ALL_ALIKE = "all {} prompts read alike, and how many others would is not told by drawing them"
 
 
 def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
-    """Bits per byte of both, and how many more the variant needs, paired by what is drawn again."""
-    sizes, reference, variant, unit = _drawn(columns_of(measurement))
-    statistic = f"bits over bytes, interval by bootstrap over {unit}"
-    for name, told in (("bits_per_byte", variant), ("reference_bits_per_byte", reference)):
-        yield of.metric(name, ratio_over(told, sizes, statistic=statistic, unit=unit))
-    paired = f"variant's less reference's on the same bytes, interval by bootstrap over {unit}, drawn for both alike"
-    loss = difference_of_quotients((variant, sizes), (reference, sizes), statistic=paired, unit=unit)
-    yield of.metric("bits_per_byte_loss", loss)
+    """Bits per byte of both, and how many more the variant needs: of the same bytes, so all three are over these."""
+    drawn = _drawn(columns_of(measurement))
+    for name, told in (("bits_per_byte", drawn.variant), ("reference_bits_per_byte", drawn.reference)):
+        yield of.metric(name, drawn.by_byte(told, f"bits over bytes, interval by bootstrap over {drawn.told}"))
+    paired = f"variant's less reference's on the same bytes, interval by bootstrap over {drawn.told}, alike for both"
+    yield of.metric("bits_per_byte_loss", drawn.by_byte(drawn.variant - drawn.reference, paired))
 
 
 def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], statistic: str) -> Estimate | None:
     """The candidate's bits per byte less the base's; None where the two read other stretches of text."""
     if not all(np.array_equal(base[name], candidate[name]) for name in ("document", "size")):
         return None
-    (sizes, _, theirs, unit), (_, _, ours, _) = _drawn(base), _drawn(candidate)
-    return difference_of_quotients((ours, sizes), (theirs, sizes), statistic=statistic.format(unit), unit=unit)
+    theirs, ours = _drawn(base), _drawn(candidate)
+    return ours.by_byte(ours.variant - theirs.variant, statistic.format(ours.told))
 
 
-def _drawn(columns: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats, str]:
-    """Bytes, bits of the reference and of the variant of each thing that is drawn again, and what that is."""
+class _Drawn(NamedTuple):
+    """Bytes, and bits of the reference and of the variant, of each thing that is drawn again, and what that is."""
+
+    sizes: Floats
+    reference: Floats
+    variant: Floats
+    unit: str
+    block: int  # so many that follow each other are drawn together
+
+    @property
+    def told(self) -> str:
+        return self.unit if self.block == 1 else f"{self.unit}, {self.block} neighbours at once"
+
+    def by_byte(self, bits: Floats, statistic: str) -> Estimate:
+        return ratio_in_blocks(bits, self.sizes, statistic=statistic, unit=self.unit, block=self.block)
+
+
+def _drawn(columns: Mapping[str, Floats]) -> _Drawn:
+    """Documents are drawn one by one; the stretches of only one together with their neighbours, which are alike."""
     documents, place = np.unique(columns["document"], return_inverse=True)
-    several = len(documents) > 1
-    parts = (columns["size"], columns["reference"] / math.log(2), columns["variant"] / math.log(2))
-    sums = [np.bincount(place, weights=part).astype(np.float64) if several else part for part in parts]
-    return sums[0], sums[1], sums[2], "documents" if several else "stretches of text"
+    sizes, reference, variant = columns["size"], columns["reference"] / math.log(2), columns["variant"] / math.log(2)
+    if len(documents) == 1:
+        return _Drawn(sizes, reference, variant, "stretches of text", neighbours(len(place)))
+    sums = [np.bincount(place, weights=part).astype(np.float64) for part in (sizes, reference, variant)]
+    return _Drawn(sums[0], sums[1], sums[2], "documents", 1)
 
 
 def answers(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
@@ -64,7 +85,10 @@ def answers(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     whole = columns["characters"]
     together = np.where(whole > 0, columns["shared"] / np.maximum(whole, 1.0), columns["exact"])
     statistic = "mean over prompts, interval by bootstrap over prompts"
-    yield of.metric("shared_beginning", mean_over(together, statistic=statistic, unit="prompts"))
+    found = mean_over(together, statistic=statistic, unit="prompts")
+    if found.low is not None and found.low == found.high:
+        found = replace(found, low=None, high=None, reason=_ALL_ALIKE.format(len(together)))
+    yield of.metric("shared_beginning", found)
 
 
 def _share(same: Floats) -> Estimate:
@@ -125,8 +149,11 @@ def unknown(attempt: Attempt) -> Iterator[MetricResult]:
     differ, unread = (str(told.get(key, ""))[:_LONGEST] for key in ("differ", "unread"))
     of = Of(attempt, _beside(attempt))
     if differ:
-        for name in _OF_TOKENS:
-            yield of.metric(name, Estimate(value=None, statistic="of tokens", reason=f"not comparable: {differ}"))
+        none = Estimate(value=None, statistic="of tokens", reason=f"not comparable: {differ}")
+        yield from (of.metric(name, none) for name in _OF_TOKENS)
+        # By alpha, as budgets name it: one that finds no figure would be told by nobody.
+        asked = _alphas(of.told("distillation").get("alpha"))
+        yield from (of.metric("distillation_loss", none, alpha=alpha) for alpha in asked)
     if unread:
         for name in _OF_TEXTS:
             yield of.metric(name, Estimate(value=None, statistic="of bytes", reason=unread))

@@ -52,7 +52,7 @@ def alike(reference: Answer, variant: Answer) -> AnswerRow:
         same = variant.ended and plain == theirs
     else:
         exact = variant.text.startswith(reference.text)
-        same = exact or plain.startswith(theirs)
+        same = exact or (theirs != "" and plain.startswith(theirs))  # where nothing counts, anything would be the same
     pairs = enumerate(zip(reference.text, variant.text))
     shortest = min(len(reference.text), len(variant.text))
     shared = next((at for at, (one, other) in pairs if one != other), shortest)

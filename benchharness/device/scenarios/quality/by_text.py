@@ -123,6 +123,7 @@ def compare(
     shown = {
         "evaluated": texts.facts,
         "vocabularies": apart,
+        **({"distillation": distilled} if (distilled := settings.get("distillation")) else {}),
         "tokenizer": tokenizers[1].facts(),
         "continuations": found.shown(),
     }
