@@ -25,6 +25,7 @@ from benchharness.farm.lease import Lease, now_s
 from benchharness.farm.making import Making, Order
 from benchharness.farm.passes import Pass
 from benchharness.farm.submission import Unbelievable
+from benchharness.farm.workplace import alone_in
 from benchharness.locations import task_cache
 from benchharness.suite.tables import read_toml
 
@@ -158,9 +159,13 @@ class Agent:
         self._held: dict[str, int] = {}  # by device, the line on which it is held
 
     def run(self) -> None:
-        """Works until `stop`. Raises `UsageError` where there is nothing to work on."""
+        """Works until `stop`. Raises `UsageError` where there is nothing to work on, or another agent in its folder."""
         if not self._units:
             raise UsageError("no device has a profile there; see: benchharness device add")
+        with alone_in(self._work):
+            self._run()
+
+    def _run(self) -> None:
         shutil.rmtree(self._work / "jobs", ignore_errors=True)  # of an agent that was killed, whose jobs ended with it
         threads = [threading.Thread(target=self._serve, args=(unit,), name=unit.name) for unit in self._units]
         threads.append(threading.Thread(target=self._listen, name="news", daemon=True))

@@ -247,6 +247,15 @@ def test_another_hosts_device_is_refused(testbed: Testbed, desk: Member, member:
     assert testbed.rows("SELECT labels ->> 'hardware' FROM farm.devices WHERE name = 'pi-1'") == [("board",)]
 
 
+def test_a_device_that_is_called_as_a_host_takes_none_of_its_devices_out(
+    testbed: Testbed, desk: Member, member: Members
+) -> None:
+    rack = member("rack")
+    rack.call("present", '[{"name": "desk"}]')
+    assert rack.one("set_state", "desk", "quarantined", "mine") == 1
+    assert testbed.rows("SELECT name FROM farm.devices WHERE state = 'quarantined'") == [("desk",)]
+
+
 def test_labels_do_not_make_a_device_another_ones(testbed: Testbed, member: Members) -> None:
     rack = member("rack")
     rack.call("present", '[{"name": "pi-9", "labels": {"device": "pi-1", "host": "desk"}}]')
@@ -313,6 +322,13 @@ def test_an_agent_may_not_submit_nor_a_submitter_claim(member: Members) -> None:
 def test_nobody_submits_in_anothers_name(testbed: Testbed, desk: Member, ann: Member) -> None:
     assert ann.one("submit", text(by="bob"), "", "bob") == 0
     said(testbed, "a submission of phones to ann: it is written by bob")
+
+
+def test_a_submission_says_of_each_file_which_it_is(testbed: Testbed, desk: Member, ann: Member) -> None:
+    """One that did not kept every file of the farm from being pruned."""
+    for file in ({}, {"sha256": None}, {"sha256": 5}, "x"):
+        with pytest.raises(errors.RaiseException, match="a file of the submission has no digest"):
+            submit(testbed, ann, text(files=[file]))
 
 
 def test_a_file_that_is_another_is_refused(testbed: Testbed, ann: Member) -> None:
