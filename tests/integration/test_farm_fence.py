@@ -283,6 +283,21 @@ def test_a_forged_result_is_not_taken_into_the_store(
     assert len([line for line in testbed.refused() if "scheduler: the result of job" in line]) == 4
 
 
+def test_a_result_is_of_the_device_that_had_the_lease_whatever_its_host_calls_it(
+    testbed: Testbed, desk: Member, ann: Member, tmp_path: Path
+) -> None:
+    for told in ({"device": "pixel-of-rack", "by": "ann"}, "pixel-of-rack"):
+        submit(testbed, ann, text())
+        token, _ = desk.claims("pi-1")
+        said = json.loads(parcel(tmp_path))
+        for each in said["attempts"]:
+            each["conditions"]["farm"] = told
+        assert desk.one("hand_in", token, json.dumps(said))
+    assert testbed.take_in() == 2
+    found = testbed.rows("SELECT conditions -> 'farm' FROM store.attempts")
+    assert sorted(found, key=str) == [({"by": "ann", "device": "pi-1"},), ({"device": "pi-1"},)]
+
+
 # Roles
 
 
