@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from benchharness.commands import farm_devices
 from benchharness.commands.ending import terminal
+from benchharness.commands.farm_devices import PassOption
 
 farm = typer.Typer(
     help="""Run suites on many devices of many hosts, every night.
@@ -19,9 +21,6 @@ Example:
     rich_markup_mode=None,
 )
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The farm's folder, on the server.")]
-PassOption = Annotated[
-    Path | None, typer.Option("--farm", metavar="PASS", envvar="BENCHHARNESS_FARM", help="The folder of your pass.")
-]
 RoleArgument = Annotated[str, typer.Argument(metavar="NAME", help="A member: a host, or who submits.")]
 
 
@@ -264,22 +263,7 @@ def show(
         tell_paths(api.render(found, out), stderr=json_)
 
 
-@farm.command(name="devices")
-def devices_(member: PassOption = None) -> None:
-    """List the farm's devices, with their labels.
-
-    \b
-    Example:
-      benchharness farm devices
-    """
-    from benchharness.farm import asking
-    from benchharness.farm.passes import Pass
-    from benchharness.terminal.farm import device_table, label_lines
-
-    found = asking.status(Pass.load(member))["devices"]
-    terminal().print(device_table(found))
-    for line in label_lines(found):
-        terminal().print(line)
+farm.command(name="devices")(farm_devices.devices)
 
 
 @farm.command()
@@ -366,41 +350,5 @@ def _prune_host(member: Path | None, cache: str | None, work: Path | None) -> No
     say(terminal(), f"{done.left_files} files, {done.left_bytes / 1e6:.1f} MB, are in it")
 
 
-NameArgument = Annotated[str, typer.Argument(metavar="DEVICE|HOST", help="A device, or all of a host.")]
-BackOption = Annotated[bool, typer.Option("--back", help="Take it in again.")]
-
-
-@farm.command()
-def drain(name: NameArgument, back: BackOption = False, member: PassOption = None) -> None:
-    """Let a device, or a host, finish what it runs and begin nothing more.
-
-    \b
-    Example:
-      benchharness farm drain rack
-    """
-    _set(member, name, "ready" if back else "draining", "")
-
-
-@farm.command()
-def quarantine(
-    name: NameArgument,
-    why: Annotated[str, typer.Option(help="For whoever looks after it.")] = "",
-    back: BackOption = False,
-    member: PassOption = None,
-) -> None:
-    """Take a device out that cannot be trusted, or take it in again.
-
-    \b
-    Example:
-      benchharness farm quarantine pixel8-2 --why 'its battery swells'
-    """
-    _set(member, name, "ready" if back else "quarantined", why)
-
-
-def _set(member: Path | None, name: str, state: str, why: str) -> None:
-    from benchharness.farm import asking
-    from benchharness.farm.passes import Pass
-    from benchharness.terminal.console import say
-
-    count = asking.set_state(Pass.load(member), name, state, why)
-    say(terminal(), f"{name}: {count} {'device is' if count == 1 else 'devices are'} {state}")
+farm.command()(farm_devices.drain)
+farm.command()(farm_devices.quarantine)
