@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,7 +206,7 @@ def test_a_value_that_all_have_is_that_value() -> None:
 
 def test_changes_of_builds_that_ran_otherwise_are_not_taken_together() -> None:
     """On one host the interpreter has another release of the runtime: it is another pair of builds."""
-    sides = {"jobs": [BASE, CANDIDATE], "count": 10, "scale": {"candidate": 1.05}, "primary": ("tpot",)}
+    sides: dict[str, Any] = {"jobs": [BASE, CANDIDATE], "count": 10, "scale": {"candidate": 1.05}, "primary": ("tpot",)}
     one, other = measured_on("a", **sides), measured_on("b", effective={"runtime_version": "1.21"}, **sides)
     (found,) = fleet_of(one, other).figures
     assert found.change
