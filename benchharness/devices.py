@@ -1,4 +1,4 @@
-"""The Python API of devices that are reached over SSH or adb: they are added, listed, checked, prepared and cleaned.
+"""The Python API of devices over SSH, adb or a Mac: they are added, listed, checked, prepared and cleaned.
 
 ::
 
@@ -8,6 +8,7 @@
     presented = devices.host_key(asked)                  # compare its fingerprint before you go on
     devices.add(asked, presented)                        # writes devices/pi5.toml
     devices.add(devices.asked("adb://0A041FDD4003EA", name="pixel8"))   # a phone has no such key
+    devices.add(devices.asked("coreml://00008110-000A1D0E2E02801E", name="iphone13"))   # connected to this Mac
 """
 
 from __future__ import annotations
@@ -25,13 +26,12 @@ from benchharness.execute.adding import look_at, write_profile
 from benchharness.execute.checking import Check
 from benchharness.execute.preparing import Prepared, Tell
 from benchharness.launch import Sent, unheard
-from benchharness.launch.adb.route import serial_of
 from benchharness.launch.far import FarLauncher
 from benchharness.launch.ssh.host_key import HostKey, host_key_of
-from benchharness.launch.ssh.route import SshRoute, address
+from benchharness.launch.ssh.route import SshRoute
 from benchharness.launch.tidying import Tidied, tidy
 from benchharness.locations import default_store, devices_folder, state_folder, wheel_cache
-from benchharness.suite.device import Device, is_adb, set_prepared
+from benchharness.suite.device import Device, named_by, set_prepared
 from benchharness.suite.errors import explain
 from benchharness.suite.tables import Suite, load_suite
 from benchharness.suite.targets import load_devices
@@ -59,17 +59,13 @@ def asked(connect: str, *, name: str | None = None, hardware: str | None = None,
 
 def _name_of(connect: str) -> str:
     """What a device is called by its address. Raises `ValueError`."""
-    if is_adb(connect):
-        if not (serial := serial_of(connect)):
-            raise ValueError("say what the device is called here: --name NAME")
-        return serial.strip("[").replace(":", "-").replace("]", "")
-    host = address(connect).host
-    named = host if host.replace(".", "").isdigit() or ":" in host else host.partition(".")[0]
-    return named.replace(":", "-")
+    if not (found := named_by(connect)):
+        raise ValueError("say what the device is called here: --name NAME")
+    return found
 
 
 def host_key(device: Device) -> HostKey | None:
-    """The key that an SSH server there presents, before anything is said to it; over adb there is none.
+    """The key that an SSH server there presents, before anything is said to it; any other device has none.
 
     Raises `LaunchError`.
     """

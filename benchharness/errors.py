@@ -47,6 +47,14 @@ class StoreError(UsageError):
     """The store cannot be opened, read or written."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Somebody ended a run while it was made; `run` is its id. What is kept of it can be gone on with."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run} was interrupted")
+        self.run = run
+
+
 class NothingRan(BenchharnessError):
     """Not one job gave a result."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.device import adapters as plug_board
-from benchharness.errors import UsageError
+from benchharness.errors import Interrupted, UsageError
 from benchharness.execute.devices import Chosen, choose, reached
 from benchharness.execute.jobs import Execution, Observer
 from benchharness.execute.pairs import Looks
@@ -214,16 +214,19 @@ def _execute(
     from benchharness.terminal.progress import watch
 
     state = state_folder(store.url)
-    with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
-        looks = None if suite.compared is None else Looks((suite.gate or Gate()).design())
-        execution = Execution(
-            store,
-            run_,
-            rules=suite.attempts,
-            manifests=manifests,
-            observer=observer,
-            looks=looks,
-            ending=ending,
-            meter=hardware.declared_meter,
-        )
-        execution.walk(launcher, state)
+    try:
+        with watching or watch() as observer, reached(hardware, state, observer.phase) as launcher:
+            looks = None if suite.compared is None else Looks((suite.gate or Gate()).design())
+            execution = Execution(
+                store,
+                run_,
+                rules=suite.attempts,
+                manifests=manifests,
+                observer=observer,
+                looks=looks,
+                ending=ending,
+                meter=hardware.declared_meter,
+            )
+            execution.walk(launcher, state)
+    except (KeyboardInterrupt, BrokenPipeError) as error:  # which run it was: a store may be many people's
+        raise Interrupted(run_) from error

@@ -38,7 +38,7 @@ COMMAND_S, PAGE_S, PAGE_BYTES = 2.0, 10.0, 5_000_000
 ROUNDS = 5
 COMMAND, PAGE = "history", "history --out"
 #: A candidate is slower from this night on, on every fifth target.
-_STEP, _SIZE = 250, 1.05
+STEP, _SIZE = 250, 1.05
 _FIRST = datetime(2025, 1, 1, 2, tzinfo=UTC)
 
 
@@ -114,17 +114,20 @@ def _round(url: str, page: Path, order: random.Random) -> Round:
 # The store
 
 
-def fill(url: str, scale: Scale, seed: int) -> None:
-    """A store of that many nights, its values drawn, written in one go."""
+def fill(
+    url: str, scale: Scale, seed: int, *, suite: str = "nightly", suite_json: str = "{}", first_night: int = 0
+) -> None:
+    """That many nights more in a store, its values drawn, written in one go."""
     store, drawn = Store(url), np.random.default_rng(seed)
     names = [name for name in METRICS if not METRICS[name].percentiles and METRICS[name] not in ROWS][: scale.figures]
     drift = np.zeros(scale.targets)
     with store.writing() as connection:
-        for night in range(scale.nights):
+        for night in range(first_night, first_night + scale.nights):
             drift = 0.7 * drift + drawn.normal(0, 0.03, scale.targets)
             for target in range(scale.targets):
                 rows = _Rows(night, target, scale, names, float(drift[target]), drawn)
-                connection.execute(insert(runs), [rows.run])
+                run = {**rows.run, "suite": suite, "suite_json": suite_json}
+                connection.execute(insert(runs), [run])
                 connection.execute(insert(jobs), rows.jobs)
                 connection.execute(insert(attempts), list(rows.attempts))
                 connection.execute(insert(measurements), list(rows.measurements))
@@ -141,7 +144,7 @@ class _Rows:
         self._id = f"{night:04d}-{target:02d}"
         self._started = _FIRST + timedelta(days=night, minutes=target)
         self._scale, self._names, self._drawn, self._drift = scale, names, drawn, drift
-        self._slow = target % 5 == 0 and night >= _STEP
+        self._slow = target % 5 == 0 and night >= STEP
         self._jobs = [_job(target, side, rebuilt=self._slow) for side in scale.sides]
 
     @property

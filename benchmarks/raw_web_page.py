@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.raw_loop import RawAnswer
-from targets.onnx_runtime_web.browser import executable
 from targets.onnx_runtime_web.library import find
+from targets.web_page.browser import executable
 
 _PAGE = Path(__file__).with_suffix(".html")
 

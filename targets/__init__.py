@@ -2,6 +2,11 @@
 
 An adapter imports `benchharness.contract`, `benchharness.errors`, numpy and its own runtime, and nothing else: it is
 loaded on the device, under the Python the device has. Importing it imports the runtime, which is what the harness
-times as the import phase. What several runtimes need stands here: `wire`, `token_checks`, `model_files`,
-`litert_lm_bundle`, `onnx_format`, `asked` and `stored_numbers`.
+times as the import phase. It is small, because what is not its own stands here:
+
+* what files say without a runtime, a room a format: `onnx_format`, `gguf_format`, `openvino_format`, `pte_format`, and
+  `litert_lm_bundle`; on `wire`, readers of what formats are written in, `model_files` and `stored_numbers`;
+* what sessions share: `causal_session`, `token_checks`; `asked`, checks of a request;
+* what a runtime may need that comes without: `c_structures` (a C library that nobody describes in Python), `web_page`
+  (a browser), `hidden_modules`.
 """

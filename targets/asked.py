@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from benchharness.contract import Configuration
 from benchharness.errors import Unsupported
 
+#: Sizes go into C's whole numbers of 32 bits, which would take the rest of a larger one in silence.
+_TOO_MANY = 1 << 31
+
 
 def whole_number(option: str, value: Any) -> int:
     """A number of threads or tokens. Raises `Unsupported` for anything that is none above zero."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _TOO_MANY:
         raise Unsupported(f"{option}: {value!r} is not a whole number above zero; leave it out for the default")
     return value
+
+
+def threads_of(configuration: Configuration) -> int | None:
+    """The number of threads that is asked for; None for the runtime's default. Raises `Unsupported`."""
+    return None if configuration.threads is None else whole_number("threads", configuration.threads)
+
+
+def one_of(option: str, value: Any, allowed: Iterable[Any]) -> Any:
+    """A value that is one of those: texts, true or false. Raises `Unsupported`; 1 is not true."""
+    known = list(allowed)
+    if not any(value is each or (isinstance(value, str) and value == each) for each in known):
+        told = ", ".join(str(each).lower() if isinstance(each, bool) else str(each) for each in known)
+        raise Unsupported(f"{option}: {value!r} is none of {told}{nearest(value, known)}")
+    return value
+
+
+def true_or_false(option: str, value: Any) -> bool:
+    """A switch. Raises `Unsupported`."""
+    if not isinstance(value, bool):
+        raise Unsupported(f"{option}: {value!r} is neither true nor false")
+    return value
+
+
+def table(option: str, value: Any) -> dict[str, Any]:
+    """Names and values. Raises `Unsupported`."""
+    if not isinstance(value, Mapping):
+        raise Unsupported(f"{option}: {value!r} is no table of names and values")
+    return dict(value)
+
+
+def refuse_unknown(configuration: Configuration, known: Iterable[str], adapter: str) -> None:
+    """Raises `Unsupported` for an option that an adapter does not have."""
+    names = list(known)
+    for name in configuration.options:
+        if name not in names:
+            told = ", ".join(names)
+            raise Unsupported(f"options.{name}: unknown; the {adapter} adapter takes {told}{nearest(name, names)}")
+
+
+def refuse_accelerator_options(configuration: Configuration, why: str) -> None:
+    """Raises `Unsupported` for an option of an accelerator, with why this one takes none."""
+    for name in configuration.accelerator_options:
+        raise Unsupported(f"accelerator_options.{name}: {why}; leave it out")
 
 
 def refuse_plugins(configuration: Configuration, why: str) -> None:
@@ -20,3 +68,16 @@ def refuse_plugins(configuration: Configuration, why: str) -> None:
     for key in ("library", "unit"):
         if getattr(configuration, key) is not None:
             raise Unsupported(f"{key}: {why}; leave it out")
+
+
+def unconfirmed(configuration: Configuration) -> dict[str, Any]:
+    """For the facts of a runtime that does not tell what it made of its accelerator's options."""
+    given = {str(key): value for key, value in configuration.accelerator_options.items()}
+    return {"accelerator_options_unconfirmed": given} if given else {}
+
+
+def nearest(name: Any, known: Iterable[Any]) -> str:
+    """What was perhaps meant, to be put behind a refusal; empty where nothing is near."""
+    names = {str(each).casefold(): str(each) for each in known}
+    near = difflib.get_close_matches(str(name).casefold(), list(names), n=1, cutoff=0.7)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""

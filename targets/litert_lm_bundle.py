@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchharness.errors import ModelFailure, Unsupported
+from targets.model_files import reading
 from targets.wire.flatbuffers import Table, Wire
 
 _MAGIC = b"LITERTLM"
@@ -62,15 +63,8 @@ class Section:
 
 def read_sections(bundle: Path) -> list[Section]:
     """The sections of a bundle. Raises `ModelFailure` for what is none, or is damaged."""
-    try:
-        with bundle.open("rb") as file:
-            return _read_header(file, bundle.stat().st_size)
-    except (ValueError, struct.error) as error:
-        raise ModelFailure(
-            f"{bundle}: is no LiteRT-LM bundle, or one cut short ({error}); build or download it again"
-        ) from error
-    except OSError as error:
-        raise ModelFailure(f"{bundle}: cannot be read ({error.strerror or error})") from error
+    with reading(bundle, "LiteRT-LM bundle"), bundle.open("rb") as file:
+        return _read_header(file, bundle.stat().st_size)
 
 
 def _read_header(file: BinaryIO, size: int) -> list[Section]:

@@ -6,7 +6,9 @@ Models are not trusted: what they name has to lie with them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from benchharness.contract import ArtefactFiles
@@ -51,6 +53,17 @@ def check_is_there(model: Path) -> None:
         raise ModelFailure(f"{model}: the file is empty; build or download it again")
     if begins == LFS_POINTER:
         raise ModelFailure(f"{model}: a Git LFS pointer and not the model; run `git lfs pull`")
+
+
+@contextmanager
+def reading(model: Path, what: str) -> Iterator[None]:
+    """A reader of files that nobody trusts: whatever goes wrong in it is a `ModelFailure` that names the file."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, SyntaxError, struct.error) as error:  # a syntax error of XML
+        raise ModelFailure(f"{model}: is no {what}, or one cut short ({error}); build or download it again") from error
+    except OSError as error:
+        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
 
 
 def beginning(path: Path, length: int) -> bytes:
@@ -106,6 +119,27 @@ def checked(file: Path, root: Path) -> Path:
 
 def _is_in(path: Path, folder: Path) -> bool:
     return folder == path or folder in path.parents
+
+
+def with_ending(folder: Path, ending: str) -> list[Path]:
+    """The files of a folder with an ending, by name."""
+    return sorted(path for path in folder.glob(f"*{ending}") if path.is_file())
+
+
+def only_one(folder: Path, found: Sequence[Path], ending: str) -> Path:
+    """The one model of a folder. Raises `ModelFailure` where there is none, or more than one to choose from."""
+    if len(found) > 1:
+        raise several(folder, found)
+    if not found:
+        raise ModelFailure(f"{folder}: no {ending} file in this folder")
+    return found[0]
+
+
+def find_only(artefact: Path, ending: str) -> Path:
+    """An artefact's model: the file itself, or the only one with the ending in a folder. Raises `ModelFailure`."""
+    model = only_one(artefact, with_ending(artefact, ending), ending) if artefact.is_dir() else artefact
+    check_is_there(model)
+    return model
 
 
 def several(folder: Path, found: Iterable[Path]) -> SeveralModels:

@@ -64,6 +64,8 @@ class AwkwardLauncher:
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "PYTHONPATH": str(self._root / "site"), "PYTHONNOUSERSITE": "1"}
 
+    detached = False
+
     def work_folder(self, run: str) -> str:
         return str(self._root / "work" / run)
 

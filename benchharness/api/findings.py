@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness import reading
+from benchharness.errors import BenchharnessError
 from benchharness.judge.answer import Answer, answers
 from benchharness.judge.budgets import unmeasured
 from benchharness.judge.choice import Choice, choices
@@ -133,13 +134,15 @@ def fleets_told(findings: Iterable[Findings], *, headlines: bool = False) -> lis
     return [to_json(each, headlines=headlines) for each in fleets(findings)]
 
 
-def found_of(findings: Findings) -> Found:
-    """What pages take of a run."""
+def found_of(findings: Findings, kept: Store | None = None) -> Found:
+    """What pages take of a run. `kept`: its store, where that is open: to open one on a server takes a page's time."""
     from reports.model.found import Exports, Found
 
     devices = sorted({device for result in findings.results for device in result.devices})
     machines: dict[str, str] = {}
-    if findings.store is not None:
+    if kept is not None:
+        machines = reading.machines_in(kept, devices)
+    elif findings.store is not None:
         with opened(findings.store) as store:
             machines = reading.machines_in(store, devices)
     return Found(
@@ -178,16 +181,23 @@ def findings_in(store: Store, run_: str) -> Findings:
         hardware=rules.hardware,
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
-        since=_since(rules, results),
+        since=_since(store, rules, results),
         store=store.url,
     )
 
 
-def _since(rules: Rules, results: Sequence[Result]) -> Since | None:
+def _since(store: Store, rules: Rules, results: Sequence[Result]) -> Since | None:
     if rules.builds is None or rules.design is None:
         return None
     from benchharness.judge.builds import Since, compared, twins
+    from benchharness.judge.gate import gated
 
     base, candidate = rules.builds
-    found = compared(twins(results), rules.design)
-    return Since(base=base, candidate=candidate, design=rules.design, comparisons=found)
+    design, today = rules.design, date.today()
+    found = compared(twins(results), design)
+    verdict = gated(found, None, results, design=design, today=today)
+    if rules.repeats is not None:
+        with suppress(BenchharnessError):  # the run that it repeats may be of another store
+            first = reading.results_in(store, rules.repeats)
+            verdict = gated(compared(twins(first), design), found, first, design=design, today=today)
+    return Since(base=base, candidate=candidate, design=design, comparisons=found, gated=verdict)

@@ -104,7 +104,7 @@ def _newest(store: Store, by_hardware: Mapping[str, Sequence[Run]], names: Names
             if newest.id not in read:
                 findings = findings_in(store, newest.id)
                 _look_at_samples(findings.results)
-                read[newest.id] = each_target(found_of(findings))
+                read[newest.id] = each_target(found_of(findings, store))
         except BenchharnessError as error:
             why = f"it cannot be read: {error}"
             told.append(Entry(suite=newest.suite, hardware=hardware, run=newest, earlier=tuple(earlier), trouble=why))

@@ -13,7 +13,7 @@ from benchharness import api, ci, errors, measure
 from benchharness.builds.comparing import Found, Watch, load, measured, resume, stored_suite, suite_of, told_as
 from benchharness.ci.report import GateReport
 from benchharness.ci.summary import annotation, commands
-from benchharness.errors import NothingRan, UsageError
+from benchharness.errors import Interrupted, NothingRan, UsageError
 from benchharness.judge import selftest
 from benchharness.judge.gate import Colour, Gated, gated, headline
 from benchharness.judge.pairs import Change
@@ -197,7 +197,13 @@ def finished(first: Found, today: date | None, store: str | None, watching: Watc
     run = first.findings.run.id
     with closing(api.open_store(store)) as kept:
         target = measure.target_of_run(kept, run)  # the same device, whatever else its target has
-    return _verdict(first, made_again(run, target, store, watching, repeats=run), today, store)
+    try:
+        again = made_again(run, target, store, watching, repeats=run)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as error:  # before the repetition began: going on with the first run begins it
+        raise Interrupted(run) from error
+    return _verdict(first, again, today, store)
 
 
 def judged(run: str, *, today: date | None = None, store: str | None = None) -> Gating:

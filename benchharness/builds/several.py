@@ -12,7 +12,7 @@ from typing import Any
 from benchharness import api, measure
 from benchharness.builds.comparing import Watch, stored_suite, suite_of
 from benchharness.builds.gating import Gates, Gating, finished, gate, made_again, resume_gate
-from benchharness.errors import BenchharnessError, LaunchError, UsageError
+from benchharness.errors import BenchharnessError, Interrupted, LaunchError, UsageError
 from benchharness.results.ids import new_id
 from benchharness.suite.gating import Gate, Several
 
@@ -85,6 +85,12 @@ def _each(places: Sequence[str], gated: Callable[[str], Gating]) -> Gates:
         except BenchharnessError as error:
             measure.tell(f"{place} is not gated: {error}")
             trouble[place] = error
+        except Interrupted:
+            raise
+        except KeyboardInterrupt as error:  # between two runs: with any of them all are gone on with
+            if not found:
+                raise
+            raise Interrupted(found[-1].first.findings.run.id) from error
     wrong = [error for error in trouble.values() if not isinstance(error, LaunchError)]
     if not found and wrong:
         raise wrong[0]

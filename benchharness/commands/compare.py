@@ -81,8 +81,8 @@ def compare(
                 store=store,
                 watching=watching,
             )
-    except (KeyboardInterrupt, BrokenPipeError):
-        ending.say_how_to_resume(store, "compare")
+    except (KeyboardInterrupt, BrokenPipeError) as error:
+        ending.say_how_to_resume(error, store, "compare")
     if json:
         sys.stdout.write(f"{found.to_json()}\n")
     else:

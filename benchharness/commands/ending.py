@@ -13,7 +13,7 @@ import typer
 from benchharness import errors
 from benchharness.commands import signals
 from benchharness.commands.options import Form, Shown
-from benchharness.errors import NothingRan, UsageError
+from benchharness.errors import Interrupted, NothingRan, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,8 +49,8 @@ def conclude(
         _expect_room(out)
     try:
         found = measure(lambda: watch(stderr=shown.is_document))
-    except (KeyboardInterrupt, BrokenPipeError):
-        say_how_to_resume(store)
+    except (KeyboardInterrupt, BrokenPipeError) as error:
+        say_how_to_resume(error, store)
     show_all(found, shown)
     paths = api.render(found, out) if out is not None else []
     if last is not None and not shown.is_document:
@@ -122,7 +122,7 @@ def show(found: Findings, shown: Shown) -> None:
         return
     console = terminal()
     answers = found.answers(shown.wish)
-    show_answers(answers, found.results, console, hint=not shown.warnings)
+    show_answers(answers, found.results, console, hint=not shown.warnings, gated=found.since is not None)
     if shown.details:
         from benchharness.terminal.details import details
 
@@ -179,25 +179,15 @@ def _is_missed(found: Sequence[Findings], *, undecided_fails: bool) -> bool:
     return any(each.verdicts(kind) for each in found for kind in failing)
 
 
-def newest_run(store: str | None) -> str | None:
-    """The store's newest run; None where there is none."""
+def say_how_to_resume(error: BaseException, store: str | None, command: str = "run") -> NoReturn:
+    """Ends an interrupted command, naming the one that goes on with its own run: a store may be many people's."""
     from benchharness import api
 
-    return next((run.id for run in api.runs(store=store)), None)
-
-
-def say_how_to_resume(store: str | None, command: str = "run", before: str | None = None) -> NoReturn:
-    """Ends an interrupted command, naming the one that goes on. `before`: the newest run when a gate of several began.
-
-    A finished run that is newer was one of them.
-    """
-    from benchharness import api
-
-    latest = next(iter(api.runs(store=store)), None)
-    if latest is None or (latest.state == "finished" and before in (None, latest.id)):
+    if not isinstance(error, Interrupted):
         fail("interrupted before anything was measured", errors.INTERRUPTED)
-    kept = f"stopped; {latest.attempts} attempts are kept"
-    fail(f"{kept}. Go on with: benchharness {command} --resume {latest.id}", errors.INTERRUPTED)
+    attempts = next((run.attempts for run in api.runs(store=store) if run.id == error.run), 0)
+    kept = f"stopped; {attempts} attempts are kept"
+    fail(f"{kept}. Go on with: benchharness {command} --resume {error.run}", errors.INTERRUPTED)
 
 
 def tell_paths(paths: Sequence[Path], *, stderr: bool = False) -> None:

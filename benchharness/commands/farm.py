@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchharness.commands import farm_devices
+from benchharness.commands import farm_devices, farm_prune
 from benchharness.commands.ending import terminal
 from benchharness.commands.farm_devices import PassOption
 
@@ -34,32 +34,77 @@ def _installed() -> None:
 @farm.command()
 def init(
     folder: FolderArgument,
-    name: Annotated[str, typer.Option(help="How hosts reach the server: its name, or an address.")] = "localhost",
+    name: Annotated[str | None, typer.Option(help="How hosts reach the server: its name, or an address.")] = None,
     also: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Another name of it; repeatable.")] = None,
-    port: Annotated[int, typer.Option(min=1024, max=65535, help="Where it listens.")] = 5433,
-    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="On which of its addresses; all unless said.")] = "*",
+    port: Annotated[int | None, typer.Option(min=1024, max=65535, help="Where it listens; 5433 unless said.")] = None,
+    listen: Annotated[str | None, typer.Option(metavar="ADDRESS", help="On which of its addresses; on all.")] = None,
     agent: Annotated[list[str] | None, typer.Option(metavar="HOST", help="A host with devices; repeatable.")] = None,
     submitter: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Who submits; repeatable.")] = None,
     user: Annotated[str | None, typer.Option(metavar="USER", help="Who runs the server, where root makes it.")] = None,
+    on_server: Annotated[
+        str | None,
+        typer.Option("--on-server", metavar="CONNINFO", help="A PostgreSQL that is there already, without a password."),
+    ] = None,
+    server_ca: Annotated[
+        Path | None, typer.Option("--server-ca", metavar="FILE", help="By which certificate that is known.")
+    ] = None,
 ) -> None:
     """Make a farm: a PostgreSQL server of its own with TLS, certificates, roles, queue and store. It is left running.
 
     \b
     Example:
       benchharness farm init farm --name farm.lab --agent desk --agent rack --submitter ann
+      benchharness farm init farm --on-server 'host=db.lab dbname=bench user=me' --server-ca ca.pem --agent desk
     """
+    from benchharness.errors import UsageError
     from benchharness.farm.members import Farm
     from benchharness.terminal.console import say
 
     # Who submits first: what is signed by him is known to agents from the beginning.
     members = [*(("submitter", each) for each in submitter or ()), *(("agent", each) for each in agent or ())]
-    made = Farm.create(
-        folder.absolute(), name=name, port=port, listen=listen, user=user, also=also or (), members=members
-    )
-    say(terminal(), f"a farm at {name}:{port}, in {made.folder}")
+    if on_server is None:
+        made = Farm.create(
+            folder.absolute(), name=name or "localhost", port=port or 5433, listen=listen or "*", user=user,
+            also=also or (), members=members,
+        )  # fmt: skip
+        say(terminal(), f"a farm at {name or 'localhost'}:{port or 5433}, in {made.folder}")
+    else:
+        if also or listen or user or server_ca is None:
+            raise UsageError(
+                "--on-server goes with --server-ca, --name, --port, and neither --also, --listen nor --user"
+            )
+        made = Farm.create_on(
+            folder.absolute(), on_server, server_authority=server_ca, name=name, port=port, members=members
+        )
+        say(
+            terminal(),
+            f"a farm in {made.folder}; its server's administrator does what {made.for_the_administrator} says",
+        )
     for kind, role in members:
         say(terminal(), f"pass of the {kind} {role}: {made.pass_of(role)}; it is a secret, carry it there")
-    say(terminal(), f"next: benchharness farm serve {folder}")
+    say(terminal(), f"next: benchharness farm {'serve' if on_server is None else 'check'} {folder}")
+
+
+@farm.command()
+def check(folder: FolderArgument) -> None:
+    """See whether a server that was there before the farm keeps out all but members, and let them in where it does.
+
+    \b
+    Example:
+      benchharness farm check farm
+    """
+    from benchharness.farm.members import Farm
+    from benchharness.terminal.console import say
+
+    made = Farm.load(folder)
+    for each in made.open():
+        say(terminal(), f"worth knowing: {each}", "yellow")
+    told = (
+        "the farm has a server of its own: there is nothing to check"
+        if made.there is None
+        else "refused: plain text, no certificate, another member's, a foreign one; members may log in"
+    )
+    say(terminal(), f"{told}. Next: benchharness farm serve {folder}")
 
 
 @farm.command()
@@ -75,13 +120,16 @@ def enrol(
       benchharness farm enrol farm rack
     """
     from benchharness.errors import UsageError
-    from benchharness.farm.members import GROUPS, Farm
+    from benchharness.farm.members import Farm
+    from benchharness.farm.roles import GROUPS
     from benchharness.terminal.console import say
 
     if kind not in GROUPS:
         raise UsageError(f"--as {kind}: a member is one of {', '.join(GROUPS)}")
-    made = Farm.load(folder).enrol(role, kind)
+    farm_ = Farm.load(folder)
+    made = farm_.enrol(role, kind)
     say(terminal(), f"pass of the {kind} {role}: {made.folder}; it is a secret, carry it there")
+    farm_.open()
     key = made.folder / "signing.pub"
     if key.is_file():
         say(
@@ -114,16 +162,21 @@ def serve(folder: FolderArgument) -> None:
     Example:
       benchharness farm serve farm
     """
-    from benchharness.farm.members import SCHEDULER, Farm
+    from benchharness.farm.members import Farm
     from benchharness.farm.passes import Pass
     from benchharness.farm.running import log_lines, run_scheduler
 
     log_lines()
     made = Farm.load(folder)
+    member = Pass.load(made.pass_of(made.scheduler))
+    if made.there is not None:
+        made.open()
+        run_scheduler(member)
+        return
     if not made.server.runs:
         made.server.start()
     try:
-        run_scheduler(Pass.load(made.pass_of(SCHEDULER)))
+        run_scheduler(member)
     finally:
         made.server.stop()
 
@@ -202,16 +255,12 @@ def status(
       benchharness farm status --live
     """
     import json
-    import time
-
-    from rich.console import Group
-    from rich.live import Live
 
     from benchharness import api
     from benchharness.farm import asking
     from benchharness.farm.passes import Pass
     from benchharness.terminal.console import say
-    from benchharness.terminal.farm import farm_tables
+    from benchharness.terminal.farm import draw_live, farm_tables
 
     here = Pass.load(member)
     found = asking.status(here)
@@ -223,10 +272,7 @@ def status(
         for each in farm_tables(found):
             terminal().print(each)
     else:
-        with Live(Group(*farm_tables(found)), console=terminal(), auto_refresh=False) as drawn:
-            while True:
-                time.sleep(1)
-                drawn.update(Group(*farm_tables(asking.status(here))), refresh=True)
+        draw_live(lambda: asking.status(here), found, terminal())
 
 
 @farm.command()
@@ -297,58 +343,6 @@ def cancel(
     say(terminal(), f"{asking.cancel(Pass.load(member), submission)} jobs cancelled")
 
 
-@farm.command()
-def prune(
-    folder: Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="The farm's folder, on the server.")] = None,
-    keep: Annotated[str | None, typer.Option(metavar="AGE", help='Jobs that ended, from now on: "30 d".')] = None,
-    keep_audit: Annotated[str | None, typer.Option(metavar="AGE", help='The trail, from now on: "365 d".')] = None,
-    cache: Annotated[str | None, typer.Option(metavar="SIZE", help='On a host: no more than this: "5 GB".')] = None,
-    work: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The agent's, as for farm agent.")] = None,
-    member: PassOption = None,
-) -> None:
-    """Drop what nobody asks for any more: on the server of the farm's tables, on a host of the agent's cache.
-
-    The scheduler does the first each hour, and an agent the second after each job. No figure goes: the store is not
-    touched.
-
-    \b
-    Example:
-      benchharness farm prune farm --keep '14 d'
-      benchharness farm prune --farm passes/desk --cache '5 GB'
-    """
-    if folder is None:
-        _prune_host(member, cache, work)
-    else:
-        _prune_tables(folder, keep, keep_audit)
-
-
-def _prune_tables(folder: Path, keep: str | None, keep_audit: str | None) -> None:
-    from datetime import timedelta
-
-    from benchharness import units
-    from benchharness.farm.members import Farm
-    from benchharness.farm.pruning import prune_as_owner, words
-    from benchharness.terminal.console import say
-
-    jobs, trail = (None if each is None else timedelta(seconds=units.age(each)) for each in (keep, keep_audit))
-    gone, kept, kept_audit = prune_as_owner(Farm.load(folder).server, keep_jobs=jobs, keep_audit=trail)
-    say(terminal(), f"pruned: {words(gone)}")
-    say(terminal(), f"kept: jobs for {kept.days} days after they were told of, the trail for {kept_audit.days} days")
-
-
-def _prune_host(member: Path | None, cache: str | None, work: Path | None) -> None:
-    from benchharness import units
-    from benchharness.farm.allowed import Allowed
-    from benchharness.farm.cache import Cache
-    from benchharness.farm.passes import Pass
-    from benchharness.terminal.console import say
-
-    here = Pass.load(member)
-    most = Allowed.load(here.folder / "agent.toml").cache if cache is None else units.size(cache)
-    done = Cache((work or here.folder / "work") / "cache").evict(most)
-    say(terminal(), f"{done.files} files, {done.bytes / 1e6:.1f} MB, left the cache")
-    say(terminal(), f"{done.left_files} files, {done.left_bytes / 1e6:.1f} MB, are in it")
-
-
+farm.command()(farm_prune.prune)
 farm.command()(farm_devices.drain)
 farm.command()(farm_devices.quarantine)

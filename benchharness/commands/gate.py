@@ -61,7 +61,6 @@ def gate(
 
     if resume is None and suite is None:
         raise UsageError("name the candidate's suite: benchharness gate suite.toml --base v1.4:suite.toml")
-    before = ending.newest_run(store) or "" if on and len(on) > 1 else None
     try:
         if resume is not None:
             found = builds.resume_on(resume, store=store, watching=watch)
@@ -75,8 +74,8 @@ def gate(
                 store=store,
                 watching=watch,
             )
-    except (KeyboardInterrupt, BrokenPipeError):
-        ending.say_how_to_resume(store, "gate", before)
+    except (KeyboardInterrupt, BrokenPipeError) as error:
+        ending.say_how_to_resume(error, store, "gate")
     for each in found.gatings:
         show_gate(each.verdict, each.machine, ending.terminal(), each.where)
     ending.show_shared([each.first.findings for each in found.gatings])

@@ -68,5 +68,8 @@ def _show_comparison(found: "Findings", form: Form, store: str | None) -> None:
     if form is not Form.TABLE or found.since is None:
         return
     from benchharness import builds
+    from benchharness.terminal.comparison import show_verdict
 
+    if found.since.gated is not None:
+        show_verdict(found.since.gated, ending.terminal())
     ending.show_comparison(builds.load(found.run.id, store=store))

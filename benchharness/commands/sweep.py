@@ -165,8 +165,8 @@ def _mixed(
                 progress=progress,
                 watching=lambda: watch(stderr=stderr),
             )
-        except (KeyboardInterrupt, BrokenPipeError):
-            ending.say_how_to_resume(store)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            ending.say_how_to_resume(error, store)
     for each in tables(found):
         console.print(each)
     return found.mixed if found.mixed is not None and found.mixed.left else None

@@ -165,13 +165,20 @@ def release(
     from benchharness.telemetry.noise import check_installed
     from benchharness.telemetry.release import release as released
     from benchharness.telemetry.told import told_of_release
+    from benchharness.terminal.console import say
 
     check_installed()
     opened = Ledger.read(ledger)
     question = Question.of(period=period, hardware=hardware or opened.hardware, histograms=histogram, epsilon=epsilon)
     opened.check(question)
     beside = _lab(lab, store, opened.model)
-    found = released(ledger, _received(files).tallies, question, again=again)
+    if opened.answered(question) is not None and not again:
+        found = released(ledger, (), question)
+    else:
+        tallies = _received(files).about(period, opened.model)
+        told = f"devices that sent a tally of {opened.model} in {period}: {len(tallies):,}, which is for you alone"
+        say(terminal(stderr=True), told, "" if tallies else "yellow")
+        found = released(ledger, tallies, question, again=again)
     _show(told_of_release(found, beside), found.counted.to_json(), out, document=document)
 
 
@@ -188,7 +195,7 @@ def privacy(
 
     \b
     Example:
-      benchharness telemetry privacy tallies/tally-2026-10.json
+      benchharness telemetry privacy tallies/tally-2026-10-chat.json
       benchharness telemetry privacy --ledger fleet.ledger
     """
     from benchharness.telemetry.privacy import bounds_text, pieces_of, released_pieces, smallest

@@ -23,8 +23,8 @@ from benchharness.compress.programs import LLAMA_QUANTIZE
 from benchharness.compress.recipes import Recipe
 from benchharness.device.processes.lifeline import die_with_parent
 from benchharness.errors import ModelFailure, Unsupported
-from targets.llama_cpp.files import find_model, parts_of
-from targets.llama_cpp.gguf_file import read_files
+from targets.gguf_format.contents import read_files
+from targets.gguf_format.files import find_model, parts_of
 
 #: Types whose values are copied as they are and can be made smaller.
 _FLOATS = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.BF16)

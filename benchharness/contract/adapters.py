@@ -58,6 +58,12 @@ class AdapterRow:
     requires: Sequence[str] = ()
     #: Of the formats those that it opens where it is named only: another runtime is their own.
     on_request: Sequence[str] = ()
+    #: The modules that it runs models with. Its own module loads without them, and lists files all the same.
+    runs_with: Sequence[str] = ()
+    #: Whether it opens a model and nothing else, starts no program and talks to nobody: a farm's host takes it unasked.
+    opens_only: bool = False
+    #: Whether it computes on a device that is connected to its machine (`connected`), and never on the machine itself.
+    reaches_connected: bool = False
 
 
 @runtime_checkable

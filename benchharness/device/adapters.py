@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from benchharness.contract import AdapterRow
+from benchharness.device import connected
 from benchharness.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -26,49 +27,86 @@ ENTRY_POINT_GROUP = "benchharness.targets"
 #: A test compares them with the classes.
 BUILT_IN = {
     "onnxruntime": AdapterRow(
-        "targets.onnx_runtime:OnnxRuntime", (".onnx", ".ort"), requires=("onnxruntime>=1.20", "tokenizers>=0.20")
+        "targets.onnx_runtime:OnnxRuntime",
+        (".onnx", ".ort"),
+        requires=("onnxruntime>=1.20", "tokenizers>=0.20"),
+        runs_with=("onnxruntime",),
+        opens_only=True,
     ),
     "tflite": AdapterRow(
-        "targets.tflite:TFLite", (".tflite", ".litertlm"), requires=("ai-edge-litert>=2.3", "tokenizers>=0.20")
+        "targets.tflite:TFLite",
+        (".tflite", ".litertlm"),
+        requires=("ai-edge-litert>=2.3", "tokenizers>=0.20"),
+        runs_with=("ai_edge_litert", "tflite_runtime"),
+        opens_only=True,
     ),
     "coreml": AdapterRow(
         "targets.core_ml:CoreML",
         (".mlpackage", ".mlmodelc", ".mlmodel"),
         "CPU_ONLY",
         requires=("coremltools>=9.0", "onnx>=1.17", "onnxruntime>=1.20", "tokenizers>=0.20"),
+        runs_with=("coremltools",),
+        opens_only=True,
+    ),
+    "coreml-remote": AdapterRow(
+        "targets.core_ml_remote:CoreMLRemote",
+        (".mlpackage", ".mlmodel"),
+        "CPU_ONLY",
+        requires=("coremltools>=9.0",),
+        on_request=(".mlpackage", ".mlmodel"),
+        runs_with=("coremltools",),
+        reaches_connected=True,
     ),
     "onnxruntime-genai": AdapterRow(
         "targets.onnx_runtime_genai:OnnxRuntimeGenai",
         (".onnx",),
         requires=("onnxruntime-genai>=0.18", "tokenizers>=0.20"),
         on_request=(".onnx",),
+        runs_with=("onnxruntime_genai",),
+        opens_only=True,
     ),
     "openvino": AdapterRow(
         "targets.openvino:OpenVINO",
         (".xml", ".onnx"),
         requires=("openvino>=2026.4", "tokenizers>=0.20"),
         on_request=(".onnx",),
+        runs_with=("openvino",),
+        opens_only=True,
     ),
     "llama-cpp": AdapterRow(
-        "targets.llama_cpp:LlamaCpp", (".gguf",), requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20")
+        "targets.llama_cpp:LlamaCpp",
+        (".gguf",),
+        requires=("xllamacpp==2026.10.11549", "tokenizers>=0.20"),
+        runs_with=("llama_cpp", "xllamacpp"),
+        opens_only=True,
     ),
-    "cloud": AdapterRow("targets.cloud:Cloud", (".endpoint",), requires=("httpx>=0.27",)),
+    "cloud": AdapterRow("targets.cloud:Cloud", (".endpoint",), requires=("httpx>=0.27",), runs_with=("httpx",)),
     "native-program": AdapterRow(
         "targets.native_program:NativeProgram",
         (".gguf", ".tflite", ".onnx", ".ort", ".pte"),
         on_request=(".gguf", ".tflite", ".onnx", ".ort", ".pte"),
     ),
     "litert-lm": AdapterRow(
-        "targets.litert_lm:LiteRtLm", (".litertlm",), requires=("litert-lm-api>=0.18",), on_request=(".litertlm",)
+        "targets.litert_lm:LiteRtLm",
+        (".litertlm",),
+        requires=("litert-lm-api>=0.18",),
+        on_request=(".litertlm",),
+        runs_with=("litert_lm",),
+        opens_only=True,
     ),
     "executorch": AdapterRow(
-        "targets.executorch:ExecuTorch", (".pte",), requires=("torch>=2.13", "executorch>=1.5", "tokenizers>=0.20")
+        "targets.executorch:ExecuTorch",
+        (".pte",),
+        requires=("torch>=2.13", "executorch>=1.5", "tokenizers>=0.20"),
+        runs_with=("executorch", "torch"),
+        opens_only=True,
     ),
     "onnxruntime-web": AdapterRow(
         "targets.onnx_runtime_web:OnnxRuntimeWeb",
         (".onnx", ".ort"),
         requires=("playwright>=1.45", "tokenizers>=0.20"),
         on_request=(".onnx", ".ort"),
+        runs_with=("playwright",),
     ),
     "python": AdapterRow("targets.python_function:PythonFunction", (".py",)),
     "null": AdapterRow("targets.null:Null", (".null",)),
@@ -145,9 +183,10 @@ def load(name: str) -> Adapter:
 
     Whatever goes wrong in an adapter is its own failure and not the harness's.
     """
-    home = row(name).adapter
+    registered = row(name)
+    connected.refuse_others(name, registered)
     try:
-        module, _, attribute = home.partition(":")
+        module, _, attribute = registered.adapter.partition(":")
         adapter: Adapter = attrgetter(attribute)(importlib.import_module(module))()
     except Exception as error:
         raise _cannot_load(name, error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import time
@@ -20,7 +19,9 @@ from benchharness.device.processes import leftovers
 from benchharness.device.processes.child import Child
 from benchharness.device.processes.heap import moved_environment
 from benchharness.device.processes.memory_errors import speaks_of_memory
+from benchharness.device.processes.undo import remove_scratch
 from benchharness.device.rules import RULES
+from benchharness.device.sensors import connected_device
 from benchharness.device.sensors.memory_kills import kills, limit_and_peak
 from benchharness.device.sensors.meters import Meters
 from benchharness.device.sensors.readings import unknown
@@ -171,7 +172,7 @@ class RunningAttempt:
         self._conditions.update(self._watch.sensors())
         self._conditions["times_throttled"] = self._watch.times_throttled()
         self._watch.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove_scratch(self._scratch)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions.update(_left_running(measured))
         told = {"outcome": {"kind": kind, "reason": reason}, **measured}
@@ -239,7 +240,7 @@ def _conditions_before(order: Order, libraries: Sequence[Path]) -> dict[str, Any
         share = None
         found["page_cache"] = unknown(f"a file of the model cannot be read: {error.strerror}")
     found["page_cache_resident"] = unknown("the system does not tell") if share is None else round(share, 3)
-    return found
+    return connected_device.instead_of(found)
 
 
 def _worker_command(python: str | None, bundle: str) -> Sequence[str]:

@@ -18,7 +18,7 @@ from benchharness.device.questions.device_facts import (
     processor,
     virtualisation,
 )
-from benchharness.device.sensors import android_services, cgroup, macos
+from benchharness.device.sensors import android_services, cgroup, connected_device, macos
 from benchharness.device.sensors.power import power
 from benchharness.device.sensors.pressure import pressure
 from benchharness.device.sensors.readings import (
@@ -58,7 +58,12 @@ def conditions_now(root: Path = ROOT) -> dict[str, Any]:
 
     Takes about half a millisecond on Linux, three times that when first called, and more with many cores or sensors;
     macOS and Android are asked through programs, which take longer. Read it outside of timed regions. Never raises.
+    Where this machine speaks for another device, none of it is known of that.
     """
+    return connected_device.instead_of(_of_this_machine(root))
+
+
+def _of_this_machine(root: Path) -> dict[str, Any]:
     return {
         "governor": governor(root),
         "turbo": turbo(root),

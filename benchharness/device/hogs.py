@@ -32,6 +32,9 @@ _SPINS = 100_000
 class Hog:
     """A background load while the context lasts. `core`: the logical core that it stays on; None: any."""
 
+    by = "a background process"
+    left = ""
+
     def __init__(self, kind: str, core: int | None = None, *, bundle: str | None = None) -> None:
         self._command = [sys.executable, "-m", __name__, kind, *([] if core is None else [str(core)])]
         self._environment = dict(os.environ)
@@ -55,6 +58,10 @@ class Hog:
             self.__exit__(None, None, None)
             raise Unreadable(f"the background load did not start: {self.says or 'it ended'}")
         return self
+
+    def lost(self) -> str:
+        """Why the load is no longer on; empty while it is."""
+        return "" if self._child is not None and not self._child.ends_within(0.0) else "the background load has ended"
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Ends the load."""

@@ -13,7 +13,6 @@ import argparse
 import math
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
@@ -37,6 +36,7 @@ from benchharness.device.line.spool import Spool
 from benchharness.device.processes import leftovers
 from benchharness.device.processes.groups import remove_stale
 from benchharness.device.processes.lifeline import die_with_parent
+from benchharness.device.processes.undo import remove_scratch
 from benchharness.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Supervisor:
         if self._attempt is not None:
             self._attempt.kill()
             remove_stale()
+            remove_scratch(self._work / "scratch")
         leftovers.end_orphans(at_once=True)  # of a worker whose start was cut short
 
     def _greet(self) -> None:
@@ -255,8 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     writer = protocol.Writer(protocol.claim_standard_output())
     held = _hold(options, writer)
-    shutil.rmtree(options.work / "scratch", ignore_errors=True)  # what a killed one left behind
     leftovers.end_strays()
+    remove_scratch(options.work / "scratch")  # what a killed one left behind
     remove_stale()
     hosts = _door(options.work, writer, held[1]) if options.detached else OneHost(sys.stdin.buffer, writer)
     supervisor = Supervisor(work=options.work, bundle=options.bundle, hosts=hosts, lease_s=options.lease)

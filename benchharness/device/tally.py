@@ -8,7 +8,7 @@ the standard library of Python 3.9 alone and may be copied into an application::
     recorder.count("int4", "session_end", "ok")
     recorder.save()
     for path in recorder.finished():                       # months that are over: what the application may send
-        ...
+        ...                                                # and leave: a copy counts once, and they go by themselves
 
 Nothing here sends anything. `parse` is how whoever receives such files reads them: it believes nothing.
 """
@@ -24,7 +24,8 @@ import tempfile
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,12 @@ MOST_COUNT = 10**9
 KEPT_MONTHS = 3
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _DEVICE = re.compile(r"[0-9a-f]{32}")
-PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
-_FILE = "tally-{}.json"
+PERIOD = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
+#: Of a month and a model: an application may have several, and a recorder for each.
+_FILE = "tally-{}-{}.json"
+_MONTH_OF_FILE = re.compile(rf"tally-({PERIOD.pattern})-.*\.json")
+#: What is beside a file until it is whole.
+_UNFINISHED = ".tally-"
 #: Four bins a doubling, in whole numbers so that every device has the same: powers of the fourth root of two.
 _PER_DOUBLING = (1000, 1189, 1414, 1682)
 
@@ -73,7 +78,7 @@ class Histogram:
         """The bin of a value or a kind; None for what is neither, such as a time below zero."""
         if self.kinds:
             return self.kinds.index(value) if isinstance(value, str) and value in self.kinds else None
-        if isinstance(value, str) or not math.isfinite(value) or value < 0:
+        if isinstance(value, str) or not 0 <= value < math.inf:
             return None
         return bisect_left(self.edges, value)
 
@@ -234,10 +239,12 @@ def _counts(found: Any) -> Counts:
 
 
 class Recorder:
-    """Counts on the device, in a folder of its own. One at a time writes there.
+    """Counts on the device, in a folder of its own. One process at a time counts for a model.
 
-    Unless the user opted in nothing is counted or written, and what an earlier consent left there is deleted. Raises
-    `ValueError` for names that a tally cannot hold: they would be refused where it is read.
+    Of two at once the last to save is believed, under the id of the first: a device has one vote whatever happens.
+    Unless the user opted in nothing is counted or written, and what an earlier consent left in the folder is deleted;
+    raises `OSError` where it cannot be. Raises `ValueError` for names that a tally cannot hold: they would be refused
+    where it is read.
     """
 
     def __init__(
@@ -256,24 +263,39 @@ class Recorder:
         self._clock = clock
         self._tally: Tally | None = None
         self._opted_in = opted_in is True
+        with suppress(OSError) if self._opted_in else nullcontext():
+            for path in self._folder.glob(f"{_UNFINISHED}*"):  # a process was killed as it wrote
+                path.unlink(missing_ok=True)
         if not self._opted_in:
             self._forget(lambda period: True)
 
     def count(self, variant: str, histogram: str, value: float | str) -> bool:
-        """Counts one event, in memory; whether it was. Raises as `Tally.add` does."""
+        """Counts one event, in memory; whether it was. Raises as `Tally.add` does.
+
+        The first event of a new month writes the one before; where that fails, it stays as it was last saved.
+        """
         return self._opted_in and self._current().add(variant, histogram, value)
 
     def save(self) -> Path | None:
-        """Writes what was counted, whole or not at all; its file, or None where there is nothing to write."""
+        """Writes what was counted, whole or not at all; its file, or None where there is none.
+
+        Raises `OSError` where it cannot be written; what was counted is then still there to be saved.
+        """
         if self._tally is None:
             return None
+        there = self._read(self._tally.period)
+        if there is not None:  # of another process, if its id differs: with two ids a device would have two votes
+            self._tally = replace(self._tally, device=there.device)
         path = self._write(self._tally)
+        if self._tally.period != self.period:
+            self._tally = None  # it changes no more, and is not written again where it was taken away
         oldest = _month(self.period) - KEPT_MONTHS
         self._forget(lambda period: _month(period) < oldest)
-        return path
+        return path if path.exists() else None
 
     def finished(self) -> list[Path]:
-        """Files of months that are over, oldest first: they change no more, so that sending one twice does no harm."""
+        """Files of months that are over, oldest first. They change no more, and one that is sent twice counts once."""
+        self._turn()
         return [path for period, path in self._files() if period < self.period]
 
     @property
@@ -282,17 +304,23 @@ class Recorder:
         return time.strftime("%Y-%m", time.gmtime(self._clock()))
 
     def _current(self) -> Tally:
-        """This month's; the one before is written when a new one begins."""
-        period = self.period
-        if self._tally is None or self._tally.period != period:
-            self.save()
-            self._tally = self._read(period) or Tally.begin(period, self._hardware, self._model)
+        """This month's: what is in memory, or was saved, or a new one."""
+        self._turn()
+        if self._tally is None:
+            self._tally = self._read(self.period) or Tally.begin(self.period, self._hardware, self._model)
         return self._tally
+
+    def _turn(self) -> None:
+        """Writes a month that is over, and lets go of it either way: the application has other things to do."""
+        if self._tally is not None and self._tally.period != self.period:
+            with suppress(OSError):
+                self.save()
+            self._tally = None
 
     def _read(self, period: str) -> Tally | None:
         """What an earlier process counted this month; None where there is none that can be gone on with."""
         try:
-            with (self._folder / _FILE.format(period)).open("rb") as file:
+            with self._path(period).open("rb") as file:
                 found = parse(file.read(MOST_BYTES + 1))
         except (OSError, NotATally):
             return None
@@ -301,8 +329,8 @@ class Recorder:
 
     def _write(self, tally: Tally) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / _FILE.format(tally.period)
-        descriptor, beside = tempfile.mkstemp(dir=str(self._folder), prefix=".tally-")
+        path = self._path(tally.period)
+        descriptor, beside = tempfile.mkstemp(dir=str(self._folder), prefix=_UNFINISHED)
         try:
             with os.fdopen(descriptor, "w", encoding="ascii", newline="\n") as file:
                 file.write(tally.text())
@@ -310,20 +338,24 @@ class Recorder:
                 os.fsync(file.fileno())
             Path(beside).replace(path)
         except BaseException:
-            Path(beside).unlink()
+            Path(beside).unlink(missing_ok=True)
             raise
         return path
+
+    def _path(self, period: str) -> Path:
+        return self._folder / _FILE.format(period, self._model)
 
     def _forget(self, which: Callable[[str], bool]) -> None:
         for period, path in self._files():
             if which(period):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        for path in sorted(self._folder.glob(_FILE.format("*"))):
-            period = path.name[len("tally-") : -len(".json")]
-            if PERIOD.fullmatch(period):
-                yield period, path
+        """Every model's, by month."""
+        for path in sorted(self._folder.glob(_FILE.format("*", "*"))):
+            found = _MONTH_OF_FILE.fullmatch(path.name)
+            if found:
+                yield found[1], path
 
 
 def _check_name(name: str) -> None:

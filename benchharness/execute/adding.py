@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchharness.errors import NoPython, UsageError
+from benchharness.errors import LaunchError, NoPython, UsageError
 from benchharness.execute import bringing
 from benchharness.execute.devices import reached
 from benchharness.launch.ask import availabilities, description_of_device
@@ -42,10 +42,19 @@ def _asked(device: Device, scratch: Path) -> Device:
         assert isinstance(launcher, FarLauncher)
         system = launcher.contact.system
         told = description_of_device(launcher, 0)
+        if why := unknown_system(told):
+            raise LaunchError(f"{device.route.text}: {why}")
         runtimes = [f"{each.name} {each.version}" for each in availabilities(launcher) if each.available]
     found = {**_facts(told), "runtimes": _word(", ".join(runtimes)) or "none"}
     known = {"system": system} if system in ("linux", "macos", "windows") else {}
     return Device.model_validate({**device.model_dump(), **known, "found": found})
+
+
+def unknown_system(told: Mapping[str, Any]) -> str:
+    """Why it is not known what system a device has, which any tells that is there; empty where it is known."""
+    facts = told.get("facts")
+    system = facts.get("os") if isinstance(facts, dict) else None
+    return _word(system.get("unknown")) if isinstance(system, dict) else ""
 
 
 def _facts(told: Mapping[str, Any]) -> dict[str, str | int]:

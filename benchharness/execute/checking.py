@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.device import adapters
+from benchharness.execute.adding import unknown_system
 from benchharness.execute.devices import reached
 from benchharness.judge.noise import Verdict, judge
 from benchharness.launch.ask import NamedAvailability, availabilities, description_of_device
@@ -61,11 +62,17 @@ def check(device: Device, runtimes: Collection[str], probe_s: float, scratch: Pa
         assert isinstance(launcher, FarLauncher)
         told = description_of_device(launcher, probe_s)
         return [
+            *_there(told),
             *_at_the_door(launcher.contact, device),
             *_of_runtimes(availabilities(launcher), runtimes, device),
             *_of_sensors(told.get("sensors")),
             *_of_noise(told),
         ]
+
+
+def _there(told: Mapping[str, Any]) -> Iterator[Check]:
+    if why := unknown_system(told):
+        yield Check(of="device", state=State.BAD, found=why)
 
 
 def _at_the_door(contact: Contact, device: Device) -> Iterator[Check]:

@@ -159,6 +159,10 @@ class DeviceLink:
     ) -> Attempt:
         """Makes one attempt and returns it, saved. Raises `LaunchError` where no supervisor can be started at all.
 
+        A supervisor that is met again at this attempt has lost nothing, and one that goes on without its host may have
+        lost nothing: it is waited for, within the attempt's own limits. One that is not met by then may still have
+        finished it: that is `ConnectionLost`, and no failure of the attempt.
+
         `companions` are other jobs, by attempt, that the same pass of a reference serves: saved too, before this one.
         """
         order = self._order(job, manifests, attempt, round_)
@@ -177,16 +181,31 @@ class DeviceLink:
             ]
         if job.chain:
             order["chain"] = [{"variant": each.variant, **self._opened(each, manifests)} for each in job.chain]
-        lost = ""
-        for _ in range(_MOST_LOSSES):
+        lost, losses = "", 0
+        its_end_s = time.monotonic() + order["entry_gate_s"] + order["timeout_s"] + _GRACE_S
+        while losses < _MOST_LOSSES:
+            goes_on = False
             try:
                 recovered = self.connect() if self._connection is None else []
                 finished = next((found for found in recovered if found.id == attempt), None)
+                goes_on = self._running == attempt and time.monotonic() < its_end_s
                 return finished or self._make(order, progress)
             except (ConnectionLost, ProtocolError) as error:
                 lost = str(error)
                 self._hang_up()
+            if self._is_out_of_reach(attempt) and time.monotonic() < its_end_s:
+                time.sleep(_ASK_AGAIN_S)
+                goes_on = True
+            losses = 0 if goes_on else losses + 1
+        if self._is_out_of_reach(attempt):
+            raise ConnectionLost(
+                f"{lost}; an attempt may go on there without us: 'benchharness run --resume' fetches it when it is back"
+            )
         return self._given_up(order, lost)
+
+    def _is_out_of_reach(self, attempt: str) -> bool:
+        """Whether an attempt that was ordered may go on behind a line that broke."""
+        return self._launcher.detached and self._left_behind and attempt in self._ordered
 
     def _order(self, job: Job, manifests: Mapping[Path, Manifest], attempt: str, round_: int) -> Message:
         scenario = SCENARIOS[job.scenario]
@@ -287,7 +306,10 @@ class DeviceLink:
         return kept
 
     def _given_up(self, order: Message, lost: str) -> Attempt:
-        """The line broke again and again. The spool may hold the attempts even so; else they crashed."""
+        """The line broke again and again under an attempt that nobody is at any more.
+
+        The spool may hold it even so, and those of its companions; else they crashed.
+        """
         for companion in order.get("companions", ()):
             self._given_up_one(companion, lost)
         return self._given_up_one(order, lost)

@@ -26,10 +26,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from benchharness.device.adapters import BUILT_IN
 from benchharness.errors import SuiteError
 from benchharness.farm import contents, signing
 from benchharness.farm.cache import DEFAULT_CACHE_BYTES
-from benchharness.farm.submission import Submission, Unbelievable, paths_in
+from benchharness.farm.submission import Submission, Unbelievable, commands_in, paths_in
 from benchharness.suite.errors import explain
 from benchharness.suite.fields import Bytes, Name, Table
 from benchharness.suite.tables import Suite, read_toml, restore_table
@@ -39,7 +40,7 @@ _LIBRARIES, _PROGRAM, _ENVIRONMENT = "custom_op_libraries", "program", "environm
 #: How names of libraries end; behind that a version may stand.
 _LOADED = frozenset({".so", ".dylib", ".dll"})
 #: What opens a model and nothing else. Others start programs, or talk to somebody: a host has to list them.
-_RUNTIMES = ("onnxruntime", "tflite", "onnxruntime-genai", "openvino", "llama-cpp", "coreml", "executorch", "litert-lm")
+_RUNTIMES = tuple(name for name, row in BUILT_IN.items() if row.opens_only)
 
 
 class Allowed(Table):
@@ -71,7 +72,8 @@ class Allowed(Table):
         if found.by != signer:
             raise Unbelievable(f"{signer} signed what {found.by!s:.60} wrote")
         if found.until < datetime.now(UTC):
-            raise Unbelievable(f"its signature was good until {found.until:%Y-%m-%d %H:%M}")
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+            raise Unbelievable(f"its signature was good until {found.until:%Y-%m-%d %H:%M}; it is {now} on this host")
         if not any(all(labels.get(key) == value for key, value in each.items()) for each in found.wanted):
             raise Unbelievable("it was not written for this device")
         return found
@@ -113,11 +115,17 @@ class Allowed(Table):
             suite = restore_table(table)
         except SuiteError as error:
             raise Unbelievable(f"its suite is none here: {error!s:.300}") from error
+        self._check_scenarios(suite)
+        self._refuse_others(suite.model_dump(), folder)
+        return suite
+
+    def _check_scenarios(self, suite: Suite) -> None:
+        """Raises `Unbelievable` for one that this host does not make, or that starts a program of the suite's."""
         for scenario, _ in suite.scenarios.asked():
             if not scenario.opens_only and scenario.name not in self.scenarios:
                 raise Unbelievable(f"{scenario.name} is not in this host's scenarios")
-        self._refuse_others(suite.model_dump(), folder)
-        return suite
+        for name, command in commands_in(suite):
+            raise Unbelievable(f"{name} starts a program: {command[0]!s:.100}")
 
     def _refuse_others(self, value: Any, folder: Path) -> None:
         """Whatever is a path, in whichever table, leads into the submission's folder or to what this host lists."""

@@ -75,7 +75,7 @@ def submit(
     except psycopg.OperationalError as error:
         raise UsageError(f"the farm does not answer: {str(error).splitlines()[0]}") from error
     except psycopg.Error as error:
-        raise UsageError(f"the farm refuses: {error.diag.message_primary or error}") from error
+        raise member.refused(error) from error
     if not jobs:
         raise UsageError("the farm refused the submission; its log says why")
     return Submitted(id=written.id, jobs=int(jobs), sent_bytes=sent, code=code)

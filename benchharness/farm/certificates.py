@@ -71,12 +71,17 @@ class Authority:
         """For a server that is reached by these names or addresses."""
         return self._sign(names[0], ExtendedKeyUsageOID.SERVER_AUTH, names)
 
+    @property
+    def mark(self) -> str:
+        """What stands in each member's certificate as its unit: a server may believe other authorities too."""
+        return f"farm-{self._certificate.subject.rfc4514_string().rpartition(' ')[2]}"
+
     def member(self, role: str) -> Pair:
         """For a member, whose role is the certificate's name."""
         return self._sign(role, ExtendedKeyUsageOID.CLIENT_AUTH, ())
 
     def revoke(self, serials: Iterable[int]) -> None:
-        """Writes the list of all that is revoked, `revoked.crl`."""
+        """Puts these on the list of all that is revoked, `revoked.crl`. Nothing ever leaves it."""
         now = datetime.datetime.now(datetime.UTC)
         # A list that is out of date lets nobody in: it stays good until the next one is written.
         made = (
@@ -85,11 +90,19 @@ class Authority:
             .last_update(now - _SINCE)
             .next_update(now + _TEN_YEARS)
         )
-        for serial in serials:
+        for serial in sorted({*self._revoked(), *serials}):
             each = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - _SINCE).build()
             made = made.add_revoked_certificate(each)
-        path = self._folder / "revoked.crl"
-        path.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        self._list.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+    @property
+    def _list(self) -> Path:
+        return self._folder / "revoked.crl"
+
+    def _revoked(self) -> list[int]:
+        if not self._list.exists():
+            return []
+        return [each.serial_number for each in x509.load_pem_x509_crl(self._list.read_bytes())]
 
     @property
     def _certificate(self) -> x509.Certificate:
@@ -104,7 +117,7 @@ class Authority:
     def _sign(self, name: str, use: x509.ObjectIdentifier, reached_by: Sequence[str]) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         made = (
-            _begun(_named(name), self._certificate.subject, key)
+            _begun(_named(name, self.mark), self._certificate.subject, key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
@@ -149,8 +162,9 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
     )
 
 
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def _named(name: str, unit: str = "") -> x509.Name:
+    units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)] if unit else []
+    return x509.Name([*units, x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _reached(name: str) -> x509.GeneralName:

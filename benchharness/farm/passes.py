@@ -15,7 +15,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import psycopg
 
@@ -45,18 +45,22 @@ class Pass:
     role: str
     host: str
     port: int
+    database: str = DATABASE
 
     @classmethod
-    def issue(cls, folder: Path, *, role: str, host: str, port: int, authority: bytes, pair: Pair) -> Pass:
+    def issue(
+        cls, folder: Path, *, role: str, host: str, port: int, authority: bytes, pair: Pair, database: str = DATABASE
+    ) -> Pass:
         """Writes a new member's pass."""
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        lines = [f"{key} = {json.dumps(value)}" for key, value in (("role", role), ("host", host), ("port", port))]
+        said = {"role": role, "host": host, "port": port, "database": database}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in said.items()]
         (folder / _FILE).write_text("\n".join([*lines, ""]), encoding="utf-8")
         (folder / "ca.crt").write_bytes(authority)
         (folder / f"{role}.crt").write_bytes(pair.certificate)
         write_secret(folder / f"{role}.key", pair.key)
-        return cls(folder=folder, role=role, host=host, port=port)
+        return cls(folder=folder, role=role, host=host, port=port, database=database)
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Pass:
@@ -71,7 +75,13 @@ class Pass:
             raise UsageError(f"{place}: is no pass; it has no {_FILE}")
         table = read_toml(place / _FILE)
         try:
-            return cls(folder=place, role=str(table["role"]), host=str(table["host"]), port=int(table["port"]))
+            return cls(
+                folder=place,
+                role=str(table["role"]),
+                host=str(table["host"]),
+                port=int(table["port"]),
+                database=str(table.get("database", DATABASE)),
+            )
         except (KeyError, ValueError) as error:
             raise UsageError(f"{place / _FILE}: says no role, host and port ({error})") from error
 
@@ -89,11 +99,11 @@ class Pass:
     def store(self) -> str:
         """The URL of the farm's store. It holds paths of keys, and no key."""
         where = {"host": self.host, "port": str(self.port), **self._reached}
-        return f"postgresql://{self.role}@/{DATABASE}?{urlencode(where)}"
+        return f"postgresql://{self.role}@/{quote(self.database)}?{urlencode(where)}"
 
     def conninfo(self) -> dict[str, str]:
         """What libpq is told."""
-        told = {"host": self.host, "port": str(self.port), "user": self.role, "dbname": DATABASE}
+        told = {"host": self.host, "port": str(self.port), "user": self.role, "dbname": self.database}
         return {**told, "application_name": "benchharness farm", **self._reached}
 
     def connect(self) -> psycopg.Connection:
@@ -108,7 +118,16 @@ class Pass:
         except psycopg.OperationalError as error:
             raise UsageError(f"the farm at {self.host}:{self.port} does not answer: {_words(error)}") from error
         except psycopg.Error as error:
-            raise UsageError(f"the farm refuses: {_words(error)}") from error
+            raise self.refused(error) from error
+
+    def refused(self, error: psycopg.Error) -> UsageError:
+        """What the farm says of what it does not do."""
+        told = _words(error)
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            told = f"{self.role} may not do that with this pass ({told})"
+        elif " of this farm " in told:
+            told = f"{told}; see: benchharness farm devices"
+        return UsageError(f"the farm refuses: {told}")
 
 
 def _words(error: psycopg.Error) -> str:

@@ -14,6 +14,7 @@ import psycopg
 from procrastinate import App
 
 from benchharness.errors import UsageError
+from benchharness.farm.existing import Existing
 from benchharness.farm.server import Server
 
 log = logging.getLogger("benchharness.farm")
@@ -37,7 +38,7 @@ async def prune(app: App) -> Mapping[str, int]:
 
 
 def prune_as_owner(
-    server: Server, *, keep_jobs: timedelta | None = None, keep_audit: timedelta | None = None
+    server: Server | Existing, *, keep_jobs: timedelta | None = None, keep_audit: timedelta | None = None
 ) -> tuple[Mapping[str, int], timedelta, timedelta]:
     """The same by who owns the farm, who may say how long things are kept from now on: how much went, and these times.
 

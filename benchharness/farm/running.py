@@ -7,6 +7,7 @@ import logging
 import signal
 from pathlib import Path
 
+from benchharness.errors import UsageError
 from benchharness.farm import scheduler
 from benchharness.farm.agent import Agent, units_in
 from benchharness.farm.allowed import Allowed
@@ -24,7 +25,10 @@ def log_lines() -> None:
 def run_agent(member: Pass, devices: Path, work: Path | None) -> None:
     """Works until a signal. Raises `UsageError`."""
     rules = member.folder / "agent.toml"
-    made = Agent(member, units_in(devices), work or member.folder / "work", allowed=lambda: Allowed.load(rules))
+    units = units_in(devices)
+    if not units:
+        raise UsageError(f"{devices}: no device has a profile there; see: benchharness device add")
+    made = Agent(member, units, work or member.folder / "work", allowed=lambda: Allowed.load(rules))
     for each in _ENDS:
         signal.signal(each, lambda *_: made.stop())
     made.run()

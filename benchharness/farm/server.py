@@ -22,6 +22,8 @@ _READ_BY_SERVER = ("ca.crt", "revoked.crl", "server.crt", "server.key", "pg_hba.
 #: Of a socket's path (unix(7)).
 _LONGEST_SOCKET = 107
 _STARTING_S = 60
+#: In what a server says of its own trouble.
+_TELLING = ("FATAL", "PANIC", "could not ")
 #: Debian keeps a server's programs off the path.
 _DEBIAN = "/usr/lib/postgresql"
 
@@ -70,6 +72,11 @@ class Server:
         self._programs = _programs()
 
     @property
+    def database(self) -> str:
+        """The farm's database."""
+        return DATABASE
+
+    @property
     def data(self) -> Path:
         """What PostgreSQL calls its data directory."""
         return self.folder / "data"
@@ -112,7 +119,7 @@ class Server:
         """Whether it is started."""
         return (self.data / "postmaster.pid").exists() and self._code("pg_ctl", "-D", self.data, "status") == 0
 
-    def connect(self, database: str = DATABASE) -> psycopg.Connection:
+    def connect(self, database: str = DATABASE, *, autocommit: bool = True) -> psycopg.Connection:
         """A connection as its owner, through the socket. Raises `UsageError`."""
         port = next(
             line.partition("=")[2].strip()
@@ -120,7 +127,9 @@ class Server:
             if line.startswith("port = ")
         )
         try:
-            return psycopg.connect(host=str(self.folder), port=int(port), user=OWNER, dbname=database, autocommit=True)
+            return psycopg.connect(
+                host=str(self.folder), port=int(port), user=OWNER, dbname=database, autocommit=autocommit
+            )
         except psycopg.OperationalError as error:
             raise UsageError(f"{self.folder}: the farm's server does not answer ({error}); see {self.log}") from error
 
@@ -154,13 +163,13 @@ class Server:
         return int(done.returncode)
 
     def _last_words(self) -> str:
-        lines = [
-            line
-            for path in (self.log, self.folder / "programs.log")
-            if path.is_file()
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
-        ]
-        return " / ".join(lines[-3:])
+        """Why, as the server says it itself; else as its programs do."""
+
+        def lines(path: Path) -> list[str]:
+            return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+
+        own = [line for line in lines(self.log)[-20:] if any(word in line for word in _TELLING)]
+        return " / ".join(own[-2:] or lines(self.folder / "programs.log")[-3:])
 
 
 def _owner_of(folder: Path) -> str:

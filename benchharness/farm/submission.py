@@ -177,6 +177,18 @@ def _inside(path: Any) -> str:
     return str(path)
 
 
+def commands_in(suite: Suite) -> Iterator[tuple[str, Sequence[str]]]:
+    """Every command of a suite's scenarios that would be run on a device, with the scenario's name."""
+    for scenario, settings in suite.scenarios.asked():
+        yield from ((scenario.name, command) for command in scenario.starts(settings))
+
+
+def _refuse_commands(suite: Suite) -> None:
+    """Raises `SuiteError` where a scenario starts one on its device."""
+    for name, command in commands_in(suite):
+        raise SuiteError(f"scenarios.{name} starts {command[0]!r}: commands of a suite are not run on a farm's devices")
+
+
 def _without_leavings(listing: Listing) -> Listing:
     """Without what Python leaves beside a dataset's own files when it has run them."""
     return replace(
@@ -205,6 +217,7 @@ class _Packing:
             for key in NAMED:
                 if configuration.get(key):
                     configuration[key] = self._name(Path(configuration[key]), key)
+        _refuse_commands(suite)
         return table
 
     def _packed(self, path: Path, manifest: Manifest | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from benchharness.judge.compare import identity, ratios_of
 from benchharness.judge.design import Design
@@ -26,6 +27,9 @@ from benchharness.results.result import (
     Result,
 )
 from benchharness.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from benchharness.judge.gate import Gated
 
 #: How it begins why a pair of jobs got no more attempts once it was settled.
 DECIDED = "decided after"
@@ -51,6 +55,7 @@ class Since:
     candidate: str
     design: Design
     comparisons: Sequence[Comparison]
+    gated: Gated | None = None  # what a gate says of it; of a run that repeats another one, of both
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,6 +184,14 @@ def _with_acceptance(
     return Finding(job=finding.job, name=finding.name, colour=Colour.RED, told=f"{finding.told}; {why}")
 
 
+def finding_text(finding: Finding) -> str:
+    """A finding with its subject: `steady inference · fp32 · onnxruntime · … : slower: +13 % …`."""
+    job = finding.job
+    what = METRICS[finding.name].title if finding.name else "the job"
+    subject = " · ".join((what, job.variant, job.configuration.name, job.workload.name, job.scenario))
+    return f"{subject}: {finding.told}{f'; accepted by {finding.accepted}' if finding.accepted else ''}"
+
+
 def headline(gated: Gated) -> str:
     """The gate's verdict in a sentence."""
     of = len(gated.findings)

@@ -112,7 +112,7 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
     if effective.continuation not in (None, asked):
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
-            message=f"a {asked} continuation was asked for, and the runtime's own loop writes what the model chooses",
+            message=f"a {asked} continuation was asked for, and answers are what the model chooses",
             hint='say continuation = "greedy" in the workload, so that other runtimes do so too',
         )
     bundle = effective.facts.get("bundle")

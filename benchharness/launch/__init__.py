@@ -52,6 +52,11 @@ class Question:
 class Launcher(Protocol):
     """Reaches one device. Paths it returns are the device's; nothing else crosses over."""
 
+    @property
+    def detached(self) -> bool:
+        """Whether a supervisor there goes on with its attempt when the line breaks."""
+        ...
+
     def put(self, file: Path, name: str, digest: str) -> str:
         """Makes a local file available on the device under a relative name; its path there.
 

@@ -48,6 +48,11 @@ class FarLauncher:
         self._contact: Contact | None = None
 
     @property
+    def detached(self) -> bool:
+        """Whether a supervisor there goes on with its attempt when the line breaks."""
+        return self._tenure.detached
+
+    @property
     def contact(self) -> Contact:
         """What the device says at the door. Raises `LaunchError`."""
         if self._contact is None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from benchharness.launch.adb.route import AdbRoute
 from benchharness.launch.channel import Channel
+from benchharness.launch.core_ml.route import CoreMLRoute
 from benchharness.launch.route import Route
 
 
@@ -28,6 +29,10 @@ def line_to(route: Route) -> Line:
         from benchharness.launch.adb.line import AdbLine
 
         return AdbLine(route)
+    if isinstance(route, CoreMLRoute):
+        from benchharness.launch.core_ml.line import HereLine
+
+        return HereLine(route)
     from benchharness.launch.ssh.line import SshLine
     from benchharness.launch.ssh.route import SshRoute
 

@@ -18,6 +18,8 @@ from benchharness.launch.pipes import PipeConnection
 class LocalLauncher:
     """Runs supervisors on this machine, their files under `state`. `python`: another interpreter for them."""
 
+    detached = False
+
     def __init__(self, state: Path, python: str | None = None) -> None:
         self._state = state
         self._python = python

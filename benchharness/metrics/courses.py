@@ -97,7 +97,7 @@ SESSIONS = (
         title="energy per inference",
         unit=Unit.JOULES,
         better=Better.LOWER,
-        definition="energy over a session by inference, or by token after an answer's first, with what prompts took; "
+        definition="energy over a course by inference, or by token after an answer's first, with what prompts took; "
         "`of` says what took it: packages, board, battery, what an external meter is at. What it takes idle is in it",
         source=_OURS,
     ),
@@ -131,7 +131,7 @@ SESSIONS = (
         title="battery drain",
         unit=Unit.PERCENT_PER_HOUR,
         better=Better.LOWER,
-        definition="how far a battery that nothing charged fell in a session, an hour; its interval has the step of "
+        definition="how far a battery that nothing charged fell in a course, an hour; its interval has the step of "
         "the gauge in it",
         source=_OURS,
         decided_by="a longer course would decide it",

@@ -89,13 +89,14 @@ class StepOutcome(StrEnum):
     KILLED = "killed"
     TIMEOUT = "timeout"
     NOT_APPLIED = "not applied"
+    UNKNOWN = "unknown"  # what it was to run beside was not there to the end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """Some trials under one constraint, each a fresh process."""
 
-    constraint: str  # none, memory, address space, cpu quota, cores, busy core, memory bandwidth
+    constraint: str  # none, memory, address space, cpu quota, cores, busy core, memory bandwidth, foreground NAME
     amount: float | None  # bytes; share of the cores' time; cores
     trials: int
     answered: int  # within the time that counts as an answer

@@ -23,7 +23,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from benchharness.errors import StoreError
@@ -277,7 +277,23 @@ def _up_to_date(engine: Engine, url: str, archive: bool, make: bool = True) -> E
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATING})
         if migrations.revision_of(connection) != REVISION:  # nobody else was faster
             _migrate(connection, url)
+    if revision is not None and not archive:
+        _pack_nights(engine)
     return engine
+
+
+def _pack_nights(engine: Engine) -> None:
+    """Packs the nights that an earlier version left as rows, one at a time: no writer waits for more than one of them.
+
+    Where it is broken off, the rest stay rows, which say the same and take longer to read.
+    """
+    from benchharness.results import packed_nights
+
+    with reader(engine).begin() as connection:
+        nights = packed_nights.unpacked_runs(connection)
+    for night in nights:
+        with contextlib.suppress(IntegrityError), writer(engine).begin() as connection:  # another one packed it
+            packed_nights.keep(connection, night)
 
 
 def _migrate(connection: Connection, url: str) -> None:

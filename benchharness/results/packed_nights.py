@@ -52,6 +52,13 @@ def keep(connection: Connection, run: str) -> None:
         connection.execute(insert(packed_nights).values(run_id=run, **found))
 
 
+def unpacked_runs(connection: Connection) -> list[str]:
+    """The finished runs of which nothing is packed."""
+    kept = select(packed_nights.c.run_id)
+    query = select(runs.c.id).where(runs.c.state == "finished", runs.c.id.not_in(kept)).order_by(runs.c.started)
+    return [str(run) for run in connection.execute(query).scalars()]
+
+
 def packed(connection: Connection, run: str) -> Mapping[str, Any] | None:
     """The columns of a run's packed night, made of its rows; None where it cannot have one."""
     measured = select(measurements.c.metric).join(attempts, attempts.c.id == measurements.c.attempt_id)

@@ -142,6 +142,11 @@ def _at_once(measured: Sequence[Measurement], duration_ns: int) -> Iterator[str]
             yield f"{at_once!r} requests at once have first tokens of {len(each.samples)} rounds, of {len(lasted)}"
         elif any(first > whole * (1 + _ROUNDING) for first, whole in zip(each.samples, lasted, strict=True)):
             yield f"{at_once!r} requests at once: a first token came after all of them were answered"
+    for each in (each for each in measured if each.metric == "full_throughput"):
+        most = max(rounds, default=0)
+        wholes = (other.samples for other in measured if other.metric == "throughput")
+        if each.parameters.get("at_once") != most or list(each.samples) not in map(list, wholes):
+            yield f"a throughput at the most requests at once that is none of {most} requests"
 
 
 def _forward(name: str, moments: Sequence[float], duration_ns: int) -> Iterator[str]:

@@ -63,7 +63,8 @@ class Scenario:
     by_default: bool = False  # run where a suite names no scenario
     evaluates: bool = False  # on the models' evaluation data, which is read and checked before
     conducts: bool = False  # its process on the device opens no model itself, and starts others that do
-    opens_only: bool = False  # starts no program of a suite's and asks nobody else: a farm's host takes it unasked
+    #: Starts no program of a suite's but what `starts` names, and asks nobody else: a farm's host takes it unasked.
+    opens_only: bool = False
     sensors: bool = False  # the device's sensors are read all through an attempt
     one_attempt: str = ""  # why one good attempt says it all; "": attempts as the suite asks for
     alone: bool = True  # measures each variant by itself, on each workload; else `jobs` says what is planned
@@ -90,6 +91,10 @@ class Scenario:
 
     def executes(self, settings: Any) -> Iterator[Path]:
         """Those of these files that are code, and run on the host. Raises `SuiteError` for what cannot be read."""
+        return iter(())
+
+    def starts(self, settings: Any) -> Iterator[Sequence[str]]:
+        """The commands of its settings that are run on the device: a farm's host takes none of them."""
         return iter(())
 
     def adds(self, planning: Planning, settings: Any, variant: str, configuration: Configuration) -> Settings:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from benchharness.errors import SuiteError
 from benchharness.launch.adb import route as adb
+from benchharness.launch.core_ml import route as core_ml
 from benchharness.launch.route import Route
 from benchharness.launch.ssh import route as ssh
 from benchharness.suite.errors import explain
@@ -32,19 +35,33 @@ _LEASE_S = 60.0
 _DETACHED_LEASE_S = 3600.0
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """How devices of one scheme are reached."""
+
+    check: Callable[[str], object]  # of an address: raises `ValueError`
+    route: Callable[[Device, Mapping[str, Any]], Route]  # with what every route says
+    name: Callable[[str], str]  # what a device is called by its address; empty where that does not say
+    without_keys: str = ""  # why keys of SSH's have no place in a profile; empty where they have
+
+
 def _address(text: str) -> str:
-    (adb.serial_of if is_adb(text) else ssh.address)(text)
+    _kind(text).check(text)
     return text
+
+
+def _kind(connect: str) -> _Kind:
+    return _KINDS.get(connect.partition(":")[0], _KINDS[ssh.SCHEME])
+
+
+def named_by(connect: str) -> str:
+    """What a device is called by its address; empty where that does not say. Raises `ValueError`."""
+    return _kind(connect).name(connect)
 
 
 def _ssh_address(text: str) -> str:
     ssh.address(text)
     return text
-
-
-def is_adb(connect: str) -> bool:
-    """Whether a device is reached over adb; else over SSH."""
-    return connect.startswith(f"{adb.SCHEME}:")
 
 
 def device_name(value: str) -> str:
@@ -80,30 +97,63 @@ class Device(Table):
     @model_validator(mode="after")
     def _has_what_its_line_needs(self) -> Device:
         said = [key for key in ("jump", "key", "host_key") if getattr(self, key) is not None]
-        if is_adb(self.connect) and said:
-            raise ValueError(f"{', '.join(said)}: of devices over SSH; over adb the device itself authorises computers")
+        if said and (why_not := _kind(self.connect).without_keys):
+            raise ValueError(f"{', '.join(said)}: of devices over SSH; {why_not}")
         return self
 
     @property
     def route(self) -> Route:
         """The way to it."""
-        there = {"name": self.name, "python": self.python, "system": self.system}
         where = {} if self.work is None else {"work": self.work}
-        if is_adb(self.connect):
-            return adb.AdbRoute(**there, **where, serial=adb.serial_of(self.connect))
-        return ssh.SshRoute(
-            **there,
-            **where,
-            address=ssh.address(self.connect),
-            jump=ssh.address(self.jump) if self.jump else None,
-            key=self.key,
-            host_key=self.host_key,
-        )
+        return _kind(self.connect).route(self, {"name": self.name, "python": self.python, **where})
 
     @property
     def lease_s(self) -> float:
         """How long its supervisor goes on without its host."""
         return self.lease or (_DETACHED_LEASE_S if self.detached else _LEASE_S)
+
+
+def _over_adb(device: Device, there: Mapping[str, Any]) -> Route:
+    return adb.AdbRoute(**there, system=device.system, serial=adb.serial_of(device.connect))
+
+
+def _over_ssh(device: Device, there: Mapping[str, Any]) -> Route:
+    return ssh.SshRoute(
+        **there,
+        system=device.system,
+        address=ssh.address(device.connect),
+        jump=ssh.address(device.jump) if device.jump else None,
+        key=device.key,
+        host_key=device.host_key,
+    )
+
+
+def _at_this_mac(device: Device, there: Mapping[str, Any]) -> Route:
+    """With the Python that runs this, where no other is named: both are on this Mac."""
+    own = {} if device.python != Device.model_fields["python"].default else {"python": sys.executable}
+    return core_ml.CoreMLRoute(**{**there, **own}, udid=core_ml.udid_of(device.connect))
+
+
+def _named_by_host(connect: str) -> str:
+    host = ssh.address(connect).host
+    named = host if host.replace(".", "").isdigit() or ":" in host else host.partition(".")[0]
+    return named.replace(":", "-")
+
+
+def _named_by_serial(connect: str) -> str:
+    return adb.serial_of(connect).strip("[").replace(":", "-").replace("]", "")
+
+
+def _unnamed(connect: str) -> str:
+    core_ml.udid_of(connect)
+    return ""
+
+
+_KINDS = {
+    ssh.SCHEME: _Kind(ssh.address, _over_ssh, _named_by_host),
+    adb.SCHEME: _Kind(adb.serial_of, _over_adb, _named_by_serial, "over adb the device itself authorises computers"),
+    core_ml.SCHEME: _Kind(core_ml.udid_of, _at_this_mac, _unnamed, "this Mac needs none for what is connected to it"),
+}
 
 
 def load_device(path: Path) -> Device:

@@ -92,7 +92,37 @@ def _bytes(value: Any, info: ValidationInfo) -> Any:
 _UNITS: dict[Callable[[str], float], str] = {quantity.seconds: "s", quantity.share: "%", quantity.size: "MiB"}
 
 
+def _words(value: Any) -> Any:
+    if isinstance(value, str):
+        example = json.dumps(value.split(), ensure_ascii=False)
+        raise ValueError(f"a command is a list of its words, as no shell is there to part them: {example}")
+    return value
+
+
+def _tellable(words: tuple[str, ...]) -> tuple[str, ...]:
+    if any("\0" in word or not _in_utf8(word) for word in words):
+        raise ValueError("a word of a command holds a zero byte, or is no UTF-8")
+    if words and not words[0]:
+        raise ValueError("its first word, the program, is empty")
+    return words
+
+
+def _in_utf8(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 Name = Annotated[str, AfterValidator(_name)]
+#: A program and its arguments, each arriving as it is.
+Command = Annotated[
+    tuple[Annotated[str, Field(max_length=1000)], ...],
+    BeforeValidator(_words),
+    AfterValidator(_tellable),
+    Field(max_length=50),
+]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 #: A time that may be none at all.
 Pause = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]

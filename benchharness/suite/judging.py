@@ -34,6 +34,7 @@ class Rules:
     tells_apart: float
     builds: tuple[str, str] | None = None  # what base and candidate were called, where two builds are compared
     design: Design | None = None  # by which they are
+    repeats: str | None = None  # the run whose comparison this one repeats
 
 
 class _Stored(BaseModel):
@@ -50,6 +51,7 @@ class _Attempts(BaseModel):
 class _Compared(BaseModel):
     base_told: str
     candidate_told: str
+    repeats: str | None = None
 
 
 class _Suite(_Stored):
@@ -84,7 +86,8 @@ def _comparing(rules: Rules, suite: _Suite, compared: _Compared) -> Rules:
     from benchharness.suite.gating import Gate  # few runs compare builds
 
     gate = _read(Gate, json.dumps(suite.gate or {}), "gate")
-    return replace(rules, builds=(compared.base_told, compared.candidate_told), design=gate.design())
+    told = (compared.base_told, compared.candidate_told)
+    return replace(rules, builds=told, design=gate.design(), repeats=compared.repeats)
 
 
 def stored_budgets(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from benchharness.device.tally import HISTOGRAMS, MOST_VARIANTS, NAME, Tally
 from benchharness.errors import UsageError
@@ -82,11 +84,17 @@ def tallies_of(run: Run, results: Sequence[Result]) -> list[Tally]:
         for what, name in (("hardware target", job.hardware), ("model", job.model), ("variant", job.variant)):
             if not NAME.fullmatch(name):
                 raise UsageError(f"{what} {name[:60]!r} fits in no tally, whose names match {NAME.pattern}; rename it")
-        tally = made.setdefault((job.hardware, job.model), Tally.begin(f"{run.started:%Y-%m}", job.hardware, job.model))
+        tally = made.setdefault((job.hardware, job.model), _begun(run, job.hardware, job.model))
         _count(tally, result)
         if job.variant not in tally.counts and len(tally.counts) == MOST_VARIANTS:
             raise UsageError(f"a tally holds {MOST_VARIANTS} variants, and this run has more of {job.model}")
     return [tally for tally in made.values() if tally.events]
+
+
+def _begun(run: Run, hardware: str, model: str) -> Tally:
+    """An empty one, whose id is the run's: made twice, it is one device's file that comes twice."""
+    device = hashlib.sha256(f"{run.id} {hardware} {model}".encode()).hexdigest()[:32]
+    return Tally(device, f"{run.started.astimezone(UTC):%Y-%m}", hardware, model)
 
 
 def _count(tally: Tally, result: Result) -> None:

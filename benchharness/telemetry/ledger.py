@@ -1,8 +1,9 @@
 """The aggregator's ledger: what may be spent, what was spent on which question, and what was answered.
 
 A line each, appended and on the disk before anybody is told; each line is chained to those before it, so that one that
-was changed, taken out or put in is noticed. Whether a question is answered, and by what, follows from the questions
-alone and never from the data: a refusal says nothing about a device, and neither does an old answer.
+was changed, taken out or put in is noticed. That is against accidents: the chain has no key. Whether a question is
+answered, and by what, follows from the questions alone and never from the data: a refusal says nothing about a device,
+and neither does an old answer.
 
 A device is in one hardware target in one month, and nobody knows which devices of two months are the same. So epsilons
 of one month add up where their hardware targets meet, and side by side they do not (parallel composition: disjoint
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -100,6 +101,7 @@ class Ledger:
     entries: tuple[Entry, ...] = ()
     torn: bool = False  # its last line was cut off as it was written: nobody was told what it said
     whole_bytes: int = 0  # of the lines that are whole
+    ended: bool = True  # the last of these has its line end
     chain: str = ""
 
     @property
@@ -149,13 +151,18 @@ class Ledger:
         except OSError as error:
             remedy = "open one: benchharness telemetry open"
             raise UsageError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-        whole = content[: content.rfind(b"\n") + 1]
+        *whole, rest = content.split(b"\n")
         lines, chain = [], ""
-        for number, raw in enumerate(whole.splitlines(), start=1):
+        for number, raw in enumerate(whole, start=1):
             line, chain = _checked(raw, chain, f"{path}, line {number}")
             lines.append(line)
+        whole_bytes = len(content) - len(rest)
+        with suppress(UsageError):  # whole but for its end, it may have been told: something else cut the end off
+            line, chain = _checked(rest, chain, "")
+            lines.append(line)
+            whole_bytes = len(content)
         try:
-            head, *rest = lines
+            head, *entries = lines
             if head["schema"] != SCHEMA:
                 raise UsageError(f"{path}: its schema is {str(head['schema'])[:40]!r}, and this version keeps {SCHEMA}")
             return cls(
@@ -164,9 +171,10 @@ class Ledger:
                 model=str(head["model"]),
                 hardware=tuple(head["hardware"]),
                 variants=tuple(head["variants"]),
-                entries=tuple(_entry(each) for each in rest),
-                torn=len(whole) < len(content),
-                whole_bytes=len(whole),
+                entries=tuple(_entry(each) for each in entries),
+                torn=whole_bytes < len(content),
+                whole_bytes=whole_bytes,
+                ended=not rest or whole_bytes < len(content),
                 chain=chain,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -202,6 +210,7 @@ def ask(
         ledger.check(question)
         known = ledger.answered(question)
         if known is not None and not again:
+            _settle(path)
             return known, False
         entry = Entry(at=_now(), question=question, answer={})
         after = spent((*ledger.entries, entry))
@@ -218,7 +227,7 @@ def ask(
             try:
                 os.ftruncate(descriptor, ledger.whole_bytes)  # what was cut off told nobody anything
                 os.lseek(descriptor, 0, os.SEEK_END)
-                _append(descriptor, _line(line, ledger.chain))
+                _append(descriptor, (b"" if ledger.ended else b"\n") + _line(line, ledger.chain))
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -233,7 +242,7 @@ def spent(entries: Sequence[Entry]) -> Fraction:
         month = by_month.setdefault(entry.question.period, {})
         for hardware in entry.question.hardware:
             month[hardware] = month.get(hardware, Fraction(0)) + entry.question.epsilon
-    return sum((max(month.values()) for month in by_month.values()), Fraction(0))
+    return sum((max(month.values(), default=Fraction(0)) for month in by_month.values()), Fraction(0))
 
 
 def shown(number: Fraction) -> str:
@@ -296,6 +305,18 @@ def _append(descriptor: int, line: bytes) -> None:
     while view:
         view = view[os.write(descriptor, view) :]
     os.fsync(descriptor)
+
+
+def _settle(path: Path) -> None:
+    """Waits for the disk: who wrote a line may have been killed before it had waited. Raises `UsageError`."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | _AS_IT_IS)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); nothing was released") from error
 
 
 def _sync_folder(path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchharness.device.tally import HISTOGRAMS, MOST_BYTES, MOST_COUNT, MOST_VARIANTS, NotATally, Tally, parse
 from benchharness.errors import UsageError
 from benchharness.telemetry.ledger import Ledger, shown
+from benchharness.telemetry.received import content
 from benchharness.units import quantity_text
 
 _FIELDS = {
@@ -20,6 +22,11 @@ _FIELDS = {
     "model": "the model, as the application calls it",
     "counts": "by variant, as the application calls it, and by histogram",
 }
+_ALL_COUNTS = re.compile(r"\[[0-9,]+\]")
+_OTHER_LAYOUT = (
+    "another program laid this out: it holds the fields and counts of every tally and nothing else, and lines are "
+    "explained where they are as the recorder writes them"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +46,14 @@ class Piece:
 def pieces_of(path: Path) -> list[Piece]:
     """All of a tally's file, line by line: joined, the pieces are the file. Raises `UsageError` where it is none."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        parse(content)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+        found = content(path)
+        tally = parse(found)
     except NotATally as error:
         raise UsageError(f"{path}: is no tally: {error}") from error
-    return list(_pieces(content))
+    first, *more = _pieces(found)
+    if found != tally.text().encode():
+        first = replace(first, says=_OTHER_LAYOUT)
+    return [first, *more]
 
 
 def smallest() -> list[Piece]:
@@ -71,19 +78,19 @@ def released_pieces(path: Path) -> list[Piece]:
     found = []
     ledger = Ledger.read(path)
     for entry in ledger.entries:
-        content = (json.dumps(entry.answer, sort_keys=True, separators=(",", ":")) + "\n").encode()
+        left = (json.dumps(entry.answer, sort_keys=True, separators=(",", ":")) + "\n").encode()
         asked = entry.question
         says = (
             f"left on {entry.at}: {asked.period}, {', '.join(asked.hardware)}; {', '.join(asked.histograms)}; "
             f"epsilon {shown(asked.epsilon)}, delta 0"
         )
-        found.append(Piece(at=0, content=content, says=says))
+        found.append(Piece(at=0, content=left, says=says))
     return found
 
 
-def _pieces(content: bytes) -> Iterator[Piece]:
+def _pieces(file: bytes) -> Iterator[Piece]:
     at = 0
-    for line in content.splitlines(keepends=True):
+    for line in file.splitlines(keepends=True):
         yield Piece(at=at, content=line, says=_says(line))
         at += len(line)
 
@@ -92,11 +99,11 @@ def _says(line: bytes) -> str:
     """What a line of a file says, where it is written as this version writes it."""
     key, _, value = line.decode("ascii").strip().rstrip(",").partition(":")
     name = key.strip('"')
-    if name in HISTOGRAMS and value.startswith("[") and value.endswith("]"):
+    if name in HISTOGRAMS and _ALL_COUNTS.fullmatch(value):
         return _counts_text(name, json.loads(value))
-    if name in _FIELDS:
-        return _FIELDS[name]
-    return "the variant, as the application calls it" if key.startswith('"') else ""
+    if value == "{" and name != "counts":
+        return "the variant, as the application calls it"
+    return _FIELDS.get(name, "")
 
 
 def _counts_text(name: str, counts: list[int]) -> str:

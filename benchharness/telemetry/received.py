@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchharness.device.tally import MOST_BYTES, NotATally, Tally, parse
 from benchharness.errors import UsageError
 
-#: More files than this are not read at once: their tallies are held in memory, 4 kB each and more.
+#: More files than this are not read at once: their tallies are held in memory, 6 kB each and more.
 MOST_FILES = 1_000_000
 
 
@@ -30,13 +31,24 @@ class Received:
 
     tallies: Sequence[Tally]
     refused: Sequence[Refused] = ()
-    repeated: int = 0  # files that say again, byte for byte or not, what a device's other file of that month says
+    #: By month and model: files that say again, byte for byte or not, what a device's other file of that month says.
+    repeats: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    @property
+    def repeated(self) -> int:
+        """How many files were not counted, since another of the same device and month was."""
+        return sum(self.repeats.values())
 
     def of(self, period: str | None = None, model: str | None = None) -> Received:
         """Those of one month and one model. Raises `UsageError` where there is a choice and none was made."""
         kept = self._one("period", period, self.tallies)
         kept = self._one("model", model, kept)
-        return Received(tallies=kept, refused=self.refused, repeated=self.repeated)
+        asked = (kept[0].period, kept[0].model)
+        return Received(tallies=kept, refused=self.refused, repeats={asked: self.repeats.get(asked, 0)})
+
+    def about(self, period: str, model: str) -> Sequence[Tally]:
+        """Those of one month and one model, be there any or none."""
+        return [tally for tally in self.tallies if (tally.period, tally.model) == (period, model)]
 
     def _one(self, field: str, asked: str | None, tallies: Sequence[Tally]) -> Sequence[Tally]:
         there = sorted({getattr(tally, field) for tally in tallies})
@@ -59,24 +71,27 @@ def read(paths: Iterable[Path], now: datetime | None = None) -> Received:
     """
     this_month = (now or datetime.now(UTC)).strftime("%Y-%m")
     refused: list[Refused] = []
+    repeats: Counter[tuple[str, str]] = Counter()
     by_device: dict[tuple[str, str], Tally] = {}
     read_files = 0
     for path in _files(paths):
         read_files += 1
         if read_files > MOST_FILES:
-            raise UsageError(f"there are more than {MOST_FILES} files; merge them in parts")
+            raise UsageError(f"there are more than {MOST_FILES:,} files, and no more are read; give a month's alone")
         try:
-            tally = parse(_content(path))
+            tally = parse(content(path))
             if tally.period > this_month:
                 raise NotATally(f"it is of {tally.period}, which has not begun; check the clock that wrote it")
         except NotATally as error:
             refused.append(Refused(name=path.name, reason=str(error)))
             continue
         key = (tally.device, tally.period)
-        by_device[key] = max(by_device.get(key, tally), tally, key=_fuller)
+        if key in by_device:
+            less, tally = sorted((by_device[key], tally), key=_fuller)
+            repeats[less.period, less.model] += 1
+        by_device[key] = tally
     kept = [by_device[key] for key in sorted(by_device)]
-    repeated = read_files - len(refused) - len(kept)
-    return Received(tallies=kept, refused=refused, repeated=repeated)
+    return Received(tallies=kept, refused=refused, repeats=repeats)
 
 
 def _fuller(tally: Tally) -> tuple[int, bytes]:
@@ -93,7 +108,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             raise UsageError(f"{path}: no such file or folder")
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path) -> bytes:
     """The file's bytes, one more at most than a tally has. Raises `NotATally`."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):

@@ -49,6 +49,8 @@ def release(
     entry, anew = ask(path, question, lambda ledger: _answer(ledger, tallies, question, adds), again=again)
     try:
         told = Counted.from_json(entry.answer)
+        if told.noise is None:
+            raise ValueError("no noise")
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: the answer of {entry.at} is none that this version gives") from error
     return Released(counted=told, entry=entry, anew=anew, ledger=Ledger.read(path))

@@ -23,7 +23,9 @@ from benchharness.units import interval_text, quantity_text
 
 _FIELD = (
     "field: a device drawn at random, and an event of it; 95 % intervals hold which devices happened to send, and the "
-    "noise where there is some",
+    "noise where there is some; a range of devices holds the noise alone",
+    "field: events are counted in bins; a quantile is the middle of one and its interval ends at edges, while the "
+    "lab's are exact",
     "lab: 95 % intervals over fresh processes on the lab's own devices; they say nothing of other devices",
     "nothing here speaks for devices whose users did not opt in, or shows that a device was forged",
 )
@@ -92,8 +94,8 @@ def _row(figure: FieldFigure, devices: Devices, lab: Sequence[LabFigure]) -> dic
 
 def _why(devices: Devices) -> str:
     if devices.noise and (devices.count.value or 0) < 4 * devices.noise:
-        return f"too few devices for this much noise: their number is known to {devices.noise}"
-    return "too few devices" if devices.count.value else "no device counted any"
+        return f"too few devices for this much noise: their number is known to within {devices.noise}"
+    return "too few devices" if devices.count.value else "no device has its vote here"
 
 
 def devices_text(devices: Devices) -> str:

@@ -3,7 +3,7 @@
 A vote is one event of the device, drawn among all that it counted in a histogram, over all variants. So what a count
 means is the same whoever uses a device much or little: a device drawn at random, and an event of it drawn at random.
 And whatever a device claims, it moves each histogram by one at most: it is clipped here, where it is added, and not
-where it says that it was. The draw is made of the file itself, so that the same files have the same counts.
+where it says that it was. The draw is made of the file's id, so that the same files have the same counts.
 """
 
 from __future__ import annotations

@@ -27,11 +27,16 @@ SIGNS = {
 _LONGEST_NAME, _LONGEST = 40, 400
 
 
-def show_answers(answers: Sequence[Answer], results: Sequence[Result], console: Console, *, hint: bool = True) -> None:
-    """Everything that is shown of a run at first sight. `hint`: also where the warnings are whole."""
+def show_answers(
+    answers: Sequence[Answer], results: Sequence[Result], console: Console, *, hint: bool = True, gated: bool = False
+) -> None:
+    """Everything that is shown of a run at first sight. `hint`: also where the warnings are whole.
+
+    `gated`: a gate's verdict stands above it, beside which an answer without budgets is none.
+    """
     found = worst_first(answers)
-    if found:
-        _verdicts(found, console)
+    if verdicts := [each for each in found if not gated or each.kind is not AnswerKind.NO_BUDGETS]:
+        _verdicts(verdicts, console)
     for answer in found:
         if answer.columns:
             console.print()

@@ -8,10 +8,9 @@ from rich.console import Console
 
 from benchharness.judge.builds import Comparison
 from benchharness.judge.design import Design
-from benchharness.judge.gate import Colour, Finding, Gated, headline
+from benchharness.judge.gate import Colour, Gated, finding_text, headline
 from benchharness.judge.pairs import Change
 from benchharness.judge.told import change_of, percent, subject_of, told_of, told_together, words_of
-from benchharness.metrics import METRICS
 from benchharness.results.result import EXACT
 from benchharness.terminal.console import tell
 from benchharness.terminal.values import one_line
@@ -50,19 +49,17 @@ def show_gate(gated: Gated, machine: str, console: Console, where: str = "") -> 
 
     `where` names its device, where there are several.
     """
-    sign, style = _COLOURS[gated.colour]
-    tell(console, one_line(f"{sign} {f'{where}: ' if where else ''}{headline(gated)}", _LONGEST), style)
+    show_verdict(gated, console, where)
     for each in gated.findings:
         mark, colour = _COLOURS[each.colour]
-        _line(console, f"{mark} {_finding(each)}", colour)
+        _line(console, f"{mark} {finding_text(each)}", colour)
     _line(console, machine, "dim")
 
 
-def _finding(finding: Finding) -> str:
-    job = finding.job
-    what = METRICS[finding.name].title if finding.name else "the job"
-    subject = " · ".join((what, job.variant, job.configuration.name, job.workload.name, job.scenario))
-    return f"{subject}: {finding.told}{f'; accepted by {finding.accepted}' if finding.accepted else ''}"
+def show_verdict(gated: Gated, console: Console, where: str = "") -> None:
+    """What a gate says, in one line."""
+    sign, style = _COLOURS[gated.colour]
+    tell(console, one_line(f"{sign} {f'{where}: ' if where else ''}{headline(gated)}", _LONGEST), style)
 
 
 def _line(console: Console, text: str, style: str) -> None:

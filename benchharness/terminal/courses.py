@@ -15,7 +15,8 @@ from benchharness.terminal.lines import Group, Line, show_lines
 from benchharness.terminal.values import estimated, one_line, plus_minus
 from benchharness.units import duration_text, quantity_text
 
-_OUTCOME_STYLES = {StepOutcome.FINE: "green", StepOutcome.SLOWER: "yellow", StepOutcome.NOT_APPLIED: "dim"}
+_OUTCOME_STYLES = {StepOutcome.FINE: "green", StepOutcome.SLOWER: "yellow", StepOutcome.NOT_APPLIED: "dim",
+                   StepOutcome.UNKNOWN: "dim"}  # fmt: skip
 _LONGEST_NAME = 24
 _AFTER_PAUSE = ("ttft_after_pause", "decode_rate_after_pause", "inference_after_pause")
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from benchharness.errors import BenchharnessError
 from benchharness.terminal.values import one_line
 from benchharness.units import duration_text
 
 _LONGEST = 60
+_EVERY_S = 1.0
 #: How jobs stand, in the order in which they come to stand so, and in words.
 _WORDS = {
     "todo": "queued",
@@ -33,6 +39,28 @@ def farm_tables(status: Mapping[str, Any]) -> Iterator[Table | Text]:
     for each in status["refused"]:
         told = f"refused {each['what']} of {each['about']} to {each['who']}: {each['told']}"
         yield Text(one_line(told, 200), style="red")
+
+
+def draw_live(
+    ask: Callable[[], Mapping[str, Any]],
+    first: Mapping[str, Any],
+    console: Console,
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Draws how the farm stands, anew every second, until Ctrl-C; while the farm is away, how it stood and why.
+
+    What does not fit the window is cut off at its end: jobs and devices stand first.
+    """
+    told = first
+    with suppress(KeyboardInterrupt), Live(Group(*farm_tables(told)), console=console, auto_refresh=False) as drawn:
+        while True:
+            wait(_EVERY_S)
+            try:
+                told, trouble = ask(), ""
+            except BenchharnessError as error:
+                trouble = str(error)
+            lines = [Text(one_line(f"as it stood before: {trouble}", 200), style="red")] if trouble else []
+            drawn.update(Group(*lines, *farm_tables(told)), refresh=True)
 
 
 def device_table(devices: Sequence[Mapping[str, Any]]) -> Table:

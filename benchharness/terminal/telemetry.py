@@ -32,7 +32,8 @@ def show_field(told: Mapping[str, Any], console: Console) -> None:
 def _line(row: Mapping[str, Any]) -> Line:
     """The first job of the lab in columns, further ones beneath; a reason stands where there is room for one."""
     first, *more = row["lab"] or [{"value": "", "interval": "", "whose": ""}]
-    told = [f"{each['whose']}: {each['value']}, {each['interval']}" for each in more if each["value"] != "unknown"]
+    told = [f"lab: {first['whose']}"] if more else []
+    told += [f"{each['whose']}: {each['value']}, {each['interval']}" for each in more if each["value"] != "unknown"]
     cells = [(row["devices"], "dim")]
     for where, each in (("field", row), ("lab", first)):
         known = each["value"] not in ("", "unknown")

@@ -37,16 +37,27 @@ NORMS = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
 
 def build(source: Path = SOURCE, out: Path = OUT) -> Path:
     """Writes the model and its tokenizer to `out`; the model's path."""
+    stored = onnx.load(source / "model.onnx").graph.initializer
+    # ONNX multiplies from the other side: rows of a matrix are its inputs.
+    weights = {each.name: numpy_helper.to_array(each) for each in stored}
+    turned = {name: values.T if name.endswith("_proj.weight") else values for name, values in weights.items()}
+    return write(source, out, turned, name="benchharness demo", pre="gpt-2")
+
+
+def write(source: Path, out: Path, weights: Mapping[str, np.ndarray], *, name: str, pre: str) -> Path:
+    """Writes a Llama's weights by their names in Transformers, with what `source` says beside them. The model's path.
+
+    `pre` is what llama.cpp calls the way in which the tokenizer splits a text first.
+    """
     out.mkdir(parents=True, exist_ok=True)
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    stored = onnx.load(source / "model.onnx").graph.initializer
-    weights = {each.name: numpy_helper.to_array(each) for each in stored}
     target = out / "model.gguf"
     writer = gguf.GGUFWriter(target, "llama")
+    writer.add_name(name)
     add_sizes(writer, config)
-    add_tokenizer(writer, json.loads((source / "tokenizer.json").read_text(encoding="utf-8")))
-    for name, values in tensors(weights, config):
-        writer.add_tensor(name, np.ascontiguousarray(values, np.float32))
+    add_tokenizer(writer, json.loads((source / "tokenizer.json").read_text(encoding="utf-8")), pre)
+    for each, values in tensors(weights, config):
+        writer.add_tensor(each, np.ascontiguousarray(values, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -57,7 +68,6 @@ def build(source: Path = SOURCE, out: Path = OUT) -> Path:
 
 def add_sizes(writer: gguf.GGUFWriter, config: Mapping[str, Any]) -> None:
     """What llama.cpp builds the graph from."""
-    writer.add_name("benchharness demo")
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_vocab_size(config["vocab_size"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -71,13 +81,13 @@ def add_sizes(writer: gguf.GGUFWriter, config: Mapping[str, Any]) -> None:
     writer.add_rope_dimension_count(config["head_dim"])
 
 
-def add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Mapping[str, Any]) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Mapping[str, Any], pre: str) -> None:
     """The byte-level BPE vocabulary; token 0 ends a text and begins one."""
     ids: Mapping[str, int] = tokenizer["model"]["vocab"]
     names = sorted(ids, key=ids.__getitem__)
     merges = [each if isinstance(each, str) else " ".join(each) for each in tokenizer["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(names)
     writer.add_token_types([gguf.TokenType.CONTROL] + [gguf.TokenType.NORMAL] * (len(names) - 1))
     writer.add_token_merges(merges)
@@ -95,7 +105,7 @@ def tensors(weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> Ite
         for name, theirs in NORMS.items():
             yield f"blk.{layer}.{name}.weight", weights[f"model.layers.{layer}.{theirs}.weight"]
         for name, theirs in MATRICES.items():
-            matrix = weights[f"model.layers.{layer}.{theirs}.weight"].T  # ONNX multiplies from the other side
+            matrix = weights[f"model.layers.{layer}.{theirs}.weight"]
             yield f"blk.{layer}.{name}.weight", interleaved(matrix, heads[name]) if name in heads else matrix
 
 

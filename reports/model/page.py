@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from benchharness.judge.answer import AnswerKind
 from reports.figures.figure import Figure
 from reports.model.answers import Told
 from reports.model.foot import Foot
+from reports.model.gate import GateTold
 from reports.model.section import Section, SectionKind
 
 Kind = TypeVar("Kind", bound=Section)
@@ -48,6 +50,7 @@ class Page:
     attempts: str
     trust: Trusted | None
     sees: tuple[str, ...]  # what its machine can see, as the newest self-test of each device says
+    gate: GateTold | None  # what the page says first, where its run compares two builds
     answers: tuple[Told, ...]
     said_of_all: tuple[str, ...]  # what each of several answers says
     tradeoffs: Mapping[str, Figure]  # by an answer's anchor
@@ -56,6 +59,11 @@ class Page:
     foot: Foot
     exports: tuple[Export, ...] = ()
     jobs_href: str = ""  # the page of its jobs; "" where the page stands alone
+
+    @property
+    def verdicts(self) -> tuple[Told, ...]:
+        """The answers that head the page: below a gate's verdict none that has no verdict."""
+        return tuple(each for each in self.answers if self.gate is None or each.kind != AnswerKind.NO_BUDGETS)
 
     def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """The sections of one class."""

@@ -13,6 +13,7 @@ from benchharness.results.result import Run, VerdictKind
 from benchharness.units import quantity_text
 from reports.model.foot import Foot, moment
 from reports.model.found import Found
+from reports.model.gate import GateTold, gate_told
 from reports.model.links import Link
 from reports.model.visible import name_text, value_text
 from reports.pages.environment import environment
@@ -20,6 +21,8 @@ from reports.pages.environment import environment
 STALE = timedelta(days=7)
 _FAILED = (AnswerKind.NOT_TRUSTWORTHY, AnswerKind.NONE)
 _FINISHED = "finished"
+#: So many earlier runs of a target are listed: a year of nights on many of them makes a page that nobody opens.
+_MOST_EARLIER = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,7 @@ class Entry:
     page: str = ""
     targets: str = ""  # the page of all targets of the suite
     answers: tuple[Answer, ...] = ()
+    gate: GateTold | None = None
     jobs: int = 0
     failed: int = 0
     trouble: str = ""
@@ -53,7 +57,8 @@ class Line:
     started: str
     jobs: str
     tags: tuple[str, ...]
-    earlier: tuple[tuple[str, str, str], ...]  # (started, state, id)
+    earlier: tuple[tuple[str, str, str], ...]  # (started, state, id), the newest of them
+    earlier_runs: int  # in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,7 @@ def entry_of(found: Found, page: str, targets: str, earlier: Sequence[Run]) -> E
         page=page,
         targets=targets,
         answers=tuple(worst_first(found.answers)),
+        gate=gate_told(found.since),
         jobs=len(found.results),
         failed=sum(not result.outcome.ok for result in found.results),
     )
@@ -123,7 +129,8 @@ def _tags(entry: Entry, now: datetime) -> tuple[str, ...]:
 
 
 def _each_tag(entry: Entry, now: datetime) -> Iterator[str]:
-    if entry.trouble or entry.failed or any(answer.kind in _FAILED for answer in entry.answers):
+    failed = entry.failed or (entry.gate is not None and entry.gate.red)
+    if entry.trouble or failed or any(answer.kind in _FAILED for answer in entry.answers):
         yield "failed"
     if entry.run.state != _FINISHED:
         yield "unfinished"
@@ -135,6 +142,9 @@ def _line(entry: Entry, now: datetime) -> Line:
     more = len(entry.answers) - 1
     worst = entry.answers[0] if entry.answers else None
     verdict = worst.headline if worst else "Nothing was measured."
+    if entry.gate is not None:
+        also = f". {verdict}" if worst is not None and worst.kind is not AnswerKind.NO_BUDGETS else ""
+        verdict = f"{entry.gate.headline}{also}"
     return Line(
         suite=name_text(entry.suite),
         hardware=name_text(entry.hardware),
@@ -147,7 +157,10 @@ def _line(entry: Entry, now: datetime) -> Line:
         started=moment(entry.run.started),
         jobs=f"{entry.jobs - entry.failed} of {entry.jobs} ok",
         tags=_tags(entry, now),
-        earlier=tuple((moment(run.started), name_text(run.state), name_text(run.id)) for run in entry.earlier),
+        earlier=tuple(
+            (moment(run.started), name_text(run.state), name_text(run.id)) for run in entry.earlier[:_MOST_EARLIER]
+        ),
+        earlier_runs=len(entry.earlier),
     )
 
 

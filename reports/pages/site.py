@@ -24,7 +24,7 @@ from reports.pages.html import render_page
 from reports.pages.index import Entry, render_index
 from reports.pages.jobs import render_jobs
 from reports.pages.runs import render_runs
-from reports.pages.targets import Places, render_targets
+from reports.pages.targets import MOST_ACROSS, Places, render_targets
 from reports.pages.view import page_of
 
 INDEX, HISTORY = "index.html", "history.html"
@@ -90,8 +90,9 @@ def suite_pages(
     places = [names.targets[suite, each.hardware] for each in found]
     all_targets = names.suites[suite]
     targets = [Link(title=name_text(each.hardware), href=place.page) for each, place in zip(found, places, strict=True)]
+    beside = targets if len(targets) <= MOST_ACROSS else []  # the tables name each
     pages = {
-        all_targets: render_targets(found, places, [*names.above, Link(title=_ALL_TARGETS), *targets], moment(written)),
+        all_targets: render_targets(found, places, [*names.above, Link(title=_ALL_TARGETS), *beside], moment(written)),
     }
     for each, place in zip(found, places, strict=True):
         links = [*names.above, Link(title=_ALL_TARGETS, href=all_targets)]
@@ -140,7 +141,8 @@ def report_pages(runs: Sequence[Found], written: datetime, fleets: Sequence[Flee
         newest = [several[-1] for several in by_target.values()]
         places = [Places(page=each[0], jobs=each[-1]) for each in files.values()]
         targets = [Link(title=name_text(hardware), href=each[0]) for hardware, each in files.items()]
-        pages[all_targets] = render_targets(newest, places, [Link(title=_ALL_TARGETS), *targets], moment(written))
+        beside = targets if len(targets) <= MOST_ACROSS else []
+        pages[all_targets] = render_targets(newest, places, [Link(title=_ALL_TARGETS), *beside], moment(written))
     return pages
 
 

@@ -24,6 +24,7 @@ from benchharness.metrics import Better
 from benchharness.units import Scale
 from reports.model.foot import Foot, foot_of
 from reports.model.found import Found
+from reports.model.gate import GateTold, gate_told
 from reports.model.links import Link
 from reports.model.visible import name_text, value_text
 from reports.pages.cells import Shown, empty, scale_of, shown
@@ -33,7 +34,7 @@ from reports.pages.jobs import anchors
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A hardware target at the head of a table."""
+    """A hardware target at the head of a table; `limit` is that of the metric there, after a gate's verdict."""
 
     title: str
     href: str
@@ -49,6 +50,17 @@ class MetricTable:
     better: str
     heads: tuple[Head, ...]
     rows: tuple[tuple[str, tuple[Shown, ...]], ...]  # (variant, its cells)
+
+    @property
+    def turned(self) -> bool:
+        """Whether it is shown with a line for each target: side by side so many are read by nobody."""
+        return len(self.heads) > MOST_ACROSS
+
+    @property
+    def lines(self) -> Iterator[tuple[Head, tuple[Shown, ...]]]:
+        """A line for each target, the worst one first."""
+        for at in reversed(range(len(self.heads))):
+            yield self.heads[at], tuple(cells[at] for _, cells in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +91,11 @@ class Places:
 
 
 Key = tuple[str, int | None, str]
+_VERDICTS = ("Gate red", "Gate undecided", "Gate green")
+#: So many targets stand side by side, and are linked to at the head of the page.
+MOST_ACROSS = 12
+#: So many targets are named in a finding.
+_MOST_NAMED = 8
 
 
 def render_targets(found: Sequence[Found], places: Sequence[Places], links: Sequence[Link], written: str) -> str:
@@ -115,11 +132,12 @@ def _matrix(name: str, model: str, workload: str, found: Sequence[Found], places
     pairs = zip(found, places, strict=True)
     targets = [_target(each, place, _answer(each, model, workload)) for each, place in pairs]
     lines = across([target.answer for target in targets])
+    gates = {name_text(each.hardware): told for each in found if (told := gate_told(each.since))}
     return Matrix(
         id=name,
         subject=f"{name_text(model)} · {name_text(workload)}",
-        findings=tuple(_findings(lines, targets)),
-        tables=tuple(_tables(name, lines, targets)),
+        findings=(*_gated(gates), *_findings(lines, targets, bool(gates))),
+        tables=tuple(_tables(name, lines, targets, [gates.get(name_text(each.hardware)) for each in found])),
     )
 
 
@@ -152,15 +170,28 @@ def _nothing(hardware: str, model: str, workload: str) -> Answer:
     )
 
 
-def _findings(lines: Sequence[Across], targets: Sequence[Target]) -> Iterator[str]:
+def _gated(gates: Mapping[str, GateTold]) -> Iterator[str]:
+    """Where which verdict was given, the worst first; each names its targets, or most of them how many."""
+    for verdict in sorted({told.verdict for told in gates.values()}, key=_VERDICTS.index):
+        where = [name for name, told in gates.items() if told.verdict == verdict]
+        named = ", ".join(where[:_MOST_NAMED])
+        more = f" and {len(where) - _MOST_NAMED} more" if len(where) > _MOST_NAMED else ""
+        yield f"{verdict} on {len(where)} of {len(gates)}: {named}{more}."
+
+
+def _findings(lines: Sequence[Across], targets: Sequence[Target], gated: bool) -> Iterator[str]:
     if not any(target.answer.budgets or target.answer.unmeasured for target in targets):
-        yield "No budgets set: nothing passes or fails."
+        if not gated:
+            yield "No budgets set: nothing passes or fails."
         return
     yield from (value_text(f"{finding}.") for finding in findings(lines))
 
 
-def _tables(name: str, lines: Sequence[Across], targets: Sequence[Target]) -> Iterator[MetricTable]:
-    order = worst_last(lines)
+def _tables(
+    name: str, lines: Sequence[Across], targets: Sequence[Target], gates: Sequence[GateTold | None]
+) -> Iterator[MetricTable]:
+    ranks = [-_VERDICTS.index(gate.verdict) if gate else -len(_VERDICTS) for gate in gates]
+    order = sorted(worst_last(lines), key=lambda at: ranks[at])
     configured = _configurations(lines)
     for number, key in enumerate(_keys(targets), start=1):
         here = [target.columns.get(key) for target in targets]
@@ -170,7 +201,7 @@ def _tables(name: str, lines: Sequence[Across], targets: Sequence[Target]) -> It
             id=f"{name}-{number}",
             title=name_text(one.title),
             better="" if one.better is Better.NEITHER else f"{one.better} is better",
-            heads=tuple(_head(targets[at], here[at]) for at in order),
+            heads=tuple(_head(targets[at], here[at], gates[at]) for at in order),
             rows=tuple(
                 (
                     name_text(line.variant),
@@ -181,9 +212,10 @@ def _tables(name: str, lines: Sequence[Across], targets: Sequence[Target]) -> It
         )
 
 
-def _head(target: Target, column: tuple[int, Column] | None) -> Head:
-    limit = column[1].limit_text if column else ""
-    return Head(title=name_text(target.answer.hardware), href=target.page, limit=name_text(limit))
+def _head(target: Target, column: tuple[int, Column] | None, gate: GateTold | None) -> Head:
+    limit = name_text(column[1].limit_text if column else "")
+    told = ", ".join(filter(None, [gate.verdict if gate else "", limit]))
+    return Head(title=name_text(target.answer.hardware), href=target.page, limit=told)
 
 
 def _figures(target: Target, key: Key) -> Iterator[tuple[Column, Cell]]:

@@ -15,6 +15,7 @@ from reports.model.answers import said_of_all, told_of
 from reports.model.entries import Colours, Entry, entries_of
 from reports.model.foot import foot_of
 from reports.model.found import Found
+from reports.model.gate import gate_told
 from reports.model.machine import machine_of
 from reports.model.page import Export, Page, Trusted
 from reports.model.section import Material
@@ -82,6 +83,7 @@ def page_of(
         attempts=_attempts(results),
         trust=_trusted(results),
         sees=_sees(found),
+        gate=gate_told(found.since),
         answers=told,
         said_of_all=said_of_all(ordered),
         tradeoffs={
@@ -100,6 +102,8 @@ def page_of(
 def _title(found: Found) -> str:
     """What a browser's tab says: where, and the first thing to know."""
     where = f"{name_text(found.run.suite)} on {name_text(found.hardware)}"
+    if gate := gate_told(found.since):
+        return f"{where}: {gate.headline}"
     return f"{where}: {value_text(worst_first(found.answers)[0].headline)}" if found.answers else where
 
 

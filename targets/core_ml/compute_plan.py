@@ -50,6 +50,16 @@ def read_plan(
         raise
     except Exception as error:  # what coremltools raises shares no base class
         raise Unsupported(f"Core ML's compute plan: {error}") from error
+    return placed_by(plan, function, started)
+
+
+def placed_by(
+    plan: Any, function: str | None, started_ns: int
+) -> tuple[Mapping[str, Mapping[str, int]], Mapping[str, Any]]:
+    """What a plan says, of whichever device it is; `started_ns` is when it was asked for.
+
+    Raises `Unsupported` where it names no device for any operator.
+    """
     placed: dict[str, Counter[str]] = {}
     cost: dict[str, float] = {}
     supported: Counter[str] = Counter()
@@ -63,7 +73,7 @@ def read_plan(
     facts = {
         "estimated_cost": {place: round(share, 6) for place, share in cost.items()},
         "operators_supported": dict(supported),
-        "plan_ns": time.perf_counter_ns() - started,
+        "plan_ns": time.perf_counter_ns() - started_ns,
     }
     return {place: dict(operators) for place, operators in placed.items()}, facts
 

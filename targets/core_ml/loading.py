@@ -89,12 +89,12 @@ def _load(compiled: Path, units: str, request: Request) -> Loaded:
         str(compiled),
         compute_units=ComputeUnit[units],
         function_name=request.function,
-        optimization_hints=_hints(request) or None,
+        optimization_hints=native_hints(request) or None,
     )
     return Loaded(model, units, time.perf_counter_ns() - started)
 
 
-def _hints(request: Request) -> dict[str, Any]:
+def native_hints(request: Request) -> dict[str, Any]:
     """The hints with coremltools' own values."""
     from coremltools import ReshapeFrequency, SpecializationStrategy
 

@@ -18,6 +18,7 @@ from typing import Any, Optional, Union
 
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.package import Package, find_package, read_specification
+from targets.hidden_modules import hidden
 
 #: What coremltools imports, where it is installed, for its converters alone.
 _CONVERTED_FROM = ("libsvm", "sklearn", "tensorflow", "torch", "torchaudio", "torchvision", "xgboost")
@@ -229,14 +230,12 @@ def quiet_coremltools() -> Iterator[None]:
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     logger.disabled = True
-    modules: Any = sys.modules
-    hidden = [name for name in _CONVERTED_FROM if "coremltools" not in modules and name not in modules]
-    modules.update(dict.fromkeys(hidden))  # None: not to be imported
+    loaded = sys.modules
+    unwanted = [name for name in _CONVERTED_FROM if "coremltools" not in loaded and name not in loaded]
     try:
-        yield
+        with hidden(*unwanted):
+            yield
     finally:
-        for name in hidden:
-            del modules[name]
         logger.disabled = False
         logger.setLevel(before)
 

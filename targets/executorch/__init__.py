@@ -6,14 +6,13 @@ Where operators run was decided when a program was exported: `accelerator` is a 
 The runtime that ships with a product is C++; this one is its Python binding, which brings torch. Answers and rates are
 the same; cold start and memory are not, which every result says.
 
-Its modules: `files` finds the model, `program_file` reads one without running it, `signature` tells a language model,
-`inspection` describes it, `session` runs.
+`session` runs. What a program says without ExecuTorch stands in `targets.pte_format`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,11 +45,11 @@ from benchharness.contract import (
     Refusal,
 )
 from benchharness.errors import ModelFailure, Unsupported
-from targets.asked import refuse_plugins, whole_number
-from targets.executorch.files import ENDING, find_model, find_weights, list_files
-from targets.executorch.inspection import KERNELS, describe, facts_of, run_method
-from targets.executorch.program_file import Method, Program, read_program
-from targets.executorch.signature import read_signature, why_no_language_model
+from targets.asked import refuse_plugins, threads_of
+from targets.pte_format.files import ENDING, find_model, find_weights, list_files
+from targets.pte_format.inspection import KERNELS, describe, facts_of, run_method
+from targets.pte_format.program import Method, Program, read_program
+from targets.pte_format.signature import read_signature, why_no_language_model
 
 #: What its Python brings along, said on every result.
 PYTHON_RUNTIME = (
@@ -106,10 +105,8 @@ class ExecuTorch:
             session = ExecuTorchSession(method, described, model, effective)
         else:
             session = ExecuTorchLanguageSession(method, described, model, effective, read_signature(program))
-        try:
+        with closing(session):
             yield session
-        finally:
-            session.close()
 
 
 def _backends() -> Sequence[str]:
@@ -124,8 +121,7 @@ def _check(configuration: Configuration) -> None:
     known, asked = (KERNELS, *_backends()), configuration.accelerator
     if asked is not None and asked not in known:
         raise Unsupported(f"accelerator {asked!r}: this build of ExecuTorch has {', '.join(known)}")
-    if configuration.threads is not None:
-        whole_number("threads", configuration.threads)
+    threads_of(configuration)
 
 
 def _check_backends(model: Path, method: Method) -> None:

@@ -11,10 +11,11 @@ import torch
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.executorch.inspection import placed
-from targets.executorch.program_file import Method
-from targets.executorch.signature import LanguageSignature
-from targets.token_checks import check_kept, check_token, check_tokens
+from targets.causal_session import CausalSession
+from targets.pte_format.inspection import placed
+from targets.pte_format.program import Method
+from targets.pte_format.signature import LanguageSignature
+from targets.token_checks import check_kept
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -55,8 +56,11 @@ class ExecuTorchSession:
             raise ModelFailure(f"{self._file}: ExecuTorch failed while running: {error}") from error
 
 
-class ExecuTorchLanguageSession(ExecuTorchSession):
-    """A causal language model: what a call takes for the past is told by the position at which its tokens begin."""
+class ExecuTorchLanguageSession(CausalSession, ExecuTorchSession):
+    """A causal language model: what a call takes for the past is told by the position at which its tokens begin.
+
+    Emptying the cache is counting anew: what lies behind the next token's position is not looked at.
+    """
 
     def __init__(
         self,
@@ -66,60 +70,28 @@ class ExecuTorchLanguageSession(ExecuTorchSession):
         effective: EffectiveConfiguration,
         signature: LanguageSignature,
     ) -> None:
-        super().__init__(method, described, file, effective)
-        self.vocabulary_size, self.context_length = signature.vocabulary_size, signature.context_length
+        ExecuTorchSession.__init__(self, method, described, file, effective)
+        CausalSession.__init__(self, str(file), signature)
         self._signature = signature
-        self._length = 0  # tokens in the cache
         self._positions = torch.arange(self.context_length, dtype=getattr(torch, signature.position_dtype))
-        self._token = torch.zeros((1, 1), dtype=getattr(torch, signature.token_dtype))
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Refused: raw inputs would change the cache, which is inside."""
         raise Unsupported(f'{self._file}: its cache is inside the model; say task = "tensor" to run it on tensors')
-
-    def reset(self) -> None:
-        """Empties the cache: what lies behind the next token's position is not looked at."""
-        self._length = 0
 
     def rewind(self, tokens: int) -> None:
         """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
         check_kept(tokens, self._length)
         self._length = tokens
 
-    def extend(self, tokens: Sequence[int]) -> Array:
-        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
-        logits: Array = self._appended(tokens)[-1][-1]
-        return logits
+    def _append(self, row: Array) -> Array:
+        """In as many calls as it takes; without `score` nobody looks at any but the last one's logits."""
+        tokens, longest = torch.from_numpy(row), self._signature.longest
+        given = [self._call(tokens[:, start : start + longest]) for start in range(0, row.shape[1], longest)]
+        return given[-1] if self._kept[0] else np.concatenate(given)
 
-    def decode(self, token: int) -> Array:
-        """Appends one token; the logits of the next one, like `extend([token])`."""
-        check_token(token, self.vocabulary_size, self._length, self.context_length)
-        self._token[0, 0] = token
-        logits: Array = self._append(self._token)[-1]
-        return logits
-
-    def score(self, tokens: Sequence[int]) -> Array:
-        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.
-
-        Raises `Unsupported` where the program yields the last token's logits only.
-        """
-        if not self._signature.all_logits:
-            raise Unsupported(f"{self._file}: the graph yields the last token's logits only; score by decoding")
-        self.reset()
-        try:
-            return np.concatenate(self._appended(tokens))
-        finally:
-            self.reset()
-
-    def _appended(self, tokens: Sequence[int]) -> list[Array]:
-        """Appends tokens in as many calls as it takes; the logits that each call gave."""
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
-        row = torch.from_numpy(ids)[None].to(self._token.dtype)
-        longest = self._signature.longest
-        return [self._append(row[:, start : start + longest]) for start in range(0, ids.size, longest)]
-
-    def _append(self, row: Any) -> Array:
-        """One call; logits (tokens, vocabulary_size), or of the last token alone (1, ...)."""
+    def _call(self, row: Any) -> Array:
+        """Logits (tokens, vocabulary_size), or of the last token alone (1, ...)."""
         stop = self._length + row.shape[1]
         positions = self._positions[self._length : stop if self._signature.positions else self._length + 1]
         logits: Array = self._execute([row, positions])[0].float().numpy()

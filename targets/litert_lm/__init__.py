@@ -42,7 +42,7 @@ from benchharness.contract import (
 from benchharness.errors import ModelFailure, Unsupported
 from targets.litert_lm.request import CPU, GPU, Request, read_request
 from targets.litert_lm_bundle import MODEL, read_sections
-from targets.model_files import check_is_there, listing, several
+from targets.model_files import find_only, listing, with_ending
 
 ENDING = ".litertlm"
 
@@ -61,8 +61,8 @@ class LiteRtLm:
 
     def files(self, artefact: Path) -> ArtefactFiles:
         """The bundle, which holds its tokenizer too. Raises `ModelFailure`."""
-        bundle = _find(Path(artefact))
-        return listing(bundle.parent, bundle, [bundle], _bundles(bundle.parent))
+        bundle = find_only(Path(artefact), ENDING)
+        return listing(bundle.parent, bundle, [bundle], with_ending(bundle.parent, ENDING))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[StreamSession]:
@@ -71,7 +71,7 @@ class LiteRtLm:
             raise Unsupported(_missing)
         if configuration.why_tensors:
             raise Unsupported(f"{configuration.why_tensors}: LiteRT-LM runs causal language models only")
-        bundle = _find(Path(artefact))
+        bundle = find_only(Path(artefact), ENDING)
         kinds = [section.kind for section in read_sections(bundle)]  # before a library that would crash over it
         if MODEL not in kinds:
             raise ModelFailure(f"{bundle}: holds no model, only {', '.join(sorted(set(kinds))) or 'nothing'}")
@@ -79,22 +79,6 @@ class LiteRtLm:
         context = _context(bundle, request)
         with _engine(bundle, request, context) as engine:
             yield StreamSession(engine, bundle, context, _effective(request, context))
-
-
-def _find(artefact: Path) -> Path:
-    """The bundle. Raises `ModelFailure` where there is none, or several."""
-    bundle = artefact
-    if artefact.is_dir():
-        found = _bundles(artefact)
-        if len(found) != 1:
-            raise several(artefact, found) if found else ModelFailure(f"{artefact}: no {ENDING} file in this folder")
-        bundle = found[0]
-    check_is_there(bundle)
-    return bundle
-
-
-def _bundles(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{ENDING}") if path.is_file())
 
 
 def _context(bundle: Path, request: Request) -> int:

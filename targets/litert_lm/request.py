@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from benchharness.contract import Configuration
 from benchharness.errors import Unsupported
-from targets.asked import refuse_plugins, whole_number
+from targets.asked import (
+    one_of,
+    refuse_accelerator_options,
+    refuse_plugins,
+    refuse_unknown,
+    threads_of,
+    whole_number,
+)
 
 CPU, GPU = "CPU", "GPU"
 #: Where packed weights are kept: by itself LiteRT-LM writes them beside the model, and a second start is another one.
@@ -49,27 +55,21 @@ def read_request(configuration: Configuration) -> Request:
         raise Unsupported(f"accelerator {accelerator!r}: {_NO_NPU}")
     if accelerator.upper() not in (CPU, GPU):
         raise Unsupported(f"accelerator {accelerator!r}: LiteRT-LM has {CPU} and {GPU}")
-    for name in configuration.accelerator_options:
-        raise Unsupported(f"accelerator_options.{name}: LiteRT-LM's backends take none here; leave it out")
+    refuse_accelerator_options(configuration, "LiteRT-LM's backends take none here")
     refuse_plugins(configuration, "LiteRT-LM's backends are part of it")
-    for name in options:
-        if name not in _OPTIONS:
-            raise Unsupported(f"options.{name}: unknown; the litert-lm adapter takes {', '.join(_OPTIONS)}")
+    refuse_unknown(configuration, _OPTIONS, "litert-lm")
     if accelerator.upper() == GPU and configuration.threads is not None:
         raise Unsupported("threads: LiteRT-LM takes them for the CPU only; leave them out")
     activations, cache = options.get("activation_data_type"), options.get("cache_dir", NO_CACHE)
-    if activations is not None and activations not in _ACTIVATIONS:
-        raise Unsupported(f"options.activation_data_type: {activations!r} is none of {', '.join(_ACTIVATIONS)}")
+    if activations is not None:
+        one_of("options.activation_data_type", activations, _ACTIVATIONS)
     if not isinstance(cache, str) or not cache:
         raise Unsupported(f"options.cache_dir: {cache!r} is no folder")
+    most = options.get("max_num_tokens")
     return Request(
         accelerator=accelerator,
-        threads=_given("threads", configuration.threads),
-        max_num_tokens=_given("options.max_num_tokens", options.get("max_num_tokens")),
+        threads=threads_of(configuration),
+        max_num_tokens=None if most is None else whole_number("options.max_num_tokens", most),
         activation_data_type=activations,
         cache_dir=cache,
     )
-
-
-def _given(option: str, value: Any) -> int | None:
-    return None if value is None else whole_number(option, value)

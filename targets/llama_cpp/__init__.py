@@ -6,8 +6,7 @@ A request's `accelerator` is one of ggml's devices ("CPU", "CUDA0"), `threads` t
 `n_gpu_layers`.
 
 Its modules: `library` finds and checks the library, `options` checks the request, `log` hears what llama.cpp says,
-`session` runs, and `several` texts at once. `files` finds the model, `gguf_file` reads one without running it,
-`inspection` describes it.
+`session` runs, and `several` texts at once. What a file says without llama.cpp stands in `targets.gguf_format`.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 from benchharness.contract import (
     CACHE_IN_PLACE,
@@ -29,9 +27,9 @@ from benchharness.contract import (
     ModelDescription,
 )
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
-from targets.llama_cpp.files import ENDING, find_model, list_files, parts_of
-from targets.llama_cpp.gguf_file import Contents, read_files
-from targets.llama_cpp.inspection import describe, why_no_language_model
+from targets.gguf_format.contents import Contents, read_files
+from targets.gguf_format.files import ENDING, find_model, list_files, parts_of
+from targets.gguf_format.inspection import describe, why_no_language_model
 from targets.llama_cpp.library import Library, load_library
 from targets.llama_cpp.log import Log, listen
 from targets.llama_cpp.options import CPU, Request, read_request
@@ -47,7 +45,6 @@ else:
 
 #: Longer contexts reserve gigabytes of cache, wanted or not: `n_ctx` asks for them.
 LONGEST_UNASKED_CONTEXT_TOKENS = 4096
-_UNKNOWN_PRECISION = "llama.cpp does not tell in what type it computes"
 _NO_MEMORY = ("failed to allocate", "unable to allocate", "out of memory", "bad_alloc")
 
 
@@ -76,67 +73,56 @@ class LlamaCpp:
         """Loads a `.gguf` file. Raises, on entering, `ModelFailure` for a bad file, `Unsupported` for a bad request."""
         if _library is None:
             raise Unsupported(_missing)
-        devices = _library.devices()
-        request = read_request(configuration, devices)
+        request = read_request(configuration, _library.devices())
         model = find_model(Path(artefact))
         contents = read_files(parts_of(model))
-        reason = configuration.why_tensors or why_no_language_model(contents)
-        if reason:
+        if reason := configuration.why_tensors or why_no_language_model(contents):
             raise Unsupported(f"{model}: llama.cpp is driven here for causal language models only: {reason}")
-        handle = None if request.device is None else devices[request.device][0]
-        with _loaded(_library, model, contents, request, handle) as session:
-            yield session
+        with ExitStack() as held:
+            yield held.enter_context(closing(_loaded(_library, model, contents, request, held)))
 
 
-@contextmanager
-def _loaded(
-    library: Library, model: Path, contents: Contents, request: Request, handle: int | None
-) -> Iterator[LlamaSession]:
-    lib = library.functions
+def _loaded(library: Library, model: Path, contents: Contents, request: Request, held: ExitStack) -> LlamaSession:
+    """The session; what it stands on goes when `held` is left."""
+    lib, devices = library.functions, library.devices()
     log = listen(lib)
     lib.llama_backend_init()
     _warn_of_known_crash(library, contents, request)
     params = lib.llama_model_default_params()
     # A list that ends with NULL; the processor needs no mention, and an empty list leaves all others out.
-    chosen = (ctypes.c_void_p * 2)(None if request.device == CPU else handle, None)
+    chosen = (ctypes.c_void_p * 2)(None if request.device in (None, CPU) else devices[request.device][0], None)
     request.fill_model(params, None if request.device is None else ctypes.addressof(chosen))
     loaded = lib.llama_model_load_from_file(os.fsencode(model), params)
     if not loaded:
         raise _failure(model, log, "load it")
-    try:
-        places = _places(model, log, request, library.devices())
-        if lib.llama_model_has_encoder(loaded):
-            raise Unsupported(f"{model}: has an encoder, whose input this adapter does not give")
-        trained = int(lib.llama_model_n_ctx_train(loaded))
-        length = request.options.get("n_ctx", min(trained, LONGEST_UNASKED_CONTEXT_TOKENS))
-        if length > trained:
-            raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")
+    held.callback(lib.llama_model_free, loaded)
+    places = _places(model, log, request, devices)
+    if lib.llama_model_has_encoder(loaded):
+        raise Unsupported(f"{model}: has an encoder, whose input this adapter does not give")
+    trained = int(lib.llama_model_n_ctx_train(loaded))
+    length = request.options.get("n_ctx", min(trained, LONGEST_UNASKED_CONTEXT_TOKENS))
+    if length > trained:
+        raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")
 
-        def make(texts: int, tokens: int) -> int:
-            params = lib.llama_context_default_params()
-            request.fill_context(params, tokens, texts)
-            return int(lib.llama_init_from_model(loaded, params) or 0)
+    def make(texts: int, tokens: int) -> int:
+        params = lib.llama_context_default_params()
+        request.fill_context(params, tokens, texts)
+        return int(lib.llama_init_from_model(loaded, params) or 0)
 
-        context = make(1, length)
-        if not context:
-            raise _failure(model, log, f"make a context for it ({_asked(request)})", Unsupported)
-        session = LlamaSession(
-            lib,
-            library.batch,
-            context,
-            log,
-            name=str(model),
-            effective=_effective(library, contents, context, log, trained, places),
-            vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
-            context_length=length,
-            together=Together(lib, library.batch, make, log, str(model)),
-        )
-        try:
-            yield session
-        finally:
-            session.close()
-    finally:
-        lib.llama_model_free(loaded)
+    if not (context := make(1, length)):
+        asked = ", ".join(f"{name} = {value}" for name, value in request.options.items()) or "all defaults"
+        raise _failure(model, log, f"make a context for it ({asked})", Unsupported)
+    return LlamaSession(
+        lib,
+        library.batch,
+        context,
+        log,
+        name=str(model),
+        effective=_effective(library, contents, context, log, trained, places),
+        vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
+        context_length=length,
+        together=Together(lib, library.batch, make, log, str(model)),
+    )
 
 
 def _places(model: Path, log: Log, request: Request, devices: Iterable[str]) -> Sequence[str]:
@@ -156,15 +142,13 @@ def _effective(
     library: Library, contents: Contents, context: int, log: Log, trained_tokens: int, places: Sequence[str]
 ) -> EffectiveConfiguration:
     lib = library.functions
-    facts: dict[str, Any] = {
+    facts = {
         "package": library.package,
         "system_info": library.system_info,
-        "precision_unknown": _UNKNOWN_PRECISION,
+        "precision_unknown": "llama.cpp does not tell in what type it computes",
         "architecture": contents.architecture,
         "n_ctx_train": trained_tokens,
-        "n_ctx": int(lib.llama_n_ctx(context)),
-        "n_batch": int(lib.llama_n_batch(context)),
-        "n_ubatch": int(lib.llama_n_ubatch(context)),
+        **{f"n_{size}": int(getattr(lib, f"llama_n_{size}")(context)) for size in ("ctx", "batch", "ubatch")},
         "threads_batch": int(lib.llama_n_threads_batch(context)),
         **log.facts,
         "buffers_mib": dict(log.buffers_mib),
@@ -183,10 +167,9 @@ def _effective(
 def _warn_of_known_crash(library: Library, contents: Contents, request: Request) -> None:
     """Standard error is the evidence that a crashed attempt leaves: the cure stands there before it happens."""
     if "AMX_INT8 = 1" in library.system_info and contents.quantized and request.options.get("use_extra_bufts", True):
-        told = "options = { use_extra_bufts = false }"
         sys.stderr.write(
             "llama.cpp repacks quantized weights for AMX on this processor, and some builds end with SIGSEGV over it; "
-            f"if this attempt did, configure {told}\n"
+            "if this attempt did, configure options = { use_extra_bufts = false }\n"
         )
         sys.stderr.flush()
 
@@ -198,7 +181,3 @@ def _failure(model: Path, log: Log, what: str, kind: type[AttemptError] = ModelF
     if "unknown model architecture" in reason:
         return Unsupported(f"{model}: an architecture that this llama.cpp does not know; update it: {reason}")
     return kind(f"{model}: llama.cpp cannot {what}: {reason}")
-
-
-def _asked(request: Request) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in request.options.items()) or "all defaults"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import EffectiveConfiguration, TensorSpec, TokenStream
+from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
+from targets.causal_session import CausalSession, Limits
 from targets.llama_cpp.log import Log
-from targets.llama_cpp.several import MOST_AT_ONCE, Together
-from targets.token_checks import check_kept, check_prompts, check_token, check_tokens
+from targets.llama_cpp.several import SeveralTexts, Together
+from targets.token_checks import check_kept, check_token
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -21,14 +22,11 @@ TOKENS, LOGITS = "tokens", "logits"
 _NO_ROOM = 1  # what llama_decode answers where the cache has no place for the tokens
 
 
-class LlamaSession:
+class LlamaSession(CausalSession, SeveralTexts):
     """One model and one context, which keeps the cache of one text. `log` hears why a call failed.
 
-    Several texts at once have contexts of their own, which `together` keeps.
+    Several texts at once have a context of their own, which `together` keeps.
     """
-
-    most_at_once = MOST_AT_ONCE
-    answers_by = "prompts in turn in batches of n_batch tokens, then one batch of a token of each"
 
     def __init__(
         self,
@@ -43,26 +41,24 @@ class LlamaSession:
         context_length: int,
         together: Together,
     ) -> None:
+        super().__init__(name, Limits(vocabulary_size, context_length, "int32"))
         self.effective = effective
-        self.vocabulary_size, self.context_length = vocabulary_size, context_length
         self.inputs: Sequence[TensorSpec] = (TensorSpec(TOKENS, "int32", ("tokens",)),)
         self.outputs: Sequence[TensorSpec] = (TensorSpec(LOGITS, "float32", ("tokens", vocabulary_size)),)
-        self._lib, self._context, self._log, self._name = functions, context, log, name
+        self._lib, self._context, self._log = functions, context, log
         self._together = together
         self._memory = functions.llama_get_memory(context)
         self._batch_tokens = int(functions.llama_n_batch(context))
         self._rows_at_once = min(self._batch_tokens, int(functions.llama_n_ubatch(context)))
-        self._length = 0  # tokens in the cache
         self._row: Array = np.zeros(vocabulary_size, np.float32)
         self._row_address = 0
         self._make_batch = batch
-        self._token = (ctypes.c_int32 * 1)()
-        self._step = batch(n_tokens=1, token=self._token)
+        self._step = self._batch(self._token[0])
 
     def reset(self) -> None:
         """Empties the cache."""
         self._lib.llama_memory_clear(self._memory, True)
-        self._length = 0
+        super().reset()
 
     def rewind(self, tokens: int) -> None:
         """Keeps the first `tokens` of the text. Raises `Unsupported` where the text is shorter, or the model cannot."""
@@ -71,30 +67,12 @@ class LlamaSession:
             raise Unsupported(f"{self._name}: its cache cannot forget the end of a text alone; reset it")
         self._length = tokens
 
-    def extend(self, tokens: Sequence[int]) -> Array:
-        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,).
-
-        The next call overwrites them. More than a batch takes goes in several: beyond it llama.cpp ends the process.
-        """
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length, "int32")
-        for start in range(0, ids.size, self._batch_tokens):
-            self._decode(self._batch(ids[start : start + self._batch_tokens]))
-        return self._last_row()
-
     def decode(self, token: int) -> Array:
-        """Appends one token; the logits of the next one, like `extend([token])`."""
+        """Appends one token; the logits of the next one, like `extend([token])`. Nothing is made on the way."""
         check_token(token, self.vocabulary_size, self._length, self.context_length)
-        self._token[0] = token
+        self._token[0, 0] = token
         self._decode(self._step)
         return self._last_row()
-
-    def score(self, tokens: Sequence[int]) -> Array:
-        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty."""
-        self.reset()
-        try:
-            return self._all_rows(check_tokens(tokens, self.vocabulary_size, 0, self.context_length, "int32"))
-        finally:
-            self.reset()
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Logits after each of `tokens` (tokens,), where the cache is empty: a context has room for one text."""
@@ -110,17 +88,18 @@ class LlamaSession:
             raise Unsupported("llama.cpp logged no device for any layer")
         return {device: {"layer": count} for device, count in self._log.layers.items()}
 
-    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
-        """Greedy answers to token ids; see `AnswersSeveral`."""
-        if len(prompts) > self.most_at_once:
-            raise Unsupported(f"{len(prompts)} requests at once: llama.cpp takes {self.most_at_once} here")
-        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
-        return self._together.answer(given, count, self.vocabulary_size)
-
     def close(self) -> None:
         """Frees the context. The session cannot run any more."""
         self._together.close()
         self._lib.llama_free(self._context)
+
+    def _append(self, row: Array) -> Array:
+        """In as many batches as it takes: beyond one llama.cpp ends the process. The next call overwrites a row."""
+        if not self._kept[0]:
+            return self._all_rows(row[0])
+        for start in range(0, row.size, self._batch_tokens):
+            self._decode(self._batch(row[0, start : start + self._batch_tokens]))
+        return self._last_row()[None]
 
     def _batch(self, ids: Array, scored: Any = None) -> Any:
         """A batch of ids (int32), which have to outlive it; `scored`: for which of them logits are wanted."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchharness.contract import TokenStream
 from benchharness.errors import ModelFailure, Unsupported
+from targets.token_checks import check_prompts
 
 if TYPE_CHECKING:
     from targets.llama_cpp.log import Log
@@ -29,20 +30,20 @@ Entry = tuple[int, int, int, bool]
 
 
 class Together:
-    """The contexts for several texts of one model, made when they are needed and kept. `make(texts, tokens)` makes one.
+    """The context for several texts of one model. `make(texts, tokens)` makes one, with room for `tokens` in each text.
 
-    A context has room for `tokens` in each of its texts.
+    It is made when it is needed, kept, and used for fewer texts, too, as a server's is: memory is taken for the most.
     """
 
     def __init__(self, functions: Any, batch: Any, make: Callable[[int, int], int], log: Log, name: str) -> None:
         self._lib, self._make_batch, self._make, self._log, self._name = functions, batch, make, log, name
-        self._contexts: dict[int, tuple[int, int]] = {}  # by number of texts: the context, and the tokens of a text
+        self._context = self._texts = self._room = 0
         self._types = dict(field[:2] for field in batch._fields_)
 
     def answer(self, prompts: Sequence[Sequence[int]], count: int, vocabulary_size: int) -> list[TokenStream]:
         """The greedy answers. Raises `ModelFailure`, and `Unsupported` where there is no room for so many texts."""
         longest = max(map(len, prompts)) + count
-        context = self._context(len(prompts), longest)
+        context = self._context_for(len(prompts), longest)
         self._lib.llama_memory_clear(self._lib.llama_get_memory(context), True)
         batch_tokens = int(self._lib.llama_n_batch(context))
         chosen: list[list[int]] = [[] for _ in prompts]
@@ -107,21 +108,37 @@ class Together:
         made.kept = (arrays, sequences)  # a cast to an address keeps nothing alive
         return made
 
-    def _context(self, texts: int, tokens: int) -> int:
-        context, room = self._contexts.get(texts, (0, 0))
-        if room < tokens:
-            if context:
-                self._lib.llama_free(context)
-                del self._contexts[texts]
+    def _context_for(self, texts: int, tokens: int) -> int:
+        """The context, made anew where it has no room for so many texts of so many tokens."""
+        if texts > self._texts or tokens > self._room:
+            texts, tokens = max(texts, self._texts), max(tokens, self._room)
+            self.close()
             room = -(-tokens // _PADDED_TOKENS) * _PADDED_TOKENS
-            context = self._make(texts, room)
-            if not context:
+            self._context = self._make(texts, room)
+            if not self._context:
                 raise Unsupported(f"{self._name}: no context for {texts} texts of {room} tokens: {self._log.reason}")
-            self._contexts[texts] = (context, room)
-        return context
+            self._texts, self._room = texts, room
+        return self._context
 
     def close(self) -> None:
-        """Frees all contexts."""
-        for context, _ in self._contexts.values():
-            self._lib.llama_free(context)
-        self._contexts.clear()
+        """Frees the context."""
+        if self._context:
+            self._lib.llama_free(self._context)
+        self._context = self._texts = self._room = 0
+
+
+class SeveralTexts:
+    """The ability of a session whose `_together` keeps their context: see `AnswersSeveral`."""
+
+    most_at_once = MOST_AT_ONCE
+    answers_by = "prompts in turn in batches of n_batch tokens, then one batch of a token of each"
+    vocabulary_size: int
+    context_length: int
+    _together: Together
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        """Greedy answers to token ids."""
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once: llama.cpp takes {self.most_at_once} here")
+        given = check_prompts(prompts, count, self.vocabulary_size, self.context_length)
+        return self._together.answer(given, count, self.vocabulary_size)

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchharness.contract import ModelDescription, StoredNumbers
+from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.model_files import named_in
+from targets.model_files import named_in, reading
 from targets.onnx_format.causality import evidence_of
 from targets.onnx_format.contents import Contents, Tensor, read_contents
 from targets.onnx_format.files import Description, describe, find_model, is_ort
@@ -28,7 +28,7 @@ def inspect_model(artefact: Path) -> ModelDescription:
 
     Raises `ModelFailure` for what is none, or is damaged; `Unsupported` for a `.ort` file.
     """
-    try:
+    with reading(artefact, "ONNX model"):
         model = find_model(artefact)
         if is_ort(model):
             raise Unsupported(
@@ -38,12 +38,16 @@ def inspect_model(artefact: Path) -> ModelDescription:
         with mapped(model) as wire:
             contents = read_contents(wire)
         return _describe(model, contents, describe(model))
-    except ValueError as error:
-        raise ModelFailure(
-            f"{artefact}: is no ONNX model, or one cut short ({error}); build or download it again"
-        ) from error
-    except OSError as error:
-        raise ModelFailure(f"{artefact}: cannot be read ({error.strerror or error})") from error
+
+
+def declared_specs(model: Path) -> Mapping[str, TensorSpec]:
+    """Inputs and outputs by name, with their dimensions' own names; none where the file cannot be read."""
+    try:
+        with mapped(model) as wire:
+            graph = read_contents(wire).graphs[0]
+    except (OSError, ValueError, IndexError):
+        return {}
+    return {spec.name: spec for spec in (*graph.inputs, *graph.outputs)}
 
 
 def _describe(model: Path, contents: Contents, beside: Description) -> ModelDescription:

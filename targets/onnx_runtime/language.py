@@ -7,7 +7,7 @@ rewritten is bound again. The batch is always one sequence.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,20 +16,14 @@ import numpy as np
 
 from benchharness.contract import CACHE_COPIED_BY_BINDING, CACHE_NONE, EffectiveConfiguration, TokenStream
 from benchharness.errors import Unsupported
-from targets.onnx_format.signature import (
-    CACHE_BRANCH,
-    LOGITS,
-    MASK,
-    POSITIONS,
-    SEGMENTS,
-    TOKENS,
-    LanguageSignature,
-)
+from targets.causal_session import CausalSession
+from targets.onnx_format.feeds import Feeds
+from targets.onnx_format.signature import CACHE_BRANCH, LOGITS, MASK, POSITIONS, SEGMENTS, TOKENS, LanguageSignature
 from targets.onnx_runtime.cache import GrownCache, InPlaceCache
 from targets.onnx_runtime.memory import HOST, Memories, Memory
 from targets.onnx_runtime.session import OnnxSession
 from targets.several import greedy, in_threads
-from targets.token_checks import check_kept, check_prompts, check_token, check_tokens
+from targets.token_checks import check_kept, check_prompts, check_token
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -38,8 +32,8 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 64
 
 
-class OnnxLanguageSession(OnnxSession, ABC):
-    """What every causal language model here shares: the limits, the mask, the logits; and several texts at once.
+class OnnxLanguageSession(CausalSession, OnnxSession):
+    """What every causal language model here shares: the mask, the binding, the logits; and several texts at once.
 
     Those have each a binding and a cache of their own, and a thread; the weights are the one session's, whose calls may
     overlap and share its threads.
@@ -51,56 +45,23 @@ class OnnxLanguageSession(OnnxSession, ABC):
     def __init__(
         self, session: Any, name: str, effective: EffectiveConfiguration, signature: LanguageSignature
     ) -> None:
-        super().__init__(session, name, effective)
+        OnnxSession.__init__(self, session, name, effective)
+        CausalSession.__init__(self, name, signature)
         self._beside: list[OnnxLanguageSession] = []
-        self.vocabulary_size = signature.vocabulary_size
-        self.context_length = signature.context_length
         self._signature = signature
-        self._length = 0  # tokens in the cache
         self._binding = session.io_binding()
         self._binding.bind_output(LOGITS)  # first, so that it is the first of the binding's outputs
         self._masked = signature.mask_dtype is not None
-        self._mask = np.ones((1, self.context_length), signature.mask_dtype or "int64")
+        feeds = Feeds(signature)
+        self._mask, self._positions, self._segments = feeds.mask, feeds.positions, feeds.segments
         self._mask_address = self._mask.ctypes.data
-        self._positions = np.arange(self.context_length, dtype=signature.position_dtype or "int64")[None]
-        self._segments = np.zeros((1, self.context_length), signature.segment_dtype or "int64")
-        kept = signature.kept
-        # The last token's logits are all that generating takes; `score` asks for all.
-        self._kept = np.ones(len(kept.shape) * (1,) if kept else (), kept.dtype if kept else "int64")
+        self._kept = feeds.kept
         self._keep(1)
-
-    def reset(self) -> None:
-        """Empties the cache."""
-        self._length = 0
 
     def rewind(self, tokens: int) -> None:
         """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
         check_kept(tokens, self._length)
         self._length = tokens  # what lies beyond is masked, and written over
-
-    def extend(self, tokens: Sequence[int]) -> Array:
-        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
-        logits: Array = self._forward(self._checked(tokens))[-1]
-        return logits.astype(np.float32, copy=False)
-
-    def decode(self, token: int) -> Array:
-        """Appends one token; the logits of the next one, float32, shape (vocabulary_size,)."""
-        return self.extend([token])
-
-    def score(self, tokens: Sequence[int]) -> Array:
-        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.
-
-        Raises `Unsupported` where the graph yields the last token's logits only.
-        """
-        if not self._signature.all_logits:
-            raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
-        self.reset()
-        self._keep(0)  # all
-        try:
-            return self._forward(self._checked(tokens)).astype(np.float32, copy=False)
-        finally:
-            self._keep(1)
-            self.reset()
 
     def close(self) -> None:
         """Frees the model and its cache. The session cannot run any more."""
@@ -122,18 +83,8 @@ class OnnxLanguageSession(OnnxSession, ABC):
     def _another(self) -> OnnxLanguageSession:
         """A further text on the same weights."""
 
-    @abstractmethod
-    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Appends a chunk (1, tokens) of ids; its logits (tokens, vocabulary_size), or (1, ...) where pruned."""
-
-    def _checked(self, tokens: Sequence[int]) -> np.ndarray[Any, Any]:
-        """Token ids as one row. Raises `Unsupported` where they are none, out of range or too many."""
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
-        return ids[None].astype(self._signature.token_dtype, copy=False)
-
     def _keep(self, logits: int) -> None:
-        """Asks for the logits of so many last tokens; 0: of all."""
-        self._kept[...] = logits
+        super()._keep(logits)
         if self._signature.kept is not None:
             self._bind(self._signature.kept.name, self._kept)
 
@@ -194,7 +145,6 @@ class CachedSession(OnnxLanguageSession):
             else GrownCache(self._binding, signature.cache, memory or HOST)
         )
         self._binding_copies = memories.copy_inputs()
-        self._token = np.zeros((1, 1), signature.token_dtype)
         self._position = np.zeros((1, 1), signature.position_dtype or "int64")
         self._step_logits = np.zeros((1, 1, self.vocabulary_size), signature.logits_dtype)
         self._converts = signature.logits_dtype != "float32"
@@ -228,7 +178,7 @@ class CachedSession(OnnxLanguageSession):
         self._position[0, 0] = position
         if not self._bound_for_step or self._binding_copies:
             self._bind_step()
-        self._append(position + 1)
+        self._step_to(position + 1)
         logits: Array = self._step_logits[0, 0]
         return logits.astype(np.float32) if self._converts else logits
 
@@ -237,19 +187,19 @@ class CachedSession(OnnxLanguageSession):
         del self._cache
         super().close()
 
-    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        start, stop = self._length, self._length + chunk.size
+    def _append(self, row: Array) -> Array:
+        start, stop = self._length, self._length + row.size
         self._cache.reserve(stop, used=start)
         self._bound_for_step = False
-        self._binding.bind_cpu_input(TOKENS, chunk)
+        self._binding.bind_cpu_input(TOKENS, row)
         if self._signature.position_dtype is not None:
             self._binding.bind_cpu_input(POSITIONS, self._positions[:, start:stop])
-        self._bind_segments(chunk.size)
+        self._bind_segments(row.size)
         self._binding.bind_output(LOGITS)  # ONNX Runtime allocates: a long prompt's logits are no buffer to keep
-        self._append(stop)
+        self._step_to(stop)
         return self._read_logits()
 
-    def _append(self, tokens: int) -> None:
+    def _step_to(self, tokens: int) -> None:
         """Runs the bound tokens, after which the cache holds `tokens`."""
         if self._signature.has_cache_branch and self._cache_branch[0] != (self._length > 0):
             self._cache_branch[0] = self._length > 0
@@ -285,9 +235,9 @@ class UncachedSession(OnnxLanguageSession):
     def _another(self) -> OnnxLanguageSession:
         return self._another_with()
 
-    def _forward(self, chunk: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        start, stop = self._length, self._length + chunk.size
-        self._tokens[:, start:stop] = chunk
+    def _append(self, row: Array) -> Array:
+        start, stop = self._length, self._length + row.size
+        self._tokens[:, start:stop] = row
         self._binding.bind_cpu_input(TOKENS, self._tokens[:, :stop])
         if self._signature.position_dtype is not None:
             self._binding.bind_cpu_input(POSITIONS, self._positions[:, :stop])

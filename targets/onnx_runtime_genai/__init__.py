@@ -12,7 +12,7 @@ Its modules: `request` turns what is asked for into genai's configuration, `sess
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 try:
@@ -78,11 +78,8 @@ class OnnxRuntimeGenai:
             raise Unsupported(_missing)
         loaded = load(Path(artefact), configuration)
         kind = StreamSession if loaded.writes else LogitsSession
-        session = kind(loaded, _effective(loaded, configuration))
-        try:
+        with closing(kind(loaded, _effective(loaded, configuration))) as session:
             yield session
-        finally:
-            session.close()
 
 
 def _effective(loaded: Loaded, configuration: Configuration) -> EffectiveConfiguration:

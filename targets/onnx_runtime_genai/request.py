@@ -18,7 +18,15 @@ import onnxruntime_genai
 
 from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
-from targets.asked import refuse_plugins, whole_number
+from targets.asked import (
+    one_of,
+    refuse_accelerator_options,
+    refuse_plugins,
+    refuse_unknown,
+    table,
+    unconfirmed,
+    whole_number,
+)
 from targets.onnx_format.files import GENAI_CONFIG, check_files, describe, find_model, genai_folder, genai_sections
 
 LOGITS, RUNTIME = "logits", "runtime"
@@ -109,7 +117,7 @@ def load(artefact: Path, configuration: Configuration) -> Loaded:
         refusal=refusal,
         facts={
             **({"session_options_unconfirmed": asked} if asked else {}),
-            **_unconfirmed(configuration),
+            **unconfirmed(configuration),
             **({"end_of_text_replaced_by": overlay["eos_token_id"]} if "eos_token_id" in overlay else {}),
         },
     )
@@ -168,26 +176,18 @@ def _check_provider_options(folder: Path) -> None:
 def _checked(configuration: Configuration) -> tuple[str, dict[str, Any]]:
     """The loop, and what is laid over the folder's `model` section. Raises `Unsupported`."""
     options = configuration.options
-    for name in options:
-        if name not in _OPTIONS:
-            raise Unsupported(f"options.{name}: onnxruntime-genai has no such option; it has {', '.join(_OPTIONS)}")
-    loop = options.get("loop", LOGITS)
-    if loop not in _LOOPS:
-        raise Unsupported(f"options.loop: {loop!r} is none of {', '.join(_LOOPS)}")
+    refuse_unknown(configuration, _OPTIONS, "onnxruntime-genai")
+    loop = one_of("options.loop", options.get("loop", LOGITS), _LOOPS)
     if "max_length" in options:
         whole_number("options.max_length", options["max_length"])
-    session = options.get("session_options", {})
-    if not isinstance(session, Mapping):
-        raise Unsupported(f"options.session_options: {session!r} is no table of names and values")
-    session = dict(session)
+    session = table("options.session_options", options.get("session_options", {}))
     if configuration.threads is not None:
         if _THREADS in session:
             raise Unsupported(f"options.session_options.{_THREADS}: threads says it already; leave one out")
         session[_THREADS] = whole_number("threads", configuration.threads)
     refuse_plugins(configuration, "onnxruntime-genai's providers are part of it")
     if _is_cpu(configuration.accelerator):
-        for name in configuration.accelerator_options:
-            raise Unsupported(f"accelerator_options.{name}: the CPU has none; leave it out")
+        refuse_accelerator_options(configuration, "the CPU has none")
     return loop, {"decoder": {"session_options": session}}
 
 
@@ -235,11 +235,6 @@ def _model(file: Path, config: Any) -> Any:
             raise Unsupported(f"options.session_options: onnxruntime-genai does not take them: {error}") from error
         version = onnxruntime_genai.__version__
         raise ModelFailure(f"{file}: onnxruntime-genai {version} cannot load it: {error}") from error
-
-
-def _unconfirmed(configuration: Configuration) -> dict[str, Any]:
-    given = {str(key): str(value) for key, value in configuration.accelerator_options.items()}
-    return {"accelerator_options_unconfirmed": given} if given else {}
 
 
 def _is_cpu(accelerator: str | None) -> bool:

@@ -6,12 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchharness.contract import HARNESS_CLOCK, EffectiveConfiguration, StampClock, TensorSpec, TokenStream
 from benchharness.errors import ModelFailure, Unsupported
+from targets.causal_session import CausalSession, Limits
 from targets.onnx_runtime_genai.request import Loaded
-from targets.token_checks import check_kept, check_token, check_tokens, refuse_length, smallest_step_ns
+from targets.token_checks import check_kept, check_tokens, refuse_length, smallest_step_ns
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -42,18 +41,17 @@ class _Generating:
         return ModelFailure(f"{self._name}: onnxruntime-genai failed while running: {error}")
 
 
-class LogitsSession(_Generating):
+class LogitsSession(CausalSession, _Generating):
     """A causal language model: tokens in, logits of the next one out, copied by genai at every step."""
 
     def __init__(self, loaded: Loaded, effective: EffectiveConfiguration) -> None:
-        super().__init__(loaded, effective)
-        self._length = 0  # tokens in the cache
-        self._token = np.zeros(1, np.int32)
+        _Generating.__init__(self, loaded, effective)
+        CausalSession.__init__(self, self._name, Limits(loaded.vocabulary_size, loaded.max_length, "int32"))
 
     def reset(self) -> None:
         """Empties the cache."""
         self._generator.rewind_to(0)
-        self._length = 0
+        super().reset()
 
     def rewind(self, tokens: int) -> None:
         """Keeps the first `tokens` of the text. Raises `Unsupported` where there are fewer."""
@@ -61,41 +59,15 @@ class LogitsSession(_Generating):
         self._generator.rewind_to(tokens)
         self._length = tokens
 
-    def extend(self, tokens: Sequence[int]) -> Array:
-        """Appends one or more tokens; the logits of the next one, float32, shape (vocabulary_size,)."""
-        return self._append(check_tokens(tokens, self.vocabulary_size, self._length, self.context_length, "int32"))
-
-    def decode(self, token: int) -> Array:
-        """Appends one token; the logits of the next one, float32, shape (vocabulary_size,)."""
-        check_token(token, self.vocabulary_size, self._length, self.context_length)
-        self._token[0] = token
-        return self._append(self._token)
-
-    def score(self, tokens: Sequence[int]) -> Array:
-        """Logits after each token, float32, shape (len(tokens), vocabulary_size). Leaves the cache empty.
-
-        Raises `Unsupported` where the graph yields the last token's logits only.
-        """
-        self.reset()
+    def _append(self, row: Array) -> Array:
         try:
-            self.extend(tokens)
-            rows = self._generator.get_output("logits")[0]
+            self._generator.append_tokens(row[0])
+            # `get_logits` has the last row alone; of a prompt's others genai makes no copy where nobody asks.
+            logits: Array = self._generator.get_logits() if self._kept[0] else self._generator.get_output("logits")
         except RuntimeError as error:
             raise self._failure(error) from error
-        finally:
-            self.reset()
-        if len(rows) != len(tokens):
-            raise Unsupported(f"{self._name}: the graph yields the last token's logits only; score by decoding")
-        return np.asarray(rows).astype(np.float32, copy=False)
-
-    def _append(self, ids: Array) -> Array:
-        try:
-            self._generator.append_tokens(ids)
-            logits: Array = self._generator.get_logits()[0, -1]
-        except RuntimeError as error:
-            raise self._failure(error) from error
-        self._length += len(ids)
-        return logits.astype(np.float32, copy=False)
+        self._length += row.shape[1]
+        return logits[0]  # type: ignore[no-any-return]
 
 
 class StreamSession(_Generating):

@@ -4,21 +4,22 @@
 folder with onnxruntime-web's files. `options`: `browser` (a program), `isolated = false` (a page as most are served:
 one thread, a clock of 100 us), `phone` (a serial number: Chrome there, by adb), `session_options` by their own names.
 
-Its modules: `library` finds or fetches onnxruntime-web, `server` serves the page, `browser` drives it, `request` opens
-it, `sessions` ask it, `page.js` runs the model.
+Its modules: `library` finds or fetches onnxruntime-web, `request` opens the page, `sessions` ask it, `page.js` runs the
+model. What any page has is in `targets.web_page`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 try:
-    from targets.onnx_runtime_web.browser import executable, version_of
-    from targets.onnx_runtime_web.request import WASM, WEBGPU, Opened, check, open_page, words
-    from targets.onnx_runtime_web.sessions import WebLanguageSession, WebSession, specs
+    from targets.onnx_runtime_web.request import WASM, WEBGPU, Opened, check, open_page
+    from targets.onnx_runtime_web.sessions import WebLanguageSession, WebSession
+    from targets.web_page.browser import executable, version_of
+    from targets.web_page.told import specs, words
 except ImportError as error:
     _missing = f"playwright cannot be imported ({error}); install benchharness[web]"
 else:
@@ -86,11 +87,8 @@ class OnnxRuntimeWeb:
         asked = check(configuration)
         model = find_model(Path(artefact))
         check_files(model)
-        opened = open_page(model, asked, configuration)
-        try:
+        with closing(open_page(model, asked, configuration)) as opened:
             yield _session(model, opened, configuration)
-        finally:
-            opened.close()
 
 
 def _session(model: Path, opened: Opened, configuration: Configuration) -> WebSession:

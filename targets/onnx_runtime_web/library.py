@@ -1,4 +1,4 @@
-"""onnxruntime-web's files: where they are, and how they get there. Standard library only.
+"""onnxruntime-web's files: where they are, and how they get there.
 
 It is an npm package. `python -m targets.onnx_runtime_web.fetch` puts the one version that is known here into the user's
 cache. A configuration's `library` names another folder that holds it: a project's `node_modules/onnxruntime-web/dist`.
@@ -6,7 +6,6 @@ cache. A configuration's `library` names another folder that holds it: a project
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchharness.errors import Unsupported
+from targets.web_page.npm import NpmPackage
 
 VERSION = "1.30.0"
 #: By provider: the script that a page imports, then what that script loads.
@@ -25,7 +25,13 @@ BUILDS: Mapping[str, Sequence[str]] = {
         "ort-wasm-simd-threaded.asyncify.wasm",
     ),
 }
-FILES = tuple(name for names in BUILDS.values() for name in names)
+PACKAGE = NpmPackage(
+    "onnxruntime-web",
+    VERSION,
+    sha512="q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
+    archive_bytes=33_106_585,
+    files=[name for names in BUILDS.values() for name in names],
+)
 #: Another WebGPU, in JavaScript, that older versions have alone.
 _JSEP = "*.jsep.wasm"
 #: The comment at a script's beginning.
@@ -55,7 +61,7 @@ class Library:
 
 def find(named: str | None = None) -> Library:
     """The library in the folder that is named, else what was fetched. Raises `Unsupported`, and says what helps."""
-    folder = Path(named) if named is not None else fetched()
+    folder = Path(named) if named is not None else PACKAGE.folder
     script = folder / BUILDS["wasm"][0]
     try:
         with script.open("rb") as stream:
@@ -69,12 +75,6 @@ def find(named: str | None = None) -> Library:
     if told is None:
         raise Unsupported(f"{script}: does not say which version of onnxruntime-web it is")
     return Library(folder, told[1].decode())
-
-
-def fetched() -> Path:
-    """Where the known version lies once it has been fetched: in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "benchharness" / f"onnxruntime-web-{VERSION}"
 
 
 def _command() -> str:

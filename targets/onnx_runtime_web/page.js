@@ -1,12 +1,8 @@
-// Runs a model in this page, and stamps by this page's clock. The harness calls `bench`; tensors go and come by HTTP.
+// Runs a model in this page, and stamps by this page's clock. The harness calls `bench` (see bench.js).
 // What is timed holds what an application does too (tensors made, run awaited, the next token chosen) and nothing else.
 
-const ARRAYS = {
-  float32: Float32Array, float64: Float64Array, float16: globalThis.Float16Array, bool: Uint8Array,
-  int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array,
-  int32: Int32Array, uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array,
-};
-const now = () => performance.now();
+import { ARRAYS, answers, best, bytes, give, now, take, whole } from "./bench.js";
+
 let ort, session, plan, cache, used, text;
 
 // Opening
@@ -36,67 +32,18 @@ async function open(asked) {
   };
 }
 
-async function bytes(place) {
-  const answer = await fetch(place);
-  if (!answer.ok) throw new Error(`${place}: ${answer.status}`);
-  return new Uint8Array(await answer.arrayBuffer());
-}
-
 async function adapterTold(provider) {
   if (provider !== "webgpu") return null;
   const info = (await ort.env.webgpu.device)?.adapterInfo ?? (await navigator.gpu?.requestAdapter())?.info;
   return info ? [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(" ") : "unknown";
 }
 
-function surroundings() {
-  return {
-    isolated: crossOriginIsolated, cores: navigator.hardwareConcurrency, agent: navigator.userAgent,
-    halves: Boolean(globalThis.Float16Array), webgpu: Boolean(navigator.gpu), resolution: resolution(),
-  };
-}
-
-function resolution() { // the smallest step seen, in ms
-  let smallest = Infinity, last = now();
-  for (const end = last + 50; last < end; ) {
-    const next = now();
-    if (next > last) { smallest = Math.min(smallest, next - last); last = next; }
-  }
-  return smallest;
-}
-
-// Tensors
-
 function tensor(type, data, dims) { return new ort.Tensor(type, data, dims); }
-
-async function take(specs) { // what the harness has laid ready
-  const all = (await bytes("take")).buffer;
-  let at = 0;
-  const feeds = {};
-  for (const { name, type, dims, length } of specs) {
-    const part = all.slice(at, at + length);
-    feeds[name] = tensor(type, new ARRAYS[type](part), dims);
-    at += length;
-  }
-  return feeds;
-}
-
-async function give(tensors) { // what they are; the numbers go on their own
-  const told = [], parts = [];
-  for (const [name, each] of Object.entries(tensors)) {
-    const data = await each.getData();
-    if (!ArrayBuffer.isView(data)) throw new Error(`output ${name} is ${each.type}, which is not read`);
-    told.push({ name, type: each.type, dims: [...each.dims], length: data.byteLength });
-    parts.push(data.buffer instanceof ArrayBuffer ? data : data.slice());
-  }
-  const answer = await fetch("give", { method: "POST", body: new Blob(parts) });
-  if (!answer.ok) throw new Error(`give: ${answer.status}`);
-  return told;
-}
 
 // Any model
 
 async function infer({ inputs, count }) {
-  const feeds = await take(inputs), stamps = new Float64Array(count + 1);
+  const feeds = await take(inputs, tensor), stamps = new Float64Array(count + 1);
   let outputs;
   stamps[0] = now();
   for (let done = 1; done <= count; done++) {
@@ -122,8 +69,6 @@ function reset() {
 }
 
 function drop(tensors) { for (const each of Object.values(tensors ?? {})) if (each.location !== "cpu") each.dispose(); }
-
-function whole(type, values) { return type === "int64" ? BigInt64Array.from(values, BigInt) : Int32Array.from(values); }
 
 async function forward(tokens, kept) { // the logits of this call, a tensor
   if (!plan.cache.length) { text.push(...tokens); tokens = text; used = 0; }
@@ -153,24 +98,10 @@ async function lastRow(tokens) {
   return data.subarray(data.length - size);
 }
 
-async function extend({ tokens }) {
+async function append({ tokens, kept }) { // the last token's logits, or with `kept` 0 all of them
+  if (!kept) return give({ logits: await forward(tokens, 0) });
   const row = await lastRow(tokens);
-  return give({ row: tensor(plan.logitsType, row, [row.length]) });
-}
-
-async function score({ tokens }) {
-  reset();
-  try {
-    return await give({ rows: await forward(tokens, 0) });
-  } finally {
-    reset();
-  }
-}
-
-function best(row) {
-  let at = 0;
-  for (let index = 1; index < row.length; index++) if (row[index] > row[at]) at = index;
-  return at;
+  return give({ logits: tensor(plan.logitsType, row, [1, 1, row.length]) });
 }
 
 async function generate({ prompt, count }) {
@@ -184,13 +115,4 @@ async function generate({ prompt, count }) {
   return { stamps: [...stamps], tokens: [...tokens] };
 }
 
-// What the harness calls: words instead of an error, which would lose them on its way
-
-const verbs = { open, surroundings, infer, language, reset, extend, score, generate };
-globalThis.bench = async (verb, asked) => {
-  try {
-    return { done: (await verbs[verb](asked)) ?? null };
-  } catch (error) {
-    return { failed: String(error?.message ?? error).slice(0, 4000) || "an error without words" };
-  }
-};
+answers({ open, infer, language, reset, append, generate });

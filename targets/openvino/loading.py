@@ -6,12 +6,11 @@ than it was told without a word: fewer streams than asked for. Both show in the 
 
 from __future__ import annotations
 
-import difflib
 import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import openvino
 
 from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
-from targets.asked import refuse_plugins
+from targets.asked import nearest, refuse_plugins
+from targets.openvino_format.names import FLOATS
 
 CPU = "CPU"
 #: Release and build number; behind them stand a commit and a branch, which the build number implies.
@@ -36,7 +36,6 @@ _TOLD = (
 _OF_THE_CORE = ("CACHE_DIR", "CACHE_MODE")
 #: Values that leave the choice to OpenVINO.
 _OWN_CHOICE = frozenset(("undefined", "dynamic", "auto", ""))
-_FLOATS = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 #: Layers that hold, move or convert numbers and compute none.
 _HOLDING = frozenset(("Const", "Input", "Output"))
 _MOVING = _HOLDING | {
@@ -75,7 +74,7 @@ class Compiled:
     layers: Sequence[Layer]
     properties: Mapping[str, str]  # of _TOLD and those asked for, as they are held
     places: Mapping[str, Mapping[str, int]]
-    refusal: Refusal | None
+    refusal: Refusal | None = None
 
     @property
     def devices(self) -> Sequence[str]:
@@ -99,7 +98,7 @@ class Compiled:
     def precision(self) -> str | None:
         """What floating-point layers are computed in, by numpy's names; None where no layer is one."""
         computed = {layer.precision for layer in self.layers if layer.kind not in _MOVING}
-        return "+".join(sorted(_FLOATS[each] for each in computed & _FLOATS.keys())) or None
+        return "+".join(sorted(FLOATS[each] for each in computed & FLOATS.keys())) or None
 
 
 def check_request(core: Any, configuration: Configuration) -> Request:
@@ -109,17 +108,17 @@ def check_request(core: Any, configuration: Configuration) -> Request:
     for part in device[len(_HETERO) :].split(",") if device.startswith(_HETERO) else [device]:
         if part not in here and f"{part}.0" not in here:
             raise Unsupported(
-                f"accelerator {device!r}: OpenVINO has no device {part!r} here{_nearest(part, here)}; it has "
+                f"accelerator {device!r}: OpenVINO has no device {part!r} here{nearest(part, here)}; it has "
                 f"{', '.join(here)}. Devices that choose among others while they run (AUTO, MULTI) are not measured"
             )
     refuse_plugins(configuration, "OpenVINO's devices are named by accelerator alone, as in GPU.1")
     for name in configuration.accelerator_options:
         raise Unsupported(f"accelerator_options.{name}: OpenVINO's properties are options; give it there")
-    known = _writable(core, device.partition(":")[0])
+    known = _writable(core, device.partition(":")[0]).union(_OF_THE_CORE)
     asked = dict(configuration.options)
     for name in asked:
-        if name not in known and name not in _OF_THE_CORE:
-            raise Unsupported(f"options.{name}: {device} has no such property{_nearest(name, known)}")
+        if name not in known:
+            raise Unsupported(f"options.{name}: {device} has no such property{nearest(name, known)}")
     if configuration.threads is not None:
         if _THREADS not in known:
             raise Unsupported(f"threads: {device} takes no number of threads; leave it out")
@@ -146,23 +145,26 @@ def compile_model(core: Any, model: Any, name: Path, request: Request) -> Compil
     Raises `Unsupported` for a request that cannot be met, `ModelFailure` for a model that the CPU refuses.
     """
     device, asked = request.device, request.properties
-    began_ns, refusal = time.perf_counter_ns(), None
+    began_ns = time.perf_counter_ns()
     try:
         compiled = _compiled(core, model, device, asked)
     except RuntimeError as error:
         words = words_of(error)
         if device == CPU:
-            raise _failure(name, words) from error
+            raise ModelFailure(f"{name}: OpenVINO {VERSION} cannot compile it: {words}") from error
         if not request.may_fall_back:
             raise Unsupported(f'fallback = "fail": {device} takes no part in {name}: {words}') from error
         lost_ns = time.perf_counter_ns() - began_ns
-        asked, without = _shared_with_cpu(core, asked)
+        # With what was asked of the other device, as far as the CPU has it: the figures are still of the request.
+        known = _writable(core, CPU).union(_OF_THE_CORE)
+        without = [key for key in asked if key not in known]
+        shared = {key: value for key, value in asked.items() if key in known}
         refusal = Refusal(f"{words}; the CPU has no {', '.join(without)}" if without else words, lost_ns)
-        device, compiled = CPU, _on_cpu(core, model, name, asked)
+        return replace(compile_model(core, model, name, Request(CPU, shared, False)), refusal=refusal)
     layers = [_layer(node) for node in compiled.get_runtime_model().get_ordered_ops()]
     properties = _properties(compiled, asked)
     _judge(asked, properties)
-    return Compiled(compiled, device, layers, properties, _places(core, model, device, layers), refusal)
+    return Compiled(compiled, device, layers, properties, _places(core, model, device, layers))
 
 
 def _compiled(core: Any, model: Any, device: str, asked: Mapping[str, Any]) -> Any:
@@ -175,25 +177,6 @@ def _compiled(core: Any, model: Any, device: str, asked: Mapping[str, Any]) -> A
         if blamed is None:
             raise
         raise Unsupported(f"options.{blamed}: OpenVINO does not take {asked[blamed]!r}: {words}") from error
-
-
-def _on_cpu(core: Any, model: Any, name: Path, asked: Mapping[str, Any]) -> Any:
-    """Where another device has refused it, with what was asked of that one: the figures are still of the request."""
-    try:
-        return _compiled(core, model, CPU, asked)
-    except RuntimeError as error:
-        raise _failure(name, words_of(error)) from error
-
-
-def _failure(name: Path, words: str) -> ModelFailure:
-    return ModelFailure(f"{name}: OpenVINO {VERSION} cannot compile it: {words}")
-
-
-def _shared_with_cpu(core: Any, asked: Mapping[str, Any]) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """Of what was asked of another device what the CPU can be told, and the names of the rest."""
-    known = _writable(core, CPU)
-    without = [name for name in asked if name not in known and name not in _OF_THE_CORE]
-    return {name: value for name, value in asked.items() if name not in without}, without
 
 
 def _writable(core: Any, device: str) -> set[str]:
@@ -210,7 +193,7 @@ def words_of(error: Exception) -> str:
 def floats_of(model: Any) -> str | None:
     """The floating-point types that occur in an `openvino.Model`, by numpy's names; None for none."""
     types = {output.get_element_type().get_type_name() for node in model.get_ops() for output in node.outputs()}
-    return "+".join(sorted(_FLOATS[each] for each in types & _FLOATS.keys())) or None
+    return "+".join(sorted(FLOATS[each] for each in types & FLOATS.keys())) or None
 
 
 def by_precision(layers: Iterable[Layer]) -> dict[str, dict[str, int]]:
@@ -262,8 +245,3 @@ def _text(value: Any) -> str:
     if hasattr(value, "get_type_name"):
         return str(value.get_type_name())
     return str(getattr(value, "name", value))
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name.upper(), list(known), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -25,11 +25,11 @@ from targets.onnx_format.signature import (
     read_signature,
     why_no_language_model,
 )
-from targets.openvino.files import is_onnx
 from targets.openvino.language import OpenVinoLanguageSession, UncachedSession
 from targets.openvino.loading import Compiled, check_request, compile_model, floats_of, read, words_of
-from targets.openvino.names import BEAMS, DTYPES, stateful_evidence
 from targets.openvino.session import OpenVinoSession, Ports, effective_of, last_operators
+from targets.openvino_format.files import is_onnx
+from targets.openvino_format.names import BEAMS, DTYPES, stateful_evidence
 
 #: The layer that appends to a cache which it owns.
 _ATTENTION = "ScaledDotProductAttention"

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure
-from targets.onnx_format.contents import read_contents
 from targets.onnx_format.input_rows import read_input_rows
-from targets.openvino.files import is_onnx
+from targets.onnx_format.inspection import declared_specs
 from targets.openvino.loading import VERSION, Compiled, by_precision, words_of
-from targets.openvino.names import DTYPES
-from targets.wire.protobuf import mapped
+from targets.openvino_format.files import is_onnx
+from targets.openvino_format.names import DTYPES
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -26,20 +25,9 @@ class Ports:
     """A model's inputs and outputs by name, in OpenVINO's order: an ONNX file's own names, of dimensions too."""
 
     def __init__(self, model: Any, file: Path) -> None:
-        declared = _declared(file)
+        declared = declared_specs(file) if is_onnx(file) else {}
         self.inputs = [_spec(port, f"input{place}", declared) for place, port in enumerate(model.inputs)]
         self.outputs = [_spec(port, f"output{place}", declared) for place, port in enumerate(model.outputs)]
-
-
-def _declared(file: Path) -> Mapping[str, TensorSpec]:
-    if not is_onnx(file):
-        return {}
-    try:
-        with mapped(file) as wire:
-            graph = read_contents(wire).graphs[0]
-    except (OSError, ValueError, IndexError):
-        return {}
-    return {spec.name: spec for spec in (*graph.inputs, *graph.outputs)}
 
 
 def _spec(port: Any, nameless: str, declared: Mapping[str, TensorSpec]) -> TensorSpec:

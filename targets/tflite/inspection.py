@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.contract import ModelDescription, StoredNumbers, TensorSpec
-from benchharness.errors import ModelFailure, Unsupported
+from benchharness.errors import Unsupported
 from targets.litert_lm_bundle import read_sections
+from targets.model_files import reading
 from targets.stored_numbers import SCALES, WEIGHTS, add_up
 from targets.tflite.cache_updates import read_updates
 from targets.tflite.contents import Contents, Graph, Tensor, read_contents
@@ -43,15 +44,8 @@ def inspect_model(artefact: Path) -> ModelDescription:
 
 def read_model(model: Path) -> Contents:
     """The contents of a `.tflite` file. Raises `ModelFailure` for what is none, or is damaged."""
-    try:
-        with mapped(model) as wire:
-            return read_contents(wire)
-    except ValueError as error:
-        raise ModelFailure(
-            f"{model}: is no TFLite model, or one cut short ({error}); build or download it again"
-        ) from error
-    except OSError as error:
-        raise ModelFailure(f"{model}: cannot be read ({error.strerror or error})") from error
+    with reading(model, "TFLite model"), mapped(model) as wire:
+        return read_contents(wire)
 
 
 def signatures_of(contents: Contents) -> list[Signature]:

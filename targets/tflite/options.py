@@ -12,6 +12,7 @@ from typing import Any
 
 from benchharness.contract import FALLBACK_FAIL, Configuration
 from benchharness.errors import Unsupported
+from targets.asked import threads_of
 from targets.tflite.package import MODULES
 
 #: Where operators run: the built-in kernels, and the delegate for CPUs that is compiled into the packages.
@@ -64,7 +65,7 @@ def read_request(configuration: Configuration) -> Request:
         delegate=delegate,
         library=configuration.library or delegate,
         delegate_options=dict(configuration.accelerator_options),
-        threads=_threads(configuration.threads),
+        threads=threads_of(configuration),
         fallback_allowed=configuration.fallback != FALLBACK_FAIL,
         why_tensors=configuration.why_tensors,
     )
@@ -94,12 +95,6 @@ def _package(name: Any) -> str | None:
 def _text(option: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise Unsupported(f"{option}: {value!r} is not a name")
-    return value
-
-
-def _threads(value: Any) -> int | None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise Unsupported(f"threads: {value!r} is not a whole number above zero; leave it out for the default")
     return value
 
 

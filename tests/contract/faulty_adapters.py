@@ -195,6 +195,20 @@ def scores(answer: Callable[[Array], Any]) -> Callable[[Tensors, Array], Any]:
     return method
 
 
+def shares_one_text(self: Language) -> Language:
+    return self
+
+
+def stamps_at_the_end(self: Language, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+    """What a runtime gives that hands whole answers over."""
+    answers = Language.answer_several(self, prompts, count)
+    return [replace(each, stamps_ns=each.stamps_ns[-1:], tokens_per_stamp=[count]) for each in answers]
+
+
+def lets_any_request_pass(self: Language, prompt: Sequence[int] | str, count: int) -> None:
+    pass
+
+
 def runs_without_looking(self: Tensors, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
     return Tensors.run(self, {"x": inputs["x"]})
 
@@ -311,6 +325,11 @@ FAULTS: dict[str, Fault] = {
     "scoring leaves a cache": in_language("test_score_gives_the_logits_of_all_positions", score=scores_and_keeps),
     # What cannot be an answer.
     "rewinding leaves the end": in_language("test_rewinding_leaves_the_beginning", rewind=rewinds_the_length),
+    "one text for several": in_language("test_several_answers_are_those_of_each_alone", alone=shares_one_text),
+    "several stamped at the end": in_language(
+        "test_several_answers_have_stamps_that_can_be", answer_several=stamps_at_the_end
+    ),
+    "any several": in_language("test_several_that_do_not_fit_are_refused", check_request=lets_any_request_pass),
     "rewinding beyond the text": in_language("test_rewinding_leaves_the_beginning", rewind=rewinds_anywhere),
     "logits of zeros": in_language("test_logits_are_one_finite_row", extend=extends(np.zeros_like)),
     "logits of NaN": in_language("test_logits_are_one_finite_row", extend=extends(lambda row: row * np.nan)),

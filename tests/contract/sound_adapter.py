@@ -80,8 +80,10 @@ class Language:
 
     vocabulary_size, context_length = VOCABULARY, CONTEXT
     computed_in = "a process that has no id"
+    most_at_once, answers_by = 3, "one after the other, a token each in turn"
 
     def __init__(self, seed: int, effective: EffectiveConfiguration) -> None:
+        self.seed = seed
         random = np.random.default_rng(seed)
         sizes = ((VOCABULARY, WIDTH), (WIDTH, WIDTH), (WIDTH, VOCABULARY))
         self.embedding, self.recurrent, self.output = (random.normal(size=size).astype(np.float32) for size in sizes)
@@ -135,6 +137,37 @@ class Language:
             self.states.append(self.state)
         self.length += len(tokens)
         return np.array(rows)
+
+    def answer_several(self, prompts: Sequence[Sequence[int] | str], count: int) -> Sequence[TokenStream]:
+        if len(prompts) > self.most_at_once:
+            raise Unsupported(f"{len(prompts)} requests at once; {self.most_at_once} are the most")
+        began_ns = time.perf_counter_ns()
+        each = [self.alone() for _ in prompts]
+        for prompt in prompts:
+            self.check_request(prompt, count)
+        logits = [session.extend(list(prompt)) for session, prompt in zip(each, prompts, strict=False)]  # type: ignore[arg-type]
+        tokens: list[list[int]] = [[] for _ in prompts]
+        stamps: list[list[int]] = [[] for _ in prompts]
+        for place in range(count):
+            for at, session in enumerate(each):
+                tokens[at].append(int(logits[at].argmax()))
+                stamps[at].append(time.perf_counter_ns())
+                if place + 1 < count:
+                    logits[at] = session.decode(tokens[at][-1])
+        return [
+            TokenStream(len(prompt), began_ns, stamped, [1] * count, chosen)
+            for prompt, stamped, chosen in zip(prompts, stamps, tokens, strict=False)
+        ]
+
+    def alone(self) -> Language:
+        """The same model with a text of its own."""
+        return Language(self.seed, self.effective)
+
+    def check_request(self, prompt: Sequence[int] | str, count: int) -> None:
+        if isinstance(prompt, str):
+            raise Unsupported("text is not taken")
+        if len(prompt) + count > CONTEXT:
+            raise Unsupported(f"{len(prompt) + count} tokens exceed the context of {CONTEXT}")
 
     def process(self) -> int:
         raise Unsupported("it has no id")

@@ -12,8 +12,8 @@ from benchharness.contract import Configuration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets import executorch
 from targets.executorch import ExecuTorch
-from targets.executorch.program_file import read_program
-from targets.executorch.signature import read_signature, why_no_language_model
+from targets.pte_format.program import read_program
+from targets.pte_format.signature import read_signature, why_no_language_model
 from tests.contract.program_files import FLOAT32, INT64, Plan, Tensor, language_model, write
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchharness.errors import ModelFailure, Unsupported
+from targets.gguf_format.contents import TYPES, read_files
 from targets.llama_cpp import LlamaCpp
-from targets.llama_cpp.gguf_file import TYPES, read_files
 
 
 def written(path: Path, add: Callable[[Any], None], architecture: str = "llama") -> Path:

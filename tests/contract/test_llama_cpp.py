@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +23,7 @@ from targets.llama_cpp import LlamaCpp, library
 from targets.llama_cpp.library import ContextParams, Library, ModelParams
 from targets.llama_cpp.log import Log
 from targets.llama_cpp.session import LlamaSession
+from tests.conftest import ROOT
 from tests.contract.gguf_models import float_model, smaller_model
 from tests.contract.test_one_model_in_three_runtimes import GOLDEN, greedy, greedy_after
 
@@ -119,6 +123,23 @@ def test_a_prompt_longer_than_a_batch_goes_in_several(model: Path, golden: dict[
         np.testing.assert_allclose(session.score(tokens), golden["logits"], rtol=0, atol=1e-3)
 
 
+def test_llama_cpp_itself_ends_the_process_over_more_than_a_batch(model: Path) -> None:
+    """Why a prompt goes in several: no error comes back. Where one does by now, the trap is gone."""
+    code = (
+        "import sys; from pathlib import Path; from benchharness.contract import Configuration\n"
+        "from targets.llama_cpp import LlamaCpp\n"
+        "asked = Configuration(runtime='llama-cpp', threads=1, options={'n_batch': 8, 'n_ubatch': 8})\n"
+        "with LlamaCpp().open(Path(sys.argv[1]), asked) as session:\n"
+        "    session._batch_tokens = 100\n"
+        "    session.extend(range(40))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == -signal.SIGABRT, done.stderr[-500:]
+    assert "n_batch" in done.stderr
+
+
 def test_running_raw_tokens_needs_an_empty_cache(model: Path, golden: dict[str, np.ndarray]) -> None:
     tokens = golden["tokens"]
     with opened(model, **EXACT) as session:
@@ -202,6 +223,8 @@ def test_no_layer_is_guessed_to_be_on_the_cpu(model: Path, monkeypatch: pytest.M
     ("options", "told"),
     [
         ({"n_gpu_layers": 99}, r"n_gpu_layers = 99: there is no device to offload layers to .* without a word"),
+        ({"n_gpu_layers": 1 << 40}, r"n_gpu_layers: 1099511627776 is not a whole number"),
+        ({"n_gpu_layers": True}, r"n_gpu_layers: True is not a whole number"),
         ({"n_ctx": 4096}, r"n_ctx = 4096: the model was trained for 512"),
         ({"n_batch": 0}, r"n_batch: 0 is not a whole number above zero"),
         ({"type_k": "q9"}, r"type_k: 'q9' is none of f32, f16"),
@@ -339,3 +362,30 @@ def test_prompts_longer_than_a_batch_are_read_in_several(model: Path) -> None:
         whole = session.answer_several(prompts, 5)
     assert [answer.tokens for answer in cut] == [answer.tokens for answer in whole]
     assert cut[0].stamps_ns[0] < cut[1].stamps_ns[0]
+
+
+def test_one_context_serves_fewer_texts_and_grows(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context for each number would keep the caches of all of them. One that cannot be made leaves none behind."""
+    made: list[tuple[int, int]] = []
+    prompt = list(range(1, 9))
+    with opened(model, **EXACT) as session:
+        together = session._together
+        make = together._make
+
+        def noted(texts: int, tokens: int) -> int:
+            made.append((texts, tokens))
+            return make(texts, tokens)
+
+        monkeypatch.setattr(together, "_make", noted)
+        first = session.answer_several([prompt], 4)
+        session.answer_several([prompt] * 3, 4)
+        fewer = session.answer_several([prompt], 4)
+        session.answer_several([[*prompt] * 33], 4)
+        assert made == [(1, 256), (3, 256), (3, 512)]
+        assert first[0].tokens == fewer[0].tokens
+        with monkeypatch.context() as failing:
+            failing.setattr(together, "_make", lambda *_: 0)
+            with pytest.raises(Unsupported, match="no context for 4 texts of 512 tokens"):
+                session.answer_several([prompt] * 4, 4)
+        assert session.answer_several([prompt], 4)[0].tokens == first[0].tokens
+    assert made[-1] == (1, 256)

@@ -49,7 +49,7 @@ def test_logits_are_the_same_however_many_are_kept(tmp_path: Path, cache: str, n
         scored = session.score(TOKENS)  # type: ignore[attr-defined]
         np.testing.assert_allclose(scored, expected, atol=1e-4)
         np.testing.assert_allclose(session.extend(TOKENS), expected[-1], atol=1e-4)
-        assert session._forward(session._checked([1])).shape[0] == 1  # type: ignore[attr-defined]
+        assert session._append(session._checked([1])).shape[0] == 1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("cache", "language"), [("concat", True), ("none", False)])

@@ -21,7 +21,7 @@ from benchharness.contract import FALLBACK_FAIL, Adapter, Configuration, Languag
 from benchharness.errors import ModelFailure, Unsupported
 from benchharness.testing import AdapterContract
 from targets.executorch import ExecuTorch
-from targets.executorch.inspection import KERNELS
+from targets.pte_format.inspection import KERNELS
 
 MODELS = Path(os.environ.get("EXECUTORCH_MODELS", "."))
 GOLDEN = Path(os.environ.get("GOLDEN_LOGITS", "."))

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from jsonschema import Draft7Validator
 
-from benchharness import builds
+from benchharness import api, builds
 from benchharness.errors import UsageError
 from benchharness.judge.pairs import Change
 from benchharness.results.store import Store
@@ -105,7 +105,7 @@ def test_pairs_take_turns_at_random_and_stop_when_nothing_is_open(tmp_path: Path
 
 
 def test_a_gate_writes_what_continuous_integration_reads(
-    benchharness: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    benchharness: CommandLine, tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite(tmp_path, name="base")
     candidate = suite(tmp_path / "new", GAP_NS * 6 // 5, gate='base = "../base.toml"')
@@ -131,6 +131,15 @@ def test_a_gate_writes_what_continuous_integration_reads(
     )
     smaller = json.loads((tmp_path / "gate" / "benchmark-action-smaller.json").read_text())
     assert {"name", "unit", "value"} <= set(smaller[0])
+    # The run that repeated it, which a page shows, says what both came to.
+    since = api.load("latest", store=store_url).since
+    assert since is not None
+    assert since.gated is not None
+    assert since.gated.colour == "red"
+    assert "; and again: slower" in since.gated.findings[0].told
+    shown = benchharness("show").stdout
+    assert shown.startswith("✗ gate red: 1 of 1 failed, 0 undecided\n")
+    assert "No budgets set" not in shown
 
 
 def test_a_gate_that_cannot_decide_ends_with_a_code_of_its_own(benchharness: CommandLine, tmp_path: Path) -> None:

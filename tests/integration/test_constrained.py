@@ -349,6 +349,40 @@ def test_the_attempt_ends_before_its_time_does_with_what_it_has(device: Device) 
     assert "time ended" in made.effective.of_scenario("constrained")["memory"]
 
 
+def test_trials_run_beside_an_application_that_the_suite_starts(device: Device, tmp_path: Path) -> None:
+    started, stopped = tmp_path / "started", tmp_path / "stopped"
+    player = {
+        "start": ["sh", "-c", f"echo $$ > {started}; exec sleep 600"],
+        "stop": ["touch", str(stopped)],
+        "settle": 0.5,
+    }
+    gone = {"start": ["true"], "settle": 0.5}
+    made = device.attempt("fine", foreground={"player": player, "gone": gone})
+    found = ladder_of(made)
+    assert found is not None
+    assert [step.constraint for step in found.steps] == ["none", "foreground player", "foreground gone"]
+    beside, refused = found.steps[1:]
+    assert (beside.answered, beside.outcome in (StepOutcome.FINE, StepOutcome.SLOWER)) == (beside.trials, True)
+    assert (refused.outcome, refused.reason) == (StepOutcome.NOT_APPLIED, "gone: its process has ended")
+    assert stopped.exists()
+    assert not psutil.pid_exists(int(started.read_text()))
+
+
+@pytest.mark.parametrize("role", ["conductor", "supervisor"])
+def test_an_application_is_stopped_whoever_is_killed(device: Device, tmp_path: Path, role: str) -> None:
+    stopped = tmp_path / "stopped"
+    player = {"start": ["sleep", "600"], "stop": ["touch", str(stopped)], "settle": 60.0}
+    device.order("fine", foreground={"player": player})
+    wait_until((tmp_path / "work/scratch/undo.json").exists)
+    supervisor = device.supervisor
+    victim = {"conductor": supervisor.children()[0], "supervisor": supervisor}[role]
+    victim.send_signal(signal.SIGKILL)
+    if role == "supervisor":  # the next one that starts does what this one could not
+        device.start_again()
+    wait_until(stopped.exists)
+    assert stopped.exists()
+
+
 def test_every_constraint_makes_a_step(device: Device) -> None:
     settings = {"quotas": [0.5], "cores": [1, 4096], "background": ["busy-core", "memory-bandwidth"]}
     found = device.ladder("fine", **settings)

@@ -17,8 +17,8 @@ pytest.importorskip("procrastinate", reason=MISSING)
 
 from benchharness import api
 from benchharness.errors import SuiteError
-from benchharness.farm.agent import Farm
 from benchharness.farm.allowed import Allowed
+from benchharness.farm.line import Line
 from tests.farm import LEASE_S, Member, Simulated, Testbed, parcel, submit, text, until, working
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
@@ -107,7 +107,7 @@ def test_a_lease_counts_from_before_it_was_asked_for(
     testbed: Testbed, ann: Member, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An agent may be frozen while the answer waits for it."""
-    asked = Farm.call
+    asked = Line.call
 
     def late(self: Farm, function: str, *values: object) -> list[tuple[Any, ...]]:
         found = asked(self, function, *values)
@@ -115,7 +115,7 @@ def test_a_lease_counts_from_before_it_was_asked_for(
             time.sleep(LEASE_S + 0.2)
         return found
 
-    monkeypatch.setattr(Farm, "call", late)
+    monkeypatch.setattr(Line, "call", late)
     device = Simulated(takes_s=60)
     submit(testbed, ann, text())
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
@@ -185,6 +185,32 @@ def test_what_nobody_of_the_list_signed_is_not_made(
     assert device.begun == []
     (line,) = [each.getMessage() for each in caplog.records if "refused" in each.getMessage()]
     assert line.endswith("it is not signed by a key of this host's list, though it says ann")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"files": [{"path": "files/0/../../../etc/passwd", "sha256": "ab" * 32, "bytes": 7}]}, "files/0/../../../etc"),
+        ({"suite": {"name": "s", "models": {"m": {"variants": {"v": {"artefact": "/etc/passwd"}}}}, "workloads": [],
+                    "configurations": []}}, "/etc/passwd"),
+    ],
+    ids=["a file", "an artefact"],
+)  # fmt: skip
+def test_a_path_outside_is_refused_in_one_line(
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any], words: str,
+) -> None:  # fmt: skip
+    device = Simulated(parcel=parcel(tmp_path))
+    if "files" in changes:
+        testbed.rows("INSERT INTO farm.files VALUES (%s, true)", "ab" * 32)
+    submit(testbed, ann, text(**changes))
+    with caplog.at_level(logging.ERROR, "benchharness.farm"), working(testbed, "desk", {"pi-1": device}, tmp_path):
+        until(lambda: testbed.states() == ["failed"])
+    assert device.begun == []
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith("pi-1: refused job ")
+    assert f"a path outside of its own files: {words}" in line
+    assert testbed.rows("SELECT told LIKE %s FROM farm.audit WHERE what = 'failed'", f"%{words}%") == [(True,)]
 
 
 def test_a_host_whose_list_cannot_be_read_loses_no_job(

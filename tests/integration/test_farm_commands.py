@@ -198,3 +198,10 @@ def test_what_is_missing_is_said_in_words(benchharness: CommandLine, tmp_path: P
         assert (done.returncode, done.stdout) == (2, ""), words
         assert told in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_farm_that_cannot_be_made_says_why_and_leaves_nothing(place: Path, benchharness: CommandLine) -> None:
+    done = benchharness("farm", "init", place / "farm", "--listen", "203.0.113.7", "--port", str(free_port()))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert 'could not create listen socket for "203.0.113.7"' in " ".join(done.stderr.split())
+    assert list(place.iterdir()) == []

@@ -244,6 +244,12 @@ def test_another_hosts_device_is_refused(testbed: Testbed, desk: Member, member:
     assert rack.claims("pi-1") is None
     assert rack.one("set_state", "pi-1", "quarantined", "") == 0
     assert rack.one("set_state", "pi-9", "ready", "") == 0
+    assert [each.partition(": ")[2] for each in testbed.refused()] == [
+        *["the device of pi-1: it is desk's"] * 2,
+        "a job for the device of pi-1: this agent does not hold it",
+        "quarantined of pi-1: it is not its host that asks",
+        "ready of pi-9: it is not its host that asks",
+    ]
     assert testbed.rows("SELECT labels ->> 'hardware' FROM farm.devices WHERE name = 'pi-1'") == [("board",)]
 
 
@@ -281,6 +287,9 @@ def test_a_forged_result_is_not_taken_into_the_store(
     ]
     assert testbed.rows("SELECT origin FROM store.runs") == [("farm: desk/pi-1",)]
     assert len([line for line in testbed.refused() if "scheduler: the result of job" in line]) == 4
+    jobs = [job for (job,) in testbed.rows("SELECT job FROM farm.results WHERE trouble <> '' ORDER BY job")]
+    for job in jobs:
+        said(testbed, f"the result of job {job} from desk to scheduler: ")
 
 
 def test_a_result_is_of_the_device_that_had_the_lease_whatever_its_host_calls_it(
@@ -364,13 +373,27 @@ def psql(port: int, **said: str) -> str:
     return str(refused.value)
 
 
-def log_line(testbed: Testbed, words: str) -> None:
-    until(lambda: any(words in line for line in testbed.log()), 5)
+class Heard:
+    """What the server's log says from now on."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+        self._before = len(testbed.log())
+
+    def once(self, words: str) -> None:
+        """One line, and one only."""
+
+        def lines() -> list[str]:
+            return [line for line in self._testbed.log()[self._before :] if words in line]
+
+        until(lambda: bool(lines()), 5)
+        assert len(lines()) == 1, lines()
 
 
 def test_plain_text_is_refused(testbed: Testbed) -> None:
+    heard = Heard(testbed)
     assert "no encryption" in psql(testbed.port, user="desk", sslmode="disable")
-    log_line(testbed, 'no pg_hba.conf entry for host "127.0.0.1", user "desk", database "farm", no encryption')
+    heard.once('no pg_hba.conf entry for host "127.0.0.1", user "desk", database "farm", no encryption')
 
 
 def test_a_certificate_is_needed_and_its_name_is_the_role(testbed: Testbed) -> None:
@@ -378,8 +401,9 @@ def test_a_certificate_is_needed_and_its_name_is_the_role(testbed: Testbed) -> N
     ca = str(place / "ca.crt")
     assert "valid client certificate" in psql(testbed.port, user="desk", sslmode="verify-full", sslrootcert=ca)
     mine = {"sslcert": str(place / "desk.crt"), "sslkey": str(place / "desk.key"), "sslrootcert": ca}
+    heard = Heard(testbed)
     assert "authentication failed" in psql(testbed.port, user="ann", sslmode="verify-full", **mine)
-    log_line(testbed, 'no match in usermap "members" for user "ann" authenticated as "desk"')
+    heard.once('no match in usermap "members" for user "ann" authenticated as "desk"')
     assert "rejects" in psql(testbed.port, user="postgres", sslmode="verify-full", **mine)
 
 
@@ -389,6 +413,7 @@ def test_a_foreign_certificate_is_refused(testbed: Testbed, tmp_path: Path) -> N
     pair = Authority.create(tmp_path / "other", "localhost").member("desk")
     (tmp_path / "desk.crt").write_bytes(pair.certificate)
     write_secret(tmp_path / "desk.key", pair.key)
+    heard = Heard(testbed)
     told = psql(
         testbed.port,
         user="desk",
@@ -398,7 +423,7 @@ def test_a_foreign_certificate_is_refused(testbed: Testbed, tmp_path: Path) -> N
         sslkey=str(tmp_path / "desk.key"),
     )
     assert "unknown ca" in told.lower() or "SSL error" in told
-    log_line(testbed, "could not accept SSL connection: certificate verify failed")
+    heard.once("could not accept SSL connection: certificate verify failed")
 
 
 def test_a_server_with_another_certificate_is_not_believed(testbed: Testbed, tmp_path: Path) -> None:
@@ -430,6 +455,13 @@ def test_who_is_revoked_is_out_at_once_and_may_be_enrolled_anew(testbed: Testbed
     assert testbed.rows("SELECT state, why FROM farm.devices") == [("quarantined", "its host was revoked")]
     new = testbed.farm.enrol("guest", "agent")
     new.connect().close()
+    # The old certificate stays on the list, whoever is shut out after that.
+    testbed.farm.enrol("other", "agent")
+    testbed.farm.revoke("other")
+    for name, each in content.items():
+        if name.startswith("guest."):
+            (kept.folder / name).write_bytes(each)
+    until(lambda: _refused(kept), 5)
 
 
 def test_what_somebody_submitted_ends_with_his_membership(testbed: Testbed, member: Members, desk: Member) -> None:

@@ -193,7 +193,7 @@ def test_a_text_is_handed_over_as_it_is(tmp_path: Path) -> None:
     assert ttft.parameters == {"prompt_tokens": len(TEXT.split()), "context_depth": 0}
     assert "model_ttft" not in {each.name for each in result.metrics}
     (told,) = [each.message for each in result.warnings if each.kind is WarningKind.NOT_APPLIED]
-    assert told == "a fixed continuation was asked for, and the runtime's own loop writes what the model chooses"
+    assert told == "a fixed continuation was asked for, and answers are what the model chooses"
     other = found["one", "first-token"].outcome
     assert (other.kind, "no tokenizer.json" in other.reason) == (OutcomeKind.UNSUPPORTED, True)
 

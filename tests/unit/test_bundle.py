@@ -96,7 +96,7 @@ def test_it_holds_the_device_side_and_the_adapters_only(written: Path) -> None:
     assert "benchharness/contract/sessions.py" in names
     assert "benchharness/device/scenarios/first_token.py" in names
     assert "targets/onnx_runtime/__init__.py" in names
-    assert {"targets/onnx_runtime_web/page.html", "targets/onnx_runtime_web/page.js"} <= names
+    assert {"targets/web_page/page.html", "targets/web_page/bench.js", "targets/onnx_runtime_web/page.js"} <= names
     allowed = ("benchharness/contract/", "benchharness/device/", "targets/")
     others = {name for name in names if not name.startswith(allowed)}
     top = {"__init__.py", "errors.py", "records.py"}

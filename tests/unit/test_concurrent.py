@@ -50,7 +50,13 @@ class Together(NullSession):
 
 
 def stage_of(session: Any, workload: dict[str, Any] | None = None, **settings: Any) -> Stage:
-    asked = {"prompt": {"length": 5, "seed": 7}, "output_tokens": 3, "context_depth": 0, **(workload or {})}
+    asked = {
+        "prompt": {"length": 5, "seed": 7},
+        "output_tokens": 3,
+        "context_depth": 0,
+        "continuation": "fixed",
+        **(workload or {}),
+    }
     return Stage(
         session=session,
         plain=session,
@@ -74,8 +80,9 @@ def test_each_request_and_all_of_them_have_their_figures() -> None:
     assert found["throughput", 1, 0]["value"] == pytest.approx(3 / 3e-3)
     assert found["throughput", 4, 0]["value"] == found["full_throughput", 4, 0]["value"] == pytest.approx(12 / 6e-3)
     assert {len(each["samples"]) for each in found.values()} == {2}
-    assert [len(each) for each in session.asked] == [1, 1, 4, 1, 4, 1, 4]
+    assert [len(each) for each in session.asked] == [1, 4, 1, 1, 4, 1, 4]
     assert len({tuple(prompt) for prompt in session.asked[-1]}) == 4, "each has a prompt of its own"
+    assert stage.told["continuation"] == "greedy", "which was asked for otherwise"
     assert stage.told["concurrent"] == {"answers_by": "turns", "prompts": "one of its own in each"}
 
 
@@ -119,6 +126,9 @@ def test_an_endpoint_is_given_the_text() -> None:
     text = {"prompt": {"text": "hello", "seed": 0}}
     concurrent.measure(stage_of(endpoint, text))
     assert endpoint.asked[-1] == ["hello"] * 4
+    given = stage_of(Together(), {"prompt": {"tokens": [1, 2, 3], "seed": 0}})
+    concurrent.measure(given)
+    assert given.told["concurrent"]["prompts"] == "the same in each"
     with pytest.raises(Unsupported, match="takes a prompt as text only"):
         concurrent.measure(stage_of(endpoint))
 
@@ -241,12 +251,14 @@ def test_what_a_device_says_is_only_shown(attack: str) -> None:
         ({"throughput": [1e-3]}, "rounds of requests that took longer than the attempt"),
         ({"concurrent_ttft": [1e6, 1e6]}, "have first tokens of 2 rounds, of 1"),
         ({"concurrent_ttft": [-1.0]}, "concurrent_ttft is not positive"),
+        ({"full_throughput": [1001.0]}, "a throughput at the most requests at once that is none of 2 requests"),
     ],
 )
 def test_rounds_that_cannot_be_are_caught(changes: dict[str, list[float]], why: str) -> None:
     of = {"at_once": 2, "output_tokens": 8}
     sound = [
         measurement("throughput", of, samples=[1000.0]),
+        measurement("full_throughput", of, samples=[changes.get("throughput", [1000.0])[0]]),
         *(measurement("concurrent_ttft", {**of, "place": place}, samples=[place * 5e6]) for place in (1, 2)),
     ]
     told = [

@@ -113,6 +113,23 @@ def test_without_a_floor_the_reason_is_told_and_no_metric_made() -> None:
     assert not [each for each in constrained_metrics(made) if each.name == "memory_floor"]
 
 
+def test_trials_beside_what_was_not_there_to_their_end_tell_nothing() -> None:
+    steps = (
+        step(1, "foreground maps", None, trials(ANSWERED, ANSWERED, time_s=3)),
+        step(2, "cores", 1, trials(*[ANSWERED] * 4)),
+    )
+    found = ladder(*steps, unheld=[1], reasons=[[1, "maps: it is not in front, after 2 trials"]])
+    assert (found.steps[1].outcome, found.steps[1].slower, found.steps[1].trials) == (StepOutcome.UNKNOWN, None, 2)
+    assert found.steps[1].reason == "maps: it is not in front, after 2 trials"
+    assert found.steps[2].outcome is StepOutcome.FINE
+    decided = step(1, "foreground maps", None, trials(*[ANSWERED] * 4, time_s=3))
+    assert ladder(decided).steps[1].outcome is StepOutcome.SLOWER
+    assert ladder(decided, unheld=[1]).steps[1].outcome is StepOutcome.UNKNOWN
+    assert ladder(*steps).steps[1].outcome is StepOutcome.UNKNOWN, "two of the four that are needed, and no failure"
+    for harmful in ("1", {"1": 1}, [[1]], None, [True, "1"]):
+        assert ladder(*steps, unheld=harmful).steps[2].outcome is StepOutcome.FINE
+
+
 OUTCOMES = [
     (trials(*[ANSWERED] * 4), StepOutcome.FINE),
     (trials(*[ANSWERED] * 4, time_s=1.0949), StepOutcome.FINE),  # printed as 1.09

@@ -66,10 +66,30 @@ def test_what_lies_in_a_gap_is_unknown_and_not_made_up() -> None:
     assert value(metrics(*parts, sensors=METER), "energy_per_inference") == pytest.approx((20 + 60) / 5000)
 
 
+@pytest.mark.parametrize(("seconds_a_step", "known"), [(0.1, True), (0.5, False)])
+def test_a_coarse_counters_steps_before_the_course_say_nothing_of_it(seconds_a_step: float, known: bool) -> None:
+    """A reading a step: twelve steps in six seconds are none that a figure stands on, sixty are."""
+    moments = [at * seconds_a_step for at in range(round(60 / seconds_a_step))]
+    counted = [((at - 50) * 1e9, 100e6 * at) for at in moments if at >= 50]
+    found = metrics(
+        readings("meter_uj.0", counted), sensors={"external meter": {**METER["external meter"], "counts": "energy"}}
+    )["energy_per_inference"]
+    if known:
+        assert found.estimate.value == pytest.approx(100 * 6 / 6000)
+    else:
+        assert found.estimate.value is None
+        assert "its counter moved less than 20 times in it" in found.estimate.reason
+
+
+def test_a_meter_that_broke_off_before_the_course_is_told() -> None:
+    estimate = metrics(readings("meter_uj.0", [(0.1e9, 0), (1.5e9, 30e6)]), sensors=METER)["energy_per_inference"]
+    assert "the external meter told no window of the course whole" in estimate.estimate.reason
+
+
 def test_less_than_half_of_a_session_does_not_stand_for_it() -> None:
     found = metrics(readings("meter_uj.0", [(1e9, 0), (4e9, 30e6)]), sensors=METER)
     assert found["energy_per_inference"].estimate.value is None
-    assert found["energy_per_inference"].estimate.reason == "it is known of less than 50% of the session only"
+    assert found["energy_per_inference"].estimate.reason == "it is known of less than 50% of the course only"
 
 
 def test_a_meter_that_tells_nothing_says_why() -> None:
@@ -84,22 +104,21 @@ def test_and_is_a_warning() -> None:
     made = replace(derive_one(job(scenario="sustained"), done, ""), courses=list(courses(done)))
     (found,) = SCENARIO.warnings(made)
     assert found.kind is WarningKind.NOT_APPLIED
-    assert found.message == (
-        "the external meter told nothing in 2 of 3 sessions: /meter.csv: No such file or directory"
-    )
+    assert found.message == ("the external meter told nothing in 2 of 3 courses: /meter.csv: No such file or directory")
     assert list(SCENARIO.warnings(replace(made, courses=made.courses[:1]))) == []
 
 
-def test_counters_of_two_kinds_have_no_mean() -> None:
-    """In the second attempt the meter broke off, and the processor's own counters went on."""
+@pytest.mark.parametrize("metered", [(0, 2), (1, 2)])
+def test_counters_of_two_kinds_have_no_mean(metered: Sequence[int]) -> None:
+    """In one attempt, the first or the second, the meter broke off, and the processor's own counters went on."""
     meter = readings("meter_uj.0", [(1e9, 0), (11e9, 12e7)])
     packages = readings("energy_uj.package-0", [(1e9, 0), (11e9, 5e7)])
     done = [
-        session(0, windows(rows()), packages, meter, conditions={"sensors": METER}),
-        session(1, windows(rows()), packages),
+        session(at, windows(rows()), packages, *([meter] if at in metered else []), conditions={"sensors": METER})
+        for at in range(3)
     ]
     found = {each.name: each for each in sustained_metrics(done, list(courses(done)))}
-    assert [each.value for each in found["energy_per_inference"].attempts] == pytest.approx([12 * 6 / 6000])
+    assert [each.value for each in found["energy_per_inference"].attempts] == pytest.approx([12 * 6 / 6000] * 2)
 
 
 def test_an_estimate_is_never_a_measurement() -> None:
@@ -157,6 +176,16 @@ def test_several_sessions_are_told_together() -> None:
     assert found.count == 3
     assert found.value == pytest.approx(3 * 600)
     assert (found.low, found.high) == pytest.approx((2 * 600, 4 * 600)), "a step in each session"
+
+
+def test_a_course_in_which_a_gauge_stood_still_counts_too() -> None:
+    """One percent in two courses of three: left out, the third would make them half as quick again."""
+    percents = ([90, 90, 89], [89, 89, 89], [89, 88, 88])
+    done = [session(at, windows(rows()), *battery(each)) for at, each in enumerate(percents)]
+    (found,) = (each for each in sustained_metrics(done, list(courses(done))) if each.name == "battery_drain")
+    assert found.estimate.value == pytest.approx(2 / 3 * 600)
+    assert (found.estimate.low, found.estimate.high) == pytest.approx((0, 5 / 3 * 600)), "a step in each"
+    assert [each.value for each in found.attempts] == pytest.approx([600, 0, 600])
 
 
 @pytest.mark.parametrize(

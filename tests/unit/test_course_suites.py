@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,48 @@ def test_settings_are_read_in_base_units(tmp_path: Path) -> None:
     assert steady.think_time == (0.0, 1.0, 10.0)
     assert constrained.limits == (300 * 2**20, 1e9)
     assert (constrained.quotas, constrained.cores, constrained.background) == ((0.5,), (1,), ("busy-core",))
+
+
+FOREGROUND = """
+[scenarios.constrained.foreground.maps]
+start = ["am", "start", "-W", "-n", "com.google.android.apps.maps/.MapsActivity"]
+settle = "10 s"
+[scenarios.constrained.foreground.player]
+start = ["/usr/bin/mpv", "--loop", "a film.mkv"]
+stop = ["pkill", "mpv"]
+"""
+
+
+def test_applications_in_the_foreground_are_named_with_their_commands(tmp_path: Path) -> None:
+    suite = loaded(tmp_path, COMPLETE + FOREGROUND)
+    (planned,) = [job for job in jobs_of(suite) if job.scenario == "constrained"][:1]
+    maps, player = planned.settings["foreground"].values()
+    assert (maps["package"], maps["settle"], maps["stop"]) == ("com.google.android.apps.maps", 10.0, [])
+    assert (player["package"], player["settle"]) == (None, 5.0)
+    assert player["start"] == ["/usr/bin/mpv", "--loop", "a film.mkv"]
+    restored = restore_suite(suite.model_dump_json(by_alias=True))
+    assert [job.key for job in jobs_of(restored)] == [job.key for job in jobs_of(suite)]
+    without = next(job for job in jobs_of(loaded(tmp_path, COMPLETE)) if job.scenario == "constrained")
+    assert "foreground" not in without.settings, "what was measured before there were any is another job"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('x = {start = "am start -n a.b/.C"}', r'a list of its words.*\["am", "start", "-n", "a.b/.C"\]'),
+        ("x = {start = []}", "at least 1"),
+        ('x = {start = [""]}', "the program, is empty"),
+        ('x = {start = ["a\\u0000b"]}', "zero byte"),
+        ("x = {}", "start"),
+        ('x = {start = ["am", "start", "-d", "geo:0,0"]}', "write it as package"),
+        ('x = {start = ["am", "start", "-n", "com.x;reboot/.C"]}', "no name of an Android application"),
+        ('x = {start = ["sleep", "9"], package = "-x"}', "no name of an Android application"),
+        ('x = {start = ["sleep", "9"], settle = 5}', "has no unit"),
+        ('a-name-longer-than-any-table = {start = ["sleep", "9"]}', "at most 25"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    assert re.search(words, refusal(tmp_path, f"[scenarios.constrained.foreground]\n{text}\n"))
 
 
 def test_a_stored_suite_with_sizes_and_pauses_comes_back_equal(tmp_path: Path) -> None:

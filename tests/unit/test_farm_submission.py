@@ -126,6 +126,15 @@ def test_a_path_of_an_interpreter_is_refused_where_it_is_submitted(home: Path, w
         written()
 
 
+def test_a_command_for_the_device_is_refused_where_it_is_submitted(home: Path, written: Callable[..., Written]) -> None:
+    application = '[scenarios.constrained.foreground.maps]\nstart = ["am", "start", "-n", "com.maps/.Main"]\n'
+    (home / "phones.toml").write_text(SUITE + application)
+    with pytest.raises(
+        SuiteError, match=r"scenarios.constrained starts 'am': commands of a suite are not run on a farm's"
+    ):
+        written()
+
+
 def test_who_is_not_on_the_list_is_refused_and_so_is_a_changed_text(
     written: Callable[..., Written], allowed: Allowed, tmp_path: Path
 ) -> None:
@@ -216,6 +225,12 @@ def test_a_key_is_found_where_the_host_lists_it(
         (_of_suite("runtime", "cloud"), "cloud is not in this host's runtimes"),
         (_of_suite("options", {"program": "rm"}), r"rm is not in this host's \[libraries\]"),
         (_of_suite("options", {"environment": {"LD_PRELOAD": "x"}}), "it sets environment variables"),
+        (
+            lambda said: said["suite"]["scenarios"].update(
+                {"constrained": {"foreground": {"x": {"start": ["sh", "-c", "id"], "settle": 1.0}}}}
+            ),
+            "constrained starts a program: sh",
+        ),
         (lambda said: said["suite"].update(compared={"base": {}}), "says itself what it is compared with"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import io
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from benchharness.errors import LaunchError, UsageError
 from benchharness.execute import hygiene
 from benchharness.suite.fields import THIS_MACHINE
 from benchharness.suite.hardware import load_hardware
-from benchharness.terminal.farm import device_table, farm_tables, label_lines
+from benchharness.terminal.farm import device_table, draw_live, farm_tables, label_lines
 from reports.pages.farm import farm_page
 
 AT = "2026-03-04T05:06:07+00:00"
@@ -75,6 +77,26 @@ def test_the_page_says_the_same_with_what_is_out_first(tmp_path: Path) -> None:
     html = api.render_farm(STATUS, tmp_path / "farm.html").read_text()
     assert "its battery swells" in html
     assert "the lease lapsed" in html
+
+
+def test_what_is_drawn_anew_says_when_the_farm_does_not_answer() -> None:
+    console = Console(width=160, record=True, force_terminal=True, file=io.StringIO())
+    away = UsageError("the farm at farm.lab:5433 does not answer")
+    answers: Iterator[dict[str, Any] | UsageError] = iter([{**STATUS, "jobs": {"todo": 5}}, away, STATUS])
+
+    def ask() -> dict[str, Any]:
+        told = next(answers, None)
+        if told is None:
+            raise KeyboardInterrupt
+        if isinstance(told, UsageError):
+            raise told
+        return told
+
+    draw_live(ask, STATUS, console, wait=lambda _: None)
+    text = console.export_text()
+    drawn = [text.index(words) for words in ("100,000 queued", "5 queued", "as it stood before: the farm at farm.lab")]
+    assert drawn == sorted(drawn)
+    assert text.rindex("100,000 queued") > drawn[-1]
 
 
 ATTACK = "<script>alert(1)</script>\x1b[31m\u202e"

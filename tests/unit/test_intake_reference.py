@@ -48,7 +48,7 @@ def test_a_latency_out_of_a_reference_execution_is_invalid(metric: str, also: tu
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_of_time_or_memory_is_refused(metric: str) -> None:
     attempt = taken_in(finished(metric))
-    by_unit = METRICS[metric].unit in ("ns", "bytes", "tokens/s", "inferences/s", "J")
+    by_unit = METRICS[metric].unit in ("ns", "bytes", "tokens/s", "inferences/s", "J", "%/h", "mAh/h")
     of_device = by_unit or metric in {row.name for row in ROWS}
     refused = attempt.outcome.kind is OutcomeKind.INVALID and "reference execution" in attempt.outcome.reason
     assert refused == of_device

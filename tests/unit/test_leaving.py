@@ -1,4 +1,4 @@
-"""The end of a run on a device: its supervisor is gone, and what it kept there is, whatever the line does."""
+"""Lines that break: at the end of a run, whose supervisor and files must be gone, and under an attempt that goes on."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import pytest
 
 from benchharness.device.line import protocol
 from benchharness.device.line.protocol import Message
-from benchharness.errors import ConnectionLost, DeviceBusy
+from benchharness.errors import ConnectionLost, DeviceBusy, LaunchError
 from benchharness.execute import link
 from benchharness.execute.link import DeviceLink
+from benchharness.results.result import Attempt, OutcomeKind
+from tests.unit.made_up import job
 
 READY = {"type": "ready", "protocol": protocol.VERSION, "facts": {}, "waiting": 0, "clock_unix_ns": 0}
 RUN = "0195a3c2"
 
 
 class Line:
-    """A connection that says one thing; `heard`: whether the supervisor is known to have ended with it."""
+    """A connection that says some things; `heard`: whether the supervisor is known to have ended with it."""
 
-    def __init__(self, said: Message, *, heard: bool) -> None:
-        self._said, self._heard = [said], heard
+    def __init__(self, *said: Message, heard: bool) -> None:
+        self._said, self._heard = list(reversed(said)), heard
         self.sent: list[str] = []
 
     def send(self, message: Message) -> None:
@@ -43,6 +45,8 @@ class Device:
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines = list(lines)
         self.removed: list[str] = []
+        self.detached = False
+        self.starts = 0
 
     def work_folder(self, run: str) -> str:
         return f"/var/bench/{run}"
@@ -51,7 +55,13 @@ class Device:
         return name
 
     def start(self, work: str, bundle: str) -> Line:
+        self.starts += 1
+        if not self.lines:
+            raise ConnectionLost("there is no way to it")
         return self.lines.pop(0)
+
+    def fetch(self, path: str) -> bytes:
+        raise LaunchError(f"{path}: no such file")
 
     def remove(self, work: str) -> None:
         self.removed.append(work)
@@ -88,3 +98,89 @@ def test_a_supervisor_of_ours_that_does_not_let_go_is_no_end(tmp_path: Path, mon
     with pytest.raises(DeviceBusy):
         made.leave()
     assert device.removed == []
+
+
+# An attempt under which the line breaks.
+
+ONE = "0195a3c2-0000-7000-8000-000000000001"
+AT_IT = {**READY, "running": ONE}
+FINISHED = {
+    "type": "finished",
+    "id": ONE,
+    "round": 0,
+    "outcome": {"kind": "ok", "reason": "", "evidence": ""},
+    "task": None,
+    "measurements": [],
+    "effective": {},
+    "conditions": {},
+    "started_unix_ns": 1,
+    "duration_ns": 1,
+}
+
+
+def attempted(monkeypatch: pytest.MonkeyPatch, made: DeviceLink, limit_s: float = 60.0) -> Attempt:
+    """What one attempt comes to, whose order needs no files."""
+    one = job()
+    order = {"type": "attempt", "id": ONE, "job": one.key, "round": 0, "entry_gate_s": 0, "timeout_s": limit_s}
+    monkeypatch.setattr(made, "_order", lambda *_: order)
+    monkeypatch.setattr(link, "_ASK_AGAIN_S", 0.001)
+    return made.attempt(one, {}, attempt=ONE, round_=0, progress=lambda *_: None)
+
+
+def test_a_supervisor_that_is_met_again_at_an_attempt_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the line breaks: what runs on is not ordered again, and not given up."""
+    flapping = [Line(AT_IT, heard=False) for _ in range(5)]
+    done = Line({**READY, "waiting": 1}, {**FINISHED, "job": job().key}, heard=True)
+    made, device = connected(tmp_path, Line(READY, heard=False), *flapping, done)
+    device.detached = True
+    assert attempted(monkeypatch, made).outcome.kind is OutcomeKind.OK
+    assert [each.sent for each in flapping] == [[]] * 5
+    assert done.sent == ["acknowledge"]
+
+
+def test_a_device_that_is_out_of_reach_for_a_while_has_not_lost_its_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone that was unplugged on purpose: it is asked again and again until the attempt's time is over."""
+    done = Line({**READY, "waiting": 1}, {**FINISHED, "job": job().key}, heard=True)
+    made, device = connected(tmp_path, Line(READY, heard=False))
+    device.detached = True
+    start = device.start
+
+    def comes_back(work: str, bundle: str) -> Line:
+        if device.starts > 8:
+            device.lines = [done]
+        return start(work, bundle)
+
+    monkeypatch.setattr(device, "start", comes_back)
+    assert attempted(monkeypatch, made).outcome.kind is OutcomeKind.OK
+
+
+def test_what_may_have_finished_out_of_reach_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, device = connected(tmp_path, Line(READY, heard=False))
+    device.detached = True
+    monkeypatch.setattr(link, "_GRACE_S", 0.05)
+    with pytest.raises(ConnectionLost, match=r"there is no way to it; an attempt may go on there .* run --resume"):
+        attempted(monkeypatch, made, limit_s=0.0)
+    assert device.starts > 3
+
+
+@pytest.mark.parametrize("detached", [True, False])
+def test_an_attempt_whose_supervisors_die_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detached: bool
+) -> None:
+    made, device = connected(tmp_path, *[Line(READY, heard=True) for _ in range(3)])
+    device.detached = detached
+    found = attempted(monkeypatch, made)
+    assert found.outcome.kind is OutcomeKind.CRASHED
+    assert found.outcome.reason == "the line to the device broke 3 times"
+
+
+def test_one_that_ends_with_its_line_is_given_up_when_there_is_no_way_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, device = connected(tmp_path, Line(READY, heard=False))
+    assert attempted(monkeypatch, made).outcome.kind is OutcomeKind.CRASHED
+    assert device.starts == 3  # to begin with, and twice after its line had broken

@@ -162,6 +162,8 @@ class LyingDevice:
     def ask(self, question: Question) -> Answer:
         raise LaunchError("not asked")
 
+    detached = False
+
     def work_folder(self, run: str) -> str:
         return f"/there/{run}"
 

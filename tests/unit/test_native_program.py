@@ -194,6 +194,11 @@ def test_what_cannot_be_is_no_figure(tmp_path: Path, changes: Mapping[str, Any],
         told(tmp_path, "llama-bench", llama(changes), "m.gguf", "prefill_rate")
 
 
+def test_no_token_with_a_normal_exit_is_no_rate(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOutput, match="tells 0 rows with n_prompt 0, n_gen 7"):
+        told(tmp_path, "llama-bench", llama({"n_gen": 0}), "m.gguf", "decode_rate")
+
+
 @pytest.mark.parametrize(
     ("code", "kind", "words"),
     [

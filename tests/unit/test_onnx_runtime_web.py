@@ -20,9 +20,9 @@ from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_format.graph import GraphFacts
 from targets.onnx_runtime_web import fetch
 from targets.onnx_runtime_web.library import BUILDS, find
-from targets.onnx_runtime_web.request import stamps_ns
-from targets.onnx_runtime_web.server import GIVE, Server
-from targets.onnx_runtime_web.sessions import WebSession, specs
+from targets.onnx_runtime_web.sessions import WebSession
+from targets.web_page.server import GIVE, Server
+from targets.web_page.told import specs, stamps_ns
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from reports.pages.cells import Shown
 from reports.pages.changes import changes
 from reports.pages.environment import environment
 from reports.pages.files import file_names, write
-from reports.pages.index import age_text, closest_budget, entry_of, index_page
+from reports.pages.index import age_text, closest_budget, entry_of, index_page, render_index
 from reports.pages.jobs import jobs_page, render_jobs
 from reports.pages.runs import RunsPage, runs_page
 from reports.pages.site import names_of
@@ -125,6 +125,29 @@ def test_one_metric_has_one_unit_on_all_targets() -> None:
 def test_without_budgets_nothing_passes_or_fails() -> None:
     plain = [replace(each, verdicts=()) for each in results()]
     assert matrix(plain).findings == ("No budgets set: nothing passes or fails.",)
+
+
+def test_many_targets_have_a_line_each_the_worst_first() -> None:
+    every = [found(results(f"board-{number}", (10, 100 if number == 7 else 5))) for number in range(13)]
+    places = [Places(page=f"{each.hardware}.html", jobs="jobs.html") for each in every]
+    (made,) = targets_page(every, places, "now").matrices
+    lines = list(made.tables[0].lines)
+    assert len(lines) == 13
+    assert lines[0][0].title == "board-7"
+    assert [each.state for each in lines[0][1]] == ["pass", "miss"]
+    html = render_targets(every, places, [], "now")
+    assert html.count('<th scope="row"><a href="board-7.html">board-7</a>') == len(made.tables)
+    few = render_targets(every[:12], places[:12], [], "now")
+    assert '<th scope="row"><a' not in few
+
+
+def test_an_index_lists_the_newest_of_many_earlier_runs() -> None:
+    earlier = [replace(RUN, id=f"run-{number}") for number in range(99)]
+    (line,) = index_page([entry_of(found(results()), "a.html", "", earlier)], RUN.started).lines
+    assert (len(line.earlier), line.earlier_runs, line.earlier[0][2]) == (20, 99, "run-0")
+    html = render_index([entry_of(found(results()), "a.html", "", earlier)], [], RUN.started)
+    assert "99 earlier runs" in html
+    assert "and 79 before them" in html
 
 
 # Runs compared

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -82,17 +83,17 @@ def test_what_was_counted_goes_on_in_another_process_and_is_finished_with_its_mo
     other.save()
     assert other.finished() == [path]
     assert path.read_bytes() == first.text().encode()
-    second = parse((tmp_path / "tally-2026-11.json").read_bytes())
+    second = parse((tmp_path / "tally-2026-11-chat.json").read_bytes())
     assert second.device != first.device, "two months cannot be joined by an id"
     clock.at = FEBRUARY
     other.count("int4", "model_ttft", 5e6)
     other.save()
-    assert [each.name for each in other.finished()] == ["tally-2026-11.json"], "files do not pile up"
+    assert [each.name for each in other.finished()] == ["tally-2026-11-chat.json"], "files do not pile up"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": "other"}'])
 def test_a_file_of_its_own_that_is_broken_is_begun_anew(tmp_path: Path, content: str) -> None:
-    (tmp_path / "tally-2026-10.json").write_text(content, encoding="ascii")
+    (tmp_path / "tally-2026-10-chat.json").write_text(content, encoding="ascii")
     made = recorder(tmp_path, Clock())
     made.count("int4", "session_end", "ok")
     path = made.save()
@@ -111,6 +112,102 @@ def test_a_device_that_is_now_called_another_does_not_go_on_with_its_file(tmp_pa
     assert path is not None
     assert parse(path.read_bytes()).hardware == "pixel-9"
     assert parse(path.read_bytes()).events == 1
+
+
+def test_a_file_that_is_finished_is_whole_and_changes_no_more(tmp_path: Path) -> None:
+    clock = Clock()
+    made = recorder(tmp_path, clock)
+    made.count("int4", "session_end", "ok")
+    made.save()
+    made.count("int4", "session_end", "ok")
+    clock.at = NOVEMBER
+    (path,) = made.finished()
+    sent = path.read_bytes()
+    assert parse(sent).events == 2, "what was counted since it was saved is in it"
+    made.count("int4", "session_end", "ok")
+    made.save()
+    assert path.read_bytes() == sent
+    path.unlink()
+    made.save()
+    assert made.finished() == [], "what the application took away does not come again"
+
+
+def test_of_two_processes_at_once_a_device_has_one_id(tmp_path: Path) -> None:
+    """With two ids it would vote twice."""
+    clock = Clock()
+    one, other = recorder(tmp_path, clock), recorder(tmp_path, clock)
+    for each in (one, other, other):
+        each.count("int4", "session_end", "ok")
+    first = one.save()
+    clock.at = NOVEMBER
+    assert first is not None
+    sent = parse(first.read_bytes())
+    (path,) = other.finished()
+    again = parse(path.read_bytes())
+    assert (sent.events, again.events) == (1, 2)
+    assert sent.device == again.device
+
+
+def test_several_models_of_an_application_share_a_folder(tmp_path: Path) -> None:
+    clock = Clock()
+    one, other = recorder(tmp_path, clock), recorder(tmp_path, clock, model="vision")
+    for each in (one, other):
+        each.count("int4", "session_end", "ok")
+        each.save()
+    clock.at = NOVEMBER
+    found = [parse(path.read_bytes()) for path in one.finished()]
+    assert [(each.model, each.events) for each in found] == [("chat", 1), ("vision", 1)]
+    assert found[0].device != found[1].device
+    recorder(tmp_path, clock, opted_in=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("opted_in", [True, False])
+def test_what_a_killed_process_was_writing_goes(tmp_path: Path, opted_in: bool) -> None:
+    (tmp_path / ".tally-abcdefgh").write_text("half of a tal", encoding="ascii")
+    recorder(tmp_path, Clock(), opted_in=opted_in)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_takes_nothing_loses_no_saved_count_and_stops_no_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    made = recorder(tmp_path, clock)
+    made.count("int4", "session_end", "ok")
+    path = made.save()
+    assert path is not None
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    made.count("int4", "session_end", "ok")
+    with pytest.raises(OSError, match="No space left"):
+        made.save()
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [before], "nothing half written stays"
+    clock.at = NOVEMBER
+    assert made.count("int4", "session_end", "ok"), "a new month begins all the same"
+    monkeypatch.undo()
+    made.save()
+    assert made.finished() == [path]
+    assert path.read_bytes() == before
+
+
+def test_a_clock_that_goes_back_goes_on_with_the_file_of_its_month(tmp_path: Path) -> None:
+    clock = Clock(NOVEMBER)
+    made = recorder(tmp_path, clock)
+    for at in (NOVEMBER, OCTOBER, NOVEMBER, OCTOBER):
+        clock.at = at
+        made.count("int4", "session_end", "ok")
+    made.save()
+    assert [parse(path.read_bytes()).events for path in sorted(tmp_path.iterdir())] == [2, 2]
+    clock.at = FEBRUARY
+    assert [path.name for path in made.finished()] == ["tally-2026-11-chat.json"], "October is four months ago"
+    made.count("int4", "session_end", "ok")
+    clock.at = FEBRUARY + 365 * 86_400
+    assert made.save() is None, "what is written a year late is not kept, and no file is named that is not there"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "-x", "ü", "x" * 65, "a b", "a\n"])
@@ -133,11 +230,11 @@ def test_bins_are_whole_numbers_in_order_four_a_doubling() -> None:
     assert all(1.18 < upper / lower < 1.2 for lower, upper in itertools.pairwise(edges))
 
 
-@given(st.one_of(st.floats(), st.integers(-10, 10**15)))
+@given(st.one_of(st.floats(), st.integers(-10, 10**15), st.just(10**400)))
 def test_a_value_is_in_the_one_bin_whose_edges_are_around_it(value: float) -> None:
     histogram = HISTOGRAMS["itl"]
     place = histogram.place(value)
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value < math.inf:
         assert place is None
         return
     assert place is not None

@@ -201,13 +201,36 @@ def test_nobody_is_told_before_it_is_on_the_disk(tmp_path: Path, monkeypatch: py
         ask(path, question("2"), lambda ledger: {"counts": []})
 
 
+def test_what_is_told_again_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may have been killed between writing a line and waiting for the disk: then nobody was told yet."""
+    path = opened(tmp_path)
+    ask(path, question(), lambda ledger: {})
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: waited.append(os.fstat(descriptor).st_ino))
+    assert not ask(path, question(), lambda ledger: {})[1]
+    assert waited == [path.stat().st_ino]
+
+
+def test_an_answer_that_no_release_gives_is_not_told(tmp_path: Path) -> None:
+    path = opened(tmp_path)
+    for number, answer in enumerate(({}, release_without_noise(), {"noise": [], "counts": 1}), start=1):
+        asked = question(f"0.{number}")
+        ask(path, asked, lambda ledger, answer=answer: answer)  # type: ignore[misc]
+        with pytest.raises(UsageError, match="is none that this version gives"):
+            release(path, [], asked, adds=exact, now=NOW)
+
+
+def release_without_noise() -> dict[str, Any]:
+    return {"period": PERIOD, "model": "chat", "noise": None, "counts": []}
+
+
 def test_killed_at_any_byte_it_is_spent_and_known_or_neither(tmp_path: Path) -> None:
     path = opened(tmp_path)
     ask(path, question("1"), lambda ledger: {"answer": 1})
     before = path.read_bytes()
     ask(path, question("2"), lambda ledger: {"answer": 2})
     after = path.read_bytes()
-    for kept in [*range(len(before), len(after), 7), len(after) - 1]:
+    for kept in [*range(len(before), len(after) - 1, 7), len(after) - 2]:
         path.write_bytes(after[:kept])
         found = Ledger.read(path)
         assert found.spent == 1
@@ -216,6 +239,21 @@ def test_killed_at_any_byte_it_is_spent_and_known_or_neither(tmp_path: Path) -> 
     assert (entry.answer, anew) == ({"answer": 3}, True), "what was cut off told nobody anything"
     assert Ledger.read(path).spent == 3
     assert not Ledger.read(path).torn
+
+
+def test_a_last_line_without_its_end_was_told_and_is_not_given_back(tmp_path: Path) -> None:
+    """A copy or an editor may have cut it off: then it looks as if it had never been finished, and was."""
+    path = opened(tmp_path, "3")
+    for each in ("1", "2"):
+        path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+        ask(path, question(each), lambda ledger: {"answers before": len(ledger.entries)})
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    found = Ledger.read(path)
+    assert found.spent == 3
+    assert not found.torn
+    assert ask(path, question("2"), lambda ledger: {})[0].answer == {"answers before": 1}
+    with pytest.raises(UsageError, match="0 left"):
+        ask(path, question("0.1"), lambda ledger: {})
 
 
 def test_who_asks_at_once_shares_one_budget(tmp_path: Path) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, dlaplace
+from scipy.stats import binom, binomtest, dlaplace
 
 from benchharness.device.tally import HISTOGRAMS
 from benchharness.judge.bootstrap import clopper_pearson
 from benchharness.telemetry.figures import devices_of, figures_of
 from benchharness.telemetry.noise import noisy
-from benchharness.telemetry.shares import noise_beyond, quantile, share
+from benchharness.telemetry.shares import Range, noise_beyond, quantile, share
 from benchharness.telemetry.votes import Counted, Noise
 from benchmarks.field import simulated
 from tests.unit.field_samples import discrete_laplace
@@ -115,6 +116,55 @@ def test_intervals_hold_the_truth_as_often_as_they_say(epsilon: float | None) ->
 def test_and_would_not_if_they_did_not_know_of_the_noise() -> None:
     found = simulated(300, 0.25, 20_261_129, 60, told=False)
     assert any(clopper_pearson(hits, times)[1] < 0.9 for hits, times in found.values())
+
+
+#: Shares of bins: where a quantile is the end of a bin, where all tie, where the last bin has no end, two humps.
+SHAPES = {
+    "all tie": {40: 1.0},
+    "95 and 5": {30: 0.95, 50: 0.05},
+    "94 and 6": {30: 0.94, 50: 0.06},
+    "half and half": {30: 0.5, 50: 0.5},
+    "all in the last": {81: 1.0},
+    "some in the last": {40: 0.9, 81: 0.1},
+    "in the first": {0: 0.6, 40: 0.4},
+    "humps": {20: 0.2, 21: 0.3, 22: 0.1, 60: 0.1, 61: 0.2, 62: 0.1},
+}
+
+
+def holds(found: Range, shape: Mapping[int, float], percent: int) -> bool:
+    """Whether the bin in which the quantile truly is lies between both ends."""
+    below = np.cumsum([shape.get(at, 0.0) for at in range(len(EDGES) + 1)])
+    at = int(np.argmax(below >= percent / 100 - 1e-12))
+    above_low = found.low is None or (at > 0 and found.low <= EDGES[at - 1])
+    return above_low and (found.high is None or (at < len(EDGES) and found.high >= EDGES[at]))
+
+
+@pytest.mark.parametrize("shape", [name for name, bins in SHAPES.items() if len(bins) < 3])
+@pytest.mark.parametrize("devices", [1, 3, 12, 60])
+def test_ties_and_open_bins_are_held_as_often_as_stated_summed_over_every_fleet(shape: str, devices: int) -> None:
+    """No simulation: all counts that a fleet may have of two bins, each with its probability."""
+    first, *second = SHAPES[shape].items()
+    for percent in (50, 95):
+        held = 0.0
+        for count, chance in enumerate(binom.pmf(np.arange(devices + 1), devices, first[1])):
+            counts = [0] * (len(EDGES) + 1)
+            counts[first[0]] = count
+            if second:
+                counts[second[0][0]] = devices - count
+            held += chance * holds(quantile(counts, EDGES, percent, 0.0), SHAPES[shape], percent)
+        assert held >= 0.95 - 1e-9, (percent, held)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ties_and_open_bins_are_held_as_often_as_stated_with_noise(shape: str) -> None:
+    drawn = np.random.default_rng(len(shape))
+    shares = [SHAPES[shape].get(at, 0.0) for at in range(len(EDGES) + 1)]
+    for devices, scale, percent in itertools.product((25, 300), (1.0, 8.0), (50, 95)):
+        hits = 0
+        for _ in range(40):
+            counts = drawn.multinomial(devices, shares) + discrete_laplace(drawn, scale, len(shares))
+            hits += holds(quantile(counts.tolist(), EDGES, percent, scale), SHAPES[shape], percent)
+        assert clopper_pearson(hits, 40)[1] >= 0.95, f"{devices} devices, scale {scale}, p{percent}: {hits} of 40"
 
 
 def test_how_many_devices_there_were_is_told_as_noise_leaves_it() -> None:

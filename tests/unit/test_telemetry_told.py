@@ -19,10 +19,11 @@ from benchharness.telemetry.ledger import Ledger
 from benchharness.telemetry.privacy import pieces_of, released_pieces, smallest
 from benchharness.telemetry.shares import Range
 from benchharness.telemetry.told import field_text, told_of, told_of_release
+from benchharness.telemetry.votes import Counted, counted, places_of
 from benchharness.terminal.telemetry import show_field, show_ledger, show_pieces
 from reports.pages.field import field_page, render_field
 from tests.conftest import CommandLine
-from tests.unit.field_samples import NOW, PERIOD, fleet, merged, released, results
+from tests.unit.field_samples import NOW, PERIOD, fleet, merged, released, results, with_times
 from tests.unit.made_up import attempt, job, run
 
 
@@ -70,6 +71,7 @@ def test_a_tally_of_a_run_counts_every_sample_in_the_fields_bins() -> None:
     assert edges[place - 1] < 9e7
     assert edges[place] >= 9.2e7
     assert parse(found.text().encode()) == found
+    assert tallies_of(run(), results()) == [found], "counted twice, a run is one device's file that comes twice"
     with pytest.raises(UsageError, match="model 'my chat' fits in no tally"):
         tallies_of(run(), derive([(job(model="my chat"), "")], [attempt()]))
 
@@ -82,6 +84,28 @@ def test_what_few_devices_say_is_not_made_a_number() -> None:
     assert field_text(Range(value=None, low=1e6, high=2e6), "ns") == ("1.00 ms to 2.00 ms", "")
     assert field_text(Range(value=0.5, low=0.0, high=1.0), "share")[0] == "unknown"
     assert field_text(Range(value=1.4e7, low=9e6, high=8.8e10), "ns") == ("14.0 ms", "9.00 ms to 88.0 s")
+
+
+def test_a_variant_that_has_no_vote_is_not_said_to_have_been_counted_by_nobody() -> None:
+    """A device has one vote over all of its variants: of the other it counted, and says nothing."""
+    one = with_times(1, [1e8] * 5)
+    one.add("int8", "session_end", "ok")
+    counts = counted([one], places_of([one]))
+    told = told_of(Counted(period=PERIOD, model="chat", counts=counts), {})
+    told_reasons = {row["interval"] for group in told["groups"] if group["variant"] == "int8" for row in group["rows"]}
+    assert told_reasons == {"no device has its vote here"}
+
+
+def test_each_job_of_the_lab_is_named_where_there_are_several() -> None:
+    row = {"figure": "peak memory p50", "devices": "9", "value": "70 MiB", "interval": "60 to 80"}
+    jobs = [{"whose": f"job {each}", "value": f"{each} MiB", "interval": "1 to 9"} for each in (3, 4)]
+    told = {
+        "title": "",
+        "remarks": [],
+        "groups": [{"hardware": "pi", "variant": "int4", "rows": [{**row, "lab": jobs}]}],
+    }
+    text = printed(show_field, told)
+    assert "lab: job 3; job 4: 4 MiB, 1 to 9" in text
 
 
 # Released
@@ -180,6 +204,27 @@ def test_every_field_there_is_stands_in_the_example() -> None:
     assert list(parse(content).counts["int4"]) == list(HISTOGRAMS)
 
 
+@pytest.mark.parametrize("layout", ["one line", "indented", "joined"])
+def test_a_tally_that_another_program_laid_out_is_shown_whole_and_said_to_be(tmp_path: Path, layout: str) -> None:
+    text = fleet(1)[0].text()
+    other = {
+        "one line": json.dumps(json.loads(text)),
+        "indented": json.dumps(json.loads(text), indent=1),
+        "joined": text.replace(',\n"itl"', ',"itl"'),
+    }[layout]
+    path = tmp_path / "tally.json"
+    path.write_text(other, encoding="ascii")
+    pieces = pieces_of(path)
+    assert b"".join(each.content for each in pieces) == other.encode()
+    assert "another program laid this out" in pieces[0].says
+
+
+def test_a_variant_that_is_called_like_a_field_is_a_variant(tmp_path: Path) -> None:
+    (path := tmp_path / "tally.json").write_text(with_times(1, [1e8], variant="device").text(), encoding="ascii")
+    told = [each.says for each in pieces_of(path) if each.content.startswith(b'"device"')]
+    assert [each[:11] for each in told] == ["128 random ", "the variant"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x1b[2J"])
 def test_what_is_no_tally_is_not_shown(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
@@ -218,16 +263,20 @@ def test_a_month_is_released_as_a_user_does_it(benchharness: CommandLine, tmp_pa
     files_of(tmp_path / "tallies", 60)
     declared = ("--model", "chat", "--hardware", "pixel-8", "--variant", "int4")
     assert benchharness("telemetry", "open", "l", "--epsilon", "1.5", *declared).returncode == 0
-    asked = ("telemetry", "release", "tallies", "--ledger", "l", "--period", PERIOD, "--of", "model_ttft", "--json")
-    first, again = (benchharness(*asked, "--epsilon", "1", "--out", "field.html") for _ in range(2))
+    asked = ("telemetry", "release", "--ledger", "l", "--period", PERIOD, "--of", "model_ttft", "--json")
+    first, again = (
+        benchharness(*asked, files, "--epsilon", "1", "--out", "field.html") for files in ("tallies", "gone")
+    )
     assert first.returncode == 0, first.stderr
     assert (tmp_path / "field.html").is_file()
     assert json.loads(first.stdout) == json.loads(again.stdout)
     assert json.loads(first.stdout)["noise"]["by"].startswith("OpenDP")
-    more = benchharness(*asked, "--epsilon", "0.6")
+    more = benchharness(*asked, "tallies", "--epsilon", "0.6")
     assert (more.returncode, more.stdout) == (2, "")
     assert "the budget is 1.5 (0.5 left)" in more.stderr
     assert "epsilon 1, delta 0" in benchharness("telemetry", "privacy", "--ledger", "l").stdout
+    assert "a tally of chat in 2026-10: 60," in first.stderr
+    assert "devices that sent" not in again.stderr, "what was answered needs no files"
 
 
 @pytest.mark.parametrize(

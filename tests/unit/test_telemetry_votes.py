@@ -136,6 +136,14 @@ def test_of_two_that_differ_the_fuller_counts_whatever_their_order(tmp_path: Pat
         assert found.tallies == [late]
 
 
+def test_what_came_again_of_another_month_is_not_told_of_this_one(tmp_path: Path) -> None:
+    for period, copies in (("2026-09", 5), ("2026-10", 2)):
+        for copy in range(copies):
+            written(tmp_path, device(1, period=period), f"{period}-{copy}.json")
+    found = read([tmp_path], NOW)
+    assert (found.repeated, found.of("2026-09").repeated, found.of("2026-10").repeated) == (5, 4, 1)
+
+
 def test_what_is_no_tally_is_told_and_the_rest_is_counted(tmp_path: Path) -> None:
     written(tmp_path, with_times(1, [1e6]))
     (tmp_path / "broken.json").write_bytes(b"\x00")

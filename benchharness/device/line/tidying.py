@@ -23,6 +23,7 @@ from typing import Any
 from benchharness.device.line.holding import Holding, is_held
 from benchharness.device.line.hosts import DOOR
 from benchharness.device.processes import groups, leftovers
+from benchharness.device.processes.undo import remove_scratch
 from benchharness.device.questions.android_id import ID_FILE
 
 #: A transfer that broke is gone on with soon, or never.
@@ -37,10 +38,12 @@ def tidy(work: Path, bundle: str) -> dict[str, Any]:
     removed = _end_what_runs()
     waiting: dict[str, int] = {}
     for run in _folders(work / "runs"):
+        scratch = remove_scratch(run / "scratch")
         spooled = [path for path in _plain_files(run / "spool") if path.suffix == ".json"]
         if spooled:
             waiting[run.name] = len(spooled)
-            removed += [f"runs/{run.name}/{name}" for name in ("scratch", DOOR) if _remove(run / name)]
+            removed += [f"runs/{run.name}/scratch"] * scratch
+            removed += [f"runs/{run.name}/{DOOR}"] * _remove(run / DOOR)
         elif _remove(run):
             removed.append(f"runs/{run.name}")
     for path in _old_halves(work / "files"):
@@ -56,7 +59,10 @@ def clear(work: Path) -> dict[str, Any]:
     """Removes all of ours, but not while a host has the device."""
     if busy := _busy(work):
         return busy
-    removed = [*_end_what_runs(), *(name for name in _OURS if _remove(work / name))]
+    began = _end_what_runs()
+    for run in _folders(work / "runs"):
+        remove_scratch(run / "scratch")
+    removed = [*began, *(name for name in _OURS if _remove(work / name))]
     return {"removed": removed, "waiting": {}, "busy": None}
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchharness import __version__
+from benchharness.device import connected
 from benchharness.device.conditions import conditions_now
 from benchharness.device.cores import physical_cores
 from benchharness.device.noise import probe
@@ -24,17 +25,19 @@ from benchharness.device.sensors.inventory import sensors
 def describe(probe_s: float = 0.0) -> dict[str, Any]:
     """What this device is, its state, its sensors, and a noise probe of so many seconds; none with 0.
 
-    The state is read before the probe, which would otherwise be seen in it.
+    The state is read before the probe, which would otherwise be seen in it. A device that is connected to this machine
+    has none of its cores, sensors and noise.
     """
+    here = not connected.udid()
     found: dict[str, Any] = {
         "version": __version__,
         "python": platform.python_version(),
-        "physical_cores": physical_cores(),  # for a model here
+        "physical_cores": physical_cores() if here else None,  # for a model here
         "facts": device_facts(),
         "conditions": conditions_now(),
-        "sensors": sensors(),
+        "sensors": sensors() if here else {},
     }
-    if probe_s > 0:
+    if probe_s > 0 and here:
         found["probe"] = probe(probe_s)
     return found
 

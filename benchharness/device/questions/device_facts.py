@@ -11,8 +11,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from benchharness.device import connected
 from benchharness.device.questions import android_id
-from benchharness.device.sensors import android_services, macos
+from benchharness.device.sensors import android_services, connected_device, macos
 from benchharness.device.sensors.readings import (
     ON_LINUX,
     ROOT,
@@ -31,6 +32,8 @@ _MADE_UP_NODE = 1 << 40
 
 def device_facts(root: Path = ROOT) -> dict[str, Any]:
     """Device id, operating system, kernel, machine, processor, logical cores and physical memory in bytes."""
+    if connected.udid():
+        return connected_device.facts()
     return {
         "device": device_id(root),
         "os": operating_system(root),
@@ -45,6 +48,8 @@ def device_facts(root: Path = ROOT) -> dict[str, Any]:
 
 def device_id(root: Path = ROOT) -> str:
     """A stable name for this unit: the machine's own id, hashed, so that nothing private leaves it."""
+    if connected.udid():
+        return connected_device.device_id()
     return hashlib.sha256(b"benchharness device " + _machine_id(root).encode()).hexdigest()[:12]
 
 

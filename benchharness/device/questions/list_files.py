@@ -23,11 +23,7 @@ from benchharness.device.sealed import is_sealed
 from benchharness.errors import AttemptError, SeveralModels, Unsupported
 
 #: What the built-in adapters run models with.
-_RUNTIMES = (
-    *("onnxruntime", "onnxruntime_genai", "openvino", "coremltools"),
-    *("ai_edge_litert", "tflite_runtime", "llama_cpp", "xllamacpp"),
-    *("litert_lm", "executorch", "torch"),
-)
+_RUNTIMES = frozenset(module for row in adapters.BUILT_IN.values() for module in row.runs_with)
 
 
 def main() -> None:

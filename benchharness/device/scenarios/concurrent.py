@@ -44,7 +44,7 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
 
     once(numbers[0])
     stage.phases.end("first_request")
-    for number in numbers:  # whatever a number needs is made before it is measured
+    for number in sorted(numbers, reverse=True):  # the most first: what they need, fewer are warmed up and measured in
         stage.warm_up(lambda _, number=number: once(number))
     taken: dict[int, list[list[TokenStream]]] = {number: [] for number in numbers}
     for repeat in range(settings["repeats"]):
@@ -52,10 +52,14 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
         for number in numbers:  # in turn: a device that slows down does so for all of them
             with quiet_collector():
                 taken[number].append(once(number))
+    source = stage.workload["prompt"]
+    given = source.get("text") is not None or source.get("tokens") is not None
     stage.told["concurrent"] = {
         "answers_by": session.answers_by,
-        "prompts": "the same text in each" if isinstance(prompts[0], str) else "one of its own in each",
+        "prompts": "the same in each" if given else "one of its own in each",
     }
+    if stage.workload["continuation"] != "greedy":
+        stage.told["continuation"] = "greedy"  # whatever was asked for
     found = [each for number in numbers for each in _figures(number, taken[number], count)]
     return [*found, _whole(max(numbers), taken[max(numbers)], count, "full_throughput")]
 

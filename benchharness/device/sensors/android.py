@@ -21,6 +21,8 @@ BATTERY_STATES = ("unknown", "charging", "discharging", "not charging", "full")
 #: What is read of a dump at most, and what of a line: a phone's longest have some hundred kilobytes.
 _MOST_CHARACTERS, _MOST_SENSORS, _LONGEST_NAME = 1 << 20, 100, 48
 _STATUS = re.compile(r"^[ \t]*Thermal Status: (\d)[ \t]*\r?$", re.MULTILINE)
+_OVERRIDDEN = re.compile(r"^[ \t]*IsStatusOverride: true\b", re.MULTILINE)
+_NOT_READY = re.compile(r"^[ \t]*HAL Ready: false\b", re.MULTILINE)
 _TEMPERATURE = re.compile(
     r"Temperature\{mValue=(-?[\d.]{1,20}), mType=(-?\d{1,3}), mName=([^,}\n]{1,200}), mStatus=(\d{1,3})\}"
 )
@@ -32,6 +34,17 @@ _FIELD = re.compile(r"^ {1,4}([A-Za-z][A-Za-z ]{0,40}): (-?[\w.-]{1,40})[ \t]*\r
 #: A battery of one cell, or of two; a full phone's charge from a watch's to a tablet's.
 _PLAUSIBLE_MILLIVOLTS = (2_500, 10_000)
 _PLAUSIBLE_FULL_UAH = (100_000, 40_000_000)
+#: `Display #0 (activities from top to bottom):`, and what stands below it until the next; 0 is the device's own screen.
+_DISPLAY = re.compile(r"^Display #(\d{1,9}) \(", re.MULTILINE)
+#: In order of Android's versions: `mResumedActivity: ` of a stack, `topResumedActivity=` of a task from 12 on (a stray
+#: brace before the task's number in 13 and 14, `, isEmbedded=false` behind it in 16), `Resumed: ` of a screen.
+_RESUMED = re.compile(
+    r"^[ \t]*(?:mResumedActivity|topResumedActivity|Resumed)[:=] ?"
+    r"ActivityRecord\{[0-9a-f]{1,16} u\d{1,6} ([A-Za-z][\w.]{0,254})/",
+    re.MULTILINE | re.ASCII,
+)
+#: Whichever screen has the focus: what an older Android tells of one screen, and no more.
+_FOCUSED = re.compile(r"^[ \t]*ResumedActivity: ?(?:null|ActivityRecord\{)", re.MULTILINE)
 _PROPERTY = re.compile(r"^\[([\w.-]{1,200})\]: \[([^\]\n]{0,500})\]", re.MULTILINE)
 _RAM = re.compile(
     r"^[ \t]*(Total|Free|Used) RAM: +([\d,]{1,15}) ?(?:K|kB)\b(?:.*?\(status (\w{1,20})\))?", re.MULTILINE
@@ -62,9 +75,14 @@ class Battery(NamedTuple):
 def parse_thermal_service(dump: str) -> ThermalService:
     """The status and the current temperatures; the cached ones are those of an earlier event and are not taken.
 
-    A phone writes 0.0 for a sensor that it does not have. Raises `Unreadable`.
+    A phone writes 0.0 for a sensor that it does not have. Without a hardware layer the status is what it began with,
+    and one that somebody has set by hand says nothing of heat. Raises `Unreadable`.
     """
     dump = dump[:_MOST_CHARACTERS]
+    if _OVERRIDDEN.search(dump):
+        raise Unreadable("the thermal status was set by hand: 'cmd thermalservice reset' ends that")
+    if _NOT_READY.search(dump):
+        raise Unreadable("the thermal service has no hardware layer to ask (HAL Ready: false)")
     status = _STATUS.search(dump)
     if status is None or int(status[1]) >= len(STATUSES):
         raise Unreadable("dumpsys thermalservice tells no thermal status")
@@ -169,6 +187,24 @@ def parse_screen(dump: str) -> str:
     if awake is None or awake[1] not in states:
         raise Unreadable("dumpsys power tells no state of the screen")
     return states[awake[1]]
+
+
+def parse_resumed(dump: str) -> tuple[str, ...]:
+    """The packages whose activities are resumed on the device's own screen, by `dumpsys activity activities`.
+
+    None where nothing is: a dark or locked screen. More than one beside each other on a divided one. What is resumed on
+    another display, a mirrored or virtual one, is nothing that a user of the device sees. Raises `Unreadable`.
+    """
+    dump = dump[:_MOST_CHARACTERS]
+    screens = list(_DISPLAY.finditer(dump))
+    own = next((at for at, each in enumerate(screens) if each[1] == "0"), None)
+    if own is None:
+        raise Unreadable("dumpsys activity activities tells of no screen of the device's own")
+    ends = screens[own + 1].start() if own + 1 < len(screens) else len(dump)
+    found = _RESUMED.findall(dump, screens[own].end(), ends)
+    if not found and not _FOCUSED.search(dump) and "mResumedActivity" not in dump and "mLastPausedActivity" not in dump:
+        raise Unreadable("dumpsys activity activities tells of no activity, resumed or paused")
+    return tuple(dict.fromkeys(found))
 
 
 def parse_memory(dump: str) -> dict[str, int | str]:

@@ -17,6 +17,7 @@ from benchharness.device.sensors.android import (
     parse_battery,
     parse_memory,
     parse_properties,
+    parse_resumed,
     parse_screen,
     parse_thermal_service,
 )
@@ -59,9 +60,20 @@ def state_now(root: Path = ROOT) -> dict[str, Any]:
         "thermal_status": or_unknown(lambda: thermal_service(root).status)(),
         **_battery_state(root),
         "screen": or_unknown(lambda: parse_screen(asked(root, "dumpsys", "power")))(),
+        "in_front": or_unknown(lambda: ", ".join(in_front(root)) or "no application")(),
         "airplane_mode": _airplane_mode(root),
         "uptime_s": _uptime_s(root),
     }
+
+
+def in_front(root: Path = ROOT) -> tuple[str, ...]:
+    """The packages whose activities are resumed on the device's own screen; none while it is dark.
+
+    Raises `Unreadable`.
+    """
+    if parse_screen(asked(root, "dumpsys", "power")) != "on":
+        return ()
+    return parse_resumed(asked(root, "dumpsys", "activity", "activities"))
 
 
 def power(root: Path = ROOT) -> tuple[str, float | None]:

@@ -1,13 +1,4 @@
--- Who may call what. Members are in one of these groups, and own nothing.
-CREATE ROLE farm_agents NOLOGIN;
-CREATE ROLE farm_submitters NOLOGIN;
-CREATE ROLE farm_readers NOLOGIN;
-CREATE ROLE farm_schedulers NOLOGIN;
-
-REVOKE ALL ON DATABASE farm FROM PUBLIC;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA farm, queue FROM PUBLIC;
-GRANT CONNECT ON DATABASE farm TO farm_agents, farm_submitters, farm_readers, farm_schedulers;
+-- Who may call what. Members are in one of these groups, and own nothing; who else is in the database gets nothing.
 GRANT USAGE ON SCHEMA farm TO farm_agents, farm_submitters, farm_readers, farm_schedulers;
 
 -- All that an agent can do.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from benchharness.scenarios.constrained.foreground import Foreground
 from benchharness.scenarios.definition import Scenario, ScenarioSettings, Settings
 from benchharness.suite.fields import Bytes, Count, Name, Share, all_different, as_list
 
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
     from benchharness.suite.tables import Model
 
 
+#: A constraint's name stands in tables.
+_ShortName = Annotated[Name, Field(max_length=25)]
+
+
 class Constrained(ScenarioSettings):
     """Settings of scenario `constrained`: what is taken away, and what still counts as an answer.
 
     `memory` searches the memory floor; `limits` are tried beside it. `quotas` are shares of the time of the cores that
     the configuration's threads can use. `fallback_chain` names variants in the order in which a product would try them.
+    `foreground` has applications by name, each of them started on the device beside some trials.
     """
 
     memory: bool = True
@@ -35,6 +41,7 @@ class Constrained(ScenarioSettings):
     background: Annotated[
         tuple[Literal["busy-core", "memory-bandwidth"], ...], BeforeValidator(as_list), AfterValidator(all_different)
     ] = ("busy-core", "memory-bandwidth")
+    foreground: dict[_ShortName, Foreground] = Field(default_factory=dict, max_length=10)
     trials: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
     needed: Annotated[int, Field(ge=1, le=100, strict=True)] = 4
     slowest: Annotated[float, Field(gt=1, le=1000)] = 10.0
@@ -52,7 +59,8 @@ class Constrained(ScenarioSettings):
 
     def expanded(self) -> Iterator[Settings]:
         """All in one."""
-        made = self.model_dump(exclude={"limits", "fallback_chain"}, mode="json")
+        unsaid = set() if self.foreground else {"foreground"}  # a job is the one that it was before there were any
+        made = self.model_dump(exclude={"limits", "fallback_chain", *unsaid}, mode="json")
         # A trial starts as after a reboot: what the page cache holds costs no group anything.
         yield {**made, "limits_bytes": [round(limit) for limit in self.limits], "page_cache": "evicted"}
 
@@ -76,6 +84,11 @@ class ConstrainedScenario(Scenario):
         from benchharness.scenarios.constrained.chain import check_chain
 
         check_chain(settings.fallback_chain, models)
+
+    def starts(self, settings: Constrained) -> Iterator[Sequence[str]]:
+        """How applications are started and stopped."""
+        for each in settings.foreground.values():
+            yield from filter(None, (each.start, each.stop))
 
     def adds(self, planning: Planning, settings: Constrained, variant: str, configuration: Configuration) -> Settings:
         """The fallback chain, with the job of the variant that a product would try first."""

@@ -94,11 +94,17 @@ class _Facts:
         self.no_floor = "" if memory == "ok" else str(memory or "the device does not say why")
         chain = told.get("chain")
         self.chain = [str(each) for each in chain] if isinstance(chain, list) else []
+        unheld = told.get("unheld")
+        self._unheld = [each for each in unheld if isinstance(each, int)] if isinstance(unheld, list) else []
         self._reasons: dict[int, list[str]] = {}
         reasons = told.get("reasons")
         for entry in reasons if isinstance(reasons, list) else ():
             if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], int):
                 self._reasons.setdefault(entry[0], []).append(str(entry[1]))
+
+    def was_held(self, measurement: Measurement) -> bool:
+        """Whether what a step's trials ran beside was there to their end."""
+        return _number(measurement.parameters.get("step"), -1) not in self._unheld
 
     def reasons(self, measurement: Measurement) -> list[str]:
         """Why trials of a step failed."""
@@ -113,13 +119,14 @@ def _step(measurement: Measurement, usual: Sequence[TrialRow], facts: _Facts) ->
     usual_ns = median(row.time for row in usual)
     peaks = [row.peak for row in rows if row.peak]
     times = [row.time for row in rows]
-    slower = median(row.time for row in answered) / usual_ns if answered else None
+    held = facts.was_held(measurement)
+    slower = median(row.time for row in answered) / usual_ns if answered and held else None
     return Step(
         constraint=constraint,
         amount=float(amount) if isinstance(amount, int | float) else None,
         trials=len(rows),
         answered=len(answered),
-        outcome=_outcome(constraint, rows, usual, facts.needed, slower),
+        outcome=_outcome(constraint, rows, usual, facts.needed, slower) if held else StepOutcome.UNKNOWN,
         slower=slower,
         time_ns=median(times) if times else None,
         page_ins=median(row.page_ins for row in rows) if rows else None,
@@ -139,6 +146,8 @@ def _outcome(
     if answered >= min(needed, len(usual)):
         return by_ratio
     failed = Counter(int(row.outcome) for row in rows if row.outcome != TrialEnd.ANSWERED)
+    if not failed:
+        return StepOutcome.UNKNOWN  # fewer trials than decide it
     commonest = max(failed, key=lambda code: (failed[code], code))
     if commonest != TrialEnd.LATE:
         return _FAILED.get(commonest, StepOutcome.ERROR)

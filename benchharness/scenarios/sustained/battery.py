@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -38,7 +38,7 @@ _GAUGES = {
 
 @dataclass(frozen=True)
 class _Fall:
-    """How far a gauge fell in how long, and by how much that may be wrong."""
+    """How far a gauge fell in how long, in its own counts. `step`: the least that it moved; 0: it did not."""
 
     fell: float
     step: float
@@ -66,7 +66,10 @@ def drains(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> Iterat
                 why = fall
             else:
                 falls[course.attempt] = fall
-        yield _result(name, falls, by_attempt, why)
+        if not any(fall.fell for fall in falls.values()):
+            why = _still(gauge, falls.values()) if falls else why
+            falls = {}
+        yield _result(name, gauge, falls, by_attempt, why)
 
 
 def _fall(course: Course, gauge: _Gauge, attempt: Attempt) -> _Fall | str:
@@ -75,7 +78,7 @@ def _fall(course: Course, gauge: _Gauge, attempt: Attempt) -> _Fall | str:
     rows = [row for row in course.sensors.get(gauge.channel, ()) if 0 <= row[0] <= end_s]
     if why := _fed(course, gauge, attempt, end_s):
         return why
-    if len(rows) < 2:
+    if len(rows) < 2 or rows[-1][0] <= rows[0][0]:
         return "the battery's gauge was not read often enough"
     sign = 1.0 if gauge.rises else -1.0
     changes = [sign * (later - sooner) for (_, sooner), (_, later) in pairwise(rows)]
@@ -83,11 +86,14 @@ def _fall(course: Course, gauge: _Gauge, attempt: Attempt) -> _Fall | str:
         return "the battery's gauge rose meanwhile"
     hours = float(rows[-1][0] - rows[0][0]) / 3600
     moved = [change for change in changes if change]
-    if not moved:
-        told = f": less than {gauge.step * gauge.worth / hours:.3g} an hour" if gauge.step else ""
-        return f"the battery's gauge did not move in the course{told}; run a longer one"
-    step = gauge.step or min(moved)
-    return _Fall(sum(moved) * gauge.worth, step * gauge.worth, hours)
+    return _Fall(sum(moved), min(moved, default=0.0), hours)
+
+
+def _still(gauge: _Gauge, falls: Collection[_Fall]) -> str:
+    """What is said where it moved in no course. In all of them together the battery fell by a step in each at most."""
+    hours = sum(fall.hours for fall in falls)
+    told = f": less than {len(falls) * gauge.step * gauge.worth / hours:.3g} an hour" if gauge.step else ""
+    return f"the battery's gauge did not move in the course{told}; run a longer one"
 
 
 def _fed(course: Course, gauge: _Gauge, attempt: Attempt, end_s: float) -> str:
@@ -100,13 +106,18 @@ def _fed(course: Course, gauge: _Gauge, attempt: Attempt, end_s: float) -> str:
     return "" if all(state == 1 for state in states) else "the device was plugged in, or its battery was not drained"
 
 
-def _result(name: str, falls: Mapping[str, _Fall], by_attempt: Mapping[str, Attempt], why: str) -> MetricResult:
-    values = {attempt: fall.fell / fall.hours for attempt, fall in falls.items()}
+def _result(
+    name: str, gauge: _Gauge, falls: Mapping[str, _Fall], by_attempt: Mapping[str, Attempt], why: str
+) -> MetricResult:
+    """A course in which the gauge stood still counts, too: without it the others would tell too quick a fall."""
+    values = {attempt: fall.fell * gauge.worth / fall.hours for attempt, fall in falls.items()}
     made = over_attempts(name, {}, values, by_attempt, missing=why)
     if not falls:
         return made
     hours = sum(fall.hours for fall in falls.values())
-    fell, steps = (sum(getattr(fall, field) for fall in falls.values()) for field in ("fell", "step"))
+    fell = sum(fall.fell for fall in falls.values()) * gauge.worth
+    step = gauge.step or min(fall.step for fall in falls.values() if fall.step)
+    steps = len(falls) * step * gauge.worth
     low, high = max(0.0, fell - steps) / hours, (fell + steps) / hours
     spread = made.estimate
     whole = Estimate(

@@ -11,19 +11,23 @@ from benchharness.results.courses import Course
 from benchharness.results.result import Attempt, MetricResult
 from benchharness.scenarios.sustained.battery import charged
 from benchharness.scenarios.sustained.over_attempts import over_attempts
-from benchharness.scenarios.sustained.power import CHARGE, METER_SENSOR, estimated_of, estimated_watts
+from benchharness.scenarios.sustained.power import CHARGE, METER_SENSOR, METERED, estimated_of, estimated_watts
 from benchharness.scenarios.sustained.readings import LEAST_STEPS, Readings, Series
 
 _TOO_COARSE = f"the battery's charge counter moved less than {LEAST_STEPS} times in the course: run a longer one"
-#: What is known of less of a session is not told as if it were the session's.
+_NOT_OF_THE_COURSE = (
+    f"the external meter told no window of the course whole, or its counter moved less than {LEAST_STEPS} times in it"
+)
+#: What is known of less of a course is not told as if it were the course's.
 _LEAST_KNOWN = 0.5
 _LONGEST_REASON = 200
 
 
 def energies(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> Iterator[MetricResult]:
     """Measured ones always, for which there is a reason where nothing counted; estimates where there are any."""
-    of = next((course.power_of for course in found if course.power_of), "")
-    # What one counter tells has no mean with what another does, where the first one failed in an attempt.
+    # What one counter tells has no mean with what another does, where it failed in an attempt: most attempts' is taken.
+    told = [course.power_of for course in found if course.power_of]
+    of = max(told, key=told.count, default="")
     taken = {course.attempt: _measured(course) if course.power_of == of else None for course in found}
     if not any(taken.values()):
         by_charge = {course.attempt: _by_charge(course) for course in found}
@@ -58,7 +62,7 @@ def _told(
         joules, windows = told
         made = sum(window.inferences for window, known in zip(course.windows, windows, strict=True) if known)
         if made < _LEAST_KNOWN * sum(window.inferences for window in course.windows):
-            missing = f"it is known of less than {_LEAST_KNOWN:.0%} of the session only"
+            missing = f"it is known of less than {_LEAST_KNOWN:.0%} of the course only"
             continue
         inferences[course.attempt] = joules / made
         requests = _requests(by_attempt[course.attempt])[np.array(windows, dtype=bool)].sum()
@@ -110,5 +114,7 @@ def _missing(found: Sequence[Course], by_attempt: Mapping[str, Attempt]) -> str:
         meter = attempt.conditions.sensors.get(METER_SENSOR)
         if isinstance(meter, Mapping) and meter.get("reason"):
             return str(meter["reason"])[:_LONGEST_REASON]
+    if any(name.startswith(METERED) for course in found for name in course.sensors):
+        return _NOT_OF_THE_COURSE
     coarse = _TOO_COARSE if any("drained_uj" in course.sensors for course in found) else "no energy sensor was read"
     return next(filter(None, map(charged, by_attempt.values())), coarse)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchharness.results.result import Attempt
-from benchharness.scenarios.sustained.readings import Readings, Series
+from benchharness.scenarios.sustained.readings import LEAST_STEPS, Readings, Series
 
 #: A processor; `package-0 core` is a part of one.
 _PACKAGE = re.compile(r"energy_uj\.package-\d+")
@@ -27,7 +27,7 @@ PACKAGES, BOARD, RAILS, BATTERY, CHARGE, METER = (
     "external meter",
 )
 #: What counts by a clock of its own, by the names of `benchharness.device.sensors.meters`: their channels have no gap.
-METER_SENSOR, _METERED = "external meter", "meter_uj."
+METER_SENSOR, METERED = "external meter", "meter_uj."
 _ESTIMATOR, _ESTIMATED = "powermetrics", "estimated_uj."
 _LONGEST_NAME = 100
 
@@ -39,8 +39,8 @@ def power_of(readings: Readings, starts: Series, ends: Series) -> tuple[str, Ser
     ones count, not the parts that they contain. A battery that is being charged tells nothing. Where nothing is
     counted: "" and NaN.
     """
-    if readings.names(_METERED):
-        return f"{METER}: {_of(readings.sensors, METER_SENSOR)}", _watts(readings, _METERED, starts, ends)
+    if readings.names(METERED):
+        return f"{METER}: {_told(readings.sensors, METER_SENSOR, 'of')}", _metered_watts(readings, starts, ends)
     counted = readings.names("energy_uj.")
     packages = [name for name in counted if _PACKAGE.fullmatch(name)] or counted[:1]
     if packages:
@@ -64,7 +64,16 @@ def estimated_watts(readings: Readings, starts: Series, ends: Series) -> Series:
 
 def estimated_of(attempt: Attempt) -> str:
     """What an estimate is of."""
-    return _of(attempt.conditions.sensors, _ESTIMATOR)
+    return _told(attempt.conditions.sensors, _ESTIMATOR, "of")
+
+
+def _metered_watts(readings: Readings, starts: Series, ends: Series) -> Series:
+    """A meter that counts energy itself counts in steps: what it counted before the course says nothing of those."""
+    if _told(readings.sensors, METER_SENSOR, "counts") == "energy":
+        steps = sum(readings.moved(name, starts[0], ends[-1]) for name in readings.names(METERED))
+        if steps < LEAST_STEPS:
+            return np.full(len(starts), math.nan)
+    return _watts(readings, METERED, starts, ends)
 
 
 def _watts(readings: Readings, prefix: str, starts: Series, ends: Series) -> Series:
@@ -75,7 +84,7 @@ def _watts(readings: Readings, prefix: str, starts: Series, ends: Series) -> Ser
     return np.asarray(np.fmax.reduce(found) / (ends - starts) * 1e3)
 
 
-def _of(sensors: Mapping[str, Any], name: str) -> str:
+def _told(sensors: Mapping[str, Any], name: str, key: str) -> str:
     entry = sensors.get(name)
-    told = entry.get("of") if isinstance(entry, Mapping) else None
+    told = entry.get(key) if isinstance(entry, Mapping) else None
     return told[:_LONGEST_NAME] if isinstance(told, str) else "unknown"

@@ -47,15 +47,21 @@ class Readings:
         grew = _between(ends, rows) - _between(starts, rows)
         return np.where(grew >= 0, grew, math.nan)
 
+    def moved(self, channel: str, start: float, end: float) -> int:
+        """How often a counter grew between two moments."""
+        _, counted = self._inside(channel, start, end)
+        return int(np.count_nonzero(np.diff(counted) > 0))
+
+    def _inside(self, channel: str, start: float, end: float) -> tuple[Series, Series]:
+        rows = self._rows[channel]
+        inside = (rows["moment"] >= start) & (rows["moment"] <= end)
+        return rows["moment"][inside], rows["reading"][inside]
+
     def drained_watts(self, start: float, end: float) -> float | None:
         """What left the battery meanwhile, by its charge counter; None where that is too coarse to tell."""
-        rows = self._rows.get("drained_uj")
-        if rows is None:
+        if not self.exactly("drained_uj") or self.moved("drained_uj", start, end) < LEAST_STEPS:
             return None
-        inside = (rows["moment"] >= start) & (rows["moment"] <= end)
-        moments, counted = rows["moment"][inside], rows["reading"][inside]
-        if np.count_nonzero(np.diff(counted) > 0) < LEAST_STEPS:
-            return None
+        moments, counted = self._inside("drained_uj", start, end)
         return float((counted[-1] - counted[0]) / (moments[-1] - moments[0])) * 1e3  # µJ a ns
 
     def level(self, channels: Sequence[str], starts: Series, ends: Series) -> list[float | None]:

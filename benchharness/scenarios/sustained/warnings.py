@@ -42,13 +42,13 @@ def of_courses(result: Result) -> Iterator[ResultWarning]:
 
 
 def of_meter(result: Result) -> Iterator[ResultWarning]:
-    """A meter that the profile declares and that told nothing, in the words of the last session."""
+    """A meter that the profile declares and that told nothing, in the words of the last course."""
     silent = [
         course.sensors_unknown[METER_SENSOR] for course in result.courses if METER_SENSOR in course.sensors_unknown
     ]
     if silent:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
-            message=f"the external meter told nothing in {len(silent)} of {len(result.courses)} sessions: {silent[-1]}",
+            message=f"the external meter told nothing in {len(silent)} of {len(result.courses)} courses: {silent[-1]}",
             hint="see whether its program writes, and what the profile's table 'meter' says of it",
         )

@@ -32,6 +32,7 @@ SIGNS = {
     StepOutcome.KILLED: ("■", "bad"),
     StepOutcome.TIMEOUT: ("▼", "bad"),
     StepOutcome.NOT_APPLIED: ("○", "why"),
+    StepOutcome.UNKNOWN: ("?", "why"),
 }
 _GLOSSARY = {
     StepOutcome.FINE: f"enough trials answered, and their median took less than {SLOWER_FROM:.2f} times the usual time",
@@ -42,6 +43,7 @@ _GLOSSARY = {
     StepOutcome.KILLED: "the kernel ended the process for want of memory",
     StepOutcome.TIMEOUT: "too late without the page-ins of thrashing: it hung or crawled",
     StepOutcome.NOT_APPLIED: "the constraint could not be set here",
+    StepOutcome.UNKNOWN: "what it was to run beside was not there to the end of its trials, or they were too few",
 }
 _FLOORS = {
     "memory floor": "The memory floor is the smallest limit on memory under which enough trials answer in time, found "

@@ -30,6 +30,7 @@ OUTCOMES = (
     StepOutcome.KILLED,
     StepOutcome.TIMEOUT,
     StepOutcome.NOT_APPLIED,
+    StepOutcome.UNKNOWN,
 )
 #: A trial that takes this many times as long counts as no answer, where the job does not say otherwise.
 _SLOWEST = 10.0
@@ -50,6 +51,8 @@ def constraint_text(step: Step) -> str:
     if step.constraint == "cores" and amount is not None:
         return f"{amount:g} core{'' if amount == 1 else 's'}"
     named = {"busy core": "a busy core", "memory bandwidth": "memory-bandwidth load"}
+    if step.constraint.startswith("foreground "):
+        return f"{name_text(step.constraint.removeprefix('foreground '))} in the foreground"
     return named.get(step.constraint, name_text(step.constraint)) + (f" {amount:g}" if amount is not None else "")
 
 

@@ -166,7 +166,7 @@ def _finding(entries: Sequence[Entry], groups: Sequence[_Group]) -> str:
         told.append(f"{title}: {', '.join(f'{who} {quantity_text(value, unit)}' for value, who in ends)}")
         told += _tail(group, names)
         break
-    return in_a_line(told, f"samples of {len(entries)} jobs")
+    return in_a_line(told, f"samples of {len(entries)} job{'' if len(entries) == 1 else 's'}")
 
 
 def _tail(group: _Group, names: Mapping[str, str]) -> list[str]:

@@ -66,7 +66,7 @@ def _finding(entries: Sequence[Entry], stops: Sequence[tuple[str, int]]) -> Iter
     yield f"better or worse from {_threshold(entries)} on"
     if stops:
         reason, count = stops[0]
-        yield f"{count} of {len(entries)} jobs: {reason}"
+        yield f"{count} of {len(entries)} job{'' if len(entries) == 1 else 's'}: {reason}"
 
 
 def _guide(entries: Sequence[Entry]) -> Iterator[str]:

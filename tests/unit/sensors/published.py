@@ -188,7 +188,139 @@ BOX_BATTERY = """Current Battery Service state:
   temperature: 26
   technology: Li-ion
 """
+#: A OnePlus 8T with its maker's system, unplugged and told not to charge: https://github.com/VR-25/acc/issues/112.
+ONEPLUS_8T_BATTERY = """Current Battery Service state:
+  AC powered: false
+  USB powered: false
+  Wireless powered: false
+  Max charging current: 0
+  Max charging voltage: 0
+  Charge counter: 3124799
+  status: 4
+  health: 2
+  present: true
+  level: 89
+  scale: 100
+  voltage: 4218
+  temperature: 324
+  technology: Li-ion
+  fastChargeStatus: false
+"""
+#: A OnePlus 7 with LineageOS 20 (Android 13), by a tool that prints the dump under a heading of its own, which is put
+#: back: https://github.com/VR-25/acc/issues/195.
+ONEPLUS_7_BATTERY = """Current Battery Service state:
+  AC powered: false
+  USB powered: false
+  Wireless powered: false
+  Max charging current: 0
+  Max charging voltage: 0
+  Charge counter: 2849000
+  status: 3
+  health: 2
+  present: true
+  level: 77
+  scale: 100
+  voltage: 3985
+  temperature: 294
+  technology: Li-ion
+"""
+#: Google's Pixel C, a tablet (its codename is dragon), charging, which counts no charge:
+#: https://github.com/google/syzkaller/issues/79.
+PIXEL_C_BATTERY = """Current Battery Service state:
+  AC powered: true
+  USB powered: false
+  Wireless powered: false
+  Max charging current: 2400000
+  Max charging voltage: 5000000
+  Charge counter: 0
+  status: 2
+  health: 2
+  present: true
+  level: 19
+  scale: 100
+  voltage: 3764
+  temperature: 275
+  technology: Li-ion
+"""
+#: The whole system's memory of a phone that is not named: https://twblogs.net/a/5eea92170b72ce4a15809111.
+MEMORY_WITH_PARTS = """Total RAM: 2,891,076K (status normal)
+ Free RAM: 1,186,061K (  392,009K cached pss +   700,296K cached kernel +    93,756K free)
+ Used RAM: 2,125,206K (1,859,958K used pss +   265,248K kernel)
+ Lost RAM:    38,495K
+     ZRAM:   259,464K physical used for   756,280K in swap (1,445,532K total swap)
+   Tuning: 256 (large 512), oom   322,560K, restore limit    58,316K (high-end-gfx)
+"""
 
+# `dumpsys activity activities`: what is in front. Shortened to the lines that tell it and to some that do not.
+
+#: A Samsung (its home screen is com.sec.android.app.launcher) with Android 7, its resumed activity by the form of that
+#: version, as the next: https://github.com/liudongmiao/Brevent/issues/54
+ACTIVITIES_SAMSUNG_7 = """ACTIVITY MANAGER ACTIVITIES (dumpsys activity activities)
+Display #0 (activities from top to bottom):
+  Stack #2:
+    Task id #130
+    * TaskRecord{2fbca80 #130 A=me.piebridge.brevent U=0 sz=1}
+      affinity=me.piebridge.brevent
+      realActivity=me.piebridge.brevent/.ui.BreventActivity
+      Activities=[ActivityRecord{9f7aeb7 u0 me.piebridge.brevent/.ui.BreventActivity t130}]
+    mResumedActivity: ActivityRecord{9f7aeb7 u0 me.piebridge.brevent/.ui.BreventActivity t130}
+    mLastPausedActivity: ActivityRecord{1 u0 com.sec.android.app.launcher/.activities.LauncherActivity t129}
+"""
+#: A phone of Vivo's (com.bbk.launcher2 is its home screen) with Android 8:
+#: https://github.com/zengjingfang/AndroidBox/issues/29.
+ACTIVITIES_VIVO_8 = """ACTIVITY MANAGER ACTIVITIES (dumpsys activity activities)
+Display #0 (activities from top to bottom):
+  Stack #1:
+    Task id #653
+      TaskRecord{7ebd2b5 #653 A=com.xtc.watch U=0 sz=1}
+      Intent { act=android.intent.action.MAIN cat=[android.intent.category.LAUNCHER] cmp=com.xtc.watch/.MainActivity }
+        Hist #0: ActivityRecord{1e44eb8 u0 com.xtc.watch/.view.home.activity.XtcHomeActivity t653}
+    Running activities (most recent first):
+      TaskRecord{7ebd2b5 #653 A=com.xtc.watch U=0 sz=1}
+        Run #0: ActivityRecord{1e44eb8 u0 com.xtc.watch/.view.home.activity.XtcHomeActivity t653}
+    mResumedActivity: ActivityRecord{1e44eb8 u0 com.xtc.watch/.view.home.activity.XtcHomeActivity t653}
+"""
+#: A phone with Android 13 or 14, whose record has a stray brace: the comment of a public Java class, on Kuaishou
+#: (com.smile.gifmaker); the brace in Android 14 too: https://github.com/openatx/uiautomator2/issues/952.
+ACTIVITIES_14 = """ACTIVITY MANAGER ACTIVITIES (dumpsys activity activities)
+Display #0 (activities from top to bottom):
+  * Task{1 #6294 type=standard A=10178:com.smile.gifmaker U=0 visible=true}
+    topResumedActivity=ActivityRecord{1a70f4a u0 com.smile.gifmaker/com.yxcorp.gifshow.HomeActivity} t6294}
+    * Hist  #0: ActivityRecord{1a70f4a u0 com.smile.gifmaker/com.yxcorp.gifshow.HomeActivity} t6294}
+  Resumed activities in task display areas (from top to bottom):
+    Resumed: ActivityRecord{1a70f4a u0 com.smile.gifmaker/com.yxcorp.gifshow.HomeActivity} t6294}
+
+  ResumedActivity: ActivityRecord{1a70f4a u0 com.smile.gifmaker/com.yxcorp.gifshow.HomeActivity} t6294}
+"""
+#: A tablet with Android 16, whose record's name is decimal, by the test of a public guard of devices, names shortened;
+#: another task of the same maker's is not in front.
+ACTIVITIES_16 = """ACTIVITY MANAGER ACTIVITIES (dumpsys activity activities)
+Display #0 (activities from top to bottom):
+    topResumedActivity=ActivityRecord{132248474 u0 com.wb/com.wb.MainActivity t323, isEmbedded=false}
+  * Task{73c43ef #322 type=standard A=10327:com.wb.other U=0 visible=false visibleRequested=false}
+    mLastPausedActivity: ActivityRecord{221224397 u0 com.wb.other/.MainActivity t322, isEmbedded=false}
+  Resumed activities in task display areas (from top to bottom):
+    Resumed: ActivityRecord{132248474 u0 com.wb/com.wb.MainActivity t323, isEmbedded=false}
+  ResumedActivity: ActivityRecord{132248474 u0 com.wb/com.wb.MainActivity t323, isEmbedded=false}
+ActivityTaskSupervisor state:
+"""
+#: A Xiaomi with a second screen on its back and a virtual one, which has the focus: the test of a public agent.
+ACTIVITIES_XIAOMI_SCREENS = """Display #0 (activities from top to bottom):
+  * Task{main #100 type=standard A=dev.continuum.chat visible=true}
+    topResumedActivity=ActivityRecord{111 u0 dev.continuum.chat/dev.continuum.chat.MainActivity t100}
+Display #29 (activities from top to bottom):
+  * Task{vd #7726 type=standard A=com.taobao.taobao visible=true}
+    topResumedActivity=ActivityRecord{222 u0 com.taobao.taobao/com.taobao.tao.TBMainActivity t7726}
+  Resumed activities in task display areas (from top to bottom):
+    Resumed: ActivityRecord{222 u0 com.taobao.taobao/com.taobao.tao.TBMainActivity t7726}
+Display #1 (activities from top to bottom):
+  * Task{sub #4 type=home A=com.xiaomi.subscreencenter visible=true}
+  Resumed activities in task display areas (from top to bottom):
+    Resumed: ActivityRecord{444 u0 com.xiaomi.subscreencenter/.SubScreenLauncher t4}
+  ResumedActivity: ActivityRecord{222 u0 com.taobao.taobao/com.taobao.tao.TBMainActivity t7726}
+ActivityTaskSupervisor state:
+  Display: mDisplayId=0 (organized)
+"""
 #: What `powermetrics` printed on Macs, shortened to the lines around its powers. An M1 with macOS 12, of which two
 #: samples: https://github.com/mlco2/codecarbon, tests/test_data/mock_powermetrics_log.txt
 POWERMETRICS_M1 = """Machine model: MacBookAir10,1

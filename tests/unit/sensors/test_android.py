@@ -16,8 +16,17 @@ from benchharness.device.sensors import android, android_services
 from benchharness.device.sensors.panel import Panel
 from benchharness.device.sensors.readings import Unreadable
 from tests.unit.sensors.published import (
+    ACTIVITIES_14,
+    ACTIVITIES_16,
+    ACTIVITIES_SAMSUNG_7,
+    ACTIVITIES_VIVO_8,
+    ACTIVITIES_XIAOMI_SCREENS,
     BOX_BATTERY,
+    MEMORY_WITH_PARTS,
+    ONEPLUS_7_BATTERY,
+    ONEPLUS_8T_BATTERY,
     PIXEL_BATTERY,
+    PIXEL_C_BATTERY,
     PIXEL_SNAPDRAGON,
     PIXEL_TENSOR,
     REDMI_BATTERY,
@@ -73,6 +82,72 @@ def test_a_battery_is_read_in_androids_units_and_refused_in_others() -> None:
     assert redmi.doubts["Charge counter"] == "it counts 4274 at 80 %: not in µAh"
     box = android.parse_battery(BOX_BATTERY)
     assert (box.millivolts, box.celsius, box.charge_uah, box.state) == (None, None, None, "not charging")
+
+
+def test_batteries_of_further_makers_are_read() -> None:
+    paused = android.parse_battery(ONEPLUS_8T_BATTERY)
+    assert (paused.powered_by, paused.state, paused.percent, paused.celsius) == ((), "not charging", 89, 32.4)
+    assert (paused.millivolts, paused.charge_uah) == (4218, 3124799)
+    drained = android.parse_battery(ONEPLUS_7_BATTERY)
+    assert (drained.powered_by, drained.state, drained.percent, drained.celsius) == ((), "discharging", 77, 29.4)
+    assert (drained.millivolts, drained.charge_uah, drained.doubts) == (3985, 2849000, {})
+    tablet = android.parse_battery(PIXEL_C_BATTERY)
+    assert (tablet.powered_by, tablet.celsius, tablet.charge_uah) == (("AC",), 27.5, None)
+    assert "in another unit than Android's, or not at all" in tablet.doubts["Charge counter"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("HAL Ready: true", "HAL Ready: false"), "no hardware layer to ask"),
+        (("IsStatusOverride: false", "IsStatusOverride: true"), "set by hand: 'cmd thermalservice reset'"),
+    ],
+)
+def test_a_status_that_nobody_measured_is_no_status(change: tuple[str, str], said: str) -> None:
+    """Without a hardware layer Android prints the status that it began with, which is that of a cool phone, and people
+    have taken it for one: https://github.com/MaheshSharan/FrameX-Android/issues/46 and 51.
+    """
+    with pytest.raises(Unreadable, match=said):
+        android.parse_thermal_service(SAMSUNG_A52.replace(*change))
+
+
+@pytest.mark.parametrize(
+    ("dump", "front"),
+    [
+        (ACTIVITIES_SAMSUNG_7, ("me.piebridge.brevent",)),
+        (ACTIVITIES_VIVO_8, ("com.xtc.watch",)),
+        (ACTIVITIES_14, ("com.smile.gifmaker",)),
+        (ACTIVITIES_16, ("com.wb",)),
+        (ACTIVITIES_XIAOMI_SCREENS, ("dev.continuum.chat",)),
+        (ACTIVITIES_SAMSUNG_7.replace("mResumedActivity: ActivityRecord{9f7", "mResumedActivity: null {9f7"), ()),
+        (
+            ACTIVITIES_16.replace("esumedActivity=A", "esumedActivity=null A").replace("Resumed: A", "Resumed: null A"),
+            (),
+        ),
+        (ACTIVITIES_14.replace("u0 com", "u10 com"), ("com.smile.gifmaker",)),  # of a second user
+    ],
+)
+def test_what_is_in_front_is_told_by_android_of_many_versions(dump: str, front: tuple[str, ...]) -> None:
+    assert android.parse_resumed(dump) == front
+    assert android.parse_resumed(dump.replace("\n", "\r\n")) == front
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [
+        "",
+        "Can't find service: activity",
+        "Display #0 (activities from top to bottom):\n",
+        "topResumedActivity=ActivityRecord{1 u0 com.x/.Y t1}\n",
+        "Display #2 (activities from top to bottom):\n    topResumedActivity=ActivityRecord{1 u0 com.x/.Y t1}\n",
+        "Display #0 (activities from top to bottom):\n" + "    topResumedActivity=ActivityRecord{" * 200_000,
+    ],
+)
+def test_who_does_not_tell_what_is_in_front_is_not_guessed_at(dump: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(Unreadable):
+        android.parse_resumed(dump)
+    assert time.perf_counter() - began < 10
 
 
 @pytest.mark.parametrize(
@@ -137,6 +212,9 @@ def test_screen_memory_and_properties() -> None:
     assert android.parse_screen("  mWakefulness=Dozing\n") == "dozing"
     found = android.parse_memory(MEMORY)
     assert (found["total_bytes"], found["status"]) == (7579252 * 1024, "normal")
+    found = android.parse_memory(MEMORY_WITH_PARTS)
+    assert (found["total_bytes"], found["free_bytes"]) == (2891076 * 1024, 1186061 * 1024)
+    assert (found["used_bytes"], found["status"]) == (2125206 * 1024, "normal")
     assert android.parse_properties(PROPERTIES)["ro.soc.model"] == "SM7325"
     for parse in (android.parse_screen, android.parse_memory, android.parse_properties):
         with pytest.raises(Unreadable):
@@ -169,6 +247,7 @@ def test_what_a_phone_tells_is_among_facts_and_conditions(phone: Phone) -> None:
     phone.says("dumpsys thermalservice", HOT)
     phone.says("dumpsys battery", SAMSUNG_BATTERY)
     phone.says("dumpsys power", AWAKE)
+    phone.says("dumpsys activity activities", ACTIVITIES_14)
     phone.says("settings get global airplane_mode_on", "1\n")
     phone.says("getprop", PROPERTIES)
     facts = device_facts.device_facts(phone.root)
@@ -176,6 +255,7 @@ def test_what_a_phone_tells_is_among_facts_and_conditions(phone: Phone) -> None:
     assert len(facts["device"]) == 12
     now = conditions.conditions_now(phone.root)
     assert (now["thermal_status"], now["screen"], now["airplane_mode"]) == (2, "on", "on")
+    assert now["in_front"] == "com.smile.gifmaker"
     assert (now["power_source"], now["battery_percent"], now["battery_celsius"]) == ("mains", 100.0, 30.9)
     assert (now["temperature_celsius"], now["temperature_sensor"]) == (27.000002, "LITTLE (Android)")
     json.dumps(now, allow_nan=False)
@@ -206,7 +286,15 @@ def test_phones_without_a_serial_number_of_their_own_are_told_apart(tmp_path: Pa
 @on_linux
 def test_a_phone_that_tells_nothing_has_reasons(phone: Phone) -> None:
     now = conditions.conditions_now(phone.root)
-    for name in ("thermal_status", "battery_state", "battery_celsius", "screen", "airplane_mode", "power_source"):
+    for name in (
+        "thermal_status",
+        "battery_state",
+        "battery_celsius",
+        "screen",
+        "in_front",
+        "airplane_mode",
+        "power_source",
+    ):
         assert now[name]["unknown"], name
     assert device_facts.device_facts(phone.root)["model"] == {"unknown": "getprop does not say"}
 

@@ -14,7 +14,7 @@ import pytest
 
 from benchharness.device.sensors.meters import external
 from benchharness.device.sensors.meters.external import ExternalMeter
-from benchharness.device.sensors.meters.lines import Columns
+from benchharness.device.sensors.meters.lines import Columns, divided
 from benchharness.device.sensors.meters.sources import Arrived
 from benchharness.device.sensors.readings import Unreadable
 
@@ -141,6 +141,27 @@ def test_a_line_without_a_number_is_a_missing_reading(value: str, monkeypatch: p
     assert meter.described()["left_out"]["lines"] == "3 lines had no two numbers"
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("1,,5.1,0.6", ["1", "", "5.1", "0.6"]),
+        ("12,5;3,2\r", ["12,5", "3,2"]),
+        ("\t5.1\t0.6", ["", "5.1", "0.6"]),
+        (" 1   5.1 ", ["1", "5.1"]),
+        ("1, 5.1 , 3", ["1", "5.1", "3"]),
+    ],
+)
+def test_a_column_keeps_its_place(text: str, columns: list[str]) -> None:
+    assert divided(text) == columns
+
+
+@pytest.mark.parametrize("text", ["{at},,5.1", "{at},0;3,2"])
+def test_what_stands_in_another_column_is_not_taken_for_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power that is missing, with volts behind it; and decimal commas: both would be 1 to 60 W."""
+    meter = heard(monkeypatch, [(at + 0.1, text.format(at=at)) for at in range(30)])
+    assert meter.described()["reason"].endswith("none of its 30 lines had a number in columns 1 and 2")
+
+
 @pytest.mark.parametrize(("worth", "watts"), [(1000, "1e+04"), (0.001, "0.01"), (0, "0")])
 def test_a_unit_that_is_wrong_by_a_thousand_is_refused(
     worth: float, watts: str, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +205,13 @@ def test_a_clock_that_runs_apart_is_unknown(monkeypatch: pytest.MonkeyPatch) -> 
     arrivals = [(at * 1.05 + 0.1, line(at, 10)) for at in range(60)]
     meter = heard(monkeypatch, arrivals)
     assert meter.channels() == {}
+    assert "its clock and ours ran apart by" in meter.described()["reason"]
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.001])
+def test_and_so_is_one_that_hardly_moves(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds that are declared as milliseconds would squeeze a course into its beginning."""
+    meter = heard(monkeypatch, [(at + 0.1, line(at * rate, 10)) for at in range(8)])
     assert "its clock and ours ran apart by" in meter.described()["reason"]
 
 
@@ -336,7 +364,7 @@ def test_a_socket_streams_lines_that_arrive_in_pieces() -> None:
     with streaming(*pieces) as port:
         meter = listened(connected(port))
     ((_, rows),) = meter.channels().items()
-    assert rows[-1][1] / 1e6 == pytest.approx(10 * 19 / 50)
+    assert rows[-1][1] / 1e6 == pytest.approx(10 * 18 / 50), "its first line may have begun before"
     assert meter.described()["left_out"] == {"from some moment on": "the connection was closed at the other end"}
 
 
@@ -346,8 +374,43 @@ def test_a_socket_that_streams_no_lines_is_given_up() -> None:
     assert "a line of more than 4096 bytes" in meter.described()["reason"]
 
 
+def test_half_a_line_at_the_beginning_of_a_stream_is_none() -> None:
+    """Of "31.0 10" the end, which is a moment and a power, too."""
+    text = "".join(f"{at / 50} 10\n" for at in range(20))
+    with streaming(f"1.0 10\n{text}".encode()[2:], text.encode()) as port:
+        meter = connected(port)
+        assert meter._source is not None
+        while not (came := meter._source.lines()):
+            time.sleep(0.01)
+        meter.close()
+    assert came[0][1] == b"0.0 10"
+
+
+def test_a_stream_of_other_lines_says_so_when_it_ends() -> None:
+    with streaming(b"power\n", b"12,5;3,2\n" * 3) as port:
+        reason = listened(connected(port)).described()["reason"]
+    assert "none of its 3 lines had a number in columns 1 and 2; the connection was closed" in reason
+
+
 def test_nobody_at_the_other_end_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(Unreadable, match="Connection refused"):
-        connected(port)
+    assert listened(connected(port)).described()["reason"].endswith("wall plug: Connection refused")
+
+
+def test_a_host_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker runs already, and its looks are due."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def slow(*_: object, **__: object) -> None:
+        asked.set()
+        answered.wait(10)
+        raise OSError("timed out")
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    meter = connected(1)
+    assert asked.wait(5)
+    meter.look()
+    assert meter.described()["reason"].endswith("it said nothing")
+    answered.set()
+    assert listened(meter).described()["reason"].endswith("timed out")

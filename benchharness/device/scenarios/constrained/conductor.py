@@ -16,9 +16,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EXECUTION_DEVICE
-from benchharness.device import hogs, page_cache
+from benchharness.device import page_cache
 from benchharness.device.measured import raw_rows
-from benchharness.device.scenarios.constrained import ladder, limits
+from benchharness.device.scenarios.constrained import beside, ladder, limits
 from benchharness.device.scenarios.constrained.limits import NotApplied
 from benchharness.device.scenarios.constrained.private_files import PrivateFiles
 from benchharness.device.scenarios.constrained.trial import Trial, Tried
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 NONE, MEMORY, ADDRESS_SPACE = "none", "memory", "address space"
-CPU_QUOTA, CORES, BUSY_CORE, MEMORY_BANDWIDTH = "cpu quota", "cores", "busy core", "memory bandwidth"
+CPU_QUOTA, CORES = "cpu quota", "cores"
 #: What a trial does.
 _ANSWER = "benchharness.device.scenarios.constrained.answer"
-_BACKGROUND = {hogs.BUSY_CORE: BUSY_CORE, hogs.MEMORY_BANDWIDTH: MEMORY_BANDWIDTH}
 #: A limit on a trial's time is no shorter than this: a tenth of a second more is nothing to a slow start.
 _LEAST_S = 2.0
 #: No trial begins after this share of the attempt's time, and none lasts beyond the second.
@@ -92,6 +91,7 @@ class _Conductor:
         self._bundle = bundle
         self._way = way
         self._reasons: list[list[Any]] = []
+        self._unheld: list[int] = []  # steps whose load was not there to their end
         self._notes = [f"{way.by} counts {way.counts}"] if way.by != limits.Way.by else []
         self._libraries: dict[str, PrivateFiles] = {}  # by adapter and interpreter
         self._not_charged: list[float] = []  # by trial: bytes of the model and the runtime that were not dropped
@@ -136,8 +136,8 @@ class _Conductor:
             self._trials(CPU_QUOTA, share, f"{self._way.by}, CPU quota", cores=share * self._usable())
         for count in self._settings["cores"]:
             self._cores(count)
-        for kind in self._settings["background"]:
-            self._background(kind)
+        for each in beside.loads(self._settings, _allowed_cores(), self._bundle):
+            self._beside(each)
         if self._order.get("chain"):
             limits_bytes = self._settings["limits_bytes"] or [self._hopeless_bytes or self._comfortable()]
             for limit in limits_bytes:
@@ -153,6 +153,7 @@ class _Conductor:
             "notes": [*self._notes, *self._what_stayed()],
             "not_charged_bytes": [min(self._not_charged, default=0), max(self._not_charged, default=0)],
             "reasons": self._reasons,
+            "unheld": self._unheld,
             "chain": [each["variant"] for each in self._order.get("chain", ())],
             **{key: self._settings[key] for key in ("trials", "needed", "slowest", "bracket")},
         }
@@ -197,18 +198,23 @@ class _Conductor:
         else:
             self._trials(CORES, count, by, affinity=allowed[:count])
 
-    def _background(self, kind: str) -> None:
-        allowed = _allowed_cores()
-        core = None if not allowed else allowed[0] if kind == hogs.BUSY_CORE else allowed[-1]
+    def _beside(self, each: beside.Beside) -> None:
         try:
-            with hogs.Hog(kind, core, bundle=self._bundle) as hog:
-                self._notes.append(f"{kind}: {hog.says}, on core {core}")
-                self._trials(_BACKGROUND[kind], None, "a background process")
+            with each.context as load:
+                self._notes.append(f"{each.told}: {load.says}")
+                self._trials(each.constraint, None, load.by, load=load)
         except Unreadable as error:
-            self._store(_BACKGROUND[kind], None, "a background process", [], str(error))
+            self._store(each.constraint, None, each.load.by, [], str(error))
+        if each.load.left:
+            self._notes.append(f"{each.told}: {each.load.left}")
 
-    def _trials(self, constraint: str, amount: float | None, by: str, **how: Any) -> int:
-        """Trials under one constraint until it is decided whether enough of them answer; how many did."""
+    def _trials(
+        self, constraint: str, amount: float | None, by: str, load: beside.Load | None = None, **how: Any
+    ) -> int:
+        """Trials under one constraint until it is decided whether enough of them answer; how many did.
+
+        Where a `load` is no longer there after one, nothing is decided: what it was beside is not known.
+        """
         told = constraint if amount is None else f"{constraint} {_told(constraint, amount)}"
         self._progress(told[:40], self.step, 0)
         needed: int = self._settings["needed"]
@@ -219,6 +225,10 @@ class _Conductor:
             while answered < needed and len(tried) - answered <= may_fail:
                 tried.append(self._try(self._order, limit_s=self._limit_s(), **how))
                 answered += tried[-1].end is TrialEnd.ANSWERED
+                if load is not None and (why := load.lost()):
+                    self._unheld.append(self.step)
+                    self._reason(f"{why}, after {len(tried)} trial{'s' if len(tried) > 1 else ''}")
+                    break
         except NotApplied as error:
             self._store(constraint, amount, by, [], str(error))
             return 0

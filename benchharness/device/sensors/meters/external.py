@@ -39,7 +39,7 @@ class ExternalMeter:
         self._intervals = Intervals()
         self._least_step = 0.0
         self._impossible = 0  # in a row
-        self._unread = self._still = self._gaps = 0
+        self._lines = self._unread = self._still = self._gaps = 0
         self._why = ""  # nothing more is listened to, or was
 
     def look(self) -> None:
@@ -49,6 +49,7 @@ class ExternalMeter:
         try:
             for arrived_ns, line in self._source.lines():
                 reading = self._columns.reading(line)
+                self._lines += bool(line.strip())
                 if reading is None:
                     self._unread += bool(self._last) and bool(line.strip())  # a heading before the first is none
                 elif self._source is not None:
@@ -138,7 +139,8 @@ class ExternalMeter:
         """Its source, what of it is known, and what is not."""
         known, doubt = self._known()
         if not known:
-            return {"found": False, "reason": f"{self._told_by}: {self._why or doubt or 'it said nothing'}"}
+            why = "; ".join(filter(None, (doubt or self._silence(), self._why)))
+            return {"found": False, "reason": f"{self._told_by}: {why}"}
         step = self._least_step / 1e6
         counts = {
             "gaps": f"{self._gaps} gaps, in which nothing is known" if self._gaps else "",
@@ -152,12 +154,21 @@ class ExternalMeter:
             "source": self._told_by,
             "of": self._of,
             "unit": "µJ",
+            "counts": "energy" if self._columns.energy else "power",
             "resolution": f"{step:g} {'J' if self._columns.energy else 'W'} every {self._intervals.usual_s:g} s, as it "
             f"told them; its clock is set by when its lines came, up to 0.25 s and what its program held back late",
             "permission": "whoever may read it",
             "period_s": self._intervals.usual_s,
             "left_out": {name: told for name, told in counts.items() if told},
         }
+
+    def _silence(self) -> str:
+        """Why there is not one reading; empty where there was one, or it could not be heard."""
+        if self._last is not None or (self._why and not self._lines):
+            return ""
+        if not self._lines:
+            return "it said nothing"
+        return f"none of its {self._lines} lines had a number in columns {self._columns.places}"
 
     def close(self) -> None:
         """Closes the file or connection."""

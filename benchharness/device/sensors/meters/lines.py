@@ -7,7 +7,6 @@ apart, so that a unit that is wrong by a thousand cannot fit between them.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,7 +18,8 @@ TIMES = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
 #: A column for each of a meter's figures; no meter has more.
 MOST_COLUMNS = 64
 LONGEST_LINE_BYTES = 4096
-_SEPARATORS = re.compile(r"[,;\t ]+")
+#: The first of these that a line has divides it; a line without any is divided by its blanks.
+_SEPARATORS = (";", "\t", ",")
 #: No clock of a meter counts further: thirty thousand years.
 _LATEST_NS = 1e21
 
@@ -29,6 +29,15 @@ class Reading(NamedTuple):
 
     moment_ns: int
     value: float
+
+
+def divided(line: str) -> list[str]:
+    """A line's columns. An empty one is one: without it those behind it would be read in its place.
+
+    One separator divides the whole line, or each comma of "12,5;3,2" would.
+    """
+    separator = next((each for each in _SEPARATORS if each in line), None)
+    return [part.strip() for part in line.strip("\r\n ").split(separator)]
 
 
 class Columns:
@@ -46,10 +55,11 @@ class Columns:
         if not all(1 <= each <= MOST_COLUMNS for each in columns) or not 0 <= self.least_uw < self.most_uw:
             raise ValueError("the profile declares no meter that can be read")
         self.told = f"column {self._value} in {unit}"
+        self.places = f"{self._time} and {self._value}"
 
     def reading(self, line: bytes) -> Reading | None:
         """What a line says; None where it has no two finite numbers there, such as a heading."""
-        parts = _SEPARATORS.split(line.decode("utf-8", "replace").strip())
+        parts = divided(line.decode("utf-8", "replace"))
         if len(parts) < max(self._time, self._value) or len(parts) > MOST_COLUMNS:
             return None
         try:

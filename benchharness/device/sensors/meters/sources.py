@@ -106,38 +106,40 @@ class FileSource:
 
 
 class SocketSource:
-    """A connection that streams lines; a thread of its own stamps them as they come."""
+    """A connection that streams lines. A thread of its own makes it and stamps them as they come.
+
+    A name that nobody answers for is waited for there, for the worker is running already.
+    """
 
     def __init__(self, host: str, port: int) -> None:
-        """Raises `Unreadable`."""
         self.name = f"{host}:{port}"
-        try:
-            self._socket = socket.create_connection((host, port), timeout=_CONNECT_S)
-        except OSError as error:
-            raise Unreadable(f"{self.name}: {error.strerror or error}") from error
-        self._socket.settimeout(_PATIENCE_S)
         self._waiting: deque[Arrived] = deque()
         self._ended = ""
         self._wanted = True
-        self._thread = threading.Thread(target=self._hear, daemon=True)
+        self._thread = threading.Thread(target=self._listen, args=(host, port), daemon=True)
         self._thread.start()
 
-    def _hear(self) -> None:
-        cutter = Cutter(within=False)
+    def _listen(self, host: str, port: int) -> None:
         try:
-            while self._wanted:
-                try:
-                    data = self._socket.recv(_PIECE_BYTES)
-                except socket.timeout:
-                    continue
-                now_ns = time.perf_counter_ns()
-                if not data:
-                    raise Unreadable("the connection was closed at the other end")
-                self._waiting.extend((now_ns, line) for line in cutter.cut(data))
-                if len(self._waiting) > _MOST_WAITING_LINES:
-                    raise Unreadable("it streams more lines than any meter")
-        except (OSError, Unreadable) as error:
-            self._ended = str(error) or type(error).__name__
+            with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
+                connection.settimeout(_PATIENCE_S)
+                self._hear(connection)
+        except (OSError, ValueError, Unreadable) as error:  # ValueError: a name that can be no host's
+            self._ended = str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+    def _hear(self, connection: socket.socket) -> None:
+        cutter = Cutter(within=True)  # what hands on bytes begins where it is, which may be within a number
+        while self._wanted:
+            try:
+                data = connection.recv(_PIECE_BYTES)
+            except socket.timeout:
+                continue
+            now_ns = time.perf_counter_ns()
+            if not data:
+                raise Unreadable("the connection was closed at the other end")
+            self._waiting.extend((now_ns, line) for line in cutter.cut(data))
+            if len(self._waiting) > _MOST_WAITING_LINES:
+                raise Unreadable("it streams more lines than any meter")
 
     def lines(self) -> list[Arrived]:
         """What has come. Those before the end are given before its reason is raised."""
@@ -148,8 +150,6 @@ class SocketSource:
         return found
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Wants no more; the thread closes the connection, soon."""
         self._wanted = False
-        with contextlib.suppress(OSError):
-            self._socket.close()
         self._thread.join(2 * _PATIENCE_S)

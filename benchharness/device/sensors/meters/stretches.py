@@ -7,6 +7,7 @@ what the quickest reading took to come, which nobody knows. A gap ends a stretch
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from statistics import median
 
@@ -22,8 +23,9 @@ LONGEST_INTERVAL_NS = 10_000_000_000
 _FEWEST_ARRIVALS = 3
 #: Clocks that run apart by more within a stretch are not one offset apart.
 _MOST_APART_NS = 1_000_000_000
-#: The differences are compared over stretches of this length of the meter's time.
-_BUCKET_NS = 10_000_000_000
+#: The differences are compared over stretches of our time of this length: by a meter's own, one that hardly moves would
+#: have a single one.
+_BUCKET_NS = 2_000_000_000
 
 
 class Stretch:
@@ -47,7 +49,7 @@ class Stretch:
             self.counts.append(count)
         if len(self._arrivals) < _FEWEST_ARRIVALS:
             self._arrivals.add(arrived_ns)
-        bucket, late = moment_ns // _BUCKET_NS, arrived_ns - moment_ns
+        bucket, late = arrived_ns // _BUCKET_NS, arrived_ns - moment_ns
         self._least_late[bucket] = min(late, self._least_late.get(bucket, late))
 
     @property
@@ -77,15 +79,18 @@ class Intervals:
     """What is usual between two readings."""
 
     def __init__(self) -> None:
-        self._last: list[int] = []
+        self._last: deque[int] = deque(maxlen=_REMEMBERED)
 
     def is_gap(self, interval_ns: int) -> bool:
         """Whether a reading so much later leaves a gap; else it is remembered."""
-        usual = _USUAL_INTERVALS * median(self._last) if self._last else LONGEST_INTERVAL_NS
-        if interval_ns > min(max(usual, _SHORTEST_GAP_NS), LONGEST_INTERVAL_NS):
+        if interval_ns > _SHORTEST_GAP_NS and interval_ns > self._longest():  # of a quick meter nothing is sorted
             return True
-        self._last = [*self._last[-_REMEMBERED + 1 :], interval_ns]
+        self._last.append(interval_ns)
         return False
+
+    def _longest(self) -> float:
+        usual = _USUAL_INTERVALS * median(self._last) if self._last else LONGEST_INTERVAL_NS
+        return min(usual, LONGEST_INTERVAL_NS)
 
     @property
     def usual_s(self) -> float:

@@ -7,8 +7,7 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-from benchharness.results.samples import unpack
-from benchharness.results.schema import job_columns, percentiles_of
+from benchharness.results.migrations.as_of_0002 import job_columns, percentiles_of, unpack
 
 revision = "0002"
 down_revision = "0001"

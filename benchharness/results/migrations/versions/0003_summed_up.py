@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from alembic import op
 
-from benchharness.results.samples import unpack
-from benchharness.results.schema import summary_columns
+from benchharness.results.migrations.as_of_0002 import unpack
 
 revision = "0003"
 down_revision = "0002"
@@ -56,7 +56,11 @@ def _fill(connection: sa.Connection) -> None:
 
 def _summary(blob: bytes) -> dict[str, Any]:
     try:
-        told = summary_columns(unpack(blob))
-        return {name: told[name] for name in ("samples_count", *_SUMMARIZED)}
+        samples = unpack(blob)
     except ValueError:  # damaged: without a summary it is unpacked, and whoever reads this attempt is told
         return {}
+    if not len(samples):
+        return {"samples_count": 0, **dict.fromkeys(_SUMMARIZED)}
+    middle = float(np.median(samples))
+    told = (float(samples[0]), float(np.min(samples)), middle, float(np.median(np.abs(samples - middle))))
+    return {"samples_count": len(samples), **dict(zip(_SUMMARIZED, told, strict=True))}

@@ -1,18 +1,20 @@
-"""Of each finished run what history asks of it, in one row: a year of nights has too many values to read one by one."""
+"""Of each finished run what history asks of it, in one row: a year of nights has too many values to read one by one.
+
+The rows are made afterwards, a run at a time, by whoever opened the store (`opening`): a year of them takes seconds, in
+which nobody else could save an attempt. Until a run has its row, its attempts are read.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from benchharness.results.packed_nights import keep
-
 revision = "0005"
 down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Adds the table and packs what is there, in the transaction that the store opened."""
+    """Adds the table, in the transaction that the store opened."""
     op.create_table(
         "packed_nights",
         sa.Column("run_id", sa.String(36), sa.ForeignKey("runs.id"), primary_key=True),
@@ -21,6 +23,3 @@ def upgrade() -> None:
         sa.Column("metrics", sa.Text, nullable=False),
         sa.Column("figures", sa.LargeBinary, nullable=False),
     )
-    connection = op.get_bind()
-    for run in connection.execute(sa.text("SELECT id FROM runs WHERE state = 'finished'")).scalars().all():
-        keep(connection, run)

@@ -1,0 +1,1 @@
+"""Reaches an iPhone or iPad that is connected to this Mac: programs start here, and coremltools computes there."""

@@ -1,0 +1,164 @@
+"""Cold start and peak memory of the llama.cpp adapter against llama.cpp's own tool: one build, one file.
+
+A round is three processes in random order, with the file in the page cache. The tool (`llama-bench`, one prompt, no
+warm-up) from its start to its end, as `/usr/bin/time -v` has it. A worker of ours, on the library that the tool is
+linked with, from its start to the first token's logits, with its own peak. And a worker that runs no model: what of
+ours is the interpreter, numpy and the worker. Both are told: all of ours over the tool's, and ours without that part.
+CPU time stands beside the clock's: other work on the machine changes it little.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchharness.errors import NothingRan, UsageError
+from benchmarks.bars import Bar, Finding, equal
+from benchmarks.built_llama import Build, found
+from benchmarks.options import ROOT, Options, run_alone
+from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of
+from benchmarks.processes import load_average, run_program
+
+WITHIN = 0.05
+PROMPT_TOKENS = 64
+NAMES = ("cold start", "its CPU time", "peak memory")
+#: Of a worker, in the same order.
+_METRICS = ("cold_start_ttft", "cpu", "peak_memory")
+#: A worker that also tells what CPU time it had taken when the first token's logits were there.
+_WORKER = (
+    "import time; from benchharness.device import measured, phases, worker; told = phases.Phases.cold_start; "
+    "phases.Phases.cold_start = lambda self, metric: "
+    "[*told(self, metric), measured.measurement('cpu', {}, time.process_time_ns())]; worker.main()"
+)
+_LLAMA_WORKER = f"from benchmarks import built_llama; built_llama.install(); {_WORKER}"
+_EMPTY_WORKER = f"from benchmarks import built_llama; {_WORKER}"
+
+
+def measure(options: Options) -> Bar:
+    """Ratios worker / tool of the time to a first token and of the peak of memory, by thread count."""
+    claim = "cold start and memory equal to llama.cpp's own tool on the same file, but for the interpreter"
+    before = load_average()
+    try:
+        build, model = found(), _model(options)
+    except UsageError as error:
+        return Bar(name="against_llama_tool", claim=claim, findings=[], conditions=[str(error)], load=(before, before))
+    order, findings = random.Random(options.seed), []
+    for threads in options.threads:
+        once = functools.partial(_round, build, model, threads, order)
+        once()  # the file comes into the page cache
+        share_s = options.max_time_s / len(options.threads)
+        rounds = collect(once, max_time_s=share_s, names=[f"{name}, without Python" for name in NAMES])
+        label = f"{model.parent.name}, {threads} thread{'' if threads == 1 else 's'}"
+        for name in rounds[0].ratios:
+            findings.append(
+                Finding(
+                    label=f"{label}: {name}",
+                    ratio=ratio_of(rounds, name),
+                    per_round=[each.ratios[name] for each in rounds],
+                    absolute=_absolute(rounds, name.partition(",")[0]),
+                    criterion=equal(WITHIN) if name.endswith("without Python") else None,
+                )
+            )
+    return Bar(
+        name="against_llama_tool",
+        claim=claim,
+        findings=findings,
+        conditions=[
+            f"prompt {PROMPT_TOKENS} tokens; llama-bench --no-warmup -r 1, its end in its time; page cache warm",
+            f"{model} of {model.stat().st_size / 2**20:.0f} MiB; the library in {build.library.parent}",
+        ],
+        load=(before, load_average()),
+    )
+
+
+def _model(options: Options) -> Path:
+    """SmolLM2 in float32: so large that an interpreter is a small part. Raises `UsageError` where it was not made."""
+    for folder in (options.models / "gguf-f32", ROOT / "build" / "smollm2" / "gguf-f32"):
+        if (folder / "model.gguf").is_file():
+            return folder / "model.gguf"
+    raise UsageError(f"no model.gguf in {folder}; make it with: python examples/smollm2/as_gguf.py")
+
+
+def _round(build: Build, model: Path, threads: int, order: random.Random) -> Round:
+    sides = in_random_order(
+        {
+            "tool": lambda: _tool(build, model, threads),
+            "ours": lambda: _worker(_LLAMA_WORKER, "llama-cpp", model, threads),
+            "python": lambda: _worker(_EMPTY_WORKER, "null", _nothing(), threads),
+        },
+        order,
+    )
+    ratios, values = {}, {}
+    for name in NAMES:
+        tool, ours, python = (sides[side][name] for side in ("tool", "ours", "python"))
+        ratios[f"{name}, without Python"] = (ours - python) / tool
+        ratios[f"{name}, all of it"] = ours / tool
+        values.update({f"{name} tool": tool, f"{name} ours": ours, f"{name} python": python})
+    return Round(ratios=ratios, values=values)
+
+
+def _nothing() -> Path:
+    """An artefact of the adapter that does nothing; it looks at no content."""
+    path = ROOT / "build" / "benchmarks" / "nothing.null"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def _tool(build: Build, model: Path, threads: int) -> dict[str, float]:
+    options = ["-p", str(PROMPT_TOKENS), "-n", "0", "-r", "1", "--no-warmup", "-t", str(threads), "-o", "jsonl"]
+    answer = run_program("whole_process", {"command": [str(build.tool), "-m", str(model), *options]}).answer
+    row = json.loads(answer["output"].splitlines()[-1])
+    if (row["n_prompt"], row["n_gen"], row["n_threads"]) != (PROMPT_TOKENS, 0, threads):
+        raise NothingRan(f"{build.tool} ran something else than it was asked for: {row}")
+    return dict(zip(NAMES, (answer["wall_ns"], answer["cpu_ns"], answer["maxrss"]), strict=True))
+
+
+def _worker(code: str, adapter: str, artefact: Path, threads: int) -> dict[str, float]:
+    options = {"n_ctx": PROMPT_TOKENS + 1} if adapter == "llama-cpp" else {}
+    order: dict[str, Any] = {
+        "id": "against-llama-tool",
+        "adapter": adapter,
+        "configuration": {"accelerator": None, "threads": threads, "options": options, "accelerator_options": {}},
+        "artefact": str(artefact),
+        "tokenizer": None,
+        "task": "causal-lm",
+        "workload": {
+            "asks": "language",
+            "prompt": {"seed": 0, "length": PROMPT_TOKENS},
+            "continuation": "fixed",
+            "output_tokens": 1,
+            "context_depth": 0,
+            "dimensions": {},
+            "values": {},
+            "seed": 0,
+        },
+        "scenario": "first-token",
+        "module": "benchharness.device.scenarios.first_token",
+        "settings": {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 1, "most_inferences": 1},
+    }
+    request = {"arguments": ["-c", code], "order": order, "watch": False}
+    told = run_program("watched_worker", request, python=Path(sys.executable)).answer["told"]
+    if told.get("type") != "measured":
+        raise NothingRan(f"the worker did not measure: {told.get('reason', 'it ended')}")
+    values = {each["metric"]: each["value"] for each in told["measurements"] if not each.get("parameters")}
+    return {name: values[metric] for name, metric in zip(NAMES, _METRICS, strict=True)}
+
+
+def _absolute(rounds: list[Round], name: str) -> str:
+    ours, python, tool = (median_of(rounds, f"{name} {side}") for side in ("ours", "python", "tool"))
+    if name != "peak memory":
+        return f"{ours / 1e9:.3f} s, of these Python {python / 1e9:.3f}, against {tool / 1e9:.3f} s"
+    return f"{ours / 2**20:.1f} MiB, of these Python {python / 2**20:.1f}, against {tool / 2**20:.1f} MiB"
+
+
+if __name__ == "__main__":
+    run_alone(
+        measure,
+        description=__doc__ or "",
+        example="BENCHHARNESS_LLAMA_CPP=~/llama.cpp python -m benchmarks.against_llama_tool --max-time '5 min'",
+    )
