@@ -109,7 +109,7 @@ def test_a_lease_counts_from_before_it_was_asked_for(
     """An agent may be frozen while the answer waits for it."""
     asked = Line.call
 
-    def late(self: Farm, function: str, *values: object) -> list[tuple[Any, ...]]:
+    def late(self: Line, function: str, *values: object) -> list[tuple[Any, ...]]:
         found = asked(self, function, *values)
         if function == "claim" and found:
             time.sleep(LEASE_S + 0.2)
