@@ -74,20 +74,25 @@ def parcel_of(*runs: str, store: str | None = None, conditions: Mapping[str, Any
         return parcels.parcel_of(opened, [opened.find(run) for run in runs], conditions)
 
 
-def take_in(given: Sequence[tuple[str, str]], *, store: str | None = None) -> list[tuple[str, str]]:
+def take_in(
+    given: Sequence[tuple[str, str]], *, devices: Sequence[str] = (), store: str | None = None
+) -> list[tuple[str, str]]:
     """Brings parcels, each with where it is from, into a store, believing nothing: of each its last run, and why not.
 
-    One of the two is empty. Raises `StoreError`.
+    One of the two is empty. `devices`: what a farm calls the device of each. Raises `StoreError`.
     """
     with closing(api.open_store(store)) as into, closing(Store("sqlite://")) as table:
-        return [_taken(parcel, origin, table, into) for origin, parcel in given]
+        names = devices or [""] * len(given)
+        return [
+            _taken(parcel, origin, device, table, into) for (origin, parcel), device in zip(given, names, strict=True)
+        ]
 
 
-def _taken(parcel: str, origin: str, table: Store, into: Store) -> tuple[str, str]:
+def _taken(parcel: str, origin: str, device: str, table: Store, into: Store) -> tuple[str, str]:
     """Unpacks a parcel on a table of its own, imports from there, and clears the table."""
     try:
         with table.writing() as connection:
-            run = parcels.unpack_into(connection, parcel)
+            run = parcels.unpack_into(connection, parcel, device)
         done = importing.import_from(table, into, origin, _try)
     except NotOurs as error:
         return "", str(error)

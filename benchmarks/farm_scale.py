@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchharness import api
+from benchharness.api import pages
 from benchharness.farm import asking, signing
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
@@ -165,7 +166,7 @@ def index(file: Path, store: str) -> None:
         names = names_of(list(by_key))
         for suite in dict.fromkeys(suite for suite, _ in by_key):
             keys = {hardware: runs for (one, hardware), runs in by_key.items() if one == suite}
-            entries += api._newest(opened, keys, names)[1]
+            entries += pages._newest(opened, keys, names)[1]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(index_pages(entries, datetime.now(UTC))[INDEX], encoding="utf-8")
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from benchharness.commands import farm_devices, farm_prune
 from benchharness.commands.ending import terminal
+from benchharness.commands.farm_devices import PassOption
 
 farm = typer.Typer(
     help="""Run suites on many devices of many hosts, every night.
@@ -19,9 +21,6 @@ Example:
     rich_markup_mode=None,
 )
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The farm's folder, on the server.")]
-PassOption = Annotated[
-    Path | None, typer.Option("--farm", metavar="PASS", envvar="BENCHHARNESS_FARM", help="The folder of your pass.")
-]
 RoleArgument = Annotated[str, typer.Argument(metavar="NAME", help="A member: a host, or who submits.")]
 
 
@@ -310,22 +309,7 @@ def show(
         tell_paths(api.render(found, out), stderr=json_)
 
 
-@farm.command(name="devices")
-def devices_(member: PassOption = None) -> None:
-    """List the farm's devices, with their labels.
-
-    \b
-    Example:
-      benchharness farm devices
-    """
-    from benchharness.farm import asking
-    from benchharness.farm.passes import Pass
-    from benchharness.terminal.farm import device_table, label_lines
-
-    found = asking.status(Pass.load(member))["devices"]
-    terminal().print(device_table(found))
-    for line in label_lines(found):
-        terminal().print(line)
+farm.command(name="devices")(farm_devices.devices)
 
 
 @farm.command()
@@ -359,94 +343,6 @@ def cancel(
     say(terminal(), f"{asking.cancel(Pass.load(member), submission)} jobs cancelled")
 
 
-@farm.command()
-def prune(
-    folder: Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="The farm's folder, on the server.")] = None,
-    keep: Annotated[str | None, typer.Option(metavar="AGE", help='Jobs that ended, from now on: "30 d".')] = None,
-    keep_audit: Annotated[str | None, typer.Option(metavar="AGE", help='The trail, from now on: "365 d".')] = None,
-    cache: Annotated[str | None, typer.Option(metavar="SIZE", help='On a host: no more than this: "5 GB".')] = None,
-    work: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The agent's, as for farm agent.")] = None,
-    member: PassOption = None,
-) -> None:
-    """Drop what nobody asks for any more: on the server of the farm's tables, on a host of the agent's cache.
-
-    The scheduler does the first each hour, and an agent the second after each job. No figure goes: the store is not
-    touched.
-
-    \b
-    Example:
-      benchharness farm prune farm --keep '14 d'
-      benchharness farm prune --farm passes/desk --cache '5 GB'
-    """
-    if folder is None:
-        _prune_host(member, cache, work)
-    else:
-        _prune_tables(folder, keep, keep_audit)
-
-
-def _prune_tables(folder: Path, keep: str | None, keep_audit: str | None) -> None:
-    from datetime import timedelta
-
-    from benchharness import units
-    from benchharness.farm.members import Farm
-    from benchharness.farm.pruning import prune_as_owner, words
-    from benchharness.terminal.console import say
-
-    jobs, trail = (None if each is None else timedelta(seconds=units.age(each)) for each in (keep, keep_audit))
-    gone, kept, kept_audit = prune_as_owner(Farm.load(folder).place, keep_jobs=jobs, keep_audit=trail)
-    say(terminal(), f"pruned: {words(gone)}")
-    say(terminal(), f"kept: jobs for {kept.days} days after they were told of, the trail for {kept_audit.days} days")
-
-
-def _prune_host(member: Path | None, cache: str | None, work: Path | None) -> None:
-    from benchharness import units
-    from benchharness.farm.allowed import Allowed
-    from benchharness.farm.cache import Cache
-    from benchharness.farm.passes import Pass
-    from benchharness.terminal.console import say
-
-    here = Pass.load(member)
-    most = Allowed.load(here.folder / "agent.toml").cache if cache is None else units.size(cache)
-    done = Cache((work or here.folder / "work") / "cache").evict(most)
-    say(terminal(), f"{done.files} files, {done.bytes / 1e6:.1f} MB, left the cache")
-    say(terminal(), f"{done.left_files} files, {done.left_bytes / 1e6:.1f} MB, are in it")
-
-
-NameArgument = Annotated[str, typer.Argument(metavar="DEVICE|HOST", help="A device, or all of a host.")]
-BackOption = Annotated[bool, typer.Option("--back", help="Take it in again.")]
-
-
-@farm.command()
-def drain(name: NameArgument, back: BackOption = False, member: PassOption = None) -> None:
-    """Let a device, or a host, finish what it runs and begin nothing more.
-
-    \b
-    Example:
-      benchharness farm drain rack
-    """
-    _set(member, name, "ready" if back else "draining", "")
-
-
-@farm.command()
-def quarantine(
-    name: NameArgument,
-    why: Annotated[str, typer.Option(help="For whoever looks after it.")] = "",
-    back: BackOption = False,
-    member: PassOption = None,
-) -> None:
-    """Take a device out that cannot be trusted, or take it in again.
-
-    \b
-    Example:
-      benchharness farm quarantine pixel8-2 --why 'its battery swells'
-    """
-    _set(member, name, "ready" if back else "quarantined", why)
-
-
-def _set(member: Path | None, name: str, state: str, why: str) -> None:
-    from benchharness.farm import asking
-    from benchharness.farm.passes import Pass
-    from benchharness.terminal.console import say
-
-    count = asking.set_state(Pass.load(member), name, state, why)
-    say(terminal(), f"{name}: {count} {'device is' if count == 1 else 'devices are'} {state}")
+farm.command()(farm_prune.prune)
+farm.command()(farm_devices.drain)
+farm.command()(farm_devices.quarantine)

@@ -11,7 +11,6 @@ import json
 import logging
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +22,16 @@ from benchharness.errors import BenchharnessError, SuiteError, UsageError
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.cache import MOST_TASKS_BYTES, Cache, NoRoom, bound_folder
 from benchharness.farm.lease import Lease, now_s
+from benchharness.farm.line import AGAIN_S, Line
 from benchharness.farm.making import Making, Order
 from benchharness.farm.passes import Pass
 from benchharness.farm.submission import Unbelievable
+from benchharness.farm.workplace import alone_in
 from benchharness.locations import task_cache
 from benchharness.suite.tables import read_toml
 
 log = logging.getLogger("benchharness.farm")
 
-#: A farm that was not heard of is asked again so often, and told of at most so often.
-_AGAIN_S = 1.0
 #: Without news an idle device asks so often: news may get lost.
 _ASKS_S = 10.0
 #: A lease is renewed so often in its time.
@@ -90,62 +89,6 @@ def _unit(path: Path) -> Unit:
     return Unit(name=path.stem, profile=path, labels={**labels, "hardware": hardware})
 
 
-class Farm:
-    """The line to the farm, which is opened again when it broke."""
-
-    def __init__(self, member: Pass) -> None:
-        self._pass = member
-        self._lock = threading.Lock()
-        self._line: psycopg.Connection | None = None
-        self._number = 0
-
-    @property
-    def number(self) -> int:
-        """Which line it is: what was held on an earlier one is held no more."""
-        return self._number
-
-    def call(self, function: str, *values: object) -> list[tuple[Any, ...]]:
-        """Asks one function of the farm. Raises `psycopg.OperationalError` where the farm cannot be reached."""
-        query = f"SELECT * FROM farm.{function}({', '.join(['%s'] * len(values))})"  # noqa: S608 - names of ours
-        return self._ask(query.encode(), values)
-
-    def _ask(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            if self._line is None or self._line.closed:
-                self._line = self._pass.connect()
-                self._number += 1
-            try:
-                return self._line.execute(query, values).fetchall()
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                self._line.close()
-                raise psycopg.OperationalError(str(error)) from error
-
-    def clock_off_s(self) -> float:
-        """How far this host's clock is ahead of the farm's, by half of how long it took to ask. Raises as `call`."""
-        before_s = time.time()
-        ((theirs_s,),) = self._ask(b"SELECT extract(epoch FROM clock_timestamp())::double precision", [])
-        return (before_s + time.time()) / 2 - float(theirs_s)
-
-    def news(self, stopped: threading.Event) -> Iterator[None]:
-        """Comes back whenever something was queued, until somebody stops."""
-        while not stopped.is_set():
-            try:
-                with self._pass.connect() as line:
-                    line.execute("LISTEN farm")
-                    yield
-                    while not stopped.is_set():
-                        for _ in line.notifies(timeout=_AGAIN_S, stop_after=1):
-                            yield
-            except psycopg.OperationalError:
-                stopped.wait(_AGAIN_S)
-
-    def close(self) -> None:
-        """Lets go of everything that is held."""
-        with self._lock:
-            if self._line is not None:
-                self._line.close()
-
-
 class Agent:
     """Makes jobs on a host's devices until it is stopped. `work` is its own folder."""
 
@@ -158,7 +101,7 @@ class Agent:
         allowed: Callable[[], Allowed],
         begin: Callable[[Order], Job] = Making,
     ) -> None:
-        self._farm = Farm(member)
+        self._farm = Line(member)
         self._units = units
         self._work = work
         self._allowed = allowed  # read for each job: a key that was taken out counts no more
@@ -170,9 +113,13 @@ class Agent:
         self._held: dict[str, int] = {}  # by device, the line on which it is held
 
     def run(self) -> None:
-        """Works until `stop`. Raises `UsageError` where there is nothing to work on."""
+        """Works until `stop`. Raises `UsageError` where there is nothing to work on, or another agent in its folder."""
         if not self._units:
             raise UsageError("no device has a profile there; see: benchharness device add")
+        with alone_in(self._work):
+            self._run()
+
+    def _run(self) -> None:
         shutil.rmtree(self._work / "jobs", ignore_errors=True)  # of an agent that was killed, whose jobs ended with it
         threads = [threading.Thread(target=self._serve, args=(unit,), name=unit.name) for unit in self._units]
         threads.append(threading.Thread(target=self._listen, name="news", daemon=True))
@@ -209,7 +156,7 @@ class Agent:
                     what = "the farm cannot be reached" if away else "the farm refuses"
                     log.warning("%s: %s: %s", unit.name, what, _line(error))
                 silent = True
-                self._stopped.wait(_AGAIN_S)
+                self._stopped.wait(AGAIN_S)
                 continue
             if work is None:
                 woken.wait(_ASKS_S)
@@ -360,7 +307,7 @@ def _as_lost() -> Iterator[None]:
 class _Ending:
     """Tells the farm what became of a job, as long as the lease holds."""
 
-    def __init__(self, farm: Farm, token: Any, lease: Lease, stopped: threading.Event) -> None:
+    def __init__(self, farm: Line, token: Any, lease: Lease, stopped: threading.Event) -> None:
         self._farm = farm
         self._token = token
         self._lease = lease
@@ -390,7 +337,7 @@ class _Ending:
             try:
                 return bool(self._farm.call(function, *values)[0][0])
             except psycopg.OperationalError:
-                self._stopped.wait(_AGAIN_S)
+                self._stopped.wait(AGAIN_S)
             except psycopg.Error as error:
                 log.error("the farm does not take it: %s", _line(error))
                 return False

@@ -37,6 +37,8 @@ from benchharness.suite.tables import Suite, read_toml, restore_table
 
 #: The options that name libraries and programs (`execute.placing`), and one that no submission has.
 _LIBRARIES, _PROGRAM, _ENVIRONMENT = "custom_op_libraries", "program", "environment"
+#: How names of libraries end; behind that a version may stand.
+_LOADED = frozenset({".so", ".dylib", ".dll"})
 #: What opens a model and nothing else. Others start programs, or talk to somebody: a host has to list them.
 _RUNTIMES = tuple(name for name, row in BUILT_IN.items() if row.opens_only)
 
@@ -161,5 +163,7 @@ def _refuse_paths(value: Any) -> None:
     elif isinstance(value, list | tuple):
         for each in value:
             _refuse_paths(each)
-    elif isinstance(value, str) and (set("/\\") & set(value) or Path(value).suffix in (".so", ".dylib", ".dll")):
+    elif isinstance(value, str) and (
+        set("/\\") & set(value) or _LOADED & {each.lower() for each in Path(value).suffixes}
+    ):
         raise Unbelievable(f"a path outside of its own files: {value:.100}")

@@ -70,15 +70,14 @@ class Cache:
             )
         self._make_room(wanted)
         for file in files:
-            source = self._here(file) or self._fetched(file, fetch)
             self._used.now(file.sha256)
             there = folder / file.path
             there.parent.mkdir(parents=True, exist_ok=True)
             there.unlink(missing_ok=True)
             try:
-                there.hardlink_to(source)
-            except OSError:  # on another disk
-                shutil.copyfile(source, there)
+                _lay(self._here(file) or self._fetched(file, fetch), there)
+            except FileNotFoundError:  # it was pruned by hand between the look and the use
+                _lay(self._fetched(file, fetch), there)
         self._digests.save()
         self._used.save()
 
@@ -170,6 +169,14 @@ class Cache:
                 f"{file.path}: its content has the digest {found[:12]}…, and {file.sha256[:12]}… was signed"
             )
         return temporary.replace(self._folder / file.sha256)
+
+
+def _lay(source: Path, there: Path) -> None:
+    """Another name of a file where disks allow it, which keeps it from being evicted; else a copy."""
+    try:
+        there.hardlink_to(source)
+    except OSError:  # on another disk
+        shutil.copyfile(source, there)
 
 
 def bound_folder(folder: Path, most_bytes: float) -> int:

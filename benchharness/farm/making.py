@@ -54,7 +54,7 @@ class Making:
         log = (self._folder / "log.txt").open("wb")
         with log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchharness.farm.making"],
+                [sys.executable, "-P", "-m", "benchharness.farm.making"],  # no module is looked for in the job's folder
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -83,7 +83,8 @@ async def take_in(app: App, store: str) -> int:
     """Takes some results into the store, or says why they cannot be believed; how many there were."""
     waiting = await app.connector.execute_query_all_async(_WAITING, most=_AT_A_TIME)
     given = [(f"farm: {row['host']}/{row['device']}", row["parcel"]) for row in waiting]
-    found = await asyncio.to_thread(stores.take_in, given, store=store) if given else []
+    devices = [row["device"] for row in waiting]
+    found = await asyncio.to_thread(stores.take_in, given, devices=devices, store=store) if given else []
     for row, (run, trouble) in zip(waiting, found, strict=True):
         if trouble:
             log.error("refused the result of job %s from %s: %s", row["job"], row["host"], trouble)

@@ -92,6 +92,8 @@ class Submission:
                 wanted=[dict(each) for each in said["wanted"]],
                 until=datetime.fromisoformat(said["until"]),
             )
+            if len({each.path.casefold() for each in read.files}) < len(read.files):
+                raise Unbelievable("two of its files have one path, or paths that some disks take for one")
             for table in read.suites:
                 for holder, key in paths_in(table):
                     holder[key] = _inside(holder[key])

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from benchharness.judge.builds import primary_of, twins
+from benchharness.judge.builds import Twins, failed, primary_of, twins
 from benchharness.judge.compare import identity
-from benchharness.judge.over_devices import FEWEST_TOLD_APART, Farthest, Level, farthest, level_of, over
+from benchharness.judge.fleet_whole import farthest_of, is_computed, ratio_of, unlike, whole_of
+from benchharness.judge.over_devices import FEWEST_TOLD_APART, Farthest, Level
 from benchharness.judge.pairs import rounds_of
 from benchharness.judge.unequal import Factor, differences
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import (
     CANDIDATE,
-    EXACT,
     Estimate,
     Job,
     MetricResult,
@@ -29,7 +29,6 @@ from benchharness.results.result import (
     Run,
 )
 
-STATISTIC = "mean of devices, the device as a random level"
 #: What a device says of itself that makes it another kind of device.
 _MACHINE = {"processor": "processor", "model": "model", "cores": "cores", "memory_bytes": "memory"}
 #: Memory that a kernel keeps for itself differs between boots: by less than this share it is the same.
@@ -206,14 +205,15 @@ def _values(order: Sequence[Measured]) -> Iterator[FleetFigure]:
 
 def _of_job(results: Mapping[int, Result], count: int) -> Iterator[FleetFigure]:
     first = next(iter(results.values()))
-    apart = _unlike(list(results.values()))
+    apart = unlike(results.values())
     metrics = {at: {identity(metric): metric for metric in result.metrics} for at, result in results.items()}
     for key in dict.fromkeys(key for known in metrics.values() for key in known):
         have = {at: known[key] for at, known in metrics.items() if key in known}
         one = next(iter(have.values()))
         of = [have[at].estimate if at in have else _missing(results.get(at)) for at in range(count)]
         ratios = [have[at].ratio if at in have else None for at in range(count)]
-        whole, levels = _whole(of, apart)
+        computed = any(is_computed(each) for each in of)
+        whole, levels = whole_of(of, apart)
         yield FleetFigure(
             job=first.job,
             metric=one.name,
@@ -222,8 +222,8 @@ def _of_job(results: Mapping[int, Result], count: int) -> Iterator[FleetFigure]:
             change=False,
             of=of,
             whole=whole,
-            farthest=_farthest(levels),
-            ratio=_ratio(ratios, apart),
+            farthest=farthest_of(levels),
+            ratio=None if apart else ratio_of(ratios, computed=computed),
             ratios=ratios,
         )
 
@@ -235,86 +235,37 @@ def _missing(result: Result | None) -> Estimate:
     return Estimate(value=None, reason=reason)
 
 
-def _unlike(results: Sequence[Result]) -> str:
-    """What devices did not do alike, so that their figures are of different things."""
-    first = results[0]
-    told: list[str] = []
-    for other in results[1:]:
-        told += differences(first, other, Factor.BUILD)
-        if other.job.digest != first.job.digest:
-            told.append("other artefacts")
-        versions = (first.effective.runtime_version, other.effective.runtime_version)
-        if None not in versions and versions[0] != versions[1]:
-            told.append(f"runtime {versions[0]} against {versions[1]}")
-    return "; ".join(dict.fromkeys(told))
-
-
-def _whole(of: Sequence[Estimate], apart: str) -> tuple[Estimate, dict[int, Level]]:
-    """What the devices say together, and the levels that it was made of."""
-    have = {at: each for at, each in enumerate(of) if each.value is not None}
-    values = [each.value for each in have.values()]
-    if not have:
-        return Estimate(value=None, statistic=STATISTIC, reason="no device has a value"), {}
-    if apart:
-        return Estimate(value=None, statistic=STATISTIC, reason=f"not taken together: {apart}"), {}
-    first = next(iter(have.values()))
-    if any(each.statistic == EXACT or each.drawn for each in have.values()):
-        if len(set(values)) == 1:
-            return first, {}  # computed, and not timed: no unit of the target has another
-        return Estimate(value=None, statistic=STATISTIC, reason="computed, and not the same on all devices"), {}
-    levels = {at: level for at, each in have.items() if (level := level_of(each)) is not None}
-    if len(levels) < len(have):
-        return Estimate(value=None, statistic=STATISTIC, reason="a value has no logarithm"), {}
-    return over(list(levels.values()), statistic=STATISTIC), levels
-
-
-def _ratio(ratios: Sequence[Estimate | None], apart: str) -> Estimate | None:
-    known = [each for each in ratios if each is not None and each.value is not None]
-    if not known or apart:
-        return None
-    if all(each.statistic == EXACT for each in known):
-        return known[0] if len({each.value for each in known}) == 1 else None
-    levels = [level for each in known if (level := level_of(each)) is not None]
-    return over(levels, statistic=f"{STATISTIC}; this / reference, round by round") if levels else None
-
-
-def _farthest(levels: Mapping[int, Level]) -> Farthest | None:
-    """With its place in the fleet."""
-    found = farthest(list(levels.values()))
-    if found is None:
-        return None
-    place = list(levels)[found.at]
-    return Farthest(at=place, factor=found.factor, stands_out=found.stands_out, needed=found.needed)
-
-
 # Two builds
 
 
 def _changes(order: Sequence[Measured]) -> Iterator[FleetFigure]:
     """Of runs that compared two builds, what became of each metric on each device and on all of them."""
-    known: dict[tuple[str, str, tuple[str, str]], dict[int, tuple[Job, MetricResult, Estimate]]] = {}
+    known: dict[tuple[str, str, tuple[str, str]], dict[int, tuple[Twins, MetricResult, Estimate]]] = {}
     for at, each in enumerate(order):
         for pair in twins(each.results):
-            if differences(pair.candidate, pair.base, Factor.BUILD):
+            if failed(pair) or differences(pair.candidate, pair.base, Factor.BUILD):
                 continue
             for base, candidate in primary_of(pair, each.primary):
                 job = pair.candidate.job
                 key = (job.cell, f"{job.digest} {pair.base.job.digest}", identity(candidate))
-                known.setdefault(key, {})[at] = job, candidate, _of_pairs(base, candidate)
+                known.setdefault(key, {})[at] = pair, candidate, _of_pairs(base, candidate)
     for devices in known.values():
-        job, metric, _ = next(iter(devices.values()))
+        pair, metric, _ = next(iter(devices.values()))
+        pairs = [each for each, _, _ in devices.values()]
+        builds = {"candidate": [each.candidate for each in pairs], "base": [each.base for each in pairs]}
+        apart = "; ".join(f"{side}: {told}" for side, results in builds.items() if (told := unlike(results)))
         nothing = Estimate(value=None, reason="its run did not compare this")
         of = [devices[at][2] if at in devices else nothing for at in range(len(order))]
-        whole, levels = _whole(of, "")
+        whole, levels = whole_of(of, apart)
         yield FleetFigure(
-            job=job,
+            job=pair.candidate.job,
             metric=metric.name,
             unit=metric.unit,
             parameters=metric.parameters,
             change=True,
             of=of,
             whole=whole,
-            farthest=_farthest(levels),
+            farthest=farthest_of(levels),
         )
 
 

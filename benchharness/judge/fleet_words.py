@@ -59,7 +59,17 @@ def far_text(far: Farthest | None) -> str:
 
 
 def note_text(fleet: Fleet, figure: FleetFigure) -> str:
-    """Which device is farthest from the others, and whether chance explains it; "" where all are the same."""
+    """Of how many devices it is, where not of all; which is farthest, and whether chance explains it."""
+    return "; ".join(each for each in (_of_how_many(fleet, figure), _farthest_text(fleet, figure)) if each)
+
+
+def _of_how_many(fleet: Fleet, figure: FleetFigure) -> str:
+    """A mean of those that did not fail is no mean of all."""
+    lack = len(fleet.units) - figure.devices
+    return f"{figure.devices} of {len(fleet.units)} devices have it" if lack and figure.devices else ""
+
+
+def _farthest_text(fleet: Fleet, figure: FleetFigure) -> str:
     far = figure.farthest
     if far is None:
         return ""

@@ -26,6 +26,9 @@ DEVICES = "devices"
 ALPHA = 0.05
 #: The fewest devices of which one can be told from the others: of two nobody knows which is the odd one.
 FEWEST_TOLD_APART = 3
+#: Figures that are closer to each other than this are so by the grain of a clock or of a page of memory, which tells
+#: nothing of how far another unit may be.
+_GRAIN = 0.001
 _MOST_LOG = 700.0  # more than a double holds
 
 
@@ -76,12 +79,17 @@ def _between(levels: Sequence[Level]) -> float:
 
 
 def _within(levels: Sequence[Level]) -> float:
-    """Half the interval that the attempts' errors give (Welch and Satterthwaite); 0 where an error is not known."""
-    known = [(level.error**2, level.count - 1) for level in levels if level.error is not None and level.count > 1]
-    whole = sum(variance for variance, _ in known)
-    if len(known) < len(levels) or whole == 0:
+    """Half the interval that the attempts' errors give (Welch and Satterthwaite); 0 where none is known.
+
+    An attempt of a device that made one alone is taken to be as unsure as an attempt of the others.
+    """
+    known = [(level.error**2, level.count) for level in levels if level.error is not None and level.count > 1]
+    if not known or not any(variance for variance, _ in known):
         return 0.0
-    freedom = whole**2 / sum(variance**2 / own for variance, own in known)
+    alone = fmean(variance * count for variance, count in known), min(count for _, count in known)
+    parts = [*known, *([alone] * (len(levels) - len(known)))]
+    whole = sum(variance for variance, _ in parts)
+    freedom = whole**2 / sum(variance**2 / (count - 1) for variance, count in parts)
     return student.quantile(freedom) * math.sqrt(whole) / len(levels)
 
 
@@ -103,7 +111,8 @@ def farthest(levels: Sequence[Level]) -> Farthest | None:
     """Of several devices the one that fits the others least; None of one, and where all have the same value.
 
     Each is held against the prediction interval of the others (Student's t, Bonferroni over devices), whose spread is
-    taken to be no less than their attempts' own errors.
+    taken to be no less than their attempts' own errors, and than a thousandth: two that agree to the byte are not known
+    to have no spread.
     """
     count = len(levels)
     if count < 2 or len({level.mean for level in levels}) == 1:
@@ -113,7 +122,7 @@ def farthest(levels: Sequence[Level]) -> Farthest | None:
         at = max(range(count), key=lambda each: levels[each].mean)
         return Farthest(at=at, factor=math.exp(min(apart[at], _MOST_LOG)), stands_out=False, needed=None)
     limits = [_limit(_without(levels, at), level) for at, level in enumerate(levels)]
-    at = max(range(count), key=lambda each: apart[each] / limits[each] if limits[each] else math.inf)
+    at = max(range(count), key=lambda each: apart[each] / limits[each])
     signed = levels[at].mean - fmean(other.mean for other in _without(levels, at))
     return Farthest(
         at=at,
@@ -134,7 +143,7 @@ def _limit(others: Sequence[Level], one: Level) -> float:
     count = len(others)
     errors = [level.error**2 for level in others if level.error is not None]
     noise = fmean(errors) if errors else 0.0
-    spread = max(stdev(level.mean for level in others) ** 2, noise)
+    spread = max(stdev(level.mean for level in others) ** 2, noise, _GRAIN**2)
     own = max((one.error or 0.0) ** 2 - noise, 0.0)  # it may have been measured less surely than they
     quantile = float(special.stdtrit(count - 1, 1 - ALPHA / (2 * (count + 1))))
     return quantile * math.sqrt(spread * (1 + 1 / count) + own)

@@ -40,8 +40,11 @@ def parcel_of(store: Store, several: Sequence[str], conditions: Mapping[str, Any
     return json.dumps(packed)
 
 
-def unpack_into(connection: Connection, parcel: str) -> str:
-    """Stores a parcel's rows in an empty store of nobody's; its last run's id. Raises `NotOurs` for what is none."""
+def unpack_into(connection: Connection, parcel: str, device: str = "") -> str:
+    """Stores a parcel's rows in an empty store of nobody's; its last run's id. Raises `NotOurs` for what is none.
+
+    `device`: what a farm calls the device that the job was on, which its host cannot call otherwise.
+    """
     if len(parcel) > MOST_RUN_BYTES:
         raise NotOurs(f"it has {len(parcel)} characters, and no run has more than {MOST_RUN_BYTES}")
     try:
@@ -50,6 +53,9 @@ def unpack_into(connection: Connection, parcel: str) -> str:
             raise NotOurs(f"it is of format {packed['format']!s:.20}, and this version reads {FORMAT}")
         if not 1 <= len(packed["runs"]) <= _MOST_RUNS:
             raise NotOurs(f"it has {len(packed['runs'])} runs")
+        if device:
+            for attempt in packed["attempts"]:
+                attempt["conditions"] = _on(device, attempt["conditions"])
         for table in _TABLES:
             rows = [_unpacked(table, row) for row in packed[table.name]]
             if rows:
@@ -61,6 +67,11 @@ def unpack_into(connection: Connection, parcel: str) -> str:
         raise NotOurs("it is nested too deep") from error
     except Exception as error:  # whatever a database says of rows that somebody made up
         raise NotOurs(f"it is no run: {str(error).splitlines()[0]:.200} ({type(error).__name__})") from error
+
+
+def _on(device: str, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    farm = conditions.get("farm")
+    return {**conditions, "farm": {**(farm if isinstance(farm, Mapping) else {}), "device": device}}
 
 
 def _of_runs(table: Table, several: Sequence[str]) -> Any:

@@ -30,7 +30,7 @@ def furnished(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """
     )
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("benchharness.api.default_store", lambda: f"sqlite:///{folder / 'store.db'}")
+    monkeypatch.setattr("benchharness.api.findings.default_store", lambda: f"sqlite:///{folder / 'store.db'}")
     return folder
 
 

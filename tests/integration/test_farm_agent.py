@@ -17,8 +17,8 @@ pytest.importorskip("procrastinate", reason=MISSING)
 
 from benchharness import api
 from benchharness.errors import SuiteError
-from benchharness.farm.agent import Farm
 from benchharness.farm.allowed import Allowed
+from benchharness.farm.line import Line
 from tests.farm import LEASE_S, Member, Simulated, Testbed, parcel, submit, text, until, working
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
@@ -107,15 +107,15 @@ def test_a_lease_counts_from_before_it_was_asked_for(
     testbed: Testbed, ann: Member, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An agent may be frozen while the answer waits for it."""
-    asked = Farm.call
+    asked = Line.call
 
-    def late(self: Farm, function: str, *values: object) -> list[tuple[Any, ...]]:
+    def late(self: Line, function: str, *values: object) -> list[tuple[Any, ...]]:
         found = asked(self, function, *values)
         if function == "claim" and found:
             time.sleep(LEASE_S + 0.2)
         return found
 
-    monkeypatch.setattr(Farm, "call", late)
+    monkeypatch.setattr(Line, "call", late)
     device = Simulated(takes_s=60)
     submit(testbed, ann, text())
     with working(testbed, "desk", {"pi-1": device}, tmp_path):

@@ -253,6 +253,15 @@ def test_another_hosts_device_is_refused(testbed: Testbed, desk: Member, member:
     assert testbed.rows("SELECT labels ->> 'hardware' FROM farm.devices WHERE name = 'pi-1'") == [("board",)]
 
 
+def test_a_device_that_is_called_as_a_host_takes_none_of_its_devices_out(
+    testbed: Testbed, desk: Member, member: Members
+) -> None:
+    rack = member("rack")
+    rack.call("present", '[{"name": "desk"}]')
+    assert rack.one("set_state", "desk", "quarantined", "mine") == 1
+    assert testbed.rows("SELECT name FROM farm.devices WHERE state = 'quarantined'") == [("desk",)]
+
+
 def test_labels_do_not_make_a_device_another_ones(testbed: Testbed, member: Members) -> None:
     rack = member("rack")
     rack.call("present", '[{"name": "pi-9", "labels": {"device": "pi-1", "host": "desk"}}]')
@@ -281,6 +290,21 @@ def test_a_forged_result_is_not_taken_into_the_store(
     jobs = [job for (job,) in testbed.rows("SELECT job FROM farm.results WHERE trouble <> '' ORDER BY job")]
     for job in jobs:
         said(testbed, f"the result of job {job} from desk to scheduler: ")
+
+
+def test_a_result_is_of_the_device_that_had_the_lease_whatever_its_host_calls_it(
+    testbed: Testbed, desk: Member, ann: Member, tmp_path: Path
+) -> None:
+    for told in ({"device": "pixel-of-rack", "by": "ann"}, "pixel-of-rack"):
+        submit(testbed, ann, text())
+        token, _ = desk.claims("pi-1")
+        said = json.loads(parcel(tmp_path))
+        for each in said["attempts"]:
+            each["conditions"]["farm"] = told
+        assert desk.one("hand_in", token, json.dumps(said))
+    assert testbed.take_in() == 2
+    found = testbed.rows("SELECT conditions -> 'farm' FROM store.attempts")
+    assert sorted(found, key=str) == [({"by": "ann", "device": "pi-1"},), ({"device": "pi-1"},)]
 
 
 # Roles
@@ -322,6 +346,13 @@ def test_an_agent_may_not_submit_nor_a_submitter_claim(member: Members) -> None:
 def test_nobody_submits_in_anothers_name(testbed: Testbed, desk: Member, ann: Member) -> None:
     assert ann.one("submit", text(by="bob"), "", "bob") == 0
     said(testbed, "a submission of phones to ann: it is written by bob")
+
+
+def test_a_submission_says_of_each_file_which_it_is(testbed: Testbed, desk: Member, ann: Member) -> None:
+    """One that did not kept every file of the farm from being pruned."""
+    for file in ({}, {"sha256": None}, {"sha256": 5}, "x"):
+        with pytest.raises(errors.RaiseException, match="a file of the submission has no digest"):
+            submit(testbed, ann, text(files=[file]))
 
 
 def test_a_file_that_is_another_is_refused(testbed: Testbed, ann: Member) -> None:

@@ -122,3 +122,17 @@ def test_a_device_that_left_its_history_is_taken_out(
     report(testbed)
     assert testbed.rows("SELECT state, why FROM farm.devices") == [("quarantined", why)]
     assert told[0]["jobs"][0]["unsteady"] == why
+
+
+def test_a_schedule_that_is_none_keeps_nobody_elses_night(testbed: Testbed, member: Members) -> None:
+    ann = member("ann")
+    member("desk").holds("pi-1")
+    for schedule in ("whenever", "* * * * * *"):  # not by our command, which refuses them; the second is each second
+        submit(testbed, ann, text(nightly=schedule))
+    submit(testbed, ann, text(nightly="0 2 * * *"))
+    testbed.rows("UPDATE farm.nights SET queued = now() - interval '2 days'")
+    scheduled(testbed, nights.begin)
+    assert testbed.rows("SELECT nightly, max(night) FROM farm.nights JOIN farm.submissions ON id = submission"
+                        " GROUP BY nightly ORDER BY nightly") == [
+        ("* * * * * *", 0), ("0 2 * * *", 1), ("whenever", 0)
+    ]  # fmt: skip

@@ -15,8 +15,10 @@ from tests.postgres import MISSING
 
 pytest.importorskip("procrastinate", reason=MISSING)
 
+from benchharness.errors import UsageError
 from benchharness.farm.cache import LEFT_FREE_BYTES, Cache, NoRoom, bound_folder
 from benchharness.farm.submission import File, Unbelievable
+from benchharness.farm.workplace import alone_in
 
 CONTENTS = {name: name.encode() * 1000 for name in "abcdef"}  # 1,000 bytes each
 
@@ -145,6 +147,34 @@ def test_a_full_disk_takes_from_the_cache_first_and_then_says_so(
     free[0] = 0
     with pytest.raises(NoRoom, match="has no room for 1000 bytes"):
         host.job("d", "d")
+
+
+def test_what_is_pruned_by_hand_before_it_is_laid_out_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.place([file("a")], tmp_path / "first", fetch)
+    shutil.rmtree(tmp_path / "first")
+    looked = Cache._here
+
+    def pruned(self: Cache, wanted: File) -> Path | None:
+        found = looked(self, wanted)
+        assert Cache(tmp_path / "cache").evict(0).files == 1
+        return found
+
+    monkeypatch.setattr(Cache, "_here", pruned)
+    cache.place([file("a")], tmp_path / "second", fetch)
+    assert (tmp_path / "second/files/0/a").read_bytes() == CONTENTS["a"]
+
+
+def test_two_agents_do_not_share_a_folder(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "work"):
+        with pytest.raises(UsageError, match="another agent works there; give this one a folder of its own: --work"):
+            alone_in(tmp_path / "work").__enter__()
+        with alone_in(tmp_path / "other"):
+            pass
+    with alone_in(tmp_path / "work"):  # when the first is gone
+        pass
 
 
 def test_what_a_broken_off_transfer_left_goes_after_a_day(tmp_path: Path, clock: Callable[[float], None]) -> None:

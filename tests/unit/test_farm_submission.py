@@ -168,6 +168,10 @@ def test_who_is_not_on_the_list_is_refused_and_so_is_a_changed_text(
         ({"files": [{"path": "files/0/x", "sha256": "../../home/desk/x", "bytes": 1}]}, "a digest that is none"),
         ({"files": [{"path": "files/0/x", "sha256": "0" * 64, "bytes": -1}]}, "a file of -1 bytes"),
         ({"files": [{"path": "files/0/x", "sha256": "0" * 64, "bytes": "1"}]}, "a file of 1 bytes"),
+        (
+            {"files": [{"path": f"files/0/{x}", "sha256": "0" * 64, "bytes": 1} for x in "xX"]},
+            "some disks take for one",
+        ),
         ({"files": [{"path": f"files/{at}/x", "sha256": "0" * 64, "bytes": 1} for at in range(20_001)]}, "20001 files"),
     ],
 )
@@ -212,6 +216,7 @@ def test_a_key_is_found_where_the_host_lists_it(
         (_of_suite("library", "other"), r"other is not in this host's \[libraries\]"),
         (_of_suite("accelerator", "/tmp/evil.so"), "a path outside of its own files"),
         (_of_suite("accelerator", ["cpu", "evil.so"]), "a path outside of its own files"),
+        (_of_suite("options", {"plugin": "libevil.so.1"}), "a path outside of its own files"),
         (_of_suite("options", {"custom_op_libraries": ["/tmp/evil.so"]}), r"is not in this host's \[libraries\]"),
         (_of_suite("options", {"deep": [{"profile": "../x"}]}), "a path outside of its own files"),
         (_of_suite("accelerator_options", {"backend_path": "/x"}), "a path outside of its own files"),
@@ -348,6 +353,79 @@ def test_code_is_made_only_where_a_host_lists_it(
     assert len(suite.scenarios.task.datasets) == 2
     with pytest.raises(Unbelievable, match="task is not in this host's scenarios"):
         allowed.model_copy(update={"code": (digest,)}).suites(found, job)
+
+
+#: Windows' own: two letters, and at 0x3c where its four are.
+WINDOWS = b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0"
+
+
+def model_folder(talking: Path, beside: str, content: bytes) -> None:
+    """The first variant as a folder of a model with something beside it."""
+    (talking / "chat").mkdir()
+    (talking / "chat" / "model.onnx").write_bytes(b"as exported")
+    (talking / "chat" / beside).write_bytes(content)
+    (talking / "phones.toml").write_text(
+        SUITE.replace('artefact = "model.onnx"', 'artefact = "model.onnx"\ntokenizer = "chat"')
+    )
+
+
+@pytest.mark.parametrize(
+    ("beside", "content"),
+    [
+        ("weights.bin", b"\x7fELF\x02\x01"),  # `custom_ops_library` of a generator's settings may name it
+        ("tokenizer.json", b"\xcf\xfa\xed\xfe"),
+        ("notes.txt", WINDOWS),
+        ("libops.so.1.2", b"text"),
+        ("EVIL.PY", b"import os"),
+        ("evil.pth", b"import os"),
+        ("evil.whl", b"PK\x03\x04"),
+    ],
+)
+def test_code_is_known_whatever_it_is_called(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path, beside: str, content: bytes
+) -> None:
+    model_folder(talking, beside, content)
+    made = written()
+    digest = hashlib.sha256(content).hexdigest()
+    assert code_of(made.listed, made.files, [load_suite(talking / "phones.toml")]).keys() == {digest}
+    found = allowed.submission(made.told, signed(tmp_path, made.told), "ann", LABELS)
+    job = tmp_path / "job"
+    Cache(tmp_path / "cache").place(found.files, job, lambda digest, _: made.files[digest].read_bytes())
+    with pytest.raises(Unbelievable, match=rf"{beside} is code, .*: {digest}$"):
+        allowed.suites(found, job)
+    allowed.model_copy(update={"code": (digest,)}).suites(found, job)
+
+
+def test_weights_that_begin_with_two_letters_are_weights(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path
+) -> None:
+    model_folder(talking, "weights.bin", b"MZ" + bytes(range(256)))
+    made = written()
+    assert code_of(made.listed, made.files, [load_suite(talking / "phones.toml")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        (b'{"model": {"decoder": {"session_options": {"custom_ops_library": "/tmp/x"}}}}', True),
+        (b'{"model": {"decoder": {"session_options": {"custom\\u005fops_library": "x"}}}}', True),
+        (b"{" * 100_000, True),
+        (b'{"model": {"context_length": 2048}}', False),
+    ],
+)
+def test_a_models_settings_name_no_library(
+    talking: Path, written: Callable[..., Written], allowed: Allowed, tmp_path: Path, settings: bytes, refused: bool
+) -> None:
+    model_folder(talking, "genai_config.json", settings)
+    made = written()
+    found = allowed.submission(made.told, signed(tmp_path, made.told), "ann", LABELS)
+    job = tmp_path / "job"
+    Cache(tmp_path / "cache").place(found.files, job, lambda digest, _: made.files[digest].read_bytes())
+    if not refused:
+        allowed.suites(found, job)
+        return
+    with pytest.raises(Unbelievable, match=r"genai_config\.json names a library"):
+        allowed.suites(found, job)
 
 
 def test_all_that_lies_among_lm_evals_task_files_is_code(

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from scipy import stats
 
 from benchharness import api
 from benchharness.commands import ending
-from benchharness.judge.fleet import Fleet, FleetFigure, fleets
+from benchharness.judge.fleet import Fleet, FleetFigure, Measured, fleets
 from benchharness.judge.fleet_json import to_json
+from benchharness.judge.fleet_whole import whole_of
 from benchharness.judge.fleet_words import headline, note_text
-from benchharness.results.result import Estimate
+from benchharness.results.result import Estimate, MetricResult, Outcome, OutcomeKind, Result
 from benchharness.terminal.fleet import show_fleet
 from reports.model.found import Found
 from reports.pages.fleet import fleet_page
@@ -147,6 +149,15 @@ def test_a_device_without_a_figure_says_why_and_the_others_count() -> None:
     assert found.of[2].reason == "its job ended with crashed"
     assert found.whole.drawn == 2
     assert figure(fleet, variant="fp32").whole.drawn == 3
+    assert note_text(fleet, found).startswith("2 of 3 devices have it; b is +10")
+    assert "of 3 devices" not in note_text(fleet, figure(fleet, variant="fp32"))
+
+
+def test_one_that_failed_says_nothing_of_what_the_others_did_alike() -> None:
+    broken = crashed("c")
+    digests = [replace(each, job=replace(each.job, digest="")) if not each.metrics else each for each in broken.results]
+    found = figure(fleet_of(measured_on("a"), measured_on("b", factor=1.1), replace(broken, results=digests)))
+    assert found.whole.drawn == 2
 
 
 def test_the_newest_run_of_a_device_counts_and_runs_of_none_are_left_out() -> None:
@@ -161,6 +172,49 @@ def test_what_is_computed_is_the_same_or_not_taken_together() -> None:
     size = figure(fleet, "artefact_size")
     assert size.whole.value == 1000
     assert size.farthest is None
+
+
+def with_quality(measured: Measured, perplexity: float, ratio: float) -> Measured:
+    """As quality is stored: its interval is over texts; its ratio is of attempts that are all alike."""
+
+    def told(result: Result) -> Result:
+        value = Estimate(value=perplexity, low=8.0, high=12.0, count=1, drawn=40, drawn_unit="chunks")
+        over_attempts = Estimate(value=ratio, low=ratio, high=ratio, count=3)
+        made = MetricResult(name="perplexity", unit="", parameters={}, estimate=value, attempts=[], ratio=over_attempts)
+        return replace(result, metrics=[*result.metrics, made])
+
+    return replace(measured, results=[told(each) for each in measured.results])
+
+
+def test_a_ratio_of_quality_is_no_figure_that_devices_draw() -> None:
+    """It is the same on all of them, or told on each alone: no spread of devices is made of it."""
+    alike = fleet_of(*(with_quality(measured_on(name), 10.0, 1.02) for name in "abc"))
+    found = figure(alike, "perplexity")
+    assert (found.whole.value, found.whole.low, found.whole.drawn_unit) == (10.0, 8.0, "chunks")
+    assert found.ratio is not None
+    assert "devices" not in (found.ratio.statistic, found.ratio.drawn_unit)
+    other = fleet_of(*(with_quality(measured_on(name), 10 + at, 1.02 + at / 100) for at, name in enumerate("abc")))
+    assert figure(other, "perplexity").whole.reason == "computed, and not the same on all devices"
+    assert figure(other, "perplexity").ratio is None
+
+
+def test_a_value_that_all_have_is_that_value() -> None:
+    value = 57872384.0  # a byte less by logarithms and back
+    (found, _) = whole_of([Estimate(value=value, low=value, high=value, count=5)] * 3, "")
+    assert found.low == found.value == found.high == value
+
+
+def test_changes_of_builds_that_ran_otherwise_are_not_taken_together() -> None:
+    """On one host the interpreter has another release of the runtime: it is another pair of builds."""
+    sides: dict[str, Any] = {"jobs": [BASE, CANDIDATE], "count": 10, "scale": {"candidate": 1.05}, "primary": ("tpot",)}
+    one, other = measured_on("a", **sides), measured_on("b", effective={"runtime_version": "1.21"}, **sides)
+    (found,) = fleet_of(one, other).figures
+    assert found.change
+    assert found.whole.value is None
+    assert "candidate: runtime 1.20 against 1.21; base: runtime 1.20 against 1.21" in found.whole.reason
+    failed = Outcome(kind=OutcomeKind.CRASHED, reason="it left")
+    results = [replace(each, outcome=failed) if each.job.side == "candidate" else each for each in one.results]
+    assert fleet_of(measured_on("b", **sides), replace(one, results=results)).figures[0].devices == 1
 
 
 def test_pairs_stay_on_their_device_and_their_ratios_are_taken_together() -> None:

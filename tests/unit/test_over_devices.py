@@ -60,6 +60,16 @@ def test_two_devices_that_happen_to_agree_are_no_surer_than_their_attempts() -> 
     assert apart == pytest.approx(stats.t.ppf(0.975, 8) * 0.02 / math.sqrt(2), rel=1e-3)
 
 
+def test_a_device_with_one_attempt_lifts_no_floor() -> None:
+    """Its attempt is taken to be as unsure as the others': three that happen to agree are no surer than attempts."""
+    others = [level(10.0, 0.02), level(10.0000001, 0.02)]
+    found = half(over([*others, level(10.0, None, count=1)], statistic="x"))
+    variances, freedoms = [0.02**2, 0.02**2, 0.02**2 * 5], [4, 4, 4]
+    freedom = sum(variances) ** 2 / sum(each**2 / own for each, own in zip(variances, freedoms, strict=True))
+    assert found == pytest.approx(stats.t.ppf(0.975, freedom) * math.sqrt(sum(variances)) / 3, rel=1e-3)
+    assert found > half(over([*others, level(10.0, 0.02)], statistic="x"))
+
+
 def test_one_device_has_no_interval_and_says_why() -> None:
     found = over([level(10.0)], statistic="x")
     assert found.value == pytest.approx(10.0)
@@ -137,6 +147,15 @@ def test_devices_that_agree_by_chance_make_no_ordinary_one_stand_out() -> None:
     found = farthest([level(10.0, 0.02), level(10.0001, 0.02), level(9.9999, 0.02), level(10.5, 0.02)])
     assert found is not None
     assert (found.at, found.stands_out) == (3, False)
+
+
+@pytest.mark.parametrize("error", [0.0, None])
+def test_devices_that_agree_to_the_byte_make_no_page_of_memory_stand_out(error: float | None) -> None:
+    memory = [100_000_000.0] * 4
+    for more, stands_out in ((4096, False), (20_000_000, True)):
+        found = farthest([level(value, error) for value in (*memory, memory[0] + more)])
+        assert found is not None
+        assert (found.at, found.stands_out) == (4, stands_out)
 
 
 # Attempts of one result

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from benchharness import api
+from benchharness.api import pages
+from benchharness.api.findings import findings_in
 from benchharness.errors import StoreError, UsageError
 from benchharness.judge.answer import Standing, across, answers, worst_last
 from benchharness.judge.budgets import judged
@@ -403,14 +405,14 @@ def test_a_site_has_the_newest_run_in_full_and_lists_earlier_ones(url: str, tmp_
 def test_a_run_that_cannot_be_read_stands_in_the_index_with_the_reason(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = api._findings
+    read = findings_in
 
     def damaged(store: Store, run: str) -> api.Findings:
         if store.run(run).suite == "other":
             raise StoreError("the store holds what cannot be read")
         return read(store, run)
 
-    monkeypatch.setattr(api, "_findings", damaged)
+    monkeypatch.setattr(pages, "findings_in", damaged)
     index, *others = api.site(tmp_path / "site", store=url)
     assert "it cannot be read: the store holds what cannot be read" in index.read_text(encoding="utf-8")
     assert {path.name.partition(".")[0] for path in others} == {"phones"}

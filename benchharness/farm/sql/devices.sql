@@ -61,7 +61,9 @@ BEGIN
         PERFORM refuse(p_state, p_name, 'it is not its host that asks');
         RETURN 0;
     END IF;
-    UPDATE devices SET state = p_state, why = left(p_why, 400), losses = 0 WHERE name = p_name OR host = p_name;
+    -- A device may be called as a host is: an agent means its own device by it, and never that host.
+    UPDATE devices SET state = p_state, why = left(p_why, 400), losses = 0
+        WHERE CASE WHEN is_agent THEN name = p_name AND host = session_user ELSE name = p_name OR host = p_name END;
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM note(p_state, p_name, p_why);
     PERFORM pg_notify('farm', '');

@@ -72,6 +72,7 @@ BEGIN
     SELECT array_agg(digest) INTO unwanted FROM (
         SELECT digest FROM files WHERE at < now() - (SELECT keep_files FROM settings) AND digest NOT IN (
             SELECT each ->> 'sha256' FROM submissions, jsonb_array_elements(told::jsonb -> 'files') each
+            WHERE each ->> 'sha256' IS NOT NULL
         ) ORDER BY at LIMIT p_most FOR UPDATE SKIP LOCKED
     ) old;
     WITH parts AS (DELETE FROM file_parts WHERE digest = ANY (unwanted) RETURNING length(file_parts.bytes) AS size)

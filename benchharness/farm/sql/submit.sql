@@ -7,6 +7,9 @@ DECLARE
     said jsonb := p_told::jsonb;
     missing text;
 BEGIN
+    IF jsonb_path_exists(said, '$.files[*] ? (!exists(@.sha256) || @.sha256.type() != "string")') THEN
+        RAISE EXCEPTION 'a file of the submission has no digest';
+    END IF;
     IF said ->> 'by' IS DISTINCT FROM session_user THEN
         PERFORM refuse('a submission', coalesce(said ->> 'name', ''), format('it is written by %s', said ->> 'by'));
         RETURN 0;
