@@ -45,7 +45,8 @@ def twice_ranked(values: Floats) -> NDArray[np.int_]:
     begins = np.flatnonzero(differs)
     found = np.empty(ordered.size, int)
     found[order] = np.repeat(begins[:-1] + begins[1:] + 1, np.diff(begins))
-    return (found.reshape(rows.shape) - 2 * first).reshape(values.shape)
+    ranks: NDArray[np.int_] = (found.reshape(rows.shape) - 2 * first).reshape(values.shape)
+    return ranks
 
 
 def chance_above(signed: NDArray[np.int_]) -> float:
