@@ -28,13 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.farm import signing
-from benchharness.farm.agent import DEVICE_SHARE, Agent, Unit
+from benchharness.farm.agent import DEVICE_SHARE, Agent
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.lease import now_s
 from benchharness.farm.making import Order
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
 from benchharness.farm.running import run_scheduler
+from benchharness.farm.units import Unit
 from tests.farm import Member, parcel, text
 from tests.postgres import folder, free_port
 

@@ -16,12 +16,13 @@ from typing import Any
 
 from benchharness import stores
 from benchharness.farm import signing
-from benchharness.farm.agent import Agent, Unit
+from benchharness.farm.agent import Agent
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.lease import now_s
 from benchharness.farm.making import Order
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
+from benchharness.farm.units import Unit
 from benchharness.results.store import Store
 from tests.postgres import folder, free_port
 from tests.unit.made_up import attempt, job, measured

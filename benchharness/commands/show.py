@@ -71,5 +71,5 @@ def _show_comparison(found: "Findings", form: Form, store: str | None) -> None:
     from benchharness.terminal.comparison import show_verdict
 
     if found.since.gated is not None:
-        show_verdict(found.since.gated, ending.terminal())
+        show_verdict(found.since.gated, ending.terminal(), state=found.run.state)
     ending.show_comparison(builds.load(found.run.id, store=store))

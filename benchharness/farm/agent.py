@@ -11,8 +11,7 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,9 +25,9 @@ from benchharness.farm.line import AGAIN_S, Line
 from benchharness.farm.making import Making, Order
 from benchharness.farm.passes import Pass
 from benchharness.farm.submission import Unbelievable
+from benchharness.farm.units import Unit
 from benchharness.farm.workplace import alone_in
 from benchharness.locations import task_cache
-from benchharness.suite.tables import read_toml
 
 log = logging.getLogger("benchharness.farm")
 
@@ -62,31 +61,6 @@ class Job(Protocol):
     @property
     def parcel(self) -> str:
         """What it measured."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """A device of this host: how it is called, its profile, and what it can be asked for by."""
-
-    name: str
-    profile: Path
-    labels: Mapping[str, str]
-
-
-def units_in(folder: Path) -> list[Unit]:
-    """The devices with a profile in a folder. `[labels]` in a profile are told to the farm. Raises `SuiteError`."""
-    return [_unit(path) for path in sorted(folder.glob("*.toml"))]
-
-
-def _unit(path: Path) -> Unit:
-    table = read_toml(path)
-    given = table.get("labels", {})
-    found = table.get("found", {})
-    if not isinstance(given, dict) or not isinstance(found, dict):
-        raise UsageError(f"{path}: [labels] and [found] are tables of words")
-    labels = {**{key: str(value) for key, value in found.items()}, **{key: str(value) for key, value in given.items()}}
-    hardware = str(table.get("hardware") or table.get("name") or path.stem)
-    return Unit(name=path.stem, profile=path, labels={**labels, "hardware": hardware})
 
 
 class Agent:

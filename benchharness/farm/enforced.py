@@ -20,6 +20,8 @@ from benchharness.farm.roles import PROBE
 _OTHER = f"{PROBE}_other"
 #: In what a server or TLS itself says of who is not let in.
 _REFUSED = ("FATAL", "SSL", "certificate")
+#: In what it says of who would be let in at another time: no refusal.
+_BUSY = ("too many", "connection slots", "starting up", "shutting down", "recovery mode")
 _MINE = "SELECT session_user::text, ssl, version, client_serial FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 _OPEN = """
 SELECT 'everybody may create in the schema ' || nspname FROM pg_namespace
@@ -117,7 +119,8 @@ def _let_in(way: Way, what: str, words: Mapping[str, str]) -> str:
         _connect(way, words).close()
     except psycopg.Error as error:
         told = _words(error)
-        return "" if any(word in told for word in _REFUSED) else f"whether {what} is refused is not known: {told}"
+        refused = any(word in told for word in _REFUSED) and not any(word in told for word in _BUSY)
+        return "" if refused else f"whether {what} is refused is not known: {told}"
     return f"{what} is let in"
 
 

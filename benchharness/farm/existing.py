@@ -7,6 +7,7 @@ whether the server does it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ host     all  {owner}  all  METHOD"""
 #: Lines that a farm takes beside two for each agent: the scheduler's, and those of people.
 _LINES = 20
 _PATIENCE_S = "10"
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MEANS_SOMETHING = {"all", "sameuser", "samerole", "samegroup", "replication"}
 
 _FACTS = """
 SELECT current_setting('server_version_num')::integer / 10000, current_user::text, current_database()::text,
@@ -163,8 +166,13 @@ def checked(reached: str) -> str:
 
 
 def for_the_administrator(facts: Facts, mark: str, authority: Path, revoked: Path) -> str:
-    """What to write into files of the server, and which statements to run, for its administrator."""
-    first = f"{_OWNER_FIRST.format(owner=facts.owner)}\n" if facts.version >= _COUNTS_OWNERS else ""
+    """What to write into files of the server, and which statements to run, for its administrator.
+
+    The map is called by the farm's mark: roles are a whole server's, and by a map that two farms had in common a
+    certificate of the one's `desk` would be the other's `desk`.
+    """
+    database = _in_rules(facts.database)
+    first = f"{_OWNER_FIRST.format(owner=_in_rules(facts.owner))}\n" if facts.version >= _COUNTS_OWNERS else ""
     believed = (
         f"append {authority} to {facts.ca_file}, which is the server's ssl_ca_file"
         if facts.ca_file
@@ -174,13 +182,13 @@ def for_the_administrator(facts: Facts, mark: str, authority: Path, revoked: Pat
     return f"""\
 # For the administrator of the PostgreSQL server: how members of the farm come in, and how nobody else does.
 
-1. pg_hba.conf, before every other line:
-{first}hostssl  {facts.database}  +{roles.MEMBERS}  all  cert  clientcert=verify-full  clientname=DN  map=farm
+1. pg_hba.conf, before every other line; of several farms the lines with hostssl first, of them all:
+{first}hostssl  {database}  +{roles.MEMBERS}  all  cert  clientcert=verify-full  clientname=DN  map={mark}
 host     all  +{roles.MEMBERS}  all  reject
 local    all  +{roles.MEMBERS}       reject
 
 2. pg_ident.conf:
-farm  "/^CN=([a-z][a-z0-9_-]*),OU={mark}$"  \\1
+{mark}  "/^CN=([a-z][a-z0-9_-]*),OU={mark}$"  \\1
 
 3. postgresql.conf:
   ssl = on
@@ -196,6 +204,12 @@ def few_lines(facts: Facts, agents: int) -> str:
     if facts.free >= needed:
         return ""
     return f"the server has {facts.free} connections to spare, and a farm of {agents} agents takes up to {needed}"
+
+
+def _in_rules(name: str) -> str:
+    """A name as a line of pg_hba.conf has it: what is no plain word, or means something there, in quotes."""
+    plain = _PLAIN.fullmatch(name) and name not in _MEANS_SOMETHING
+    return name if plain else '"{}"'.format(name.replace('"', '""'))
 
 
 def _on_database(statement: str, facts: Facts, whom: str = "") -> sql.Composed:

@@ -6,12 +6,13 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from benchharness.errors import UsageError
@@ -19,7 +20,7 @@ from benchharness.farm import enforced, existing, roles, signing
 from benchharness.farm.certificates import Authority
 from benchharness.farm.existing import Existing
 from benchharness.farm.passes import Pass
-from benchharness.farm.schema import make_schema
+from benchharness.farm.schema import drop_schema, make_schema
 from benchharness.farm.server import DATABASE, OWNER, Server
 from benchharness.suite.tables import read_toml
 
@@ -175,21 +176,38 @@ class Farm:
             raise UsageError(f"{server_authority}: no such file; name the certificate by which the server is known")
         _expect_new(folder, members)
         there.expect_room(members)
-        place, authority = _begun(folder, name or there.way_in()[0])
+        with _or_nothing(folder):
+            return cls._made_on(folder, there, server_authority, name, port, members)
+
+    @classmethod
+    def _made_on(
+        cls,
+        folder: Path,
+        there: Existing,
+        server_authority: Path,
+        name: str | None,
+        port: int | None,
+        members: Sequence[tuple[str, str]],
+    ) -> Farm:
+        facts, (host, number) = there.facts(), there.way_in()
+        place, authority = _begun(folder, name or host)
         shutil.copyfile(server_authority, place / "server-ca.crt")
-        facts = there.facts()
-        with there.connect() as line:
-            roles.make(line, roles.groups_lacking(line))
-            roles.make(line, there.connect_rights())
-        make_schema(partial(there.connect, autocommit=False))
-        host, number = there.way_in()
         reached_as: dict[str, str | int] = {"name": name or host, "port": port or number, "database": facts.database}
         _write(folder / "farm.toml", {**reached_as, "owner": there.reached})
         told = existing.for_the_administrator(facts, authority.mark, place / "ca.crt", place / "revoked.crl")
         (folder / _FOR_ADMINISTRATOR).write_text(told, encoding="utf-8")
+        with there.connect() as line:
+            roles.make(line, roles.groups_lacking(line))
+            roles.make(line, there.connect_rights())
+        make_schema(partial(there.connect, autocommit=False))
         farm = cls(folder)
-        for kind, role in members:
-            farm.enrol(role, kind)
+        try:
+            for kind, role in members:
+                farm.enrol(role, kind)
+        except BaseException:
+            with suppress(UsageError, psycopg.Error), there.connect() as line:
+                drop_schema(line)  # it was made a moment ago, and nobody was in it
+            raise
         return farm
 
     @property
@@ -324,12 +342,14 @@ def _or_nothing(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        begun = Server(folder / "server")
-        if begun.runs:
-            begun.stop("immediate")
+        if (folder / "server" / "data").exists():  # one of its own
+            begun = Server(folder / "server")
+            if begun.runs:
+                begun.stop("immediate")
         for name in ("server", "passes"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / "farm.toml").unlink(missing_ok=True)
+        for name in ("farm.toml", _FOR_ADMINISTRATOR):
+            (folder / name).unlink(missing_ok=True)
         if not was_there:
             shutil.rmtree(folder, ignore_errors=True)
         raise

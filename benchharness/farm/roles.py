@@ -33,7 +33,9 @@ _ROLE = """
 SELECT rolcanlogin, rolconnlimit,
     ARRAY(SELECT g.rolname::text FROM pg_auth_members JOIN pg_roles g ON g.oid = roleid WHERE member = r.oid),
     ARRAY(SELECT unnest(setconfig) FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
-        WHERE setrole = r.oid AND datname = current_database())
+        WHERE setrole = r.oid AND datname = current_database()),
+    EXISTS (SELECT FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
+        WHERE setrole = r.oid AND datname <> current_database())
 FROM pg_roles r WHERE rolname = %s
 """
 Statements = Sequence[sql.Composed]
@@ -64,7 +66,12 @@ def _lacking(
     known = line.execute(_ROLE, [role]).fetchone()
     if known is not None and MEMBERS not in known[2]:
         raise UsageError(f"the server has a role {role} that is not this farm's; give the member another name")
-    can_login, lines, already, configured = known or (False, None, [], [])
+    if known is not None and known[4] and kind not in ("", "scheduler"):
+        # Whoever this farm lets log in would log in to that one too, which may have revoked him.
+        raise UsageError(
+            f"the server has a role {role} that is a member of a farm in another database; give the member another name"
+        )
+    can_login, lines, already, configured, _ = known or (False, None, [], [], False)
     found: list[sql.Composed] = []
     if known is None:
         found.append(sql.SQL("CREATE ROLE {} NOLOGIN").format(named))

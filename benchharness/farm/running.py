@@ -9,9 +9,10 @@ from pathlib import Path
 
 from benchharness.errors import UsageError
 from benchharness.farm import scheduler
-from benchharness.farm.agent import Agent, units_in
+from benchharness.farm.agent import Agent
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.passes import Pass
+from benchharness.farm.units import units_in
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 

@@ -6,6 +6,7 @@ import importlib.resources
 from collections.abc import Callable
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import create_engine
 
 from benchharness.errors import UsageError
@@ -40,3 +41,8 @@ def make_schema(connect: Callable[[], psycopg.Connection]) -> None:
         raise UsageError(f"the farm could not be made, and nothing of it is there: {error}") from error
     finally:
         engine.dispose()
+
+
+def drop_schema(line: psycopg.Connection) -> None:
+    """Takes away all that `make_schema` made."""
+    line.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, SCHEMAS))))

@@ -203,3 +203,11 @@ def headline(gated: Gated) -> str:
         Colour.UNDECIDED: f"gate undecided: {counts[Colour.UNDECIDED]} of {of} could not be told, none failed",
         Colour.GREEN: f"gate green: {of} of {of} passed{also}",
     }[gated.colour]
+
+
+def of_run(gated: Gated, state: str) -> tuple[Colour, str]:
+    """Colour and sentence for a run in this state: one that is not finished may lack whole jobs, and is never green."""
+    if state == "finished":
+        return gated.colour, headline(gated)
+    colour = Colour.RED if gated.colour is Colour.RED else Colour.UNDECIDED
+    return colour, f"gate {colour}: the run is {state}; so far {headline(gated).partition(': ')[2]}"

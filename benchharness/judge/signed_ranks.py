@@ -8,6 +8,7 @@ difference take part in the ranking and in no sum (Pratt 1959). Which ranks thes
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,25 @@ def doubled_ranks(differences: Floats) -> NDArray[np.int_]:
 
 
 def twice_ranked(values: Floats) -> NDArray[np.int_]:
-    """Twice the rank of each value, those that are alike with the middle of theirs: as scipy's, without loading it."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
-    found = np.empty(values.size, int)
+    """Twice the rank of each value in its row, those that are alike with the middle of theirs; any number of rows.
+
+    As scipy's, without loading it. Shape as `values`.
+    """
+    if not values.size:
+        return np.zeros(values.shape, int)
+    size = values.shape[-1]
+    rows = values.reshape(-1, size)
+    first = size * np.arange(len(rows))[:, None]
+    order = (np.argsort(rows, axis=1, kind="stable") + first).ravel()
+    ordered = rows.ravel()[order]
+    differs = np.ones(ordered.size + 1, bool)
+    differs[1:-1] = ordered[1:] != ordered[:-1]
+    differs[:-1:size] = True  # where a row begins
+    begins = np.flatnonzero(differs)
+    found = np.empty(ordered.size, int)
     found[order] = np.repeat(begins[:-1] + begins[1:] + 1, np.diff(begins))
-    return found
+    ranks: NDArray[np.int_] = (found.reshape(rows.shape) - 2 * first).reshape(values.shape)
+    return ranks
 
 
 def chance_above(signed: NDArray[np.int_]) -> float:
@@ -50,12 +63,18 @@ def chance_above(signed: NDArray[np.int_]) -> float:
     if kept.size > _MOST_COUNTED:
         half_step = int(np.gcd.reduce(kept))  # a sign that turns moves the sum by twice its rank
         return math.erfc(float(signed.sum() - half_step) / math.sqrt(2 * float((kept.astype(float) ** 2).sum()))) / 2
-    return float(_sums(kept)[int(signed[signed > 0].sum()) :].sum())
+    return float(_sums_of(tuple(kept.tolist()))[int(signed[signed > 0].sum()) :].sum())
 
 
 def chances_at_most(pairs: int) -> Floats:
     """How likely a sum of so many ranks without ties is at most 0, 1, 2, … without a difference."""
     return np.cumsum(_sums(np.arange(1, pairs + 1)))
+
+
+@lru_cache(maxsize=64)
+def _sums_of(ranks: tuple[int, ...]) -> Floats:
+    """`_sums`, once where an interval asks for the same again: signs have turned. Never to be changed."""
+    return _sums(np.array(ranks))
 
 
 def _sums(ranks: NDArray[np.int_]) -> Floats:

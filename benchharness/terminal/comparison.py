@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchharness.judge.builds import Comparison
 from benchharness.judge.design import Design
-from benchharness.judge.gate import Colour, Gated, finding_text, headline
+from benchharness.judge.gate import Colour, Gated, finding_text, of_run
 from benchharness.judge.pairs import Change
 from benchharness.judge.told import change_of, percent, subject_of, told_of, told_together, words_of
 from benchharness.results.result import EXACT
@@ -56,10 +56,11 @@ def show_gate(gated: Gated, machine: str, console: Console, where: str = "") -> 
     _line(console, machine, "dim")
 
 
-def show_verdict(gated: Gated, console: Console, where: str = "") -> None:
-    """What a gate says, in one line."""
-    sign, style = _COLOURS[gated.colour]
-    tell(console, one_line(f"{sign} {f'{where}: ' if where else ''}{headline(gated)}", _LONGEST), style)
+def show_verdict(gated: Gated, console: Console, where: str = "", state: str = "finished") -> None:
+    """What a gate says, in one line. `state`: its run's."""
+    colour, told = of_run(gated, state)
+    sign, style = _COLOURS[colour]
+    tell(console, one_line(f"{sign} {f'{where}: ' if where else ''}{told}", _LONGEST), style)
 
 
 def _line(console: Console, text: str, style: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchharness.judge.builds import Since
-from benchharness.judge.gate import Colour, finding_text, headline
+from benchharness.judge.gate import Colour, finding_text, of_run
 from benchharness.units import together
 from reports.model.visible import name_text, value_text
 
@@ -34,13 +34,14 @@ class GateTold:
         return f"{self.verdict}: {self.rest}"
 
 
-def gate_told(since: Since | None) -> GateTold | None:
-    """What a page says first of a run that compares builds; None of any other."""
+def gate_told(since: Since | None, state: str) -> GateTold | None:
+    """What a page says first of a run that compares builds; None of any other. `state`: the run's."""
     if since is None or since.gated is None:
         return None
     gated = since.gated
-    sign, tone = _BADGES[gated.colour]
-    verdict, _, rest = headline(gated).partition(": ")
+    colour, told_first = of_run(gated, state)
+    sign, tone = _BADGES[colour]
+    verdict, _, rest = told_first.partition(": ")
     amiss = [*gated.of(Colour.RED), *gated.of(Colour.UNDECIDED)]
     told = [f"{name_text(since.candidate)} against {name_text(since.base)}."]
     sentences = (together(value_text(finding_text(each))) for each in amiss[:_MOST])
@@ -55,5 +56,5 @@ def gate_told(since: Since | None) -> GateTold | None:
         sentences=tuple(told),
         pairs=max((each.pairs for each in since.comparisons), default=0),
         base=name_text(since.base),
-        red=gated.colour is Colour.RED,
+        red=colour is Colour.RED,
     )

@@ -81,7 +81,7 @@ def entry_of(found: Found, page: str, targets: str, earlier: Sequence[Run]) -> E
         page=page,
         targets=targets,
         answers=tuple(worst_first(found.answers)),
-        gate=gate_told(found.since),
+        gate=gate_told(found.since, found.run.state),
         jobs=len(found.results),
         failed=sum(not result.outcome.ok for result in found.results),
     )

@@ -132,7 +132,7 @@ def _matrix(name: str, model: str, workload: str, found: Sequence[Found], places
     pairs = zip(found, places, strict=True)
     targets = [_target(each, place, _answer(each, model, workload)) for each, place in pairs]
     lines = across([target.answer for target in targets])
-    gates = {name_text(each.hardware): told for each in found if (told := gate_told(each.since))}
+    gates = {name_text(each.hardware): told for each in found if (told := gate_told(each.since, each.run.state))}
     return Matrix(
         id=name,
         subject=f"{name_text(model)} · {name_text(workload)}",

@@ -83,7 +83,7 @@ def page_of(
         attempts=_attempts(results),
         trust=_trusted(results),
         sees=_sees(found),
-        gate=gate_told(found.since),
+        gate=gate_told(found.since, found.run.state),
         answers=told,
         said_of_all=said_of_all(ordered),
         tradeoffs={
@@ -102,7 +102,7 @@ def page_of(
 def _title(found: Found) -> str:
     """What a browser's tab says: where, and the first thing to know."""
     where = f"{name_text(found.run.suite)} on {name_text(found.hardware)}"
-    if gate := gate_told(found.since):
+    if gate := gate_told(found.since, found.run.state):
         return f"{where}: {gate.headline}"
     return f"{where}: {value_text(worst_first(found.answers)[0].headline)}" if found.answers else where
 

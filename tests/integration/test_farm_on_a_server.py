@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,8 @@ from psycopg import errors
 
 from benchharness import api, stores
 from benchharness.errors import UsageError
-from benchharness.farm import signing
-from benchharness.farm.certificates import write_secret
+from benchharness.farm import enforced, signing
+from benchharness.farm.certificates import Authority, write_secret
 from benchharness.farm.existing import Facts, few_lines, for_the_administrator
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
@@ -217,10 +218,16 @@ def test_who_is_revoked_there_is_out_and_his_name_is_used_up(theirs: Company, pl
     [
         ("CREATE SCHEMA store", {}, "there are schemas store already: give the farm a database of its own"),
         ("SELECT", {"members": [("agent", "bob")]}, "the server has a role bob that is not this farm's"),
+        (
+            f"CREATE ROLE {MEMBERS}; CREATE ROLE desk IN ROLE {MEMBERS};"
+            " ALTER ROLE desk IN DATABASE postgres SET jit = off",
+            {},
+            "a role desk that is a member of a farm in another database",
+        ),
         ("CREATE ROLE farm_agents LOGIN", {}, "a role farm_agents that may log in"),
         ("SELECT", {"server_authority": Path("/nowhere.pem")}, "/nowhere.pem: no such file"),
     ],
-    ids=["schema", "member", "group", "authority"],
+    ids=["schema", "member", "another farm's", "group", "authority"],
 )
 def test_what_is_in_the_way_is_told_and_nothing_is_made(
     theirs: Company, place: Path, before: str, changes: dict[str, Any], told: str
@@ -232,6 +239,70 @@ def test_what_is_in_the_way_is_told_and_nothing_is_made(
     assert theirs.run("SELECT rolname FROM pg_roles ORDER BY 1") == roles
     assert theirs.run("SELECT count(*) FROM pg_namespace WHERE nspname IN ('farm', 'queue')") == [(0,)]
     assert not place.exists()
+
+
+def test_a_farm_that_could_not_be_made_there_leaves_nothing_in_the_way(
+    theirs: Company, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise UsageError("no room")
+
+    for what in ("benchharness.farm.members.make_schema", "benchharness.farm.members.Pass.issue"):
+        with monkeypatch.context() as broken:
+            broken.setattr(what, lambda *_, **__: refused())
+            with pytest.raises(UsageError, match="no room"):
+                made_on(theirs, place)
+        assert not place.exists()
+        assert theirs.run("SELECT count(*) FROM pg_namespace WHERE nspname IN ('farm', 'queue', 'store')") == [(0,)]
+        assert may_log_in(theirs) == []
+    made_on(theirs, place)
+
+
+def test_a_certificate_of_another_farm_on_the_same_server_is_no_members(theirs: Company, place: Path) -> None:
+    """Roles are a whole server's: both farms have a `desk`."""
+    farm = opened(theirs, place)
+    other = Authority.create(place / "other", "other")
+    told = farm.for_the_administrator.read_text()
+    facts = replace(farm.place.facts(), database="second")  # type: ignore[union-attr] # not a server of its own
+    also = for_the_administrator(facts, other.mark, place / "other/ca.crt", place / "other/revoked.crl")
+
+    def step(number: int, text: str) -> str:
+        found = re.search(rf"^{number}\..*?\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+        assert found
+        return f"{found[1]}\n"
+
+    believed = farm.authority.certificate + other.certificate
+    lines = (step(1, also) + step(1, told)).splitlines(keepends=True)
+    lines.sort(key=lambda line: "reject" in line)  # as the words have it
+    theirs.rules("".join(lines), step(2, also) + step(2, told), believed)
+    pair = other.member("desk")
+    (place / "desk.crt").write_bytes(pair.certificate)
+    write_secret(place / "desk.key", pair.key)
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        psycopg.connect(
+            f"host=localhost port={theirs.port} dbname={DATABASE} user=desk sslmode=verify-full"
+            f" sslrootcert={theirs.server_authority} sslcert={place}/desk.crt sslkey={place}/desk.key"
+        )
+    Pass.load(farm.pass_of("desk")).connect().close()
+
+
+def test_a_server_that_is_full_has_refused_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    way = enforced.Way(host="localhost", port=1, database=DATABASE, server_authority=tmp_path)
+
+    def full(told: str) -> Any:
+        def connect(*_: Any, **__: Any) -> None:
+            raise psycopg.OperationalError(told)
+
+        return connect
+
+    for told in ("FATAL:  sorry, too many clients already", "FATAL:  the database system is starting up"):
+        monkeypatch.setattr(psycopg, "connect", full(told))
+        assert (
+            enforced._let_in(way, "plain text", {})
+            == f"whether plain text is refused is not known: {' '.join(told.split())}"
+        )
+    monkeypatch.setattr(psycopg, "connect", full("FATAL:  pg_hba.conf rejects connection"))
+    assert enforced._let_in(way, "plain text", {}) == ""
 
 
 def test_the_commands_say_what_to_do_next(theirs: Company, place: Path, benchharness: CommandLine) -> None:
@@ -271,5 +342,8 @@ def test_where_whoever_made_a_role_is_a_member_of_it_his_own_lines_come_first(tm
     assert told.index(f"host     all  {OWNER}  all  METHOD") < told.index("+farm_members")
     assert f"append {tmp_path / 'revoked.crl'}" in told
     assert "METHOD" not in for_the_administrator(replace(facts, version=15), "farm-1a2b", tmp_path, tmp_path)
+    odd = for_the_administrator(replace(facts, database="all", owner='my "x'), "farm-1a2b", tmp_path, tmp_path)
+    assert 'hostssl  "all"  +farm_members' in odd
+    assert 'local    all  "my ""x"  ' in odd
     assert few_lines(facts, 5) == ""
     assert few_lines(facts, 40) == "the server has 50 connections to spare, and a farm of 40 agents takes up to 100"

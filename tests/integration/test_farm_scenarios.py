@@ -19,9 +19,10 @@ pytest.importorskip("onnxruntime", reason="NOT TESTED: onnxruntime is not instal
 pytest.importorskip("tokenizers", reason="NOT TESTED: tokenizers is not installed")
 
 from benchharness import api
-from benchharness.farm.agent import Agent, units_in
+from benchharness.farm.agent import Agent
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.asking import jobs_of, submit
+from benchharness.farm.units import units_in
 from benchharness.results.result import Result
 from tests.conftest import ARTEFACTS, CommandLine
 from tests.farm import SUBMITTERS, Testbed, until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -170,3 +170,49 @@ def test_pairs_that_only_rounding_tells_from_the_margin_are_no_evidence() -> Non
     candidate = np.log(np.exp(base) * 1.05)
     assert p_above(candidate - math.log1p(0.05), base) == 1.0
     assert p_above(base, candidate - math.log1p(0.05)) == 1.0
+
+
+def halved(is_before: Callable[[float], bool], least: float, most: float, near: float) -> float:
+    """One middle after the other."""
+    while most - least > near:
+        middle = (least + most) / 2
+        least, most = (middle, most) if is_before(middle) else (least, middle)
+    return (least + most) / 2
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 10, 33, 101])
+@pytest.mark.parametrize("kind", ["drawn", "of one mind", "ties"])
+def test_looking_ahead_changes_no_digit(count: int, kind: str) -> None:
+    """An estimate and an interval are to the last bit those of one halving after the other."""
+    base, candidate = pairs(count, count, 0.01)
+    if kind == "of one mind":
+        apart = np.random.default_rng(1).normal(0, 1, count)
+        base, candidate = base + apart, candidate + apart
+    elif kind == "ties":
+        base, candidate = np.round(base, 2), np.round(candidate, 2)
+    reach = (candidate - base).min() - 2e-7, (candidate - base).max() + 2e-7
+    low = halved(lambda by: p_above(base, candidate - by) <= 0.05, *reach, 1e-7)
+    high = -halved(lambda by: p_above(candidate + by, base) <= 0.05, -reach[1], -reach[0], 1e-7)
+    found = interval(base, candidate, 0.05, ())
+    if found is not None:
+        exact = candidate - base
+        for end, one in zip(found, (low, high), strict=True):
+            nearest = float(exact[np.argmin(np.abs(exact - one))])
+            assert end == (nearest if abs(nearest - one) <= 1e-7 else one)
+
+    def moved(by: float) -> int:
+        """One row alone, with ranks of scipy's."""
+        other = candidate - by
+        wide = min(7, count)
+        middles = [
+            np.median([base[at : at + wide], other[at : at + wide]])
+            for at in (min(max(pair - wide // 2, 0), count - wide) for pair in range(count))
+        ]
+        among, apart = (np.round(each, 12) for each in (np.array([base, other]) - middles, other - base))
+        if np.median(np.abs(among)) > np.median(np.abs(apart)):
+            return int(2 * np.dot(rankdata(np.abs(apart)), np.sign(apart)))
+        ranks = rankdata(among.ravel()).reshape(2, count)
+        return int(2 * (ranks[1] - ranks[0]).sum())
+
+    ends = [halved(lambda by: moved(by) > 0, *reach, 1e-11), halved(lambda by: moved(by) >= 0, *reach, 1e-11)]
+    assert estimate(base, candidate) == sum(ends) / 2

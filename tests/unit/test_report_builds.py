@@ -13,6 +13,7 @@ from benchharness.judge.builds import Since, compared, twins
 from benchharness.judge.gate import gated
 from benchharness.results.result import BASE, Result
 from reports.model.found import Found
+from reports.model.gate import gate_told
 from reports.pages.html import render_page
 from reports.pages.index import entry_of, index_page
 from reports.pages.targets import Places, targets_page
@@ -85,6 +86,21 @@ def test_a_page_on_two_builds_is_headed_by_the_gates_verdict(slower: float, head
     assert heading.partition(":")[0] in heads[0]
     assert "No budgets set" not in html
     assert "1 of 1 job of the candidate ok, against v1.toml in 10 pairs" in html
+
+
+@pytest.mark.parametrize(
+    ("slower", "heading", "tone"),
+    [
+        (1.2, "Gate red: the run is interrupted; so far 1 of 1 failed, 0 undecided", "bad"),
+        (1.0, "Gate undecided: the run is interrupted; so far 1 of 1 passed", "open"),
+    ],
+)
+def test_a_run_that_is_not_finished_is_never_green(slower: float, heading: str, tone: str) -> None:
+    """Whole jobs may be missing, of which nothing is known."""
+    since, _ = gated_since(slower)
+    told = gate_told(since, "interrupted")
+    assert told is not None
+    assert (told.headline, told.tone, told.red) == (heading, tone, slower > 1)
 
 
 def test_an_index_and_all_targets_tell_the_gates_verdict() -> None:
