@@ -175,29 +175,35 @@ def findings_in(store: Store, run_: str) -> Findings:
     """What a run of an open store found."""
     rules = stored_rules(*store.suite_and_hardware(run_))
     results = reading.judged_by(rules, store.jobs(run_), store.attempts(run_))
+    told = store.run(run_)
     return Findings(
-        run=store.run(run_),
+        run=told,
         results=results,
         hardware=rules.hardware,
         unmeasured_budgets=unmeasured(results, rules.budgets),
         tells_apart=rules.tells_apart,
-        since=_since(store, rules, results),
+        since=_since(store, rules, results, _day_of(told)),
         store=store.url,
     )
 
 
-def _since(store: Store, rules: Rules, results: Sequence[Result]) -> Since | None:
+def _day_of(run_: Run) -> date:
+    """When it was judged, which decides what was accepted then: a verdict does not change when its day is over."""
+    return (run_.finished or datetime.now(UTC)).astimezone().date()
+
+
+def _since(store: Store, rules: Rules, results: Sequence[Result], day: date) -> Since | None:
     if rules.builds is None or rules.design is None:
         return None
     from benchharness.judge.builds import Since, compared, twins
     from benchharness.judge.gate import gated
 
     base, candidate = rules.builds
-    design, today = rules.design, date.today()
+    design = rules.design
     found = compared(twins(results), design)
-    verdict = gated(found, None, results, design=design, today=today)
+    verdict = gated(found, None, results, design=design, today=day)
     if rules.repeats is not None:
         with suppress(BenchharnessError):  # the run that it repeats may be of another store
             first = reading.results_in(store, rules.repeats)
-            verdict = gated(compared(twins(first), design), found, first, design=design, today=today)
+            verdict = gated(compared(twins(first), design), found, first, design=design, today=day)
     return Since(base=base, candidate=candidate, design=design, comparisons=found, gated=verdict)

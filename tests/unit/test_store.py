@@ -6,17 +6,18 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchharness import __version__
+from benchharness.api.findings import _day_of
 from benchharness.errors import RunNotFound, StoreError, UsageError
 from benchharness.reading import history_in
 from benchharness.results.history import Part
-from benchharness.results.result import Outcome, OutcomeKind, ResultWarning, WarningKind
+from benchharness.results.result import Outcome, OutcomeKind, ResultWarning, Run, WarningKind
 from benchharness.results.store import Store
 from tests.postgres import change
 from tests.unit.made_up import attempt, job, measured
@@ -291,3 +292,21 @@ def test_a_blob_that_unpacks_to_gigabytes_is_not_unpacked(store: Store) -> None:
     change(store.url, "UPDATE measurements SET samples = ? WHERE position = 0", bomb)
     with pytest.raises(StoreError, match="far more than any attempt has"):
         list(store.attempts(run)[0].measurements[0].samples)
+
+
+def test_what_was_accepted_is_asked_of_the_day_of_the_run() -> None:
+    """A gate that was green by an acceptance turned red on pages when the acceptance ended."""
+    then = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    made = Run(
+        id="r",
+        suite="s",
+        suite_digest="d",
+        started=then,
+        finished=then,
+        state="finished",
+        version="1",
+        jobs=1,
+        attempts=1,
+    )
+    assert _day_of(made) == date(2026, 3, 4)
+    assert _day_of(replace(made, finished=None)) >= date(2026, 11, 29)
