@@ -10,13 +10,15 @@ from benchharness.contract import Configuration
 from benchharness.errors import Unsupported
 
 #: Sizes go into C's whole numbers of 32 bits, which would take the rest of a larger one in silence.
-_TOO_MANY = 1 << 31
+_MOST = (1 << 31) - 1
 
 
 def whole_number(option: str, value: Any) -> int:
-    """A number of threads or tokens. Raises `Unsupported` for anything that is none above zero."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _TOO_MANY:
+    """A number of threads or tokens. Raises `Unsupported` for anything that is none above zero, or is too large."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Unsupported(f"{option}: {value!r} is not a whole number above zero; leave it out for the default")
+    if value > _MOST:
+        raise Unsupported(f"{option}: {value} is more than {_MOST}, which no runtime takes; ask for fewer")
     return value
 
 

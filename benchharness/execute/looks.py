@@ -86,8 +86,9 @@ def inspect_model(path: Path, *, launcher: Launcher | None = None, compressed: b
 
 
 def _adapter_for(path: Path) -> str:
+    """The adapter whose own format it is; where it is nobody's, the first that opens it where it is named."""
     known = {name: adapters.formats(name) for name in adapters.usable()}
-    for name, formats in known.items():
+    for name, formats in (*((name, adapters.own_formats(name)) for name in known), *known.items()):
         if artefact_format(path, formats) is not None:
             return name
     endings = ", ".join(sorted({ending for formats in known.values() for ending in formats}))

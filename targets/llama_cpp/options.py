@@ -75,7 +75,9 @@ def read_request(configuration: Configuration, devices: Iterable[str]) -> Reques
             whole_number(f"options.{name}", value)
         elif name in _CHOICES:
             one_of(f"options.{name}", value, _CHOICES[name])
-        elif type(value) is not int or value not in (-1, 0):  # all, none
+        elif type(value) is not int or value < -1:
+            raise Unsupported(f"options.{name}: {value!r} is no number of layers; -1 means all, 0 none")
+        elif value > 0:
             whole_number(f"options.{name}", value)
     layers = options.get(_LAYERS, 0)
     if layers > 0 and (device == CPU or here == [CPU]):

@@ -10,7 +10,15 @@ from typing import Any
 
 from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
-from targets.asked import one_of, refuse_accelerator_options, refuse_unknown, table, true_or_false, unconfirmed
+from targets.asked import (
+    one_of,
+    refuse_accelerator_options,
+    refuse_unknown,
+    table,
+    threads_of,
+    true_or_false,
+    unconfirmed,
+)
 from targets.onnx_format.files import list_files
 from targets.onnx_format.inspection import inspect_model
 from targets.onnx_runtime_web.library import BUILDS, Library, find
@@ -58,6 +66,7 @@ def check(configuration: Configuration) -> Asked:
         raise Unsupported("unit: a browser chooses its graphics processor itself; leave it out")
     if provider == WASM:
         refuse_accelerator_options(configuration, "wasm has none")
+    threads_of(configuration)
     isolated = true_or_false("options.isolated", options.get("isolated", True))
     session_options = table("options.session_options", options.get("session_options", {}))
     library = find(configuration.library)

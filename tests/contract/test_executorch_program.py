@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchharness.api import inspect
 from benchharness.contract import Configuration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
 from targets import executorch
@@ -34,6 +35,12 @@ def test_a_language_model_is_told_by_what_its_exporter_writes(model: Path) -> No
     assert (stored.dtype, stored.tensors, stored.numbers, stored.bytes) == ("float32", 2, 408, 1632)
     assert (told.facts["vocabulary_size"], told.facts["context_length"], told.facts["longest_call"]) == (50, 32, 31)
     assert "get_vocab_size" in told.facts["methods"]
+
+
+def test_inspecting_it_takes_the_adapter_whose_format_it_is(model: Path) -> None:
+    """And not the first in the list, which opens such a file where it is named, and cannot look into it."""
+    told = inspect(model)
+    assert (told["adapter"], told["task"]) == ("executorch", "causal-lm")
 
 
 def test_how_it_takes_tokens_is_read_from_its_shapes(tmp_path: Path) -> None:

@@ -239,6 +239,7 @@ def test_an_accelerator_that_refuses_falls_back_as_asked(tmp_path: Path) -> None
         ({"options": {"isolated": "yes"}}, "neither true nor false"),
         ({"options": {"phone": "a b; c"}}, "no serial number"),
         ({"options": {"session_options": [1]}}, "no table"),
+        ({"threads": -1}, "threads: -1 is not a whole number above zero"),
         ({"library": "/nowhere"}, "/nowhere"),
         ({"unit": "GPU"}, "unit"),
         ({"accelerator_options": {"a": 1}}, "accelerator_options.a"),
