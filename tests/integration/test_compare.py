@@ -318,7 +318,7 @@ def test_two_stored_runs_are_the_weaker_test(benchharness: CommandLine, tmp_path
         (["compare", "v1/suite.toml", "v1/suite.toml", "--base-python", "v1/python"], 2, "is no interpreter"),
         (["compare", "v1/suite.toml", "v1/suite.toml", "--primary", "kld"], 2, "it is a difference, or may be zero"),
         (["compare", "v1/suite.toml", "v1/suite.toml", "--primary", "tpott"], 2, "did you mean 'tpot'?"),
-        (["compare", "v1/suite", "v1/suite.toml"], 2, "nor is it a file or folder here"),
+        (["compare", "v1/suite", "v2/suite"], 2, "nor is it a file or folder here"),
         (["compare", "v1/suite.toml", "v1/suite.toml", "--margin", "1%"], 2, "least, 0.01, is to be smaller"),
         (["compare", "v1/suite.toml", "other/suite.toml"], 2, "have no job in common"),
         (["gate", "v1/suite.toml"], 2, "say what to compare with"),
