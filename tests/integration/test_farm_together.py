@@ -123,7 +123,7 @@ def test_a_host_whose_clock_is_off_keeps_its_leases_and_far_off_begins_nothing(
 ) -> None:  # fmt: skip
     device = Simulated(parcel=parcel(tmp_path))
     real = time.time
-    monkeypatch.setattr("benchharness.farm.agent.time.time", lambda: real() + off_s)
+    monkeypatch.setattr("benchharness.farm.line.time.time", lambda: real() + off_s)
     with caplog.at_level(logging.ERROR, "benchharness.farm"), working(testbed, "desk", {"pi-1": device}, tmp_path):
         until(lambda: testbed.rows("SELECT count(*) FROM farm.devices") == [(1,)])
         submit(testbed, ann, text())
