@@ -125,7 +125,8 @@ def test_the_end_of_standard_error_is_kept(start: Callable[..., Heard]) -> None:
 @pytest.mark.parametrize("then", ["pass", "signal.signal(signal.SIGTERM, signal.SIG_IGN)"])
 @pytest.mark.parametrize("parent", ["time.sleep(60)", "pass"], ids=["hangs", "ends"])
 def test_a_group_ends_with_its_child(start: Callable[..., Heard], then: str, parent: str) -> None:
-    heard = start(FORK.format(then=f"{then}; print(os.getpid(), flush=True)") + f"\n{parent}")
+    told_first = f"{then}; print(os.getpid(), flush=True); os.write(said, b'.')"  # else it may end before it spoke
+    heard = start(f"import os\nheard, said = os.pipe()\n{FORK.format(then=told_first)}os.read(heard, 1)\n{parent}")
     other = int(heard.heard.get(timeout=SOON_S))
     heard.child.ends_within(0 if "sleep" in parent else SOON_S)
     heard.child.end()
