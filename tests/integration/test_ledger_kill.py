@@ -58,14 +58,13 @@ def kept(path: Path) -> set[tuple[str, Fraction]]:
 def test_what_was_told_before_a_kill_is_in_the_ledger(tmp_path: Path, kills: int) -> None:
     path, seen, random_ = opened(tmp_path, "20"), set[tuple[str, Fraction]](), random.Random(kills)
     for name in range(kills):
-        process = start(path, name)
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(random_.randint(1, 6))]
-        time.sleep(random_.uniform(0, 0.02))
-        process.send_signal(signal.SIGKILL)
-        # Not communicate(), which reads past what readline() has already taken in.
-        seen |= said("".join(lines)) | said(process.stdout.read())
-        process.wait(timeout=120)
+        with start(path, name) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(random_.randint(1, 6))]
+            time.sleep(random_.uniform(0, 0.02))
+            process.send_signal(signal.SIGKILL)
+            # Not communicate(), which reads past what readline() has already taken in.
+            seen |= said("".join([*lines, process.stdout.read()]))
         assert seen <= kept(path)
         assert Ledger.read(path).spent <= 20
     assert len(seen) >= kills, "most were told something before they were killed"
