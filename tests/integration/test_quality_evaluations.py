@@ -55,7 +55,8 @@ def value(result: Result, metric: str) -> float:
 
 def of_tokens(result: Result) -> list[MetricResult]:
     """What depends on how the model was evaluated; greedy answers and sizes do not."""
-    others = ("greedy_prefix", "scored_chunks", "artefact_size", "download_size")
+    answers = ("answers_alike", "same_answer", "same_answer_normalised", "shared_beginning")
+    others = (*answers, "greedy_prefix", "scored_chunks", "artefact_size", "download_size")
     return [each for each in result.metrics if each.name not in others]
 
 
