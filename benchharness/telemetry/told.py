@@ -36,7 +36,7 @@ Lab = Mapping[tuple[Place, str], Sequence[LabFigure]]
 
 def told_of(counted: Counted, lab: Lab, *, repeated: int = 0) -> dict[str, Any]:
     """Counts as they are, for the aggregator alone."""
-    remarks = ["no noise was added: these figures are the aggregator's own; what may be told is `telemetry release`'s"]
+    remarks = ["no noise was added: these are the aggregator's own; 'telemetry release' prints what may be told"]
     if repeated:
         remarks.append(f"files that tell again of a device and month that is counted, and were not: {repeated}")
     return _told(counted, lab, f"Field: {counted.model}, {counted.period}, exact", remarks)

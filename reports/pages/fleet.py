@@ -64,6 +64,11 @@ class FleetPage:
     jobs: tuple[Job, ...]
     foot: Foot
 
+    @property
+    def linked(self) -> bool:
+        """Whether pages of the devices' jobs stand beside this one."""
+        return any(device.href for device in self.devices)
+
 
 def render_fleet(
     fleet: Fleet, found: Sequence[Found], hrefs: Sequence[str], links: Sequence[Link], written: datetime
