@@ -164,6 +164,7 @@ def _asked(request: OwnRequest, model: Path, threads: int | None) -> dict[str, s
         "model": model,
         "threads": threads,
         "repeats": request.repeats,
+        "repeats_and_first": request.repeats + 1,  # the first one is told with the others, and is none of them
         "prompt_tokens": request.prompt_tokens,
         "context_depth": request.context_depth,
         "output_tokens": request.output_tokens,

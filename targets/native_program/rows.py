@@ -49,21 +49,31 @@ def _csv(table: Mapping[str, Any]) -> Rows:
 
 
 def _text(table: Mapping[str, Any]) -> Rows:
-    """One row: for each of the reader's `patterns` what its one group caught, where it occurs for the last time."""
+    """One row: for each of the reader's `patterns` what its one group caught, where it occurs for the last time.
+
+    Of one whose group is named `each` it is all that it caught, in order.
+    """
     patterns = {str(name): re.compile(pattern, re.MULTILINE) for name, pattern in table["patterns"].items()}
 
     def rows(output: str) -> list[Row]:
-        caught = {name: pattern.findall(output) for name, pattern in patterns.items()}
-        return [{name: _value(found[-1]) for name, found in caught.items() if found}]
+        row: dict[str, Any] = {}
+        for name, pattern in patterns.items():
+            if found := pattern.findall(output):
+                each = "each" in pattern.groupindex
+                row[name] = [_value(text) for text in found] if each else _value(found[-1])
+        return [row]
 
     return rows
 
 
 def _value(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    """A whole number, any other number, or the text."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return text
 
 
 ROWS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {

@@ -1,0 +1,127 @@
+"""The bundled readers against what their programs print, as it was printed here, and as older versions print it.
+
+`executor_runner`: of pytorch/executorch at cff6f4d (1.5.0), linked to the libraries of the wheel executorch 1.5.1, on
+a network of 1.3 million numbers for XNNPACK. The lines of cpuinfo_utils.cpp are left out, and the blank at the end of
+the last line.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchharness.contract import Configuration, OwnFigure, OwnReport, OwnRequest
+from benchharness.errors import InvalidOutput, ModelFailure
+from targets.native_program import NativeProgram
+
+EXECUTORCH_ONCE = """\
+I 00:00:00.000581 executorch:executor_runner.cpp:340] Resetting threadpool with num threads = 2
+I 00:00:00.010672 executorch:threadpool.cpp:66] Resetting threadpool to 2 threads.
+I 00:00:00.010806 executorch:executor_runner.cpp:476] Model file m.pte is loaded.
+I 00:00:00.010810 executorch:executor_runner.cpp:486] Using method forward
+I 00:00:00.010818 executorch:executor_runner.cpp:556] Setting up CPU planned buffer 0, size 12400.
+I 00:00:00.023733 executorch:executor_runner.cpp:624] Model loaded in 12.942734 ms.
+I 00:00:00.033607 executorch:executor_runner.cpp:779] Iteration 1 of 1: 0.517292 ms
+I 00:00:00.033636 executorch:executor_runner.cpp:789] Model executed successfully 1 time(s) in 0.517292 ms.
+I 00:00:00.033646 executorch:executor_runner.cpp:798] 1 outputs:
+"""
+EXECUTORCH_FOUR_TIMES = """\
+I 00:00:00.000624 executorch:executor_runner.cpp:340] Resetting threadpool with num threads = 2
+I 00:00:00.000772 executorch:threadpool.cpp:66] Resetting threadpool to 2 threads.
+I 00:00:00.000807 executorch:executor_runner.cpp:476] Model file m.pte is loaded.
+I 00:00:00.000809 executorch:executor_runner.cpp:486] Using method forward
+I 00:00:00.000815 executorch:executor_runner.cpp:556] Setting up CPU planned buffer 0, size 12400.
+I 00:00:00.019084 executorch:executor_runner.cpp:624] Model loaded in 18.288531 ms.
+I 00:00:00.028222 executorch:executor_runner.cpp:779] Iteration 1 of 4: 0.249803 ms
+I 00:00:00.028354 executorch:executor_runner.cpp:779] Iteration 2 of 4: 0.096745 ms
+I 00:00:00.028444 executorch:executor_runner.cpp:779] Iteration 3 of 4: 0.072838 ms
+I 00:00:00.028882 executorch:executor_runner.cpp:779] Iteration 4 of 4: 0.426006 ms
+I 00:00:00.028895 executorch:executor_runner.cpp:789] Model executed successfully 4 time(s) in 0.845392 ms.
+I 00:00:00.028904 executorch:executor_runner.cpp:798] 1 outputs:
+"""
+#: Before 1.3, by its source, with figures of our own; and what gflags says there of a flag that came with 1.3.
+EXECUTORCH_1_2 = """\
+I 00:00:00.003987 executorch:executor_runner.cpp:166] Model file add.pte is loaded.
+I 00:00:00.005262 executorch:executor_runner.cpp:251] Method loaded.
+I 00:00:00.006576 executorch:executor_runner.cpp:284] Model executed successfully 1 time(s) in 0.691078 ms.
+I 00:00:00.006583 executorch:executor_runner.cpp:288] 1 outputs:
+"""
+EXECUTORCH_1_2_REFUSES = "ERROR: unknown command line flag 'print_output'\n"
+#: A file that was cut, with exit code 1.
+EXECUTORCH_CUT = """\
+E 00:00:00.000604 executorch:program.cpp:114] File size is too small. Expected file size from extended header is \
+5266600, actual file size from data loader is 100000
+E 00:00:00.000607 executorch:executor_runner.cpp:473] Failed to parse model file models/cut.pte
+"""
+
+
+def told(
+    folder: Path, name: str, code: str, model: str, *metrics: str, threads: int | None = None
+) -> tuple[dict[str, OwnFigure], OwnReport, Any]:
+    """What the reader of that name makes of a program that does this: by metric, and whole, and what it ran on."""
+    program = folder / name
+    program.write_text(f"#!{sys.executable} -IS\nimport sys, time\n{code}\ntime.sleep(0.05)\n")
+    program.chmod(0o700)
+    (folder / model).write_bytes(b"weights")
+    asked = Configuration(runtime="native-program", options={"program": str(program)}, threads=threads)
+    with NativeProgram().open(folder / model, asked) as session:
+        report = session.measure(OwnRequest(repeats=3, prompt_tokens=0, output_tokens=0, context_depth=0), metrics)
+        return {each.metric: each for each in report.figures}, report, session.effective
+
+
+def executor_runner(once: str, often: str) -> str:
+    """One that logs this of one execution, and that of several."""
+    return (
+        f"log = {once!r} if '--num_executions=1' in sys.argv else {often!r}\n"
+        "sys.stderr.write(log)\n"
+        "if 'ERROR' in log: sys.exit(1)"
+    )
+
+
+EXECUTORCH = ("cold_start_inference", "first_inference", "steady_inference", "inference_rate")
+
+
+def test_executor_runner_tells_its_first_execution_and_each_later_one(tmp_path: Path) -> None:
+    code = executor_runner(EXECUTORCH_ONCE, EXECUTORCH_FOUR_TIMES)
+    figures, report, effective = told(tmp_path, "executor_runner", code, "m.pte", *EXECUTORCH, threads=2)
+    assert figures["first_inference"].value == pytest.approx(517_292)
+    assert figures["steady_inference"].samples == pytest.approx([96_745, 72_838, 426_006])
+    assert figures["steady_inference"].value == pytest.approx(96_745)
+    assert 0 < figures["cold_start_inference"].value < report.took_ns
+    assert effective.threads == 2
+    assert "inference_rate" not in figures
+    assert "between them" in report.unknown["inference_rate"]
+    once, often = (each.split("/")[-1] for each in effective.facts["commands"])
+    assert once == "m.pte --num_executions=1 --cpu_threads=2"
+    assert often == "m.pte --num_executions=4 --print_output=none --cpu_threads=2"
+
+
+def test_an_older_executor_runner_tells_no_later_execution(tmp_path: Path) -> None:
+    code = executor_runner(EXECUTORCH_1_2, EXECUTORCH_1_2_REFUSES)
+    figures, report, effective = told(tmp_path, "executor_runner", code, "m.pte", *EXECUTORCH)
+    assert figures["first_inference"].value == pytest.approx(691_078)
+    assert set(figures) == {"first_inference", "cold_start_inference"}
+    assert "unknown command line flag 'print_output'" in report.unknown["steady_inference"]
+    assert effective.threads is None
+
+
+@pytest.mark.parametrize("said", ["0", "-3"])
+def test_a_pool_that_executor_runner_left_as_it_was_is_no_number_of_threads(tmp_path: Path, said: str) -> None:
+    log = EXECUTORCH_ONCE.replace("num threads = 2", f"num threads = {said}")
+    _, _, effective = told(tmp_path, "executor_runner", executor_runner(log, log), "m.pte", "first_inference")
+    assert effective.threads is None
+
+
+def test_an_executor_runner_that_was_built_without_its_log_gives_no_figure(tmp_path: Path) -> None:
+    """As CMake's build type Release does unless EXECUTORCH_ENABLE_LOGGING is asked for."""
+    with pytest.raises(InvalidOutput, match="all holds 0 times"):
+        told(tmp_path, "executor_runner", executor_runner("", ""), "m.pte", "first_inference")
+
+
+def test_executor_runner_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    code = f"sys.stderr.write({EXECUTORCH_CUT!r}); sys.exit(1)"
+    with pytest.raises(ModelFailure, match=r"exit code 1: .*File size is too small"):
+        told(tmp_path, "executor_runner", code, "m.pte", "first_inference")
