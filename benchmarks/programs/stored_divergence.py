@@ -1,8 +1,9 @@
-"""KLD of GGUF files in float64 over their logits, and what becomes of it where the base is kept as llama-perplexity does.
+"""KLD of GGUF files in float64 over their logits, and what becomes of it where the base is kept as by llama-perplexity.
 
 Argument: {"base": a model, "variants": by name, "chunks": token ids, "first": the first position whose logits count}.
 Answer: by name {"whole": nats a token, "stored": nats a token}. `stored` follows that tool's file format: a
-log-probability is a 16-bit step between the highest and 16 nats below it, and what is kept as less than -16 is left out.
+log-probability is a 16-bit step between the highest and 16 nats below it, and what it keeps as less than -16 is left
+out.
 """
 
 from __future__ import annotations
