@@ -152,15 +152,13 @@ def _end(process: subprocess.Popen[bytes], patience_s: float | None) -> int | No
     if patience_s is not None or sys.platform == "win32":
         process.wait(patience_s)
         return None
-    import resource
-
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if sys.platform == "darwin":
         return usage.ru_maxrss
     # Linux counts into it what this process held: the program began as a copy of it.
-    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return usage.ru_maxrss * 1024 if usage.ru_maxrss > ours else None
+    ours = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return usage.ru_maxrss * 1024 if ours and usage.ru_maxrss > int(ours[1]) else None
 
 
 def _file(path: Path, program: str, words: str) -> str:
