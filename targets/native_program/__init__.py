@@ -102,7 +102,7 @@ class ProgramSession:
         raise Unsupported(f"{self.program.name} measures itself; nothing can be asked of its model")
 
     def measure(self, request: OwnRequest, metrics: Collection[str]) -> OwnReport:
-        """Starts the program for each command that tells one of the metrics. Raises `ModelFailure`, `InvalidOutput`."""
+        """Starts the program for each command that is wanted. Raises `ModelFailure`, `InvalidOutput`, `Unsupported`."""
         asked = _asked(request, self.model, self.configuration.threads)
         told: list[Ran] = []
         figures = []
@@ -119,7 +119,8 @@ class ProgramSession:
                     raise
                 unknown.update({rule.metric: f"this build cannot be asked for it: {failure}" for rule in rules})
                 continue
-            self._check_heeded(ran)
+            if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output)):
+                raise Unsupported(f"this {self.program.name} takes no notice of {argument[1].strip()[:200]}")
             told.append(ran)
             rows, found = read(self.reader, rules, ran, asked, self.program.name)
             figures += found
@@ -132,11 +133,6 @@ class ProgramSession:
             took_ns=sum(ran.took_ns for ran in told),
             peak_bytes=max((ran.peak_bytes for ran in told if ran.peak_bytes), default=None),
         )
-
-    def _check_heeded(self, ran: Ran) -> None:
-        """Raises `Unsupported` where it went on without what it was asked for: its figures are of something else."""
-        if self.reader.ignored and (found := re.search(self.reader.ignored, ran.output)):
-            raise Unsupported(f"this {self.program.name} takes no notice of {found[1].strip()[:200]}")
 
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """What its rows say of itself."""

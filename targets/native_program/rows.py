@@ -49,31 +49,22 @@ def _csv(table: Mapping[str, Any]) -> Rows:
 
 
 def _text(table: Mapping[str, Any]) -> Rows:
-    """One row: for each of the reader's `patterns` what its one group caught, where it occurs for the last time.
-
-    Of one whose group is named `each` it is all that it caught, in order.
-    """
+    """One row: what each pattern's one group caught last, and all that it caught where it is named `each`."""
     patterns = {str(name): re.compile(pattern, re.MULTILINE) for name, pattern in table["patterns"].items()}
+    listed = {name for name, pattern in patterns.items() if "each" in pattern.groupindex}
 
     def rows(output: str) -> list[Row]:
-        row: dict[str, Any] = {}
-        for name, pattern in patterns.items():
-            if found := pattern.findall(output):
-                each = "each" in pattern.groupindex
-                row[name] = [_value(text) for text in found] if each else _value(found[-1])
-        return [row]
+        caught = {name: [_value(text) for text in pattern.findall(output)] for name, pattern in patterns.items()}
+        return [{name: found if name in listed else found[-1] for name, found in caught.items() if found}]
 
     return rows
 
 
 def _value(text: str) -> Any:
-    """A whole number, any other number, or the text."""
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            pass
-    return text
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
 
 
 ROWS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {

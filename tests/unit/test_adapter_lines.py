@@ -20,7 +20,7 @@ BAR = 670
 #: Older than that bar, and of formats that no other adapter opens: they only may not grow.
 OLDER = {"core_ml": 5750, "tflite": 2750, "onnx_runtime": 1500}
 #: What readers, rows and figures are stands there once for all programs; each of them is a file of data.
-OF_MANY = {"native_program": 710}
+OF_MANY = {"native_program": 720}
 #: An ability beyond running one text, in a module of its own, counts for itself: answers to several requests at once.
 APART, APART_BAR = "several.py", 150
 #: What several adapters stand on, or what a file says without its runtime. A room is not where an adapter hides.
