@@ -3,9 +3,10 @@
 `executor_runner`: of pytorch/executorch at cff6f4d (1.5.0), linked to the libraries of the wheel executorch 1.5.1, on
 a network of 1.3 million numbers for XNNPACK. The lines of cpuinfo_utils.cpp are left out, and the blank at the end of
 the last line.
-`benchmark_model`: of google-ai-edge/LiteRT at f674577 without XNNPACK, on examples/digits/artefacts/fp32.tflite.
-`onnxruntime_perf_test`: of intel/onnxruntime at cc8e901 (1.30.0), linked to the library of the wheel onnxruntime 1.32.0, on
-examples/digits/artefacts/fp32.onnx.
+`benchmark_model`: of google-ai-edge/LiteRT at f674577 without XNNPACK, on examples/digits/artefacts/fp32.tflite,
+and once on int8.tflite beside it.
+`onnxruntime_perf_test`: of intel/onnxruntime at cc8e901 (1.30.0), linked to the library of the wheel onnxruntime
+1.32.0, on examples/digits/artefacts/fp32.onnx.
 """
 
 from __future__ import annotations
