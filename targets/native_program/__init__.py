@@ -35,7 +35,8 @@ from targets.native_program.running import Ran, run, version_of
 
 _OPTIONS = ("program", "reader", "arguments", "environment")
 _NO_PEAK = (
-    "it held less than the process that started it, which the kernel counts into its peak (on Windows nobody counts)"
+    "it held less than the process that started it, which the kernel counts into its peak, and had ended when it was "
+    "looked at; or this system keeps no peak"
 )
 #: What it runs on where it does not say so: nothing is taken from the request.
 _NOT_TOLD = "not told"
@@ -90,7 +91,7 @@ class ProgramSession:
             runtime_version=version_of(self.program, self.reader, self._environment) or _NOT_TOLD,
             facts={
                 "program": self.program.name,
-                "program_sha256": hashlib.sha256(self.program.read_bytes()).hexdigest(),
+                "program_sha256": _digest(self.program),
                 "reader": self.reader.name,
                 "differs": self.reader.how,
                 "precision_unknown": "the program does not tell in what type it computes",
@@ -158,6 +159,15 @@ class ProgramSession:
                 f"accelerator {asked!r}: the reader {self.reader.name!r} knows {', '.join(known) or 'none'}"
             )
         return () if asked is None else known[asked]
+
+
+def _digest(program: Path) -> str:
+    """In pieces: what this process holds is counted into the program's peak."""
+    found = hashlib.sha256()
+    with program.open("rb") as stream:
+        while piece := stream.read(1 << 16):
+            found.update(piece)
+    return found.hexdigest()
 
 
 def _asked(request: OwnRequest, model: Path, threads: int | None) -> dict[str, str]:
