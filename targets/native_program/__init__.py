@@ -4,8 +4,7 @@
 how it is asked and understood, and is the program's name unless said. `options.arguments` are added to its command
 line, and `options.environment` to its environment.
 
-Its modules: `reader` is what a reader says, `rows` how programs' output becomes rows, `running` starts a program and
-hears it out, `figures` turns rows into figures.
+`running` starts a program and hears it out; what it printed is read in `targets.program_output`.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from benchharness.contract import (
     TensorSpec,
 )
 from benchharness.errors import ModelFailure, Unsupported
-from targets.native_program.figures import read
-from targets.native_program.reader import Reader, names, reader
 from targets.native_program.running import Ran, run, version_of
+from targets.program_output.figures import read
+from targets.program_output.reader import Reader, names, reader
 
 _OPTIONS = ("program", "reader", "arguments", "environment")
 _NO_PEAK = (
@@ -120,10 +119,10 @@ class ProgramSession:
                     raise
                 unknown.update({rule.metric: f"this build cannot be asked for it: {failure}" for rule in rules})
                 continue
-            if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output)):
+            if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output.text)):
                 raise Unsupported(f"this {self.program.name} takes no notice of {argument[1].strip()[:200]}")
             told.append(ran)
-            rows, found = read(self.reader, rules, ran, asked, self.program.name)
+            rows, found = read(self.reader, rules, ran.output, asked, self.program.name)
             figures += found
             self._learn(rows)
         lines = [ran.command for ran in told]

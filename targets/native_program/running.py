@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from benchharness.errors import ModelFailure, Unsupported
-from targets.native_program.reader import Reader
+from targets.program_output.figures import Output
+from targets.program_output.reader import Reader
 
 #: More than any benchmark's report; what follows is read and dropped, so that nobody waits.
 _MOST_BYTES = 16 << 20
@@ -29,9 +30,8 @@ class Ran:
     """One start that ended well."""
 
     command: str  # the command line
-    output: str  # where its rows are
+    output: Output
     took_ns: int
-    until_told_ns: int  # from its start until the last of `output` was heard; of a file until its end
     # The most that it held resident, or its largest child. Of one smaller than this process until the last of `output`
     # was heard, without its children; None: it was gone by then, or this system does not tell.
     peak_bytes: int | None
@@ -50,13 +50,12 @@ def run(
         if heard.code:
             raise ModelFailure(f"{program.name} ended with exit code {heard.code}: {words}")
         told = {"stdout": heard.out, "stderr": heard.err}.get(source)
-        return Ran(
-            command=" ".join(command),
-            output=_file(results, program.name, words) if told is None else told.text(),
-            took_ns=heard.took_ns,
-            until_told_ns=heard.took_ns if told is None else told.last_ns - heard.began_ns,
-            peak_bytes=heard.peak_bytes or (told.peak_bytes if told else None),
-        )
+        if told is None:
+            output = Output(_file(results, program.name, words), heard.took_ns)
+        else:
+            output = Output(told.text(), told.last_ns - heard.began_ns)
+        peak_bytes = heard.peak_bytes or (told.peak_bytes if told else None)
+        return Ran(command=" ".join(command), output=output, took_ns=heard.took_ns, peak_bytes=peak_bytes)
 
 
 def version_of(program: Path, reader: Reader, environment: Mapping[str, str]) -> str | None:

@@ -22,7 +22,7 @@ from benchharness.device.scenarios import first_token, steady
 from benchharness.device.scenarios.stage import Stage
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from targets.native_program import NativeProgram
-from targets.native_program.reader import names, reader
+from targets.program_output.reader import names, reader
 
 LLAMA_PREFILL: Mapping[str, Any] = {
     "build_commit": "Debian",

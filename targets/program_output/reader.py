@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from benchharness.errors import Unsupported
-from targets.native_program.rows import ROWS, Row
+from targets.program_output.rows import ROWS, Row
 
 GROUP = "benchharness.readers"
 _ENDING = ".toml"
@@ -97,7 +97,7 @@ def _bundled() -> Iterator[tuple[str, str]]:
     """Out of the bundle, which is a zip file, as well as out of a folder."""
     from importlib.resources import files
 
-    for entry in sorted(files("targets.native_program").joinpath("readers").iterdir(), key=lambda each: each.name):
+    for entry in sorted(files("targets.program_output").joinpath("readers").iterdir(), key=lambda each: each.name):
         if entry.name.endswith(_ENDING):
             yield entry.name, entry.read_text(encoding="utf-8")
 
