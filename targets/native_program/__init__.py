@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.contract import (
+    PLACE_NOT_TOLD,
     Availability,
     Configuration,
     EffectiveConfiguration,
@@ -37,8 +38,7 @@ _NO_PEAK = (
     "it held less than the process that started it, which the kernel counts into its peak, and had ended when it was "
     "looked at; or this system keeps no peak"
 )
-#: What it runs on where it does not say so: nothing is taken from the request.
-_NOT_TOLD = "not told"
+_NO_VERSION = "not told"
 
 
 class NativeProgram:
@@ -85,9 +85,9 @@ class ProgramSession:
         self._extra = [*self._threads(), *self._accelerator(), *_texts("arguments", self.configuration.options)]
         self._environment = _environment(self.configuration.options)
         self.effective = EffectiveConfiguration(
-            accelerators=(_NOT_TOLD,),
+            accelerators=(PLACE_NOT_TOLD,),
             threads=None,
-            runtime_version=version_of(self.program, self.reader, self._environment) or _NOT_TOLD,
+            runtime_version=version_of(self.program, self.reader, self._environment) or _NO_VERSION,
             facts={
                 "program": self.program.name,
                 "program_sha256": _digest(self.program),

@@ -55,6 +55,8 @@ def _figure(rule: FigureRule, rows: Sequence[Row], asked: Mapping[str, str], pro
     if len(found) != 1:
         of = ", ".join(f"{name} {value}" for name, value in wanted.items())
         raise InvalidOutput(f"{program} tells {len(found)} rows with {of or rule.times}, where one is wanted")
+    if rule.times not in found[0]:
+        raise InvalidOutput(f"{program} prints no {rule.times.replace('_', ' ')}; is it built without its log?")
     times_ns = [_number(each, rule.times, program) * UNITS[rule.unit] for each in _listed(found[0].get(rule.times))]
     if not 0 < len(times_ns) <= _MOST_SAMPLES or not all(_SHORTEST_NS < each < _LONGEST_NS for each in times_ns):
         raise InvalidOutput(f"{program}: {rule.times} holds {len(times_ns)} times, or one that none can be")
