@@ -69,7 +69,7 @@ class EffectiveConfiguration:
 
     accelerators: Sequence[
         str
-    ]  # in order of preference, as the runtime reports them for this session; or PLACE_NOT_TOLD
+    ]  # as the runtime reports them for this session, preferred ones first; or PLACE_NOT_TOLD
     threads: int | None  # None: the runtime does not tell
     cache: str | None = None  # one of CACHE_*; None: not a language model
     runtime_version: str = "unknown"
