@@ -4,7 +4,9 @@ A round is three processes in random order, with the file in the page cache. The
 warm-up) from its start to its end, as `/usr/bin/time -v` has it. A worker of ours, on the library that the tool is
 linked with, from its start to the first token's logits, with its own peak. And a worker that runs no model: what of
 ours is the interpreter, numpy and the worker. Both are told: all of ours over the tool's, and ours without that part.
-CPU time stands beside the clock's: other work on the machine changes it little.
+CPU time stands beside the clock's: other work on the machine changes it little. It is of all threads, without what the
+harness takes for itself, as in every time of a worker. The tool's time has its end in it, unmapping the file; a
+worker's has not.
 """
 
 from __future__ import annotations
@@ -21,21 +23,13 @@ from benchmarks.bars import Bar, Finding, equal
 from benchmarks.built_llama import Build, found
 from benchmarks.options import ROOT, Options, run_alone
 from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of
-from benchmarks.processes import load_average, run_program
+from benchmarks.processes import compile_as_pip_does, load_average, run_program
 
 WITHIN = 0.05
 PROMPT_TOKENS = 64
 NAMES = ("cold start", "its CPU time", "peak memory")
 #: Of a worker, in the same order.
 _METRICS = ("cold_start_ttft", "cpu", "peak_memory")
-#: A worker that also tells what CPU time it had taken when the first token's logits were there.
-_WORKER = (
-    "import time; from benchharness.device import measured, phases, worker; told = phases.Phases.cold_start; "
-    "phases.Phases.cold_start = lambda self, metric: "
-    "[*told(self, metric), measured.measurement('cpu', {}, time.process_time_ns())]; worker.main()"
-)
-_LLAMA_WORKER = f"from benchmarks import built_llama; built_llama.install(); {_WORKER}"
-_EMPTY_WORKER = f"from benchmarks import built_llama; {_WORKER}"
 
 
 def measure(options: Options) -> Bar:
@@ -46,6 +40,7 @@ def measure(options: Options) -> Bar:
         build, model = found(), _model(options)
     except UsageError as error:
         return Bar(name="against_llama_tool", claim=claim, findings=[], conditions=[str(error)], load=(before, before))
+    compile_as_pip_does()
     order, findings = random.Random(options.seed), []
     for threads in options.threads:
         once = functools.partial(_round, build, model, threads, order)
@@ -87,8 +82,8 @@ def _round(build: Build, model: Path, threads: int, order: random.Random) -> Rou
     sides = in_random_order(
         {
             "tool": lambda: _tool(build, model, threads),
-            "ours": lambda: _worker(_LLAMA_WORKER, "llama-cpp", model, threads),
-            "python": lambda: _worker(_EMPTY_WORKER, "null", _nothing(), threads),
+            "ours": lambda: _worker("built", "llama-cpp", model, threads),
+            "python": lambda: _worker("pip", "null", _nothing(), threads),
         },
         order,
     )
@@ -118,7 +113,7 @@ def _tool(build: Build, model: Path, threads: int) -> dict[str, float]:
     return dict(zip(NAMES, (answer["wall_ns"], answer["cpu_ns"], answer["maxrss"]), strict=True))
 
 
-def _worker(code: str, adapter: str, artefact: Path, threads: int) -> dict[str, float]:
+def _worker(runtime: str, adapter: str, artefact: Path, threads: int) -> dict[str, float]:
     options = {"n_ctx": PROMPT_TOKENS + 1} if adapter == "llama-cpp" else {}
     order: dict[str, Any] = {
         "id": "against-llama-tool",
@@ -141,7 +136,8 @@ def _worker(code: str, adapter: str, artefact: Path, threads: int) -> dict[str, 
         "module": "benchharness.device.scenarios.first_token",
         "settings": {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 1, "most_inferences": 1},
     }
-    request = {"arguments": ["-c", code], "order": order, "watch": False}
+    arguments = ["-m", "benchmarks.programs.first_token_worker", runtime]
+    request = {"arguments": arguments, "order": order, "watch": False}
     told = run_program("watched_worker", request, python=Path(sys.executable)).answer["told"]
     if told.get("type") != "measured":
         raise NothingRan(f"the worker did not measure: {told.get('reason', 'it ended')}")
