@@ -1,7 +1,7 @@
 """A bundle with its bytecode in it: `python -m benchharness.device.bytecode BUNDLE` prints where it lies.
 
 Python keeps what it compiles beside the sources, but not inside a zip file: every worker that ran out of a bundle
-compiled some ninety modules anew before it could load a model, in the `start` and `import` of each cold start. So the
+compiled 50 to 90 modules anew before it could load a model, in the `start` and `import` of each cold start. So the
 bundle is copied once on a device, for each kind of interpreter, with the bytecode beside every source. An interpreter
 that cannot use it compiles the source, as before. Format of the bytecode: PEP 552, its check left out, as nobody
 changes a bundle.
