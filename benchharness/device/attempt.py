@@ -42,6 +42,8 @@ _WORKER_CONDITIONS = (
 _OWN_SIGNALS = frozenset(
     getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE") if hasattr(signal, name)
 )
+#: Of the last line on standard error, where it stands in a reason.
+_LONGEST_WORDS = 200
 
 
 class RunningAttempt:
@@ -68,7 +70,8 @@ class RunningAttempt:
         self._scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
         self._order = order
-        command = device_program("benchharness.device.worker", _own_interpreter(order), bundle)
+        self._interpreter = _own_interpreter(order)
+        command = worker_program(order, bundle)
         self._libraries = libraries
         self._conditions = {**_conditions_before(order, libraries.of(order)), **entry_gate}
         self._kills_before = kills(everywhere=not self._conducts)
@@ -124,7 +127,9 @@ class RunningAttempt:
         """The worker reported why it could not measure."""
         self._child.end(_GRACE_S)
         told = {"left_running": message.get("left_running", {})}
-        return self._finished(message["outcome"], protocol.text(message["reason"]), told)
+        kind, reason = message["outcome"], protocol.text(message["reason"])
+        of_interpreter = self.phase == "start" or kind == "unsupported"
+        return self._finished(kind, self._of_interpreter(reason) if of_interpreter else reason, told)
 
     def ended(self) -> list[Message]:
         """The worker's output ended without a report."""
@@ -136,7 +141,8 @@ class RunningAttempt:
         if last_words and (code >= 0 or -code in _OWN_SIGNALS):
             return self._finished("out-of-memory", f"{last_words[:300]}, in phase {self.phase}", {})
         if code >= 0:
-            return self._finished("crashed", f"the worker ended with exit code {code} in phase {self.phase}", {})
+            told = f"the worker ended with exit code {code} in phase {self.phase}"
+            return self._finished("crashed", self._of_interpreter(told) if self.phase == "start" else told, {})
         name = signal.Signals(-code).name
         if -code in _OWN_SIGNALS:
             return self._finished("crashed", f"{name} in phase {self.phase}", {})
@@ -146,6 +152,16 @@ class RunningAttempt:
             )
             return self._finished("out-of-memory", told, {})
         return self._finished("killed", f"{name} in phase {self.phase}", {})
+
+    def _of_interpreter(self, reason: str) -> str:
+        """A reason; with the path of an interpreter that was asked for where it may be the one to blame."""
+        if self._interpreter is None or self.phase not in ("start", "import", "load"):
+            return reason
+        if self.phase != "start":
+            return f"{reason} (python = {self._interpreter})"
+        words = self._watch.tail().strip().rpartition("\n")[2][:_LONGEST_WORDS]
+        told = f": {words}" if words else ""
+        return f"the worker could not be started: {self._interpreter}: {reason}{told}"
 
     def _killed_for_memory(self) -> bool:
         before, now = self._kills_before, kills(everywhere=not self._conducts)
@@ -212,6 +228,32 @@ class RunningAttempt:
             highest = max(MEMORY_TIMELINE.by_name(timeline)["resident"])
             measurements = [*measurements, raw_rows(MEMORY_TIMELINE, {}, highest, timeline)]
         return [*measurements, *self._watch.readings()]
+
+
+def worker_program(order: Order, bundle: str) -> list[str]:
+    """The command that starts an order's worker, made ready: that takes its time once for each kind of interpreter.
+
+    Raises `Unsupported` where the system cannot start the interpreter asked for.
+    """
+    return device_program("benchharness.device.worker", _own_interpreter(order), bundle)
+
+
+def never_started(order: Order, reason: str) -> list[Message]:
+    """The `finished` messages of an attempt whose worker cannot be started, as of one that is over."""
+    return [
+        {
+            "type": "finished",
+            **_identity(each),
+            "outcome": {"kind": "unsupported", "reason": protocol.text(reason), "evidence": ""},
+            "task": None,
+            "measurements": [],
+            "effective": {"rules": RULES},
+            "conditions": {},
+            "started_unix_ns": time.time_ns(),
+            "duration_ns": 0,
+        }
+        for each in (*order.get("companions", ()), order)
+    ]
 
 
 def _identity(order: Opened) -> Message:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchharness import __version__
 from benchharness.device import conditions
-from benchharness.device.attempt import RunningAttempt
+from benchharness.device.attempt import RunningAttempt, never_started, worker_program
 from benchharness.device.entry_gate import EntryGate
 from benchharness.device.libraries import Libraries
 from benchharness.device.line import protocol
@@ -37,7 +37,7 @@ from benchharness.device.processes import leftovers
 from benchharness.device.processes.groups import remove_stale
 from benchharness.device.processes.lifeline import die_with_parent
 from benchharness.device.processes.undo import remove_scratch
-from benchharness.errors import ProtocolError
+from benchharness.errors import ProtocolError, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.device.line.orders import Order
@@ -153,6 +153,11 @@ class Supervisor:
         if busy:
             self._hosts.send({"type": "refused", "id": order["id"], "reason": f"attempt {busy} is still running"})
             return
+        try:
+            worker_program(order, self._bundle)  # before the gate: what making it takes warms what is to be cool
+        except Unsupported as error:
+            self._finish(never_started(order, str(error)))
+            return
         self._at_gate = order
         self._gate.begin(order.get("entry_gate_s", 0))
         self._wait_at_gate()
@@ -186,7 +191,7 @@ class Supervisor:
                 entry_gate={"entry_gate": gate} if gate else {},
                 hears=lambda message: self._hear_worker(order["id"], message),
             )
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, Unsupported) as error:
             reason = f"the worker could not be started: {type(error).__name__}: {error}"
             self._hosts.send({"type": "refused", "id": order["id"], "reason": reason})
 

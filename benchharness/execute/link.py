@@ -44,6 +44,10 @@ _OPENED_WITH = ("accelerator", "threads", "options", "accelerator_options", "fal
 Progress = Callable[[str, int, int], None]
 
 
+class _Refused(ProtocolError):
+    """The supervisor cannot make the attempt, and says why."""
+
+
 class DeviceLink:
     """One device, one run. `save` gets every attempt as it ends, those found in a spool too, and gives it as kept.
 
@@ -181,7 +185,7 @@ class DeviceLink:
             ]
         if job.chain:
             order["chain"] = [{"variant": each.variant, **self._opened(each, manifests)} for each in job.chain]
-        lost, losses = "", 0
+        why, lost, losses = "", "", 0
         its_end_s = time.monotonic() + order["entry_gate_s"] + order["timeout_s"] + _GRACE_S
         while losses < _MOST_LOSSES:
             goes_on = False
@@ -190,8 +194,11 @@ class DeviceLink:
                 finished = next((found for found in recovered if found.id == attempt), None)
                 goes_on = self._running == attempt and time.monotonic() < its_end_s
                 return finished or self._make(order, progress)
+            except _Refused as error:
+                why, lost = f"the device refused it {_MOST_LOSSES} times: {error}", str(error)
+                self._hang_up()
             except (ConnectionLost, ProtocolError) as error:
-                lost = str(error)
+                why, lost = f"the line to the device broke {_MOST_LOSSES} times", str(error)
                 self._hang_up()
             if self._is_out_of_reach(attempt) and time.monotonic() < its_end_s:
                 time.sleep(_ASK_AGAIN_S)
@@ -201,7 +208,7 @@ class DeviceLink:
             raise ConnectionLost(
                 f"{lost}; an attempt may go on there without us: 'benchharness run --resume' fetches it when it is back"
             )
-        return self._given_up(order, lost)
+        return self._given_up(order, why, lost)
 
     def _is_out_of_reach(self, attempt: str) -> bool:
         """Whether an attempt that was ordered may go on behind a line that broke."""
@@ -290,7 +297,7 @@ class DeviceLink:
             elif message["type"] == "progress":
                 progress(str(message.get("phase", ""))[:40], _whole(message.get("done")), _whole(message.get("total")))
             elif message["type"] == "refused":
-                raise ProtocolError(f"the supervisor refused: {message.get('reason')}")
+                raise _Refused(protocol.text(message.get("reason"), 300))
         raise ConnectionLost("the supervisor said nothing although the attempt's limit is long over")
 
     def _take_in(self, connection: Connection, message: Message) -> Attempt:
@@ -305,16 +312,16 @@ class DeviceLink:
         connection.send({"type": "acknowledge", "id": kept.id})
         return kept
 
-    def _given_up(self, order: Message, lost: str) -> Attempt:
-        """The line broke again and again under an attempt that nobody is at any more.
+    def _given_up(self, order: Message, why: str, lost: str) -> Attempt:
+        """The line broke again and again under an attempt that nobody is at any more, or nobody would make it.
 
         The spool may hold it even so, and those of its companions; else they crashed.
         """
         for companion in order.get("companions", ()):
-            self._given_up_one(companion, lost)
-        return self._given_up_one(order, lost)
+            self._given_up_one(companion, why, lost)
+        return self._given_up_one(order, why, lost)
 
-    def _given_up_one(self, order: Message, lost: str) -> Attempt:
+    def _given_up_one(self, order: Message, why: str, lost: str) -> Attempt:
         try:
             message = protocol.decode(self._launcher.fetch(f"{self._work}/spool/{order['id']}.json"))
         except LaunchError:
@@ -322,7 +329,7 @@ class DeviceLink:
                 **{key: order[key] for key in ("id", "job", "round")},
                 "outcome": {
                     "kind": OutcomeKind.CRASHED,
-                    "reason": f"the line to the device broke {_MOST_LOSSES} times",
+                    "reason": why,
                     "evidence": lost,
                 },
                 "measurements": [],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from benchharness.device.bytecode import kind
 from benchharness.results.result import Result
 from tests.awkward_launcher import AwkwardLauncher
 from tests.integration.conftest import ADAPTERS, Bench
@@ -18,7 +18,7 @@ def test_attempts_are_made_from_copies_under_the_devices_own_root(bench: Bench, 
     results = bench.run([bench.model("fine")], launcher=launcher, attempts=2)
     assert all(result.outcome.ok and result.outcomes == {"ok": 2} for result in results)
     assert list((tmp_path / "device" / "files").rglob("model.awkward"))
-    assert list((tmp_path / "device" / "files").glob(f"device-*.pyz.{sys.implementation.cache_tag}"))  # with bytecode
+    assert list((tmp_path / "device" / "files").glob(f"device-*.pyz.{kind()}"))  # with bytecode
 
 
 def test_a_clock_two_hours_ahead_does_not_reach_the_store(bench: Bench, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from benchharness.device.processes.device_program import with_bytecode
 from benchharness.launch import bundle
 from benchharness.launch.bundle import write_bundle
 from benchharness.launch.programs import PROGRAMS
@@ -139,6 +140,20 @@ def test_its_supervisor_starts_under_the_oldest_python(written: Path) -> None:
     if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
         pytest.skip("no working python3.9 on PATH: the device side is not tried under the oldest Python it promises")
     assert_helps(python, written)
+
+
+def test_the_oldest_python_makes_its_copy_with_bytecode_and_starts_out_of_that(written: Path) -> None:
+    python = shutil.which("python3.9")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("no working python3.9 on PATH: the device side is not tried under the oldest Python it promises")
+    copy = Path(with_bytecode(python, str(written)))
+    assert copy.name.startswith(f"{written.name}.cpython-39-")
+    assert_helps(python, copy)
+    asked = "import benchharness.device.worker as worker; print(worker.__file__)"
+    told = {**os.environ, "PYTHONPATH": str(copy)}
+    command = [python, "-c", asked]
+    done = subprocess.run(command, env=told, cwd=written.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{copy}/benchharness/device/worker.pyc"
 
 
 def test_every_module_of_it_is_written_for_the_oldest_python(written: Path) -> None:

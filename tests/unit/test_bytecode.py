@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchharness.device.bytecode import compiled
+from benchharness.device import bytecode
+from benchharness.device.bytecode import compiled, kind
 from benchharness.device.processes.device_program import device_program, with_bytecode
+from benchharness.errors import Unsupported
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -43,9 +51,72 @@ def test_it_is_made_once_and_nothing_else_is_left(bundle: Path) -> None:
     assert sorted(bundle.parent.iterdir()) == [bundle, made]
 
 
-def test_bytecode_of_another_version_is_passed_over(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_builds_of_one_version_with_another_bytecode_have_a_copy_each(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = compiled(bundle)
     monkeypatch.setattr(importlib.util, "MAGIC_NUMBER", b"\0\0\r\n")
-    assert said(compiled(bundle)) == "py"
+    theirs = compiled(bundle)
+    assert (said(ours), said(theirs)) == ("pyc", "py")  # what is of no use is passed over
+
+
+def half(copy: Path) -> None:
+    copy.write_bytes(copy.read_bytes()[: copy.stat().st_size // 2])
+
+
+def zeros(copy: Path) -> None:
+    """As a power cut leaves what was not on the disk yet."""
+    content = copy.read_bytes()
+    at = content.index(b"told.pyc") + len("told.pyc")
+    copy.write_bytes(content[:at] + bytes(40) + content[at + 40 :])
+
+
+def of_another_bundle(copy: Path) -> None:
+    with zipfile.ZipFile(copy, "w") as archive:
+        archive.writestr("__main__.py", "print('another')")
+
+
+@pytest.mark.parametrize("damaged", [half, zeros, of_another_bundle, Path.touch], ids=lambda each: each.__name__)
+def test_a_copy_that_is_not_whole_is_made_again(bundle: Path, damaged: Callable[[Path], None]) -> None:
+    path = compiled(bundle)
+    if damaged is Path.touch:
+        path.unlink()
+    damaged(path)
+    assert said(compiled(bundle)) == "pyc"
+    assert sorted(bundle.parent.iterdir()) == [bundle, path]
+
+
+def test_one_that_another_made_meanwhile_is_left_to_those_who_read_it(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = compiled(bundle)
+    content = theirs.read_bytes()
+    theirs.unlink()
+    write = bytecode._write
+
+    def slowly(*arguments: Any) -> None:
+        write(*arguments)
+        theirs.write_bytes(content)
+        os.utime(theirs, (1, 1))
+
+    monkeypatch.setattr(bytecode, "_write", slowly)
+    assert compiled(bundle).stat().st_mtime == 1
+
+
+def test_a_clock_that_nobody_has_set_keeps_none_from_being_made(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(0))
+    assert said(compiled(bundle)) == "pyc"
+
+
+def test_checks_stay_in_it_whoever_makes_it(bundle: Path) -> None:
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("__main__.py", "assert False, 'kept'")
+    environment = {**os.environ, "PYTHONOPTIMIZE": "2", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "benchharness.device.bytecode", str(bundle)]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip() == kind()
+    done = subprocess.run([sys.executable, compiled(bundle)], capture_output=True, text=True, check=False)
+    assert "kept" in done.stderr
 
 
 def test_one_that_cannot_be_made_leaves_nothing_behind(bundle: Path) -> None:
@@ -56,17 +127,35 @@ def test_one_that_cannot_be_made_leaves_nothing_behind(bundle: Path) -> None:
     assert list(bundle.parent.iterdir()) == [bundle]
 
 
-@pytest.mark.parametrize("says", ["exit 1", "echo /etc/passwd", 'echo "$1.none"', "printf '\\377'"])
+def interpreter(path: Path, says: str) -> str:
+    path.write_text(f"#!/bin/sh\n{says}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("says", ["exit 1", "echo ../passwd", "echo none", "echo 'no kind/'", "printf '\\377'", ""])
 def test_an_interpreter_that_makes_none_runs_out_of_the_bundle(bundle: Path, says: str) -> None:
-    python = bundle.with_name("python")
-    python.write_text(f"#!/bin/sh\n{says}\n")
-    python.chmod(0o755)
-    assert with_bytecode(str(python), str(bundle)) == str(bundle)
+    assert with_bytecode(interpreter(bundle.with_name("python"), says), str(bundle)) == str(bundle)
 
 
-def test_one_that_is_not_there_is_told_when_the_worker_is_started(bundle: Path) -> None:
+def test_what_start_up_files_print_is_not_taken_for_its_name(bundle: Path) -> None:
+    bundle.with_name(f"{bundle.name}.kind").touch()
+    python = interpreter(bundle.with_name("python"), "echo welcome; echo kind")
+    assert with_bytecode(python, str(bundle)) == f"{bundle}.kind"
+
+
+def test_one_that_was_tidied_away_is_made_again(bundle: Path) -> None:
+    copy = bundle.with_name(f"{bundle.name}.kind")
+    python = interpreter(bundle.with_name("python"), f"touch '{copy}'; echo kind")
+    assert with_bytecode(python, str(bundle)) == str(copy)
+    copy.unlink()
+    assert with_bytecode(python, str(bundle)) == str(copy)
+
+
+def test_an_interpreter_that_cannot_be_started_is_told_with_the_systems_reason(bundle: Path) -> None:
     gone = str(bundle.with_name("gone"))
-    assert device_program("benchharness.device.worker", gone, str(bundle))[:2] == [gone, str(bundle)]
+    with pytest.raises(Unsupported, match=f"the worker could not be started: {gone}: No such file or directory"):
+        device_program("benchharness.device.worker", gone, str(bundle))
 
 
 def test_what_is_installed_needs_no_bundle() -> None:

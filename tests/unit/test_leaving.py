@@ -178,6 +178,14 @@ def test_an_attempt_whose_supervisors_die_is_given_up(
     assert found.outcome.reason == "the line to the device broke 3 times"
 
 
+def test_an_attempt_that_is_refused_again_and_again_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = {"type": "refused", "id": "a", "reason": "there is no room"}
+    made, _ = connected(tmp_path, *[Line(READY, refused, heard=True) for _ in range(3)])
+    found = attempted(monkeypatch, made)
+    assert found.outcome.kind is OutcomeKind.CRASHED
+    assert found.outcome.reason == "the device refused it 3 times: there is no room"
+
+
 def test_one_that_ends_with_its_line_is_given_up_when_there_is_no_way_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -262,8 +262,12 @@ def ask(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     most_bytes: int = 1 << 24,
+    orphans: bool = True,
 ) -> Answer:
-    """Runs a command to its end, or to the end of patience; its output, not much longer than `most_bytes`."""
+    """Runs a command to its end, or to the end of patience; its output, not much longer than `most_bytes`.
+
+    `orphans` as for `Child.end`.
+    """
     out = bytearray()
 
     def hears(piece: bytes | None) -> None:
@@ -280,7 +284,7 @@ def ask(
         child.close_input()
         ended = child.ends_within(patience_s)
     finally:
-        child.end()
+        child.end(orphans=orphans)
     return Answer(bytes(out), child.words().decode("utf-8", "backslashreplace"), child.code if ended else None)
 
 

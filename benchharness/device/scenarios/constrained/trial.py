@@ -61,6 +61,7 @@ class Trial:
     def __init__(self, order: Order, enclosure: Enclosure, bundle: str | None, enter: Callable[[], None]) -> None:
         self._enclosure = enclosure
         self._phase = "start"
+        self._of_interpreter = f" (python = {order['python']})" if order.get("python") else ""
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
 
         def prepare() -> None:
@@ -150,6 +151,8 @@ class Trial:
             return {"end": TrialEnd.OUT_OF_MEMORY, "outcome": "out-of-memory", "reason": reason}
         if message is not None:
             said = protocol.text(message.get("reason"), 1000)
+            if self._phase == "start":  # whatever spoke was no worker
+                said += self._of_interpreter
             return {"end": TrialEnd.ERROR, "outcome": str(message.get("outcome")), "reason": said}
         code = self._child.code or 0
         words = speaks_of_memory(self._child.words().decode("utf-8", "backslashreplace"))
@@ -160,8 +163,13 @@ class Trial:
                 "reason": f"{words[:300]}, in phase {self._phase}",
             }
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        of_start = self._of_interpreter if self._phase == "start" else ""
         outcome = "killed" if name == "SIGKILL" else "crashed"
-        return {"end": TrialEnd.CRASHED, "outcome": outcome, "reason": f"ended with {name} in phase {self._phase}"}
+        return {
+            "end": TrialEnd.CRASHED,
+            "outcome": outcome,
+            "reason": f"ended with {name} in phase {self._phase}{of_start}",
+        }
 
 
 def _effort(processes: list[int]) -> int:

@@ -90,9 +90,16 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
             return scorer
 
         stack.callback(leftovers.end_orphans)  # when the scorers have ended
-        reference = scorer_of(order["reference"])
-        scorers = {attempt: scorer_of(each) for attempt, each in members.items()}
-        made = Pass(reference, dict(scorers))
+        try:
+            made = Pass(scorer_of(order["reference"]), {})
+        except Unsupported as error:
+            raise _of_reference(as_failure(error)) from error
+        for attempt, each in members.items():
+            try:
+                made.variants[attempt] = scorer_of(each)
+            except Unsupported as error:
+                made.failed[attempt] = as_failure(error)
+        reference, scorers = made.reference, dict(made.variants)
         try:
             reference.opened = reference.json()
         except ScorerFailed as error:
@@ -103,7 +110,7 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
             found = _compared(order, members, made, progress)
         except ScorerFailed as error:
             raise _of_reference(error) from error
-        outcomes = {attempt: _member(attempt, scorers[attempt], made, found) for attempt in members}
+        outcomes = {attempt: _member(attempt, scorers.get(attempt), made, found) for attempt in members}
     lead = outcomes[order["id"]]
     return {
         "type": "measured",
@@ -173,12 +180,15 @@ def _tokenizer(order: Order) -> Tokenizer | None:
         return None
 
 
-def _member(attempt: str, scorer: ScorerProcess, made: Pass, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _member(
+    attempt: str, scorer: ScorerProcess | None, made: Pass, found: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     task = made.reference.opened["task"]
     failed = made.failed.get(attempt)
     if failed is not None:
         outcome = {"kind": failed.outcome, "reason": failed.reason}
         return {"outcome": outcome, "task": task, "measurements": [], "effective": {}}
+    assert scorer is not None  # one that never started has failed
     effective = {
         **scorer.opened["effective"],
         "reference": {**made.reference.opened["effective"], **found[attempt].get("of_reference", {})},

@@ -44,7 +44,7 @@ class ScorerFailed(AttemptError):
 class ScorerProcess:
     """One scorer. `opened` tells of its model; `waits` hears the model's name when an answer takes long.
 
-    Where no answer has come `limit_s` after its start it has failed.
+    Where no answer has come `limit_s` after its start it has failed. Raises `Unsupported` where it cannot be started.
     """
 
     def __init__(
@@ -58,10 +58,12 @@ class ScorerProcess:
         self._name = f"{Path(order['artefact']).name} ({order['adapter']})"
         self._waits = waits
         self._limit_s = limit_s
+        command = device_program(_SCORER, order.get("python"), bundle)  # takes its time once
         self._deadline_s = time.monotonic() + limit_s
         self._wanted = True
+        self._of_interpreter = f" (python = {order['python']})" if order.get("python") else ""
         self._answers: queue.Queue[tuple[bytes, bytes] | ProtocolError | None] = queue.Queue(_MOST_WAITING)
-        self._child = Child(device_program(_SCORER, order.get("python"), bundle), frames.receive, self._hear)
+        self._child = Child(command, frames.receive, self._hear)
         self.opened: Mapping[str, Any] = {}
         self.tensors: Mapping[str, Any] = order.get("tensors") or {}  # what the suite says of its inputs and outputs
         self.told: Mapping[str, Any] = {}  # the end of its last answer
@@ -128,9 +130,10 @@ class ScorerProcess:
     def _next(self) -> tuple[bytes, bytes]:
         frame = self._answer()
         if isinstance(frame, ProtocolError):
-            raise ScorerFailed("crashed", str(frame))
+            raise ScorerFailed("crashed", f"{frame}{self._of_interpreter}")
         if frame is None:
-            raise ScorerFailed(*self._how_it_ended())
+            outcome, reason = self._how_it_ended()
+            raise ScorerFailed(outcome, f"{reason}{self._of_interpreter}")
         return frame
 
     def _answer(self) -> tuple[bytes, bytes] | ProtocolError | None:
