@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _GRACE_S = 5.0
 #: What the worker tells beside its measurements that belongs to the attempt's conditions.
 _WORKER_CONDITIONS = (
-    *("python", "memory_unknown", "watching_ns", "waiting_share"),
+    *("python", "numpy_threads", "harness_modules", "memory_unknown", "watching_ns", "waiting_share"),
     *("measured_from_ns", "measured_until_ns"),
 )
 #: Signals that a process brings upon itself, as against those that others send.

@@ -23,9 +23,10 @@ from benchharness.device import adapters
 from benchharness.device.failures import failure
 from benchharness.device.inputs.shapes import tell_inputs
 from benchharness.device.line import protocol
+from benchharness.device.modules import how_loaded
 from benchharness.device.opening import opened, unsealed
 from benchharness.device.phases import Phases
-from benchharness.device.quiet_numpy import load_numpy
+from benchharness.device.quiet_numpy import AS_THEY_ARE, load_numpy
 from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
@@ -80,7 +81,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases = Phases(order["spawned_ns"])
     progress = _Progress(writer, order["id"])
     progress.phase("import")
-    adapter = _adapter(order["adapter"])
+    adapter, numpys_threads = _adapter(order["adapter"])
     scenario = _scenario(order)
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
@@ -146,15 +147,17 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         "measurements": [*measurements, *(phases.memory() if on_device and not not_the_workers else ())],
         "effective": effective,
         "python": platform.python_version(),
+        "numpy_threads": numpys_threads,
+        "harness_modules": how_loaded(time.time() - (time.perf_counter_ns() - phases.spawned_ns) / 1e9),
         **phases.facts(),
         **not_the_workers,
     }
 
 
-def _adapter(name: str) -> Adapter:
-    if adapters.leaves_numpy_to_us(name):
-        load_numpy()
-    return adapters.load(name)
+def _adapter(name: str) -> tuple[Adapter, str]:
+    """The adapter, its runtime imported, and what numpy's own threads do beside it."""
+    numpys_threads = load_numpy() if adapters.leaves_numpy_to_us(name) else AS_THEY_ARE
+    return adapters.load(name), numpys_threads
 
 
 def _reported(

@@ -15,6 +15,8 @@ GATE_REASON = "entry gate: reason"
 _TITLES = {
     "os": "system",
     "python": "Python",
+    "numpy_threads": "numpy's own threads",
+    "harness_modules": "the harness's own modules",
     "libraries": "the runtime's libraries in the page cache",
     "waiting_share": "time waiting for a core",
     "times_throttled": "stops by a CPU quota",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchharness.device.bytecode import kind
+from benchharness.device.modules import KEPT
+from benchharness.device.quiet_numpy import AS_THEY_ARE
 from benchharness.results.result import Result
 from tests.awkward_launcher import AwkwardLauncher
 from tests.integration.conftest import ADAPTERS, Bench
@@ -18,7 +20,9 @@ def test_attempts_are_made_from_copies_under_the_devices_own_root(bench: Bench, 
     results = bench.run([bench.model("fine")], launcher=launcher, attempts=2)
     assert all(result.outcome.ok and result.outcomes == {"ok": 2} for result in results)
     assert list((tmp_path / "device" / "files").rglob("model.awkward"))
-    assert list((tmp_path / "device" / "files").glob(f"device-*.pyz.{kind()}"))  # with bytecode
+    assert list((tmp_path / "device" / "files").glob(f"device-*.pyz.{kind()}"))
+    told = [attempt.conditions.others for attempt in bench.store.attempts(bench.run_id)]
+    assert {(each["harness_modules"], each["numpy_threads"]) for each in told} == {(KEPT, AS_THEY_ARE)}
 
 
 def test_a_clock_two_hours_ahead_does_not_reach_the_store(bench: Bench, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchharness.device import adapters, worker
-from benchharness.device.quiet_numpy import VARIABLE
+from benchharness.device.quiet_numpy import AS_THEY_ARE, ASLEEP, VARIABLE
 
 ROOT = Path(__file__).parent.parent.parent
 LOAD = "from benchharness.device.quiet_numpy import VARIABLE, load_numpy; load_numpy()"
@@ -41,23 +41,52 @@ def test_no_thread_of_numpys_spins() -> None:
     assert int(others_ns) < SPINS_NS
 
 
-@pytest.mark.parametrize(("asked", "seen"), [({}, ["4", "None"]), ({VARIABLE: "20"}, ["20", "20"])])
+def fake(folder: Path, code: str, libraries: str = "numpy.libs/libscipy_openblas64_-1.so") -> Path:
+    """A numpy that says what it is told, and brings libraries along."""
+    (folder / "numpy").mkdir()
+    (folder / "numpy" / "__init__.py").write_text(code)
+    if libraries:
+        (folder / libraries).parent.mkdir()
+        (folder / libraries).touch()
+    return folder
+
+
+SAYS = f"import os; print(os.environ.get({VARIABLE!r}))"
+LOAD_AND_TELL = f"from benchharness.device.quiet_numpy import VARIABLE, load_numpy; print('/', load_numpy()); {SAYS}"
+
+
+@pytest.mark.parametrize(("asked", "seen"), [({}, f"4 / {ASLEEP} None"), ({VARIABLE: "20"}, f"20 / {AS_THEY_ARE} 20")])
 def test_what_is_set_for_numpy_is_gone_behind_it_and_a_users_word_holds(
-    tmp_path: Path, asked: dict[str, str], seen: list[str]
+    tmp_path: Path, asked: dict[str, str], seen: str
 ) -> None:
-    (tmp_path / "numpy.py").write_text(f"import os; print(os.environ.get({VARIABLE!r}))")
-    assert said(f"{LOAD}; import os; print(os.environ.get(VARIABLE))", path=tmp_path, **asked) == seen
+    assert " ".join(said(LOAD_AND_TELL, path=fake(tmp_path, SAYS), **asked)) == seen
 
 
-def test_a_device_without_numpy_is_told_by_who_needs_it(tmp_path: Path) -> None:
-    (tmp_path / "numpy.py").write_text("raise ImportError('there is none')")
-    assert said(f"{LOAD}; import os; print(VARIABLE in os.environ)", path=tmp_path) == ["False"]
+@pytest.mark.parametrize("libraries", ["", "numpy.libs/libgfortran.so"])
+def test_an_openblas_of_the_systems_may_be_the_runtimes_and_is_left_alone(tmp_path: Path, libraries: str) -> None:
+    found = " ".join(said(LOAD_AND_TELL, path=fake(tmp_path, SAYS, libraries)))
+    assert found == f"None / {AS_THEY_ARE} None"
+
+
+def test_libraries_lie_inside_on_macos(tmp_path: Path) -> None:
+    path = fake(tmp_path, SAYS, "numpy/.dylibs/libscipy_openblas64_.dylib")
+    assert " ".join(said(LOAD_AND_TELL, path=path)) == f"4 / {ASLEEP} None"
+
+
+def test_one_that_is_there_already_is_not_told_to_have_been_changed(tmp_path: Path) -> None:
+    found = " ".join(said(f"import numpy; {LOAD_AND_TELL}", path=fake(tmp_path, SAYS)))
+    assert found == f"None / {AS_THEY_ARE} None"
+
+
+@pytest.mark.parametrize("error", ["ImportError", "RuntimeError"])
+def test_a_numpy_that_cannot_be_imported_is_told_by_who_needs_it(tmp_path: Path, error: str) -> None:
+    """numpy's own check of itself raises a `RuntimeError`."""
+    path = fake(tmp_path, f"raise {error}('it is broken')")
+    assert said(f"{LOAD}; import os; print(VARIABLE in os.environ)", path=path) == ["False"]
 
 
 def test_numpy_is_left_alone_where_it_may_be_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[str] = []
-    monkeypatch.setattr(worker, "load_numpy", lambda: loaded.append("numpy"))
-    monkeypatch.setattr(adapters, "load", loaded.append)
-    for name in ("python", "of-another-package", "llama-cpp"):
-        worker._adapter(name)
-    assert loaded == ["python", "of-another-package", "numpy", "llama-cpp"]
+    monkeypatch.setattr(worker, "load_numpy", lambda: ASLEEP)
+    monkeypatch.setattr(adapters, "load", lambda name: name)
+    told = dict(worker._adapter(name) for name in ("python", "of-another-package", "llama-cpp"))
+    assert told == {"python": AS_THEY_ARE, "of-another-package": AS_THEY_ARE, "llama-cpp": ASLEEP}
