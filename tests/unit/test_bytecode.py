@@ -73,7 +73,9 @@ def zeros(copy: Path) -> None:
 
 def of_another_bundle(copy: Path) -> None:
     with zipfile.ZipFile(copy, "w") as archive:
-        archive.writestr("__main__.py", "print('another')")
+        for name in ("__main__.py", "told.py", "told.js"):
+            archive.writestr(name, "print('another')")
+            archive.writestr(f"{name}c", "")
 
 
 @pytest.mark.parametrize("damaged", [half, zeros, of_another_bundle, Path.touch], ids=lambda each: each.__name__)

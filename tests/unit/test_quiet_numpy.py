@@ -88,5 +88,5 @@ def test_a_numpy_that_cannot_be_imported_is_told_by_who_needs_it(tmp_path: Path,
 def test_numpy_is_left_alone_where_it_may_be_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "load_numpy", lambda: ASLEEP)
     monkeypatch.setattr(adapters, "load", lambda name: name)
-    told = dict(worker._adapter(name) for name in ("python", "of-another-package", "llama-cpp"))
+    told = {name: worker._adapter(name)[1] for name in ("python", "of-another-package", "llama-cpp")}
     assert told == {"python": AS_THEY_ARE, "of-another-package": AS_THEY_ARE, "llama-cpp": ASLEEP}
