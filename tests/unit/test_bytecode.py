@@ -160,6 +160,33 @@ def test_an_interpreter_that_cannot_be_started_is_told_with_the_systems_reason(b
         device_program("benchharness.device.worker", gone, str(bundle))
 
 
+ASKED_BESIDE_ANOTHER = """
+import os, subprocess, sys
+from benchharness.device.processes import leftovers
+from benchharness.device.processes.device_program import with_bytecode
+
+if not leftovers.adopt_orphans():
+    sys.exit("orphans are not handed to us here")
+left = int(subprocess.run(["sh", "-c", "setsid sleep 20 >/dev/null & echo $!"], stdout=subprocess.PIPE).stdout)
+with_bytecode(*sys.argv[1:])
+with open(f"/proc/{left}/stat") as stat:
+    print(stat.read().rpartition(") ")[2][0])
+os.kill(left, 9)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere orphans belong to the system")
+def test_making_it_ends_nothing_that_another_program_of_the_conductor_left(bundle: Path) -> None:
+    """A scorer at work may have started what left it, and may need it."""
+    python = interpreter(bundle.with_name("python"), "echo kind-1")
+    command = [sys.executable, "-c", ASKED_BESIDE_ANOTHER, python, str(bundle)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if "orphans are not" in done.stderr:
+        pytest.skip("orphans are not handed to us here")
+    assert done.stdout.strip() in ("S", "R"), done.stderr
+
+
 def test_what_is_installed_needs_no_bundle() -> None:
     command = device_program("benchharness.device.worker", None, None)
     assert command == [sys.executable, "-m", "benchharness.device.worker"]
