@@ -35,6 +35,8 @@ class Phases:
         self._peaks: dict[str, int] = {}
         self._settled: dict[str, dict[str, int]] = {}
         self._highest = 0
+        self._highest_of_model = 0  # without what the harness holds for itself
+        self._own_bytes = 0
         self._unknown: dict[str, str] = {}
         self._library_bytes = 0
         self._mapped: list[str] = []
@@ -55,7 +57,8 @@ class Phases:
         self._peaks.clear()
         self._settled.clear()
         self._unknown.clear()
-        self._highest, self._own_peak = 0, True  # what it has used since it began is for its model
+        self._highest = self._highest_of_model = self._own_bytes = 0
+        self._own_peak = True  # what it has used since it began is for its model
         reason = f"memory is that of {told}, which began with the load" if process else told
         self._unknown["before the model"] = reason
 
@@ -77,6 +80,7 @@ class Phases:
         self._settled[phase] = dict(reading.settled)
         if reading.peak is not None:
             self._highest = max(self._highest, reading.peak)
+            self._highest_of_model = max(self._highest_of_model, reading.peak - self._own_bytes)
             if self._own_peak:
                 self._peaks[phase] = reading.peak
             else:
@@ -124,7 +128,7 @@ class Phases:
         if not self._elsewhere:
             added["runtime_libraries"] = self._library_bytes
         if {"start", "import"} <= set(resident):
-            added["model_memory"] = self._highest - resident["import"]
+            added["model_memory"] = self._highest_of_model - resident["import"]
             added["runtime_memory"] = resident["import"] - resident["start"]
         return found + [measurement(metric, {}, value) for metric, value in added.items() if value > 0]
 
@@ -134,6 +138,18 @@ class Phases:
         began_ns = time.perf_counter_ns()
         yield
         self._watching_ns += time.perf_counter_ns() - began_ns
+
+    @contextmanager
+    def for_itself(self) -> Iterator[None]:
+        """Around what the harness makes and keeps for itself once the model is loaded: its memory is no model's, too.
+
+        What a model is fed is such, and what numpy loads to invent it: since 2.4 that is another 7 MiB.
+        """
+        with self.unwatched():
+            before = memory.read().settled.get("rss", 0) if self._process is None else 0
+            yield
+            if before:
+                self._own_bytes += max(0, memory.read().settled.get("rss", 0) - before)
 
     def note_libraries(self) -> None:
         """Adds up the shared libraries mapped since the start; numpy's are the harness's own."""

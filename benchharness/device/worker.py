@@ -106,10 +106,10 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
-            as_text = itself is not None and itself.takes_text
-            tokenizer = _tokenizer(adapter, order) if language and not as_text else None
-            # Made here, so that no phase pays for what the harness makes up.
+            tokenizer = _tokenizer(adapter, order) if language and (itself is None or not itself.takes_text) else None
             states = None if language or not_the_workers else States.of(session, _tensors(order).get("state"))
+        with phases.for_itself():
+            # Made here, so that no phase pays for what the harness makes up.
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
         if asked is not None and isinstance(session, AllocatesLate):
             session.allocate({name: array.shape for name, array in asked.inputs.items()})

@@ -70,6 +70,28 @@ def test_a_phase_peak_is_what_the_phase_took(mib: int) -> None:
     assert found["peak_memory"] == pytest.approx(observed, abs=max(MIB, 0.02 * observed))
 
 
+FED = f"""
+import json, time
+from benchharness.device.phases import Phases
+phases = Phases(time.perf_counter_ns())
+phases.end("import")
+model = bytearray({32 * MIB})
+phases.end("load")
+with phases.for_itself():
+    fed = bytearray({64 * MIB})
+activations = bytearray({16 * MIB})
+phases.end("measure")
+print(json.dumps([phases.memory(), 0]))
+"""
+
+
+@LINUX
+def test_what_the_harness_makes_to_feed_a_model_is_not_the_models() -> None:
+    found, _ = phases_of(FED)
+    assert found["model_memory"] == pytest.approx((32 + 16) * MIB, abs=MIB)
+    assert found["peak_memory"] - found["settled_memory import/rss"] == pytest.approx((32 + 64 + 16) * MIB, abs=MIB)
+
+
 @LINUX
 def test_a_transient_of_2_ms_and_64_mib_is_not_missed() -> None:
     """Taken, touched and given back inside one phase: the end of the phase shows nothing of it, the peak all."""
