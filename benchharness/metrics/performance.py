@@ -157,8 +157,8 @@ PERFORMANCE = (
         title="model memory",
         unit=Unit.BYTES,
         better=Better.LOWER,
-        definition="peak memory minus what was resident after the runtime's import and what the harness makes to feed the "
-        "model: what loading and running took",
+        definition="peak memory minus what was resident after the runtime's import and what the harness makes to feed "
+        "the model: what loading and running took",
         source=_PROC,
     ),
     Metric(
