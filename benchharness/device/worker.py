@@ -108,9 +108,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
             phases.note_libraries()
             tokenizer = _tokenizer(adapter, order) if language and (itself is None or not itself.takes_text) else None
             states = None if language or not_the_workers else States.of(session, _tensors(order).get("state"))
-        with phases.for_itself():
-            # Made here, so that no phase pays for what the harness makes up.
-            asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
+        # Made here, so that no phase pays for what the harness makes up, nor the model's memory.
+        asked, told = (None, {}) if states is None else _asked(session, order, sample, states, phases)
         if asked is not None and isinstance(session, AllocatesLate):
             session.allocate({name: array.shape for name, array in asked.inputs.items()})
         with phases.unwatched():
@@ -258,17 +257,18 @@ def _tensors(order: Order) -> Mapping[str, Any]:
 
 
 def _asked(
-    session: Session, order: Order, sample: Sample | None, states: States
+    session: Session, order: Order, sample: Sample | None, states: States, phases: Phases
 ) -> tuple[TensorRequest, dict[str, Any]]:
     """What a model that is no language model is fed, and what is told of real data."""
-    from benchharness.device.inputs.requests import tensor_request
+    with phases.for_itself():
+        from benchharness.device.inputs.requests import tensor_request
 
-    workload = order["workload"]
-    if sample is None:
-        return tensor_request(session, workload, _rows(session), states=states.inputs), {}
-    arrays, how = sample.inputs(session, _tensors(order), workload["values"])
-    asked = tensor_request(session, workload, real=arrays, states=states.inputs)
-    return asked, {"tensors": how, "real_inputs": sample.fact()}
+        workload = order["workload"]
+        if sample is None:
+            return tensor_request(session, workload, _rows(session), states=states.inputs), {}
+        arrays, how = sample.inputs(session, _tensors(order), workload["values"])
+        asked = tensor_request(session, workload, real=arrays, states=states.inputs)
+        return asked, {"tensors": how, "real_inputs": sample.fact()}
 
 
 def _input_facts(inputs: Any, asked: TensorRequest, states: States | None) -> dict[str, Any]:
