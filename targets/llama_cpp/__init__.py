@@ -27,6 +27,7 @@ from benchharness.contract import (
     ModelDescription,
 )
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
+from targets.causal_session import Limits
 from targets.gguf_format.contents import Contents, read_files
 from targets.gguf_format.files import ENDING, find_model, list_files, parts_of
 from targets.gguf_format.inspection import describe, why_no_language_model
@@ -90,7 +91,7 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
     _warn_of_known_crash(library, contents, request)
     params = lib.llama_model_default_params()
     # A list that ends with NULL; the processor needs no mention, and an empty list leaves all others out.
-    chosen = (ctypes.c_void_p * 2)(None if request.device in (None, CPU) else devices[request.device][0], None)
+    chosen = (ctypes.c_void_p * 2)(None if request.device in (None, CPU) else devices[request.device], None)
     request.fill_model(params, None if request.device is None else ctypes.addressof(chosen))
     loaded = lib.llama_model_load_from_file(os.fsencode(model), params)
     if not loaded:
@@ -112,17 +113,10 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
     if not (context := make(1, length)):
         asked = ", ".join(f"{name} = {value}" for name, value in request.options.items()) or "all defaults"
         raise _failure(model, log, f"make a context for it ({asked})", Unsupported)
-    return LlamaSession(
-        lib,
-        library.batch,
-        context,
-        log,
-        name=str(model),
-        effective=_effective(library, contents, context, log, trained, places),
-        vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
-        context_length=length,
-        together=Together(lib, library.batch, make, log, str(model)),
-    )
+    limits = Limits(int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))), length, "int32")
+    effective = _effective(library, contents, context, log, trained, places)
+    together = Together(lib, library.batch, make, log, str(model))
+    return LlamaSession(library, context, log, str(model), effective, limits, together)
 
 
 def _places(model: Path, log: Log, request: Request, devices: Iterable[str]) -> Sequence[str]:

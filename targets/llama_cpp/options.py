@@ -14,15 +14,17 @@ from targets.asked import one_of, refuse_accelerator_options, refuse_unknown, th
 CPU = "CPU"
 #: ggml's numbers of the types that a key/value cache can have.
 CACHE_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q4_0": 2, "q4_1": 3, "iq4_nl": 20, "q5_0": 6, "q5_1": 7}
-_FLASH_ATTENTION = {"auto": -1, False: 0, True: 1}
-_LENGTHS, _LAYERS = ("n_ctx", "n_batch", "n_ubatch"), "n_gpu_layers"
-_CHOICES: Mapping[str, Iterable[Any]] = {
+#: By option, what it may be, with the number that stands for it in C.
+_CHOICES: Mapping[str, Mapping[Any, int]] = {
     "type_k": CACHE_TYPES,
     "type_v": CACHE_TYPES,
-    "flash_attn": _FLASH_ATTENTION,
-    "use_mmap": (True, False),
-    "use_extra_bufts": (True, False),
+    "flash_attn": {"auto": -1, False: 0, True: 1},
+    "use_mmap": {True: 1, False: 0},
+    "use_extra_bufts": {True: 1, False: 0},
 }
+#: Fields of C that are called otherwise than the option.
+_FIELDS = {"flash_attn": "flash_attn_type", "use_mmap": "load_mode"}
+_LAYERS, _LENGTHS = "n_gpu_layers", ("n_ctx", "n_batch", "n_ubatch")
 
 
 @dataclass(frozen=True)
@@ -35,23 +37,19 @@ class Request:
 
     def fill_model(self, params: Any, handles: Any) -> None:
         """Writes what is asked for into `llama_model_params`; `handles`: the devices that may be used, else None."""
-        wanted = self._given("n_gpu_layers", "use_extra_bufts")
+        wanted = self._given(_LAYERS, "use_mmap", "use_extra_bufts")
         if handles is not None:
             wanted["devices"] = handles
         if self.device == CPU:
-            wanted["n_gpu_layers"] = 0
-        if "use_mmap" in self.options:
-            wanted["load_mode"] = int(self.options["use_mmap"])  # 1: mapped, 0: read
+            wanted[_LAYERS] = 0
         _fill(params, wanted)
 
     def fill_context(self, params: Any, context_length: int, texts: int = 1) -> None:
         """Writes what is asked for into `llama_context_params`; of several texts each has that length."""
-        wanted = {**self._given("n_batch", "n_ubatch"), "n_ctx": context_length * texts}
+        wanted = self._given("n_batch", "n_ubatch", "type_k", "type_v", "flash_attn")
+        wanted["n_ctx"] = context_length * texts
         if texts > 1:
             wanted["n_seq_max"] = texts
-        wanted.update({name: CACHE_TYPES[value] for name, value in self._given("type_k", "type_v").items()})
-        if "flash_attn" in self.options:
-            wanted["flash_attn_type"] = _FLASH_ATTENTION[self.options["flash_attn"]]
         if self.threads is not None:
             wanted.update(n_threads=self.threads, n_threads_batch=self.threads)
         if self.device == CPU:
@@ -59,25 +57,24 @@ class Request:
         _fill(params, wanted)
 
     def _given(self, *names: str) -> dict[str, Any]:
-        return {name: self.options[name] for name in names if name in self.options}
+        """Of these options those that are asked for, as C has them."""
+        given = {name: self.options[name] for name in names if name in self.options}
+        return {_FIELDS.get(name, name): _CHOICES.get(name, {}).get(value, value) for name, value in given.items()}
 
 
 def read_request(configuration: Configuration, devices: Iterable[str]) -> Request:
     """What is asked for. `devices`: those that ggml has here. Raises `Unsupported` for what cannot be met."""
-    here = list(devices)
-    device, options = configuration.accelerator, dict(configuration.options)
+    here, device, options = list(devices), configuration.accelerator, dict(configuration.options)
     if device is not None and device not in here:
         raise Unsupported(f"accelerator {device!r}: this build of llama.cpp has {', '.join(here)}; name one of them")
     refuse_accelerator_options(configuration, "llama.cpp's devices take no options")
     refuse_unknown(configuration, (*_LENGTHS, *_CHOICES, _LAYERS), "llama-cpp")
     for name, value in options.items():
-        if name in _LENGTHS:
-            whole_number(f"options.{name}", value)
-        elif name in _CHOICES:
+        if name in _CHOICES:
             one_of(f"options.{name}", value, _CHOICES[name])
-        elif type(value) is not int or value < -1:
+        elif name == _LAYERS and (type(value) is not int or value < -1):
             raise Unsupported(f"options.{name}: {value!r} is no number of layers; -1 means all, 0 none")
-        elif value > 0:
+        elif name != _LAYERS or value > 0:
             whole_number(f"options.{name}", value)
     layers = options.get(_LAYERS, 0)
     if layers > 0 and (device == CPU or here == [CPU]):
