@@ -11,6 +11,7 @@ hears it out, `figures` turns rows into figures.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,6 +34,9 @@ from targets.native_program.reader import Reader, names, reader
 from targets.native_program.running import Ran, run, version_of
 
 _OPTIONS = ("program", "reader", "arguments", "environment")
+_NO_PEAK = (
+    "it held less than the process that started it, which the kernel counts into its peak (on Windows nobody counts)"
+)
 #: What it runs on where it does not say so: nothing is taken from the request.
 _NOT_TOLD = "not told"
 
@@ -99,20 +103,34 @@ class ProgramSession:
 
     def measure(self, request: OwnRequest, metrics: Collection[str]) -> OwnReport:
         """Starts the program for each command that tells one of the metrics. Raises `ModelFailure`, `InvalidOutput`."""
-        wanted = [each for each in self.reader.commands if {rule.metric for rule in each.figures} & set(metrics)]
         asked = _asked(request, self.model, self.configuration.threads)
         told: list[Ran] = []
         figures = []
-        for command in wanted:
-            ran = run(self.program, [*command.arguments, *self._extra], asked, self.reader.output, self._environment)
-            told.append(ran)
+        unknown = {"peak_memory": _NO_PEAK, **self.reader.unknown}
+        for command in self.reader.commands:
             rules = [rule for rule in command.figures if rule.metric in metrics]
-            rows, found = read(self.reader, rules, ran.output, asked, self.program.name)
+            if not rules:
+                continue
+            arguments = [*command.arguments, *self._extra]
+            try:
+                ran = run(self.program, arguments, asked, self.reader.output, self._environment)
+            except ModelFailure as failure:
+                if not (command.refused and re.search(command.refused, str(failure))):
+                    raise
+                unknown.update({rule.metric: f"this build cannot be asked for it: {failure}" for rule in rules})
+                continue
+            told.append(ran)
+            rows, found = read(self.reader, rules, ran, asked, self.program.name)
             figures += found
             self._learn(rows)
         lines = [ran.command for ran in told]
         self.effective = replace(self.effective, facts={**self.effective.facts, "commands": lines})
-        return OwnReport(figures=figures, unknown=self.reader.unknown, took_ns=sum(ran.took_ns for ran in told))
+        return OwnReport(
+            figures=figures,
+            unknown=unknown,
+            took_ns=sum(ran.took_ns for ran in told),
+            peak_bytes=max((ran.peak_bytes for ran in told if ran.peak_bytes), default=None),
+        )
 
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """What its rows say of itself."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from benchharness.contract import OwnFigure
 from benchharness.errors import InvalidOutput
-from targets.native_program.reader import UNITS, FigureRule, Reader
+from targets.native_program.reader import UNITS, UNTIL_TOLD, FigureRule, Reader
 from targets.native_program.rows import Row
+from targets.native_program.running import Ran
 
 _MOST_SAMPLES = 1_000_000
 #: A year, and less than any clock's step.
@@ -27,15 +28,16 @@ _PARAMETERS = {
 
 
 def read(
-    reader: Reader, rules: Sequence[FigureRule], output: str, asked: Mapping[str, str], program: str
+    reader: Reader, rules: Sequence[FigureRule], ran: Ran, asked: Mapping[str, str], program: str
 ) -> tuple[list[Row], list[OwnFigure]]:
     """The rows of an output, and a figure for each rule. Raises `InvalidOutput` where one is not there."""
     try:
-        rows = [each for each in reader.rows(output) if isinstance(each, Mapping)]
+        rows = [each for each in reader.rows(ran.output) if isinstance(each, Mapping)]
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise InvalidOutput(
-            f"{program} prints what reader {reader.name!r} cannot read: {error}: {output[-300:]}"
+            f"{program} prints what reader {reader.name!r} cannot read: {error}: {ran.output[-300:]}"
         ) from error
+    rows = [{**row, UNTIL_TOLD: ran.until_told_ns} for row in rows]
     return rows, [_figure(rule, rows, asked, program) for rule in rules]
 
 

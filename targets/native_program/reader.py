@@ -21,6 +21,8 @@ GROUP = "benchharness.readers"
 _ENDING = ".toml"
 #: Times by their unit, in ns.
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+#: In the place of a field: what it took from the program's start until the last of its output, by the harness's clock.
+UNTIL_TOLD = "{until_told}"
 _KEYS = {
     *("formats", "language", "rows", "columns", "patterns", "from", "accelerators", "threads"),
     *("version", "tells", "how", "unknown", "commands"),
@@ -33,7 +35,7 @@ class FigureRule:
     """Where a figure stands: rows whose fields are so, the field with its times, and of how many things each is."""
 
     metric: str
-    times: str
+    times: str  # a field, or `UNTIL_TOLD`
     unit: str = "ns"
     count: Any = 1  # a number, or the name of a field
     where: Mapping[str, Any] = ()  # type: ignore[assignment] # of fields: a value, or "{what was asked}"
@@ -47,6 +49,7 @@ class CommandRule:
 
     arguments: Sequence[str]  # `{model}`, `{repeats}`, … stand for what is asked
     figures: Sequence[FigureRule]
+    refused: str = ""  # what a build says (a pattern) that does not know these arguments: its metrics are unknown then
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] 
         CommandRule(
             arguments=[str(each) for each in command["arguments"]],
             figures=[FigureRule(**figure) for figure in command.get("figures", ())],
+            refused=re.compile(command.get("refused", "")).pattern,
         )
         for command in table["commands"]
     ]

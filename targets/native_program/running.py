@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -30,6 +31,8 @@ class Ran:
     command: str  # the command line
     output: str  # where its rows are
     took_ns: int
+    until_told_ns: int  # from its start until the last of `output` was heard; of a file until its end
+    peak_bytes: int | None  # the most that it held resident, or its largest child; None: the kernel does not tell
 
 
 def run(
@@ -40,16 +43,20 @@ def run(
         results = Path(folder) / "results"
         filled = {**asked, "results": str(results)}
         command = [str(program), *(_filled(each, filled) for each in arguments)]
-        began_ns = time.perf_counter_ns()
         heard = _heard(command, folder, environment)
-        took_ns = time.perf_counter_ns() - began_ns
         words = f"{heard.err[-_TOLD_CHARACTERS:]} {heard.out[-_TOLD_CHARACTERS:]}".strip()
         if heard.code:
             raise ModelFailure(f"{program.name} ended with exit code {heard.code}: {words}")
-        output = {"stdout": heard.out, "stderr": heard.err}.get(source)
-        if output is None:
-            output = _file(results, program.name, words)
-        return Ran(command=" ".join(command), output=output, took_ns=took_ns)
+        output, told_ns = {"stdout": (heard.out, heard.out_ns), "stderr": (heard.err, heard.err_ns)}.get(
+            source, ("", heard.took_ns)
+        )
+        return Ran(
+            command=" ".join(command),
+            output=_file(results, program.name, words) if source == "results" else output,
+            took_ns=heard.took_ns,
+            until_told_ns=told_ns,
+            peak_bytes=heard.peak_bytes,
+        )
 
 
 def version_of(program: Path, reader: Reader, environment: Mapping[str, str]) -> str | None:
@@ -77,13 +84,39 @@ def _filled(argument: str, asked: Mapping[str, str]) -> str:
 class _Heard:
     out: str
     err: str
+    out_ns: int  # since the start, when the last of it came
+    err_ns: int
     code: int
+    took_ns: int
+    peak_bytes: int | None
+
+
+class _Stream:
+    """One of its streams, read in a thread: as much of it as is looked at, and when the last of it came."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._told = stream, bytearray()
+        self.last_ns = time.perf_counter_ns()
+        self._hearing = threading.Thread(target=self._hear, daemon=True)
+        self._hearing.start()
+
+    def _hear(self) -> None:
+        with self._stream:
+            while data := os.read(self._stream.fileno(), _CHUNK_BYTES):
+                self.last_ns = time.perf_counter_ns()
+                self._told += data[: max(0, _MOST_BYTES - len(self._told))]
+
+    def text(self) -> str:
+        """All of it, when the program has ended; what it started may hold the stream, and is not waited for."""
+        self._hearing.join(_ANSWERING_S)
+        return bytes(self._told).decode("utf-8", "replace")
 
 
 def _heard(
     command: Sequence[str], folder: str, environment: Mapping[str, str], patience_s: float | None = None
 ) -> _Heard:
-    """Both streams, as much of them as is looked at. What it started goes with this process."""
+    """Both streams, its end and its peak. What it started goes with this process."""
+    began_ns = time.perf_counter_ns()
     try:
         process = subprocess.Popen(
             command,
@@ -95,27 +128,37 @@ def _heard(
         )
     except OSError as error:
         raise Unsupported(f"{command[0]} cannot be started here: {error.strerror}") from error
-    told: list[bytearray] = [bytearray(), bytearray()]
-    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
-    hearing = [threading.Thread(target=_hear, args=both, daemon=True) for both in zip(streams, told)]
-    for each in hearing:
-        each.start()
+    out, err = (_Stream(stream) for stream in (process.stdout, process.stderr) if stream is not None)
     try:
-        code = process.wait(patience_s)
+        peak_bytes = _end(process, patience_s)
     except subprocess.TimeoutExpired as error:
         process.kill()
         process.wait()
         raise Unsupported(f"{' '.join(command)} did not end within {patience_s:g} s") from error
-    for each in hearing:
-        each.join(_ANSWERING_S)
-    out, err = (bytes(each).decode("utf-8", "replace") for each in told)
-    return _Heard(out=out, err=err, code=code)
+    took_ns = time.perf_counter_ns() - began_ns
+    return _Heard(
+        out=out.text(),
+        err=err.text(),
+        out_ns=out.last_ns - began_ns,
+        err_ns=err.last_ns - began_ns,
+        code=process.returncode,
+        took_ns=took_ns,
+        peak_bytes=peak_bytes,
+    )
 
 
-def _hear(stream: IO[bytes], told: bytearray) -> None:
-    with stream:
-        while data := stream.read(_CHUNK_BYTES):
-            told += data[: max(0, _MOST_BYTES - len(told))]
+def _end(process: subprocess.Popen[bytes], patience_s: float | None) -> int | None:
+    """Waits for it; the most that it held resident, in bytes. Raises `subprocess.TimeoutExpired`."""
+    if patience_s is not None or sys.platform == "win32":
+        process.wait(patience_s)
+        return None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if sys.platform == "darwin":
+        return usage.ru_maxrss
+    # Linux counts into it what this process held: the program began as a copy of it.
+    ours = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return usage.ru_maxrss * 1024 if ours and usage.ru_maxrss > int(ours[1]) else None
 
 
 def _file(path: Path, program: str, words: str) -> str:

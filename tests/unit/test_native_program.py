@@ -10,8 +10,11 @@ https://github.com/pytorch/executorch/blob/main/examples/portable/executor_runne
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ import pytest
 from benchharness.contract import Configuration, OwnFigure, OwnReport, OwnRequest
 from benchharness.device.own_report import OwnReporter
 from benchharness.device.phases import Phases
-from benchharness.device.scenarios import steady
+from benchharness.device.scenarios import first_token, steady
 from benchharness.device.scenarios.stage import Stage
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from targets.native_program import NativeProgram
@@ -140,6 +143,77 @@ def test_a_program_of_the_users_keeps_its_permissions(tmp_path: Path) -> None:
     program.chmod(0o644)
     with NativeProgram().open(tmp_path / "m.gguf", Configuration(runtime="x", options={"program": str(program)})):
         assert program.stat().st_mode & 0o777 == 0o744
+
+
+def waiting_llama(before_s: float, after_s: float) -> str:
+    """One that takes its time before its row and after it."""
+    return (
+        f"import json\ntime.sleep({before_s})\nprint(json.dumps({LLAMA_PREFILL!r}), flush=True)\ntime.sleep({after_s})"
+    )
+
+
+def test_a_cold_start_ends_with_the_row_and_not_with_the_program(tmp_path: Path) -> None:
+    report, effective = told(tmp_path, "llama-bench", waiting_llama(0.3, 0.8), "m.gguf", "cold_start_ttft")
+    (figure,) = report.figures
+    assert (figure.metric, figure.parameters) == ("cold_start_ttft", {})
+    assert 0.3 * SECOND <= figure.value <= report.took_ns - 0.4 * SECOND
+    assert [each.split("/")[-1] for each in effective.facts["commands"]] == [
+        "m.gguf -o jsonl -r 1 --no-warmup -p 16 -n 0"
+    ]
+
+
+def test_a_cold_start_of_another_prompt_is_none(tmp_path: Path) -> None:
+    code = llama({"n_prompt": 512})
+    with pytest.raises(InvalidOutput, match="tells 0 rows with n_prompt 16, n_gen 0, n_depth 0"):
+        told(tmp_path, "llama-bench", code, "m.gguf", "cold_start_ttft")
+
+
+def test_a_build_without_an_argument_tells_the_rest(tmp_path: Path) -> None:
+    refuses = "sys.exit('error: invalid parameter for argument: --no-warmup') if '--no-warmup' in sys.argv else None\n"
+    report, _ = told(tmp_path, "llama-bench", refuses + llama(), "m.gguf", "cold_start_ttft", "model_ttft")
+    assert [each.metric for each in report.figures] == ["model_ttft"]
+    assert report.unknown["cold_start_ttft"].startswith("this build cannot be asked for it: llama-bench ended with")
+    with pytest.raises(ModelFailure, match="out of magic"):
+        told(tmp_path, "llama-bench", "sys.exit('out of magic')", "m.gguf", "cold_start_ttft")
+
+
+HOLDS = """held = bytearray(int(sys.argv[2].split(".")[0].rpartition("/")[2]) << 20)
+held[::4096] = b'x' * len(held[::4096])
+import json, resource
+row = {row!r}
+row["cpu_info"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps(row))"""
+#: What a worker is: a process that holds little.
+OF_A_SMALL_PROCESS = """
+import json, sys
+from benchharness.contract import Configuration, OwnRequest
+from targets.native_program import NativeProgram
+asked = Configuration(runtime="native-program", options={"program": sys.argv[1]})
+with NativeProgram().open(sys.argv[2], asked) as session:
+    report = session.measure(OwnRequest(3, 16, 8, 0), ["model_ttft", "cold_start_ttft"])
+    print(json.dumps([report.peak_bytes, int(session.effective.facts["processor"]) * 1024, report.unknown]))
+"""
+
+
+def peak(folder: Path, mebibytes: int) -> tuple[int | None, int, Mapping[str, str]]:
+    """What is told of a program that holds so much, and what it says itself."""
+    program = a_program(folder, "llama-bench", HOLDS.format(row=LLAMA_PREFILL), f"{mebibytes}.gguf")
+    command = [sys.executable, "-c", OF_A_SMALL_PROCESS, str(program), str(folder / f"{mebibytes}.gguf")]
+    told_peak, own_peak, unknown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return told_peak, own_peak, unknown
+
+
+def test_the_peak_is_what_the_program_itself_would_say(tmp_path: Path) -> None:
+    told_peak, own_peak, _ = peak(tmp_path, 200)
+    assert told_peak == pytest.approx(own_peak, rel=0.01)
+    assert own_peak > 200 << 20
+
+
+def test_a_program_smaller_than_what_started_it_has_no_peak(tmp_path: Path) -> None:
+    """Linux counts that into the peak of a program that began as its copy."""
+    told_peak, _, unknown = peak(tmp_path, 0)
+    assert told_peak is None
+    assert unknown["peak_memory"].startswith("it held less than the process that started it")
 
 
 def test_only_commands_that_are_wanted_are_run(tmp_path: Path) -> None:
@@ -367,7 +441,9 @@ def test_pauses_that_it_does_not_make_are_told_as_unknown() -> None:
         progress=lambda *_: None,
     )
     assert [each["metric"] for each in steady.measure(stage)] == ["decode_rate"]
-    assert set(reporter.facts()["unknown_metrics"]) == {"itl", "ttft_after_pause", "decode_rate_after_pause"}
+    assert set(reporter.facts()["unknown_metrics"]) == {
+        *("itl", "peak_memory", "ttft_after_pause", "decode_rate_after_pause"),
+    }
 
 
 def test_a_figure_that_can_be_is_a_measurement_and_the_rest_has_a_reason() -> None:
@@ -375,8 +451,47 @@ def test_a_figure_that_can_be_is_a_measurement_and_the_rest_has_a_reason() -> No
     assert reporter is not None
     (found,) = reporter.told(WORKLOAD, 3, ["decode_rate", "itl"])
     assert (found["metric"], found["value"], found["samples"]) == ("decode_rate", 10.0, [9.0, 10.0, 11.0])
-    assert reporter.facts() == {"unknown_metrics": {"itl": "why"}}
-    assert reporter.elsewhere()["memory_unknown"]["of the program"].startswith("the program runs in")
+    assert reporter.facts() == {"unknown_metrics": {"itl": "why", "peak_memory": "no"}}
+    assert reporter.elsewhere()["memory_unknown"]["memory"].startswith("the program runs in")
     text = {**WORKLOAD, "prompt": {"text": "hello"}}
     with pytest.raises(Unsupported, match="by its length only"):
         reporter.told(text, 3, ["decode_rate"])
+
+
+@pytest.mark.parametrize("peak_bytes", [0, -1, 1 << 60, True])
+def test_a_peak_that_none_can_be_ends_the_attempt(peak_bytes: int) -> None:
+    class Holder(Liar):
+        def measure(self, request: OwnRequest, metrics: Any) -> OwnReport:
+            return replace(super().measure(request, metrics), peak_bytes=peak_bytes)
+
+    reporter = OwnReporter.of(Holder())
+    assert reporter is not None
+    with pytest.raises(InvalidOutput, match="bytes at most"):
+        reporter.told(WORKLOAD, 3, ["decode_rate"])
+
+
+@pytest.mark.parametrize(("depth", "cold"), [(0, True), (512, False)])
+def test_a_cold_start_begins_with_an_empty_context(depth: int, cold: bool) -> None:
+    asked: list[str] = []
+
+    class Asked(Liar):
+        def measure(self, request: OwnRequest, metrics: Any) -> OwnReport:
+            asked.extend(metrics)
+            return replace(super().measure(request, metrics), peak_bytes=3 << 20)
+
+    reporter = OwnReporter.of(Asked(metric="model_ttft"))
+    assert reporter is not None
+    workload: Any = {**WORKLOAD, "context_depth": depth}  # as much of one as is looked at
+    stage = Stage(
+        session=reporter,
+        workload=workload,
+        settings={"repeats": 3},
+        tokenizer=None,
+        phases=Phases(0),
+        progress=lambda *_: None,
+    )
+    assert [(each["metric"], each["value"]) for each in first_token.measure(stage)] == [
+        ("model_ttft", 10.0),
+        ("peak_memory", 3 << 20),
+    ]
+    assert ("cold_start_ttft" in asked) is cold
