@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchharness.contract import ModelDescription, Quantization, TensorSpec
 from targets.gguf_format.contents import Contents, Tensor, read_files
-from targets.gguf_format.files import parts_of
+from targets.gguf_format.files import find_model, parts_of
 from targets.stored_numbers import WEIGHTS, add_up
 
 #: Quantized types with a smallest value a block beside the scale; the others are symmetric, as far as this list knows.
@@ -19,8 +19,9 @@ TOKENS, LOGITS = "tokens", "logits"
 _SHOWN_METADATA = ("general.", "tokenizer.ggml.model", "tokenizer.ggml.pre")
 
 
-def describe(model: Path) -> ModelDescription:
-    """Describes a model and all its parts. Raises `ModelFailure`, `Unsupported`."""
+def inspect_model(artefact: Path) -> ModelDescription:
+    """What the `.gguf` file, or the one in a folder, and all its parts hold. Raises `ModelFailure`, `Unsupported`."""
+    model = find_model(artefact)
     parts = parts_of(model)
     contents = read_files(parts)
     reason = why_no_language_model(contents)

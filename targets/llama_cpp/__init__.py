@@ -20,20 +20,18 @@ from pathlib import Path
 
 from benchharness.contract import (
     CACHE_IN_PLACE,
-    ArtefactFiles,
     Availability,
     Configuration,
     EffectiveConfiguration,
-    ModelDescription,
 )
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from targets.causal_session import Limits
 from targets.gguf_format.contents import Contents, read_files
 from targets.gguf_format.files import ENDING, find_model, list_files, parts_of
-from targets.gguf_format.inspection import describe, why_no_language_model
+from targets.gguf_format.inspection import inspect_model, why_no_language_model
 from targets.llama_cpp.library import Library, load_library
 from targets.llama_cpp.log import Log, listen
-from targets.llama_cpp.options import CPU, Request, read_request
+from targets.llama_cpp.options import CPU, Request, filled, read_request
 from targets.llama_cpp.session import LlamaSession
 from targets.llama_cpp.several import Together
 
@@ -54,20 +52,13 @@ class LlamaCpp:
 
     name = "llama-cpp"
     formats: Sequence[str] = (ENDING,)
+    files, inspect = staticmethod(list_files), staticmethod(inspect_model)
 
     def availability(self) -> Availability:
         """The library's package, version and devices, or the reason why there is none. Never raises."""
         if _library is None:
             return Availability(available=False, reason=_missing)
         return Availability(available=True, version=_library.version, accelerators=tuple(_library.devices()))
-
-    def files(self, artefact: Path) -> ArtefactFiles:
-        """The model with all its parts, its configuration and tokenizer. Raises `ModelFailure`."""
-        return list_files(Path(artefact))
-
-    def inspect(self, artefact: Path) -> ModelDescription:
-        """What a `.gguf` file holds; reads no weights. Raises `ModelFailure`."""
-        return describe(find_model(Path(artefact)))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[LlamaSession]:
@@ -89,10 +80,10 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
     log = listen(lib)
     lib.llama_backend_init()
     _warn_of_known_crash(library, contents, request)
-    params = lib.llama_model_default_params()
     # A list that ends with NULL; the processor needs no mention, and an empty list leaves all others out.
     chosen = (ctypes.c_void_p * 2)(None if request.device in (None, CPU) else devices[request.device], None)
-    request.fill_model(params, None if request.device is None else ctypes.addressof(chosen))
+    wanted = {} if request.device is None else {"devices": ctypes.addressof(chosen)}
+    params = filled(lib.llama_model_default_params(), {**request.model, **wanted})
     loaded = lib.llama_model_load_from_file(os.fsencode(model), params)
     if not loaded:
         raise _failure(model, log, "load it")
@@ -106,8 +97,8 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
         raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")
 
     def make(texts: int, tokens: int) -> int:
-        params = lib.llama_context_default_params()
-        request.fill_context(params, tokens, texts)
+        room = {"n_ctx": tokens * texts, **({"n_seq_max": texts} if texts > 1 else {})}
+        params = filled(lib.llama_context_default_params(), {**request.context, **room})
         return int(lib.llama_init_from_model(loaded, params) or 0)
 
     if not (context := make(1, length)):
@@ -165,7 +156,6 @@ def _warn_of_known_crash(library: Library, contents: Contents, request: Request)
             "llama.cpp repacks quantized weights for AMX on this processor, and some builds end with SIGSEGV over it; "
             "if this attempt did, configure options = { use_extra_bufts = false }\n"
         )
-        sys.stderr.flush()
 
 
 def _failure(model: Path, log: Log, what: str, kind: type[AttemptError] = ModelFailure) -> Exception:
