@@ -76,9 +76,8 @@ def _in_c(options: Mapping[str, Any], known: Mapping[str, Mapping[Any, int] | No
 
 def filled(params: Any, wanted: Mapping[str, Any]) -> Any:
     """The structure with fields that it has: ctypes would take any other name, and the library never see it."""
-    known = {field for field, *_ in params._fields_}
     for name, value in wanted.items():
-        if name not in known:
+        if not hasattr(params, name):
             raise Unsupported(f"this llama.cpp has no {name}: it is older than what this adapter knows; update it")
         setattr(params, name, value)
     return params

@@ -114,10 +114,7 @@ def list_files(artefact: Path) -> ArtefactFiles:
 
 
 def check_files(model: Path) -> list[Path]:
-    """The files outside a model that hold its tensors, looked at before a runtime reads them.
-
-    Raises `ModelFailure` where it names files that are missing or not its own.
-    """
+    """The files outside a model that hold its tensors. Raises `ModelFailure` for one that is missing or not its own."""
     return _outside(model, _folders(model)[-1])
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import onnxruntime_genai
 
@@ -36,7 +36,11 @@ _LOOPS = {
     LOGITS: "logits: append_tokens and get_logits for each token, which is chosen outside",
     RUNTIME: "runtime: generate_next_token, as an application writes",
 }
-_OPTIONS = {"loop": partial(one_of, allowed=_LOOPS), "max_length": whole_number, "session_options": table}
+_OPTIONS: Mapping[str, Callable[[str, Any], Any]] = {
+    "loop": partial(one_of, allowed=_LOOPS),
+    "max_length": whole_number,
+    "session_options": table,
+}
 _THREADS = "intra_op_num_threads"
 #: What a folder may ask of ONNX Runtime's session. Others load libraries, write profiles, or are not known.
 _OF_A_FOLDER = {
@@ -194,7 +198,7 @@ def _load_model(
 ) -> tuple[Any, Refusal | None]:
     """The model on the accelerator asked for, or, where the configuration allows it, without."""
     name = configuration.accelerator
-    if _is_cpu(name):
+    if name is None or _is_cpu(name):
         return _model(file, _configure(folder, overlay)), None
     began_ns = time.perf_counter_ns()
     config = _configure(folder, overlay)
