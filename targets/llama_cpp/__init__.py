@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -110,15 +110,14 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
     return LlamaSession(library, context, log, str(model), effective, limits, together)
 
 
-def _places(model: Path, log: Log, request: Request, devices: Iterable[str]) -> Sequence[str]:
+def _places(model: Path, log: Log, request: Request, devices: Collection[str]) -> Sequence[str]:
     """The devices that layers went to, the CPU last. Raises `Unsupported` where that is not told and not certain."""
     if log.layers:
         return sorted(log.layers, key=lambda place: place == CPU)
-    here = list(devices)
-    if request.device == CPU or here == [CPU]:
+    if request.device == CPU or list(devices) == [CPU]:
         return (CPU,)
     raise Unsupported(
-        f"{model}: this llama.cpp has {', '.join(here)} and logged no device for any layer, so what ran where is "
+        f"{model}: this llama.cpp has {', '.join(devices)} and logged no device for any layer, so what ran where is "
         f'unknown; configure accelerator = "{CPU}", or install a build that this adapter knows'
     )
 
@@ -127,25 +126,24 @@ def _effective(
     library: Library, contents: Contents, context: int, log: Log, trained_tokens: int, places: Sequence[str]
 ) -> EffectiveConfiguration:
     lib = library.functions
-    facts = {
-        "package": library.package,
-        "system_info": library.system_info,
-        "precision_unknown": "llama.cpp does not tell in what type it computes",
-        "architecture": contents.architecture,
-        "n_ctx_train": trained_tokens,
-        **{f"n_{size}": int(getattr(lib, f"llama_n_{size}")(context)) for size in ("ctx", "batch", "ubatch")},
-        "threads_batch": int(lib.llama_n_threads_batch(context)),
-        **log.facts,
-        "buffers_mib": dict(log.buffers_mib),
-        "repacked": dict(log.repacked),
-    }
     return EffectiveConfiguration(
         accelerators=tuple(places),
         threads=int(lib.llama_n_threads(context)),
         cache=CACHE_IN_PLACE,
         runtime_version=library.version,
-        facts=facts,
         model_precision="+".join(contents.floats) or None,
+        facts={
+            "package": library.package,
+            "system_info": library.system_info,
+            "precision_unknown": "llama.cpp does not tell in what type it computes",
+            "architecture": contents.architecture,
+            "n_ctx_train": trained_tokens,
+            **{f"n_{size}": int(getattr(lib, f"llama_n_{size}")(context)) for size in ("ctx", "batch", "ubatch")},
+            "threads_batch": int(lib.llama_n_threads_batch(context)),
+            **log.facts,
+            "buffers_mib": dict(log.buffers_mib),
+            "repacked": dict(log.repacked),
+        },
     )
 
 

@@ -92,18 +92,17 @@ class LlamaSession(CausalSession, SeveralTexts):
 
     def _append(self, row: Array) -> Array:
         """In as many batches as it takes: beyond one llama.cpp ends the process. The next call overwrites a row."""
-        scored = not self._kept[0]
-        rows = np.empty((row.size if scored else 0, self.vocabulary_size), np.float32)
-        most = self._rows_at_once if scored else self._batch_tokens
+        rows = None if self._kept[0] else np.empty((row.size, self.vocabulary_size), np.float32)
+        most = self._batch_tokens if rows is None else self._rows_at_once
         for start in range(0, row.size, most):
             batch = self._batch(row[0, start : start + most])
-            if scored:
+            if rows is not None:
                 batch.logits = (ctypes.c_int8 * batch.n_tokens)(*[1] * batch.n_tokens)
             self._decode(batch)
-            if scored:
-                address = self._lib.llama_get_logits(self._context)
-                ctypes.memmove(rows[start:].ctypes.data, address, batch.n_tokens * rows.strides[0])
-        return rows if scored else self._last_row()[None]
+            if rows is not None:
+                logits = self._lib.llama_get_logits(self._context)
+                ctypes.memmove(rows[start:].ctypes.data, logits, batch.n_tokens * rows.strides[0])
+        return self._last_row()[None] if rows is None else rows
 
     def _batch(self, ids: Array) -> Any:
         """A batch of ids (int32), which have to outlive it."""
