@@ -18,12 +18,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from benchharness.contract import (
-    CACHE_IN_PLACE,
-    Availability,
-    Configuration,
-    EffectiveConfiguration,
-)
+from benchharness.contract import CACHE_IN_PLACE, Availability, Configuration, EffectiveConfiguration
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
 from targets.causal_session import Limits
 from targets.gguf_format.contents import Contents, read_files
@@ -154,6 +149,7 @@ def _warn_of_known_crash(library: Library, contents: Contents, request: Request)
             "llama.cpp repacks quantized weights for AMX on this processor, and some builds end with SIGSEGV over it; "
             "if this attempt did, configure options = { use_extra_bufts = false }\n"
         )
+        sys.stderr.flush()
 
 
 def _failure(model: Path, log: Log, what: str, kind: type[AttemptError] = ModelFailure) -> Exception:

@@ -50,7 +50,7 @@ def rows_of(contents: Contents) -> dict[str, int]:
 
 
 class ToldByFile:
-    """What the file alone tells of a session's tensors: two abilities of every session on an .onnx file."""
+    """What an .onnx file alone tells of a session's tensors, and another file does not: two abilities of sessions."""
 
     _file: Path
     _last_operators: Mapping[str, str] = {}

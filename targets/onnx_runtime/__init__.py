@@ -36,12 +36,7 @@ except ImportError as error:
 else:
     _missing = ""
 
-from benchharness.contract import (
-    MEMORY_ELSEWHERE,
-    Availability,
-    Configuration,
-    EffectiveConfiguration,
-)
+from benchharness.contract import MEMORY_ELSEWHERE, Availability, Configuration, EffectiveConfiguration
 from benchharness.errors import Unsupported
 from targets.onnx_format.causality import read_evidence
 from targets.onnx_format.files import ENDINGS, GENAI_CONFIG, Description, check_files, describe, find_model, list_files
