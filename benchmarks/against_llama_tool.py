@@ -19,7 +19,7 @@ from typing import Any
 
 from benchharness.errors import NothingRan, UsageError
 from benchmarks.bars import Bar, Finding, equal
-from benchmarks.built_llama import Build, found
+from benchmarks.built_llama import Build, found, in_float32
 from benchmarks.options import ROOT, Options, run_alone
 from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of
 from benchmarks.processes import load_average, run_program
@@ -49,7 +49,7 @@ def measure(options: Options) -> Bar:
     claim = "cold start and memory equal to llama.cpp's own tool on the same file; of a worker, but for its interpreter"
     before = load_average()
     try:
-        build, model = found(), _model(options)
+        build, model = found("llama-bench"), in_float32(options)
     except UsageError as error:
         return Bar(name="against_llama_tool", claim=claim, findings=[], conditions=[str(error)], load=(before, before))
     order, findings = random.Random(options.seed), []
@@ -81,19 +81,11 @@ def measure(options: Options) -> Bar:
     )
 
 
-def _model(options: Options) -> Path:
-    """SmolLM2 in float32: so large that an interpreter is a small part. Raises `UsageError` where it was not made."""
-    for folder in (options.models / "gguf-f32", ROOT / "build" / "smollm2" / "gguf-f32"):
-        if (folder / "model.gguf").is_file():
-            return folder / "model.gguf"
-    raise UsageError(f"no model.gguf in {folder}; make it with: python examples/smollm2/as_gguf.py")
-
-
 def _round(build: Build, model: Path, threads: int, order: random.Random) -> Round:
     sides = in_random_order(
         {
             "tool": lambda: _tool(build, model, threads),
-            "native": lambda: _worker(_NATIVE_WORKER, "native-program", model, threads, {"program": str(build.tool)}),
+            "native": lambda: _worker(_NATIVE_WORKER, "native-program", model, threads, {"program": str(build.tool())}),
             "ours": lambda: _worker(_LLAMA_WORKER, "llama-cpp", model, threads, {"n_ctx": PROMPT_TOKENS + 2}),
             "python": lambda: _worker(_EMPTY_WORKER, "null", _nothing(), threads, {}),
         },
@@ -121,10 +113,10 @@ def _nothing() -> Path:
 
 def _tool(build: Build, model: Path, threads: int) -> dict[str, float]:
     options = ["-p", str(PROMPT_TOKENS), "-n", "0", "-r", "1", "--no-warmup", "-t", str(threads), "-o", "jsonl"]
-    answer = run_program("whole_process", {"command": [str(build.tool), "-m", str(model), *options]}).answer
+    answer = run_program("whole_process", {"command": [str(build.tool()), "-m", str(model), *options]}).answer
     row = json.loads(answer["output"].splitlines()[-1])
     if (row["n_prompt"], row["n_gen"], row["n_threads"]) != (PROMPT_TOKENS, 0, threads):
-        raise NothingRan(f"{build.tool} ran something else than it was asked for: {row}")
+        raise NothingRan(f"{build.tool()} ran something else than it was asked for: {row}")
     return dict(zip(NAMES, (answer["wall_ns"], answer["cpu_ns"], answer["maxrss"]), strict=True))
 
 

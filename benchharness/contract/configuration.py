@@ -15,6 +15,9 @@ CACHE_GROWN_BY_GRAPH = "grown-by-graph"  # the graph writes a new copy at every 
 CACHE_COPIED_BY_BINDING = "copied-by-binding"  # the language binding copies it out and in at every step
 CACHE_NONE = "none"  # no cache: each step runs over all tokens again
 
+#: In the place of accelerators where a runtime does not tell what it used.
+PLACE_NOT_TOLD = "not told"
+
 #: A session's fact: the accelerator's own memory in which it keeps tensors, where no reading of the process looks.
 MEMORY_ELSEWHERE = "memory_elsewhere"
 
@@ -64,7 +67,9 @@ class EffectiveConfiguration:
     The accelerator that was asked for keeps the spelling of the request wherever it is named, here and in placements.
     """
 
-    accelerators: Sequence[str]  # in order of preference, as the runtime reports them for this session
+    accelerators: Sequence[
+        str
+    ]  # as the runtime reports them for this session, preferred ones first; or PLACE_NOT_TOLD
     threads: int | None  # None: the runtime does not tell
     cache: str | None = None  # one of CACHE_*; None: not a language model
     runtime_version: str = "unknown"

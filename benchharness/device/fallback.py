@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchharness.contract import FALLBACK_FAIL, Configuration, ReportsPlacement, Session
+from benchharness.contract import FALLBACK_FAIL, PLACE_NOT_TOLD, Configuration, ReportsPlacement, Session
 from benchharness.errors import Unsupported
 
 #: Operators that are named one by one in a message.
@@ -66,7 +66,7 @@ def _fallback(
         if place not in wanted
         for operator, count in operators.items()
     }
-    dropped = accelerator not in session.effective.accelerators
+    dropped = not {accelerator, PLACE_NOT_TOLD} & set(session.effective.accelerators)
     if refusal is None and not elsewhere and not dropped:
         return None
     reason = refusal.reason if refusal else ""

@@ -4,8 +4,7 @@
 how it is asked and understood, and is the program's name unless said. `options.arguments` are added to its command
 line, and `options.environment` to its environment.
 
-Its modules: `reader` is what a reader says, `rows` how programs' output becomes rows, `running` starts a program and
-hears it out, `figures` turns rows into figures.
+`running` starts a program and hears it out; what it printed is read in `targets.program_output`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchharness.contract import (
+    PLACE_NOT_TOLD,
     Availability,
     Configuration,
     EffectiveConfiguration,
@@ -29,16 +29,16 @@ from benchharness.contract import (
     TensorSpec,
 )
 from benchharness.errors import ModelFailure, Unsupported
-from targets.native_program.figures import read
-from targets.native_program.reader import Reader, names, reader
 from targets.native_program.running import Ran, run, version_of
+from targets.program_output.figures import read
+from targets.program_output.reader import Reader, names, reader
 
 _OPTIONS = ("program", "reader", "arguments", "environment")
 _NO_PEAK = (
-    "it held less than the process that started it, which the kernel counts into its peak (on Windows nobody counts)"
+    "it held less than the process that started it, which the kernel counts into its peak, and had ended when it was "
+    "looked at; or this system keeps no peak"
 )
-#: What it runs on where it does not say so: nothing is taken from the request.
-_NOT_TOLD = "not told"
+_NO_VERSION = "not told"
 
 
 class NativeProgram:
@@ -85,12 +85,12 @@ class ProgramSession:
         self._extra = [*self._threads(), *self._accelerator(), *_texts("arguments", self.configuration.options)]
         self._environment = _environment(self.configuration.options)
         self.effective = EffectiveConfiguration(
-            accelerators=(_NOT_TOLD,),
+            accelerators=(PLACE_NOT_TOLD,),
             threads=None,
-            runtime_version=version_of(self.program, self.reader, self._environment) or _NOT_TOLD,
+            runtime_version=version_of(self.program, self.reader, self._environment) or _NO_VERSION,
             facts={
                 "program": self.program.name,
-                "program_sha256": hashlib.sha256(self.program.read_bytes()).hexdigest(),
+                "program_sha256": _digest(self.program),
                 "reader": self.reader.name,
                 "differs": self.reader.how,
                 "precision_unknown": "the program does not tell in what type it computes",
@@ -102,7 +102,7 @@ class ProgramSession:
         raise Unsupported(f"{self.program.name} measures itself; nothing can be asked of its model")
 
     def measure(self, request: OwnRequest, metrics: Collection[str]) -> OwnReport:
-        """Starts the program for each command that tells one of the metrics. Raises `ModelFailure`, `InvalidOutput`."""
+        """Starts the program for each command that is wanted. Raises `ModelFailure`, `InvalidOutput`, `Unsupported`."""
         asked = _asked(request, self.model, self.configuration.threads)
         told: list[Ran] = []
         figures = []
@@ -119,8 +119,10 @@ class ProgramSession:
                     raise
                 unknown.update({rule.metric: f"this build cannot be asked for it: {failure}" for rule in rules})
                 continue
+            if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output.text)):
+                raise Unsupported(f"this {self.program.name} takes no notice of {argument[1].strip()[:200]}")
             told.append(ran)
-            rows, found = read(self.reader, rules, ran, asked, self.program.name)
+            rows, found = read(self.reader, rules, ran.output, asked, self.program.name)
             figures += found
             self._learn(rows)
         lines = [ran.command for ran in told]
@@ -158,12 +160,22 @@ class ProgramSession:
         return () if asked is None else known[asked]
 
 
+def _digest(program: Path) -> str:
+    """In pieces: what this process holds is counted into the program's peak."""
+    found = hashlib.sha256()
+    with program.open("rb") as stream:
+        while piece := stream.read(1 << 16):
+            found.update(piece)
+    return found.hexdigest()
+
+
 def _asked(request: OwnRequest, model: Path, threads: int | None) -> dict[str, str]:
     """What stands for each name between braces in a reader."""
     asked: dict[str, Any] = {
         "model": model,
         "threads": threads,
         "repeats": request.repeats,
+        "repeats_and_first": request.repeats + 1,  # the first one is told with the others, and is none of them
         "prompt_tokens": request.prompt_tokens,
         "context_depth": request.context_depth,
         "output_tokens": request.output_tokens,

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from benchharness.errors import ModelFailure, Unsupported
-from targets.native_program.reader import Reader
+from targets.program_output.figures import Output
+from targets.program_output.reader import Reader
 
 #: More than any benchmark's report; what follows is read and dropped, so that nobody waits.
 _MOST_BYTES = 16 << 20
@@ -29,10 +30,11 @@ class Ran:
     """One start that ended well."""
 
     command: str  # the command line
-    output: str  # where its rows are
+    output: Output
     took_ns: int
-    until_told_ns: int  # from its start until the last of `output` was heard; of a file until its end
-    peak_bytes: int | None  # the most that it held resident, or its largest child; None: the kernel does not tell
+    # The most that it held resident, or its largest child. Of one smaller than this process until the last of `output`
+    # was heard, without its children; None: it was gone by then, or this system does not tell.
+    peak_bytes: int | None
 
 
 def run(
@@ -44,19 +46,16 @@ def run(
         filled = {**asked, "results": str(results)}
         command = [str(program), *(_filled(each, filled) for each in arguments)]
         heard = _heard(command, folder, environment)
-        words = f"{heard.err[-_TOLD_CHARACTERS:]} {heard.out[-_TOLD_CHARACTERS:]}".strip()
+        words = f"{heard.err.text()[-_TOLD_CHARACTERS:]} {heard.out.text()[-_TOLD_CHARACTERS:]}".strip()
         if heard.code:
             raise ModelFailure(f"{program.name} ended with exit code {heard.code}: {words}")
-        output, told_ns = {"stdout": (heard.out, heard.out_ns), "stderr": (heard.err, heard.err_ns)}.get(
-            source, ("", heard.took_ns)
-        )
-        return Ran(
-            command=" ".join(command),
-            output=_file(results, program.name, words) if source == "results" else output,
-            took_ns=heard.took_ns,
-            until_told_ns=told_ns,
-            peak_bytes=heard.peak_bytes,
-        )
+        told = {"stdout": heard.out, "stderr": heard.err}.get(source)
+        if told is None:
+            output = Output(_file(results, program.name, words), heard.took_ns)
+        else:
+            output = Output(told.text(), told.last_ns - heard.began_ns)
+        peak_bytes = heard.peak_bytes or (told.peak_bytes if told else None)
+        return Ran(command=" ".join(command), output=output, took_ns=heard.took_ns, peak_bytes=peak_bytes)
 
 
 def version_of(program: Path, reader: Reader, environment: Mapping[str, str]) -> str | None:
@@ -65,7 +64,7 @@ def version_of(program: Path, reader: Reader, environment: Mapping[str, str]) ->
         return None
     with tempfile.TemporaryDirectory() as folder:
         heard = _heard([str(program), *reader.version["arguments"]], folder, environment, _ANSWERING_S)
-    found = re.search(reader.version["pattern"], f"{heard.out}\n{heard.err}")
+    found = re.search(reader.version["pattern"], f"{heard.out.text()}\n{heard.err.text()}")
     return found[1].strip()[:_LONGEST_VERSION] if found else None
 
 
@@ -80,23 +79,13 @@ def _filled(argument: str, asked: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", value, argument)
 
 
-@dataclass(frozen=True)
-class _Heard:
-    out: str
-    err: str
-    out_ns: int  # since the start, when the last of it came
-    err_ns: int
-    code: int
-    took_ns: int
-    peak_bytes: int | None
-
-
 class _Stream:
-    """One of its streams, read in a thread: as much of it as is looked at, and when the last of it came."""
+    """One of its streams, read in a thread: as much as is looked at, and when the last of it came and what was held."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._told = stream, bytearray()
+    def __init__(self, stream: IO[bytes], process: int) -> None:
+        self._stream, self._process, self._told = stream, process, bytearray()
         self.last_ns = time.perf_counter_ns()
+        self.peak_bytes: int | None = None  # of the process until then; None: it was gone already
         self._hearing = threading.Thread(target=self._hear, daemon=True)
         self._hearing.start()
 
@@ -104,12 +93,23 @@ class _Stream:
         with self._stream:
             while data := os.read(self._stream.fileno(), _CHUNK_BYTES):
                 self.last_ns = time.perf_counter_ns()
+                self.peak_bytes = _peak_until_now(self._process)
                 self._told += data[: max(0, _MOST_BYTES - len(self._told))]
 
     def text(self) -> str:
         """All of it, when the program has ended; what it started may hold the stream, and is not waited for."""
         self._hearing.join(_ANSWERING_S)
         return bytes(self._told).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class _Heard:
+    out: _Stream
+    err: _Stream
+    code: int
+    began_ns: int
+    took_ns: int
+    peak_bytes: int | None  # that the kernel kept
 
 
 def _heard(
@@ -128,7 +128,7 @@ def _heard(
         )
     except OSError as error:
         raise Unsupported(f"{command[0]} cannot be started here: {error.strerror}") from error
-    out, err = (_Stream(stream) for stream in (process.stdout, process.stderr) if stream is not None)
+    out, err = (_Stream(each, process.pid) for each in (process.stdout, process.stderr) if each is not None)
     try:
         peak_bytes = _end(process, patience_s)
     except subprocess.TimeoutExpired as error:
@@ -136,15 +136,7 @@ def _heard(
         process.wait()
         raise Unsupported(f"{' '.join(command)} did not end within {patience_s:g} s") from error
     took_ns = time.perf_counter_ns() - began_ns
-    return _Heard(
-        out=out.text(),
-        err=err.text(),
-        out_ns=out.last_ns - began_ns,
-        err_ns=err.last_ns - began_ns,
-        code=process.returncode,
-        took_ns=took_ns,
-        peak_bytes=peak_bytes,
-    )
+    return _Heard(out, err, process.returncode, began_ns, took_ns, peak_bytes)
 
 
 def _end(process: subprocess.Popen[bytes], patience_s: float | None) -> int | None:
@@ -157,8 +149,17 @@ def _end(process: subprocess.Popen[bytes], patience_s: float | None) -> int | No
     if sys.platform == "darwin":
         return usage.ru_maxrss
     # Linux counts into it what this process held: the program began as a copy of it.
-    ours = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return usage.ru_maxrss * 1024 if ours and usage.ru_maxrss > int(ours[1]) else None
+    ours = _peak_until_now(os.getpid())
+    return usage.ru_maxrss * 1024 if ours is not None and usage.ru_maxrss * 1024 > ours else None
+
+
+def _peak_until_now(process: int) -> int | None:
+    """The most that a process has held resident, in bytes; None where it is gone, or this system does not tell."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(errors="replace"))
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
 
 
 def _file(path: Path, program: str, words: str) -> str:

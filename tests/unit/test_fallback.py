@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchharness.contract import Configuration, EffectiveConfiguration, Refusal, TensorSpec
+from benchharness.contract import PLACE_NOT_TOLD, Configuration, EffectiveConfiguration, Refusal, TensorSpec
 from benchharness.device.fallback import placement_facts
 from benchharness.errors import Unsupported
 
@@ -113,6 +113,13 @@ def test_an_accelerator_left_out_in_silence_is_noticed() -> None:
     assert summary == "npu takes no part; the runtime used cpu, gpu and does not say why"
     with pytest.raises(Unsupported, match="does not say why"):
         facts(None, accelerators=(CPU,), fallback="fail")
+
+
+def test_an_accelerator_of_which_nothing_is_told_has_not_been_left_out() -> None:
+    """A native program that was given a flag for one and says nothing of it."""
+    assert "fallback" not in facts(None, accelerators=(PLACE_NOT_TOLD,))
+    with pytest.raises(Unsupported, match="whether all operators run on npu is unknown"):
+        facts(None, accelerators=(PLACE_NOT_TOLD,), fallback="fail")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from benchharness.errors import Unsupported
-from targets.native_program.rows import ROWS, Row
+from targets.program_output.rows import ROWS, Row
 
 GROUP = "benchharness.readers"
 _ENDING = ".toml"
@@ -25,7 +25,7 @@ UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 UNTIL_TOLD = "{until_told}"
 _KEYS = {
     *("formats", "language", "rows", "columns", "patterns", "from", "accelerators", "threads"),
-    *("version", "tells", "how", "unknown", "commands"),
+    *("version", "tells", "how", "ignored", "unknown", "commands"),
 }
 _LONGEST_BYTES = 1 << 16
 
@@ -67,6 +67,7 @@ class Reader:
     version: Mapping[str, Any]  # `arguments`, and the `pattern` whose one group is it
     tells: Mapping[str, str]  # by what it is: the field of a row that says it
     how: str  # how what it does differs from what the harness does
+    ignored: str  # what it says (a pattern whose one group is the argument) where it takes no notice of one
     unknown: Mapping[str, str]  # by metric: why it tells none
 
 
@@ -96,7 +97,7 @@ def _bundled() -> Iterator[tuple[str, str]]:
     """Out of the bundle, which is a zip file, as well as out of a folder."""
     from importlib.resources import files
 
-    for entry in sorted(files("targets.native_program").joinpath("readers").iterdir(), key=lambda each: each.name):
+    for entry in sorted(files("targets.program_output").joinpath("readers").iterdir(), key=lambda each: each.name):
         if entry.name.endswith(_ENDING):
             yield entry.name, entry.read_text(encoding="utf-8")
 
@@ -160,5 +161,6 @@ def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] 
         version=dict(table.get("version", {})),
         tells=dict(table.get("tells", {})),
         how=str(table.get("how", "")),
+        ignored=re.compile(table.get("ignored", "")).pattern,
         unknown={str(key): str(value) for key, value in table.get("unknown", {}).items()},
     )
