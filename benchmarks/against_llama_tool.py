@@ -5,7 +5,8 @@ warm-up) from its start to its end, as `/usr/bin/time -v` has it. The same tool 
 worker of ours, on the library that the tool is linked with, from its start to the first token's logits, with its own
 peak. And a worker that runs no model: what of ours is the interpreter, numpy and the worker. Of the worker both are
 told: all of it over the tool's, and it without that part. CPU time stands beside the clock's: other work on the machine
-changes it little.
+changes it little. It is of all threads, but for what the harness takes for itself, as in every time of a worker. The
+tool's end is in its times, unmapping the file with it; a worker's is not.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from benchmarks.bars import Bar, Finding, equal
 from benchmarks.built_llama import Build, found, in_float32
 from benchmarks.options import ROOT, Options, run_alone
 from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of
-from benchmarks.processes import load_average, run_program
+from benchmarks.processes import compile_as_pip_does, load_average, run_program
 
 WITHIN = 0.05
 PROMPT_TOKENS = 64
@@ -33,15 +34,10 @@ _METRICS = ("cold_start_ttft", "cpu", "peak_memory")
 _NATIVE = ("cold start", "peak memory")
 _OF_NATIVE, _WITHOUT = "as a native program", "without Python"
 _JUDGED = [*(f"{name}, {_WITHOUT}" for name in NAMES), *(f"{name}, {_OF_NATIVE}" for name in _NATIVE)]
-#: A worker that also tells what CPU time it had taken when the first token's logits were there.
-_WORKER = (
-    "import time; from benchharness.device import measured, phases, worker; told = phases.Phases.cold_start; "
-    "phases.Phases.cold_start = lambda self, metric: "
-    "[*told(self, metric), measured.measurement('cpu', {}, time.process_time_ns())]; worker.main()"
-)
-_LLAMA_WORKER = f"from benchmarks import built_llama; built_llama.install(); {_WORKER}"
-_EMPTY_WORKER = f"from benchmarks import built_llama; {_WORKER}"
-_NATIVE_WORKER = "from benchharness.device import worker; worker.main()"
+#: Workers that also tell their CPU time. The adapter of native programs tells what its program took, not what it took.
+_WORKER = ["-m", "benchmarks.programs.first_token_worker"]
+_LLAMA_WORKER, _EMPTY_WORKER = [*_WORKER, "built"], [*_WORKER, "pip"]
+_NATIVE_WORKER = ["-m", "benchharness.device.worker"]
 
 
 def measure(options: Options) -> Bar:
@@ -52,6 +48,7 @@ def measure(options: Options) -> Bar:
         build, model = found("llama-bench"), in_float32(options)
     except UsageError as error:
         return Bar(name="against_llama_tool", claim=claim, findings=[], conditions=[str(error)], load=(before, before))
+    compile_as_pip_does()
     order, findings = random.Random(options.seed), []
     for threads in options.threads:
         once = functools.partial(_round, build, model, threads, order)
@@ -120,7 +117,9 @@ def _tool(build: Build, model: Path, threads: int) -> dict[str, float]:
     return dict(zip(NAMES, (answer["wall_ns"], answer["cpu_ns"], answer["maxrss"]), strict=True))
 
 
-def _worker(code: str, adapter: str, artefact: Path, threads: int, options: dict[str, int | str]) -> dict[str, float]:
+def _worker(
+    command: list[str], adapter: str, artefact: Path, threads: int, options: dict[str, int | str]
+) -> dict[str, float]:
     order: dict[str, Any] = {
         "id": "against-llama-tool",
         "adapter": adapter,
@@ -142,7 +141,7 @@ def _worker(code: str, adapter: str, artefact: Path, threads: int, options: dict
         "module": "benchharness.device.scenarios.first_token",
         "settings": {"warmup": 0, "repeats": 1, "most_repeats": 1, "min_time_ns": 1, "most_inferences": 1},
     }
-    request = {"arguments": ["-c", code], "order": order, "watch": False}
+    request = {"arguments": command, "order": order, "watch": False}
     told = run_program("watched_worker", request, python=Path(sys.executable)).answer["told"]
     if told.get("type") != "measured":
         raise NothingRan(f"the worker did not measure: {told.get('reason', 'it ended')}")

@@ -178,6 +178,11 @@ def is_runtime(name: str) -> bool:
     return name not in BUILT_IN or bool(BUILT_IN[name].requires)
 
 
+def leaves_numpy_to_us(name: str) -> bool:
+    """Whether nothing is measured there that numpy computes: true of ours, but for the one that calls a user's code."""
+    return name in BUILT_IN and name != "python"
+
+
 def load(name: str) -> Adapter:
     """The adapter of that name, its runtime imported. Raises `Unsupported` where there is none or it cannot load.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from benchharness.device.line.protocol import Message
 from benchharness.device.measured import raw_rows
 from benchharness.device.processes import leftovers
 from benchharness.device.processes.child import Child
+from benchharness.device.processes.device_program import device_program
 from benchharness.device.processes.heap import moved_environment
 from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.device.processes.undo import remove_scratch
@@ -68,6 +68,7 @@ class RunningAttempt:
         self._scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
         self._order = order
+        command = device_program("benchharness.device.worker", _own_interpreter(order), bundle)
         self._libraries = libraries
         self._conditions = {**_conditions_before(order, libraries.of(order)), **entry_gate}
         self._kills_before = kills(everywhere=not self._conducts)
@@ -76,7 +77,7 @@ class RunningAttempt:
         # Appending: see `Watch`. Readable: what a runtime says of a failure the worker reads back (`opening`).
         with self._evidence.open("a+b") as stderr:
             self._child = Child(
-                _worker_command(_own_interpreter(order), bundle),
+                command,
                 protocol.read_message,
                 hears,
                 stderr=stderr,
@@ -241,14 +242,6 @@ def _conditions_before(order: Order, libraries: Sequence[Path]) -> dict[str, Any
         found["page_cache"] = unknown(f"a file of the model cannot be read: {error.strerror}")
     found["page_cache_resident"] = unknown("the system does not tell") if share is None else round(share, 3)
     return connected_device.instead_of(found)
-
-
-def _worker_command(python: str | None, bundle: str) -> Sequence[str]:
-    """The worker under the interpreter asked for. Where benchharness is not installed it comes out of the bundle."""
-    installed = Path(__file__).is_file()
-    if python is None and installed:
-        return [sys.executable, "-m", "benchharness.device.worker"]
-    return [python or sys.executable, bundle, "worker"]
 
 
 def _left_running(told: Message) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,10 +18,14 @@ def measurement(
     row_length: int = 0,
 ) -> dict[str, Any]:
     """One measurement in the metric's base unit; without a value it is the median of the samples."""
+    if value is None:
+        from statistics import median  # with fractions and decimals: a cold start is over before a median is asked for
+
+        value = median(samples)
     return {
         "metric": metric,
         "parameters": dict(parameters),
-        "value": float(median(samples) if value is None else value),
+        "value": float(value),
         "samples": list(samples),
         "row_length": row_length,
     }

@@ -8,10 +8,10 @@ the start of a worker and the worker stamp its first token.
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from statistics import fmean
 
 #: Two halves of this many samples whose means differ by less than `_SETTLED` count as steady (after pyperf).
 _HALF = 20
@@ -48,7 +48,7 @@ def warm_up(once: Callable[[], float], *, at_least: int, longest_ns: int) -> lis
 def _steady(samples: list[float]) -> bool:
     if len(samples) < 2 * _HALF:
         return False
-    older, newer = fmean(samples[-2 * _HALF : -_HALF]), fmean(samples[-_HALF:])
+    older, newer = (math.fsum(half) / _HALF for half in (samples[-2 * _HALF : -_HALF], samples[-_HALF:]))
     return abs(newer - older) <= _SETTLED * older
 
 

@@ -25,6 +25,7 @@ from benchharness.device.inputs.shapes import tell_inputs
 from benchharness.device.line import protocol
 from benchharness.device.opening import opened, unsealed
 from benchharness.device.phases import Phases
+from benchharness.device.quiet_numpy import load_numpy
 from benchharness.device.session_facts import check_task, effective_facts, why_no_language
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 
@@ -79,7 +80,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases = Phases(order["spawned_ns"])
     progress = _Progress(writer, order["id"])
     progress.phase("import")
-    adapter = adapters.load(order["adapter"])
+    adapter = _adapter(order["adapter"])
     scenario = _scenario(order)
     from benchharness.contract import EXECUTION_DEVICE, AllocatesLate, Configuration, LanguageSession
     from benchharness.device.fallback import placement_facts
@@ -148,6 +149,12 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         **phases.facts(),
         **not_the_workers,
     }
+
+
+def _adapter(name: str) -> Adapter:
+    if adapters.leaves_numpy_to_us(name):
+        load_numpy()
+    return adapters.load(name)
 
 
 def _reported(

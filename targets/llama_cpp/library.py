@@ -12,14 +12,13 @@ import ctypes
 import importlib
 from ctypes import c_bool, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_void_p
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchharness.errors import Unsupported
 from targets.c_structures import check_filled, structure
+from targets.installed import version_of
 
 LOG_CALLBACK = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
 
@@ -115,7 +114,7 @@ def _of_llama_cpp_python() -> Library:
 def _of_xllamacpp() -> Library:
     try:
         installed = version_of("xllamacpp")
-    except PackageNotFoundError:
+    except ImportError:
         installed = "of an unknown version"
     if installed not in KNOWN_VERSIONS:
         raise Unsupported(

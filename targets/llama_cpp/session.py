@@ -124,6 +124,7 @@ class LlamaSession(CausalSession, SeveralTexts):
         if address != self._row_address:
             if not address:
                 raise ModelFailure(f"{self._name}: llama.cpp gave no logits: {self._log.reason}")
-            self._row = np.ctypeslib.as_array((ctypes.c_float * self.vocabulary_size).from_address(address))
+            there = (ctypes.c_float * self.vocabulary_size).from_address(address)
+            self._row = np.frombuffer(memoryview(there), np.float32)
             self._row_address = address
         return self._row

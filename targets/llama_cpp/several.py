@@ -85,7 +85,7 @@ class Together:
             address = self._lib.llama_get_logits_ith(context, place)
             if not address:
                 raise ModelFailure(f"{self._name}: llama.cpp gave no logits: {self._log.reason}")
-            row = np.ctypeslib.as_array((ctypes.c_float * vocabulary_size).from_address(address))
+            row = np.frombuffer(memoryview((ctypes.c_float * vocabulary_size).from_address(address)), np.float32)
             chosen[number].append(int(row.argmax()))
             stamps[number].append(time.perf_counter_ns())
 

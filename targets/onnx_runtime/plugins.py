@@ -10,7 +10,6 @@ measurements that have nothing to do with it.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import pkgutil
 import platform
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ import onnxruntime
 
 from benchharness.contract import EXECUTION_DEVICE, EXECUTION_REFERENCE
 from benchharness.errors import Unsupported
+from targets.installed import version_of
 
 #: How the modules of providers' packages are called.
 _PREFIX, _NAMES = "onnxruntime_ep_", ("onnxruntime_qnn",)
@@ -168,7 +168,7 @@ def _is_plugin(module: str) -> bool:
 
 def _of_package(module: str) -> list[Plugin]:
     package = importlib.import_module(module)
-    version = importlib.metadata.version(module.replace("_", "-"))
+    version = version_of(module.replace("_", "-"))
     names = package.get_ep_names() if hasattr(package, "get_ep_names") else [package.get_ep_name()]
     library = str(package.get_library_path())
     return [Plugin(str(name), library, f"{module.replace('_', '-')} {version}") for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def test_attempts_are_made_from_copies_under_the_devices_own_root(bench: Bench, 
     results = bench.run([bench.model("fine")], launcher=launcher, attempts=2)
     assert all(result.outcome.ok and result.outcomes == {"ok": 2} for result in results)
     assert list((tmp_path / "device" / "files").rglob("model.awkward"))
+    assert list((tmp_path / "device" / "files").glob(f"device-*.pyz.{sys.implementation.cache_tag}"))  # with bytecode
 
 
 def test_a_clock_two_hours_ahead_does_not_reach_the_store(bench: Bench, tmp_path: Path) -> None:

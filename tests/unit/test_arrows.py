@@ -46,7 +46,7 @@ SHARED = (
     *("targets.onnx_format", "targets.gguf_format", "targets.openvino_format", "targets.pte_format"),
     "targets.program_output",
     *("targets.litert_lm_bundle", "targets.causal_session", "targets.c_structures", "targets.hidden_modules"),
-    *("targets.web_page", "targets.several"),
+    *("targets.web_page", "targets.several", "targets.installed"),
 )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import queue
 import signal
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device.line import protocol
 from benchharness.device.processes.child import Child
+from benchharness.device.processes.device_program import device_program
 from benchharness.errors import AttemptError, ProtocolError
 
 if TYPE_CHECKING:
@@ -55,7 +54,8 @@ def measured_by(
         "bundle": bundle,
     }
     heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    child = Child(_command(order.get("python"), bundle), protocol.read_message, heard.put)
+    command = device_program("benchharness.device.worker", order.get("python"), bundle)
+    child = Child(command, protocol.read_message, heard.put)
     try:
         child.write(protocol.encode({**told, "spawned_ns": child.spawned_ns}))
         while True:
@@ -79,10 +79,3 @@ def _ended(code: int) -> tuple[str, str]:
     if code >= 0:
         return "crashed", f"the model's process ended with exit code {code}"
     return ("killed" if -code == signal.SIGKILL else "crashed"), f"the model's process: {signal.Signals(-code).name}"
-
-
-def _command(python: str | None, bundle: str | None) -> list[str]:
-    """The worker under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
-    if python is None and Path(__file__).is_file():
-        return [sys.executable, "-m", "benchharness.device.worker"]
-    return [python or sys.executable, str(bundle), "worker"]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import os
 import re
-import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any, Callable, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Callable, TypeVar, cast
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: Where the files of the system stand.
 ROOT = Path("/")
@@ -170,6 +172,8 @@ def number_or_none(path: Path) -> int | None:
 
 def output_of(command: list[str]) -> str:
     """What a program of the system prints, stripped. Raises `Unreadable`, where it prints more than 1 MB too."""
+    import subprocess  # 2 ms of a worker's start, which asks no program
+
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
@@ -199,8 +203,10 @@ def _hear(stream: IO[bytes], said: bytearray) -> None:
 
 def _ended(process: subprocess.Popen[bytes], patience_s: float) -> int:
     """A program's exit code, its end waited for so long and then brought about."""
+    from subprocess import TimeoutExpired
+
     try:
         return process.wait(patience_s)
-    except subprocess.TimeoutExpired:
+    except TimeoutExpired:
         process.kill()
         return process.wait()

@@ -5,17 +5,16 @@ from __future__ import annotations
 import queue
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device.line import protocol
 from benchharness.device.processes import leftovers
 from benchharness.device.processes.child import Child
+from benchharness.device.processes.device_program import device_program
 from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.device.scenarios.constrained.limits import Enclosure, NotApplied
 from benchharness.device.sensors.readings import ROOT, text_or_nothing
@@ -70,7 +69,7 @@ class Trial:
 
         try:
             self._child = Child(
-                enclosure.command(_command(order.get("python"), bundle)),
+                enclosure.command(device_program("benchharness.device.worker", order.get("python"), bundle)),
                 protocol.read_message,
                 self._hear,
                 stderr=subprocess.PIPE,  # a file's pages would be charged to the trial
@@ -173,10 +172,3 @@ def _effort(processes: list[int]) -> int:
         if len(fields) > 12:
             total += int(fields[9]) + int(fields[11]) + int(fields[12])  # majflt, utime, stime
     return total
-
-
-def _command(python: str | None, bundle: str | None) -> list[str]:
-    """The worker under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
-    if python is None and Path(__file__).is_file():
-        return [sys.executable, "-m", "benchharness.device.worker"]
-    return [python or sys.executable, str(bundle), "worker"]

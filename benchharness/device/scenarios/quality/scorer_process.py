@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from benchharness.device.line import protocol
 from benchharness.device.processes.child import Child
+from benchharness.device.processes.device_program import device_program
 from benchharness.device.scenarios.quality import frames
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
 
@@ -61,7 +61,7 @@ class ScorerProcess:
         self._deadline_s = time.monotonic() + limit_s
         self._wanted = True
         self._answers: queue.Queue[tuple[bytes, bytes] | ProtocolError | None] = queue.Queue(_MOST_WAITING)
-        self._child = Child(_command(order.get("python"), bundle), frames.receive, self._hear)
+        self._child = Child(device_program(_SCORER, order.get("python"), bundle), frames.receive, self._hear)
         self.opened: Mapping[str, Any] = {}
         self.tensors: Mapping[str, Any] = order.get("tensors") or {}  # what the suite says of its inputs and outputs
         self.told: Mapping[str, Any] = {}  # the end of its last answer
@@ -166,10 +166,3 @@ def as_failure(error: Exception) -> ScorerFailed:
     kinds = {Unsupported: "unsupported", InvalidOutput: "invalid", ModelFailure: "runtime-error"}
     kind = next((name for of, name in kinds.items() if isinstance(error, of)), "runtime-error")
     return ScorerFailed(kind, protocol.text(error))
-
-
-def _command(python: str | None, bundle: str | None) -> list[str]:
-    """The scorer under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
-    if python is None and Path(__file__).is_file():
-        return [sys.executable, "-m", _SCORER]
-    return [python or sys.executable, str(bundle), "module", _SCORER]
