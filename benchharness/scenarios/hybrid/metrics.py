@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, mean_over
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.means import mean_over
 from benchharness.metrics import METRICS
 from benchharness.records import HANDOVERS, AnsweredBy, HandoverRow
 from benchharness.results.result import Attempt, AttemptValue, Estimate, MetricResult, Parameters, Result
@@ -98,7 +99,7 @@ def _means(rows: Sequence[HandoverRow]) -> Iterator[Figure]:
 
 
 def _mean(values: Sequence[float]) -> Estimate:
-    return replace(mean_over(values, statistic="mean over requests", unit=_UNIT), drawn=len(values), drawn_unit=_UNIT)
+    return mean_over(values, statistic="mean over requests", unit=_UNIT)
 
 
 def policies_kept(result: Result) -> Iterator[MetricResult]:
