@@ -5,8 +5,8 @@ not: of the demo model's text neighbours' divergences have a correlation of 0.2,
 0.07. Taken one by one they promise too much. An interval over chunks speaks of this text: a text that goes on to other
 things is seen by nobody who has read one stretch of it, and several documents tell more than a long one.
 
-    Both         Student's t of the linearised ratio of sums. Where nothing is below 0 it is of logarithms, as losses
-                 are skewed.
+    Both         Student's t of the linearised ratio of sums; of its logarithm where nothing can be below 0, as such
+                 losses are skewed.
     One by one   the standard error of the jackknife, which leaves each out in turn and so holds for lengths that
                  differ (MacKinnon, Nielsen and Webb 2023), and Kish's effective number less one as degrees of freedom:
                  of equal lengths that is Student's t as ever.
@@ -49,10 +49,19 @@ def mean_over(
     statistic: str,
     unit: str,
     in_a_row: bool = False,
+    positive: bool = False,
     through: Callable[[float], float] = float,
 ) -> Estimate:
     """The mean of one value for each thing, as `ratio_over` has it of things that weigh the same."""
-    return ratio_over(values, np.ones(len(values)), statistic=statistic, unit=unit, in_a_row=in_a_row, through=through)
+    return ratio_over(
+        values,
+        np.ones(len(values)),
+        statistic=statistic,
+        unit=unit,
+        in_a_row=in_a_row,
+        positive=positive,
+        through=through,
+    )
 
 
 def ratio_over(
@@ -62,13 +71,15 @@ def ratio_over(
     statistic: str,
     unit: str,
     in_a_row: bool = False,
+    positive: bool = False,
     through: Callable[[float], float] = float,
 ) -> Estimate:
     """The sum of things' sums, of any sign, over that of their weights, and its 95 % interval, all `through` a function
     that rises or falls: such as the mean over all tokens of documents of any length.
 
-    `in_a_row`: they follow each other, and neighbours are alike. There is no interval of fewer than five, nor where all
-    have one ratio: how far others would be off is not told by them.
+    `in_a_row`: they follow each other, and neighbours are alike. `positive`: none can be below 0, not of others either;
+    that none of these is says nothing. There is no interval of fewer than five, nor where all have one ratio: how far
+    others would be off is not told by them.
     """
     above, below = np.asarray(sums, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     count = len(above)
@@ -79,7 +90,7 @@ def ratio_over(
     if reason := _why_none(above, below, unit):
         return replace(found, reason=reason)
     spread = (_in_a_row if in_a_row else _one_by_one)(above, below)
-    ends, scale = spread.ends(ratio, skewed=bool((above >= 0).all()))
+    ends, scale = spread.ends(ratio, positive=positive)
     low, high = sorted(through(end) for end in ends)
     row = f" {IN_A_ROW}" if in_a_row else ""
     over = f"interval over {count} {unit}{row}, {STUDENT}{scale}, {freedom_text(spread.freedom)}"
@@ -117,9 +128,9 @@ class Spread:
         """Half a 95 % interval."""
         return student.quantile(self.freedom) * self.error
 
-    def ends(self, value: float, *, skewed: bool) -> tuple[tuple[float, float], str]:
-        """The interval's ends, and a word on the scale; of what is skewed and above 0 of its logarithm."""
-        if not skewed or value <= 0:
+    def ends(self, value: float, *, positive: bool) -> tuple[tuple[float, float], str]:
+        """The interval's ends, and a word on the scale; of what cannot be below 0 by its logarithm."""
+        if not positive or value <= 0:
             return (value - self.half, value + self.half), ""
         with np.errstate(over="ignore"):  # infinite then, which whoever asks says
             factor = float(np.exp(self.half / value))

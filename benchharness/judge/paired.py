@@ -105,7 +105,7 @@ def difference_of_quotients(
     if np.ptp(without) <= _ROUNDED * abs(value):
         return _without(found, f"all {count} {unit} differ alike, and by how much others would is not told by them")
     spread = left_out(without, np.maximum(first[1], second[1]))
-    (low, high), _ = spread.ends(value, skewed=False)
+    (low, high), _ = spread.ends(value, positive=False)
     how = f"{statistic}, interval over {count} {unit}, {STUDENT}, {freedom_text(spread.freedom)}"
     return replace(found, low=low, high=high, statistic=how)
 

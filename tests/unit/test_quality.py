@@ -84,7 +84,7 @@ def test_the_interval_is_over_chunks_and_not_over_tokens() -> None:
     estimate = one(metrics_of(rows), "kld")
     assert estimate.low is not None
     assert estimate.high is not None
-    by_chunk = mean_over(rows[::SCORED, 2], statistic="mean over tokens", unit="chunks", in_a_row=True)
+    by_chunk = mean_over(rows[::SCORED, 2], statistic="mean over tokens", unit="chunks", in_a_row=True, positive=True)
     assert (estimate.low, estimate.high) == pytest.approx((by_chunk.low, by_chunk.high), rel=1e-12)
     assert estimate.statistic == by_chunk.statistic
     half = (estimate.high - estimate.low) / 2

@@ -65,16 +65,16 @@ def _token_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     change = np.exp(-variant) - np.exp(-reference)
     mean, exp_mean = "mean over tokens", "exp of the mean over tokens"
     same = not divergence.any() and np.array_equal(reference, variant)  # two that compute the same, of any text
-    yield of.metric("kld", tokens.mean(divergence, statistic=mean, exactly=same))
+    yield of.metric("kld", tokens.mean(divergence, statistic=mean, positive=True, exactly=same))
     for percentile in DIVERGENCE_PERCENTILES:
         value = float(np.percentile(divergence, percentile))
         yield of.exact("kld_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
     yield of.exact("kld_largest", float(divergence.max()), "largest over tokens")
-    yield of.metric("perplexity", tokens.mean(variant, statistic=exp_mean, through=_exp))
-    yield of.metric("reference_perplexity", tokens.mean(reference, statistic=exp_mean, through=_exp))
+    yield of.metric("perplexity", tokens.mean(variant, statistic=exp_mean, positive=True, through=_exp))
+    yield of.metric("reference_perplexity", tokens.mean(reference, statistic=exp_mean, positive=True, through=_exp))
     yield of.metric("log_perplexity_ratio", tokens.mean(variant - reference, statistic=mean, exactly=same))
     yield of.metric("probability_change", tokens.mean(change, statistic=mean, exactly=same))
-    squared = tokens.mean(change**2, statistic=f"root of the {mean}", exactly=same, through=math.sqrt)
+    squared = tokens.mean(change**2, statistic=f"root of the {mean}", positive=True, exactly=same, through=math.sqrt)
     yield of.metric("probability_change_rms", squared)
     for percentile in CHANGE_PERCENTILES:
         value = float(np.percentile(change, percentile))
@@ -94,6 +94,7 @@ def _greedy_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
         statistic="mean over prompts",
         unit="prompts",
         in_a_row=of.of_one_text,
+        positive=True,
         through=lambda tokens: min(tokens, most),
     )
     yield of.metric("greedy_prefix", found)

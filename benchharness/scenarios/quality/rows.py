@@ -120,13 +120,25 @@ class Tokens:
         values: Floats,
         *,
         statistic: str,
+        positive: bool = False,
         exactly: bool = False,
         through: Callable[[float], float] = float,
     ) -> Estimate:
-        """The mean of one value a token; `exactly`: one that all have is known to be that of any token."""
+        """The mean of one value a token, which is never below 0 where it is `positive`.
+
+        `exactly`: a value that all have is known to be that of any token.
+        """
         sums = np.bincount(self._drawn, weights=values).astype(np.float64)
         counts = np.bincount(self._drawn).astype(np.float64)
-        found = ratio_over(sums, counts, statistic=statistic, unit=self.unit, in_a_row=self._in_a_row, through=through)
+        found = ratio_over(
+            sums,
+            counts,
+            statistic=statistic,
+            unit=self.unit,
+            in_a_row=self._in_a_row,
+            positive=positive,
+            through=through,
+        )
         if exactly and np.ptp(values) == 0:
             return replace(found, low=found.value, high=found.value, reason="")
         return found
@@ -141,10 +153,10 @@ class Tokens:
             return 1 - min(differing, 1.0)
 
         differing = 1 - same
-        found = self.mean(differing, statistic=statistic, exactly=exactly, through=left)
+        found = self.mean(differing, statistic=statistic, positive=True, exactly=exactly, through=left)
         if differing.any() or found.low is not None:
             return found
-        one = self.mean(_with_one(differing), statistic=statistic, through=left)
+        one = self.mean(_with_one(differing), statistic=statistic, positive=True, through=left)
         if one.low is None:
             return found
         return replace(one, value=1.0, high=1.0, statistic=f"{one.statistic}, {AS_IF_ONE}")

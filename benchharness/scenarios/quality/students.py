@@ -36,7 +36,7 @@ def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     """Bits per byte of both, and how many more the variant needs: of the same bytes, so all three are over these."""
     drawn = _drawn(columns_of(measurement))
     for name, told in (("bits_per_byte", drawn.variant), ("reference_bits_per_byte", drawn.reference)):
-        yield of.metric(name, drawn.by_byte(told, "bits over bytes"))
+        yield of.metric(name, drawn.by_byte(told, "bits over bytes", positive=True))
     paired = "variant's less reference's on the same bytes"
     yield of.metric("bits_per_byte_loss", drawn.by_byte(drawn.variant - drawn.reference, paired))
 
@@ -58,8 +58,10 @@ class _Drawn(NamedTuple):
     unit: str
     in_a_row: bool
 
-    def by_byte(self, bits: Floats, statistic: str) -> Estimate:
-        return ratio_over(bits, self.sizes, statistic=statistic, unit=self.unit, in_a_row=self.in_a_row)
+    def by_byte(self, bits: Floats, statistic: str, *, positive: bool = False) -> Estimate:
+        return ratio_over(
+            bits, self.sizes, statistic=statistic, unit=self.unit, in_a_row=self.in_a_row, positive=positive
+        )
 
 
 def _drawn(columns: Mapping[str, Floats]) -> _Drawn:
@@ -84,6 +86,7 @@ def answers(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
         statistic="mean over prompts",
         unit="prompts",
         in_a_row=of.of_one_text,
+        positive=True,
         through=lambda share: min(share, 1.0),
     )
     yield of.metric("shared_beginning", found)
@@ -113,7 +116,7 @@ def distilled(of: Of, tokens: Tokens) -> Iterator[MetricResult]:
         told = f"{alpha:g} cross-entropy + {1 - alpha:g} {soft}, {statistic}"
         found = Estimate(value=None, statistic=told, reason=_NONE)
         if (losses := losses_of(tokens.columns, beside, alpha)) is not None:
-            found = tokens.mean(losses, statistic=told)
+            found = tokens.mean(losses, statistic=told, positive=True)
         yield of.metric("distillation_loss", found, alpha=alpha, temperature=temperature)
 
 

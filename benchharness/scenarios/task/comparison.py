@@ -144,7 +144,11 @@ def _value(told: _Told) -> Estimate:
         )
     if told.is_share:
         return mean_over(
-            told.totals, statistic="mean over documents", unit=_UNIT, through=lambda share: min(max(share, 0.0), 1.0)
+            told.totals,
+            statistic="mean over documents",
+            unit=_UNIT,
+            positive=True,
+            through=lambda share: min(share, 1.0),
         )
     if not told.weights.sum():
         return Estimate(value=None, statistic="over documents", reason="its documents have no weight")
@@ -152,7 +156,12 @@ def _value(told: _Told) -> Estimate:
     statistic = "e to the sum over documents over their weights" if is_exp else "sum over weights"
     through = _through(told)
     found = ratio_over(
-        told.totals, told.weights, statistic=statistic, unit=_UNIT, through=lambda each: float(through(np.array(each)))
+        told.totals,
+        told.weights,
+        statistic=statistic,
+        unit=_UNIT,
+        positive=told.better == LOWER and bool((told.totals >= 0).all()),  # errors: none is below 0
+        through=lambda each: float(through(np.array(each))),
     )
     if found.value is None or found.high is None or math.isfinite(found.high):
         return found
