@@ -11,7 +11,8 @@ things is seen by nobody who has read one stretch of it, and several documents t
                  differ (MacKinnon, Nielsen and Webb 2023), and Kish's effective number less one as degrees of freedom:
                  of equal lengths that is Student's t as ever.
     In a row     the mean square of the 0.4 n^(2/3) slowest cosines of the row, with as many degrees of freedom
-                 (Lazarus, Lewis, Stock and Watson, HAR inference: recommendations for practice, 2018).
+                 (Lazarus, Lewis, Stock and Watson, HAR inference: recommendations for practice, 2018); no narrower
+                 than one by one.
 
 `python -m benchmarks.texts` has what they hold, and what blocks, an autoregression and a bootstrap of each hold.
 """
@@ -149,9 +150,13 @@ def _one_by_one(above: Floats, below: Floats) -> Spread:
 
 
 def _in_a_row(above: Floats, below: Floats) -> Spread:
-    """By what things pull at the ratio: each slow cosine of the pulls varies as much as their sum."""
+    """By what things pull at the ratio: each slow cosine of the pulls varies as much as their sum.
+
+    Never less than one by one: alike as neighbours are, that a few cosines happen to be small says nothing.
+    """
     count, most = len(above), slow_cosines(len(above))
     pulls = (above - above.sum() / below.sum() * below) / below.mean()
     places = math.pi * (np.arange(count) + 0.5) / count
     cosines = math.sqrt(2 / count) * np.cos(np.outer(np.arange(1, most + 1), places)) @ pulls
-    return Spread(error=math.sqrt(float((cosines**2).mean()) / count), freedom=most)
+    slow = Spread(error=math.sqrt(float((cosines**2).mean()) / count), freedom=most)
+    return max(slow, _one_by_one(above, below), key=lambda spread: spread.half)

@@ -81,16 +81,17 @@ def test_as_many_attempts_really_decide() -> None:
 def test_as_many_chunks_or_documents_really_decide(in_a_row: bool) -> None:
     values = np.random.default_rng(3).gamma(4.0, size=12)
     found = mean_over(values, statistic="", unit="chunks", in_a_row=in_a_row, positive=True)
-    assert found.value is not None
-    assert found.high is not None
-    limit = math.sqrt(found.value * found.high)
+    value, high = found.value, found.high
+    assert value is not None
+    assert high is not None
+    limit = math.sqrt(value * high)
     needed = int(what_would_decide(found, limit).split()[1].replace(",", ""))
 
     def end(count: int) -> float:
         freedom = slow_cosines(count) if in_a_row else count - 1
         now = slow_cosines(12) if in_a_row else 11
         narrower = special.stdtrit(freedom, 0.975) / special.stdtrit(now, 0.975) * math.sqrt(12 / count)
-        return float(found.value * (found.high / found.value) ** narrower)
+        return float(value * (high / value) ** narrower)
 
     assert end(needed) <= limit < end(needed - 1)
     assert needed < 48, "with the square root of their number alone it would take four times as many"

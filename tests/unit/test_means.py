@@ -29,7 +29,7 @@ def test_chunks_of_one_text_promise_what_they_hold(count: int, alike: float) -> 
     world = texts.Row(count=count, alike=alike)
     held = texts.held(world, seed=1, times=TIMES)
     assert held / TIMES >= 0.93 - 2 * math.sqrt(0.93 * 0.07 / TIMES)
-    assert held / TIMES <= 0.985
+    assert held / TIMES <= 0.99
 
 
 def test_one_by_one_they_would_promise_too_much() -> None:
@@ -51,13 +51,14 @@ def test_what_is_not_alike_pays_little_for_it() -> None:
             ends(mean_over(values, statistic="", unit="chunks", in_a_row=row)) for row in (True, False)
         )
         wider.append((high - low) / (most - least))
-    assert 1.0 < np.median(wider) < 1.12
+    assert min(wider) >= 1 - 1e-9, "no narrower than one by one, however small its cosines happen to be"
+    assert 1.02 < np.mean(wider) < 1.2
 
 
 def test_a_row_is_told_by_its_slow_cosines() -> None:
     """By SciPy's discrete cosine transform and its Student's t."""
     drawn = np.random.default_rng(6)
-    values = drawn.normal(size=50)
+    values = drawn.normal(size=50).cumsum()
     low, high = ends(mean_over(values, statistic="mean", unit="chunks", in_a_row=True))
     most = slow_cosines(50)
     slow = fft.dct(values, type=2, norm="ortho")[1 : most + 1]
@@ -114,7 +115,8 @@ def test_what_is_too_few_or_all_alike_has_no_interval() -> None:
     assert ratio_over(ones[:1], ones[:1], statistic="", unit="documents").reason.startswith("1 document,")
     for value in (0.0, 2.0, 0.1):
         alike = ratio_over(ones * value, ones, statistic="", unit="documents")
-        assert (alike.value, alike.low, alike.high) == (pytest.approx(value), None, None)
+        assert alike.value == pytest.approx(value)
+        assert (alike.low, alike.high) == (None, None)
         assert alike.reason.startswith("none of the 6 documents differs")
     lengths = np.array([3.0, 7.0, 11.0, 13.0, 17.0])
     assert ratio_over(lengths * 0.1, lengths, statistic="", unit="documents").low is None

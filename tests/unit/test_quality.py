@@ -185,11 +185,13 @@ def test_where_no_top_token_differs_some_may_all_the_same() -> None:
     found = one(metrics_of(rows), "same_top_token")
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low is not None
-    assert 0 < found.low < 1 - 3.7 / len(rows), "which tokens that have nothing to do with each other leave room for"
+    # Of tokens that have nothing to do with each other 3.7 in all may differ: 1 - 0.025^(1/n) of n.
+    assert 1 - 3 * 3.7 / len(rows) < found.low < 1 - 3.7 / len(rows)
     assert found.statistic.endswith("as if one token differed")
     rows[len(rows) // 2, 3] = 0.0
     differs = one(metrics_of(rows), "same_top_token")
-    assert differs.low == found.low
+    assert differs.low is not None
+    assert differs.low <= found.low
     assert differs.high is not None
     assert 1 - 1 / len(rows) < differs.high < 1.0
 
@@ -205,7 +207,7 @@ def test_shares_of_tokens_end_at_none_and_at_all() -> None:
 
 
 def greedy(prefixes: list[int], *documents: int) -> Estimate:
-    told = {"evaluation": "decode", "continuation_tokens": 32}
+    told: dict[str, float | str] = {"evaluation": "decode", "continuation_tokens": 32}
     prefix = Measurement(metric="greedy_prefix", parameters=told, value=1.0, samples=[float(each) for each in prefixes])
     rows = [float(number) for document in documents for number in (document, 16, SCORED)]
     chunks = Measurement(metric="scored_chunks", parameters={}, value=1, samples=rows, row_length=3)

@@ -128,20 +128,15 @@ class Tokens:
 
         `exactly`: a value that all have is known to be that of any token.
         """
-        sums = np.bincount(self._drawn, weights=values).astype(np.float64)
-        counts = np.bincount(self._drawn).astype(np.float64)
-        found = ratio_over(
-            sums,
-            counts,
-            statistic=statistic,
-            unit=self.unit,
-            in_a_row=self._in_a_row,
-            positive=positive,
-            through=through,
-        )
+        found = self._over(values, self._in_a_row, statistic=statistic, positive=positive, through=through)
         if exactly and np.ptp(values) == 0:
             return replace(found, low=found.value, high=found.value, reason="")
         return found
+
+    def _over(self, values: Floats, in_a_row: bool, **asked: Any) -> Estimate:
+        sums = np.bincount(self._drawn, weights=values).astype(np.float64)
+        counts = np.bincount(self._drawn).astype(np.float64)
+        return ratio_over(sums, counts, unit=self.unit, in_a_row=in_a_row, **asked)
 
     def share(self, same: Floats, *, statistic: str, exactly: bool = False) -> Estimate:
         """Of tokens that are the same on both sides, 1 each: what is skewed is how many are not.
@@ -154,28 +149,35 @@ class Tokens:
 
         differing = 1 - same
         found = self.mean(differing, statistic=statistic, positive=True, exactly=exactly, through=left)
+        found = replace(found, value=float(same.mean()))  # which twice less than 1 is but for rounding
         if differing.any() or found.low is not None:
             return found
-        one = self.mean(_with_one(differing), statistic=statistic, positive=True, through=left)
-        if one.low is None:
-            return found
-        return replace(one, value=1.0, high=1.0, statistic=f"{one.statistic}, {AS_IF_ONE}")
+        return self._as_if_one(found, differing, statistic=statistic, positive=True, through=left, most=1.0)
 
     def change(self, values: Floats, *, statistic: str, exactly: bool = False) -> Estimate:
         """Of shares, -1, 0 or 1 a token; where no token changed, as if one in the middle had, either way."""
         found = self.mean(values, statistic=statistic, exactly=exactly)
         if values.any() or found.low is not None:
             return found
-        one = self.mean(_with_one(values), statistic=statistic)
-        if one.high is None:
+        one = self._as_if_one(found, values, statistic=statistic)
+        return one if one.high is None else replace(one, low=-one.high)
+
+    def _as_if_one(self, found: Estimate, none: Floats, *, most: float | None = None, **asked: Any) -> Estimate:
+        """What was found where no token differs, with the interval that there would be if one did.
+
+        One by one: of one token nobody can tell whether others that differ stand near it.
+        """
+        one = none.copy()
+        one[len(one) // 2] = 1.0
+        seen = self._over(one, False, **asked)
+        if seen.low is None:
             return found
-        return replace(one, value=0.0, low=-one.high, high=one.high, statistic=f"{one.statistic}, {AS_IF_ONE}")
-
-
-def _with_one(values: Floats) -> Floats:
-    found = values.copy()
-    found[len(found) // 2] = 1.0
-    return found
+        return replace(
+            seen,
+            value=found.value,
+            high=seen.high if most is None else most,
+            statistic=f"{seen.statistic}, {AS_IF_ONE}",
+        )
 
 
 def _finite(found: Estimate) -> Estimate:
