@@ -14,7 +14,7 @@ things is seen by nobody who has read one stretch of it, and several documents t
                  (Lazarus, Lewis, Stock and Watson, HAR inference: recommendations for practice, 2018); no narrower
                  than one by one.
 
-`python -m benchmarks.texts` has what they hold, and what blocks, an autoregression and a bootstrap of each hold.
+`python -m benchmarks texts` has what they hold, `python -m benchmarks.texts_rivals` what others do.
 """
 
 from __future__ import annotations

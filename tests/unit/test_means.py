@@ -25,7 +25,7 @@ def ends(found: Estimate) -> tuple[float, float]:
     ("count", "alike"), [(8, 0.0), (8, 0.3), (30, 0.0), (30, 0.3), (30, 0.6), (200, 0.3), (200, 0.6)]
 )
 def test_chunks_of_one_text_promise_what_they_hold(count: int, alike: float) -> None:
-    """The whole simulation, and what others hold, is `python -m benchmarks.texts`."""
+    """The whole simulation, and what others hold, is `python -m benchmarks texts`."""
     world = texts.Row(count=count, alike=alike)
     held = texts.held(world, seed=1, times=TIMES)
     assert held / TIMES >= 0.93 - 2 * math.sqrt(0.93 * 0.07 / TIMES)
