@@ -1,10 +1,11 @@
-"""Cold start and peak memory of the llama.cpp adapter against llama.cpp's own tool: one build, one file.
+"""Cold start and peak memory of llama.cpp in the harness against llama.cpp's own tool: one build, one file.
 
-A round is three processes in random order, with the file in the page cache. The tool (`llama-bench`, one prompt, no
-warm-up) from its start to its end, as `/usr/bin/time -v` has it. A worker of ours, on the library that the tool is
-linked with, from its start to the first token's logits, with its own peak. And a worker that runs no model: what of
-ours is the interpreter, numpy and the worker. Both are told: all of ours over the tool's, and ours without that part.
-CPU time stands beside the clock's: other work on the machine changes it little.
+A round is four processes in random order, with the file in the page cache. The tool (`llama-bench`, one prompt, no
+warm-up) from its start to its end, as `/usr/bin/time -v` has it. The same tool as adapter `native-program` has it. A
+worker of ours, on the library that the tool is linked with, from its start to the first token's logits, with its own
+peak. And a worker that runs no model: what of ours is the interpreter, numpy and the worker. Of the worker both are
+told: all of it over the tool's, and it without that part. CPU time stands beside the clock's: other work on the machine
+changes it little.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from benchharness.errors import NothingRan, UsageError
 from benchmarks.bars import Bar, Finding, equal
-from benchmarks.built_llama import Build, found
+from benchmarks.built_llama import Build, found, in_float32
 from benchmarks.options import ROOT, Options, run_alone
 from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of
 from benchmarks.processes import load_average, run_program
@@ -28,6 +29,10 @@ PROMPT_TOKENS = 64
 NAMES = ("cold start", "its CPU time", "peak memory")
 #: Of a worker, in the same order.
 _METRICS = ("cold_start_ttft", "cpu", "peak_memory")
+#: What the tool tells through the harness: what it does not use itself, a worker cannot tell of it.
+_NATIVE = ("cold start", "peak memory")
+_OF_NATIVE, _WITHOUT = "as a native program", "without Python"
+_JUDGED = [*(f"{name}, {_WITHOUT}" for name in NAMES), *(f"{name}, {_OF_NATIVE}" for name in _NATIVE)]
 #: A worker that also tells what CPU time it had taken when the first token's logits were there.
 _WORKER = (
     "import time; from benchharness.device import measured, phases, worker; told = phases.Phases.cold_start; "
@@ -36,14 +41,15 @@ _WORKER = (
 )
 _LLAMA_WORKER = f"from benchmarks import built_llama; built_llama.install(); {_WORKER}"
 _EMPTY_WORKER = f"from benchmarks import built_llama; {_WORKER}"
+_NATIVE_WORKER = "from benchharness.device import worker; worker.main()"
 
 
 def measure(options: Options) -> Bar:
     """Ratios worker / tool of the time to a first token and of the peak of memory, by thread count."""
-    claim = "cold start and memory equal to llama.cpp's own tool on the same file, but for the interpreter"
+    claim = "cold start and memory equal to llama.cpp's own tool on the same file; of a worker, but for its interpreter"
     before = load_average()
     try:
-        build, model = found(), _model(options)
+        build, model = found("llama-bench"), in_float32(options)
     except UsageError as error:
         return Bar(name="against_llama_tool", claim=claim, findings=[], conditions=[str(error)], load=(before, before))
     order, findings = random.Random(options.seed), []
@@ -51,7 +57,7 @@ def measure(options: Options) -> Bar:
         once = functools.partial(_round, build, model, threads, order)
         once()  # the file comes into the page cache
         share_s = options.max_time_s / len(options.threads)
-        rounds = collect(once, max_time_s=share_s, names=[f"{name}, without Python" for name in NAMES])
+        rounds = collect(once, max_time_s=share_s, names=_JUDGED)
         label = f"{model.parent.name}, {threads} thread{'' if threads == 1 else 's'}"
         for name in rounds[0].ratios:
             findings.append(
@@ -59,8 +65,8 @@ def measure(options: Options) -> Bar:
                     label=f"{label}: {name}",
                     ratio=ratio_of(rounds, name),
                     per_round=[each.ratios[name] for each in rounds],
-                    absolute=_absolute(rounds, name.partition(",")[0]),
-                    criterion=equal(WITHIN) if name.endswith("without Python") else None,
+                    absolute=_absolute(rounds, name),
+                    criterion=equal(WITHIN) if name in _JUDGED else None,
                 )
             )
     return Bar(
@@ -75,29 +81,25 @@ def measure(options: Options) -> Bar:
     )
 
 
-def _model(options: Options) -> Path:
-    """SmolLM2 in float32: so large that an interpreter is a small part. Raises `UsageError` where it was not made."""
-    for folder in (options.models / "gguf-f32", ROOT / "build" / "smollm2" / "gguf-f32"):
-        if (folder / "model.gguf").is_file():
-            return folder / "model.gguf"
-    raise UsageError(f"no model.gguf in {folder}; make it with: python examples/smollm2/as_gguf.py")
-
-
 def _round(build: Build, model: Path, threads: int, order: random.Random) -> Round:
     sides = in_random_order(
         {
             "tool": lambda: _tool(build, model, threads),
-            "ours": lambda: _worker(_LLAMA_WORKER, "llama-cpp", model, threads),
-            "python": lambda: _worker(_EMPTY_WORKER, "null", _nothing(), threads),
+            "native": lambda: _worker(_NATIVE_WORKER, "native-program", model, threads, {"program": str(build.tool())}),
+            "ours": lambda: _worker(_LLAMA_WORKER, "llama-cpp", model, threads, {"n_ctx": PROMPT_TOKENS + 2}),
+            "python": lambda: _worker(_EMPTY_WORKER, "null", _nothing(), threads, {}),
         },
         order,
     )
     ratios, values = {}, {}
     for name in NAMES:
         tool, ours, python = (sides[side][name] for side in ("tool", "ours", "python"))
-        ratios[f"{name}, without Python"] = (ours - python) / tool
+        ratios[f"{name}, {_WITHOUT}"] = (ours - python) / tool
         ratios[f"{name}, all of it"] = ours / tool
         values.update({f"{name} tool": tool, f"{name} ours": ours, f"{name} python": python})
+    for name in _NATIVE:
+        values[f"{name} native"] = sides["native"][name]
+        ratios[f"{name}, {_OF_NATIVE}"] = sides["native"][name] / sides["tool"][name]
     return Round(ratios=ratios, values=values)
 
 
@@ -111,15 +113,14 @@ def _nothing() -> Path:
 
 def _tool(build: Build, model: Path, threads: int) -> dict[str, float]:
     options = ["-p", str(PROMPT_TOKENS), "-n", "0", "-r", "1", "--no-warmup", "-t", str(threads), "-o", "jsonl"]
-    answer = run_program("whole_process", {"command": [str(build.tool), "-m", str(model), *options]}).answer
+    answer = run_program("whole_process", {"command": [str(build.tool()), "-m", str(model), *options]}).answer
     row = json.loads(answer["output"].splitlines()[-1])
     if (row["n_prompt"], row["n_gen"], row["n_threads"]) != (PROMPT_TOKENS, 0, threads):
-        raise NothingRan(f"{build.tool} ran something else than it was asked for: {row}")
+        raise NothingRan(f"{build.tool()} ran something else than it was asked for: {row}")
     return dict(zip(NAMES, (answer["wall_ns"], answer["cpu_ns"], answer["maxrss"]), strict=True))
 
 
-def _worker(code: str, adapter: str, artefact: Path, threads: int) -> dict[str, float]:
-    options = {"n_ctx": PROMPT_TOKENS + 1} if adapter == "llama-cpp" else {}
+def _worker(code: str, adapter: str, artefact: Path, threads: int, options: dict[str, int | str]) -> dict[str, float]:
     order: dict[str, Any] = {
         "id": "against-llama-tool",
         "adapter": adapter,
@@ -131,7 +132,7 @@ def _worker(code: str, adapter: str, artefact: Path, threads: int) -> dict[str, 
             "asks": "language",
             "prompt": {"seed": 0, "length": PROMPT_TOKENS},
             "continuation": "fixed",
-            "output_tokens": 1,
+            "output_tokens": 2,  # as few as a program that measures itself takes; the first is what counts
             "context_depth": 0,
             "dimensions": {},
             "values": {},
@@ -146,11 +147,17 @@ def _worker(code: str, adapter: str, artefact: Path, threads: int) -> dict[str, 
     if told.get("type") != "measured":
         raise NothingRan(f"the worker did not measure: {told.get('reason', 'it ended')}")
     values = {each["metric"]: each["value"] for each in told["measurements"] if not each.get("parameters")}
-    return {name: values[metric] for name, metric in zip(NAMES, _METRICS, strict=True)}
+    return {name: values[metric] for name, metric in zip(NAMES, _METRICS, strict=True) if metric in values}
 
 
-def _absolute(rounds: list[Round], name: str) -> str:
+def _absolute(rounds: list[Round], label: str) -> str:
+    name, _, part = label.partition(", ")
     ours, python, tool = (median_of(rounds, f"{name} {side}") for side in ("ours", "python", "tool"))
+    if part == _OF_NATIVE:
+        native = median_of(rounds, f"{name} native")
+        if name == "peak memory":
+            return f"{native / 2**20:.1f} MiB against {tool / 2**20:.1f} MiB"
+        return f"{native / 1e9:.3f} s against {tool / 1e9:.3f} s"
     if name != "peak memory":
         return f"{ours / 1e9:.3f} s, of these Python {python / 1e9:.3f}, against {tool / 1e9:.3f} s"
     return f"{ours / 2**20:.1f} MiB, of these Python {python / 2**20:.1f}, against {tool / 2**20:.1f} MiB"

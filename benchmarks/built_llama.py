@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchharness.errors import UsageError
+from benchmarks.options import ROOT, Options
 
 #: Names the folder of llama.cpp's sources, which was built in `build`.
 VARIABLE = "BENCHHARNESS_LLAMA_CPP"
@@ -31,23 +32,33 @@ class Build:
 
     sources: Path
 
-    @property
-    def tool(self) -> Path:
-        """`llama-bench`."""
-        return self.sources / "build" / "bin" / "llama-bench"
+    def tool(self, name: str = "llama-bench") -> Path:
+        """One of its own programs."""
+        return self.sources / "build" / "bin" / name
 
     @property
     def library(self) -> Path:
-        """The library that the tool is linked with."""
+        """The library that they are linked with."""
         return self.sources / "build" / "bin" / "libllama.so"
 
 
-def found() -> Build:
-    """The build that the environment names. Raises `UsageError` where there is none."""
+def found(*tools: str) -> Build:
+    """The build that the environment names, with these tools in it. Raises `UsageError` where there is none."""
     build = Build(Path(os.environ.get(VARIABLE, "")))
-    if VARIABLE not in os.environ or not build.tool.is_file() or not build.library.is_file():
+    if VARIABLE not in os.environ or not build.library.is_file():
         raise UsageError(f"no llama.cpp of its own is here; {_HELP}")
+    for tool in tools:
+        if not build.tool(tool).is_file():
+            raise UsageError(f"{build.sources} has no {tool}; {_HELP}, with {tool} as target")
     return build
+
+
+def in_float32(options: Options) -> Path:
+    """SmolLM2 in float32: so large that an interpreter is a small part. Raises `UsageError` where it was not made."""
+    for folder in (options.models / "gguf-f32", ROOT / "build" / "smollm2" / "gguf-f32"):
+        if (folder / "model.gguf").is_file():
+            return folder / "model.gguf"
+    raise UsageError(f"no model.gguf in {folder}; make it with: python examples/smollm2/as_gguf.py")
 
 
 def install() -> None:

@@ -35,8 +35,11 @@ def run_program(name: str, request: dict[str, Any], *, python: Path | None = Non
     return Ended(answer=json.loads(lines[-1]) if lines else {}, wall_s=wall_s)
 
 
-def run_timed(command: Sequence[str]) -> tuple[float, str]:
-    """A command's wall time in seconds, from before the start to after the end, and its output."""
+def run_timed(command: Sequence[str], *, with_errors: bool = False) -> tuple[float, str]:
+    """A command's wall time in seconds, from before the start to after the end, and its output.
+
+    `with_errors`: what it said on standard error comes after it.
+    """
     keep_quiet()  # as the harness's own workers do: what is bare has no telemetry either
     started_ns = time.perf_counter_ns()
     try:
@@ -47,7 +50,7 @@ def run_timed(command: Sequence[str]) -> tuple[float, str]:
     if ended.returncode:
         tail = ended.stderr[-_TAIL_CHARACTERS:].strip()
         raise NothingRan(f"{' '.join(command)[:200]}: ended with exit code {ended.returncode}: {tail}")
-    return wall_s, ended.stdout
+    return wall_s, ended.stdout + ended.stderr if with_errors else ended.stdout
 
 
 def load_average() -> float:

@@ -62,16 +62,17 @@ def run_pass(
         "continuation_tokens": 2,
         "continuation_prompts": 1,
     }
-    return _run(variants, data, settings, configurations or [{"runtime": "onnxruntime", "threads": 1}])
+    return run_text(variants, data, settings, configurations or [{"runtime": "onnxruntime", "threads": 1}])
 
 
-def _run(
+def run_text(
     variants: Mapping[str, Path],
     data: Path,
     settings: Mapping[str, Any],
     configurations: Sequence[Mapping[str, Any]],
     adapters: Path | None = None,
 ) -> Answer:
+    """The harness's answer for variants on a file of text or tokens. Raises `NothingRan` where one fails."""
     suite = {
         "models": {
             "model": {
@@ -201,7 +202,7 @@ class Seeded:
             "continuation_prompts": 1,
         }
         paths = {name: folder / f"{name}.seeded" for name in variants}
-        return _run(paths, folder / "text.tokens", settings, [{"runtime": "seeded-logits"}], _SEEDED)
+        return run_text(paths, folder / "text.tokens", settings, [{"runtime": "seeded-logits"}], _SEEDED)
 
     def mean_divergence(self) -> float:
         """Mean KLD of all scored tokens, from the rows of logits themselves."""

@@ -128,6 +128,7 @@ class OwnReport:
     figures: Sequence[OwnFigure]
     unknown: Mapping[str, str]  # by metric: why it is not told
     took_ns: int  # its processes lived so long, by the harness's clock
+    peak_bytes: int | None = None  # the most that one of its processes held resident; None: `unknown` says why
 
 
 @runtime_checkable

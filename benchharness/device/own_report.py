@@ -1,7 +1,7 @@
 """Sessions of programs that load, repeat and time by themselves (`MeasuresItself`).
 
-What such a program tells is held against the harness's own clock around its processes. Its memory, its waiting for a
-core and its cold start are those of its own processes, which nobody looks at: unknown.
+What such a program tells is held against the harness's own clock around its processes. Of their memory at most a peak
+is known, which the kernel keeps when they have ended; what they held when, and how they waited for a core, is not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from benchharness.errors import InvalidOutput, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WHY = "the program runs in processes of its own, and does not tell"
+_WHY = "the program runs in processes of its own, of which a peak is known at most"
+_WHY_WAITING = "the program runs in processes of its own, and nobody looks at how they wait"
+
+
+#: The metric that is no figure of the program's.
+PEAK = "peak_memory"
+_MOST_BYTES = 1 << 48  # of one process's addresses
 
 
 class OwnReporter:
@@ -54,18 +60,21 @@ class OwnReporter:
         `paused` are metrics of pauses that were asked for, which it does not make.
         """
         report = self._session.measure(self._request(workload, repeats), metrics)
-        missing = {name: str(why)[:200] for name, why in report.unknown.items() if name in metrics}
+        missing = {name: str(why)[:200] for name, why in report.unknown.items() if name in {*metrics, PEAK}}
         if not report.figures:
-            reasons = "; ".join(dict.fromkeys(missing.values()))
+            reasons = "; ".join(dict.fromkeys(why for name, why in missing.items() if name != PEAK))
             raise Unsupported(
                 f"this program tells nothing that this scenario measures{f': {reasons}' if reasons else ''}"
             )
         for figure in report.figures:
             _check(figure, report.took_ns, metrics)
-        told = {figure.metric for figure in report.figures}
+        found = [measurement(each.metric, each.parameters, each.value, samples=each.samples) for each in report.figures]
+        if report.peak_bytes is not None:
+            found.append(measurement(PEAK, {}, _checked_peak(report.peak_bytes)))
+        told = {each["metric"] for each in found}
         self._unknown = {name: why for name, why in missing.items() if name not in told}
         self._unknown.update(dict.fromkeys(paused, "the program makes its repeats one right after the other"))
-        return [measurement(each.metric, each.parameters, each.value, samples=each.samples) for each in report.figures]
+        return found
 
     def _request(self, workload: Mapping[str, Any], repeats: int) -> OwnRequest:
         if workload["asks"] == "tensor":
@@ -92,12 +101,18 @@ class OwnReporter:
 
     def elsewhere(self) -> dict[str, Any]:
         """In the place of what the worker knows of itself, and would be taken for the program's."""
-        return {"elsewhere": True, "memory_unknown": {"of the program": _WHY}, "waiting_share": unknown(_WHY)}
+        return {"elsewhere": True, "memory_unknown": {"memory": _WHY}, "waiting_share": unknown(_WHY_WAITING)}
 
 
 def by_itself(session: object) -> SelfTimed | OwnReporter | None:
     """A session that is not timed from outside call by call; None for any other."""
     return SelfTimed.of(session) or OwnReporter.of(session)
+
+
+def _checked_peak(told: int) -> int:
+    if type(told) is not int or not 0 < told < _MOST_BYTES:
+        raise InvalidOutput(f"the program's processes held {told!r} bytes at most")
+    return told
 
 
 def _check(figure: OwnFigure, took_ns: int, metrics: Collection[str]) -> None:

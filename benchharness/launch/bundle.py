@@ -25,7 +25,7 @@ name = sys.argv.pop(1)
 importlib.import_module(sys.argv.pop(1) if name == "module" else {PROGRAMS!r}[name]).main()
 """.encode()
 #: What is data of an adapter's own.
-_READERS = "targets/native_program/readers"
+_READERS = "targets/program_output/readers"
 #: Zip entries carry a time; a fixed one keeps the bundle's digest the same for the same code.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -74,6 +74,8 @@ _DIFFERS = "inputs are drawn by chance; predictions are seconds apart, timed by 
 _TOLD = ("first_inference", "steady_inference")
 _UNKNOWN = {
     "inference_rate": "predictions through a Mac are seconds apart: how many a second a busy device makes is not known",
+    "cold_start_inference": "the device's own application is installed and started before: not a product's start",
+    "peak_memory": "the device does not tell what its application holds",
 }
 
 

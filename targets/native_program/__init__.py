@@ -4,13 +4,13 @@
 how it is asked and understood, and is the program's name unless said. `options.arguments` are added to its command
 line, and `options.environment` to its environment.
 
-Its modules: `reader` is what a reader says, `rows` how programs' output becomes rows, `running` starts a program and
-hears it out, `figures` turns rows into figures.
+`running` starts a program and hears it out; what it printed is read in `targets.program_output`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,11 +28,15 @@ from benchharness.contract import (
     TensorSpec,
 )
 from benchharness.errors import ModelFailure, Unsupported
-from targets.native_program.figures import read
-from targets.native_program.reader import Reader, names, reader
 from targets.native_program.running import Ran, run, version_of
+from targets.program_output.figures import read
+from targets.program_output.reader import Reader, names, reader
 
 _OPTIONS = ("program", "reader", "arguments", "environment")
+_NO_PEAK = (
+    "it held less than the process that started it, which the kernel counts into its peak, and had ended when it was "
+    "looked at; or this system keeps no peak"
+)
 #: What it runs on where it does not say so: nothing is taken from the request.
 _NOT_TOLD = "not told"
 
@@ -86,7 +90,7 @@ class ProgramSession:
             runtime_version=version_of(self.program, self.reader, self._environment) or _NOT_TOLD,
             facts={
                 "program": self.program.name,
-                "program_sha256": hashlib.sha256(self.program.read_bytes()).hexdigest(),
+                "program_sha256": _digest(self.program),
                 "reader": self.reader.name,
                 "differs": self.reader.how,
                 "precision_unknown": "the program does not tell in what type it computes",
@@ -98,21 +102,37 @@ class ProgramSession:
         raise Unsupported(f"{self.program.name} measures itself; nothing can be asked of its model")
 
     def measure(self, request: OwnRequest, metrics: Collection[str]) -> OwnReport:
-        """Starts the program for each command that tells one of the metrics. Raises `ModelFailure`, `InvalidOutput`."""
-        wanted = [each for each in self.reader.commands if {rule.metric for rule in each.figures} & set(metrics)]
+        """Starts the program for each command that is wanted. Raises `ModelFailure`, `InvalidOutput`, `Unsupported`."""
         asked = _asked(request, self.model, self.configuration.threads)
         told: list[Ran] = []
         figures = []
-        for command in wanted:
-            ran = run(self.program, [*command.arguments, *self._extra], asked, self.reader.output, self._environment)
-            told.append(ran)
+        unknown = {"peak_memory": _NO_PEAK, **self.reader.unknown}
+        for command in self.reader.commands:
             rules = [rule for rule in command.figures if rule.metric in metrics]
+            if not rules:
+                continue
+            arguments = [*command.arguments, *self._extra]
+            try:
+                ran = run(self.program, arguments, asked, self.reader.output, self._environment)
+            except ModelFailure as failure:
+                if not (command.refused and re.search(command.refused, str(failure))):
+                    raise
+                unknown.update({rule.metric: f"this build cannot be asked for it: {failure}" for rule in rules})
+                continue
+            if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output.text)):
+                raise Unsupported(f"this {self.program.name} takes no notice of {argument[1].strip()[:200]}")
+            told.append(ran)
             rows, found = read(self.reader, rules, ran.output, asked, self.program.name)
             figures += found
             self._learn(rows)
         lines = [ran.command for ran in told]
         self.effective = replace(self.effective, facts={**self.effective.facts, "commands": lines})
-        return OwnReport(figures=figures, unknown=self.reader.unknown, took_ns=sum(ran.took_ns for ran in told))
+        return OwnReport(
+            figures=figures,
+            unknown=unknown,
+            took_ns=sum(ran.took_ns for ran in told),
+            peak_bytes=max((ran.peak_bytes for ran in told if ran.peak_bytes), default=None),
+        )
 
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """What its rows say of itself."""
@@ -140,12 +160,22 @@ class ProgramSession:
         return () if asked is None else known[asked]
 
 
+def _digest(program: Path) -> str:
+    """In pieces: what this process holds is counted into the program's peak."""
+    found = hashlib.sha256()
+    with program.open("rb") as stream:
+        while piece := stream.read(1 << 16):
+            found.update(piece)
+    return found.hexdigest()
+
+
 def _asked(request: OwnRequest, model: Path, threads: int | None) -> dict[str, str]:
     """What stands for each name between braces in a reader."""
     asked: dict[str, Any] = {
         "model": model,
         "threads": threads,
         "repeats": request.repeats,
+        "repeats_and_first": request.repeats + 1,  # the first one is told with the others, and is none of them
         "prompt_tokens": request.prompt_tokens,
         "context_depth": request.context_depth,
         "output_tokens": request.output_tokens,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from benchharness.errors import ModelFailure, Unsupported
-from targets.native_program.reader import Reader
+from targets.program_output.figures import Output
+from targets.program_output.reader import Reader
 
 #: More than any benchmark's report; what follows is read and dropped, so that nobody waits.
 _MOST_BYTES = 16 << 20
@@ -28,8 +30,11 @@ class Ran:
     """One start that ended well."""
 
     command: str  # the command line
-    output: str  # where its rows are
+    output: Output
     took_ns: int
+    # The most that it held resident, or its largest child. Of one smaller than this process until the last of `output`
+    # was heard, without its children; None: it was gone by then, or this system does not tell.
+    peak_bytes: int | None
 
 
 def run(
@@ -40,16 +45,17 @@ def run(
         results = Path(folder) / "results"
         filled = {**asked, "results": str(results)}
         command = [str(program), *(_filled(each, filled) for each in arguments)]
-        began_ns = time.perf_counter_ns()
         heard = _heard(command, folder, environment)
-        took_ns = time.perf_counter_ns() - began_ns
-        words = f"{heard.err[-_TOLD_CHARACTERS:]} {heard.out[-_TOLD_CHARACTERS:]}".strip()
+        words = f"{heard.err.text()[-_TOLD_CHARACTERS:]} {heard.out.text()[-_TOLD_CHARACTERS:]}".strip()
         if heard.code:
             raise ModelFailure(f"{program.name} ended with exit code {heard.code}: {words}")
-        output = {"stdout": heard.out, "stderr": heard.err}.get(source)
-        if output is None:
-            output = _file(results, program.name, words)
-        return Ran(command=" ".join(command), output=output, took_ns=took_ns)
+        told = {"stdout": heard.out, "stderr": heard.err}.get(source)
+        if told is None:
+            output = Output(_file(results, program.name, words), heard.took_ns)
+        else:
+            output = Output(told.text(), told.last_ns - heard.began_ns)
+        peak_bytes = heard.peak_bytes or (told.peak_bytes if told else None)
+        return Ran(command=" ".join(command), output=output, took_ns=heard.took_ns, peak_bytes=peak_bytes)
 
 
 def version_of(program: Path, reader: Reader, environment: Mapping[str, str]) -> str | None:
@@ -58,7 +64,7 @@ def version_of(program: Path, reader: Reader, environment: Mapping[str, str]) ->
         return None
     with tempfile.TemporaryDirectory() as folder:
         heard = _heard([str(program), *reader.version["arguments"]], folder, environment, _ANSWERING_S)
-    found = re.search(reader.version["pattern"], f"{heard.out}\n{heard.err}")
+    found = re.search(reader.version["pattern"], f"{heard.out.text()}\n{heard.err.text()}")
     return found[1].strip()[:_LONGEST_VERSION] if found else None
 
 
@@ -73,17 +79,44 @@ def _filled(argument: str, asked: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", value, argument)
 
 
+class _Stream:
+    """One of its streams, read in a thread: as much as is looked at, and when the last of it came and what was held."""
+
+    def __init__(self, stream: IO[bytes], process: int) -> None:
+        self._stream, self._process, self._told = stream, process, bytearray()
+        self.last_ns = time.perf_counter_ns()
+        self.peak_bytes: int | None = None  # of the process until then; None: it was gone already
+        self._hearing = threading.Thread(target=self._hear, daemon=True)
+        self._hearing.start()
+
+    def _hear(self) -> None:
+        with self._stream:
+            while data := os.read(self._stream.fileno(), _CHUNK_BYTES):
+                self.last_ns = time.perf_counter_ns()
+                self.peak_bytes = _peak_until_now(self._process)
+                self._told += data[: max(0, _MOST_BYTES - len(self._told))]
+
+    def text(self) -> str:
+        """All of it, when the program has ended; what it started may hold the stream, and is not waited for."""
+        self._hearing.join(_ANSWERING_S)
+        return bytes(self._told).decode("utf-8", "replace")
+
+
 @dataclass(frozen=True)
 class _Heard:
-    out: str
-    err: str
+    out: _Stream
+    err: _Stream
     code: int
+    began_ns: int
+    took_ns: int
+    peak_bytes: int | None  # that the kernel kept
 
 
 def _heard(
     command: Sequence[str], folder: str, environment: Mapping[str, str], patience_s: float | None = None
 ) -> _Heard:
-    """Both streams, as much of them as is looked at. What it started goes with this process."""
+    """Both streams, its end and its peak. What it started goes with this process."""
+    began_ns = time.perf_counter_ns()
     try:
         process = subprocess.Popen(
             command,
@@ -95,27 +128,38 @@ def _heard(
         )
     except OSError as error:
         raise Unsupported(f"{command[0]} cannot be started here: {error.strerror}") from error
-    told: list[bytearray] = [bytearray(), bytearray()]
-    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
-    hearing = [threading.Thread(target=_hear, args=both, daemon=True) for both in zip(streams, told)]
-    for each in hearing:
-        each.start()
+    out, err = (_Stream(each, process.pid) for each in (process.stdout, process.stderr) if each is not None)
     try:
-        code = process.wait(patience_s)
+        peak_bytes = _end(process, patience_s)
     except subprocess.TimeoutExpired as error:
         process.kill()
         process.wait()
         raise Unsupported(f"{' '.join(command)} did not end within {patience_s:g} s") from error
-    for each in hearing:
-        each.join(_ANSWERING_S)
-    out, err = (bytes(each).decode("utf-8", "replace") for each in told)
-    return _Heard(out=out, err=err, code=code)
+    took_ns = time.perf_counter_ns() - began_ns
+    return _Heard(out, err, process.returncode, began_ns, took_ns, peak_bytes)
 
 
-def _hear(stream: IO[bytes], told: bytearray) -> None:
-    with stream:
-        while data := stream.read(_CHUNK_BYTES):
-            told += data[: max(0, _MOST_BYTES - len(told))]
+def _end(process: subprocess.Popen[bytes], patience_s: float | None) -> int | None:
+    """Waits for it; the most that it held resident, in bytes. Raises `subprocess.TimeoutExpired`."""
+    if patience_s is not None or sys.platform == "win32":
+        process.wait(patience_s)
+        return None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if sys.platform == "darwin":
+        return usage.ru_maxrss
+    # Linux counts into it what this process held: the program began as a copy of it.
+    ours = _peak_until_now(os.getpid())
+    return usage.ru_maxrss * 1024 if ours is not None and usage.ru_maxrss * 1024 > ours else None
+
+
+def _peak_until_now(process: int) -> int | None:
+    """The most that a process has held resident, in bytes; None where it is gone, or this system does not tell."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(errors="replace"))
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
 
 
 def _file(path: Path, program: str, words: str) -> str:

@@ -29,6 +29,7 @@ ROOMS = {
     "gguf_format": 400,
     "openvino_format": 300,
     "pte_format": 350,
+    "program_output": 370,
 }
 #: Modules of the harness that name a runtime. A recipe's format has the adapter that knows its files; readers are data.
 NAME_ONE = {"benchharness/compress/source.py", "benchharness/launch/bundle.py"}
@@ -55,7 +56,7 @@ def home(name: str) -> str:
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: str(folder.name))
 def test_a_folder_has_no_more_lines_than_its_bar(folder: Path) -> None:
-    assert lines(folder) <= OLDER.get(folder.name, ROOMS.get(folder.name, BAR))
+    assert lines(folder) <= {**OLDER, **ROOMS}.get(folder.name, BAR)
 
 
 def test_an_ability_apart_is_small_too() -> None:

@@ -1,17 +1,15 @@
-"""Programs that measure themselves: what their readers make of what they print.
+"""Programs that measure themselves, by the reader of llama-bench: what is asked, what is believed, what is refused.
 
-llama-bench's lines are what its version 0.7.0 (Debian's llama.cpp-tools) printed here. The others are in the form of
-their sources, with figures of our own:
-https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/tools/benchmark/benchmark_model.cc (as printed in
-https://github.com/tensorflow/tensorflow/issues/49158),
-https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/test/perftest/performance_result.cc and
-https://github.com/pytorch/executorch/blob/main/examples/portable/executor_runner/executor_runner.cpp.
+llama-bench's lines are what its version 0.7.0 (Debian's llama.cpp-tools) printed here.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,11 @@ import pytest
 from benchharness.contract import Configuration, OwnFigure, OwnReport, OwnRequest
 from benchharness.device.own_report import OwnReporter
 from benchharness.device.phases import Phases
-from benchharness.device.scenarios import steady
+from benchharness.device.scenarios import first_token, steady
 from benchharness.device.scenarios.stage import Stage
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from targets.native_program import NativeProgram
-from targets.native_program.reader import names, reader
+from targets.program_output.reader import names, reader
 
 LLAMA_PREFILL: Mapping[str, Any] = {
     "build_commit": "Debian",
@@ -52,22 +50,6 @@ LLAMA_DECODE = {
     "samples_ns": [725112, 583731, 26822427],
     "samples_ts": [9653.68, 11991.8, 260.976],
 }
-BENCHMARK_MODEL = """INFO: STARTING!
-INFO: Initialized session in 4.2ms.
-INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
-INFO: count=9 first=8711 curr=5162 min=5162 max=8711 avg=5814.74 std=1147 p5=5162 median=5196 p95=8711
-
-INFO: Running benchmark for at least 30 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
-INFO: count=193 first=5216 curr=4978 min=4908 max=6861 avg=5160.25 std=60 p5=4962 median=5189 p95=6862
-
-INFO: Inference timings in us: Init: 4200, First inference: 8711, Warmup (avg): 5814.74, Inference (avg): 5160.25
-INFO: Memory footprint delta from the start of the tool (MB): init=5.5 overall=5.5
-"""
-PERF_TEST = "".join(f"squeeze, net,{each},36696064,96,{place}\n" for place, each in enumerate((0.0018, 0.0020, 0.0019)))
-EXECUTOR_RUNNER = """I 00:00:00.003987 executorch:executor_runner.cpp:166] Model file add.pte is loaded.
-I 00:00:00.005262 executorch:executor_runner.cpp:251] Method loaded.
-I 00:00:00.006576 executorch:executor_runner.cpp:284] Model executed successfully 1 time(s) in 0.691078 ms.
-"""
 REQUEST = OwnRequest(repeats=3, prompt_tokens=16, output_tokens=8, context_depth=0)
 SECOND = 1_000_000_000
 
@@ -122,19 +104,6 @@ def test_llama_bench_tells_rates_of_each_repetition_and_what_it_ran(tmp_path: Pa
     assert len(effective.facts["program_sha256"]) == 64
 
 
-@pytest.mark.parametrize("count", ["193", "nan", "0", "-5"])
-def test_a_mean_took_as_long_as_all_that_it_is_of(tmp_path: Path, count: str) -> None:
-    """A mean alone could be wrong by as many times as it was repeated, and still fit into the program's life."""
-    said = BENCHMARK_MODEL.replace("count=193", f"count={count}")
-    code = f"sys.stderr.write({said!r}); time.sleep(0.05)"
-    if count != "193":
-        with pytest.raises(InvalidOutput, match="runs is"):
-            told(tmp_path, "benchmark_model", code, "m.tflite", "inference_rate")
-        return
-    (figure,) = told(tmp_path, "benchmark_model", code, "m.tflite", "inference_rate")[0].figures
-    assert figure.took_ns == pytest.approx(193 * 5_160_250)
-
-
 def test_a_program_of_the_users_keeps_its_permissions(tmp_path: Path) -> None:
     program = a_program(tmp_path, "llama-bench", llama(), "m.gguf")
     program.chmod(0o644)
@@ -142,37 +111,93 @@ def test_a_program_of_the_users_keeps_its_permissions(tmp_path: Path) -> None:
         assert program.stat().st_mode & 0o777 == 0o744
 
 
+def waiting_llama(before_s: float, after_s: float) -> str:
+    """One that takes its time before its row and after it."""
+    return (
+        f"import json\ntime.sleep({before_s})\nprint(json.dumps({LLAMA_PREFILL!r}), flush=True)\ntime.sleep({after_s})"
+    )
+
+
+def test_a_cold_start_ends_with_the_row_and_not_with_the_program(tmp_path: Path) -> None:
+    report, effective = told(tmp_path, "llama-bench", waiting_llama(0.3, 0.8), "m.gguf", "cold_start_ttft")
+    (figure,) = report.figures
+    assert (figure.metric, figure.parameters) == ("cold_start_ttft", {})
+    assert 0.3 * SECOND <= figure.value <= report.took_ns - 0.4 * SECOND
+    assert [each.split("/")[-1] for each in effective.facts["commands"]] == [
+        "m.gguf -o jsonl -r 1 --no-warmup -p 16 -n 0"
+    ]
+
+
+def test_a_cold_start_of_another_prompt_is_none(tmp_path: Path) -> None:
+    code = llama({"n_prompt": 512})
+    with pytest.raises(InvalidOutput, match="tells 0 rows with n_prompt 16, n_gen 0, n_depth 0"):
+        told(tmp_path, "llama-bench", code, "m.gguf", "cold_start_ttft")
+
+
+def test_a_build_without_an_argument_tells_the_rest(tmp_path: Path) -> None:
+    refuses = "sys.exit('error: invalid parameter for argument: --no-warmup') if '--no-warmup' in sys.argv else None\n"
+    report, _ = told(tmp_path, "llama-bench", refuses + llama(), "m.gguf", "cold_start_ttft", "model_ttft")
+    assert [each.metric for each in report.figures] == ["model_ttft"]
+    assert report.unknown["cold_start_ttft"].startswith("this build cannot be asked for it: llama-bench ended with")
+    with pytest.raises(ModelFailure, match="out of magic"):
+        told(tmp_path, "llama-bench", "sys.exit('out of magic')", "m.gguf", "cold_start_ttft")
+
+
+HOLDS = """held = bytearray(int(sys.argv[2].split(".")[0].rpartition("/")[2]) << 20)
+held[::4096] = b'x' * len(held[::4096])
+import json, os, re
+{before}
+row = {row!r}
+row["cpu_info"] = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
+print(json.dumps(row), flush=True)
+{after}"""
+#: What a worker is: a process that holds little.
+OF_A_SMALL_PROCESS = """
+import json, sys
+from benchharness.contract import Configuration, OwnRequest
+from targets.native_program import NativeProgram
+asked = Configuration(runtime="native-program", options={"program": sys.argv[1]})
+with NativeProgram().open(sys.argv[2], asked) as session:
+    report = session.measure(OwnRequest(3, 16, 8, 0), ["model_ttft", "cold_start_ttft"])
+    print(json.dumps([report.peak_bytes, int(session.effective.facts["processor"]) * 1024, report.unknown]))
+"""
+
+
+def peak(folder: Path, mebibytes: int, after: str = "", before: str = "") -> tuple[int | None, int, Mapping[str, str]]:
+    """What is told of a program that holds so much, and what it says itself."""
+    program = a_program(
+        folder, "llama-bench", HOLDS.format(row=LLAMA_PREFILL, before=before, after=after), f"{mebibytes}.gguf"
+    )
+    command = [sys.executable, "-c", OF_A_SMALL_PROCESS, str(program), str(folder / f"{mebibytes}.gguf")]
+    told_peak, own_peak, unknown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return told_peak, own_peak, unknown
+
+
+def test_the_peak_is_what_the_program_itself_would_say(tmp_path: Path) -> None:
+    told_peak, own_peak, _ = peak(tmp_path, 200)
+    assert told_peak == pytest.approx(own_peak, rel=0.01)
+    assert own_peak > 200 << 20
+
+
+def test_a_program_smaller_than_what_started_it_is_looked_at_when_it_has_told(tmp_path: Path) -> None:
+    """Linux counts what started it into the peak of a program that began as its copy."""
+    told_peak, own_peak, _ = peak(tmp_path, 0, "held = None; time.sleep(0.5)")
+    assert told_peak == pytest.approx(own_peak, rel=0.05)
+    assert own_peak < 20 << 20
+
+
+def test_one_that_has_ended_by_then_has_no_peak(tmp_path: Path) -> None:
+    """What it tells comes by a process that outlives it."""
+    told_peak, _, unknown = peak(tmp_path, 0, "", "os.fork() and os._exit(0) or time.sleep(0.5)")
+    assert told_peak is None
+    assert unknown["peak_memory"].startswith("it held less than the process that started it")
+
+
 def test_only_commands_that_are_wanted_are_run(tmp_path: Path) -> None:
     report, effective = told(tmp_path, "llama-bench", llama(), "m.gguf", "model_ttft")
     (figure,) = report.figures
     assert (figure.metric, figure.value) == ("model_ttft", 831811)
     assert len(effective.facts["commands"]) == 1
-
-
-def test_benchmark_model_tells_its_first_inference_and_a_mean(tmp_path: Path) -> None:
-    code = f"sys.stderr.write({BENCHMARK_MODEL!r}); time.sleep(0.05)"
-    report, _ = told(tmp_path, "benchmark_model", code, "m.tflite", "first_inference", "inference_rate")
-    figures = {each.metric: each for each in report.figures}
-    assert figures["first_inference"].value == 8_711_000
-    assert figures["inference_rate"].value == pytest.approx(1e6 / 5160.25)
-    assert list(figures["inference_rate"].samples) == []
-    assert "not each one" in report.unknown["steady_inference"]
-
-
-def test_perf_test_writes_each_inference_into_a_file(tmp_path: Path) -> None:
-    code = f"open(sys.argv[-1], 'a').write({PERF_TEST!r}); time.sleep(0.05)"
-    report, effective = told(tmp_path, "onnxruntime_perf_test", code, "m.onnx", "steady_inference")
-    (figure,) = report.figures
-    assert figure.samples == pytest.approx([1_800_000, 2_000_000, 1_900_000])
-    assert figure.value == pytest.approx(1_900_000)
-    assert effective.runtime_version == "not told"
-
-
-def test_executor_runner_tells_one_execution(tmp_path: Path) -> None:
-    code = f"sys.stderr.write({EXECUTOR_RUNNER!r}); time.sleep(0.05)"
-    report, _ = told(tmp_path, "executor_runner", code, "add.pte", "first_inference")
-    assert report.figures[0].value == pytest.approx(691_078)
-    assert "the first one among them" in report.unknown["inference_rate"]
 
 
 @pytest.mark.parametrize(
@@ -236,28 +261,6 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, options: Mapping[str, Any
     with (
         pytest.raises(Unsupported, match=words),
         NativeProgram().open(tmp_path / "m.gguf", Configuration(runtime="native-program", options=options)),
-    ):
-        pass
-
-
-def test_an_accelerator_and_threads_become_arguments(tmp_path: Path) -> None:
-    code = f"sys.stderr.write({BENCHMARK_MODEL!r}); time.sleep(0.05)"
-    program = a_program(tmp_path, "benchmark_model", code, "m.tflite")
-    asked = Configuration(
-        runtime="native-program",
-        accelerator="gpu",
-        threads=4,
-        options={"program": str(program), "arguments": ["--x=1"]},
-    )
-    with NativeProgram().open(tmp_path / "m.tflite", asked) as session:
-        session.measure(REQUEST, ["first_inference"])
-        (line,) = session.effective.facts["commands"]
-    assert line.endswith("--num_runs=3 --warmup_runs=1 --num_threads=4 --use_gpu=true --x=1")
-    with (
-        pytest.raises(Unsupported, match="knows gpu, nnapi"),
-        NativeProgram().open(
-            tmp_path / "m.tflite", Configuration(runtime="x", accelerator="npu", options={"program": str(program)})
-        ),
     ):
         pass
 
@@ -367,7 +370,9 @@ def test_pauses_that_it_does_not_make_are_told_as_unknown() -> None:
         progress=lambda *_: None,
     )
     assert [each["metric"] for each in steady.measure(stage)] == ["decode_rate"]
-    assert set(reporter.facts()["unknown_metrics"]) == {"itl", "ttft_after_pause", "decode_rate_after_pause"}
+    assert set(reporter.facts()["unknown_metrics"]) == {
+        *("itl", "peak_memory", "ttft_after_pause", "decode_rate_after_pause"),
+    }
 
 
 def test_a_figure_that_can_be_is_a_measurement_and_the_rest_has_a_reason() -> None:
@@ -375,8 +380,47 @@ def test_a_figure_that_can_be_is_a_measurement_and_the_rest_has_a_reason() -> No
     assert reporter is not None
     (found,) = reporter.told(WORKLOAD, 3, ["decode_rate", "itl"])
     assert (found["metric"], found["value"], found["samples"]) == ("decode_rate", 10.0, [9.0, 10.0, 11.0])
-    assert reporter.facts() == {"unknown_metrics": {"itl": "why"}}
-    assert reporter.elsewhere()["memory_unknown"]["of the program"].startswith("the program runs in")
+    assert reporter.facts() == {"unknown_metrics": {"itl": "why", "peak_memory": "no"}}
+    assert reporter.elsewhere()["memory_unknown"]["memory"].startswith("the program runs in")
     text = {**WORKLOAD, "prompt": {"text": "hello"}}
     with pytest.raises(Unsupported, match="by its length only"):
         reporter.told(text, 3, ["decode_rate"])
+
+
+@pytest.mark.parametrize("peak_bytes", [0, -1, 1 << 60, True])
+def test_a_peak_that_none_can_be_ends_the_attempt(peak_bytes: int) -> None:
+    class Holder(Liar):
+        def measure(self, request: OwnRequest, metrics: Any) -> OwnReport:
+            return replace(super().measure(request, metrics), peak_bytes=peak_bytes)
+
+    reporter = OwnReporter.of(Holder())
+    assert reporter is not None
+    with pytest.raises(InvalidOutput, match="bytes at most"):
+        reporter.told(WORKLOAD, 3, ["decode_rate"])
+
+
+@pytest.mark.parametrize(("depth", "cold"), [(0, True), (512, False)])
+def test_a_cold_start_begins_with_an_empty_context(depth: int, cold: bool) -> None:
+    asked: list[str] = []
+
+    class Asked(Liar):
+        def measure(self, request: OwnRequest, metrics: Any) -> OwnReport:
+            asked.extend(metrics)
+            return replace(super().measure(request, metrics), peak_bytes=3 << 20)
+
+    reporter = OwnReporter.of(Asked(metric="model_ttft"))
+    assert reporter is not None
+    workload: Any = {**WORKLOAD, "context_depth": depth}  # as much of one as is looked at
+    stage = Stage(
+        session=reporter,
+        workload=workload,
+        settings={"repeats": 3},
+        tokenizer=None,
+        phases=Phases(0),
+        progress=lambda *_: None,
+    )
+    assert [(each["metric"], each["value"]) for each in first_token.measure(stage)] == [
+        ("model_ttft", 10.0),
+        ("peak_memory", 3 << 20),
+    ]
+    assert ("cold_start_ttft" in asked) is cold

@@ -20,8 +20,8 @@ from benchharness.device.timed_inferences import TimedInferences
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
-#: What programs that measure themselves are asked for here.
-_OWN = ("model_ttft", "first_inference")
+#: What programs that measure themselves are asked for here; a cold start begins with an empty context.
+_OWN, _OWN_COLD = ("model_ttft", "first_inference"), ("cold_start_ttft", "cold_start_inference")
 
 
 def measure(stage: Stage) -> list[dict[str, Any]]:
@@ -31,7 +31,8 @@ def measure(stage: Stage) -> list[dict[str, Any]]:
     if isinstance(stage.session, SelfTimed):
         return _measure_self_timed(stage, stage.session)
     if isinstance(stage.session, OwnReporter):
-        return stage.session.told(stage.workload, stage.settings["repeats"], _OWN)
+        own = _OWN if stage.workload["context_depth"] else (*_OWN, *_OWN_COLD)
+        return stage.session.told(stage.workload, stage.settings["repeats"], own)
     return _measure_other(stage)
 
 

@@ -60,7 +60,7 @@ _COLUMNS = (
     ),
     ("+ runtime", "what importing runtime and numpy added", "runtime_memory", None, "rss"),
     ("+ model", "what loading and running added, up to the peak", "model_memory", None, "rss"),
-    ("= peak", "highest resident, runtime and Python included", "peak_memory", None, "peak"),
+    ("= peak", "highest resident; of a worker with runtime and Python", "peak_memory", None, "peak"),
     ("PSS at the end", "resident, shared pages counted by share", "settled_memory", ("", "pss"), "pss"),
     ("USS at the end", "what no other process shares", "settled_memory", ("", "uss"), "uss"),
 )

@@ -49,19 +49,20 @@ def _csv(table: Mapping[str, Any]) -> Rows:
 
 
 def _text(table: Mapping[str, Any]) -> Rows:
-    """One row: for each of the reader's `patterns` what its one group caught, where it occurs for the last time."""
+    """One row: what each pattern's one group caught last, and all that it caught where it is named `each`."""
     patterns = {str(name): re.compile(pattern, re.MULTILINE) for name, pattern in table["patterns"].items()}
+    listed = {name for name, pattern in patterns.items() if "each" in pattern.groupindex}
 
     def rows(output: str) -> list[Row]:
-        caught = {name: pattern.findall(output) for name, pattern in patterns.items()}
-        return [{name: _value(found[-1]) for name, found in caught.items() if found}]
+        caught = {name: [_value(text) for text in pattern.findall(output)] for name, pattern in patterns.items()}
+        return [{name: found if name in listed else found[-1] for name, found in caught.items() if found}]
 
     return rows
 
 
 def _value(text: str) -> Any:
     try:
-        return float(text)
+        return int(text) if text.isdecimal() else float(text)
     except ValueError:
         return text
 

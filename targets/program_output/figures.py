@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from benchharness.contract import OwnFigure
 from benchharness.errors import InvalidOutput
-from targets.native_program.reader import UNITS, FigureRule, Reader
-from targets.native_program.rows import Row
+from targets.program_output.reader import UNITS, UNTIL_TOLD, FigureRule, Reader
+from targets.program_output.rows import Row
 
 _MOST_SAMPLES = 1_000_000
 #: A year, and less than any clock's step.
@@ -26,16 +27,25 @@ _PARAMETERS = {
 }
 
 
+@dataclass(frozen=True)
+class Output:
+    """Where a program's rows are."""
+
+    text: str
+    until_told_ns: int  # from the program's start until the last of it was heard; of a file until the program's end
+
+
 def read(
-    reader: Reader, rules: Sequence[FigureRule], output: str, asked: Mapping[str, str], program: str
+    reader: Reader, rules: Sequence[FigureRule], output: Output, asked: Mapping[str, str], program: str
 ) -> tuple[list[Row], list[OwnFigure]]:
     """The rows of an output, and a figure for each rule. Raises `InvalidOutput` where one is not there."""
     try:
-        rows = [each for each in reader.rows(output) if isinstance(each, Mapping)]
+        rows = [each for each in reader.rows(output.text) if isinstance(each, Mapping)]
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise InvalidOutput(
-            f"{program} prints what reader {reader.name!r} cannot read: {error}: {output[-300:]}"
+            f"{program} prints what reader {reader.name!r} cannot read: {error}: {output.text[-300:]}"
         ) from error
+    rows = [{**row, UNTIL_TOLD: output.until_told_ns} for row in rows]
     return rows, [_figure(rule, rows, asked, program) for rule in rules]
 
 

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any, Callable
 
 from benchharness.errors import Unsupported
-from targets.native_program.rows import ROWS, Row
+from targets.program_output.rows import ROWS, Row
 
 GROUP = "benchharness.readers"
 _ENDING = ".toml"
 #: Times by their unit, in ns.
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+#: In the place of a field: what it took from the program's start until the last of its output, by the harness's clock.
+UNTIL_TOLD = "{until_told}"
 _KEYS = {
     *("formats", "language", "rows", "columns", "patterns", "from", "accelerators", "threads"),
-    *("version", "tells", "how", "unknown", "commands"),
+    *("version", "tells", "how", "ignored", "unknown", "commands"),
 }
 _LONGEST_BYTES = 1 << 16
 
@@ -33,7 +35,7 @@ class FigureRule:
     """Where a figure stands: rows whose fields are so, the field with its times, and of how many things each is."""
 
     metric: str
-    times: str
+    times: str  # a field, or `UNTIL_TOLD`
     unit: str = "ns"
     count: Any = 1  # a number, or the name of a field
     where: Mapping[str, Any] = ()  # type: ignore[assignment] # of fields: a value, or "{what was asked}"
@@ -47,6 +49,7 @@ class CommandRule:
 
     arguments: Sequence[str]  # `{model}`, `{repeats}`, … stand for what is asked
     figures: Sequence[FigureRule]
+    refused: str = ""  # what a build says (a pattern) that does not know these arguments: its metrics are unknown then
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Reader:
     version: Mapping[str, Any]  # `arguments`, and the `pattern` whose one group is it
     tells: Mapping[str, str]  # by what it is: the field of a row that says it
     how: str  # how what it does differs from what the harness does
+    ignored: str  # what it says (a pattern whose one group is the argument) where it takes no notice of one
     unknown: Mapping[str, str]  # by metric: why it tells none
 
 
@@ -93,7 +97,7 @@ def _bundled() -> Iterator[tuple[str, str]]:
     """Out of the bundle, which is a zip file, as well as out of a folder."""
     from importlib.resources import files
 
-    for entry in sorted(files("targets.native_program").joinpath("readers").iterdir(), key=lambda each: each.name):
+    for entry in sorted(files("targets.program_output").joinpath("readers").iterdir(), key=lambda each: each.name):
         if entry.name.endswith(_ENDING):
             yield entry.name, entry.read_text(encoding="utf-8")
 
@@ -132,6 +136,7 @@ def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] 
         CommandRule(
             arguments=[str(each) for each in command["arguments"]],
             figures=[FigureRule(**figure) for figure in command.get("figures", ())],
+            refused=re.compile(command.get("refused", "")).pattern,
         )
         for command in table["commands"]
     ]
@@ -156,5 +161,6 @@ def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] 
         version=dict(table.get("version", {})),
         tells=dict(table.get("tells", {})),
         how=str(table.get("how", "")),
+        ignored=re.compile(table.get("ignored", "")).pattern,
         unknown={str(key): str(value) for key, value in table.get("unknown", {}).items()},
     )
