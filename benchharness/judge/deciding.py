@@ -1,7 +1,7 @@
 """What would decide a budget that an interval spans: how many inputs or attempts, or that no number of them would.
 
-An estimate of an estimate: an interval narrows with the square root of what it is over, and the value it is around
-would move too. So it says about how many, and is never more than a hint.
+An estimate of an estimate: an interval narrows with the square root of what it is over, Student's t with its degrees of
+freedom besides, and the value it is around would move too. So it says about how many, and is never more than a hint.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.means import IN_A_ROW, OF_LOGARITHMS, STUDENT, slow_cosines
 from benchharness.judge.student import quantile
 from benchharness.results.result import Estimate
 
@@ -46,6 +47,12 @@ def _inputs_needed(estimate: Estimate, limit: float) -> int | None:
     if CLOPPER_PEARSON in estimate.statistic:
         return _fewest(now, _MOST_INPUTS, lambda count: _share_decides(value, count, limit))
     end = _end_towards(estimate, limit)
+    if STUDENT in estimate.statistic:
+        freedom = slow_cosines if IN_A_ROW in estimate.statistic else lambda count: count - 1
+        ends = (value, end, limit)
+        if OF_LOGARITHMS in estimate.statistic and min(ends) > 0:
+            ends = (math.log(value), math.log(end), math.log(limit))
+        return _narrow_enough(ends, now, _MOST_INPUTS, freedom)
     shrink = (end - value) / (limit - value)
     needed = max(now + 1, math.ceil(now * shrink**2))
     return needed if needed <= _MOST_INPUTS else None
@@ -60,15 +67,21 @@ def _share_decides(share: float, count: int, limit: float) -> bool:
 def _attempts_needed(estimate: Estimate, limit: float) -> int | None:
     """The interval is Student's t of logarithms, where these can be taken."""
     assert estimate.value is not None
-    value, end, now = estimate.value, _end_towards(estimate, limit), estimate.count
-    if min(value, end, limit) > 0:
-        value, end, limit = math.log(value), math.log(end), math.log(limit)
+    ends = (estimate.value, _end_towards(estimate, limit), limit)
+    if min(ends) > 0:
+        ends = (math.log(ends[0]), math.log(ends[1]), math.log(ends[2]))
+    return _narrow_enough(ends, estimate.count, _MOST_ATTEMPTS, lambda count: count - 1)
+
+
+def _narrow_enough(ends: tuple[float, float, float], now: int, most: int, freedom: Callable[[int], int]) -> int | None:
+    """How many make Student's t no longer reach the limit; `ends`: value, the end towards the limit, and that."""
+    value, end, limit = ends
     shrink = abs(limit - value) / abs(end - value)
 
-    def decides(count: int) -> bool:
-        return quantile(count - 1) / math.sqrt(count) <= shrink * quantile(now - 1) / math.sqrt(now)
+    def half(count: int) -> float:
+        return quantile(freedom(count)) / math.sqrt(count)
 
-    return _fewest(now, _MOST_ATTEMPTS, decides)
+    return _fewest(now, most, lambda count: half(count) <= shrink * half(now))
 
 
 def _end_towards(estimate: Estimate, limit: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import special
 
@@ -13,6 +14,7 @@ from benchharness.judge.budgets import judged
 from benchharness.judge.deciding import what_would_decide
 from benchharness.judge.derive import derive
 from benchharness.judge.intervals import estimate
+from benchharness.judge.means import mean_over, slow_cosines
 from benchharness.metrics.limits import parse
 from benchharness.results.requested import Opened
 from benchharness.results.result import Estimate, Measurement, Verdict, VerdictKind
@@ -73,6 +75,26 @@ def test_as_many_attempts_really_decide() -> None:
     ends = [found.value * math.exp(t(count - 1, 0.975) * error / math.sqrt(count)) for count in (total, total - 1)]
     assert ends[0] <= 102.0 < ends[1]
     assert told.endswith("would decide it; there are 5")
+
+
+@pytest.mark.parametrize("in_a_row", [True, False])
+def test_as_many_chunks_or_documents_really_decide(in_a_row: bool) -> None:
+    values = np.random.default_rng(3).gamma(4.0, size=12)
+    found = mean_over(values, statistic="", unit="chunks", in_a_row=in_a_row, positive=True)
+    value, high = found.value, found.high
+    assert value is not None
+    assert high is not None
+    limit = math.sqrt(value * high)
+    needed = int(what_would_decide(found, limit).split()[1].replace(",", ""))
+
+    def end(count: int) -> float:
+        freedom = slow_cosines(count) if in_a_row else count - 1
+        now = slow_cosines(12) if in_a_row else 11
+        narrower = special.stdtrit(freedom, 0.975) / special.stdtrit(now, 0.975) * math.sqrt(12 / count)
+        return float(value * (high / value) ** narrower)
+
+    assert end(needed) <= limit < end(needed - 1)
+    assert needed < 48, "with the square root of their number alone it would take four times as many"
 
 
 def test_attempts_beyond_what_a_suite_may_ask_for_are_not_asked_for() -> None:

@@ -149,7 +149,7 @@ def test_prompts_that_all_read_alike_leave_room_for_others(shared: float, share:
     rows = [float(share == 1), float(share == 1), shared, 9.0] * 8
     found = one(metrics(measured("answers_alike", share, rows, row_length=4)), "shared_beginning").estimate
     assert (found.value, found.low, found.high) == (share, None, None)
-    assert found.reason.startswith("all 8 prompts read alike")
+    assert found.reason.startswith("none of the 8 prompts differs")
 
 
 def token_rows(count: int = 64) -> np.ndarray:
