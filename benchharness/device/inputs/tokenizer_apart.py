@@ -13,15 +13,17 @@ import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from benchharness.device.inputs.tokenizer import Around, Tokenizer
 from benchharness.device.line import protocol
 from benchharness.errors import ProtocolError, Unsupported
+
+if TYPE_CHECKING:
+    from benchharness.device.line.orders import Order
 
 _PROGRAM = "benchharness.device.inputs.tokenizer_program"
 #: Processor time for loading a file, and for anything else: 35 MB take 1 s on a desktop, about 10 on a small board.
@@ -38,6 +40,8 @@ _QUIET = {
     "MALLOC_ARENA_MAX": "1",
     "PYTHONSAFEPATH": "1",
 }
+#: A process that has closed its output has so long to end by itself: how it ended is the reason.
+_GRACE_S = 5.0
 _BY_TIME = tuple(getattr(signal, name) for name in ("SIGPROF", "SIGXCPU") if hasattr(signal, name))
 
 
@@ -111,21 +115,34 @@ class TokenizerApart(Tokenizer):
             try:
                 answer = self._answers.get(timeout=max(0.0, deadline_s - time.monotonic()))
             except queue.Empty:
-                self._give_up(_by_the_clock(self._path, request["cpu_s"]))
+                raise self._lost(_by_the_clock(self._path, request["cpu_s"])) from None
             if answer is None or isinstance(answer, ProtocolError):
-                self._child.end(orphans=False)
-                self._give_up(_ended(self._path, self._child.code or 0, request["cpu_s"]))
+                self._child.end(_GRACE_S, orphans=False)
+                raise self._lost(_ended(self._path, self._child.code or 0, request["cpu_s"]))
             _check(answer)
             found.append(answer)
         return found
 
-    def _give_up(self, reason: str) -> None:
+    def _lost(self, reason: str) -> Unsupported:
         self._gone = reason
         self._child.end(orphans=False)
-        raise Unsupported(reason)
+        return Unsupported(reason)
 
 
-def tried(path: Path, texts: Iterable[str], *, limit_s: float = LIMIT_S) -> None:
+def refusal(order: Order, texts: Sequence[str], path: str | Path | None = None) -> str:
+    """Why the tokenizer of an order, or another file, cannot read texts; "" where it can, and where there is none."""
+    path = path or order.get("tokenizer")
+    if path is None:
+        return ""
+    limit_s = min(LIMIT_S, order.get("timeout_s", LIMIT_S))
+    try:
+        tried(Path(path), texts, limit_s=limit_s, python=order.get("python"))
+    except Unsupported as error:
+        return str(error)
+    return ""
+
+
+def tried(path: Path, texts: Iterable[str], *, limit_s: float = LIMIT_S, python: str | None = None) -> None:
     """Has another process load a tokenizer, read some texts and spell their tokens. Raises `Unsupported`.
 
     No threads and nothing else of it stays in this process, whose memory may be what is measured.
@@ -133,10 +150,12 @@ def tried(path: Path, texts: Iterable[str], *, limit_s: float = LIMIT_S) -> None
     requests = [_request(path, "open", limit_s)]
     requests += [_request(path, "try", limit_s + len(text) * _A_CHARACTER_S, text=text) for text in texts]
     most_s = sum(each["cpu_s"] for each in requests)
+    import tempfile  # for this alone
+
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answers:
         asked.writelines(_line(each) for each in requests)
         asked.seek(0)
-        process = subprocess.Popen(_command(), stdin=asked, stdout=answers, env=_environment())
+        process = subprocess.Popen(_command(python), stdin=asked, stdout=answers, env=_environment())
         try:
             code = process.wait(_BY_THE_CLOCK * most_s)
         except subprocess.TimeoutExpired:
@@ -190,15 +209,15 @@ def _ended(path: Path, code: int, limit_s: float) -> str:
     """Why a tokenizer answers no more, by how its process has ended."""
     if -code in _BY_TIME:
         return (
-            f"{path.name}: refused: the tokenizer took more than {limit_s:.3g} s of processor time; a pattern in it may "
-            "try every way to cut a text"
+            f"{path.name}: refused: the tokenizer took more than {limit_s:.3g} s of processor time; a pattern in it "
+            "may try every way to cut a text"
         )
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"{path.name}: refused: it ended the process that read it ({how}); it may take more memory than is allowed"
 
 
-def _command() -> list[str]:
-    return [sys.executable, "-m", _PROGRAM]
+def _command(python: str | None = None) -> list[str]:
+    return [python or sys.executable, "-m", _PROGRAM]
 
 
 def _environment() -> dict[str, str]:
