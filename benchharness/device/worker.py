@@ -91,7 +91,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     configuration = Configuration(runtime=order["adapter"], task=order["task"], **order["configuration"])
     with phases.unwatched():
         # Before the model's memory begins to count: what data takes is not the model's.
-        sample, refused = _sample(order), _refused(order)
+        sample = _sample(order)
     phases.end("import")
     progress.phase("load")
     sealed = unsealed(adapter, order, phases.end)  # parts of the load, which take memory of their own
@@ -105,7 +105,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         with phases.unwatched():
             phases.note_libraries()
             as_text = itself is not None and itself.takes_text
-            tokenizer = _tokenizer(adapter, order, refused, stack) if language and not as_text else None
+            tokenizer = _tokenizer(adapter, order, stack) if language and not as_text else None
             # Made here, so that no phase pays for what the harness makes up.
             states = None if language or not_the_workers else States.of(session, _tensors(order).get("state"))
             asked, told = (None, {}) if states is None else _asked(session, order, sample, states)
@@ -194,17 +194,7 @@ def _told_of(ran: Session, tokenizer: Tokenizer | None) -> dict[str, Any]:
     return told if tokenizer is None else {**told, "tokenizer": tokenizer.facts()}
 
 
-def _refused(order: Order, found: Path | None = None) -> str:
-    """Why the tokenizer, or one that was found, cannot read the prompt, as another process tells; "" where it can."""
-    text = order["workload"]["prompt"].get("text")
-    if text is None or (found is None and "tried" in order):
-        return order.get("tried", "")
-    from benchharness.device.inputs.tokenizer_apart import refusal
-
-    return refusal(order, [text], found)
-
-
-def _tokenizer(adapter: Adapter, order: Order, refused: str, stack: ExitStack) -> Tokenizer | None:
+def _tokenizer(adapter: Adapter, order: Order, stack: ExitStack) -> Tokenizer | None:
     """Of a text prompt, or a task's texts, the tokenizer that the host names, else the one inside the artefact.
 
     A task's is in a process of its own: nothing of it is timed, and its texts are many. Raises `Unsupported`.
@@ -219,15 +209,14 @@ def _tokenizer(adapter: Adapter, order: Order, refused: str, stack: ExitStack) -
     path = None if order["tokenizer"] is None else Path(order["tokenizer"])
     if path is None and isinstance(adapter, FindsTokenizer):
         path = adapter.tokenizer(Path(order["artefact"]))
-        refused = _refused(order, path) if path is not None else ""
     if path is None:
         return None
-    if refused:
-        raise Unsupported(refused)
+    if order.get("tried"):
+        raise Unsupported(order["tried"])
     if of_task:
-        from benchharness.device.inputs.tokenizer_apart import LIMIT_S, TokenizerApart
+        from benchharness.device.inputs.tokenizer_apart import opened_apart
 
-        apart = TokenizerApart(path, limit_s=min(LIMIT_S, order["timeout_s"]))
+        apart = opened_apart(order, str(path), order.get("bundle"))
         stack.callback(apart.end)
         return apart
     return Tokenizer(path)

@@ -1,8 +1,8 @@
 """Tokenizers of files that nobody vouches for: in a process of their own, which alone ends where one breaks it.
 
 A pattern may take a step more for every way to cut a text, a normalizer may double it sixty times, and the package then
-computes for days, or ends the process that it is in. So `TokenizerApart` asks another process, and `tried` has one read
-the texts before a tokenizer is loaded where its time is measured. Each refusal names the file and what became of it.
+computes for days, or ends the process that it is in. So `TokenizerApart` asks another process, and `refusal` has one
+read the texts before a tokenizer is loaded where its time and memory are measured. Each refusal says what became of it.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import json
 import os
 import queue
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from benchharness.device.inputs.tokenizer import Around, Tokenizer
 from benchharness.device.line import protocol
+from benchharness.device.processes.child import Child
 from benchharness.errors import ProtocolError, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.device.line.orders import Order
 
 _PROGRAM = "benchharness.device.inputs.tokenizer_program"
-#: Processor time for loading a file, and for anything else: 35 MB take 1 s on a desktop, about 10 on a small board.
+#: Processor time in all, before anything is asked: 35 MB are loaded in 1 s on a desktop, in about 10 on a small board.
 LIMIT_S = 30.0
-#: Processor time more for each character: a text is read in a hundredth of it on a desktop, a tenth on a small board.
-_A_CHARACTER_S = 30e-6
+#: Processor time more for each question, and each of its characters or tokens: a desktop takes a hundredth of it.
+_A_QUESTION_S, _A_CHARACTER_S = 0.01, 100e-6
 #: By the clock, where processes compete for the cores, or the system counts no processor time.
 _BY_THE_CLOCK = 4
 #: What the package would say and start: backtraces, a thread a core, an arena of memory for each of these.
@@ -48,15 +48,20 @@ _BY_TIME = tuple(getattr(signal, name) for name in ("SIGPROF", "SIGXCPU") if has
 class TokenizerApart(Tokenizer):
     """A tokenizer in a process of its own. Every question raises `Unsupported` where that one has ended or is stuck."""
 
-    def __init__(self, path: Path, *, limit_s: float = LIMIT_S) -> None:
-        # With what a worker whose memory is measured does not load.
-        from benchharness.device.processes.child import Child
-
-        self._path, self._limit_s = path, limit_s
+    def __init__(
+        self, path: Path, *, limit_s: float = LIMIT_S, python: str | None = None, bundle: str | None = None
+    ) -> None:
+        self._path = path
+        self._limit_s = limit_s  # of processor time, in all
+        self._patience_s = limit_s
         self._gone = ""  # why it answers no more
         self._answers: queue.SimpleQueue[dict[str, Any] | ProtocolError | None] = queue.SimpleQueue()
-        self._child = Child(_command(), _receive, self._answers.put, env=_environment())
-        (told,) = self._asked("open")
+        self._child = Child(_command(python, bundle), _receive, self._answers.put, env={**os.environ, **_QUIET})
+        try:
+            (told,) = self._asked("open")
+        except Unsupported:
+            self.end()
+            raise
         self.around = Around(*(tuple(each) for each in told["around"]))
         self._specials: frozenset[int] = frozenset(told["specials"])
         self._facts: dict[str, Any] = told["facts"]
@@ -107,18 +112,23 @@ class TokenizerApart(Tokenizer):
         """All pieces of an answer. Raises `Unsupported`."""
         if self._gone:
             raise Unsupported(self._gone)
-        request = _request(self._path, asked, self._limit_s + size * _A_CHARACTER_S, **more)
-        self._child.write(_line(request))
-        deadline_s = time.monotonic() + _BY_THE_CLOCK * request["cpu_s"]
+        more_s = _A_QUESTION_S + size * _A_CHARACTER_S
+        self._limit_s += more_s
+        request = {"ask": asked, "path": str(self._path), "cpu_s": self._limit_s, **more}
+        self._child.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+        wait_s = _BY_THE_CLOCK * (self._patience_s + more_s)
+        deadline_s = time.monotonic() + wait_s
         found: list[dict[str, Any]] = []
         while not found or found[-1].get("more"):
             try:
                 answer = self._answers.get(timeout=max(0.0, deadline_s - time.monotonic()))
             except queue.Empty:
-                raise self._lost(_by_the_clock(self._path, request["cpu_s"])) from None
+                raise self._lost(
+                    f"{self._path.name}: refused: no answer of the tokenizer within {wait_s:.3g} s"
+                ) from None
             if answer is None or isinstance(answer, ProtocolError):
                 self._child.end(_GRACE_S, orphans=False)
-                raise self._lost(_ended(self._path, self._child.code or 0, request["cpu_s"]))
+                raise self._lost(_ended(self._path, self._child.code or 0, self._limit_s))
             _check(answer)
             found.append(answer)
         return found
@@ -129,64 +139,38 @@ class TokenizerApart(Tokenizer):
         return Unsupported(reason)
 
 
-def refusal(order: Order, texts: Sequence[str], path: str | Path | None = None) -> str:
-    """Why the tokenizer of an order, or another file, cannot read texts; "" where it can, and where there is none."""
-    path = path or order.get("tokenizer")
-    if path is None:
+def refusal(order: Order, texts: Iterable[str], bundle: str | None, *, spells: bool = False) -> str:
+    """Why the tokenizer of an order cannot read texts, under its interpreter; "" where it can, or there is none.
+
+    `spells`: their tokens are to be spelled, too. It is tried in a process apart.
+    """
+    if order.get("tokenizer") is None:
         return ""
-    limit_s = min(LIMIT_S, order.get("timeout_s", LIMIT_S))
     try:
-        tried(Path(path), texts, limit_s=limit_s, python=order.get("python"))
+        tokenizer = opened_apart(order, str(order["tokenizer"]), bundle, python=order.get("python"))
     except Unsupported as error:
         return str(error)
+    try:
+        for text in texts:
+            tokens, _ = tokenizer.spans(text)
+            if spells:
+                tokenizer.decode(tokens)
+    except Unsupported as error:
+        return str(error)
+    finally:
+        tokenizer.end()
     return ""
 
 
-def tried(path: Path, texts: Iterable[str], *, limit_s: float = LIMIT_S, python: str | None = None) -> None:
-    """Has another process load a tokenizer, read some texts and spell their tokens. Raises `Unsupported`.
-
-    No threads and nothing else of it stays in this process, whose memory may be what is measured.
-    """
-    requests = [_request(path, "open", limit_s)]
-    requests += [_request(path, "try", limit_s + len(text) * _A_CHARACTER_S, text=text) for text in texts]
-    most_s = sum(each["cpu_s"] for each in requests)
-    import tempfile  # for this alone
-
-    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answers:
-        asked.writelines(_line(each) for each in requests)
-        asked.seek(0)
-        process = subprocess.Popen(_command(python), stdin=asked, stdout=answers, env=_environment())
-        try:
-            code = process.wait(_BY_THE_CLOCK * most_s)
-        except subprocess.TimeoutExpired:
-            raise Unsupported(_by_the_clock(path, most_s)) from None
-        finally:
-            process.kill()
-            process.wait()
-        answers.seek(0)
-        told = list(_told(answers))
-    for answer in told:
-        _check(answer)
-    if code or len(told) < len(requests):
-        raise Unsupported(_ended(path, code, requests[min(len(told), len(requests) - 1)]["cpu_s"]))
-
-
-def _told(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
-    while isinstance(answer := _receive(stream), dict):
-        yield answer
+def opened_apart(order: Order, path: str, bundle: str | None, *, python: str | None = None) -> TokenizerApart:
+    """A tokenizer of an order, which takes no more time than the attempt has. Raises `Unsupported`."""
+    limit_s = min(LIMIT_S, order.get("timeout_s", LIMIT_S))
+    return TokenizerApart(Path(path), limit_s=limit_s, python=python, bundle=bundle)
 
 
 def _check(answer: Mapping[str, Any]) -> None:
     if "refused" in answer:
         raise Unsupported(protocol.text(answer["refused"]))
-
-
-def _request(path: Path, asked: str, cpu_s: float, **more: Any) -> dict[str, Any]:
-    return {"ask": asked, "path": str(path), "cpu_s": cpu_s, **more}
-
-
-def _line(request: Mapping[str, Any]) -> bytes:
-    return json.dumps(request, separators=(",", ":")).encode() + b"\n"
 
 
 def _receive(stream: IO[bytes]) -> dict[str, Any] | None:
@@ -201,10 +185,6 @@ def _receive(stream: IO[bytes]) -> dict[str, Any] | None:
     return answer
 
 
-def _by_the_clock(path: Path, limit_s: float) -> str:
-    return f"{path.name}: refused: no answer of the tokenizer within {_BY_THE_CLOCK * limit_s:.3g} s"
-
-
 def _ended(path: Path, code: int, limit_s: float) -> str:
     """Why a tokenizer answers no more, by how its process has ended."""
     if -code in _BY_TIME:
@@ -216,11 +196,8 @@ def _ended(path: Path, code: int, limit_s: float) -> str:
     return f"{path.name}: refused: it ended the process that read it ({how}); it may take more memory than is allowed"
 
 
-def _command(python: str | None = None) -> list[str]:
-    return [python or sys.executable, "-m", _PROGRAM]
-
-
-def _environment() -> dict[str, str]:
-    """With the folder, or the zip file, that this package is in: it may be installed nowhere."""
-    root = str(Path(__file__).parents[3])
-    return {**os.environ, **_QUIET, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+def _command(python: str | None, bundle: str | None) -> list[str]:
+    """The program under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
+    if python is None and Path(__file__).is_file():
+        return [sys.executable, "-m", _PROGRAM]
+    return [python or sys.executable, str(bundle), "module", _PROGRAM]

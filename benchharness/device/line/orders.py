@@ -81,7 +81,7 @@ class Order(Opened, total=False):
     chain: Sequence[Opened]
     reference: Opened
     companions: Sequence[Opened]
-    tried: str  # what a conductor adds: why the tokenizer cannot read the texts; "" where it can
+    tried: str  # what supervisor or conductor add: why the tokenizer cannot read the texts; "" where it can
     # What the supervisor adds for the worker.
     spawned_ns: int
     bundle: str

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EXECUTION_DEVICE
 from benchharness.device import page_cache
-from benchharness.device.inputs.tokenizer_apart import refusal
 from benchharness.device.measured import raw_rows
 from benchharness.device.scenarios.constrained import beside, ladder, limits
 from benchharness.device.scenarios.constrained.limits import NotApplied
@@ -59,9 +58,6 @@ class _OutOfTime(Exception):
 def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict[str, Any]:
     """Makes the trials of an order; its `measured` message. Raises `AttemptError` where nothing is answered at all."""
     way, why_not = limits.best()
-    text = order["workload"]["prompt"].get("text")
-    # Here and once: within a trial's limits it would be a part of what they are for.
-    order = {**order, "tried": "" if text is None else refusal(order, [text])}
     conducted = _Conductor(order, progress, bundle, way)
     told = conducted.unconstrained()
     if told["effective"]["execution"] != EXECUTION_DEVICE:
@@ -282,7 +278,7 @@ class _Conductor:
             "id": self._order["id"],
             "task": self._order["task"],
             "tokenizer": self._order["tokenizer"],
-            "tried": self._order["tried"],
+            "tried": self._order.get("tried", ""),
             "workload": self._order["workload"],
             "adapter": opened["adapter"],
             "configuration": opened["configuration"],

@@ -27,7 +27,7 @@ def conduct(order: Order, progress: Callable[[str, int, int], None], bundle: str
     said = [text for turn in read_turns(Path(file)) for text in (turn.text, turn.answer) if text is not None]
     texts = bool(said)
     if texts:
-        order = {**order, "tried": refusal(order, said)}
+        order = {**order, "tried": refusal(order, said, bundle)}
     talk = measured_by(f"{_PACKAGE}.talk", order, settings, progress, bundle, text=texts)
     facts: dict[str, Any] = {}
     found = list(talk["measurements"])

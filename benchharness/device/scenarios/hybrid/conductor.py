@@ -32,7 +32,7 @@ def conduct(order: Order, progress: Callable[[str, int, int], None], bundle: str
     with opened_cloud(order["chain"][0]) as cloud:  # a file that is no endpoint fails before any model is loaded
         asked = dict(cloud.effective.facts)
     prompts = read_prompts(Path(settings["prompts"]))
-    order = {**order, "tried": refusal(order, [prompt.text for prompt in prompts])}
+    order = {**order, "tried": refusal(order, [prompt.text for prompt in prompts], bundle, spells=True)}
     message = measured_by(_REQUESTS, order, settings, progress, bundle, text=True)
     facts = {"networks": "simulated on loopback", "energy_unknown": Spent().unknown, "cloud": asked}
     return {**message, "effective": {**message["effective"], "hybrid": facts}}

@@ -10,11 +10,10 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device.inputs.tokenizer import Tokenizer
-from benchharness.device.inputs.tokenizer_apart import LIMIT_S, TokenizerApart
+from benchharness.device.inputs.tokenizer_apart import opened_apart
 from benchharness.device.processes import leftovers
 from benchharness.device.scenarios.quality import by_text, samples, tokens
 from benchharness.device.scenarios.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
@@ -87,6 +86,11 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
             stack.callback(scorer.end)
             return scorer
 
+        def tokenizer_of(path: str) -> Tokenizer:
+            apart = opened_apart(order, path, bundle)
+            stack.callback(apart.end)
+            return apart
+
         stack.callback(leftovers.end_orphans)  # when the scorers have ended
         reference = scorer_of(order["reference"])
         scorers = {attempt: scorer_of(each) for attempt, each in members.items()}
@@ -98,7 +102,7 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
         for attempt, opened in made.of_each(ScorerProcess.json).items():
             scorers[attempt].opened = opened
         try:
-            found = _compared(order, members, made, progress, stack)
+            found = _compared(order, members, made, progress, tokenizer_of)
         except ScorerFailed as error:
             raise _of_reference(error) from error
         outcomes = {attempt: _member(attempt, scorers[attempt], made, found) for attempt in members}
@@ -114,7 +118,7 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
 
 
 def _compared(
-    order: Order, members: Mapping[str, Opened], made: Pass, progress: Progress, stack: ExitStack
+    order: Order, members: Mapping[str, Opened], made: Pass, progress: Progress, opened: Callable[[str], Tokenizer]
 ) -> Mapping[str, Mapping[str, Any]]:
     """By attempt: measurements, and the examples worth showing."""
     language = made.reference.opened["task"] == "causal-lm"
@@ -125,12 +129,6 @@ def _compared(
     data, settings = order["workload"]["data"], order["settings"]
     if not language:
         return samples.compare(made, data, settings, order["task"], progress)
-
-    def opened(path: str) -> Tokenizer:
-        found = TokenizerApart(Path(path), limit_s=min(LIMIT_S, order["timeout_s"]))
-        stack.callback(found.end)
-        return found
-
     tokenizer = _tokenizer(order, opened)
     speaking = _speaking(made, members, data, tokenizer, opened)
     apart = made.set_aside(speaking)

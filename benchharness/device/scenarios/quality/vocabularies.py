@@ -51,7 +51,7 @@ class ReadBy:
             return f"two vocabularies: {told}{_example(theirs, ours)}"
         if sizes[0] != sizes[1]:
             return f"one vocabulary, padded to logits of two sizes: {told}"
-        why = self._led(self._reference, variant) or self._cut(variant)
+        why = _led(self._reference, variant) or self._read(self._reference, variant)
         return f"one vocabulary, and {why}; {_ONE_FOR_ALL}" if why else ""
 
     @cached_property
@@ -64,23 +64,29 @@ class ReadBy:
         assert self._reference is not None
         return [_Document(text, *self._reference.spans(text)) for text in spelled(self._data, self._reference)]
 
-    def _led(self, reference: Tokenizer, variant: Tokenizer) -> str:
-        if reference.leading == variant.leading:
-            return ""
-        theirs, ours = reference.named(reference.leading), variant.named(variant.leading)
-        return f"the reference's tokenizer puts {theirs} before a text, this variant's {ours}"
-
-    def _cut(self, variant: Tokenizer) -> str:
-        """Where the variant's tokenizer cuts a document otherwise; "" where it does nowhere."""
+    def _read(self, reference: Tokenizer, variant: Tokenizer) -> str:
+        """Where the variant's tokenizer makes other tokens of a document; "" where it does nowhere."""
         for theirs in self._documents:
             ours = _Document(theirs.text, *variant.spans(theirs.text))
             if list(ours.tokens) != list(theirs.tokens):
-                place = _first_difference(theirs.tokens, ours.tokens)
+                at = _first_difference(theirs.tokens, ours.tokens)
+                part = slice(at, at + _SHOWN)
+                shown = [_shown(each, part) for each in (theirs, ours)]
+                if shown[0] == shown[1]:  # the same characters, by other names
+                    shown = [reference.named(theirs.tokens[part]), variant.named(ours.tokens[part])]
                 return (
-                    f"a text is cut otherwise: {_shown(theirs, place)} by the reference's tokenizer is "
-                    f"{_shown(ours, place)} by this variant's ({len(theirs.tokens)} and {len(ours.tokens)} tokens)"
+                    f"a text is read in other tokens: {shown[0]} by the reference's tokenizer is {shown[1]} by this "
+                    f"variant's ({len(theirs.tokens)} and {len(ours.tokens)} tokens)"
                 )
         return ""
+
+
+def _led(reference: Tokenizer, variant: Tokenizer) -> str:
+    """What they put before a text, where that differs."""
+    if reference.leading == variant.leading:
+        return ""
+    theirs, ours = reference.named(reference.leading), variant.named(variant.leading)
+    return f"the reference's tokenizer puts {theirs} before a text, this variant's {ours}"
 
 
 def _example(theirs: Mapping[str, int], ours: Mapping[str, int]) -> str:
@@ -96,7 +102,7 @@ def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
     return next((at for at, pair in enumerate(zip(one, other)) if pair[0] != pair[1]), min(len(one), len(other)))
 
 
-def _shown(document: _Document, place: int) -> str:
-    """Some tokens from there on, as the characters that they stand for, and where the text ends."""
-    pieces = [document.text[first:last][:_LONGEST] for first, last in document.spans[place : place + _SHOWN]]
+def _shown(document: _Document, part: slice) -> str:
+    """Some tokens, as the characters that they stand for."""
+    pieces = [document.text[first:last][:_LONGEST] for first, last in document.spans[part]]
     return repr("|".join(pieces)) if pieces else "its end"
