@@ -89,7 +89,7 @@ def _told(file: Path) -> Vocabulary | None:
         model, added = said["model"], said.get("added_tokens") or ()
         words = _words(model["vocab"])
         words |= {str(each["content"]): int(each["id"]) for each in added}
-        scores = [] if isinstance(model["vocab"], dict) else [each[1] for each in model["vocab"]]
+        scores = [] if isinstance(model["vocab"], dict) else [float(each[1]) for each in model["vocab"]]
         cut = [
             {**_plain(model), "merges": [_pair(each) for each in model.get("merges") or ()]},
             scores,
