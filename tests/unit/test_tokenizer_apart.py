@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from benchharness.compress.calibration import read_text
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.inputs.tokenizer_apart import TokenizerApart, refusal
 from benchharness.device.rehearsal import Rehearsal
+from benchharness.device.worker import _tokenizer
 from benchharness.errors import Unsupported, UsageError
 from tests.conftest import ARTEFACTS, DEMO
 
@@ -179,3 +180,11 @@ def test_calibration_refuses_a_hostile_tokenizer_as_a_mistake_of_the_users(tmp_p
     (tmp_path / "text.txt").write_text("a" * 400 + "!b")
     with pytest.raises(UsageError, match="retry-limit-in-match over"):
         read_text(tmp_path / "text.txt", path, 64)
+
+
+def test_a_worker_that_is_told_so_opens_no_tokenizer(tmp_path: Path) -> None:
+    told = {**order(DEMO_TOKENIZER), "tried": "tokenizer.json: refused"}
+    with ExitStack() as stack, pytest.raises(Unsupported, match=r"^tokenizer.json: refused$"):
+        _tokenizer(cast("Any", None), cast("Any", told), stack)
+    with ExitStack() as stack:
+        assert _tokenizer(cast("Any", None), order(DEMO_TOKENIZER), stack) is not None

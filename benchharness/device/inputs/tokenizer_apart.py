@@ -150,6 +150,8 @@ def refusal(order: Order, texts: Iterable[str], bundle: str | None, *, spells: b
         tokenizer = opened_apart(order, str(order["tokenizer"]), bundle, python=order.get("python"))
     except Unsupported as error:
         return str(error)
+    except OSError as error:  # the interpreter: the worker will not start either
+        return f"the tokenizer cannot be tried: {error}"
     try:
         for text in texts:
             tokens, _ = tokenizer.spans(text)
