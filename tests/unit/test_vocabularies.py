@@ -129,6 +129,15 @@ def test_what_cannot_be_read_as_a_tokenizer_stops_no_plan(tmp_path: Path, said: 
     assert own is None if said is None else own is not None  # the device says what is wrong with it
 
 
+def test_a_file_that_would_fill_the_hosts_memory_is_left_to_the_device(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    whole = json.loads(cutting())
+    path.write_text(json.dumps({**whole, "more": [[]] * 1000}))
+    assert _told(path) is not None
+    path.write_text(json.dumps(whole)[:-1] + ',"more":[' + "[]," * 2_000_000 + "[]]}")
+    assert _told(path) is None
+
+
 def unigram(*scores: float) -> str:
     vocab = list(map(list, zip([*WORDS, "<pad>"], scores, strict=True)))
     return json.dumps({"model": {"type": "Unigram", "vocab": vocab, "unk_id": 0}})
