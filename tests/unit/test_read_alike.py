@@ -55,7 +55,7 @@ def split(pattern: str) -> dict[str, Any]:
 
 
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-CUT = {
+CUT: dict[str, Any] = {
     "half of the merges": (half, {}),
     "the merges in another order": (backwards, {}),
     "another pre-tokenizer": (None, {"pre_tokenizer": {**BYTES, "add_prefix_space": True}}),
@@ -67,7 +67,7 @@ CUT = {
 }
 PAD = {"pad_id": 0, "pad_type_id": 0, "pad_token": "<|endoftext|>"}
 #: What changes no id, of any text or of this one.
-ALIKE = {
+ALIKE: dict[str, Any] = {
     "keys in another order": (lambda said: said.update(dict(reversed(list(said.items())))), {}),
     "merges as words": (words, {}),
     "padding and truncation": (
@@ -91,7 +91,7 @@ def test_one_vocabulary_that_cuts_the_text_otherwise_is_apart(tmp_path: Path, na
     assert variant.words() == Tokenizer(TEACHER).words()
     told = why(tmp_path, variant)
     assert told.startswith("one vocabulary, and a text is read in other tokens: ")
-    assert told.endswith('name one file for all: tokenizer = "…" under the model')
+    assert told.endswith("; if both ship with one tokenizer, name it under the model")
 
 
 @pytest.mark.parametrize("name", ALIKE)

@@ -155,7 +155,7 @@ def test_a_list_of_words_with_scores_is_a_vocabulary_too_and_its_scores_cut(tmp_
 
 
 #: What a tokenizer's file may say otherwise than the teacher's, and whether that may change an id.
-SAID = {
+SAID: dict[str, Any] = {
     "merges in another order": ({"model": {**MODEL, "merges": [["a", "b"], ["b", "a"]][::-1]}}, True),
     "fewer merges": ({"model": {**MODEL, "merges": []}}, True),
     "bytes for unknown words": ({"model": {**MODEL, "byte_fallback": True}}, True),

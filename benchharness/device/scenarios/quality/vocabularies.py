@@ -21,7 +21,7 @@ _SHOWN = 3
 _NO_TEACHER = (
     "this variant has a tokenizer of its own, and there is no tokenizer.json beside the reference to read the text with"
 )
-_ONE_FOR_ALL = 'where both ought to read alike, name one file for all: tokenizer = "…" under the model'
+_ONE_FOR_ALL = "if both ship with one tokenizer, name it under the model"
 
 
 class _Document(NamedTuple):
