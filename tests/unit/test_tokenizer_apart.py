@@ -14,7 +14,7 @@ import pytest
 
 from benchharness.compress.calibration import read_text
 from benchharness.device.inputs.tokenizer import Tokenizer
-from benchharness.device.inputs.tokenizer_apart import TokenizerApart, refusal
+from benchharness.device.inputs.tokenizer_apart import TokenizerApart, opened_apart, refusal
 from benchharness.device.rehearsal import Rehearsal
 from benchharness.device.worker import _tokenizer
 from benchharness.errors import Unsupported, UsageError
@@ -166,6 +166,18 @@ def test_a_prompt_is_tried_before_a_worker_starts_and_once(tmp_path: Path) -> No
     path.unlink()
     assert "retry-limit-in-match over" in told(hostile)["tried"], "what was found is remembered"
     assert told(order(path, None)) == told(order(None)) == {}, "where no text is read nothing is tried"
+
+
+def test_a_file_has_a_part_of_the_attempts_time_and_of_a_pass_one_models() -> None:
+    def limit_s(timeout_s: float, models: int = 1) -> float:
+        made = opened_apart(
+            cast("Any", {**order(None), "timeout_s": timeout_s}), str(DEMO_TOKENIZER), None, models=models
+        )
+        made.end()
+        return made.limit_s
+
+    assert limit_s(600) == pytest.approx(30, abs=0.1)
+    assert limit_s(40) == limit_s(80, 2) == pytest.approx(10, abs=0.1)
 
 
 def test_what_has_to_be_spelled_is_spelled_in_the_trial(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ read the texts before a tokenizer is loaded where its time and memory are measur
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import signal
@@ -46,13 +47,16 @@ _BY_TIME = tuple(getattr(signal, name) for name in ("SIGPROF", "SIGXCPU") if has
 
 
 class TokenizerApart(Tokenizer):
-    """A tokenizer in a process of its own. Every question raises `Unsupported` where that one has ended or is stuck."""
+    """A tokenizer in a process of its own. Every question raises `Unsupported` where that one has ended or is stuck.
+
+    `limit_s`: the processor time that it has for all that was asked so far.
+    """
 
     def __init__(
         self, path: Path, *, limit_s: float = LIMIT_S, python: str | None = None, bundle: str | None = None
     ) -> None:
         self._path = path
-        self._limit_s = limit_s  # of processor time, in all
+        self.limit_s = limit_s
         self._patience_s = limit_s
         self._gone = ""  # why it answers no more
         self._answers: queue.SimpleQueue[dict[str, Any] | ProtocolError | None] = queue.SimpleQueue()
@@ -113,8 +117,8 @@ class TokenizerApart(Tokenizer):
         if self._gone:
             raise Unsupported(self._gone)
         more_s = _A_QUESTION_S + size * _A_CHARACTER_S
-        self._limit_s += more_s
-        request = {"ask": asked, "path": str(self._path), "cpu_s": self._limit_s, **more}
+        self.limit_s += more_s
+        request = {"ask": asked, "path": str(self._path), "cpu_s": self.limit_s, **more}
         self._child.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
         wait_s = _BY_THE_CLOCK * (self._patience_s + more_s)
         deadline_s = time.monotonic() + wait_s
@@ -128,7 +132,7 @@ class TokenizerApart(Tokenizer):
                 ) from None
             if answer is None or isinstance(answer, ProtocolError):
                 self._child.end(_GRACE_S, orphans=False)
-                raise self._lost(_ended(self._path, self._child.code or 0, self._limit_s))
+                raise self._lost(_ended(self._path, self._child.code or 0, self.limit_s))
             _check(answer)
             found.append(answer)
         return found
@@ -164,9 +168,14 @@ def refusal(order: Order, texts: Iterable[str], bundle: str | None, *, spells: b
     return ""
 
 
-def opened_apart(order: Order, path: str, bundle: str | None, *, python: str | None = None) -> TokenizerApart:
-    """A tokenizer of an order, which takes no more time than the attempt has. Raises `Unsupported`."""
-    limit_s = min(LIMIT_S, order.get("timeout_s", LIMIT_S))
+def opened_apart(
+    order: Order, path: str, bundle: str | None, *, python: str | None = None, models: int = 1
+) -> TokenizerApart:
+    """A tokenizer of an order, stopped before its model's part of the time is over. Raises `Unsupported`.
+
+    `models` is how many share that time.
+    """
+    limit_s = min(LIMIT_S, order.get("timeout_s", math.inf) / models / _BY_THE_CLOCK)
     return TokenizerApart(Path(path), limit_s=limit_s, python=python, bundle=bundle)
 
 

@@ -87,7 +87,7 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
             return scorer
 
         def tokenizer_of(path: str) -> Tokenizer:
-            apart = opened_apart(order, path, bundle)
+            apart = opened_apart(order, path, bundle, models=len(members) + 1)
             stack.callback(apart.end)
             return apart
 
