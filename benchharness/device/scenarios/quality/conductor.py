@@ -160,6 +160,8 @@ def _speaking(
             own = opened(path)
             if why := read.why_apart(own, sizes):
                 found[attempt] = by_text.OtherVocabulary(own, why)
+            else:
+                own.end()  # the reference's reads for both
         except Unsupported as error:
             made.leave(attempt, error)
     return found
