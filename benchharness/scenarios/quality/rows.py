@@ -70,7 +70,7 @@ class Of:
     def in_a_row(self, prompts: int) -> bool:
         """Whether of so many prompts, spread evenly over what was asked, any two stand in one document."""
         told = self.beside("scored_chunks") or self.beside("scored_texts")
-        if told is None:
+        if told is None or not len(told.samples):
             return True
         documents = columns_of(told)["document"]
         places = np.linspace(0, len(documents) - 1, prompts).round().astype(int)
