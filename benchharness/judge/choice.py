@@ -40,7 +40,10 @@ OBJECTIVE_OF = {
 }
 #: Budgets that the reference keeps by definition: on what was lost against it.
 LOSSES = (
-    *("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine"),
+    *("accuracy_change", "class_accuracy_change", "agreement", "sqnr", "cosine", "largest_error", "similarity_ranks"),
+    *("kld", "kld_pooled", "kld_percentile", "kld_largest", "total_variation", "log_perplexity_ratio"),
+    *("probability_change", "probability_change_rms", "probability_change_percentile"),
+    *("same_top_token", "greedy_prefix"),
     *("accuracy_loss", "score_loss", "bits_per_byte_loss"),
     *("same_answer", "same_answer_normalised", "shared_beginning"),
 )
