@@ -124,7 +124,10 @@ class RunningAttempt:
         """The worker reported why it could not measure."""
         self._child.end(_GRACE_S)
         told = {"left_running": message.get("left_running", {})}
-        return self._finished(message["outcome"], protocol.text(message["reason"]), told)
+        kind, reason = message["outcome"], protocol.text(message["reason"])
+        if kind == "killed" and self._killed_for_memory():  # a program that it had started
+            kind, reason = "out-of-memory", f"{reason}, for memory"
+        return self._finished(kind, reason, told)
 
     def ended(self) -> list[Message]:
         """The worker's output ended without a report."""
