@@ -67,9 +67,7 @@ class EffectiveConfiguration:
     The accelerator that was asked for keeps the spelling of the request wherever it is named, here and in placements.
     """
 
-    accelerators: Sequence[
-        str
-    ]  # as the runtime reports them for this session, preferred ones first; or PLACE_NOT_TOLD
+    accelerators: Sequence[str]  # as the runtime reports them for this session, preferred ones first; or PLACE_NOT_TOLD
     threads: int | None  # None: the runtime does not tell
     cache: str | None = None  # one of CACHE_*; None: not a language model
     runtime_version: str = "unknown"

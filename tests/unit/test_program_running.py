@@ -32,7 +32,13 @@ from tests.unit.test_native_program import (
 from tests.unit.test_program_readers import BENCHMARK_MODEL_ONCE
 
 #: What benchmark_model prints of its operators after its figures, where it is asked for them.
-PROFILE = "Profiling Info for Benchmark Initialization:\n============================== Run Order\n"
+PROFILE = """\
+INFO: Operator-wise Profiling Info for Regular Benchmark Runs:
+============================== Run Order ==============================
+Timings (microseconds): count=16027 first=23 curr=16 min=13 max=4630 avg=20.794 std=122
+Memory (bytes): count=0
+8 nodes observed
+"""
 ROW = json.dumps(LLAMA_PREFILL)
 MIB = 1 << 20
 
