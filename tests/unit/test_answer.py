@@ -156,11 +156,14 @@ def test_without_budgets_the_best_are_named_where_they_clearly_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("programs_bytes", "told"),
-    [(50 << 20, "bench, 50.00 MiB (without Python, unlike others)"), (90 << 20, "worker, 70.00 MiB")],
+    ("programs_bytes", "told", "dominated"),
+    [
+        (50 << 20, "bench, 50.00 MiB (without Python, unlike others)", []),
+        (90 << 20, "worker, 70.00 MiB", ["int8 · bench"]),
+    ],
 )
-def test_a_program_that_needs_least_has_no_python_in_it(programs_bytes: int, told: str) -> None:
-    """What is said of a worker that needs less all the same holds without a word."""
+def test_a_program_that_needs_least_has_no_python_in_it(programs_bytes: int, told: str, dominated: list[str]) -> None:
+    """By that it is not better than a worker; one that needs less all the same is."""
     jobs = [
         job(f"{number:016x}", configuration={"name": name, "runtime": name, "accelerator": None, "threads": None})
         for number, name in enumerate(("bench", "worker"))
@@ -173,6 +176,7 @@ def test_a_program_that_needs_least_has_no_python_in_it(programs_bytes: int, tol
     ]
     answer = only(derive([(each, "") for each in jobs], attempts))
     assert answer.sentences[0] == f"Clearly best: peak memory: int8 · {told}."
+    assert [row.name for row in answer.rows if row.dominated_by] == dominated
 
 
 def test_nothing_measured_is_not_trustworthy() -> None:
