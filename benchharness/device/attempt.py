@@ -126,7 +126,7 @@ class RunningAttempt:
         told = {"left_running": message.get("left_running", {})}
         kind, reason = message["outcome"], protocol.text(message["reason"])
         if kind == "killed" and self._killed_for_memory():  # a program that it had started
-            kind, reason = "out-of-memory", f"{reason}, for memory"
+            kind, reason = "out-of-memory", f"killed by the kernel for memory: {reason}"
         return self._finished(kind, reason, told)
 
     def ended(self) -> list[Message]:

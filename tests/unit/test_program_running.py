@@ -156,7 +156,7 @@ def test_a_program_that_a_signal_ends_says_which(tmp_path: Path, name: str, word
 @pytest.mark.parametrize(
     ("kind", "by_the_kernel", "told_as"),
     [
-        ("killed", True, ("out-of-memory", "why, for memory")),
+        ("killed", True, ("out-of-memory", "killed by the kernel for memory: why")),
         ("killed", False, ("killed", "why")),
         ("crashed", True, ("crashed", "why")),
     ],
