@@ -24,6 +24,8 @@ _MOST_BYTES = 16 << 20
 #: What comes in more pieces than this has no finer stamps, but later ones.
 _CHUNK_BYTES, _MOST_STAMPS = 1 << 16, 1 << 16
 _ANSWERING_S = 20.0
+#: What a program started may hold its streams when it has ended. It has so long to tell what is left, both together.
+_LEFT_S = 5.0
 _TOLD_CHARACTERS, _LONGEST_VERSION = 600, 100
 #: proc(5), /proc/PID/stat: cminflt, counted after the command's name. No program starts without a fault.
 _FAULTS_OF_CHILDREN = 8
@@ -133,9 +135,12 @@ class _Stream:
                 del self._stamps[_MOST_STAMPS:]
                 self._stamps.append((len(self._told), heard_ns))
 
+    def wait(self, until: float) -> None:
+        """Until its end, or that moment of `time.monotonic`."""
+        self._hearing.join(max(0.0, until - time.monotonic()))
+
     def told(self) -> bytes:
-        """All of it, when the program has ended; what it started may hold the stream, and is not waited for."""
-        self._hearing.join(_ANSWERING_S)
+        """All of it so far."""
         return bytes(self._told)
 
     def text(self) -> str:
@@ -183,6 +188,9 @@ def _heard(
         process.wait()
         raise Unsupported(f"{' '.join(command)} did not end within {patience_s:g} s") from error
     took_ns = time.perf_counter_ns() - began_ns
+    until = time.monotonic() + _LEFT_S
+    for each in (out, err):
+        each.wait(until)
     return _Heard(out, err, process.returncode, began_ns, took_ns, *ended)
 
 

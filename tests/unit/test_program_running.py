@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from benchharness.contract import Configuration
 from benchharness.device.attempt import RunningAttempt
 from benchharness.device.failures import failure
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
-from targets.native_program import NativeProgram
+from targets.native_program import NativeProgram, running
 from targets.native_program.running import Ran, peak_of
 from targets.program_output.figures import Output
 from tests.unit.test_native_program import (
@@ -80,6 +81,22 @@ def test_what_is_heard_after_the_end_is_within_the_time_that_it_took(tmp_path: P
     report, _ = told(tmp_path, "llama-bench", code, "m.gguf", "cold_start_ttft")
     (figure,) = report.figures
     assert 0.3 * SECOND <= figure.value <= report.took_ns
+
+
+def test_what_a_program_left_behind_is_waited_for_once_and_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_LEFT_S", 0.1)
+    code = "import os\nleft = os.fork()\nif not left: time.sleep(30); os._exit(0)\nopen(sys.argv[0] + str(left), 'w')"
+    code += f"\n'--version' in sys.argv and sys.exit()\nprint({ROW!r})\nsys.stdout.flush(); os.kill(os.getpid(), 11)"
+    try:
+        with pytest.raises(ModelFailure, match="SIGSEGV"):
+            told(tmp_path, "llama-bench", code, "m.gguf", "model_ttft")
+    finally:
+        left = [int(path.name.removeprefix("llama-bench")) for path in tmp_path.glob("llama-bench?*")]
+        for each in left:
+            os.kill(each, signal.SIGKILL)  # all are there still, or this raises
+    assert len(left) == 2
 
 
 def wrapped_peak(folder: Path, mebibytes: int, line: str) -> tuple[int | None, int, dict[str, str]]:
