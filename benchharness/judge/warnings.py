@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW, MEMORY_ELSEWHERE
+from benchharness.contract import (
+    CACHE_COPIED_BY_BINDING,
+    EXECUTION_REFERENCE,
+    FALLBACK_ALLOW,
+    MEMORY_ELSEWHERE,
+    PLACE_NOT_TOLD,
+)
 from benchharness.judge import fed
 from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.limits import while_measured
@@ -102,7 +108,7 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
     requested, effective = result.job.configuration, result.effective
     accelerators = effective.accelerators or ()
     wanted = requested.accelerator
-    if wanted and accelerators and wanted not in accelerators and effective.fallback is None:
+    if wanted and accelerators and not {wanted, PLACE_NOT_TOLD} & set(accelerators) and effective.fallback is None:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
