@@ -168,7 +168,7 @@ def test_a_program_that_needs_least_has_no_python_in_it(programs_bytes: int, tol
         job(f"{number:016x}", configuration={"name": name, "runtime": name, "accelerator": None, "threads": None})
         for number, name in enumerate(("bench", "worker"))
     ]
-    program = {"effective": {"accelerators": ["cpu"], "threads": 2, "facts": {"program_sha256": "ab"}}}
+    program: dict[str, Any] = {"effective": {"accelerators": ["cpu"], "threads": 2, "facts": {"program_sha256": "ab"}}}
     attempts = [
         attempt(number, measured("peak_memory", value * held), job=of.key, **facts)
         for of, held, facts in ((jobs[0], programs_bytes, program), (jobs[1], 70 << 20, {}))

@@ -48,7 +48,7 @@ def ratio(contrast: Contrast, metric: str = "model_ttft") -> Any:
 def test_a_program_is_held_against_a_worker_in_what_is_not_its_process() -> None:
     """Python and numpy are in a worker's start and peak, whichever runtime it has."""
     worker, program = (made(key, name, precision="fp32") for key, name in (("b", "llama-cpp"), ("d", "native-program")))
-    told = {"effective": {"accelerators": ["cpu"], "threads": 2, "facts": {"program_sha256": "ab"}}}
+    told: dict[str, Any] = {"effective": {"accelerators": ["cpu"], "threads": 2, "facts": {"program_sha256": "ab"}}}
     rows = [
         [
             attempt(

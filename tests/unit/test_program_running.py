@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,9 @@ from benchharness.device.failures import failure
 from benchharness.errors import InvalidOutput, ModelFailure, Unsupported
 from targets.native_program import NativeProgram, running
 from targets.native_program.running import Ran, peak_of
-from targets.program_output.figures import Output
+from targets.program_output.figures import Output, read
+from targets.program_output.reader import UNTIL_TOLD, FigureRule, reader
+from targets.program_output.rows import Row
 from tests.unit.test_native_program import (
     HOLDS,
     LLAMA_PREFILL,
@@ -68,6 +71,19 @@ def test_a_cold_start_ends_with_the_row_whatever_is_said_later(
     (figure,) = report.figures
     later_s = 0.25 * (len(said) - told_at)
     assert 0.25 * told_at * SECOND <= figure.value <= report.took_ns - 0.9 * later_s * SECOND
+
+
+def test_a_reader_that_cannot_read_half_of_it_is_asked_for_more() -> None:
+    """Another package's function raises what it likes at a text that is not whole."""
+
+    def rows(text: str) -> list[Row]:
+        assert text.endswith("end")
+        return [{"said": text}]
+
+    of_text = replace(reader("benchmark_model"), rows=rows)
+    rule = FigureRule("cold_start_inference", UNTIL_TOLD)
+    _, (figure,) = read(of_text, [rule], Output(b"the end", [(2, 10), (5, 20), (7, 30)]), {"repeats": "3"}, "x")
+    assert figure.value == 30
 
 
 def test_a_program_that_says_nothing_has_no_cold_start(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_another_accelerator_than_the_one_requested_is_told() -> None:
     assert warning.kind is WarningKind.NOT_APPLIED
     assert warning.message == "npu was requested and the runtime used cpu"
     assert kinds(attempts, **requested(accelerator="cpu")) == set()
-    silent = {"effective": {"accelerators": [PLACE_NOT_TOLD], "threads": 2}}
+    silent: dict[str, Any] = {"effective": {"accelerators": [PLACE_NOT_TOLD], "threads": 2}}
     nowhere = [attempt(round_, measured("model_ttft", LONG), **silent) for round_ in range(5)]
     assert kinds(nowhere, **requested(accelerator="npu")) == set()
 
