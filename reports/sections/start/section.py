@@ -44,7 +44,7 @@ def make(material: Material) -> tuple[Start, ...]:
         Start(
             anchor=f"start-{number}",
             subject=subject_of(group[0]),
-            finding=_finding([(entry, phases) for entry, phases in parts[0][1] if _start_ns((entry, phases))]),
+            finding=_finding([each for each in parts[0][1] if each[1] or _start_ns(each)]),
             parts=tuple(part for part, _ in parts),
         )
         for number, (group, parts) in enumerate(found, start=1)
