@@ -179,6 +179,8 @@ class RunningAttempt:
         remove_scratch(self._scratch)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions.update(_left_running(measured))
+        if measured.get("elsewhere"):
+            self._conditions["libraries"] = unknown("the program maps its own, which are not read before it starts")
         told = {"outcome": {"kind": kind, "reason": reason}, **measured}
         members = measured.get("members", {})
         return [
