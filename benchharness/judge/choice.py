@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.judge.evidence import no_evidence
+from benchharness.judge.processes import OF_THE_PROCESS, is_program
 from benchharness.judge.ranking import Candidate, Figure, Ranking, Wish, held_together
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import TELLS_APART, Estimate, MetricResult, Result, Verdict, VerdictKind, part_of
@@ -232,6 +233,7 @@ def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
                     output=part_of(metric.parameters) if len(outputs) > 1 else "",
                     used="; ".join(dict.fromkeys(used)),
                     doubt=no_evidence(result, metric),
+                    of_program=metric.name.startswith(OF_THE_PROCESS) and is_program(result),
                 ),
             )
 
