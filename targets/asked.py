@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Callable
 
-from benchharness.contract import Configuration
+from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
 from benchharness.errors import Unsupported
 
 #: Sizes go into C's whole numbers of 32 bits, which would take the rest of a larger one in silence.
@@ -50,6 +51,21 @@ def table(option: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def text(option: str, value: Any) -> str | None:
+    """A text; None for the default. Raises `Unsupported`."""
+    if not isinstance(value, (str, type(None))):
+        raise Unsupported(f"{option}: {value!r} is no text")
+    return value
+
+
+def read_options(
+    configuration: Configuration, checks: Mapping[str, Callable[[str, Any], Any]], adapter: str
+) -> dict[str, Any]:
+    """The options that are given, each as the check of its name takes it. Raises `Unsupported` for an unknown one."""
+    refuse_unknown(configuration, checks, adapter)
+    return {name: checks[name](f"options.{name}", value) for name, value in configuration.options.items()}
+
+
 def refuse_unknown(configuration: Configuration, known: Iterable[str], adapter: str) -> None:
     """Raises `Unsupported` for an option that an adapter does not have."""
     names = list(known)
@@ -76,6 +92,13 @@ def unconfirmed(configuration: Configuration) -> dict[str, Any]:
     """For the facts of a runtime that does not tell what it made of its accelerator's options."""
     given = {str(key): value for key, value in configuration.accelerator_options.items()}
     return {"accelerator_options_unconfirmed": given} if given else {}
+
+
+def refused(accelerator: str, model: Path, words: str, lost_ns: int | None, configuration: Configuration) -> Refusal:
+    """What is told of an accelerator that took nothing of a model. Raises `Unsupported` where it was to fail then."""
+    if configuration.fallback == FALLBACK_FAIL:
+        raise Unsupported(f'fallback = "fail": {accelerator} takes no part in {model}: {words}')
+    return Refusal(words, lost_ns)
 
 
 def nearest(name: Any, known: Iterable[Any]) -> str:

@@ -54,6 +54,21 @@ def check_kept(tokens: int, used: int) -> None:
         raise Unsupported(f"{tokens} tokens cannot be kept of the {used} in the cache")
 
 
+def check_prompt(
+    prompt: Sequence[int] | str, count: int, vocabulary_size: int, context_length: int, name: str, dtype: str = "int64"
+) -> Array:
+    """A prompt's token ids, as `check_tokens` gives them, with room for an answer of `count` tokens.
+
+    Raises `Unsupported`, for a text too; `name` is the model's.
+    """
+    if isinstance(prompt, str):
+        raise Unsupported(f"{name}: a prompt is token ids here")
+    ids = check_tokens(prompt, vocabulary_size, 0, context_length, dtype)
+    if len(ids) + count > context_length:
+        refuse_length(len(ids) + count, context_length)
+    return ids
+
+
 def check_prompts(
     prompts: Sequence[Sequence[int] | str], count: int, vocabulary_size: int, context_length: int
 ) -> list[list[int]]:

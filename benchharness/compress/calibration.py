@@ -25,6 +25,7 @@ from benchharness.device.inputs.conversion import converted
 from benchharness.device.inputs.layouts import arranged
 from benchharness.device.inputs.pairing import Pairing, listed, pair
 from benchharness.device.inputs.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer_apart import TokenizerApart
 from benchharness.device.scenarios.quality.sampling import evenly
 from benchharness.errors import Unsupported, UsageError
 
@@ -120,10 +121,13 @@ def read_text(path: Path, tokenizer: Path, longest: int) -> Text:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     try:
-        speaker = Tokenizer(tokenizer)
+        speaker = TokenizerApart(tokenizer)
+        try:
+            stretches = [_spoken(text, start, end, speaker) for start, end in _stretches(text)]
+        finally:
+            speaker.end()
     except Unsupported as error:
         raise UsageError(f"{tokenizer.parent}: {error}") from error
-    stretches = [_spoken(text, start, end, speaker) for start, end in _stretches(text)]
     length = min(CHUNK_TOKENS, longest, max(len(each) for each in stretches))
     leading = speaker.leading
     if length <= len(leading):

@@ -128,8 +128,11 @@ class RunningAttempt:
         self._child.end(_GRACE_S)
         told = {"left_running": message.get("left_running", {})}
         kind, reason = message["outcome"], protocol.text(message["reason"])
-        of_interpreter = self.phase == "start" or kind == "unsupported"
-        return self._finished(kind, self._of_interpreter(reason) if of_interpreter else reason, told)
+        if kind == "killed" and self._killed_for_memory():  # a program that it had started
+            kind, reason = "out-of-memory", f"killed by the kernel for memory: {reason}"
+        if self.phase == "start" or kind == "unsupported":
+            reason = self._of_interpreter(reason)
+        return self._finished(kind, reason, told)
 
     def ended(self) -> list[Message]:
         """The worker's output ended without a report."""
@@ -192,6 +195,8 @@ class RunningAttempt:
         remove_scratch(self._scratch)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions.update(_left_running(measured))
+        if measured.get("elsewhere"):
+            self._conditions["libraries"] = unknown("the program maps its own, which are not read before it starts")
         told = {"outcome": {"kind": kind, "reason": reason}, **measured}
         members = measured.get("members", {})
         return [

@@ -37,6 +37,7 @@ from benchharness.device.processes import leftovers
 from benchharness.device.processes.groups import remove_stale
 from benchharness.device.processes.lifeline import die_with_parent
 from benchharness.device.processes.undo import remove_scratch
+from benchharness.device.rehearsal import Rehearsal
 from benchharness.errors import ProtocolError, Unsupported
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Supervisor:
         self._inbox: queue.SimpleQueue[tuple[str, Message | None]] = queue.SimpleQueue()
         self._attempt: RunningAttempt | None = None
         self._next_look_s = 0.0
+        self._rehearsal = Rehearsal(bundle)
         self._gate = EntryGate()
+        self._gate_began = False
         self._at_gate: Order | None = None  # the order that waits to begin
 
     def serve(self) -> None:
@@ -159,18 +162,29 @@ class Supervisor:
             self._finish(never_started(order, str(error)))
             return
         self._at_gate = order
-        self._gate.begin(order.get("entry_gate_s", 0))
+        self._gate_began = False
+        self._rehearsal.begin(order)
         self._wait_at_gate()
-        if self._at_gate is not None:
-            self._hosts.send({"type": "progress", "id": order["id"], "phase": "entry gate", "done": 0, "total": 0})
+        if self._at_gate is not None and not self._gate_began:
+            self._tell_phase(order, "tokenizer")
+
+    def _tell_phase(self, order: Order, phase: str) -> None:
+        self._hosts.send({"type": "progress", "id": order["id"], "phase": phase, "done": 0, "total": 0})
 
     def _wait_at_gate(self) -> None:
-        """Starts the order that waits, once the gate is open."""
-        order, facts = self._at_gate, self._gate.step()
-        if order is None or facts is None:
+        """Starts the order that waits, once its prompt has been tried, and then the gate is open."""
+        order, tried = self._at_gate, self._rehearsal.told()
+        if order is None or tried is None:
             return
-        self._at_gate = None
-        self._start(order, facts)
+        began, self._gate_began = self._gate_began, True
+        if not began:
+            self._gate.begin(order.get("entry_gate_s", 0))
+        facts = self._gate.step()
+        if facts is not None:
+            self._at_gate = None
+            self._start(cast("Order", {**order, **tried}), facts)
+        elif not began:
+            self._tell_phase(order, "entry gate")
 
     def _cancel(self, attempt: str) -> None:
         if self._attempt is not None and self._attempt.id == attempt:

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -97,7 +97,7 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
     phases.end("import")
     progress.phase("load")
     sealed = unsealed(adapter, order, phases.end)  # parts of the load, which take memory of their own
-    with opened(adapter, order, configuration, sealed) as session:
+    with opened(adapter, order, configuration, sealed) as session, ExitStack() as stack:
         itself = by_itself(session)
         not_the_workers = {} if itself is None else itself.elsewhere()
         language = isinstance(session, LanguageSession) if itself is None else itself.language
@@ -106,7 +106,8 @@ def _attempt(order: Order, writer: protocol.Writer) -> dict[str, Any]:
         phases.end("load")
         with phases.unwatched():
             phases.note_libraries()
-            tokenizer = _tokenizer(adapter, order) if language and (itself is None or not itself.takes_text) else None
+            as_text = itself is not None and itself.takes_text
+            tokenizer = _tokenizer(adapter, order, stack) if language and not as_text else None
             states = None if language or not_the_workers else States.of(session, _tensors(order).get("state"))
         # Made here, so that no phase pays for what the harness makes up, nor the model's memory.
         asked, told = (None, {}) if states is None else _asked(session, order, sample, states, phases)
@@ -203,10 +204,14 @@ def _told_of(ran: Session, tokenizer: Tokenizer | None) -> dict[str, Any]:
     return told if tokenizer is None else {**told, "tokenizer": tokenizer.facts()}
 
 
-def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
-    """Of a text prompt, or a task's texts, the tokenizer that the host names, else the one inside the artefact."""
+def _tokenizer(adapter: Adapter, order: Order, stack: ExitStack) -> Tokenizer | None:
+    """Of a text prompt, or a task's texts, the tokenizer that the host names, else the one inside the artefact.
+
+    A task's is in a process of its own: nothing of it is timed, and its texts are many. Raises `Unsupported`.
+    """
     workload = order["workload"]
-    if workload["prompt"].get("text") is None and (workload.get("data") or {}).get("kind") != "requests":
+    of_task = (workload.get("data") or {}).get("kind") == "requests"
+    if workload["prompt"].get("text") is None and not of_task:
         return None
     from benchharness.contract import FindsTokenizer
     from benchharness.device.inputs.tokenizer import Tokenizer
@@ -214,7 +219,17 @@ def _tokenizer(adapter: Adapter, order: Order) -> Tokenizer | None:
     path = None if order["tokenizer"] is None else Path(order["tokenizer"])
     if path is None and isinstance(adapter, FindsTokenizer):
         path = adapter.tokenizer(Path(order["artefact"]))
-    return None if path is None else Tokenizer(path)
+    if path is None:
+        return None
+    if order.get("tried"):
+        raise Unsupported(order["tried"])
+    if of_task:
+        from benchharness.device.inputs.tokenizer_apart import opened_apart
+
+        apart = opened_apart(order, str(path), order.get("bundle"))
+        stack.callback(apart.end)
+        return apart
+    return Tokenizer(path)
 
 
 def _conduct(order: Order, writer: protocol.Writer) -> dict[str, Any]:

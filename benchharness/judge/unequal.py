@@ -266,7 +266,8 @@ def _vocabularies(this: Side, other: Side) -> Iterator[str]:
     """A token of one vocabulary is more or less text than one of another. What is told of texts is alike."""
     ours, theirs = this.job.vocabulary, other.job.vocabulary
     if ours and theirs and ours != theirs and not this.job.of_answers:
-        yield "tokens of another vocabulary"
+        one = ours.partition("-")[0] == theirs.partition("-")[0]  # words in common, and behind them how they cut a text
+        yield "a text in other tokens of one vocabulary" if one else "tokens of another vocabulary"
 
 
 def _inputs(this: Side, other: Side) -> Iterator[str]:

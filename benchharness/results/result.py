@@ -339,10 +339,10 @@ class Job:
     chain: Sequence[Opened] = field(default_factory=list)
     tokenizer_digest: str | None = None  # SHA-256 of that file; None in runs of before
     key_from: str | None = None  # of a sealed artefact: where its key is found on the device, never the key
-    # Scenario quality: the variant's own tokenizer.json, where it is not known to speak the reference's vocabulary.
+    # Scenario quality: the variant's own tokenizer.json, where it is not known to read as the reference's does.
     own_tokenizer: str | None = None
     own_tokenizer_digest: str | None = None  # SHA-256 of that file
-    vocabulary: str = ""  # which one this variant's tokens are of, where the model's variants have several
+    vocabulary: str = ""  # which one this variant's tokens are of, and how it cuts, where the model's have several
     # Where two builds are compared: which one's job this is, `BASE` or `CANDIDATE`, and what it shares with its partner
     # of the other side. Empty in every other run.
     side: str = ""

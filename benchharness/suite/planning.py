@@ -17,6 +17,7 @@ from benchharness.suite.artefact import Manifest
 from benchharness.suite.data_files import REQUESTS, TEXT_KINDS, DataFile
 from benchharness.suite.hardware import HardwareTarget
 from benchharness.suite.tables import Model, Suite
+from benchharness.suite.vocabularies import Vocabulary
 
 #: Where hubs keep the models of a repository, below its configuration and tokenizer; and which.
 HUB_FOLDER, _HUB_ENDINGS = "onnx", (".onnx", ".ort")
@@ -34,8 +35,8 @@ class Materials:
     tokenizers: Mapping[Path, Path] = field(default_factory=dict)  # artefact -> tokenizer.json, where there is one
     data: Mapping[Path, DataFile] = field(default_factory=dict)  # evaluation data
     digests: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of the tokenizers
-    # Which vocabulary each artefact's tokens are of, in models whose variants have several.
-    vocabularies: Mapping[Path, str] = field(default_factory=dict)
+    # In which tokens each artefact reads a text, in models whose variants differ in that.
+    vocabularies: Mapping[Path, Vocabulary] = field(default_factory=dict)
     of_scenarios: Mapping[str, Any] = field(default_factory=dict)  # by scenario: what `gathered` made of its files
 
 
@@ -81,10 +82,10 @@ class Planning:
         return variant if variant in named else next(fitting, named[0])
 
     def own_tokenizer(self, variant: str, other: str) -> Path | None:
-        """A variant's tokenizer, where its vocabulary is not the other's or the suite names it: the device looks."""
+        """A variant's tokenizer, where it is not known to cut a text as the other's does: the device looks."""
         variants, materials = self.model.variants, self.materials
         ours, theirs = (variants[name].artefact for name in (variant, other))
-        spoken = [materials.vocabularies.get(each, "") for each in (ours, theirs)]
+        spoken = [materials.vocabularies.get(each) for each in (ours, theirs)]
         named = variants[variant].tokenizer is not None
         return materials.tokenizers.get(ours) if named or spoken[0] != spoken[1] else None
 
@@ -113,7 +114,7 @@ class Planning:
         speaks = Path(against.artefact) if against else variant.artefact  # one tokenizer for a whole pass
         tokenizer = materials.tokenizers.get(speaks) if asks_for_text else None
         own = self.own_tokenizer(variant_name, against.variant) if against and asks_for_text else None
-        vocabulary = materials.vocabularies.get(variant.artefact, "")
+        vocabulary = spoken.name if (spoken := materials.vocabularies.get(variant.artefact)) else ""
         facts: dict[str, Any] = {
             "hardware": self.hardware.name,
             "model": self.name,

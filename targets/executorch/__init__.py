@@ -36,7 +36,6 @@ else:
 from benchharness.contract import (
     CACHE_GROWN_BY_GRAPH,
     CACHE_IN_PLACE,
-    FALLBACK_FAIL,
     ArtefactFiles,
     Availability,
     Configuration,
@@ -45,7 +44,7 @@ from benchharness.contract import (
     Refusal,
 )
 from benchharness.errors import ModelFailure, Unsupported
-from targets.asked import refuse_plugins, threads_of
+from targets.asked import refuse_plugins, refused, threads_of
 from targets.pte_format.files import ENDING, find_model, find_weights, list_files
 from targets.pte_format.inspection import KERNELS, describe, facts_of, run_method
 from targets.pte_format.program import Method, Program, read_program
@@ -136,12 +135,9 @@ def _check_backends(model: Path, method: Method) -> None:
 def _refusal(configuration: Configuration, model: Path, method: Method) -> Refusal | None:
     """Where a backend is asked for that the program has nothing of."""
     asked = configuration.accelerator
-    if asked in (None, KERNELS) or asked in method.delegates:
+    if asked is None or asked == KERNELS or asked in method.delegates:
         return None
-    reason = f"nothing in {model.name} was exported for it"
-    if configuration.fallback == FALLBACK_FAIL:
-        raise Unsupported(f'fallback = "fail": {asked} takes no part in {model}: {reason}')
-    return Refusal(reason, None)
+    return refused(asked, model, f"nothing in {model.name} was exported for it", None, configuration)
 
 
 def _set_threads(wanted: int | None) -> int | None:

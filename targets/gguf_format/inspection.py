@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchharness.contract import ModelDescription, Quantization, TensorSpec
 from targets.gguf_format.contents import Contents, Tensor, read_files
-from targets.gguf_format.files import parts_of
+from targets.gguf_format.files import find_model, parts_of
 from targets.stored_numbers import WEIGHTS, add_up
 
 #: Quantized types with a smallest value a block beside the scale; the others are symmetric, as far as this list knows.
 _WITH_MINIMUM = ("q4_1", "q5_1", "q2_K", "q4_K", "q5_K")
 _SYMMETRIC = ("q4_0", "q5_0", "q8_0", "q3_K", "q6_K")
+#: What a text goes in by and comes out by: llama.cpp's tensors have no names outside.
+TOKENS, LOGITS = "tokens", "logits"
 _SHOWN_METADATA = ("general.", "tokenizer.ggml.model", "tokenizer.ggml.pre")
 
 
-def describe(model: Path) -> ModelDescription:
-    """Describes a model and all its parts. Raises `ModelFailure`, `Unsupported`."""
+def inspect_model(artefact: Path) -> ModelDescription:
+    """What the `.gguf` file, or the one in a folder, and all its parts hold. Raises `ModelFailure`, `Unsupported`."""
+    model = find_model(artefact)
     parts = parts_of(model)
     contents = read_files(parts)
     reason = why_no_language_model(contents)
     vocabulary = _count(contents, "vocab_size") or contents.lengths.get("tokenizer.ggml.tokens")
     layers = _count(contents, "block_count")
+    inputs, outputs = tensors(vocabulary)
     return ModelDescription(
         format="gguf",
         task="tensor" if reason else "causal-lm",
-        inputs=[TensorSpec("tokens", "int32", ("tokens",))],
-        outputs=[TensorSpec("logits", "float32", ("tokens", vocabulary))],
+        inputs=inputs,
+        outputs=outputs,
         # A GGUF holds no graph: llama.cpp has one for each architecture.
         operators={f"llama.cpp's {contents.architecture or 'unknown architecture'}": {"layer": layers or 1}},
         parameters=add_up((WEIGHTS, each.dtype, 1, each.numbers, each.bytes) for each in contents.tensors),
@@ -48,6 +53,11 @@ def describe(model: Path) -> ModelDescription:
             "metadata": {key: value for key, value in contents.metadata.items() if key.startswith(_SHOWN_METADATA)},
         },
     )
+
+
+def tensors(vocabulary: int | None) -> tuple[Sequence[TensorSpec], Sequence[TensorSpec]]:
+    """What goes in and what comes out, of a text of any length."""
+    return [TensorSpec(TOKENS, "int32", ("tokens",))], [TensorSpec(LOGITS, "float32", ("tokens", vocabulary))]
 
 
 def _count(contents: Contents, key: str) -> int | None:

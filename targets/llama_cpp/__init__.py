@@ -14,25 +14,19 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from benchharness.contract import (
-    CACHE_IN_PLACE,
-    ArtefactFiles,
-    Availability,
-    Configuration,
-    EffectiveConfiguration,
-    ModelDescription,
-)
+from benchharness.contract import CACHE_IN_PLACE, Availability, Configuration, EffectiveConfiguration
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
+from targets.causal_session import Limits
 from targets.gguf_format.contents import Contents, read_files
 from targets.gguf_format.files import ENDING, find_model, list_files, parts_of
-from targets.gguf_format.inspection import describe, why_no_language_model
+from targets.gguf_format.inspection import inspect_model, why_no_language_model
 from targets.llama_cpp.library import Library, load_library
 from targets.llama_cpp.log import Log, listen
-from targets.llama_cpp.options import CPU, Request, read_request
+from targets.llama_cpp.options import CPU, Request, filled, read_request
 from targets.llama_cpp.session import LlamaSession
 from targets.llama_cpp.several import Together
 
@@ -53,20 +47,13 @@ class LlamaCpp:
 
     name = "llama-cpp"
     formats: Sequence[str] = (ENDING,)
+    files, inspect = staticmethod(list_files), staticmethod(inspect_model)
 
     def availability(self) -> Availability:
         """The library's package, version and devices, or the reason why there is none. Never raises."""
         if _library is None:
             return Availability(available=False, reason=_missing)
         return Availability(available=True, version=_library.version, accelerators=tuple(_library.devices()))
-
-    def files(self, artefact: Path) -> ArtefactFiles:
-        """The model with all its parts, its configuration and tokenizer. Raises `ModelFailure`."""
-        return list_files(Path(artefact))
-
-    def inspect(self, artefact: Path) -> ModelDescription:
-        """What a `.gguf` file holds; reads no weights. Raises `ModelFailure`."""
-        return describe(find_model(Path(artefact)))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[LlamaSession]:
@@ -88,10 +75,10 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
     log = listen(lib)
     lib.llama_backend_init()
     _warn_of_known_crash(library, contents, request)
-    params = lib.llama_model_default_params()
     # A list that ends with NULL; the processor needs no mention, and an empty list leaves all others out.
-    chosen = (ctypes.c_void_p * 2)(None if request.device in (None, CPU) else devices[request.device][0], None)
-    request.fill_model(params, None if request.device is None else ctypes.addressof(chosen))
+    chosen = (ctypes.c_void_p * 2)(None if request.device in (None, CPU) else devices[request.device], None)
+    wanted = {} if request.device is None else {"devices": ctypes.addressof(chosen)}
+    params = filled(lib.llama_model_default_params(), {**request.model, **wanted})
     loaded = lib.llama_model_load_from_file(os.fsencode(model), params)
     if not loaded:
         raise _failure(model, log, "load it")
@@ -105,35 +92,27 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
         raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")
 
     def make(texts: int, tokens: int) -> int:
-        params = lib.llama_context_default_params()
-        request.fill_context(params, tokens, texts)
+        room = {"n_ctx": tokens * texts, **({"n_seq_max": texts} if texts > 1 else {})}
+        params = filled(lib.llama_context_default_params(), {**request.context, **room})
         return int(lib.llama_init_from_model(loaded, params) or 0)
 
     if not (context := make(1, length)):
         asked = ", ".join(f"{name} = {value}" for name, value in request.options.items()) or "all defaults"
         raise _failure(model, log, f"make a context for it ({asked})", Unsupported)
-    return LlamaSession(
-        lib,
-        library.batch,
-        context,
-        log,
-        name=str(model),
-        effective=_effective(library, contents, context, log, trained, places),
-        vocabulary_size=int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))),
-        context_length=length,
-        together=Together(lib, library.batch, make, log, str(model)),
-    )
+    limits = Limits(int(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(loaded))), length, "int32")
+    effective = _effective(library, contents, context, log, trained, places)
+    together = Together(lib, library.batch, make, log, str(model))
+    return LlamaSession(library, context, log, str(model), effective, limits, together)
 
 
-def _places(model: Path, log: Log, request: Request, devices: Iterable[str]) -> Sequence[str]:
+def _places(model: Path, log: Log, request: Request, devices: Collection[str]) -> Sequence[str]:
     """The devices that layers went to, the CPU last. Raises `Unsupported` where that is not told and not certain."""
     if log.layers:
         return sorted(log.layers, key=lambda place: place == CPU)
-    here = list(devices)
-    if request.device == CPU or here == [CPU]:
+    if request.device == CPU or list(devices) == [CPU]:
         return (CPU,)
     raise Unsupported(
-        f"{model}: this llama.cpp has {', '.join(here)} and logged no device for any layer, so what ran where is "
+        f"{model}: this llama.cpp has {', '.join(devices)} and logged no device for any layer, so what ran where is "
         f'unknown; configure accelerator = "{CPU}", or install a build that this adapter knows'
     )
 
@@ -142,25 +121,24 @@ def _effective(
     library: Library, contents: Contents, context: int, log: Log, trained_tokens: int, places: Sequence[str]
 ) -> EffectiveConfiguration:
     lib = library.functions
-    facts = {
-        "package": library.package,
-        "system_info": library.system_info,
-        "precision_unknown": "llama.cpp does not tell in what type it computes",
-        "architecture": contents.architecture,
-        "n_ctx_train": trained_tokens,
-        **{f"n_{size}": int(getattr(lib, f"llama_n_{size}")(context)) for size in ("ctx", "batch", "ubatch")},
-        "threads_batch": int(lib.llama_n_threads_batch(context)),
-        **log.facts,
-        "buffers_mib": dict(log.buffers_mib),
-        "repacked": dict(log.repacked),
-    }
     return EffectiveConfiguration(
         accelerators=tuple(places),
         threads=int(lib.llama_n_threads(context)),
         cache=CACHE_IN_PLACE,
         runtime_version=library.version,
-        facts=facts,
         model_precision="+".join(contents.floats) or None,
+        facts={
+            "package": library.package,
+            "system_info": library.system_info,
+            "precision_unknown": "llama.cpp does not tell in what type it computes",
+            "architecture": contents.architecture,
+            "n_ctx_train": trained_tokens,
+            **{f"n_{size}": int(getattr(lib, f"llama_n_{size}")(context)) for size in ("ctx", "batch", "ubatch")},
+            "threads_batch": int(lib.llama_n_threads_batch(context)),
+            **log.facts,
+            "buffers_mib": dict(log.buffers_mib),
+            "repacked": dict(log.repacked),
+        },
     )
 
 

@@ -85,15 +85,11 @@ class Library:
         """What of the processor this build uses, and which backends it has: builds of one version differ threefold."""
         return " ".join(str(self.functions.llama_print_system_info().decode("utf-8", "replace")).split()).strip("| ")
 
-    def devices(self) -> dict[str, tuple[int, str]]:
-        """Handle and description of each device that ggml has here, by its name: "CPU", "CUDA0"."""
+    def devices(self) -> dict[str, int]:
+        """The handle of each device that ggml has here, by its name: "CPU", "CUDA0"."""
         lib = self.functions
-        found = {}
-        for index in range(lib.ggml_backend_dev_count()):
-            handle = lib.ggml_backend_dev_get(index)
-            name, told = lib.ggml_backend_dev_name(handle), lib.ggml_backend_dev_description(handle)
-            found[name.decode("utf-8", "replace")] = (handle, told.decode("utf-8", "replace"))
-        return found
+        handles = [lib.ggml_backend_dev_get(index) for index in range(lib.ggml_backend_dev_count())]
+        return {lib.ggml_backend_dev_name(handle).decode("utf-8", "replace"): handle for handle in handles}
 
 
 def load_library() -> Library:
@@ -125,8 +121,7 @@ def _of_xllamacpp() -> Library:
             f"xllamacpp {installed} is installed, and its structures are known here of {', '.join(KNOWN_VERSIONS)} "
             f"only; pip install 'xllamacpp=={KNOWN_VERSIONS[-1]}', or llama-cpp-python, which describes its own"
         )
-    spec = find_spec("xllamacpp")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
+    folders = getattr(find_spec("xllamacpp"), "submodule_search_locations", None) or ()
     files = [path for folder in folders for path in sorted(Path(folder).glob("xllamacpp*.so"))]
     try:
         if not files:
@@ -159,8 +154,7 @@ def _declare(lib: Any, model_params: Any, context_params: Any, batch: Any) -> No
         ("llama_init_from_model", c_void_p, c_void_p, context_params),
         ("llama_free llama_model_free", None, c_void_p),
         ("llama_model_get_vocab llama_get_memory llama_get_logits", c_void_p, c_void_p),
-        ("llama_vocab_n_tokens llama_model_n_ctx_train", c_int32, c_void_p),
-        ("llama_n_threads llama_n_threads_batch", c_int32, c_void_p),
+        ("llama_vocab_n_tokens llama_model_n_ctx_train llama_n_threads llama_n_threads_batch", c_int32, c_void_p),
         ("llama_n_ctx llama_n_batch llama_n_ubatch", c_uint32, c_void_p),
         ("llama_model_has_encoder", c_bool, c_void_p),
         ("llama_memory_clear", None, c_void_p, c_bool),
@@ -169,7 +163,7 @@ def _declare(lib: Any, model_params: Any, context_params: Any, batch: Any) -> No
         ("llama_get_logits_ith", c_void_p, c_void_p, c_int32),
         ("ggml_backend_dev_count", c_size_t),
         ("ggml_backend_dev_get", c_void_p, c_size_t),
-        ("ggml_backend_dev_name ggml_backend_dev_description", c_char_p, c_void_p),
+        ("ggml_backend_dev_name", c_char_p, c_void_p),
     ):
         for name in names.split():
             function = getattr(lib, name)

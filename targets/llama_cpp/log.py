@@ -16,7 +16,6 @@ _BUFFER = re.compile(r"\w+: +(\S+) +(model|KV|RS|compute|output) buffer size = +
 _CACHE = re.compile(r"llama_kv_cache\w*: size = .*K \((\w+)\).*V \((\w+)\)")
 _LOAD_MODE = re.compile(r"load_tensors: .*\(load_mode = (\w+)\)")
 _REPACKED = re.compile(r"\w+: (amx )?repack tensor \S+ (?:with|of type) (\w+)")
-_GRAPH = re.compile(r"graph_reserve: reserving a graph")
 
 
 class Log:
@@ -44,7 +43,7 @@ class Log:
             self.facts["load_mode"] = found[1]
         elif found := _REPACKED.match(line):
             self.repacked[f"amx {found[2]}" if found[1] else found[2]] += 1
-        elif _GRAPH.match(line):
+        elif line.startswith("graph_reserve: reserving a graph"):
             self.facts["flash_attn"] = False  # until an operator of this graph shows it
         elif "(FLASH_ATTN_EXT)" in line:
             self.facts["flash_attn"] = True

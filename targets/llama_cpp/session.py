@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchharness.contract import EffectiveConfiguration, TensorSpec
+from benchharness.contract import EffectiveConfiguration
 from benchharness.errors import ModelFailure, Unsupported
 from targets.causal_session import CausalSession, Limits
+from targets.gguf_format.inspection import LOGITS, TOKENS, tensors
+from targets.llama_cpp.library import Library
 from targets.llama_cpp.log import Log
 from targets.llama_cpp.several import SeveralTexts, Together
 from targets.token_checks import check_kept, check_token
@@ -18,7 +20,6 @@ from targets.token_checks import check_kept, check_token
 if TYPE_CHECKING:
     from benchharness.contract import Array
 
-TOKENS, LOGITS = "tokens", "logits"
 _NO_ROOM = 1  # what llama_decode answers where the cache has no place for the tokens
 
 
@@ -30,29 +31,25 @@ class LlamaSession(CausalSession, SeveralTexts):
 
     def __init__(
         self,
-        functions: Any,
-        batch: Any,
+        library: Library,
         context: int,
         log: Log,
-        *,
         name: str,
         effective: EffectiveConfiguration,
-        vocabulary_size: int,
-        context_length: int,
+        limits: Limits,
         together: Together,
     ) -> None:
-        super().__init__(name, Limits(vocabulary_size, context_length, "int32"))
+        super().__init__(name, limits)
         self.effective = effective
-        self.inputs: Sequence[TensorSpec] = (TensorSpec(TOKENS, "int32", ("tokens",)),)
-        self.outputs: Sequence[TensorSpec] = (TensorSpec(LOGITS, "float32", ("tokens", vocabulary_size)),)
-        self._lib, self._context, self._log = functions, context, log
-        self._together = together
-        self._memory = functions.llama_get_memory(context)
-        self._batch_tokens = int(functions.llama_n_batch(context))
-        self._rows_at_once = min(self._batch_tokens, int(functions.llama_n_ubatch(context)))
-        self._row: Array = np.zeros(vocabulary_size, np.float32)
+        self.inputs, self.outputs = tensors(limits.vocabulary_size)
+        self._lib: Any = library.functions
+        self._context, self._log, self._together = context, log, together
+        self._memory = self._lib.llama_get_memory(context)
+        self._batch_tokens = int(self._lib.llama_n_batch(context))
+        self._rows_at_once = min(self._batch_tokens, int(self._lib.llama_n_ubatch(context)))
+        self._row: Array = np.zeros(limits.vocabulary_size, np.float32)
         self._row_address = 0
-        self._make_batch = batch
+        self._make_batch = library.batch
         self._step = self._batch(self._token[0])
 
     def reset(self) -> None:
@@ -95,27 +92,21 @@ class LlamaSession(CausalSession, SeveralTexts):
 
     def _append(self, row: Array) -> Array:
         """In as many batches as it takes: beyond one llama.cpp ends the process. The next call overwrites a row."""
-        if not self._kept[0]:
-            return self._all_rows(row[0])
-        for start in range(0, row.size, self._batch_tokens):
-            self._decode(self._batch(row[0, start : start + self._batch_tokens]))
-        return self._last_row()[None]
+        rows = None if self._kept[0] else np.empty((row.size, self.vocabulary_size), np.float32)
+        most = self._batch_tokens if rows is None else self._rows_at_once
+        for start in range(0, row.size, most):
+            batch = self._batch(row[0, start : start + most])
+            if rows is not None:
+                batch.logits = (ctypes.c_int8 * batch.n_tokens)(*[1] * batch.n_tokens)
+            self._decode(batch)
+            if rows is not None:
+                logits = self._lib.llama_get_logits(self._context)
+                ctypes.memmove(rows[start:].ctypes.data, logits, batch.n_tokens * rows.strides[0])
+        return self._last_row()[None] if rows is None else rows
 
-    def _batch(self, ids: Array, scored: Any = None) -> Any:
-        """A batch of ids (int32), which have to outlive it; `scored`: for which of them logits are wanted."""
-        batch = self._make_batch(n_tokens=ids.size, token=ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)))
-        if scored is not None:
-            batch.logits = scored
-        return batch
-
-    def _all_rows(self, ids: Array) -> Array:
-        rows = np.empty((ids.size, self.vocabulary_size), np.float32)
-        for start in range(0, ids.size, self._rows_at_once):
-            chunk = ids[start : start + self._rows_at_once]
-            self._decode(self._batch(chunk, (ctypes.c_int8 * chunk.size)(*[1] * chunk.size)))
-            address = self._lib.llama_get_logits(self._context)
-            ctypes.memmove(rows[start:].ctypes.data, address, chunk.size * self.vocabulary_size * rows.itemsize)
-        return rows
+    def _batch(self, ids: Array) -> Any:
+        """A batch of ids (int32), which have to outlive it."""
+        return self._make_batch(n_tokens=ids.size, token=ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)))
 
     def _decode(self, batch: Any) -> None:
         answer = self._lib.llama_decode(self._context, batch)

@@ -12,20 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from targets.onnx_format.contents import Contents, Graph, Node, read_contents
-from targets.onnx_format.input_rows import rows_of
+from targets.onnx_format.input_rows import maker_of, rows_of
 from targets.wire.protobuf import mapped
 
 #: Operators that see the past alone, whatever mask they get.
 _CAUSAL = frozenset(
-    {
-        "GroupQueryAttention",
-        "SparseAttention",
-        "PagedAttention",
-        "DecoderMaskedSelfAttention",
-        "DecoderMaskedMultiHeadAttention",
-        "Trilu",
-        "Scan",
-    }
+    {"GroupQueryAttention", "SparseAttention", "PagedAttention", "DecoderMaskedSelfAttention"}
+    | {"DecoderMaskedMultiHeadAttention", "Trilu", "Scan"}
 )
 #: Attributes that make an attention see the past alone: of Microsoft's operators, and of ONNX's own.
 _ONE_WAY = ("unidirectional", "is_causal")
@@ -87,7 +80,7 @@ def _counts(graph: Graph, name: str) -> bool:
     todo, seen = [name], {name}
     while todo and len(seen) < _MOST_STEPS:
         name = todo.pop()
-        stored, maker = graph.find(name), _maker(graph, name)
+        stored, maker = graph.find(name), maker_of(graph, name)
         if name in _POSITIONS or (maker is not None and maker.operator in _COUNTING):
             return True
         if stored is not None and stored.dtype in ("int64", "int32") and stored.numbers >= _MOST_STEPS:
@@ -97,12 +90,3 @@ def _counts(graph: Graph, name: str) -> bool:
             todo += [each for each in wanted if each not in seen]
             seen.update(wanted)
     return False
-
-
-def _maker(graph: Graph, name: str) -> Node | None:
-    within: Graph | None = graph
-    while within is not None:
-        if name in within.makers:
-            return within.makers[name]
-        within = within.around
-    return None

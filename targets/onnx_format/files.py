@@ -113,9 +113,9 @@ def list_files(artefact: Path) -> ArtefactFiles:
     )
 
 
-def check_files(model: Path) -> None:
-    """Raises `ModelFailure` where a model names files that are missing or not its own; before a runtime reads them."""
-    _outside(model, _folders(model)[-1])
+def check_files(model: Path) -> list[Path]:
+    """The files outside a model that hold its tensors. Raises `ModelFailure` for one that is missing or not its own."""
+    return _outside(model, _folders(model)[-1])
 
 
 def is_ort(model: Path) -> bool:

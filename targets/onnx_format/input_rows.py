@@ -49,13 +49,28 @@ def rows_of(contents: Contents) -> dict[str, int]:
     return rows
 
 
+class ToldByFile:
+    """What an .onnx file alone tells of a session's tensors, and another file does not: two abilities of sessions."""
+
+    _file: Path
+    _last_operators: Mapping[str, str] = {}
+
+    def last_operators(self) -> Mapping[str, str]:
+        """By output, the operator that computes it, as the file says."""
+        return self._last_operators
+
+    def input_rows(self) -> Mapping[str, int]:
+        """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""
+        return read_input_rows(self._file)
+
+
 def _input(graph: Graph, node: Node, position: int, inputs: set[str]) -> str | None:
     """The model's input that comes to an operator unchanged."""
     name = _name(node, position)
     for _ in range(_MOST_STEPS):
         if name in inputs:
             return name
-        maker = _maker(graph, name)
+        maker = maker_of(graph, name)
         if maker is None or maker.operator not in _OF_IDS:
             return None
         name = _name(maker, 0)
@@ -71,7 +86,7 @@ def _table(graph: Graph, node: Node, position: int) -> Tensor | None:
         stored = graph.find(name)
         if stored is not None:
             return stored if stored.shape else None
-        maker = _maker(graph, name)
+        maker = maker_of(graph, name)
         if maker is None or maker.operator not in _OF_TABLES:
             return None
         name = _name(maker, 0)
@@ -82,7 +97,7 @@ def _name(node: Node, position: int) -> str:
     return node.inputs[position] if position < len(node.inputs) else ""
 
 
-def _maker(graph: Graph, name: str) -> Node | None:
+def maker_of(graph: Graph, name: str) -> Node | None:
     """The operator that computes a value, in this graph or one around it."""
     within: Graph | None = graph
     while within is not None and name:

@@ -12,19 +12,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchharness.contract import TensorSpec
+from benchharness.contract import Configuration, TensorSpec
 from benchharness.errors import Unsupported
 from targets.onnx_format.causality import Evidence
 from targets.onnx_format.files import Description
 
-TOKENS, MASK, POSITIONS, CACHE_BRANCH, LOGITS = (
-    "input_ids",
-    "attention_mask",
-    "position_ids",
-    "use_cache_branch",
-    "logits",
-)
-SEGMENTS = "token_type_ids"
+TOKENS, MASK, POSITIONS, SEGMENTS = "input_ids", "attention_mask", "position_ids", "token_type_ids"
+CACHE_BRANCH, LOGITS = "use_cache_branch", "logits"
 KEPT = ("num_logits_to_keep", "logits_to_keep")
 _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 
@@ -152,6 +146,20 @@ def read_signature(
         segment_dtype=taken[SEGMENTS].dtype if SEGMENTS in taken else None,
         kept=next((taken[name] for name in KEPT if name in taken), None),
     )
+
+
+def signature_or_why(
+    configuration: Configuration,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    description: Description,
+    evidence: Callable[[], Evidence],
+    where: str,
+) -> LanguageSignature | str:
+    """A causal language model's signature, or why a model is run on tensors as it is asked. Raises as the former."""
+    asked = configuration.task is not None
+    reason = configuration.why_tensors or why_no_language_model(inputs, outputs, description, evidence, asked=asked)
+    return reason or read_signature(inputs, outputs, description, where)
 
 
 def told_task(

@@ -36,20 +36,13 @@ except ImportError as error:
 else:
     _missing = ""
 
-from benchharness.contract import (
-    MEMORY_ELSEWHERE,
-    ArtefactFiles,
-    Availability,
-    Configuration,
-    EffectiveConfiguration,
-    ModelDescription,
-)
+from benchharness.contract import MEMORY_ELSEWHERE, Availability, Configuration, EffectiveConfiguration
 from benchharness.errors import Unsupported
 from targets.onnx_format.causality import read_evidence
 from targets.onnx_format.files import ENDINGS, GENAI_CONFIG, Description, check_files, describe, find_model, list_files
 from targets.onnx_format.graph import GraphFacts, read_graph_facts
 from targets.onnx_format.inspection import inspect_model
-from targets.onnx_format.signature import LanguageSignature, read_signature, why_no_language_model
+from targets.onnx_format.signature import LanguageSignature, signature_or_why
 from targets.wire.held import content_of, holding
 
 
@@ -58,6 +51,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     formats: Sequence[str] = ENDINGS
+    files, inspect = staticmethod(list_files), staticmethod(inspect_model)
 
     def availability(self) -> Availability:
         """ONNX Runtime's version and execution providers here, or the reason why there is none. Never raises."""
@@ -70,14 +64,6 @@ class OnnxRuntime:
             accelerators=tuple(onnxruntime.get_available_providers()),
             units=units,
         )
-
-    def files(self, artefact: Path) -> ArtefactFiles:
-        """The model, the files that hold its tensors, its configuration and tokenizer. Raises `ModelFailure`."""
-        return list_files(Path(artefact))
-
-    def inspect(self, artefact: Path) -> ModelDescription:
-        """What a `.onnx` file, or the one in a folder, holds; reads no weights. `ModelFailure`, `Unsupported`."""
-        return inspect_model(Path(artefact))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[OnnxSession]:
@@ -127,14 +113,10 @@ def _open(artefact: Path, configuration: Configuration) -> OnnxSession:
     if unknown:
         facts["precision_unknown"] = unknown
     precisions = (precision, "+".join(sorted(graph.floats or ())) or None)
-    reason = configuration.why_tensors or why_no_language_model(
-        inputs, outputs, description, lambda: read_evidence(model), asked=configuration.task is not None
-    )
-    if reason:
-        facts.update(layout="tensors", no_language_model=reason)
+    signature = signature_or_why(configuration, inputs, outputs, description, lambda: read_evidence(model), str(model))
+    if isinstance(signature, str):
+        facts.update(layout="tensors", no_language_model=signature)
         return OnnxSession(session, str(model), _effective(loaded, precisions), graph.last_operators)
-
-    signature = read_signature(inputs, outputs, description, str(model))
     in_place = _appends_in_place(signature, graph)
     facts.update(_language_facts(signature, description))
     return open_language_session(

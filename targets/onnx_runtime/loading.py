@@ -10,8 +10,9 @@ from typing import Any
 
 import onnxruntime
 
-from benchharness.contract import EXECUTION_DEVICE, FALLBACK_FAIL, Configuration, Refusal
+from benchharness.contract import EXECUTION_DEVICE, Configuration, Refusal
 from benchharness.errors import AttemptError, ModelFailure, Unsupported
+from targets.asked import refused
 from targets.onnx_runtime import plugins
 from targets.onnx_runtime.options import (
     CPU,
@@ -154,9 +155,7 @@ def _try_accelerator(model: Path, provider: Provider, configuration: Configurati
         words = "; ".join(filter(None, (_words(str(error)), _logged_since(logged))))
     words = words[:_LONGEST_REASON] or "onnxruntime does not say why"
     _check_options(provider, configuration, words)
-    if configuration.fallback == FALLBACK_FAIL:
-        raise Unsupported(f'fallback = "fail": {provider.name} takes no part in {model}: {words}')
-    return session, Refusal(words, lost_ns)
+    return session, refused(provider.name, model, words, lost_ns, configuration)
 
 
 def _takes_part(session: Any, provider: str) -> bool:

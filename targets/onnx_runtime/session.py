@@ -11,7 +11,7 @@ import numpy as np
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure, Unsupported
-from targets.onnx_format.input_rows import read_input_rows
+from targets.onnx_format.input_rows import ToldByFile
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -46,7 +46,7 @@ def _as_array(output: Any) -> Array:
     return np.asarray(output)
 
 
-class OnnxSession:
+class OnnxSession(ToldByFile):
     """Any ONNX model. `session` is an `onnxruntime.InferenceSession`, which this object owns from now on."""
 
     def __init__(
@@ -57,7 +57,7 @@ class OnnxSession:
         last_operators: Mapping[str, str] | None = None,
     ) -> None:
         self._session = session
-        self._name = name  # the model's path, for messages
+        self._name, self._file = name, Path(name)  # the model's path
         self.inputs: Sequence[TensorSpec] = make_specs(session.get_inputs())
         self.outputs: Sequence[TensorSpec] = make_specs(session.get_outputs())
         self.effective = effective
@@ -89,14 +89,6 @@ class OnnxSession:
         for subgraph in subgraphs:
             placed.setdefault(subgraph.ep_name, Counter()).update(node.op_type for node in subgraph.get_nodes())
         return {provider: dict(operators) for provider, operators in placed.items()}
-
-    def last_operators(self) -> Mapping[str, str]:
-        """By output, the operator that computes it, as the file says."""
-        return self._last_operators
-
-    def input_rows(self) -> Mapping[str, int]:
-        """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""
-        return read_input_rows(Path(self._name))
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""

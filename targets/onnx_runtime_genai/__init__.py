@@ -31,11 +31,9 @@ else:
 from benchharness.contract import (
     CACHE_GROWN_BY_GRAPH,
     CACHE_IN_PLACE,
-    ArtefactFiles,
     Availability,
     Configuration,
     EffectiveConfiguration,
-    ModelDescription,
 )
 from benchharness.errors import Unsupported
 from targets.onnx_format.files import list_files
@@ -50,6 +48,7 @@ class OnnxRuntimeGenai:
 
     name = "onnxruntime-genai"
     formats: Sequence[str] = (".onnx",)
+    files, inspect = staticmethod(list_files), staticmethod(inspect_model)
 
     def availability(self) -> Availability:
         """Its version here, or why there is none. Never raises.
@@ -59,14 +58,6 @@ class OnnxRuntimeGenai:
         if _missing:
             return Availability(available=False, reason=_missing)
         return Availability(available=True, version=onnxruntime_genai.__version__, accelerators=(CPU,))
-
-    def files(self, artefact: Path) -> ArtefactFiles:
-        """The same files as for ONNX Runtime. Raises `ModelFailure`."""
-        return list_files(Path(artefact))
-
-    def inspect(self, artefact: Path) -> ModelDescription:
-        """What the `.onnx` file in the folder holds. Raises `ModelFailure`."""
-        return inspect_model(Path(artefact))
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[LogitsSession | StreamSession]:

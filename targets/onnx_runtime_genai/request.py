@@ -11,18 +11,20 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import onnxruntime_genai
 
-from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
+from benchharness.contract import Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
 from targets.asked import (
     one_of,
+    read_options,
     refuse_accelerator_options,
     refuse_plugins,
-    refuse_unknown,
+    refused,
     table,
     unconfirmed,
     whole_number,
@@ -34,7 +36,11 @@ _LOOPS = {
     LOGITS: "logits: append_tokens and get_logits for each token, which is chosen outside",
     RUNTIME: "runtime: generate_next_token, as an application writes",
 }
-_OPTIONS = ("loop", "max_length", "session_options")
+_OPTIONS: Mapping[str, Callable[[str, Any], Any]] = {
+    "loop": partial(one_of, allowed=_LOOPS),
+    "max_length": whole_number,
+    "session_options": table,
+}
 _THREADS = "intra_op_num_threads"
 #: What a folder may ask of ONNX Runtime's session. Others load libraries, write profiles, or are not known.
 _OF_A_FOLDER = {
@@ -175,12 +181,8 @@ def _check_provider_options(folder: Path) -> None:
 
 def _checked(configuration: Configuration) -> tuple[str, dict[str, Any]]:
     """The loop, and what is laid over the folder's `model` section. Raises `Unsupported`."""
-    options = configuration.options
-    refuse_unknown(configuration, _OPTIONS, "onnxruntime-genai")
-    loop = one_of("options.loop", options.get("loop", LOGITS), _LOOPS)
-    if "max_length" in options:
-        whole_number("options.max_length", options["max_length"])
-    session = table("options.session_options", options.get("session_options", {}))
+    options = read_options(configuration, _OPTIONS, "onnxruntime-genai")
+    session = options.get("session_options", {})
     if configuration.threads is not None:
         if _THREADS in session:
             raise Unsupported(f"options.session_options.{_THREADS}: threads says it already; leave one out")
@@ -188,7 +190,7 @@ def _checked(configuration: Configuration) -> tuple[str, dict[str, Any]]:
     refuse_plugins(configuration, "onnxruntime-genai's providers are part of it")
     if _is_cpu(configuration.accelerator):
         refuse_accelerator_options(configuration, "the CPU has none")
-    return loop, {"decoder": {"session_options": session}}
+    return options.get("loop", LOGITS), {"decoder": {"session_options": session}}
 
 
 def _load_model(
@@ -196,7 +198,7 @@ def _load_model(
 ) -> tuple[Any, Refusal | None]:
     """The model on the accelerator asked for, or, where the configuration allows it, without."""
     name = configuration.accelerator
-    if _is_cpu(name):
+    if name is None or _is_cpu(name):
         return _model(file, _configure(folder, overlay)), None
     began_ns = time.perf_counter_ns()
     config = _configure(folder, overlay)
@@ -209,9 +211,8 @@ def _load_model(
         lost_ns, words = time.perf_counter_ns() - began_ns, str(error).strip()
     if _NOT_HERE.search(words):
         raise Unsupported(f"accelerator {name!r}: this onnxruntime-genai does not have it: {words}")
-    if configuration.fallback == FALLBACK_FAIL:
-        raise Unsupported(f'fallback = "fail": {name} takes no part in {file}: {words}')
-    return _model(file, _configure(folder, overlay)), Refusal(words, lost_ns)
+    refusal = refused(name, file, words, lost_ns, configuration)
+    return _model(file, _configure(folder, overlay)), refusal
 
 
 def _configure(folder: Path, overlay: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from benchharness.contract import HARNESS_CLOCK, EffectiveConfiguration, StampCl
 from benchharness.errors import ModelFailure, Unsupported
 from targets.causal_session import CausalSession, Limits
 from targets.onnx_runtime_genai.request import Loaded
-from targets.token_checks import check_kept, check_tokens, refuse_length, smallest_step_ns
+from targets.token_checks import check_kept, check_prompt, smallest_step_ns
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -81,11 +81,7 @@ class StreamSession(_Generating):
 
     def generate(self, prompt: Sequence[int] | str, count: int) -> TokenStream:
         """Exactly `count` tokens after the prompt. Raises `Unsupported` for a text or too many, `ModelFailure`."""
-        if isinstance(prompt, str):
-            raise Unsupported(f"{self._name}: a prompt is token ids here")
-        ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length, "int32")
-        if len(ids) + count > self.context_length:
-            refuse_length(len(ids) + count, self.context_length)
+        ids = check_prompt(prompt, count, self.vocabulary_size, self.context_length, self._name, "int32")
         generator = self._generator
         stamps: list[int] = []
         tokens: list[int] = []

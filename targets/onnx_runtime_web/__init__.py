@@ -31,18 +31,16 @@ from benchharness.contract import (
     CACHE_NONE,
     EXECUTION_DEVICE,
     EXECUTION_REFERENCE,
-    ArtefactFiles,
     Availability,
     Configuration,
     EffectiveConfiguration,
-    ModelDescription,
 )
 from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_format.causality import read_evidence
 from targets.onnx_format.files import ENDINGS, check_files, describe, find_model, list_files
 from targets.onnx_format.graph import GraphFacts, read_graph_facts
 from targets.onnx_format.inspection import inspect_model
-from targets.onnx_format.signature import LanguageSignature, read_signature, why_no_language_model
+from targets.onnx_format.signature import LanguageSignature, signature_or_why
 from targets.onnx_runtime_web.library import find
 
 #: Graphics processors that are programs: right answers, and times of nothing that ships.
@@ -54,6 +52,7 @@ class OnnxRuntimeWeb:
 
     name = "onnxruntime-web"
     formats: Sequence[str] = ENDINGS
+    files, inspect = staticmethod(list_files), staticmethod(inspect_model)
 
     def availability(self) -> Availability:
         """Versions of onnxruntime-web and the browser here, or what is missing and how to get it. Never raises.
@@ -68,14 +67,6 @@ class OnnxRuntimeWeb:
             return Availability(available=False, reason=str(error))
         return Availability(available=True, version=version, accelerators=(WASM,))
 
-    def files(self, artefact: Path) -> ArtefactFiles:
-        """The same files as for ONNX Runtime. Raises `ModelFailure`."""
-        return list_files(Path(artefact))
-
-    def inspect(self, artefact: Path) -> ModelDescription:
-        """What a `.onnx` file, or the one in a folder, holds. Raises `ModelFailure`, `Unsupported`."""
-        return inspect_model(Path(artefact))
-
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[WebSession]:
         """Loads a model in a page of a browser that is started for it; a language model gives both of its kinds.
@@ -86,21 +77,18 @@ class OnnxRuntimeWeb:
             raise Unsupported(_missing)
         asked = check(configuration)
         model = find_model(Path(artefact))
-        check_files(model)
-        with closing(open_page(model, asked, configuration)) as opened:
+        outside = check_files(model)
+        with closing(open_page(model, outside, asked)) as opened:
             yield _session(model, opened, configuration)
 
 
 def _session(model: Path, opened: Opened, configuration: Configuration) -> WebSession:
     graph, description = read_graph_facts(model), describe(model)
     inputs, outputs = (specs(opened.told.get(key), opened.name) for key in ("inputs", "outputs"))
-    reason = configuration.why_tensors or why_no_language_model(
-        inputs, outputs, description, lambda: read_evidence(model), asked=configuration.task is not None
-    )
-    if reason:
-        opened.facts.update(layout="tensors", no_language_model=reason)
+    signature = signature_or_why(configuration, inputs, outputs, description, lambda: read_evidence(model), str(model))
+    if isinstance(signature, str):
+        opened.facts.update(layout="tensors", no_language_model=signature)
         return WebSession(opened, _effective(opened, graph, None), graph)
-    signature = read_signature(inputs, outputs, description, str(model))
     if any(each.capacity is not None for each in signature.cache):
         raise Unsupported(f"{model}: a cache of fixed length, which a page does not keep; export it with a dynamic one")
     opened.facts.update(layout="language", context_length_source=signature.context_length_source)

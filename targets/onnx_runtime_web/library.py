@@ -46,8 +46,8 @@ class Library:
     folder: Path
     version: str
 
-    def check(self, provider: str) -> Sequence[str]:
-        """The files for a provider. Raises `Unsupported` where one is missing."""
+    def check(self, provider: str) -> None:
+        """Raises `Unsupported` where a file is missing that a provider needs."""
         missing = [name for name in BUILDS[provider] if not (self.folder / name).is_file()]
         if missing and any(self.folder.glob(_JSEP)):
             raise Unsupported(
@@ -56,7 +56,6 @@ class Library:
             )
         if missing:
             raise Unsupported(f"{self.folder}: has no {missing[0]}, which {provider!r} of onnxruntime-web needs")
-        return BUILDS[provider]
 
 
 def find(named: str | None = None) -> Library:

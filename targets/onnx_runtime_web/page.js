@@ -56,7 +56,7 @@ async function infer({ inputs, count }) {
   return { stamps: [...stamps], outputs: told };
 }
 
-// Language models
+// Language models: `plan` is the signature that targets/onnx_format/signature.py has read, whose names these are
 
 function language(asked) { plan = asked; reset(); }
 
@@ -65,7 +65,9 @@ function reset() {
   cache = {};
   used = 0;
   text = []; // what a model without a cache is fed again and again
-  for (const { past, type, heads, size } of plan.cache) cache[past] = tensor(type, new ARRAYS[type](0), [1, heads, 0, size]);
+  for (const { past, dtype, heads, head_size } of plan.cache) {
+    cache[past] = tensor(dtype, new ARRAYS[dtype](0), [1, heads, 0, head_size]);
+  }
 }
 
 function drop(tensors) { for (const each of Object.values(tensors ?? {})) if (each.location !== "cpu") each.dispose(); }
@@ -73,24 +75,22 @@ function drop(tensors) { for (const each of Object.values(tensors ?? {})) if (ea
 async function forward(tokens, kept) { // the logits of this call, a tensor
   if (!plan.cache.length) { text.push(...tokens); tokens = text; used = 0; }
   const count = tokens.length, stop = used + count, row = [1, count], feeds = { ...cache };
-  feeds[plan.tokens.name] = tensor(plan.tokens.type, whole(plan.tokens.type, tokens), row);
-  if (plan.mask) {
-    const ones = plan.mask.type === "int64" ? new BigInt64Array(stop).fill(1n) : new Int32Array(stop).fill(1);
-    feeds[plan.mask.name] = tensor(plan.mask.type, ones, [1, stop]);
+  const feed = (name, type, values) => { feeds[name] = tensor(type, whole(type, values), row); };
+  feed("input_ids", plan.token_dtype, tokens);
+  if (plan.mask_dtype) {
+    const ones = plan.mask_dtype === "int64" ? new BigInt64Array(stop).fill(1n) : new Int32Array(stop).fill(1);
+    feeds.attention_mask = tensor(plan.mask_dtype, ones, [1, stop]);
   }
-  if (plan.positions) {
-    const from = Array.from(tokens, (_, index) => used + index);
-    feeds[plan.positions.name] = tensor(plan.positions.type, whole(plan.positions.type, from), row);
-  }
-  if (plan.segments) feeds[plan.segments.name] = tensor(plan.segments.type, whole(plan.segments.type, new Array(count).fill(0)), row);
-  if (plan.kept) feeds[plan.kept.name] = tensor(plan.kept.type, whole(plan.kept.type, [kept]), plan.kept.dims);
-  if (plan.branch) feeds[plan.branch.name] = tensor("bool", new Uint8Array([used > 0 ? 1 : 0]), [1]);
+  if (plan.position_dtype) feed("position_ids", plan.position_dtype, Array.from(tokens, (_, index) => used + index));
+  if (plan.segment_dtype) feed("token_type_ids", plan.segment_dtype, new Array(count).fill(0));
+  if (plan.kept) feeds[plan.kept.name] = tensor(plan.kept.dtype, whole(plan.kept.dtype, [kept]), plan.kept.shape.map(() => 1));
+  if (plan.has_cache_branch) feeds.use_cache_branch = tensor("bool", new Uint8Array([used > 0 ? 1 : 0]), [1]);
   const outputs = await session.run(feeds), held = cache;
   cache = {};
   for (const { past, present } of plan.cache) cache[past] = outputs[present];
   drop(held);
   used = stop;
-  return outputs[plan.logits];
+  return outputs.logits;
 }
 
 async function lastRow(tokens) {
@@ -101,7 +101,7 @@ async function lastRow(tokens) {
 async function append({ tokens, kept }) { // the last token's logits, or with `kept` 0 all of them
   if (!kept) return give({ logits: await forward(tokens, 0) });
   const row = await lastRow(tokens);
-  return give({ logits: tensor(plan.logitsType, row, [1, 1, row.length]) });
+  return give({ logits: tensor(plan.logits_dtype, row, [1, 1, row.length]) });
 }
 
 async function generate({ prompt, count }) {

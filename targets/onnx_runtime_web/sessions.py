@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchharness.contract import EffectiveConfiguration, Inferences, TensorSpec, TokenStream
 from benchharness.errors import ModelFailure, Unsupported
 from targets.causal_session import CausalSession
 from targets.onnx_format.graph import GraphFacts
-from targets.onnx_format.input_rows import read_input_rows
+from targets.onnx_format.input_rows import ToldByFile
 from targets.onnx_format.inspection import inspect_model
-from targets.onnx_format.signature import CACHE_BRANCH, LOGITS, MASK, POSITIONS, SEGMENTS, TOKENS, LanguageSignature
+from targets.onnx_format.signature import LanguageSignature
 from targets.onnx_runtime_web.request import WASM, Opened
-from targets.token_checks import check_tokens, refuse_length
-from targets.web_page.told import given, lay_ready, specs, stamps_ns, table
+from targets.token_checks import check_prompt
+from targets.web_page.told import given, lay_ready, specs, stamps_ns
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 _MOST_STEPS = 1 << 20  # stamps of one call
 
 
-class WebSession:
+class WebSession(ToldByFile):
     """Any model in a page."""
 
     computed_in = "the page's process (chromium --type=renderer)"
 
     def __init__(self, opened: Opened, effective: EffectiveConfiguration, graph: GraphFacts) -> None:
-        self._page = opened
-        self._graph = graph
+        self._page, self._file = opened, Path(opened.name)
+        self._last_operators = graph.last_operators
         self.clock = opened.clock
         self.effective = effective
         self.inputs: Sequence[TensorSpec] = specs(opened.told.get("inputs"), opened.name)
@@ -45,7 +46,7 @@ class WebSession:
         """So many inferences on the same inputs, in one loop of the page. Raises `ModelFailure`."""
         page, count = self._page, min(count, _MOST_STEPS)
         ready = lay_ready(page.server, inputs, page.name)
-        answer = table(page.ask("infer", {"inputs": ready, "count": count}), page.name)
+        answer = page.ask_table("infer", {"inputs": ready, "count": count})
         stamps = stamps_ns(answer.get("stamps"), count + 1, page.name)
         return Inferences(
             taken_ns=[later - sooner for sooner, later in zip(stamps, stamps[1:])],
@@ -57,17 +58,9 @@ class WebSession:
         if self._page.provider != WASM:
             raise Unsupported("onnxruntime-web does not tell which operators WebGPU leaves to WebAssembly")
         operators: Counter[str] = Counter()
-        for counts in inspect_model(Path(self._page.name)).operators.values():
+        for counts in inspect_model(self._file).operators.values():
             operators.update(counts)
         return {WASM: dict(operators)}
-
-    def last_operators(self) -> Mapping[str, str]:
-        """By output, the operator that computes it, as the file says."""
-        return self._graph.last_operators
-
-    def input_rows(self) -> Mapping[str, int]:
-        """By input: the rows of the smallest stored table that its numbers pick from, as the file tells."""
-        return read_input_rows(Path(self._page.name))
 
     def process(self) -> int:
         """The page's process on this machine. Raises `Unsupported`."""
@@ -92,7 +85,7 @@ class WebLanguageSession(CausalSession, WebSession):
         WebSession.__init__(self, opened, effective, graph)
         CausalSession.__init__(self, opened.name, signature)
         self._dtype = signature.logits_dtype
-        opened.ask("language", _plan(signature))
+        opened.ask("language", asdict(signature))
 
     def reset(self) -> None:
         """Empties the cache."""
@@ -111,44 +104,11 @@ class WebLanguageSession(CausalSession, WebSession):
 
     def generate(self, prompt: Sequence[int] | str, count: int) -> TokenStream:
         """Exactly `count` tokens after the prompt, by the page. Raises `Unsupported` for a text or too many."""
-        if isinstance(prompt, str):
-            raise Unsupported(f"{self._name}: a prompt is token ids here")
-        ids = check_tokens(prompt, self.vocabulary_size, 0, self.context_length)
-        if len(ids) + count > self.context_length:
-            refuse_length(len(ids) + count, self.context_length)
-        answer = table(self._page.ask("generate", {"prompt": ids.tolist(), "count": count}), self._name)
+        ids = check_prompt(prompt, count, self.vocabulary_size, self.context_length, self._name)
+        answer = self._page.ask_table("generate", {"prompt": ids.tolist(), "count": count})
         self._length = len(ids) + count - 1
         tokens = answer.get("tokens")
         if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
             raise ModelFailure(f"{self._name}: the page gave tokens that cannot be")
         began, *stamps = stamps_ns(answer.get("stamps"), count + 1, self._name)
         return TokenStream(len(ids), began, stamps, [1] * count, tokens)
-
-
-def _plan(signature: LanguageSignature) -> dict[str, Any]:
-    """What the page has to know of a language model."""
-
-    def put(name: str, dtype: str | None) -> dict[str, Any] | None:
-        return None if dtype is None else {"name": name, "type": dtype}
-
-    kept = signature.kept
-    return {
-        "logits": LOGITS,
-        "logitsType": signature.logits_dtype,
-        "tokens": put(TOKENS, signature.token_dtype),
-        "mask": put(MASK, signature.mask_dtype),
-        "positions": put(POSITIONS, signature.position_dtype),
-        "segments": put(SEGMENTS, signature.segment_dtype),
-        "kept": None if kept is None else {"name": kept.name, "type": kept.dtype, "dims": [1] * len(kept.shape)},
-        "branch": {"name": CACHE_BRANCH} if signature.has_cache_branch else None,
-        "cache": [
-            {
-                "past": each.past,
-                "present": each.present,
-                "type": each.dtype,
-                "heads": each.heads,
-                "size": each.head_size,
-            }
-            for each in signature.cache
-        ],
-    }

@@ -31,11 +31,10 @@ except ImportError as error:
 else:
     _missing = ""
 
-from benchharness.contract import ArtefactFiles, Availability, Configuration, ModelDescription
+from benchharness.contract import Availability, Configuration
 from benchharness.errors import Unsupported
-from targets.onnx_format.inspection import inspect_model
-from targets.openvino_format.files import ENDINGS, find_model, is_onnx, list_files
-from targets.openvino_format.inspection import inspect_xml
+from targets.openvino_format.files import ENDINGS, find_model, list_files
+from targets.openvino_format.inspection import inspect_model
 
 
 class OpenVINO:
@@ -43,6 +42,7 @@ class OpenVINO:
 
     name = "openvino"
     formats: Sequence[str] = ENDINGS
+    files, inspect = staticmethod(list_files), staticmethod(inspect_model)
 
     def availability(self) -> Availability:
         """OpenVINO's version and devices here, or the reason why there is none. Never raises."""
@@ -53,15 +53,6 @@ class OpenVINO:
         except RuntimeError as error:  # a plug-in that is broken
             return Availability(available=False, reason=f"OpenVINO does not start: {error}")
         return Availability(available=True, version=VERSION, accelerators=devices)
-
-    def files(self, artefact: Path) -> ArtefactFiles:
-        """The model, its weights, its configuration and tokenizer. Raises `ModelFailure`."""
-        return list_files(Path(artefact))
-
-    def inspect(self, artefact: Path) -> ModelDescription:
-        """What the file holds, without OpenVINO. Raises `ModelFailure`."""
-        model = find_model(Path(artefact))
-        return inspect_model(model) if is_onnx(model) else inspect_xml(model)
 
     @contextmanager
     def open(self, artefact: Path, configuration: Configuration) -> Iterator[OpenVinoSession]:

@@ -16,9 +16,9 @@ from typing import Any
 
 import openvino
 
-from benchharness.contract import FALLBACK_FAIL, Configuration, Refusal
+from benchharness.contract import Configuration, Refusal
 from benchharness.errors import ModelFailure, Unsupported
-from targets.asked import nearest, refuse_plugins
+from targets.asked import nearest, refuse_plugins, refused
 from targets.openvino_format.names import FLOATS
 
 CPU = "CPU"
@@ -52,9 +52,9 @@ _NO_WORDS = re.compile(r"Exception from \S+:\d+:|Check '.*' failed at \S+:\d+:")
 class Request:
     """What to compile for and with, checked as far as it can be before."""
 
+    configuration: Configuration
     device: str
     properties: Mapping[str, Any]
-    may_fall_back: bool
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,6 @@ class Compiled:
         return [self.device if each == f"{self.device}.0" else each for each in told]
 
     @property
-    def shared_among(self) -> Sequence[str]:
-        """The devices that it was asked to be shared among, preferred ones first; empty for one device."""
-        return self.device[len(_HETERO) :].split(",") if self.device.startswith(_HETERO) else ()
-
-    @property
     def threads(self) -> int | None:
         """Threads that run an inference: a stream has its share. None where the device has no such number."""
         if _THREADS not in self.properties:
@@ -101,11 +96,16 @@ class Compiled:
         return "+".join(sorted(FLOATS[each] for each in computed & FLOATS.keys())) or None
 
 
+def shared_among(device: str) -> Sequence[str]:
+    """The devices that one is asked to be shared among, preferred ones first; empty where it is one."""
+    return device[len(_HETERO) :].split(",") if device.startswith(_HETERO) else ()
+
+
 def check_request(core: Any, configuration: Configuration) -> Request:
     """The request as OpenVINO takes it. Raises `Unsupported`."""
     device = configuration.accelerator or CPU
     here = list(core.available_devices)
-    for part in device[len(_HETERO) :].split(",") if device.startswith(_HETERO) else [device]:
+    for part in shared_among(device) or [device]:
         if part not in here and f"{part}.0" not in here:
             raise Unsupported(
                 f"accelerator {device!r}: OpenVINO has no device {part!r} here{nearest(part, here)}; it has "
@@ -114,7 +114,7 @@ def check_request(core: Any, configuration: Configuration) -> Request:
     refuse_plugins(configuration, "OpenVINO's devices are named by accelerator alone, as in GPU.1")
     for name in configuration.accelerator_options:
         raise Unsupported(f"accelerator_options.{name}: OpenVINO's properties are options; give it there")
-    known = _writable(core, device.partition(":")[0]).union(_OF_THE_CORE)
+    known = _settable(core, device.partition(":")[0])
     asked = dict(configuration.options)
     for name in asked:
         if name not in known:
@@ -125,7 +125,7 @@ def check_request(core: Any, configuration: Configuration) -> Request:
         if _THREADS in asked:
             raise Unsupported(f"options.{_THREADS}: threads says it already; leave one out")
         asked[_THREADS] = configuration.threads
-    return Request(device, asked, configuration.fallback != FALLBACK_FAIL)
+    return Request(configuration, device, asked)
 
 
 def read(core: Any, model: Path) -> Any:
@@ -152,15 +152,15 @@ def compile_model(core: Any, model: Any, name: Path, request: Request) -> Compil
         words = words_of(error)
         if device == CPU:
             raise ModelFailure(f"{name}: OpenVINO {VERSION} cannot compile it: {words}") from error
-        if not request.may_fall_back:
-            raise Unsupported(f'fallback = "fail": {device} takes no part in {name}: {words}') from error
-        lost_ns = time.perf_counter_ns() - began_ns
+        refusal = refused(device, name, words, time.perf_counter_ns() - began_ns, request.configuration)
         # With what was asked of the other device, as far as the CPU has it: the figures are still of the request.
-        known = _writable(core, CPU).union(_OF_THE_CORE)
-        without = [key for key in asked if key not in known]
+        known = _settable(core, CPU)
         shared = {key: value for key, value in asked.items() if key in known}
-        refusal = Refusal(f"{words}; the CPU has no {', '.join(without)}" if without else words, lost_ns)
-        return replace(compile_model(core, model, name, Request(CPU, shared, False)), refusal=refusal)
+        if len(shared) < len(asked):
+            without = ", ".join(key for key in asked if key not in known)
+            refusal = replace(refusal, reason=f"{words}; the CPU has no {without}")
+        on_cpu = replace(request, device=CPU, properties=shared)
+        return replace(compile_model(core, model, name, on_cpu), refusal=refusal)
     layers = [_layer(node) for node in compiled.get_runtime_model().get_ordered_ops()]
     properties = _properties(compiled, asked)
     _judge(asked, properties)
@@ -179,10 +179,10 @@ def _compiled(core: Any, model: Any, device: str, asked: Mapping[str, Any]) -> A
         raise Unsupported(f"options.{blamed}: OpenVINO does not take {asked[blamed]!r}: {words}") from error
 
 
-def _writable(core: Any, device: str) -> set[str]:
-    """The properties that a device can be told."""
+def _settable(core: Any, device: str) -> set[str]:
+    """The properties that a device, or the core with it, can be told."""
     listed = core.get_property(device, "SUPPORTED_PROPERTIES")
-    return {name for name, may in listed.items() if may != "RO"}
+    return {name for name, may in listed.items() if may != "RO"}.union(_OF_THE_CORE)
 
 
 def words_of(error: Exception) -> str:
@@ -212,7 +212,7 @@ def _layer(node: Any) -> Layer:
 
 def _places(core: Any, model: Any, device: str, layers: Iterable[Layer]) -> Mapping[str, Mapping[str, int]]:
     """Layers by device. Of several OpenVINO tells how it shares out the model's operators, not its own layers."""
-    if not device.startswith(_HETERO):
+    if not shared_among(device):
         return {device: dict(Counter(layer.kind for layer in layers if layer.kind not in _HOLDING))}
     found: dict[str, Counter[str]] = {}
     kinds = {node.get_friendly_name(): node.get_type_name() for node in model.get_ops()}

@@ -16,15 +16,7 @@ from benchharness.contract import CACHE_GROWN_BY_GRAPH, CACHE_IN_PLACE, CACHE_NO
 from benchharness.errors import ModelFailure, Unsupported
 from targets.onnx_format.causality import read_evidence
 from targets.onnx_format.files import describe
-from targets.onnx_format.signature import (
-    MASK,
-    POSITIONS,
-    SEGMENTS,
-    TOKENS,
-    LanguageSignature,
-    read_signature,
-    why_no_language_model,
-)
+from targets.onnx_format.signature import MASK, POSITIONS, SEGMENTS, TOKENS, LanguageSignature, signature_or_why
 from targets.openvino.language import OpenVinoLanguageSession, UncachedSession
 from targets.openvino.loading import Compiled, check_request, compile_model, floats_of, read, words_of
 from targets.openvino.session import OpenVinoSession, Ports, effective_of, last_operators
@@ -45,28 +37,24 @@ def open_session(file: Path, configuration: Configuration) -> OpenVinoSession:
     inputs = [spec for spec in ports.inputs if spec.name != BEAMS]
     stateful = bool(model.get_variables())
     evidence = partial(read_evidence, file) if is_onnx(file) else partial(stateful_evidence, stateful)
-    reason = configuration.why_tensors or why_no_language_model(
-        inputs, ports.outputs, description, evidence, asked=configuration.task is not None
-    )
-    if reason:
+    signature = signature_or_why(configuration, inputs, ports.outputs, description, evidence, str(file))
+    if isinstance(signature, str):
         compiled = compile_model(core, model, file, request)
-        facts = {"layout": "tensors", "no_language_model": reason}
-        effective = effective_of(compiled, floats, None, facts)
-        return OpenVinoSession(compiled, file, effective, ports, last)
-    signature = read_signature(inputs, ports.outputs, description, str(file))
+        facts = {"layout": "tensors", "no_language_model": signature}
+        return OpenVinoSession(compiled, file, effective_of(compiled, floats, None, facts), ports, last)
     if signature.cache:
         _make_stateful(model, signature, file)
     compiled = compile_model(core, model, file, request)
+    cache, held = _cache_of(compiled)
     facts = {
         "layout": "made stateful" if signature.cache else "stateful" if stateful else "no-cache",
         "described_by": description.source,
         "context_length_source": signature.context_length_source,
-        **_cache_facts(compiled),
+        **held,
     }
     cached = stateful or bool(signature.cache)
-    cache = _cache_kind(compiled) if cached else CACHE_NONE
-    effective = effective_of(compiled, floats, cache, facts)
     kind = OpenVinoLanguageSession if cached else UncachedSession
+    effective = effective_of(compiled, floats, cache if cached else CACHE_NONE, facts)
     return kind(compiled, file, effective, Ports(model, file), signature)
 
 
@@ -76,29 +64,21 @@ def _make_stateful(model: Any, signature: LanguageSignature, file: Path) -> None
 
     if any(tensor.capacity is not None for tensor in signature.cache):
         raise Unsupported(f"{file}: a cache of fixed length cannot become a state; export it with a dynamic length")
-    lengths = {tensor.past: [1, tensor.heads, -1, tensor.head_size] for tensor in signature.cache}
-    rows = {name: [1, -1] for name in (TOKENS, MASK, POSITIONS, SEGMENTS)}
+    # Without the batch's length its variables have no shape to begin with.
+    shapes = {name: [1, -1] for name in (TOKENS, MASK, POSITIONS, SEGMENTS)}
+    shapes.update({tensor.past: [1, tensor.heads, -1, tensor.head_size] for tensor in signature.cache})
     try:
-        # Without the batch's length its variables have no shape to begin with.
-        shapes = {**rows, **lengths}
         model.reshape({port: shapes[name] for port in model.inputs for name in port.get_names() if name in shapes})
         apply_make_stateful_transformation(model, {tensor.past: tensor.present for tensor in signature.cache})
     except RuntimeError as error:
         raise ModelFailure(f"{file}: OpenVINO cannot make it stateful: {words_of(error)}") from error
 
 
-def _cache_kind(compiled: Compiled) -> str:
-    fused = any(layer.kind == _ATTENTION for layer in compiled.layers)
-    return CACHE_IN_PLACE if fused else CACHE_GROWN_BY_GRAPH
-
-
-def _cache_facts(compiled: Compiled) -> dict[str, Any]:
-    """The type that the cache is kept in: the property's where attention owns it, else the type of its variables."""
-    if _cache_kind(compiled) == CACHE_IN_PLACE:
-        return {"cache_dtype": _name(compiled.properties.get("KV_CACHE_PRECISION", "unknown"))}
-    held = sorted({_name(layer.precision) for layer in compiled.layers if layer.kind == "MemoryInput"})
-    return {"cache_dtype": "+".join(held)} if held else {}
-
-
-def _name(element: str) -> str:
-    return DTYPES.get(element, element)
+def _cache_of(compiled: Compiled) -> tuple[str, dict[str, str]]:
+    """How the cache is kept, and in what type: the property's where attention owns it, else that of its variables."""
+    if any(layer.kind == _ATTENTION for layer in compiled.layers):
+        kind, held = CACHE_IN_PLACE, [compiled.properties.get("KV_CACHE_PRECISION", "unknown")]
+    else:
+        kind, held = CACHE_GROWN_BY_GRAPH, [each.precision for each in compiled.layers if each.kind == "MemoryInput"]
+    names = sorted({DTYPES.get(element, element) for element in held})
+    return kind, {"cache_dtype": "+".join(names)} if names else {}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EffectiveConfiguration, TensorSpec
 from benchharness.errors import ModelFailure
-from targets.onnx_format.input_rows import read_input_rows
+from targets.onnx_format.input_rows import ToldByFile
 from targets.onnx_format.inspection import declared_specs
-from targets.openvino.loading import VERSION, Compiled, by_precision, words_of
+from targets.openvino.loading import VERSION, Compiled, by_precision, shared_among, words_of
 from targets.openvino_format.files import is_onnx
 from targets.openvino_format.names import DTYPES
 
@@ -54,7 +54,7 @@ def last_operators(model: Any, outputs: Sequence[TensorSpec]) -> dict[str, str]:
     return found
 
 
-class OpenVinoSession:
+class OpenVinoSession(ToldByFile):
     """Any model. `compiled` is this object's from now on."""
 
     def __init__(
@@ -68,10 +68,9 @@ class OpenVinoSession:
         self.effective = effective
         self.inputs: Sequence[TensorSpec] = ports.inputs
         self.outputs: Sequence[TensorSpec] = ports.outputs
-        self._file = file
+        self._file, self._last_operators = file, last or {}
         self._compiled: Any = compiled
         self._request: Any = compiled.model.create_infer_request()
-        self._last = last or {}
         self._places = {spec.name: place for place, spec in enumerate(ports.inputs)}
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -87,14 +86,6 @@ class OpenVinoSession:
     def keeps_state(self) -> bool:
         """Whether the model has variables inside, which one inference leaves to the next."""
         return bool(self._request.query_state())
-
-    def last_operators(self) -> Mapping[str, str]:
-        """By output, the operator that computes it, as the file says."""
-        return self._last
-
-    def input_rows(self) -> Mapping[str, int]:
-        """By input: the rows of the smallest stored table that its numbers pick from; of `.onnx` files only."""
-        return read_input_rows(self._file) if is_onnx(self._file) else {}
 
     def close(self) -> None:
         """Frees the model. The session cannot run any more."""
@@ -124,7 +115,7 @@ def effective_of(
     compiled: Compiled, model_precision: str | None, cache: str | None, facts: Mapping[str, Any]
 ) -> EffectiveConfiguration:
     """What was read back."""
-    shared, precision = compiled.shared_among, compiled.precision
+    shared, precision = shared_among(compiled.device), compiled.precision
     return EffectiveConfiguration(
         accelerators=(*([compiled.device] if shared else []), *compiled.devices),
         threads=compiled.threads,

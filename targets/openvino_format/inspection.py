@@ -16,8 +16,9 @@ from xml.etree import ElementTree
 from benchharness.contract import ModelDescription, Quantization, StoredNumbers, TensorSpec
 from targets.model_files import reading
 from targets.onnx_format.files import describe
+from targets.onnx_format.inspection import inspect_model as inspect_onnx
 from targets.onnx_format.signature import told_task
-from targets.openvino_format.files import weights_of
+from targets.openvino_format.files import find_model, is_onnx, weights_of
 from targets.openvino_format.names import BEAMS, DTYPES, stateful_evidence
 from targets.stored_numbers import SCALES, WEIGHTS, add_up
 
@@ -32,6 +33,12 @@ class _Layer:
     names: Sequence[str]  # of its first output
     shape: Sequence[int | None]  # of its first output
     inputs: dict[int, str] = field(default_factory=dict)  # by port, the layer that it comes from
+
+
+def inspect_model(artefact: Path) -> ModelDescription:
+    """Describes a `.xml` or `.onnx` file, or the one in a folder. Raises `ModelFailure`."""
+    model = find_model(artefact)
+    return inspect_onnx(model) if is_onnx(model) else inspect_xml(model)
 
 
 def inspect_xml(model: Path) -> ModelDescription:

@@ -28,6 +28,10 @@ class Page:
         """What the page answers. Raises `ModelFailure`."""
         return self.browser.ask(verb, asked, of=self.name)
 
+    def ask_table(self, verb: str, asked: Any) -> Mapping[str, Any]:
+        """An answer with names. Raises `ModelFailure`."""
+        return table(self.ask(verb, asked), self.name)
+
     def close(self) -> None:
         """Ends the browser, then what served it."""
         self.browser.close()

@@ -208,7 +208,7 @@ def test_no_layer_is_guessed_to_be_on_the_cpu(model: Path, monkeypatch: pytest.M
     with opened(model) as session:  # where there is nothing but the CPU it is certain
         assert session.effective.accelerators == ("CPU",)
     real = Library.devices
-    monkeypatch.setattr(Library, "devices", lambda self: {"CUDA0": (0, "a GPU"), **real(self)})
+    monkeypatch.setattr(Library, "devices", lambda self: {"CUDA0": 0, **real(self)})
     with pytest.raises(Unsupported, match=r"has CUDA0, CPU and logged no device .* unknown"), opened(model):
         pass
     on_cpu = Configuration(runtime="llama-cpp", threads=1, accelerator="CPU")

@@ -142,6 +142,17 @@ def test_many_inferences_are_timed_in_one_call() -> None:
         np.testing.assert_array_equal(given.outputs[name], array)
 
 
+def test_weights_outside_are_fetched_whatever_their_name_ends_in(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="NOT TESTED: onnx is not installed")
+    onnx_runtime = pytest.importorskip("targets.onnx_runtime", reason="NOT TESTED: onnxruntime is not installed")
+    whole, inputs = onnx.load(str(DIGITS)), {"image": np.ones((1, 1, 8, 8), np.float32)}
+    onnx.save(whole, tmp_path / "m.onnx", save_as_external_data=True, location="weights.model", size_threshold=0)
+    with onnx_runtime.OnnxRuntime().open(DIGITS, Configuration(runtime="onnxruntime")) as native:
+        expected = native.run(inputs)["scores"]
+    with opened(tmp_path) as session:
+        np.testing.assert_allclose(session.run(inputs)["scores"], expected, rtol=0, atol=WITHIN)
+
+
 #: An onnxruntime-web whose outputs lie on a graphics processor until they are given back; one is how many there are.
 HOARDER = """/* ONNX Runtime Web v0.0.1 */
 let living = 0;

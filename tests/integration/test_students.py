@@ -28,7 +28,7 @@ CHUNK, MOST, CONTINUED = 48, 6, 8
 #: What a byte, a character and a token are differ in it.
 FOREIGN = "In the naïve café they paid 5 € and said 我和你 🙂 unto them. "
 SMALL = {"chunk_tokens": CHUNK, "most_chunks": MOST, "continuation_tokens": CONTINUED, "continuation_prompts": 4}
-VARIANTS = ("int4", "shuffled", "half", "padded", "lossy")
+VARIANTS = ("int4", "shuffled", "half", "padded", "lossy", "cut")
 
 
 def suite(folder: Path, variants: dict[str, Any], data: Path, **settings: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def suite(folder: Path, variants: dict[str, Any], data: Path, **settings: Any) -
 
 
 def students(folder: Path) -> dict[str, Any]:
-    """One of each kind: the vocabulary's own, the same under other ids, half of it, padded, and one that rewrites."""
+    """One of each kind: the vocabulary's own, other ids, half of it, padded, one that rewrites, one that cuts apart."""
     made = script("students")
     shuffled = np.random.default_rng(3).permutation(1024).tolist()
     lossy = made.respoken(folder / "lossy", range(1000))
@@ -55,12 +55,17 @@ def students(folder: Path) -> dict[str, Any]:
     tokenizer.normalizer = rewriting.Lowercase()
     tokenizer.save(str(lossy / "tokenizer.json"))
     padded = made.respoken(folder / "padded", range(1024), padding=64)
+    cut = made.respoken(folder / "cut", range(1024))
+    said = json.loads((cut / "tokenizer.json").read_text())
+    said["model"]["merges"] = said["model"]["merges"][:383]
+    (cut / "tokenizer.json").write_text(json.dumps(said))
     return {
         "int4": {"artefact": str(ARTEFACTS / "onnx-int4")},
         "shuffled": {"artefact": str(made.respoken(folder / "shuffled", shuffled))},
         "half": {"artefact": str(made.respoken(folder / "half", range(512)))},
         "padded": {"artefact": str(padded), "tokenizer": str(padded / "tokenizer.json")},
         "lossy": {"artefact": str(lossy)},
+        "cut": {"artefact": str(cut)},
     }
 
 
@@ -110,6 +115,16 @@ def test_a_model_that_speaks_the_same_in_other_ids_has_lost_nothing(found: dict[
     assert value(shuffled, "same_answer") == value(shuffled, "same_answer_normalised") == 1.0
 
 
+def test_one_vocabulary_that_cuts_a_text_otherwise_is_no_shared_one(found: dict[str, Result]) -> None:
+    """The teacher itself with half of its merges: fed with the teacher's tokens it read as if it had lost nothing."""
+    cut = found["cut"]
+    for name in ("kld", "perplexity", "same_top_token"):
+        told = one(cut, name).estimate
+        assert told.value is None
+        assert told.reason.startswith("not comparable: one vocabulary, and a text is read in other tokens: ")
+    assert value(cut, "bits_per_byte_loss") > 0.3, "it was never trained on such pieces"
+
+
 def windows(text: str, sides: list[list[tuple[int, int]]]) -> list[tuple[int, int, int]]:
     """The definition, place by place: as long as the teacher's tokens fit a chunk, half of them context."""
 
@@ -129,7 +144,7 @@ def windows(text: str, sides: list[list[tuple[int, int]]]) -> list[tuple[int, in
     return made
 
 
-@pytest.mark.parametrize("variant", ["half", "shuffled"])
+@pytest.mark.parametrize("variant", ["half", "shuffled", "cut"])
 def test_bits_per_byte_are_those_of_stored_logits(found: dict[str, Result], text: Path, variant: str) -> None:
     content, folder = text.read_text(encoding="utf-8"), Path(found[variant].job.artefact)
     encoded = [Tokenizer.from_file(str(each / "tokenizer.json")).encode(content) for each in (TEACHER, folder)]
@@ -228,6 +243,47 @@ def test_a_student_that_cannot_read_the_text_ends_alone(tmp_path: Path, text: Pa
     ended = {result.job.variant: str(result.outcome) for result in made.results}
     assert ended["int4"] == "ok"
     assert ended["mute"].startswith("unsupported: the tokenizer cannot read the text: ")
+
+
+def test_hostile_tokenizers_end_alone(tmp_path: Path, text: Path) -> None:
+    """A panic of the package, and the end of the process that it is in: the cell's own, and the pass goes on."""
+    grows = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000}
+    hostile = {
+        "panics": {"type": "Replace", "pattern": {"Regex": "([a-z ]+)+(?![ -z])"}, "content": "x"},
+        "grows": {"type": "Sequence", "normalizers": [grows] * 4},
+    }
+    variants = {"int4": {"artefact": str(ARTEFACTS / "onnx-int4")}}
+    for name, normalizer in hostile.items():
+        made = script("students").respoken(tmp_path / name, range(1024))
+        said = json.loads((made / "tokenizer.json").read_text())
+        (made / "tokenizer.json").write_text(json.dumps({**said, "normalizer": normalizer}))
+        variants[name] = {"artefact": str(made)}
+    found = benchharness.run(suite(tmp_path, variants, text), store=f"sqlite:///{tmp_path}/store.db")
+    ended = {result.job.variant: str(result.outcome) for result in found.results}
+    assert ended["int4"] == "ok"
+    assert "Regex search error: retry-limit-in-match over" in ended["panics"]
+    assert "tokenizer.json: refused: it ended the process that read it" in ended["grows"]
+    assert all(ended[name].startswith("unsupported: ") for name in hostile)
+
+
+def test_a_hostile_tokenizer_of_a_prompt_is_refused_before_its_worker_starts(tmp_path: Path) -> None:
+    made = script("students").respoken(tmp_path / "panics", range(1024))
+    said = json.loads((made / "tokenizer.json").read_text())
+    said["normalizer"] = {"type": "Replace", "pattern": {"Regex": "([a-z ]+)+(?![ -z])"}, "content": "x"}
+    (made / "tokenizer.json").write_text(json.dumps(said))
+    (tmp_path / "talk.jsonl").write_text(json.dumps({"text": "and it came to pass in those days that!"}))
+    table = {
+        "models": {"m": {"variants": {"panics": {"artefact": str(made)}}}},
+        "configurations": [{"runtime": "onnxruntime", "threads": 1}],
+        "workloads": [{"prompt": {"text": "and it came to pass in those days that!"}, "output_tokens": 2}],
+        "scenarios": {"first-token": {}, "conversation": {"file": str(tmp_path / "talk.jsonl")}},
+        "attempts": {"at_least": 1, "at_most": 1},
+    }
+    found = benchharness.run(table, store=f"sqlite:///{tmp_path}/store.db")
+    assert len(found.results) == 2
+    for result in found.results:
+        assert str(result.outcome.kind) == "unsupported"
+        assert "retry-limit-in-match over" in result.outcome.reason
 
 
 @pytest.mark.parametrize(

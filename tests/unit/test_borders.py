@@ -24,7 +24,6 @@ from benchharness.device.scenarios.quality.borders import (
 )
 from benchharness.device.scenarios.quality.sizes import Sizes
 from benchharness.device.scenarios.quality.texts import chunks_of
-from benchharness.device.scenarios.quality.vocabularies import why_apart
 from benchharness.records import SCORED_TEXTS
 from tests.conftest import ARTEFACTS
 
@@ -163,26 +162,6 @@ def test_a_normalizer_that_rewrites_the_text_is_told_with_the_place(tmp_path: Pa
     _, _, why = read(bpe(tmp_path, normalizer=normalizers.NFC()), "a cafe\u0301 there")
     assert why.endswith("from character 5 on")
     assert "spelled" in why
-
-
-def test_the_demo_model_has_the_vocabulary_of_its_quantized_ones_and_no_others(tmp_path: Path) -> None:
-    """huggingface/trl issue 4562: a teacher was fed a student's ids, which of its own tokens meant others."""
-    teacher, same = (Tokenizer(ARTEFACTS / name / "tokenizer.json") for name in ("onnx-fp32", "tflite-int8"))
-    assert why_apart(teacher, same, (1024, 1024)) == ""
-    told = why_apart(teacher, bpe(tmp_path), (1024, 259))
-    assert told.startswith(
-        "two vocabularies: the reference's has 1024 tokens and 1024 logits, this variant's 259 and 259"
-    )
-    assert "token 0 is '<|endoftext|>' there" in told
-
-
-def test_one_vocabulary_with_logits_of_two_sizes_is_no_other_one_but_has_no_divergence() -> None:
-    """NVIDIA/Model-Optimizer issue 2489: one tokenizer, and 152,064 logits of the teacher, 151,936 of the student."""
-    teacher = Tokenizer(ARTEFACTS / "onnx-fp32" / "tokenizer.json")
-    assert why_apart(teacher, teacher, (1152, 1024)) == (
-        "one vocabulary, padded to logits of two sizes: the reference's has 1024 tokens and 1152 logits, "
-        "this variant's 1024 and 1024"
-    )
 
 
 def test_a_post_processor_does_not_move_where_a_token_ends(tmp_path: Path) -> None:

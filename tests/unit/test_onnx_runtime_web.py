@@ -21,6 +21,7 @@ from targets.onnx_format.graph import GraphFacts
 from targets.onnx_runtime_web import fetch
 from targets.onnx_runtime_web.library import BUILDS, find
 from targets.onnx_runtime_web.sessions import WebSession
+from targets.web_page import page
 from targets.web_page.server import GIVE, Server
 from targets.web_page.told import specs, stamps_ns
 
@@ -109,6 +110,8 @@ class Page:
 
     def ask(self, verb: str, asked: Any = None) -> Any:
         return self._answer
+
+    ask_table = page.Page.ask_table
 
 
 def run_on(answer: Any, content: bytes = b"\0" * 8) -> Any:

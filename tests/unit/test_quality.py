@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.judge.bootstrap import clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.judge.bootstrap import clopper_pearson, exact_mcnemar
+from benchharness.judge.means import mean_over
 from benchharness.results.result import Estimate, Measurement, MetricResult
 from benchharness.results.told import Effective
 from benchharness.scenarios.quality.comparison import quality_metrics
@@ -76,6 +77,37 @@ def test_a_variant_identical_to_its_reference_reads_zero() -> None:
     assert one(found, "perplexity").value == one(found, "reference_perplexity").value
 
 
+def test_what_computes_the_same_goes_on_alike_after_any_prompt() -> None:
+    """A budget on a copy of the reference was undecided for ever, as eight prompts that agree say little of others."""
+    rows = tokens(same=True)
+
+    def found(rows: np.ndarray, *prefixes: float) -> Estimate:
+        told: dict[str, float | str] = {"scored": SCORED}
+        of_tokens = Measurement(
+            metric="token_divergence", parameters=told, value=0, samples=rows.reshape(-1).tolist(), row_length=4
+        )
+        prefix = Measurement(
+            metric="greedy_prefix", parameters={"continuation_tokens": 32}, value=32, samples=list(prefixes)
+        )
+        return one(list(quality_metrics(attempt(0, of_tokens, prefix))), "greedy_prefix")
+
+    copy = found(rows, *[32.0] * 8)
+    assert (copy.low, copy.high, copy.reason) == (32.0, 32.0, "")
+    ended = found(rows, *[32.0] * 7, 5.0)
+    assert ended.low is not None
+    assert ended.low < 28
+    rows[3, 2] = 1e-12
+    assert found(rows, *[32.0] * 8).low is None
+
+
+def test_no_change_of_a_probability_is_larger_than_one() -> None:
+    rows = tokens()[: 6 * SCORED]
+    rows[:, 0] = 1.0
+    rows[:, 1] = np.where(np.arange(len(rows)) < SCORED, 9.0, 1.0)  # of six chunks one has changed
+    found = one(metrics_of(rows), "probability_change_rms")
+    assert found.high == 1.0
+
+
 def test_the_interval_is_over_chunks_and_not_over_tokens() -> None:
     # All tokens of a chunk alike: there are as many independent figures as chunks.
     rows = tokens()
@@ -83,8 +115,11 @@ def test_the_interval_is_over_chunks_and_not_over_tokens() -> None:
     estimate = one(metrics_of(rows), "kld")
     assert estimate.low is not None
     assert estimate.high is not None
-    error = np.unique(rows[:, 2]).std(ddof=1) / math.sqrt(CHUNKS)
-    assert (estimate.high - estimate.low) / 2 == pytest.approx(1.96 * error, rel=0.25)
+    by_chunk = mean_over(rows[::SCORED, 2], statistic="mean over tokens", unit="chunks", in_a_row=True, positive=True)
+    assert (estimate.low, estimate.high) == pytest.approx((by_chunk.low, by_chunk.high), rel=1e-12)
+    assert estimate.statistic == by_chunk.statistic
+    half = (estimate.high - estimate.low) / 2
+    assert half > 3 * 1.96 * rows[:, 2].std() / math.sqrt(len(rows)), "over tokens it would be far narrower"
 
 
 def test_few_chunks_carry_no_interval() -> None:
@@ -124,11 +159,11 @@ def test_every_token_counts_alike_however_long_its_document() -> None:
     assert one(found, "reference_perplexity").value == pytest.approx(math.exp(reference.mean()), rel=1e-12)
     assert one(found, "kld").value == pytest.approx(divergence.mean(), rel=1e-12)
     assert one(found, "same_top_token").value == pytest.approx(same.mean(), rel=1e-12)
-    assert one(found, "kld").statistic == "mean over tokens, interval by bootstrap over documents"
+    assert one(found, "kld").statistic.startswith("mean over tokens, interval over 10 documents, Student's t of log")
 
 
-def test_documents_are_drawn_again_with_all_their_chunks_and_their_length() -> None:
-    # Two chunks of each document: the interval is that of scipy's bootstrap of sums over lengths.
+def test_documents_are_taken_with_all_their_chunks_and_their_length() -> None:
+    # Two chunks of each document: the interval is that of the jackknife of sums over lengths.
     rows = random_rows(sum(LENGTHS))
     rows[:, 2] += np.repeat(RANDOM.normal(size=len(LENGTHS)) ** 2, LENGTHS)  # alike within a document
     chunks = []
@@ -137,17 +172,13 @@ def test_documents_are_drawn_again_with_all_their_chunks_and_their_length() -> N
     estimate = one(of_chunks(rows, chunks), "kld")
     ends = np.cumsum(LENGTHS)
     sums = np.array([part.sum() for part in np.split(rows[:, 2], ends[:-1])])
-    expected = stats.bootstrap(
-        (sums, np.array(LENGTHS)),
-        lambda total, count, axis: total.sum(axis=axis) / count.sum(axis=axis),
-        paired=True,
-        method="percentile",
-        n_resamples=20_000,
-        random_state=3,
-        vectorized=True,
-    ).confidence_interval
-    assert estimate.low == pytest.approx(expected.low, rel=0.03)
-    assert estimate.high == pytest.approx(expected.high, rel=0.03)
+    lengths = np.array(LENGTHS)
+    without = [np.delete(sums, at).sum() / np.delete(lengths, at).sum() for at in range(len(sums))]
+    error = math.sqrt(0.9 * ((without - np.mean(without)) ** 2).sum())
+    value = sums.sum() / lengths.sum()
+    half = stats.t.ppf(0.975, lengths.sum() ** 2 / (lengths**2).sum() - 1) * error / value
+    assert estimate.low == pytest.approx(value * math.exp(-half), rel=1e-9)
+    assert estimate.high == pytest.approx(value * math.exp(half), rel=1e-9)
 
 
 def test_chunks_of_one_text_are_drawn_and_read_as_they_did_before_they_were_told_apart() -> None:
@@ -175,41 +206,61 @@ def test_a_text_whose_chunks_differ_in_length_is_weighted_by_token() -> None:
     found = of_chunks(rows, [(0, 1, length) for length in LENGTHS])
     estimate = one(found, "kld")
     assert estimate.value == pytest.approx(rows[:, 2].mean(), rel=1e-12)
-    assert estimate.statistic == "mean over tokens, interval by bootstrap over chunks"
+    assert "interval over 10 chunks in a row, Student's t of logarithms" in estimate.statistic
     assert estimate.low is not None
 
 
-def test_of_inputs_of_one_weight_the_ratio_is_the_mean() -> None:
-    values = RANDOM.gamma(4.0, size=40)
-    plain = mean_over(values, statistic="mean")
-    weighted = ratio_over(values * 7, np.full(40, 7.0), statistic="mean", unit="documents")
-    for found, expected in ((weighted.value, plain.value), (weighted.low, plain.low), (weighted.high, plain.high)):
-        assert found == pytest.approx(expected, rel=1e-9)
+def test_where_no_top_token_differs_some_may_all_the_same() -> None:
+    rows = tokens()
+    rows[:, 3] = 1.0
+    found = one(metrics_of(rows), "same_top_token")
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low is not None
+    # Of tokens that have nothing to do with each other 3.7 in all may differ: 1 - 0.025^(1/n) of n.
+    assert 1 - 3 * 3.7 / len(rows) < found.low < 1 - 3.7 / len(rows)
+    assert found.statistic.endswith("as if one token differed")
+    rows[len(rows) // 2, 3] = 0.0
+    differs = one(metrics_of(rows), "same_top_token")
+    assert differs.low is not None
+    assert differs.low <= found.low
+    assert differs.high is not None
+    assert 1 - 1 / len(rows) < differs.high < 1.0
 
 
-def test_the_bootstrap_of_documents_covers_what_it_promises() -> None:
-    # Long documents are worse: a mean of documents would be off, and so would an interval without their lengths.
-    true = (2 * 1.0 + 30 * 3.0) / 32
-    hits = 0
-    for _ in range(300):
-        lengths = RANDOM.choice([2, 30], size=60)
-        sums = np.where(lengths == 30, 3.0, 1.0) * lengths + RANDOM.normal(size=60) * lengths
-        found = ratio_over(sums, lengths.tolist(), statistic="mean", unit="documents")
+def test_shares_of_tokens_end_at_none_and_at_all() -> None:
+    rows = tokens()[: 5 * SCORED]
+    rows[:, 3] = np.arange(len(rows)) >= SCORED  # one chunk of five is other than the rest
+    found = one(metrics_of(rows), "same_top_token")
+    assert found.low == 0.0
+    assert found.high is not None
+    assert found.value == pytest.approx(0.8)
+    assert found.high < 1.0
+
+
+def greedy(prefixes: list[int], *documents: int) -> Estimate:
+    told: dict[str, float | str] = {"evaluation": "decode", "continuation_tokens": 32}
+    prefix = Measurement(metric="greedy_prefix", parameters=told, value=1.0, samples=[float(each) for each in prefixes])
+    rows = [float(number) for document in documents for number in (document, 16, SCORED)]
+    chunks = Measurement(metric="scored_chunks", parameters={}, value=1, samples=rows, row_length=3)
+    return one(list(quality_metrics(attempt(0, prefix, chunks))), "greedy_prefix")
+
+
+def test_prompts_of_one_text_stand_in_a_row_and_answers_end() -> None:
+    prefixes = [3, 32, 12, 32, 9, 20, 32, 1]
+    row, apart = greedy(prefixes, *[0] * 32), greedy(prefixes, *range(32))
+    assert "8 prompts in a row" in row.statistic
+    assert "8 prompts," in apart.statistic
+    for shared in ([0] * 16 + [1] * 16, [*range(31), 30][::-1] + [0] * 200):
+        assert "8 prompts in a row" in greedy(prefixes, *shared).statistic, "some are of one document"
+    assert "8 prompts," in greedy(prefixes, *np.repeat(np.arange(40), 3)).statistic, "one of a document"
+    for found in (row, apart):
         assert found.low is not None
         assert found.high is not None
-        hits += found.low <= true <= found.high
-    assert 0.90 <= hits / 300 <= 0.985
-
-
-def test_the_bootstrap_covers_what_it_promises() -> None:
-    # 400 samples of 40 from a skewed distribution of known mean: the percentile bootstrap is a little short of 95 %.
-    hits = 0
-    for _ in range(400):
-        found = mean_over(RANDOM.gamma(4.0, size=40), statistic="mean")
-        assert found.low is not None
-        assert found.high is not None
-        hits += found.low <= 4.0 <= found.high
-    assert 0.90 <= hits / 400 <= 0.98
+        assert 0 < found.low < found.high <= 32
+    assert row.high == 32
+    alike = greedy([32] * 8, 0)
+    assert (alike.value, alike.low, alike.high) == (32.0, None, None)
+    assert alike.reason.startswith("none of the 8 prompts differs from the others")
 
 
 def classes(rows: list[tuple[int, int, int]]) -> list[MetricResult]:

@@ -21,6 +21,7 @@ from benchharness.suite.materials import gather
 from benchharness.suite.plan import plan
 from benchharness.suite.planning import Planning
 from benchharness.suite.tables import Suite, load_suite
+from benchharness.suite.vocabularies import _told
 from tests.unit.made_up import as_they_are, attempt, job, measured, onnx_only
 
 SUITE = """
@@ -49,11 +50,31 @@ def tokenizer(words: dict[str, int], **more: Any) -> str:
     return json.dumps({"version": "1.0", "added_tokens": added, "model": {"type": "BPE", "vocab": words}, **more})
 
 
-def written(folder: Path, *, student: str | None, suite_student: str = "", model: str = "") -> Suite:
+BYTES: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False}
+MODEL: dict[str, Any] = {
+    "type": "BPE",
+    "vocab": WORDS,
+    "merges": [["a", "b"], ["b", "a"]],
+    "unk_token": None,
+    **dict.fromkeys(("fuse_unk", "byte_fallback", "ignore_merges"), False),
+}
+PAD: dict[str, Any] = {"id": 3, "content": "<pad>", "special": True, "normalized": False, "lstrip": False}
+
+
+def cutting(**parts: Any) -> str:
+    """A tokenizer whose merges and pre-tokenizer say how a text is cut, with parts of it replaced."""
+    return json.dumps({"added_tokens": [PAD], "pre_tokenizer": BYTES, "model": MODEL, **parts})
+
+
+def around(*pieces: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "TemplateProcessing", "single": pieces, "pair": [], "special_tokens": {"<s>": {"ids": [0]}}}
+
+
+def written(folder: Path, *, student: str | None, suite_student: str = "", model: str = "", teacher: str = "") -> Suite:
     (folder / "text.txt").write_text("a b")
     kept = {
-        "teacher": tokenizer(WORDS),
-        "int8": tokenizer(WORDS, padding={"strategy": "BatchLongest"}),
+        "teacher": teacher or tokenizer(WORDS),
+        "int8": teacher or tokenizer(WORDS, padding={"strategy": "BatchLongest"}),
         "student": student,
     }
     for name, said in kept.items():
@@ -108,10 +129,79 @@ def test_what_cannot_be_read_as_a_tokenizer_stops_no_plan(tmp_path: Path, said: 
     assert own is None if said is None else own is not None  # the device says what is wrong with it
 
 
-def test_a_list_of_words_with_scores_is_a_vocabulary_too(tmp_path: Path) -> None:
-    unigram = json.dumps({"model": {"type": "Unigram", "vocab": [[word, -1.0] for word in [*WORDS, "<pad>"]]}})
-    jobs = planned(written(tmp_path, student=unigram))
-    assert of(jobs, "student", "quality").own_tokenizer is None
+def test_a_file_that_would_fill_the_hosts_memory_is_left_to_the_device(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    whole = json.loads(cutting())
+    path.write_text(json.dumps({**whole, "more": [[]] * 1000}))
+    assert _told(path) is not None
+    path.write_text(json.dumps(whole)[:-1] + ',"more":[' + "[]," * 2_000_000 + "[]]}")
+    assert _told(path) is None
+
+
+def unigram(*scores: float) -> str:
+    vocab = list(map(list, zip([*WORDS, "<pad>"], scores, strict=True)))
+    return json.dumps({"model": {"type": "Unigram", "vocab": vocab, "unk_id": 0}})
+
+
+def test_a_list_of_words_with_scores_is_a_vocabulary_too_and_its_scores_cut(tmp_path: Path) -> None:
+    for name, scores in (("one", (0, -1, -1, 0)), ("same", (0, -1.0, -1, 0)), ("other", (0, -2, -1, 0))):
+        (tmp_path / name).write_text(unigram(*scores))
+    one, same, other = (_told(tmp_path / name) for name in ("one", "same", "other"))
+    assert one is not None
+    assert other is not None
+    assert one == same
+    assert (one.words, one.led) == (other.words, other.led)
+    assert one.cut != other.cut
+
+
+#: What a tokenizer's file may say otherwise than the teacher's, and whether that may change an id.
+SAID: dict[str, Any] = {
+    "merges in another order": ({"model": {**MODEL, "merges": [["a", "b"], ["b", "a"]][::-1]}}, True),
+    "fewer merges": ({"model": {**MODEL, "merges": []}}, True),
+    "bytes for unknown words": ({"model": {**MODEL, "byte_fallback": True}}, True),
+    "a normalizer": ({"normalizer": {"type": "Lowercase"}}, True),
+    "another pattern": ({"pre_tokenizer": {**BYTES, "use_regex": False}}, True),
+    "an added token that takes the blank": ({"added_tokens": [{**PAD, "lstrip": True}]}, True),
+    "merges as words": ({"model": {**MODEL, "merges": ["a b", "b a"]}}, False),
+    "defaults left out": ({"model": {key: MODEL[key] for key in ("type", "vocab", "merges")}}, False),
+    "a default written out": ({"pre_tokenizer": {**BYTES, "use_regex": True}}, False),
+    "offsets": ({"pre_tokenizer": {**BYTES, "trim_offsets": True}}, False),
+    "a list of one part": ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [BYTES]}}, False),
+    "a list of nothing": ({"normalizer": {"type": "Sequence", "normalizers": []}}, False),
+    "a decoder": ({"decoder": {"type": "Fuse"}}, False),
+    "padding": ({"padding": {"strategy": "BatchLongest"}}, False),
+    "truncation": ({"truncation": {"max_length": 3}}, False),
+    "a dropout of merges": ({"model": {**MODEL, "dropout": 0.1}}, False),
+    "what goes behind a text": ({"post_processor": around({"Sequence": {}}, {"SpecialToken": {"id": "<s>"}})}, False),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_only_what_may_change_an_id_makes_the_device_look(tmp_path: Path, name: str) -> None:
+    said, differs = SAID[name]
+    jobs = planned(written(tmp_path, teacher=cutting(), student=cutting(**said)))
+    student, teacher = of(jobs, "student", "quality"), of(jobs, "teacher", "steady")
+    assert (student.own_tokenizer is not None) == differs
+    if differs:
+        assert teacher.vocabulary.partition("-")[0] == student.vocabulary.partition("-")[0] != ""
+        assert teacher.vocabulary != student.vocabulary
+    else:
+        assert {each.vocabulary for each in jobs} == {""}, "jobs are what they always were"
+
+
+def test_what_goes_before_a_text_makes_the_device_look_and_changes_no_rate(tmp_path: Path) -> None:
+    led = {"post_processor": around({"SpecialToken": {"id": "<s>"}}, {"Sequence": {}})}
+    jobs = planned(written(tmp_path, teacher=cutting(), student=cutting(**led)))
+    assert of(jobs, "student", "quality").own_tokenizer is not None
+    assert {each.vocabulary for each in jobs} == {""}
+
+
+def test_a_tokenizer_for_all_variants_leaves_nothing_to_look_at(tmp_path: Path) -> None:
+    said = cutting(model={**MODEL, "merges": []})
+    (tmp_path / "all.json").write_text(cutting())
+    jobs = planned(written(tmp_path, teacher=cutting(), student=said, model='tokenizer = "all.json"'))
+    assert {each.own_tokenizer for each in jobs} == {None}
+    assert {each.tokenizer for each in jobs if each.scenario == "quality"} == {str(tmp_path / "all.json")}
 
 
 def test_a_named_tokenizer_is_looked_at_by_the_device_whatever_it_holds(tmp_path: Path) -> None:
@@ -136,6 +226,7 @@ def test_rates_of_two_vocabularies_have_no_ratio_and_answers_do(tmp_path: Path) 
 
     told = differences(made("aaa"), made("bbb"), Factor.VARIANT)
     assert told == ["tokens of another vocabulary"]
+    assert differences(made("aaa-b"), made("aaa-c"), Factor.VARIANT) == ["a text in other tokens of one vocabulary"]
     assert differences(made("aaa"), made("aaa"), Factor.VARIANT) == []
     assert differences(made("aaa"), made(""), Factor.VARIANT) == []
 
@@ -159,3 +250,20 @@ def test_a_tasks_answers_end_by_the_ids_of_each_vocabulary(tmp_path: Path) -> No
         for name in ("teacher", "int8", "student")
     }
     assert ends == {"teacher": [1, 3], "int8": [1, 3], "student": [2]}
+
+
+def test_an_id_means_the_same_where_only_the_cut_differs(tmp_path: Path) -> None:
+    from benchharness.scenarios.task import Task
+
+    suite = written(tmp_path, teacher=cutting(), student=cutting(model={**MODEL, "merges": []}))
+    planning = Planning(
+        suite=suite,
+        hardware=load_hardware("this-machine"),
+        materials=gather(suite, DigestCache(None), lister=as_they_are),
+        name="chat",
+        pairs=(),
+        formats=onnx_only,
+    )
+    settings = Task.model_validate({"datasets": ["data"], "end_tokens": [1, 3]})
+    told = _settings(settings, planning, *_speaks(planning, "student", "teacher"))
+    assert told["end_tokens"] == [1, 3]

@@ -21,6 +21,9 @@ _PROBES = ("a", "the", "0", ".", "A", "\n", "我")
 #: A vocabulary without any of these is small, or its words are as good.
 _MOST_WORDS_TRIED = 256
 _LONGEST_NAME, _LONGEST_REASON = 40, 200
+#: What the package raises where its own code gives up, such as a pattern that takes too many steps.
+_PANIC = "PanicException"
+_UNREADABLE = "not a readable tokenizer.json"
 
 
 class Around(NamedTuple):
@@ -48,13 +51,16 @@ class Tokenizer:
             ]
             self._backend.no_padding()
             self._backend.no_truncation()
+            if getattr(self._backend.model, "dropout", None) is not None:
+                self._switched_off.append("dropout")
+                self._backend.model.dropout = None
             self.around = _around(self._backend)
             # What leads is known, and what else a post-processor does is to cut blanks off what a token stands for.
             self._backend.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
         except Unsupported as error:
             raise Unsupported(f"{path.name}: {error}") from error
-        except Exception as error:
-            raise Unsupported(f"{path.name}: not a readable tokenizer.json: {error}") from error
+        except BaseException as error:
+            raise _refused(f"{path.name}: {_UNREADABLE}", error) from error
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -74,12 +80,15 @@ class Tokenizer:
         """Raises `Unsupported` where a word has no token, and the file names none for those without."""
         try:
             return self._backend.encode(text, add_special_tokens=False)
-        except Exception as error:  # of no other class
-            raise Unsupported(f"the tokenizer cannot read the text: {str(error)[:_LONGEST_REASON]}") from error
+        except BaseException as error:
+            raise _refused("the tokenizer cannot read the text", error) from error
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token ids, special tokens spelled out."""
-        return str(self._backend.decode(list(tokens), skip_special_tokens=False))
+        """The text of token ids, special tokens spelled out. Raises `Unsupported`."""
+        try:
+            return str(self._backend.decode(list(tokens), skip_special_tokens=False))
+        except BaseException as error:
+            raise _refused("the tokenizer cannot spell tokens", error) from error
 
     def words(self) -> Mapping[str, int]:
         """The vocabulary: the id of each token, by how the tokenizer spells it."""
@@ -93,6 +102,9 @@ class Tokenizer:
         """Special tokens as ids and names: `1 <s>`; `none`."""
         return ", ".join(f"{each} {str(self._backend.id_to_token(each))[:_LONGEST_NAME]}" for each in tokens) or "none"
 
+    def end(self) -> None:
+        """It is needed no more."""
+
     def facts(self) -> dict[str, Any]:
         """What is told of it on a result."""
         return {
@@ -100,6 +112,13 @@ class Tokenizer:
             "trailing_tokens_left_out": self.named(self.around.after),
             "switched_off": ", ".join(self._switched_off) or "nothing",
         }
+
+
+def _refused(what: str, error: BaseException) -> Unsupported:
+    """What the package raised, in words; an end of this process that somebody asked for goes on."""
+    if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+        raise error
+    return Unsupported(f"{what}: {str(error)[:_LONGEST_REASON]}")
 
 
 def _around(backend: Backend) -> Around:

@@ -54,7 +54,7 @@ class Opened(TypedDict, total=False):
     artefact: str
     key_from: str  # of a sealed artefact: where the device finds its key
     files: Sequence[str]
-    own_tokenizer: str  # of a variant that may speak another vocabulary than its reference
+    own_tokenizer: str  # of a variant that may read a text in other tokens than its reference
     tensors: Mapping[str, Mapping[str, str]]
     task: str | None  # as the suite says it
     variant: str  # of a fallback chain
@@ -81,6 +81,7 @@ class Order(Opened, total=False):
     chain: Sequence[Opened]
     reference: Opened
     companions: Sequence[Opened]
+    tried: str  # what supervisor or conductor add: why the tokenizer cannot read the texts; "" where it can
     # What the supervisor adds for the worker.
     spawned_ns: int
     bundle: str

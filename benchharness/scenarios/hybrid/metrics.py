@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, mean_over
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.means import mean_over
 from benchharness.metrics import METRICS
 from benchharness.records import HANDOVERS, AnsweredBy, HandoverRow
 from benchharness.results.result import Attempt, AttemptValue, Estimate, MetricResult, Parameters, Result
@@ -88,17 +90,20 @@ def _means(rows: Sequence[HandoverRow]) -> Iterator[Figure]:
     yield "moved_bytes", {}, _mean([row.sent + row.received for row in rows])
     changed = [row.agreement for row in rows if row.answered_by == AnsweredBy.BOTH and row.agreement >= 0]
     if changed:
-        yield "answer_agreement", {"answers": "changed hands"}, _mean(changed)
+        yield "answer_agreement", {"answers": "changed hands"}, _mean(changed, most=1.0)
     answered = [row.agreement for row in rows if row.agreement >= 0]
     if answered:
-        yield "answer_agreement", {"answers": "all"}, _mean(answered)
+        yield "answer_agreement", {"answers": "all"}, _mean(answered, most=1.0)
     spent = [row.energy for row in rows if row.energy >= 0]
     if spent and len(spent) == len(rows):
         yield "energy_per_request", {}, _mean(spent)
 
 
-def _mean(values: Sequence[float]) -> Estimate:
-    return replace(mean_over(values, statistic="mean over requests", unit=_UNIT), drawn=len(values), drawn_unit=_UNIT)
+def _mean(values: Sequence[float], most: float = math.inf) -> Estimate:
+    """Of numbers that are never below 0."""
+    return mean_over(
+        values, statistic="mean over requests", unit=_UNIT, positive=True, through=lambda mean: min(mean, most)
+    )
 
 
 def policies_kept(result: Result) -> Iterator[MetricResult]:

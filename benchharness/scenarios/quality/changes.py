@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from benchharness.judge.bootstrap import mean_over
 from benchharness.judge.compare import identity
+from benchharness.judge.means import mean_over
 from benchharness.judge.paired import OF_SHARES, difference_of_shares
 from benchharness.results.result import Estimate, Measurement, MetricResult, Parameters, Result
 from benchharness.scenarios.quality.rows import Floats, Tokens, columns_of
@@ -18,7 +19,7 @@ Results = tuple[Result, Result]  # base, candidate
 
 _OF_STUDENTS = ("token_divergence", "scored_chunks", "tempered_divergence")
 _OTHERWISE = "the two read other stretches of the text: their tokens end elsewhere"
-_STATISTIC = "mean of candidate less base, input by input, interval by bootstrap over {}"
+_STATISTIC = "mean of candidate less base, input by input"
 
 
 def changes(base: Result, candidate: Result) -> Iterator[Change]:
@@ -69,8 +70,8 @@ def _of_distillation(base: Result, candidate: Result) -> Iterator[Change]:
             losses_of(of, side.get("tempered_divergence"), alpha) for of, side in zip(columns, sides, strict=True)
         ]
         if losses[0] is not None and losses[1] is not None and losses[0].shape == losses[1].shape:
-            told = _STATISTIC.format(tokens.unit)
-            yield metric.name, metric.parameters, tokens.mean(losses[1] - losses[0], statistic=told)
+            found = tokens.mean(losses[1] - losses[0], statistic=_STATISTIC, exactly=_same_rows(*columns))
+            yield metric.name, metric.parameters, found
 
 
 def _measurement(metric: MetricResult) -> Measurement:
@@ -88,16 +89,19 @@ def _measurement(metric: MetricResult) -> Measurement:
 def _of_tokens(base: Measurement, candidate: Measurement, of: Results) -> Iterator[tuple[str, Estimate]]:
     chunks = next((_measurement(each) for each in of[1].metrics if each.name == "scored_chunks"), None)
     tokens, theirs = Tokens(candidate, chunks), columns_of(base)
-    statistic = _STATISTIC.format(tokens.unit)
-    for name, column in (("kld", "kld"), ("log_perplexity_ratio", "nll_variant"), ("same_top_token", "same_top")):
-        yield name, tokens.mean(tokens.columns[column] - theirs[column], statistic=statistic)
+    same = _same_rows(tokens.columns, theirs)
+    for name, column in (("kld", "kld"), ("log_perplexity_ratio", "nll_variant")):
+        yield name, tokens.mean(tokens.columns[column] - theirs[column], statistic=_STATISTIC, exactly=same)
+    changed = tokens.columns["same_top"] - theirs["same_top"]
+    yield "same_top_token", tokens.change(changed, statistic=_STATISTIC, exactly=same)
 
 
-def _of_answers(base: Measurement, candidate: Measurement, _: Results) -> Iterator[tuple[str, Estimate]]:
+def _of_answers(base: Measurement, candidate: Measurement, of: Results) -> Iterator[tuple[str, Estimate]]:
     ours, theirs = columns_of(candidate), columns_of(base)
     if np.array_equal(ours["characters"], theirs["characters"]):  # else the reference's answers are others
+        exactly = any(_same_samples(*of, metric) for metric in ("token_divergence", "scored_texts"))
         for name, column in (("same_answer", "exact"), ("same_answer_normalised", "normalised")):
-            yield name, _share(ours[column] - theirs[column], "prompts", exactly=True)
+            yield name, _share(ours[column] - theirs[column], "prompts", exactly=exactly)
 
 
 def _of_classes(base: Measurement, candidate: Measurement, of: Results) -> Iterator[tuple[str, Estimate]]:
@@ -105,7 +109,7 @@ def _of_classes(base: Measurement, candidate: Measurement, of: Results) -> Itera
     if not np.array_equal(ours["label"], theirs["label"]):
         return
     same = _as_numbers(ours["reference"] == ours["variant"]) - _as_numbers(theirs["reference"] == theirs["variant"])
-    exactly = _same_outputs(*of)
+    exactly = _same_samples(*of, "class_divergence")
     yield "agreement", _share(same, "inputs", exactly=exactly)
     labelled = ours["label"] >= 0
     if labelled.any():
@@ -125,7 +129,9 @@ def _of_tensors(base: Measurement, candidate: Measurement, _: Results) -> Iterat
 
 
 def _mean(differences: Floats) -> Estimate:
-    return mean_over(differences, statistic=_STATISTIC.format("inputs"), unit="inputs")
+    """Of numbers with many digits: where all are the same, so were the outputs."""
+    found = mean_over(differences, statistic=_STATISTIC, unit="inputs")
+    return found if differences.any() else replace(found, low=found.value, high=found.value, reason="")
 
 
 def _share(differences: Floats, unit: str, *, exactly: bool) -> Estimate:
@@ -149,17 +155,19 @@ def _share(differences: Floats, unit: str, *, exactly: bool) -> Estimate:
     )
 
 
-def _same_outputs(base: Result, candidate: Result) -> bool:
-    """Whether the two computed the same probabilities of all classes, input by input, as far as is told."""
+def _same_rows(ours: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> bool:
+    """Whether the two gave every token the same numbers: then they compute the same."""
+    return all(np.array_equal(ours[column], theirs[column]) for column in ours)
+
+
+def _same_samples(base: Result, candidate: Result, metric: str) -> bool:
+    """Whether the two gave all inputs the same numbers of many digits: then they compute the same."""
     sides = [
-        [
-            metric.attempts[-1].samples
-            for metric in result.metrics
-            if metric.name == "class_divergence" and metric.attempts
-        ]
+        [each.attempts[-1].samples for each in result.metrics if each.name == metric and each.attempts]
         for result in (base, candidate)
     ]
-    return len(sides[0]) == len(sides[1]) == 1 and np.array_equal(sides[0][0], sides[1][0])
+    told = len(sides[0]) == len(sides[1]) == 1 and len(sides[0][0]) > 0
+    return told and np.array_equal(sides[0][0], sides[1][0])
 
 
 def _as_numbers(flags: Floats | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Floats:

@@ -2,8 +2,8 @@
 
 The device reports four numbers a token (or an input) and no statistics; everything here can be derived again from what
 is stored. Names and formulas as llama-perplexity prints them, in natural logarithms and float64. Every token counts
-alike, however long its document. Means have an interval from a bootstrap over documents, over chunks where there is
-only one, because errors within a text are correlated.
+alike, however long its document. Means have an interval over documents, over chunks in a row where there is only one,
+because errors within a text are correlated: `judge/means`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar
+from benchharness.judge.means import mean_over
 from benchharness.judge.paired import difference_of_shares
 from benchharness.judge.ratios import ratio_of_sums
 from benchharness.results.result import Attempt, Estimate, Measurement, MetricResult
@@ -58,27 +59,32 @@ def _exp(value: float) -> float:
     return math.exp(value) if value <= _LARGEST_EXPONENT else math.inf
 
 
+def _root(square: float) -> float:
+    """Of a mean of squares of which none is above 1."""
+    return math.sqrt(min(square, 1.0))
+
+
 def _token_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     tokens = Tokens(measurement, of.beside("scored_chunks"))
     reference, variant, divergence = (tokens.columns[name] for name in ("nll_reference", "nll_variant", "kld"))
     change = np.exp(-variant) - np.exp(-reference)
-    mean = f"mean over tokens, interval by bootstrap over {tokens.unit}"
-    exp_mean = f"exp of the {mean}"
-    yield of.metric("kld", tokens.mean(divergence, statistic=mean))
+    mean, exp_mean = "mean over tokens", "exp of the mean over tokens"
+    same = tokens.same
+    yield of.metric("kld", tokens.mean(divergence, statistic=mean, positive=True, exactly=same))
     for percentile in DIVERGENCE_PERCENTILES:
         value = float(np.percentile(divergence, percentile))
         yield of.exact("kld_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
     yield of.exact("kld_largest", float(divergence.max()), "largest over tokens")
-    yield of.metric("perplexity", tokens.mean(variant, statistic=exp_mean, through=_exp))
-    yield of.metric("reference_perplexity", tokens.mean(reference, statistic=exp_mean, through=_exp))
-    yield of.metric("log_perplexity_ratio", tokens.mean(variant - reference, statistic=mean))
-    yield of.metric("probability_change", tokens.mean(change, statistic=mean))
-    squared = tokens.mean(change**2, statistic=f"root of the {mean}", through=math.sqrt)
+    yield of.metric("perplexity", tokens.mean(variant, statistic=exp_mean, positive=True, through=_exp))
+    yield of.metric("reference_perplexity", tokens.mean(reference, statistic=exp_mean, positive=True, through=_exp))
+    yield of.metric("log_perplexity_ratio", tokens.mean(variant - reference, statistic=mean, exactly=same))
+    yield of.metric("probability_change", tokens.mean(change, statistic=mean, exactly=same))
+    squared = tokens.mean(change**2, statistic=f"root of the {mean}", positive=True, exactly=same, through=_root)
     yield of.metric("probability_change_rms", squared)
     for percentile in CHANGE_PERCENTILES:
         value = float(np.percentile(change, percentile))
         yield of.exact("probability_change_percentile", value, f"p{percentile:g} over tokens", percentile=percentile)
-    yield of.metric("same_top_token", tokens.mean(tokens.columns["same_top"], statistic=mean))
+    yield of.metric("same_top_token", tokens.share(tokens.columns["same_top"], statistic=mean, exactly=same))
     yield from distilled(of, tokens)
 
 
@@ -87,8 +93,16 @@ def _nothing(_: Of, __: Measurement) -> Iterator[MetricResult]:
 
 
 def _greedy_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
-    statistic = "mean over prompts, interval by bootstrap over prompts"
-    yield of.metric("greedy_prefix", mean_over(measurement.samples, statistic=statistic, unit="prompts"))
+    most = float(measurement.parameters.get("continuation_tokens", math.inf))
+    found = mean_over(
+        measurement.samples,
+        statistic="mean over prompts",
+        unit="prompts",
+        in_a_row=of.in_a_row(len(measurement.samples)),
+        positive=True,
+        through=lambda tokens: min(tokens, most),
+    )
+    yield of.metric("greedy_prefix", of.exactly(found, np.asarray(measurement.samples), most))
 
 
 def _class_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:

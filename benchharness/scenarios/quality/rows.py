@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.bootstrap import mean_over, ratio_over
+from benchharness.judge.means import AS_IF_ONE, finite, ratio_over
 from benchharness.metrics import METRICS
 from benchharness.records import TOKEN_DIVERGENCE, table_of
 from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
@@ -50,7 +48,7 @@ class Of:
 
     def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
         """A metric of this measurement."""
-        found = _finite(found)
+        found = finite(found)
         value = AttemptValue(
             attempt=self._attempt.id,
             device=self._attempt.device,
@@ -68,6 +66,27 @@ class Of:
     def beside(self, name: str) -> Measurement | None:
         """Another measurement of the same attempt."""
         return next((each for each in self._attempt.measurements if each.metric == name), None)
+
+    def in_a_row(self, prompts: int) -> bool:
+        """Whether of so many prompts, spread evenly over what was asked, any two stand in one document."""
+        told = self.beside("scored_chunks") or self.beside("scored_texts")
+        if told is None or not len(told.samples):
+            return True
+        documents = columns_of(told)["document"]
+        places = np.linspace(0, len(documents) - 1, prompts).round().astype(int)
+        return len(np.unique(documents[places])) < prompts
+
+    @property
+    def computes_the_same(self) -> bool:
+        """Whether the variant gave every scored token the reference's very numbers: it would of any text."""
+        told = self.beside("token_divergence")
+        return told is not None and _same(columns_of(told))
+
+    def exactly(self, found: Estimate, values: Floats, same: float) -> Estimate:
+        """What was found, known to be that of any text where the two compute the same and all say that they do."""
+        if found.value is not None and self.computes_the_same and (values == same).all():
+            return replace(found, low=found.value, high=found.value, reason="")
+        return found
 
     def raw(self, measurement: Measurement) -> MetricResult:
         """The rows themselves, for figures and for whoever wants to compute something else."""
@@ -88,8 +107,12 @@ def columns_of(measurement: Measurement) -> dict[str, Floats]:
     return table.by_name(np.asarray(measurement.samples, dtype=np.float64))
 
 
+def _same(tokens: Mapping[str, Floats]) -> bool:
+    return not tokens["kld"].any() and np.array_equal(tokens["nll_reference"], tokens["nll_variant"])
+
+
 class Tokens:
-    """The rows of `token_divergence`, and what is drawn again for an interval: documents, or the chunks of only one."""
+    """The rows of `token_divergence`, and what an interval is over: documents, or the chunks of only one in a row."""
 
     def __init__(self, measurement: Measurement, chunks: Measurement | None) -> None:
         self.columns = columns_of(measurement)
@@ -101,29 +124,76 @@ class Tokens:
             of_chunks = columns_of(chunks)
             documents, self._scored = of_chunks["document"], of_chunks["scored"].astype(int)
         _, of_chunk = np.unique(documents, return_inverse=True)
-        self._by_document = int(of_chunk.max()) > 0
-        drawn = of_chunk if self._by_document else np.arange(len(self._scored))
+        self._in_a_row = int(of_chunk.max()) == 0
+        drawn = np.arange(len(self._scored)) if self._in_a_row else of_chunk
         self._drawn = np.repeat(drawn, self._scored)
-        self.unit = "documents" if self._by_document else "chunks"
+        self.unit = "chunks" if self._in_a_row else "documents"
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides compute the same."""
+        return _same(self.columns)
 
     def mean(
-        self, values: NDArray[np.float64], *, statistic: str, through: Callable[[float], float] = float
+        self,
+        values: Floats,
+        *,
+        statistic: str,
+        positive: bool = False,
+        exactly: bool = False,
+        through: Callable[[float], float] = float,
     ) -> Estimate:
-        """The mean of one value a token."""
-        if not self._by_document and len(set(self._scored.tolist())) == 1:
-            by_chunk = values.reshape(len(self._scored), -1).mean(axis=1)
-            return mean_over(by_chunk, statistic=statistic, through=through)
+        """The mean of one value a token, which is never below 0 where it is `positive`.
+
+        `exactly`: a value that all have is known to be that of any token.
+        """
+        found = self._over(values, self._in_a_row, statistic=statistic, positive=positive, through=through)
+        if exactly and np.ptp(values) == 0:
+            return replace(found, low=found.value, high=found.value, reason="")
+        return found
+
+    def _over(self, values: Floats, in_a_row: bool, **asked: Any) -> Estimate:
         sums = np.bincount(self._drawn, weights=values).astype(np.float64)
         counts = np.bincount(self._drawn).astype(np.float64)
-        return ratio_over(sums, counts, statistic=statistic, unit=self.unit, through=through)
+        return ratio_over(sums, counts, unit=self.unit, in_a_row=in_a_row, **asked)
 
+    def share(self, same: Floats, *, statistic: str, exactly: bool = False) -> Estimate:
+        """Of tokens that are the same on both sides, 1 each: what is skewed is how many are not.
 
-def _finite(found: Estimate) -> Estimate:
-    """An estimate without numbers that are larger than a computer holds: the largest one it holds is none of them."""
-    if found.value is not None and math.isinf(found.value):
-        reason = f"larger than {sys.float_info.max:.0e}, the largest number that is stored"
-        return replace(found, value=None, low=None, high=None, reason=reason)
-    if found.high is not None and math.isinf(found.high):
-        reason = "the interval's end is larger than any number that is stored"
-        return replace(found, low=None, high=None, reason=reason)
-    return found
+        Where all are, no more may differ than if one token in the middle did: `exactly` that none does, else.
+        """
+
+        def left(differing: float) -> float:
+            return 1 - min(differing, 1.0)
+
+        differing = 1 - same
+        found = self.mean(differing, statistic=statistic, positive=True, exactly=exactly, through=left)
+        found = replace(found, value=float(same.mean()))  # which twice less than 1 is but for rounding
+        if differing.any() or found.low is not None:
+            return found
+        return self._as_if_one(found, differing, statistic=statistic, positive=True, through=left, most=1.0)
+
+    def change(self, values: Floats, *, statistic: str, exactly: bool = False) -> Estimate:
+        """Of shares, -1, 0 or 1 a token; where no token changed, as if one in the middle had, either way."""
+        found = self.mean(values, statistic=statistic, exactly=exactly)
+        if values.any() or found.low is not None:
+            return found
+        one = self._as_if_one(found, values, statistic=statistic)
+        return one if one.high is None else replace(one, low=-one.high)
+
+    def _as_if_one(self, found: Estimate, none: Floats, *, most: float | None = None, **asked: Any) -> Estimate:
+        """What was found where no token differs, with the interval that there would be if one did.
+
+        One by one: of one token nobody can tell whether others that differ stand near it.
+        """
+        one = none.copy()
+        one[len(one) // 2] = 1.0
+        seen = self._over(one, False, **asked)
+        if seen.low is None:
+            return found
+        return replace(
+            seen,
+            value=found.value,
+            high=seen.high if most is None else most,
+            statistic=f"{seen.statistic}, {AS_IF_ONE}",
+        )

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchharness.judge.blocks import neighbours, ratio_in_blocks
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, mean_over
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.means import mean_over, ratio_over
 from benchharness.results.result import Attempt, Estimate, Measurement, MetricResult
 from benchharness.scenarios.quality.rows import Floats, Of, Tokens, columns_of
 
@@ -30,16 +30,15 @@ _OF_TOKENS = (
 _OF_TEXTS = ("bits_per_byte", "bits_per_byte_loss")
 _NONE = "its divergences at that temperature are not told for each token"
 _LONGEST = 400
-_ALL_ALIKE = "all {} prompts read alike, and how many others would is not told by drawing them"
 
 
 def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     """Bits per byte of both, and how many more the variant needs: of the same bytes, so all three are over these."""
     drawn = _drawn(columns_of(measurement))
     for name, told in (("bits_per_byte", drawn.variant), ("reference_bits_per_byte", drawn.reference)):
-        yield of.metric(name, drawn.by_byte(told, f"bits over bytes, interval by bootstrap over {drawn.told}"))
-    paired = f"variant's less reference's on the same bytes, interval by bootstrap over {drawn.told}, alike for both"
-    yield of.metric("bits_per_byte_loss", drawn.by_byte(drawn.variant - drawn.reference, paired))
+        yield of.metric(name, drawn.by_byte(told, "bits over bytes", positive=True))
+    paired, lost = "variant's less reference's on the same bytes", drawn.variant - drawn.reference
+    yield of.metric("bits_per_byte_loss", of.exactly(drawn.by_byte(lost, paired), lost, 0.0))
 
 
 def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], statistic: str) -> Estimate | None:
@@ -47,48 +46,53 @@ def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], st
     if not all(np.array_equal(base[name], candidate[name]) for name in ("document", "size")):
         return None
     theirs, ours = _drawn(base), _drawn(candidate)
-    return ours.by_byte(ours.variant - theirs.variant, statistic.format(ours.told))
+    found = ours.by_byte(ours.variant - theirs.variant, statistic)
+    if np.array_equal(base["variant"], candidate["variant"]):  # in every digit: the two compute the same
+        return replace(found, low=found.value, high=found.value, reason="")
+    return found
 
 
 class _Drawn(NamedTuple):
-    """Bytes, and bits of the reference and of the variant, of each thing that is drawn again, and what that is."""
+    """Bytes, and bits of the reference and of the variant, of each thing that an interval is over, and what that is."""
 
     sizes: Floats
     reference: Floats
     variant: Floats
     unit: str
-    block: int  # so many that follow each other are drawn together
+    in_a_row: bool
 
-    @property
-    def told(self) -> str:
-        return self.unit if self.block == 1 else f"{self.unit}, {self.block} neighbours at once"
-
-    def by_byte(self, bits: Floats, statistic: str) -> Estimate:
-        return ratio_in_blocks(bits, self.sizes, statistic=statistic, unit=self.unit, block=self.block)
+    def by_byte(self, bits: Floats, statistic: str, *, positive: bool = False) -> Estimate:
+        return ratio_over(
+            bits, self.sizes, statistic=statistic, unit=self.unit, in_a_row=self.in_a_row, positive=positive
+        )
 
 
 def _drawn(columns: Mapping[str, Floats]) -> _Drawn:
-    """Documents are drawn one by one; the stretches of only one together with their neighbours, which are alike."""
+    """Documents; of only one its stretches in a row, whose neighbours are alike."""
     documents, place = np.unique(columns["document"], return_inverse=True)
     sizes, reference, variant = columns["size"], columns["reference"] / math.log(2), columns["variant"] / math.log(2)
     if len(documents) == 1:
-        return _Drawn(sizes, reference, variant, "stretches of text", neighbours(len(place)))
+        return _Drawn(sizes, reference, variant, "stretches of text", True)
     sums = [np.bincount(place, weights=part).astype(np.float64) for part in (sizes, reference, variant)]
-    return _Drawn(sums[0], sums[1], sums[2], "documents", 1)
+    return _Drawn(sums[0], sums[1], sums[2], "documents", False)
 
 
 def answers(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     """How often both write the same, and how far they go together."""
     columns = columns_of(measurement)
     for name, column in (("same_answer", "exact"), ("same_answer_normalised", "normalised")):
-        yield of.metric(name, _share(columns[column]))
+        yield of.metric(name, of.exactly(_share(columns[column]), columns[column], 1.0))
     whole = columns["characters"]
     together = np.where(whole > 0, columns["shared"] / np.maximum(whole, 1.0), columns["exact"])
-    statistic = "mean over prompts, interval by bootstrap over prompts"
-    found = mean_over(together, statistic=statistic, unit="prompts")
-    if found.low is not None and found.low == found.high:
-        found = replace(found, low=None, high=None, reason=_ALL_ALIKE.format(len(together)))
-    yield of.metric("shared_beginning", found)
+    found = mean_over(
+        together,
+        statistic="mean over prompts",
+        unit="prompts",
+        in_a_row=of.in_a_row(len(together)),
+        positive=True,
+        through=lambda share: min(share, 1.0),
+    )
+    yield of.metric("shared_beginning", of.exactly(found, together, 1.0))
 
 
 def _share(same: Floats) -> Estimate:
@@ -109,13 +113,13 @@ def distilled(of: Of, tokens: Tokens) -> Iterator[MetricResult]:
     """The loss by alpha: alpha times cross-entropy + (1 - alpha) times T squared times KLD at temperature T."""
     beside = of.beside("tempered_divergence")
     temperature = 1.0 if beside is None else _temperature(beside)
-    statistic = f"mean over tokens, interval by bootstrap over {tokens.unit}"
+    statistic = "mean over tokens"
     for alpha in _alphas(of.told("distillation").get("alpha")):
         soft = "KLD" if temperature == 1 else f"T² KLD at T = {temperature:g}"
         told = f"{alpha:g} cross-entropy + {1 - alpha:g} {soft}, {statistic}"
         found = Estimate(value=None, statistic=told, reason=_NONE)
         if (losses := losses_of(tokens.columns, beside, alpha)) is not None:
-            found = tokens.mean(losses, statistic=told)
+            found = tokens.mean(losses, statistic=told, positive=True)
         yield of.metric("distillation_loss", found, alpha=alpha, temperature=temperature)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge import paired
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar, mean_over, ratio_over
+from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar
+from benchharness.judge.means import mean_over, ratio_over
 from benchharness.metrics import METRICS
 from benchharness.records import TASK_DOCUMENTS, TASK_LIKELIHOODS, TASK_REPLICATES
 from benchharness.results.result import Attempt, AttemptValue, Estimate, MetricResult, Parameters, Result
@@ -142,20 +143,26 @@ def _value(told: _Told) -> Estimate:
             value=hits / trials, low=low, high=high, count=1, statistic=statistic, drawn=trials, drawn_unit=_UNIT
         )
     if told.is_share:
-        return mean_over(told.totals, statistic="mean over documents, interval by bootstrap over documents", unit=_UNIT)
+        return mean_over(
+            told.totals,
+            statistic="mean over documents",
+            unit=_UNIT,
+            positive=True,
+            through=lambda share: min(share, 1.0),
+        )
     if not told.weights.sum():
         return Estimate(value=None, statistic="over documents", reason="its documents have no weight")
-    whole = (
-        "e to the sum over documents over their weights" if told.parameters.get("as") == "exp" else "sum over weights"
-    )
-    statistic = f"{whole}, interval by bootstrap over documents"
+    is_exp = told.parameters.get("as") == "exp"
+    statistic = "e to the sum over documents over their weights" if is_exp else "sum over weights"
     through = _through(told)
-    found = ratio_over(
-        told.totals, told.weights, statistic=statistic, unit=_UNIT, through=lambda each: float(through(np.array(each)))
+    return ratio_over(
+        told.totals,
+        told.weights,
+        statistic=statistic,
+        unit=_UNIT,
+        positive=told.better == LOWER and bool((told.totals >= 0).all()),  # errors: none is below 0
+        through=lambda each: float(through(np.array(each))),
     )
-    if found.value is None or found.high is None or math.isfinite(found.high):
-        return found
-    return replace(found, low=None, high=None, reason="the interval's end is larger than any number that is stored")
 
 
 def losses(result: Result, others: Sequence[Result]) -> Iterator[MetricResult]:
@@ -231,7 +238,7 @@ def _loss(ours: _Told, theirs: _Told) -> Estimate:
         return Estimate(value=value, low=low, high=high, count=1, statistic=statistic, drawn=pairs, drawn_unit=_UNIT)
     pair = ((ours.totals, ours.weights), (theirs.totals, theirs.weights))
     worse, better = pair if ours.better == LOWER else pair[::-1]
-    statistic = "paired by document, interval by bootstrap over documents"
+    statistic = "paired by document"
     return paired.difference_of_quotients(worse, better, statistic=statistic, unit=_UNIT, through=_through(ours))
 
 

@@ -74,10 +74,14 @@ def _workload(task: TaskSet) -> Workload:
 
 
 def _speaks(planning: Planning, variant: str, reference: str) -> tuple[str, bool]:
-    """Whose files say which tokens begin and end a text, and whether the suite's ids are of that vocabulary."""
+    """Whose files say which tokens begin and end a text, and whether the suite's ids are of that vocabulary.
+
+    Where only the cut of a text differs, an id means the same in both.
+    """
     spoken = planning.materials.vocabularies
-    ours, theirs = (spoken.get(planning.model.variants[name].artefact, "") for name in (variant, reference))
-    return (variant, False) if ours and ours != theirs else (reference, True)
+    ours, theirs = (spoken.get(planning.model.variants[name].artefact) for name in (variant, reference))
+    other = ours is not None and (theirs is None or ours.words != theirs.words)
+    return (variant, False) if other else (reference, True)
 
 
 def _settings(settings: Task, planning: Planning, variant: str, named: bool) -> dict[str, Any]:

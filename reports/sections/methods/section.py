@@ -14,8 +14,9 @@ from reports.model.visible import name_text, value_text
 
 _OVER_ATTEMPTS = "Intervals are 95 %, over attempts, which are fresh processes."
 _OVER_INPUTS = (
-    "Intervals of quality are 95 %, by bootstrap over documents, chunks of a single text or inputs (Clopper-Pearson "
-    "for shares of inputs): they speak of other inputs of this kind, not of other attempts. Percentiles, p-values, "
+    "Intervals of quality are 95 %, over documents, chunks of a single text in a row, or inputs (Clopper-Pearson for "
+    "shares of inputs): they speak of other inputs of this kind, not of other attempts. Over chunks they allow for "
+    "neighbours being alike, and speak of this text: several documents tell what one cannot. Percentiles, p-values, "
     "rank correlations and largest errors have none."
 )
 _RATIOS = (

@@ -20,6 +20,7 @@ from reports.model.estimates import quantity, title_of
 from reports.model.section import Material, Section, SectionKind, in_a_line
 from reports.model.tables import Cell, Column, Quantity, notes_of
 from reports.model.visible import name_text, value_text
+from reports.sections.quality.one_text import of_one_text
 from reports.sections.quality.series import figures_of
 from reports.sections.quality.students import LossTable, loss_table, read_on, speaks_another, vocabularies
 from reports.sections.quality.texts import Shown, texts_of
@@ -188,7 +189,10 @@ def _table(anchor: str, entries: Sequence[Entry], colours: Colours) -> QualityTa
     return QualityTable(
         anchor=anchor,
         data=name_text(job.workload.name),
-        told=tuple(_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names)),
+        told=(
+            *_told(job, ways, reached, _scores(entries), pooled="kld_pooled" in names),
+            *of_one_text({name: row[name] for name in (*names, *reached) if name in row} for _, _, row in found),
+        ),
         columns=tuple(_column(name) for name in names),
         rows=tuple(_row(entry, output, metrics, names, way) for entry, output, metrics, way in rows),
         losses=loss_table(entries),
@@ -206,7 +210,11 @@ def _by_text(anchor: str, entries: Sequence[Entry], students: Sequence[Entry]) -
     return QualityTable(
         anchor=anchor,
         data=f"{name_text(job.workload.name)}, by bytes and answers",
-        told=(*_told(job, (), {}, (), pooled=False), *vocabularies(students, [title_of(name) for name in _OF_TOKENS])),
+        told=(
+            *_told(job, (), {}, (), pooled=False),
+            *vocabularies(students, [title_of(name) for name in _OF_TOKENS]),
+            *of_one_text({name: row[name] for name in names if name in row} for _, row in found),
+        ),
         columns=tuple(_column(name) for name in names),
         rows=tuple(_row(entry, None, metrics, names, read_on(entry)) for entry, metrics in found),
         losses=None,

@@ -64,7 +64,7 @@ def loss_table(entries: Sequence[Entry]) -> LossTable | None:
 
 
 def speaks_another(entry: Entry) -> bool:
-    """Whether a row's vocabulary is another than its reference's."""
+    """Whether a row reads texts in other tokens than its reference."""
     return bool(entry.result.effective.of_scenario("vocabularies").get("differ"))
 
 
@@ -75,7 +75,7 @@ def read_on(entry: Entry) -> str:
 
 
 def vocabularies(students: Sequence[Entry], of_tokens: Sequence[str]) -> Iterator[str]:
-    """How texts are compared, which rows speak another vocabulary, and what none of those has."""
+    """How texts are compared, which rows read them in other tokens, and what none of those has."""
     yield (
         "Each model reads the text through its own tokenizer, and is scored on stretches between places where a token "
         "of both it and the reference ends: bits of the same bytes after the same text."
@@ -85,5 +85,5 @@ def vocabularies(students: Sequence[Entry], of_tokens: Sequence[str]) -> Iterato
         why = value_text(entry.result.effective.of_scenario("vocabularies").get("differ", ""))
         apart.setdefault(why, []).append(entry.who)
     for why, rows in apart.items():
-        yield f"Another vocabulary than the reference's: {', '.join(rows)} ({why})."
+        yield f"In other tokens than the reference's: {', '.join(rows)} ({why})."
     yield f"Of those not comparable with the reference, and so unknown: {', '.join(of_tokens)}."

@@ -278,6 +278,7 @@ class _Conductor:
             "id": self._order["id"],
             "task": self._order["task"],
             "tokenizer": self._order["tokenizer"],
+            "tried": self._order.get("tried", ""),
             "workload": self._order["workload"],
             "adapter": opened["adapter"],
             "configuration": opened["configuration"],

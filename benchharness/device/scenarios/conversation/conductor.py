@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.contract import EXECUTION_DEVICE
+from benchharness.device.inputs.tokenizer_apart import refusal
 from benchharness.device.scenarios.conversation.turns import read_turns
 from benchharness.device.scenarios.own_worker import WorkerFailed, measured_by
 
@@ -23,7 +24,10 @@ def conduct(order: Order, progress: Callable[[str, int, int], None], bundle: str
     """
     file = order["workload"]["data"]["path"]
     settings = {**order["settings"], "file": file}
-    texts = any(turn.text is not None or turn.answer is not None for turn in read_turns(Path(file)))
+    said = [text for turn in read_turns(Path(file)) for text in (turn.text, turn.answer) if text is not None]
+    texts = bool(said)
+    if texts:
+        order = {**order, "tried": refusal(order, said, bundle)}
     talk = measured_by(f"{_PACKAGE}.talk", order, settings, progress, bundle, text=texts)
     facts: dict[str, Any] = {}
     found = list(talk["measurements"])

@@ -77,6 +77,8 @@ class _Returning:
         path = None if named is None else Path(named)
         if path is None and isinstance(self._adapter, FindsTokenizer):
             path = self._adapter.tokenizer(Path(order["artefact"]))
+        if path is not None and order.get("tried"):
+            raise Unsupported(order["tried"])
         self._tokenizer = None if path is None else Tokenizer(path)
         self._loaded_bytes = 0
         self.read_again = 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchharness.device.inputs.tokenizer_apart import refusal
+from benchharness.device.scenarios.hybrid.prompts import read_prompts
 from benchharness.device.scenarios.hybrid.requests import opened_cloud
 from benchharness.device.scenarios.hybrid.spent import Spent
 from benchharness.device.scenarios.own_worker import measured_by
@@ -28,6 +31,8 @@ def conduct(order: Order, progress: Callable[[str, int, int], None], bundle: str
     }
     with opened_cloud(order["chain"][0]) as cloud:  # a file that is no endpoint fails before any model is loaded
         asked = dict(cloud.effective.facts)
+    prompts = read_prompts(Path(settings["prompts"]))
+    order = {**order, "tried": refusal(order, [prompt.text for prompt in prompts], bundle, spells=True)}
     message = measured_by(_REQUESTS, order, settings, progress, bundle, text=True)
     facts = {"networks": "simulated on loopback", "energy_unknown": Spent().unknown, "cloud": asked}
     return {**message, "effective": {**message["effective"], "hybrid": facts}}

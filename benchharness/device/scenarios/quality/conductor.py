@@ -10,23 +10,20 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device.inputs.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer_apart import opened_apart
 from benchharness.device.processes import leftovers
 from benchharness.device.scenarios.quality import by_text, samples, tokens
 from benchharness.device.scenarios.quality.scorer_process import ScorerFailed, ScorerProcess, as_failure
-from benchharness.device.scenarios.quality.vocabularies import why_apart
+from benchharness.device.scenarios.quality.vocabularies import ReadBy
 from benchharness.errors import AttemptError, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.device.line.orders import Opened, Order
 
 Progress = Callable[[str, int, int], None]
-_NO_TEACHER = (
-    "this variant has a tokenizer of its own, and there is no tokenizer.json beside the reference to read the text with"
-)
 
 
 class Pass:
@@ -89,6 +86,11 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
             stack.callback(scorer.end)
             return scorer
 
+        def tokenizer_of(path: str) -> Tokenizer:
+            apart = opened_apart(order, path, bundle, models=len(members) + 1)
+            stack.callback(apart.end)
+            return apart
+
         stack.callback(leftovers.end_orphans)  # when the scorers have ended
         try:
             made = Pass(scorer_of(order["reference"]), {})
@@ -107,7 +109,7 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
         for attempt, opened in made.of_each(ScorerProcess.json).items():
             scorers[attempt].opened = opened
         try:
-            found = _compared(order, members, made, progress)
+            found = _compared(order, members, made, progress, tokenizer_of)
         except ScorerFailed as error:
             raise _of_reference(error) from error
         outcomes = {attempt: _member(attempt, scorers.get(attempt), made, found) for attempt in members}
@@ -123,7 +125,7 @@ def conduct(order: Order, progress: Progress, bundle: str | None = None) -> dict
 
 
 def _compared(
-    order: Order, members: Mapping[str, Opened], made: Pass, progress: Progress
+    order: Order, members: Mapping[str, Opened], made: Pass, progress: Progress, opened: Callable[[str], Tokenizer]
 ) -> Mapping[str, Mapping[str, Any]]:
     """By attempt: measurements, and the examples worth showing."""
     language = made.reference.opened["task"] == "causal-lm"
@@ -134,8 +136,8 @@ def _compared(
     data, settings = order["workload"]["data"], order["settings"]
     if not language:
         return samples.compare(made, data, settings, order["task"], progress)
-    tokenizer = _tokenizer(order)
-    speaking = _speaking(made, members, tokenizer)
+    tokenizer = _tokenizer(order, opened)
+    speaking = _speaking(made, members, data, tokenizer, opened)
     apart = made.set_aside(speaking)
     found = tokens.compare(made, data, settings, tokenizer, progress) if made.variants else {}
     for attempt, other in speaking.items():
@@ -147,33 +149,37 @@ def _compared(
 
 
 def _speaking(
-    made: Pass, members: Mapping[str, Opened], tokenizer: Tokenizer | None
+    made: Pass,
+    members: Mapping[str, Opened],
+    data: Mapping[str, Any],
+    tokenizer: Tokenizer | None,
+    opened: Callable[[str], Tokenizer],
 ) -> dict[str, by_text.OtherVocabulary]:
-    """The variants that speak another vocabulary than the reference, each with its own tokenizer and the reason."""
+    """The variants that read the text in other tokens than the reference, each with its tokenizer and the reason."""
     found = {}
+    read = ReadBy(tokenizer, data)
     for attempt, scorer in list(made.variants.items()):
         path = members[attempt].get("own_tokenizer")
         if not path:
             continue
+        sizes = (made.reference.opened["vocabulary_size"], scorer.opened["vocabulary_size"])
         try:
-            if tokenizer is None:
-                raise Unsupported(_NO_TEACHER)
-            own = Tokenizer(Path(path))
+            own = opened(path)
+            if why := read.why_apart(own, sizes):
+                found[attempt] = by_text.OtherVocabulary(own, why)
+            else:
+                own.end()  # the reference's reads for both
         except Unsupported as error:
             made.leave(attempt, error)
-            continue
-        sizes = (made.reference.opened["vocabulary_size"], scorer.opened["vocabulary_size"])
-        if why := why_apart(tokenizer, own, sizes):
-            found[attempt] = by_text.OtherVocabulary(own, why)
     return found
 
 
-def _tokenizer(order: Order) -> Tokenizer | None:
+def _tokenizer(order: Order, opened: Callable[[str], Tokenizer]) -> Tokenizer | None:
     """The tokenizer; token ids can do without one that cannot be read here."""
     if not order["tokenizer"]:
         return None
     try:
-        return Tokenizer(Path(order["tokenizer"]))
+        return opened(order["tokenizer"])
     except Unsupported:
         if order["workload"]["data"]["kind"] != "tokens":
             raise

@@ -144,6 +144,12 @@ def texts_of(data: Mapping[str, Any]) -> list[str]:
     return texts
 
 
+def spelled(data: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[str]:
+    """The documents of the data as texts; those of token ids as a tokenizer spells them."""
+    for content in _contents(Path(data["path"]), data["kind"]):
+        yield content if isinstance(content, str) else tokenizer.decode(_given(*content, tokenizer).tokens)
+
+
 def _documents(path: Path, kind: str, tokenizer: Tokenizer | None) -> list[Document]:
     return [
         _encoded(content, tokenizer) if isinstance(content, str) else _given(*content, tokenizer)

@@ -1,0 +1,202 @@
+"""Tokenizers of hostile files: each refused by name, within its time and memory, and nothing else ends with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from benchharness.compress.calibration import read_text
+from benchharness.device.inputs.tokenizer import Tokenizer
+from benchharness.device.inputs.tokenizer_apart import TokenizerApart, opened_apart, refusal
+from benchharness.device.rehearsal import Rehearsal
+from benchharness.device.worker import _tokenizer
+from benchharness.errors import Unsupported, UsageError
+from tests.conftest import ARTEFACTS, DEMO
+
+DEMO_TOKENIZER = ARTEFACTS / "onnx-fp32" / "tokenizer.json"
+
+
+def split(pattern: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def grows(times: int) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * times}
+
+
+#: Tries every way to cut 18 characters, from each on: 2^18 steps for each, and the engine's own limit is 10 million.
+SLOW = split("(?:.|.){18}(?![ -z])")
+#: By what becomes of the package: it says so, panics, is stopped, ends its process.
+HOSTILE = {
+    "a pattern that is none": ({"pre_tokenizer": split("(a")}, "not a readable tokenizer.json: Oniguruma error"),
+    "a pattern in 20,000 brackets": (
+        {"pre_tokenizer": split("(" * 20_000 + "a" + ")" * 20_000)},
+        "not a readable tokenizer.json: Oniguruma error: parse depth limit over",
+    ),
+    "a pattern of too many steps": ({"pre_tokenizer": split("(a+)+$")}, "Regex search error: retry-limit-in-match"),
+    "a pattern of many steps at each place": ({"pre_tokenizer": SLOW}, "of processor time; a pattern in it may try"),
+    "an empty text replaced": ({"normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": "x"}}, "index"),
+    "a text that grows a thousandfold, four times": (
+        {"normalizer": {"type": "Sequence", "normalizers": [grows(1000)] * 4}},
+        "it ended the process that read it (SIGABRT); it may take more memory than is allowed",
+    ),
+}
+
+
+def written(folder: Path, parts: Any) -> Path:
+    """The demo model's tokenizer with parts of it replaced; or a text as it is."""
+    path = folder / "tokenizer.json"
+    said = json.loads(DEMO_TOKENIZER.read_text(encoding="utf-8"))
+    path.write_text(parts if isinstance(parts, str) else json.dumps({**said, **parts}), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def apart(path: Path, limit_s: float = 10.0) -> Iterator[TokenizerApart]:
+    made = TokenizerApart(path, limit_s=limit_s)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def test_apart_it_says_what_it_says_here() -> None:
+    here, text = Tokenizer(DEMO_TOKENIZER), (DEMO / "heldout.txt").read_text(encoding="utf-8")
+    with apart(DEMO_TOKENIZER) as there:
+        tokens, spans = there.spans(text)
+        assert (tokens, spans) == here.spans(text)
+        assert there.encode("And 我") == here.encode("And 我")
+        assert there.decode(tokens[:99]) == here.decode(tokens[:99])
+        assert (there.words(), there.specials()) == (here.words(), here.specials())
+        assert (there.around, there.facts(), there.named([0, 5])) == (here.around, here.facts(), here.named([0, 5]))
+        with pytest.raises(Unsupported, match="cannot spell tokens"):
+            there.decode([1 << 40])
+        assert there.decode(tokens[:9]) == here.decode(tokens[:9]), "a refused question is not its end"
+    with pytest.raises(Unsupported, match="was ended"):
+        there.decode(tokens)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_and_says_why(tmp_path: Path, name: str) -> None:
+    parts, told = HOSTILE[name]
+    limit_s = 0.4 if parts.get("pre_tokenizer") == SLOW else 10.0
+    with pytest.raises(Unsupported) as refused, apart(written(tmp_path, parts), limit_s) as tokenizer:
+        tokenizer.spans("a" * 2000 + "!b")
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("[" * 1_000_000, "not a readable tokenizer.json"),
+        ('{"model": ' * 100_000, "not a readable tokenizer.json"),
+        (json.dumps({"model": {"type": "BPE", "vocab": {"a": 1e999}, "merges": []}}), "not a readable tokenizer.json"),
+        ("", "not a readable tokenizer.json"),
+    ],
+)
+def test_what_is_no_tokenizer_is_refused(tmp_path: Path, said: str, told: str) -> None:
+    with pytest.raises(Unsupported, match=f"^tokenizer.json: {told}"):
+        TokenizerApart(written(tmp_path, said))
+
+
+def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
+    with (tmp_path / "tokenizer.json").open("wb") as stream:
+        stream.truncate(300 << 20)
+    with pytest.raises(Unsupported, match=r"314572800 bytes; 268435456 at most are read as a tokenizer"):
+        TokenizerApart(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of processor time are Linux's here")
+def test_many_questions_have_one_limit_in_all(tmp_path: Path) -> None:
+    """Each alone would be over in time: about a third of it."""
+    with apart(written(tmp_path, {"pre_tokenizer": SLOW}), 0.5) as tokenizer:
+        tokenizer.spans("a" * 60)
+        with pytest.raises(Unsupported, match="of processor time"):
+            [tokenizer.spans("a" * 60) for _ in range(100)]
+
+
+def test_a_panic_here_is_a_refusal_and_no_end_of_the_process(tmp_path: Path) -> None:
+    """The package's panics are no `Exception`."""
+    tokenizer = Tokenizer(written(tmp_path, {"pre_tokenizer": split("(a+)+$")}))
+    for ask in (tokenizer.encode, tokenizer.spans):
+        with pytest.raises(Unsupported, match=r"the tokenizer cannot read the text: .*retry-limit-in-match over"):
+            ask("a" * 40 + "!b")
+    fused = [{"type": "Fuse"}, {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "x"}]
+    spelling = Tokenizer(written(tmp_path, {"decoder": {"type": "Sequence", "decoders": fused}}))
+    with pytest.raises(Unsupported, match=r"the tokenizer cannot spell tokens: .*retry-limit-in-match over"):
+        spelling.decode(spelling.encode("a" * 40 + "!b"))
+
+
+def test_a_dropout_of_merges_is_switched_off(tmp_path: Path) -> None:
+    said = json.loads(DEMO_TOKENIZER.read_text(encoding="utf-8"))
+    said["model"]["dropout"] = 0.9
+    tokenizer = Tokenizer(written(tmp_path, said))
+    text = "And it came to pass in the days of Amraphel"
+    assert tokenizer.encode(text) == Tokenizer(DEMO_TOKENIZER).encode(text)
+    assert tokenizer.facts()["switched_off"] == "dropout"
+
+
+def order(path: Path | None, text: str | None = "And it came to pass") -> Any:
+    workload = {"prompt": {"seed": 0, **({} if text is None else {"text": text})}}
+    return cast("Any", {"tokenizer": path and str(path), "workload": workload, "timeout_s": 10.0, "python": None})
+
+
+def test_a_prompt_is_tried_before_a_worker_starts_and_once(tmp_path: Path) -> None:
+    rehearsal = Rehearsal("")
+    path = written(tmp_path, {"pre_tokenizer": split("(a+)+$")})
+
+    def told(asked: Any) -> Any:
+        rehearsal.begin(asked)
+        deadline_s = time.monotonic() + 60
+        while (found := rehearsal.told()) is None and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+        return found
+
+    hostile = order(path, "a" * 40 + "!b")
+    assert "retry-limit-in-match over" in told(hostile)["tried"]
+    assert told(order(path)) == {"tried": ""}
+    path.unlink()
+    assert "retry-limit-in-match over" in told(hostile)["tried"], "what was found is remembered"
+    assert told(order(path, None)) == told(order(None)) == {}, "where no text is read nothing is tried"
+
+
+def test_a_file_has_a_part_of_the_attempts_time_and_of_a_pass_one_models() -> None:
+    def limit_s(timeout_s: float, models: int = 1) -> float:
+        made = opened_apart(
+            cast("Any", {**order(None), "timeout_s": timeout_s}), str(DEMO_TOKENIZER), None, models=models
+        )
+        made.end()
+        return made.limit_s
+
+    assert limit_s(600) == pytest.approx(30, abs=0.1)
+    assert limit_s(40) == limit_s(80, 2) == pytest.approx(10, abs=0.1)
+
+
+def test_what_has_to_be_spelled_is_spelled_in_the_trial(tmp_path: Path) -> None:
+    fused = [{"type": "Fuse"}, {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "x"}]
+    path, text = written(tmp_path, {"decoder": {"type": "Sequence", "decoders": fused}}), "a" * 40 + "!b"
+    assert refusal(order(path), [text], None) == ""
+    assert refusal(order(path), [text], None, spells=True).startswith("the tokenizer cannot spell tokens")
+
+
+def test_calibration_refuses_a_hostile_tokenizer_as_a_mistake_of_the_users(tmp_path: Path) -> None:
+    path = written(tmp_path, {"pre_tokenizer": split("(a+)+$")})
+    (tmp_path / "text.txt").write_text("a" * 400 + "!b")
+    with pytest.raises(UsageError, match="retry-limit-in-match over"):
+        read_text(tmp_path / "text.txt", path, 64)
+
+
+def test_a_worker_that_is_told_so_opens_no_tokenizer(tmp_path: Path) -> None:
+    told = {**order(DEMO_TOKENIZER), "tried": "tokenizer.json: refused"}
+    with ExitStack() as stack, pytest.raises(Unsupported, match=r"^tokenizer.json: refused$"):
+        _tokenizer(cast("Any", None), cast("Any", told), stack)
+    with ExitStack() as stack:
+        assert _tokenizer(cast("Any", None), order(DEMO_TOKENIZER), stack) is not None
