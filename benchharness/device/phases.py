@@ -143,7 +143,7 @@ class Phases:
     def for_itself(self) -> Iterator[None]:
         """Around what the harness makes and keeps for itself once the model is loaded: its memory is no model's, too.
 
-        What a model is fed is such, and what numpy loads to invent it: since 2.4 that is another 7 MiB.
+        What a model is fed is such, and what numpy loads to invent it: 7 MiB more with 2.4, nothing with 2.0.
         """
         with self.unwatched():
             before = memory.read().settled.get("rss", 0) if self._process is None else 0
