@@ -143,7 +143,7 @@ class Phases:
     def for_itself(self) -> Iterator[None]:
         """Around what the harness makes and keeps for itself once the model is loaded: its memory is no model's, too.
 
-        What a model is fed is such, and what numpy loads to invent it: 7 MiB more with 2.4, nothing with 2.0.
+        What a model is fed is such, and what numpy loads to invent it: another 7 MiB with numpy 2, none with 1.26.
         """
         with self.unwatched():
             before = memory.read().settled.get("rss", 0) if self._process is None else 0
