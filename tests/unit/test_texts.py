@@ -66,6 +66,12 @@ def test_each_chunk_begins_with_the_leading_token_in_place_of_its_own_first() ->
     assert used.counted == "3 of 3 chunks, 24 of 27 tokens"
 
 
+def test_what_is_fed_is_told_apart_from_as_many_other_tokens() -> None:
+    told = [cut(content, kind="tokens").facts for content in ("1 2 3 4 5 6 7 8", "1 2 3 4 5 6 8 7", "1,2,3,4,5,6,7,8")]
+    assert told[0] == told[2] != told[1] == {**told[0], "ids": told[1]["ids"]}
+    assert cut("1 2 3 4 5 6 7 8", kind="tokens", context_share=0.25).facts["ids"] != told[0]["ids"], "scored from there"
+
+
 def test_without_a_leading_token_chunks_are_as_they_come() -> None:
     used = cut(TEXT)
     assert read(used) == ["abcd|efgh", "ijkl|mnop", "qrst|uvwx"]
