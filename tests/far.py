@@ -83,7 +83,7 @@ class Far:
             time.sleep(0.05)
 
     def at_work(self) -> bool:
-        return any(" worker" in each for each in self.server.processes())
+        return any("device.worker" in each for each in self.server.processes())
 
     def supervisors(self) -> list[int]:
         """Those that serve; not what only carries a supervisor's streams there."""

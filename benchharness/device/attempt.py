@@ -124,7 +124,10 @@ class RunningAttempt:
         """The worker reported why it could not measure."""
         self._child.end(_GRACE_S)
         told = {"left_running": message.get("left_running", {})}
-        return self._finished(message["outcome"], protocol.text(message["reason"]), told)
+        kind, reason = message["outcome"], protocol.text(message["reason"])
+        if kind == "killed" and self._killed_for_memory():  # a program that it had started
+            kind, reason = "out-of-memory", f"killed by the kernel for memory: {reason}"
+        return self._finished(kind, reason, told)
 
     def ended(self) -> list[Message]:
         """The worker's output ended without a report."""
@@ -176,6 +179,8 @@ class RunningAttempt:
         remove_scratch(self._scratch)
         self._conditions.update({key: measured[key] for key in _WORKER_CONDITIONS if key in measured})
         self._conditions.update(_left_running(measured))
+        if measured.get("elsewhere"):
+            self._conditions["libraries"] = unknown("the program maps its own, which are not read before it starts")
         told = {"outcome": {"kind": kind, "reason": reason}, **measured}
         members = measured.get("members", {})
         return [

@@ -10,10 +10,12 @@ from benchharness.errors import AttemptError, InvalidOutput, Unsupported
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    """The `failed` message for an exception. One with an `outcome` was a scorer's: its conductor passes it on."""
+    """The `failed` message for an exception. One with an `outcome` was of another process, a scorer or a program."""
     reason = protocol.text(error) or type(error).__name__
     told = getattr(error, "outcome", None)
-    if isinstance(error, AttemptError) and isinstance(told, str):
+    if told == "crashed" and speaks_of_memory(reason):  # C++ aborts where there is none
+        kind = "out-of-memory"
+    elif isinstance(error, AttemptError) and isinstance(told, str):
         kind = told
     elif isinstance(error, Unsupported):
         kind = "unsupported"

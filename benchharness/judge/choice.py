@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.judge.evidence import no_evidence
+from benchharness.judge.processes import OF_THE_PROCESS, is_program
 from benchharness.judge.ranking import Candidate, Figure, Ranking, Wish, held_together
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import TELLS_APART, Estimate, MetricResult, Result, Verdict, VerdictKind, part_of
@@ -40,7 +41,10 @@ OBJECTIVE_OF = {
 }
 #: Budgets that the reference keeps by definition: on what was lost against it.
 LOSSES = (
-    *("accuracy_change", "agreement", "same_top_token", "sqnr", "kld", "cosine"),
+    *("accuracy_change", "class_accuracy_change", "agreement", "sqnr", "cosine", "largest_error", "similarity_ranks"),
+    *("kld", "kld_pooled", "kld_percentile", "kld_largest", "total_variation", "log_perplexity_ratio"),
+    *("probability_change", "probability_change_rms", "probability_change_percentile"),
+    *("same_top_token", "greedy_prefix"),
     *("accuracy_loss", "score_loss", "bits_per_byte_loss"),
     *("same_answer", "same_answer_normalised", "shared_beginning"),
 )
@@ -229,6 +233,7 @@ def _figures(results: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
                     output=part_of(metric.parameters) if len(outputs) > 1 else "",
                     used="; ".join(dict.fromkeys(used)),
                     doubt=no_evidence(result, metric),
+                    of_program=metric.name.startswith(OF_THE_PROCESS) and is_program(result),
                 ),
             )
 

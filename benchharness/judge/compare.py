@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchharness.judge.intervals import paired_ratio, paired_ratio_over
+from benchharness.judge.processes import other_process
 from benchharness.judge.unequal import Factor, differences, other_amounts
 from benchharness.results.result import EXACT, AttemptValue, Estimate, MetricResult, Parameters, Result
 
@@ -60,7 +61,8 @@ def ratios_of(
     for metric in these.metrics:
         other = theirs.get(identity(metric))
         if other is not None:
-            ratio = _ratio(metric, other, statistic, apart, pairing)
+            of_metric = apart or other_process(metric.name, these, those)
+            ratio = _ratio(metric, other, statistic, of_metric, pairing)
         else:
             ratio = _withheld(apart or _other_amounts(metric, those), statistic) if _elsewhere(metric, those) else None
         if ratio is not None:

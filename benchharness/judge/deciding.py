@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
-from benchharness.judge.means import IN_A_ROW, OF_LOGARITHMS, STUDENT, slow_cosines
+from benchharness.judge.means import AS_IF_ONE, IN_A_ROW, OF_LOGARITHMS, STUDENT, freedom_of, slow_cosines
 from benchharness.judge.student import quantile
 from benchharness.results.result import Estimate
 
@@ -47,15 +47,49 @@ def _inputs_needed(estimate: Estimate, limit: float) -> int | None:
     if CLOPPER_PEARSON in estimate.statistic:
         return _fewest(now, _MOST_INPUTS, lambda count: _share_decides(value, count, limit))
     end = _end_towards(estimate, limit)
-    if STUDENT in estimate.statistic:
-        freedom = slow_cosines if IN_A_ROW in estimate.statistic else lambda count: count - 1
-        ends = (value, end, limit)
-        if OF_LOGARITHMS in estimate.statistic and min(ends) > 0:
-            ends = (math.log(value), math.log(end), math.log(limit))
-        return _narrow_enough(ends, now, _MOST_INPUTS, freedom)
+    if STUDENT in estimate.statistic and AS_IF_ONE not in estimate.statistic:
+        scale = _scale_of(estimate, limit) if OF_LOGARITHMS in estimate.statistic else float
+        ends = (scale(value), scale(end), scale(limit))
+        return _narrow_enough(ends, now, _MOST_INPUTS, _freedom(estimate))
+    power = 1 if AS_IF_ONE in estimate.statistic else 2  # one of twice as many is half as much
     shrink = (end - value) / (limit - value)
-    needed = max(now + 1, math.ceil(now * shrink**2))
+    needed = max(now + 1, math.ceil(now * shrink**power))
     return needed if needed <= _MOST_INPUTS else None
+
+
+def _freedom(estimate: Estimate) -> Callable[[int], float]:
+    """The degrees of freedom of so many: slow cosines of a row, else as many more as there are more of them."""
+    now, told = estimate.drawn, freedom_of(estimate.statistic)
+    known = now - 1 if told is None else told
+    if IN_A_ROW in estimate.statistic and known == slow_cosines(now):
+        return slow_cosines
+    return lambda count: (known + 1) * count / now - 1
+
+
+#: What a mean that is never below 0 may be told through: itself or a root, what it lacks of 1, e to it.
+_SCALES: tuple[Callable[[float], float], ...] = (
+    math.log,
+    lambda told: math.log(1 - told),
+    lambda told: math.log(math.log(told)),
+)
+
+
+def _scale_of(estimate: Estimate, limit: float) -> Callable[[float], float]:
+    """That on which an interval of logarithms reaches equally far to both sides, as it was made."""
+    least, scale = min(((_askew(scale, estimate, limit), scale) for scale in _SCALES), key=lambda pair: pair[0])
+    return scale if math.isfinite(least) else float
+
+
+def _askew(scale: Callable[[float], float], estimate: Estimate, limit: float) -> float:
+    """How far an interval is from that; infinitely where it has no place there."""
+    assert estimate.value is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    try:
+        value, low, high, _ = (scale(each) for each in (estimate.value, estimate.low, estimate.high, limit))
+    except ValueError:
+        return math.inf
+    return abs(high + low - 2 * value) / (abs(high - low) or 1.0)
 
 
 def _share_decides(share: float, count: int, limit: float) -> bool:
@@ -73,7 +107,9 @@ def _attempts_needed(estimate: Estimate, limit: float) -> int | None:
     return _narrow_enough(ends, estimate.count, _MOST_ATTEMPTS, lambda count: count - 1)
 
 
-def _narrow_enough(ends: tuple[float, float, float], now: int, most: int, freedom: Callable[[int], int]) -> int | None:
+def _narrow_enough(
+    ends: tuple[float, float, float], now: int, most: int, freedom: Callable[[int], float]
+) -> int | None:
     """How many make Student's t no longer reach the limit; `ends`: value, the end towards the limit, and that."""
     value, end, limit = ends
     shrink = abs(limit - value) / abs(end - value)

@@ -20,6 +20,8 @@ things is seen by nobody who has read one stretch of it, and several documents t
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +39,8 @@ FEWEST = 5
 _ROUNDED = 1e-12
 #: What such an interval is called, and what is said where it is over things in a row, or of logarithms.
 STUDENT, IN_A_ROW, OF_LOGARITHMS = "Student's t", "in a row", "of logarithms"
+#: Where no token differs, what the interval is that of.
+AS_IF_ONE = "as if one token differed"
 
 
 def slow_cosines(count: int) -> int:
@@ -86,16 +90,33 @@ def ratio_over(
     count = len(above)
     if not count:
         return Estimate(value=None, statistic=statistic, reason=f"no {unit}")
-    ratio = float(above.sum() / below.sum())
-    found = Estimate(value=through(ratio), count=1, statistic=statistic, drawn=count, drawn_unit=unit)
-    if reason := _why_none(above, below, unit):
-        return replace(found, reason=reason)
-    spread = (_in_a_row if in_a_row else _one_by_one)(above, below)
-    ends, scale = spread.ends(ratio, positive=positive)
-    low, high = sorted(through(end) for end in ends)
+    with np.errstate(over="ignore", invalid="ignore"):  # no number then, which `finite` says
+        ratio = float(above.sum() / below.sum())
+        found = Estimate(value=through(ratio), count=1, statistic=statistic, drawn=count, drawn_unit=unit)
+        if reason := _why_none(above, below, unit):
+            return finite(replace(found, reason=reason))
+        spread = (_in_a_row if in_a_row else _one_by_one)(above, below)
+        ends, scale = spread.ends(ratio, positive=positive and _none_below_zero(above))
+        low, high = sorted(through(end) for end in ends)
     row = f" {IN_A_ROW}" if in_a_row else ""
     over = f"interval over {count} {unit}{row}, {STUDENT}{scale}, {freedom_text(spread.freedom)}"
-    return replace(found, low=low, high=high, statistic=f"{statistic}, {over}")
+    return finite(replace(found, low=low, high=high, statistic=f"{statistic}, {over}"))
+
+
+def finite(found: Estimate) -> Estimate:
+    """An estimate without numbers that are larger than a computer holds: the largest one it holds is none of them."""
+    if found.value is not None and not math.isfinite(found.value):
+        reason = f"larger than {sys.float_info.max:.0e}, the largest number that is stored"
+        return replace(found, value=None, low=None, high=None, reason=reason)
+    if not all(end is None or math.isfinite(end) for end in (found.low, found.high)):
+        reason = "the interval's end is larger than any number that is stored"
+        return replace(found, low=None, high=None, reason=reason)
+    return found
+
+
+def _none_below_zero(above: Floats) -> bool:
+    """But for what rounding leaves beside larger ones: sums of nothing but that are of any sign."""
+    return bool(above.min() >= -_ROUNDED * above.max())
 
 
 def _why_none(above: Floats, below: Floats, unit: str) -> str:
@@ -115,6 +136,12 @@ def _why_none(above: Floats, below: Floats, unit: str) -> str:
 def freedom_text(freedom: float) -> str:
     """`4 degrees of freedom`."""
     return f"{freedom:.3g} degree{'' if freedom == 1 else 's'} of freedom"
+
+
+def freedom_of(statistic: str) -> float | None:
+    """What `freedom_text` wrote into a statistic."""
+    told = re.search(r"([\d.]+(?:e\+\d+)?) degrees? of freedom", statistic)
+    return float(told[1]) if told else None
 
 
 @dataclass(frozen=True)
@@ -154,9 +181,10 @@ def _in_a_row(above: Floats, below: Floats) -> Spread:
 
     Never less than one by one: alike as neighbours are, that a few cosines happen to be small says nothing.
     """
+    from scipy import fft  # takes long to load, and documents need none
+
     count, most = len(above), slow_cosines(len(above))
     pulls = (above - above.sum() / below.sum() * below) / below.mean()
-    places = math.pi * (np.arange(count) + 0.5) / count
-    cosines = math.sqrt(2 / count) * np.cos(np.outer(np.arange(1, most + 1), places)) @ pulls
+    cosines = fft.dct(pulls, type=2, norm="ortho")[1 : most + 1]  # a matrix of them is 30 GB for a million chunks
     slow = Spread(error=math.sqrt(float((cosines**2).mean()) / count), freedom=most)
     return max(slow, _one_by_one(above, below), key=lambda spread: spread.half)

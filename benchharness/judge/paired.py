@@ -12,7 +12,7 @@ from scipy import special
 
 from benchharness.judge import student
 from benchharness.judge.bootstrap import clopper_pearson
-from benchharness.judge.means import FEWEST, STUDENT, freedom_text, left_out
+from benchharness.judge.means import FEWEST, STUDENT, finite, freedom_text, left_out
 from benchharness.judge.student import LEVEL
 from benchharness.results.result import Estimate
 
@@ -104,10 +104,11 @@ def difference_of_quotients(
         return _without(found, f"without one of the {count} {unit} there is no value")
     if np.ptp(without) <= _ROUNDED * abs(value):
         return _without(found, f"all {count} {unit} differ alike, and by how much others would is not told by them")
-    spread = left_out(without, np.maximum(first[1], second[1]))
+    with np.errstate(over="ignore"):  # no number then, which `finite` says
+        spread = left_out(without, np.maximum(first[1], second[1]))
     (low, high), _ = spread.ends(value, positive=False)
     how = f"{statistic}, interval over {count} {unit}, {STUDENT}, {freedom_text(spread.freedom)}"
-    return replace(found, low=low, high=high, statistic=how)
+    return finite(replace(found, low=low, high=high, statistic=how))
 
 
 def difference_of_draws(

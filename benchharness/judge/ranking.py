@@ -35,6 +35,7 @@ class Figure:
     output: str = ""  # the worst of several outputs
     used: str = ""  # how much of the evaluation data it stands on
     doubt: str = ""
+    of_program: bool = False  # of a whole process that has no Python in it, as a worker's has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,11 @@ def dominates(one: Candidate, other: Candidate, tells_apart: float = TELLS_APART
     compared = [(mine, theirs) for mine, theirs in pairs if mine is not None and _comparable(mine, theirs)]
     if len(compared) < len(pairs):
         return False
-    better = [_clearly_better(mine, theirs, tells_apart) for mine, theirs in compared]
+    better = [
+        _clearly_better(mine, theirs, tells_apart)
+        for mine, theirs in compared
+        if theirs.of_program or not mine.of_program  # what a program does without may be Python alone
+    ]
     worse = [_clearly_better(theirs, mine, tells_apart) for mine, theirs in compared]
     return any(better) and not any(worse)
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchharness.contract import CACHE_COPIED_BY_BINDING, EXECUTION_REFERENCE, FALLBACK_ALLOW, MEMORY_ELSEWHERE
+from benchharness.contract import (
+    CACHE_COPIED_BY_BINDING,
+    EXECUTION_REFERENCE,
+    FALLBACK_ALLOW,
+    MEMORY_ELSEWHERE,
+    PLACE_NOT_TOLD,
+)
 from benchharness.judge import fed
 from benchharness.judge.earlier import warnings_of_before
 from benchharness.judge.limits import while_measured
+from benchharness.judge.processes import OF_THE_PROCESS
 from benchharness.judge.unequal import unlike
 from benchharness.judge.unsure_samples import warnings_of_samples
 from benchharness.results.result import Attempt, Result, ResultWarning, WarningKind
@@ -18,9 +25,8 @@ from benchharness.units import percent_text
 #: Share of time spent waiting for a core from which an attempt counts as disturbed. A hog beside a course raised it by
 #: at least this much; undisturbed courses stayed below.
 CONTENDED_SHARE = 0.05
-#: What the whole process takes, and not the model in it: metrics by the beginning of their names.
+#: Metrics by the beginning of their names.
 _MEMORY = ("peak_memory", "phase_peak_memory", "model_memory")
-_OF_THE_PROCESS = ("cold_start", "peak_memory", "phase_peak_memory")
 #: A quota that stops a group this often is felt; once or twice happens at a group's start.
 THROTTLED_TIMES = 3
 
@@ -102,7 +108,7 @@ def _not_applied(result: Result) -> Iterator[ResultWarning]:
     requested, effective = result.job.configuration, result.effective
     accelerators = effective.accelerators or ()
     wanted = requested.accelerator
-    if wanted and accelerators and wanted not in accelerators and effective.fallback is None:
+    if wanted and accelerators and not {wanted, PLACE_NOT_TOLD} & set(accelerators) and effective.fallback is None:
         yield ResultWarning(
             kind=WarningKind.NOT_APPLIED,
             message=f"{wanted} was requested and the runtime used {', '.join(map(str, accelerators))}",
@@ -314,7 +320,7 @@ def _memory_elsewhere(result: Result) -> Iterator[ResultWarning]:
 def _not_shipped(result: Result) -> Iterator[ResultWarning]:
     """Of a runtime whose Python brings along what products leave out: start and memory are this program's."""
     brought = result.effective.facts.get("python_runtime")
-    if brought and any(metric.name.startswith(_OF_THE_PROCESS) for metric in result.metrics):
+    if brought and any(metric.name.startswith(OF_THE_PROCESS) for metric in result.metrics):
         yield ResultWarning(
             kind=WarningKind.NOT_SHIPPED,
             message=f"cold start and memory are not a product's: {brought}",

@@ -69,7 +69,7 @@ def estimated(estimate: Estimate, unit: str, wish: str = "") -> str:
 
 def interval(estimate: Estimate, unit: str, wish: str = "") -> str:
     """± a share where that is small; else both ends, as a wide interval is not symmetric. Exact values have none."""
-    if estimate.statistic == EXACT:
+    if _is_exact(estimate):
         return ""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return " ± unknown"
@@ -79,6 +79,11 @@ def interval(estimate: Estimate, unit: str, wish: str = "") -> str:
     scale = scale_for(unit, estimate.value, wish)
     low, high = interval_ends(estimate.low, estimate.high, estimate.value, unit, scale)
     return f"\n[{f'{low} {scale.symbol}'.rstrip()}, {f'{high} {scale.symbol}'.rstrip()}]"
+
+
+def _is_exact(estimate: Estimate) -> bool:
+    """Whether no attempt can change it, or no input: a copy of the reference loses 0 nats, and not 0 −0."""
+    return estimate.statistic == EXACT or (estimate.drawn > 0 and estimate.low is not None and not half_of(estimate))
 
 
 def times(ratio: Estimate) -> str:
@@ -105,7 +110,7 @@ def half_beside(estimate: Estimate, limit: float | None) -> float:
 
 def plus_minus(estimate: Estimate, unit: str, scale: Scale | None = None) -> str:
     """What an interval adds to a value in one short piece: ± a share, or both ends; "" for exact values."""
-    if estimate.statistic == EXACT:
+    if _is_exact(estimate):
         return ""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "±?"

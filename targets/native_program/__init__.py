@@ -29,14 +29,14 @@ from benchharness.contract import (
     TensorSpec,
 )
 from benchharness.errors import ModelFailure, Unsupported
-from targets.native_program.running import Ran, run, version_of
+from targets.native_program.running import Ran, peak_of, run, version_of
 from targets.program_output.figures import read
 from targets.program_output.reader import Reader, names, reader
 
 _OPTIONS = ("program", "reader", "arguments", "environment")
 _NO_PEAK = (
     "it held less than the process that started it, which the kernel counts into its peak, and had ended when it was "
-    "looked at; or this system keeps no peak"
+    "looked at, or had started others; or this system keeps no peak"
 )
 _NO_VERSION = "not told"
 
@@ -61,7 +61,7 @@ class NativeProgram:
             raise Unsupported("accelerator_options: a program takes arguments; give options.arguments")
         program = _program(options.get("program"))
         how = reader(str(options.get("reader") or program.stem))
-        model = Path(artefact)
+        model = Path(artefact).absolute()  # it is started in a folder of its own
         if model.is_dir():
             model = _only(model, how.formats)
         if not model.is_file():
@@ -119,7 +119,7 @@ class ProgramSession:
                     raise
                 unknown.update({rule.metric: f"this build cannot be asked for it: {failure}" for rule in rules})
                 continue
-            if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output.text)):
+            if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output.text())):
                 raise Unsupported(f"this {self.program.name} takes no notice of {argument[1].strip()[:200]}")
             told.append(ran)
             rows, found = read(self.reader, rules, ran.output, asked, self.program.name)
@@ -131,7 +131,7 @@ class ProgramSession:
             figures=figures,
             unknown=unknown,
             took_ns=sum(ran.took_ns for ran in told),
-            peak_bytes=max((ran.peak_bytes for ran in told if ran.peak_bytes), default=None),
+            peak_bytes=peak_of(told),
         )
 
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -197,7 +197,7 @@ def _program(named: Any) -> Path:
             path.chmod(path.stat().st_mode | stat.S_IXUSR)
         except OSError as error:
             raise Unsupported(f"options.program: {named}: may not be started here: {error.strerror}") from error
-    return path
+    return path.absolute()
 
 
 def _only(folder: Path, formats: Sequence[str]) -> Path:

@@ -14,6 +14,8 @@ from targets.program_output.reader import UNITS, UNTIL_TOLD, FigureRule, Reader
 from targets.program_output.rows import Row
 
 _MOST_SAMPLES = 1_000_000
+#: What a reader raises for what it cannot read.
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, RecursionError)
 #: A year, and less than any clock's step.
 _LONGEST_NS, _SHORTEST_NS = 3.2e16, 1e-3
 #: Of things in a time; all others are times of things.
@@ -31,8 +33,12 @@ _PARAMETERS = {
 class Output:
     """Where a program's rows are."""
 
-    text: str
-    until_told_ns: int  # from the program's start until the last of it was heard; of a file until the program's end
+    told: bytes
+    heard: Sequence[tuple[int, int]]  # so many bytes were there so long after the program's start, in ns; a file's: all
+
+    def text(self, count: int | None = None) -> str:
+        """Its first so many bytes, or all."""
+        return self.told[:count].decode("utf-8", "replace")
 
 
 def read(
@@ -40,13 +46,41 @@ def read(
 ) -> tuple[list[Row], list[OwnFigure]]:
     """The rows of an output, and a figure for each rule. Raises `InvalidOutput` where one is not there."""
     try:
-        rows = [each for each in reader.rows(output.text) if isinstance(each, Mapping)]
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        rows = _rows(reader, output.text())
+    except _UNREADABLE as error:
         raise InvalidOutput(
-            f"{program} prints what reader {reader.name!r} cannot read: {error}: {output.text[-300:]}"
+            f"{program} prints what reader {reader.name!r} cannot read: {error}: {output.text()[-300:]}"
         ) from error
-    rows = [{**row, UNTIL_TOLD: output.until_told_ns} for row in rows]
+    if any(rule.times == UNTIL_TOLD for rule in rules):
+        told_ns = _until_told(reader, rows, output)
+        rows = [{**row, UNTIL_TOLD: told_ns} if row else row for row in rows]
     return rows, [_figure(rule, rows, asked, program) for rule in rules]
+
+
+def _rows(reader: Reader, text: str) -> list[Row]:
+    return [each for each in reader.rows(text) if isinstance(each, Mapping)]
+
+
+def _until_told(reader: Reader, rows: Sequence[Row], output: Output) -> int:
+    """From the program's start until as much was there as reads the same as all of it, in ns.
+
+    What a program prints after its rows, or does then, is no part of what it told.
+    """
+    low, high = 0, len(output.heard) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if _reads_the_same(reader, rows, output.text(output.heard[middle][0])):
+            high = middle
+        else:
+            low = middle + 1
+    return output.heard[low][1] if output.heard else 0
+
+
+def _reads_the_same(reader: Reader, rows: Sequence[Row], text: str) -> bool:
+    try:
+        return _rows(reader, text) == rows
+    except Exception:  # it ends within a row, and what reads it may be another package's
+        return False
 
 
 def _figure(rule: FigureRule, rows: Sequence[Row], asked: Mapping[str, str], program: str) -> OwnFigure:
@@ -56,7 +90,8 @@ def _figure(rule: FigureRule, rows: Sequence[Row], asked: Mapping[str, str], pro
         of = ", ".join(f"{name} {value}" for name, value in wanted.items())
         raise InvalidOutput(f"{program} tells {len(found)} rows with {of or rule.times}, where one is wanted")
     if rule.times not in found[0]:
-        raise InvalidOutput(f"{program} prints no {rule.times.replace('_', ' ')}; is it built without its log?")
+        missing = "tells nothing" if rule.times == UNTIL_TOLD else f"prints no {rule.times.replace('_', ' ')}"
+        raise InvalidOutput(f"{program} {missing}; is it built without its log?")
     times_ns = [_number(each, rule.times, program) * UNITS[rule.unit] for each in _listed(found[0].get(rule.times))]
     if not 0 < len(times_ns) <= _MOST_SAMPLES or not all(_SHORTEST_NS < each < _LONGEST_NS for each in times_ns):
         raise InvalidOutput(f"{program}: {rule.times} holds {len(times_ns)} times, or one that none can be")

@@ -21,8 +21,10 @@ GROUP = "benchharness.readers"
 _ENDING = ".toml"
 #: Times by their unit, in ns.
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-#: In the place of a field: what it took from the program's start until the last of its output, by the harness's clock.
+#: In the place of a field: what it took from the program's start until its rows were told, by the harness's clock.
 UNTIL_TOLD = "{until_told}"
+#: What that is a time of.
+_COLD_STARTS = ("cold_start_ttft", "cold_start_inference")
 _KEYS = {
     *("formats", "language", "rows", "columns", "patterns", "from", "accelerators", "threads"),
     *("version", "tells", "how", "ignored", "unknown", "commands"),
@@ -143,6 +145,10 @@ def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] 
     for figure in (each for command in commands for each in command.figures):
         if figure.unit not in UNITS:
             raise ValueError(f"{figure.metric} has the unit {figure.unit!r}, none of {', '.join(UNITS)}")
+        if figure.times == UNTIL_TOLD and figure.metric not in _COLD_STARTS:
+            raise ValueError(f"{figure.metric} is no time from the program's start, which {UNTIL_TOLD} is")
+        if figure.times == UNTIL_TOLD and (figure.unit, figure.count, figure.mean) != ("ns", 1, False):
+            raise ValueError(f"{UNTIL_TOLD} is one time in ns: {figure.metric} has no unit, count or mean")
     if "rows" in table:
         rows = ROWS[table["rows"]](table)
     if rows is None:

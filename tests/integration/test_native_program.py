@@ -60,6 +60,7 @@ def test_a_reader_of_another_package_reads_its_program(tmp_path: Path) -> None:
     assert facts["commands"] == [f"{tmp_path}/stopwatch {DIGITS} 30"]
     assert facts["reader"] == "stopwatch"
     assert steady.conditions.to_json()["memory_unknown"]["memory"].endswith("a peak is known at most")
+    assert steady.conditions.to_json()["libraries"]["unknown"].startswith("the program maps its own")
     first = results["first-token"].outcome
     assert (first.kind, "tells nothing that this scenario measures" in first.reason) == (OutcomeKind.UNSUPPORTED, True)
 

@@ -155,6 +155,30 @@ def test_without_budgets_the_best_are_named_where_they_clearly_are() -> None:
     assert alone.headline == "No budgets set: what fp32 costs"
 
 
+@pytest.mark.parametrize(
+    ("programs_bytes", "told", "dominated"),
+    [
+        (50 << 20, "bench, 50.00 MiB (without Python, unlike others)", []),
+        (90 << 20, "worker, 70.00 MiB", ["int8 · bench"]),
+    ],
+)
+def test_a_program_that_needs_least_has_no_python_in_it(programs_bytes: int, told: str, dominated: list[str]) -> None:
+    """By that it is not better than a worker; one that needs less all the same is."""
+    jobs = [
+        job(f"{number:016x}", configuration={"name": name, "runtime": name, "accelerator": None, "threads": None})
+        for number, name in enumerate(("bench", "worker"))
+    ]
+    program: dict[str, Any] = {"effective": {"accelerators": ["cpu"], "threads": 2, "facts": {"program_sha256": "ab"}}}
+    attempts = [
+        attempt(number, measured("peak_memory", value * held), job=of.key, **facts)
+        for of, held, facts in ((jobs[0], programs_bytes, program), (jobs[1], 70 << 20, {}))
+        for number, value in enumerate(around(1))
+    ]
+    answer = only(derive([(each, "") for each in jobs], attempts))
+    assert answer.sentences[0] == f"Clearly best: peak memory: int8 · {told}."
+    assert [row.name for row in answer.rows if row.dominated_by] == dominated
+
+
 def test_nothing_measured_is_not_trustworthy() -> None:
     outcome = Outcome(kind=OutcomeKind.CRASHED, reason="signal 11\n" + "x" * 500)
     found = [replace(each, metrics=(), outcome=outcome) for each in run(TIMES, first_inference="6 ms")]

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from benchharness.errors import UsageError
 from benchharness.judge.budgets import judged
-from benchharness.judge.choice import choices
+from benchharness.judge.choice import LOSSES, choices
 from benchharness.judge.derive import derive
 from benchharness.judge.evidence import no_evidence
 from benchharness.judge.ranking import Candidate, Figure, Wish, dominates
+from benchharness.metrics.definition import Better
 from benchharness.metrics.limits import parse
+from benchharness.metrics.quality import QUALITY
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate, Job, MetricResult, Result, ResultWarning, VerdictKind, WarningKind
 from benchharness.results.told import Effective
@@ -295,6 +297,24 @@ def test_a_reference_lost_nothing_and_is_not_dominated_by_what_lost() -> None:
     assert list(reference.figures)[-1] == "quality"  # in the order of every other candidate
     row = next(line for line in printed(results_of(DIVERGENCES, RATES)).splitlines() if line.startswith("fp32 *"))
     assert "reference" in row
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit"),
+    [
+        *[("log_perplexity_ratio", "1 nats"), ("probability_change_rms", "90 %")],
+        *[("kld", "1 nats"), ("same_top_token", "1 %")],
+    ],
+)
+def test_no_limit_on_what_is_lost_is_open_for_the_reference(metric: str, limit: str) -> None:
+    """Where no variant kept all, the answer named the reference, with all budgets kept but this one not measured."""
+    (choice,) = choices(judged(results_of(DIVERGENCES, RATES), parse({metric: limit}, "suite")))
+    assert not any("not measured" in why for why in choice.candidates[0].unfit)
+
+
+def test_every_figure_that_is_held_against_the_reference_is_kept_by_it() -> None:
+    of_itself = {metric.name for metric in QUALITY if metric.better is not Better.NEITHER}
+    assert of_itself - set(LOSSES) == {"perplexity", "bits_per_byte", "accuracy", "distillation_loss"}
 
 
 def test_without_quality_a_reference_has_no_figure_of_it() -> None:

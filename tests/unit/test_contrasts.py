@@ -45,6 +45,31 @@ def ratio(contrast: Contrast, metric: str = "model_ttft") -> Any:
     return found
 
 
+def test_a_program_is_held_against_a_worker_in_what_is_not_its_process() -> None:
+    """Python and numpy are in a worker's start and peak, whichever runtime it has."""
+    worker, program = (made(key, name, precision="fp32") for key, name in (("b", "llama-cpp"), ("d", "native-program")))
+    told: dict[str, Any] = {"effective": {"accelerators": ["cpu"], "threads": 2, "facts": {"program_sha256": "ab"}}}
+    rows = [
+        [
+            attempt(
+                number,
+                *(measured(name, (number + 1) * 1e6) for name in ("model_ttft", "cold_start_ttft", "peak_memory")),
+                job=each.key,
+                **facts,
+            )
+            for number in range(3)
+        ]
+        for each, facts in ((worker, {}), (program, told))
+    ]
+    (contrast,) = derived([worker, program], *rows)[1].contrasts
+    assert ratio(contrast).value == pytest.approx(1)
+    for metric in ("cold_start_ttft", "peak_memory"):
+        assert (ratio(contrast, metric).value, ratio(contrast, metric).reason) == (
+            None,
+            "one is of a program, the other of a worker with Python in it",
+        )
+
+
 CPU, NPU = made("c", "litert"), made("a", "litert", "npu")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from benchharness.judge.budgets import judged
 from benchharness.judge.deciding import what_would_decide
 from benchharness.judge.derive import derive
 from benchharness.judge.intervals import estimate
-from benchharness.judge.means import mean_over, slow_cosines
+from benchharness.judge.means import AS_IF_ONE, mean_over, ratio_over, slow_cosines
 from benchharness.metrics.limits import parse
 from benchharness.results.requested import Opened
 from benchharness.results.result import Estimate, Measurement, Verdict, VerdictKind
@@ -95,6 +96,48 @@ def test_as_many_chunks_or_documents_really_decide(in_a_row: bool) -> None:
 
     assert end(needed) <= limit < end(needed - 1)
     assert needed < 48, "with the square root of their number alone it would take four times as many"
+
+
+@pytest.mark.parametrize("through", [float, math.exp, math.sqrt, lambda each: 1 - each])
+def test_a_figure_is_decided_on_the_scale_that_its_interval_was_made_on(through: Callable[[float], float]) -> None:
+    """Such as a perplexity, or a share of tokens that are the same, of which logarithms are of how many are not."""
+    values = np.random.default_rng(4).gamma(2.0, 0.02, size=30)
+    plain = mean_over(values, statistic="", unit="chunks", in_a_row=True, positive=True)
+    made = mean_over(values, statistic="", unit="chunks", in_a_row=True, positive=True, through=through)
+    assert plain.value is not None
+    for end in (plain.low, plain.high):
+        assert end is not None
+        limit = math.sqrt(plain.value * end)
+        assert what_would_decide(made, through(limit)) == what_would_decide(plain, limit)
+
+
+def test_documents_of_unequal_length_bring_the_freedom_that_they_bring() -> None:
+    lengths = np.array([400.0, *np.ones(19) * 40])
+    values = np.random.default_rng(5).gamma(4.0, size=20)
+    found = ratio_over(values * lengths, lengths, statistic="", unit="documents")
+    assert found.value is not None
+    assert found.high is not None
+    limit = (found.value + found.high) / 2
+    needed = int(what_would_decide(found, limit).split()[1])
+    kish = lengths.sum() ** 2 / (lengths**2).sum()
+
+    def half(count: int) -> float:
+        return float(special.stdtrit(kish * count / 20 - 1, 0.975) / math.sqrt(count))
+
+    assert half(needed + 1) < half(20) / 2 < half(needed - 1)
+
+
+def test_where_no_token_differs_twice_as_many_leave_half_as_much_room() -> None:
+    found = Estimate(
+        value=1.0,
+        low=0.99,
+        high=1.0,
+        count=1,
+        statistic=f"mean, interval over 32 chunks, Student's t of logarithms, 31 degrees of freedom, {AS_IF_ONE}",
+        drawn=32,
+        drawn_unit="chunks",
+    )
+    assert what_would_decide(found, 0.995) == "about 64 chunks would decide it; there are 32"
 
 
 def test_attempts_beyond_what_a_suite_may_ask_for_are_not_asked_for() -> None:

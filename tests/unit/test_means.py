@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
-from scipy import fft, stats
+from scipy import stats
 
 from benchharness.judge.means import mean_over, ratio_over, slow_cosines
 from benchharness.results.result import Estimate
@@ -56,14 +57,53 @@ def test_what_is_not_alike_pays_little_for_it() -> None:
 
 
 def test_a_row_is_told_by_its_slow_cosines() -> None:
-    """By SciPy's discrete cosine transform and its Student's t."""
+    """As Lazarus, Lewis, Stock and Watson write them, and by SciPy's Student's t."""
     drawn = np.random.default_rng(6)
     values = drawn.normal(size=50).cumsum()
     low, high = ends(mean_over(values, statistic="mean", unit="chunks", in_a_row=True))
     most = slow_cosines(50)
-    slow = fft.dct(values, type=2, norm="ortho")[1 : most + 1]
-    half = stats.t.ppf(0.975, most) * math.sqrt((slow**2).mean() / 50)
+    slow = [
+        math.sqrt(2 / 50)
+        * sum(value * math.cos(math.pi * wave * (at - 0.5) / 50) for at, value in enumerate(values, 1))
+        for wave in range(1, most + 1)
+    ]
+    half = stats.t.ppf(0.975, most) * math.sqrt(np.square(slow).mean() / 50)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), rel=1e-9)
+
+
+def test_many_chunks_take_no_more_memory_than_they_are() -> None:
+    values = np.random.default_rng(12).normal(size=200_000)
+    tracemalloc.start()
+    found = mean_over(values, statistic="", unit="chunks", in_a_row=True)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    low, high = ends(found)
+    assert (high - low) / 2 == pytest.approx(1.96 / math.sqrt(len(values)), rel=0.1)
+    assert most < 30 * values.nbytes, "a matrix of all cosines is 1368 times as large"
+
+
+def test_what_rounding_leaves_is_of_any_sign() -> None:
+    """Of divergences of 1e-16 and -1e-16 a scale of logarithms made an end of 0.0001."""
+    rounded = [-1e-16, 2e-16, -1e-16, 3e-16, -2.5e-16]
+    low, high = ends(mean_over(rounded, statistic="", unit="chunks", in_a_row=True, positive=True))
+    assert -1e-14 < low < 0 < high < 1e-14
+    beside = mean_over([-1e-17, 0.02, 0.03, 0.01, 0.02], statistic="", unit="chunks", positive=True)
+    assert "of logarithms" in beside.statistic
+
+
+@pytest.mark.parametrize("in_a_row", [True, False])
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([1e308] * 5 + [1e307], "larger than 2e+308, the largest number that is stored"),
+        ([1e308, 1e308, -1e308, -1e308, 1e308, 1e308], "larger than 2e+308, the largest number that is stored"),
+        ([1e-300, 1e300, 1.0, 1.0, 1.0, 1.0], "the interval's end is larger than any number that is stored"),
+    ],
+)
+def test_what_is_larger_than_any_number_has_a_reason(values: list[float], reason: str, in_a_row: bool) -> None:
+    found = mean_over(values, statistic="", unit="chunks", in_a_row=in_a_row, positive=True)
+    assert (found.low, found.high, found.reason) == (None, None, reason)
+    assert (found.value is None) == reason.startswith("larger")
 
 
 def test_documents_of_one_length_are_told_by_students_t() -> None:

@@ -240,7 +240,7 @@ def test_what_is_not_its_output_says_so(tmp_path: Path, code: str, kind: type[Ex
 
 def test_a_program_that_prints_for_ever_is_cut_off_and_heard_out(tmp_path: Path) -> None:
     code = f"if '--version' not in sys.argv:\n  for _ in range(20): print('x' * (1 << 20))\n{llama()}"
-    with pytest.raises(InvalidOutput, match="tells 0 rows"):
+    with pytest.raises(InvalidOutput, match="tells more than 16 MiB: its end was not read"):
         told(tmp_path, "llama-bench", code, "m.gguf", "prefill_rate")
 
 
@@ -289,6 +289,19 @@ def test_every_reader_that_is_bundled_can_be_read() -> None:
             "formats = ['.x']\nrows = 'json'\n[[commands]]\narguments = []\n"
             "figures = [{ metric = 'itl', times = 't', unit = 'h' }]",
             "the unit 'h'",
+        ),
+        *(
+            (
+                "formats = ['.x']\nrows = 'json'\n[[commands]]\narguments = []\n"
+                f"figures = [{{ metric = '{metric}', times = '{{until_told}}'{more} }}]",
+                words,
+            )
+            for metric, more, words in [
+                ("first_inference", "", "first_inference is no time from the program's start"),
+                ("cold_start_ttft", ", mean = true", "has no unit, count or mean"),
+                ("cold_start_ttft", ", count = 10", "has no unit, count or mean"),
+                ("cold_start_inference", ", unit = 'us'", "has no unit, count or mean"),
+            ]
         ),
     ],
 )

@@ -106,6 +106,16 @@ def test_a_difference_holds_the_truth_as_often_as_it_says(count: int) -> None:
     assert 0.93 < np.mean(held) < 0.97
 
 
+def test_an_interval_that_no_number_is_large_enough_for_is_none() -> None:
+    ones = np.ones(6)
+    found = difference_of_quotients(
+        (np.array([1e200, 2e200, 1.0, 1.0, 1.0, 3e200]), ones), (ones, ones), statistic="", unit="documents"
+    )
+    assert found.value == pytest.approx(1e200)
+    assert (found.low, found.high) == (None, None)
+    assert "larger than any number" in found.reason
+
+
 def test_equal_documents_have_no_interval_and_few_have_none() -> None:
     ones = np.ones(10)
     same = difference_of_quotients((ones, ones), (ones, ones), statistic="", unit="documents")

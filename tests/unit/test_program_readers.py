@@ -202,6 +202,14 @@ def test_benchmark_model_tells_a_cold_start_its_first_inference_and_a_mean(tmp_p
     assert warm == "--num_runs=3 --warmup_runs=1 --num_threads=2"
 
 
+def test_counts_of_operators_are_none_of_inferences(tmp_path: Path) -> None:
+    """As with --enable_op_profiling, and without the prefix that it has had since 2020: tensorflow/tensorflow#42507."""
+    profile = "Timings (microseconds): count=16027 first=23 avg=20.794 std=122\nMemory (bytes): count=0\n"
+    code = benchmark_model(f"{BENCHMARK_MODEL}{profile}".replace("INFO: ", ""))
+    figures, _, _ = told(tmp_path, "benchmark_model", code, "m.tflite", "inference_rate")
+    assert figures["inference_rate"].took_ns == pytest.approx(25_076 * 39_892.8)
+
+
 @pytest.mark.parametrize("count", ["25076", "nan", "0", "-5"])
 def test_a_mean_took_as_long_as_all_that_it_is_of(tmp_path: Path, count: str) -> None:
     """A mean alone could be wrong by as many times as it was repeated, and still fit into the program's life."""

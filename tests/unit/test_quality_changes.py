@@ -10,12 +10,13 @@ from benchharness.judge.paired import difference_of_shares
 from benchharness.judge.pairs import Change
 from benchharness.judge.told import _difference
 from benchharness.metrics import Better
-from benchharness.results.result import Estimate, Measurement, Result
+from benchharness.results.result import Estimate, Measurement, Parameters, Result
 from benchharness.scenarios.quality import SCENARIO
 from tests.unit.made_up import measured
 from tests.unit.test_student_figures import student, tokens
 
 INPUTS = 500
+TOLD: Parameters = {"evaluation": "decode", "scored": 4}
 
 
 def decisions(wrong: int) -> Measurement:
@@ -84,6 +85,24 @@ def test_two_builds_that_read_as_many_other_tokens_are_not_paired_by_token(their
     for each in found.values():
         assert (each.value is not None) == kept
         assert kept or each.reason.startswith("the two read the text in other tokens")
+
+
+def test_prompts_that_read_alike_on_both_say_no_more_than_so_many_can() -> None:
+    """Of eight alike, four in ten others may be lost: the interval was [0, 0]."""
+    answers = measured("answers_alike", 1.0, [1.0, 1.0, 9.0, 9.0] * 8, row_length=4)
+
+    def found(of_base: float, of_candidate: float) -> Estimate:
+        base, candidate = (
+            student(
+                answers, measured("token_divergence", each, [1.0, 1.0, each, 1.0] * 8, row_length=4, parameters=TOLD)
+            )
+            for each in (of_base, of_candidate)
+        )
+        return next(each for name, _, each in SCENARIO.changes(base, candidate) if name == "same_answer")
+
+    apart, alike = found(0.1, 0.2), found(0.1, 0.1)
+    assert (apart.low, apart.high) == pytest.approx(difference_of_shares(0, 0, 8))
+    assert (alike.low, alike.high) == (0.0, 0.0)
 
 
 def test_rounding_makes_nothing_better() -> None:

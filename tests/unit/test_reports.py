@@ -95,6 +95,19 @@ def test_starts_are_told_by_phase_and_as_a_whole() -> None:
     )
 
 
+def test_the_start_of_a_program_is_one_of_them_without_phases() -> None:
+    whole = replace(Fake(0.2, ratio=False).first_token()[0], name="cold_start_ttft")
+    slow = replace(Fake(9.0, ratio=False).first_token()[0], name="cold_start_ttft")
+    worker = result("fp32", metrics=Fake(1.0, ratio=False).first_token())
+    for of_program, told in (
+        ([whole], r"int8 \d+ ms; fp32 1,\d+ ms; of the slowest most is"),
+        ([slow], r"; int8 .*s$"),
+    ):
+        (start,) = page_of([worker, result("int8", metrics=of_program)]).of(Start)
+        assert re.search(told, start.finding), start.finding
+        assert len(start.parts[0].figure.bars) == 1
+
+
 def test_a_long_tail_is_told_in_the_finding() -> None:
     fake = Fake(1.0)
     tails = [

@@ -114,6 +114,21 @@ def test_a_copy_of_the_reference_loses_nothing_and_claims_no_interval() -> None:
     assert "none of the 12 stretches of text differs" in found.reason
 
 
+def test_a_copy_whose_every_token_is_the_references_own_loses_exactly_nothing() -> None:
+    rows = [row._replace(variant=row.reference) for row in texts()]
+    made = token_rows()
+    made[:, 1], made[:, 2], made[:, 3] = made[:, 0], 0.0, 1.0
+    answers = measured("answers_alike", 1.0, [1.0, 1.0, 9.0, 9.0] * 8, row_length=4)
+    found = metrics(scored(rows), tokens(made), answers)
+    assert ends(one(found, "bits_per_byte_loss")) == (0.0, 0.0, 0.0)
+    for name in ("same_answer", "same_answer_normalised", "shared_beginning"):
+        assert ends(one(found, name)) == (1.0, 1.0, 1.0)
+    made[0, 2] = 1e-12
+    found = metrics(scored(rows), tokens(made), answers)
+    assert one(found, "bits_per_byte_loss").estimate.low is None
+    assert ends(one(found, "same_answer"))[0] == clopper_pearson(8, 8)[0]
+
+
 def test_what_two_vocabularies_have_no_figure_of_is_unknown_and_names_both() -> None:
     found = metrics(scored(texts()), vocabularies={"differ": DIFFER})
     of_tokens = ("kld", "kld_largest", "perplexity", "log_perplexity_ratio", "same_top_token", "greedy_prefix")
@@ -291,6 +306,8 @@ def test_two_builds_of_a_student_are_held_against_each_other_stretch_by_stretch(
     loss = found["distillation_loss", 0.25]
     assert loss.value == pytest.approx(np.mean(0.25 * (mine - made)[:, 1] + 0.75 * (mine - made)[:, 2]))
     other = student(scored([rows[0]._replace(size=rows[0].size + 1), *rows[1:]]))
+    (none,) = [each for name, _, each in SCENARIO.changes(base, base) if name == "bits_per_byte"]
+    assert (none.value, none.low, none.high, none.reason) == (0.0, 0.0, 0.0, ""), "a gate on it was undecided for ever"
     (apart,) = [each for name, _, each in SCENARIO.changes(base, other) if name == "bits_per_byte"]
     assert (apart.value, apart.reason) == (None, "the two read other stretches of the text: their tokens end elsewhere")
 

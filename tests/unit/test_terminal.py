@@ -441,3 +441,9 @@ def test_the_brief_interval_of_a_share_at_its_end_has_one_side() -> None:
     scale = scale_for("share", 1.0)
     assert terminal_values.brief_spread(Estimate(value=1.0, low=0.9926, high=1.0), "share", scale) == "−0.74"
     assert terminal_values.brief_spread(Estimate(value=0.9, low=0.85, high=0.93), "share", scale).startswith("±")
+    copy = Estimate(value=1.0, low=1.0, high=1.0, drawn=32, drawn_unit="chunks")
+    assert terminal_values.plus_minus(copy, "share", scale) == ""
+    assert terminal_values.brief_spread(copy, "share", scale) == ""
+    assert terminal_values.interval(copy, "tokens") == ""
+    over_attempts = Estimate(value=1.0, low=1.0, high=1.0, count=3)
+    assert terminal_values.plus_minus(over_attempts, "tokens") == "±0 %"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchharness.contract import PLACE_NOT_TOLD
 from benchharness.device.rules import RULES
 from benchharness.judge.derive import derive_one
 from benchharness.judge.trust import Trust
@@ -157,6 +158,9 @@ def test_another_accelerator_than_the_one_requested_is_told() -> None:
     assert warning.kind is WarningKind.NOT_APPLIED
     assert warning.message == "npu was requested and the runtime used cpu"
     assert kinds(attempts, **requested(accelerator="cpu")) == set()
+    silent: dict[str, Any] = {"effective": {"accelerators": [PLACE_NOT_TOLD], "threads": 2}}
+    nowhere = [attempt(round_, measured("model_ttft", LONG), **silent) for round_ in range(5)]
+    assert kinds(nowhere, **requested(accelerator="npu")) == set()
 
 
 def test_another_number_of_threads_than_requested_is_told() -> None:

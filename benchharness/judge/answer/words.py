@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from benchharness.judge.answer.model import Answer, AnswerKind, Cell, Column, Row
 from benchharness.judge.choice import OBJECTIVE_OF, Choice
+from benchharness.judge.processes import is_program, other_process
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import Estimate, VerdictKind
 from benchharness.units import quantity_text, scale_for
@@ -275,8 +276,15 @@ def _best(answer: Answer, column: Column, tells_apart: float) -> str:
         others = [theirs for other, theirs in shown if other is not row]
         if all(_clearly_better(column, mine, theirs, tells_apart) for theirs in others):
             cell = row.cells[at]
-            return f"{column.title}: {row.name}, {_figure(column, cell)}"
+            alike = not any(_other_process(column, row, other) for other, _ in shown)
+            aside = "" if alike else " (without Python, unlike others)"
+            return f"{column.title}: {row.name}, {_figure(column, cell)}{aside}"
     return ""
+
+
+def _other_process(column: Column, best: Row, other: Row) -> bool:
+    """Whether a row is best that has not in it what the other has."""
+    return any(is_program(mine) and other_process(column.metric, mine, other.results[0]) for mine in best.results)
 
 
 def _clearly_better(column: Column, one: Estimate, other: Estimate, tells_apart: float) -> bool:

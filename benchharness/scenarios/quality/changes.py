@@ -108,11 +108,12 @@ def _of_tokens(base: Measurement, candidate: Measurement, of: Results) -> Iterat
     yield "same_top_token", tokens.change(changed, statistic=_STATISTIC, exactly=same)
 
 
-def _of_answers(base: Measurement, candidate: Measurement, _: Results) -> Iterator[tuple[str, Estimate]]:
+def _of_answers(base: Measurement, candidate: Measurement, of: Results) -> Iterator[tuple[str, Estimate]]:
     ours, theirs = columns_of(candidate), columns_of(base)
     if np.array_equal(ours["characters"], theirs["characters"]):  # else the reference's answers are others
+        exactly = any(_same_samples(*of, metric) for metric in ("token_divergence", "scored_texts"))
         for name, column in (("same_answer", "exact"), ("same_answer_normalised", "normalised")):
-            yield name, _share(ours[column] - theirs[column], "prompts", exactly=True)
+            yield name, _share(ours[column] - theirs[column], "prompts", exactly=exactly)
 
 
 def _of_classes(base: Measurement, candidate: Measurement, of: Results) -> Iterator[tuple[str, Estimate]]:
@@ -120,7 +121,7 @@ def _of_classes(base: Measurement, candidate: Measurement, of: Results) -> Itera
     if not np.array_equal(ours["label"], theirs["label"]):
         return
     same = _as_numbers(ours["reference"] == ours["variant"]) - _as_numbers(theirs["reference"] == theirs["variant"])
-    exactly = _same_outputs(*of)
+    exactly = _same_samples(*of, "class_divergence")
     yield "agreement", _share(same, "inputs", exactly=exactly)
     labelled = ours["label"] >= 0
     if labelled.any():
@@ -171,17 +172,14 @@ def _same_rows(ours: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> bool
     return all(np.array_equal(ours[column], theirs[column]) for column in ours)
 
 
-def _same_outputs(base: Result, candidate: Result) -> bool:
-    """Whether the two computed the same probabilities of all classes, input by input, as far as is told."""
+def _same_samples(base: Result, candidate: Result, metric: str) -> bool:
+    """Whether the two gave all inputs the same numbers of many digits: then they compute the same."""
     sides = [
-        [
-            metric.attempts[-1].samples
-            for metric in result.metrics
-            if metric.name == "class_divergence" and metric.attempts
-        ]
+        [each.attempts[-1].samples for each in result.metrics if each.name == metric and each.attempts]
         for result in (base, candidate)
     ]
-    return len(sides[0]) == len(sides[1]) == 1 and np.array_equal(sides[0][0], sides[1][0])
+    told = len(sides[0]) == len(sides[1]) == 1 and len(sides[0][0]) > 0
+    return told and np.array_equal(sides[0][0], sides[1][0])
 
 
 def _as_numbers(flags: Floats | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Floats:

@@ -59,12 +59,17 @@ def _exp(value: float) -> float:
     return math.exp(value) if value <= _LARGEST_EXPONENT else math.inf
 
 
+def _root(square: float) -> float:
+    """Of a mean of squares of which none is above 1."""
+    return math.sqrt(min(square, 1.0))
+
+
 def _token_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     tokens = Tokens(measurement, of.beside("scored_chunks"))
     reference, variant, divergence = (tokens.columns[name] for name in ("nll_reference", "nll_variant", "kld"))
     change = np.exp(-variant) - np.exp(-reference)
     mean, exp_mean = "mean over tokens", "exp of the mean over tokens"
-    same = not divergence.any() and np.array_equal(reference, variant)  # two that compute the same, of any text
+    same = tokens.same
     yield of.metric("kld", tokens.mean(divergence, statistic=mean, positive=True, exactly=same))
     for percentile in DIVERGENCE_PERCENTILES:
         value = float(np.percentile(divergence, percentile))
@@ -74,7 +79,7 @@ def _token_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     yield of.metric("reference_perplexity", tokens.mean(reference, statistic=exp_mean, positive=True, through=_exp))
     yield of.metric("log_perplexity_ratio", tokens.mean(variant - reference, statistic=mean, exactly=same))
     yield of.metric("probability_change", tokens.mean(change, statistic=mean, exactly=same))
-    squared = tokens.mean(change**2, statistic=f"root of the {mean}", positive=True, exactly=same, through=math.sqrt)
+    squared = tokens.mean(change**2, statistic=f"root of the {mean}", positive=True, exactly=same, through=_root)
     yield of.metric("probability_change_rms", squared)
     for percentile in CHANGE_PERCENTILES:
         value = float(np.percentile(change, percentile))
@@ -93,11 +98,11 @@ def _greedy_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
         measurement.samples,
         statistic="mean over prompts",
         unit="prompts",
-        in_a_row=of.of_one_text,
+        in_a_row=of.in_a_row(len(measurement.samples)),
         positive=True,
         through=lambda tokens: min(tokens, most),
     )
-    yield of.metric("greedy_prefix", found)
+    yield of.metric("greedy_prefix", of.exactly(found, np.asarray(measurement.samples), most))
 
 
 def _class_metrics(of: Of, measurement: Measurement) -> Iterator[MetricResult]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.means import ratio_over
+from benchharness.judge.means import AS_IF_ONE, finite, ratio_over
 from benchharness.metrics import METRICS
 from benchharness.records import TOKEN_DIVERGENCE, table_of
 from benchharness.results.result import Attempt, AttemptValue, Estimate, Measurement, MetricResult, Parameters
 
 Floats = NDArray[np.float64]
-
-#: Where no token differs, what the interval is that of.
-AS_IF_ONE = "as if one token differed"
 
 #: Why these have no interval.
 _EXTREME = "the largest of those seen, and no interval: other inputs can only show a larger one"
@@ -53,7 +48,7 @@ class Of:
 
     def metric(self, name: str, found: Estimate, **parameters: float | str) -> MetricResult:
         """A metric of this measurement."""
-        found = _finite(found)
+        found = finite(found)
         value = AttemptValue(
             attempt=self._attempt.id,
             device=self._attempt.device,
@@ -72,11 +67,26 @@ class Of:
         """Another measurement of the same attempt."""
         return next((each for each in self._attempt.measurements if each.metric == name), None)
 
-    @property
-    def of_one_text(self) -> bool:
-        """Whether all that was asked stands in one document, and so in a row."""
+    def in_a_row(self, prompts: int) -> bool:
+        """Whether of so many prompts, spread evenly over what was asked, any two stand in one document."""
         told = self.beside("scored_chunks") or self.beside("scored_texts")
-        return told is None or len(np.unique(columns_of(told)["document"])) == 1
+        if told is None or not len(told.samples):
+            return True
+        documents = columns_of(told)["document"]
+        places = np.linspace(0, len(documents) - 1, prompts).round().astype(int)
+        return len(np.unique(documents[places])) < prompts
+
+    @property
+    def computes_the_same(self) -> bool:
+        """Whether the variant gave every scored token the reference's very numbers: it would of any text."""
+        told = self.beside("token_divergence")
+        return told is not None and _same(columns_of(told))
+
+    def exactly(self, found: Estimate, values: Floats, same: float) -> Estimate:
+        """What was found, known to be that of any text where the two compute the same and all say that they do."""
+        if found.value is not None and self.computes_the_same and (values == same).all():
+            return replace(found, low=found.value, high=found.value, reason="")
+        return found
 
     def raw(self, measurement: Measurement) -> MetricResult:
         """The rows themselves, for figures and for whoever wants to compute something else."""
@@ -97,6 +107,10 @@ def columns_of(measurement: Measurement) -> dict[str, Floats]:
     return table.by_name(np.asarray(measurement.samples, dtype=np.float64))
 
 
+def _same(tokens: Mapping[str, Floats]) -> bool:
+    return not tokens["kld"].any() and np.array_equal(tokens["nll_reference"], tokens["nll_variant"])
+
+
 class Tokens:
     """The rows of `token_divergence`, and what an interval is over: documents, or the chunks of only one in a row."""
 
@@ -110,10 +124,15 @@ class Tokens:
             of_chunks = columns_of(chunks)
             documents, self._scored = of_chunks["document"], of_chunks["scored"].astype(int)
         _, of_chunk = np.unique(documents, return_inverse=True)
-        self._in_a_row = int(of_chunk.max()) == 0  # as `Of.of_one_text`
+        self._in_a_row = int(of_chunk.max()) == 0
         drawn = np.arange(len(self._scored)) if self._in_a_row else of_chunk
         self._drawn = np.repeat(drawn, self._scored)
         self.unit = "chunks" if self._in_a_row else "documents"
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides compute the same."""
+        return _same(self.columns)
 
     def mean(
         self,
@@ -178,14 +197,3 @@ class Tokens:
             high=seen.high if most is None else most,
             statistic=f"{seen.statistic}, {AS_IF_ONE}",
         )
-
-
-def _finite(found: Estimate) -> Estimate:
-    """An estimate without numbers that are larger than a computer holds: the largest one it holds is none of them."""
-    if found.value is not None and math.isinf(found.value):
-        reason = f"larger than {sys.float_info.max:.0e}, the largest number that is stored"
-        return replace(found, value=None, low=None, high=None, reason=reason)
-    if found.high is not None and math.isinf(found.high):
-        reason = "the interval's end is larger than any number that is stored"
-        return replace(found, low=None, high=None, reason=reason)
-    return found

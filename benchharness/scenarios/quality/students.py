@@ -37,8 +37,8 @@ def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     drawn = _drawn(columns_of(measurement))
     for name, told in (("bits_per_byte", drawn.variant), ("reference_bits_per_byte", drawn.reference)):
         yield of.metric(name, drawn.by_byte(told, "bits over bytes", positive=True))
-    paired = "variant's less reference's on the same bytes"
-    yield of.metric("bits_per_byte_loss", drawn.by_byte(drawn.variant - drawn.reference, paired))
+    paired, lost = "variant's less reference's on the same bytes", drawn.variant - drawn.reference
+    yield of.metric("bits_per_byte_loss", of.exactly(drawn.by_byte(lost, paired), lost, 0.0))
 
 
 def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], statistic: str) -> Estimate | None:
@@ -46,7 +46,10 @@ def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], st
     if not all(np.array_equal(base[name], candidate[name]) for name in ("document", "size")):
         return None
     theirs, ours = _drawn(base), _drawn(candidate)
-    return ours.by_byte(ours.variant - theirs.variant, statistic)
+    found = ours.by_byte(ours.variant - theirs.variant, statistic)
+    if np.array_equal(base["variant"], candidate["variant"]):  # in every digit: the two compute the same
+        return replace(found, low=found.value, high=found.value, reason="")
+    return found
 
 
 class _Drawn(NamedTuple):
@@ -78,18 +81,18 @@ def answers(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     """How often both write the same, and how far they go together."""
     columns = columns_of(measurement)
     for name, column in (("same_answer", "exact"), ("same_answer_normalised", "normalised")):
-        yield of.metric(name, _share(columns[column]))
+        yield of.metric(name, of.exactly(_share(columns[column]), columns[column], 1.0))
     whole = columns["characters"]
     together = np.where(whole > 0, columns["shared"] / np.maximum(whole, 1.0), columns["exact"])
     found = mean_over(
         together,
         statistic="mean over prompts",
         unit="prompts",
-        in_a_row=of.of_one_text,
+        in_a_row=of.in_a_row(len(together)),
         positive=True,
         through=lambda share: min(share, 1.0),
     )
-    yield of.metric("shared_beginning", found)
+    yield of.metric("shared_beginning", of.exactly(found, together, 1.0))
 
 
 def _share(same: Floats) -> Estimate:

@@ -155,7 +155,7 @@ def _value(told: _Told) -> Estimate:
     is_exp = told.parameters.get("as") == "exp"
     statistic = "e to the sum over documents over their weights" if is_exp else "sum over weights"
     through = _through(told)
-    found = ratio_over(
+    return ratio_over(
         told.totals,
         told.weights,
         statistic=statistic,
@@ -163,9 +163,6 @@ def _value(told: _Told) -> Estimate:
         positive=told.better == LOWER and bool((told.totals >= 0).all()),  # errors: none is below 0
         through=lambda each: float(through(np.array(each))),
     )
-    if found.value is None or found.high is None or math.isfinite(found.high):
-        return found
-    return replace(found, low=None, high=None, reason="the interval's end is larger than any number that is stored")
 
 
 def losses(result: Result, others: Sequence[Result]) -> Iterator[MetricResult]:

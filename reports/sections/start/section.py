@@ -44,7 +44,7 @@ def make(material: Material) -> tuple[Start, ...]:
         Start(
             anchor=f"start-{number}",
             subject=subject_of(group[0]),
-            finding=_finding(parts[0][1]),
+            finding=_finding([each for each in parts[0][1] if each[1] or _start_ns(each)]),
             parts=tuple(part for part, _ in parts),
         )
         for number, (group, parts) in enumerate(found, start=1)
@@ -57,7 +57,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[StartPart, list[tuple[Ent
         here = [(entry, _phases(entry)) for entry in entries if entry.scenario == scenario and not entry.weights_only]
         starts = [(entry, phases) for entry, phases in here if phases]
         if starts:
-            yield StartPart(table=_table(scenario, here), figure=_figure(scenario, starts)), starts
+            yield StartPart(table=_table(scenario, here), figure=_figure(scenario, starts)), here
 
 
 def _phases(entry: Entry) -> Phases:
@@ -122,8 +122,10 @@ def _finding(starts: Sequence[tuple[Entry, Phases]]) -> str:
     ends = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
     scale = common_scale("ns", [_start_ns(each) for each in ends])
     told = [f"{each[0].who} {quantity_text(_start_ns(each), 'ns', scale)}" for each in ends]
-    longest, metric = max(ordered[-1][1].items(), key=lambda phase: _value(phase[1]))
-    return in_a_line([*told, f"of the slowest most is {longest}, {quantity_text(_value(metric), 'ns', scale)}"])
+    if ordered[-1][1]:  # of a program's own start no phases are known
+        longest, metric = max(ordered[-1][1].items(), key=lambda phase: _value(phase[1]))
+        told.append(f"of the slowest most is {longest}, {quantity_text(_value(metric), 'ns', scale)}")
+    return in_a_line(told)
 
 
 def _start_ns(start: tuple[Entry, Phases]) -> float:
