@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from benchharness.compress.calibration import read_text
+from benchharness.device.inputs import tokenizer_program
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.inputs.tokenizer_apart import TokenizerApart, opened_apart, refusal
 from benchharness.device.line import protocol
@@ -109,6 +110,24 @@ def test_address_space_that_an_allocator_reserves_is_not_the_tokenizers() -> Non
         [sys.executable, "-c", reserving], input=request + "\n", capture_output=True, text=True, timeout=60, check=True
     )
     assert "specials" in json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_limit_that_a_system_cannot_count_to_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ended of it would be taken for a tokenizer that takes too much."""
+    import resource
+
+    asked: list[int] = []
+
+    def counts_in_32_bits(kind: int, limits: tuple[int, int]) -> None:
+        if limits[0] >= 1 << 31:
+            raise OverflowError("Python int too large to convert to C long")
+        asked.append(kind)
+
+    monkeypatch.setattr(resource, "setrlimit", counts_in_32_bits)
+    monkeypatch.setattr(tokenizer_program, "_MOST_SHARE", 1e9)
+    tokenizer_program._limit_memory()
+    assert asked == [resource.RLIMIT_CORE]
 
 
 @pytest.mark.parametrize(

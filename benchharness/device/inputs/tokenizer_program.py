@@ -115,7 +115,8 @@ def _limit_memory() -> None:
     space, data = _held_bytes()
     limits = ((resource.RLIMIT_AS, space + most), (resource.RLIMIT_DATA, data + most), (resource.RLIMIT_CORE, 0))
     for kind, limit in limits:
-        with contextlib.suppress(ValueError, OSError):  # a lower one is set already, or the system has none
+        # A lower one is set already, the system has none, or it counts in 32 bits.
+        with contextlib.suppress(ValueError, OSError, OverflowError):
             resource.setrlimit(kind, (limit, limit))
 
 
