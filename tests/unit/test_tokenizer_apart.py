@@ -98,10 +98,10 @@ def test_a_hostile_file_is_refused_and_says_why(tmp_path: Path, name: str) -> No
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")
 def test_address_space_that_an_allocator_reserves_is_not_the_tokenizers() -> None:
-    """Android's reserves some 10 GB in every process: a limit of 4 GiB in all refused every tokenizer there."""
+    """Android's reserves 8.25 GiB in every process: a limit of 4 GiB in all refused every tokenizer there."""
     reserving = (
         "import mmap\n"
-        "kept = mmap.mmap(-1, 10 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0)\n"
+        "kept = mmap.mmap(-1, 8 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0)\n"
         "from benchharness.device.inputs import tokenizer_program\n"
         "tokenizer_program.main()\n"
     )

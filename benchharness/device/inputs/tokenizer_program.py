@@ -123,7 +123,8 @@ def _limit_memory() -> None:
 def _held_bytes() -> tuple[int, int]:
     """The address space that this process has, and of that what it may write; 0 where the system does not tell.
 
-    An allocator may reserve more than any limit from the start, and write to little of it: Android's takes some 10 GB.
+    An allocator may reserve more than any limit from the start, and write to little of it: Android's takes 8.25 GiB
+    (llvm-project, issue 118735).
     """
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
