@@ -264,10 +264,14 @@ def _plain(values: Sequence[Any]) -> str:
 
 def _vocabularies(this: Side, other: Side) -> Iterator[str]:
     """A token of one vocabulary is more or less text than one of another. What is told of texts is alike."""
-    ours, theirs = this.job.vocabulary, other.job.vocabulary
-    if ours and theirs and ours != theirs and not this.job.of_answers:
-        one = ours.partition("-")[0] == theirs.partition("-")[0]  # words in common, and behind them how they cut a text
-        yield "a text in other tokens of one vocabulary" if one else "tokens of another vocabulary"
+    if this.job.of_answers:
+        return
+    # Words, and behind them how they cut a text: that only where variants of that run differ in it.
+    (ours, _, our_cut), (theirs, _, their_cut) = (side.job.vocabulary.partition("-") for side in (this, other))
+    if ours and theirs and ours != theirs:
+        yield "tokens of another vocabulary"
+    elif our_cut and their_cut and our_cut != their_cut:
+        yield "a text in other tokens of one vocabulary"
 
 
 def _inputs(this: Side, other: Side) -> Iterator[str]:

@@ -13,7 +13,7 @@ from benchharness.metrics import Better
 from benchharness.results.result import Estimate, Measurement, Parameters, Result
 from benchharness.scenarios.quality import SCENARIO
 from tests.unit.made_up import measured
-from tests.unit.test_student_figures import student
+from tests.unit.test_student_figures import student, tokens
 
 INPUTS = 500
 TOLD: Parameters = {"evaluation": "decode", "scored": 4}
@@ -68,6 +68,23 @@ def test_without_divergences_equal_decisions_are_not_taken_for_equal_outputs() -
     found = accuracy(student(decisions(0)), student(decisions(0)))
     assert found.high is not None
     assert found.high > 0.007
+
+
+@pytest.mark.parametrize(("theirs", "kept"), [("a1", True), ("b2", False), (None, True)])
+def test_two_builds_that_read_as_many_other_tokens_are_not_paired_by_token(theirs: str | None, kept: bool) -> None:
+    """Tokenizers that differ may give equal counts, and then every parameter is the same. Runs of before tell none."""
+
+    def made(worse: float, ids: str | None) -> Result:
+        rows = np.tile([1.0, 1.0 + worse, worse, 1.0], (16, 1))
+        told = {} if ids is None else {"ids": ids}
+        answers = measured("answers_alike", 1.0, [1.0, 1.0, 9.0, 9.0] * 4, row_length=4)
+        return student(tokens(rows), answers, evaluated=told, distillation={"alpha": [0.5]})
+
+    found = {name: each for name, _, each in SCENARIO.changes(made(0.1, "a1"), made(0.2, theirs))}
+    assert {"kld", "same_top_token", "same_answer", "distillation_loss"} <= set(found)
+    for each in found.values():
+        assert (each.value is not None) == kept
+        assert kept or each.reason.startswith("the two read the text in other tokens")
 
 
 def test_prompts_that_read_alike_on_both_say_no_more_than_so_many_can() -> None:

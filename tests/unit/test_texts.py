@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchharness.device.inputs.tokenizer import Around, Tokenizer
+from benchharness.device.scenarios.quality.conductor import Pass
 from benchharness.device.scenarios.quality.texts import Used, chunks_of
+from benchharness.device.scenarios.quality.tokens import compare
 from benchharness.errors import Unsupported
 
 BOS, LANG = 1, 2
@@ -64,6 +67,33 @@ def test_each_chunk_begins_with_the_leading_token_in_place_of_its_own_first() ->
     assert read(used) == ["<1>abc|defg", "<1>ijk|lmno", "<1>qrs|tuvw"]
     assert used.leading == "1 <1>"
     assert used.counted == "3 of 3 chunks, 24 of 27 tokens"
+
+
+def test_what_is_fed_is_told_apart_from_as_many_other_tokens() -> None:
+    told = [cut(content, kind="tokens").facts for content in ("1 2 3 4 5 6 7 8", "1 2 3 4 5 6 8 7", "1,2,3,4,5,6,7,8")]
+    assert told[0] == told[2] != told[1] == {**told[0], "ids": told[1]["ids"]}
+    assert cut("1 2 3 4 5 6 7 8", kind="tokens", context_share=0.25).facts["ids"] != told[0]["ids"], "scored from there"
+
+
+def test_a_tokenizer_that_cannot_spell_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    class Mute(Letters):
+        def decode(self, tokens: Sequence[int]) -> str:
+            raise Unsupported("the tokenizer cannot spell tokens")
+
+    (tmp_path / "data").write_text(TEXT)
+    asked: list[Any] = []
+    reference: Any = SimpleNamespace(opened={"vocabulary_size": 200, "context_length": 64}, tell=asked.append)
+    settings = {
+        "chunk_tokens": 8,
+        "most_chunks": 9,
+        "context_share": 0.5,
+        "evaluation": "decode",
+        "continuation_tokens": 0,
+        "continuation_prompts": 0,
+    }
+    with pytest.raises(Unsupported, match="cannot spell tokens"):
+        compare(Pass(reference, {}), {"path": tmp_path / "data", "kind": "text"}, settings, Mute(), lambda *_: None)
+    assert not asked
 
 
 def test_without_a_leading_token_chunks_are_as_they_come() -> None:

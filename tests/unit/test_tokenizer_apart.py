@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from typing import Any, cast
 import pytest
 
 from benchharness.compress.calibration import read_text
+from benchharness.device.inputs import tokenizer_program
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.inputs.tokenizer_apart import TokenizerApart, opened_apart, refusal
+from benchharness.device.line import protocol
 from benchharness.device.rehearsal import Rehearsal
 from benchharness.device.worker import _tokenizer
 from benchharness.errors import Unsupported, UsageError
@@ -93,6 +96,40 @@ def test_a_hostile_file_is_refused_and_says_why(tmp_path: Path, name: str) -> No
     assert told in str(refused.value)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")
+def test_address_space_that_an_allocator_reserves_is_not_the_tokenizers() -> None:
+    """Android's reserves 8.25 GiB in every process: a limit of 4 GiB in all refused every tokenizer there."""
+    reserving = (
+        "import mmap\n"
+        "kept = mmap.mmap(-1, 8 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0)\n"
+        "from benchharness.device.inputs import tokenizer_program\n"
+        "tokenizer_program.main()\n"
+    )
+    request = json.dumps({"ask": "open", "path": str(DEMO_TOKENIZER), "cpu_s": 20.0})
+    done = subprocess.run(
+        [sys.executable, "-c", reserving], input=request + "\n", capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "specials" in json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_limit_that_a_system_cannot_count_to_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ended of it would be taken for a tokenizer that takes too much."""
+    import resource
+
+    asked: list[int] = []
+
+    def counts_in_32_bits(kind: int, limits: tuple[int, int]) -> None:
+        if limits[0] >= 1 << 31:
+            raise OverflowError("Python int too large to convert to C long")
+        asked.append(kind)
+
+    monkeypatch.setattr(resource, "setrlimit", counts_in_32_bits)
+    monkeypatch.setattr(tokenizer_program, "_MOST_SHARE", 1e9)
+    tokenizer_program._limit_memory()
+    assert asked == [resource.RLIMIT_CORE]
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -112,6 +149,14 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
         stream.truncate(300 << 20)
     with pytest.raises(Unsupported, match=r"314572800 bytes; 268435456 at most are read as a tokenizer"):
         TokenizerApart(tmp_path / "tokenizer.json")
+
+
+def test_a_text_that_is_longer_than_a_line_is_spelled_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_LINE_BYTES", 1 << 17)
+    with apart(DEMO_TOKENIZER) as there:
+        here, text = Tokenizer(DEMO_TOKENIZER), "And it came to pass, 我 " * 9_000
+        tokens = here.encode(text)
+        assert there.decode(tokens) == here.decode(tokens)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of processor time are Linux's here")

@@ -109,8 +109,8 @@ class TokenizerApart(Tokenizer):
         self._child.end(orphans=False)
 
     def _text(self, asked: str, tokens: Sequence[int]) -> str:
-        (told,) = self._asked(asked, tokens=[int(each) for each in tokens], size=len(tokens))
-        return str(told["text"])
+        told = self._asked(asked, tokens=[int(each) for each in tokens], size=len(tokens))
+        return "".join(str(each.get("text", "")) for each in told)
 
     def _asked(self, asked: str, *, size: int = 0, **more: Any) -> list[dict[str, Any]]:
         """All pieces of an answer. Raises `Unsupported`."""

@@ -18,7 +18,10 @@ Change = tuple[str, Parameters, Estimate]
 Results = tuple[Result, Result]  # base, candidate
 
 _OF_STUDENTS = ("token_divergence", "scored_chunks", "tempered_divergence")
+#: What the text's tokens were, and prompts made of them.
+_BY_TOKEN = ("token_divergence", "answers_alike")
 _OTHERWISE = "the two read other stretches of the text: their tokens end elsewhere"
+_OTHER_TOKENS = "the two read the text in other tokens: no token of one is a token of the other"
 _STATISTIC = "mean of candidate less base, input by input"
 
 
@@ -32,9 +35,17 @@ def changes(base: Result, candidate: Result) -> Iterator[Change]:
         pair = (_measurement(other), _measurement(metric))
         if not all(each.row_length for each in pair) or len(pair[0].samples) != len(pair[1].samples):
             continue
-        yield from ((name, metric.parameters, found) for name, found in maker(*pair, (base, candidate)))
+        apart = metric.name in _BY_TOKEN and _in_other_tokens(base, candidate)
+        for name, found in maker(*pair, (base, candidate)):
+            yield name, metric.parameters, Estimate(value=None, reason=_OTHER_TOKENS) if apart else found
     yield from _of_texts(base, candidate)
     yield from _of_distillation(base, candidate)
+
+
+def _in_other_tokens(base: Result, candidate: Result) -> bool:
+    """Whether the two are known to have been fed other tokens, be there as many of them or not."""
+    told = [result.effective.evaluated.get("ids") for result in (base, candidate)]
+    return None not in told and told[0] != told[1]
 
 
 def _of_texts(base: Result, candidate: Result) -> Iterator[Change]:
@@ -71,7 +82,8 @@ def _of_distillation(base: Result, candidate: Result) -> Iterator[Change]:
         ]
         if losses[0] is not None and losses[1] is not None and losses[0].shape == losses[1].shape:
             found = tokens.mean(losses[1] - losses[0], statistic=_STATISTIC, exactly=_same_rows(*columns))
-            yield metric.name, metric.parameters, found
+            apart = _in_other_tokens(base, candidate)
+            yield metric.name, metric.parameters, Estimate(value=None, reason=_OTHER_TOKENS) if apart else found
 
 
 def _measurement(metric: MetricResult) -> Measurement:

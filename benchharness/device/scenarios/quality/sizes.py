@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,16 +32,22 @@ class Sizes:
     """
 
     def __init__(self, used: Used, tokenizer: Tokenizer | None) -> None:
+        """Spells each document back. Raises `Unsupported` where the tokenizer cannot."""
         self._used = used
         self.unread = ""
-        self._known: dict[int, tuple[Places, Places]] = {}  # by document: characters between tokens, bytes before them
-        for number in sorted({chunk.document for chunk in used.chunks}) if tokenizer is not None else ():
-            document = used.documents[number]
-            if document.borders is None:
-                continue
-            own = document.tokens[len(document.leading) :]
-            self.unread = self.unread or unread(document.text, tokenizer.decode(own))  # type: ignore[union-attr]
-            self._known[number] = (document.borders.by_token(len(own)), bytes_before(document.text))
+        self._read = {} if tokenizer is None else {each.document: used.documents[each.document] for each in used.chunks}
+        for document in self._read.values():
+            if tokenizer is not None and document.borders is not None and not self.unread:
+                self.unread = unread(document.text, tokenizer.decode(document.tokens[len(document.leading) :]))
+
+    @cached_property
+    def _known(self) -> Mapping[int, tuple[Places, Places]]:
+        """By document: characters between tokens, bytes before them. Large, so not before the models have computed."""
+        return {
+            number: (each.borders.by_token(len(each.tokens) - len(each.leading)), bytes_before(each.text))
+            for number, each in self._read.items()
+            if each.borders is not None
+        }
 
     def measurements(self, losses: tuple[Floats, Floats], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """`scored_texts` of -ln p by scored token, the reference's and a variant's; none where tokens have no bytes."""

@@ -8,6 +8,7 @@ with the tokenizer's leading token, its chunks do, as if it were text; where it 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from benchharness.errors import Unsupported
 #: 70 % of 10 tokens are 7, and 10 * 0.7 is a little more.
 _ROUNDING = 1e-9
 _LONGEST_TOLD = 40
+_DIGITS = 16
 
 
 class Chunk(NamedTuple):
@@ -82,7 +84,15 @@ class Used:
             "scored_tokens": sum(chunk.scored for chunk in self.chunks),
             "leading_tokens": self.leading,
             "documents_without_them": self.not_led,
+            "ids": self._digest(),
         }
+
+    def _digest(self) -> str:
+        """Of the very tokens that are fed and from where they are scored: as many of another cut are others."""
+        found = hashlib.sha256()
+        for chunk in self.chunks:
+            found.update(f"{chunk.first} {' '.join(map(str, chunk.tokens))}\n".encode("ascii"))
+        return found.hexdigest()[:_DIGITS]
 
 
 def chunks_of(

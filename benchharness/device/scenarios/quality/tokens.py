@@ -67,6 +67,7 @@ def compare(
     temperature = (settings.get("distillation") or {}).get("temperature", 1.0)
     _check_answer(chunks, len(made.variants), _ROW_BYTES + (_NUMBER_BYTES if temperature != 1 else 0))
     kept = {attempt: _Kept(temperature) for attempt in made.variants}
+    sizes = Sizes(used, tokenizer)  # a tokenizer that cannot spell is refused before models compute for hours
     for number, chunk in enumerate(chunks):
         progress("compare", number, len(chunks))
         _compare_chunk(made, chunk, settings["evaluation"], kept)
@@ -75,7 +76,6 @@ def compare(
     told = {"evaluated": used.facts, **({"tokenizer": tokenizer.facts()} if tokenizer else {})}
     if distilled := settings.get("distillation"):
         told["distillation"] = distilled
-    sizes = Sizes(used, tokenizer)
     if sizes.unread:
         told["vocabularies"] = {"unread": sizes.unread}
     return {
