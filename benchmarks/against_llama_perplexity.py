@@ -22,10 +22,11 @@ from tokenizers import Tokenizer
 from benchharness.errors import NothingRan, UsageError
 from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict
-from benchmarks.built_llama import Build, found, in_float32
+from benchmarks.built_llama import Build, found
 from benchmarks.options import ROOT, Options, run_alone
 from benchmarks.processes import load_average, run_program, run_timed
 from benchmarks.quality_models import TEXT, Answer, run_text, value
+from benchmarks.smollm2 import gguf_in_float32
 
 CHUNK_TOKENS, CHUNKS = 128, 8
 QUANTIZED = ("Q8_0", "Q4_0")
@@ -80,7 +81,7 @@ def measure(options: Options) -> Bar:
     claim = "perplexity and KLD of GGUF files are llama-perplexity's, within its own rounding"
     try:
         build = found("llama-perplexity", "llama-quantize")
-        model = in_float32(options)
+        model = gguf_in_float32(options)
     except UsageError as error:
         return Bar(
             name="against_llama_perplexity", claim=claim, findings=[], conditions=[str(error)], load=(before, before)

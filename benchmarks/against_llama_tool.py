@@ -20,10 +20,11 @@ from typing import Any
 
 from benchharness.errors import NothingRan, UsageError
 from benchmarks.bars import Bar, Finding, equal
-from benchmarks.built_llama import Build, found, in_float32
+from benchmarks.built_llama import Build, found
 from benchmarks.options import ROOT, Options, run_alone
 from benchmarks.pairs import Round, collect, in_random_order, median_of, ratio_of
 from benchmarks.processes import compile_as_pip_does, load_average, run_program
+from benchmarks.smollm2 import gguf_in_float32
 
 WITHIN = 0.05
 PROMPT_TOKENS = 64
@@ -45,7 +46,7 @@ def measure(options: Options) -> Bar:
     claim = "cold start and memory equal to llama.cpp's own tool on the same file; of a worker, but for its interpreter"
     before = load_average()
     try:
-        build, model = found("llama-bench"), in_float32(options)
+        build, model = found("llama-bench"), gguf_in_float32(options)
     except UsageError as error:
         return Bar(name="against_llama_tool", claim=claim, findings=[], conditions=[str(error)], load=(before, before))
     compile_as_pip_does()

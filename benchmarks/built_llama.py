@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchharness.errors import UsageError
-from benchmarks.options import ROOT, Options
 
 #: Names the folder of llama.cpp's sources, which was built in `build`.
 VARIABLE = "BENCHHARNESS_LLAMA_CPP"
@@ -51,14 +50,6 @@ def found(*tools: str) -> Build:
         if not build.tool(tool).is_file():
             raise UsageError(f"{build.sources} has no {tool}; {_HELP}, with {tool} as target")
     return build
-
-
-def in_float32(options: Options) -> Path:
-    """SmolLM2 in float32: so large that an interpreter is a small part. Raises `UsageError` where it was not made."""
-    for folder in (options.models / "gguf-f32", ROOT / "build" / "smollm2" / "gguf-f32"):
-        if (folder / "model.gguf").is_file():
-            return folder / "model.gguf"
-    raise UsageError(f"no model.gguf in {folder}; make it with: python examples/smollm2/as_gguf.py")
 
 
 def install() -> None:
