@@ -1,12 +1,13 @@
 """Cold start and peak memory of llama.cpp in the harness against llama.cpp's own tool: one build, one file.
 
 A round is four processes in random order, with the file in the page cache. The tool (`llama-bench`, one prompt, no
-warm-up) from its start to its end, as `/usr/bin/time -v` has it. The same tool as adapter `native-program` has it. A
-worker of ours, on the library that the tool is linked with, from its start to the first token's logits, with its own
-peak. And a worker that runs no model: what of ours is the interpreter, numpy and the worker. Of the worker both are
-told: all of it over the tool's, and it without that part. CPU time stands beside the clock's: other work on the machine
-changes it little. It is of all threads, but for what the harness takes for itself, as in every time of a worker. The
-tool's end is in its times, unmapping the file with it; a worker's is not.
+warm-up) from its start to its end, as `/usr/bin/time -v` has it. The same tool as adapter `native-program` has it,
+whose cold start ends with the tool's row, and is held against the tool's until then. A worker of ours, on the library
+that the tool is linked with, from its start to the first token's logits, with its own peak. And a worker that runs no
+model: what of ours is the interpreter, numpy and the worker. Of the worker both are told: all of it over the tool's,
+and it without that part. CPU time stands beside the clock's: other work on the machine changes it little. It is of all
+threads, but for what the harness takes for itself, as in every time of a worker. The tool's end is in its times,
+unmapping the file with it; a worker's is not.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ NAMES = ("cold start", "its CPU time", "peak memory")
 _METRICS = ("cold_start_ttft", "cpu", "peak_memory")
 #: What the tool tells through the harness: what it does not use itself, a worker cannot tell of it.
 _NATIVE = ("cold start", "peak memory")
+_UNTIL_TOLD = "until its row"
 _OF_NATIVE, _WITHOUT = "as a native program", "without Python"
 _JUDGED = [*(f"{name}, {_WITHOUT}" for name in NAMES), *(f"{name}, {_OF_NATIVE}" for name in _NATIVE)]
 #: Workers that also tell their CPU time. The adapter of native programs tells what its program took, not what it took.
@@ -95,9 +97,10 @@ def _round(build: Build, model: Path, threads: int, order: random.Random) -> Rou
         ratios[f"{name}, {_WITHOUT}"] = (ours - python) / tool
         ratios[f"{name}, all of it"] = ours / tool
         values.update({f"{name} tool": tool, f"{name} ours": ours, f"{name} python": python})
+    told = {**sides["tool"], "cold start": sides["tool"][_UNTIL_TOLD]}
     for name in _NATIVE:
-        values[f"{name} native"] = sides["native"][name]
-        ratios[f"{name}, {_OF_NATIVE}"] = sides["native"][name] / sides["tool"][name]
+        values[f"{name} native"], values[f"{name} told"] = sides["native"][name], told[name]
+        ratios[f"{name}, {_OF_NATIVE}"] = sides["native"][name] / told[name]
     return Round(ratios=ratios, values=values)
 
 
@@ -115,7 +118,8 @@ def _tool(build: Build, model: Path, threads: int) -> dict[str, float]:
     row = json.loads(answer["output"].splitlines()[-1])
     if (row["n_prompt"], row["n_gen"], row["n_threads"]) != (PROMPT_TOKENS, 0, threads):
         raise NothingRan(f"{build.tool()} ran something else than it was asked for: {row}")
-    return dict(zip(NAMES, (answer["wall_ns"], answer["cpu_ns"], answer["maxrss"]), strict=True))
+    told = (*NAMES, _UNTIL_TOLD)
+    return dict(zip(told, (answer[key] for key in ("wall_ns", "cpu_ns", "maxrss", "told_ns")), strict=True))
 
 
 def _worker(
@@ -154,7 +158,7 @@ def _absolute(rounds: list[Round], label: str) -> str:
     name, _, part = label.partition(", ")
     ours, python, tool = (median_of(rounds, f"{name} {side}") for side in ("ours", "python", "tool"))
     if part == _OF_NATIVE:
-        native = median_of(rounds, f"{name} native")
+        native, tool = median_of(rounds, f"{name} native"), median_of(rounds, f"{name} told")
         if name == "peak memory":
             return f"{native / 2**20:.1f} MiB against {tool / 2**20:.1f} MiB"
         return f"{native / 1e9:.3f} s against {tool / 1e9:.3f} s"
