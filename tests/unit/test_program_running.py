@@ -199,7 +199,7 @@ def test_a_program_that_the_kernel_killed_for_memory_had_none(
 ) -> None:
     """Whether the kernel has killed meanwhile the supervisor counts; the worker lives and tells of its program."""
     attempt: Any = object.__new__(RunningAttempt)
-    attempt._child = SimpleNamespace(end=lambda _: None)
+    attempt._child, attempt.phase = SimpleNamespace(end=lambda _: None), "measure"
     monkeypatch.setattr(RunningAttempt, "_killed_for_memory", lambda _: by_the_kernel)
     monkeypatch.setattr(RunningAttempt, "_finished", lambda _, *told: told)
     assert attempt.failed({"outcome": kind, "reason": "why"})[:2] == told_as
