@@ -170,7 +170,7 @@ def test_chosen_scenario_show_runs_report_and_csv(measured: CommandLine, tmp_pat
 def test_attempts_go_on_until_the_interval_or_the_time_is_reached(
     benchharness: CommandLine, models: Path, tmp_path: Path
 ) -> None:
-    suite = suite_of(tmp_path, models, **ONE_JOB)
+    suite = suite_of(tmp_path, models, **ONE_JOB, attempts="at_least = 1\nat_most = 1000")
     arguments = ("--attempts", "2", "--ci-target", "0.01%", "--max-time", "6 s", "--scenario", "steady")
     done = benchharness("run", suite, *arguments)
     assert done.returncode == 0, done.stderr
