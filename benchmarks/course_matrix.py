@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.results.courses import SessionState
 from benchharness.results.result import Estimate
 from benchmarks.bars import Criterion, Finding, Verdict

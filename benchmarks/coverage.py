@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.judge.ratios import ratio_of_sums
 from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.device.tally import HISTOGRAMS
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.results.result import Estimate
 from benchharness.telemetry.shares import Range, quantile, share
 from benchmarks.bars import Bar, Criterion, Finding, Verdict

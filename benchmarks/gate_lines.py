@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchharness import api, builds
-from benchharness.judge.bootstrap import clopper_pearson
 from benchharness.judge.builds import Comparison, Twins, primary_of, twins
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.judge.gate import Colour
 from benchharness.judge.pairs import Change, rounds_of
 from benchharness.results.result import MetricResult

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.judge.over_devices import Level, farthest, over
 from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict

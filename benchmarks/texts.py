@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.judge.means import ratio_over
 from benchharness.results.result import Estimate
 from benchmarks.bars import Bar, Criterion, Finding, Verdict

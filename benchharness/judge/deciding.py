@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.exact_shares import CLOPPER_PEARSON, clopper_pearson
 from benchharness.judge.means import AS_IF_ONE, IN_A_ROW, OF_LOGARITHMS, STUDENT, freedom_of, slow_cosines
 from benchharness.judge.student import quantile
 from benchharness.results.result import Estimate

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from benchharness.judge import student
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.judge.means import FEWEST, STUDENT, finite, freedom_text, left_out
 from benchharness.judge.student import LEVEL
 from benchharness.results.result import Estimate

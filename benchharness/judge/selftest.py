@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from benchharness.errors import NothingRan, UsageError
-from benchharness.judge.bootstrap import clopper_pearson
 from benchharness.judge.builds import twins
 from benchharness.judge.design import Design
 from benchharness.judge.disturbances import Disturbance
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.judge.pairs import Change, Rounds, decided, rounds_of
 from benchharness.judge.told import percent
 from benchharness.results.result import Result, Run

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from tokenizers import normalizers as rewriting
 
 import benchharness
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.results.result import MetricResult, Result
 from benchmarks.plain_logits import logits_of
 from tests.conftest import ARTEFACTS, DEMO, CommandLine

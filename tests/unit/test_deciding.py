@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
 from benchharness.judge.budgets import judged
 from benchharness.judge.deciding import what_would_decide
 from benchharness.judge.derive import derive
+from benchharness.judge.exact_shares import CLOPPER_PEARSON, clopper_pearson
 from benchharness.judge.intervals import estimate
 from benchharness.judge.means import AS_IF_ONE, mean_over, ratio_over, slow_cosines
 from benchharness.metrics.limits import parse

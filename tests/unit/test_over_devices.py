@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.judge.intervals import estimate, over_attempts, paired_ratio_over
 from benchharness.judge.over_devices import Level, farthest, level_of, over
 from benchharness.results.result import AttemptValue, Estimate

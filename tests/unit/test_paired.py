@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from benchharness.judge.bootstrap import exact_mcnemar
+from benchharness.judge.exact_shares import exact_mcnemar
 from benchharness.judge.paired import (
     difference_of_draws,
     difference_of_quotients,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchharness.judge.bootstrap import clopper_pearson, exact_mcnemar
+from benchharness.judge.exact_shares import clopper_pearson, exact_mcnemar
 from benchharness.judge.means import mean_over
 from benchharness.results.result import Estimate, Measurement, MetricResult
 from benchharness.results.told import Effective

@@ -12,9 +12,9 @@ import pytest
 from scipy import special
 
 from benchharness.device.scenarios.quality.divergence import divergence_of, softened, tempered, token_row
-from benchharness.judge.bootstrap import clopper_pearson
 from benchharness.judge.budgets import judged
 from benchharness.judge.derive import derive_one
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.metrics import METRICS, limits
 from benchharness.records import ANSWERS_ALIKE, SCORED_TEXTS, TEMPERED_DIVERGENCE, TOKEN_DIVERGENCE, TextRow
 from benchharness.results.plausibility import contradictions

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import binom, binomtest, dlaplace
 
 from benchharness.device.tally import HISTOGRAMS
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.telemetry.figures import devices_of, figures_of
 from benchharness.telemetry.noise import noisy
 from benchharness.telemetry.shares import Range, noise_beyond, quantile, share

@@ -8,7 +8,7 @@ import pytest
 
 from benchharness.device.measured import raw_rows
 from benchharness.errors import SuiteError
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.records import HANDOVERS
 from benchharness.results.result import Result, WarningKind
 from benchharness.scenarios import SCENARIOS

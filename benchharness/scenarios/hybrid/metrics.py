@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.exact_shares import CLOPPER_PEARSON, clopper_pearson
 from benchharness.judge.means import mean_over
 from benchharness.metrics import METRICS
 from benchharness.records import HANDOVERS, AnsweredBy, HandoverRow

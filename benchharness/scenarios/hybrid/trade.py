@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from benchharness.device.scenarios.hybrid.policy import CLOUD_ALONE, DEVICE_ALONE
-from benchharness.judge.bootstrap import clopper_pearson
+from benchharness.judge.exact_shares import clopper_pearson
 from benchharness.records import HANDOVERS, AnsweredBy, HandoverRow
 from benchharness.results.result import Result
 from benchharness.units import duration_text, quantity_text

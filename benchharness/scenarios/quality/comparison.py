@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar
+from benchharness.judge.exact_shares import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar
 from benchharness.judge.means import mean_over
 from benchharness.judge.paired import difference_of_shares
 from benchharness.judge.ratios import ratio_of_sums

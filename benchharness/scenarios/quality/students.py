@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson
+from benchharness.judge.exact_shares import CLOPPER_PEARSON, clopper_pearson
 from benchharness.judge.means import mean_over, ratio_over
 from benchharness.results.result import Attempt, Estimate, Measurement, MetricResult
 from benchharness.scenarios.quality.rows import Floats, Of, Tokens, columns_of

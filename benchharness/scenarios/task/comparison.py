@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchharness.judge import paired
-from benchharness.judge.bootstrap import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar
+from benchharness.judge.exact_shares import CLOPPER_PEARSON, clopper_pearson, exact_mcnemar
 from benchharness.judge.means import mean_over, ratio_over
 from benchharness.metrics import METRICS
 from benchharness.records import TASK_DOCUMENTS, TASK_LIKELIHOODS, TASK_REPLICATES
