@@ -143,9 +143,8 @@ def _pair(said: Any) -> list[str]:
 
 
 def _matched(added: Mapping[str, Any]) -> list[Any]:
-    """How an added token is found in a text: a special one before it is normalized, as one that says so."""
-    raw = bool(added.get("special")) or not added.get("normalized")
-    return [str(added["content"]), raw, *(bool(added.get(key)) for key in ("single_word", "lstrip", "rstrip"))]
+    """How an added token is found in a text; special or not, where it is normalized that is after the text was."""
+    return [str(added["content"]), *(bool(added.get(key)) for key in ("normalized", "single_word", "lstrip", "rstrip"))]
 
 
 def _led(processor: Any) -> Iterator[Any]:

@@ -162,6 +162,7 @@ SAID: dict[str, Any] = {
     "a normalizer": ({"normalizer": {"type": "Lowercase"}}, True),
     "another pattern": ({"pre_tokenizer": {**BYTES, "use_regex": False}}, True),
     "an added token that takes the blank": ({"added_tokens": [{**PAD, "lstrip": True}]}, True),
+    "an added token that is found in the normalized text": ({"added_tokens": [{**PAD, "normalized": True}]}, True),
     "merges as words": ({"model": {**MODEL, "merges": ["a b", "b a"]}}, False),
     "defaults left out": ({"model": {key: MODEL[key] for key in ("type", "vocab", "merges")}}, False),
     "a default written out": ({"pre_tokenizer": {**BYTES, "use_regex": True}}, False),
