@@ -24,6 +24,7 @@ from benchharness.contract import (
     Availability,
     Configuration,
     EffectiveConfiguration,
+    OwnFigure,
     OwnReport,
     OwnRequest,
     TensorSpec,
@@ -105,10 +106,11 @@ class ProgramSession:
         """Starts the program for each command that is wanted. Raises `ModelFailure`, `InvalidOutput`, `Unsupported`."""
         asked = _asked(request, self.model, self.configuration.threads)
         told: list[Ran] = []
-        figures = []
+        figures: list[OwnFigure] = []
         unknown = {"peak_memory": _NO_PEAK, **self.reader.unknown}
         for command in self.reader.commands:
-            rules = [rule for rule in command.figures if rule.metric in metrics]
+            had = {figure.metric for figure in figures}  # by an earlier command, which a build may refuse
+            rules = [rule for rule in command.figures if rule.metric in metrics and rule.metric not in had]
             if not rules:
                 continue
             arguments = [*command.arguments, *self._extra]
@@ -120,7 +122,8 @@ class ProgramSession:
                 unknown.update({rule.metric: f"this build cannot be asked for it: {failure}" for rule in rules})
                 continue
             if self.reader.ignored and (argument := re.search(self.reader.ignored, ran.output.text())):
-                raise Unsupported(f"this {self.program.name} takes no notice of {argument[1].strip()[:200]}")
+                told_of = (argument[1] or argument[0]).strip()[:200]
+                raise Unsupported(f"this {self.program.name} takes no notice of {told_of}")
             told.append(ran)
             rows, found = read(self.reader, rules, ran.output, asked, self.program.name)
             figures += found

@@ -101,7 +101,7 @@ def version_of(program: Path, reader: Reader, environment: Mapping[str, str]) ->
     with tempfile.TemporaryDirectory() as folder:
         heard = _heard([str(program), *reader.version["arguments"]], folder, environment, _ANSWERING_S)
     found = re.search(reader.version["pattern"], f"{heard.out.text()}\n{heard.err.text()}")
-    return found[1].strip()[:_LONGEST_VERSION] if found else None
+    return found[1].strip()[:_LONGEST_VERSION] if found and found[1] else None
 
 
 def _filled(argument: str, asked: Mapping[str, str]) -> str:
@@ -178,7 +178,7 @@ def _heard(
             cwd=folder,
             env={**os.environ, **environment},
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of an argument or a variable that no system takes
         raise Unsupported(f"{command[0]} cannot be started here: {_why(error, command[0])}") from error
     out, err = (_Stream(each, process.pid) for each in (process.stdout, process.stderr) if each is not None)
     try:
@@ -194,11 +194,11 @@ def _heard(
     return _Heard(out, err, process.returncode, began_ns, took_ns, *ended)
 
 
-def _why(error: OSError, program: str) -> str:
+def _why(error: OSError | ValueError, program: str) -> str:
     """The system says of a file that is there that it is not, where it means what would have to start it."""
     if isinstance(error, FileNotFoundError) and Path(program).is_file():
         return "its interpreter is not here, or the loader of its libraries"
-    return str(error.strerror)
+    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def _end(process: subprocess.Popen[bytes], patience_s: float | None) -> tuple[int | None, int | None, bool]:

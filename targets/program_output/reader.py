@@ -136,13 +136,18 @@ def _of_toml(name: str, text: str, rows: Callable[[str], list[Row]] | None) -> R
 def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] | None) -> Reader:
     commands = [
         CommandRule(
-            arguments=[str(each) for each in command["arguments"]],
+            arguments=_texts("arguments", command),
             figures=[FigureRule(**figure) for figure in command.get("figures", ())],
             refused=re.compile(command.get("refused", "")).pattern,
         )
         for command in table["commands"]
     ]
+    for command in commands:
+        if len({figure.metric for figure in command.figures}) < len(command.figures):
+            raise ValueError(f"one command tells a metric twice: {[figure.metric for figure in command.figures]}")
     for figure in (each for command in commands for each in command.figures):
+        if not isinstance(figure.times, str) or not isinstance(figure.where or {}, Mapping):
+            raise ValueError(f"{figure.metric} has no name of a field as times, or no table as where")
         if figure.unit not in UNITS:
             raise ValueError(f"{figure.metric} has the unit {figure.unit!r}, none of {', '.join(UNITS)}")
         if figure.times == UNTIL_TOLD and figure.metric not in _COLD_STARTS:
@@ -155,18 +160,40 @@ def _made(name: str, table: Mapping[str, Any], rows: Callable[[str], list[Row]] 
         raise ValueError(f"it does not say what its rows are: {', '.join(ROWS)}")
     if (output := table.get("from", "stdout")) not in ("stdout", "stderr", "results"):
         raise ValueError(f"its rows are from {output!r}")
+    accelerators = table.get("accelerators", {})
     return Reader(
         name=name,
-        formats=tuple(table["formats"]),
+        formats=tuple(_texts("formats", table)),
         language=bool(table.get("language", False)),
         commands=commands,
         rows=rows,
         output=output,
-        accelerators=dict(table.get("accelerators", {})),
-        threads=tuple(table.get("threads", ())),
-        version=dict(table.get("version", {})),
+        accelerators={name: _texts(name, accelerators) for name in accelerators},
+        threads=_texts("threads", table) if "threads" in table else (),
+        version=_version(table),
         tells=dict(table.get("tells", {})),
         how=str(table.get("how", "")),
-        ignored=re.compile(table.get("ignored", "")).pattern,
+        ignored=_catching("ignored", table) if "ignored" in table else "",
         unknown={str(key): str(value) for key, value in table.get("unknown", {}).items()},
     )
+
+
+def _version(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How a version is asked for and found; nothing where a reader does not say."""
+    said = table.get("version")
+    return {} if said is None else {"arguments": _texts("arguments", said), "pattern": _catching("pattern", said)}
+
+
+def _texts(name: str, table: Mapping[str, Any]) -> list[str]:
+    """A list, whose numbers are texts, too. Raises `ValueError`: of a text each character would be one."""
+    if not isinstance(table[name], list):
+        raise ValueError(f"{name} is no list: {table[name]!r}")
+    return [str(each) for each in table[name]]
+
+
+def _catching(name: str, table: Mapping[str, Any]) -> str:
+    """A pattern that catches one thing. Raises `ValueError`."""
+    pattern = re.compile(table[name])
+    if pattern.groups != 1:
+        raise ValueError(f"{name} catches {pattern.groups} things, where one is wanted: {pattern.pattern!r}")
+    return str(pattern.pattern)

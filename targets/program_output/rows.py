@@ -10,13 +10,16 @@ from typing import Any, Callable
 Row = Mapping[str, Any]
 Rows = Callable[[str], "list[Row]"]
 _MOST_ROWS = 1_000_000
+#: What no text of JSON has in it as it is, as against other ends of lines.
+_LINE_END = re.compile("[\r\n]+")
 
 
 def _json_lines(table: Mapping[str, Any]) -> Rows:
     """An object a line; other lines are not looked at."""
 
     def rows(output: str) -> list[Row]:
-        return [json.loads(line) for line in output.splitlines()[:_MOST_ROWS] if line.lstrip().startswith("{")]
+        lines = _LINE_END.split(output)[:_MOST_ROWS]
+        return [json.loads(line) for line in lines if line.lstrip().startswith("{")]
 
     return rows
 
@@ -51,6 +54,9 @@ def _csv(table: Mapping[str, Any]) -> Rows:
 def _text(table: Mapping[str, Any]) -> Rows:
     """One row: what each pattern's one group caught last, and all that it caught where it is named `each`."""
     patterns = {str(name): re.compile(pattern, re.MULTILINE) for name, pattern in table["patterns"].items()}
+    for name, pattern in patterns.items():
+        if pattern.groups > 1:
+            raise ValueError(f"the pattern {name} catches {pattern.groups} things; group others by (?:…)")
     listed = {name for name, pattern in patterns.items() if "each" in pattern.groupindex}
 
     def rows(output: str) -> list[Row]:

@@ -29,7 +29,7 @@ ROOMS = {
     "gguf_format": 400,
     "openvino_format": 300,
     "pte_format": 350,
-    "program_output": 390,
+    "program_output": 420,
 }
 #: A module beside the folders is what several of them stand on, and one thing; or it has a bar of its own, for else it
 #: would be where its only adapter hides: a C library that nobody describes, and two adapters that are a module each.

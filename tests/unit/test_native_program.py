@@ -254,6 +254,7 @@ def test_a_program_that_prints_for_ever_is_cut_off_and_heard_out(tmp_path: Path)
         ({"program": "/bin/true", "reader": "llama-bench", "colour": 1}, "no option is called 'colour'"),
         ({"program": "/bin/true", "reader": "llama-bench", "arguments": "-x"}, "no list of texts"),
         ({"program": "/bin/true", "reader": "llama-bench", "environment": {"A": 1}}, "no table of texts"),
+        ({"program": "/bin/true", "reader": "llama-bench", "environment": {"A": "\0"}}, "cannot be started .* null"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(tmp_path: Path, options: Mapping[str, Any], words: str) -> None:
@@ -277,6 +278,10 @@ def test_every_reader_that_is_bundled_can_be_read() -> None:
         assert set(reader(name).formats) <= set(NativeProgram.formats)
 
 
+JSON = "formats = ['.x']\nrows = 'json'\n"
+COMMAND = "[[commands]]\narguments = []\nfigures = "
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -285,6 +290,20 @@ def test_every_reader_that_is_bundled_can_be_read() -> None:
         ("formats = ['.x']\ncommands = []", "what its rows are"),
         ("formats = ['.x']\nrows = 'yaml'\ncommands = []", "yaml"),
         ("formats = ['.x']\nrows = 'text'\ncommands = []\npatterns = { a = '(' }", "unterminated"),
+        ("formats = ['.x']\nrows = 'text'\ncommands = []\npatterns = { a = '(b) (c)' }", "a catches 2 things"),
+        ("formats = '.x'\nrows = 'json'\ncommands = []", "formats is no list"),
+        (f"{JSON}threads = '-t'\ncommands = []", "threads is no list"),
+        (f"{JSON}commands = []\naccelerators = {{ gpu = '--gpu' }}", "gpu is no list"),
+        (f"{JSON}[[commands]]\narguments = '-m'", "arguments is no list"),
+        (f"{JSON}ignored = 'no notice'\ncommands = []", "ignored catches 0 things"),
+        (f"{JSON}version = {{ arguments = [], pattern = 'v' }}\ncommands = []", "pattern catches 0 things"),
+        (f"{JSON}version = {{ arguments = [], pattern = '(' }}\ncommands = []", "unterminated"),
+        (f"{JSON}{COMMAND}[{{ metric = 'tpot', times = 3 }}]", "no name of a field"),
+        (f"{JSON}{COMMAND}[{{ metric = 'tpot', times = 't', where = [1] }}]", "no table as where"),
+        (
+            f"{JSON}{COMMAND}[{{ metric = 'tpot', times = 's' }}, {{ metric = 'tpot', times = 't' }}]",
+            "tells a metric twice",
+        ),
         (
             "formats = ['.x']\nrows = 'json'\n[[commands]]\narguments = []\n"
             "figures = [{ metric = 'itl', times = 't', unit = 'h' }]",
@@ -309,6 +328,43 @@ def test_a_reader_that_is_none_says_why(tmp_path: Path, text: str, words: str) -
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(Unsupported, match=words):
         reader(str(tmp_path / "mine.toml"))
+
+
+def test_a_metric_of_several_commands_is_told_by_the_first_that_a_build_knows(tmp_path: Path) -> None:
+    figures = "figures = [{ metric = 'steady_inference', times = 't' }]\n"
+    (tmp_path / "mine.toml").write_text(
+        f"formats = ['.x']\nrows = 'json-lines'\n[[commands]]\narguments = ['new']\nrefused = 'unknown'\n{figures}"
+        f"[[commands]]\narguments = ['old']\n{figures}[[commands]]\narguments = ['oldest']\n{figures}"
+    )
+    code = "if 'new' in sys.argv: sys.exit('unknown')\nprint('{\"t\": 9}' if 'old' in sys.argv else '{\"t\": 7}')"
+    report, _ = told(tmp_path, "p", code, "m.x", "steady_inference", reader=str(tmp_path / "mine.toml"))
+    assert [figure.value for figure in report.figures] == [9]
+
+
+THEIRS = """
+import re
+READER = "formats = ['.x']\\n[[commands]]\\narguments = []\\nfigures = [{ metric = 'tpot', times = 't' }]"
+def rows(output): return [{"t": int(re.search("t=(.)", output)[1])}]
+"""
+
+
+def test_what_a_readers_own_code_raises_is_output_that_it_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("targets.program_output.reader._third_party", lambda: {"theirs": "theirs"})
+    report, _ = told(tmp_path, "p", "print('t=5')", "m.x", "tpot", reader="theirs")
+    assert report.figures[0].value == 5
+    with pytest.raises(InvalidOutput, match="prints what reader 'theirs' cannot read: 'NoneType'"):
+        told(tmp_path, "p", "print('nothing')", "m.x", "tpot", reader="theirs")
+
+
+def test_what_ends_a_line_elsewhere_may_stand_in_a_text_of_json(tmp_path: Path) -> None:
+    row = json.dumps({**LLAMA_PREFILL, "cpu_info": "a\u2028b\x85c"}, ensure_ascii=False)
+    code = f"time.sleep(0.05)\nsys.stdout.buffer.write({row.encode()!r} + bytes([13, 10]))"
+    _, effective = told(tmp_path, "llama-bench", code, "m.gguf", "prefill_rate")
+    assert effective.facts["processor"] == "a\u2028b\x85c"
 
 
 class Liar:
