@@ -57,6 +57,8 @@ Task = Literal["causal-lm", "classifier", "embedding", "tensor"]
 MOST_PROMPT_BYTES = 4 * 1024 * 1024
 #: A suite file is written by hand, or by a program that lists models.
 _MOST_SUITE_BYTES = 10 * 1024 * 1024
+#: Options of a configuration that name files.
+_FILES = frozenset({"custom_op_libraries", "program", "reader"})
 
 
 def _by_a_comparison(value: Any, info: ValidationInfo) -> Any:
@@ -342,12 +344,27 @@ def _absolute(suite: Suite, folder: Path) -> Suite:
     for configuration in table["configurations"]:
         for key in ("python", "library"):
             configuration[key] = configuration[key] and folder / configuration[key].expanduser()
+        for key in _FILES.intersection(configuration["options"]):
+            configuration["options"][key] = _absolute_files(configuration["options"][key], folder)
     for workload in table["workloads"]:
         _absolute_workload(workload, folder)
     for settings in table["scenarios"].values():
         for key, value in (settings or {}).items():
             settings[key] = _absolute_paths(value, folder)
     return check_suite(table, where=suite.name, stored=True)
+
+
+def _absolute_files(value: Any, folder: Path) -> Any:
+    """Of an option that names files: a path to one, from the suite's folder, is that; all else is the device's own."""
+    if isinstance(value, list):
+        return [_absolute_files(each, folder) for each in value]
+    if not isinstance(value, str) or not ("/" in value or value.endswith(".toml")):
+        return value
+    try:
+        path = folder / Path(value).expanduser()
+        return str(path) if path.is_file() else value
+    except (OSError, RuntimeError):  # too long, or of a user that is not here
+        return value
 
 
 def _absolute_workload(workload: dict[str, Any], folder: Path) -> None:

@@ -89,6 +89,22 @@ def test_a_complete_suite_is_read_with_base_units_and_absolute_paths(tmp_path: P
     assert (attempts.interval, attempts.max_time, attempts.timeout) == pytest.approx((0.02, 600, 90))
 
 
+def test_options_that_name_files_beside_the_suite_are_their_paths(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    for name in ("build/bench", "mine.toml", "one.so"):
+        (tmp_path / name).write_text("")
+    options = 'program = "PROGRAM", reader = "mine.toml", custom_op_libraries = ["./one.so", "/vendor/two.so"]'
+    text = f"""[models.m.variants.v]\nartefact = "m.onnx"\n[[configurations]]\noptions = {{ {options} }}"""
+    given = loaded(tmp_path, text.replace("PROGRAM", "build/bench")).configurations[0].options
+    assert given["program"] == str(tmp_path / "build/bench")
+    assert given["reader"] == str(tmp_path / "mine.toml")
+    assert [Path(each) for each in given["custom_op_libraries"]] == [tmp_path / "one.so", Path("/vendor/two.so")]
+    for of_the_device in ("llama-bench", "build/none", "/vendor/bench", "~nobody-here/x", "x/" * 3000):
+        (tmp_path / "llama-bench").write_text("a name is one that the device knows")
+        found = loaded(tmp_path, text.replace("PROGRAM", of_the_device)).configurations[0].options["program"]
+        assert found == of_the_device
+
+
 def test_a_suite_needs_no_more_than_one_artefact(tmp_path: Path) -> None:
     suite = loaded(tmp_path, '[models.chat.variants.fp32]\nartefact = "fp32.onnx"')
     assert suite.name == "phones"
