@@ -69,6 +69,14 @@ def ends(metric: MetricResult) -> tuple[float, float, float]:
     return found.low, found.value, found.high
 
 
+def test_bits_that_no_number_holds_are_unknown_and_so_is_what_was_lost() -> None:
+    rows = [TextRow(0.0, 10.0, 1.5e308, 1.6e308, 10.0, 3.0) for _ in range(8)]
+    for name in ("bits_per_byte", "reference_bits_per_byte", "bits_per_byte_loss"):
+        found = one(metrics(scored(rows)), name).estimate
+        assert (found.value, found.low, found.high) == (None, None, None), name
+        assert found.reason.startswith("larger than"), name
+
+
 def test_bits_are_nats_over_ln_2_and_a_model_that_knows_nothing_needs_eight_a_byte() -> None:
     """EleutherAI/lm-evaluation-harness pull request 242: bits per byte were printed that were nats."""
     rows = [TextRow(0.0, 10.0, 10 * math.log(256), 10 * math.log(256) / 2, 10.0, 3.0) for _ in range(8)]

@@ -37,8 +37,9 @@ def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     drawn = _drawn(columns_of(measurement))
     for name, told in (("bits_per_byte", drawn.variant), ("reference_bits_per_byte", drawn.reference)):
         yield of.metric(name, drawn.by_byte(told, "bits over bytes", positive=True))
-    paired, lost = "variant's less reference's on the same bytes", drawn.variant - drawn.reference
-    yield of.metric("bits_per_byte_loss", of.exactly(drawn.by_byte(lost, paired), lost, 0.0))
+    lost = _less(drawn.variant, drawn.reference)
+    found = drawn.by_byte(lost, "variant's less reference's on the same bytes")
+    yield of.metric("bits_per_byte_loss", of.exactly(found, lost, 0.0))
 
 
 def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], statistic: str) -> Estimate | None:
@@ -46,9 +47,16 @@ def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], st
     if not all(np.array_equal(base[name], candidate[name]) for name in ("document", "size")):
         return None
     theirs, ours = _drawn(base), _drawn(candidate)
-    found = ours.by_byte(ours.variant - theirs.variant, statistic)
+    found = ours.by_byte(_less(ours.variant, theirs.variant), statistic)
     if np.array_equal(base["variant"], candidate["variant"]):  # in every digit: the two compute the same
         return replace(found, low=found.value, high=found.value, reason="")
+    return found
+
+
+def _less(bits: Floats, others: Floats) -> Floats:
+    """What is larger than any number less another such is none, which the estimate says."""
+    with np.errstate(invalid="ignore"):
+        found: Floats = bits - others
     return found
 
 
@@ -70,7 +78,9 @@ class _Drawn(NamedTuple):
 def _drawn(columns: Mapping[str, Floats]) -> _Drawn:
     """Documents; of only one its stretches in a row, whose neighbours are alike."""
     documents, place = np.unique(columns["document"], return_inverse=True)
-    sizes, reference, variant = columns["size"], columns["reference"] / math.log(2), columns["variant"] / math.log(2)
+    with np.errstate(over="ignore"):
+        reference, variant = (columns[side] / math.log(2) for side in ("reference", "variant"))
+    sizes = columns["size"]
     if len(documents) == 1:
         return _Drawn(sizes, reference, variant, "stretches of text", True)
     sums = [np.bincount(place, weights=part).astype(np.float64) for part in (sizes, reference, variant)]
