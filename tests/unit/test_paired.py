@@ -158,3 +158,16 @@ def test_a_handful_of_draws_makes_no_interval() -> None:
     found = interval_of_draws(np.linspace(0.4, 0.6, 40), 0.5, statistic="", count=100, unit="documents")
     assert found.low is None
     assert "40 draws" in found.reason
+
+
+def test_two_perplexities_that_no_number_holds_have_no_difference() -> None:
+    tokens = np.full(6, 2.0)
+    broken = np.full(6, 2000.0), tokens
+    for other in (broken, (np.full(6, 4.0), tokens)):
+        found = difference_of_quotients(broken, other, statistic="", unit="documents", through=exp_of)
+        assert (found.value, found.reason) == (None, "one of the two has no value over these documents")
+
+
+def exp_of(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return np.exp(values)
