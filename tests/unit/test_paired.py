@@ -170,4 +170,5 @@ def test_two_perplexities_that_no_number_holds_have_no_difference() -> None:
 
 def exp_of(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        return np.exp(values)
+        found: np.ndarray = np.exp(values)
+    return found
