@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,10 @@ def test_a_program_is_held_against_a_worker_in_what_is_not_its_process() -> None
             None,
             "one is of a program, the other of a worker with Python in it",
         )
+    other = made("a", "onnxruntime", precision="fp32")
+    again = [[replace(each, job=other.key) for each in rows[0]], rows[0]]
+    (contrast,) = derived([other, worker], *again)[1].contrasts
+    assert ratio(contrast, "peak_memory").value == pytest.approx(1)
 
 
 CPU, NPU = made("c", "litert"), made("a", "litert", "npu")

@@ -230,6 +230,7 @@ def test_no_token_with_a_normal_exit_is_no_rate(tmp_path: Path) -> None:
         ("print('{')", InvalidOutput, "cannot read"),
         ("print('{' * 100000)", InvalidOutput, "cannot read"),
         ("pass", InvalidOutput, "tells 0 rows"),
+        (f"for _ in 'ab': print({json.dumps(LLAMA_PREFILL)!r})", InvalidOutput, "tells 2 rows with n_prompt 16"),
         ("sys.exit('out of magic')", ModelFailure, "exit code 1: out of magic"),
     ],
 )

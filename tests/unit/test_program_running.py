@@ -133,8 +133,8 @@ def wrapped_peak(folder: Path, mebibytes: int, line: str) -> tuple[int | None, i
         (100, '{} "$@"; true', True),
         (0, 'exec {} "$@"', True),
         (0, '{} "$@"; true', False),
-        (0, '{} "$@"; sleep 0.3; echo', False),
-        (0, '{} "$@" & sleep 0.6', False),
+        (0, '{} "$@" & exec sleep 0.6', False),  # it waits for none
+        (0, '{} "$@"; echo; exec sleep 0.5', False),  # it has none any more
     ],
 )
 def test_a_script_around_a_program_is_never_taken_for_it(

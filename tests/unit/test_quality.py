@@ -75,6 +75,9 @@ def test_a_variant_identical_to_its_reference_reads_zero() -> None:
         assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0), name
     assert one(found, "same_top_token").value == 1.0
     assert one(found, "perplexity").value == one(found, "reference_perplexity").value
+    rows = tokens(same=True)
+    rows[5, 1] += 1e-12  # too little for a divergence: not the same numbers, all the same
+    assert one(metrics_of(rows), "kld").low is None
 
 
 def test_what_computes_the_same_goes_on_alike_after_any_prompt() -> None:

@@ -111,6 +111,8 @@ def test_the_loss_is_paired_so_its_interval_is_narrower_than_that_of_either_side
 def test_of_several_documents_the_documents_are_drawn_again() -> None:
     found = one(metrics(scored(texts(30, documents=10))), "bits_per_byte_loss").estimate
     assert (found.drawn, found.drawn_unit) == (10, "documents")
+    of_one = one(metrics(scored(texts(30))), "bits_per_byte_loss").estimate
+    assert "interval over 30 stretches of text in a row, Student's t, " in of_one.statistic
     few = one(metrics(scored(texts(30, documents=3))), "bits_per_byte_loss").estimate
     assert (few.low, few.reason) == (None, "3 documents, and an interval needs 5")
 
