@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from benchharness.device.scenarios.quality.borders import (
     windows_of,
 )
 from benchharness.device.scenarios.quality.sizes import Sizes
-from benchharness.device.scenarios.quality.texts import chunks_of
+from benchharness.device.scenarios.quality.texts import Chunk, Document, Used, chunks_of
 from benchharness.records import SCORED_TEXTS
 from tests.conftest import ARTEFACTS
 
@@ -192,3 +193,19 @@ def test_parts_of_characters_at_a_chunks_ends_are_no_bytes_of_it(tmp_path: Path)
     assert [row.reference for row in rows] == [sum(range(1, 7)), sum(range(8, 14))]
     assert [row.variant for row in rows] == [10 * row.reference for row in rows]
     assert found["parameters"] == {**told, "bytes_scored": 12}
+
+
+def test_a_text_that_is_spelled_otherwise_is_not_made_good_by_those_behind_it() -> None:
+    class Folds:
+        def decode(self, tokens: Sequence[int]) -> str:
+            return "".join(map(chr, tokens)).lower()
+
+    documents = [
+        Document([*map(ord, text)], (), text, borders_of([(at, at + 1) for at in range(len(text))], len(text)))
+        for text in ("Ab", "ab", "cd")
+    ]
+    chunks = [Chunk(number, document.tokens, 1) for number, document in enumerate(documents)]
+    used = Used(chunks, 3, 3, 6, 0, "none", 0, documents)
+    sizes = Sizes(used, cast("Tokenizer", Folds()))
+    assert sizes.unread.startswith("'Ab' is spelled 'ab'")
+    assert sizes.measurements((np.ones(3), np.ones(3)), {}) == []

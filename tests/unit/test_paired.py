@@ -86,6 +86,10 @@ def test_a_difference_of_quotients_is_of_the_same_documents() -> None:
     assert found.high is not None
     assert found.high - found.low < 1e-9
     assert found.low <= 0.1 + 1e-9
+    uneven = np.array([100.0, *np.ones(9)])
+    freedom = 109**2 / (100**2 + 9) - 1
+    of_few = difference_of_quotients((these[:10], uneven), (those[:10], uneven), statistic="", unit="documents")
+    assert f"{max(1.0, freedom):.3g} degree" in of_few.statistic, "one long document is all that there is"
     alike = difference_of_quotients((weights * 2, weights), (weights, weights), statistic="", unit="documents")
     assert (alike.value, alike.low) == (1.0, None)
     assert "differ alike" in alike.reason

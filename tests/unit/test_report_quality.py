@@ -17,6 +17,7 @@ from reports.sections.failures.section import Failures
 from reports.sections.latency.section import Latency
 from reports.sections.methods.section import Methods
 from reports.sections.quality.chart import ClassBars, PositionCurves
+from reports.sections.quality.one_text import of_one_text
 from reports.sections.quality.section import Quality
 from reports.sections.quality.series import divergence_by_position
 from tests.unit.report_samples import Fake, page_of, result, sections_html
@@ -394,3 +395,13 @@ def test_where_all_share_a_vocabulary_nothing_is_told_by_bytes() -> None:
 def test_a_student_alone_has_no_empty_table_of_tokens() -> None:
     (table,) = quality(student()).tables
     assert table.continuations[0].columns == ("prompt", "reference", "variant", "characters in common")
+
+
+def test_a_page_says_what_intervals_over_one_text_speak_of() -> None:
+    def over(count: int, unit: str, low: float | None = 1.0) -> MetricResult:
+        found = Estimate(value=2.0, low=low, high=low and 3.0, drawn=count, drawn_unit=unit)
+        return MetricResult(name="kld", parameters={}, unit="nats", estimate=found, attempts=())
+
+    (told,) = of_one_text([{"a": over(6, "chunks"), "b": over(9, "documents")}, {"a": over(7, "stretches of text")}])
+    assert told.startswith("Intervals over 6 chunks and over 7 stretches of text in a row allow for neighbours")
+    assert not list(of_one_text([{"a": over(9, "documents"), "b": over(4, "chunks", None)}]))

@@ -122,6 +122,10 @@ def test_metrics_by_policy_and_network() -> None:
     assert value(result, "answered_locally", **of) == 0.4
     assert value(result, "unanswered", policy="cloud alone", network="offline") == 1
     assert value(result, "wasted_tokens", **of) == pytest.approx(0.4)
+    wasted = next(each for each in result.metrics if each.name == "wasted_tokens" and each.parameters == of).estimate
+    assert wasted.low is not None
+    assert wasted.low > 0, "none is below 0, and some are above"
+    assert "of logarithms" in wasted.statistic
     assert value(result, "wasted_bytes", **of) == pytest.approx(460)
     assert value(result, "moved_bytes", **of) == 2300
     assert value(result, "answer_agreement", answers="changed hands", **of) == 0.5
