@@ -15,7 +15,7 @@ from benchharness.device.line import protocol
 from benchharness.device.line.protocol import Message
 from benchharness.device.measured import raw_rows
 from benchharness.device.processes import leftovers
-from benchharness.device.processes.child import Child
+from benchharness.device.processes.child import Child, signal_name
 from benchharness.device.processes.device_program import device_program
 from benchharness.device.processes.heap import moved_environment
 from benchharness.device.processes.memory_errors import speaks_of_memory
@@ -146,15 +146,16 @@ class RunningAttempt:
         if code >= 0:
             told = f"the worker ended with exit code {code} in phase {self.phase}"
             return self._finished("crashed", self._of_interpreter(told) if self.phase == "start" else told, {})
-        name = signal.Signals(-code).name
+        by_signal = f"{signal_name(code)} in phase {self.phase}"
+        by_signal = self._of_interpreter(by_signal) if self.phase == "start" else by_signal
         if -code in _OWN_SIGNALS:
-            return self._finished("crashed", f"{name} in phase {self.phase}", {})
+            return self._finished("crashed", by_signal, {})
         if -code == signal.SIGKILL and self._killed_for_memory():
             told = ", ".join(
                 filter(None, (f"killed by the kernel for memory in phase {self.phase}", self._memory_limit()))
             )
             return self._finished("out-of-memory", told, {})
-        return self._finished("killed", f"{name} in phase {self.phase}", {})
+        return self._finished("killed", by_signal, {})
 
     def _of_interpreter(self, reason: str) -> str:
         """A reason; with the path of an interpreter that was asked for where it may be the one to blame."""

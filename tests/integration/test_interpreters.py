@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.conftest import ROOT, CommandLine
 from tests.integration.awkward_run import awkward_suite, python_path
 
 DIGITS = ROOT / "examples" / "digits"
+#: By a signal for real time, which has no name.
+ENDS_ITSELF = f"#!{sys.executable} -IS\nimport os\nos.kill(os.getpid(), 40)\n"
 
 
 def program(path: Path, content: str, mode: int = 0o755) -> Path:
@@ -34,6 +37,7 @@ def test_an_interpreter_that_runs_no_worker_is_told_and_the_rest_goes_on(
             "the interpreter that its first line",
             program(tmp_path / "moved", "#!/gone/python\n"),
         ),
+        "ends-itself": ("killed", "signal 40 in phase start", program(tmp_path / "ends", ENDS_ITSELF)),
         "no-python": ("crashed", "not JSON", program(tmp_path / "speaks", "#!/bin/sh\necho good morning\n")),
         "too-old": (
             "crashed",

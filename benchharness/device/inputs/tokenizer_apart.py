@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from benchharness.device.inputs.tokenizer import Around, Tokenizer
 from benchharness.device.line import protocol
-from benchharness.device.processes.child import Child
+from benchharness.device.processes.child import Child, signal_name
 from benchharness.errors import ProtocolError, Unsupported
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _ended(path: Path, code: int, limit_s: float) -> str:
             f"{path.name}: refused: the tokenizer took more than {limit_s:.3g} s of processor time; a pattern in it "
             "may try every way to cut a text"
         )
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    how = signal_name(code) if code < 0 else f"exit code {code}"
     return f"{path.name}: refused: it ended the process that read it ({how}); it may take more memory than is allowed"
 
 

@@ -14,6 +14,7 @@ import io
 import os
 import queue
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -286,6 +287,17 @@ def ask(
     finally:
         child.end(orphans=orphans)
     return Answer(bytes(out), child.words().decode("utf-8", "backslashreplace"), child.code if ended else None)
+
+
+def signal_name(code: int) -> str:
+    """What ended a process, by its negative exit code; of a signal without a name, as those for real time, `signal 40`.
+
+    A process may end itself by any.
+    """
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
 
 
 def _open_pidfd(process: int) -> int | None:

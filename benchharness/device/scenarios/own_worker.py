@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchharness.device.line import protocol
-from benchharness.device.processes.child import Child
+from benchharness.device.processes.child import Child, signal_name
 from benchharness.device.processes.device_program import device_program
 from benchharness.errors import AttemptError, ProtocolError
 
@@ -78,4 +78,4 @@ def measured_by(
 def _ended(code: int) -> tuple[str, str]:
     if code >= 0:
         return "crashed", f"the model's process ended with exit code {code}"
-    return ("killed" if -code == signal.SIGKILL else "crashed"), f"the model's process: {signal.Signals(-code).name}"
+    return ("killed" if -code == signal.SIGKILL else "crashed"), f"the model's process: {signal_name(code)}"

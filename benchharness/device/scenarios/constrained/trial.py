@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchharness.device.line import protocol
 from benchharness.device.processes import leftovers
-from benchharness.device.processes.child import Child
+from benchharness.device.processes.child import Child, signal_name
 from benchharness.device.processes.device_program import device_program
 from benchharness.device.processes.memory_errors import speaks_of_memory
 from benchharness.device.scenarios.constrained.limits import Enclosure, NotApplied
@@ -162,7 +161,7 @@ class Trial:
                 "outcome": "out-of-memory",
                 "reason": f"{words[:300]}, in phase {self._phase}",
             }
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        name = signal_name(code) if code < 0 else f"exit code {code}"
         of_start = self._of_interpreter if self._phase == "start" else ""
         outcome = "killed" if name == "SIGKILL" else "crashed"
         return {

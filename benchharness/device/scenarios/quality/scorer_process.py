@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchharness.device.line import protocol
-from benchharness.device.processes.child import Child
+from benchharness.device.processes.child import Child, signal_name
 from benchharness.device.processes.device_program import device_program
 from benchharness.device.scenarios.quality import frames
 from benchharness.errors import AttemptError, InvalidOutput, ModelFailure, ProtocolError, Unsupported
@@ -154,7 +154,7 @@ class ScorerProcess:
             return "crashed", "closed its output without an answer"
         if code >= 0:
             return "crashed", f"ended with exit code {code}"
-        return ("killed" if -code == signal.SIGKILL else "crashed"), f"ended by {signal.Signals(-code).name}"
+        return ("killed" if -code == signal.SIGKILL else "crashed"), f"ended by {signal_name(code)}"
 
     def end(self) -> None:
         """Ends the process and its group; what left that is ended with the pass, for it may be another scorer's."""
