@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from benchharness.compress.calibration import read_text
-from benchharness.device.inputs import tokenizer_program
+from benchharness.device.inputs import tokenizer_apart, tokenizer_program
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.inputs.tokenizer_apart import TokenizerApart, opened_apart, refusal
 from benchharness.device.line import protocol
@@ -70,6 +70,12 @@ def apart(path: Path, limit_s: float = 10.0) -> Iterator[TokenizerApart]:
         made.end()
 
 
+@pytest.fixture
+def by_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends a tokenizer is its processor time, however many others compete for the cores."""
+    monkeypatch.setattr(tokenizer_apart, "_BY_THE_CLOCK", 100)
+
+
 def test_apart_it_says_what_it_says_here() -> None:
     here, text = Tokenizer(DEMO_TOKENIZER), (DEMO / "heldout.txt").read_text(encoding="utf-8")
     with apart(DEMO_TOKENIZER) as there:
@@ -88,7 +94,7 @@ def test_apart_it_says_what_it_says_here() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_and_says_why(tmp_path: Path, name: str) -> None:
+def test_a_hostile_file_is_refused_and_says_why(tmp_path: Path, name: str, by_its_own_time: None) -> None:
     parts, told = HOSTILE[name]
     limit_s = 0.4 if parts.get("pre_tokenizer") == SLOW else 10.0
     with pytest.raises(Unsupported) as refused, apart(written(tmp_path, parts), limit_s) as tokenizer:
@@ -160,12 +166,17 @@ def test_a_text_that_is_longer_than_a_line_is_spelled_whole(monkeypatch: pytest.
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of processor time are Linux's here")
-def test_many_questions_have_one_limit_in_all(tmp_path: Path) -> None:
+def test_many_questions_have_one_limit_in_all(tmp_path: Path, by_its_own_time: None) -> None:
     """Each alone would be over in time: about a third of it."""
-    with apart(written(tmp_path, {"pre_tokenizer": SLOW}), 0.5) as tokenizer:
-        tokenizer.spans("a" * 60)
-        with pytest.raises(Unsupported, match="of processor time"):
-            [tokenizer.spans("a" * 60) for _ in range(100)]
+    path = written(tmp_path, {"pre_tokenizer": SLOW})
+    for limit_s in (0.5, 2.0, 8.0):  # one of which leaves a slow machine time for the first
+        with suppress(Unsupported), apart(path, limit_s) as tokenizer:
+            tokenizer.spans("a" * 60)
+            break
+    else:
+        pytest.fail("not even one question was answered")
+    with pytest.raises(Unsupported, match="of processor time"), apart(path, limit_s) as tokenizer:
+        [tokenizer.spans("a" * 60) for _ in range(100)]
 
 
 def test_a_panic_here_is_a_refusal_and_no_end_of_the_process(tmp_path: Path) -> None:
