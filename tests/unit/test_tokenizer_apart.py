@@ -232,6 +232,25 @@ def test_what_has_to_be_spelled_is_spelled_in_the_trial(tmp_path: Path) -> None:
     assert refusal(order(path), [text], None, spells=True).startswith("the tokenizer cannot spell tokens")
 
 
+#: Makes a copy of its bundle, and says what it is started out of.
+INTERPRETER = """#!/bin/sh
+case "$3" in *.bytecode) touch "$1.kind"; echo kind;; *) echo "{\\"refused\\": \\"out of $1\\"}";; esac
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's script stands for an interpreter")
+def test_it_starts_out_of_the_bundle_with_its_bytecode_as_a_worker_does(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(INTERPRETER)
+    python.chmod(0o755)
+    asked = {**order(DEMO_TOKENIZER), "python": str(python)}
+    bundle = str(tmp_path / "device-0123456789ab.pyz")
+    assert refusal(cast("Any", asked), ["a"], bundle) == f"out of {bundle}.kind"
+    python.unlink()
+    gone = {**asked, "python": str(tmp_path / "gone")}
+    assert refusal(cast("Any", gone), ["a"], bundle).endswith("gone: No such file or directory")
+
+
 def test_calibration_refuses_a_hostile_tokenizer_as_a_mistake_of_the_users(tmp_path: Path) -> None:
     path = written(tmp_path, {"pre_tokenizer": split("(a+)+$")})
     (tmp_path / "text.txt").write_text("a" * 400 + "!b")

@@ -12,7 +12,6 @@ import math
 import os
 import queue
 import signal
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from benchharness.device.inputs.tokenizer import Around, Tokenizer
 from benchharness.device.line import protocol
 from benchharness.device.processes.child import Child
+from benchharness.device.processes.device_program import device_program
 from benchharness.errors import ProtocolError, Unsupported
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class TokenizerApart(Tokenizer):
         self._patience_s = limit_s
         self._gone = ""  # why it answers no more
         self._answers: queue.SimpleQueue[dict[str, Any] | ProtocolError | None] = queue.SimpleQueue()
-        self._child = Child(_command(python, bundle), _receive, self._answers.put, env={**os.environ, **_QUIET})
+        command = device_program(_PROGRAM, python, bundle)
+        self._child = Child(command, _receive, self._answers.put, env={**os.environ, **_QUIET})
         try:
             (told,) = self._asked("open")
         except Unsupported:
@@ -205,10 +206,3 @@ def _ended(path: Path, code: int, limit_s: float) -> str:
         )
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"{path.name}: refused: it ended the process that read it ({how}); it may take more memory than is allowed"
-
-
-def _command(python: str | None, bundle: str | None) -> list[str]:
-    """The program under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
-    if python is None and Path(__file__).is_file():
-        return [sys.executable, "-m", _PROGRAM]
-    return [python or sys.executable, str(bundle), "module", _PROGRAM]
