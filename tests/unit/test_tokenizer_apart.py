@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from benchharness.compress.calibration import read_text
-from benchharness.device.inputs import tokenizer_program
+from benchharness.device.inputs import tokenizer_apart, tokenizer_program
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.inputs.tokenizer_apart import TokenizerApart, opened_apart, refusal
 from benchharness.device.line import protocol
@@ -94,6 +94,43 @@ def test_a_hostile_file_is_refused_and_says_why(tmp_path: Path, name: str) -> No
     with pytest.raises(Unsupported) as refused, apart(written(tmp_path, parts), limit_s) as tokenizer:
         tokenizer.spans("a" * 2000 + "!b")
     assert told in str(refused.value)
+
+
+#: An interpreter under which there is no memory for a text.
+NO_MEMORY = """#!/bin/sh
+exec {python} -c '
+import os
+from benchharness.device.inputs import tokenizer_program
+
+def spans(tokenizer, text):
+    {how}
+
+tokenizer_program.Tokenizer.spans = spans
+tokenizer_program.main()
+'
+"""
+LONG = ": the text has 0.002 million characters, and takes some 0.0003 GB to be read at once. Evaluation data may be"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's script stands for an interpreter")
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("raise MemoryError", "it takes more memory than is allowed"),
+        ("os.abort()", "it ended the process that read it (SIGABRT); it may take more memory than is allowed"),
+    ],
+)
+def test_who_gives_a_text_that_takes_too_much_memory_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, told: str
+) -> None:
+    """However the process took it: Python raises, the package aborts. A short text is not what took it."""
+    python = tmp_path / "python"
+    python.write_text(NO_MEMORY.format(python=sys.executable, how=how))
+    python.chmod(0o755)
+    asked = cast("Any", {**order(DEMO_TOKENIZER), "python": str(python)})
+    assert refusal(asked, ["a" * 2000], str(tmp_path)) == f"tokenizer.json: refused: {told}"
+    monkeypatch.setattr(tokenizer_apart, "_LONG_TEXT", 2000)
+    assert refusal(asked, ["a" * 2000], str(tmp_path)).startswith(f"tokenizer.json: refused: {told}{LONG}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")

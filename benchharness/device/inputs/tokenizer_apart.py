@@ -43,6 +43,9 @@ _QUIET = {
 }
 #: A process that has closed its output has so long to end by itself: how it ended is the reason.
 _GRACE_S = 5.0
+#: A text of so many characters takes 150 MB and more, which may be what is not there; a shorter one is not spoken of.
+_LONG_TEXT = 1_000_000
+_BYTES_A_CHARACTER = 150
 _BY_TIME = tuple(getattr(signal, name) for name in ("SIGPROF", "SIGXCPU") if hasattr(signal, name))
 
 
@@ -133,10 +136,29 @@ class TokenizerApart(Tokenizer):
                 ) from None
             if answer is None or isinstance(answer, ProtocolError):
                 self._child.end(_GRACE_S, orphans=False)
-                raise self._lost(_ended(self._path, self._child.code or 0, self.limit_s))
-            _check(answer)
+                raise self._lost(self._ended(_if_long(asked, size)))
+            if "refused" in answer:
+                raise Unsupported(protocol.text(answer["refused"]))
+            if "memory" in answer:
+                raise Unsupported(
+                    f"{self._path.name}: refused: it takes more memory than is allowed{_if_long(asked, size)}"
+                )
             found.append(answer)
         return found
+
+    def _ended(self, long: str) -> str:
+        """Why it answers no more, by how its process has ended. `long`: told of its text where memory did it."""
+        code = self._child.code or 0
+        if -code in _BY_TIME:
+            return (
+                f"{self._path.name}: refused: the tokenizer took more than {self.limit_s:.3g} s of processor time; a "
+                "pattern in it may try every way to cut a text"
+            )
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return (
+            f"{self._path.name}: refused: it ended the process that read it ({how}); it may take more memory than is "
+            f"allowed{long}"
+        )
 
     def _lost(self, reason: str) -> Unsupported:
         self._gone = reason
@@ -180,11 +202,6 @@ def opened_apart(
     return TokenizerApart(Path(path), limit_s=limit_s, python=python, bundle=bundle)
 
 
-def _check(answer: Mapping[str, Any]) -> None:
-    if "refused" in answer:
-        raise Unsupported(protocol.text(answer["refused"]))
-
-
 def _receive(stream: IO[bytes]) -> dict[str, Any] | None:
     """The next answer. Raises `ProtocolError` for what is none."""
     line = stream.readline(protocol.LONGEST_LINE_BYTES + 1)
@@ -197,12 +214,12 @@ def _receive(stream: IO[bytes]) -> dict[str, Any] | None:
     return answer
 
 
-def _ended(path: Path, code: int, limit_s: float) -> str:
-    """Why a tokenizer answers no more, by how its process has ended."""
-    if -code in _BY_TIME:
-        return (
-            f"{path.name}: refused: the tokenizer took more than {limit_s:.3g} s of processor time; a pattern in it "
-            "may try every way to cut a text"
-        )
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return f"{path.name}: refused: it ended the process that read it ({how}); it may take more memory than is allowed"
+def _if_long(asked: str, size: int) -> str:
+    """What to do about a text that may be too long to be read at once; "" for any other question."""
+    if asked != "spans" or size < _LONG_TEXT:
+        return ""
+    taken = size * _BYTES_A_CHARACTER / 1e9
+    return (
+        f": the text has {size / 1e6:.3g} million characters, and takes some {taken:.2g} GB to be read at once. "
+        "Evaluation data may be several documents (.jsonl), which are read one by one"
+    )
