@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -231,16 +231,25 @@ def order(path: Path | None, text: str | None = "And it came to pass") -> Any:
     return cast("Any", {"tokenizer": path and str(path), "workload": workload, "timeout_s": 10.0, "python": None})
 
 
+def _told(rehearsal: Rehearsal) -> Any:
+    _comes(lambda: rehearsal.told() is not None)
+    return rehearsal.told()
+
+
+def _comes(holds: Callable[[], bool]) -> bool:
+    deadline_s = time.monotonic() + 60
+    while not holds() and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    return holds()
+
+
 def test_a_prompt_is_tried_before_a_worker_starts_and_once(tmp_path: Path) -> None:
     rehearsal = Rehearsal("")
     path = written(tmp_path, {"pre_tokenizer": split("(a+)+$")})
 
     def told(asked: Any) -> Any:
         rehearsal.begin(asked)
-        deadline_s = time.monotonic() + 60
-        while (found := rehearsal.told()) is None and time.monotonic() < deadline_s:
-            time.sleep(0.005)
-        return found
+        return _told(rehearsal)
 
     hostile = order(path, "a" * 40 + "!b")
     assert "retry-limit-in-match over" in told(hostile)["tried"]
@@ -248,6 +257,32 @@ def test_a_prompt_is_tried_before_a_worker_starts_and_once(tmp_path: Path) -> No
     path.unlink()
     assert "retry-limit-in-match over" in told(hostile)["tried"], "what was found is remembered"
     assert told(order(path, None)) == told(order(None)) == {}, "where no text is read nothing is tried"
+
+
+#: Makes no copy of its bundle, and never answers as a tokenizer.
+SILENT = """#!/bin/sh
+case "$3" in *.bytecode) exit 1;; *) touch "$0.trying"; exec sleep 1000;; esac
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's script stands for an interpreter")
+def test_a_trial_ends_with_its_attempt_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    python, trying = tmp_path / "python", tmp_path / "python.trying"
+    python.write_text(SILENT)
+    python.chmod(0o755)
+    silent = cast("Any", {**order(DEMO_TOKENIZER), "timeout_s": 100_000.0, "python": str(python)})  # tried for 120 s
+    rehearsal = Rehearsal(str(tmp_path / "none"))
+    for _ in range(2):  # what was not found out is not remembered
+        rehearsal.begin(silent)
+        assert rehearsal.told() is None
+        assert _comes(trying.exists)
+        trying.unlink()
+        rehearsal.cancel()
+    rehearsal.begin(order(DEMO_TOKENIZER))
+    assert _told(rehearsal) == {"tried": ""}
+    rehearsal.cancel()  # nothing is being tried
+    rehearsal.begin(order(DEMO_TOKENIZER))
+    assert rehearsal.told() == {"tried": ""}
 
 
 def test_a_file_has_a_part_of_the_attempts_time_and_of_a_pass_one_models() -> None:

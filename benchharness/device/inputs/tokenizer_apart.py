@@ -26,6 +26,9 @@ from benchharness.errors import ProtocolError, Unsupported
 if TYPE_CHECKING:
     from benchharness.device.line.orders import Order
 
+    #: What a tokenizer's process says: messages, what is none, and None at its end.
+    Answers = queue.SimpleQueue[dict[str, Any] | ProtocolError | None]
+
 _PROGRAM = "benchharness.device.inputs.tokenizer_program"
 #: Processor time in all, before anything is asked: 35 MB are loaded in 1 s on a desktop, in about 10 on a small board.
 LIMIT_S = 30.0
@@ -52,17 +55,24 @@ _BY_TIME = tuple(getattr(signal, name) for name in ("SIGPROF", "SIGXCPU") if has
 class TokenizerApart(Tokenizer):
     """A tokenizer in a process of its own. Every question raises `Unsupported` where that one has ended or is stuck.
 
-    `limit_s`: the processor time that it has for all that was asked so far.
+    `limit_s`: the processor time that it has for all that was asked so far. `answers`: where its answers arrive, and
+    where another thread may put one in their place.
     """
 
     def __init__(
-        self, path: Path, *, limit_s: float = LIMIT_S, python: str | None = None, bundle: str | None = None
+        self,
+        path: Path,
+        *,
+        limit_s: float = LIMIT_S,
+        python: str | None = None,
+        bundle: str | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._path = path
         self.limit_s = limit_s
         self._patience_s = limit_s
         self._gone = ""  # why it answers no more
-        self._answers: queue.SimpleQueue[dict[str, Any] | ProtocolError | None] = queue.SimpleQueue()
+        self._answers: Answers = queue.SimpleQueue() if answers is None else answers
         command = device_program(_PROGRAM, python, bundle)
         self._child = Child(command, _receive, self._answers.put, env={**os.environ, **_QUIET})
         try:
@@ -166,15 +176,23 @@ class TokenizerApart(Tokenizer):
         return Unsupported(reason)
 
 
-def refusal(order: Order, texts: Iterable[str], bundle: str | None, *, spells: bool = False) -> str:
+def refusal(
+    order: Order,
+    texts: Iterable[str],
+    bundle: str | None,
+    *,
+    spells: bool = False,
+    answers: Answers | None = None,
+) -> str:
     """Why the tokenizer of an order cannot read texts, under its interpreter; "" where it can, or there is none.
 
-    `spells`: their tokens are to be spelled, too. It is tried in a process apart.
+    `spells`: their tokens are to be spelled, too. It is tried in a process apart, with `answers` as there.
     """
     if order.get("tokenizer") is None:
         return ""
     try:
-        tokenizer = opened_apart(order, str(order["tokenizer"]), bundle, python=order.get("python"))
+        path = str(order["tokenizer"])
+        tokenizer = opened_apart(order, path, bundle, python=order.get("python"), answers=answers)
     except Unsupported as error:
         return str(error)
     except OSError as error:  # the interpreter: the worker will not start either
@@ -192,14 +210,20 @@ def refusal(order: Order, texts: Iterable[str], bundle: str | None, *, spells: b
 
 
 def opened_apart(
-    order: Order, path: str, bundle: str | None, *, python: str | None = None, models: int = 1
+    order: Order,
+    path: str,
+    bundle: str | None,
+    *,
+    python: str | None = None,
+    models: int = 1,
+    answers: Answers | None = None,
 ) -> TokenizerApart:
     """A tokenizer of an order, stopped before its model's part of the time is over. Raises `Unsupported`.
 
-    `models` is how many share that time.
+    `models` is how many share that time; `answers` as for `TokenizerApart`.
     """
     limit_s = min(LIMIT_S, order.get("timeout_s", math.inf) / models / _BY_THE_CLOCK)
-    return TokenizerApart(Path(path), limit_s=limit_s, python=python, bundle=bundle)
+    return TokenizerApart(Path(path), limit_s=limit_s, python=python, bundle=bundle, answers=answers)
 
 
 def _receive(stream: IO[bytes]) -> dict[str, Any] | None:
