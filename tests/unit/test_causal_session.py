@@ -26,7 +26,8 @@ class Recording(CausalSession):
         self.rows.append(row.copy())
         self.wanted.append((self._wanted, int(self._kept[0])))
         self._length += row.shape[1]
-        return np.eye(VOCABULARY, dtype=np.float32)[row[0]]
+        logits: np.ndarray[Any, Any] = np.eye(VOCABULARY, dtype=np.float32)[row[0]]
+        return logits
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
