@@ -62,6 +62,8 @@ class CausalSession(ABC):
         self._length = 0  # tokens in the cache
         self._token: Any = np.zeros((1, 1), signature.token_dtype)
         #: Of how many tokens from the end logits are wanted: generating takes the last one's, `score` all, which is 0.
+        self._wanted = 1
+        #: The same, for graphs that are fed it.
         self._kept: Any = np.ones(1, np.int64)
 
     def reset(self) -> None:
@@ -103,6 +105,7 @@ class CausalSession(ABC):
 
     def _keep(self, logits: int) -> None:
         """Asks for the logits of so many last tokens; 0: of all."""
+        self._wanted = logits
         self._kept[...] = logits
 
     @abstractmethod
@@ -114,5 +117,4 @@ class CausalSession(ABC):
 
     def _checked(self, tokens: Sequence[int]) -> Array:
         """Token ids as one row. Raises `Unsupported` where they are none, out of range or too many."""
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
-        return ids[None].astype(self._token.dtype, copy=False)
+        return check_tokens(tokens, self.vocabulary_size, self._length, self.context_length, self._token.dtype)[None]

