@@ -46,6 +46,20 @@ def check_tokens(
     return np.array(tokens, dtype)
 
 
+def check_holds(dtype: np.dtype[Any], vocabulary_size: int, name: str) -> None:
+    """Raises `Unsupported` where a model takes its token ids as numbers that are too small for the largest one."""
+    largest = 1
+    if dtype.kind in "iu":
+        largest = int(np.iinfo(dtype).max)
+    elif dtype.kind == "f":
+        largest = 2 ** (int(np.finfo(dtype).nmant) + 1)
+    if vocabulary_size - 1 > largest:
+        raise Unsupported(
+            f"{name}: it takes token ids as {dtype}, which holds none above {largest}, and its vocabulary is "
+            f"{vocabulary_size}; export it with int32 or int64 ids"
+        )
+
+
 def check_token(token: int, vocabulary_size: int, used: int, context_length: int) -> None:
     """The same for a single token, without an array: it runs between two decoded tokens."""
     if not 0 <= token < vocabulary_size:

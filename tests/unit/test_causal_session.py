@@ -53,3 +53,17 @@ def test_all_logits_are_wanted_of_a_score_alone() -> None:
         session.score([VOCABULARY])
     session.decode(3)
     assert session.wanted == [(1, 1), (0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "vocabulary", "largest"),
+    [("int8", 129, 127), ("uint8", 257, 255), ("int16", 32_769, 32_767), ("float16", 2050, 2048), ("bool", 3, 1)],
+)
+def test_ids_that_their_type_does_not_hold_are_refused(dtype: str, vocabulary: int, largest: int) -> None:
+    class Small(Recording):
+        def __init__(self, size: int) -> None:
+            CausalSession.__init__(self, "small", Limits(size, CONTEXT, dtype))
+
+    Small(vocabulary - 1)
+    with pytest.raises(Unsupported, match=f"small: it takes token ids as {dtype}, which holds none above {largest}"):
+        Small(vocabulary)
