@@ -8,8 +8,10 @@ it adds nothing to what results, verdicts and choices say.
 from benchharness.judge.answer.across import Across, Place, Standing, across, findings, worst_last
 from benchharness.judge.answer.answering import answers, worst_first
 from benchharness.judge.answer.model import Answer, AnswerKind, Cell, Column, Row
+from benchharness.judge.answer.table import TAKES_TEXT
 
 __all__ = [
+    "TAKES_TEXT",
     "Across",
     "Answer",
     "AnswerKind",
