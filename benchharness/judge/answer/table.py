@@ -31,8 +31,6 @@ _WORST = {VerdictKind.MISS: 0, VerdictKind.UNDECIDED: 1, VerdictKind.PASS: 2}
 _MEDIAN = 50
 #: What a reader asks for first where it was measured, though variants are better told apart by another metric.
 _READ_FIRST = {"quality": ("accuracy",)}
-#: Why a runtime with a loop of its own has no time to the first token of token ids.
-TAKES_TEXT = f"takes a text: {METRICS['request_ttft'].title} alone"
 #: How a value that keeps a limit stands to it.
 _SIGNS = {Better.LOWER: "≤", Better.HIGHER: "≥", Better.NEITHER: "≤"}
 
@@ -239,10 +237,17 @@ def _why_none(column: Column, everything: Sequence[Result]) -> str:
         return f"only bounded: {METRICS[bound].title}"
     if any(not result.effective.on_device for result in everything):
         return "reference execution, weights only"
-    if column.metric == "model_ttft" and any(_valued(result, "request_ttft") for result in everything):
-        return TAKES_TEXT
+    if reason := takes_text(column.metric, everything):
+        return reason
     failed = next((result for result in everything if not result.outcome.ok and _could_have(result, column)), None)
     return f"{failed.job.scenario}: {failed.outcome.kind}" if failed else "not measured"
+
+
+def takes_text(metric: str, everything: Sequence[Result]) -> str:
+    """Why a runtime that takes texts only has no such metric; empty for others."""
+    if metric == "model_ttft" and any(_valued(result, "request_ttft") for result in everything):
+        return f"takes a text: {METRICS['request_ttft'].title} alone"
+    return ""
 
 
 def _could_have(result: Result, column: Column) -> bool:
