@@ -13,6 +13,6 @@ def adapters(on: OnOption = "this-machine", store: StoreOption = None) -> None:
       benchharness adapters --on raspberry-pi-5
     """
     from benchharness import api
-    from benchharness.terminal.adapters import adapters_table
+    from benchharness.terminal.adapters import show_adapters
 
-    terminal().print(adapters_table(api.adapters(on)))
+    show_adapters(api.adapters(on), terminal())

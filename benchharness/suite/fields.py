@@ -132,6 +132,8 @@ Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
 Fraction = Annotated[float, BeforeValidator(_fraction), Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Depth = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+#: More than any machine has cores for. Runtimes start as many as they are told to, and then a machine stands still.
+Threads = Annotated[int, Field(ge=1, le=4096, strict=True)]
 
 
 class Table(BaseModel):

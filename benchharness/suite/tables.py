@@ -39,6 +39,7 @@ from benchharness.suite.fields import (
     Seconds,
     Share,
     Table,
+    Threads,
     all_different,
     as_list,
     storable,
@@ -180,7 +181,7 @@ class ConfigurationTable(Table):
     name: Name | None = None
     runtime: Name = "onnxruntime"
     accelerator: Annotated[tuple[Name | None, ...], BeforeValidator(as_list), Field(min_length=1)] = (None,)
-    threads: Annotated[tuple[Count | None, ...], BeforeValidator(as_list), Field(min_length=1)] = (None,)
+    threads: Annotated[tuple[Threads | None, ...], BeforeValidator(as_list), Field(min_length=1)] = (None,)
     options: Annotated[dict[str, Any], AfterValidator(storable)] = Field(default_factory=dict)
     accelerator_options: Annotated[dict[str, Any], AfterValidator(storable)] = Field(default_factory=dict)
     fallback: Literal["allow", "warn", "fail"] = "warn"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchharness.judge.answer import Answer
+from benchharness.judge.answer import Answer, takes_text
 from benchharness.metrics import METRICS, Unit
 from benchharness.results.result import (
     EXACT,
@@ -221,7 +221,7 @@ def _headline(result: Result, name: str) -> tuple[MetricResult | None, str]:
 def _instead(result: Result, name: str) -> str:
     """Why a result has no such metric."""
     bound = next((each.name for each in result.metrics if METRICS[each.name].bounds == name), None)
-    return f"only bounded: {METRICS[bound].title}" if bound else "not measured"
+    return f"only bounded: {METRICS[bound].title}" if bound else takes_text(name, [result]) or "not measured"
 
 
 def _wish(result: Result, name: str) -> str:

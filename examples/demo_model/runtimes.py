@@ -30,6 +30,19 @@ class Place:
     modules: tuple[str, ...]  # one of them is installed where it is
     variant: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # beside threads: what makes it compute in float32
+    complete: Callable[[], bool] = lambda: True  # whether all else that it needs is here
+
+    @property
+    def here(self) -> bool:
+        """Whether it can run."""
+        return any(importlib.util.find_spec(name) for name in self.modules) and self.complete()
+
+
+def _has_a_browser() -> bool:
+    """Whether a browser is here, and onnxruntime-web's own files."""
+    from targets.onnx_runtime_web import OnnxRuntimeWeb
+
+    return OnnxRuntimeWeb().availability().available
 
 
 #: What computes in something else by itself is asked for float32, or this would compare precisions.
@@ -37,6 +50,7 @@ PLACES = (
     Place("onnxruntime", ("onnxruntime",), "onnx"),
     Place("onnxruntime-genai", ("onnxruntime_genai",), "onnx"),
     Place("openvino", ("openvino",), "onnx", {"options": {"INFERENCE_PRECISION_HINT": "f32"}}),
+    Place("onnxruntime-web", ("playwright",), "onnx", complete=_has_a_browser),
     Place("tflite", ("ai_edge_litert", "tflite_runtime"), "tflite"),
     Place("litert-lm", ("litert_lm",), "tflite", {"options": {"activation_data_type": "fp32"}}),
     Place(
@@ -59,7 +73,7 @@ RECIPES = {
 
 def build(out: Path = OUT) -> Path:
     """Makes what the runtimes here need, and writes the suite; the suite's path."""
-    here = [place for place in PLACES if any(importlib.util.find_spec(name) for name in place.modules)]
+    here = [place for place in PLACES if place.here]
     artefacts = {"onnx": ARTEFACTS / "onnx-gqa-fp32", "coreml": ARTEFACTS / "coreml-fp16"}
     for place in here:
         if place.variant not in artefacts:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from benchharness.judge.answer import takes_text
 from benchharness.metrics import METRICS, OF_DEVICE
 from benchharness.results.result import MetricResult, Parameters
 from benchharness.units import Scale, common_scale
@@ -141,7 +142,7 @@ def cell_of(
             return Cell(state="failed", note=str(outcome.kind))
         if entry.weights_only and _of_device(measure):
             return Cell(state="absent", note=WEIGHTS_ONLY)
-        return Cell(state="unknown", note="the worker did not report it")
+        return Cell(state="unknown", note=takes_text(measure.name, [entry.result]) or "the worker did not report it")
     shown = quantity(metric.estimate, metric.unit, scale)
     if metric.estimate.value is None:
         return Cell(state="unknown", quantity=shown, count=metric.estimate.count)

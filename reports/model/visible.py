@@ -95,7 +95,7 @@ def _number(value: float, name: str) -> str:
     for ending, sign in _SIGN_ENDINGS.items():
         if name.endswith(ending):
             return f"{value:g} {sign}"
-    if name.endswith("_resident"):  # a share
+    if name.endswith(("_resident", "_share")):
         return percent_text(value)
     return str(value) if isinstance(value, int) else f"{value:g}"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import os
 from ctypes import c_bool, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_void_p
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +20,9 @@ from typing import Any
 from benchharness.errors import Unsupported
 from targets.c_structures import check_filled, structure
 from targets.installed import version_of
+
+#: Without it a failed assertion of ggml's starts gdb, where there is one, whose pages drown the one line that says why.
+_NO_BACKTRACE = "GGML_NO_BACKTRACE"
 
 LOG_CALLBACK = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
 
@@ -94,6 +98,7 @@ class Library:
 
 def load_library() -> Library:
     """The library of llama-cpp-python, else of xllamacpp. Raises `Unsupported` where none can be driven."""
+    os.environ.setdefault(_NO_BACKTRACE, "1")  # a user's own word holds
     if find_spec("llama_cpp") is not None:
         return _of_llama_cpp_python()
     if find_spec("xllamacpp") is not None:

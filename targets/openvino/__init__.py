@@ -2,7 +2,7 @@
 
 A request's `accelerator` is a device as OpenVINO names it ("CPU", "GPU.0", "NPU", "HETERO:GPU,CPU"); None is the CPU.
 `threads` is `INFERENCE_NUM_THREADS`, `options` are OpenVINO's properties by their own names. What it took is read back
-from the compiled model, and so is the type that each layer is computed in: bfloat16 on processors with AMX, unless
+from the compiled model, and so is the type that each layer is computed in: bfloat16 on processors that have it, unless
 somebody asks for more.
 
 Its modules: `opening` makes a causal language model stateful, `loading` compiles and reads back what was done,

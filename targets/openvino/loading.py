@@ -1,6 +1,6 @@
 """Compiles a model in OpenVINO, says in words why it was refused, and reads back what the compiled model really does.
 
-OpenVINO chooses what it is not told: on a processor with AMX it computes float32 models in bfloat16. And it takes less
+OpenVINO chooses what it is not told: where a processor has bfloat16 it computes float32 models in it. And it takes less
 than it was told without a word: fewer streams than asked for. Both show in the compiled model only.
 """
 

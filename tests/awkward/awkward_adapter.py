@@ -2,7 +2,8 @@
 
 A model file holds words: when (`import` is not possible, so `load`, `run`) and what, such as `run segfault`. An
 accelerator takes all of a model, or what `_PLACEMENTS` says; it refuses the model `run refused`. The words
-`load leave daemon then raise` leave a process running (`LEFT`), and then do what `load raise` does.
+`load leave daemon then raise` leave a process running (`LEFT`), and then do what `load raise` does. `close` alone
+writes a file beside the model when its session is closed.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Awkward:
         placed = what in _PLACEMENTS or what == "unplaced"
         yield (PlacedSession if placed else AwkwardSession)(what if when == "run" else "", configuration)
         del taken
+        if when == "close":
+            artefact.with_suffix(".closed").touch()
 
 
 class AwkwardSession:

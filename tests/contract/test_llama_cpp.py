@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,11 +135,17 @@ def test_llama_cpp_itself_ends_the_process_over_more_than_a_batch(model: Path) -
         "    session._batch_tokens = 100\n"
         "    session.extend(range(40))\n"
     )
+    environment = {name: value for name, value in os.environ.items() if name != "GGML_NO_BACKTRACE"}
     done = subprocess.run(
-        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-c", code, str(model)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment,
     )
     assert done.returncode == -signal.SIGABRT, done.stderr[-500:]
-    assert "n_batch" in done.stderr
+    assert "n_batch" in done.stderr.splitlines()[-1], "what ended it is not the last that is told"
 
 
 def test_running_raw_tokens_needs_an_empty_cache(model: Path, golden: dict[str, np.ndarray]) -> None:
@@ -270,6 +278,19 @@ def test_the_reason_that_llama_cpp_logs_is_told(model: Path, tmp_path: Path) -> 
     told = r"odd\.gguf: llama\.cpp cannot load it: .*blk\.3\.ffn_down\.weight"
     with pytest.raises(ModelFailure, match=told), opened(path):
         pass
+
+
+@pytest.mark.parametrize("tokens", [0, (1 << 31) + 5])
+def test_a_context_that_no_model_has_is_the_files_fault(model: Path, tmp_path: Path, tokens: int) -> None:
+    """llama.cpp gives it as a number with a sign; as a size to reserve it would be all memory that there is."""
+    key = b"llama.context_length" + struct.pack("<I", 4)  # and its type
+    before, after = model.read_bytes().split(key)
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(before + key + struct.pack("<I", tokens) + after[4:])
+    told = rf"odd\.gguf: says that it was trained for {tokens} tokens \(llama\.context_length\).* convert it again"
+    for options in ({}, {"n_ctx": 64}):
+        with pytest.raises(ModelFailure, match=told), opened(path, **options):
+            pass
 
 
 def test_another_task_is_refused(model: Path) -> None:

@@ -160,6 +160,15 @@ def test_a_failed_scorer_whose_child_holds_its_pipe_does_not_hold_up_the_pass(tm
 
 
 @pytest.mark.usefixtures("adapters")
+def test_the_sessions_of_a_pass_are_closed(tmp_path: Path, mark: str) -> None:
+    """What a session has open elsewhere, as a page in a phone's browser, would be left there."""
+    results = quality(tmp_path, {"reference": "close", "good": "close "}, [{"runtime": "awkward"}])
+    assert results["good"].outcome.ok, results["good"].outcome
+    assert sorted(path.stem for path in tmp_path.glob("*.closed")) == ["good", "reference"]
+    assert not living(mark)
+
+
+@pytest.mark.usefixtures("adapters")
 def test_an_accelerator_refused_inside_a_pass_does_not_hold_it_up(tmp_path: Path, mark: str) -> None:
     refused = {"runtime": "awkward", "accelerator": "npu", "fallback": "fail"}
     variants = {"reference": "fine", "good": "fine ", "shy": "run refused"}

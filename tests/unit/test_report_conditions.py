@@ -40,6 +40,7 @@ def compared(**changes: tuple[Any, Any]) -> Circumstances:
         ("temperature_sensor", ("x86_pkg_temp", "acpitz"), "x86_pkg_temp, acpitz"),
         ("watching_ns", (6_564_661, 13_146_533), "6.56 ms to 13.1 ms"),
         ("load_average", (0.5, 4.0), "0.5 to 4"),
+        ("waiting_share", (0.012, 0.594546), "1 % to 59 %"),
         ("cpu_pressure", (1.0, 80.5), "1 % to 80.5 %"),
         ("battery_percent", (80.0, 79.0), "79 % to 80 %"),
         ("temperature_celsius", (51.5, 60.0), "51.5 °C to 60 °C"),

@@ -102,6 +102,20 @@ def test_a_cell_has_the_value_and_the_ratio_to_the_first_runtime(everything: Ope
     assert memory.verdict == "better"
 
 
+@pytest.mark.parametrize(
+    ("told", "note"), [("request_ttft", "takes a text: request TTFT alone"), ("tpot", "the worker did not report it")]
+)
+def test_a_runtime_without_a_ttft_of_token_ids_says_why(told: str, note: str) -> None:
+    def renamed(result: Result) -> Result:
+        if result.job.configuration.name != LITERT["name"]:
+            return result
+        metrics = [replace(each, name=told) if each.name == "model_ttft" else each for each in result.metrics]
+        return replace(result, metrics=metrics)
+
+    row = contrast_row(compared([renamed(each) for each in across_runtimes()]), "int8", "litert 2 threads")
+    assert row.cells[0].note == note
+
+
 def with_ratio(results: Sequence[Result], low: float | None, high: float | None) -> list[Result]:
     def changed(contrast: Contrast) -> Contrast:
         reason = "" if low else "one attempt"

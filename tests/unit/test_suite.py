@@ -224,6 +224,13 @@ def test_a_count_is_a_whole_number_above_zero(tmp_path: Path, count: str) -> Non
     assert "configurations[0].threads" in refusal(tmp_path, TWO_VARIANTS + f"[[configurations]]\nthreads = {count}")
 
 
+def test_no_machine_has_so_many_cores(tmp_path: Path) -> None:
+    """LiteRT-LM, onnxruntime-genai and ExecuTorch started all of 100,000 threads: two cores stood still for minutes."""
+    told = refusal(tmp_path, TWO_VARIANTS + "[[configurations]]\nthreads = [4096, 100_000]")
+    assert "configurations[0].threads[1]: Input should be less than or equal to 4096 (it is 100000)" in told
+    assert "threads[0]" not in told
+
+
 def test_a_list_of_page_cache_states_is_not_empty(tmp_path: Path) -> None:
     text = "[scenarios.steady]\n[scenarios.first-token]\npage_cache = []"
     assert "scenarios.first-token.page_cache" in refusal(tmp_path, TWO_VARIANTS + text)

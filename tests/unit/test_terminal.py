@@ -193,6 +193,12 @@ def details_of(jobs: Sequence[Job], attempts: Sequence[Attempt] = (), width: int
     return buffer.getvalue()
 
 
+def test_a_runtime_that_takes_texts_alone_says_so_in_the_details_too() -> None:
+    ours = [attempt(number, measured("request_ttft", 1e6)) for number in range(5)]
+    theirs = [attempt(number, measured("model_ttft", 1e6), job=FP32.key) for number in range(5)]
+    assert "takes a text: request TTFT alone" in details_of([FP32, INT8], [*ours, *theirs])
+
+
 LONG_NAMES = ("a-variant-quantized-int8", "a-variant-quantized-int4")
 
 

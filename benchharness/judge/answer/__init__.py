@@ -8,6 +8,7 @@ it adds nothing to what results, verdicts and choices say.
 from benchharness.judge.answer.across import Across, Place, Standing, across, findings, worst_last
 from benchharness.judge.answer.answering import answers, worst_first
 from benchharness.judge.answer.model import Answer, AnswerKind, Cell, Column, Row
+from benchharness.judge.answer.table import takes_text
 
 __all__ = [
     "Across",
@@ -21,6 +22,7 @@ __all__ = [
     "across",
     "answers",
     "findings",
+    "takes_text",
     "worst_first",
     "worst_last",
 ]

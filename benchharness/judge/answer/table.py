@@ -237,10 +237,17 @@ def _why_none(column: Column, everything: Sequence[Result]) -> str:
         return f"only bounded: {METRICS[bound].title}"
     if any(not result.effective.on_device for result in everything):
         return "reference execution, weights only"
-    if column.metric == "model_ttft" and any(_valued(result, "request_ttft") for result in everything):
-        return f"takes a text: {METRICS['request_ttft'].title} alone"
+    if reason := takes_text(column.metric, everything):
+        return reason
     failed = next((result for result in everything if not result.outcome.ok and _could_have(result, column)), None)
     return f"{failed.job.scenario}: {failed.outcome.kind}" if failed else "not measured"
+
+
+def takes_text(metric: str, everything: Sequence[Result]) -> str:
+    """Why a runtime that takes texts only has no such metric; empty for others."""
+    if metric == "model_ttft" and any(_valued(result, "request_ttft") for result in everything):
+        return f"takes a text: {METRICS['request_ttft'].title} alone"
+    return ""
 
 
 def _could_have(result: Result, column: Column) -> bool:

@@ -1,7 +1,7 @@
 """One loaded model that answers what the conductor asks: a process of its own, under the model's own interpreter.
 
 Commands are JSON lines on standard input: `open`, `score` (logits of a chunk of tokens), `continue` (greedy tokens),
-`run` (outputs for one sample). Answers are frames on a private duplicate of standard output.
+`run` (outputs for one sample), `close`. Answers are frames on a private duplicate of standard output.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def _serve(commands: queue.SimpleQueue[dict[str, Any]], answers: int) -> None:
         frames.send_json(answers, _opened(session, configuration, inputs))
         while True:
             command = commands.get()
+            if command["type"] == "close":  # what a session has open elsewhere, as a page on a phone, goes with it
+                return
             if command["type"] == "score":
                 _score(session, command, answers)
             elif command["type"] == "continue":

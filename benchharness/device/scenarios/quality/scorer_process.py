@@ -61,6 +61,7 @@ class ScorerProcess:
         command = device_program(_SCORER, order.get("python"), bundle)  # takes its time once
         self._deadline_s = time.monotonic() + limit_s
         self._wanted = True
+        self._idle = False  # it has answered, and waits for a command
         self._of_interpreter = f" (python = {order['python']})" if order.get("python") else ""
         self._answers: queue.Queue[tuple[bytes, bytes] | ProtocolError | None] = queue.Queue(_MOST_WAITING)
         self._child = Child(command, frames.receive, self._hear)
@@ -87,6 +88,7 @@ class ScorerProcess:
 
     def tell(self, command: Mapping[str, Any]) -> None:
         """Sends a command. Where the scorer has died nobody reads it; the next answer says how."""
+        self._idle = False
         self._child.write(protocol.encode(dict(command)))
 
     def json(self) -> dict[str, Any]:
@@ -97,6 +99,7 @@ class ScorerProcess:
         answer: dict[str, Any] = protocol.decode(content)
         if answer.get("type") == "failed":
             raise ScorerFailed(str(answer.get("outcome")), protocol.text(answer.get("reason")))
+        self._idle = True
         return answer
 
     def row(self, vocabulary_size: int) -> Array:
@@ -123,7 +126,7 @@ class ScorerProcess:
                 continue
             answer = protocol.decode(content) if kind == frames.JSON else {"type": "failed", "reason": "a row"}
             if answer.get("type") == "done":
-                self.told = answer
+                self._idle, self.told = True, answer
                 return found
             raise ScorerFailed(str(answer.get("outcome", "crashed")), protocol.text(answer.get("reason")))
 
@@ -157,7 +160,13 @@ class ScorerProcess:
         return ("killed" if -code == signal.SIGKILL else "crashed"), f"ended by {signal_name(code)}"
 
     def end(self) -> None:
-        """Ends the process and its group; what left that is ended with the pass, for it may be another scorer's."""
+        """Ends the process and its group; what left that is ended with the pass, for it may be another scorer's.
+
+        One that waits for a command closes its session first.
+        """
+        if self._idle:
+            self.tell({"type": "close"})
+            self._child.ends_within(_GRACE_S)  # before its input is closed, which ends it at once
         self._wanted = False
         self._child.end(orphans=False)
 
