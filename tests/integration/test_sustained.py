@@ -48,7 +48,7 @@ class Sessions(Bench):
             "models": {"m": {"variants": {path.stem: {"artefact": path} for path in artefacts}}},
             "configurations": [{**configuration, "options": given.get("options", {})}],
             "workloads": [workload if given.get("language", True) else {}],
-            "attempts": {"at_least": given.get("attempts", 1), "timeout": given.get("timeout", "30 s")},
+            "attempts": {"at_least": given.get("attempts", 1), "timeout": given.get("timeout", "120 s")},
             "scenarios": given["scenarios"],
         }
         return check_suite(table, where="test")
