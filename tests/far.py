@@ -76,7 +76,7 @@ class Far:
         code = f"from benchharness import api\napi.run({self.suite(seconds)!r}, on={NAME!r}, store={self.url!r})"
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def until(self, holds: Callable[[], bool], patience_s: float = 20.0) -> None:
+    def until(self, holds: Callable[[], bool], patience_s: float = 180.0) -> None:
         deadline_s = time.monotonic() + patience_s
         while not holds():
             assert time.monotonic() < deadline_s, "it did not come about in time"

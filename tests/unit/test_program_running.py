@@ -67,10 +67,10 @@ def test_a_cold_start_ends_with_the_row_whatever_is_said_later(
 ) -> None:
     """As with --enable_op_profiling, whose tables follow the figures: tensorflow/tensorflow#42507."""
     metric = "cold_start_ttft" if reader == "llama-bench" else "cold_start_inference"
-    report, _ = told(tmp_path, reader, says(*said, apart_s=0.25), "m.gguf", metric)
+    report, _ = told(tmp_path, reader, says(*said, apart_s=0.5), "m.gguf", metric)
     (figure,) = report.figures
-    later_s = 0.25 * (len(said) - told_at)
-    assert 0.25 * told_at * SECOND <= figure.value <= report.took_ns - 0.9 * later_s * SECOND
+    later_s = 0.5 * (len(said) - told_at)
+    assert 0.5 * told_at * SECOND <= figure.value <= report.took_ns - 0.2 * later_s * SECOND  # heard late, at worst
 
 
 def test_a_reader_that_cannot_read_half_of_it_is_asked_for_more() -> None:

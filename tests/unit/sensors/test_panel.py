@@ -43,14 +43,21 @@ def test_this_machines_own_counters_agree_with_what_the_process_did() -> None:
 
 @on_linux
 def test_pressure_and_steal_are_those_of_the_system() -> None:
+    def ticks() -> list[int]:
+        return list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
+
+    def pressure_us() -> int:
+        return int(Path("/proc/pressure/cpu").read_text().splitlines()[0].rpartition("total=")[2])
+
     with Panel(None) as panel:
+        told = "psi_cpu_some_us" in panel.look()
+        first, first_us = ticks(), pressure_us() if told else 0
         found = panel.look()
-    if "psi_cpu_some_us" in found:
-        total = Path("/proc/pressure/cpu").read_text().splitlines()[0].rpartition("total=")[2]
-        assert found["psi_cpu_some_us"] == pytest.approx(int(total), abs=1_000_000)
-    first = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
-    assert found["stolen_ticks"] == pytest.approx(first[7], abs=50)
-    assert found["all_ticks"] == pytest.approx(sum(first), abs=500)
+        last, last_us = ticks(), pressure_us() if told else 0
+    if told:
+        assert first_us <= found["psi_cpu_some_us"] <= last_us
+    assert first[7] <= found["stolen_ticks"] <= last[7]
+    assert sum(first) - 500 <= found["all_ticks"] <= sum(last) + 500  # the kernel may take back what was idle
 
 
 @on_linux
@@ -106,7 +113,7 @@ def test_threads_that_end_stay_in_the_sum(threads: list[tuple[threading.Thread, 
     for thread, end in threads:
         end.set()
         thread.join()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(list(Path("/proc/self/task").iterdir())) > threading.active_count() and time.monotonic() < deadline:
         time.sleep(0.01)
     after = counters.read()
@@ -223,12 +230,12 @@ def test_what_is_no_temperature_is_refused_with_a_reason(content: str, tmp_path:
 
 def test_an_endless_file_is_read_in_part(tmp_path: Path) -> None:
     planted(tmp_path, {f"{ZONE}/type": "x" * 10_000_000, f"{ZONE}/temp": "4" * 10_000_000})
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Unreadable) as refused:
         find_temperatures(None, tmp_path)
     assert len(str(refused.value)) < 400
     assert len(text_of(tmp_path / ZONE / "temp")) == 2**20
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @on_linux
