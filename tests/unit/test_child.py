@@ -177,8 +177,9 @@ ADOPTS = """
 import json, subprocess, sys, time
 before = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
 from benchharness.device.processes import child, leftovers
-if sys.argv[2:] == ["asks for ends"]:
+if sys.argv[2] == "asks for ends":
     child._open_pidfd = lambda _: None
+leftovers.OWN_END_S = float(sys.argv[3])
 assert leftovers.adopt_orphans()
 def start(code):
     return child.Child([sys.executable, "-S", "-c", code], lambda stream: stream.readline() or None, lambda _: None)
@@ -202,9 +203,9 @@ if os.fork() == 0:
 """
 
 
-def adopting(code: str, way: str) -> dict[str, Any]:
+def adopting(code: str, way: str, own_end_s: float = leftovers.OWN_END_S) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", ADOPTS, code, way]
+    command = [sys.executable, "-c", ADOPTS, code, way, str(own_end_s)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["before"] is None, "a child from before was ended"
@@ -239,7 +240,7 @@ def test_a_leftover_is_named_without_its_options_and_folders(command: list[str],
 
 @needs_linux
 def test_an_orphan_that_ends_by_itself_soon_is_not_told() -> None:
-    assert adopting(DAEMON.format(then="time.sleep(0.02)"), "")["told"] == {}
+    assert adopting(DAEMON.format(then="time.sleep(0.02)"), "", own_end_s=60.0)["told"] == {}
 
 
 @needs_linux
