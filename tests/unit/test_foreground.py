@@ -235,6 +235,17 @@ SETTINGS = {
 }
 
 
+def wait_until_ended(words: str) -> None:
+    """Of a process of ours whose command line has these words."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        living = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+        if not any(words in " ".join(each.cmdline()) for each in living):
+            return
+        time.sleep(0.01)
+    pytest.fail("it did not end")
+
+
 def conducted(monkeypatch: pytest.MonkeyPatch, scratch: Path, leaves_after: int | None, **settings: Any) -> Any:
     """A conductor after all of its steps, its application gone after so many trials beside it."""
     monkeypatch.chdir(scratch)
@@ -245,7 +256,7 @@ def conducted(monkeypatch: pytest.MonkeyPatch, scratch: Path, leaves_after: int 
         tried.append(self.step)
         if self.step and tried.count(self.step) == leaves_after:
             (scratch / "gone").touch()
-            time.sleep(0.3)
+            wait_until_ended("while [ ! -e gone ]")
         return Tried(TrialEnd.ANSWERED, 10**6, answer_ns=10**5, told={"effective": {"threads": 1}})
 
     monkeypatch.setattr(conductor._Conductor, "_try", one)

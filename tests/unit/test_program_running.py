@@ -26,6 +26,7 @@ from targets.program_output.reader import UNTIL_TOLD, FigureRule, reader
 from targets.program_output.rows import Row
 from tests.unit.test_native_program import (
     HOLDS,
+    IS_LOOKED_AT,
     LLAMA_PREFILL,
     OF_A_SMALL_PROCESS,
     REQUEST,
@@ -117,7 +118,7 @@ def test_what_a_program_left_behind_is_waited_for_once_and_not_for_long(
 
 def wrapped_peak(folder: Path, mebibytes: int, line: str) -> tuple[int | None, int, dict[str, str]]:
     """What is told of a script around a program that holds so much, and what that says itself."""
-    code = HOLDS.format(row=LLAMA_PREFILL, before="", after="held = None; time.sleep(0.3)")
+    code = HOLDS.format(row=LLAMA_PREFILL, before="", after=IS_LOOKED_AT)
     program = a_program(folder, "inside", code, f"{mebibytes}.gguf")
     wrapper = folder / "llama-bench"
     wrapper.write_text(f"#!/bin/sh\n{line.format(shlex.quote(str(program)))}\n")
