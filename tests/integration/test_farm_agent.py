@@ -155,13 +155,16 @@ def test_a_restart_of_the_farm_costs_no_job(testbed: Testbed, ann: Member, known
     assert len(device.begun) == 1
 
 
-def test_a_cancelled_job_is_ended(testbed: Testbed, ann: Member, known: None, tmp_path: Path) -> None:
+def test_a_cancelled_job_is_ended(
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead
+) -> None:
     device = Simulated(takes_s=60)
     told = text()
     submit(testbed, ann, told)
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
         until(lambda: bool(device.begun))
         ann.one("cancel", json.loads(told)["id"])
+        ahead.by_s += 0.4 * LEASE_S  # it hears of it when it asks for more time
         until(lambda: testbed.states() == ["aborted"])
         assert device.ended
 

@@ -88,11 +88,11 @@ def test_who_stands_still_in_a_transaction_keeps_no_job_from_being_handed_on(
     frozen.line.execute("SET idle_in_transaction_session_timeout = '10min'")  # nobody is in a hurry yet
     frozen.line.execute("BEGIN")
     assert frozen.call("renew", token)  # and holds the lease's row from now on
+    frozen.line.execute("SET LOCAL idle_in_transaction_session_timeout = '700ms'")  # its minute is over soon
     # As much later as it takes the lease to lapse; who holds the row is asked nothing.
     testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
     testbed.rows("UPDATE farm.settings SET lease_s = 0.001, device_s = 0.001")
     assert testbed.reap() == 0
-    frozen.line.execute("SET LOCAL idle_in_transaction_session_timeout = '200ms'")  # its minute is over
     until(lambda: testbed.rows("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == [(0,)])
     lapse(testbed)
     assert testbed.reap() == 1
