@@ -17,15 +17,14 @@ from tests.postgres import MISSING
 pytest.importorskip("procrastinate", reason=MISSING)
 
 from benchharness.farm.lease import now_s
-from benchharness.farm.making import Making, Order, reached_as
+from benchharness.farm.making import Order, reached_as
 from benchharness.suite.device import written
 from tests.farm import until
-from tests.integration.test_farm_making import LONG, order
+from tests.integration.test_farm_making import LONG, making, order
 from tests.ssh_server import Server, missing, serving
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
-#: Over a line that a slow machine may keep silent for some seconds.
-DEVICE_S = 10.0
+DEVICE_S = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def far(server: Server, tmp_path: Path) -> Order:
     """A long job on the device."""
-    made = order(tmp_path, now_s() + 600, **LONG)
+    made = order(tmp_path, now_s() + 300, **LONG)
     path = tmp_path / "loopback.toml"
     path.write_text(written(server.device(work=str(server.home / tmp_path.name))), encoding="utf-8")
     return replace(made, profile=str(path), device_s=DEVICE_S)
@@ -50,17 +49,16 @@ def test_a_device_holds_on_for_less_time_than_its_agent(far: Order) -> None:
 
 
 def test_a_device_whose_host_is_frozen_ends_by_its_own_lease(far: Order, server: Server) -> None:
-    made = Making(far)
-    until(lambda: any("worker" in line for line in server.processes()) or made.ended)
-    assert not made.ended, made.told()
-    os.kill(made._process.pid, signal.SIGSTOP)
-    frozen = time.monotonic()
-    try:
-        until(lambda: not server.processes())
-        assert time.monotonic() - frozen > DEVICE_S / 5  # not the line: the lease, of which some is gone
-    finally:
-        os.kill(made._process.pid, signal.SIGCONT)
-        made.end()
+    with making(far) as made:
+        until(lambda: any("worker" in line for line in server.processes()) or made.ended, 120)
+        assert not made.ended, made.told()
+        os.kill(made._process.pid, signal.SIGSTOP)
+        frozen = time.monotonic()
+        try:
+            until(lambda: not server.processes(), DEVICE_S + 20)
+            assert time.monotonic() - frozen > DEVICE_S / 2  # not the line: the lease
+        finally:
+            os.kill(made._process.pid, signal.SIGCONT)
     until(lambda: not server.processes())
 
 
@@ -68,11 +66,10 @@ def test_the_state_of_a_far_device_is_told_before_and_after(server: Server, tmp_
     path = tmp_path / "loopback.toml"
     work = server.home / tmp_path.name
     path.write_text(written(server.device(work=str(work))), encoding="utf-8")
-    made = Making(replace(order(tmp_path, now_s() + 600), profile=str(path)))
-    until(lambda: made.ended)
-    assert made.told() == {"parcel": True, "unfit": ""}
-    (told,) = [each["conditions"]["farm"] for each in json.loads(made.parcel)["attempts"]]
-    made.end()
+    with making(replace(order(tmp_path, now_s() + 300), profile=str(path))) as made:
+        until(lambda: made.ended, 280)
+        assert made.told() == {"parcel": True, "unfit": ""}
+        (told,) = [each["conditions"]["farm"] for each in json.loads(made.parcel)["attempts"]]
     assert told["before"]["free_bytes"] > 0
     assert told["after"]["left_over"] == []
     assert not server.processes()

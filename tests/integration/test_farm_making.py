@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,16 @@ def order(folder: Path, until_s: float, **suite: Any) -> Order:
 LONG = {"scenarios": {"sustained": {"duration": "5 min"}}}
 
 
+@contextmanager
+def making(wanted: Order) -> Iterator[Making]:
+    """The job's process, which ends with the test however that ends."""
+    made = Making(wanted)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
 def at_work(made: Making) -> list[psutil.Process]:
     """The process with all that it started, once something is measured."""
     own = psutil.Process(made._process.pid)
@@ -59,7 +71,7 @@ def at_work(made: Making) -> list[psutil.Process]:
     def processes() -> list[psutil.Process]:
         return [own, *own.children(recursive=True)]
 
-    until(lambda: len(processes()) >= 3 or made.ended, 60)  # it, a supervisor, a worker
+    until(lambda: len(processes()) >= 3 or made.ended, 120)  # it, a supervisor, a worker
     assert not made.ended, made.told()
     return processes()
 
@@ -69,18 +81,16 @@ def all_gone(processes: list[psutil.Process]) -> bool:
 
 
 def test_what_was_measured_is_a_parcel_with_the_devices_state_before_and_after(tmp_path: Path) -> None:
-    made = Making(order(tmp_path, now_s() + 120))
-    until(lambda: made.ended, 90)
-    assert made.told() == {"parcel": True, "unfit": ""}
     into = f"sqlite:///{tmp_path / 'central.db'}"
-    ((run, trouble),) = stores.take_in([("farm: desk/pi-1", made.parcel)], store=into)
+    with making(order(tmp_path, now_s() + 300)) as made:
+        until(lambda: made.ended, 280)
+        assert made.told() == {"parcel": True, "unfit": ""}
+        ((run, trouble),) = stores.take_in([("farm: desk/pi-1", made.parcel)], store=into)
     assert trouble == ""
-    made.end()
     found = api.load(run, store=into)
     assert [result.outcome.ok for result in found.results] == [True]
-    store = Store(into)
-    (attempt,) = store.attempts(run)
-    store.close()
+    with closing(Store(into)) as store:
+        (attempt,) = store.attempts(run)
     told = attempt.conditions.others["farm"]
     assert told["device"] == "pi-1"
     assert told["before"].keys() == told["after"].keys() >= {"left_over", "free_bytes", "battery_percent"}
@@ -88,44 +98,46 @@ def test_what_was_measured_is_a_parcel_with_the_devices_state_before_and_after(t
 
 
 def test_it_ends_with_its_lease_and_all_of_it(tmp_path: Path) -> None:
-    end_s = now_s() + 12
-    made = Making(order(tmp_path, end_s, **LONG))
-    processes = at_work(made)
-    until(lambda: made.ended, 30)
-    assert now_s() - end_s < 2
-    until(lambda: all_gone(processes), 5)
-    assert made.told()["why"].endswith("the lease lapsed")
-    made.end()
+    with making(order(tmp_path, now_s() + 300, **LONG)) as made:
+        processes = at_work(made)
+        end_s = now_s() + 3
+        made.renewed(end_s)
+        until(lambda: made.ended, 30)
+        assert 0 <= now_s() - end_s < 5
+        until(lambda: all_gone(processes))
+        assert made.told()["why"].endswith("the lease lapsed")
 
 
 def test_a_lease_that_is_renewed_goes_on(tmp_path: Path) -> None:
-    end_s = now_s() + 12
-    made = Making(order(tmp_path, end_s, **LONG))
-    processes = at_work(made)
-    made.renewed(now_s() + 300)
-    time.sleep(max(0.0, end_s - now_s()) + 1)
-    assert not made.ended
-    made.end()
-    until(lambda: all_gone(processes), 5)
+    with making(order(tmp_path, now_s() + 300, **LONG)) as made:
+        processes = at_work(made)
+        end_s = now_s() + 10
+        made.renewed(end_s)
+        made.renewed(now_s() + 300)
+        time.sleep(max(0.0, end_s - now_s()) + 1)
+        assert not made.ended
+    until(lambda: all_gone(processes))
 
 
 def test_it_ends_with_its_agent(tmp_path: Path) -> None:
-    made = Making(order(tmp_path, now_s() + 300, **LONG))
-    processes = at_work(made)
-    assert made._process.stdin is not None
-    made._process.stdin.close()  # as the system does for an agent that was killed
-    until(lambda: all_gone(processes), 10)
-    made._process.wait()
+    with making(order(tmp_path, now_s() + 300, **LONG)) as made:
+        processes = at_work(made)
+        assert made._process.stdin is not None
+        made._process.stdin.close()  # as the system does for an agent that was killed
+        until(lambda: all_gone(processes))
 
 
 def test_who_is_frozen_finds_its_lease_over(tmp_path: Path) -> None:
-    made = Making(order(tmp_path, now_s() + 12, **LONG))
-    processes = at_work(made)
-    os.kill(made._process.pid, signal.SIGSTOP)
-    time.sleep(13)
-    os.kill(made._process.pid, signal.SIGCONT)
-    until(lambda: all_gone(processes), 3)
-    made.end()
+    with making(order(tmp_path, now_s() + 300, **LONG)) as made:
+        processes = at_work(made)
+        end_s = now_s() + 6
+        made.renewed(end_s)
+        time.sleep(2)  # it hears of that
+        os.kill(made._process.pid, signal.SIGSTOP)
+        time.sleep(max(0.0, end_s - now_s()) + 1)
+        os.kill(made._process.pid, signal.SIGCONT)
+        until(lambda: all_gone(processes))
+        assert made.told()["why"].endswith("the lease lapsed")
 
 
 @pytest.mark.parametrize(
@@ -136,11 +148,10 @@ def test_who_is_frozen_finds_its_lease_over(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_made_says_why(tmp_path: Path, change: dict[str, Any], how: str, words: str) -> None:
-    made = Making(order(tmp_path, now_s() + 60, **change))
-    until(lambda: made.ended, 60)
-    assert made.told()["how"] == how
-    assert words in json.dumps(made.told())
-    made.end()
+    with making(order(tmp_path, now_s() + 120, **change)) as made:
+        until(lambda: made.ended, 120)
+        assert made.told()["how"] == how
+        assert words in json.dumps(made.told())
 
 
 def test_a_comparison_that_came_as_a_parcel_is_gated_from_the_store(tmp_path: Path) -> None:
@@ -148,16 +159,15 @@ def test_a_comparison_that_came_as_a_parcel_is_gated_from_the_store(tmp_path: Pa
     small = DIGITS.parent / "int8.onnx"
     table = {"models": {"digits": {"variants": {"fp32": {"artefact": str(small)}}}}}
     wanted = {"gate": {"primary": ["steady_inference"], "looks": [8], "limits": {"artefact_size": "1 %"}}}
-    made = order(tmp_path, now_s() + 280, **wanted)
+    made = order(tmp_path, now_s() + 600, **wanted)
     base = suite_from_table({"name": "digits", **table, "scenarios": {"steady": {}}}).model_dump(
         mode="json", by_alias=True
     )
-    running = Making(replace(made, suites=[*made.suites, base]))
-    until(lambda: running.ended, 280)
-    assert running.told() == {"parcel": True, "unfit": ""}
     into = f"sqlite:///{tmp_path / 'central.db'}"
-    ((run, trouble),) = stores.take_in([("farm: desk/pi-1", running.parcel)], store=into)
-    running.end()
+    with making(replace(made, suites=[*made.suites, base])) as running:
+        until(lambda: running.ended, 580)
+        assert running.told() == {"parcel": True, "unfit": ""}
+        ((run, trouble),) = stores.take_in([("farm: desk/pi-1", running.parcel)], store=into)
     assert trouble == ""
     gating = builds.judged(run, store=into)
     assert gating.verdict.colour is Colour.RED
