@@ -45,6 +45,7 @@ def device(phone: Phone, server: AdbServer, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("BENCHHARNESS_DEVICES", str(tmp_path / "devices"))
     made = Far(phone, tmp_path, f"/data/local/tmp/{tmp_path.name}", phone.home / "tmp" / tmp_path.name)
     yield made
+    made.close()
     made.until(lambda: phone.processes() == [])
 
 

@@ -80,9 +80,7 @@ def test_news_wakes_an_agent_long_before_it_would_ask(
         until(done(testbed, 1))
 
 
-def test_a_long_job_keeps_its_lease(
-    testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead
-) -> None:
+def test_a_long_job_keeps_its_lease(testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead) -> None:
     device = Simulated(renewed_so_often=4, parcel=parcel(tmp_path))
     submit(testbed, ann, text())
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
@@ -155,9 +153,7 @@ def test_a_restart_of_the_farm_costs_no_job(testbed: Testbed, ann: Member, known
     assert len(device.begun) == 1
 
 
-def test_a_cancelled_job_is_ended(
-    testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead
-) -> None:
+def test_a_cancelled_job_is_ended(testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead) -> None:
     device = Simulated(takes_s=60)
     told = text()
     submit(testbed, ann, told)

@@ -33,6 +33,7 @@ def device(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     work = server.home / f"work-{tmp_path.name}"
     made = Far(server, tmp_path, str(work), work)
     yield made
+    made.close()
     assert server.processes() == [], "something of ours went on"
 
 
