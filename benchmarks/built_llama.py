@@ -54,7 +54,7 @@ def found(*tools: str) -> Build:
 
 def install() -> None:
     """Hands the build's library to the adapter, in this process. What pip has installed is not loaded."""
-    from targets.hidden_modules import hidden
+    from benchharness.contract import hidden
 
     build = found()
     with hidden("llama_cpp", "xllamacpp"):

@@ -8,5 +8,5 @@ times as the import phase. It is small, because what is not its own stands here:
   `litert_lm_bundle`; on `wire`, readers of what formats are written in, `model_files` and `stored_numbers`;
 * what sessions share: `causal_session`, `token_checks`; `asked`, checks of a request;
 * what a runtime may need that comes without: `c_structures` (a C library that nobody describes in Python), `web_page`
-  (a browser), `hidden_modules`.
+  (a browser).
 """

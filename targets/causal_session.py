@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from benchharness.errors import Unsupported
-from targets.token_checks import check_token, check_tokens
+from targets.token_checks import check_holds, check_token, check_tokens
 
 if TYPE_CHECKING:
     from benchharness.contract import Array
@@ -49,6 +49,7 @@ class Limits:
 class CausalSession(ABC):
     """Limits, checks, and which logits are whose. `name` is told in messages.
 
+    Raises `Unsupported` where token ids are of a type that does not hold the vocabulary: they would be other tokens.
     A runtime appends, and empties its cache. One that can cut it has a `rewind` of its own, which is an ability.
     """
 
@@ -61,7 +62,10 @@ class CausalSession(ABC):
         self._all_logits = signature.all_logits
         self._length = 0  # tokens in the cache
         self._token: Any = np.zeros((1, 1), signature.token_dtype)
+        check_holds(self._token.dtype, self.vocabulary_size, name)
         #: Of how many tokens from the end logits are wanted: generating takes the last one's, `score` all, which is 0.
+        self._wanted = 1
+        #: The same, for graphs that are fed it.
         self._kept: Any = np.ones(1, np.int64)
 
     def reset(self) -> None:
@@ -103,6 +107,7 @@ class CausalSession(ABC):
 
     def _keep(self, logits: int) -> None:
         """Asks for the logits of so many last tokens; 0: of all."""
+        self._wanted = logits
         self._kept[...] = logits
 
     @abstractmethod
@@ -114,5 +119,4 @@ class CausalSession(ABC):
 
     def _checked(self, tokens: Sequence[int]) -> Array:
         """Token ids as one row. Raises `Unsupported` where they are none, out of range or too many."""
-        ids = check_tokens(tokens, self.vocabulary_size, self._length, self.context_length)
-        return ids[None].astype(self._token.dtype, copy=False)
+        return check_tokens(tokens, self.vocabulary_size, self._length, self.context_length, self._token.dtype)[None]

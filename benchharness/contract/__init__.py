@@ -36,6 +36,7 @@ from benchharness.contract.configuration import (
     Refusal,
 )
 from benchharness.contract.descriptions import Inspects, ModelDescription, Quantization, StoredNumbers
+from benchharness.contract.hidden_modules import hidden
 from benchharness.contract.sessions import (
     AllocatesLate,
     LanguageSession,
@@ -123,4 +124,5 @@ __all__ = [
     "TextStream",
     "TimesInferences",
     "TokenStream",
+    "hidden",
 ]

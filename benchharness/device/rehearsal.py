@@ -6,12 +6,15 @@ a timeout; and a process more, started there, would be in the memory and the cac
 
 from __future__ import annotations
 
+import queue
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchharness.device.inputs.tokenizer_apart import refusal
 
 if TYPE_CHECKING:
+    from benchharness.device.inputs.tokenizer_apart import Answers
     from benchharness.device.line.orders import Order
 
 _FAILED = "whether its tokenizer can read the prompt could not be tried in a process apart"
@@ -27,6 +30,7 @@ class Rehearsal:
         self._known: dict[_Asked, str] = {}
         self._asked: _Asked | None = None
         self._thread: threading.Thread | None = None
+        self._cancel: Callable[[], None] | None = None
 
     def begin(self, order: Order) -> None:
         """Has the tokenizer read the order's prompt, where that is a text."""
@@ -35,15 +39,31 @@ class Rehearsal:
         self._asked = None if text is None or path is None else (path, text, order.get("python"))
         if self._asked is not None and self._asked not in self._known:
             before, asked = self._thread, self._asked
+            answers: Answers = queue.SimpleQueue()
+            cancelled = threading.Event()
 
             def find() -> None:
                 if before is not None:
-                    before.join()  # of an attempt that was cancelled meanwhile
-                self._known[asked] = _FAILED
-                self._known[asked] = refusal(order, [asked[1]], self._bundle)
+                    before.join()  # of an attempt that was cancelled meanwhile, and so about to end
+                told = _FAILED
+                try:
+                    told = refusal(order, [asked[1]], self._bundle, answers=answers)
+                finally:
+                    if not cancelled.is_set():
+                        self._known[asked] = told
 
+            def cancel() -> None:
+                cancelled.set()
+                answers.put({"refused": "its attempt was cancelled"})  # in the tokenizer's place: it is heard no more
+
+            self._cancel = cancel
             self._thread = threading.Thread(target=find, daemon=True)
             self._thread.start()
+
+    def cancel(self) -> None:
+        """Ends what is being tried, so that the next order does not wait for it."""
+        if self._cancel is not None:
+            self._cancel()
 
     def told(self) -> dict[str, str] | None:
         """What the worker is told: why the tokenizer cannot read the prompt, or ""; None while that is found out."""

@@ -191,6 +191,7 @@ class Supervisor:
             self._finish(self._attempt.cancelled())
         elif self._at_gate is not None and self._at_gate["id"] == attempt:
             order, self._at_gate = self._at_gate, None
+            self._rehearsal.cancel()
             self._start(order, {})
             if self._attempt is not None:
                 self._finish(self._attempt.cancelled())

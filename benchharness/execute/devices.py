@@ -13,6 +13,7 @@ from benchharness.device.cores import physical_cores
 from benchharness.errors import LaunchError
 from benchharness.launch import Launcher, Sent, Tenure, unheard
 from benchharness.launch.ask import description_of_device
+from benchharness.launch.bundle import remove_old_bundles
 from benchharness.launch.local import LocalLauncher
 from benchharness.launch.tidying import tidy
 from benchharness.suite.hardware import HardwareTarget
@@ -33,8 +34,9 @@ class Chosen:
 def choose(target: Target, scratch: Path) -> Chosen:
     """The first of a target's devices that answers and is free, tidied. Raises `LaunchError`: what each said.
 
-    `scratch` is a folder here.
+    `scratch` is a folder here, tidied too.
     """
+    remove_old_bundles(scratch)
     if not target.devices:
         return Chosen(hardware=target.hardware, cores=physical_cores())
     troubles: list[LaunchError] = []

@@ -68,7 +68,7 @@ class DeviceLink:
         self._save = save
         self._meter = meter
         self._work = launcher.work_folder(run)
-        self._bundle = put_bundle(launcher, scratch)
+        self._scratch = scratch
         self._libraries = Libraries(launcher)
         self._connection: Connection | None = None
         self._left_behind = False  # a supervisor may go on behind a line that broke
@@ -80,7 +80,8 @@ class DeviceLink:
 
     def connect(self) -> list[Attempt]:
         """Starts the supervisor and saves what its spool holds; those attempts. Raises `LaunchError`."""
-        self._connection = connection = self._launcher.start(self._work, self._bundle)
+        bundle = put_bundle(self._launcher, self._scratch)  # each time: where none is at work, old ones are tidied away
+        self._connection = connection = self._launcher.start(self._work, bundle)
         ready = _next(connection)
         deadline_s = time.monotonic() + _OWN_END_S
         while ready["type"] == "busy":
@@ -92,7 +93,7 @@ class DeviceLink:
                 self._left_behind = True
                 raise DeviceBusy(held_by(ready))
             time.sleep(_ASK_AGAIN_S)  # our own of before, which does not know yet that its line is dead
-            self._connection = connection = self._launcher.start(self._work, self._bundle)
+            self._connection = connection = self._launcher.start(self._work, bundle)
             ready = _next(connection)
         if ready["type"] != "ready" or ready.get("protocol") != protocol.VERSION:
             raise ProtocolError(f"the supervisor does not speak protocol {protocol.VERSION}: {str(ready)[:200]}")

@@ -7,7 +7,6 @@ no ratio, and its place says what differs.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from enum import StrEnum
 from typing import Any
 
 from benchharness.contract import CACHE_NONE, EXECUTION_DEVICE
+from benchharness.judge import unequal_inputs
+from benchharness.judge.unequal_inputs import shortened
 from benchharness.results.result import Attempt, Job, Result, WarningKind
 from benchharness.results.told import Conditions, Effective
 
@@ -30,9 +31,6 @@ class Factor(StrEnum):
     CONFIGURATION = "configuration"  # rows of a table: variant, runtime, accelerator and threads, as the suite says
 
 
-#: Longer texts of a device are cut in a cell.
-_LONGEST = 80
-_MOST_INPUTS = 4
 #: Counts among a metric's parameters that say how much was done.
 _AMOUNTS = {
     "prompt_tokens": "prompt tokens",
@@ -96,7 +94,7 @@ def _distinct(attempts: Sequence[Attempt], job: Job) -> list[tuple[Side, int]]:
     for each in attempts:
         measured = tuple((one.metric, id(one.parameters)) for one in each.measurements)
         page_cache = each.conditions.page_cache
-        told = (id(each.effective), each.conditions.python, page_cache and _text(page_cache))
+        told = (id(each.effective), each.conditions.python, page_cache and shortened(page_cache))
         found.setdefault((told, measured), []).append(each)
     return [(_side_of(alike[0], job), len(alike)) for alike in found.values()]
 
@@ -131,7 +129,7 @@ def _ways(name: str, values: Sequence[tuple[Any, int]]) -> str:
     counted: Counter[str] = Counter()
     for value, times in values:
         if value is not None:
-            counted[_text(value)] += times
+            counted[shortened(value)] += times
     return f"{name} {', '.join(f'{value} in {count}' for value, count in counted.items())}" if len(counted) > 1 else ""
 
 
@@ -144,7 +142,7 @@ def _asked(this: Side, other: Side) -> Iterator[str]:
         for name in dict.fromkeys((*ours, *theirs)):
             if ours.get(name) != theirs.get(name):
                 title = _ASKED.get(name, name.replace("_", " "))
-                yield f"{title} {_text(ours.get(name))} against {_text(theirs.get(name))}"
+                yield f"{title} {shortened(ours.get(name))} against {shortened(theirs.get(name))}"
 
 
 def _work(job: Job) -> dict[str, Any]:
@@ -163,7 +161,7 @@ _DIGITS = 12
 def _execution(this: Side, other: Side) -> Iterator[str]:
     ours, theirs = (side.effective.execution or EXECUTION_DEVICE for side in (this, other))
     if ours != theirs:
-        yield f"{_text(ours)} execution against {_text(theirs)} execution"
+        yield f"{shortened(ours)} execution against {shortened(theirs)} execution"
 
 
 def _threads(this: Side, other: Side) -> Iterator[str]:
@@ -171,7 +169,7 @@ def _threads(this: Side, other: Side) -> Iterator[str]:
     ours, theirs = this.effective.threads, other.effective.threads
     if ours is not None and theirs is not None:
         if ours != theirs:
-            yield f"{_threads_text(ours)} against {_text(theirs)}"
+            yield f"{_threads_text(ours)} against {shortened(theirs)}"
         return
     alike = this.job.configuration.threads == other.job.configuration.threads
     if this.runtime != other.runtime or not alike:
@@ -180,18 +178,18 @@ def _threads(this: Side, other: Side) -> Iterator[str]:
 
 
 def _threads_text(count: Any) -> str:
-    return f"{_text(count)} thread{'' if count == 1 else 's'}"
+    return f"{shortened(count)} thread{'' if count == 1 else 's'}"
 
 
 def _told(value: Any) -> str:
-    return "unknown" if value is None else _text(value)
+    return "unknown" if value is None else shortened(value)
 
 
 def _precision(this: Side, other: Side) -> Iterator[str]:
     """Runtimes at equal precision compute in one. What neither tells is not known to differ."""
     ours, theirs = this.effective.precision, other.effective.precision
     if ours is not None and theirs is not None and ours != theirs:
-        yield f"computed in {_text(ours)} against {_text(theirs)}"
+        yield f"computed in {shortened(ours)} against {shortened(theirs)}"
 
 
 def _version(this: Side, other: Side) -> Iterator[str]:
@@ -200,20 +198,20 @@ def _version(this: Side, other: Side) -> Iterator[str]:
         ("Python", this.conditions.python, other.conditions.python),
     ):
         if ours is not None and theirs is not None and ours != theirs:
-            yield f"{name} {_text(ours)} against {_text(theirs)}"
+            yield f"{name} {shortened(ours)} against {shortened(theirs)}"
 
 
 def _page_cache(this: Side, other: Side) -> Iterator[str]:
     ours, theirs = this.conditions.page_cache, other.conditions.page_cache
     if ours is not None and theirs is not None and ours != theirs:
-        yield f"page cache {_text(ours)} against {_text(theirs)}"
+        yield f"page cache {shortened(ours)} against {shortened(theirs)}"
 
 
 def _cache(this: Side, other: Side) -> Iterator[str]:
     """How a session keeps its key/value cache is the export's doing."""
     ours, theirs = this.effective.cache, other.effective.cache
     if ours is not None and theirs is not None and ours != theirs:
-        yield f"key/value cache {_text(ours)} against {_text(theirs)}"
+        yield f"key/value cache {shortened(ours)} against {shortened(theirs)}"
 
 
 def _without_cache(this: Side, other: Side) -> Iterator[str]:
@@ -226,14 +224,14 @@ def _continuation(this: Side, other: Side) -> Iterator[str]:
     """A runtime with a loop of its own writes what the model chooses, whatever the workload says."""
     ours, theirs = (side.effective.continuation or side.job.workload.continuation for side in (this, other))
     if ours is not None and theirs is not None and ours != theirs:
-        yield f"{_text(ours)} continuation against {_text(theirs)} continuation"
+        yield f"{shortened(ours)} continuation against {shortened(theirs)} continuation"
 
 
 def _session_facts(this: Side, other: Side) -> Iterator[str]:
     for name in _SESSION_FACTS:
         ours, theirs = this.facts.get(name), other.facts.get(name)
         if ours is not None and theirs is not None and ours != theirs:
-            yield f"{name.replace('_', ' ')} {_text(ours)} against {_text(theirs)}"
+            yield f"{name.replace('_', ' ')} {shortened(ours)} against {shortened(theirs)}"
 
 
 def _amounts(this: Side, other: Side) -> Iterator[str]:
@@ -259,7 +257,7 @@ def _amount(name: str, values: Sequence[Any]) -> str:
 
 
 def _plain(values: Sequence[Any]) -> str:
-    return ", ".join(_text(value) for value in values)
+    return ", ".join(shortened(value) for value in values)
 
 
 def _vocabularies(this: Side, other: Side) -> Iterator[str]:
@@ -274,94 +272,8 @@ def _vocabularies(this: Side, other: Side) -> Iterator[str]:
         yield "a text in other tokens of one vocabulary"
 
 
-def _inputs(this: Side, other: Side) -> Iterator[str]:
-    """Shapes. Quantized variants may take other types, and runtimes other names and orders of axes."""
-    ours, theirs = _shapes(this), _shapes(other)
-    if ours is None or theirs is None:
-        return
-    if ours.keys() == theirs.keys():
-        apart = [name for name in ours if not _alike(ours[name], theirs[name])]
-        for name in apart[:_MOST_INPUTS]:
-            yield f"input {_text(name)} {_shape(ours[name])} against {_shape(theirs[name])}"
-        return
-    left, right = dict(ours), dict(theirs)
-    for alike in (_same, _alike):
-        for name in list(left):
-            match = next((other for other in right if alike(ours[name], theirs[other])), None)
-            if match is not None:
-                del left[name], right[match]
-    if left or right:
-        yield f"inputs {_list_of(left)} against {_list_of(right)}"
-
-
-def _types(this: Side, other: Side) -> Iterator[str]:
-    """One artefact takes one type, wherever it runs."""
-    ours, theirs = (side.effective.inputs or {} for side in (this, other))
-    for name in ours.keys() & theirs.keys():
-        kinds = [
-            entry[0] if isinstance(entry, list | tuple) and entry else None for entry in (ours[name], theirs[name])
-        ]
-        if kinds[0] != kinds[1]:
-            yield f"input {_text(name)} of {_text(kinds[0])} against {_text(kinds[1])}"
-
-
-def _invented(this: Side, other: Side) -> Iterator[str]:
-    """What the harness filled inputs with that nobody gave. Old results do not tell."""
-    ours, theirs = (side.effective.invented_inputs for side in (this, other))
-    if ours is None or theirs is None:
-        return
-    if ours.keys() != theirs.keys() and not ours.keys() & theirs.keys():
-        # Other names: what was made up has to be alike as a whole.
-        if Counter(map(_made, ours.values())) != Counter(map(_made, theirs.values())):
-            yield "inputs made up differently"
-        return
-    for name in dict.fromkeys((*ours, *theirs)):
-        if _made(ours.get(name)) != _made(theirs.get(name)):
-            yield f"input {_text(name)} made up as {_made(ours.get(name))} against {_made(theirs.get(name))}"
-
-
-def _made(value: Any) -> str:
-    """What an input holds. By which rule it was made up is no part of the work: a quantized one is by another."""
-    if value is None:
-        return "nothing"
-    return _text(value.get("value", value)) if isinstance(value, Mapping) else _text(value)
-
-
-def _shapes(side: Side) -> dict[str, tuple[Any, ...]] | None:
-    """Lengths by input; None where the result does not tell, as those of language models."""
-    told = side.effective.inputs
-    if told is None:
-        return None
-    return {
-        str(name): tuple(entry[1:]) if isinstance(entry, list | tuple) else (str(entry),)
-        for name, entry in told.items()
-    }
-
-
-def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    return one == other
-
-
-def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """The same lengths, or the same behind the first axis in another order: channels stand first or last."""
-    if len(one) != len(other) or len(one) < 3:
-        return one == other
-    return one[0] == other[0] and sorted(map(str, one[1:])) == sorted(map(str, other[1:]))
-
-
-def _shape(lengths: Sequence[Any]) -> str:
-    return "×".join(_text(length) for length in lengths) or "scalar"
-
-
-def _list_of(shapes: Mapping[str, Sequence[Any]]) -> str:
-    more = f" and {len(shapes) - _MOST_INPUTS} more" if len(shapes) > _MOST_INPUTS else ""
-    told = (f"{_text(name)} {_shape(shape)}" for name, shape in list(shapes.items())[:_MOST_INPUTS])
-    return (", ".join(told) or "none") + more
-
-
-def _text(value: Any) -> str:
-    told = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
-    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
+def _of_inputs(differ: Callable[[Effective, Effective], Iterator[str]]) -> Callable[[Side, Side], Iterator[str]]:
+    return lambda this, other: differ(this.effective, other.effective)
 
 
 _EACH = frozenset(Factor)
@@ -372,9 +284,9 @@ _RULES: tuple[tuple[Callable[[Side, Side], Iterator[str]], frozenset[Factor]], .
     (_asked, _ASKED_ALIKE),
     (_execution, _EACH),
     (_threads, _EACH - {Factor.CONFIGURATION}),
-    (_inputs, _EACH),
-    (_types, frozenset((Factor.ACCELERATOR, Factor.SCENARIO))),
-    (_invented, _EACH),
+    (_of_inputs(unequal_inputs.shapes), _EACH),
+    (_of_inputs(unequal_inputs.types), frozenset((Factor.ACCELERATOR, Factor.SCENARIO))),
+    (_of_inputs(unequal_inputs.invented), _EACH),
     (_amounts, _ASKED_ALIKE),
     (_vocabularies, _EACH),
     (_continuation, frozenset((Factor.RUNTIME, Factor.CONFIGURATION))),

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from benchharness.contract import hidden
 from benchharness.errors import ModelFailure, Unsupported
 from targets.core_ml.package import Package, find_package, read_specification
-from targets.hidden_modules import hidden
 
 #: What coremltools imports, where it is installed, for its converters alone.
 _CONVERTED_FROM = ("libsvm", "sklearn", "tensorflow", "torch", "torchaudio", "torchvision", "xgboost")

@@ -88,7 +88,7 @@ class ExecuTorchLanguageSession(CausalSession, ExecuTorchSession):
         """In as many calls as it takes; without `score` nobody looks at any but the last one's logits."""
         tokens, longest = torch.from_numpy(row), self._signature.longest
         given = [self._call(tokens[:, start : start + longest]) for start in range(0, row.shape[1], longest)]
-        return given[-1] if self._kept[0] else np.concatenate(given)
+        return given[-1] if self._wanted else np.concatenate(given)
 
     def _call(self, row: Any) -> Array:
         """Logits (tokens, vocabulary_size), or of the last token alone (1, ...)."""

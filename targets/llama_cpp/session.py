@@ -92,7 +92,7 @@ class LlamaSession(CausalSession, SeveralTexts):
 
     def _append(self, row: Array) -> Array:
         """In as many batches as it takes: beyond one llama.cpp ends the process. The next call overwrites a row."""
-        rows = None if self._kept[0] else np.empty((row.size, self.vocabulary_size), np.float32)
+        rows = None if self._wanted else np.empty((row.size, self.vocabulary_size), np.float32)
         most = self._batch_tokens if rows is None else self._rows_at_once
         for start in range(0, row.size, most):
             batch = self._batch(row[0, start : start + most])

@@ -63,7 +63,7 @@ class LogitsSession(CausalSession, _Generating):
         try:
             self._generator.append_tokens(row[0])
             # `get_logits` has the last row alone; of a prompt's others genai makes no copy where nobody asks.
-            logits: Array = self._generator.get_logits() if self._kept[0] else self._generator.get_output("logits")
+            logits: Array = self._generator.get_logits() if self._wanted else self._generator.get_output("logits")
         except RuntimeError as error:
             raise self._failure(error) from error
         self._length += row.shape[1]

@@ -94,7 +94,7 @@ class WebLanguageSession(CausalSession, WebSession):
 
     def _append(self, row: Array) -> Array:
         page = self._page
-        told = page.ask("append", {"tokens": row[0].tolist(), "kept": int(self._kept[0])})
+        told = page.ask("append", {"tokens": row[0].tolist(), "kept": self._wanted})
         logits = given(page.server, told, page.name).get("logits")
         shape = () if logits is None or not logits.size or logits.dtype.name != self._dtype else logits.shape
         if logits is None or shape[-1:] != (self.vocabulary_size,):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from targets.hidden_modules import hidden
+from benchharness.contract import Availability, Configuration, hidden
 
 try:
     # Its import would send an event over the network, from a thread that runs on beside what is measured. Where the
@@ -31,7 +31,6 @@ except ImportError as error:
 else:
     _missing = ""
 
-from benchharness.contract import Availability, Configuration
 from benchharness.errors import Unsupported
 from targets.openvino_format.files import ENDINGS, find_model, list_files
 from targets.openvino_format.inspection import inspect_model

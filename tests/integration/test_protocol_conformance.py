@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -155,6 +156,39 @@ def test_a_running_attempt_can_be_cancelled(supervisor: Conversation, bench: Ben
         "reason": "cancelled by the host",
         "evidence": "",
     }
+
+
+#: Makes no copy of its bundle, and never answers as a tokenizer, nor as a worker.
+SILENT = """#!/bin/sh
+case "$3" in *.bytecode) exit 1;; *.tokenizer_program) echo $$ > "$0.part"; mv "$0.part" "$0.trying";; esac
+exec sleep 1000
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's script stands for an interpreter")
+def test_the_trial_of_a_tokenizer_ends_with_its_attempt(supervisor: Conversation, bench: Bench, tmp_path: Path) -> None:
+    """It may go on for two minutes, and the next order would wait for it."""
+    python, trying = tmp_path / "python", tmp_path / "python.trying"
+    python.write_text(SILENT)
+    python.chmod(0o755)
+    (tmp_path / "tokenizer.json").touch()
+    order = instructions(bench.model("fine"), python=str(python), tokenizer=str(tmp_path / "tokenizer.json"))
+    order["workload"]["prompt"] = {"text": "And it came to pass", "seed": 0}
+    supervisor.hear()
+    supervisor.say({"type": "attempt", **order, "timeout_s": 100_000.0})
+    assert supervisor.hear_until("progress")["phase"] == "tokenizer"
+    assert comes(trying.exists)
+    supervisor.say({"type": "cancel", "id": ATTEMPT})
+    assert supervisor.hear_until("finished")["outcome"]["reason"] == "cancelled by the host"
+    process = int(trying.read_text())
+    assert comes(lambda: not psutil.pid_exists(process))
+
+
+def comes(holds: Callable[[], bool]) -> bool:
+    deadline_s = time.monotonic() + 60
+    while not holds() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return holds()
 
 
 def test_one_attempt_at_a_time(supervisor: Conversation, bench: Bench) -> None:

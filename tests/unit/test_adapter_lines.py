@@ -129,8 +129,8 @@ def test_no_other_module_of_the_harness_names_an_adapter() -> None:
 
 WITHOUT_RUNTIMES = """
 import json
+from benchharness.contract import hidden
 from benchharness.device import adapters
-from targets.hidden_modules import hidden
 
 with hidden(*{module for row in adapters.BUILT_IN.values() for module in row.runs_with}):
     loaded = {name: adapters.load(name) for name in adapters.BUILT_IN}

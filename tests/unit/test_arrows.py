@@ -45,7 +45,7 @@ SHARED = (
     *("targets.wire", "targets.token_checks", "targets.model_files", "targets.asked", "targets.stored_numbers"),
     *("targets.onnx_format", "targets.gguf_format", "targets.openvino_format", "targets.pte_format"),
     "targets.program_output",
-    *("targets.litert_lm_bundle", "targets.causal_session", "targets.c_structures", "targets.hidden_modules"),
+    *("targets.litert_lm_bundle", "targets.causal_session", "targets.c_structures"),
     *("targets.web_page", "targets.several", "targets.installed"),
 )
 

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from scipy.stats import t as student
 
 from benchharness.errors import SuiteError
 from benchharness.execute.received import attempt_from
 from benchharness.judge.budgets import judged
 from benchharness.judge.derive import derive
+from benchharness.judge.means import OF_LOGARITHMS
 from benchharness.judge.paired import difference_of_shares
 from benchharness.metrics import limits
 from benchharness.records import TASK_DOCUMENTS, TASK_LIKELIHOODS, DocumentRow, LikelihoodRow
@@ -167,6 +169,31 @@ def test_a_perplexity_is_e_to_the_mean_and_one_beyond_numbers_has_no_interval() 
     )
     assert named(found["fp32"], "task_error", "word_perplexity").estimate.value == pytest.approx(np.exp(2.0))
     assert np.isfinite(named(found["int8"], "task_error", "word_perplexity").estimate.value or 0.0)
+
+
+@pytest.mark.parametrize("least", [0.01, 0.0, -0.3, -1.0], ids=["positive", "from zero", "of both signs", "negative"])
+def test_the_scale_of_an_interval_is_the_measures_and_not_the_documents(least: float) -> None:
+    """Of a task's own measure nobody knows whether it can be below 0, whatever these documents happen to have."""
+    totals = (least + np.random.default_rng(3).exponential(0.1, COUNT)).tolist()
+    found = results({"fp32": [rows(totals, measure="bias_score_ambig", better="lower")]})
+    bias = named(found["fp32"], "task_error", "bias_score_ambig").estimate
+    assert OF_LOGARITHMS not in bias.statistic
+    error = np.std(totals, ddof=1) / np.sqrt(COUNT)
+    assert (bias.low, bias.high) == pytest.approx(student.interval(0.95, COUNT - 1, np.mean(totals), error))
+
+
+@pytest.mark.parametrize("measure", ["wer", "bits_per_byte (none)", "word_perplexity"])
+@pytest.mark.parametrize("least", [0.01, 0.0])
+def test_what_cannot_be_below_0_has_an_interval_above_it(measure: str, least: float) -> None:
+    totals = (least + np.random.default_rng(3).exponential(0.1, COUNT)).tolist()
+    totals[0] = least
+    how: dict[str, Any] = {"better": "lower", "as": "exp" if measure == "word_perplexity" else "mean"}
+    found = results({"fp32": [rows(totals, measure=measure, **how)]})
+    error = named(found["fp32"], "task_error", measure).estimate
+    assert OF_LOGARITHMS in error.statistic
+    low, value, high = np.log(ends(error)) if how["as"] == "exp" else ends(error)
+    assert high / value == pytest.approx(value / low)
+    assert low > 0
 
 
 def test_one_build_is_held_against_the_other_by_document() -> None:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from benchharness.compress.calibration import read_text
-from benchharness.device.inputs import tokenizer_program
+from benchharness.device.inputs import tokenizer_apart, tokenizer_program
 from benchharness.device.inputs.tokenizer import Tokenizer
 from benchharness.device.inputs.tokenizer_apart import TokenizerApart, opened_apart, refusal
 from benchharness.device.line import protocol
@@ -94,6 +94,43 @@ def test_a_hostile_file_is_refused_and_says_why(tmp_path: Path, name: str) -> No
     with pytest.raises(Unsupported) as refused, apart(written(tmp_path, parts), limit_s) as tokenizer:
         tokenizer.spans("a" * 2000 + "!b")
     assert told in str(refused.value)
+
+
+#: An interpreter under which there is no memory for a text.
+NO_MEMORY = """#!/bin/sh
+exec {python} -c '
+import os
+from benchharness.device.inputs import tokenizer_program
+
+def spans(tokenizer, text):
+    {how}
+
+tokenizer_program.Tokenizer.spans = spans
+tokenizer_program.main()
+'
+"""
+LONG = ": the text has 0.002 million characters, and takes some 0.0003 GB to be read at once. Evaluation data may be"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's script stands for an interpreter")
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("raise MemoryError", "it takes more memory than is allowed"),
+        ("os.abort()", "it ended the process that read it (SIGABRT); it may take more memory than is allowed"),
+    ],
+)
+def test_who_gives_a_text_that_takes_too_much_memory_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, told: str
+) -> None:
+    """However the process took it: Python raises, the package aborts. A short text is not what took it."""
+    python = tmp_path / "python"
+    python.write_text(NO_MEMORY.format(python=sys.executable, how=how))
+    python.chmod(0o755)
+    asked = cast("Any", {**order(DEMO_TOKENIZER), "python": str(python)})
+    assert refusal(asked, ["a" * 2000], str(tmp_path)) == f"tokenizer.json: refused: {told}"
+    monkeypatch.setattr(tokenizer_apart, "_LONG_TEXT", 2000)
+    assert refusal(asked, ["a" * 2000], str(tmp_path)).startswith(f"tokenizer.json: refused: {told}{LONG}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")
@@ -194,16 +231,25 @@ def order(path: Path | None, text: str | None = "And it came to pass") -> Any:
     return cast("Any", {"tokenizer": path and str(path), "workload": workload, "timeout_s": 10.0, "python": None})
 
 
+def _told(rehearsal: Rehearsal) -> Any:
+    _comes(lambda: rehearsal.told() is not None)
+    return rehearsal.told()
+
+
+def _comes(holds: Callable[[], bool]) -> bool:
+    deadline_s = time.monotonic() + 60
+    while not holds() and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    return holds()
+
+
 def test_a_prompt_is_tried_before_a_worker_starts_and_once(tmp_path: Path) -> None:
     rehearsal = Rehearsal("")
     path = written(tmp_path, {"pre_tokenizer": split("(a+)+$")})
 
     def told(asked: Any) -> Any:
         rehearsal.begin(asked)
-        deadline_s = time.monotonic() + 60
-        while (found := rehearsal.told()) is None and time.monotonic() < deadline_s:
-            time.sleep(0.005)
-        return found
+        return _told(rehearsal)
 
     hostile = order(path, "a" * 40 + "!b")
     assert "retry-limit-in-match over" in told(hostile)["tried"]
@@ -211,6 +257,32 @@ def test_a_prompt_is_tried_before_a_worker_starts_and_once(tmp_path: Path) -> No
     path.unlink()
     assert "retry-limit-in-match over" in told(hostile)["tried"], "what was found is remembered"
     assert told(order(path, None)) == told(order(None)) == {}, "where no text is read nothing is tried"
+
+
+#: Makes no copy of its bundle, and never answers as a tokenizer.
+SILENT = """#!/bin/sh
+case "$3" in *.bytecode) exit 1;; *) touch "$0.trying"; exec sleep 1000;; esac
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's script stands for an interpreter")
+def test_a_trial_ends_with_its_attempt_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    python, trying = tmp_path / "python", tmp_path / "python.trying"
+    python.write_text(SILENT)
+    python.chmod(0o755)
+    silent = cast("Any", {**order(DEMO_TOKENIZER), "timeout_s": 100_000.0, "python": str(python)})  # tried for 120 s
+    rehearsal = Rehearsal(str(tmp_path / "none"))
+    for _ in range(2):  # what was not found out is not remembered
+        rehearsal.begin(silent)
+        assert rehearsal.told() is None
+        assert _comes(trying.exists)
+        trying.unlink()
+        rehearsal.cancel()
+    rehearsal.begin(order(DEMO_TOKENIZER))
+    assert _told(rehearsal) == {"tried": ""}
+    rehearsal.cancel()  # nothing is being tried
+    rehearsal.begin(order(DEMO_TOKENIZER))
+    assert rehearsal.told() == {"tried": ""}
 
 
 def test_a_file_has_a_part_of_the_attempts_time_and_of_a_pass_one_models() -> None:
@@ -230,6 +302,25 @@ def test_what_has_to_be_spelled_is_spelled_in_the_trial(tmp_path: Path) -> None:
     path, text = written(tmp_path, {"decoder": {"type": "Sequence", "decoders": fused}}), "a" * 40 + "!b"
     assert refusal(order(path), [text], None) == ""
     assert refusal(order(path), [text], None, spells=True).startswith("the tokenizer cannot spell tokens")
+
+
+#: Makes a copy of its bundle, and says what it is started out of.
+INTERPRETER = """#!/bin/sh
+case "$3" in *.bytecode) touch "$1.kind"; echo kind;; *) echo "{\\"refused\\": \\"out of $1\\"}";; esac
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's script stands for an interpreter")
+def test_it_starts_out_of_the_bundle_with_its_bytecode_as_a_worker_does(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(INTERPRETER)
+    python.chmod(0o755)
+    asked = {**order(DEMO_TOKENIZER), "python": str(python)}
+    bundle = str(tmp_path / "device-0123456789ab.pyz")
+    assert refusal(cast("Any", asked), ["a"], bundle) == f"out of {bundle}.kind"
+    python.unlink()
+    gone = {**asked, "python": str(tmp_path / "gone")}
+    assert refusal(cast("Any", gone), ["a"], bundle).endswith("gone: No such file or directory")
 
 
 def test_calibration_refuses_a_hostile_tokenizer_as_a_mistake_of_the_users(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import math
 import os
 import queue
 import signal
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,10 +20,14 @@ from typing import IO, TYPE_CHECKING, Any
 from benchharness.device.inputs.tokenizer import Around, Tokenizer
 from benchharness.device.line import protocol
 from benchharness.device.processes.child import Child
+from benchharness.device.processes.device_program import device_program
 from benchharness.errors import ProtocolError, Unsupported
 
 if TYPE_CHECKING:
     from benchharness.device.line.orders import Order
+
+    #: What a tokenizer's process says: messages, what is none, and None at its end.
+    Answers = queue.SimpleQueue[dict[str, Any] | ProtocolError | None]
 
 _PROGRAM = "benchharness.device.inputs.tokenizer_program"
 #: Processor time in all, before anything is asked: 35 MB are loaded in 1 s on a desktop, in about 10 on a small board.
@@ -43,24 +46,35 @@ _QUIET = {
 }
 #: A process that has closed its output has so long to end by itself: how it ended is the reason.
 _GRACE_S = 5.0
+#: A text of so many characters takes 150 MB and more, which may be what is not there; a shorter one is not spoken of.
+_LONG_TEXT = 1_000_000
+_BYTES_A_CHARACTER = 150
 _BY_TIME = tuple(getattr(signal, name) for name in ("SIGPROF", "SIGXCPU") if hasattr(signal, name))
 
 
 class TokenizerApart(Tokenizer):
     """A tokenizer in a process of its own. Every question raises `Unsupported` where that one has ended or is stuck.
 
-    `limit_s`: the processor time that it has for all that was asked so far.
+    `limit_s`: the processor time that it has for all that was asked so far. `answers`: where its answers arrive, and
+    where another thread may put one in their place.
     """
 
     def __init__(
-        self, path: Path, *, limit_s: float = LIMIT_S, python: str | None = None, bundle: str | None = None
+        self,
+        path: Path,
+        *,
+        limit_s: float = LIMIT_S,
+        python: str | None = None,
+        bundle: str | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._path = path
         self.limit_s = limit_s
         self._patience_s = limit_s
         self._gone = ""  # why it answers no more
-        self._answers: queue.SimpleQueue[dict[str, Any] | ProtocolError | None] = queue.SimpleQueue()
-        self._child = Child(_command(python, bundle), _receive, self._answers.put, env={**os.environ, **_QUIET})
+        self._answers: Answers = queue.SimpleQueue() if answers is None else answers
+        command = device_program(_PROGRAM, python, bundle)
+        self._child = Child(command, _receive, self._answers.put, env={**os.environ, **_QUIET})
         try:
             (told,) = self._asked("open")
         except Unsupported:
@@ -132,10 +146,29 @@ class TokenizerApart(Tokenizer):
                 ) from None
             if answer is None or isinstance(answer, ProtocolError):
                 self._child.end(_GRACE_S, orphans=False)
-                raise self._lost(_ended(self._path, self._child.code or 0, self.limit_s))
-            _check(answer)
+                raise self._lost(self._ended(_if_long(asked, size)))
+            if "refused" in answer:
+                raise Unsupported(protocol.text(answer["refused"]))
+            if "memory" in answer:
+                raise Unsupported(
+                    f"{self._path.name}: refused: it takes more memory than is allowed{_if_long(asked, size)}"
+                )
             found.append(answer)
         return found
+
+    def _ended(self, long: str) -> str:
+        """Why it answers no more, by how its process has ended. `long`: told of its text where memory did it."""
+        code = self._child.code or 0
+        if -code in _BY_TIME:
+            return (
+                f"{self._path.name}: refused: the tokenizer took more than {self.limit_s:.3g} s of processor time; a "
+                "pattern in it may try every way to cut a text"
+            )
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return (
+            f"{self._path.name}: refused: it ended the process that read it ({how}); it may take more memory than is "
+            f"allowed{long}"
+        )
 
     def _lost(self, reason: str) -> Unsupported:
         self._gone = reason
@@ -143,15 +176,23 @@ class TokenizerApart(Tokenizer):
         return Unsupported(reason)
 
 
-def refusal(order: Order, texts: Iterable[str], bundle: str | None, *, spells: bool = False) -> str:
+def refusal(
+    order: Order,
+    texts: Iterable[str],
+    bundle: str | None,
+    *,
+    spells: bool = False,
+    answers: Answers | None = None,
+) -> str:
     """Why the tokenizer of an order cannot read texts, under its interpreter; "" where it can, or there is none.
 
-    `spells`: their tokens are to be spelled, too. It is tried in a process apart.
+    `spells`: their tokens are to be spelled, too. It is tried in a process apart, with `answers` as there.
     """
     if order.get("tokenizer") is None:
         return ""
     try:
-        tokenizer = opened_apart(order, str(order["tokenizer"]), bundle, python=order.get("python"))
+        path = str(order["tokenizer"])
+        tokenizer = opened_apart(order, path, bundle, python=order.get("python"), answers=answers)
     except Unsupported as error:
         return str(error)
     except OSError as error:  # the interpreter: the worker will not start either
@@ -169,19 +210,20 @@ def refusal(order: Order, texts: Iterable[str], bundle: str | None, *, spells: b
 
 
 def opened_apart(
-    order: Order, path: str, bundle: str | None, *, python: str | None = None, models: int = 1
+    order: Order,
+    path: str,
+    bundle: str | None,
+    *,
+    python: str | None = None,
+    models: int = 1,
+    answers: Answers | None = None,
 ) -> TokenizerApart:
     """A tokenizer of an order, stopped before its model's part of the time is over. Raises `Unsupported`.
 
-    `models` is how many share that time.
+    `models` is how many share that time; `answers` as for `TokenizerApart`.
     """
     limit_s = min(LIMIT_S, order.get("timeout_s", math.inf) / models / _BY_THE_CLOCK)
-    return TokenizerApart(Path(path), limit_s=limit_s, python=python, bundle=bundle)
-
-
-def _check(answer: Mapping[str, Any]) -> None:
-    if "refused" in answer:
-        raise Unsupported(protocol.text(answer["refused"]))
+    return TokenizerApart(Path(path), limit_s=limit_s, python=python, bundle=bundle, answers=answers)
 
 
 def _receive(stream: IO[bytes]) -> dict[str, Any] | None:
@@ -196,19 +238,12 @@ def _receive(stream: IO[bytes]) -> dict[str, Any] | None:
     return answer
 
 
-def _ended(path: Path, code: int, limit_s: float) -> str:
-    """Why a tokenizer answers no more, by how its process has ended."""
-    if -code in _BY_TIME:
-        return (
-            f"{path.name}: refused: the tokenizer took more than {limit_s:.3g} s of processor time; a pattern in it "
-            "may try every way to cut a text"
-        )
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return f"{path.name}: refused: it ended the process that read it ({how}); it may take more memory than is allowed"
-
-
-def _command(python: str | None, bundle: str | None) -> list[str]:
-    """The program under the interpreter asked for; out of the bundle where benchharness is not installed in it."""
-    if python is None and Path(__file__).is_file():
-        return [sys.executable, "-m", _PROGRAM]
-    return [python or sys.executable, str(bundle), "module", _PROGRAM]
+def _if_long(asked: str, size: int) -> str:
+    """What to do about a text that may be too long to be read at once; "" for any other question."""
+    if asked != "spans" or size < _LONG_TEXT:
+        return ""
+    taken = size * _BYTES_A_CHARACTER / 1e9
+    return (
+        f": the text has {size / 1e6:.3g} million characters, and takes some {taken:.2g} GB to be read at once. "
+        "Evaluation data may be several documents (.jsonl), which are read one by one"
+    )

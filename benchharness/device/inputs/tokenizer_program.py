@@ -45,8 +45,10 @@ def main() -> None:
                     tokenizer = _opened(Path(request["path"]))
                 for answer in _answered(tokenizer, request):
                     _send(answers, answer)
-        except (Unsupported, MemoryError) as error:
-            _send(answers, {"refused": str(error) or "out of memory"})
+        except Unsupported as error:
+            _send(answers, {"refused": str(error)})
+        except MemoryError:
+            _send(answers, {"memory": "there is no more"})
     sys.stderr.flush()
     os._exit(0)
 

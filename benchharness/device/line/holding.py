@@ -19,13 +19,16 @@ _MOST_BYTES = 4096
 _MOMENT_S, _POLL_S = 1.0, 0.05
 
 
-def lock(path: Path, patience_s: float = _MOMENT_S) -> Any | None:
-    """Holds a file until this process ends; None where somebody else holds it for longer than that."""
+def lock(path: Path, patience_s: float = _MOMENT_S, *, mode: int = 0o600) -> Any | None:
+    """Holds a file until this process ends; None where somebody else holds it for longer than that.
+
+    `mode`: of a file that is made, as none was there.
+    """
     try:
         import fcntl
     except ImportError:  # not on this system; a run's folder is its own, so nothing but a double resume is missed
         return True
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), mode)
     deadline_s = time.monotonic() + patience_s
     while True:
         try:

@@ -37,9 +37,9 @@ def tidy(work: Path, bundle: str) -> dict[str, Any]:
         return busy
     removed = _end_what_runs()
     waiting: dict[str, int] = {}
-    for run in _folders(work / "runs"):
+    for run in folders(work / "runs"):
         scratch = remove_scratch(run / "scratch")
-        spooled = [path for path in _plain_files(run / "spool") if path.suffix == ".json"]
+        spooled = [path for path in plain_files(run / "spool") if path.suffix == ".json"]
         if spooled:
             waiting[run.name] = len(spooled)
             removed += [f"runs/{run.name}/scratch"] * scratch
@@ -49,7 +49,7 @@ def tidy(work: Path, bundle: str) -> dict[str, Any]:
     for path in _old_halves(work / "files"):
         if _remove(path):
             removed.append(str(path.relative_to(work)))
-    for path in _plain_files(work / "files"):
+    for path in plain_files(work / "files"):
         if path.match("device-*.pyz*") and not path.name.startswith(Path(bundle).name) and _remove(path):
             removed.append(f"files/{path.name}")
     return {"removed": removed, "waiting": waiting, "busy": None}
@@ -60,7 +60,7 @@ def clear(work: Path) -> dict[str, Any]:
     if busy := _busy(work):
         return busy
     began = _end_what_runs()
-    for run in _folders(work / "runs"):
+    for run in folders(work / "runs"):
         remove_scratch(run / "scratch")
     removed = [*began, *(name for name in _OURS if _remove(work / name))]
     return {"removed": removed, "waiting": {}, "busy": None}
@@ -69,9 +69,14 @@ def clear(work: Path) -> dict[str, Any]:
 def _busy(work: Path) -> dict[str, Any] | None:
     """The answer where a host has the device."""
     holding = Holding(work)
-    if not (holding.is_held() or any(is_held(run / "lock") for run in _folders(work / "runs"))):
+    if not (holding.is_held() or is_at_work(work)):
         return None
     return {"removed": [], "waiting": {}, "busy": holding.told()}
+
+
+def is_at_work(work: Path) -> bool:
+    """Whether a supervisor serves one of the runs there."""
+    return any(is_held(run / "lock") for run in folders(work / "runs"))
 
 
 def _end_what_runs() -> list[str]:
@@ -80,13 +85,15 @@ def _end_what_runs() -> list[str]:
     return [str(folder) for folder in groups.remove_stale()]
 
 
-def _folders(folder: Path) -> Iterator[Path]:
+def folders(folder: Path) -> Iterator[Path]:
+    """The folders in a folder; no link is one, nor is anything in a folder that is one."""
     for path in _inside(folder):
         if path.is_dir() and not path.is_symlink():
             yield path
 
 
-def _plain_files(folder: Path) -> Iterator[Path]:
+def plain_files(folder: Path) -> Iterator[Path]:
+    """The files in a folder, links left out as in `folders`."""
     for path in _inside(folder):
         with contextlib.suppress(OSError):
             if stat.S_ISREG(os.lstat(path).st_mode):

@@ -11,12 +11,12 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchharness.contract import ListsFiles, OpensBytes
+from benchharness.contract import ListsFiles, OpensBytes, hidden
 from benchharness.device import adapters
 from benchharness.device.line import protocol
 from benchharness.device.sealed import is_sealed
@@ -30,28 +30,14 @@ def main() -> None:
     """Answers what standard input asks."""
     answers = os.fdopen(protocol.claim_standard_output(), "wb")
     asked = json.load(sys.stdin)
-    with _without_runtimes():
+    # What an adapter of ours imports meanwhile does without its runtime: some take seconds, and no listing needs one.
+    # Adapters say that it is missing, and list files all the same.
+    with hidden(*_RUNTIMES):
         for name in adapters.BUILT_IN.keys() & {name for _, names in asked for name in names}:
             with suppress(Unsupported):  # so says `files_of`
                 adapters.load(name)
     answers.write(protocol.encode({"answers": [files_of(Path(path), names) for path, names in asked]}))
     answers.flush()
-
-
-@contextmanager
-def _without_runtimes() -> Iterator[None]:
-    """What an adapter of ours imports meanwhile does without its runtime: some take seconds, and no listing needs one.
-
-    Adapters say that it is missing, and list files all the same.
-    """
-    hidden = [name for name in _RUNTIMES if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # not to be found
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def files_of(path: Path, names: Sequence[str]) -> dict[str, Any] | None:

@@ -27,6 +27,11 @@ _UNIT = "documents"
 _P_VALUE = "a p-value, and so no interval"
 #: What a measure is told by; the others are facts of how.
 _NAMED = ("task", "measure", "used")
+#: Measures that add up what cannot be below 0 of any document: errors, and bits or nats of what was said. Of a task's
+#: own nobody knows: lm-eval's bias scores of BBQ, of which less is better, have both signs.
+_NEVER_BELOW_0 = frozenset(
+    ("wer", "cer", "ter", "brier_score", "bits_per_byte", "perplexity", "word_perplexity", "byte_perplexity")
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ class _Told:
     @property
     def is_binary(self) -> bool:
         return self.is_share and bool(np.isin(self.totals, (0.0, 1.0)).all())
+
+    @property
+    def never_below_0(self) -> bool:
+        """Whether no document can add less than 0, by what the measure is; that none here does says nothing."""
+        return self.better == LOWER and self.name[1].partition(" (")[0] in _NEVER_BELOW_0  # behind it: lm-eval's filter
 
     @property
     def metric(self) -> str:
@@ -160,7 +170,7 @@ def _value(told: _Told) -> Estimate:
         told.weights,
         statistic=statistic,
         unit=_UNIT,
-        positive=told.better == LOWER and bool((told.totals >= 0).all()),  # errors: none is below 0
+        positive=told.never_below_0,
         through=lambda each: float(through(np.array(each))),
     )
 
