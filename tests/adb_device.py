@@ -193,7 +193,7 @@ def running(
         yield Phone(port=port, user=user, home=home, says=system / "says", process=process)
     finally:
         process.kill()  # whoever waits for a namespace's first process hears of nothing less
-        process.wait(10)
+        process.wait(120)
 
 
 def _let_begin(process: subprocess.Popen[bytes], *, maps: bool) -> None:
@@ -240,7 +240,7 @@ class AdbServer:
     def kill(self) -> None:
         """Ends it as a crash does; devices must be found again."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(120)
 
 
 @contextlib.contextmanager
@@ -262,5 +262,5 @@ def adb_server(folder: Path) -> Iterator[AdbServer]:
     finally:
         subprocess.run(["adb", "-P", str(port), "kill-server"], env=environment, capture_output=True, check=False)
         process.kill()
-        process.wait(10)
+        process.wait(120)
         until(lambda: not listens(port))

@@ -57,7 +57,7 @@ class Starter:
                 code = process.wait(timeout)
             except subprocess.TimeoutExpired as error:
                 process.send_signal(signal.SIGKILL)
-                process.wait(10)
+                process.wait(120)
                 raise subprocess.TimeoutExpired(error.cmd, timeout, out.read_text(), err.read_text()) from None
             return subprocess.CompletedProcess(["benchharness", *arguments], code, out.read_text(), err.read_text())
 

@@ -40,6 +40,8 @@ class Far:
         self.work, self.seen = work, seen
         self.folder = folder
         self.url = f"sqlite:///{folder / 'store.db'}"
+        self._hosts: list[subprocess.Popen[bytes]] = []
+        self._running: list[threading.Thread] = []
 
     def profile(self, **changes: Any) -> None:
         device = self.server.device(name=NAME, work=self.work, **changes)
@@ -67,16 +69,28 @@ class Far:
             except Exception as error:
                 self.trouble = error
 
-        made = threading.Thread(target=run)
+        made = threading.Thread(target=run, daemon=True)
+        self._running.append(made)
         made.start()
         return made
 
     def host(self, seconds: float) -> subprocess.Popen[bytes]:
         """A host process of its own, to be killed."""
         code = f"from benchharness import api\napi.run({self.suite(seconds)!r}, on={NAME!r}, store={self.url!r})"
-        return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._hosts.append(
+            subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+        return self._hosts[-1]
 
-    def until(self, holds: Callable[[], bool], patience_s: float = 20.0) -> None:
+    def close(self) -> None:
+        """Whatever became of the test: no host of it goes on, and no run of this process beside the next test."""
+        for host in self._hosts:
+            host.kill()
+            host.wait()
+        for each in self._running:
+            each.join(300)
+
+    def until(self, holds: Callable[[], bool], patience_s: float = 180.0) -> None:
         deadline_s = time.monotonic() + patience_s
         while not holds():
             assert time.monotonic() < deadline_s, "it did not come about in time"

@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchharness import stores
-from benchharness.farm import signing
+from benchharness.farm import lease, signing
 from benchharness.farm.agent import Agent
 from benchharness.farm.allowed import Allowed
-from benchharness.farm.lease import now_s
 from benchharness.farm.making import Order
 from benchharness.farm.members import Farm
 from benchharness.farm.passes import Pass
@@ -28,7 +29,8 @@ from tests.postgres import folder, free_port
 from tests.unit.made_up import attempt, job, measured
 
 HOSTS, SUBMITTERS = ("desk", "rack"), ("ann", "bob")
-LEASE_S, DEVICE_S = 2.0, 1.0
+#: Longer than a machine stands still: what lapses in a test does so by `Ahead`, or by the owner's hand.
+LEASE_S, DEVICE_S = 60.0, 30.0
 
 
 @dataclass
@@ -168,6 +170,12 @@ def submit(testbed: Testbed, line: Member, told: str, by: str = "ann") -> int:
     return int(line.one("submit", told, signature, by))
 
 
+def lapse(testbed: Testbed) -> None:
+    """Lets every open lease have lapsed long ago, and its agent silent."""
+    testbed.rows("UPDATE farm.leases SET until = now() - interval '1 hour' WHERE ended IS NULL")
+    testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+
+
 def parcel(folder: Path, name: str = "phones") -> str:
     """A run that somebody measured."""
     url = f"sqlite:///{folder / f'{uuid.uuid4()}.db'}"
@@ -181,11 +189,22 @@ def parcel(folder: Path, name: str = "phones") -> str:
     return stores.parcel_of(run, store=url, conditions={"device": "simulated"})
 
 
+class Ahead:
+    """A host's clock that a test puts ahead, so that a lease lapses when it is to and not when a machine is slow."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.by_s = 0.0
+        real = lease.now_s
+        for module in ("agent", "lease"):
+            monkeypatch.setattr(f"benchharness.farm.{module}.now_s", lambda: real() + self.by_s)
+
+
 @dataclass
 class Simulated:
     """A simulated device: what it is at, and what it was at. `job` takes the place of a process."""
 
     takes_s: float = 0.2
+    renewed_so_often: int = 0  # before it is done
     parcel: str = "{}"
     told: dict[str, Any] = field(default_factory=lambda: {"parcel": True})
     begun: list[float] = field(default_factory=list)
@@ -205,12 +224,12 @@ class _Job:
         self.order = order
 
     def renewed(self, until_s: float) -> None:
-        assert until_s > now_s()
+        assert until_s > lease.now_s()
         self._device.renewals += 1
 
     @property
     def ended(self) -> bool:
-        return time.monotonic() > self._until_s
+        return time.monotonic() > self._until_s and self._device.renewals >= self._device.renewed_so_often
 
     def end(self) -> None:
         if not self._over:
@@ -249,7 +268,7 @@ def working(
         thread.join()
 
 
-def until(so: Callable[[], bool], patience_s: float = 20.0) -> None:
+def until(so: Callable[[], bool], patience_s: float = 180.0) -> None:
     """Waits until something is so."""
     end = time.monotonic() + patience_s
     while not so():

@@ -23,7 +23,7 @@ from benchharness.suite.device import Device
 
 ROOT = Path(__file__).parent.parent
 SYSTEM_PYTHON = "/usr/bin/python3"
-_STARTING_S = 20.0
+_STARTING_S = 120.0
 #: Numbers of users, so that two at a time are two.
 _USERS = itertools.count()
 
@@ -145,7 +145,7 @@ def _running(folder: Path, user: str, home: Path) -> Iterator[Server]:
         yield Server(port=port, user=user, home=home, key=key, host_key=" ".join(told[:2]), process=process)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 def free_port() -> int:

@@ -179,7 +179,9 @@ def moving() -> None:
 
 def chatting() -> None:
     """Writes to whatever stream of its parent it finds, without end."""
-    time.sleep(0.5)  # while the parent lives it would break the protocol, which is another outcome
+    parent = os.getppid()
+    while os.getppid() == parent:  # while that lives it would break the protocol, which is another outcome
+        time.sleep(0.01)
     ends = time.monotonic() + _LIFE_S
     while time.monotonic() < ends:
         for stream in range(1, 16):

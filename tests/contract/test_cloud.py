@@ -36,7 +36,7 @@ from tests.loopback_endpoint import ANSWER, Asked, Endpoint, serving, status, wo
 KEY = "sk-tattletale-0123456789"
 PROMPT = "whisper nobody may hear"
 CONFIGURATION = Configuration(runtime="cloud")
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
         text = json.dumps({"url": f"https://127.0.0.1:{server.getsockname()[1]}/v1", "model": "m"})
         with opened(tmp_path, text) as session:
             assert heard(session)[1].why == "tls failure"
-        thread.join(5)
+        thread.join(PATIENCE_S)
 
 
 def _self_signed(folder: Path) -> ssl.SSLContext:

@@ -274,9 +274,9 @@ def test_weights_are_stepped_over(tmp_path: Path) -> None:
     path = save(
         tmp_path / "m.onnx", [helper.make_node("Add", ["x", "w"], ["y"])], {"w": np.zeros(25_000_000, np.float32)}
     )
-    started = time.perf_counter()
+    started = time.process_time()
     found = inspect_model(path)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert found.parameters[0].bytes == 100_000_000
 
 

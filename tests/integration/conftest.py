@@ -79,7 +79,7 @@ class Bench:
         artefacts: Sequence[Path],
         *,
         attempts: int = 2,
-        timeout: str = "30 s",
+        timeout: str = "120 s",
         accelerator: str | None = None,
         prompt_tokens: int = 64,
         scenario: str | None = None,

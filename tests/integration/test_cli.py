@@ -171,12 +171,15 @@ def test_attempts_go_on_until_the_interval_or_the_time_is_reached(
     benchharness: CommandLine, models: Path, tmp_path: Path
 ) -> None:
     suite = suite_of(tmp_path, models, **ONE_JOB, attempts="at_least = 1\nat_most = 1000")
-    arguments = ("--attempts", "2", "--ci-target", "0.01%", "--max-time", "6 s", "--scenario", "steady")
-    done = benchharness("run", suite, *arguments)
-    assert done.returncode == 0, done.stderr
-    (result,) = exported(benchharness)["results"]
+    arguments = ("--attempts", "2", "--ci-target", "0.01%", "--scenario", "steady")
+    for seconds in (6, 90):  # the more of them for a machine on which two attempts take the less
+        done = benchharness("run", suite, *arguments, "--max-time", f"{seconds} s")
+        assert done.returncode == 0, done.stderr
+        (result,) = exported(benchharness)["results"]
+        assert f"time budget of {seconds} s ended; interval not reached" in result["stopped"]
+        if result["outcomes"]["ok"] > 2:
+            break
     assert result["outcomes"]["ok"] > 2
-    assert "time budget of 6 s ended; interval not reached" in result["stopped"]
     assert any(warning["kind"] == "interval-not-reached" for warning in result["warnings"])
     benchharness("run", models / "base", "--ci-target", "99%", "--attempts", "2", "--scenario", "steady")
     (result,) = exported(benchharness)["results"]

@@ -60,7 +60,7 @@ def test_a_model_answers_several(tmp_path: Path) -> None:
 
 def test_an_endpoint_answers_several(tmp_path: Path) -> None:
     with serving() as endpoint:
-        endpoint.pause_s = 0.005
+        endpoint.pause_s = 0.02
         (tmp_path / "some.endpoint").write_text(endpoint.file(), encoding="utf-8")
         found = result_of(
             tmp_path,

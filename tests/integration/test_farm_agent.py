@@ -19,7 +19,7 @@ from benchharness import api
 from benchharness.errors import SuiteError
 from benchharness.farm.allowed import Allowed
 from benchharness.farm.line import Line
-from tests.farm import LEASE_S, Member, Simulated, Testbed, parcel, submit, text, until, working
+from tests.farm import LEASE_S, Ahead, Member, Simulated, Testbed, lapse, parcel, submit, text, until, working
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
 Members = Callable[[str], Member]
@@ -28,6 +28,11 @@ Members = Callable[[str], Member]
 @pytest.fixture
 def ann(member: Members) -> Member:
     return member("ann")
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    return Ahead(monkeypatch)
 
 
 @pytest.fixture
@@ -62,40 +67,49 @@ def test_jobs_go_through_devices_and_results_into_the_store(
 
 
 def test_news_wakes_an_agent_long_before_it_would_ask(
-    testbed: Testbed, ann: Member, known: None, tmp_path: Path
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("benchharness.farm.agent._ASKS_S", 3600.0)
     device = Simulated(parcel=parcel(tmp_path))
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
         until(lambda: testbed.rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(1,)])
-        time.sleep(0.5)
+        until(lambda: testbed.rows("SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN farm'") == [(1,)])
+        time.sleep(0.5)  # it asked, and there was nothing
         submit(testbed, ann, text())
-        until(lambda: bool(device.begun), 5)
+        until(lambda: bool(device.begun))
         until(done(testbed, 1))
 
 
-def test_a_long_job_keeps_its_lease(testbed: Testbed, ann: Member, known: None, tmp_path: Path) -> None:
-    device = Simulated(takes_s=2 * LEASE_S, parcel=parcel(tmp_path))
+def test_a_long_job_keeps_its_lease(testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead) -> None:
+    device = Simulated(renewed_so_often=4, parcel=parcel(tmp_path))
     submit(testbed, ann, text())
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
+        until(lambda: bool(device.begun))
+        for renewals in range(1, 5):
+            ahead.by_s += 0.4 * LEASE_S  # in all, longer than it has at first
+            until(lambda renewals=renewals: device.renewals >= renewals)  # type: ignore[misc]
         until(done(testbed, 1))
-    assert device.renewals >= 3
+    assert device.renewals == 4, "it asks once a third is gone, and not all the time"
     assert len(device.begun) == 1
 
 
 def test_a_job_ends_with_its_lease_while_the_farm_is_away_and_runs_again_elsewhere(
-    testbed: Testbed, ann: Member, known: None, tmp_path: Path
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead
 ) -> None:
-    device, other = Simulated(takes_s=60, parcel=parcel(tmp_path)), Simulated(parcel=parcel(tmp_path))
+    device, other = Simulated(takes_s=3600, parcel=parcel(tmp_path)), Simulated(parcel=parcel(tmp_path))
     submit(testbed, ann, text())
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
         until(lambda: bool(device.begun))
         testbed.farm.server.stop("immediate")
-        away = time.monotonic()
         try:
-            until(lambda: bool(device.ended), LEASE_S + 2)
+            ahead.by_s += LEASE_S / 2  # it asks for more time, and nobody is there
+            time.sleep(0.3)
+            assert not device.ended, "its lease holds"
+            ahead.by_s += LEASE_S / 2
+            until(lambda: bool(device.ended))
         finally:
             testbed.farm.server.start()
-        assert device.ended[0] - away <= LEASE_S + 0.5  # a lease that was renewed when the farm went away
+        lapse(testbed)
         until(lambda: testbed.reap() == 1 or testbed.states() != ["doing"])
         with working(testbed, "rack", {"pi-9": other}, tmp_path):
             until(done(testbed, 1))
@@ -104,28 +118,31 @@ def test_a_job_ends_with_its_lease_while_the_farm_is_away_and_runs_again_elsewhe
 
 
 def test_a_lease_counts_from_before_it_was_asked_for(
-    testbed: Testbed, ann: Member, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    testbed: Testbed, ann: Member, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: Ahead,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     """An agent may be frozen while the answer waits for it."""
     asked = Line.call
 
     def late(self: Line, function: str, *values: object) -> list[tuple[Any, ...]]:
         found = asked(self, function, *values)
         if function == "claim" and found:
-            time.sleep(LEASE_S + 0.2)
+            ahead.by_s += LEASE_S + 0.2
         return found
 
     monkeypatch.setattr(Line, "call", late)
     device = Simulated(takes_s=60)
     submit(testbed, ann, text())
-    with working(testbed, "desk", {"pi-1": device}, tmp_path):
-        until(lambda: testbed.states() == ["doing"])
-        time.sleep(LEASE_S + 1)
+    with (
+        caplog.at_level(logging.WARNING, "benchharness.farm"),
+        working(testbed, "desk", {"pi-1": device}, tmp_path),
+    ):
+        until(lambda: "given up: its lease lapsed before it began" in caplog.text)
+    assert testbed.states() == ["doing"]
     assert device.begun == []
 
 
 def test_a_restart_of_the_farm_costs_no_job(testbed: Testbed, ann: Member, known: None, tmp_path: Path) -> None:
-    testbed.rows("UPDATE farm.settings SET lease_s = 20")
     device = Simulated(takes_s=2, parcel=parcel(tmp_path))
     submit(testbed, ann, text())
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
@@ -136,13 +153,14 @@ def test_a_restart_of_the_farm_costs_no_job(testbed: Testbed, ann: Member, known
     assert len(device.begun) == 1
 
 
-def test_a_cancelled_job_is_ended(testbed: Testbed, ann: Member, known: None, tmp_path: Path) -> None:
+def test_a_cancelled_job_is_ended(testbed: Testbed, ann: Member, known: None, tmp_path: Path, ahead: Ahead) -> None:
     device = Simulated(takes_s=60)
     told = text()
     submit(testbed, ann, told)
     with working(testbed, "desk", {"pi-1": device}, tmp_path):
         until(lambda: bool(device.begun))
         ann.one("cancel", json.loads(told)["id"])
+        ahead.by_s += 0.4 * LEASE_S  # it hears of it when it asks for more time
         until(lambda: testbed.states() == ["aborted"])
         assert device.ended
 

@@ -24,7 +24,8 @@ from tests.integration.test_farm_making import LONG, making, order
 from tests.ssh_server import Server, missing, serving
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
-DEVICE_S = 4.0
+#: Over a line that a slow machine may keep silent for some seconds.
+DEVICE_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def far(server: Server, tmp_path: Path) -> Order:
     """A long job on the device."""
-    made = order(tmp_path, now_s() + 300, **LONG)
+    made = order(tmp_path, now_s() + 600, **LONG)
     path = tmp_path / "loopback.toml"
     path.write_text(written(server.device(work=str(server.home / tmp_path.name))), encoding="utf-8")
     return replace(made, profile=str(path), device_s=DEVICE_S)
@@ -50,13 +51,13 @@ def test_a_device_holds_on_for_less_time_than_its_agent(far: Order) -> None:
 
 def test_a_device_whose_host_is_frozen_ends_by_its_own_lease(far: Order, server: Server) -> None:
     with making(far) as made:
-        until(lambda: any("worker" in line for line in server.processes()) or made.ended, 120)
+        until(lambda: any("worker" in line for line in server.processes()) or made.ended)
         assert not made.ended, made.told()
         os.kill(made._process.pid, signal.SIGSTOP)
         frozen = time.monotonic()
         try:
-            until(lambda: not server.processes(), DEVICE_S + 20)
-            assert time.monotonic() - frozen > DEVICE_S / 2  # not the line: the lease
+            until(lambda: not server.processes())
+            assert time.monotonic() - frozen > DEVICE_S / 5  # not the line: the lease, of which some is gone
         finally:
             os.kill(made._process.pid, signal.SIGCONT)
     until(lambda: not server.processes())

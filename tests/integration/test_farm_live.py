@@ -51,7 +51,7 @@ class Terminal:
         os.close(theirs)
         self.written = ""
 
-    def until(self, words: str, patience_s: float = 20.0) -> None:
+    def until(self, words: str, patience_s: float = 180.0) -> None:
         """Reads until something is written that was not before."""
         seen, end = len(self.written), time.monotonic() + patience_s
         while words not in self.written[seen:]:
@@ -71,7 +71,7 @@ class Terminal:
         with suppress(OSError):
             while os.read(self._ours, 65536):
                 pass
-        return self.process.wait(20)
+        return self.process.wait(180)
 
     def close(self) -> None:
         self.process.kill()

@@ -37,7 +37,6 @@ AFTER = "def label(given, document):\n    return given\n"
 @contextmanager
 def host(testbed: Testbed, work: Path, **rules: object) -> Iterator[None]:
     """An agent whose one device is this machine."""
-    testbed.rows("UPDATE farm.settings SET lease_s = 60, device_s = 30")
     (work / "devices").mkdir(parents=True)
     (work / "devices" / "pi-1.toml").write_text('name = "board"\n')
     keys = {name: (testbed.farm.pass_of(name) / "signing.pub").read_text().strip() for name in SUBMITTERS}
@@ -57,7 +56,7 @@ def made(testbed: Testbed, suite: Path) -> list[Result]:
     """What became of a suite that ann submits: its results, as they stand in the farm's store."""
     ann = testbed.member("ann")
     done = submit(ann, suite, on="board")
-    until(lambda: testbed.states()[-1] not in ("todo", "doing"), 120)
+    until(lambda: testbed.states()[-1] not in ("todo", "doing"))
     testbed.take_in()
     (job,) = jobs_of(ann, done.id)
     assert job.status == "succeeded", job.why
@@ -112,7 +111,7 @@ def test_a_task_with_a_function_of_its_own_goes_where_a_host_lists_it(
         told = benchharness("farm", "submit", suite, "--on", "board", "--farm", ann)
         assert (told.returncode, told.stderr) == (0, "")
         assert f'after.py is code: a host makes it where its agent.toml has it: code = ["{digest}"]' in told.stdout
-        until(lambda: testbed.states() == ["failed"], 60)
+        until(lambda: testbed.states() == ["failed"])
     ((why,),) = testbed.rows("SELECT why FROM farm.jobs")
     assert why.startswith("pi-1 refused it: files/")
     assert why.endswith(f"after.py is code, and its SHA-256 is not in this host's code: {digest}")

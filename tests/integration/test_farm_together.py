@@ -19,7 +19,7 @@ pytest.importorskip("procrastinate", reason=MISSING)
 
 import psycopg
 
-from tests.farm import Member, Simulated, Testbed, parcel, submit, text, until, working
+from tests.farm import Member, Simulated, Testbed, lapse, parcel, submit, text, until, working
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
 Members = Callable[[str], Member]
@@ -82,28 +82,22 @@ def test_who_stands_still_in_a_transaction_keeps_no_job_from_being_handed_on(
         member(role).line.execute("SHOW idle_in_transaction_session_timeout").fetchall() for role in ("desk", "ann")
     ]
     assert shown == [[("1min",)], [("10min",)]]
-    setting = "ALTER ROLE desk IN DATABASE farm SET idle_in_transaction_session_timeout = '{}'"
-    testbed.rows(setting.format("700ms"))
-    try:
-        submit(testbed, ann, text())
-        token, _ = desk.claims("pi-1")
-        frozen = member("desk")
-        frozen.line.execute("BEGIN")
-        assert frozen.call("renew", token)  # and holds the lease's row from now on
-        # As much later as it takes the lease to lapse; who holds the row is asked nothing.
-        testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
-        testbed.rows("UPDATE farm.settings SET lease_s = 0.001, device_s = 0.001")
-        assert testbed.reap() == 0
-        until(
-            lambda: testbed.rows("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == [(0,)]
-        )
-        testbed.rows("UPDATE farm.leases SET until = now() - interval '1 hour' WHERE ended IS NULL")
-        testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
-        assert testbed.reap() == 1
-        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
-            frozen.call("renew", token)
-    finally:
-        testbed.rows(setting.format("60s"))
+    submit(testbed, ann, text())
+    token, _ = desk.claims("pi-1")
+    frozen = member("desk")
+    frozen.line.execute("SET idle_in_transaction_session_timeout = '10min'")  # nobody is in a hurry yet
+    frozen.line.execute("BEGIN")
+    assert frozen.call("renew", token)  # and holds the lease's row from now on
+    frozen.line.execute("SET LOCAL idle_in_transaction_session_timeout = '700ms'")  # its minute is over soon
+    # As much later as it takes the lease to lapse; who holds the row is asked nothing.
+    testbed.rows("UPDATE queue.procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+    testbed.rows("UPDATE farm.settings SET lease_s = 0.001, device_s = 0.001")
+    assert testbed.reap() == 0
+    until(lambda: testbed.rows("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == [(0,)])
+    lapse(testbed)
+    assert testbed.reap() == 1
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        frozen.call("renew", token)
 
 
 def test_a_job_whose_worker_was_forgotten_is_handed_on(testbed: Testbed, ann: Member, desk: Member) -> None:

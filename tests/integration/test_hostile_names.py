@@ -41,7 +41,7 @@ def browser() -> str:
 def dom(browser: str, page: Path, profile: Path) -> str:
     """The page as the browser holds it after scripts have had their time."""
     command = [browser, *ALONE, f"--user-data-dir={profile}", page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 @pytest.fixture

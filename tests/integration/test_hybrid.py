@@ -38,7 +38,7 @@ NETWORKS: list[dict[str, Any]] = [
     {"name": "near", "delay": "1 ms"},
     {"name": "hole", "black_hole": True},
     {"name": "shut", "refused": 1},
-    {"name": "torn", "cut_after": ["120 ms", "120 ms"]},
+    {"name": "torn", "cut_after": ["350 ms", "350 ms"]},
 ]
 
 
@@ -46,7 +46,7 @@ NETWORKS: list[dict[str, Any]] = [
 def endpoint() -> Iterator[Endpoint]:
     with serving() as made:
         made.key = KEY
-        made.pause_s = 0.03
+        made.pause_s = 0.1  # a token's time is far from that of the cut, and of nobody's patience
         yield made
 
 
@@ -71,12 +71,12 @@ def suite_of(folder: Path, endpoint: Endpoint, **settings: Any) -> Path:
                 "prompts": "prompts.jsonl",
                 "networks": NETWORKS,
                 "policies": [
-                    {"name": "again", "first_token": "500 ms", "gap": "500 ms"},
-                    {"name": "on", "first_token": "500 ms", "gap": "500 ms", "on_failure": "continue"},
+                    {"name": "again", "first_token": "2 s", "gap": "2 s"},
+                    {"name": "on", "first_token": "2 s", "gap": "2 s", "on_failure": "continue"},
                 ],
                 "requests": 2,
                 "answer_tokens": TOKENS,
-                "give_up": "1 s",
+                "give_up": "3 s",
                 **settings,
             }
         },
@@ -144,9 +144,9 @@ def test_every_way_meets_every_network(result: Result) -> None:
         assert row.wasted == row.sent + row.received > 0
     for row in found["cloud alone", "near"]:
         assert (row.agreement, row.cloud_tokens, row.wasted_tokens) == (1, TOKENS, 0)
-        assert row.first_token > 30e6  # a token's time, and the network's
+        assert row.first_token > 100e6  # a token's time, and the network's
     for row in found["again", "hole"]:
-        assert 500e6 <= row.first_token == row.silence
+        assert 2e9 <= row.first_token == row.silence
     assert [row.right for row in found["cloud alone", "near"]] == [1, 0]
     assert [row.right for row in found["cloud alone", "hole"]] == [0, 0]
     unknown = result.effective.of_scenario("hybrid")["energy_unknown"]

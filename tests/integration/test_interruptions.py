@@ -130,7 +130,7 @@ def test_a_run_that_shall_outlive_its_terminal_does(tmp_path: Path, store_url: s
     assert process.stdout is not None
     first = process.stdout.readline()  # one of three jobs is done
     process.send_signal(signal.SIGHUP)
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=300)
     assert process.returncode == 0, first + rest
     assert state(store_url) == "finished"
 
@@ -150,7 +150,7 @@ def piped(folder: Path, store_url: str, command: str) -> tuple[list[int], str]:
     environment = {**os.environ, "BENCHHARNESS_STORE": store_url, "BENCH": sys.executable, "COLUMNS": "200"}
     script = command.replace("benchharness", '"$BENCH" -m benchharness') + '; echo "${PIPESTATUS[@]}" >codes'
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     return [int(code) for code in (folder / "codes").read_text().split()], done.stderr
 

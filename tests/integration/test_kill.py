@@ -17,8 +17,9 @@ import pytest
 from benchharness.results.store import Store
 from tests.command_line import STARTER, Process
 from tests.conftest import ROOT
-from tests.integration.awkward_run import living
+from tests.integration.awkward_run import PATIENCE_S, living
 from tests.integration.conftest import ADAPTERS
+from tests.looks import so_within
 
 ATTEMPTS = 3
 JOBS = 2
@@ -96,7 +97,7 @@ class Harness:
 
     def wait(self) -> int:
         assert self.process is not None
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def harness(tmp_path: Path, store_url: str) -> Iterator[Harness]:
 
 def kill_at_a_random_moment(harness: Harness, role: str, moment: int) -> None:
     """`moment` seeds how long after the first attempt began the process dies, within the run's length."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while (victim := harness.find("worker")) is None and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(random.Random(f"{role} {moment}").uniform(0, WITHIN_S))
@@ -120,10 +121,7 @@ def kill_at_a_random_moment(harness: Harness, role: str, moment: int) -> None:
 
 
 def nothing_lives_a_second_later(harness: Harness) -> bool:
-    deadline = time.monotonic() + 1
-    while harness.living() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not harness.living()
+    return so_within(1, lambda: not harness.living())
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
@@ -173,7 +171,7 @@ def test_a_killed_worker_is_a_recorded_outcome(harness: Harness, store_url: str)
 def test_ctrl_c_keeps_results_and_says_how_to_resume(harness: Harness) -> None:
     attempts = 5  # enough that the run still goes on when the first attempt is seen
     harness.start("suite.toml", "--attempts", str(attempts))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while harness.stored() < 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert harness.process is not None

@@ -48,18 +48,18 @@ def started(tmp_path: Path) -> Iterator[list[Started]]:
 
 def test_a_silent_host_is_waited_for_as_long_as_the_lease_and_no_longer(started: list[Started], tmp_path: Path) -> None:
     started.append(each := Started(tmp_path, 1.0))
-    assert each.process.wait(15) == 0
+    assert each.process.wait(120) == 0
 
 
 def test_a_sign_of_life_renews_the_lease(started: list[Started], tmp_path: Path) -> None:
-    started.append(each := Started(tmp_path, 2.0))
+    started.append(each := Started(tmp_path, 4.0))
     assert each.process.stdin is not None
-    for _ in range(12):
+    for _ in range(14):  # in all, longer than the lease
         each.process.stdin.write(encode({"type": "alive"}))
         each.process.stdin.flush()
         time.sleep(0.4)
         assert each.process.poll() is None
-    assert each.process.wait(15) == 0
+    assert each.process.wait(120) == 0
 
 
 def test_a_line_that_takes_no_more_keeps_no_supervisor_beyond_its_lease(started: list[Started], tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_line_that_takes_no_more_keeps_no_supervisor_beyond_its_lease(started:
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / f"{ID}.json").write_bytes(encode({"type": "finished", "id": ID, "told": "x" * (1 << 20)}))
     started.append(each := Started(tmp_path, 1.0))
-    assert each.process.wait(30) == 0
+    assert each.process.wait(120) == 0
     assert (tmp_path / "spool" / f"{ID}.json").is_file(), "it was not acknowledged"
 
 
@@ -85,7 +85,7 @@ def test_the_signal_of_a_host_that_dies_does_not_cut_the_clearing_away_short(tmp
         "supervisor.main(['--work', sys.argv[1], '--bundle', 'none'])\n"
     )
     command = [sys.executable, "-c", late, str(tmp_path)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=True)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=True)
     assert done.stderr == b"all ended"
 
 
@@ -100,7 +100,7 @@ def test_a_mistake_of_the_supervisors_is_told_and_cuts_no_clearing_away_short(tm
         "supervisor.main(['--work', sys.argv[1], '--bundle', 'none'])\n"
     )
     command = [sys.executable, "-c", mistaken, str(tmp_path)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
     assert done.returncode == 1
     assert b"ValueError: no such sensor" in done.stderr
     assert done.stderr.endswith(b"all ended")
@@ -121,5 +121,5 @@ def test_who_only_asks_whether_a_device_is_held_keeps_nobody_out(tmp_path: Path)
     )
     time.sleep(0.3)
     os.close(asking)
-    assert taken.wait(15) == 0
+    assert taken.wait(120) == 0
     assert Holding(tmp_path).told()["holder"] == "ann"

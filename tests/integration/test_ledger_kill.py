@@ -73,7 +73,7 @@ def test_what_was_told_before_a_kill_is_in_the_ledger(tmp_path: Path, kills: int
 def test_programs_that_ask_at_once_share_one_budget(tmp_path: Path) -> None:
     path = opened(tmp_path, "10")
     processes = [start(path, name, 6, "1.") for name in range(3)]
-    found = [said(process.communicate(timeout=120)[0]) for process in processes]
+    found = [said(process.communicate(timeout=300)[0]) for process in processes]
     assert set().union(*found) == kept(path)
     assert sum(map(len, found)) == len(kept(path)) == len(Ledger.read(path).entries)
     assert 9 < Ledger.read(path).spent <= 10

@@ -22,8 +22,8 @@ from tests.integration.awkward_run import Background, awkward_suite, wait_until
 from tests.integration.conftest import ADAPTERS, Bench
 from tests.integration.test_protocol_conformance import Conversation, instructions
 
-#: What is allowed beyond a limit, on a machine that does other things too.
-SPARE_S = 10.0
+#: What is allowed beyond a limit, on a machine that does other things too; what was left behind lives for 300 s.
+SPARE_S = 200.0
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def test_what_a_worker_leaves_is_ended_and_told(bench: Bench, mark: str, kind: s
 )
 def test_an_attempt_that_fails_leaves_nothing_either(bench: Bench, mark: str, words: str, kind: str) -> None:
     began = time.monotonic()
-    result = bench.one(bench.model(words), attempts=1, timeout="3 s")
-    assert time.monotonic() - began < 3 + SPARE_S + SPARE_S
+    result = bench.one(bench.model(words), attempts=1, timeout="3 s" if kind == "timeout" else "600 s")
+    assert time.monotonic() - began < SPARE_S
     assert not living(mark)
     assert result.outcome.kind == kind
     assert bool(warned(result)) == (kind != "timeout")  # what is ended with its living parent was not left behind
@@ -112,7 +112,7 @@ def test_a_worker_that_leaves_nothing_is_not_warned_of(bench: Bench, mark: str) 
 
 
 def quality(
-    folder: Path, variants: Mapping[str, str], configurations: Sequence[Mapping[str, object]], timeout: str = "60 s"
+    folder: Path, variants: Mapping[str, str], configurations: Sequence[Mapping[str, object]], timeout: str = "120 s"
 ) -> dict[str, Result]:
     """One pass; results by variant and accelerator."""
     (folder / "text.tokens").write_text(" ".join(str(index % 32) for index in range(64)))
@@ -150,8 +150,8 @@ def test_a_failed_scorer_whose_child_holds_its_pipe_does_not_hold_up_the_pass(tm
         "daemon": "run leave daemon then segfault",
     }
     began = time.monotonic()
-    results = quality(tmp_path, variants, [{"runtime": "awkward"}], timeout="60 s")
-    assert time.monotonic() - began < 60
+    results = quality(tmp_path, variants, [{"runtime": "awkward"}], timeout="600 s")
+    assert time.monotonic() - began < SPARE_S
     assert not living(mark)
     assert results["good"].outcome.ok, results["good"].outcome
     assert results["telemetry"].outcome.kind == "runtime-error"
@@ -183,7 +183,7 @@ def test_the_limit_of_a_pass_ends_its_scorers_and_what_they_started(tmp_path: Pa
     variants = {"reference": "fine", "stuck": "run leave session then hang-holding-the-lock"}
     began = time.monotonic()
     results = quality(tmp_path, variants, [{"runtime": "awkward"}], timeout="2 s")
-    assert time.monotonic() - began < 2 * 4 + 2 * SPARE_S  # the limit is one session's, and there is a second try
+    assert time.monotonic() - began < SPARE_S  # the limit is one session's, and there is a second try
     assert not living(mark)
     assert results["stuck"].outcome.kind == "timeout"
 

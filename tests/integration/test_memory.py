@@ -128,11 +128,11 @@ def test_a_run_reports_memory_by_phase_above_a_baseline_and_over_time(bench: Ben
 
 @LINUX
 def test_reading_memory_is_taken_out_of_the_phases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sensor that takes 50 ms must not make the cold start longer."""
+    """A sensor that takes 200 ms must not make the cold start longer."""
     slow = memory.read()
 
     def read_slowly(process: int | None = None) -> memory.MemoryReading:
-        time.sleep(0.05)
+        time.sleep(0.2)
         return slow
 
     monkeypatch.setattr(memory, "read", read_slowly)
@@ -141,9 +141,9 @@ def test_reading_memory_is_taken_out_of_the_phases(monkeypatch: pytest.MonkeyPat
     for phase in ("import", "load", "first_request"):
         phases.end(phase)
     whole, *parts = phases.cold_start("cold_start_ttft")
-    assert whole["value"] < 75e6, "half of the 150 ms that it took"
+    assert whole["value"] < 300e6, "half of the 600 ms that it took"
     assert sum(part["value"] for part in parts) == whole["value"]
-    assert phases.facts()["watching_ns"] >= 200e6
+    assert phases.facts()["watching_ns"] >= 800e6
 
 
 def test_macos_usage_has_the_layout_of_the_header() -> None:

@@ -108,7 +108,7 @@ def test_a_session_that_is_moved_to_a_limited_group_is_throttled_by_its_quota(
     result = sessions.session(
         ARTEFACTS / "onnx-fp32", runtime="onnxruntime", changes={"duration": "8 s", "window": "250 ms"}
     )
-    acting.join(5)
+    acting.join(60)
     assert result.outcome.ok, result.outcome
     (course,) = result.courses
     assert course.state is SessionState.QUOTA, course.evidence
@@ -129,7 +129,7 @@ def test_a_steady_attempt_that_loses_cores_carries_a_warning(sessions: Sessions)
     (result,) = sessions.run(
         [sessions.model("fine")], scenarios={"steady": {"min_time": "3 s"}}, options={"delay_s": 0.005}
     )
-    acting.join(5)
+    acting.join(60)
     assert result.outcome.ok, result.outcome
     (found,) = [each for each in result.warnings if each.kind is WarningKind.LIMITS_CHANGED]
     assert f"cut to 1 of {len(os.sched_getaffinity(0))} cores ({core})" in found.message

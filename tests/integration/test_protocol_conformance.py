@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from benchharness.device.line import protocol
 from benchharness.launch.bundle import write_bundle
 from tests.integration.conftest import Bench
+from tests.looks import so_within
 
 SCHEMA = json.loads(files("benchharness.device.line").joinpath("protocol.schema.json").read_text())
 ATTEMPT = "01a20000-0000-7000-8000-000000000001"
@@ -53,7 +54,7 @@ def instructions(artefact: Path, **changes: Any) -> dict[str, Any]:
         "scenario": "first-token",
         "module": "benchharness.device.scenarios.first_token",
         "settings": {"warmup": 1, "repeats": 2, "most_repeats": 2, "min_time_ns": 1, "page_cache": "warm"},
-        "timeout_s": 20.0,
+        "timeout_s": 120.0,
         **changes,
     }
 
@@ -96,11 +97,7 @@ class Conversation:
         assert self._process.stdin is not None
         if not self._process.stdin.closed:
             self._process.stdin.close()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return so_within(seconds, lambda: self._process.poll() is not None)
 
     def close(self) -> None:
         self._process.kill()
@@ -234,7 +231,7 @@ def test_a_second_supervisor_in_one_folder_refuses(supervisor: Conversation, tmp
         "--bundle",
         "x",
     ]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     assert "another supervisor is at work" in done.stderr
 

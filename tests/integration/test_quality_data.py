@@ -130,12 +130,12 @@ def test_a_slow_variant_is_waited_for(quality: Quality, tokens: Path, fine: Path
 def test_a_variant_too_slow_ends_the_pass_with_its_limit(quality: Quality, tokens: Path, fine: Path) -> None:
     configurations = [
         {"runtime": "awkward"},
-        {"runtime": "awkward", "name": "slow", "options": {"delay_s": 20.0}},
+        {"runtime": "awkward", "name": "slow", "options": {"delay_s": 600.0}},
         {"runtime": "awkward", "name": "quick", "options": {"delay_s": 0.0}},
     ]
     began = time.monotonic()
     results = quality({"fine": fine}, tokens, configurations, timeout="4 s")
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 300
     assert {str(each.outcome.kind) for each in results.values()} == {"timeout"}
     for each in results.values():
         assert each.outcome.reason == "no result within 12 s, last phase waiting for fine.awkward (awkward)"

@@ -16,7 +16,8 @@ import benchharness
 from benchharness.results.result import Result
 from tests.command_line import STARTER, Process
 from tests.conftest import ROOT
-from tests.integration.awkward_run import living
+from tests.integration.awkward_run import PATIENCE_S, living
+from tests.looks import so_within
 
 DEMO = ROOT / "examples" / "demo_model" / "artefacts"
 CHUNK, CHUNKS = 128, 28  # a pass goes on for long enough after every scorer is seen at work
@@ -84,7 +85,7 @@ class Harness:
 
     def wait_for_the_pass(self) -> None:
         """Until every scorer computes."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             scorers = self.of_role("scorer")
             if len(scorers) == len(VARIANTS) and all(each.cpu_times().user > 0.45 for each in scorers):
@@ -107,7 +108,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
     """All figures by variant of a run that nobody disturbs."""
     quiet = Harness(tmp_path_factory.mktemp("undisturbed"))
-    assert quiet.start("suite.toml").wait(120) == 0, quiet.log()
+    assert quiet.start("suite.toml").wait(PATIENCE_S) == 0, quiet.log()
     return figures(quiet.results())
 
 
@@ -120,10 +121,7 @@ def figures(results: Mapping[str, Result]) -> dict[str, list[float]]:
 
 
 def gone_within_a_second(living: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + 1
-    while (left := living()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not left
+    return so_within(1, lambda: not living())
 
 
 def kill(process: psutil.Process) -> None:
@@ -139,7 +137,7 @@ def test_what_is_killed_on_the_device_is_made_again(
     before = {each.pid for each in harness.of_role("scorer")}
     kill(harness.of_role(role)[0])
     assert gone_within_a_second(lambda: before & {each.pid for each in harness.living()})
-    assert running.wait(120) == 0, harness.log()
+    assert running.wait(PATIENCE_S) == 0, harness.log()
     assert figures(harness.results()) == undisturbed
     assert "Traceback" not in harness.log()
     assert not harness.living()
@@ -151,9 +149,9 @@ def test_a_killed_harness_leaves_no_scorer_and_resumes(harness: Harness, undistu
     running = harness.start("suite.toml")
     harness.wait_for_the_pass()
     kill(harness.of_role("harness")[0])
-    running.wait(10)
+    running.wait(PATIENCE_S)
     assert gone_within_a_second(harness.living)
-    assert harness.start("--resume").wait(120) == 0, harness.log()
+    assert harness.start("--resume").wait(PATIENCE_S) == 0, harness.log()
     assert figures(harness.results()) == undisturbed
     assert not harness.living()
 
@@ -164,7 +162,7 @@ def test_a_killed_variant_leaves_the_pass_and_is_made_again(
     running = harness.start("suite.toml")
     harness.wait_for_the_pass()
     kill(harness.of_role("scorer")[1])  # the reference was started first
-    assert running.wait(120) == 0, harness.log()
+    assert running.wait(PATIENCE_S) == 0, harness.log()
     results = harness.results()
     assert sorted(sorted(result.outcomes.items()) for result in results.values()) == [
         [("killed", 1), ("ok", 1)],
@@ -180,7 +178,7 @@ def test_a_killed_reference_fails_the_pass_and_it_is_made_again(
     running = harness.start("suite.toml")
     harness.wait_for_the_pass()
     kill(harness.of_role("scorer")[0])
-    assert running.wait(120) == 0, harness.log()
+    assert running.wait(PATIENCE_S) == 0, harness.log()
     assert "killed: the reference failed, and there is nothing to compare with: ended by SIGKILL" in harness.log()
     assert [result.outcomes for result in harness.results().values()] == [{"killed": 1, "ok": 1}] * 2
     assert figures(harness.results()) == undisturbed
@@ -190,9 +188,9 @@ def test_ctrl_c_ends_a_pass_and_says_how_to_resume(harness: Harness, undisturbed
     running = harness.start("suite.toml")
     harness.wait_for_the_pass()
     running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 130
+    assert running.wait(PATIENCE_S) == 130
     assert "--resume" in harness.log()
     assert "Traceback" not in harness.log()
     assert gone_within_a_second(harness.living)
-    assert harness.start("--resume").wait(120) == 0, harness.log()
+    assert harness.start("--resume").wait(PATIENCE_S) == 0, harness.log()
     assert figures(harness.results()) == undisturbed

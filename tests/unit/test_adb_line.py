@@ -116,7 +116,15 @@ def ready(line: AdbLine, server: Changing, monkeypatch: pytest.MonkeyPatch) -> s
     return line._ready()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device may take its time, and is connected to once meanwhile."""
+    for bound in ("_APPEARING_S", "_COMING_BACK_S", "_BETWEEN_CONNECTS_S"):
+        monkeypatch.setattr(adb_line, bound, 120.0)
+
+
 @needs_adbutils
+@pytest.mark.usefixtures("patient")
 def test_the_only_device_is_waited_for_and_is_the_one_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     line = AdbLine(AdbRoute(name="x", serial=""))
     assert ready(line, Changing({}, {}, {"A": "offline"}, {"A": "device"}), monkeypatch) == "A"
@@ -129,6 +137,7 @@ def test_the_only_device_is_waited_for_and_is_the_one_from_then_on(monkeypatch: 
 
 
 @needs_adbutils
+@pytest.mark.usefixtures("patient")
 def test_a_connection_that_is_being_made_is_not_taken_down(monkeypatch: pytest.MonkeyPatch) -> None:
     serial = "192.168.1.7:5555"
     line = AdbLine(AdbRoute(name="x", serial=serial))
@@ -144,7 +153,7 @@ def talk(said: bytes, *, bare: bool = False) -> AdbChannel:
     there.sendall(said)
     there.shutdown(socket.SHUT_WR)
     channel = AdbChannel(here, bare=bare)
-    assert channel.ends_within(10)
+    assert channel.ends_within(120)
     there.close()
     return channel
 
@@ -169,7 +178,7 @@ def test_frames_are_believed_within_bounds(said: bytes, out: bytes, code: int | 
 def test_a_host_that_says_no_more_says_so_as_androids_daemon_hears_it() -> None:
     """Bytes as shell_protocol.h has them: 0 is for standard input, 4 closes it; 3, an exit, is never the host's."""
     here, there = socket.socketpair()
-    there.settimeout(10)
+    there.settimeout(120)
     channel = AdbChannel(here)
     channel.stdin.write(b"ab")
     channel.stdin.close()
@@ -177,7 +186,7 @@ def test_a_host_that_says_no_more_says_so_as_androids_daemon_hears_it() -> None:
     with there.makefile("rb") as hears:
         assert hears.read(len(said)) == said
     there.close()
-    assert channel.ends_within(10)
+    assert channel.ends_within(120)
     channel.close()
 
 

@@ -123,7 +123,7 @@ def assert_helps(python: str, bundle_file: Path) -> None:
         [python, "-I", str(bundle_file), "supervisor", "--help"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=bundle_file.parent,
     )
@@ -167,7 +167,7 @@ def test_its_worker_ends_with_its_host(written: Path) -> None:
         [sys.executable, str(written), "worker"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=written.parent,
         env={**os.environ, "PYTHONSAFEPATH": "1"},

@@ -40,7 +40,7 @@ class Shell:
     def start(self, command: Sequence[str]) -> Channel:
         if self._said is not None:
             return Said(self._said)
-        done = subprocess.run(command, input=b"content", capture_output=True, check=False, timeout=20)
+        done = subprocess.run(command, input=b"content", capture_output=True, check=False, timeout=120)
         return Said(done.stdout, done.returncode)
 
     def close(self) -> None:

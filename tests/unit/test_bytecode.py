@@ -167,7 +167,7 @@ from benchharness.device.processes.device_program import with_bytecode
 
 if not leftovers.adopt_orphans():
     sys.exit("orphans are not handed to us here")
-left = int(subprocess.run(["sh", "-c", "setsid sleep 20 >/dev/null & echo $!"], stdout=subprocess.PIPE).stdout)
+left = int(subprocess.run(["sh", "-c", "setsid sleep 600 >/dev/null & echo $!"], stdout=subprocess.PIPE).stdout)
 with_bytecode(*sys.argv[1:])
 with open(f"/proc/{left}/stat") as stat:
     print(stat.read().rpartition(") ")[2][0])

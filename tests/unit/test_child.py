@@ -24,9 +24,9 @@ from benchharness.device.processes.child import Child, ask
 from benchharness.errors import ProtocolError
 from tests.conftest import ROOT
 
-#: On a machine that does much else; what would wait for the children below waits for 60 s.
-SOON_S = 20.0
-FORK = "import os, signal, sys, time\nif os.fork() == 0:\n    {then}\n    time.sleep(60)\n    os._exit(0)\n"
+#: On a machine that does much else; what would wait for the children below waits for ten minutes.
+SOON_S = 120.0
+FORK = "import os, signal, sys, time\nif os.fork() == 0:\n    {then}\n    time.sleep(600)\n    os._exit(0)\n"
 
 
 @pytest.fixture(params=["told of ends", "asks for ends"], autouse=True)
@@ -96,7 +96,7 @@ def test_a_message_that_breaks_the_protocol_is_handed_on(start: Callable[..., He
 
 def test_nobody_waits_for_a_child_to_read(start: Callable[..., Heard]) -> None:
     began = time.monotonic()
-    heard = start("import time\ntime.sleep(60)")
+    heard = start("import time\ntime.sleep(600)")
     heard.child.write(b"x" * 10_000_000)
     heard.child.write(b"y" * 10_000_000)
     assert not heard.child.ends_within(0.1)
@@ -123,7 +123,7 @@ def test_the_end_of_standard_error_is_kept(start: Callable[..., Heard]) -> None:
 
 
 @pytest.mark.parametrize("then", ["pass", "signal.signal(signal.SIGTERM, signal.SIG_IGN)"])
-@pytest.mark.parametrize("parent", ["time.sleep(60)", "pass"], ids=["hangs", "ends"])
+@pytest.mark.parametrize("parent", ["time.sleep(600)", "pass"], ids=["hangs", "ends"])
 def test_a_group_ends_with_its_child(start: Callable[..., Heard], then: str, parent: str) -> None:
     told_first = f"{then}; print(os.getpid(), flush=True); os.write(said, b'.')"  # else it may end before it spoke
     heard = start(f"import os\nheard, said = os.pipe()\n{FORK.format(then=told_first)}os.read(heard, 1)\n{parent}")
@@ -136,7 +136,7 @@ def test_a_group_ends_with_its_child(start: Callable[..., Heard], then: str, par
 
 
 def test_descendants_in_other_sessions_end_with_a_child_that_is_ended(start: Callable[..., Heard]) -> None:
-    heard = start(FORK.format(then="os.setsid(); print(os.getpid(), flush=True)") + "\ntime.sleep(60)")
+    heard = start(FORK.format(then="os.setsid(); print(os.getpid(), flush=True)") + "\ntime.sleep(600)")
     other = int(heard.heard.get(timeout=SOON_S))
     heard.child.end()
     assert not lives(other)
@@ -155,14 +155,14 @@ def lives(process: int) -> bool:
 def test_a_question_is_answered_though_a_helper_holds_the_streams() -> None:
     code = FORK.format(then="pass") + "print(input().upper()); print('complaint', file=sys.stderr)"
     began = time.monotonic()
-    done = ask([sys.executable, "-c", code], 50, told=b"hello\n")
+    done = ask([sys.executable, "-c", code], 300, told=b"hello\n")
     assert (done.out, done.words, done.code) == (b"HELLO\n", "complaint\n", 0)
     assert time.monotonic() - began < SOON_S
 
 
 def test_a_question_without_an_answer_ends_with_patience() -> None:
     began = time.monotonic()
-    assert ask([sys.executable, "-c", "import time; time.sleep(60)"], 0.5).code is None
+    assert ask([sys.executable, "-c", "import time; time.sleep(600)"], 0.5).code is None
     assert time.monotonic() - began < SOON_S
 
 
@@ -175,17 +175,18 @@ def test_an_answer_is_not_kept_beyond_its_bound() -> None:
 #: Adopts orphans beside a child from before and another of its own; ends one child; tells what it saw.
 ADOPTS = """
 import json, subprocess, sys, time
-before = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+before = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
 from benchharness.device.processes import child, leftovers
-if sys.argv[2:] == ["asks for ends"]:
+if sys.argv[2] == "asks for ends":
     child._open_pidfd = lambda _: None
+leftovers.OWN_END_S = float(sys.argv[3])
 assert leftovers.adopt_orphans()
 def start(code):
     return child.Child([sys.executable, "-S", "-c", code], lambda stream: stream.readline() or None, lambda _: None)
-other = start("import time; time.sleep(60)")
+other = start("import time; time.sleep(600)")
 one = start(sys.argv[1])
 began = time.monotonic()
-one.ends_within(20)
+one.ends_within(120)
 one.end()
 print(json.dumps({"s": time.monotonic() - began, "told": leftovers.told(), "before": before.poll(),
                   "other": other.ends_within(0), "code": one.code}))
@@ -202,10 +203,10 @@ if os.fork() == 0:
 """
 
 
-def adopting(code: str, way: str) -> dict[str, Any]:
+def adopting(code: str, way: str, own_end_s: float = leftovers.OWN_END_S) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", ADOPTS, code, way]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    command = [sys.executable, "-c", ADOPTS, code, way, str(own_end_s)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["before"] is None, "a child from before was ended"
     assert found["other"] is False, "another child was ended"
@@ -217,9 +218,9 @@ needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="o
 
 @needs_linux
 def test_orphans_that_left_the_group_are_ended_and_told(request: pytest.FixtureRequest) -> None:
-    code = DAEMON.format(then='os.execlp("sleep", "/usr/bin/sleep", "60")')
+    code = DAEMON.format(then='os.execlp("sleep", "/usr/bin/sleep", "600")')
     found = adopting(code, request.node.callspec.params["way"])
-    assert found["told"] == {"sleep 60": 1}
+    assert found["told"] == {"sleep 600": 1}
     assert found["s"] < SOON_S
 
 
@@ -239,12 +240,12 @@ def test_a_leftover_is_named_without_its_options_and_folders(command: list[str],
 
 @needs_linux
 def test_an_orphan_that_ends_by_itself_soon_is_not_told() -> None:
-    assert adopting(DAEMON.format(then="time.sleep(0.02)"), "")["told"] == {}
+    assert adopting(DAEMON.format(then="time.sleep(0.02)"), "", own_end_s=60.0)["told"] == {}
 
 
 @needs_linux
 def test_orphans_of_orphans_are_ended() -> None:
-    code = DAEMON.format(then="[os.fork() for _ in range(3)] and time.sleep(60)")
+    code = DAEMON.format(then="[os.fork() for _ in range(3)] and time.sleep(600)")
     assert sum(adopting(code, "")["told"].values()) == 8
 
 
@@ -291,7 +292,7 @@ MARKS = """
 import subprocess, sys
 from benchharness.device.processes import leftovers
 leftovers.mark_what_is_started()
-left = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"], start_new_session=True,
+left = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True,
                         stdout=subprocess.DEVNULL)
 print(left.pid, flush=True)
 {then}
@@ -322,7 +323,7 @@ def test_what_a_killed_supervisor_has_left_is_ended_by_the_next() -> None:
     others = left_by(there)
     elsewhere = python("print(0, flush=True); input()", BENCHHARNESS_SUPERVISOR=mark.rpartition(" ")[0] + " pid:[1]")
     left_by(elsewhere)
-    told, _ = python(ENDS, BENCHHARNESS_SUPERVISOR=mark).communicate(timeout=60)
+    told, _ = python(ENDS, BENCHHARNESS_SUPERVISOR=mark).communicate(timeout=300)
     assert told == "went on {}\n"
     assert not lives(stray)
     assert elsewhere.poll() is None, "a process id of another namespace means another process"
@@ -342,7 +343,7 @@ def test_sigterm_ends_a_worker_whatever_a_shell_made_it_ignore() -> None:
 
     command = [sys.executable, "-m", "benchharness.device.worker"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=ignoring) as worker:  # noqa: PLW1509
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + SOON_S
         while worker.poll() is None and time.monotonic() < deadline:
             worker.terminate()
             time.sleep(0.05)

@@ -27,7 +27,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "stand_in.py"
 
 
-def why(worker: Path, body: str, timeout_s: float = 30) -> str:
+def why(worker: Path, body: str, timeout_s: float = 120) -> str:
     worker.write_text(WORKER.format(body=body))
     with pytest.raises(Failed) as told:
         carry_out({}, timeout_s)
@@ -36,7 +36,7 @@ def why(worker: Path, body: str, timeout_s: float = 30) -> str:
 
 def test_an_answer_is_handed_on(worker: Path) -> None:
     worker.write_text(WORKER.format(body="print(json.dumps({'made': {'bytes': order['x'] + 1}}))"))
-    assert carry_out({"x": 1}, 30) == {"bytes": 2}
+    assert carry_out({"x": 1}, 120) == {"bytes": 2}
 
 
 def test_what_the_worker_says_of_a_failure_is_the_reason(worker: Path) -> None:
@@ -72,14 +72,14 @@ def test_a_hang_ends_with_all_it_started(worker: Path, tmp_path: Path) -> None:
     note = tmp_path / "child"
     body = f"""
 import subprocess
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open({str(note)!r}, "w").write(str(child.pid))
-time.sleep(60)
+time.sleep(600)
 """
     began = time.monotonic()
-    assert why(worker, body, timeout_s=2) == "stopped after 2.0 s; give it longer with --timeout"
-    assert time.monotonic() - began < 10
-    for _ in range(50):
+    assert why(worker, body, timeout_s=4) == "stopped after 4.0 s; give it longer with --timeout"
+    assert time.monotonic() - began < 200
+    for _ in range(600):
         child = int(note.read_text())
         if not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE:
             return
@@ -96,22 +96,25 @@ print(json.dumps({'failed': 'the tool failed: ValueError', 'by_tool': True}))
 """
     worker.write_text(WORKER.format(body=body))
     with pytest.raises(Failed) as told:
-        carry_out({}, 30)
+        carry_out({}, 120)
     assert told.value.log.splitlines() == [f"line {number}" for number in range(28, 40)]
 
 
 def test_a_refusal_needs_no_log(worker: Path) -> None:
     worker.write_text(WORKER.format(body="print(json.dumps({'failed': 'nothing to compress'}))"))
     with pytest.raises(Failed) as told:
-        carry_out({}, 30)
+        carry_out({}, 120)
     assert told.value.log == ""
 
 
-@pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.SIGSEGV)", "sys.exit(3)", "time.sleep(60)"])
-def test_a_process_that_gives_no_answer_leaves_its_log(worker: Path, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "timeout_s"),
+    [("os.kill(os.getpid(), signal.SIGSEGV)", 120), ("sys.exit(3)", 120), ("time.sleep(600)", 4)],
+)
+def test_a_process_that_gives_no_answer_leaves_its_log(worker: Path, body: str, timeout_s: float) -> None:
     worker.write_text(WORKER.format(body=body))
     with pytest.raises(Failed) as told:
-        carry_out({}, 2)
+        carry_out({}, timeout_s)
     assert told.value.log == "Loading the model ..."
 
 
@@ -125,7 +128,7 @@ print(json.dumps({'made': {'place': os.getcwd(), 'scratch': tempfile.gettempdir(
     worker.write_text(WORKER.format(body=body))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    made = carry_out({}, 30)
+    made = carry_out({}, 120)
     assert Path(made["place"]) != tmp_path / "here"
     assert made["scratch"] == made["place"]
     assert not Path(made["place"]).exists()

@@ -90,7 +90,7 @@ def test_a_command_is_a_process_here_that_knows_for_whom_it_speaks(tmp_path: Pat
     channel.stdin.write(b"heard")
     channel.stdin.close()
     assert json.loads(channel.stdout.read()) == ["heard", UDID, awkward]
-    assert channel.ends_within(20)
+    assert channel.ends_within(120)
     assert (channel.code, channel.words()) == (3, "words")
     channel.close()
     assert CONNECTED_DEVICE not in os.environ
@@ -99,7 +99,7 @@ def test_a_command_is_a_process_here_that_knows_for_whom_it_speaks(tmp_path: Pat
 def test_what_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
     channel = HereLine(route(tmp_path)).start([sys.executable, "-c", "import time; time.sleep(600)"])
     channel.end()
-    assert channel.ends_within(20)
+    assert channel.ends_within(120)
     assert channel.code == -15
     channel.close()
 

@@ -138,7 +138,7 @@ def test_every_word_of_a_command_arrives_as_it_is(phone: Path, scratch: Path, tm
     heard = tmp_path / "heard"
     keep = f"import json, sys, time; open({str(heard)!r}, 'w').write(json.dumps(sys.argv[1:])); time.sleep(60)"
     with foreground.application("one", {"start": [sys.executable, "-c", keep, *AWKWARD]}, scratch) as process:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not (heard.exists() and heard.read_text()) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert json.loads(heard.read_text()) == AWKWARD
@@ -149,8 +149,8 @@ def test_a_process_that_ends_is_told_with_its_last_words(scratch: Path) -> None:
     with process_of({"start": ["sh", "-c", "read x; echo no display >&2; exit 3"]}, scratch) as player:
         assert player._child is not None
         player._child.write(b"go\n")
-        assert player._child.ends_within(10)
-        deadline = time.monotonic() + 10
+        assert player._child.ends_within(120)
+        deadline = time.monotonic() + 120
         while "no display" not in player.lost() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert player.lost() == "player: its process has ended: no display"
@@ -235,6 +235,17 @@ SETTINGS = {
 }
 
 
+def wait_until_ended(words: str) -> None:
+    """Of a process of ours whose command line has these words."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        living = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+        if not any(words in " ".join(each.cmdline()) for each in living):
+            return
+        time.sleep(0.01)
+    pytest.fail("it did not end")
+
+
 def conducted(monkeypatch: pytest.MonkeyPatch, scratch: Path, leaves_after: int | None, **settings: Any) -> Any:
     """A conductor after all of its steps, its application gone after so many trials beside it."""
     monkeypatch.chdir(scratch)
@@ -245,7 +256,7 @@ def conducted(monkeypatch: pytest.MonkeyPatch, scratch: Path, leaves_after: int 
         tried.append(self.step)
         if self.step and tried.count(self.step) == leaves_after:
             (scratch / "gone").touch()
-            time.sleep(0.3)
+            wait_until_ended("while [ ! -e gone ]")
         return Tried(TrialEnd.ANSWERED, 10**6, answer_ns=10**5, told={"effective": {"threads": 1}})
 
     monkeypatch.setattr(conductor._Conductor, "_try", one)
@@ -289,7 +300,7 @@ def test_a_background_load_that_is_killed_is_lost(monkeypatch: pytest.MonkeyPatc
     with load.context as hog:
         assert hog.lost() == ""
         os.kill(load.load.process, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while not hog.lost() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert hog.lost() == "the background load has ended"

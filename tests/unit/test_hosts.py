@@ -38,11 +38,11 @@ def test_a_host_is_heard_at_a_door_in_a_folder_or_in_none(door: tuple[Path, Door
     opened.listen(heard.put)
     line = knock(folder)
     assert line is not None
-    assert heard.get(timeout=5) == NEW_HOST
+    assert heard.get(timeout=60) == NEW_HOST
     protocol.Writer(line.fileno()).send({"type": "alive"})
-    assert heard.get(timeout=5)["type"] == "alive"
+    assert heard.get(timeout=60)["type"] == "alive"
     line.close()
-    assert heard.get(timeout=5) is None
+    assert heard.get(timeout=60) is None
     opened._listening.close()
 
 

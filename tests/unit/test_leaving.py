@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,7 +163,9 @@ def test_a_device_that_is_out_of_reach_for_a_while_has_not_lost_its_attempt(
 def test_what_may_have_finished_out_of_reach_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, device = connected(tmp_path, Line(READY, heard=False))
     device.detached = True
-    monkeypatch.setattr(link, "_GRACE_S", 0.05)
+    monkeypatch.setattr(link, "_GRACE_S", 1.0)
+    counted = itertools.count(0.0, 0.1)  # a clock that goes on with each look at it, however long that takes
+    monkeypatch.setattr(link, "time", SimpleNamespace(monotonic=lambda: next(counted), sleep=lambda _: None))
     with pytest.raises(ConnectionLost, match=r"there is no way to it; an attempt may go on there .* run --resume"):
         attempted(monkeypatch, made, limit_s=0.0)
     assert device.starts > 3

@@ -119,10 +119,10 @@ def waiting_llama(before_s: float, after_s: float) -> str:
 
 
 def test_a_cold_start_ends_with_the_row_and_not_with_the_program(tmp_path: Path) -> None:
-    report, effective = told(tmp_path, "llama-bench", waiting_llama(0.3, 0.8), "m.gguf", "cold_start_ttft")
+    report, effective = told(tmp_path, "llama-bench", waiting_llama(0.3, 3.0), "m.gguf", "cold_start_ttft")
     (figure,) = report.figures
     assert (figure.metric, figure.parameters) == ("cold_start_ttft", {})
-    assert 0.3 * SECOND <= figure.value <= report.took_ns - 0.4 * SECOND
+    assert 0.3 * SECOND <= figure.value <= report.took_ns - 1.0 * SECOND
     assert [each.split("/")[-1] for each in effective.facts["commands"]] == [
         "m.gguf -o jsonl -r 1 --no-warmup -p 16 -n 0"
     ]
@@ -151,6 +151,11 @@ row = {row!r}
 row["cpu_info"] = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
 print(json.dumps(row), flush=True)
 {after}"""
+#: At the end of such a program: that its row was read, however late, and that it is there when it is looked at then.
+IS_LOOKED_AT = """held = None
+import fcntl, struct, termios
+while struct.unpack("i", fcntl.ioctl(1, termios.FIONREAD, bytes(4)))[0]: time.sleep(0.01)
+time.sleep(0.4)"""
 #: What a worker is: a process that holds little.
 OF_A_SMALL_PROCESS = """
 import json, sys
@@ -181,7 +186,7 @@ def test_the_peak_is_what_the_program_itself_would_say(tmp_path: Path) -> None:
 
 def test_a_program_smaller_than_what_started_it_is_looked_at_when_it_has_told(tmp_path: Path) -> None:
     """Linux counts what started it into the peak of a program that began as its copy."""
-    told_peak, own_peak, _ = peak(tmp_path, 0, "held = None; time.sleep(0.5)")
+    told_peak, own_peak, _ = peak(tmp_path, 0, IS_LOOKED_AT)
     assert told_peak == pytest.approx(own_peak, rel=0.05)
     assert own_peak < 20 << 20
 

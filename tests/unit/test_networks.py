@@ -125,7 +125,7 @@ def networks() -> Iterator[SimulatedNetworks]:
 
 
 def talk(port: int, said: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as line:
         line.sendall(said)
         line.shutdown(socket.SHUT_WR)
         heard = b""
@@ -142,7 +142,7 @@ def test_bytes_pass_unchanged_and_are_counted(networks: SimulatedNetworks) -> No
     assert passed.late_ns >= 0
 
 
-def connected(port: int, timeout_s: float = 20) -> socket.socket:
+def connected(port: int, timeout_s: float = 120) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
 
 
@@ -192,8 +192,8 @@ def test_a_line_that_is_refused_or_cut(networks: SimulatedNetworks) -> None:
         assert refused(passed.port)
     assert (passed.sent, passed.received) == (0, 0)
     network = Network(delay_ms=1, cut_after_ms=(60, 60))
-    with networks.through(network, "1") as passed, connected(passed.port) as line:
-        assert broken(line)
+    with networks.through(network, "1") as passed:
+        assert refused(passed.port)
 
 
 def test_a_line_that_leads_nowhere(networks: SimulatedNetworks) -> None:

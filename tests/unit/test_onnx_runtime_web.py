@@ -37,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def ask(server: Server, path: str, *, host: str = "", method: str = "GET", body: bytes | None = None) -> Any:
-    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     try:
         line.request(method, path, body, {"Host": host or f"localhost:{server.port}"})
         answer = line.getresponse()
@@ -84,7 +84,7 @@ def test_tensors_are_taken_at_one_place(server: Server) -> None:
     assert server.taken == b"numbers"
     assert ask(server, f"/{word(server)}/model/0", method="POST", body=b"weights")[0] == 404
     assert ask(server, f"/{word(server)}/give", method="PUT", body=b"x")[0] == 501
-    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     line.putrequest("POST", f"/{word(server)}/give", skip_host=True)
     line.putheader("Host", f"localhost:{server.port}")
     line.putheader("Content-Length", str(1 << 40))

@@ -52,7 +52,7 @@ def ask(
             stderr=stderr,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             check=True,
-            timeout=60,
+            timeout=300,
         )
     return done.stdout.decode().strip()
 

@@ -26,6 +26,7 @@ from targets.program_output.reader import UNTIL_TOLD, FigureRule, reader
 from targets.program_output.rows import Row
 from tests.unit.test_native_program import (
     HOLDS,
+    IS_LOOKED_AT,
     LLAMA_PREFILL,
     OF_A_SMALL_PROCESS,
     REQUEST,
@@ -67,10 +68,10 @@ def test_a_cold_start_ends_with_the_row_whatever_is_said_later(
 ) -> None:
     """As with --enable_op_profiling, whose tables follow the figures: tensorflow/tensorflow#42507."""
     metric = "cold_start_ttft" if reader == "llama-bench" else "cold_start_inference"
-    report, _ = told(tmp_path, reader, says(*said, apart_s=0.25), "m.gguf", metric)
+    report, _ = told(tmp_path, reader, says(*said, apart_s=0.5), "m.gguf", metric)
     (figure,) = report.figures
-    later_s = 0.25 * (len(said) - told_at)
-    assert 0.25 * told_at * SECOND <= figure.value <= report.took_ns - 0.5 * later_s * SECOND
+    later_s = 0.5 * (len(said) - told_at)
+    assert 0.5 * told_at * SECOND <= figure.value <= report.took_ns - 0.2 * later_s * SECOND  # heard late, at worst
 
 
 def test_a_reader_that_cannot_read_half_of_it_is_asked_for_more() -> None:
@@ -117,7 +118,7 @@ def test_what_a_program_left_behind_is_waited_for_once_and_not_for_long(
 
 def wrapped_peak(folder: Path, mebibytes: int, line: str) -> tuple[int | None, int, dict[str, str]]:
     """What is told of a script around a program that holds so much, and what that says itself."""
-    code = HOLDS.format(row=LLAMA_PREFILL, before="", after="held = None; time.sleep(0.3)")
+    code = HOLDS.format(row=LLAMA_PREFILL, before="", after=IS_LOOKED_AT)
     program = a_program(folder, "inside", code, f"{mebibytes}.gguf")
     wrapper = folder / "llama-bench"
     wrapper.write_text(f"#!/bin/sh\n{line.format(shlex.quote(str(program)))}\n")

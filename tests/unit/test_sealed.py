@@ -175,7 +175,8 @@ def test_a_command_for_the_key_that_hangs_is_ended(tmp_path: Path) -> None:
     script = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); os.fork(); time.sleep(600)"
     with pytest.raises(Unsupported, match="did not end within 2 s"):
         keys.key_from(f'command:{sys.executable} -c "{script}"', patience_s=2.0)
-    assert not Path(f"/proc/{told.read_text()}").exists() or sys.platform != "linux"
+    if sys.platform == "linux" and told.is_file():  # on a slow machine it may have been ended before it began
+        assert not Path(f"/proc/{told.read_text()}").exists()
 
 
 def test_a_command_prints_the_key() -> None:

@@ -120,7 +120,7 @@ def test_processes_that_open_a_new_store_at_once_all_succeed(tmp_path: Path) -> 
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    ended = [process.communicate(timeout=60) for process in processes]
+    ended = [process.communicate(timeout=300) for process in processes]
     assert [words for _, words in ended] == [""] * 4
 
 

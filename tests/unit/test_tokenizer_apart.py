@@ -150,7 +150,7 @@ def test_address_space_that_an_allocator_reserves_is_not_the_tokenizers() -> Non
     )
     request = json.dumps({"ask": "open", "path": str(DEMO_TOKENIZER), "cpu_s": 20.0})
     done = subprocess.run(
-        [sys.executable, "-c", reserving], input=request + "\n", capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", reserving], input=request + "\n", capture_output=True, text=True, timeout=300, check=True
     )
     assert "specials" in json.loads(done.stdout)
 

@@ -144,10 +144,10 @@ def test_what_is_in_front_is_told_by_android_of_many_versions(dump: str, front: 
     ],
 )
 def test_who_does_not_tell_what_is_in_front_is_not_guessed_at(dump: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Unreadable):
         android.parse_resumed(dump)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_number_that_cannot_be_meant_is_refused(field: str, value: str) -> Non
 
 def test_a_dump_that_means_harm_costs_no_time_and_no_memory() -> None:
     """Of many megabytes, of one line, of names with control characters, of lines that nearly match."""
-    began = time.perf_counter()
+    began = time.process_time()
     sensor = "\tTemperature{mValue=30.0, mType=0, mName=a\x1b[31m\u202e" + "x" * 150 + ", mStatus=0}\n"
     found = android.parse_thermal_service(PIXEL_TENSOR.replace("Current cooling", sensor * 100_000 + "Current cooling"))
     assert len(found.celsius) <= 100
@@ -203,7 +203,7 @@ def test_a_dump_that_means_harm_costs_no_time_and_no_memory() -> None:
             with pytest.raises(Unreadable):
                 parse(dump)
         android.parse_battery("Current Battery Service state:\n" + dump)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
 
 
 def test_screen_memory_and_properties() -> None:

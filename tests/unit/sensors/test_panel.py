@@ -43,14 +43,23 @@ def test_this_machines_own_counters_agree_with_what_the_process_did() -> None:
 
 @on_linux
 def test_pressure_and_steal_are_those_of_the_system() -> None:
+    def ticks() -> list[int]:
+        return list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
+
+    def pressure_us() -> int:
+        try:
+            return int(Path("/proc/pressure/cpu").read_text().splitlines()[0].rpartition("total=")[2])
+        except OSError:  # of a kernel that counts none
+            return 0
+
     with Panel(None) as panel:
+        first, first_us = ticks(), pressure_us()
         found = panel.look()
+        last, last_us = ticks(), pressure_us()
     if "psi_cpu_some_us" in found:
-        total = Path("/proc/pressure/cpu").read_text().splitlines()[0].rpartition("total=")[2]
-        assert found["psi_cpu_some_us"] == pytest.approx(int(total), abs=1_000_000)
-    first = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
-    assert found["stolen_ticks"] == pytest.approx(first[7], abs=50)
-    assert found["all_ticks"] == pytest.approx(sum(first), abs=500)
+        assert first_us <= found["psi_cpu_some_us"] <= last_us
+    assert first[7] <= found["stolen_ticks"] <= last[7]
+    assert sum(first) - 500 <= found["all_ticks"] <= sum(last) + 500  # the kernel may take back what was idle
 
 
 @on_linux
@@ -106,8 +115,9 @@ def test_threads_that_end_stay_in_the_sum(threads: list[tuple[threading.Thread, 
     for thread, end in threads:
         end.set()
         thread.join()
-    deadline = time.monotonic() + 5
-    while len(list(Path("/proc/self/task").iterdir())) > threading.active_count() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/self/task/{each.native_id}").exists() for each, _ in threads):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     after = counters.read()
     assert after["ran_ns"] >= before["ran_ns"]
@@ -223,12 +233,12 @@ def test_what_is_no_temperature_is_refused_with_a_reason(content: str, tmp_path:
 
 def test_an_endless_file_is_read_in_part(tmp_path: Path) -> None:
     planted(tmp_path, {f"{ZONE}/type": "x" * 10_000_000, f"{ZONE}/temp": "4" * 10_000_000})
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Unreadable) as refused:
         find_temperatures(None, tmp_path)
     assert len(str(refused.value)) < 400
     assert len(text_of(tmp_path / ZONE / "temp")) == 2**20
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @on_linux
@@ -314,6 +324,7 @@ def made_up(name: str, *, period_s: float = 0.0, takes_s: float = 0.0) -> Sensor
 def test_slow_changes_are_read_seldom_and_constants_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1_000_000_000]
     monkeypatch.setattr(time, "monotonic_ns", lambda: clock[0])
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: 0)  # no reading costs anything, whatever comes between
     panel = made_up_panel(monkeypatch, fast=made_up("fast"), slow=made_up("slow", period_s=1.0))
     assert set(panel.look()) == {"fast", "slow", "highest fast", "highest slow"}
     seen = []

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -107,6 +107,8 @@ def test_a_mac_that_slept_leaves_a_gap() -> None:
     assert [each[-1][1] / 1e6 for each in rows] == [6.0, 6.0]
 
 
+#: What is waited for at most.
+PATIENCE_S = 120.0
 PRINTS = """
 import sys, time
 print("Machine model: Mac14,2", flush=True)
@@ -123,19 +125,24 @@ def program(count: int, after: str = "", junk: int = 0) -> list[str]:
     return [sys.executable, "-c", PRINTS.format(count=count, after=after, junk=junk)]
 
 
-def watched(command: Sequence[str], lasts_s: float) -> PowerMetrics:
+def watched(command: Sequence[str], so: Callable[[PowerMetrics], bool]) -> PowerMetrics:
+    """What is looked at until it is so, and closed then."""
     made = PowerMetrics(time.perf_counter_ns(), 60.0, command)
-    until_s = time.monotonic() + lasts_s
-    while time.monotonic() < until_s:
+    until_s = time.monotonic() + PATIENCE_S
+    while not so(made) and time.monotonic() < until_s:
         made.look()
         time.sleep(0.02)
     made.close()
     return made
 
 
+def heard(microjoules: float) -> Callable[[PowerMetrics], bool]:
+    return lambda made: any(rows[-1][1] >= microjoules for rows in made.channels().values())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the program is macOS's")
 def test_a_child_is_heard_to_its_end_and_ended() -> None:
-    made = watched(program(8, "time.sleep(60)", junk=200_000), 0.9)
+    made = watched(program(8, "time.sleep(600)", junk=200_000), heard(7 * 50_000.0))  # its last is whole at its end
     ((name, rows),) = made.channels().items()
     assert name == "estimated_uj.0"
     (first, _), (last, microjoules) = rows[0], rows[-1]
@@ -149,7 +156,8 @@ def test_a_child_is_heard_to_its_end_and_ended() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="the program is macOS's")
 def test_a_program_that_refuses_tells_nothing() -> None:
     made = watched(
-        [sys.executable, "-c", "print('powermetrics must be invoked as the superuser'); raise SystemExit(1)"], 0.3
+        [sys.executable, "-c", "print('powermetrics must be invoked as the superuser'); raise SystemExit(1)"],
+        lambda made: "the program ended" in str(made.described()["reason"]),
     )
     assert made.channels() == {}
     assert made.described()["found"] is False
@@ -189,12 +197,12 @@ def test_what_cannot_be_killed_ends_over_its_next_words(tmp_path: Path) -> None:
     """As root's program does, when what hands its words on is gone: here it is in a process session of its own."""
     pid = tmp_path / "pid"
     text = f"import os; os.setsid(); open({str(pid)!r}, 'w').write(str(os.getpid()))\n" + PRINTS.format(
-        count=200, after="", junk=0
+        count=20_000, after="", junk=0
     )
     line = f"{shlex.join([sys.executable, '-c', text])} | /bin/cat"
-    made = watched(["/bin/sh", "-c", line], 0.6)
+    made = watched(["/bin/sh", "-c", line], heard(100_000.0))
     assert made.described()["found"] is True
-    until_s = time.monotonic() + 5
+    until_s = time.monotonic() + PATIENCE_S  # by itself it would go on for longer
     while time.monotonic() < until_s and _runs(int(pid.read_text())):
         time.sleep(0.02)
     assert not _runs(int(pid.read_text()))
