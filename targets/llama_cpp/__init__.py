@@ -88,10 +88,8 @@ def _loaded(library: Library, model: Path, contents: Contents, request: Request,
         raise Unsupported(f"{model}: has an encoder, whose input this adapter does not give")
     trained = int(lib.llama_model_n_ctx_train(loaded))
     if trained < 1:  # C's number has a sign, and the file's has none
-        raise ModelFailure(
-            f"{model}: says that it was trained for {contents.of_architecture('context_length')} tokens "
-            f"({contents.architecture}.context_length), which no model is; convert it again"
-        )
+        name, said = f"{contents.architecture}.context_length", contents.of_architecture("context_length")
+        raise ModelFailure(f"{model}: {name} is {said}, which no model was trained for; convert it again")
     length = request.options.get("n_ctx", min(trained, LONGEST_UNASKED_CONTEXT_TOKENS))
     if length > trained:
         raise Unsupported(f"options.n_ctx = {length}: the model was trained for {trained} tokens; ask for fewer")

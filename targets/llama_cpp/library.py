@@ -21,9 +21,6 @@ from benchharness.errors import Unsupported
 from targets.c_structures import check_filled, structure
 from targets.installed import version_of
 
-#: Without it a failed assertion of ggml's starts gdb, where there is one, whose pages drown the one line that says why.
-_NO_BACKTRACE = "GGML_NO_BACKTRACE"
-
 LOG_CALLBACK = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
 
 #: xllamacpp's versions whose structures these are, with the defaults that their source gives, where they are not zero.
@@ -98,7 +95,8 @@ class Library:
 
 def load_library() -> Library:
     """The library of llama-cpp-python, else of xllamacpp. Raises `Unsupported` where none can be driven."""
-    os.environ.setdefault(_NO_BACKTRACE, "1")  # a user's own word holds
+    # Else a failed assertion starts gdb, whose pages drown the line that says why; a user's own word holds.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if find_spec("llama_cpp") is not None:
         return _of_llama_cpp_python()
     if find_spec("xllamacpp") is not None:
