@@ -287,7 +287,7 @@ def test_a_context_that_no_model_has_is_the_files_fault(model: Path, tmp_path: P
     before, after = model.read_bytes().split(key)
     path = tmp_path / "odd.gguf"
     path.write_bytes(before + key + struct.pack("<I", tokens) + after[4:])
-    told = rf"odd\.gguf: says that it was trained for {tokens} tokens \(llama\.context_length\).* convert it again"
+    told = rf"odd\.gguf: llama\.context_length is {tokens}, which no model was trained for; convert it again"
     for options in ({}, {"n_ctx": 64}):
         with pytest.raises(ModelFailure, match=told), opened(path, **options):
             pass
