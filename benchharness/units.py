@@ -173,9 +173,15 @@ def common_scale(unit: str, values: list[float]) -> Scale | None:
 def quantity_text(value: float, unit: str, scale: Scale | None = None, half: float = 0.0) -> str:
     """A value with its unit, such as `95.1 ms`; with as many digits as `half`, half of its interval, carries."""
     scale = scale or scale_for(unit, value)
-    if unit and _below_resolution(value / scale.divisor):
+    if value and is_about_zero(value, unit, scale):
         return f"≈ 0 (< {f'{_RESOLUTION_TEXT} {scale.symbol}'.rstrip()})"
     return f"{_number(value / scale.divisor, _told(value, unit, scale, half))} {scale.symbol}".rstrip()
+
+
+def is_about_zero(value: float, unit: str, scale: Scale | None = None) -> bool:
+    """Whether a value is 0, or is shown as `≈ 0` by `quantity_text`."""
+    scale = scale or scale_for(unit, value)
+    return not value or (bool(unit) and _below_resolution(value / scale.divisor))
 
 
 def interval_text(low: float, high: float, value: float, unit: str, scale: Scale | None = None) -> str:

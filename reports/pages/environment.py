@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,8 +20,10 @@ from reports.model.section import SectionKind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 _REPORTS = Path(__file__).parent.parent
+_OPTION = re.compile("--[a-z][a-z-]*")
 
 
 @cache
@@ -47,7 +50,15 @@ def environment(sections: tuple[SectionKind, ...] = ()) -> Environment:
     made.globals["script"] = Markup(script)  # noqa: S704
     made.globals["policy"] = policy([style], [script])
     made.globals["svg"] = lambda figure, name: Markup(svg(figure, name))  # noqa: S704
+    made.filters["options_whole"] = options_whole
     return made
+
+
+def options_whole(text: str) -> Markup:
+    """A text in which no line ends within an option, such as `--budget`: nobody could read or copy it so."""
+    from markupsafe import Markup, escape
+
+    return Markup(_OPTION.sub(r'<span class="option">\g<0></span>', str(escape(text))))  # noqa: S704  # escaped
 
 
 def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:

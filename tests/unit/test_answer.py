@@ -288,6 +288,16 @@ def test_a_lower_bound_is_shown_as_one_and_is_the_best_of_nothing() -> None:
     assert not any(cell.is_bound for row in exact.rows for cell in row.cells)
 
 
+def test_what_is_shown_as_nothing_is_no_better_than_what_is_shown_as_about_nothing() -> None:
+    """0 nats beside 3e-8: runtimes that add in another order."""
+    for least, said in (
+        ({"fp32": 0.0, "int8": 3e-8, "int4": 4e-8}, False),
+        ({"fp32": 0.0, "int8": 3e-5, "int4": 1}, True),
+    ):
+        answer = only([replace(each, verdicts=()) for each in lost("kld", least)])
+        assert any("KLD: fp32" in each for each in answer.sentences) is said
+
+
 def test_best_is_said_as_far_apart_as_the_suite_wants_it() -> None:
     close = {"fp32": around(10, 0.001), "int8": around(9.5, 0.001)}
     assert "first inference: int8" in only(run(close)).sentences[0]

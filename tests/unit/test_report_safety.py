@@ -21,6 +21,7 @@ from benchharness.results.result import (
     WarningKind,
 )
 from reports.model.found import Found
+from reports.pages.environment import options_whole
 from reports.pages.html import render
 from reports.pages.index import entry_of
 from reports.pages.site import index_pages, names_of, report_pages, suite_pages
@@ -217,3 +218,10 @@ def test_hidden_characters_become_visible() -> None:
     told = "\\x1b[31mRuntimeError\\x1b[0m: weights\\x00 of 1.2 GiB do not fit\\ud83d"
     assert told in realistic_sections()
     realistic_sections().encode("utf-8")
+
+
+def test_no_line_ends_within_an_option_and_what_stands_around_it_is_escaped() -> None:
+    shown = options_whole('set --budget "A=1" of <b>--x-y</b>')
+    assert str(shown) == (
+        'set <span class="option">--budget</span> &#34;A=1&#34; of &lt;b&gt;<span class="option">--x-y</span>&lt;/b&gt;'
+    )

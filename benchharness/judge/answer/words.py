@@ -9,7 +9,7 @@ from benchharness.judge.choice import OBJECTIVE_OF, Choice
 from benchharness.judge.processes import is_program, other_process
 from benchharness.metrics import METRICS, Better
 from benchharness.results.result import Estimate, VerdictKind
-from benchharness.units import quantity_text, scale_for
+from benchharness.units import is_about_zero, quantity_text, scale_for
 
 #: More names, figures or budgets than this are counted instead of listed.
 _MOST = 4
@@ -288,6 +288,9 @@ def _other_process(column: Column, best: Row, other: Row) -> bool:
 
 
 def _clearly_better(column: Column, one: Estimate, other: Estimate, tells_apart: float) -> bool:
+    """What is shown as 0 and as `≈ 0` is one as good as the other."""
+    if all(each.value is not None and is_about_zero(each.value, column.unit, column.scale) for each in (one, other)):
+        return False
     first, second = (other, one) if column.better is Better.HIGHER else (one, other)
     return first.clearly_below(second, tells_apart)
 
