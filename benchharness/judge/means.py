@@ -114,6 +114,13 @@ def finite(found: Estimate) -> Estimate:
     return found
 
 
+def less(figures: Floats, others: Floats) -> Floats:
+    """Differences. Of two that are larger than any number there is none, which the estimate made of it says."""
+    with np.errstate(invalid="ignore"):
+        found: Floats = figures - others
+    return found
+
+
 def _none_below_zero(above: Floats) -> bool:
     """But for what rounding leaves beside larger ones: sums of nothing but that are of any sign."""
     return bool(above.min() >= -_ROUNDED * above.max())

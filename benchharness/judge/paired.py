@@ -12,7 +12,7 @@ from scipy import special
 
 from benchharness.judge import student
 from benchharness.judge.exact_shares import clopper_pearson
-from benchharness.judge.means import FEWEST, STUDENT, finite, freedom_text, left_out
+from benchharness.judge.means import FEWEST, STUDENT, finite, freedom_text, left_out, less
 from benchharness.judge.student import LEVEL
 from benchharness.results.result import Estimate
 
@@ -91,7 +91,7 @@ def difference_of_quotients(
     """
     count = len(first[0])
     sums = [(np.asarray(above.sum()), np.asarray(below.sum())) for above, below in (first, second)]
-    value = float(_less(_quotient(sums[0], through), _quotient(sums[1], through)))
+    value = float(less(_quotient(sums[0], through), _quotient(sums[1], through)))
     if not math.isfinite(value):
         return Estimate(value=None, statistic=statistic, reason=f"one of the two has no value over these {unit}")
     found = Estimate(value=value, count=1, statistic=statistic, drawn=count, drawn_unit=unit)
@@ -99,7 +99,7 @@ def difference_of_quotients(
         return _without(found, f"{count} {unit}, and an interval needs {FEWEST}")
     if all(np.array_equal(one, other) for one, other in zip(first, second, strict=True)):
         return _without(found, f"none of the {count} {unit} differs, and how many others would is not told by them")
-    without = _less(_quotient(_rest(first), through), _quotient(_rest(second), through))
+    without = less(_quotient(_rest(first), through), _quotient(_rest(second), through))
     if not np.isfinite(without).all():
         return _without(found, f"without one of the {count} {unit} there is no value")
     if np.ptp(without) <= _ROUNDED * abs(value):
@@ -151,12 +151,6 @@ def _quotient(parts: tuple[Floats, Floats], through: Callable[[Floats], Floats])
     above, below = parts
     with np.errstate(divide="ignore", invalid="ignore"):  # documents without weight alone: no quotient
         return through(above / below)
-
-
-def _less(one: Floats, other: Floats) -> Floats:
-    with np.errstate(invalid="ignore"):  # of two that are larger than any number: no difference
-        found: Floats = one - other
-    return found
 
 
 def _between(found: Estimate, drawn: Floats) -> Estimate:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchharness.judge.exact_shares import CLOPPER_PEARSON, clopper_pearson
-from benchharness.judge.means import mean_over, ratio_over
+from benchharness.judge.means import less, mean_over, ratio_over
 from benchharness.results.result import Attempt, Estimate, Measurement, MetricResult
 from benchharness.scenarios.quality.rows import Floats, Of, Tokens, columns_of
 
@@ -37,7 +37,7 @@ def bits(of: Of, measurement: Measurement) -> Iterator[MetricResult]:
     drawn = _drawn(columns_of(measurement))
     for name, told in (("bits_per_byte", drawn.variant), ("reference_bits_per_byte", drawn.reference)):
         yield of.metric(name, drawn.by_byte(told, "bits over bytes", positive=True))
-    lost = _less(drawn.variant, drawn.reference)
+    lost = less(drawn.variant, drawn.reference)
     found = drawn.by_byte(lost, "variant's less reference's on the same bytes")
     yield of.metric("bits_per_byte_loss", of.exactly(found, lost, 0.0))
 
@@ -47,16 +47,9 @@ def bits_changed(base: Mapping[str, Floats], candidate: Mapping[str, Floats], st
     if not all(np.array_equal(base[name], candidate[name]) for name in ("document", "size")):
         return None
     theirs, ours = _drawn(base), _drawn(candidate)
-    found = ours.by_byte(_less(ours.variant, theirs.variant), statistic)
+    found = ours.by_byte(less(ours.variant, theirs.variant), statistic)
     if np.array_equal(base["variant"], candidate["variant"]):  # in every digit: the two compute the same
         return replace(found, low=found.value, high=found.value, reason="")
-    return found
-
-
-def _less(bits: Floats, others: Floats) -> Floats:
-    """What is larger than any number less another such is none, which the estimate says."""
-    with np.errstate(invalid="ignore"):
-        found: Floats = bits - others
     return found
 
 
